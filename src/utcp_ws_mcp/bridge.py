@@ -1,0 +1,259 @@
+"""The tools of all manuals, and calling them. Knows neither MCP nor the terminal."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from . import events
+from .errors import BridgeError, ConnectionLost, InvalidManifest, UnknownTool
+from .events import Observer
+from .manifest.load import Disabled, Entry
+from .manifest.manual import read_manual
+from .manifest.problems import nearest
+from .net.call import Call
+from .net.dial import Resolver, system_resolver
+from .net.discovery import Discovery
+from .net.opener import Opener
+from .net.pool import Pool
+from .sources import Loaded, check_unique, load_manifest
+from .wire.catalog import compile_tools
+from .wire.plan import Plan
+from .wire.result import collected, take_result
+from .wire.scope import Ambient
+
+RESENDS: Final = 2
+"""How often a request of an idempotent tool is sent again."""
+
+PathLike = str | os.PathLike[str]
+OnItem = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A stream's result: `value` as `collect` says, `items` in order, `end` is what ended it."""
+
+    value: Any
+    items: tuple[Any, ...]
+    end: str | None
+
+
+class Bridge:
+    """Tools of WebSocket endpoints, as manifests describe them.
+
+        async with Bridge.open("manifest.json") as bridge:
+            quote = await bridge.call_tool("stocks.quote", {"symbol": "ACME"})
+
+    Tools that a manifest lists are there at once. Endpoints that are asked for their tools are asked in the
+    background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change.
+    """
+
+    def __init__(
+        self, loaded: Sequence[Loaded], *, observe: Observer = events.ignore, resolver: Resolver = system_resolver
+    ) -> None:
+        check_unique(loaded)
+        self._loaded = loaded
+        self._observe_outside = observe
+        self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
+        self._resolver = resolver
+        self._listed = {name: list(plans) for each in loaded for name, plans in each.plans.items()}
+        self._tools = {name: list(plans) for name, plans in self._listed.items()}
+        self._by_name: dict[str, Plan] = {}
+        self._index()
+        self._discoveries: dict[str, Discovery] = {}
+        self._stack = AsyncExitStack()
+        self._tasks: TaskGroup
+        self._pool: Pool
+        self.changed: list[Callable[[], None]] = []
+
+    @classmethod
+    def open(
+        cls,
+        *manifests: PathLike,
+        environ: Mapping[str, str] | None = None,
+        env_files: Sequence[Path] = (),
+        observe: Observer = events.ignore,
+    ) -> Bridge:
+        """A bridge for these manifest files, to be entered with `async with`.
+
+        Raises:
+            InvalidManifest: with every problem of the first file that has any.
+        """
+        loaded = [load_manifest(path, environ, env_files) for path in manifests]
+        return cls(loaded, observe=observe)
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._pool = Pool(self._tasks, Opener(self._ambient, time.monotonic, self._resolver, self._observe))
+        for entry in self.entries:
+            if entry.discovers:
+                discovery = Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
+                self._discoveries[entry.name] = discovery
+                self._tasks.start_soon(discovery.run)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._pool.aclose()
+        self._tasks.cancel_scope.cancel()
+        await self._stack.aclose()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The call templates that run."""
+        return [entry for each in self._loaded for entry in each.manifest.entries]
+
+    @property
+    def disabled(self) -> list[Disabled]:
+        """The call templates that cannot run, because variables are missing."""
+        return [entry for each in self._loaded for entry in each.manifest.disabled]
+
+    @property
+    def notices(self) -> list[str]:
+        """What the manifests hold that has no effect, one line each."""
+        return [notice for each in self._loaded for notice in each.manifest.notices]
+
+    @property
+    def tools(self) -> Mapping[str, Plan]:
+        """The tools that are known now, by `manual.tool`, in the order of the manifests."""
+        return self._by_name
+
+    @property
+    def failures(self) -> dict[str, BridgeError]:
+        """Why manuals are missing: the last failure of each discovery that has not succeeded since."""
+        failed = {name: discovery.error for name, discovery in self._discoveries.items()}
+        return {name: error for name, error in failed.items() if error is not None}
+
+    async def wait_discovered(self, seconds: float) -> bool:
+        """Wait until every endpoint was asked once, for so long at most; whether all were."""
+        with anyio.move_on_after(seconds):
+            for discovery in self._discoveries.values():
+                await discovery.attempted.wait()
+            return True
+        return False
+
+    async def call_tool(
+        self, name: str, arguments: Mapping[str, Any] | None = None, on_item: OnItem | None = None
+    ) -> Any:
+        """Call `manual.tool`; the result is JSON, text or bytes. A stream gives `Streamed`; `on_item` gets each item.
+
+        Raises:
+            CallError: the tool failed (ToolFault), the arguments do not fit, no reply came in time, …
+            NetError, PolicyError, ManifestError: no connection could be had, or it was lost.
+        """
+        started = time.monotonic()
+        error: str | None = None
+        try:
+            plan = await self._find(name)
+            return await self._call_plan(plan, plan.complete(arguments or {}), on_item)
+        except BridgeError as failed:
+            error = str(failed)
+            raise
+        finally:
+            self._observe(events.Called(name, time.monotonic() - started, error))
+
+    async def call_tool_streaming(self, name: str, arguments: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
+        """Call a streaming tool and give each item when it comes. Leaving the loop early ends the stream.
+
+        Raises:
+            What `call_tool` raises.
+        """
+        plan = await self._find(name)
+        async with Call(self._pool, self._ambient, plan, plan.complete(arguments or {})) as call:
+            while (message := await call.receive()) is not None:
+                yield take_result(plan, call.exchange, message)
+                if plan.rules.stream is None:
+                    return
+
+    async def input_schema(self, name: str) -> Mapping[str, Any]:
+        """The JSON Schema of a tool's arguments.
+
+        Raises:
+            UnknownTool: if there is no such tool.
+        """
+        return (await self._find(name)).inputs
+
+    async def _call_plan(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
+        resends = RESENDS if plan.idempotent else 0
+        while True:
+            try:
+                return await self._attempt(plan, arguments, on_item)
+            except ConnectionLost as lost:
+                if not resends or lost.collected:
+                    raise
+                resends -= 1
+
+    async def _attempt(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
+        async with Call(self._pool, self._ambient, plan, arguments) as call:
+            if plan.rules.stream is not None:
+                return await self._collect(call, on_item)
+            message = await call.receive()
+            assert message is not None
+            return take_result(plan, call.exchange, message)
+
+    async def _collect(self, call: Call, on_item: OnItem | None) -> Streamed:
+        plan, items = call.plan, []
+        try:
+            while (message := await call.receive()) is not None:
+                items.append(take_result(plan, call.exchange, message))
+                if on_item is not None:
+                    await on_item(items[-1])
+        except ConnectionLost as lost:
+            raise ConnectionLost(lost.address, lost.close, lost.outcome, items) from lost
+        end = call.exchange.end
+        return Streamed(collected(plan, items, end), tuple(items), end)
+
+    async def _find(self, name: str) -> Plan:
+        """The plan of a tool; one that an endpoint has not told yet is waited for until it was asked once."""
+        if name not in self._by_name:
+            for manual, discovery in self._discoveries.items():
+                if name.startswith(f"{manual}."):
+                    await discovery.attempted.wait()
+                    if name not in self._by_name and discovery.error is not None:
+                        raise discovery.error
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownTool(name, nearest(name, self._by_name)) from None
+
+    def _take_manual(self, entry: Entry, manual: Any) -> int:
+        """A manual arrived: its tools replace the ones found before; those that the manifest lists win."""
+        tools, notices = read_manual(manual, entry)
+        plans, problems = compile_tools(entry, tools)
+        notices += [f"{entry.name}: its manual, {problem}; left out" for problem in problems]
+        for notice in notices:
+            self._observe(events.Noticed(notice))
+        listed = self._listed.get(entry.name, [])
+        names = {plan.tool for plan in listed}
+        before = self._tools.get(entry.name)
+        self._tools[entry.name] = [*listed, *(plan for plan in plans if plan.tool not in names)]
+        if before != self._tools[entry.name]:
+            self._index()
+            for changed in self.changed:
+                changed()
+        return len(plans)
+
+    def _index(self) -> None:
+        order = [entry.name for entry in self.entries]
+        self._by_name = {plan.full_name: plan for name in order for plan in self._tools.get(name, [])}
+
+    def _observe(self, event: events.Event) -> None:
+        if isinstance(event, events.Closed) and event.by_peer and event.manual in self._discoveries:
+            self._discoveries[event.manual].connection_lost()
+        self._observe_outside(event)
+
+
+__all__ = ["Bridge", "InvalidManifest", "Streamed"]

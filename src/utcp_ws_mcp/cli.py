@@ -1,0 +1,308 @@
+"""The command line: serve, check, tools, call, demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import click
+
+from . import events
+from .errors import BridgeError, InvalidManifest, UnknownVariable
+from .sources import Loaded, load_manifest
+from .version import __version__
+
+MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
+WRONG_INPUT: Final = 2
+CALL_FAILED: Final = 1
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class CallWish:
+    """What the command `call` is to do."""
+
+    tool: str
+    pairs: Sequence[str]
+    whole: str | None
+    trace: bool
+    output: Path | None
+
+
+class DefaultServe(click.Group):
+    """A group whose command `serve` may be left out: `utcp-ws-mcp manifest.json`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `serve` in front of arguments that begin with no command."""
+        own = {"-h", "--help", "--version"}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+_env_file = click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Variables for the manifest, NAME=value in each line. May be given more than once.",
+)
+_log_level = click.option("--log-level", type=click.Choice(LEVELS), default="warning", help="What stderr shows.")
+
+
+@click.group(cls=DefaultServe, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="utcp-ws-mcp")
+def main() -> None:
+    r"""Serve the tools of WebSocket endpoints to MCP hosts, as a manifest describes them.
+
+    \b
+    utcp-ws-mcp manifest.json                      serve over stdio; hosts run this
+    utcp-ws-mcp check manifest.json                say everything that is wrong with it
+    utcp-ws-mcp tools manifest.json                list its tools
+    utcp-ws-mcp call manifest.json MANUAL.TOOL …   call one
+    utcp-ws-mcp demo                               see it all in ten seconds
+    """
+
+
+@main.command()
+@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_env_file
+@_log_level
+def serve(manifests: tuple[Path, ...], env_files: tuple[Path, ...], log_level: str) -> None:
+    """Serve the tools of MANIFESTS over stdio. This is the default command."""
+    loaded = _load(manifests, env_files)
+    if not any(each.manifest.entries for each in loaded):
+        sys.exit(WRONG_INPUT)
+    from .serve import serve_stdio
+
+    _run(serve_stdio, loaded, log_level)
+
+
+@main.command()
+@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_env_file
+def check(manifests: tuple[Path, ...], env_files: tuple[Path, ...]) -> None:
+    """Say everything that is wrong with MANIFESTS; exit 2 if anything is."""
+    wrong = False
+    for path in manifests:
+        try:
+            loaded = load_manifest(path, env_files=env_files)
+        except InvalidManifest as invalid:
+            click.echo(str(invalid), err=True)
+            wrong = True
+            continue
+        wrong = _report(loaded) or wrong
+        click.echo(_summary(loaded))
+    sys.exit(WRONG_INPUT if wrong else 0)
+
+
+@main.command()
+@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, with schemas.")
+@click.option("--wait", default=10.0, show_default=True, help="Seconds to wait for endpoints that tell their tools.")
+@_env_file
+def tools(manifests: tuple[Path, ...], as_json: bool, wait: float, env_files: tuple[Path, ...]) -> None:
+    """List the tools of MANIFESTS; endpoints that speak UTCP are asked for theirs."""
+    _run(_list_tools, _load(manifests, env_files), as_json, wait)
+
+
+@main.command()
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] MANUAL.TOOL [KEY=VALUE]...")
+@click.option("--json", "arguments", help="All arguments as one JSON object.")
+@click.option("--trace", is_flag=True, help="Show every message on stderr, with times, secrets hidden.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
+@_env_file
+def call(
+    words: tuple[str, ...], arguments: str | None, trace: bool, output: Path | None, env_files: tuple[Path, ...]
+) -> None:
+    """Call one tool and print its result; exit 1 if it fails.
+
+    MANIFEST may be left out: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in this folder.
+    A VALUE is read as the tool's input schema says; KEY:=VALUE is always JSON.
+    """
+    manifests, rest = _split_manifests(words)
+    if not rest:
+        raise click.UsageError("say which tool to call: MANUAL.TOOL")
+    loaded = _load(manifests, env_files)
+    _run(_call_tool, loaded, CallWish(rest[0], rest[1:], arguments, trace, output))
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Only run the endpoint, for manifests/demo.json.")
+@click.option("--port", default=0, help="The port of the endpoint; 8765 with --keep unless given.")
+def demo(keep: bool, port: int) -> None:
+    """Start a small endpoint, serve it to a real MCP client, and show what happens."""
+    from .demo.show import keep_endpoint, show_demo
+
+    if keep:
+        _run(keep_endpoint, port or 8765)
+    else:
+        _run(show_demo, port)
+
+
+def _load(manifests: Sequence[Path], env_files: Sequence[Path]) -> list[Loaded]:
+    """The manifests, or exit 2 with every problem of theirs on stderr."""
+    loaded: list[Loaded] = []
+    try:
+        loaded = [load_manifest(path, env_files=env_files) for path in manifests]
+    except InvalidManifest as invalid:
+        click.echo(str(invalid), err=True)
+        sys.exit(WRONG_INPUT)
+    for each in loaded:
+        _report(each)
+    return loaded
+
+
+def _report(loaded: Loaded) -> bool:
+    """Print what is left out of a manifest; whether variables are missing."""
+    manifest = loaded.manifest
+    for notice in manifest.notices:
+        click.echo(f"{manifest.source}: {notice}", err=True)
+    for disabled in manifest.disabled:
+        click.echo(f"{manifest.source}: {UnknownVariable(disabled.missing, disabled.name)}", err=True)
+    return bool(manifest.disabled)
+
+
+def _summary(loaded: Loaded) -> str:
+    entries = loaded.manifest.entries
+    listed = sum(len(plans) for plans in loaded.plans.values())
+    asked = sum(entry.discovers for entry in entries)
+    parts = [f"{len(entries)} call template{'s' * (len(entries) != 1)}", f"{listed} tool{'s' * (listed != 1)} listed"]
+    parts += [f"{asked} endpoint{'s' * (asked != 1)} to ask for tools"] if asked else []
+    return f"{loaded.manifest.source}: {', '.join(parts)}"
+
+
+def _split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    count = 0
+    while count < len(words) and (words[count].endswith(".json") or Path(words[count]).is_file()):
+        count += 1
+    manifests = [Path(word) for word in words[:count]]
+    return manifests or [Path(os.environ.get(MANIFEST_VARIABLE, "manifest.json"))], list(words[count:])
+
+
+async def _list_tools(loaded: Sequence[Loaded], as_json: bool, wait: float) -> int:
+    from .bridge import Bridge
+
+    redact = _redactor(loaded)
+    async with Bridge(loaded) as bridge:
+        await bridge.wait_discovered(wait)
+        plans, failures = list(bridge.tools.values()), dict(bridge.failures)
+    for failure in failures.values():
+        click.echo(redact(str(failure)), err=True)
+    if as_json:
+        listed = [
+            {"name": plan.full_name, "description": plan.description, "inputs": plan.inputs, "outputs": plan.outputs}
+            for plan in plans
+        ]
+        click.echo(redact(json.dumps(listed, indent=2, ensure_ascii=False)))
+        return CALL_FAILED if failures else 0
+    for plan in plans:
+        first_line = plan.description.strip().partition("\n")[0]
+        click.echo(redact(f"{plan.full_name}({_signature(plan.inputs)})" + (f"  {first_line}" if first_line else "")))
+    return CALL_FAILED if failures else 0
+
+
+def _signature(inputs: Any) -> str:
+    required = inputs.get("required", [])
+    names = inputs.get("properties", {})
+    return ", ".join(name if name in required else f"{name}?" for name in names)
+
+
+async def _call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:
+    from .bridge import Bridge, Streamed
+    from .log import Trace
+
+    redact = _redactor(loaded)
+    observe = Trace(redact, sys.stderr) if wish.trace else events.ignore
+    try:
+        async with Bridge(_only(loaded, wish.tool), observe=observe) as bridge:
+            schema = await bridge.input_schema(wish.tool)
+            value = await bridge.call_tool(wish.tool, read_arguments(wish.pairs, wish.whole, schema))
+    except BridgeError as failed:
+        click.echo(redact(str(failed)), err=True)
+        return CALL_FAILED
+    _print_result(value.value if isinstance(value, Streamed) else value, wish.output)
+    return 0
+
+
+def _redactor(loaded: Sequence[Loaded]) -> Callable[[str], str]:
+    from .redact import redactor, secret_values
+
+    return redactor(secret_values(entry for each in loaded for entry in each.manifest.entries))
+
+
+def _only(loaded: Sequence[Loaded], tool: str) -> list[Loaded]:
+    """The manifests without the call templates that have nothing to do with a tool."""
+    names = [entry.name for each in loaded for entry in each.manifest.entries]
+    wanted = {name for name in names if tool.startswith(f"{name}.")} or set(names)
+    return [
+        replace(
+            each,
+            manifest=replace(
+                each.manifest, entries=tuple(entry for entry in each.manifest.entries if entry.name in wanted)
+            ),
+        )
+        for each in loaded
+    ]
+
+
+def read_arguments(pairs: Sequence[str], whole: str | None, schema: Any) -> dict[str, Any]:
+    """The arguments of a call from the command line: KEY=VALUE by the schema's type, KEY:=JSON, or one JSON object."""
+    arguments: dict[str, Any] = {}
+    if whole is not None:
+        read = _from_json(whole, strict=False)
+        if not isinstance(read, dict):
+            raise click.UsageError(f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {whole[:80]!r}')
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"expected KEY=VALUE, not {pair!r}")
+        if key.endswith(":"):
+            arguments[key[:-1]] = _from_json(text, strict=True)
+        else:
+            kind = schema.get("properties", {}).get(key, {}).get("type")
+            arguments[key] = text if kind == "string" else _from_json(text, strict=False)
+    return arguments
+
+
+def _from_json(text: str, *, strict: bool) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        if strict:
+            raise click.UsageError(f"expected JSON after ':=', not {text[:80]!r}") from None
+        return text
+
+
+def _print_result(value: Any, output: Path | None) -> None:
+    if isinstance(value, bytes):
+        data = value
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)
+        data = (text + "\n").encode("utf-8", "replace")
+    if output is not None:
+        output.write_bytes(data)
+        click.echo(f"{len(data)} bytes written to {output}", err=True)
+    elif isinstance(value, bytes) and sys.stdout.isatty():
+        click.echo(f"{len(value)} bytes of binary data; use --output FILE to keep them", err=True)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> None:
+    """Run to the end. Ctrl-C ends without a traceback."""
+    try:
+        code = anyio.run(command, *args)
+    except KeyboardInterrupt:
+        code = 130
+    except BridgeError as failed:
+        click.echo(str(failed), err=True)
+        code = WRONG_INPUT
+    sys.exit(code)

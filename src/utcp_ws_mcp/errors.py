@@ -1,0 +1,203 @@
+"""Every error of the bridge, grouped by who must act.
+
+BridgeError
+├─ ManifestError   the author
+├─ PolicyError     the operator
+├─ CallError       the caller or the endpoint (also a RuntimeError)
+└─ NetError        the network (also a ConnectionError)
+
+An error stores data and composes one sentence: what failed, where or at which limit, and what to do.
+Its text never holds a secret: addresses are shown without their query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Outcome(Enum):
+    """What is known of a request when its call fails."""
+
+    NOT_SENT = "it was not sent"
+    PERHAPS_EXECUTED = "it was sent and may have been executed; check before you repeat it"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a document: its JSON path (empty for the whole) and what to write instead."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}" if self.path else self.text
+
+
+class BridgeError(Exception):
+    """The base of all errors that the bridge raises on purpose."""
+
+
+class ManifestError(BridgeError):
+    """The author of a manifest must change it."""
+
+
+class InvalidManifest(ManifestError):
+    """A manifest that cannot be used: every problem of it at once."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class InvalidTemplate(ManifestError):
+    """A template or expression that cannot be compiled, or cannot be filled with these arguments."""
+
+
+class UnknownVariable(ManifestError):
+    """Variables that a manifest names and nobody sets."""
+
+    def __init__(self, names: Sequence[str], manual: str) -> None:
+        self.names = tuple(names)
+        self.manual = manual
+        listed = ", ".join(self.names)
+        is_are = "is not set" if len(self.names) == 1 else "are not set"
+        super().__init__(
+            f"{manual}: {listed} {is_are}; set it in the environment, in a .env file beside the manifest, "
+            'or under "variables"'
+        )
+
+
+class PolicyError(BridgeError):
+    """The operator must allow it in the manifest, or it must not happen."""
+
+
+class ForbiddenURL(PolicyError):
+    """A URL that is malformed, or of a kind that may not be used here."""
+
+
+class ForbiddenAddress(PolicyError):
+    """A host that resolves to an address which the manifest does not allow."""
+
+    def __init__(self, host: str, address: str, kind: str) -> None:
+        self.host, self.address, self.kind = host, address, kind
+        super().__init__(
+            f"{host} resolves to {address}, a {kind} address; if that is intended, add "
+            f'"network": {{"allow": ["{address}"]}} to its call template'
+        )
+
+
+class ForbiddenRedirect(PolicyError):
+    """A redirect, which the bridge never follows."""
+
+    def __init__(self, address: str, status: int) -> None:
+        self.address, self.status = address, status
+        super().__init__(f"{address} answered with a redirect (HTTP {status}); write the final URL into the manifest")
+
+
+class ForbiddenHeader(PolicyError):
+    """A header that may not be sent: its name belongs to the handshake, or it holds control characters."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        super().__init__(f"header {name!r} {why}")
+
+
+class CallError(BridgeError, RuntimeError):
+    """A call that failed for a reason of its caller or its endpoint."""
+
+
+class UnknownTool(CallError):
+    """No tool of this name."""
+
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        self.name = name
+        hint = f"; did you mean {nearest!r}?" if nearest else "; list the tools to see their names"
+        super().__init__(f"there is no tool {name!r}{hint}")
+
+
+class InvalidArguments(CallError):
+    """Arguments that do not fit the tool's input schema, or cannot be put into its message. Nothing was sent."""
+
+    def __init__(self, tool: str, why: str) -> None:
+        self.tool = tool
+        super().__init__(f"{tool}: {why}")
+
+
+class ToolFault(CallError):
+    """The endpoint answered that the tool failed. `fault` is the part of the reply that says so (any JSON)."""
+
+    def __init__(self, tool: str, message: str, fault: object = None) -> None:
+        self.tool, self.fault = tool, fault
+        super().__init__(message)
+
+
+class InvalidReply(CallError):
+    """A reply that is not of the promised form. The request was executed."""
+
+    def __init__(self, tool: str, why: str, shown: str = "") -> None:
+        self.tool = tool
+        super().__init__(f"{tool}: {why}" + (f": {shown}" if shown else ""))
+
+
+class ReplyTooBig(CallError):
+    """A message that exceeds `limits.max_message_bytes`. The connection is closed."""
+
+    def __init__(self, address: str, limit: int) -> None:
+        self.address, self.limit = address, limit
+        super().__init__(
+            f"{address} sent a message of more than {limit:,} bytes; "
+            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template'
+        )
+
+
+class CallTimeout(CallError, TimeoutError):
+    """No result within the call's timeout (seconds)."""
+
+    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome) -> None:
+        self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
+        super().__init__(f"{tool}: {stage} within {timeout:g} s; {outcome.value}")
+
+
+class NetError(BridgeError, ConnectionError):
+    """The network, or the endpoint's side of it, failed."""
+
+
+class ConnectFailed(NetError):
+    """No connection could be opened. Nothing was sent."""
+
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address, self.why = address, why
+        super().__init__(f"cannot connect to {address}: {why}")
+
+
+class HandshakeRejected(ConnectFailed):
+    """The endpoint answered the WebSocket upgrade with an HTTP status instead (RFC 6455 §4.1)."""
+
+    def __init__(self, address: str, status: int, hint: str = "") -> None:
+        self.status = status
+        super().__init__(address, f"the upgrade was answered with HTTP {status}" + (f"; {hint}" if hint else ""))
+
+
+class ConnectionLost(NetError):
+    """An open connection ended while a call waited. `close` is its code and reason (RFC 6455 §7.4), if it sent any."""
+
+    def __init__(self, address: str, close: str, outcome: Outcome, collected: Sequence[object] = ()) -> None:
+        self.address, self.close, self.outcome = address, close, outcome
+        self.collected = tuple(collected)
+        got = f" after {len(self.collected)} items" if self.collected else ""
+        super().__init__(f"the connection to {address} was lost{got} ({close}); {outcome.value}")
+
+
+class TokenRejected(NetError):
+    """The token endpoint gave no token. Nothing was sent to the tool's endpoint."""
+
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address = address
+        super().__init__(f"no token from {address}: {why}")

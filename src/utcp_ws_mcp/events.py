@@ -1,0 +1,90 @@
+"""Frozen records of what happened, for logs, traces and metrics.
+
+Events hold no header values and no credentials. `manual` is the name of the call template that it happened for;
+durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection was opened; `address` is its URL without the query."""
+
+    manual: str
+    address: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A connection ended; `why` is its close code and reason, or what the network said.
+
+    `by_peer` is false where the bridge itself closed it.
+    """
+
+    manual: str
+    address: str
+    why: str
+    by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message went out."""
+
+    manual: str
+    message: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came in; `role` is what it was taken for (the values of `wire.reply.Role`)."""
+
+    manual: str
+    message: str | bytes
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call ended; `error` is its sentence, or None where it succeeded."""
+
+    tool: str
+    seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A manual was fetched from its endpoint and `tools` of it are offered."""
+
+    manual: str
+    tools: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Discovery failed; it is tried again after `retry_in` seconds, or never if that is None."""
+
+    manual: str
+    why: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that an operator should read once."""
+
+    text: str
+
+
+Event = Opened | Closed | Sent | Received | Called | Discovered | Failed | Noticed
+Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The observer that does nothing."""

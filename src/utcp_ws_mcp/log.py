@@ -1,0 +1,102 @@
+"""Observers that write to stderr: one line for each call, and the conversation of one call for a person."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from . import events
+from .wire.codec import excerpt
+
+logger = logging.getLogger("utcp_ws_mcp")
+LONGEST_TRACE: Final = 20_000
+"""Characters of one traced message."""
+
+
+def start_logging(level: str, redact: Callable[[str], str] = str) -> None:
+    """Log to stderr in one line each, secrets taken out."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(redact))
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    logging.getLogger("mcp").addHandler(logging.NullHandler())
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A line without secrets."""
+        return self._redact(super().format(record))
+
+
+def log_event(event: events.Event) -> None:
+    """An observer for the log."""
+    match event:
+        case events.Called(tool, seconds, None):
+            logger.info("%s answered in %.0f ms", tool, seconds * 1000)
+        case events.Called(tool, seconds, error):
+            logger.info("%s failed after %.0f ms: %s", tool, seconds * 1000, error)
+        case events.Opened(manual, address, seconds):
+            logger.info("%s: connected to %s in %.0f ms", manual, address, seconds * 1000)
+        case events.Closed(manual, address, why, by_peer):
+            logger.log(logging.INFO if by_peer else logging.DEBUG, "%s: %s: %s", manual, address, why)
+        case events.Discovered(manual, tools):
+            logger.info("%s: %d tools discovered", manual, tools)
+        case events.Failed(manual, why):
+            logger.warning("%s: no tools yet: %s; it is asked again", manual, why)
+        case events.Noticed(text):
+            logger.warning("%s", text)
+        case events.Sent(manual, message) if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s > %s", manual, excerpt(message, 1000))
+        case events.Received(manual, message, role) if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s < (%s) %s", manual, role, excerpt(message, 1000))
+
+
+class Trace:
+    """An observer that shows a conversation: `>` sent, `<` received and what it was taken for, `=` the connection."""
+
+    def __init__(self, redact: Callable[[str], str], out: TextIO) -> None:
+        self._redact = redact
+        self._out = out
+        self._started = time.monotonic()
+
+    def __call__(self, event: events.Event) -> None:
+        """Show an event."""
+        match event:
+            case events.Opened(_, address, seconds):
+                self._show("=", f"connected to {address} in {seconds * 1000:.0f} ms")
+            case events.Closed(_, address, why, _):
+                self._show("=", f"{address}: {why}")
+            case events.Sent(_, message):
+                self._show(">", _pretty(message))
+            case events.Received(_, message, role):
+                self._show("<", f"({role}) {_pretty(message)}")
+            case events.Failed(_, why):
+                self._show("!", why)
+            case events.Noticed(text):
+                self._show("!", text)
+
+    def _show(self, sigil: str, text: str) -> None:
+        stamp = f"{time.monotonic() - self._started:8.3f} {sigil} "
+        lines = self._redact(text)[:LONGEST_TRACE].splitlines() or [""]
+        indented = ("\n" + " " * len(stamp)).join(lines)
+        print(stamp + indented, file=self._out, flush=True)
+
+
+def _pretty(message: str | bytes) -> str:
+    if isinstance(message, bytes):
+        return excerpt(message)
+    try:
+        value = json.loads(message)
+    except (ValueError, RecursionError):
+        return message
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else json.dumps(value, ensure_ascii=False, indent=2)

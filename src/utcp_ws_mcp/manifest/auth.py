@@ -1,0 +1,79 @@
+"""Credentials of a call template (manifest language, section 8)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+class Model(BaseModel):
+    """A frozen part of a manifest. Unknown keys are errors; error texts never repeat the input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ApiKeyAuth(Model):
+    """A key in a header, in the query, or in a cookie."""
+
+    auth_type: Literal["api_key"]
+    api_key: SecretStr
+    var_name: str = "X-Api-Key"
+    location: Literal["header", "query", "cookie"] = "header"
+
+
+class BasicAuth(Model):
+    """HTTP Basic (RFC 7617)."""
+
+    auth_type: Literal["basic"]
+    username: str
+    password: SecretStr
+
+    @field_validator("username")
+    @classmethod
+    def _no_colon(cls, username: str) -> str:
+        if ":" in username:
+            raise ValueError("a user name cannot contain ':' (RFC 7617 §2)")
+        return username
+
+
+class OAuth2Auth(Model):
+    """OAuth2 client credentials (RFC 6749 §4.4). `auth_method` says where the client's secret goes (§2.3.1)."""
+
+    auth_type: Literal["oauth2"]
+    token_url: str
+    client_id: str
+    client_secret: SecretStr
+    scope: str | None = None
+    audience: str | None = None
+    auth_method: Literal["post", "basic"] = "post"
+
+
+Auth = Annotated[ApiKeyAuth | BasicAuth | OAuth2Auth, Field(discriminator="auth_type")]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an authenticated upgrade carries in addition; the values are secrets and stay out of `repr`."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+def credentials(auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None, token: str | None = None) -> Credentials:
+    """The headers and query parameters of `auth`; an OAuth2 `token` goes into the Authorization header."""
+    if isinstance(auth, ApiKeyAuth):
+        pair = (auth.var_name, auth.api_key.get_secret_value())
+        if auth.location == "query":
+            return Credentials(query=(pair,))
+        if auth.location == "cookie":
+            return Credentials(headers=(("Cookie", "=".join(pair)),))
+        return Credentials(headers=(pair,))
+    if isinstance(auth, BasicAuth):
+        userpass = f"{auth.username}:{auth.password.get_secret_value()}".encode()
+        return Credentials(headers=(("Authorization", "Basic " + base64.b64encode(userpass).decode()),))
+    if isinstance(auth, OAuth2Auth) and token is not None:
+        return Credentials(headers=(("Authorization", f"Bearer {token}"),))
+    return Credentials()

@@ -1,0 +1,249 @@
+"""From the JSON document of a manifest to entries; every problem of it at once, each with its JSON path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+from ..errors import InvalidManifest, Problem
+from .merge import ENTRY_KEYS, KNOWN_KEYS, LATER, check_fields, inherit, normalise, with_preset
+from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions, Tool
+from .problems import COMMENT, check_model, join, unknown_keys
+from .variables import Lookup, find_variables, substitute
+
+WEBSOCKET = "websocket"
+_CLIENT_KEYS = {"manual_call_templates", "variables", "load_variables_from", "$schema"}
+_INERT_KEYS = {"tool_repository", "tool_search_strategy", "post_processing"}
+_MANUAL_DOCUMENT_KEYS = {"utcp_version", "manual_version", "version", "info", "tools", "name", "variables", "$schema"}
+_STAND_IN = {"url": "wss://localhost/"}
+"""What tools inherit while their entry is wrong, so that their own problems are found in the same run."""
+_EXPECTED = (
+    'expected an object with "manual_call_templates", an array of call templates, '
+    'one call template (with "url"), or a UTCP manual (with "tools")'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEntry:
+    """A tool with the call template that its calls follow, everything inherited.
+
+    `remote` names the fields of the template that came over the network.
+    """
+
+    tool: Tool
+    template: CallTemplate
+    path: str = ""
+    remote: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One call template of a manifest and what belongs to its manual.
+
+    `raw` is the document that discovered tools inherit from. `template` is None for a UTCP manual that is written
+    as a manifest: there each tool brings its own URL. `variables` holds every variable that the entry refers to,
+    `own_variables` those that the user named for this manual. `folder` is where relative paths start.
+    """
+
+    name: str
+    path: str
+    raw: Mapping[str, Json] = field(repr=False)
+    template: CallTemplate | None = field(repr=False)
+    options: ManualOptions
+    tools: tuple[ToolEntry, ...]
+    variables: Mapping[str, str] = field(repr=False)
+    own_variables: Mapping[str, str] = field(repr=False)
+    folder: PurePath
+
+    @property
+    def discovers(self) -> bool:
+        """Whether the endpoint is asked for its manual."""
+        return self.template is not None and (self.options.tools is None or self.options.discovery is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """An entry that cannot run because nobody sets these variables."""
+
+    name: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a file offers, and what of it is left out and why (`notices`, one line each)."""
+
+    source: str
+    entries: tuple[Entry, ...]
+    disabled: tuple[Disabled, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Findings:
+    problems: list[Problem] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    disabled: list[Disabled] = field(default_factory=list)
+
+
+def load_document(document: Json, lookup: Lookup, source: str, folder: PurePath) -> Manifest:
+    """Check a manifest's document and bind its variables.
+
+    Raises:
+        InvalidManifest: with all problems of the document.
+    """
+    findings = _Findings()
+    entries: list[Entry] = []
+    for path, raw, default_name in _raw_entries(document, findings, PurePath(source).stem):
+        if entry := _entry(raw, path, default_name, lookup, findings):
+            entries.append(replace(entry, folder=folder, own_variables=lookup.named_for(entry.name)))
+    entries = _unique(entries, findings)
+    if not findings.problems and not entries and not findings.disabled:
+        findings.problems.append(Problem("", "no websocket call template is left in it, so there is nothing to serve"))
+    if findings.problems:
+        raise InvalidManifest(source, findings.problems)
+    return Manifest(source, tuple(entries), tuple(findings.disabled), tuple(findings.notices))
+
+
+def variable_files(document: Json) -> list[str]:
+    """The dotenv files that a manifest names, as written there. Wrong ones are reported by `load_document`."""
+    loaders = document.get("load_variables_from") if isinstance(document, dict) else None
+    listed = loaders if isinstance(loaders, list) else []
+    paths = [loader.get("env_file_path") for loader in listed if isinstance(loader, dict)]
+    return [path for path in paths if isinstance(path, str)]
+
+
+def inline_variables(document: Json) -> dict[str, str]:
+    """The manifest's own `variables`."""
+    variables = document.get("variables") if isinstance(document, dict) else None
+    return {key: str(value) for key, value in variables.items()} if isinstance(variables, dict) else {}
+
+
+def _raw_entries(document: Json, findings: _Findings, stem: str) -> Iterator[tuple[str, Json, str | None]]:
+    """Each entry of any shape of file: its path, its document, the name it has if it brings none."""
+    if isinstance(document, list):
+        yield from ((f"[{index}]", raw, None) for index, raw in enumerate(document))
+    elif not isinstance(document, dict):
+        findings.problems.append(Problem("", _EXPECTED))
+    elif "manual_call_templates" in document:
+        yield from _client_configuration(document, findings)
+    elif "url" in document or "call_template_type" in document:
+        yield "", {key: value for key, value in document.items() if key not in _CLIENT_KEYS}, None
+    elif "tools" in document:
+        findings.problems += unknown_keys(document, _MANUAL_DOCUMENT_KEYS, "")
+        yield "", {"tools": document["tools"], "name": document.get("name", stem)}, None
+    else:
+        findings.problems.append(Problem("", _EXPECTED))
+
+
+def _client_configuration(document: Json, findings: _Findings) -> Iterator[tuple[str, Json, str | None]]:
+    findings.problems += unknown_keys(document, _CLIENT_KEYS | _INERT_KEYS, "")
+    inert = sorted(_INERT_KEYS & document.keys())
+    if inert:
+        findings.notices.append(f"{', '.join(inert)}: without effect here, ignored")
+    findings.problems += _check_loaders(document.get("load_variables_from"))
+    if not isinstance(document.get("variables", {}), dict):
+        findings.problems.append(Problem("variables", "expected an object of names and values"))
+    templates = document["manual_call_templates"]
+    if not isinstance(templates, list):
+        findings.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
+        return
+    yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
+
+
+def _check_loaders(loaders: Json) -> Iterator[Problem]:
+    for index, loader in enumerate(loaders if isinstance(loaders, list) else ()):
+        kind = loader.get("variable_loader_type") if isinstance(loader, dict) else None
+        if kind != "dotenv" or not isinstance(loader.get("env_file_path"), str):
+            yield Problem(
+                f"load_variables_from[{index}]",
+                'expected {"variable_loader_type": "dotenv", "env_file_path": "…"}',
+            )
+
+
+def _entry(raw: Json, path: str, default: str | None, lookup: Lookup, findings: _Findings) -> Entry | None:
+    if not isinstance(raw, dict):
+        findings.problems.append(Problem(path, "expected a call template (an object)"))
+        return None
+    kind = raw.get("call_template_type", WEBSOCKET)
+    if kind != WEBSOCKET:
+        label = raw.get("name", path or "the call template")
+        findings.notices.append(f"{label}: call_template_type {kind!r} is not served here, skipped")
+        return None
+    name = _name(raw) or default
+    if name is None:
+        findings.problems.append(Problem(join(path, "name"), "is required, because the url does not show a host"))
+        return None
+    variables = _bind(raw, name, lookup, findings)
+    return None if variables is None else _checked_entry(substitute(raw, variables), path, name, variables, findings)
+
+
+def _bind(raw: Json, name: str, lookup: Lookup, findings: _Findings) -> dict[str, str] | None:
+    """Every variable of the entry, or None where one is missing: then the entry is disabled."""
+    names = list(dict.fromkeys(find_variables(raw)))
+    found = {variable: lookup.find(name, variable) for variable in names}
+    if missing := tuple(variable for variable, value in found.items() if value is None):
+        findings.disabled.append(Disabled(name, missing))
+        return None
+    return {variable: value for variable, value in found.items() if value is not None}
+
+
+def _checked_entry(
+    raw: dict[str, Json], path: str, name: str, variables: Mapping[str, str], findings: _Findings
+) -> Entry | None:
+    problems = unknown_keys(raw, ENTRY_KEYS | LATER, path) + check_fields(raw, path)
+    own = {key: value for key, value in raw.items() if key in KNOWN_KEYS}
+    merged = with_preset(normalise(own))
+    template = None
+    if "url" in raw or "tools" not in raw:
+        template, wrong = check_model(CallTemplate, merged, path)
+        problems += wrong
+    written = {key: value for key, value in raw.items() if key in MANUAL_KEYS}
+    options, wrong = check_model(ManualOptions, written, path)
+    problems += wrong
+    tools: list[ToolEntry] = []
+    base = _STAND_IN if problems else merged
+    for index, tool in enumerate((options and options.tools) or ()):
+        checked, wrong = check_tool(tool, base, join(join(path, "tools"), index))
+        problems += wrong
+        tools += [checked] if checked else []
+    findings.problems += problems
+    if problems or options is None:
+        return None
+    return Entry(name, path, merged, template, options, tuple(tools), variables, {}, PurePath())
+
+
+def check_tool(raw: Json, entry: Mapping[str, Json], path: str) -> tuple[ToolEntry | None, list[Problem]]:
+    """A tool with what it inherits from its entry's document, or what is wrong with it."""
+    tool, problems = check_model(Tool, _without_comment(raw), path)
+    if tool is None:
+        return None, problems
+    own = tool.tool_call_template or {}
+    below = join(path, "tool_call_template")
+    problems = unknown_keys(own, KNOWN_KEYS | LATER, below) + check_fields(own, below)
+    template, wrong = check_model(CallTemplate, inherit(entry, own), below)
+    problems += wrong
+    return (ToolEntry(tool, template, path), []) if template and not problems else (None, problems)
+
+
+def _without_comment(raw: Json) -> Json:
+    return {key: value for key, value in raw.items() if key != COMMENT} if isinstance(raw, dict) else raw
+
+
+def _name(raw: Mapping[str, Json]) -> str | None:
+    if isinstance(name := raw.get("name"), str) and name:
+        return name
+    host = re.match(r"wss?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)", str(raw.get("url", "")))
+    return re.sub(r"[^A-Za-z0-9]+", "_", host[1]).strip("_") if host else None
+
+
+def _unique(entries: Sequence[Entry], findings: _Findings) -> list[Entry]:
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        if other := seen.get(entry.name):
+            where = f"already the name of {other.path or 'another entry'}; give each call template a name of its own"
+            findings.problems.append(Problem(join(entry.path, "name"), f"{entry.name!r} is {where}"))
+        seen[entry.name] = entry
+    return list(seen.values())

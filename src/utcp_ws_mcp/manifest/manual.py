@@ -1,0 +1,95 @@
+"""A manual that came over the network: data, which may do less than a manifest (sections 8 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..errors import Problem
+from .load import WEBSOCKET, Entry, ToolEntry, check_tool
+from .merge import KNOWN_KEYS, normalise
+from .models import Json, Tool
+from .variables import REFERENCE, WHOLE
+
+FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
+"""What a manual from the network may not say."""
+
+_SECRETS_STAY = frozenset({"auth", "headers"})
+
+
+def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str]]:
+    """The tools of a manual, and one line for each thing in it that is left out.
+
+    `${NAME}` is replaced in `auth` only, and only by variables that the user named for this manual.
+    """
+    tools: list[ToolEntry] = []
+    notices: list[str] = []
+    listed = document.get("tools") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
+        return [], [f"{entry.name}: its answer holds no list of tools"]
+    for index, raw in enumerate(listed):
+        tool, wrong = _read_tool(raw, entry, f"tools[{index}]")
+        notices += [f"{entry.name}: its manual, {problem}" for problem in wrong]
+        tools += [tool] if tool else []
+    return tools, notices
+
+
+def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, list[Problem]]:
+    if not isinstance(raw, dict):
+        return None, [Problem(path, "is no tool (an object); left out")]
+    own = raw.get("tool_call_template")
+    own = own if isinstance(own, dict) else {}
+    kind = own.get("call_template_type", WEBSOCKET)
+    if kind != WEBSOCKET:
+        return None, [Problem(path, f"call_template_type {str(kind)[:40]!r} is not served here; left out")]
+    unread = [key for key in own if key not in KNOWN_KEYS or key in FORBIDDEN_KEYS - {"name"}]
+    kept = {key: value for key, value in own.items() if key not in unread}
+    kept = normalise({key: value for key, value in kept.items() if key != "name"})
+    notices = [Problem(path, f"tool_call_template.{key[:40]} is not read; left out") for key in unread]
+    if "auth" in kept:
+        kept["auth"], missing = _bind_auth(kept["auth"], entry.own_variables)
+        if missing:
+            return None, [
+                Problem(path, f"needs {name!r}, which is not set for this manual; left out") for name in missing
+            ]
+    known = {key: value for key, value in raw.items() if key in Tool.model_fields}
+    tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path)
+    return (replace(tool, remote=frozenset(kept)) if tool else None), notices + wrong
+
+
+def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
+    """What a tool inherits: the entry's credentials only where the tool does not name another URL."""
+    raw = dict(entry.raw)
+    if "url" in own and not _same_origin(str(own["url"]), str(raw.get("url", ""))):
+        return {key: value for key, value in raw.items() if key not in _SECRETS_STAY}
+    return raw
+
+
+def _same_origin(one: str, other: str) -> bool:
+    return _authority(one) == _authority(other)
+
+
+def _authority(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    for stop in "/?#":
+        rest = rest.partition(stop)[0]
+    return f"{scheme}://{rest}".lower()
+
+
+def _bind_auth(auth: Any, variables: Mapping[str, str]) -> tuple[Any, list[str]]:
+    missing: list[str] = []
+
+    def bound(text: str) -> str:
+        def value(name: str) -> str:
+            if name not in variables:
+                missing.append(name)
+            return variables.get(name, "")
+
+        if whole := WHOLE.match(text):
+            return value(whole[1])
+        return REFERENCE.sub(lambda found: value(found[1]) if found[1] else "${", text)
+
+    if not isinstance(auth, dict):
+        return auth, []
+    return {key: bound(item) if isinstance(item, str) else item for key, item in auth.items()}, missing

@@ -1,0 +1,96 @@
+"""What inherits from what: preset ← entry ← tool, on documents, before they are checked."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+
+from ..errors import Problem
+from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions
+from .problems import COMMENT, join, nearest
+
+NESTED = frozenset({"reply", "stream", "limits", "network", "tls"})
+"""Objects that are merged key by key; every other value replaces what it inherits."""
+
+LATER = frozenset(
+    {"on_connect", "before_connect", "heartbeat", "auto_reply", "capture", "framing", "send_as", "proxy", "pin"}
+)
+"""Fields of the language that this version refuses by name."""
+
+KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
+ENTRY_KEYS = KNOWN_KEYS | frozenset(ManualOptions.model_fields)
+_NOT_INHERITED = MANUAL_KEYS | {"name"}
+
+
+def merge(base: Json, over: Json) -> dict[str, Json]:
+    """`over` on top of `base`. A null takes the inherited value away."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif key in NESTED and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = {**merged[key], **value}
+        else:
+            merged[key] = value
+    return merged
+
+
+def normalise(raw: Json) -> dict[str, Json]:
+    """An entry or a tool's call template in its one full form: the older dialect and short forms spelled out."""
+    form = {key: value for key, value in raw.items() if key != COMMENT}
+    if isinstance(stream := form.get("stream"), bool):
+        form["stream"] = {"on": stream}
+    elif isinstance(stream, dict):
+        form["stream"] = {"on": True, **stream}
+    text = form.pop("request_data_template", None)
+    match form.pop("request_data_format", None):
+        case "json":
+            form.setdefault("preset", "utcp")
+        case "text" if text is not None:
+            form.setdefault("message", text)
+    return form
+
+
+def with_preset(raw: Json) -> dict[str, Json]:
+    """The document on top of the preset that it names, if it names one that exists."""
+    name = raw.get("preset")
+    return merge(read_preset(name), raw) if isinstance(name, str) and name in preset_names() else dict(raw)
+
+
+def inherit(entry: Json, tool: Json) -> dict[str, Json]:
+    """A tool's call template on top of its entry's. A preset of the tool's own stands between the two."""
+    inherited = {key: value for key, value in entry.items() if key not in _NOT_INHERITED}
+    own = {key: value for key, value in normalise(tool).items() if key != "name"}
+    return merge(inherited, with_preset(own))
+
+
+def check_fields(raw: Json, path: str) -> list[Problem]:
+    """Problems that only the form as written shows: fields of later versions, presets, the older dialect."""
+    problems = [
+        Problem(join(path, key), "is not supported by this version; take it out") for key in raw if key in LATER
+    ]
+    name = raw.get("preset")
+    if name is not None and name not in preset_names():
+        near = nearest(str(name), preset_names())
+        known = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(preset_names()))}"
+        problems.append(Problem(join(path, "preset"), f"there is no preset {name!r}; {known}"))
+    if raw.get("request_data_format") not in (None, "json", "text"):
+        problems.append(Problem(join(path, "request_data_format"), "expected 'json' or 'text'"))
+    if raw.get("request_data_format") == "text" and "request_data_template" not in raw:
+        problems.append(Problem(join(path, "request_data_template"), 'is required with "request_data_format": "text"'))
+    return problems
+
+
+@cache
+def preset_names() -> frozenset[str]:
+    """The presets that the package brings."""
+    folder = resources.files(__package__) / "presets"
+    return frozenset(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+
+
+@cache
+def read_preset(name: str) -> dict[str, Json]:
+    """A preset: a call template without URL, in the manifest language."""
+    text = (resources.files(__package__) / "presets" / f"{name}.json").read_text(encoding="utf-8")
+    return normalise(json.loads(text))

@@ -1,0 +1,171 @@
+"""The parts of a manifest as frozen values. The manifest language is described in docs/manifest.md."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from .auth import Auth, Model
+
+Json = Any
+Expression = str
+
+
+class Reply(Model):
+    """Which message answers, and what of it is the result (section 5)."""
+
+    match: Expression | None = None
+    error: Expression | None = None
+    error_message: Expression | None = None
+    result: Expression | None = None
+    skip: Expression | None = None
+
+
+class Stream(Model):
+    """More than one reply (section 6). `on` is what `"stream": true` and `false` set. Times in seconds."""
+
+    on: bool = True
+    until: Expression | None = None
+    include_last: bool = False
+    item: Expression | None = None
+    max_items: int = Field(1000, ge=1)
+    max_seconds: float | None = Field(None, gt=0)
+    idle_seconds: float | None = Field(None, gt=0)
+    max_bytes: int = Field(1 << 20, ge=1)
+    collect: Literal["list", "last", "text"] = "list"
+    cancel: Json = None
+
+
+class Network(Model):
+    """What this endpoint may be, beyond public addresses over TLS (section 9)."""
+
+    allow: tuple[str, ...] = ()
+    plaintext: bool = False
+
+
+class Tls(Model):
+    """TLS of the endpoint (section 9); paths are relative to the manifest."""
+
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    insecure: bool = False
+
+
+class Limits(Model):
+    """Bounds of an endpoint's connections (section 9): bytes, counts, seconds."""
+
+    max_message_bytes: int = Field(16 << 20, ge=1024)
+    max_in_flight: int = Field(64, ge=1)
+    max_connections: int = Field(4, ge=1)
+    connect_timeout: float = Field(10, gt=0)
+    ping_interval: float = Field(20, gt=0)
+    ping_timeout: float = Field(20, gt=0)
+
+
+class Discovery(Model):
+    """How an endpoint is asked for its manual (section 10)."""
+
+    send: Json = Field(default_factory=lambda: {"type": "utcp"})
+    match: Expression | None = None
+    manual: Expression | None = None
+
+
+class ToolOverride(Model):
+    """What a manifest changes about one tool (section 10)."""
+
+    name: str | None = None
+    description: str | None = None
+    inputs: dict[str, Json] | None = None
+    defaults: dict[str, Json] = Field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+
+
+class Annotations(Model):
+    """Hints for hosts, as MCP defines them."""
+
+    title: str | None = None
+    read_only: bool | None = Field(None, alias="readOnlyHint")
+    destructive: bool | None = Field(None, alias="destructiveHint")
+    idempotent: bool | None = Field(None, alias="idempotentHint")
+    open_world: bool | None = Field(None, alias="openWorldHint")
+
+
+class Tool(Model):
+    """A tool as UTCP describes it. `tool_call_template` is kept as written: it is merged before it is checked."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    inputs: dict[str, Json] = Field(default_factory=dict)
+    outputs: dict[str, Json] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    average_response_size: int | None = None
+    tool_call_template: dict[str, Json] | None = None
+    annotations: Annotations = Annotations()
+    idempotent: bool = False
+
+
+class CallTemplate(Model):
+    """One endpoint and how to talk to it (sections 2 to 10), with everything merged into it that it inherits."""
+
+    name: str | None = None
+    call_template_type: Literal["websocket"] = "websocket"
+    url: str
+    message: Json = None
+    typed_arguments: bool = False
+    response_format: Literal["json", "text", "raw"] | None = None
+    protocol: tuple[str, ...] = ()
+    keep_alive: bool = True
+    timeout: float = Field(30, gt=0, le=86400)
+    headers: dict[str, str] = Field(default_factory=dict)
+    header_fields: tuple[str, ...] = ()
+    auth: Auth | None = None
+    allowed_communication_protocols: tuple[str, ...] | None = None
+    preset: str | None = None
+    request_id: Literal["uuid", "counter", "string_counter"] = "uuid"
+    reply: Reply = Reply()
+    ignore: tuple[Expression, ...] = ()
+    stream: Stream = Stream(on=False)
+    network: Network = Network()
+    tls: Tls = Tls()
+    limits: Limits = Limits()
+
+    @field_validator("protocol", "ignore", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("message")
+    @classmethod
+    def _message_shape(cls, value: object) -> object:
+        if value is not None and not isinstance(value, str | dict | list):
+            raise ValueError("expected a string, an object or an array")
+        return value
+
+    @field_validator("allowed_communication_protocols")
+    @classmethod
+    def _websocket_allowed(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and "websocket" not in value:
+            raise ValueError('must contain "websocket", or be left out')
+        return value
+
+
+class ManualOptions(Model):
+    """What an entry says about its manual as a whole (section 10); not inherited by tools."""
+
+    discovery: Discovery | None = None
+    tools: tuple[dict[str, Json], ...] | None = None
+    include_tools: tuple[str, ...] | None = None
+    exclude_tools: tuple[str, ...] = ()
+    tool_overrides: dict[str, ToolOverride] = Field(default_factory=dict)
+    allow_origins: tuple[str, ...] = ()
+
+    @field_validator("discovery", mode="before")
+    @classmethod
+    def _handshake(cls, value: object) -> object:
+        return {} if value == "handshake" else value
+
+
+MANUAL_KEYS = frozenset(ManualOptions.model_fields)
+"""The keys of an entry that a tool does not inherit."""

@@ -1,0 +1,115 @@
+"""Check a document against a model, and say what is wrong in words that help."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..errors import Problem
+from .models import Json
+
+M = TypeVar("M", bound=BaseModel)
+
+COMMENT = "$comment"
+"""A key that may stand in every object of a local manifest and means nothing."""
+
+_UNION_TAGS = frozenset({"api_key", "basic", "oauth2"})
+
+
+def check_model(model: type[M], raw: Json, path: str) -> tuple[M | None, list[Problem]]:
+    """The document as a `model`, or every problem of it with its JSON path."""
+    try:
+        return model.model_validate(raw), []
+    except ValidationError as invalid:
+        return None, [_problem(model, error, path) for error in invalid.errors(include_url=False)]
+
+
+def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
+    """A problem for each key that is not known, with the nearest known one."""
+    known = sorted(known)
+    return [Problem(join(path, key), unknown_key(key, known)) for key in raw if key not in known and key != COMMENT]
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """What to say of a key that nobody reads."""
+    near = nearest(key, known)
+    return "unknown key" + (f"; did you mean {near!r}?" if near else f"; known are {', '.join(sorted(known))}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def join(path: str, key: str | int) -> str:
+    """The JSON path of a key or an index below `path`."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def _problem(model: type[BaseModel], error: Any, path: str) -> Problem:
+    *parents, last = error["loc"] or ("",)
+    for part in parents:
+        path = path if part in _UNION_TAGS or part == "" else join(path, part)
+    if error["type"] == "extra_forbidden":
+        return Problem(join(path, last), unknown_key(str(last), _fields_at(model, parents)))
+    where = path if last == "" or last in _UNION_TAGS else join(path, last)
+    return Problem(where, _explain(error))
+
+
+def _explain(error: Any) -> str:
+    context = error.get("ctx", {})
+    if sentence := _SENTENCES.get(error["type"]):
+        return sentence.format(**context)
+    text = str(error["msg"]).removeprefix("Input ")
+    return f"expected {text.removeprefix('should be ')}" if text.startswith("should be ") else text
+
+
+_SENTENCES = {
+    "missing": "is required",
+    "literal_error": "expected {expected}",
+    "union_tag_not_found": 'needs "auth_type": "api_key", "basic" or "oauth2"',
+    "union_tag_invalid": "unknown auth_type; expected {expected_tags}",
+    "tuple_type": "expected an array",
+    "dict_type": "expected an object",
+    "model_type": "expected an object",
+    "string_type": "expected a string",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_too_short": "cannot be empty",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "greater_than": "expected a number greater than {gt:g}",
+    "greater_than_equal": "expected a number of at least {ge:g}",
+    "less_than_equal": "expected a number of at most {le:g}",
+    "value_error": "{error}",
+}
+"""What to say of pydantic's error types."""
+
+
+def _fields_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
+    """The known keys of the object at `loc` below `model`."""
+    for part in loc:
+        if not isinstance(part, str) or (part in _UNION_TAGS and part not in model.model_fields):
+            model = _AUTH.get(str(part), model)
+            continue
+        field = model.model_fields.get(part)
+        inner = getattr(field, "annotation", None)
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+    return list(model.model_fields)
+
+
+def _auth_models() -> dict[str, type[BaseModel]]:
+    from .auth import ApiKeyAuth, BasicAuth, OAuth2Auth
+
+    return {"api_key": ApiKeyAuth, "basic": BasicAuth, "oauth2": OAuth2Auth}
+
+
+_AUTH = _auth_models()

@@ -1,0 +1,89 @@
+"""Find and substitute `${NAME}` (manifest language, section 8).
+
+Two kinds of places exist. In most strings a variable is replaced when the manifest loads. In templates it is left
+in its place and bound when the template is compiled, so that no value is ever read as template text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .models import Json
+
+REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""`${NAME}`, or the escape `$${`, which stands for a literal `${`."""
+
+WHOLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
+"""`$NAME`, a reference only where it is the whole string."""
+
+TEMPLATE_KEYS = frozenset({"url", "message", "request_data_template", "headers", "protocol", "discovery", "cancel"})
+"""Keys whose strings are templates."""
+
+DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
+"""Keys that are shown to models and hosts: variables are neither looked for nor replaced below them."""
+
+_VARS = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
+_UNEXPANDED = re.compile(r"\$\{[^}]*\}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where variables are looked up, nearest first. Values are secrets and stay out of `repr`."""
+
+    sources: Sequence[Mapping[str, str]] = field(repr=False)
+
+    def find(self, manual: str, name: str) -> str | None:
+        """The value for a manual: `<manual>_NAME` in every source (UTCP doubles the manual's underscores), then `NAME`.
+
+        A host that could not expand its own `${NAME}` passes it on as it is: that counts as not set.
+        """
+        for key in (namespaced(manual, name), name):
+            for source in self.sources:
+                value = source.get(key)
+                if value is not None and not _UNEXPANDED.match(value):
+                    return value
+        return None
+
+    def named_for(self, manual: str) -> dict[str, str]:
+        """All variables that are set for this manual by name, without their namespace."""
+        prefix = namespaced(manual, "")
+        names = {key for source in self.sources for key in source if key.startswith(prefix)}
+        values = {key: next(source[key] for source in self.sources if key in source) for key in names}
+        return {key.removeprefix(prefix): value for key, value in values.items()}
+
+
+def namespaced(manual: str, name: str) -> str:
+    """UTCP's namespacing of a variable."""
+    return f"{manual.replace('_', '__')}_{name}"
+
+
+def find_variables(value: Json) -> Iterator[str]:
+    """The names of all variables that a document refers to, as `${NAME}`, `$NAME` or `vars.NAME`."""
+    if isinstance(value, str):
+        if whole := WHOLE.match(value):
+            yield whole[1]
+        yield from (name for name in REFERENCE.findall(value) if name)
+        yield from _VARS.findall(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in DOCUMENTATION_KEYS:
+                yield from find_variables(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from find_variables(item)
+
+
+def substitute(value: Json, variables: Mapping[str, str]) -> Json:
+    """The document with every variable replaced, except below template keys. All names must be in `variables`."""
+    if isinstance(value, str):
+        if whole := WHOLE.match(value):
+            return variables[whole[1]]
+        return REFERENCE.sub(lambda found: variables[found[1]] if found[1] else "${", value)
+    if isinstance(value, dict):
+        kept = TEMPLATE_KEYS | DOCUMENTATION_KEYS
+        return {key: item if key in kept else substitute(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [substitute(item, variables) for item in value]
+    return value

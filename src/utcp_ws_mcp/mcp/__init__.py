@@ -1,0 +1,1 @@
+"""The MCP face of a bridge (the only importer of the SDK)."""

@@ -1,0 +1,102 @@
+"""Results as MCP content blocks."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+
+import mcp_types as types
+
+from ..bridge import Streamed
+from ..wire.codec import clean, encode_json
+from ..wire.result import text_of
+
+_MAGIC: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+    (b"%PDF-", "application/pdf"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"\x1f\x8b", "application/gzip"),
+)
+_RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+
+
+def result_blocks(value: Any) -> tuple[list[Any], Any]:
+    """The content blocks of a result, and its structured content (None for text and binary).
+
+    JSON stands in a text block as well, for hosts that read only that.
+    """
+    if isinstance(value, Streamed):
+        return _stream_blocks(value)
+    if isinstance(value, bytes):
+        return [binary_block(value)], None
+    if isinstance(value, str):
+        return [text_block(value)], None
+    text, value = _json(value)
+    return [types.TextContent(type="text", text=text)], value
+
+
+def text_block(text: str) -> types.TextContent:
+    """A text block; what UTF-8 cannot encode is replaced."""
+    return types.TextContent(type="text", text=clean(text))
+
+
+def binary_block(data: bytes, number: int = 1) -> Any:
+    """An image, an audio clip, or any other data as an embedded resource."""
+    kind = media_type(data)
+    encoded = base64.b64encode(data).decode()
+    if kind.startswith("image/"):
+        return types.ImageContent(type="image", data=encoded, mime_type=kind)
+    if kind.startswith("audio/"):
+        return types.AudioContent(type="audio", data=encoded, mime_type=kind)
+    resource = types.BlobResourceContents(uri=f"websocket:message/{number}", mime_type=kind, blob=encoded)
+    return types.EmbeddedResource(type="resource", resource=resource)
+
+
+def media_type(data: bytes) -> str:
+    """What the first bytes say that the data is."""
+    for magic, kind in _MAGIC:
+        if data.startswith(magic):
+            return kind
+    if data.startswith(b"RIFF"):
+        return _RIFF.get(data[8:12], "application/octet-stream")
+    return "application/octet-stream"
+
+
+def _stream_blocks(streamed: Streamed) -> tuple[list[Any], Any]:
+    """A stream's result as JSON; binary items follow as blocks of their own, named by their place."""
+    binary = [(number, item) for number, item in enumerate(streamed.items, 1) if isinstance(item, bytes)]
+    text, value = _json(_described(streamed.value))
+    return [types.TextContent(type="text", text=text), *(binary_block(item, number) for number, item in binary)], value
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _described(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [text_of(item) if isinstance(item, bytes) else item for item in value]
+    return text_of(value) if isinstance(value, bytes) else value
+
+
+def _json(value: Any) -> tuple[str, Any]:
+    """JSON text and the value that it stands for, both fit to be sent."""
+    try:
+        text = encode_json(value)
+        if not text.isascii():
+            text.encode()
+        if text.count("[") + text.count("{") < MAX_DEPTH:
+            return text, value
+    except ValueError:
+        pass
+    cleaned = clean(value)
+    return encode_json(cleaned), cleaned
+
+
+MAX_DEPTH: Final = 64
+"""Levels of nesting that results may have; what is deeper becomes a note."""

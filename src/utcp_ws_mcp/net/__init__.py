@@ -1,0 +1,1 @@
+"""The shell: it opens sockets, waits and sends what the pure modules decide."""

@@ -1,0 +1,185 @@
+"""One call: it leases a connection, opens an exchange, sends the request and takes what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import anyio
+
+from ..errors import CallTimeout, ConnectionLost, InvalidArguments, Outcome, ReplyTooBig
+from ..wire.codec import Message, encode
+from ..wire.exchange import Exchange
+from ..wire.plan import Plan
+from ..wire.scope import Ambient, Scope
+from ..wire.template import Unfilled
+from .connection import ConnectionClosed
+from .pool import Lease, Pool
+
+T = TypeVar("T")
+
+CANCEL_TIMEOUT: Final = 1.0
+"""Seconds for the message that tells an endpoint to end a stream."""
+
+
+class Call:
+    """A call under way: `async with` sends its request, `receive` gives what answers it.
+
+    Leaving the block ends the exchange, whatever has happened: the endpoint of an unfinished stream is told, and the
+    connection goes back to the pool. `timeout` seconds from the beginning everything raises CallTimeout.
+    """
+
+    def __init__(self, pool: Pool, ambient: Ambient, plan: Plan, arguments: dict[str, Any]) -> None:
+        self.plan = plan
+        self._pool = pool
+        self._timeout = plan.template.timeout
+        self._deadline = anyio.current_time() + self._timeout
+        self._scope = Scope(ambient, {"args": arguments, "tool": plan.tool, "vars": plan.variables, "session": {}})
+        self._lease: Lease | None = None
+        self._exchange: Exchange | None = None
+        self._arrived = anyio.Event()
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange; it exists once the request was sent."""
+        assert self._exchange is not None
+        return self._exchange
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            self._finish()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._is_cut_short():
+                await self._send_cancel()
+        finally:
+            self._finish()
+
+    async def receive(self) -> Message | None:
+        """The next message of the exchange, or None where a stream has ended; then `exchange.end` says how.
+
+        Raises:
+            CallTimeout: if no reply comes in time.
+            ConnectionLost, ReplyTooBig: if the connection ends before it.
+        """
+        exchange = self.exchange
+        while not exchange.inbox:
+            if exchange.finished:
+                self._check_lost()
+                return None
+            if not await self._wait():
+                return None
+        return exchange.inbox.popleft()
+
+    async def _start(self) -> None:
+        """Send the request; a connection that dies before that is replaced without a word."""
+        upgrade = self._in_arguments(lambda: self.plan.upgrade.render(self._scope))
+        with anyio.move_on_after(self._deadline - anyio.current_time()):
+            while True:
+                self._lease = await self._pool.lease(upgrade, self.plan.rules.sharing)
+                if self._lease.connection.is_usable:
+                    return await self._send()
+                self._finish()
+        sent = self._exchange is not None
+        stage = "the request could not be sent" if sent else "there was no connection"
+        raise self._timed_out(stage, Outcome.PERHAPS_EXECUTED if sent else Outcome.NOT_SENT)
+
+    async def _send(self) -> None:
+        """Open the exchange and send; nothing can come between, so ids are sent in the order they are given."""
+        assert self._lease is not None
+        connection = self._lease.connection
+        exchange = connection.exchanges.open(self.plan.rules, self._scope)
+        self._exchange = exchange
+        try:
+            message = self._in_arguments(lambda: encode(self.plan.message.render(exchange.scope)))
+        except InvalidArguments:
+            connection.exchanges.withdraw(exchange)
+            raise
+        exchange.wake = self._wake
+        try:
+            await connection.send(message)
+        except ConnectionClosed:
+            self._check_lost()
+            raise ConnectionLost(connection.url.address, "it was closing", Outcome.PERHAPS_EXECUTED) from None
+
+    def _in_arguments(self, make: Callable[[], T]) -> T:
+        try:
+            return make()
+        except Unfilled as unfilled:
+            raise InvalidArguments(self.plan.full_name, str(unfilled)) from None
+        except ValueError:
+            raise InvalidArguments(self.plan.full_name, "an argument cannot be written as JSON in UTF-8") from None
+
+    async def _wait(self) -> bool:
+        """Wait for something to arrive; False where a stream's time has ended it."""
+        exchange, stream = self.exchange, self.plan.rules.stream
+        until = self._deadline
+        reason: Any = "max_seconds"
+        if stream is not None:
+            until = self._stream_deadline()
+            idle = stream.bounds.idle_seconds
+            if idle is not None and anyio.current_time() + idle < until:
+                until, reason = anyio.current_time() + idle, "idle_seconds"
+        with anyio.move_on_after(until - anyio.current_time()) as waiting:
+            await self._arrived.wait()
+            self._arrived = anyio.Event()
+        if not waiting.cancelled_caught:
+            return True
+        if stream is None:
+            raise self._timed_out("no reply came", Outcome.PERHAPS_EXECUTED)
+        exchange.end = reason
+        return False
+
+    def _stream_deadline(self) -> float:
+        stream = self.plan.rules.stream
+        longest = stream.bounds.max_seconds if stream else None
+        return self._deadline if longest is None else self._deadline - self._timeout + longest
+
+    def _wake(self) -> None:
+        self._arrived.set()
+
+    def _check_lost(self) -> None:
+        """Raise where the connection ended before the exchange did."""
+        lost, connection = self.exchange.lost, self._lease.connection if self._lease else None
+        if lost is None or connection is None:
+            return
+        if lost.code == 1009 and connection.is_oversized:
+            raise ReplyTooBig(connection.url.address, self.plan.template.limits.max_message_bytes)
+        raise ConnectionLost(connection.url.address, lost.text, Outcome.PERHAPS_EXECUTED)
+
+    def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:
+        return CallTimeout(self.plan.full_name, self._timeout, stage, outcome)
+
+    def _is_cut_short(self) -> bool:
+        """Whether the endpoint may still be sending a stream that nobody takes."""
+        exchange = self._exchange
+        if self.plan.cancel is None or exchange is None or exchange.lost is not None:
+            return False
+        return not exchange.finished or exchange.end in ("max_items", "max_bytes")
+
+    async def _send_cancel(self) -> None:
+        assert self._lease is not None
+        assert self.plan.cancel is not None
+        with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
+            try:
+                await self._lease.connection.send(encode(self.plan.cancel.render(self.exchange.scope)))
+            except (ConnectionClosed, Unfilled, ValueError):
+                return
+
+    def _finish(self) -> None:
+        """Give up the exchange and the lease. The pool throws the connection away if it cannot be trusted now."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        if self._exchange is not None:
+            self._exchange.wake = lambda: None
+            lease.connection.exchanges.abandon(self._exchange)
+        lease.release()

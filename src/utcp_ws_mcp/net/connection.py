@@ -1,0 +1,264 @@
+"""One WebSocket: the upgrade, the pump that reads it, sending, and closing (the only importer of `websockets`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    NegotiationError,
+    PayloadTooBig,
+)
+from websockets.protocol import State
+from websockets.uri import WebSocketURI
+
+from .. import events
+from ..errors import BridgeError, ConnectFailed, ForbiddenRedirect, HandshakeRejected
+from ..events import Observer
+from ..manifest.models import Limits
+from ..version import USER_AGENT
+from ..wire.codec import decode
+from ..wire.exchange import Close, Exchanges
+from ..wire.policy import URL
+
+__all__ = ["Connection", "ConnectionClosed", "Handshake", "upgrade"]
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds for the closing handshake."""
+
+MAX_UNREAD: Final = 4 << 20
+"""Bytes of answers to pings that a peer may leave unread before the connection is dropped."""
+
+CLOSED_BY_US: Final = "closed by the bridge"
+
+SETTLE_TIMEOUT: Final = 0.5
+"""Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""
+
+_SILENT = logging.getLogger("utcp_ws_mcp.websockets")
+_SILENT.setLevel(logging.CRITICAL)
+logging.getLogger("websockets").setLevel(logging.INFO)  # its DEBUG prints credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is asked for in an upgrade."""
+
+    url: URL
+    target: str
+    headers: Sequence[tuple[str, str]]
+    subprotocols: Sequence[str]
+    limits: Limits
+    tls: ssl.SSLContext | None
+
+
+class _Guarded(ClientConnection):
+    """A client connection that drops a peer which pings and never reads."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > MAX_UNREAD and self.protocol.state is State.OPEN:
+            self.transport.abort()
+
+
+class Connection:
+    """An open WebSocket with the exchanges on it.
+
+    `run` must be running as long as the connection is used. Whoever leases the connection keeps to its exchanges.
+    """
+
+    def __init__(
+        self, manual: str, url: URL, websocket: ClientConnection, exchanges: Exchanges, observe: Observer
+    ) -> None:
+        self.manual = manual
+        self.url = url
+        self.exchanges = exchanges
+        self.received = 0
+        self.close: Close | None = None
+        self._websocket = websocket
+        self._observe = observe
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.url.address} {self._websocket.state.name} {self.exchanges!r}>"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a new exchange may start here."""
+        return self._websocket.state is State.OPEN and self.exchanges.trusted
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._websocket.state is State.OPEN
+
+    @property
+    def is_oversized(self) -> bool:
+        """Whether the connection ended because the peer's message was too big."""
+        sent = self._websocket.protocol.close_sent
+        return sent is not None and sent.code == 1009
+
+    async def run(self) -> None:
+        """Read until the connection ends; then every exchange on it is settled."""
+        try:
+            while True:
+                self._take(await self._websocket.recv())
+        except ConnectionClosed:
+            pass
+        finally:
+            self.close = self._describe_close()
+            self.exchanges.lose(self.close)
+            by_peer = self.close.text != CLOSED_BY_US
+            self._observe(events.Closed(self.manual, self.url.address, self.close.text, by_peer))
+
+    async def send(self, message: str) -> None:
+        """Send one text message. What is written counts as sent, even if this is cancelled.
+
+        Raises:
+            ConnectionClosed: where the connection has ended meanwhile.
+        """
+        self._observe(events.Sent(self.manual, message))
+        await self._websocket.send(message)
+
+    async def settle(self) -> bool:
+        """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
+
+        A ping is answered in order (RFC 6455 §5.5.2), so what comes after its answer was sent after the ping.
+        """
+        try:
+            with anyio.fail_after(SETTLE_TIMEOUT):
+                await (await self._websocket.ping())
+        except (ConnectionClosed, TimeoutError):
+            return False
+        await anyio.lowlevel.checkpoint()
+        return self.is_usable
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Close with a code; takes CLOSE_TIMEOUT seconds at most."""
+        with anyio.CancelScope(shield=True):
+            await self._websocket.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection without a closing handshake."""
+        self._websocket.transport.abort()
+
+    def _take(self, raw: str | bytes) -> None:
+        self.received += 1
+        role = self.exchanges.receive(decode(raw))
+        self._observe(events.Received(self.manual, raw, role.value))
+
+    def _describe_close(self) -> Close:
+        websocket = self._websocket
+        received = websocket.protocol.close_rcvd
+        if received is not None and not websocket.protocol.close_rcvd_then_sent:
+            return Close(received.code, CLOSED_BY_US)
+        if received is not None:
+            reason = f": {received.reason}" if received.reason else ""
+            return Close(received.code, f"closed by the server with code {received.code}{reason}")
+        sent = websocket.protocol.close_sent
+        if sent is not None and sent.code == 1009:
+            return Close(1009, "message too big")
+        if sent is not None and sent.reason == "keepalive ping timeout":
+            return Close(1006, "the server stopped answering pings")
+        if sent is not None and sent.code in (1002, 1007):
+            return Close(sent.code, "the server broke the WebSocket protocol")
+        return Close(1006, "the network connection was cut" if sent is None else CLOSED_BY_US)
+
+
+async def upgrade(handshake: Handshake, connected: socket.socket) -> ClientConnection:
+    """Run TLS and the upgrade (RFC 6455 §4.1) over a connected socket.
+
+    Raises:
+        HandshakeRejected: on any HTTP status but 101.
+        ForbiddenRedirect: on a redirect.
+        ConnectFailed: if TLS fails, or the answer is no upgrade or lacks the subprotocol.
+    """
+    url, limits = handshake.url, handshake.limits
+
+    def make() -> ClientConnection:
+        uri = WebSocketURI(url.secure, url.host, url.port, handshake.target.split("?")[0], _query(handshake.target))
+        protocol = ClientProtocol(
+            uri,
+            subprotocols=list(handshake.subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str
+            max_size=limits.max_message_bytes,
+            logger=_SILENT,
+        )
+        return _Guarded(
+            protocol,
+            ping_interval=limits.ping_interval,
+            ping_timeout=limits.ping_timeout,
+            close_timeout=CLOSE_TIMEOUT,
+        )
+
+    name = url.host if url.secure else None
+    connect = asyncio.get_running_loop().create_connection
+    try:
+        _, websocket = await connect(make, sock=connected, ssl=handshake.tls, server_hostname=name)
+    except (OSError, ssl.SSLError) as failed:
+        connected.close()
+        raise ConnectFailed(url.address, _tls_reason(failed)) from failed
+    try:
+        await websocket.handshake(list(handshake.headers), USER_AGENT)
+        _check_subprotocol(handshake, websocket)
+    except (InvalidHandshake, PayloadTooBig, OSError, EOFError) as failed:
+        websocket.transport.abort()
+        raise _explained(url, failed) from failed
+    except BaseException:
+        websocket.transport.abort()
+        raise
+    websocket.start_keepalive()
+    return websocket
+
+
+def _check_subprotocol(handshake: Handshake, websocket: ClientConnection) -> None:
+    if handshake.subprotocols and websocket.subprotocol is None:
+        offered = ", ".join(handshake.subprotocols)
+        why = f'the server accepts none of the subprotocols {offered}; check "protocol"'
+        raise ConnectFailed(handshake.url.address, why)
+
+
+def _explained(url: URL, failed: Exception) -> BridgeError:
+    """What happened to an upgrade, in our words; texts of the library may hold header values."""
+    if isinstance(failed, BridgeError):
+        return failed
+    if isinstance(failed, InvalidStatus):
+        status = failed.response.status_code
+        if 300 <= status < 400:
+            return ForbiddenRedirect(url.address, status)
+        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""))
+    if isinstance(failed, NegotiationError):
+        return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
+    return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
+
+
+_STATUS_HINTS: Final = {
+    400: "it did not accept the request; check the path and the subprotocol",
+    401: 'it wants other credentials; check "auth"',
+    403: 'it refuses these credentials or this client; check "auth" and "headers"',
+    404: "there is nothing at this path; check the URL",
+    426: 'it wants another WebSocket version or subprotocol; check "protocol"',
+    429: "it limits the number of connections; wait a while",
+    502: "the server behind it is down",
+    503: "it is busy or starting; try again later",
+}
+
+
+def _tls_reason(failed: Exception) -> str:
+    if isinstance(failed, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not valid: {failed.verify_message}"
+    if isinstance(failed, ssl.SSLError):
+        return f"TLS failed ({failed.reason or 'no reason given'}); is it a wss:// endpoint?"
+    return "the connection was cut while it was opened"
+
+
+def _query(target: str) -> str:
+    return target.partition("?")[2]

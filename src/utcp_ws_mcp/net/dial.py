@@ -1,0 +1,113 @@
+"""The only place that resolves names and opens sockets.
+
+A host is resolved once, every address is checked against the policy, and a checked address is dialled. What follows
+(TLS, the upgrade, HTTP) runs over that socket or that address, so neither redirects nor a second answer of the
+resolver can lead elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import anyio
+
+from ..errors import ConnectFailed
+from ..manifest.models import Network
+from ..wire.policy import URL, as_literal, check_addresses
+
+Resolver = Callable[[str, int], Awaitable[list[str]]]
+HEAD_START = 0.25
+"""Seconds that an address has for itself before the next one is tried too (RFC 8305 §5)."""
+
+
+async def system_resolver(host: str, port: int) -> list[str]:
+    """The addresses of a host, as the operating system orders them."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def resolve(url: URL, network: Network, resolver: Resolver = system_resolver) -> list[str]:
+    """The addresses of a URL's host, all of them allowed. `localhost` is loopback, whatever a resolver says.
+
+    Raises:
+        ForbiddenAddress: if one of them is not allowed.
+        ConnectFailed: if there are none.
+    """
+    if url.host == "localhost":
+        addresses = ["127.0.0.1", "::1"]
+    elif as_literal(url.host):
+        addresses = [url.host]
+    else:
+        addresses = await _look_up(url, resolver)
+    check_addresses(url, addresses, network)
+    return addresses
+
+
+async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
+    """A TCP connection to the first address that answers; each next one starts a little later, or on a failure.
+
+    Raises:
+        ConnectFailed: if none answers.
+    """
+    winners: list[socket.socket] = []
+    reasons: list[str] = []
+
+    async with anyio.create_task_group() as racers:
+
+        async def attempt(address: str, done: anyio.Event) -> None:
+            try:
+                connected = await _connect(address, url.port)
+            except OSError as failed:
+                reasons.append(_reason(failed))
+                done.set()
+            else:
+                winners.append(connected)
+                racers.cancel_scope.cancel()
+
+        for address in addresses:
+            done = anyio.Event()
+            racers.start_soon(attempt, address, done)
+            with anyio.move_on_after(HEAD_START):
+                await done.wait()
+    if not winners:
+        raise ConnectFailed(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
+    for loser in winners[1:]:
+        loser.close()
+    return winners[0]
+
+
+async def _look_up(url: URL, resolver: Resolver) -> list[str]:
+    try:
+        addresses = await resolver(url.host, url.port)
+    except (OSError, UnicodeError):
+        addresses = []
+    if not addresses:
+        raise ConnectFailed(url.address, f"the host {url.host} cannot be resolved; check its spelling")
+    return addresses
+
+
+async def _connect(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    connecting = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connecting.setblocking(False)
+        with suppress(OSError):
+            connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(connecting, (address, port))
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+def _reason(failed: OSError) -> str:
+    match failed:
+        case ConnectionRefusedError():
+            return "connection refused; is the server running?"
+        case TimeoutError():
+            return "no answer"
+        case _:
+            return (failed.strerror or type(failed).__name__).lower()

@@ -1,0 +1,93 @@
+"""HTTP requests beside a WebSocket (the only importer of the HTTP client).
+
+They obey the rules of the WebSockets: the same dial policy, no redirects, no proxies from the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .. import version
+from ..errors import ConnectFailed
+from ..manifest.models import Network
+from ..wire.policy import URL
+from .dial import Resolver, resolve
+
+MAX_BODY: Final = 1 << 16
+"""Bytes of an answer that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """An HTTP request with a form as its body. Headers and form may hold secrets and stay out of `repr`."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str] = field(repr=False)
+    form: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """An HTTP answer. The body may hold secrets and stays out of `repr`."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+async def send_request(
+    request: HttpRequest,
+    network: Network,
+    resolver: Resolver,
+    timeout: float,
+) -> HttpReply:
+    """Send one request; it is answered within `timeout` seconds.
+
+    Raises:
+        ConnectFailed: if there is no answer, or it has more than MAX_BODY bytes.
+        ForbiddenAddress: if the host's addresses may not be used.
+    """
+    import httpx2
+
+    url = request.url
+    addresses = await resolve(url, network, resolver)
+    problem: Exception | None = None
+    async with httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=timeout) as client:
+        for address in addresses:
+            try:
+                return await _exchange(client, request, address)
+            except httpx2.ConnectError as failed:
+                problem = failed
+            except httpx2.HTTPError as failed:
+                raise ConnectFailed(url.address, f"no HTTP answer ({type(failed).__name__})") from failed
+    raise ConnectFailed(url.address, "no connection; is the server running, and its certificate valid?") from problem
+
+
+async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
+    """Send to a checked address; the host's own name stays in the Host header and in the TLS verification."""
+    url = asked.url
+    literal = f"[{address}]" if ":" in address else address
+    request = client.build_request(
+        asked.method,
+        f"{url.scheme}://{literal}:{url.port}{url.target}",
+        headers={
+            "User-Agent": version.USER_AGENT,
+            "Accept": "application/json",
+            **asked.headers,
+            "Host": url.authority,
+        },
+        data=dict(asked.form),
+        extensions={"sni_hostname": url.host},
+    )
+    reply = await client.send(request, stream=True)
+    try:
+        body = b""
+        async for chunk in reply.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise ConnectFailed(url.address, f"its answer has more than {MAX_BODY} bytes")
+        return HttpReply(reply.status_code, body)
+    finally:
+        await reply.aclose()

@@ -1,0 +1,119 @@
+"""OAuth2 tokens for the upgrade (RFC 6749 §4.4): cached, refreshed early, fetched once however many wait."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+import anyio
+
+from ..errors import ForbiddenURL, TokenRejected
+from ..manifest.auth import OAuth2Auth
+from ..manifest.models import Network
+from ..wire.policy import URL, parse_url
+from .dial import Resolver
+from .http import HttpReply, HttpRequest, send_request
+
+DEFAULT_LIFETIME: Final = 300.0
+"""Seconds that a token lives whose answer does not say (RFC 6749 §5.1 only recommends it)."""
+
+MAX_LIFETIME: Final = 86_400.0
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
+_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}\Z")
+
+
+@dataclass(slots=True)
+class _Held:
+    """A token and the instant from which it is refreshed."""
+
+    token: str = field(repr=False)
+    fresh_until: float
+
+
+class Tokens:
+    """The tokens of a bridge. `clock` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float], resolver: Resolver) -> None:
+        self._clock = clock
+        self._resolver = resolver
+        self._held: dict[OAuth2Auth, _Held] = {}
+        self._locks: dict[OAuth2Auth, anyio.Lock] = {}
+
+    async def token(self, auth: OAuth2Auth, network: Network, timeout: float) -> str:
+        """A token that is not about to expire.
+
+        Raises:
+            TokenRejected: if the token endpoint gives none.
+            ConnectFailed, PolicyError: if it cannot or may not be reached.
+        """
+        async with self._locks.setdefault(auth, anyio.Lock()):
+            held = self._held.get(auth)
+            if held is None or held.fresh_until <= self._clock():
+                held = self._held[auth] = await self._fetch(auth, network, timeout)
+            return held.token
+
+    def reject(self, auth: OAuth2Auth, token: str) -> None:
+        """The endpoint did not accept this token: it is not used again."""
+        held = self._held.get(auth)
+        if held is not None and held.token == token:
+            del self._held[auth]
+
+    async def _fetch(self, auth: OAuth2Auth, network: Network, timeout: float) -> _Held:
+        url = parse_url(auth.token_url, ("https", "http"))
+        if not url.secure and not url.is_loopback_literal:
+            raise ForbiddenURL(f"{url.address} would send a client secret in plain text; use https://")
+        headers, form = token_request(auth)
+        reply = await send_request(HttpRequest("POST", url, headers, form), network, self._resolver, timeout)
+        token, lifetime = read_token(url, reply)
+        early = max(30.0, lifetime / 10) if lifetime > 60 else lifetime / 2
+        return _Held(token, self._clock() + lifetime - early)
+
+
+def token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str]]:
+    """The headers and the form of a token request (RFC 6749 §4.4.2); with "basic" both parts are form-encoded first."""
+    secret = auth.client_secret.get_secret_value()
+    form = {"grant_type": "client_credentials"}
+    form |= {key: value for key, value in (("scope", auth.scope), ("audience", auth.audience)) if value}
+    if auth.auth_method == "basic":
+        pair = f"{quote_plus(auth.client_id)}:{quote_plus(secret)}".encode()
+        return {"Authorization": "Basic " + base64.b64encode(pair).decode()}, form
+    return {}, form | {"client_id": auth.client_id, "client_secret": secret}
+
+
+def read_token(url: URL, reply: HttpReply) -> tuple[str, float]:
+    """The access token of an answer and the seconds that it lives (RFC 6749 §5.1).
+
+    Raises:
+        TokenRejected: with the status and the error code, never the body.
+    """
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        body = None
+    body = body if isinstance(body, dict) else {}
+    if reply.status != 200:
+        code = body.get("error")
+        shown = f" ({code})" if isinstance(code, str) and _CODE.match(code) else ""
+        raise TokenRejected(
+            url.address, f"it answered HTTP {reply.status}{shown}; check client_id, client_secret and scope"
+        )
+    token, kind = body.get("access_token"), body.get("token_type", "bearer")
+    if not isinstance(token, str) or not _TOKEN.match(token):
+        raise TokenRejected(url.address, "its answer holds no usable access_token")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        raise TokenRejected(url.address, "its token is not of the type Bearer, the only one supported")
+    return token, _lifetime(body.get("expires_in"))
+
+
+def _lifetime(expires_in: Any) -> float:
+    try:
+        seconds = float(expires_in)
+    except (TypeError, ValueError, OverflowError):
+        return DEFAULT_LIFETIME
+    return DEFAULT_LIFETIME if math.isnan(seconds) else min(max(seconds, 0.0), MAX_LIFETIME)

@@ -1,0 +1,278 @@
+"""All connections: who may use which, when one is opened, and when it is thrown away.
+
+Every decision is made in `_Shelf.assign`, which does not wait; what it decides is carried out by tasks.
+Connections are kept by manual. Calls share one only if their upgrades agree in everything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..errors import BridgeError, ConnectionLost, Outcome
+from ..wire.reply import Sharing
+from ..wire.upgrade import Upgrade
+from .connection import Connection
+
+Opener = Callable[[Upgrade], Awaitable[Connection]]
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A connection, or the place of one that is being opened (`connection` is None).
+
+    `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
+    """
+
+    upgrade: Upgrade
+    connection: Connection | None = None
+    leases: int = 0
+    owned: bool = False
+    settled: bool = False
+    settling: bool = False
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing uses the connection and nothing may use it any more."""
+        return self.connection is not None and not self.leases and not self.connection.is_usable
+
+    def room(self, sharing: Sharing) -> int:
+        """How many more exchanges may start here."""
+        if (self.connection is not None and not self.connection.is_usable) or self.owned:
+            return 0
+        if sharing is Sharing.OWNED and self.connection is not None and self.connection.exchanges.abandoned:
+            return 0
+        if sharing is Sharing.OWNED or not self.upgrade.keep_alive:
+            return 0 if self.leases else 1
+        return self.upgrade.limits.max_in_flight - self.leases
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A call that wants a connection: it gets a slot or an error, and is woken."""
+
+    upgrade: Upgrade
+    sharing: Sharing
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    slot: _Slot | None = None
+    error: BridgeError | None = None
+
+    @property
+    def owns(self) -> bool:
+        """Whether the exchange must be alone on its connection."""
+        return self.sharing is Sharing.OWNED or not self.upgrade.keep_alive
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use `connection`, until `release` is called, once."""
+
+    connection: Connection
+    release: Callable[[], None]
+
+
+class Pool:
+    """The connections of a bridge. They live in `tasks`; `opener` makes one that is ready for requests."""
+
+    def __init__(self, tasks: TaskGroup, opener: Opener) -> None:
+        self._tasks = tasks
+        self._opener = opener
+        self._shelves: dict[str, _Shelf] = {}
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._shelves!r}>"
+
+    async def lease(self, upgrade: Upgrade, sharing: Sharing) -> Lease:
+        """The right to use a connection; it waits until there is one.
+
+        Raises:
+            NetError, PolicyError: if one has to be opened and cannot be.
+        """
+        shelf = self._shelves.get(upgrade.manual)
+        if shelf is None:
+            shelf = self._shelves[upgrade.manual] = _Shelf(self._tasks, self._opener)
+        slot = await shelf.acquire(upgrade, sharing)
+        assert slot.connection is not None
+        return Lease(slot.connection, partial(shelf.release, slot))
+
+    async def aclose(self) -> None:
+        """Close every connection with 1001, going away; waiting calls get an error."""
+        async with anyio.create_task_group() as closing:
+            for shelf in self._shelves.values():
+                for connection in shelf.close():
+                    closing.start_soon(connection.aclose, 1001, "the bridge is shutting down")
+
+
+class _Shelf:
+    """The connections of one manual."""
+
+    def __init__(self, tasks: TaskGroup, opener: Opener) -> None:
+        self._tasks = tasks
+        self._opener = opener
+        self._slots: list[_Slot] = []
+        self._waiting: deque[_Waiter] = deque()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{len(self._slots)} connections, {len(self._waiting)} waiting>"
+
+    async def acquire(self, upgrade: Upgrade, sharing: Sharing) -> _Slot:
+        """A slot with an open connection, leased to the caller."""
+        waiter = _Waiter(upgrade, sharing)
+        if self._closed:
+            raise ConnectionLost(upgrade.url.address, "the bridge is shutting down", Outcome.NOT_SENT)
+        self._waiting.append(waiter)
+        self.assign()
+        try:
+            await waiter.woken.wait()
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+        if waiter.error is not None:
+            raise waiter.error
+        assert waiter.slot is not None
+        return waiter.slot
+
+    def release(self, slot: _Slot) -> None:
+        """The exchange is over: the connection serves the next one, or is thrown away."""
+        slot.leases -= 1
+        was_owned, slot.owned, slot.settled = slot.owned, False, False
+        if not slot.leases and not slot.upgrade.keep_alive:
+            self._discard(slot)
+        elif was_owned and slot.connection is not None and slot.connection.is_usable:
+            self._settle(slot)
+        self.assign()
+
+    def close(self) -> Iterator[Connection]:
+        """Turn everybody away, and give the connections that are to be closed."""
+        self._closed = True
+        for waiter in self._waiting:
+            waiter.error = ConnectionLost(waiter.upgrade.url.address, "the bridge is shutting down", Outcome.NOT_SENT)
+            waiter.woken.set()
+        self._waiting.clear()
+        yield from [slot.connection for slot in self._slots if slot.connection is not None]
+
+    def assign(self) -> None:
+        """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
+        for slot in [slot for slot in self._slots if slot.is_spent]:
+            self._discard(slot)
+        opening = {slot for slot in self._slots if slot.connection is None}
+        blocked: set[Upgrade] = set()
+        for waiter in list(self._waiting):
+            if waiter.upgrade in blocked:
+                continue
+            if ready := self._ready_slot(waiter):
+                self._grant(waiter, ready)
+            elif not self._expects(waiter, opening) and not self._make_room(waiter, opening):
+                blocked.add(waiter.upgrade)
+
+    def _ready_slot(self, waiter: _Waiter) -> _Slot | None:
+        for slot in self._slots:
+            if slot.connection is None or slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing):
+                continue
+            if waiter.sharing is Sharing.SHARED or slot.settled:
+                return slot
+        return None
+
+    def _expects(self, waiter: _Waiter, opening: set[_Slot]) -> bool:
+        """Whether a connection will serve this call without another being opened.
+
+        One that is being opened, or settled, serves one call that owns it, or any number that share it. `opening`
+        holds those that nobody who would own them has been promised yet.
+        """
+        for slot in self._slots:
+            if slot.upgrade != waiter.upgrade:
+                continue
+            if slot.connection is None:
+                if slot in opening:
+                    opening.difference_update({slot} if waiter.owns else ())
+                    return True
+            elif not waiter.owns:
+                return slot.connection.is_usable and not slot.owned
+            elif waiter.sharing is Sharing.OWNED and slot.room(waiter.sharing) and slot not in opening:
+                opening.add(slot)
+                self._settle(slot)
+                return True
+        return False
+
+    def _make_room(self, waiter: _Waiter, opening: set[_Slot]) -> bool:
+        """Open a connection for this call, in the place of an idle one with another upgrade if need be."""
+        if len(self._slots) >= waiter.upgrade.limits.max_connections:
+            idle = [slot for slot in self._slots if slot.connection and not slot.leases and not slot.settling]
+            unfit = (slot for slot in idle if slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing))
+            victim = next(unfit, None)
+            if victim is None:
+                return False
+            self._discard(victim)
+        slot = _Slot(waiter.upgrade)
+        self._slots.append(slot)
+        opening.update(() if waiter.owns else {slot})
+        self._tasks.start_soon(self._open, slot)
+        return True
+
+    def _grant(self, waiter: _Waiter, slot: _Slot) -> None:
+        self._waiting.remove(waiter)
+        slot.leases += 1
+        slot.owned = waiter.owns
+        waiter.slot = slot
+        waiter.woken.set()
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+        elif waiter.slot is not None:
+            self.release(waiter.slot)
+
+    async def _open(self, slot: _Slot) -> None:
+        try:
+            connection = await self._opener(slot.upgrade)
+        except BridgeError as failed:
+            self._slots.remove(slot)
+            self._fail(slot.upgrade, failed)
+            self.assign()
+            return
+        if self._closed:
+            connection.abort()
+            return
+        slot.connection = connection
+        self._tasks.start_soon(self._run, slot, connection)
+        self.assign()
+
+    async def _run(self, slot: _Slot, connection: Connection) -> None:
+        try:
+            await connection.run()
+        finally:
+            self.assign()
+
+    def _fail(self, upgrade: Upgrade, error: BridgeError) -> None:
+        """Opening failed: the calls that have no other connection to hope for get its error."""
+        if any(slot.upgrade == upgrade for slot in self._slots):
+            return
+        for waiter in [waiter for waiter in self._waiting if waiter.upgrade == upgrade]:
+            self._waiting.remove(waiter)
+            waiter.error = error
+            waiter.woken.set()
+
+    def _settle(self, slot: _Slot) -> None:
+        if not slot.settling:
+            slot.settling = True
+            self._tasks.start_soon(self._settle_slot, slot)
+
+    async def _settle_slot(self, slot: _Slot) -> None:
+        assert slot.connection is not None
+        slot.settled = await slot.connection.settle()
+        slot.settling = False
+        if not slot.settled and not slot.leases:
+            self._discard(slot)
+        self.assign()
+
+    def _discard(self, slot: _Slot) -> None:
+        if slot in self._slots:
+            self._slots.remove(slot)
+        if slot.connection is not None and slot.connection.is_open and not self._closed:
+            self._tasks.start_soon(slot.connection.aclose)

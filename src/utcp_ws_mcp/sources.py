@@ -1,0 +1,121 @@
+"""Read a manifest and what it names: the file, its dotenv files, the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from .errors import InvalidManifest, Problem
+from .manifest.load import Entry, Manifest, inline_variables, load_document, variable_files
+from .manifest.models import Json
+from .manifest.variables import Lookup
+from .wire.catalog import compile_local
+from .wire.plan import Plan
+
+MAX_MANIFEST = 16 << 20
+"""Bytes of a manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A manifest that was found to be right, with the tools that it lists itself."""
+
+    manifest: Manifest
+    plans: Mapping[str, Sequence[Plan]]
+
+
+def load_manifest(
+    path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, env_files: Sequence[Path] = ()
+) -> Loaded:
+    """Read and check a manifest. `environ` is the environment if None; `env_files` come before the manifest's own.
+
+    Raises:
+        InvalidManifest: with every problem of the file.
+    """
+    file = Path(path)
+    document = _read_json(file)
+    environ = os.environ if environ is None else environ
+    sources = [inline_variables(document), *(read_dotenv(env_file, str(file)) for env_file in env_files)]
+    sources += [read_dotenv(file.parent / named, str(file)) for named in variable_files(document)]
+    beside = file.parent / ".env"
+    sources += [read_dotenv(beside, str(file))] if beside.is_file() else []
+    manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent)
+    return Loaded(manifest, _compile(manifest))
+
+
+def read_dotenv(path: Path, source: str) -> dict[str, str]:
+    """The variables of a dotenv file, taken as they stand: nothing inside a value is expanded.
+
+    Raises:
+        InvalidManifest: if the file cannot be read; `source` is the manifest that names it.
+    """
+    from dotenv import dotenv_values
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failed:
+        raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_why(failed)}")]) from failed
+    return {
+        key: value
+        for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
+        if value is not None
+    }
+
+
+def check_unique(loaded: Sequence[Loaded]) -> None:
+    """Names of call templates are unique over all manifests.
+
+    Raises:
+        InvalidManifest: for the first manifest that repeats one.
+    """
+    owners: dict[str, str] = {}
+    for each in loaded:
+        for entry in each.manifest.entries:
+            if other := owners.get(entry.name):
+                why = f"{entry.name!r} is already a call template of {other}; give it another name"
+                raise InvalidManifest(each.manifest.source, [Problem(f"{entry.path}.name".lstrip("."), why)])
+            owners[entry.name] = each.manifest.source
+
+
+def _compile(manifest: Manifest) -> dict[str, Sequence[Plan]]:
+    problems: list[Problem] = []
+    plans: dict[str, Sequence[Plan]] = {}
+    for entry in manifest.entries:
+        plans[entry.name], wrong = compile_local(entry)
+        problems += wrong
+    if problems:
+        raise InvalidManifest(manifest.source, list(dict.fromkeys(problems)))
+    return plans
+
+
+def _read_json(file: Path) -> Json:
+    try:
+        if file.stat().st_size > MAX_MANIFEST:
+            raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST:,} bytes")])
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as failed:
+        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_why(failed)}")]) from failed
+    except json.JSONDecodeError as wrong:
+        place = f"line {wrong.lineno}, column {wrong.colno}"
+        raise InvalidManifest(str(file), [Problem("", f"is not JSON ({place}: {wrong.msg.lower()})")]) from wrong
+    except UnicodeDecodeError as wrong:
+        raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from wrong
+    except (RecursionError, ValueError) as wrong:
+        raise InvalidManifest(
+            str(file), [Problem("", "is nested too deeply, or holds an impossible number")]
+        ) from wrong
+
+
+def _why(failed: Exception) -> str:
+    if isinstance(failed, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(failed, IsADirectoryError):
+        return "it is a folder"
+    return (getattr(failed, "strerror", None) or type(failed).__name__).lower()
+
+
+__all__ = ["Entry", "Loaded", "check_unique", "load_manifest", "read_dotenv"]

@@ -1,0 +1,117 @@
+"""The tools of one manual, compiled: chosen, overridden, and each one checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from ..errors import ForbiddenURL, Problem
+from ..manifest.load import Entry, ToolEntry
+from ..manifest.models import CallTemplate, Discovery, Tool
+from ..manifest.problems import check_model, join, nearest
+from .plan import Plan, TemplateProblem, compile_tool
+from .policy import parse_url
+from .template import Hole
+from .upgrade import UpgradeTemplate
+
+DISCOVERY = "(discovery)"
+"""The name of the call that fetches a manual; no tool can have it."""
+
+_IS_MANUAL = "message is mapping and message.tools is sequence and message.tools is not string"
+_EXTRACTED = "({manual}) is mapping and ({manual}).tools is sequence"
+
+
+def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
+    """The tools that a manifest lists for an entry, and everything that is wrong with the entry's templates."""
+    plans, problems = compile_tools(entry, entry.tools)
+    problems += _check_names(entry, plans)
+    if entry.template is not None and not problems:
+        try:
+            discovery_plan(entry)
+        except TemplateProblem as wrong:
+            problems.append(wrong.problem)
+    return plans, problems
+
+
+def compile_tools(entry: Entry, tools: Iterable[ToolEntry]) -> tuple[list[Plan], list[Problem]]:
+    """The plans of those tools that the entry includes, and a problem for each one that cannot be called."""
+    plans: dict[str, Plan] = {}
+    problems: list[Problem] = []
+    for tool in tools:
+        if not _is_included(entry, tool.tool.name):
+            continue
+        try:
+            plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name))
+            if tool.remote:
+                _check_origin(entry, plan.upgrade)
+        except TemplateProblem as wrong:
+            problems.append(wrong.problem)
+        except ForbiddenURL as wrong:
+            problems.append(Problem(tool.path, str(wrong)))
+        else:
+            if plan.name in plans:
+                problems.append(Problem(join(tool.path, "name"), f"there are two tools named {plan.name!r}"))
+            plans.setdefault(plan.name, plan)
+    return list(plans.values()), problems
+
+
+def discovery_plan(entry: Entry) -> Plan:
+    """Discovery as a call: its message asks, its reply rules find the manual, its result is the manual.
+
+    Raises:
+        TemplateProblem: where the entry's templates cannot be read.
+    """
+    asked = entry.options.discovery or Discovery()
+    manual = asked.manual or "message"
+    found = asked.match or (_EXTRACTED.format(manual=manual) if asked.manual else _IS_MANUAL)
+    inherited = {key: value for key, value in entry.raw.items() if key not in ("header_fields", "ignore")}
+    raw = {
+        **inherited,
+        "message": asked.send,
+        "reply": {"match": found, "result": manual},
+        "stream": {"on": False},
+        "response_format": "json",
+    }
+    template, wrong = check_model(CallTemplate, raw, entry.path)
+    assert template is not None, wrong
+    return compile_tool(entry, ToolEntry(Tool(name=DISCOVERY), template, entry.path))
+
+
+def _is_included(entry: Entry, name: str) -> bool:
+    options = entry.options
+    included = options.include_tools is None or any(fnmatchcase(name, glob) for glob in options.include_tools)
+    return included and not any(fnmatchcase(name, glob) for glob in options.exclude_tools)
+
+
+def _check_names(entry: Entry, plans: list[Plan]) -> list[Problem]:
+    """Overrides of tools that do not exist, where all tools are known."""
+    if entry.discovers:
+        return []
+    names = {tool.tool.name for tool in entry.tools}
+    problems = []
+    for name in entry.options.tool_overrides:
+        if name not in names:
+            near = nearest(name, names)
+            hint = f"; did you mean {near!r}?" if near else ""
+            problems.append(Problem(join(join(entry.path, "tool_overrides"), name), f"there is no such tool{hint}"))
+    return problems
+
+
+def _check_origin(entry: Entry, upgrade: UpgradeTemplate) -> None:
+    """A discovered tool stays at its manual's origin, or goes to one that the manifest lists.
+
+    Raises:
+        ForbiddenURL: if it goes elsewhere.
+    """
+    assert entry.template is not None
+    own = parse_url(_sample(upgrade.url))
+    allowed = [entry.template.url, *entry.options.allow_origins]
+    if own.origin not in {parse_url(url).origin for url in allowed if "{" not in url.split("/")[2]}:
+        scheme, host, port = own.origin
+        raise ForbiddenURL(
+            f'the discovered tool points at {scheme}://{host}:{port}; to allow that, add it to "allow_origins"'
+        )
+
+
+def _sample(parts: tuple[str | Hole, ...]) -> str:
+    return "".join(part if isinstance(part, str) else "x" for part in parts)

@@ -1,0 +1,105 @@
+"""Messages and values: what goes on the wire, and what came from it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One incoming message: `raw` as it came, `value` decoded (parsed JSON where it is JSON, else `raw`)."""
+
+    raw: str | bytes
+    value: Any
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the message is JSON."""
+        return self.value is not self.raw
+
+
+def encode(value: Any) -> str:
+    """A message to send: text as it is, any other value as strict JSON.
+
+    Raises:
+        ValueError: if the value is no JSON (NaN, bytes) or holds a character that UTF-8 cannot encode.
+    """
+    text = value if isinstance(value, str) else encode_json(value)
+    if not text.isascii():
+        text.encode()
+    return text
+
+
+def encode_json(value: Any) -> str:
+    """Compact, strict JSON.
+
+    Raises:
+        ValueError: if the value cannot be JSON.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, RecursionError) as failed:
+        raise ValueError(str(failed)) from None
+
+
+def decode(raw: str | bytes) -> Message:
+    """Read one incoming message. What is not JSON stays text or bytes: that is no error here."""
+    if isinstance(raw, str) and raw[:64].lstrip()[:1] in _JSON_STARTS:
+        try:
+            return Message(raw, parse_json(raw))
+        except ValueError:
+            pass
+    return Message(raw, raw)
+
+
+_JSON_STARTS = frozenset('{["-0123456789tfn')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON; NaN and the infinities become their names, because JSON has no such numbers (RFC 8259 §6).
+
+    Raises:
+        ValueError: if it is not JSON, nested too deeply, or holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(text, parse_constant=str)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def clean(value: Any, depth: int = 64) -> Any:
+    """A value that came from outside, made writable as JSON.
+
+    Lone surrogates become U+FFFD, numbers that JSON lacks their names, bytes their hex, and what is nested below
+    `depth` a note.
+    """
+    match value:
+        case str():
+            return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+        case float() if not math.isfinite(value):
+            return str(value)
+        case bytes():
+            return value.hex()
+        case dict() | list() | tuple() if depth == 0:
+            return "… nested too deeply"
+        case dict():
+            return {clean(str(key)): clean(item, depth - 1) for key, item in value.items()}
+        case list() | tuple():
+            return [clean(item, depth - 1) for item in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return str(value)
+
+
+def excerpt(raw: str | bytes, limit: int = 200) -> str:
+    """The beginning of a message for an error text: printable, on one line."""
+    if isinstance(raw, bytes):
+        return f"{len(raw)} bytes of binary data, 0x{raw[:24].hex()}" + ("…" if len(raw) > 24 else "")
+    shown = "".join(char if char.isprintable() else " " for char in raw[:limit])
+    return str(clean(shown)) + ("…" if len(raw) > limit else "")

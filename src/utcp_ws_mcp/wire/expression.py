@@ -1,0 +1,161 @@
+"""MiniJinja behind one small door.
+
+An expression that is only a path is looked up directly, so that its value arrives untouched. Everything else is
+evaluated by MiniJinja under a fuel limit. `debug` stays off: its output prints the variables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from minijinja import Environment, TemplateError
+
+from ..errors import InvalidTemplate
+from ..manifest.problems import nearest
+
+FUEL: Final = 50_000
+"""Steps of one evaluation."""
+
+MAX_LENGTH: Final = 4_000
+"""Characters of one expression."""
+
+_PATH = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\.\d+|\[-?\d+\]|\['[^'\\]*'\]|\["[^"\\]*"\])*\Z""")
+_STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
+_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
+_NEVER = ("UnknownFilter", "UnknownFunction", "UnknownTest")
+
+
+class _Undefined:
+    """The value of a name that is not there."""
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNDEFINED: Final = _Undefined()
+Path = tuple[str | int, ...]
+
+
+class ExpressionFailed(Exception):
+    """An expression that cannot be evaluated on these values."""
+
+
+_ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable")
+_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError)
+LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else)\b)\w+\s*\(")
+"""What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
+
+
+class Expression:
+    """A compiled expression. `names` are the top-level names that it uses."""
+
+    __slots__ = ("names", "path", "source")
+
+    def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
+        """Compile `source`. One that is not `local` comes from the network and may only look up and compare.
+
+        Raises:
+            InvalidTemplate: on wrong syntax, and on names that are not in `allowed`.
+        """
+        self.source = source.strip()
+        self.path = parse_path(self.source)
+        self.names = (str(self.path[0]),) if self.path else self._find_names(local)
+        for name in self.names:
+            if name not in allowed:
+                near = nearest(name, allowed)
+                hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(allowed))}"
+                raise InvalidTemplate(f"unknown name {name!r} in the expression {self.source!r}; {hint}")
+
+    def __repr__(self) -> str:
+        return f"Expression({self.source!r})"
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """The value, or UNDEFINED.
+
+        Raises:
+            ExpressionFailed: where an operation is impossible on these values, or the fuel is used up.
+        """
+        if self.path is not None:
+            return look_up(scope, self.path)
+        context = {name: value for name in self.names if (value := scope[name]) is not UNDEFINED}
+        value = self._run(self.source, context)
+        if value is None and self._run(f"({self.source}) is undefined", context) is True:
+            return UNDEFINED
+        return str(value) if isinstance(value, str) else value
+
+    def holds(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the predicate is true. One that cannot be evaluated on this message does not hold."""
+        if self.path is not None:
+            return bool(look_up(scope, self.path))
+        context = {name: value for name in self.names if (value := scope[name]) is not UNDEFINED}
+        try:
+            return bool(_ENVIRONMENT.eval_expr(self.source, **context))
+        except (TemplateError, *_PYTHON_ERRORS):
+            return False
+
+    def _run(self, source: str, context: Mapping[str, Any]) -> Any:
+        try:
+            return _ENVIRONMENT.eval_expr(source, **context)
+        except TemplateError as failed:
+            raise ExpressionFailed(f"the expression {self.source!r} failed: {_reason(failed)}") from None
+        except _PYTHON_ERRORS as failed:
+            raise ExpressionFailed(f"the expression {self.source!r} failed: {type(failed).__name__}") from None
+
+    def _find_names(self, local: bool) -> tuple[str, ...]:
+        if len(self.source) > MAX_LENGTH:
+            raise InvalidTemplate(f"an expression of more than {MAX_LENGTH} characters: {self.source[:60]!r} …")
+        if not local and _COSTLY.search(LITERAL.sub("''", self.source)):
+            raise InvalidTemplate(f"the expression {self.source!r} may only compare: it comes from the network")
+        try:
+            names = _ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}")
+            self._check_called_names()
+        except TemplateError as failed:
+            raise InvalidTemplate(f"cannot read the expression {self.source!r}: {_reason(failed)}") from None
+        return tuple(sorted(names))
+
+    def _check_called_names(self) -> None:
+        """Raise where a filter, test or function does not exist; whatever else fails here depends on the values."""
+        try:
+            _ENVIRONMENT.eval_expr(self.source)
+        except TemplateError as failed:
+            kind = getattr(failed, "kind", None)
+            bound = any(f"{name} is unknown" in str(failed) for name in CALLABLE)
+            if kind == "SyntaxError" or (kind in _NEVER and not bound):
+                raise
+        except _PYTHON_ERRORS:
+            return
+
+
+def _reason(failed: TemplateError) -> str:
+    return str(failed).split(" (in <")[0]
+
+
+CALLABLE: Final = frozenset({"uuid", "counter", "random_hex"})
+"""Names that expressions may call; they are bound for each evaluation."""
+
+
+def parse_path(source: str) -> Path | None:
+    """The steps of an expression that is only a path (`message.result.items[0]`), else None."""
+    if not _PATH.match(source) or source in _WORDS:
+        return None
+    steps: list[str | int] = []
+    for name, index, single, double in _STEP.findall(source):
+        steps.append(int(index) if index else int(name) if name.isdigit() else name or single or double)
+    return tuple(steps)
+
+
+def look_up(scope: Mapping[str, Any], path: Path) -> Any:
+    """The value at a path, or UNDEFINED."""
+    value = scope[str(path[0])]
+    for step in path[1:]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return UNDEFINED
+    return value

@@ -1,0 +1,264 @@
+"""May this URL, this address, this header be used? Pure answers; the shell asks before it acts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal
+
+from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
+from ..manifest.models import Network
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Kind = Literal["public", "private", "loopback", "link-local", "special"]
+
+_DEFAULT_PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
+_URL = re.compile(
+    r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?\Z"
+)
+_FORBIDDEN_CHARACTERS = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+MAX_URL: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class URL:
+    """A URL, parsed once; what is dialled is this. `host` is lower case and without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str = ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.scheme in ("wss", "https")
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: what credentials belong to."""
+        return (self.scheme, self.host, self.port)
+
+    @property
+    def target(self) -> str:
+        """Path and query, as the request line needs them."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def authority(self) -> str:
+        """Host and port; the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """The URL as it may be shown: without the query, which may hold secrets."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def is_loopback_literal(self) -> bool:
+        """Whether the host is `localhost` or a loopback address, as written."""
+        literal = as_literal(self.host)
+        return self.host == "localhost" or (literal is not None and literal.is_loopback)
+
+
+def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
+    """Parse strictly: no control characters, white space, user info, fragment, non-ASCII host or odd IPv4.
+
+    Raises:
+        ForbiddenURL: with what is wrong; the text itself is not repeated, it may hold a secret.
+    """
+    if len(text) > MAX_URL:
+        raise ForbiddenURL(f"a URL of more than {MAX_URL} characters")
+    if bad := _FORBIDDEN_CHARACTERS.search(text):
+        raise ForbiddenURL(f"a URL cannot contain {bad[0]!r}; percent-encode it, and write hosts in ASCII")
+    if "#" in text:
+        raise ForbiddenURL("a WebSocket URL has no fragment (RFC 6455 §3); take out '#' and what follows")
+    expected = " or ".join(f"{scheme}://host[:port]/path" for scheme in schemes)
+    found = _URL.match(text)
+    if not found or found["scheme"] not in schemes:
+        if "@" in text.split("?", maxsplit=1)[0]:
+            raise ForbiddenURL('a URL cannot hold a user name or password; use "auth"')
+        raise ForbiddenURL(f"expected a URL like {expected}")
+    host = found["host"].strip("[]").lower()
+    _check_host(host, bracketed=found["host"].startswith("["))
+    port = int(found["port"]) if found["port"] else _DEFAULT_PORTS[found["scheme"]]
+    if not 0 < port < 65536:
+        raise ForbiddenURL(f"there is no port {port}")
+    return URL(found["scheme"], host, port, found["path"] or "/", found["query"] or "")
+
+
+def _check_host(host: str, bracketed: bool) -> None:
+    if bracketed:
+        if not isinstance(as_literal(host), ipaddress.IPv6Address):
+            raise ForbiddenURL(f"[{host}] is not an IPv6 address")
+        return
+    labels = host.removesuffix(".").split(".")
+    if not all(_LABEL.match(label) for label in labels) or len(host) > 253:
+        raise ForbiddenURL(f"{host} is not a host name")
+    numeric = re.match(r"(0x[0-9a-f]*|[0-9]+)\Z", labels[-1])
+    if numeric and not isinstance(as_literal(host), ipaddress.IPv4Address):
+        raise ForbiddenURL(f"{host} is not an IPv4 address in its usual form of four decimal numbers")
+
+
+def check_scheme(url: URL, network: Network) -> None:
+    """Plain text is for literal loopback hosts, and for endpoints whose manifest says so.
+
+    Raises:
+        ForbiddenURL: where the URL would send plain text over a network.
+    """
+    if url.secure or network.plaintext or url.is_loopback_literal:
+        return
+    raise ForbiddenURL(
+        f"{url.address} would be plain text; use wss://, or add "
+        '"network": {"plaintext": true} to its call template if you trust the network'
+    )
+
+
+def check_addresses(url: URL, addresses: list[str], network: Network) -> None:
+    """Every address that a host resolves to must be allowed, whichever would be dialled.
+
+    A manifest that names a loopback host literally means it. Link-local addresses, which serve cloud metadata, are
+    allowed only one by one.
+
+    Raises:
+        ForbiddenAddress: for the first one that is not allowed.
+    """
+    for text in addresses:
+        address = ipaddress.ip_address(text)
+        kind = classify_address(address)
+        implied = kind == "loopback" and url.is_loopback_literal
+        if kind != "public" and not implied and not _is_allowed(address, kind, network):
+            raise ForbiddenAddress(url.host, text, kind)
+
+
+def check_network(network: Network) -> str | None:
+    """What is wrong with the `allow` list, or None."""
+    for item in network.allow:
+        if item not in ("private", "loopback") and _as_network(item) is None:
+            return f"{item!r} is neither 'private', 'loopback' nor an address or network such as '192.168.0.0/24'"
+    return None
+
+
+def _is_allowed(address: IPAddress, kind: Kind, network: Network) -> bool:
+    if kind in ("private", "loopback") and kind in network.allow:
+        return True
+    networks = [found for item in network.allow if (found := _as_network(item))]
+    if kind == "link-local":
+        networks = [found for found in networks if found.num_addresses == 1]
+    return any(address in found for found in networks if found.version == address.version)
+
+
+@cache
+def _as_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def as_literal(host: str) -> IPAddress | None:
+    """The address that a host is written as, if it is one."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+_LINK_LOCAL = _networks("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32")
+_PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+_SPECIAL = _networks(
+    *("0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24"),
+    *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8", "fec0::/10", "2001:db8::/32"),
+    *("100::/64", "2001::/23", "3fff::/20", "5f00::/16"),
+)
+_EMBEDDING: Final = (
+    ("::ffff:0:0/96", 0),
+    ("::ffff:0:0:0/96", 0),
+    ("::/96", 0),
+    ("64:ff9b::/96", 0),
+    ("64:ff9b:1::/48", 0),
+    ("2002::/16", 80),
+)
+"""IPv6 networks that carry an IPv4 address, and how far to the left of the lowest bits it stands."""
+
+
+def classify_address(address: IPAddress) -> Kind:
+    """The kind of an address; an IPv6 address that carries an IPv4 address is of the kind of the worse one."""
+    order: tuple[Kind, ...] = ("link-local", "special", "loopback", "private", "public")
+    kinds = [_plain_kind(candidate) for candidate in (address, *_embedded(address))]
+    return min(kinds, key=order.index)
+
+
+def _plain_kind(address: IPAddress) -> Kind:
+    def within(networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> bool:
+        return any(address in network for network in networks if network.version == address.version)
+
+    if within(_LINK_LOCAL):
+        return "link-local"
+    if address.is_loopback:
+        return "loopback"
+    if within(_PRIVATE):
+        return "private"
+    return "special" if within(_SPECIAL) or address.is_multicast or address.is_unspecified else "public"
+
+
+def _embedded(address: IPAddress) -> list[ipaddress.IPv4Address]:
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
+        return []
+    number = int(address)
+    found = [
+        ipaddress.IPv4Address(number >> shift & 0xFFFFFFFF)
+        for network, shift in _EMBEDDING
+        if address in ipaddress.ip_network(network)
+    ]
+    if number >> 32 & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE):  # ISATAP, RFC 5214 §6.1
+        found.append(ipaddress.IPv4Address(number & 0xFFFFFFFF))
+    if address.teredo is not None:
+        found += address.teredo
+    return found
+
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?\Z")
+_HANDSHAKE_HEADERS: Final = frozenset(
+    {"host", "connection", "upgrade", "content-length", "transfer-encoding", "te", "trailer", "keep-alive", "expect"}
+    | {"http2-settings"}
+)
+MAX_HEADER: Final = 8192
+
+
+def check_header(name: str, value: str) -> None:
+    """Names are tokens, values visible ASCII, and the handshake's own headers are not to be set (RFC 6455 §4.1).
+
+    Raises:
+        ForbiddenHeader: with the reason; the value is never repeated.
+    """
+    lower = name.lower()
+    if not _TOKEN.match(name):
+        raise ForbiddenHeader(name[:64], "is no header name; use letters, digits and hyphens")
+    if lower in _HANDSHAKE_HEADERS or lower.startswith(("sec-websocket-", "proxy-")):
+        raise ForbiddenHeader(name, "belongs to the handshake and cannot be set; take it out")
+    if len(value) > MAX_HEADER or not _VALUE.match(value):
+        raise ForbiddenHeader(
+            name, f"needs a value of 1 to {MAX_HEADER} visible ASCII characters, without line breaks or outer spaces"
+        )
+
+
+def check_subprotocol(name: str) -> None:
+    """A subprotocol is a token (RFC 6455 §4.1).
+
+    Raises:
+        ForbiddenHeader: if it is none.
+    """
+    if not _TOKEN.match(name):
+        raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")

@@ -1,0 +1,82 @@
+"""From a message to a result, as `response_format` and `collect` say (sections 5 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import InvalidReply, ToolFault
+from .codec import Message, clean, encode_json, excerpt, parse_json
+from .exchange import Exchange
+from .expression import ExpressionFailed
+from .plan import Plan
+
+
+def take_result(plan: Plan, exchange: Exchange, message: Message) -> Any:
+    """The result of a reply, or a stream's item: JSON, text or bytes.
+
+    Raises:
+        ToolFault: if the message reports a failure.
+        InvalidReply: if it is not of the promised form.
+    """
+    if exchange.fault:
+        raise _fault(plan, exchange, message)
+    try:
+        value = plan.rules.take(exchange.seeing(message), message)
+    except ExpressionFailed as failed:
+        raise InvalidReply(plan.full_name, str(failed), excerpt(message.raw)) from None
+    match plan.template.response_format:
+        case "json":
+            return _as_json(plan, message) if value is message.raw else value
+        case "text":
+            return _as_text(plan, value)
+        case _:
+            return value
+
+
+def collected(plan: Plan, items: Sequence[Any], end: str | None) -> dict[str, Any]:
+    """The result of a stream: its items as `collect` says, and what ended it."""
+    assert plan.rules.stream is not None
+    match plan.rules.stream.bounds.collect:
+        case "last":
+            return {"item": items[-1] if items else None, "end": end}
+        case "text":
+            return {"text": "".join(map(text_of, items)), "end": end}
+        case _:
+            return {"items": list(items), "end": end}
+
+
+def text_of(value: Any) -> str:
+    """A result for a reader: text as it is, bytes described, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    try:
+        return encode_json(value)
+    except ValueError:
+        return encode_json(clean(value))
+
+
+def _fault(plan: Plan, exchange: Exchange, message: Message) -> ToolFault:
+    found = plan.rules.fault_message(exchange.seeing(message))
+    text = text_of(found) if found is not None else text_of(message.value)
+    return ToolFault(plan.full_name, text, message.value)
+
+
+def _as_json(plan: Plan, message: Message) -> Any:
+    if message.is_json:
+        return message.value
+    try:
+        return parse_json(message.raw.decode() if isinstance(message.raw, bytes) else message.raw)
+    except ValueError:
+        raise InvalidReply(plan.full_name, "the reply is not JSON", excerpt(message.raw)) from None
+
+
+def _as_text(plan: Plan, value: Any) -> str:
+    if not isinstance(value, bytes):
+        return text_of(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidReply(plan.full_name, "the reply is not text in UTF-8", excerpt(value)) from None

@@ -1,0 +1,68 @@
+"""The names that templates and expressions may use, and their values for one exchange."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from .expression import UNDEFINED
+
+_EVERYWHERE: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
+URL_NAMES: Final = _EVERYWHERE
+"""Names in `url`, `headers` and `protocol`."""
+
+REQUEST_NAMES: Final = _EVERYWHERE | {"request_id", "counter"}
+"""Names in messages that are sent."""
+
+REPLY_NAMES: Final = REQUEST_NAMES | {"message"}
+"""Names in predicates and expressions on an incoming message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """Where time and randomness come from: `now()` is aware and in UTC, `random(n)` gives n bytes."""
+
+    now: Callable[[], datetime]
+    random: Callable[[int], bytes]
+
+    def uuid(self) -> str:
+        """A fresh UUID, version 4."""
+        return str(uuid.UUID(bytes=self.random(16), version=4))
+
+    def random_hex(self, count: int) -> str:
+        """`count` random bytes in hex."""
+        return self.random(count).hex()
+
+
+class Scope(dict[str, Any]):
+    """Values by name. Time is read when it is asked for; a name that is not there is UNDEFINED."""
+
+    __slots__ = ("ambient",)
+
+    def __init__(self, ambient: Ambient, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.ambient = ambient
+
+    def __missing__(self, name: str) -> Any:
+        compute = _COMPUTED.get(name)
+        return UNDEFINED if compute is None else compute(self.ambient)
+
+    def extended(self, **values: Any) -> Scope:
+        """The same scope with more names."""
+        return Scope(self.ambient, {**self, **values})
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+_COMPUTED: Final[dict[str, Callable[[Ambient], Any]]] = {
+    "now": lambda ambient: _iso(ambient.now()),
+    "now_s": lambda ambient: int(ambient.now().timestamp()),
+    "now_ms": lambda ambient: int(ambient.now().timestamp() * 1000),
+    "uuid": lambda ambient: ambient.uuid,
+    "random_hex": lambda ambient: ambient.random_hex,
+}

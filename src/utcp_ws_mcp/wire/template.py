@@ -1,0 +1,335 @@
+"""Message templates: compiled once, filled in one pass over the template.
+
+Text that arrives in an argument is never scanned for placeholders, so no argument can change another part of a
+message. A template holds three kinds of holes: `${VAR}` (bound when it is compiled), `UTCP_ARG_name_UTCP_ARG` and
+`{{ expression }}` (filled for each message).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ..errors import InvalidTemplate
+from ..manifest.variables import WHOLE
+from .expression import UNDEFINED, Expression, ExpressionFailed
+from .scope import REQUEST_NAMES
+
+OMIT: Final = UNDEFINED
+"""What a hole renders to where its argument is missing: the key or element that it stands for is left out."""
+
+_TOKEN = re.compile(r"\$\$\{|\$\{(?P<var>[A-Za-z_]\w*)\}|UTCP_ARG_(?P<arg>.+?)_UTCP_ARG|(?P<open>\{\{)", re.DOTALL)
+
+
+class Unfilled(Exception):
+    """A template that cannot be filled with these values; the text names the argument or expression."""
+
+
+class Node(Protocol):
+    """A part of a compiled template."""
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        """The part filled in, or OMIT.
+
+        Raises:
+            Unfilled: where a value is missing that cannot be left out.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A part without holes."""
+
+    value: Any
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A UTCP placeholder. Not `typed`, it gives text: a string as it is, anything else as its JSON text."""
+
+    name: str
+    typed: bool = False
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        value = scope["args"].get(self.name, OMIT)
+        return value if self.typed or value is OMIT else to_text(value)
+
+    def value(self, scope: Mapping[str, Any]) -> Any:
+        """The argument with its type."""
+        return scope["args"].get(self.name, OMIT)
+
+    def __str__(self) -> str:
+        return f"argument {self.name!r} is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An expression; its value keeps its type."""
+
+    expression: Expression
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        try:
+            value = self.expression.evaluate(scope)
+        except ExpressionFailed as failed:
+            raise Unfilled(str(failed)) from None
+        if value is UNDEFINED and "args" not in self.expression.names:
+            raise Unfilled(str(self))
+        return value
+
+    value = render
+
+    def __str__(self) -> str:
+        path = self.expression.path
+        if path and path[0] == "args" and len(path) > 1:
+            return f"argument {path[1]!r} is missing"
+        return f"{{{{ {self.expression.source} }}}} has no value"
+
+
+Hole = Argument | Computed
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Literal text with holes in it, which must all be filled."""
+
+    parts: tuple[str | Hole, ...]
+
+    def render(self, scope: Mapping[str, Any]) -> str:
+        return "".join(part if isinstance(part, str) else to_text(_filled(part, scope)) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """Text that is JSON once filled: (hole, whether it stands inside a JSON string) between literal parts."""
+
+    parts: tuple[str | tuple[Hole, bool], ...]
+
+    def render(self, scope: Mapping[str, Any]) -> str:
+        return "".join(part if isinstance(part, str) else self._fill(*part, scope) for part in self.parts)
+
+    @staticmethod
+    def _fill(hole: Hole, quoted: bool, scope: Mapping[str, Any]) -> str:
+        value = _filled(hole, scope)
+        return _json(to_text(value))[1:-1] if quoted else _json(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A JSON object; keys whose whole value is a missing argument are left out."""
+
+    items: tuple[tuple[str, Node], ...]
+
+    def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, node in self.items if (value := node.render(scope)) is not OMIT}
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A JSON array; elements whose whole value is a missing argument are left out."""
+
+    items: tuple[Node, ...]
+
+    def render(self, scope: Mapping[str, Any]) -> list[Any]:
+        return [value for node in self.items if (value := node.render(scope)) is not OMIT]
+
+
+@dataclass(frozen=True, slots=True)
+class AllArguments:
+    """The template of a call template without `message`: the arguments as one JSON object, less `without`."""
+
+    without: frozenset[str] = frozenset()
+
+    def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in scope["args"].items() if name not in self.without}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """How the templates of one entry are compiled.
+
+    `variables` binds `${NAME}`; None means that the template came from the network, where `${NAME}` is plain text.
+    """
+
+    variables: Mapping[str, str] | None = None
+    typed: bool = False
+    names: Collection[str] = REQUEST_NAMES
+
+    def message(self, value: Any) -> Node:
+        """Compile a message: a string is text (or JSON text), an object or array is filled in its structure.
+
+        Raises:
+            InvalidTemplate: where it cannot be read.
+        """
+        return self._text_message(value) if isinstance(value, str) else self.value(value)
+
+    def value(self, value: Any) -> Node:
+        """Compile a JSON value at any depth."""
+        if isinstance(value, str):
+            return self._leaf(value)
+        if isinstance(value, dict):
+            items = tuple((self._key(key), self.value(item)) for key, item in value.items())
+            if all(isinstance(node, Constant) for _, node in items):
+                return Constant({key: node.value for key, node in items if isinstance(node, Constant)})
+            return Object(items)
+        if isinstance(value, list):
+            nodes = tuple(self.value(item) for item in value)
+            if all(isinstance(node, Constant) for node in nodes):
+                return Constant([node.value for node in nodes if isinstance(node, Constant)])
+            return Array(nodes)
+        return Constant(value)
+
+    def parts(self, text: str) -> list[str | Hole]:
+        """Literal text and holes in turn, variables bound."""
+        if self.variables is not None and (whole := WHOLE.match(text)):
+            return [self.variables[whole[1]]]
+        merged: list[str | Hole] = []
+        for part in self._scan(text):
+            if isinstance(part, str) and merged and isinstance(merged[-1], str):
+                merged[-1] += part
+            elif part != "":
+                merged.append(part)
+        return merged
+
+    def _text_message(self, text: str) -> Node:
+        parts = self.parts(text)
+        if all(isinstance(part, str) for part in parts):
+            return Constant("".join(map(str, parts)))
+        return self._json_text(text) or Text(tuple(parts))
+
+    def _leaf(self, text: str) -> Node:
+        parts = self.parts(text)
+        if not parts or all(isinstance(part, str) for part in parts):
+            return Constant("".join(map(str, parts)))
+        if len(parts) == 1 and not isinstance(hole := parts[0], str):
+            return Argument(hole.name, typed=self.typed) if isinstance(hole, Argument) else hole
+        return Text(tuple(parts))
+
+    def _key(self, key: str) -> str:
+        if any(not isinstance(part, str) for part in self.parts(key)):
+            raise InvalidTemplate(f"the key {key!r} holds a placeholder; placeholders may stand in values only")
+        return "".join(map(str, self.parts(key)))
+
+    def _scan(self, text: str) -> Iterator[str | Hole]:
+        position = 0
+        while token := _TOKEN.search(text, position):
+            yield text[position : token.start()]
+            position = token.end()
+            if token["open"]:
+                end = _expression_end(text, position)
+                yield self._expression(text[position:end])
+                position = end + 2
+            elif token["arg"]:
+                yield Argument(token["arg"])
+            else:
+                yield self._variable(token)
+        yield text[position:]
+
+    def _variable(self, token: re.Match[str]) -> str:
+        if self.variables is None:
+            return token[0]
+        return self.variables[token["var"]] if token["var"] else "${"
+
+    def _expression(self, source: str) -> Computed:
+        if self.variables is not None and "${" in source:
+            raise InvalidTemplate(f"write vars.NAME instead of ${{NAME}} inside {{{{ {source.strip()} }}}}")
+        allowed = self.names if self.variables is not None else frozenset(self.names) - {"vars"}
+        return Computed(Expression(source, allowed, local=self.variables is not None))
+
+    def _json_text(self, text: str) -> JsonText | None:
+        """The template as JSON text, or None where it is not JSON once filled."""
+        if text.lstrip()[:1] not in ("{", "["):
+            return None
+        parts: list[str | tuple[Hole, bool]] = []
+        sample, quoted = "", False
+        for part in self._scan_unbound(text):
+            if isinstance(part, str):
+                quoted = _ends_in_string(part, quoted)
+                parts.append(part)
+                sample += part
+            elif isinstance(part, Constant):
+                bound = _json(part.value)[1:-1] if quoted else part.value
+                parts.append(bound)
+                sample += bound
+            else:
+                parts.append((part, quoted))
+                sample += "0"
+        return JsonText(tuple(part for part in parts if part)) if _is_json(sample) else None
+
+    def _scan_unbound(self, text: str) -> Iterator[str | Hole | Constant]:
+        """Like `_scan`, but a variable's value stays apart from the literal text, to be escaped for its place."""
+        position = 0
+        for token in _variable_tokens(text) if self.variables is not None else ():
+            yield from self._scan(text[position : token.start()])
+            yield Constant(self._variable(token))
+            position = token.end()
+        yield from self._scan(text[position:])
+
+
+def to_text(value: Any) -> str:
+    """A value inside a longer string: a string as it is, anything else as its JSON text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        raise Unfilled("binary data cannot stand inside text; put it through a filter such as base64")
+    return _json(value)
+
+
+def _filled(hole: Hole, scope: Mapping[str, Any]) -> Any:
+    value = hole.value(scope)
+    if value is OMIT:
+        raise Unfilled(str(hole))
+    return value
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise Unfilled("a value cannot be written as JSON") from None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _variable_tokens(text: str) -> list[re.Match[str]]:
+    return [token for token in _TOKEN.finditer(text) if token["var"] and not token["open"]]
+
+
+def _ends_in_string(text: str, quoted: bool) -> bool:
+    """Whether JSON text that starts inside a string (or not) ends inside one."""
+    for found in re.finditer(r'\\.|"', text, re.DOTALL):
+        quoted = quoted != (found[0] == '"')
+    return quoted
+
+
+def _expression_end(text: str, start: int) -> int:
+    """Where the `}}` stands that ends the expression, braces and quotes inside it skipped."""
+    depth, quote, position = 0, "", start
+    while position < len(text):
+        char = text[position]
+        if quote:
+            position += char == "\\"
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char == "{":
+            depth += 1
+        elif char == "}" and depth:
+            depth -= 1
+        elif text.startswith("}}", position):
+            return position
+        position += 1
+    shown = text[start - 2 : start + 40]
+    raise InvalidTemplate(f"{shown!r} opens an expression that never ends; for two plain braces write {{{{ '{{{{' }}}}")
