@@ -1,0 +1,125 @@
+"""A WebSocket endpoint that speaks UTCP, with one tool of each kind."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+TICK = 0.1
+"""Seconds between the items of the countdown."""
+
+
+def manual() -> dict[str, Any]:
+    """The endpoint's manual: tools that inherit the URL of whoever asks for it."""
+    number, text = {"type": "number"}, {"type": "string"}
+    return {
+        "utcp_version": "1.0.0",
+        "manual_version": "1.0.0",
+        "tools": [
+            _tool("add", "Add two numbers.", {"a": number, "b": number}, preset="utcp"),
+            _tool("divide", "Divide a by b.", {"a": number, "b": number}, preset="utcp"),
+            _tool(
+                "shout",
+                "Say a text in capitals.",
+                {"text": text},
+                message="SHOUT UTCP_ARG_text_UTCP_ARG",
+                response_format="text",
+            ),
+            _tool(
+                "picture",
+                "Draw a square in a colour such as #3366cc.",
+                {"colour": {"type": "string", "pattern": "^#[0-9a-f]{6}$", "default": "#3366cc"}},
+                message={"type": "picture", "colour": "UTCP_ARG_colour_UTCP_ARG"},
+            ),
+            _tool("countdown", "Count down to zero.", {"start": {"type": "integer"}}, preset="utcp", stream=True),
+        ],
+    }
+
+
+def _tool(name: str, description: str, properties: dict[str, Any], **template: Any) -> dict[str, Any]:
+    required = [key for key, schema in properties.items() if "default" not in schema]
+    return {
+        "name": name,
+        "description": description,
+        "inputs": {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        },
+        "tool_call_template": {"call_template_type": "websocket", **template},
+    }
+
+
+@asynccontextmanager
+async def demo_endpoint(port: int = 0) -> AsyncIterator[int]:
+    """Run the endpoint on loopback; gives its port."""
+    server: Server
+    async with serve(_serve, "127.0.0.1", port) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
+
+
+async def _serve(websocket: ServerConnection) -> None:
+    async for message in websocket:
+        if isinstance(message, bytes):
+            continue
+        if message.startswith("SHOUT "):
+            await websocket.send(message.removeprefix("SHOUT ").upper() + "!")
+            continue
+        try:
+            request = json.loads(message)
+        except ValueError:
+            await websocket.send(json.dumps({"type": "tool_error", "error": "not JSON"}))
+            continue
+        if isinstance(request, dict):
+            await _answer(websocket, request)
+
+
+async def _answer(websocket: ServerConnection, request: dict[str, Any]) -> None:
+    match request:
+        case {"type": "utcp"}:
+            await websocket.send(json.dumps(manual()))
+        case {"type": "picture", "colour": str(colour)}:
+            await websocket.send(draw_square(colour))
+        case {"type": "call_tool", "request_id": request_id, "tool_name": name, "arguments": dict(arguments)}:
+            await _call(websocket, request_id, str(name), arguments)
+        case _:
+            await websocket.send(json.dumps({"type": "tool_error", "error": "unknown request"}))
+
+
+async def _call(websocket: ServerConnection, request_id: str, name: str, arguments: dict[str, Any]) -> None:
+    async def reply(kind: str, **fields: Any) -> None:
+        await websocket.send(json.dumps({"type": kind, "request_id": request_id, **fields}))
+
+    if name == "countdown":
+        for number in range(int(arguments["start"]), -1, -1):
+            await reply("tool_response", result=number)
+            await anyio.sleep(TICK)
+        await reply("stream_end")
+    elif name == "add":
+        await reply("tool_response", result={"sum": arguments["a"] + arguments["b"]})
+    elif name == "divide" and arguments["b"] == 0:
+        await reply("tool_error", error="division by zero: choose another b")
+    elif name == "divide":
+        await reply("tool_response", result={"quotient": arguments["a"] / arguments["b"]})
+    else:
+        await reply("tool_error", error=f"there is no tool {name}")
+
+
+def draw_square(colour: str, size: int = 48) -> bytes:
+    """A square of one colour as a PNG image (PNG specification, §5)."""
+    row = b"\0" + bytes.fromhex(colour.removeprefix("#")) * size
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(row * size)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")

@@ -1,0 +1,89 @@
+"""The session that `utcp-ws-mcp demo` shows: the real server, driven by a real MCP client."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp_types import ImageContent, TextContent
+
+from .endpoint import demo_endpoint
+
+CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("JSON in, JSON out", "demo_add", {"a": 2, "b": 3}),
+    ("a text protocol", "demo_shout", {"text": "hello"}),
+    ("a binary reply becomes an image", "demo_picture", {"colour": "#3366cc"}),
+    ("a stream, with progress", "demo_countdown", {"start": 3}),
+    ("a failure of the tool", "demo_divide", {"a": 1, "b": 0}),
+    ("a mistake of the model", "demo_add", {"a": "two"}),
+)
+
+
+async def keep_endpoint(port: int) -> int:
+    """Run only the endpoint, until it is stopped."""
+    async with demo_endpoint(port) as bound:
+        print(f"The demo endpoint runs at ws://127.0.0.1:{bound}/ (Ctrl-C ends it).")
+        print("In another terminal: utcp-ws-mcp tools manifests/demo.json")
+        await anyio.sleep_forever()
+    return 0
+
+
+async def show_demo(port: int) -> int:
+    """Show a whole session; 0 if everything went as it should."""
+    async with demo_endpoint(port) as bound:
+        manifest = {"name": "demo", "url": f"ws://127.0.0.1:{bound}/"}
+        print("An agent uses WebSocket tools through MCP.\n")
+        print(f"1. A WebSocket endpoint that speaks UTCP runs at {manifest['url']}")
+        print(f"2. manifest.json is all there is to write:  {json.dumps(manifest)}")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "manifest.json"
+            file.write_text(json.dumps(manifest), encoding="utf-8")
+            return await _session(file)
+
+
+async def _session(manifest: Path) -> int:
+    kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    command = StdioServerParameters(command=sys.executable, args=["-m", "utcp_ws_mcp", str(manifest)], env=kept or None)
+    started = time.perf_counter()
+    async with Client(command) as client:
+        took = time.perf_counter() - started
+        print(f"3. An MCP client starts  python -m utcp_ws_mcp manifest.json  and is served after {took:.1f} s\n")
+        tools = (await client.list_tools()).tools
+        print(f"tools/list: the endpoint was asked, and these are its {len(tools)} tools")
+        for tool in tools:
+            print(f"  {tool.name:<16} {tool.description}")
+        print("\ntools/call: one of each kind")
+        outcomes = [await _call(client, *call) for call in CALLS]
+        print(f"\nThat was MCP {client.protocol_version} over stdio. Now your own endpoint: see README.md.")
+    return 0 if outcomes == [False] * 4 + [True] * 2 else 1
+
+
+async def _call(client: Client, kind: str, name: str, arguments: dict[str, Any]) -> bool:
+    """Call a tool and print what came; whether it was an error."""
+
+    async def show(progress: float, total: float | None, message: str | None) -> None:
+        print(f"    … {message}")
+
+    print(f"  {name} {json.dumps(arguments)}   ({kind})")
+    started = time.perf_counter()
+    result = await client.call_tool(name, arguments, progress_callback=show)
+    took = (time.perf_counter() - started) * 1000
+    label = "error" if result.is_error else "→"
+    for block in result.content:
+        print(f"    {label} {_shown(block)}   [{took:.0f} ms]")
+    return bool(result.is_error)
+
+
+def _shown(block: Any) -> str:
+    if isinstance(block, TextContent):
+        return block.text
+    if isinstance(block, ImageContent):
+        return f"{block.mime_type}, {len(block.data) * 3 // 4} bytes"
+    return str(block.type)
