@@ -116,6 +116,7 @@ class _Shelf:
         self._opener = opener
         self._slots: list[_Slot] = []
         self._waiting: deque[_Waiter] = deque()
+        self._refused: set[Upgrade] = set()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -201,7 +202,12 @@ class _Shelf:
         return False
 
     def _make_room(self, waiter: _Waiter, opening: set[_Slot]) -> bool:
-        """Open a connection for this call, in the place of an idle one with another upgrade if need be."""
+        """Open a connection for this call, in the place of an idle one with another upgrade if need be.
+
+        An endpoint that has refused a further connection is not asked for one as long as another is open.
+        """
+        if waiter.upgrade in self._refused and self._lives(waiter.upgrade):
+            return False
         if len(self._slots) >= waiter.upgrade.limits.max_connections:
             idle = [slot for slot in self._slots if slot.connection and not slot.leases and not slot.settling]
             unfit = (slot for slot in idle if slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing))
@@ -240,6 +246,7 @@ class _Shelf:
             connection.abort()
             return
         slot.connection = connection
+        self._refused.discard(slot.upgrade)
         self._tasks.start_soon(self._run, slot, connection)
         self.assign()
 
@@ -250,13 +257,20 @@ class _Shelf:
             self.assign()
 
     def _fail(self, upgrade: Upgrade, error: BridgeError) -> None:
-        """Opening failed: the calls that have no other connection to hope for get its error."""
-        if any(slot.upgrade == upgrade for slot in self._slots):
+        """Opening failed: the calls that wait for it get the error, unless an open connection can serve them later."""
+        self._refused.add(upgrade)
+        if self._lives(upgrade):
             return
         for waiter in [waiter for waiter in self._waiting if waiter.upgrade == upgrade]:
             self._waiting.remove(waiter)
             waiter.error = error
             waiter.woken.set()
+
+    def _lives(self, upgrade: Upgrade) -> bool:
+        return any(
+            slot.upgrade == upgrade and slot.connection is not None and slot.connection.is_usable
+            for slot in self._slots
+        )
 
     def _settle(self, slot: _Slot) -> None:
         if not slot.settling:

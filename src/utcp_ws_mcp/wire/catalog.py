@@ -17,8 +17,7 @@ from .upgrade import UpgradeTemplate
 DISCOVERY = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""
 
-_IS_MANUAL = "message is mapping and message.tools is sequence and message.tools is not string"
-_EXTRACTED = "({manual}) is mapping and ({manual}).tools is sequence"
+_IS_MANUAL = "{0} is mapping and {0}.tools is defined and {0}.tools is sequence and {0}.tools is not string"
 
 
 def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
@@ -63,7 +62,7 @@ def discovery_plan(entry: Entry) -> Plan:
     """
     asked = entry.options.discovery or Discovery()
     manual = asked.manual or "message"
-    found = asked.match or (_EXTRACTED.format(manual=manual) if asked.manual else _IS_MANUAL)
+    found = asked.match or _IS_MANUAL.format(f"({manual})" if asked.manual else manual)
     inherited = {key: value for key, value in entry.raw.items() if key not in ("header_fields", "ignore")}
     raw = {
         **inherited,

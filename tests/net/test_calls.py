@@ -1,0 +1,285 @@
+"""One call: the right answer or a clear error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
+from utcp_ws_mcp import CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
+from utcp_ws_mcp.errors import ConnectionLost, Outcome, ReplyTooBig
+
+RPC = {"preset": "jsonrpc2"}
+
+
+async def test_without_a_template_the_arguments_are_the_message(tmp_path: Path) -> None:
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "t", response_format="json")) as bridge:
+        assert await bridge.call_tool("m.t", {"a": 1, "b": ["x", None]}) == {"a": 1, "b": ["x", None]}
+
+
+async def test_a_raw_result_is_what_came(tmp_path: Path) -> None:
+    async def binary(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(b"\x00\xff")
+
+    async with peer(binary) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
+        assert await bridge.call_tool("m.t") == b"\x00\xff"
+
+
+async def test_replies_in_reverse_order_reach_their_own_calls(tmp_path: Path) -> None:
+    waiting: list[Any] = []
+
+    async def reverse(seen: Peer, connection: Any, message: Any) -> None:
+        waiting.append(message)
+        if len(waiting) == 32:
+            for request in reversed(waiting):
+                await connection.send(json.dumps({"event": "noise"}))
+                await connection.send(json.dumps({"id": request["id"], "result": request["params"]["n"]}))
+
+    results: dict[int, Any] = {}
+    async with peer(reverse) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+
+        async def call(number: int) -> None:
+            results[number] = await bridge.call_tool("m.t", {"n": number})
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for number in range(32):
+                    calls.start_soon(call, number)
+        assert len(seen.upgrades) == 1
+    assert results == {number: number for number in range(32)}
+
+
+async def test_a_late_reply_after_a_timeout_is_dropped_and_the_shared_connection_goes_on(tmp_path: Path) -> None:
+    held: list[Any] = []
+
+    async def hold_first(seen: Peer, connection: Any, message: Any) -> None:
+        if not held:
+            held.append(message)
+            return
+        await connection.send(json.dumps({"id": held[0]["id"], "result": "late"}))
+        await connection.send(json.dumps({"id": message["id"], "result": "mine"}))
+
+    async with peer(hold_first) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=0.1, **RPC)) as bridge:
+        with pytest.raises(CallTimeout) as timeout:
+            await bridge.call_tool("m.t")
+        assert timeout.value.outcome is Outcome.PERHAPS_EXECUTED
+        assert await bridge.call_tool("m.t") == "mine"
+        assert len(seen.upgrades) == 1
+
+
+async def test_without_ids_a_connection_that_timed_out_is_thrown_away(tmp_path: Path) -> None:
+    async def answer_second(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) == 1:
+            await connection.wait_closed()
+        else:
+            await connection.send("mine")
+
+    async with peer(answer_second) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=0.2)) as bridge:
+        with pytest.raises(TimeoutError):
+            await bridge.call_tool("m.t")
+        assert await bridge.call_tool("m.t") == "mine"
+        assert len(seen.upgrades) == 2
+
+
+async def test_a_greeting_is_not_taken_for_the_answer(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send("welcome")
+        await connection.send("to this server")
+
+    async with peer(echo, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
+        assert json.loads(await bridge.call_tool("m.t", {"a": 1})) == {"a": 1}
+
+
+async def test_a_doubled_reply_is_not_taken_by_the_next_call(tmp_path: Path) -> None:
+    async def twice(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps(message))
+        await connection.send(json.dumps(message))
+
+    async with peer(twice) as seen, bridge_to(tmp_path, entry(seen, "t", response_format="json")) as bridge:
+        for number in range(20):
+            assert await bridge.call_tool("m.t", {"n": number}) == {"n": number}
+
+
+async def test_messages_that_are_ignored_answer_nothing(tmp_path: Path) -> None:
+    async def noisy(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send("PING")
+        await connection.send(json.dumps({"event": "x"}))
+        await connection.send(json.dumps(message))
+
+    ignoring = {"ignore": ["message == 'PING'", "message.event is defined"], "response_format": "json"}
+    async with peer(noisy) as seen, bridge_to(tmp_path, entry(seen, "t", **ignoring)) as bridge:
+        assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+        assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
+        assert len(seen.upgrades) == 1
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012])
+@pytest.mark.parametrize("template", [RPC, {}], ids=["shared", "owned"])
+async def test_a_close_instead_of_an_answer_is_an_error_that_names_the_outcome(
+    tmp_path: Path, code: int, template: dict[str, Any]
+) -> None:
+    async def close(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.close(code, "going")
+
+    async with peer(close) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        with pytest.raises(ConnectionLost, match=rf"code {code}: going.*may have been executed"):
+            await bridge.call_tool("m.t")
+        assert len(seen.received) == 1
+
+
+async def test_a_request_is_never_sent_twice_unless_its_tool_is_idempotent(tmp_path: Path) -> None:
+    async def cut_first(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) % 2:
+            connection.transport.abort()
+        else:
+            await connection.send(json.dumps({"id": message["id"], "result": "done"}))
+
+    tools = [{"name": "once"}, {"name": "again", "idempotent": True}]
+    async with peer(cut_first) as seen, bridge_to(tmp_path, entry(seen, *tools, **RPC)) as bridge:
+        with pytest.raises(ConnectionLost):
+            await bridge.call_tool("m.once")
+        assert len(seen.received) == 1
+        seen.received.append("even")
+        assert await bridge.call_tool("m.again") == "done"
+        assert len(seen.received) == 4
+
+
+async def test_a_dead_connection_is_replaced_before_anything_is_sent(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        for number in range(5):
+            assert await bridge.call_tool("m.t", {"n": number}) == {"n": number}
+            seen.open[0].transport.abort()
+            await seen.until(lambda: not seen.open)
+        assert len(seen.upgrades) == 5
+
+
+async def test_arguments_that_do_not_fit_are_named_and_nothing_is_sent(tmp_path: Path) -> None:
+    tool = {"name": "t", "inputs": {"properties": {"n": {"type": "integer"}}, "required": ["n"]}}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool)) as bridge:
+        with pytest.raises(InvalidArguments, match='n: "x" is not of type "integer"'):
+            await bridge.call_tool("m.t", {"n": "x"})
+        with pytest.raises(InvalidArguments, match='"n" is a required property'):
+            await bridge.call_tool("m.t")
+        assert not seen.upgrades
+
+
+async def test_an_argument_that_a_longer_string_needs_is_named_when_it_is_missing(tmp_path: Path) -> None:
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "t", message="GET UTCP_ARG_path_UTCP_ARG")) as bridge:
+        with pytest.raises(InvalidArguments, match="argument 'path' is missing"):
+            await bridge.call_tool("m.t")
+        assert await bridge.call_tool("m.t", {"path": "/x"}) == "GET /x"
+        assert seen.received == ["GET /x"]
+
+
+@pytest.mark.parametrize("bad", ["\ud800", float("nan")])
+async def test_an_argument_that_cannot_be_sent_is_refused(tmp_path: Path, bad: Any) -> None:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        with pytest.raises(InvalidArguments, match="cannot be written as JSON"):
+            await bridge.call_tool("m.t", {"a": bad})
+        assert await bridge.call_tool("m.t", {"a": 1}) == {"a": 1}
+
+
+async def test_a_fault_carries_its_message(tmp_path: Path) -> None:
+    async def fail(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"], "error": {"code": 7, "message": "no such thing"}}))
+
+    async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        with pytest.raises(ToolFault, match="^no such thing$") as fault:
+            await bridge.call_tool("m.t")
+        assert isinstance(fault.value, RuntimeError)
+
+
+async def test_a_reply_that_is_not_json_shows_its_beginning(tmp_path: Path) -> None:
+    async def garbage(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send("<html>" + "x" * 500)
+
+    async with peer(garbage) as seen, bridge_to(tmp_path, entry(seen, "t", response_format="json")) as bridge:
+        with pytest.raises(InvalidReply) as invalid:
+            await bridge.call_tool("m.t")
+    assert "the reply is not JSON: <html>" + "x" * 194 + "…" in str(invalid.value)
+
+
+async def test_a_message_that_is_too_big_is_an_error_with_the_limit(tmp_path: Path) -> None:
+    async def big(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send("x" * 5000)
+
+    small = {"limits": {"max_message_bytes": 2000}}
+    async with peer(big) as seen, bridge_to(tmp_path, entry(seen, "t", **small)) as bridge:
+        with pytest.raises(ReplyTooBig, match="2,000 bytes"):
+            await bridge.call_tool("m.t")
+
+
+async def test_one_deadline_covers_waiting_for_a_connection(tmp_path: Path) -> None:
+    template = {"timeout": 0.3, "limits": {"max_connections": 1}}
+    errors: list[CallTimeout] = []
+    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+
+        async def call() -> None:
+            with pytest.raises(CallTimeout) as timeout:
+                await bridge.call_tool("m.t")
+            errors.append(timeout.value)
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for _ in range(4):
+                    calls.start_soon(call)
+    assert sorted(error.outcome.name for error in errors) == ["NOT_SENT"] * 3 + ["PERHAPS_EXECUTED"]
+
+
+async def test_a_cancelled_call_leaves_the_shared_connection_to_the_others(tmp_path: Path) -> None:
+    async def answer_fast_ones(seen: Peer, connection: Any, message: Any) -> None:
+        if message["method"] == "fast":
+            await connection.send(json.dumps({"id": message["id"], "result": "ok"}))
+
+    async with peer(answer_fast_ones) as seen, bridge_to(tmp_path, entry(seen, "slow", "fast", **RPC)) as bridge:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bridge.call_tool, "m.slow")
+            await seen.until(lambda: len(seen.received) == 1)
+            tasks.cancel_scope.cancel()
+        assert await bridge.call_tool("m.fast") == "ok"
+        assert len(seen.upgrades) == 1
+
+
+async def test_an_unknown_tool_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "weather")) as bridge:
+        with pytest.raises(UnknownTool, match=r"did you mean 'm\.weather'"):
+            await bridge.call_tool("m.wether")
+
+
+async def test_an_endpoint_that_refuses_is_a_connection_error_that_says_what_to_check(tmp_path: Path) -> None:
+    nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
+    async with bridge_to(tmp_path, nobody) as bridge:
+        with pytest.raises(NetError, match="connection refused; is the server running"):
+            await bridge.call_tool("m.t")
+
+
+async def test_skipped_acknowledgements_come_before_the_result(tmp_path: Path) -> None:
+    async def acknowledge(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"transaction": message["transaction"], "janus": "ack"}))
+        await connection.send(json.dumps({"transaction": message["transaction"], "janus": "event", "data": 5}))
+
+    template = {
+        "message": {"janus": "message", "transaction": "{{ request_id }}"},
+        "reply": {
+            "match": "message.transaction == request_id",
+            "skip": "message.janus == 'ack'",
+            "result": "message.data",
+        },
+    }
+    async with peer(acknowledge) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        assert await bridge.call_tool("m.t") == 5
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("counter", [1, 2, 3]), ("string_counter", ["1", "2", "3"])])
+async def test_counted_ids_rise_from_one_on_each_connection(tmp_path: Path, kind: str, expected: list[Any]) -> None:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", request_id=kind, **RPC)) as bridge:
+        for _ in range(2):
+            for _ in range(3):
+                await bridge.call_tool("m.t")
+            seen.open[0].transport.abort()
+            await seen.until(lambda: not seen.open)
+    assert [message["id"] for message in seen.received] == expected * 2

@@ -1,0 +1,227 @@
+"""Endpoints that are asked for their tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
+from utcp_ws_mcp import Bridge, UnknownTool
+from utcp_ws_mcp.events import Discovered, Event, Failed, Noticed
+
+
+def manual(*tools: Any, **more: Any) -> dict[str, Any]:
+    listed = [{"name": tool} if isinstance(tool, str) else tool for tool in tools]
+    return {"utcp_version": "1.0.0", "manual_version": "1.0.0", "tools": listed, **more}
+
+
+def tells(document: Any) -> Any:
+    """A peer that answers discovery with a document (or what a function gives) and echoes everything else."""
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message == {"type": "utcp"}:
+            await connection.send(json.dumps(document() if callable(document) else document))
+        else:
+            await echo(seen, connection, message)
+
+    return answer
+
+
+async def discovered(bridge: Bridge) -> list[str]:
+    """The tools after every endpoint was asked once."""
+    assert await bridge.wait_discovered(PATIENCE)
+    return list(bridge.tools)
+
+
+async def test_a_manual_brings_tools_that_use_the_connection_it_came_over(tmp_path: Path) -> None:
+    async with peer(tells(manual("a", "b"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+        assert await discovered(bridge) == ["m.a", "m.b"]
+        assert await bridge.call_tool("m.a", {"n": 1}) == '{"n": 1}'
+        assert len(seen.upgrades) == 1
+
+
+async def test_messages_before_the_manual_are_skipped(tmp_path: Path) -> None:
+    async def chatty(seen: Peer, connection: Any, message: Any) -> None:
+        for noise in ("hello", json.dumps({"event": 1}), json.dumps([1]), b"\x00", json.dumps({"tools": "none"})):
+            await connection.send(noise)
+        await connection.send(json.dumps(manual("a")))
+
+    async with peer(chatty) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+        assert await discovered(bridge) == ["m.a"]
+
+
+async def test_a_call_of_a_tool_that_is_still_being_discovered_waits_for_it(tmp_path: Path) -> None:
+    async with peer(tells(manual("a"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+        assert await bridge.call_tool("m.a", {"n": 1}) == '{"n": 1}'
+        with pytest.raises(UnknownTool):
+            await bridge.call_tool("m.other")
+
+
+async def test_discovery_can_be_told_what_to_send_and_where_the_manual_is(tmp_path: Path) -> None:
+    async def by_text(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"noise": manual("wrong")}))
+        await connection.send(json.dumps({"result": manual("a")}))
+
+    asked = {"send": "manual", "manual": "message.result"}
+    async with peer(by_text) as seen, bridge_to(tmp_path, entry(seen, discovery=asked)) as bridge:
+        assert await discovered(bridge) == ["m.a"]
+        assert seen.received == ["manual"]
+
+
+async def test_listed_tools_win_over_discovered_ones(tmp_path: Path) -> None:
+    theirs = manual({"name": "a", "description": "theirs"}, {"name": "b", "description": "theirs"})
+    mine = {"name": "a", "description": "mine"}
+    async with peer(tells(theirs)) as seen:
+        async with bridge_to(tmp_path, entry(seen, mine, discovery="handshake")) as bridge:
+            await discovered(bridge)
+            assert {name: plan.description for name, plan in bridge.tools.items()} == {"m.a": "mine", "m.b": "theirs"}
+
+
+async def test_tools_that_are_listed_are_not_asked_for(tmp_path: Path) -> None:
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "a")) as bridge:
+        assert await discovered(bridge) == ["m.a"]
+        assert not seen.upgrades
+
+
+async def test_globs_choose_among_discovered_tools(tmp_path: Path) -> None:
+    chosen = {"include_tools": ["get_*", "x"], "exclude_tools": ["*_secret"]}
+    async with peer(tells(manual("get_a", "get_secret", "set_a", "x"))) as seen:
+        async with bridge_to(tmp_path, entry(seen, **chosen)) as bridge:
+            assert await discovered(bridge) == ["m.get_a", "m.x"]
+
+
+async def test_overrides_rename_describe_fix_and_hide(tmp_path: Path) -> None:
+    tool = {
+        "name": "search",
+        "inputs": {
+            "type": "object",
+            "properties": {"q": {"type": "string"}, "index": {"type": "string"}, "limit": {"type": "integer"}},
+            "required": ["q", "index"],
+        },
+    }
+    override = {
+        "name": "find",
+        "description": "Find articles",
+        "defaults": {"index": "articles", "limit": 5},
+        "hidden": ["index"],
+    }
+    template = {"tool_overrides": {"search": override}, "response_format": "json"}
+    async with peer(tells(manual(tool))) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
+        assert await discovered(bridge) == ["m.find"]
+        plan = bridge.tools["m.find"]
+        assert plan.description == "Find articles"
+        assert list(plan.inputs["properties"]) == ["q", "limit"]
+        assert plan.inputs["required"] == ["q"]
+        sent = await bridge.call_tool("m.find", {"q": "x", "index": "secrets"})
+        assert sent == {"q": "x", "index": "articles", "limit": 5}
+
+
+async def test_an_endpoint_that_gives_no_manual_is_told_apart_from_a_dead_one(tmp_path: Path) -> None:
+    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, timeout=0.1)) as bridge:
+        assert await discovered(bridge) == []
+        assert 'write its tools into the manifest ("tools": […])' in str(bridge.failures["m"])
+
+
+async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: Path) -> None:
+    async with peer(echo) as gone:
+        port = gone.port
+    events: list[Event] = []
+    async with peer(tells(manual("a"))) as alive:
+        document = [{"name": "dead", "url": f"ws://localhost:{port}/"}, entry(alive)]
+        async with bridge_to(tmp_path, document, events=events) as bridge:
+            assert await discovered(bridge) == ["m.a"]
+            changed = anyio.Event()
+            bridge.changed.append(changed.set)
+            async with peer(tells(manual("b")), port=port):
+                with anyio.fail_after(PATIENCE):
+                    await changed.wait()
+                assert list(bridge.tools) == ["dead.b", "m.a"]
+                assert await bridge.call_tool("dead.b", {"n": 1}) == '{"n": 1}'
+    assert [type(event) for event in events if isinstance(event, Failed | Discovered)][0] is Failed
+
+
+async def test_a_manual_that_has_changed_when_the_endpoint_is_back_changes_the_tools(tmp_path: Path) -> None:
+    versions = iter([manual("a"), manual("a", "b")])
+    async with peer(tells(lambda: next(versions))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+        assert await discovered(bridge) == ["m.a"]
+        changed = anyio.Event()
+        bridge.changed.append(changed.set)
+        seen.open[0].transport.abort()
+        with anyio.fail_after(PATIENCE):
+            await changed.wait()
+        assert list(bridge.tools) == ["m.a", "m.b"]
+
+
+async def test_a_tool_that_points_elsewhere_is_left_out_with_a_notice(tmp_path: Path) -> None:
+    async with peer(echo) as other:
+        tools = manual("a", {"name": "b", "tool_call_template": {"url": other.url}})
+        events: list[Event] = []
+        async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
+            assert await discovered(bridge) == ["m.a"]
+        notices = [event.text for event in events if isinstance(event, Noticed)]
+        assert any("allow_origins" in notice for notice in notices)
+
+
+async def test_a_tool_may_point_at_an_origin_that_the_manifest_lists_but_gets_no_credentials_there(
+    tmp_path: Path,
+) -> None:
+    async with peer(echo) as other:
+        tools = manual({"name": "b", "tool_call_template": {"url": other.url}})
+        template = {
+            "allow_origins": [other.url],
+            "auth": {"auth_type": "api_key", "api_key": "s3cret"},
+            "headers": {"X-Own": "s3cret"},
+        }
+        async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
+            assert await bridge.call_tool("m.b", {"n": 1}) == '{"n": 1}'
+        assert seen.upgrades[0].headers["X-Api-Key"] == "s3cret"
+        assert "X-Api-Key" not in other.upgrades[0].headers
+        assert "X-Own" not in other.upgrades[0].headers
+
+
+async def test_a_manual_reaches_only_variables_that_are_named_for_it(tmp_path: Path) -> None:
+    tools = manual(
+        {
+            "name": "a",
+            "tool_call_template": {
+                "auth": {"auth_type": "api_key", "api_key": "${KEY}", "var_name": "X-Key"},
+                "message": {"text": "${KEY} ${HOME} UTCP_ARG_n_UTCP_ARG"},
+            },
+        },
+        {"name": "b", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "${HOME}"}}},
+    )
+    environ = {"m_KEY": "mine", "KEY": "not-mine", "HOME": "not-mine"}
+    async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), environ=environ) as bridge:
+        assert await discovered(bridge) == ["m.a"]
+        assert await bridge.call_tool("m.a", {"n": 1}) == '{"text": "${KEY} ${HOME} 1"}'
+        assert seen.upgrades[1].headers["X-Key"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"network": {"allow": ["private"]}},
+        {"tls": {"insecure": True}},
+        {"message": "{{ vars.KEY }}"},
+        {"reply": {"match": "message|length > 5"}},
+        {"headers": {"Host": "x"}},
+        {"call_template_type": "cli", "command": "rm"},
+        {"url": "{{ args.url }}"},
+    ],
+    ids=str,
+)
+async def test_what_a_manual_may_not_say_is_left_out_and_the_rest_is_offered(
+    tmp_path: Path, template: dict[str, Any]
+) -> None:
+    tools = manual("good", {"name": "bad", "tool_call_template": template})
+    events: list[Event] = []
+    async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
+        assert "m.good" in await discovered(bridge)
+        if "m.bad" in bridge.tools:
+            assert bridge.tools["m.bad"].template.network.allow == ()
+            assert not bridge.tools["m.bad"].template.tls.insecure
+    assert any(isinstance(event, Noticed) for event in events)

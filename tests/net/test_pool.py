@@ -1,0 +1,198 @@
+"""Who uses which connection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
+from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.errors import BridgeError, ConnectionLost
+
+RPC = {"preset": "jsonrpc2"}
+
+
+async def call_often(bridge: Bridge, tool: str, times: int, **arguments: Any) -> list[Any]:
+    """Many calls at once."""
+    results: list[Any] = []
+
+    async def call() -> None:
+        results.append(await bridge.call_tool(tool, arguments))
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as calls:
+            for _ in range(times):
+                calls.start_soon(call)
+    return results
+
+
+async def test_a_hundred_cold_calls_make_one_upgrade(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        assert len(await call_often(bridge, "m.t", 100)) == 100
+        assert len(seen.upgrades) == 1
+
+
+async def test_no_more_exchanges_are_in_flight_than_the_limit_allows(tmp_path: Path) -> None:
+    most = 0
+    waiting: list[Any] = []
+
+    async def in_threes(seen: Peer, connection: Any, message: Any) -> None:
+        nonlocal most
+        waiting.append(message)
+        most = max(most, len(waiting))
+        if len(waiting) == 3:
+            for request in list(waiting):
+                waiting.remove(request)
+                await connection.send(json.dumps({"id": request["id"], "result": 1}))
+
+    template = {**RPC, "limits": {"max_in_flight": 3}}
+    async with peer(in_threes) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        assert len(await call_often(bridge, "m.t", 12)) == 12
+    assert most == 3
+
+
+async def test_exchanges_without_ids_never_share_a_connection(tmp_path: Path) -> None:
+    busy: dict[Any, int] = {}
+    overlaps = 0
+
+    async def slow_echo(seen: Peer, connection: Any, message: Any) -> None:
+        nonlocal overlaps
+        busy[connection] = busy.get(connection, 0) + 1
+        overlaps += busy[connection] > 1
+        await anyio.lowlevel.checkpoint()
+        await connection.send(json.dumps(message))
+        busy[connection] -= 1
+
+    template = {"response_format": "json", "limits": {"max_connections": 3}}
+    async with peer(slow_echo) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        assert await call_often(bridge, "m.t", 30, n=1) == [{"n": 1}] * 30
+        assert 1 < len(seen.upgrades) <= 3
+    assert not overlaps
+
+
+async def test_without_keep_alive_each_exchange_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", keep_alive=False, **RPC)) as bridge:
+        await call_often(bridge, "m.t", 6)
+        await seen.until(lambda: not seen.open)
+        assert len(seen.upgrades) == 6
+        assert {code for code, _ in seen.closed} == {1000}
+
+
+async def test_header_fields_become_headers_and_separate_connections(tmp_path: Path) -> None:
+    template = {"header_fields": ["X-Tenant"], **RPC, "message": {"id": "{{ request_id }}", "params": {}}}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        for tenant in ("a", "b", "a", "b"):
+            await bridge.call_tool("m.t", {"X-Tenant": tenant})
+    assert [upgrade.headers["X-Tenant"] for upgrade in seen.upgrades] == ["a", "b"]
+
+
+async def test_header_fields_stay_out_of_the_message(tmp_path: Path) -> None:
+    template = {"header_fields": ["X-Tenant"], "response_format": "json"}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        assert await bridge.call_tool("m.t", {"X-Tenant": "a", "n": 1}) == {"n": 1}
+
+
+async def test_an_idle_connection_gives_way_to_one_with_other_headers(tmp_path: Path) -> None:
+    template = {"header_fields": ["X-Tenant"], "limits": {"max_connections": 2}, **RPC}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        for tenant in "abcdef":
+            await bridge.call_tool("m.t", {"X-Tenant": tenant})
+        assert len(seen.upgrades) == 6
+        await seen.until(lambda: len(seen.open) == 2)
+
+
+async def test_call_templates_with_the_same_url_never_share(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen:
+        document = [entry(seen, "t", **RPC), {**entry(seen, "t", **RPC), "name": "other"}]
+        async with bridge_to(tmp_path, document) as bridge:
+            await bridge.call_tool("m.t")
+            await bridge.call_tool("other.t")
+            assert len(seen.upgrades) == 2
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"headers": {"X-A": "1"}},
+        {"protocol": "chat"},
+        {"auth": {"auth_type": "basic", "username": "u", "password": "p"}},
+        {"limits": {"max_message_bytes": 5000}},
+        {"network": {"allow": ["private"]}},
+        {"request_id": "string_counter"},
+        {"url": "ws://localhost:{port}/other"},
+    ],
+    ids=lambda difference: next(iter(difference)),
+)
+async def test_tools_whose_upgrades_differ_do_not_share(tmp_path: Path, difference: dict[str, Any]) -> None:
+    async with peer(jsonrpc, select_subprotocol=lambda connection, offered: next(iter(offered), None)) as seen:
+        if "url" in difference:
+            difference = {"url": difference["url"].format(port=seen.port)}
+        tools = ["plain", {"name": "other", "tool_call_template": difference}, "same"]
+        async with bridge_to(tmp_path, entry(seen, *tools, **RPC)) as bridge:
+            for tool in ("plain", "other", "same"):
+                await bridge.call_tool(f"m.{tool}")
+            assert len(seen.upgrades) == 2
+
+
+async def test_all_calls_that_wait_for_a_connection_get_the_reason_why_there_is_none(tmp_path: Path) -> None:
+    errors: list[str] = []
+    async with bridge_to(tmp_path, {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}) as bridge:
+
+        async def call() -> None:
+            with pytest.raises(BridgeError) as failed:
+                await bridge.call_tool("m.t")
+            errors.append(str(failed.value))
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for _ in range(20):
+                    calls.start_soon(call)
+    assert len(errors) == 20
+    assert len(set(errors)) == 1
+
+
+async def test_a_cancelled_waiter_does_not_keep_the_place(tmp_path: Path) -> None:
+    release = anyio.Event()
+
+    async def wait_once(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) == 1:
+            await release.wait()
+        await connection.send(json.dumps(message))
+
+    template = {"limits": {"max_connections": 1}, "response_format": "json"}
+    async with peer(wait_once) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bridge.call_tool, "m.t", {"n": 1})
+            await seen.until(lambda: len(seen.received) == 1)
+            async with anyio.create_task_group() as impatient:
+                impatient.start_soon(bridge.call_tool, "m.t", {"n": 2})
+                await anyio.wait_all_tasks_blocked()
+                impatient.cancel_scope.cancel()
+            release.set()
+        assert await bridge.call_tool("m.t", {"n": 3}) == {"n": 3}
+        assert [message["n"] for message in seen.received] == [1, 3]
+
+
+async def test_closing_the_bridge_says_going_away_and_ends_every_call(tmp_path: Path) -> None:
+    async def never(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.wait_closed()
+
+    errors: list[BaseException] = []
+    async with peer(never) as seen:
+
+        async def call(bridge: Bridge) -> None:
+            with pytest.raises(ConnectionLost) as lost:
+                await bridge.call_tool("m.t")
+            errors.append(lost.value)
+
+        async with anyio.create_task_group() as calls:
+            async with bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+                calls.start_soon(call, bridge)
+                await seen.until(lambda: len(seen.received) == 1)
+        await seen.until(lambda: len(seen.closed) == 1)
+    assert seen.closed[0][0] == 1001
+    assert len(errors) == 1
