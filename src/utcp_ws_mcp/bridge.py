@@ -74,6 +74,7 @@ class Bridge:
         self._discoveries: dict[str, Discovery] = {}
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
+        self._asking: TaskGroup
         self._pool: Pool
         self.changed: list[Callable[[], None]] = []
 
@@ -96,16 +97,18 @@ class Bridge:
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool = Pool(self._tasks, Opener(self._ambient, time.monotonic, self._resolver, self._observe))
+        self._asking = await self._stack.enter_async_context(anyio.create_task_group())
         for entry in self.entries:
             if entry.discovers:
                 discovery = Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
                 self._discoveries[entry.name] = discovery
-                self._tasks.start_soon(discovery.run)
+                self._asking.start_soon(discovery.run)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._asking.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await self._pool.aclose()
         self._tasks.cancel_scope.cancel()

@@ -259,6 +259,7 @@ def read_arguments(pairs: Sequence[str], whole: str | None, schema: Any) -> dict
         read = _from_json(whole, strict=False)
         if not isinstance(read, dict):
             raise click.UsageError(f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {whole[:80]!r}')
+        arguments = read
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:

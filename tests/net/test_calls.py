@@ -168,7 +168,10 @@ async def test_arguments_that_do_not_fit_are_named_and_nothing_is_sent(tmp_path:
 
 
 async def test_an_argument_that_a_longer_string_needs_is_named_when_it_is_missing(tmp_path: Path) -> None:
-    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "t", message="GET UTCP_ARG_path_UTCP_ARG")) as bridge:
+    async with (
+        peer(echo) as seen,
+        bridge_to(tmp_path, entry(seen, "t", message="GET UTCP_ARG_path_UTCP_ARG")) as bridge,
+    ):
         with pytest.raises(InvalidArguments, match="argument 'path' is missing"):
             await bridge.call_tool("m.t")
         assert await bridge.call_tool("m.t", {"path": "/x"}) == "GET /x"

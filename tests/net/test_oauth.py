@@ -131,9 +131,7 @@ class Clock:
 
 
 def oauth(endpoint: TokenEndpoint) -> OAuth2Auth:
-    return OAuth2Auth(
-        auth_type="oauth2", token_url=endpoint.url, client_id="id", client_secret=SecretStr("s3cret!")
-    )
+    return OAuth2Auth(auth_type="oauth2", token_url=endpoint.url, client_id="id", client_secret=SecretStr("s3cret!"))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +176,9 @@ async def test_a_hundred_calls_that_wait_for_a_token_make_one_request() -> None:
         (200, "[" * 5000, "no usable access_token"),
     ],
 )
-async def test_an_answer_without_a_token_is_an_error_that_shows_no_secret(status: int, body: Any, sentence: str) -> None:
+async def test_an_answer_without_a_token_is_an_error_that_shows_no_secret(
+    status: int, body: Any, sentence: str
+) -> None:
     async with token_endpoint(lambda number: (status, body)) as endpoint:
         with pytest.raises(TokenRejected, match=sentence) as rejected:
             await Tokens(Clock(), system_resolver).token(oauth(endpoint), Network(), PATIENCE)
@@ -192,8 +192,6 @@ async def test_an_endless_answer_is_cut_off() -> None:
 
 
 async def test_a_secret_is_never_sent_in_plain_text_over_a_network() -> None:
-    auth = OAuth2Auth(
-        auth_type="oauth2", token_url="http://example.com/t", client_id="i", client_secret=SecretStr("s")
-    )
+    auth = OAuth2Auth(auth_type="oauth2", token_url="http://example.com/t", client_id="i", client_secret=SecretStr("s"))
     with pytest.raises(ForbiddenURL, match="plain text; use https://"):
         await Tokens(Clock(), system_resolver).token(auth, Network(), PATIENCE)

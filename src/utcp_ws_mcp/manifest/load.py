@@ -235,7 +235,7 @@ def _without_comment(raw: Json) -> Json:
 def _name(raw: Mapping[str, Json]) -> str | None:
     if isinstance(name := raw.get("name"), str) and name:
         return name
-    host = re.match(r"wss?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)", str(raw.get("url", "")))
+    host = re.match(r"[a-z]+://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)", str(raw.get("url", "")))
     return re.sub(r"[^A-Za-z0-9]+", "_", host[1]).strip("_") if host else None
 
 

@@ -26,6 +26,7 @@ def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
     problems += _check_names(entry, plans)
     if entry.template is not None and not problems:
         try:
+            compile_tool(entry, ToolEntry(Tool(name="(template)"), entry.template, entry.path))
             discovery_plan(entry)
         except TemplateProblem as wrong:
             problems.append(wrong.problem)

@@ -1,0 +1,209 @@
+"""The command line, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from utcp_ws_mcp import __version__
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "utcp_ws_mcp", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**environ, "PATH": ""}, check=False)
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """A JSON-RPC endpoint in a thread: answers with the parameters; gives its URL."""
+
+    def handle(connection: ServerConnection) -> None:
+        for raw in connection:
+            message = json.loads(raw)
+            if message.get("type") == "utcp":
+                connection.send(json.dumps({"utcp_version": "1.0", "tools": [{"name": "found"}]}))
+            elif message["method"] == "fail":
+                connection.send(json.dumps({"id": message["id"], "error": {"message": "no"}}))
+            elif message["method"] == "picture":
+                connection.send(b"\x89PNG\r\n\x1a\n")
+            else:
+                connection.send(json.dumps({"id": message["id"], "result": message["params"]}))
+
+    with serve(handle, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Iterator[Path]:
+    with endpoint() as url:
+        inputs = {"properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}
+        picture = {"message": {"method": "picture"}, "reply": None, "response_format": None}
+        document: dict[str, Any] = {
+            "name": "m",
+            "url": url,
+            "preset": "jsonrpc2",
+            "tools": [
+                {"name": "echo", "description": "Echo.\nMore.", "inputs": {**inputs, "required": ["n"]}},
+                {"name": "fail"},
+                {"name": "picture", "tool_call_template": picture},
+                {"name": "secret", "tool_call_template": {"message": {"method": "x", "id": "{{ request_id }}",
+                                                                     "params": {"key": "${API_KEY}"}}}},
+            ],
+        }  # fmt: skip
+        file = tmp_path / "manifest.json"
+        file.write_text(json.dumps(document))
+        (tmp_path / ".env").write_text("API_KEY=topsecret-value\n")
+        yield file
+
+
+def test_a_call_prints_its_result(manifest: Path) -> None:
+    called = run("call", str(manifest), "m.echo", "n=5", "text=7", 'more:={"a": [1]}')
+    assert called.returncode == 0, called.stderr
+    assert json.loads(called.stdout) == {"n": 5, "text": "7", "more": {"a": [1]}}
+
+
+def test_a_call_takes_its_arguments_as_json_too(manifest: Path) -> None:
+    assert json.loads(run("call", str(manifest), "m.echo", "--json", '{"n": 1}').stdout) == {"n": 1}
+
+
+def test_a_call_finds_the_manifest_that_the_environment_names(manifest: Path) -> None:
+    assert json.loads(run("call", "m.echo", "n=1", UTCP_WS_MCP_MANIFEST=str(manifest)).stdout) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["m.fail"], 1, "no"),
+        (["m.ecko", "n=1"], 1, "did you mean 'm.echo'?"),
+        (["m.echo", "n=x"], 1, 'n: "x" is not of type "integer"'),
+        (["m.echo", "nonsense"], 2, "expected KEY=VALUE"),
+        (["m.echo", "n:=x"], 2, "expected JSON after ':='"),
+        (["m.echo", "--json", "[1]"], 2, "--json needs a JSON object"),
+        ([], 2, "say which tool to call"),
+    ],
+)
+def test_a_call_that_fails_says_why_on_stderr(manifest: Path, arguments: list[str], code: int, sentence: str) -> None:
+    called = run("call", str(manifest), *arguments)
+    assert called.returncode == code
+    assert called.stdout == ""
+    assert sentence in called.stderr
+    assert "Traceback" not in called.stderr
+
+
+def test_binary_goes_to_stdout_as_it_is_or_into_a_file(manifest: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "call", str(manifest), "m.picture"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=True).stdout == b"\x89PNG\r\n\x1a\n"
+    target = tmp_path / "picture.png"
+    subprocess.run([*command, "--output", str(target)], capture_output=True, timeout=60, check=True)
+    assert target.read_bytes() == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_trace_shows_both_directions_and_hides_secrets(manifest: Path) -> None:
+    called = run("call", str(manifest), "m.secret", "--trace")
+    assert called.returncode == 0
+    assert '> {"method": "x", "id": 1, "params": {"key": "***"}}' in called.stderr
+    assert "< (reply)" in called.stderr
+    assert "= connected to ws://127.0.0.1" in called.stderr
+    assert "topsecret-value" not in called.stderr
+
+
+def test_tools_are_listed_with_their_arguments(manifest: Path) -> None:
+    listed = run("tools", str(manifest))
+    assert listed.returncode == 0
+    assert listed.stdout.splitlines()[:2] == ["m.echo(text?, n)  Echo.", "m.fail()"]
+
+
+def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> None:
+    document = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({"name": "m", "url": document["url"]}))
+    listed = json.loads(run("tools", str(manifest), "--json").stdout)
+    assert [tool["name"] for tool in listed] == ["m.found"]
+
+
+def test_check_counts_what_is_right(manifest: Path) -> None:
+    checked = run("check", str(manifest))
+    assert checked.returncode == 0
+    assert "1 call template, 4 tools listed" in checked.stdout
+
+
+def test_check_names_every_problem_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.json"
+    file.write_text(
+        json.dumps(
+            [
+                {"url": "ws://example.com/", "tools": []},
+                {"url": "wss://b.example/", "timeout": "soon", "replay": {}},
+                {"url": "wss://c.example/", "tools": [{"name": "t", "inputs": {"type": 5}}, {"nam": "u"}]},
+                {"url": "wss://d.example/", "headers": {"X": "${A}${B}"}},
+            ]
+        )
+    )
+    checked = run("check", str(file))
+    assert checked.returncode == 2
+    for expected in (
+        "[1].timeout: expected a number",
+        "[1].replay: unknown key; did you mean 'reply'?",
+        "[2].tools[1].name: is required",
+        "[2].tools[1].nam: unknown key; did you mean 'name'?",
+    ):
+        assert expected in checked.stderr
+
+
+def test_check_names_what_only_compiling_finds_and_all_missing_variables(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.json"
+    tools = [
+        {"name": "a", "inputs": {"type": 5}},
+        {"name": "b", "tool_call_template": {"message": {"x": "{{ arg.y }}"}}},
+        {"name": "c", "tool_call_template": {"message": "{{ args.x"}},
+        {"name": "d", "tool_call_template": {"message": {"UTCP_ARG_k_UTCP_ARG": 1}}},
+        {"name": "e", "tool_call_template": {"url": "ws://10.0.0.1/"}},
+    ]
+    file.write_text(json.dumps([{"name": "t", "url": "wss://c.example/", "tools": tools}]))
+    checked = run("check", str(file))
+    assert checked.returncode == 2
+    for number, expected in enumerate(
+        [
+            "inputs is no usable JSON Schema",
+            "did you mean 'args'?",
+            "never ends",
+            "placeholders may stand in values",
+            "wss",
+        ]
+    ):
+        assert any(f"tools[{number}]" in line and expected in line for line in checked.stderr.splitlines()), expected
+    file.write_text(json.dumps([{"name": "t", "url": "wss://d.example/", "headers": {"X": "${A}${B}"}}]))
+    assert "t: A, B are not set" in run("check", str(file)).stderr
+
+
+def test_the_version_and_the_help_are_there() -> None:
+    assert run("--version").stdout.strip() == f"utcp-ws-mcp, version {__version__}"
+    shown = run("--help").stdout
+    assert all(command in shown for command in ("serve", "check", "tools", "call", "demo"))
+
+
+def test_an_env_file_sets_variables(tmp_path: Path, manifest: Path) -> None:
+    (manifest.parent / ".env").unlink()
+    assert run("check", str(manifest)).returncode == 2
+    other = tmp_path / "other.env"
+    other.write_text("API_KEY='pa$${x}ss'\n")
+    assert run("check", str(manifest), "--env-file", str(other)).returncode == 0
+
+
+def test_the_demo_shows_a_call_of_each_kind() -> None:
+    shown = run("demo")
+    assert shown.returncode == 0, shown.stderr
+    for expected in ('{"sum":5}', "HELLO!", "image/png", "… 3", '"end":"until"', "division by zero", "required"):
+        assert expected in shown.stdout
