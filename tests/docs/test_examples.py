@@ -1,0 +1,207 @@
+"""The documentation is executed: its manifests load, its calls send what it shows, its commands parse."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from click.testing import CliRunner
+
+from utcp_ws_mcp import InvalidManifest, errors, load_manifest
+from utcp_ws_mcp.cli import main
+from utcp_ws_mcp.demo.endpoint import demo_endpoint
+from utcp_ws_mcp.manifest import models
+from utcp_ws_mcp.manifest.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
+from utcp_ws_mcp.manifest.merge import preset_names
+
+from .examples import (
+    PAGES,
+    ROOT,
+    VARIABLES,
+    Example,
+    Scene,
+    list_tools,
+    play,
+    read_blocks,
+    read_examples,
+    write_manifest,
+)
+
+EXAMPLES = read_examples()
+FIRST = next(example for example in EXAMPLES if example.manifest.place.startswith("README"))
+RIGHT = [example for example in EXAMPLES if example.manifest.kind == "manifest"]
+SCENES = [(example, scene) for example in RIGHT for scene in example.scenes]
+MODELS = (
+    models.CallTemplate,
+    models.ManualOptions,
+    models.Tool,
+    models.Stream,
+    models.Reply,
+    models.Limits,
+    models.Network,
+    models.Tls,
+    models.Discovery,
+    models.ToolOverride,
+    ApiKeyAuth,
+    BasicAuth,
+    OAuth2Auth,
+)
+
+
+def by_place(value: Any) -> str:
+    return value.manifest.place if isinstance(value, Example) else value.call.place
+
+
+@pytest.mark.parametrize("example", RIGHT, ids=by_place)
+def test_every_manifest_of_the_documentation_loads(example: Example, tmp_path: Path) -> None:
+    loaded = load_manifest(write_manifest(example.manifest.text, tmp_path), environ=VARIABLES)
+    assert loaded.manifest.entries
+    assert not loaded.manifest.disabled
+
+
+@pytest.mark.parametrize("example", [wrong for wrong in EXAMPLES if wrong not in RIGHT], ids=by_place)
+def test_every_wrong_manifest_is_refused_in_the_words_of_the_documentation(example: Example, tmp_path: Path) -> None:
+    file = write_manifest(example.manifest.text, tmp_path)
+    with pytest.raises(InvalidManifest) as refused:
+        load_manifest(file, environ=VARIABLES)
+    assert str(refused.value).replace(str(file), "manifest.json") + "\n" == example.blocks["problems"].text
+
+
+@pytest.mark.parametrize(("example", "scene"), SCENES, ids=by_place)
+async def test_every_call_sends_and_gives_what_the_documentation_shows(
+    example: Example, scene: Scene, tmp_path: Path
+) -> None:
+    endpoint, outcome = await play(example, scene, tmp_path)
+    asked = [message for message, _ in example.discovery]
+    later = [scene.blocks["afterwards"].message] if "afterwards" in scene.blocks else []
+    if scene.call.kind == "refused":
+        assert (outcome, endpoint.received) == (scene.call.message, asked)
+        return
+    assert endpoint.received == [*asked, scene.call.message, *later], outcome
+    if "upgrade" in scene.blocks:
+        check_upgrade(endpoint.upgrades[-1], scene.blocks["upgrade"].text)
+    shown = scene.blocks.get("result") or scene.blocks.get("error")
+    if shown is not None:
+        assert outcome == shown.message
+
+
+def check_upgrade(request: Any, shown: str) -> None:
+    first, *headers = shown.splitlines()
+    assert f"GET {request.path}" == first
+    for line in headers:
+        name, _, value = line.partition(": ")
+        assert request.headers[name] == value
+
+
+@pytest.mark.parametrize("example", [each for each in RIGHT if "tools" in each.blocks], ids=by_place)
+async def test_every_list_of_tools_is_the_one_that_the_documentation_shows(example: Example, tmp_path: Path) -> None:
+    assert await list_tools(example, tmp_path) == example.blocks["tools"].text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_json_is_json(page: Path) -> None:
+    for block in read_blocks(page):
+        if block.language == "json":
+            json.loads(block.text)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_of_the_models_is_described(model: Any) -> None:
+    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    names = {field.alias or name for name, field in model.model_fields.items()} - {"on"}
+    assert {name for name in names if f"`{name}`" not in manual} == set()
+
+
+def test_every_hint_for_hosts_and_every_preset_is_described() -> None:
+    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    hints = {field.alias or name for name, field in models.Annotations.model_fields.items()}
+    assert {name for name in hints | preset_names() if f"`{name}`" not in manual} == set()
+
+
+def commands() -> list[str]:
+    """The command lines of our program that the README shows."""
+    lines = [
+        line for block in read_blocks(ROOT / "README.md") if block.language == "sh" for line in block.text.splitlines()
+    ]
+    ours = re.compile(r"(?:utcp-ws-mcp|python -m utcp_ws_mcp)\b")
+    return [line[found.end() :].partition("  #")[0] for line in lines if (found := ours.match(line.removeprefix("$ ")))]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_line_of_the_readme_parses(command: str) -> None:
+    asked = CliRunner().invoke(main, [*shlex.split(command), "--help"])
+    assert asked.exit_code == 0, asked.output
+
+
+async def test_the_session_of_the_readme_goes_as_it_shows(tmp_path: Path) -> None:
+    shown = next(block for block in read_blocks(ROOT / "README.md") if block.language == "console").text
+    async with demo_endpoint() as port:
+        (tmp_path / "manifest.json").write_text(FIRST.manifest.text.replace("8765", str(port)), encoding="utf-8")
+        seen = [await session(line, tmp_path) for line in shown.splitlines() if line.startswith("$ ")]
+    assert steady("".join(seen)) == steady(shown)
+
+
+async def session(line: str, folder: Path) -> str:
+    """What a terminal shows of a command line."""
+    return f"{line}\n" + await run_python(["-m", "utcp_ws_mcp", *shlex.split(line)[2:]], folder)
+
+
+async def test_the_demo_shows_what_the_readme_shows(tmp_path: Path) -> None:
+    shown = next(block for block in read_blocks(ROOT / "README.md") if block.kind == "demo").text
+    assert steady(await run_python(["-m", "utcp_ws_mcp", "demo"], tmp_path)) == steady(shown)
+
+
+async def test_the_python_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
+    blocks = list(read_blocks(ROOT / "README.md"))
+    code = next(block for block in blocks if block.language == "python").text
+    shown = next(block for block in blocks if block.kind == "prints").text
+    manifest = (ROOT / "manifests" / "demo.json").read_text(encoding="utf-8")
+    async with demo_endpoint() as port:
+        (tmp_path / "manifest.json").write_text(manifest.replace("8765", str(port)), encoding="utf-8")
+        assert await run_python(["-c", code], tmp_path) == shown
+
+
+async def run_python(arguments: list[str], folder: Path) -> str:
+    """What Python prints, stderr with it."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            [sys.executable, *arguments], cwd=folder, env=environ, check=False, stderr=subprocess.STDOUT
+        )
+    return done.stdout.decode()
+
+
+def steady(text: str) -> str:
+    """The text without what differs from run to run: ports, and times of any length."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r"^ *\d+\.\d{3} ", "TIME ", text, flags=re.MULTILINE)
+    return re.sub(r"\d+(\.\d)? (ms|s)\b", r"TIME \2", text)
+
+
+def test_every_class_of_error_is_described() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
+    grouping = {"BridgeError", "ManifestError", "PolicyError", "CallError", "NetError"}
+    assert {each.__name__ for each in classes if f"`{each.__name__}`" not in page} <= grouping
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
