@@ -1,0 +1,57 @@
+# Needs Python 3.11 or newer with pip and venv; everything else comes from the pinned files in requirements/.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PINNED := requirements/build.txt requirements/dev.txt
+UV := build/uv/bin/uv
+UV_VERSION := 0.13.8
+COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
+# What hatchling asks for when it installs a project editable; without build isolation nobody else brings it.
+EDITABLES := editables~=0.3
+BUILD_REQUIRES := import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help venv demo test check requirements clean
+.DELETE_ON_ERROR:
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+
+venv: .venv/.stamp ## Install everything into .venv; PYTHON=/path/to/python chooses another Python
+
+.venv/.stamp: $(PINNED)
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make venv PYTHON=/path/to/python3.11' >&2; exit 1; }
+	'$(PYTHON)' -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --require-hashes $(PINNED:%=-r %)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: venv ## See the bridge at work
+	@$(BIN)/utcp-ws-mcp demo
+
+test: venv ## Run the tests
+	$(BIN)/python -m pytest
+
+check: venv ## Lint, check the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
+	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	'$(PYTHON)' -c '$(BUILD_REQUIRES)' | \
+		$(COMPILE) - --constraint requirements/dev.txt --output-file requirements/build.txt
+
+$(UV): $(firstword $(MAKEFILE_LIST))
+	'$(PYTHON)' -m venv --clear build/uv
+	build/uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	@touch $@
+
+clean: ## Take away everything that was made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

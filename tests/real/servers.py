@@ -1,0 +1,120 @@
+"""Real WebSocket servers on loopback, started for a test and ended after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+HOSTS = ROOT / "tools" / "hosts" / "node_modules"
+SECRET = "example-secret"
+PROGRAM = "globalThis.calls = 0; setInterval(() => console.log('tick', Date.now()), 5)"
+
+
+def need(command: str) -> str:
+    """The path of a program; a test without it is skipped, except in CI, where it must be there."""
+    found = shutil.which(command)
+    if found is None and os.environ.get("CI") != "true":
+        pytest.skip(f"{command} is not installed")
+    assert found, f"{command} is not installed"
+    return found
+
+
+def inspector() -> list[str]:
+    """The command of the MCP Inspector's CLI."""
+    node, script = HOSTS / "node" / "bin" / "node", HOSTS / ".bin" / "mcp-inspector"
+    if not script.exists() and os.environ.get("CI") != "true":
+        pytest.skip("the MCP Inspector is not installed; run `make hosts`")
+    return [str(node), str(script), "--cli"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def node_inspector(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A Node program under its debugger; gives the manifest for it and the environment that the manifest needs."""
+    program = folder / "app.js"
+    program.write_text(PROGRAM)
+    port = free_port()
+    command = [need("node"), f"--inspect=127.0.0.1:{port}", str(program)]
+    with _running(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr
+        line = next(line for line in process.stderr if "listening on" in line)
+        yield (
+            moved("node-inspector.json", folder, "127.0.0.1:9229", f"127.0.0.1:{port}"),
+            {"NODE_INSPECTOR_ID": line.rsplit("/", 1)[1].strip()},
+        )
+
+
+@contextmanager
+def aria2(folder: Path) -> Iterator[Path]:
+    """The download manager aria2 with a secret; gives the manifest for it."""
+    port = free_port()
+    options = [f"--rpc-listen-port={port}", f"--rpc-secret={SECRET}", f"--dir={folder}", "--no-conf=true"]
+    command = [need("aria2c"), "--enable-rpc", *options, "--enable-dht=false", "--disable-ipv6=true", "--quiet=true"]
+    with _running(command):
+        wait_for_port(port)
+        yield moved("aria2.json", folder, "127.0.0.1:6800", f"127.0.0.1:{port}")
+
+
+def moved(name: str, folder: Path, old: str, new: str) -> Path:
+    """A manifest of the gallery, for a server on another port."""
+    text = (MANIFESTS / name).read_text()
+    assert old in text
+    target = folder / name
+    target.write_text(text.replace(f"ws://{old}", f"ws://{new}"))
+    return target
+
+
+def wait_for_port(port: int, seconds: float = 20) -> None:
+    """Wait until something listens."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stderr:
+            process.stderr.close()
+
+
+def inspect(manifest: Path, method: str, *options: str, era: str, env: dict[str, str]) -> Any:
+    """Run the MCP Inspector's CLI against the server for a manifest."""
+    import sys
+
+    command = [*inspector(), sys.executable, "-m", "utcp_ws_mcp", str(manifest), "--method", method, *options]
+    settings = [item for name, value in env.items() for item in ("-e", f"{name}={value}")]
+    ended = subprocess.run(
+        [*command, "-q", "--format", "json", "--protocol-era", era, *settings],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **env},
+    )
+    assert ended.stdout, ended.stderr
+    return json.loads(ended.stdout)["result"]
