@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import BridgeError, ConnectionLost, InvalidManifest, UnknownTool
+from .errors import BridgeError, ConnectionLost, InvalidManifest, UnknownTool, UnknownVariable
 from .events import Observer
 from .manifest.load import Disabled, Entry
 from .manifest.manual import read_manual
@@ -35,6 +35,9 @@ from .wire.scope import Ambient
 
 RESENDS: Final = 2
 """How often a request of an idempotent tool is sent again."""
+
+SENT: Final = {"sent": True}
+"""The result of a tool whose endpoint answers nothing."""
 
 PathLike = str | os.PathLike[str]
 OnItem = Callable[[Any], Awaitable[None]]
@@ -176,7 +179,7 @@ class Bridge:
         """
         plan = await self._find(name)
         async with Call(self._pool, self._ambient, plan, plan.complete(arguments or {})) as call:
-            while (message := await call.receive()) is not None:
+            while not plan.rules.none and (message := await call.receive()) is not None:
                 yield take_result(plan, call.exchange, message)
                 if plan.rules.stream is None:
                     return
@@ -201,6 +204,8 @@ class Bridge:
 
     async def _attempt(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
         async with Call(self._pool, self._ambient, plan, arguments) as call:
+            if plan.rules.none:
+                return dict(SENT)
             if plan.rules.stream is not None:
                 return await self._collect(call, on_item)
             message = await call.receive()
@@ -230,6 +235,9 @@ class Bridge:
         try:
             return self._by_name[name]
         except KeyError:
+            for disabled in self.disabled:
+                if name.startswith(f"{disabled.name}."):
+                    raise UnknownVariable(disabled.missing, disabled.name) from None
             raise UnknownTool(name, nearest(name, self._by_name)) from None
 
     def _take_manual(self, entry: Entry, manual: Any) -> int:

@@ -58,8 +58,8 @@ _log_level = click.option("--log-level", type=click.Choice(LEVELS), default="war
 
 @click.group(cls=DefaultServe, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="utcp-ws-mcp")
-def main() -> None:
-    r"""Serve the tools of WebSocket endpoints to MCP hosts, as a manifest describes them.
+def main() -> None:  # click reads the \b
+    """Serve the tools of WebSocket endpoints to MCP hosts, as a manifest describes them.
 
     \b
     utcp-ws-mcp manifest.json                      serve over stdio; hosts run this
@@ -67,7 +67,7 @@ def main() -> None:
     utcp-ws-mcp tools manifest.json                list its tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call one
     utcp-ws-mcp demo                               see it all in ten seconds
-    """
+    """  # noqa: D301  # click reads the \b
 
 
 @main.command()
@@ -190,7 +190,12 @@ async def _list_tools(loaded: Sequence[Loaded], as_json: bool, wait: float) -> i
     from .bridge import Bridge
 
     redact = _redactor(loaded)
-    async with Bridge(loaded) as bridge:
+
+    def notice(event: events.Event) -> None:
+        if isinstance(event, events.Noticed):
+            click.echo(redact(event.text), err=True)
+
+    async with Bridge(loaded, observe=notice) as bridge:
         await bridge.wait_discovered(wait)
         plans, failures = list(bridge.tools.values()), dict(bridge.failures)
     for failure in failures.values():

@@ -20,8 +20,8 @@ from enum import Enum
 class Outcome(Enum):
     """What is known of a request when its call fails."""
 
-    NOT_SENT = "it was not sent"
-    PERHAPS_EXECUTED = "it was sent and may have been executed; check before you repeat it"
+    NOT_SENT = "the request was not sent"
+    PERHAPS_EXECUTED = "the request was sent and may have been executed; check before you repeat it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class UnknownVariable(ManifestError):
         self.names = tuple(names)
         self.manual = manual
         listed = ", ".join(self.names)
-        is_are = "is not set" if len(self.names) == 1 else "are not set"
+        is_are, them = ("is not set", "it") if len(self.names) == 1 else ("are not set", "them")
         super().__init__(
-            f"{manual}: {listed} {is_are}; set it in the environment, in a .env file beside the manifest, "
+            f"{manual}: {listed} {is_are}; set {them} in the environment, in a .env file beside the manifest, "
             'or under "variables"'
         )
 
@@ -83,9 +83,11 @@ class ForbiddenAddress(PolicyError):
 
     def __init__(self, host: str, address: str, kind: str) -> None:
         self.host, self.address, self.kind = host, address, kind
+        subject = f"{host} is" if host == address else f"{host} resolves to {address},"
+        allowed = kind if kind in ("private", "loopback") else address
         super().__init__(
-            f"{host} resolves to {address}, a {kind} address; if that is intended, add "
-            f'"network": {{"allow": ["{address}"]}} to its call template'
+            f"{subject} a {kind} address; if that is intended, add "
+            f'"network": {{"allow": ["{allowed}"]}} to its call template'
         )
 
 

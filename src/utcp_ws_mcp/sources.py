@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from .errors import InvalidManifest, Problem
+from .errors import InvalidManifest, InvalidTemplate, Problem
 from .manifest.load import Entry, Manifest, inline_variables, load_document, variable_files
 from .manifest.models import Json
 from .manifest.variables import Lookup
@@ -43,7 +43,7 @@ def load_manifest(
     sources += [read_dotenv(file.parent / named, str(file)) for named in variable_files(document)]
     beside = file.parent / ".env"
     sources += [read_dotenv(beside, str(file))] if beside.is_file() else []
-    manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent)
+    manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent, read_file)
     return Loaded(manifest, _compile(manifest))
 
 
@@ -64,6 +64,18 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
         for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
         if value is not None
     }
+
+
+def read_file(folder: PurePath, name: str) -> bytes:
+    """The content of a file that a manifest names.
+
+    Raises:
+        InvalidTemplate: if it cannot be read.
+    """
+    try:
+        return (Path(folder) / name).read_bytes()
+    except OSError as failed:
+        raise InvalidTemplate(f"cannot read the file {name!r}: {_why(failed)}") from failed
 
 
 def check_unique(loaded: Sequence[Loaded]) -> None:

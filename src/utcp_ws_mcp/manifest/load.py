@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ..errors import InvalidManifest, Problem
 from .merge import ENTRY_KEYS, KNOWN_KEYS, LATER, check_fields, inherit, normalise, with_preset
 from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions, Tool
-from .problems import COMMENT, check_model, join, unknown_keys
+from .problems import check_model, join, unknown_keys, without_comments
 from .variables import Lookup, find_variables, substitute
 
 WEBSOCKET = "websocket"
@@ -25,17 +25,24 @@ _EXPECTED = (
 )
 
 
+ReadFile = Callable[[PurePath, str], bytes]
+"""Reads a file that a manifest names, relative to a folder; raises InvalidTemplate where it cannot."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolEntry:
     """A tool with the call template that its calls follow, everything inherited.
 
-    `remote` names the fields of the template that came over the network.
+    `remote` names the fields of the template that came over the network; `discovered` says that the tool did.
+    `is_template`: it stands for the entry's own call template.
     """
 
     tool: Tool
     template: CallTemplate
     path: str = ""
     remote: frozenset[str] = frozenset()
+    discovered: bool = False
+    is_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class Entry:
 
     `raw` is the document that discovered tools inherit from. `template` is None for a UTCP manual that is written
     as a manifest: there each tool brings its own URL. `variables` holds every variable that the entry refers to,
-    `own_variables` those that the user named for this manual. `folder` is where relative paths start.
+    `own_variables` those that the user named for this manual. `folder` is where relative paths start, `read_file`
+    reads one.
     """
 
     name: str
@@ -56,6 +64,7 @@ class Entry:
     variables: Mapping[str, str] = field(repr=False)
     own_variables: Mapping[str, str] = field(repr=False)
     folder: PurePath
+    read_file: ReadFile | None = field(default=None, repr=False)
 
     @property
     def discovers(self) -> bool:
@@ -88,17 +97,21 @@ class _Findings:
     disabled: list[Disabled] = field(default_factory=list)
 
 
-def load_document(document: Json, lookup: Lookup, source: str, folder: PurePath) -> Manifest:
+def load_document(
+    document: Json, lookup: Lookup, source: str, folder: PurePath, read_file: ReadFile | None = None
+) -> Manifest:
     """Check a manifest's document and bind its variables.
 
     Raises:
         InvalidManifest: with all problems of the document.
     """
     findings = _Findings()
+    document = without_comments(document)
     entries: list[Entry] = []
     for path, raw, default_name in _raw_entries(document, findings, PurePath(source).stem):
         if entry := _entry(raw, path, default_name, lookup, findings):
-            entries.append(replace(entry, folder=folder, own_variables=lookup.named_for(entry.name)))
+            own = lookup.named_for(entry.name)
+            entries.append(replace(entry, folder=folder, own_variables=own, read_file=read_file))
     entries = _unique(entries, findings)
     if not findings.problems and not entries and not findings.disabled:
         findings.problems.append(Problem("", "no websocket call template is left in it, so there is nothing to serve"))
@@ -129,10 +142,12 @@ def _raw_entries(document: Json, findings: _Findings, stem: str) -> Iterator[tup
         findings.problems.append(Problem("", _EXPECTED))
     elif "manual_call_templates" in document:
         yield from _client_configuration(document, findings)
+    elif isinstance(document, dict) and (wrong := list(_check_variables(document))):
+        findings.problems += wrong
     elif "url" in document or "call_template_type" in document:
         yield "", {key: value for key, value in document.items() if key not in _CLIENT_KEYS}, None
     elif "tools" in document:
-        findings.problems += unknown_keys(document, _MANUAL_DOCUMENT_KEYS, "")
+        findings.problems += unknown_keys(document, _MANUAL_DOCUMENT_KEYS | {"url"}, "")
         yield "", {"tools": document["tools"], "name": document.get("name", stem)}, None
     else:
         findings.problems.append(Problem("", _EXPECTED))
@@ -143,9 +158,7 @@ def _client_configuration(document: Json, findings: _Findings) -> Iterator[tuple
     inert = sorted(_INERT_KEYS & document.keys())
     if inert:
         findings.notices.append(f"{', '.join(inert)}: without effect here, ignored")
-    findings.problems += _check_loaders(document.get("load_variables_from"))
-    if not isinstance(document.get("variables", {}), dict):
-        findings.problems.append(Problem("variables", "expected an object of names and values"))
+    findings.problems += _check_variables(document)
     templates = document["manual_call_templates"]
     if not isinstance(templates, list):
         findings.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
@@ -153,7 +166,10 @@ def _client_configuration(document: Json, findings: _Findings) -> Iterator[tuple
     yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
 
 
-def _check_loaders(loaders: Json) -> Iterator[Problem]:
+def _check_variables(document: Json) -> Iterator[Problem]:
+    if not isinstance(document.get("variables", {}), dict):
+        yield Problem("variables", "expected an object of names and values")
+    loaders = document.get("load_variables_from")
     for index, loader in enumerate(loaders if isinstance(loaders, list) else ()):
         kind = loader.get("variable_loader_type") if isinstance(loader, dict) else None
         if kind != "dotenv" or not isinstance(loader.get("env_file_path"), str):
@@ -206,6 +222,9 @@ def _checked_entry(
     tools: list[ToolEntry] = []
     base = _STAND_IN if problems else merged
     for index, tool in enumerate((options and options.tools) or ()):
+        if kind := _other_type(tool.get("tool_call_template")):
+            findings.notices.append(f"{name}: the tool {tool.get('name')!r} is of the type {kind!r}, skipped")
+            continue
         checked, wrong = check_tool(tool, base, join(join(path, "tools"), index))
         problems += wrong
         tools += [checked] if checked else []
@@ -215,9 +234,14 @@ def _checked_entry(
     return Entry(name, path, merged, template, options, tuple(tools), variables, {}, PurePath())
 
 
+def _other_type(template: Json) -> str | None:
+    kind = template.get("call_template_type", WEBSOCKET) if isinstance(template, dict) else WEBSOCKET
+    return None if kind == WEBSOCKET else str(kind)
+
+
 def check_tool(raw: Json, entry: Mapping[str, Json], path: str) -> tuple[ToolEntry | None, list[Problem]]:
     """A tool with what it inherits from its entry's document, or what is wrong with it."""
-    tool, problems = check_model(Tool, _without_comment(raw), path)
+    tool, problems = check_model(Tool, raw, path)
     if tool is None:
         return None, problems
     own = tool.tool_call_template or {}
@@ -226,10 +250,6 @@ def check_tool(raw: Json, entry: Mapping[str, Json], path: str) -> tuple[ToolEnt
     template, wrong = check_model(CallTemplate, inherit(entry, own), below)
     problems += wrong
     return (ToolEntry(tool, template, path), []) if template and not problems else (None, problems)
-
-
-def _without_comment(raw: Json) -> Json:
-    return {key: value for key, value in raw.items() if key != COMMENT} if isinstance(raw, dict) else raw
 
 
 def _name(raw: Mapping[str, Json]) -> str | None:

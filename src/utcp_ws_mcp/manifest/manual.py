@@ -9,13 +9,17 @@ from typing import Any
 from ..errors import Problem
 from .load import WEBSOCKET, Entry, ToolEntry, check_tool
 from .merge import KNOWN_KEYS, normalise
-from .models import Json, Tool
+from .models import Annotations, Json, Tool
 from .variables import REFERENCE, WHOLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
 """What a manual from the network may not say."""
 
-_SECRETS_STAY = frozenset({"auth", "headers"})
+_MAY_LEAVE = frozenset(
+    {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
+    | {"ignore", "limits", "framing", "send_as", "network", "tls"}
+)
+"""What a tool at another origin inherits: nothing that could hold a credential."""
 
 
 def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str]]:
@@ -53,16 +57,22 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
             return None, [
                 Problem(path, f"needs {name!r}, which is not set for this manual; left out") for name in missing
             ]
-    known = {key: value for key, value in raw.items() if key in Tool.model_fields}
+    known = {key: value for key, value in raw.items() if key in Tool.model_fields and value is not None}
+    known["annotations"] = _known_annotations(known.get("annotations"))
     tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path)
-    return (replace(tool, remote=frozenset(kept)) if tool else None), notices + wrong
+    return (replace(tool, remote=frozenset(kept), discovered=True) if tool else None), notices + wrong
+
+
+def _known_annotations(annotations: Json) -> Json:
+    known = {field.alias or name for name, field in Annotations.model_fields.items()}
+    return {key: value for key, value in annotations.items() if key in known} if isinstance(annotations, dict) else {}
 
 
 def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
-    """What a tool inherits: the entry's credentials only where the tool does not name another URL."""
+    """What a tool inherits: what may hold credentials only where the tool stays at the entry's origin."""
     raw = dict(entry.raw)
     if "url" in own and not _same_origin(str(own["url"]), str(raw.get("url", ""))):
-        return {key: value for key, value in raw.items() if key not in _SECRETS_STAY}
+        return {key: value for key, value in raw.items() if key in _MAY_LEAVE}
     return raw
 
 

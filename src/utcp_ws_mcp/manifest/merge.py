@@ -8,14 +8,12 @@ from importlib import resources
 
 from ..errors import Problem
 from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions
-from .problems import COMMENT, join, nearest
+from .problems import join, nearest
 
-NESTED = frozenset({"reply", "stream", "limits", "network", "tls"})
+NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
-LATER = frozenset(
-    {"on_connect", "before_connect", "heartbeat", "auto_reply", "capture", "framing", "send_as", "proxy", "pin"}
-)
+LATER = frozenset({"pin"})
 """Fields of the language that this version refuses by name."""
 
 KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
@@ -38,7 +36,9 @@ def merge(base: Json, over: Json) -> dict[str, Json]:
 
 def normalise(raw: Json) -> dict[str, Json]:
     """An entry or a tool's call template in its one full form: the older dialect and short forms spelled out."""
-    form = {key: value for key, value in raw.items() if key != COMMENT}
+    form = dict(raw)
+    if form.get("reply") == "none":
+        form["reply"] = {"none": True}
     if isinstance(stream := form.get("stream"), bool):
         form["stream"] = {"on": stream}
     elif isinstance(stream, dict):
@@ -93,4 +93,5 @@ def preset_names() -> frozenset[str]:
 def read_preset(name: str) -> dict[str, Json]:
     """A preset: a call template without URL, in the manifest language."""
     text = (resources.files(__package__) / "presets" / f"{name}.json").read_text(encoding="utf-8")
-    return normalise(json.loads(text))
+    preset: dict[str, Json] = json.loads(text)
+    return normalise({key: value for key, value in preset.items() if key != "$comment"})

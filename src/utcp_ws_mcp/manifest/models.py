@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .auth import Auth, Model
 
@@ -13,8 +13,9 @@ Expression = str
 
 
 class Reply(Model):
-    """Which message answers, and what of it is the result (section 5)."""
+    """Which message answers, and what of it is the result (section 5). `none`: nothing answers."""
 
+    none: bool = False
     match: Expression | None = None
     error: Expression | None = None
     error_message: Expression | None = None
@@ -23,10 +24,15 @@ class Reply(Model):
 
 
 class Stream(Model):
-    """More than one reply (section 6). `on` is what `"stream": true` and `false` set. Times in seconds."""
+    """More than one reply (section 6). `on` is what `"stream": true` and `false` set. Times in seconds.
+
+    With `match`, the request has a reply of its own (known as `reply`), and the stream is the messages that match.
+    """
 
     on: bool = True
-    until: Expression | None = None
+    match: Expression | None = None
+    until: tuple[Expression, ...] = ()
+    until_close: bool = False
     include_last: bool = False
     item: Expression | None = None
     max_items: int = Field(1000, ge=1)
@@ -35,6 +41,11 @@ class Stream(Model):
     max_bytes: int = Field(1 << 20, ge=1)
     collect: Literal["list", "last", "text"] = "list"
     cancel: Json = None
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 class Network(Model):
@@ -62,6 +73,74 @@ class Limits(Model):
     connect_timeout: float = Field(10, gt=0)
     ping_interval: float = Field(20, gt=0)
     ping_timeout: float = Field(20, gt=0)
+
+
+class Step(Model):
+    """One step of `on_connect` (section 4): exactly one of `send` and `expect`. `timeout` in seconds."""
+
+    send: Json = None
+    expect: Expression | None = None
+    when: Expression | None = None
+    capture: dict[str, Expression] = Field(default_factory=dict)
+    fail: Expression | None = None
+    timeout: float = Field(10, gt=0)
+    request_id: bool = False
+
+    @model_validator(mode="after")
+    def _send_or_expect(self) -> Self:
+        if (self.send is None) == (self.expect is None):
+            raise ValueError('a step has either "send" or "expect"')
+        return self
+
+
+class HttpRequest(Model):
+    """A request of `before_connect`. `json` and `form` are templates of its body."""
+
+    method: str = "GET"
+    url: str
+    headers: dict[str, str] = Field(default_factory=dict)
+    json_body: Json = Field(None, alias="json")
+    form: dict[str, Json] | None = None
+
+
+class HttpStep(Model):
+    """One step of `before_connect` (section 4): a request, and what is taken out of its answer."""
+
+    http: HttpRequest
+    capture: dict[str, Expression] = Field(default_factory=dict)
+    fail: Expression = "status >= 300"
+    timeout: float = Field(10, gt=0)
+
+
+class AutoReply(Model):
+    """A message that is answered at once (section 7)."""
+
+    match: Expression
+    send: Json
+
+
+class Capture(Model):
+    """Values that are kept of any incoming message (section 7)."""
+
+    match: Expression
+    set: dict[str, Expression]
+
+
+class Heartbeat(Model):
+    """A message that is sent again and again (section 7); `every` in seconds, a number or an expression."""
+
+    every: float | Expression
+    send: Json
+    expect: Expression | None = None
+    timeout: float = Field(10, gt=0)
+
+
+class Framing(Model):
+    """How messages become WebSocket messages (section 7)."""
+
+    codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = "json"
+    separator: str | None = Field(None, min_length=1)
+    batch: bool = False
 
 
 class Discovery(Model):
@@ -113,6 +192,7 @@ class CallTemplate(Model):
     call_template_type: Literal["websocket"] = "websocket"
     url: str
     message: Json = None
+    send_as: Literal["text", "binary"] | None = None
     typed_arguments: bool = False
     response_format: Literal["json", "text", "raw"] | None = None
     protocol: tuple[str, ...] = ()
@@ -127,6 +207,13 @@ class CallTemplate(Model):
     reply: Reply = Reply()
     ignore: tuple[Expression, ...] = ()
     stream: Stream = Stream(on=False)
+    before_connect: tuple[HttpStep, ...] = ()
+    on_connect: tuple[Step, ...] = ()
+    auto_reply: tuple[AutoReply, ...] = ()
+    capture: tuple[Capture, ...] = ()
+    heartbeat: Heartbeat | None = None
+    framing: Framing = Framing()
+    proxy: str | None = None
     network: Network = Network()
     tls: Tls = Tls()
     limits: Limits = Limits()
@@ -139,8 +226,8 @@ class CallTemplate(Model):
     @field_validator("message")
     @classmethod
     def _message_shape(cls, value: object) -> object:
-        if value is not None and not isinstance(value, str | dict | list):
-            raise ValueError("expected a string, an object or an array")
+        if value is not None and value is not False and not isinstance(value, str | dict | list):
+            raise ValueError("expected a string, an object or an array, or false to send nothing")
         return value
 
     @field_validator("allowed_communication_protocols")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from ..errors import Problem
 from .models import Json
+from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
 M = TypeVar("M", bound=BaseModel)
 
 COMMENT = "$comment"
 """A key that may stand in every object of a local manifest and means nothing."""
 
+_CONTENT_KEYS = TEMPLATE_KEYS | DOCUMENTATION_KEYS | {"send", "defaults"}
 _UNION_TAGS = frozenset({"api_key", "basic", "oauth2"})
 
 
@@ -27,10 +29,18 @@ def check_model(model: type[M], raw: Json, path: str) -> tuple[M | None, list[Pr
         return None, [_problem(model, error, path) for error in invalid.errors(include_url=False)]
 
 
+def without_comments(raw: Json) -> Json:
+    """The document without its comments; below templates and schemas `$comment` is content, and stays."""
+    if isinstance(raw, dict):
+        items = ((key, value) for key, value in raw.items() if key != COMMENT)
+        return {key: value if key in _CONTENT_KEYS else without_comments(value) for key, value in items}
+    return [without_comments(item) for item in raw] if isinstance(raw, list) else raw
+
+
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """A problem for each key that is not known, with the nearest known one."""
     known = sorted(known)
-    return [Problem(join(path, key), unknown_key(key, known)) for key in raw if key not in known and key != COMMENT]
+    return [Problem(join(path, key), unknown_key(key, known)) for key in raw if key not in known]
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -97,13 +107,19 @@ _SENTENCES = {
 def _fields_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     """The known keys of the object at `loc` below `model`."""
     for part in loc:
-        if not isinstance(part, str) or (part in _UNION_TAGS and part not in model.model_fields):
-            model = _AUTH.get(str(part), model)
-            continue
-        field = model.model_fields.get(part)
-        inner = getattr(field, "annotation", None)
-        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
-    return list(model.model_fields)
+        if part in _AUTH and part not in model.model_fields:
+            model = _AUTH[part]
+        elif isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation) or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, also in an optional, a tuple or a dict."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(argument) for argument in get_args(annotation))
+    return next((inner for inner in found if inner is not None), None)
 
 
 def _auth_models() -> dict[str, type[BaseModel]]:

@@ -18,7 +18,9 @@ REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 WHOLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 """`$NAME`, a reference only where it is the whole string."""
 
-TEMPLATE_KEYS = frozenset({"url", "message", "request_data_template", "headers", "protocol", "discovery", "cancel"})
+TEMPLATE_KEYS = frozenset(
+    {"url", "message", "request_data_template", "headers", "protocol", "discovery", "cancel", "send", "json", "form"}
+)
 """Keys whose strings are templates."""
 
 DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})

@@ -18,6 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..bridge import Bridge
 from ..errors import BridgeError, InvalidReply, UnknownTool
+from ..manifest.models import Annotations
 from ..version import __version__
 from ..wire.codec import clean
 from ..wire.plan import Plan
@@ -221,23 +222,29 @@ def offer(plans: list[Plan]) -> Offered:
 
 
 def _tool(name: str, plan: Plan, *, objects_only: bool) -> types.Tool:
-    hints = plan.annotations
     return types.Tool(
         name=name,
-        title=clean(hints.title or plan.full_name),
+        title=clean(plan.annotations.title or plan.full_name),
         description=clean(plan.description or f"{plan.name} of {plan.manual}"),
         input_schema=clean(advertised_inputs(plan.inputs)),
         output_schema=advertised_outputs(clean(dict(plan.outputs)), objects_only=objects_only)
         if _has_outputs(plan)
         else None,
-        annotations=types.ToolAnnotations(
-            title=hints.title,
-            read_only_hint=hints.read_only,
-            destructive_hint=hints.destructive,
-            idempotent_hint=hints.idempotent,
-            open_world_hint=hints.open_world,
-        ),
+        annotations=_annotations(plan),
         _meta={"utcp/tool": clean(plan.full_name), **({"utcp/tags": clean(list(plan.tags))} if plan.tags else {})},
+    )
+
+
+def _annotations(plan: Plan) -> types.ToolAnnotations | None:
+    hints = plan.annotations
+    if hints == Annotations():
+        return None
+    return types.ToolAnnotations(
+        title=hints.title,
+        read_only_hint=hints.read_only,
+        destructive_hint=hints.destructive,
+        idempotent_hint=hints.idempotent,
+        open_world_hint=hints.open_world,
     )
 
 

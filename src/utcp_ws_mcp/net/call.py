@@ -9,11 +9,11 @@ from typing import Any, Final, Self, TypeVar
 import anyio
 
 from ..errors import CallTimeout, ConnectionLost, InvalidArguments, Outcome, ReplyTooBig
-from ..wire.codec import Message, encode
+from ..wire.codec import Message
 from ..wire.exchange import Exchange
 from ..wire.plan import Plan
 from ..wire.scope import Ambient, Scope
-from ..wire.template import Unfilled
+from ..wire.template import Node, Unfilled
 from .connection import ConnectionClosed
 from .pool import Lease, Pool
 
@@ -81,10 +81,10 @@ class Call:
 
     async def _start(self) -> None:
         """Send the request; a connection that dies before that is replaced without a word."""
-        upgrade = self._in_arguments(lambda: self.plan.upgrade.render(self._scope))
+        upgrade = self._in_arguments(lambda: self.plan.wire.upgrade.render(self._scope))
         with anyio.move_on_after(self._deadline - anyio.current_time()):
             while True:
-                self._lease = await self._pool.lease(upgrade, self.plan.rules.sharing)
+                self._lease = await self._pool.lease(upgrade, self.plan.rules.sharing, self._scope["args"])
                 if self._lease.connection.is_usable:
                     return await self._send()
                 self._finish()
@@ -96,19 +96,28 @@ class Call:
         """Open the exchange and send; nothing can come between, so ids are sent in the order they are given."""
         assert self._lease is not None
         connection = self._lease.connection
-        exchange = connection.exchanges.open(self.plan.rules, self._scope)
+        scope = self._scope.extended(session=connection.session.values)
+        exchange = connection.exchanges.open(self.plan.rules, scope)
         self._exchange = exchange
         try:
-            message = self._in_arguments(lambda: encode(self.plan.message.render(exchange.scope)))
+            messages = self._in_arguments(lambda: self._encode(self.plan.wire.message))
         except InvalidArguments:
             connection.exchanges.withdraw(exchange)
             raise
         exchange.wake = self._wake
+        if self.plan.rules.unasked:
+            return
         try:
-            await connection.send(message)
+            await connection.send(messages)
         except ConnectionClosed:
             self._check_lost()
-            raise ConnectionLost(connection.url.address, "it was closing", Outcome.PERHAPS_EXECUTED) from None
+            raise ConnectionLost(connection.address, "it was closing", Outcome.PERHAPS_EXECUTED) from None
+        if self.plan.rules.none:
+            connection.exchanges.withdraw(exchange)
+
+    def _encode(self, template: Node) -> list[str | bytes]:
+        assert self._lease is not None
+        return self._lease.connection.encode(template.render(self.exchange.scope))
 
     def _in_arguments(self, make: Callable[[], T]) -> T:
         try:
@@ -152,8 +161,8 @@ class Call:
         if lost is None or connection is None:
             return
         if lost.code == 1009 and connection.is_oversized:
-            raise ReplyTooBig(connection.url.address, self.plan.template.limits.max_message_bytes)
-        raise ConnectionLost(connection.url.address, lost.text, Outcome.PERHAPS_EXECUTED)
+            raise ReplyTooBig(connection.address, self.plan.template.limits.max_message_bytes)
+        raise ConnectionLost(connection.address, lost.text, Outcome.PERHAPS_EXECUTED)
 
     def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:
         return CallTimeout(self.plan.full_name, self._timeout, stage, outcome)
@@ -161,16 +170,16 @@ class Call:
     def _is_cut_short(self) -> bool:
         """Whether the endpoint may still be sending a stream that nobody takes."""
         exchange = self._exchange
-        if self.plan.cancel is None or exchange is None or exchange.lost is not None:
+        if self.plan.wire.cancel is None or exchange is None or exchange.lost is not None:
             return False
         return not exchange.finished or exchange.end in ("max_items", "max_bytes")
 
     async def _send_cancel(self) -> None:
         assert self._lease is not None
-        assert self.plan.cancel is not None
+        assert self.plan.wire.cancel is not None
         with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
             try:
-                await self._lease.connection.send(encode(self.plan.cancel.render(self.exchange.scope)))
+                await self._lease.connection.send(self._encode(self.plan.wire.cancel))
             except (ConnectionClosed, Unfilled, ValueError):
                 return
 

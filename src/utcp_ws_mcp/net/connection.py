@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from websockets.asyncio.client import ClientConnection
@@ -28,9 +28,13 @@ from ..errors import BridgeError, ConnectFailed, ForbiddenRedirect, HandshakeRej
 from ..events import Observer
 from ..manifest.models import Limits
 from ..version import USER_AGENT
-from ..wire.codec import decode
+from ..wire.codec import Message, clean, encode_json
 from ..wire.exchange import Close, Exchanges
+from ..wire.framing import Framer
 from ..wire.policy import URL
+from ..wire.reply import Role
+from ..wire.session import Session
+from ..wire.template import Unfilled
 
 __all__ = ["Connection", "ConnectionClosed", "Handshake", "upgrade"]
 
@@ -62,12 +66,22 @@ class Handshake:
     tls: ssl.SSLContext | None
 
 
-class _Guarded(ClientConnection):
+class GuardedConnection(ClientConnection):
     """A client connection that drops a peer which pings and never reads."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.transport.get_write_buffer_size() > MAX_UNREAD and self.protocol.state is State.OPEN:
+            self.transport.abort()
+
+    def write(self, message: str | bytes) -> None:
+        """Send a message without waiting for the peer to read it."""
+        if isinstance(message, str):
+            self.protocol.send_text(message.encode())
+        else:
+            self.protocol.send_binary(message)
+        self.send_data()
+        if self.transport.get_write_buffer_size() > MAX_UNREAD:
             self.transport.abort()
 
 
@@ -78,18 +92,22 @@ class Connection:
     """
 
     def __init__(
-        self, manual: str, url: URL, websocket: ClientConnection, exchanges: Exchanges, observe: Observer
+        self, manual: str, address: str, websocket: GuardedConnection, framer: Framer, observe: Observer
     ) -> None:
         self.manual = manual
-        self.url = url
-        self.exchanges = exchanges
+        self.address = address
+        self.exchanges: Exchanges
+        self.session: Session
+        self._framer = framer
+        self._beat = anyio.Event()
         self.received = 0
         self.close: Close | None = None
+        self._unanswered = False
         self._websocket = websocket
         self._observe = observe
 
     def __repr__(self) -> str:
-        return f"<Connection {self.url.address} {self._websocket.state.name} {self.exchanges!r}>"
+        return f"<Connection {self.address} {self._websocket.state.name} {self.exchanges!r}>"
 
     @property
     def is_usable(self) -> bool:
@@ -100,6 +118,11 @@ class Connection:
     def is_open(self) -> bool:
         """Whether messages can be sent."""
         return self._websocket.state is State.OPEN
+
+    @property
+    def how_it_ended(self) -> str:
+        """What to say of the end of a connection."""
+        return (self.close or self._describe_close()).text
 
     @property
     def is_oversized(self) -> bool:
@@ -118,16 +141,68 @@ class Connection:
             self.close = self._describe_close()
             self.exchanges.lose(self.close)
             by_peer = self.close.text != CLOSED_BY_US
-            self._observe(events.Closed(self.manual, self.url.address, self.close.text, by_peer))
+            self._observe(events.Closed(self.manual, self.address, self.close.text, by_peer))
 
-    async def send(self, message: str) -> None:
-        """Send one text message. What is written counts as sent, even if this is cancelled.
+    def encode(self, value: Any) -> list[str | bytes]:
+        """The WebSocket messages for a value.
+
+        Raises:
+            ValueError: if the value cannot be encoded.
+        """
+        return self._framer.encode(value)
+
+    async def send(self, messages: Sequence[str | bytes]) -> None:
+        """Send messages. What is written counts as sent, even if this is cancelled.
 
         Raises:
             ConnectionClosed: where the connection has ended meanwhile.
         """
-        self._observe(events.Sent(self.manual, message))
-        await self._websocket.send(message)
+        for message in messages:
+            self._observe(events.Sent(self.manual, message))
+            await self._websocket.send(message)
+
+    def post(self, value: Any) -> None:
+        """Send a value without waiting; a peer that does not read loses the connection."""
+        try:
+            messages = self.encode(value)
+        except ValueError:
+            return
+        for message in messages:
+            if not self.is_open:
+                return
+            self._observe(events.Sent(self.manual, message))
+            self._websocket.write(message)
+
+    async def receive(self) -> list[Message]:
+        """Read and react to one WebSocket message while nobody else reads: before `run`.
+
+        Raises:
+            ConnectionClosed: where the connection has ended.
+        """
+        raw = await self._websocket.recv()
+        return [message for message in self._framer.decode(raw) if not self.session.react(message, self.post)]
+
+    async def beat(self) -> None:
+        """Send heartbeats until the connection ends; one that gets no answer in time ends it."""
+        heartbeat, interval = self.session.conduct.heartbeat, self.session.interval()
+        if heartbeat is None or interval is None:
+            return
+        while self.is_open:
+            await anyio.sleep(interval)
+            self._beat = anyio.Event()
+            try:
+                request_id = self.exchanges.next_id()
+                self.post(
+                    heartbeat.send.render(self.session.scope(request_id=request_id, counter=self.exchanges.count))
+                )
+            except Unfilled:
+                continue
+            if heartbeat.expect is not None:
+                with anyio.move_on_after(heartbeat.timeout):
+                    await self._beat.wait()
+                if not self._beat.is_set():
+                    self._unanswered = True
+                    self.abort()
 
     async def settle(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
@@ -153,8 +228,24 @@ class Connection:
 
     def _take(self, raw: str | bytes) -> None:
         self.received += 1
-        role = self.exchanges.receive(decode(raw))
-        self._observe(events.Received(self.manual, raw, role.value))
+        for message in self._framer.decode(raw):
+            role = self._receive(message)
+            self._observe(events.Received(self.manual, _shown(raw, message), role.value))
+
+    def _receive(self, message: Message) -> Role:
+        if self.session.react(message, self.post):
+            return Role.ANSWERED
+        heartbeat = self.session.conduct.heartbeat
+        expected = heartbeat.expect if heartbeat is not None else None
+        if expected is not None and expected.holds(self.session.scope(message=message.value)):
+            self._beat.set()
+            return Role.HEARTBEAT
+        role = self.exchanges.receive(message)
+        if self.exchanges.outbox:
+            for answer in self.exchanges.outbox:
+                self.post(answer)
+            self.exchanges.outbox.clear()
+        return role
 
     def _describe_close(self) -> Close:
         websocket = self._websocket
@@ -167,14 +258,24 @@ class Connection:
         sent = websocket.protocol.close_sent
         if sent is not None and sent.code == 1009:
             return Close(1009, "message too big")
-        if sent is not None and sent.reason == "keepalive ping timeout":
+        if self._unanswered or (sent is not None and sent.reason == "keepalive ping timeout"):
             return Close(1006, "the server stopped answering pings")
         if sent is not None and sent.code in (1002, 1007):
             return Close(sent.code, "the server broke the WebSocket protocol")
         return Close(1006, "the network connection was cut" if sent is None else CLOSED_BY_US)
 
 
-async def upgrade(handshake: Handshake, connected: socket.socket) -> ClientConnection:
+def _shown(raw: str | bytes, message: Message) -> str | bytes:
+    """A message for a trace; one that a codec made is shown as its value."""
+    if not message.decoded:
+        return message.raw
+    try:
+        return encode_json(clean(message.value))
+    except ValueError:
+        return raw
+
+
+async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConnection:
     """Run TLS and the upgrade (RFC 6455 §4.1) over a connected socket.
 
     Raises:
@@ -184,7 +285,7 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> ClientConne
     """
     url, limits = handshake.url, handshake.limits
 
-    def make() -> ClientConnection:
+    def make() -> GuardedConnection:
         uri = WebSocketURI(url.secure, url.host, url.port, handshake.target.split("?")[0], _query(handshake.target))
         protocol = ClientProtocol(
             uri,
@@ -192,7 +293,7 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> ClientConne
             max_size=limits.max_message_bytes,
             logger=_SILENT,
         )
-        return _Guarded(
+        return GuardedConnection(
             protocol,
             ping_interval=limits.ping_interval,
             ping_timeout=limits.ping_timeout,
@@ -206,6 +307,9 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> ClientConne
     except (OSError, ssl.SSLError) as failed:
         connected.close()
         raise ConnectFailed(url.address, _tls_reason(failed)) from failed
+    except BaseException:
+        connected.close()
+        raise
     try:
         await websocket.handshake(list(handshake.headers), USER_AGENT)
         _check_subprotocol(handshake, websocket)

@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
@@ -55,6 +56,20 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
     winners: list[socket.socket] = []
     reasons: list[str] = []
 
+    try:
+        await _race(url, addresses, winners, reasons)
+    except BaseException:
+        for winner in winners:
+            winner.close()
+        raise
+    if not winners:
+        raise ConnectFailed(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
+    for loser in winners[1:]:
+        loser.close()
+    return winners[0]
+
+
+async def _race(url: URL, addresses: Sequence[str], winners: list[socket.socket], reasons: list[str]) -> None:
     async with anyio.create_task_group() as racers:
 
         async def attempt(address: str, done: anyio.Event) -> None:
@@ -72,11 +87,35 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
             racers.start_soon(attempt, address, done)
             with anyio.move_on_after(HEAD_START):
                 await done.wait()
-    if not winners:
-        raise ConnectFailed(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
-    for loser in winners[1:]:
-        loser.close()
-    return winners[0]
+
+
+async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
+    """A TCP connection to a URL's host through an `http://` or `socks5://` proxy, which resolves the host's name.
+
+    Raises:
+        ConnectFailed: if the proxy cannot be used; its credentials are not shown.
+    """
+    try:
+        from python_socks import ProxyError
+        from python_socks.async_.asyncio import Proxy
+    except ImportError:
+        raise ConnectFailed(url.address, "a proxy needs one more package: pip install 'utcp-ws-mcp[proxy]'") from None
+    if proxy == "env":
+        proxy = _proxy_of_environment(url)
+    try:
+        connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)
+    except (ProxyError, OSError, ValueError, TimeoutError) as failed:
+        reason = "is the proxy running, and does it allow this host?"
+        raise ConnectFailed(url.address, f"the proxy did not connect ({type(failed).__name__}); {reason}") from failed
+    return connected
+
+
+def _proxy_of_environment(url: URL) -> str:
+    found = getproxies()
+    proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
+    if not proxy or proxy_bypass(url.host):
+        raise ConnectFailed(url.address, 'the environment names no proxy for it; give its URL under "proxy"')
+    return proxy
 
 
 async def _look_up(url: URL, resolver: Resolver) -> list[str]:

@@ -21,12 +21,13 @@ MAX_BODY: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """An HTTP request with a form as its body. Headers and form may hold secrets and stay out of `repr`."""
+    """An HTTP request with a form or other bytes as its body. What may hold secrets stays out of `repr`."""
 
     method: str
     url: URL
     headers: Mapping[str, str] = field(repr=False)
     form: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
             **asked.headers,
             "Host": url.authority,
         },
-        data=dict(asked.form),
+        data=dict(asked.form) or None,
+        content=asked.body,
         extensions={"sni_hostname": url.host},
     )
     reply = await client.send(request, stream=True)

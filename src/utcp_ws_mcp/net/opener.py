@@ -1,9 +1,11 @@
-"""From an upgrade to a connection that is ready for requests: address, token, TLS, the upgrade itself."""
+"""From an upgrade to a connection that is ready for requests: address, token, TLS, the upgrade, the login steps."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import anyio
 
@@ -12,11 +14,15 @@ from ..errors import ConnectFailed, HandshakeRejected, InvalidTemplate
 from ..events import Observer
 from ..manifest.auth import OAuth2Auth
 from ..wire.exchange import Exchanges
-from ..wire.scope import Ambient
+from ..wire.framing import make_framer
+from ..wire.scope import Ambient, Scope
+from ..wire.session import Session
+from ..wire.template import Unfilled
 from ..wire.upgrade import Upgrade
 from . import connection as websocket
 from .connection import Connection
-from .dial import Resolver, open_socket, resolve
+from .dial import Resolver, open_socket, open_through_proxy, resolve
+from .login import ask_before, log_in
 from .oauth import Tokens
 
 
@@ -31,56 +37,88 @@ class Opener:
         self._tokens = Tokens(clock, resolver)
         self._contexts: dict[object, ssl.SSLContext] = {}
 
-    async def __call__(self, upgrade: Upgrade) -> Connection:
-        """Open a connection within `limits.connect_timeout` seconds.
+    async def __call__(self, upgrade: Upgrade, arguments: dict[str, Any]) -> Connection:
+        """Open a connection: `limits.connect_timeout` seconds for the upgrade, and for each login step its own.
 
         Raises:
             NetError, PolicyError, InvalidTemplate: with the reason.
         """
-        started, limit = self._clock(), upgrade.limits.connect_timeout
+        started = self._clock()
+        session = Session(upgrade.conduct, self._ambient, {}, arguments)
+        await ask_before(upgrade, session, self._resolver)
+        upgrade = self._finished(upgrade, session)
+        opened = await self._upgraded(upgrade)
+        opened.session = session
+        try:
+            await log_in(opened)
+        except BaseException:
+            opened.abort()
+            raise
+        self._observe(events.Opened(upgrade.manual, upgrade.address, self._clock() - started))
+        return opened
+
+    def _finished(self, upgrade: Upgrade, session: Session) -> Upgrade:
+        """The upgrade with what `before_connect` brought filled in."""
+        if upgrade.later is None:
+            return upgrade
+        try:
+            scope: Scope = session.scope()
+            url, headers, subprotocols = upgrade.later.render_parts(scope)
+        except Unfilled as unfilled:
+            raise InvalidTemplate(f"{upgrade.manual}: {unfilled}") from None
+        return replace(upgrade, url=url, headers=headers, subprotocols=subprotocols, later=None)
+
+    async def _upgraded(self, upgrade: Upgrade) -> Connection:
+        limit = upgrade.template.limits.connect_timeout
         try:
             with anyio.fail_after(limit):
-                opened = await self._authenticated(upgrade)
+                return await self._authenticated(upgrade)
         except TimeoutError:
-            raise ConnectFailed(upgrade.url.address, f"no answer within {limit:g} s") from None
-        self._observe(events.Opened(upgrade.manual, upgrade.url.address, self._clock() - started))
-        return opened
+            raise ConnectFailed(upgrade.address, f"no answer within {limit:g} s") from None
 
     async def _authenticated(self, upgrade: Upgrade) -> Connection:
         """Open with a token where one is needed; a token that the endpoint rejects is fetched anew, once."""
-        if not isinstance(upgrade.auth, OAuth2Auth):
+        auth = upgrade.template.auth
+        if not isinstance(auth, OAuth2Auth):
             return await self._open(upgrade, None)
-        token = await self._token(upgrade, upgrade.auth)
+        token = await self._token(upgrade, auth)
         try:
             return await self._open(upgrade, token)
         except HandshakeRejected as rejected:
             if rejected.status != 401:
                 raise
-        self._tokens.reject(upgrade.auth, token)
-        return await self._open(upgrade, await self._token(upgrade, upgrade.auth))
+        self._tokens.reject(auth, token)
+        return await self._open(upgrade, await self._token(upgrade, auth))
 
     async def _token(self, upgrade: Upgrade, auth: OAuth2Auth) -> str:
-        return await self._tokens.token(auth, upgrade.network, upgrade.limits.connect_timeout)
+        template = upgrade.template
+        return await self._tokens.token(auth, template.network, template.limits.connect_timeout)
 
     async def _open(self, upgrade: Upgrade, token: str | None) -> Connection:
-        target, headers = upgrade.request(token)
-        tls = self._context(upgrade) if upgrade.url.secure else None
-        addresses = await resolve(upgrade.url, upgrade.network, self._resolver)
-        connected = await open_socket(upgrade.url, addresses)
-        asked = websocket.Handshake(upgrade.url, target, headers, upgrade.subprotocols, upgrade.limits, tls)
-        opened = await websocket.upgrade(asked, connected)
-        exchanges = Exchanges(upgrade.id_kind, self._ambient.uuid)
-        return Connection(upgrade.manual, upgrade.url, opened, exchanges, self._observe)
+        assert upgrade.url is not None
+        template, url = upgrade.template, upgrade.url
+        target, headers = upgrade.target(), upgrade.all_headers(token)
+        tls = self._context(upgrade) if url.secure else None
+        if template.proxy:
+            connected = await open_through_proxy(url, template.proxy)
+        else:
+            connected = await open_socket(url, await resolve(url, template.network, self._resolver))
+        asked = websocket.Handshake(url, target, headers, upgrade.subprotocols, template.limits, tls)
+        upgraded = await websocket.upgrade(asked, connected)
+        framer = make_framer(upgrade.conduct.framing, upgrade.conduct.send_as)
+        opened = Connection(upgrade.manual, url.address, upgraded, framer, self._observe)
+        opened.exchanges = Exchanges(template.request_id, self._ambient.uuid)
+        return opened
 
     def _context(self, upgrade: Upgrade) -> ssl.SSLContext:
-        key = (upgrade.tls, upgrade.folder)
+        key = (upgrade.template.tls, upgrade.folder)
         if key not in self._contexts:
             self._contexts[key] = _make_context(upgrade)
         return self._contexts[key]
 
 
 def _make_context(upgrade: Upgrade) -> ssl.SSLContext:
-    tls, folder = upgrade.tls, upgrade.folder
+    tls, folder = upgrade.template.tls, upgrade.folder
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

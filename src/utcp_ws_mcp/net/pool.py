@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,7 +20,7 @@ from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
 
-Opener = Callable[[Upgrade], Awaitable[Connection]]
+Opener = Callable[[Upgrade, dict[str, Any]], Awaitable[Connection]]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,9 +48,9 @@ class _Slot:
             return 0
         if sharing is Sharing.OWNED and self.connection is not None and self.connection.exchanges.abandoned:
             return 0
-        if sharing is Sharing.OWNED or not self.upgrade.keep_alive:
+        if sharing is Sharing.OWNED or not self.upgrade.template.keep_alive:
             return 0 if self.leases else 1
-        return self.upgrade.limits.max_in_flight - self.leases
+        return self.upgrade.template.limits.max_in_flight - self.leases
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +59,7 @@ class _Waiter:
 
     upgrade: Upgrade
     sharing: Sharing
+    arguments: dict[str, Any]
     woken: anyio.Event = field(default_factory=anyio.Event)
     slot: _Slot | None = None
     error: BridgeError | None = None
@@ -65,7 +67,7 @@ class _Waiter:
     @property
     def owns(self) -> bool:
         """Whether the exchange must be alone on its connection."""
-        return self.sharing is Sharing.OWNED or not self.upgrade.keep_alive
+        return self.sharing is Sharing.OWNED or not self.upgrade.template.keep_alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {self._shelves!r}>"
 
-    async def lease(self, upgrade: Upgrade, sharing: Sharing) -> Lease:
-        """The right to use a connection; it waits until there is one.
+    async def lease(self, upgrade: Upgrade, sharing: Sharing, arguments: dict[str, Any]) -> Lease:
+        """The right to use a connection; it waits until there is one. `arguments` are those of the call.
 
         Raises:
             NetError, PolicyError: if one has to be opened and cannot be.
@@ -96,7 +98,7 @@ class Pool:
         shelf = self._shelves.get(upgrade.manual)
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = _Shelf(self._tasks, self._opener)
-        slot = await shelf.acquire(upgrade, sharing)
+        slot = await shelf.acquire(_Waiter(upgrade, sharing, arguments))
         assert slot.connection is not None
         return Lease(slot.connection, partial(shelf.release, slot))
 
@@ -122,11 +124,10 @@ class _Shelf:
     def __repr__(self) -> str:
         return f"<{len(self._slots)} connections, {len(self._waiting)} waiting>"
 
-    async def acquire(self, upgrade: Upgrade, sharing: Sharing) -> _Slot:
+    async def acquire(self, waiter: _Waiter) -> _Slot:
         """A slot with an open connection, leased to the caller."""
-        waiter = _Waiter(upgrade, sharing)
         if self._closed:
-            raise ConnectionLost(upgrade.url.address, "the bridge is shutting down", Outcome.NOT_SENT)
+            raise ConnectionLost(waiter.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
         self._waiting.append(waiter)
         self.assign()
         try:
@@ -143,7 +144,7 @@ class _Shelf:
         """The exchange is over: the connection serves the next one, or is thrown away."""
         slot.leases -= 1
         was_owned, slot.owned, slot.settled = slot.owned, False, False
-        if not slot.leases and not slot.upgrade.keep_alive:
+        if not slot.leases and not slot.upgrade.template.keep_alive:
             self._discard(slot)
         elif was_owned and slot.connection is not None and slot.connection.is_usable:
             self._settle(slot)
@@ -153,7 +154,7 @@ class _Shelf:
         """Turn everybody away, and give the connections that are to be closed."""
         self._closed = True
         for waiter in self._waiting:
-            waiter.error = ConnectionLost(waiter.upgrade.url.address, "the bridge is shutting down", Outcome.NOT_SENT)
+            waiter.error = ConnectionLost(waiter.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
             waiter.woken.set()
         self._waiting.clear()
         yield from [slot.connection for slot in self._slots if slot.connection is not None]
@@ -208,7 +209,7 @@ class _Shelf:
         """
         if waiter.upgrade in self._refused and self._lives(waiter.upgrade):
             return False
-        if len(self._slots) >= waiter.upgrade.limits.max_connections:
+        if len(self._slots) >= waiter.upgrade.template.limits.max_connections:
             idle = [slot for slot in self._slots if slot.connection and not slot.leases and not slot.settling]
             unfit = (slot for slot in idle if slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing))
             victim = next(unfit, None)
@@ -218,7 +219,7 @@ class _Shelf:
         slot = _Slot(waiter.upgrade)
         self._slots.append(slot)
         opening.update(() if waiter.owns else {slot})
-        self._tasks.start_soon(self._open, slot)
+        self._tasks.start_soon(self._open, slot, waiter.arguments)
         return True
 
     def _grant(self, waiter: _Waiter, slot: _Slot) -> None:
@@ -234,9 +235,9 @@ class _Shelf:
         elif waiter.slot is not None:
             self.release(waiter.slot)
 
-    async def _open(self, slot: _Slot) -> None:
+    async def _open(self, slot: _Slot, arguments: dict[str, Any]) -> None:
         try:
-            connection = await self._opener(slot.upgrade)
+            connection = await self._opener(slot.upgrade, arguments)
         except BridgeError as failed:
             self._slots.remove(slot)
             self._fail(slot.upgrade, failed)
@@ -252,7 +253,10 @@ class _Shelf:
 
     async def _run(self, slot: _Slot, connection: Connection) -> None:
         try:
-            await connection.run()
+            async with anyio.create_task_group() as running:
+                running.start_soon(connection.beat)
+                await connection.run()
+                running.cancel_scope.cancel()
         finally:
             self.assign()
 

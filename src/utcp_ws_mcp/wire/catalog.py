@@ -9,8 +9,9 @@ from ..errors import ForbiddenURL, Problem
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.models import CallTemplate, Discovery, Tool
 from ..manifest.problems import check_model, join, nearest
-from .plan import Plan, TemplateProblem, compile_tool
+from .plan import Plan, compile_tool
 from .policy import parse_url
+from .problems import TemplateProblem
 from .template import Hole
 from .upgrade import UpgradeTemplate
 
@@ -21,16 +22,19 @@ _IS_MANUAL = "{0} is mapping and {0}.tools is defined and {0}.tools is sequence 
 
 
 def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
-    """The tools that a manifest lists for an entry, and everything that is wrong with the entry's templates."""
-    plans, problems = compile_tools(entry, entry.tools)
-    problems += _check_names(entry, plans)
-    if entry.template is not None and not problems:
+    """The tools that a manifest lists for an entry, and everything that is wrong with the entry's templates.
+
+    Where the call template itself is wrong, its tools are not looked at: they would repeat it.
+    """
+    if entry.template is not None:
         try:
-            compile_tool(entry, ToolEntry(Tool(name="(template)"), entry.template, entry.path))
+            stand_in = ToolEntry(Tool(name="(template)"), entry.template, entry.path, is_template=True)
+            compile_tool(entry, stand_in)
             discovery_plan(entry)
         except TemplateProblem as wrong:
-            problems.append(wrong.problem)
-    return plans, problems
+            return [], list(wrong.problems)
+    plans, problems = compile_tools(entry, entry.tools)
+    return plans, problems + _check_names(entry)
 
 
 def compile_tools(entry: Entry, tools: Iterable[ToolEntry]) -> tuple[list[Plan], list[Problem]]:
@@ -43,9 +47,9 @@ def compile_tools(entry: Entry, tools: Iterable[ToolEntry]) -> tuple[list[Plan],
         try:
             plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name))
             if tool.remote:
-                _check_origin(entry, plan.upgrade)
+                _check_origin(entry, plan.wire.upgrade)
         except TemplateProblem as wrong:
-            problems.append(wrong.problem)
+            problems += wrong.problems
         except ForbiddenURL as wrong:
             problems.append(Problem(tool.path, str(wrong)))
         else:
@@ -74,7 +78,9 @@ def discovery_plan(entry: Entry) -> Plan:
     }
     template, wrong = check_model(CallTemplate, raw, entry.path)
     assert template is not None, wrong
-    return compile_tool(entry, ToolEntry(Tool(name=DISCOVERY), template, entry.path))
+    return compile_tool(
+        entry, ToolEntry(Tool(name=DISCOVERY), template, join(entry.path, "discovery"), is_template=True)
+    )
 
 
 def _is_included(entry: Entry, name: str) -> bool:
@@ -83,7 +89,7 @@ def _is_included(entry: Entry, name: str) -> bool:
     return included and not any(fnmatchcase(name, glob) for glob in options.exclude_tools)
 
 
-def _check_names(entry: Entry, plans: list[Plan]) -> list[Problem]:
+def _check_names(entry: Entry) -> list[Problem]:
     """Overrides of tools that do not exist, where all tools are known."""
     if entry.discovers:
         return []

@@ -11,10 +11,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One incoming message: `raw` as it came, `value` decoded (parsed JSON where it is JSON, else `raw`)."""
+    """One incoming message: `raw` as it came, `value` decoded (parsed JSON where it is JSON, else `raw`).
+
+    `decoded`: a codec made the value, so that the value is what came, not `raw`.
+    """
 
     raw: str | bytes
     value: Any
+    decoded: bool = False
+
+    @property
+    def content(self) -> Any:
+        """What came."""
+        return self.value if self.decoded else self.raw
 
     @property
     def is_json(self) -> bool:

@@ -7,6 +7,7 @@ evaluated by MiniJinja under a fuel limit. `debug` stays off: its output prints 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from minijinja import Environment, TemplateError
 
 from ..errors import InvalidTemplate
 from ..manifest.problems import nearest
+from .filters import FILTERS
 
 FUEL: Final = 50_000
 """Steps of one evaluation."""
@@ -45,17 +47,17 @@ class ExpressionFailed(Exception):
     """An expression that cannot be evaluated on these values."""
 
 
-_ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable")
-_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError)
+_ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
+_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, struct.error)
 LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else)\b)\w+\s*\(")
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
 
 
 class Expression:
-    """A compiled expression. `names` are the top-level names that it uses."""
+    """A compiled expression. `names` are the top-level names that it uses, `needs` arguments that must be there."""
 
-    __slots__ = ("names", "path", "source")
+    __slots__ = ("names", "needs", "path", "source")
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
         """Compile `source`. One that is not `local` comes from the network and may only look up and compare.
@@ -65,7 +67,10 @@ class Expression:
         """
         self.source = source.strip()
         self.path = parse_path(self.source)
-        self.names = (str(self.path[0]),) if self.path else self._find_names(local)
+        self.names = (str(self.path[0]),) if self.path else self._find_names(allowed, local)
+        bare = LITERAL.sub("''", self.source)
+        optional = re.search(r"\b(default|defined|undefined|if|or)\b", bare) or self.path is not None
+        self.needs = () if optional else tuple(dict.fromkeys(re.findall(r"\bargs\.([A-Za-z_]\w*)", bare)))
         for name in self.names:
             if name not in allowed:
                 near = nearest(name, allowed)
@@ -107,17 +112,18 @@ class Expression:
         except _PYTHON_ERRORS as failed:
             raise ExpressionFailed(f"the expression {self.source!r} failed: {type(failed).__name__}") from None
 
-    def _find_names(self, local: bool) -> tuple[str, ...]:
+    def _find_names(self, allowed: Collection[str], local: bool) -> tuple[str, ...]:
         if len(self.source) > MAX_LENGTH:
             raise InvalidTemplate(f"an expression of more than {MAX_LENGTH} characters: {self.source[:60]!r} …")
         if not local and _COSTLY.search(LITERAL.sub("''", self.source)):
             raise InvalidTemplate(f"the expression {self.source!r} may only compare: it comes from the network")
         try:
-            names = _ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}")
+            names = set(_ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}"))
             self._check_called_names()
         except TemplateError as failed:
             raise InvalidTemplate(f"cannot read the expression {self.source!r}: {_reason(failed)}") from None
-        return tuple(sorted(names))
+        bare = LITERAL.sub("''", self.source)  # MiniJinja does not see the names in a slice
+        return tuple(sorted(names | {name for name in allowed if re.search(rf"(?<![\w.]){name}\b", bare)}))
 
     def _check_called_names(self) -> None:
         """Raise where a filter, test or function does not exist; whatever else fails here depends on the values."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from ..errors import BridgeError, InvalidArguments, InvalidTemplate, Problem
+from ..errors import InvalidArguments, InvalidTemplate
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.models import Annotations, CallTemplate, ToolOverride
+from ..manifest.problems import join
+from .problems import Problems
+from .protocol import compile_conduct
 from .reply import Rules, compile_rules
 from .schema import InvalidSchema, Schema
 from .template import AllArguments, Compiler, Node
 from .upgrade import Provenance, UpgradeTemplate, compile_upgrade
 
-_ANY_OBJECT: dict[str, Any] = {"type": "object"}
+
+@dataclass(frozen=True, slots=True)
+class WirePlan:
+    """What goes over the wire: the request, the message that cancels a stream, the rules for what comes back."""
+
+    message: Node
+    cancel: Node | None
+    rules: Rules
+    upgrade: UpgradeTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +47,17 @@ class Plan:
     annotations: Annotations
     idempotent: bool
     template: CallTemplate = field(repr=False)
-    message: Node = field(repr=False)
-    cancel: Node | None = field(repr=False)
-    rules: Rules = field(repr=False)
-    upgrade: UpgradeTemplate = field(repr=False)
+    wire: WirePlan = field(repr=False)
     defaults: Mapping[str, Any] = field(repr=False)
     fixed: Mapping[str, Any] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     argument_schema: Schema = field(repr=False)
     result_schema: Schema | None = field(repr=False)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules for what comes back."""
+        return self.wire.rules
 
     @property
     def full_name(self) -> str:
@@ -66,73 +79,80 @@ def compile_tool(entry: Entry, tool_entry: ToolEntry, override: ToolOverride | N
     """Compile a tool of an entry.
 
     Raises:
-        TemplateProblem: where the tool can never be called.
+        TemplateProblem: with all that makes it impossible to call.
     """
     tool, template = tool_entry.tool, tool_entry.template
     override = override or ToolOverride()
+    found = Problems(tool_entry.path)
+    below = found if tool_entry.is_template else Problems(join(tool_entry.path, "tool_call_template"))
+    inputs = _inputs(override.inputs if override.inputs is not None else tool.inputs, found)
+    visible = _visible(inputs, override)
+    wire = _compile_wire(entry, tool_entry, below)
+    argument_schema = _schema(visible, "inputs", found)
+    result_schema = _schema(tool.outputs, "outputs", found) if tool.outputs else None
+    found.found += below.found if below is not found else []
+    found.raise_any()
+    assert argument_schema is not None
+    return Plan(
+        manual=entry.name,
+        name=override.name or tool.name,
+        tool=tool.name,
+        description=override.description if override.description is not None else tool.description,
+        inputs=visible,
+        outputs=tool.outputs,
+        tags=tool.tags,
+        annotations=tool.annotations,
+        idempotent=tool.idempotent and not tool_entry.discovered,
+        template=template,
+        wire=wire,
+        defaults={**_defaults(inputs), **override.defaults},
+        fixed={name: override.defaults[name] for name in override.hidden if name in override.defaults},
+        variables=entry.variables,
+        argument_schema=argument_schema,
+        result_schema=result_schema,
+    )
+
+
+def _compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems) -> WirePlan:
+    template = tool_entry.template
     origin = Provenance(entry.variables, tool_entry.remote)
-    messages = Compiler(origin.variables("message"), typed=template.typed_arguments)
-    cancels = Compiler(origin.variables("stream"), typed=template.typed_arguments)
-    inputs = _inputs(override.inputs if override.inputs is not None else tool.inputs)
-    with _problems_at(tool_entry.path):
-        upgrade = compile_upgrade(entry.name, template, origin, entry.folder)
-        local_rules = all(origin.is_local(key) for key in ("reply", "ignore", "stream"))
-        return Plan(
-            manual=entry.name,
-            name=override.name or tool.name,
-            tool=tool.name,
-            description=override.description if override.description is not None else tool.description,
-            inputs=_visible(inputs, override),
-            outputs=tool.outputs,
-            tags=tool.tags,
-            annotations=tool.annotations,
-            idempotent=tool.idempotent and not tool_entry.remote,
-            template=template,
-            message=_message(template, messages),
-            cancel=None if template.stream.cancel is None else cancels.message(template.stream.cancel),
-            rules=compile_rules(template, local=local_rules),
-            upgrade=upgrade,
-            defaults={**_defaults(inputs), **override.defaults},
-            fixed={name: override.defaults[name] for name in override.hidden if name in override.defaults},
-            variables=entry.variables,
-            argument_schema=_schema(_visible(inputs, override), "inputs"),
-            result_schema=_schema(tool.outputs, "outputs") if tool.outputs else None,
-        )
+
+    def compiler(key: str) -> Compiler:
+        read = partial(entry.read_file, entry.folder) if entry.read_file else None
+        return Compiler(origin.variables(key), typed=template.typed_arguments, read_file=read)
+
+    message: Node = AllArguments(frozenset(template.header_fields))
+    cancel = None
+    with found.at("message"):
+        if template.message not in (None, False):
+            message = compiler("message").message(template.message)
+    with found.at("stream.cancel"):
+        if template.stream.cancel is not None:
+            cancel = compiler("stream").message(template.stream.cancel)
+    common = entry.template.auto_reply if entry.template is not None else template.auto_reply
+    own = template.auto_reply != common
+    rules = compile_rules(template, compiler("auto_reply"), own, origin.is_local, found)
+    conduct = compile_conduct(template, compiler, common, entry.variables, found)
+    upgrade = compile_upgrade(entry.name, template, conduct, origin, entry.folder, found)
+    return WirePlan(message, cancel, rules, upgrade)
 
 
-class TemplateProblem(Exception):
-    """What makes a tool impossible to call, with its JSON path."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        super().__init__(str(problem))
-
-
-@contextmanager
-def _problems_at(path: str) -> Iterator[None]:
-    """Turn errors of compiling into problems at a JSON path."""
-    try:
-        yield
-    except BridgeError as error:
-        raise TemplateProblem(Problem(path, str(error))) from error
+def _schema(schema: Mapping[str, Any], key: str, found: Problems) -> Schema | None:
+    with found.at(key):
+        try:
+            return Schema(schema)
+        except InvalidSchema as invalid:
+            raise InvalidTemplate(f"is no usable JSON Schema: {invalid}") from None
+    return None
 
 
-def _message(template: CallTemplate, compiler: Compiler) -> Node:
-    if template.message is None:
-        return AllArguments(frozenset(template.header_fields))
-    return compiler.message(template.message)
-
-
-def _schema(schema: Mapping[str, Any], key: str) -> Schema:
-    try:
-        return Schema(schema)
-    except InvalidSchema as invalid:
-        raise InvalidTemplate(f"{key} is no usable JSON Schema: {invalid}") from None
-
-
-def _inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(inputs: Mapping[str, Any], found: Problems) -> dict[str, Any]:
     """The input schema with an object at its root, as MCP demands; one without properties takes any object."""
-    return {**_ANY_OBJECT, **inputs} if inputs.get("type", "object") == "object" else dict(inputs)
+    kind = inputs.get("type", "object")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
+        with found.at("inputs"):
+            raise InvalidTemplate(f"a tool takes its arguments by name: expected an object at the root, not {kind!r}")
+    return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)
 
 
 def _visible(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 from ..manifest.models import CallTemplate, Reply, Stream
 from .codec import Message
 from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, Path, parse_path
+from .problems import Problems
 from .scope import REPLY_NAMES
+from .template import Compiler, Node
 
 
 class Role(Enum):
@@ -22,6 +24,8 @@ class Role(Enum):
     END = "end"
     FAULT = "fault"
     ACKNOWLEDGEMENT = "acknowledgement"
+    ANSWERED = "answered"
+    HEARTBEAT = "heartbeat"
     IGNORED = "ignored"
     DROPPED = "dropped"
 
@@ -39,20 +43,31 @@ class Sharing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StreamRules:
-    """Where a stream's items and its end are, and its bounds."""
+    """Where a stream's items and its end are, and its bounds.
 
-    until: Expression | None
+    The stream ends when each predicate of `until` has held for a message. With `match`, the items are the messages
+    for which it holds; the reply to the request comes first, and is known as `reply`.
+    """
+
+    match: Expression | None
+    until: tuple[Expression, ...]
     item: Expression | None
     bounds: Stream
 
 
+AutoReplies = tuple[tuple[Expression, Node], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The compiled `reply`, `ignore` and `stream` of one tool.
+    """The compiled `reply`, `ignore`, `stream` and own `auto_reply` of one tool.
 
     `id_path` is where in a message the correlation id stands, if `match` says so; `by_id_alone` if it says no more.
+    `none`: nothing answers. `unasked`: nothing is sent, messages just come.
     """
 
+    none: bool = False
+    unasked: bool = False
     match: Expression | None = None
     id_path: Path | None = None
     by_id_alone: bool = False
@@ -62,31 +77,37 @@ class Rules:
     result: Expression | None = None
     skip: Expression | None = None
     ignore: tuple[Expression, ...] = ()
+    auto_replies: AutoReplies = ()
     stream: StreamRules | None = None
+
+    @property
+    def replies_first(self) -> bool:
+        """Whether a reply comes before the stream that it opens."""
+        return self.stream is not None and self.stream.match is not None and self.match is not None and not self.unasked
 
     def ignores(self, scope: Mapping[str, Any]) -> bool:
         """Whether the message in `scope` never answers anything."""
         return any(predicate.holds(scope) for predicate in self.ignore)
 
-    def classify(self, scope: Mapping[str, Any]) -> Role:
-        """What the message in `scope` means to the exchange that it belongs to."""
-        if self.error and self.error.holds(scope):
-            return Role.FAULT
-        if self.skip and self.skip.holds(scope):
-            return Role.ACKNOWLEDGEMENT
-        if self.stream is None:
-            return Role.REPLY
-        return Role.END if self.stream.until and self.stream.until.holds(scope) else Role.ITEM
+    def faults(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the message in `scope` reports a failure."""
+        return self.error is not None and self.error.holds(scope)
+
+    def skips(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the message in `scope` belongs to the exchange and says nothing."""
+        return self.skip is not None and self.skip.holds(scope)
 
     def take(self, scope: Mapping[str, Any], message: Message) -> Any:
-        """The result or the stream's item of a message: the raw message where no expression says otherwise.
+        """The result or the stream's item of a message; the message itself where no expression says otherwise.
 
         Raises:
             ExpressionFailed: where the expression cannot be evaluated, or has no value on this message.
         """
-        expression = (self.stream.item if self.stream else None) or self.result
+        expression = self.result
+        if self.stream is not None:
+            expression = self.stream.item or (None if self.stream.match else self.result)
         if expression is None:
-            return message.raw
+            return message.content
         value = expression.evaluate(scope)
         if value is UNDEFINED:
             raise ExpressionFailed(f"the reply has no {expression.source}")
@@ -103,40 +124,62 @@ class Rules:
         return None if value is UNDEFINED else value
 
 
-UTCP_STREAM = Reply(error="message.type == 'tool_error'", error_message="message.error")
-_UTCP_UNTIL = "message.type == 'stream_end'"
+_UTCP_STREAM = Reply(error="message.type == 'tool_error'", error_message="message.error")
+_UTCP_UNTIL = ("message.type == 'stream_end'",)
 _UTCP_ITEM = "message.result if message.type == 'tool_response' else message"
 
 
-def compile_rules(template: CallTemplate, *, local: bool) -> Rules:
-    """The rules of a call template; where they are not `local`, expressions may only look up and compare.
+def compile_rules(
+    template: CallTemplate, messages: Compiler, own_auto_reply: bool, local: Callable[[str], bool], found: Problems
+) -> Rules:
+    """The rules of a call template. `local(field)` tells whether the manifest wrote a field, or the network.
 
-    Raises:
-        InvalidTemplate: where an expression cannot be read.
+    `own_auto_reply`: the template's `auto_reply` holds for its exchanges only.
     """
-    plain_stream = template.stream.on and template.stream.until is None and template.stream.item is None
-    plain_stream = plain_stream and template.reply == Reply()
-    reply = UTCP_STREAM if plain_stream else template.reply
-    names = REPLY_NAMES if local else REPLY_NAMES - {"vars"}
+    stream = template.stream
+    framed = stream.on and not stream.until and stream.item is None and stream.match is None
+    framed = framed and template.reply == Reply() and template.message is not False
+    reply = _UTCP_STREAM if framed else template.reply
 
-    def compiled(source: str | None, trusted: bool = local) -> Expression | None:
-        return None if source is None else Expression(source, names, local=trusted)
+    def compiled(key: str, source: str | None, trusted: bool = False) -> Expression | None:
+        if source is None:
+            return None
+        mine = trusted or local(key.split(".", maxsplit=1)[0])
+        with found.at(key):
+            return Expression(source, REPLY_NAMES if mine else REPLY_NAMES - {"vars"}, local=mine)
+        return None
+
+    def listed(key: str, sources: tuple[str, ...]) -> tuple[Expression, ...]:
+        return tuple(expression for source in sources if (expression := compiled(key, source)))
 
     rules = Rules(
-        match=compiled(reply.match),
-        error=compiled(reply.error),
-        error_message=compiled(reply.error_message),
-        result=compiled(reply.result),
-        skip=compiled(reply.skip),
-        ignore=tuple(Expression(source, names, local=local) for source in template.ignore),
+        none=reply.none,
+        unasked=template.message is False,
+        match=compiled("reply.match", reply.match),
+        error=compiled("reply.error", reply.error),
+        error_message=compiled("reply.error_message", reply.error_message),
+        result=compiled("reply.result", reply.result),
+        skip=compiled("reply.skip", reply.skip),
+        ignore=listed("ignore", template.ignore),
+        auto_replies=compile_auto_replies(template, messages, found) if own_auto_reply else (),
     )
-    if template.stream.on:
-        until, item = template.stream.until, template.stream.item
-        if plain_stream:
-            until, item = _UTCP_UNTIL, _UTCP_ITEM
-        item_rule = compiled(item, local or plain_stream)
-        rules = replace(rules, stream=StreamRules(compiled(until), item_rule, template.stream))
+    if stream.on:
+        until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)
+        item = compiled("stream.item", _UTCP_ITEM if framed else stream.item, trusted=framed)
+        match = compiled("stream.match", stream.match)
+        rules = replace(rules, stream=StreamRules(match, until, item, stream))
     return _with_correlation(rules)
+
+
+def compile_auto_replies(template: CallTemplate, messages: Compiler, found: Problems) -> AutoReplies:
+    """The messages that are answered at once, with what answers them."""
+    pairs = []
+    for index, rule in enumerate(template.auto_reply):
+        with found.at(f"auto_reply[{index}]"):
+            names = REPLY_NAMES if messages.is_local else REPLY_NAMES - {"vars"}
+            answer = replace(messages, names=names)
+            pairs.append((Expression(rule.match, names, local=messages.is_local), answer.message(rule.send)))
+    return tuple(pairs)
 
 
 _TERM = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
@@ -144,6 +187,8 @@ _TERM = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
 
 def _with_correlation(rules: Rules) -> Rules:
     """Find out whether `match` ties messages to one exchange, and where the id stands."""
+    if rules.none or (rules.unasked and rules.stream and rules.stream.match):
+        return replace(rules, sharing=Sharing.SHARED)
     if rules.match is None or "request_id" not in rules.match.names:
         return rules
     terms = _conjunction(rules.match.source)
@@ -156,7 +201,7 @@ def _with_correlation(rules: Rules) -> Rules:
 def _conjunction(source: str) -> list[str]:
     """The terms of `a and b and c`, string literals emptied; an expression that may be anything else is one term."""
     bare = LITERAL.sub("''", source)
-    return [bare] if re.search(r"\b(or|if|else|not)\b|[()]", bare) else re.split(r"\s+and\s+", bare)
+    return [bare] if re.search(r"\b(or|if|else)\b|[()]", bare) else re.split(r"\s+and\s+", bare)
 
 
 def _id_path(term: str) -> Path | None:

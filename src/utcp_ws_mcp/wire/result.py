@@ -19,7 +19,7 @@ def take_result(plan: Plan, exchange: Exchange, message: Message) -> Any:
         ToolFault: if the message reports a failure.
         InvalidReply: if it is not of the promised form.
     """
-    if exchange.fault:
+    if message is exchange.fault:
         raise _fault(plan, exchange, message)
     try:
         value = plan.rules.take(exchange.seeing(message), message)
@@ -27,7 +27,7 @@ def take_result(plan: Plan, exchange: Exchange, message: Message) -> Any:
         raise InvalidReply(plan.full_name, str(failed), excerpt(message.raw)) from None
     match plan.template.response_format:
         case "json":
-            return _as_json(plan, message) if value is message.raw else value
+            return _as_json(plan, message) if value is message.raw and not message.decoded else value
         case "text":
             return _as_text(plan, value)
         case _:

@@ -7,9 +7,10 @@ message. A template holds three kinds of holes: `${VAR}` (bound when it is compi
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -79,16 +80,24 @@ class Computed:
             value = self.expression.evaluate(scope)
         except ExpressionFailed as failed:
             raise Unfilled(str(failed)) from None
+        if self._misses_argument(scope):
+            return OMIT
         if value is UNDEFINED and "args" not in self.expression.names:
             raise Unfilled(str(self))
         return value
 
     value = render
 
+    def _misses_argument(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a filter or an operator would make something of an argument that is not there."""
+        return any(name not in scope["args"] for name in self.expression.needs)
+
     def __str__(self) -> str:
         path = self.expression.path
         if path and path[0] == "args" and len(path) > 1:
             return f"argument {path[1]!r} is missing"
+        if len(self.expression.needs) == 1:
+            return f"argument {self.expression.needs[0]!r} is missing"
         return f"{{{{ {self.expression.source} }}}} has no value"
 
 
@@ -141,6 +150,22 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
+class Base64:
+    """The bytes that base64 text stands for."""
+
+    text: Node
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        text = self.text.render(scope)
+        if text is OMIT:
+            return OMIT
+        try:
+            return base64.b64decode(text, validate=True)
+        except (TypeError, ValueError):
+            raise Unfilled('"$base64" needs text in base64') from None
+
+
+@dataclass(frozen=True, slots=True)
 class AllArguments:
     """The template of a call template without `message`: the arguments as one JSON object, less `without`."""
 
@@ -159,7 +184,13 @@ class Compiler:
 
     variables: Mapping[str, str] | None = None
     typed: bool = False
-    names: Collection[str] = REQUEST_NAMES
+    names: frozenset[str] = REQUEST_NAMES
+    read_file: Callable[[str], bytes] | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the manifest wrote the templates."""
+        return self.variables is not None
 
     def message(self, value: Any) -> Node:
         """Compile a message: a string is text (or JSON text), an object or array is filled in its structure.
@@ -169,11 +200,21 @@ class Compiler:
         """
         return self._text_message(value) if isinstance(value, str) else self.value(value)
 
+    def _binary(self, kind: str, source: Any) -> Node:
+        """`{"$base64": …}` is the bytes that a template's text stands for, `{"$file": …}` those of a file."""
+        if kind == "$base64":
+            return Base64(self.value(source))
+        if not isinstance(source, str) or self.read_file is None:
+            raise InvalidTemplate('"$file" needs the path of a file, relative to the manifest')
+        return Constant(self.read_file("".join(map(str, self.parts(source)))))
+
     def value(self, value: Any) -> Node:
         """Compile a JSON value at any depth."""
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, dict):
+            if len(value) == 1 and self.is_local and (kind := next(iter(value))) in ("$base64", "$file"):
+                return self._binary(kind, value[kind])
             items = tuple((self._key(key), self.value(item)) for key, item in value.items())
             if all(isinstance(node, Constant) for _, node in items):
                 return Constant({key: node.value for key, node in items if isinstance(node, Constant)})
@@ -209,12 +250,13 @@ class Compiler:
             return Constant("".join(map(str, parts)))
         if len(parts) == 1 and not isinstance(hole := parts[0], str):
             return Argument(hole.name, typed=self.typed) if isinstance(hole, Argument) else hole
-        return Text(tuple(parts))
+        return self._json_text(text) or Text(tuple(parts))
 
-    def _key(self, key: str) -> str:
-        if any(not isinstance(part, str) for part in self.parts(key)):
+    @staticmethod
+    def _key(key: str) -> str:
+        if any(found["arg"] or found["open"] for found in _TOKEN.finditer(key)):
             raise InvalidTemplate(f"the key {key!r} holds a placeholder; placeholders may stand in values only")
-        return "".join(map(str, self.parts(key)))
+        return key
 
     def _scan(self, text: str) -> Iterator[str | Hole]:
         position = 0
@@ -239,7 +281,7 @@ class Compiler:
     def _expression(self, source: str) -> Computed:
         if self.variables is not None and "${" in source:
             raise InvalidTemplate(f"write vars.NAME instead of ${{NAME}} inside {{{{ {source.strip()} }}}}")
-        allowed = self.names if self.variables is not None else frozenset(self.names) - {"vars"}
+        allowed = self.names if self.variables is not None else self.names - {"vars"}
         return Computed(Expression(source, allowed, local=self.variables is not None))
 
     def _json_text(self, text: str) -> JsonText | None:

@@ -10,11 +10,17 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
-from ..manifest.auth import ApiKeyAuth, BasicAuth, Credentials, OAuth2Auth, credentials
-from ..manifest.models import CallTemplate, Limits, Network, Tls
+from ..manifest.auth import credentials
+from ..manifest.models import CallTemplate
+from .codec import encode_json
 from .policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
+from .problems import Problems
+from .protocol import Conduct
 from .scope import URL_NAMES
 from .template import OMIT, Compiler, Computed, Hole, Unfilled, to_text
+
+Parts = tuple[str | Hole, ...]
+"""Literal text and holes in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +44,56 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Everything that calls must agree on to share a connection, and all that opening it needs."""
+    """Everything that calls must agree on to share a connection, and all that opening it needs.
+
+    `arguments` holds those that the connection itself depends on. Where the URL, a header or a subprotocol needs what
+    only `before_connect` brings, `later` is the template that is rendered then, and `url` is None until it is.
+    """
 
     manual: str
-    url: URL
+    url: URL | None
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     subprotocols: tuple[str, ...]
-    auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None = field(repr=False)
-    network: Network
-    tls: Tls
-    limits: Limits
-    id_kind: Any
-    keep_alive: bool
+    conduct: Conduct = field(repr=False)
+    arguments: str = field(repr=False)
+    template: CallTemplate = field(repr=False, compare=False)
     folder: PurePath
+    later: UpgradeTemplate | None = field(default=None, repr=False)
+    shared: tuple[object, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        values = (self.manual, self.url, self.headers, self.subprotocols, self.id_kind, self.keep_alive)
+        template = self.template
+        settings = (template.auth, template.network, template.tls, template.limits, template.proxy)
+        object.__setattr__(self, "shared", (*settings, template.request_id, template.keep_alive))
+        values = (self.manual, self.url, self.headers, self.subprotocols, self.conduct, self.arguments)
         object.__setattr__(self, "_hash", hash(values))
 
     def __hash__(self) -> int:
         return self._hash  # type: ignore[attr-defined, no-any-return]  # set in __post_init__
 
-    def request(self, token: str | None = None) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """The request's target and its headers, credentials included; `token` is the OAuth2 token.
+    @property
+    def address(self) -> str:
+        """What errors and logs call the endpoint."""
+        return self.url.address if self.url else f"the endpoint of {self.manual}"
+
+    def target(self) -> str:
+        """The request's target with a credential that goes into the query."""
+        assert self.url is not None
+        extra = credentials(self.template.auth).query
+        pairs = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in extra]
+        query = "&".join(([self.url.query] if self.url.query else []) + pairs)
+        return f"{self.url.path}?{query}" if query else self.url.path
+
+    def all_headers(self, token: str | None = None) -> tuple[tuple[str, str], ...]:
+        """The headers of the upgrade with credentials; `token` is the OAuth2 token.
 
         Raises:
             ForbiddenHeader: where a header, or a credential that goes into one, may not be sent.
         """
-        extra: Credentials = credentials(self.auth, token)
-        headers = (*self.headers, *extra.headers)
+        headers = (*self.headers, *credentials(self.template.auth, token).headers)
         for name, value in headers:
             check_header(name, value)
-        pairs = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in extra.query]
-        query = "&".join(([self.url.query] if self.url.query else []) + pairs)
-        return (f"{self.url.path}?{query}" if query else self.url.path), headers
+        return headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +103,10 @@ class UpgradeTemplate:
     manual: str
     template: CallTemplate
     folder: PurePath
-    url: tuple[str | Hole, ...]
-    headers: tuple[tuple[str, tuple[str | Hole, ...]], ...]
-    subprotocols: tuple[tuple[str | Hole, ...], ...]
+    conduct: Conduct
+    url: Parts
+    headers: tuple[tuple[str, Parts], ...]
+    subprotocols: tuple[Parts, ...]
     constant: Upgrade | None = None
 
     def render(self, scope: Mapping[str, Any]) -> Upgrade:
@@ -95,6 +118,15 @@ class UpgradeTemplate:
         """
         if self.constant is not None:
             return self.constant
+        arguments = {name: scope["args"][name] for name in sorted(self.conduct.arguments) if name in scope["args"]}
+        if self._needs_session:
+            every = {name: scope["args"][name] for name in sorted(scope["args"])}
+            return self._upgrade(None, (), (), encode_json(every), later=self)
+        url, headers, subprotocols = self.render_parts(scope)
+        return self._upgrade(url, headers, subprotocols, encode_json(arguments) if arguments else "")
+
+    def render_parts(self, scope: Mapping[str, Any]) -> tuple[URL, tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """The URL, the headers and the subprotocols with these values, all of them checked."""
         url = parse_url("".join(_in_url(part, scope) for part in self.url))
         check_scheme(url, self.template.network)
         headers = [(name, "".join(_as_text(part, scope) for part in parts)) for name, parts in self.headers]
@@ -105,57 +137,84 @@ class UpgradeTemplate:
         subprotocols = tuple("".join(_as_text(part, scope) for part in parts) for parts in self.subprotocols)
         for subprotocol in subprotocols:
             check_subprotocol(subprotocol)
-        return self._upgrade(url, tuple(headers), subprotocols)
+        return url, tuple(headers), subprotocols
 
-    def _upgrade(self, url: URL, headers: tuple[tuple[str, str], ...], subprotocols: tuple[str, ...]) -> Upgrade:
-        template = self.template
+    @property
+    def holes(self) -> list[Hole]:
+        """What is filled in with each call."""
+        parts = (self.url, *(parts for _, parts in self.headers), *self.subprotocols)
+        return [part for listed in parts for part in listed if not isinstance(part, str)]
+
+    @property
+    def _needs_session(self) -> bool:
+        return any(isinstance(hole, Computed) and "session" in hole.expression.names for hole in self.holes)
+
+    def _upgrade(
+        self,
+        url: URL | None,
+        headers: tuple[tuple[str, str], ...],
+        subprotocols: tuple[str, ...],
+        arguments: str,
+        later: UpgradeTemplate | None = None,
+    ) -> Upgrade:
         return Upgrade(
             manual=self.manual,
             url=url,
             headers=headers,
             subprotocols=subprotocols,
-            auth=template.auth,
-            network=template.network,
-            tls=template.tls,
-            limits=template.limits,
-            id_kind=template.request_id,
-            keep_alive=template.keep_alive,
+            conduct=self.conduct,
+            arguments=arguments,
+            template=self.template,
             folder=self.folder,
+            later=later,
         )
 
 
-def compile_upgrade(manual: str, template: CallTemplate, origin: Provenance, folder: PurePath) -> UpgradeTemplate:
-    """Compile; what no call can change is checked at once.
+def compile_upgrade(
+    manual: str, template: CallTemplate, conduct: Conduct, origin: Provenance, folder: PurePath, found: Problems
+) -> UpgradeTemplate:
+    """Compile; what no call can change is checked at once, and what is wrong is noted in `found`."""
 
-    Raises:
-        InvalidTemplate, ForbiddenURL, ForbiddenHeader: where the template can never be used.
-    """
-
-    def parts(key: str, text: str) -> tuple[str | Hole, ...]:
+    def parts(key: str, text: str) -> Parts:
         return tuple(Compiler(origin.variables(key), names=URL_NAMES).parts(text))
 
-    compiled = UpgradeTemplate(
-        manual=manual,
-        template=template,
-        folder=folder,
-        url=parts("url", template.url),
-        headers=tuple((name, parts("headers", value)) for name, value in template.headers.items()),
-        subprotocols=tuple(parts("protocol", name) for name in template.protocol),
-    )
-    if wrong := check_network(template.network):
-        raise InvalidTemplate(f"network.allow: {wrong}")
+    url: Parts = ()
+    headers: list[tuple[str, Parts]] = []
+    subprotocols: list[Parts] = []
+    with found.at("url"):
+        url = parts("url", template.url)
+        _check_url_holes(url, local=origin.is_local("url"))
+    for name, value in template.headers.items():
+        with found.at(f"headers.{name}"):
+            headers.append((name, parts("headers", value)))
+            check_header(name, "checked-with-each-call")
     for name in template.header_fields:
-        check_header(name, "checked-with-each-call")
-    _check_url_holes(compiled.url, local=origin.is_local("url"))
-    holes = [part for parts in (compiled.url, *_all_parts(compiled)) for part in parts if not isinstance(part, str)]
-    return compiled if holes or template.header_fields else replace(compiled, constant=compiled.render({"args": {}}))
+        with found.at("header_fields"):
+            check_header(name, "checked-with-each-call")
+    for name in template.protocol:
+        with found.at("protocol"):
+            subprotocols.append(parts("protocol", name))
+    with found.at("network.allow"):
+        if wrong := check_network(template.network):
+            raise InvalidTemplate(wrong)
+    compiled = UpgradeTemplate(manual, template, folder, conduct, url, tuple(headers), tuple(subprotocols))
+    if compiled.holes or template.header_fields or conduct.arguments or found.found:
+        return compiled
+    with found.at("url"):
+        parse_and_check(compiled)
+    constants = [(f"headers.{name}", name, "".join(map(str, value))) for name, value in headers]
+    for key, name, value in constants:
+        with found.at(key):
+            check_header(name, value)
+    return compiled if found.found else replace(compiled, constant=compiled.render({"args": {}}))
 
 
-def _all_parts(compiled: UpgradeTemplate) -> list[tuple[str | Hole, ...]]:
-    return [parts for _, parts in compiled.headers] + list(compiled.subprotocols)
+def parse_and_check(compiled: UpgradeTemplate) -> None:
+    """Raise what is wrong with a URL that no call changes."""
+    check_scheme(parse_url("".join(map(str, compiled.url))), compiled.template.network)
 
 
-def _check_url_holes(parts: tuple[str | Hole, ...], *, local: bool) -> None:
+def _check_url_holes(parts: Parts, *, local: bool) -> None:
     """An argument may stand behind the host only; other holes may not come from the network at all."""
     before = ""
     for part in parts:

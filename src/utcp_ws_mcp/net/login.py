@@ -1,0 +1,120 @@
+"""What happens before the first request: HTTP requests before the upgrade, login steps after it (section 4)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+
+from ..errors import ConnectFailed, ForbiddenURL, InvalidTemplate
+from ..wire.codec import excerpt, parse_json
+from ..wire.expression import UNDEFINED, ExpressionFailed
+from ..wire.policy import check_header, parse_url
+from ..wire.protocol import HttpPlan, StepPlan
+from ..wire.scope import Scope
+from ..wire.session import Session
+from ..wire.template import OMIT, Unfilled, to_text
+from ..wire.upgrade import Upgrade
+from .connection import Connection, ConnectionClosed
+from .dial import Resolver
+from .http import HttpReply, HttpRequest, send_request
+
+
+async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver) -> None:
+    """Make the requests of `before_connect` in order.
+
+    Raises:
+        ConnectFailed: where one is not answered, or its `fail` holds.
+        PolicyError: where its URL, address or a header may not be used.
+    """
+    for number, step in enumerate(session.conduct.before, 1):
+        label = f"before_connect step {number}"
+        try:
+            request = _http_request(step, session.scope())
+        except (Unfilled, ValueError) as unfilled:
+            raise InvalidTemplate(f"{upgrade.manual}: {label}: {unfilled}") from None
+        try:
+            reply = await send_request(request, upgrade.template.network, resolver, step.timeout)
+        except ConnectFailed as failed:
+            raise ConnectFailed(failed.address, f"{failed.why} ({label})") from failed
+        scope = session.scope(status=reply.status, body=_body(reply))
+        if step.fail.holds(scope):
+            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {reply.status}")
+        for name, expression in step.captures:
+            try:
+                value = expression.evaluate(scope)
+            except ExpressionFailed:
+                value = UNDEFINED
+            if value is UNDEFINED:
+                missing = f"{label}: the answer has no {expression.source} to keep as session.{name}"
+                raise ConnectFailed(request.url.address, missing)
+            session.values[name] = value
+
+
+def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
+    url = parse_url(str(step.url.render(scope)), ("https", "http"))
+    if not url.secure and not url.is_loopback_literal:
+        raise ForbiddenURL(f"{url.address} would be plain text; use https://")
+    headers = {name: to_text(node.render(scope)) for name, node in step.headers}
+    for name, value in headers.items():
+        check_header(name, value)
+    body: bytes | None = None
+    if step.json is not None:
+        body = json.dumps(step.json.render(scope), allow_nan=False).encode()
+        headers.setdefault("Content-Type", "application/json")
+    form = {} if step.form is None else step.form.render(scope)
+    texts = {name: to_text(value) for name, value in form.items() if value is not OMIT}
+    return HttpRequest(step.method, url, headers, texts, body)
+
+
+def _body(reply: HttpReply) -> Any:
+    text = reply.body.decode("utf-8", "replace")
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
+async def log_in(connection: Connection) -> None:
+    """Do the steps of `on_connect` in order, before anything else reads from the connection.
+
+    Raises:
+        ConnectFailed: where a step's message does not come, its `fail` holds, or the connection ends.
+    """
+    names: dict[str, Any] = {"counter": connection.exchanges.count}
+    for number, step in enumerate(connection.session.conduct.steps, 1):
+        if step.takes_id:
+            names["request_id"] = connection.exchanges.next_id()
+        if connection.session.wants(step, connection.session.scope(**names)):
+            await _do(connection, step, f"on_connect step {number}", names)
+
+
+async def _do(connection: Connection, step: StepPlan, label: str, names: dict[str, Any]) -> None:
+    address = connection.address
+    try:
+        with anyio.fail_after(step.timeout):
+            if step.send is not None:
+                await connection.send(connection.encode(step.send.render(connection.session.scope(**names))))
+            else:
+                await _expect(connection, step, label, names)
+    except TimeoutError:
+        what = "the message could not be sent" if step.send else "no message matched"
+        raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s") from None
+    except ConnectionClosed:
+        raise ConnectFailed(address, f"{label}: {connection.how_it_ended}") from None
+    except (Unfilled, ValueError) as unfilled:
+        raise ConnectFailed(address, f"{label}: {unfilled}") from None
+
+
+async def _expect(connection: Connection, step: StepPlan, label: str, names: dict[str, Any]) -> None:
+    """Read until a message matches; others are skipped."""
+    assert step.expect is not None
+    while True:
+        for message in await connection.receive():
+            scope = connection.session.scope(message=message.value, **names)
+            if step.fail is not None and step.fail.holds(scope):
+                raise ConnectFailed(connection.address, f"{label}: the server refused: {excerpt(message.raw)}")
+            if step.expect.holds(scope):
+                connection.session.capture(step.captures, scope)
+                return

@@ -1,0 +1,1 @@
+"""Codecs of protocols whose messages are more than one JSON value."""

@@ -1,0 +1,146 @@
+"""MQTT 3.1.1 control packets as objects (OASIS standard, chapters 2 and 3).
+
+`{"type": "publish", "topic", "payload", "qos", "retain", "packet_id"}`, `{"type": "connect", "client_id", …}` and so
+on; payloads are text where they are UTF-8, else bytes. A WebSocket message may hold a part of a packet or several
+(section 6 of the standard).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from ..codec import Message, encode_json
+
+_TYPES: Final = (
+    *("", "connect", "connack", "publish", "puback", "pubrec", "pubrel", "pubcomp", "subscribe", "suback"),
+    *("unsubscribe", "unsuback", "pingreq", "pingresp", "disconnect"),
+)
+_FLAGS: Final = {"pubrel": 2, "subscribe": 2, "unsubscribe": 2}
+MAX_PACKET: Final = 16 << 20
+
+
+class MqttCodec:
+    """Control packets in binary messages."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def encode(self, value: Any) -> list[str | bytes]:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind not in _TYPES[1:]:
+            raise ValueError('an MQTT packet is {"type": "publish", "topic": …, "payload": …} or another known type')
+        try:
+            flags, body = _body(kind, value)
+        except (KeyError, struct.error, AttributeError, TypeError) as failed:
+            raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {failed}") from None
+        return [bytes([_TYPES.index(kind) << 4 | flags]) + _length(len(body)) + body]
+
+    def decode(self, raw: str | bytes) -> list[Message]:
+        if isinstance(raw, str):
+            return [Message(raw, raw)]
+        self._buffer = (self._buffer + raw)[-MAX_PACKET:]
+        messages = []
+        while (taken := _take(self._buffer)) is not None:
+            first, body, self._buffer = taken
+            try:
+                packet: Any = _read(_TYPES[first >> 4] if first >> 4 < len(_TYPES) else "", first & 15, body)
+            except (struct.error, IndexError, UnicodeDecodeError):
+                packet = {"type": "malformed"}
+            messages.append(Message(body, packet, decoded=True))
+        return messages
+
+
+def _body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
+    match kind:
+        case "connect":
+            return 0, _connect(value)
+        case "publish":
+            qos = int(value.get("qos", 0))
+            flags = qos << 1 | bool(value.get("retain")) | bool(value.get("dup")) << 3
+            number = struct.pack(">H", value["packet_id"]) if qos else b""
+            return flags, _text(value["topic"]) + number + _payload(value.get("payload", ""))
+        case "subscribe":
+            topics = [topic if isinstance(topic, dict) else {"topic": topic} for topic in value["topics"]]
+            listed = b"".join(_text(topic["topic"]) + bytes([topic.get("qos", 0)]) for topic in topics)
+            return _FLAGS[kind], struct.pack(">H", value["packet_id"]) + listed
+        case "unsubscribe":
+            return _FLAGS[kind], struct.pack(">H", value["packet_id"]) + b"".join(map(_text, value["topics"]))
+        case "pingreq" | "pingresp" | "disconnect":
+            return 0, b""
+        case "puback" | "pubrec" | "pubrel" | "pubcomp" | "unsuback":
+            return _FLAGS.get(kind, 0), struct.pack(">H", value["packet_id"])
+        case _:
+            raise KeyError("only a server sends this type")
+
+
+def _connect(value: dict[str, Any]) -> bytes:
+    will, user, password = value.get("will"), value.get("username"), value.get("password")
+    flags = 2 * bool(value.get("clean_session", True)) | 0x80 * (user is not None) | 0x40 * (password is not None)
+    payload = _text(value.get("client_id", ""))
+    if will is not None:
+        flags |= 4 | int(will.get("qos", 0)) << 3 | 0x20 * bool(will.get("retain"))
+        message = _payload(will.get("payload", ""))
+        payload += _text(will["topic"]) + struct.pack(">H", len(message)) + message
+    payload += b"".join(_text(part) for part in (user, password) if part is not None)
+    return _text("MQTT") + bytes([4, flags]) + struct.pack(">H", value.get("keep_alive", 60)) + payload
+
+
+def _read(kind: str, flags: int, body: bytes) -> dict[str, Any]:
+    match kind:
+        case "connack":
+            return {"type": kind, "session_present": bool(body[0] & 1), "code": body[1]}
+        case "publish":
+            size = struct.unpack_from(">H", body)[0]
+            topic, rest, qos = body[2 : 2 + size].decode(), body[2 + size :], flags >> 1 & 3
+            number = struct.unpack_from(">H", rest)[0] if qos else None
+            packet = {"type": kind, "topic": topic, "payload": _text_or_bytes(rest[2:] if qos else rest), "qos": qos}
+            return packet | {"retain": bool(flags & 1)} | ({"packet_id": number} if qos else {})
+        case "suback":
+            return {"type": kind, "packet_id": struct.unpack_from(">H", body)[0], "codes": list(body[2:])}
+        case "puback" | "pubrec" | "pubrel" | "pubcomp" | "unsuback":
+            return {"type": kind, "packet_id": struct.unpack_from(">H", body)[0]}
+        case _:
+            return {"type": kind or "malformed"}
+
+
+def _take(buffer: bytes) -> tuple[int, bytes, bytes] | None:
+    """The first packet of a buffer: its first byte, its body, the rest; None while it is not whole."""
+    size, shift, position = 0, 0, 1
+    while position < len(buffer) and position <= 4:
+        byte = buffer[position]
+        size |= (byte & 127) << shift
+        shift, position = shift + 7, position + 1
+        if byte < 128:
+            end = position + size
+            return (buffer[0], buffer[position:end], buffer[end:]) if len(buffer) >= end else None
+    return None
+
+
+def _length(size: int) -> bytes:
+    if size > MAX_PACKET:
+        raise ValueError("an MQTT packet of more than 16 MiB")
+    digits = bytearray()
+    while True:
+        size, digit = size >> 7, size & 127
+        digits.append(digit | (128 if size else 0))
+        if not size:
+            return bytes(digits)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+def _payload(payload: Any) -> bytes:
+    if isinstance(payload, bytes):
+        return payload
+    return (payload if isinstance(payload, str) else encode_json(payload)).encode()
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

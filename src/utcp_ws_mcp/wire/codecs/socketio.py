@@ -1,0 +1,119 @@
+"""Socket.IO 5 packets in Engine.IO 4 packets (the protocol of Socket.IO v3 and v4).
+
+An Engine.IO packet is one digit and data; those of type `message` hold a Socket.IO packet: a digit, the number of
+binary attachments and `-`, the namespace and `,` where it is not `/`, the acknowledgement's id, and JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from ..codec import Message, encode_json
+
+_ENGINE: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
+_PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")
+_BINARY: Final = {"event": "binary_event", "ack": "binary_ack"}
+_PACKET = re.compile(r"4([0-6])(?:(\d+)-)?(/[^,]*)?,?(\d+)?(.*)\Z", re.DOTALL)
+MAX_ATTACHMENTS: Final = 64
+
+
+class SocketIOCodec:
+    """Packets as objects: `{"type": "event", "namespace", "id", "data"}`, `{"type": "ping"}`, `{"type": "open", …}`.
+
+    A binary event or acknowledgement is an `event` or `ack` whose data holds bytes.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[str, Any] | None = None
+        self._raw: str | bytes = ""
+        self._missing = 0
+        self._attachments: list[bytes] = []
+
+    def encode(self, value: Any) -> list[str | bytes]:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind in ("open", "close", "ping", "pong", "upgrade", "noop"):
+            data = value.get("data", "")
+            return [f"{_ENGINE.index(kind)}{data if isinstance(data, str) else encode_json(data)}"]
+        if kind not in _PACKETS:
+            raise ValueError('a Socket.IO packet is {"type": "event", "data": ["name", …]} or another known type')
+        attachments: list[bytes] = []
+        data = _without_bytes(value.get("data"), attachments)
+        if attachments:
+            kind = _BINARY.get(kind, kind)
+        count = f"{len(attachments)}-" if attachments else ""
+        namespace = value.get("namespace") or "/"
+        where = "" if namespace == "/" else f"{namespace},"
+        number = "" if value.get("id") is None else str(value["id"])
+        body = "" if data is None else encode_json(data)
+        return [f"4{_PACKETS.index(kind)}{count}{where}{number}{body}", *attachments]
+
+    def decode(self, raw: str | bytes) -> list[Message]:
+        if isinstance(raw, bytes):
+            return self._attach(raw)
+        packet = _read(raw)
+        if packet is None:
+            return [Message(raw, raw)]
+        self._missing = min(packet.pop("attachments", 0), MAX_ATTACHMENTS)
+        if not self._missing:
+            return [Message(raw, packet, decoded=True)]
+        self._pending, self._raw, self._attachments = packet, raw, []
+        return []
+
+    def _attach(self, data: bytes) -> list[Message]:
+        """The next attachment of the packet that announced it; the packet is whole with the last one."""
+        if self._pending is None:
+            return [Message(data, data)]
+        self._attachments.append(data)
+        if len(self._attachments) < self._missing:
+            return []
+        packet, self._pending = self._pending, None
+        packet["data"] = _with_bytes(packet["data"], self._attachments)
+        return [Message(self._raw, packet, decoded=True)]
+
+
+def _read(raw: str) -> dict[str, Any] | None:
+    if not raw[:1].isdigit() or int(raw[0]) >= len(_ENGINE):
+        return None
+    if raw[0] != "4":
+        data = _json_or_text(raw[1:])
+        return {"type": _ENGINE[int(raw[0])], **({} if data == "" else {"data": data})}
+    found = _PACKET.match(raw)
+    if found is None:
+        return None
+    kind = _PACKETS[int(found[1])]
+    packet = {
+        "type": kind.removeprefix("binary_"),
+        "namespace": found[3] or "/",
+        "id": int(found[4]) if found[4] else None,
+        "data": _json_or_text(found[5]) if found[5] else None,
+    }
+    return packet | ({"attachments": int(found[2])} if found[2] else {})
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _without_bytes(value: Any, attachments: list[bytes]) -> Any:
+    if isinstance(value, bytes):
+        attachments.append(value)
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(value, dict):
+        return {key: _without_bytes(item, attachments) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_bytes(item, attachments) for item in value]
+    return value
+
+
+def _with_bytes(value: Any, attachments: list[bytes]) -> Any:
+    if isinstance(value, dict):
+        number = value.get("num")
+        if value.get("_placeholder") is True and isinstance(number, int) and 0 <= number < len(attachments):
+            return attachments[number]
+        return {key: _with_bytes(item, attachments) for key, item in value.items()}
+    return [_with_bytes(item, attachments) for item in value] if isinstance(value, list) else value

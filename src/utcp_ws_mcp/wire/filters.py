@@ -1,0 +1,114 @@
+"""The filters that expressions may use besides MiniJinja's own. Digests are bytes: `… | sha256 | base64`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from .codec import encode_json
+
+JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+LONGEST_PATTERN: Final = 200
+LONGEST_SEARCHED: Final = 100_000
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else encode_json(value)).encode()
+
+
+def _digest(name: str) -> Callable[[Any], bytes]:
+    return lambda value: hashlib.new(name, _bytes(value)).digest()
+
+
+def _hmac(name: str) -> Callable[[Any, Any], bytes]:
+    return lambda value, key: hmac.digest(_bytes(key), _bytes(value), name)
+
+
+def _base64(value: Any) -> str:
+    return base64.b64encode(_bytes(value)).decode()
+
+
+def _base64url(value: Any) -> str:
+    """Base64 with the URL alphabet and without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(_bytes(value)).rstrip(b"=").decode()
+
+
+def _unbase64(value: Any) -> bytes:
+    """Either alphabet, with or without padding."""
+    text = _bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+
+
+def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
+    """A signed JSON Web Token (RFC 7519): HS256, HS384, HS512, or ES256 and RS256 with a private key in PEM form."""
+    header = {"alg": alg, "typ": "JWT"}
+    signed = f"{_base64url(encode_json(header))}.{_base64url(encode_json(claims))}"
+    if alg in JWT_DIGESTS:
+        signature = hmac.digest(_bytes(key), signed.encode(), JWT_DIGESTS[alg])
+    else:
+        signature = _sign(signed.encode(), _bytes(key), alg)
+    return f"{signed}.{_base64url(signature)}"
+
+
+def _sign(data: bytes, pem: bytes, alg: str) -> bytes:
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+
+    key = serialization.load_pem_private_key(pem, None)
+    if alg == "ES256" and isinstance(key, ec.EllipticCurvePrivateKey):
+        r, s = utils.decode_dss_signature(key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32) + s.to_bytes(32)
+    if alg == "RS256" and isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    raise ValueError("unknown algorithm, or a key of another kind")
+
+
+def _regex_find(value: Any, pattern: str) -> str | None:
+    """The first match, or its first group where the pattern has one."""
+    if len(pattern) > LONGEST_PATTERN or re.search(r"[+*}][)]*[+*{]", pattern):
+        raise ValueError("a pattern that repeats a repetition is refused: it could run away")
+    found = re.search(pattern, _text(value)[:LONGEST_SEARCHED])
+    return None if found is None else found[1] if found.re.groups else found[0]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else encode_json(value)
+
+
+def _pack(value: Any, form: str) -> bytes:
+    return struct.pack(form, *(value if isinstance(value, list | tuple) else [value]))
+
+
+def _unpack(value: Any, form: str) -> list[Any]:
+    data = _bytes(value)
+    return list(struct.unpack_from(form, data))
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "sha256": _digest("sha256"),
+    "sha512": _digest("sha512"),
+    "hmac_sha256": _hmac("sha256"),
+    "hmac_sha512": _hmac("sha512"),
+    "base64": _base64,
+    "base64url": _base64url,
+    "unbase64": _unbase64,
+    "hex": lambda value: _bytes(value).hex(),
+    "from_json": lambda value: json.loads(_text(value), parse_constant=str),
+    "to_json": encode_json,
+    "utf8": _text,
+    "jwt": _jwt,
+    "byte_length": lambda value: len(_bytes(value)),
+    "regex_find": _regex_find,
+    "pack": _pack,
+    "unpack": _unpack,
+}

@@ -1,0 +1,174 @@
+"""How values become WebSocket messages and back (manifest language, section 7).
+
+A framer belongs to one connection, because some codecs put one value into several messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import InvalidTemplate
+from ..manifest.models import Framing
+from .codec import Message, decode, encode
+
+Raw = str | bytes
+
+
+class Codec(Protocol):
+    """One value to messages, one message to values."""
+
+    def encode(self, value: Any) -> list[Raw]:
+        """The messages for a value.
+
+        Raises:
+            ValueError: if the value cannot be encoded.
+        """
+
+    def decode(self, raw: Raw) -> list[Message]:
+        """The values in a message; what cannot be decoded is its own value."""
+
+
+class JsonCodec:
+    """JSON where it is JSON, else text or bytes; bytes are sent as a binary message."""
+
+    def encode(self, value: Any) -> list[Raw]:
+        return [value if isinstance(value, bytes) else encode(value)]
+
+    def decode(self, raw: Raw) -> list[Message]:
+        return [decode(raw)]
+
+
+class TextCodec:
+    """Text, never read as JSON; what comes in binary messages is read as UTF-8 where it is UTF-8."""
+
+    def encode(self, value: Any) -> list[Raw]:
+        return [value if isinstance(value, bytes) else encode(value)]
+
+    def decode(self, raw: Raw) -> list[Message]:
+        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+        return [Message(text, text)]
+
+
+class BinaryCodec:
+    """Bytes in both directions; text is sent as its UTF-8."""
+
+    def encode(self, value: Any) -> list[Raw]:
+        return [value if isinstance(value, bytes) else encode(value).encode()]
+
+    def decode(self, raw: Raw) -> list[Message]:
+        data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
+        return [Message(data, data)]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCodec:
+    """A binary encoding of whole values (MessagePack, CBOR)."""
+
+    pack: Callable[[Any], bytes]
+    unpack: Callable[[bytes], Any]
+
+    def encode(self, value: Any) -> list[Raw]:
+        try:
+            return [self.pack(value)]
+        except Exception as failed:  # the libraries have no common error of their own
+            raise ValueError(type(failed).__name__) from None
+
+    def decode(self, raw: Raw) -> list[Message]:
+        if isinstance(raw, str):
+            return [decode(raw)]
+        try:
+            return [Message(raw, self.unpack(raw), decoded=True)]
+        except Exception:  # whatever is wrong with it, it stays bytes
+            return [Message(raw, raw)]
+
+
+class Framer:
+    """Encodes and decodes the messages of one connection."""
+
+    def __init__(self, framing: Framing, codec: Codec, send_as: str | None = None) -> None:
+        self._framing = framing
+        self._codec = codec
+        self._send_as = send_as
+
+    def encode(self, value: Any) -> list[Raw]:
+        """The WebSocket messages for a value.
+
+        Raises:
+            ValueError: if the value cannot be encoded.
+        """
+        messages = self._codec.encode(value)
+        if separator := self._framing.separator:
+            messages = [_append(message, separator) for message in messages]
+        if self._send_as == "binary":
+            return [message.encode() if isinstance(message, str) else message for message in messages]
+        return messages
+
+    def decode(self, raw: Raw) -> Iterator[Message]:
+        """The messages in a WebSocket message, in order."""
+        for part in self._split(raw):
+            for message in self._codec.decode(part):
+                if self._framing.batch and isinstance(message.value, list):
+                    yield from (Message(message.raw, item, decoded=True) for item in message.value)
+                else:
+                    yield message
+
+    def _split(self, raw: Raw) -> list[Raw]:
+        separator = self._framing.separator
+        if separator is None:
+            return [raw]
+        parts: list[Raw] = []
+        parts += raw.split(separator.encode()) if isinstance(raw, bytes) else raw.split(separator)
+        return [part for part in parts if part]
+
+
+def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
+    """A framer for a new connection.
+
+    Raises:
+        InvalidTemplate: if the codec needs a package that is not installed.
+    """
+    return Framer(framing, _make_codec(framing.codec), send_as)
+
+
+def _append(message: Raw, separator: str) -> Raw:
+    return message + separator.encode() if isinstance(message, bytes) else message + separator
+
+
+def _make_codec(name: str) -> Codec:
+    match name:
+        case "text":
+            return TextCodec()
+        case "binary":
+            return BinaryCodec()
+        case "msgpack" | "cbor":
+            return _packed(name)
+        case "stomp":
+            from .codecs.stomp import StompCodec
+
+            return StompCodec()
+        case "socketio4":
+            from .codecs.socketio import SocketIOCodec
+
+            return SocketIOCodec()
+        case "mqtt":
+            from .codecs.mqtt import MqttCodec
+
+            return MqttCodec()
+        case _:
+            return JsonCodec()
+
+
+def _packed(name: str) -> PackedCodec:
+    try:
+        if name == "msgpack":
+            import msgpack
+
+            return PackedCodec(msgpack.packb, lambda data: msgpack.unpackb(data, strict_map_key=False))
+        import cbor2
+    except ImportError:
+        raise InvalidTemplate(
+            f"the codec {name!r} needs a package that is not installed: pip install 'utcp-ws-mcp[{name}]'"
+        ) from None
+    return PackedCodec(cbor2.dumps, cbor2.loads)

@@ -1,0 +1,187 @@
+"""What a connection does by itself: login steps, values that it keeps, messages that it answers, heartbeats."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..manifest.models import AutoReply, CallTemplate, Framing, Heartbeat, HttpStep, Step
+from .expression import Expression
+from .problems import Problems
+from .reply import AutoReplies, compile_auto_replies
+from .scope import REPLY_NAMES, REQUEST_NAMES
+from .template import Compiler, Node
+
+HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
+"""Names in the `capture` and `fail` of a step of `before_connect`."""
+
+_ARGUMENT = re.compile(r"\bargs\.([A-Za-z_]\w*)")
+
+Captures = tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """A compiled step of `on_connect`: `send` or `expect`. `timeout` in seconds."""
+
+    send: Node | None
+    expect: Expression | None
+    when: Expression | None
+    captures: Captures
+    fail: Expression | None
+    timeout: float
+    takes_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPlan:
+    """A compiled step of `before_connect`; a header or a form field is a template of its text."""
+
+    method: str
+    url: Node
+    headers: tuple[tuple[str, Node], ...]
+    json: Node | None
+    form: Node | None
+    captures: Captures
+    fail: Expression
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatPlan:
+    """A compiled heartbeat; `every` is an expression that gives seconds."""
+
+    every: Expression
+    send: Node
+    expect: Expression | None
+    timeout: float
+
+
+@dataclass(frozen=True, eq=False)
+class Conduct:
+    """The compiled conduct of a connection. Two are equal if they were written equally, with the same variables."""
+
+    written: str
+    before: tuple[HttpPlan, ...] = ()
+    steps: tuple[StepPlan, ...] = ()
+    captures: tuple[tuple[Expression, Captures], ...] = ()
+    auto_replies: AutoReplies = ()
+    heartbeat: HeartbeatPlan | None = None
+    framing: Framing = field(default_factory=Framing)
+    send_as: str | None = None
+    arguments: frozenset[str] = frozenset()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Conduct) and self.written == other.written
+
+    def __hash__(self) -> int:
+        return hash(self.written)
+
+
+def compile_conduct(
+    template: CallTemplate,
+    compiler: Callable[[str], Compiler],
+    auto_reply: tuple[AutoReply, ...],
+    variables: Mapping[str, str],
+    found: Problems,
+) -> Conduct:
+    """Compile what a call template says about its connections; `auto_reply` is what holds on the whole connection.
+
+    `compiler(field)` compiles the templates of a field, as trusted as where it came from.
+    """
+    auto = template.model_copy(update={"auto_reply": auto_reply})
+    written = _written(template, auto_reply)
+    return Conduct(
+        written=written,
+        arguments=frozenset(_ARGUMENT.findall(written)),
+        before=tuple(
+            _http(step, compiler("before_connect"), found, index) for index, step in enumerate(template.before_connect)
+        ),
+        steps=tuple(
+            _step(step, compiler("on_connect"), found, index) for index, step in enumerate(template.on_connect)
+        ),
+        captures=_captures(template, compiler("capture"), found),
+        auto_replies=compile_auto_replies(auto, compiler("auto_reply"), found),
+        heartbeat=_heartbeat(template.heartbeat, compiler("heartbeat"), found),
+        framing=template.framing,
+        send_as=template.send_as,
+        variables=variables,
+    )
+
+
+def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
+    parts: list[Any] = [step.model_dump(mode="json") for step in (*template.before_connect, *template.on_connect)]
+    parts += [rule.model_dump(mode="json") for rule in (*auto_reply, *template.capture)]
+    parts += [template.heartbeat.model_dump(mode="json") if template.heartbeat else None]
+    parts += [template.framing.model_dump()]
+    return json.dumps([*parts, template.send_as], sort_keys=True)
+
+
+def _expression(source: str, messages: Compiler, names: frozenset[str] = REPLY_NAMES) -> Expression:
+    return Expression(source, names if messages.is_local else names - {"vars"}, local=messages.is_local)
+
+
+_NOTHING = Compiler().value(None)
+
+
+def _step(step: Step, messages: Compiler, found: Problems, index: int) -> StepPlan:
+    path = f"on_connect[{index}]"
+    send, captures = None, []
+    if step.send is not None:
+        with found.at(f"{path}.send"):
+            send = messages.message(step.send)
+    for name, source in step.capture.items():
+        with found.at(f"{path}.capture.{name}"):
+            captures.append((name, _expression(source, messages)))
+    parts: dict[str, Expression | None] = {}
+    for key in ("expect", "when", "fail"):
+        parts[key] = None
+        if (predicate := getattr(step, key)) is not None:
+            with found.at(f"{path}.{key}"):
+                parts[key] = _expression(predicate, messages)
+    return StepPlan(send, parts["expect"], parts["when"], tuple(captures), parts["fail"], step.timeout, step.request_id)
+
+
+def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> HttpPlan:
+    path = f"before_connect[{index}]"
+    nodes: dict[str, Node] = {"url": _NOTHING, "json": _NOTHING, "form": _NOTHING}
+    for key, value in (("url", step.http.url), ("json", step.http.json_body), ("form", step.http.form)):
+        with found.at(f"{path}.http.{key}"):
+            nodes[key] = messages.value(value)
+    headers = []
+    for name, value in step.http.headers.items():
+        with found.at(f"{path}.http.headers.{name}"):
+            headers.append((name, messages.value(value)))
+    captures, fail = [], Expression("false", HTTP_NAMES)
+    for name, source in step.capture.items():
+        with found.at(f"{path}.capture.{name}"):
+            captures.append((name, _expression(source, messages, HTTP_NAMES)))
+    with found.at(f"{path}.fail"):
+        fail = _expression(step.fail, messages, HTTP_NAMES)
+    json_body = None if step.http.json_body is None else nodes["json"]
+    form = None if step.http.form is None else nodes["form"]
+    method = step.http.method.upper()
+    return HttpPlan(method, nodes["url"], tuple(headers), json_body, form, tuple(captures), fail, step.timeout)
+
+
+def _captures(template: CallTemplate, messages: Compiler, found: Problems) -> tuple[tuple[Expression, Captures], ...]:
+    rules = []
+    for index, rule in enumerate(template.capture):
+        with found.at(f"capture[{index}]"):
+            values = tuple((name, _expression(source, messages)) for name, source in rule.set.items())
+            rules.append((_expression(rule.match, messages), values))
+    return tuple(rules)
+
+
+def _heartbeat(heartbeat: Heartbeat | None, messages: Compiler, found: Problems) -> HeartbeatPlan | None:
+    if heartbeat is None:
+        return None
+    with found.at("heartbeat"):
+        send = replace(messages, names=REQUEST_NAMES).message(heartbeat.send)
+        expect = None if heartbeat.expect is None else _expression(heartbeat.expect, messages)
+        return HeartbeatPlan(_expression(str(heartbeat.every), messages), send, expect, heartbeat.timeout)
+    return None

@@ -1,0 +1,77 @@
+"""What is known on one connection, and how it reacts to every incoming message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .codec import Message
+from .expression import UNDEFINED, ExpressionFailed
+from .protocol import Captures, Conduct, StepPlan
+from .scope import Ambient, Scope
+from .template import Unfilled
+
+
+class Session:
+    """The captured values of a connection (`session` in expressions), and its conduct.
+
+    `arguments` are those of the call that opened it; only calls with the same ones share the connection.
+    """
+
+    def __init__(self, conduct: Conduct, ambient: Ambient, values: dict[str, Any], arguments: dict[str, Any]) -> None:
+        self.conduct = conduct
+        self.values = values
+        self._scope = Scope(
+            ambient, {"session": values, "args": arguments, "vars": dict(conduct.variables), "tool": ""}
+        )
+
+    def scope(self, **names: Any) -> Scope:
+        """The names for templates and expressions on this connection."""
+        return self._scope.extended(**names)
+
+    def react(self, message: Message, send: Callable[[Any], None]) -> bool:
+        """Keep what is to be kept of a message, and answer it if it is to be answered at once; whether it was."""
+        conduct = self.conduct
+        if not conduct.captures and not conduct.auto_replies:
+            return False
+        scope = self.scope(message=message.value)
+        for predicate, captures in conduct.captures:
+            if predicate.holds(scope):
+                self.capture(captures, scope)
+        for predicate, answer in conduct.auto_replies:
+            if predicate.holds(scope):
+                send(answer.render(scope))
+                return True
+        return False
+
+    def capture(self, captures: Captures, scope: Scope) -> None:
+        """Keep values; one that a message does not have stays as it was."""
+        for name, expression in captures:
+            try:
+                value = expression.evaluate(scope)
+            except ExpressionFailed:
+                continue
+            if value is not UNDEFINED:
+                self.values[name] = value
+
+    def wants(self, step: StepPlan, scope: Scope) -> bool:
+        """Whether a step is to be done."""
+        return step.when is None or step.when.holds(scope)
+
+    def interval(self) -> float | None:
+        """Seconds between two heartbeats, or None where there is none (or the greeting did not say)."""
+        heartbeat = self.conduct.heartbeat
+        if heartbeat is None:
+            return None
+        try:
+            seconds = heartbeat.every.evaluate(self._scope)
+        except ExpressionFailed:
+            return None
+        usable = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
+        return max(float(seconds), SHORTEST_INTERVAL) if usable else None
+
+
+SHORTEST_INTERVAL = 0.05
+"""Seconds; a greeting that asks for more heartbeats is not obeyed."""
+
+__all__ = ["Session", "Unfilled"]
