@@ -12,6 +12,7 @@ from ..errors import CallTimeout, ConnectionLost, InvalidArguments, Outcome, Rep
 from ..wire.codec import Message
 from ..wire.exchange import Exchange
 from ..wire.plan import Plan
+from ..wire.reply import Sharing
 from ..wire.scope import Ambient, Scope
 from ..wire.template import Node, Unfilled
 from .connection import ConnectionClosed
@@ -84,8 +85,10 @@ class Call:
         upgrade = self._in_arguments(lambda: self.plan.wire.upgrade.render(self._scope))
         with anyio.move_on_after(self._deadline - anyio.current_time()):
             while True:
-                self._lease = await self._pool.lease(upgrade, self.plan.rules.sharing, self._scope["args"])
-                if self._lease.connection.is_usable:
+                arguments, rules = self._scope["args"], self.plan.rules
+                unread = rules.unasked and rules.sharing is Sharing.OWNED
+                self._lease = await self._pool.lease(upgrade, rules.sharing, arguments, unread)
+                if unread or self._lease.connection.is_usable:
                     return await self._send()
                 self._finish()
         sent = self._exchange is not None
@@ -106,6 +109,8 @@ class Call:
             raise
         exchange.wake = self._wake
         if self.plan.rules.unasked:
+            if self._lease.read is not None:
+                self._lease.read()
             return
         try:
             await connection.send(messages)

@@ -28,6 +28,7 @@ class _Slot:
     """A connection, or the place of one that is being opened (`connection` is None).
 
     `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
+    `reserved`: it is opened for one call, and not read before that call is there.
     """
 
     upgrade: Upgrade
@@ -36,15 +37,17 @@ class _Slot:
     owned: bool = False
     settled: bool = False
     settling: bool = False
+    reserved: _Waiter | None = None
 
     @property
     def is_spent(self) -> bool:
         """Whether nothing uses the connection and nothing may use it any more."""
-        return self.connection is not None and not self.leases and not self.connection.is_usable
+        unused = self.connection is not None and not self.leases and self.reserved is None
+        return unused and self.connection is not None and not self.connection.is_usable
 
     def room(self, sharing: Sharing) -> int:
         """How many more exchanges may start here."""
-        if (self.connection is not None and not self.connection.is_usable) or self.owned:
+        if (self.connection is not None and not self.connection.is_usable) or self.owned or self.reserved:
             return 0
         if sharing is Sharing.OWNED and self.connection is not None and self.connection.exchanges.abandoned:
             return 0
@@ -55,11 +58,15 @@ class _Slot:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """A call that wants a connection: it gets a slot or an error, and is woken."""
+    """A call that wants a connection: it gets a slot or an error, and is woken.
+
+    `unread`: it wants all that comes over a new connection, from the first message on.
+    """
 
     upgrade: Upgrade
     sharing: Sharing
     arguments: dict[str, Any]
+    unread: bool = False
     woken: anyio.Event = field(default_factory=anyio.Event)
     slot: _Slot | None = None
     error: BridgeError | None = None
@@ -72,10 +79,11 @@ class _Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to use `connection`, until `release` is called, once."""
+    """The right to use `connection`, until `release` is called, once. `read` starts reading where nobody reads yet."""
 
     connection: Connection
     release: Callable[[], None]
+    read: Callable[[], None] | None = None
 
 
 class Pool:
@@ -89,8 +97,10 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {self._shelves!r}>"
 
-    async def lease(self, upgrade: Upgrade, sharing: Sharing, arguments: dict[str, Any]) -> Lease:
+    async def lease(self, upgrade: Upgrade, sharing: Sharing, arguments: dict[str, Any], unread: bool = False) -> Lease:
         """The right to use a connection; it waits until there is one. `arguments` are those of the call.
+
+        `unread` asks for a new connection of which nothing has been read.
 
         Raises:
             NetError, PolicyError: if one has to be opened and cannot be.
@@ -98,9 +108,9 @@ class Pool:
         shelf = self._shelves.get(upgrade.manual)
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = _Shelf(self._tasks, self._opener)
-        slot = await shelf.acquire(_Waiter(upgrade, sharing, arguments))
+        slot = await shelf.acquire(_Waiter(upgrade, sharing, arguments, unread))
         assert slot.connection is not None
-        return Lease(slot.connection, partial(shelf.release, slot))
+        return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if unread else None)
 
     async def aclose(self) -> None:
         """Close every connection with 1001, going away; waiting calls get an error."""
@@ -150,6 +160,11 @@ class _Shelf:
             self._settle(slot)
         self.assign()
 
+    def read(self, slot: _Slot) -> None:
+        """Start reading a connection that was opened unread."""
+        assert slot.connection is not None
+        self._tasks.start_soon(self._run, slot.connection)
+
     def close(self) -> Iterator[Connection]:
         """Turn everybody away, and give the connections that are to be closed."""
         self._closed = True
@@ -175,7 +190,11 @@ class _Shelf:
 
     def _ready_slot(self, waiter: _Waiter) -> _Slot | None:
         for slot in self._slots:
+            if slot.connection is not None and slot.reserved is waiter:
+                return slot
             if slot.connection is None or slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing):
+                continue
+            if waiter.unread:
                 continue
             if waiter.sharing is Sharing.SHARED or slot.settled:
                 return slot
@@ -187,8 +206,10 @@ class _Shelf:
         One that is being opened, or settled, serves one call that owns it, or any number that share it. `opening`
         holds those that nobody who would own them has been promised yet.
         """
+        if waiter.unread:
+            return any(slot.reserved is waiter for slot in self._slots)
         for slot in self._slots:
-            if slot.upgrade != waiter.upgrade:
+            if slot.upgrade != waiter.upgrade or slot.reserved:
                 continue
             if slot.connection is None:
                 if slot in opening:
@@ -207,7 +228,7 @@ class _Shelf:
 
         An endpoint that has refused a further connection is not asked for one as long as another is open.
         """
-        if waiter.upgrade in self._refused and self._lives(waiter.upgrade):
+        if waiter.upgrade in self._refused and self._lives(waiter.upgrade) and not waiter.unread:
             return False
         if len(self._slots) >= waiter.upgrade.template.limits.max_connections:
             idle = [slot for slot in self._slots if slot.connection and not slot.leases and not slot.settling]
@@ -216,7 +237,7 @@ class _Shelf:
             if victim is None:
                 return False
             self._discard(victim)
-        slot = _Slot(waiter.upgrade)
+        slot = _Slot(waiter.upgrade, reserved=waiter if waiter.unread else None)
         self._slots.append(slot)
         opening.update(() if waiter.owns else {slot})
         self._tasks.start_soon(self._open, slot, waiter.arguments)
@@ -225,13 +246,15 @@ class _Shelf:
     def _grant(self, waiter: _Waiter, slot: _Slot) -> None:
         self._waiting.remove(waiter)
         slot.leases += 1
-        slot.owned = waiter.owns
+        slot.owned, slot.reserved = waiter.owns, None
         waiter.slot = slot
         waiter.woken.set()
 
     def _withdraw(self, waiter: _Waiter) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
+            for slot in [slot for slot in self._slots if slot.reserved is waiter and slot.connection is not None]:
+                self._discard(slot)
         elif waiter.slot is not None:
             self.release(waiter.slot)
 
@@ -240,18 +263,22 @@ class _Shelf:
             connection = await self._opener(slot.upgrade, arguments)
         except BridgeError as failed:
             self._slots.remove(slot)
-            self._fail(slot.upgrade, failed)
+            self._fail(slot, failed)
             self.assign()
             return
-        if self._closed:
+        forsaken = slot.reserved is not None and slot.reserved not in self._waiting
+        if self._closed or forsaken:
+            self._slots.remove(slot)
             connection.abort()
+            self.assign()
             return
         slot.connection = connection
         self._refused.discard(slot.upgrade)
-        self._tasks.start_soon(self._run, slot, connection)
+        if slot.reserved is None:
+            self._tasks.start_soon(self._run, connection)
         self.assign()
 
-    async def _run(self, slot: _Slot, connection: Connection) -> None:
+    async def _run(self, connection: Connection) -> None:
         try:
             async with anyio.create_task_group() as running:
                 running.start_soon(connection.beat)
@@ -260,12 +287,14 @@ class _Shelf:
         finally:
             self.assign()
 
-    def _fail(self, upgrade: Upgrade, error: BridgeError) -> None:
+    def _fail(self, slot: _Slot, error: BridgeError) -> None:
         """Opening failed: the calls that wait for it get the error, unless an open connection can serve them later."""
+        upgrade = slot.upgrade
         self._refused.add(upgrade)
-        if self._lives(upgrade):
-            return
+        served_later = self._lives(upgrade)
         for waiter in [waiter for waiter in self._waiting if waiter.upgrade == upgrade]:
+            if waiter is not slot.reserved and (served_later or waiter.unread):
+                continue
             self._waiting.remove(waiter)
             waiter.error = error
             waiter.woken.set()

@@ -118,10 +118,12 @@ class UpgradeTemplate:
         """
         if self.constant is not None:
             return self.constant
-        arguments = {name: scope["args"][name] for name in sorted(self.conduct.arguments) if name in scope["args"]}
+        needed = self.conduct.arguments
         if self._needs_session:
-            every = {name: scope["args"][name] for name in sorted(scope["args"])}
-            return self._upgrade(None, (), (), encode_json(every), later=self)
+            needed = needed.union(self.template.header_fields, *map(_arguments_of, self.holes))
+        arguments = {name: scope["args"][name] for name in sorted(needed) if name in scope["args"]}
+        if self._needs_session:
+            return self._upgrade(None, (), (), encode_json(arguments), later=self)
         url, headers, subprotocols = self.render_parts(scope)
         return self._upgrade(url, headers, subprotocols, encode_json(arguments) if arguments else "")
 
@@ -224,6 +226,13 @@ def _check_url_holes(parts: Parts, *, local: bool) -> None:
             raise ForbiddenURL("expressions in a URL are for local manifests")
         elif _is_argument(part) and not re.match(r"wss?://[^/?#]+[/?#]", before):
             raise ForbiddenURL("an argument cannot stand in the scheme, host or port of a URL")
+
+
+def _arguments_of(hole: Hole) -> set[str]:
+    """The arguments that a hole needs."""
+    if not isinstance(hole, Computed):
+        return {hole.name}
+    return set(re.findall(r"\bargs\.([A-Za-z_]\w*)", hole.expression.source))
 
 
 def _is_argument(hole: Hole) -> bool:

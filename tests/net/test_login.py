@@ -1,0 +1,369 @@
+"""What happens before the first request, and what a connection does by itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.net.test_oauth import token_endpoint
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
+from utcp_ws_mcp import CallTimeout
+from utcp_ws_mcp.errors import ConnectFailed, ForbiddenURL
+from utcp_ws_mcp.events import Event, Received
+
+RPC = {"preset": "jsonrpc2"}
+PASSWORD = "supersecret"
+
+
+def digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+OBS = {
+    "on_connect": [
+        {"expect": "message.op == 0", "capture": {"hello": "message.d"}},
+        {
+            "when": "session.hello.authentication is defined",
+            "send": {
+                "op": 1,
+                "d": {
+                    "rpcVersion": 1,
+                    "authentication": "{{ ((vars.OBS_PASSWORD ~ session.hello.authentication.salt) | sha256 | base64"
+                    " ~ session.hello.authentication.challenge) | sha256 | base64 }}",
+                },
+            },
+        },
+        {"when": "session.hello.authentication is not defined", "send": {"op": 1, "d": {"rpcVersion": 1}}},
+        {"expect": "message.op == 2", "fail": "message.op == 8", "timeout": 5},
+    ],
+    "message": {"op": 6, "d": {"requestId": "{{ request_id }}", "requestType": "{{ tool }}"}},
+    "reply": {"match": "message.d.requestId == request_id", "result": "message.d.responseData"},
+}
+
+
+def obs(authentication: dict[str, str] | None) -> tuple[Any, Any]:
+    """A peer that greets and wants to be identified as OBS does."""
+
+    async def greet(connection: Any) -> None:
+        hello = {"op": 0, "d": {"authentication": authentication} if authentication else {}}
+        await connection.send(json.dumps(hello))
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message["op"] == 1:
+            right = authentication and digest(digest(PASSWORD + authentication["salt"]) + authentication["challenge"])
+            accepted = message["d"].get("authentication") == right
+            await connection.send(json.dumps({"op": 2 if accepted else 8}))
+        else:
+            await connection.send(json.dumps({"op": 5, "d": {"event": "noise"}}))
+            reply = {"requestId": message["d"]["requestId"], "responseData": {"type": message["d"]["requestType"]}}
+            await connection.send(json.dumps({"op": 7, "d": reply}))
+
+    return greet, answer
+
+
+@pytest.mark.parametrize("authentication", [None, {"salt": "s", "challenge": "c"}], ids=["open", "password"])
+async def test_a_login_goes_as_the_greeting_asks(tmp_path: Path, authentication: dict[str, str] | None) -> None:
+    greet, answer = obs(authentication)
+    async with peer(answer, greet=greet) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", **OBS), environ={"OBS_PASSWORD": PASSWORD}) as bridge:
+            assert await bridge.call_tool("m.t") == {"type": "t"}
+
+
+async def test_a_refused_login_shows_what_the_server_said_and_no_secret(tmp_path: Path) -> None:
+    greet, answer = obs({"salt": "s", "challenge": "c"})
+    async with peer(answer, greet=greet) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", **OBS), environ={"OBS_PASSWORD": "wrong-one"}) as bridge:
+            with pytest.raises(ConnectFailed, match=r'on_connect step 4: the server refused: \{"op": 8\}'):
+                await bridge.call_tool("m.t")
+
+
+async def test_the_login_runs_again_on_every_new_connection_before_a_request(tmp_path: Path) -> None:
+    greet, answer = obs(None)
+    async with (
+        peer(answer, greet=greet) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **OBS), environ={"OBS_PASSWORD": "x"}) as bridge,
+    ):
+        for _ in range(3):
+            await bridge.call_tool("m.t")
+            seen.open[0].transport.abort()
+            await seen.until(lambda: not seen.open)
+    assert [message["op"] for message in seen.received] == [1, 6] * 3
+
+
+async def test_a_step_that_waits_in_vain_names_itself_and_its_timeout(tmp_path: Path) -> None:
+    document = {**RPC, "on_connect": [{"expect": "message.hello", "timeout": 0.1}]}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectFailed, match=r"on_connect step 1: no message matched within 0\.1 s"):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_close_during_the_login_is_told_with_its_code_and_reason(tmp_path: Path) -> None:
+    async def forbid(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.close(4403, "Forbidden")
+
+    document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
+    async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectFailed, match="on_connect step 2: closed by the server with code 4403: Forbidden"):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_login_step_may_wait_for_the_reply_with_its_own_id(tmp_path: Path) -> None:
+    steps = [
+        {"send": {"id": "{{ request_id }}", "params": {"key": "k"}}, "request_id": True},
+        {"expect": "message.id == request_id", "capture": {"user": "message.result.key"}},
+    ]
+    document = {**RPC, "on_connect": steps, "message": {"id": "{{ request_id }}", "params": "{{ session.user }}"}}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        assert await bridge.call_tool("m.t") == "k"
+    assert [message["id"] for message in seen.received] == [1, 2]
+
+
+async def test_a_login_that_uses_an_argument_separates_connections_by_it(tmp_path: Path) -> None:
+    join = [{"send": {"join": "{{ args.room }}"}}, {"expect": "message.joined == args.room"}]
+
+    async def rooms(seen: Peer, connection: Any, message: Any) -> None:
+        if "join" in message:
+            await connection.send(json.dumps({"joined": message["join"]}))
+        else:
+            await jsonrpc(seen, connection, message)
+
+    async with peer(rooms) as seen, bridge_to(tmp_path, entry(seen, "t", on_connect=join, **RPC)) as bridge:
+        for room in ("a", "b", "a", "b"):
+            assert await bridge.call_tool("m.t", {"room": room}) == {"room": room}
+    assert len(seen.upgrades) == 2
+
+
+async def test_values_of_any_message_are_kept_for_later_ones(tmp_path: Path) -> None:
+    async def count(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"s": len(seen.received)}))
+        await jsonrpc(seen, connection, message)
+
+    document = {
+        **RPC,
+        "capture": [{"match": "message.s is defined", "set": {"seq": "message.s"}}],
+        "message": {"id": "{{ request_id }}", "params": {"last": "{{ session.seq | default(0) }}"}},
+    }
+    async with peer(count) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        assert [await bridge.call_tool("m.t") for _ in range(3)] == [{"last": 0}, {"last": 1}, {"last": 2}]
+
+
+async def test_a_server_that_asks_is_answered_also_while_nothing_is_called(tmp_path: Path) -> None:
+    async def ask(connection: Any) -> None:
+        await connection.send(json.dumps({"type": "ping", "n": 7}))
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if "id" in message:
+            await jsonrpc(seen, connection, message)
+            await ask(connection)
+
+    replies = [{"match": "message.type == 'ping'", "send": {"type": "pong", "n": "{{ message.n }}"}}]
+    async with (
+        peer(answer, greet=ask) as seen,
+        bridge_to(tmp_path, entry(seen, "t", auto_reply=replies, **RPC)) as bridge,
+    ):
+        await bridge.call_tool("m.t")
+        await seen.until(lambda: len(seen.received) == 3)
+    assert [message for message in seen.received if "id" not in message] == [{"type": "pong", "n": 7}] * 2
+
+
+async def test_a_tool_answers_a_question_in_the_middle_of_its_own_call(tmp_path: Path) -> None:
+    waiting: dict[str, Any] = {}
+
+    async def ask_back(seen: Peer, connection: Any, message: Any) -> None:
+        if "answer" in message:
+            request = waiting.pop(message["for"])
+            await connection.send(json.dumps({"id": request["id"], "result": message["answer"]}))
+        else:
+            waiting[message["id"]] = message
+            await connection.send(json.dumps({"ask": "name?", "for": message["id"]}))
+
+    own = {
+        "auto_reply": [
+            {
+                "match": "message.ask and message.for == request_id",
+                "send": {"answer": "{{ args.name }}", "for": "{{ request_id }}"},
+            }
+        ]
+    }
+    tool = {"name": "t", "tool_call_template": own}
+    results: list[Any] = []
+    async with peer(ask_back) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
+
+        async def call(name: str) -> None:
+            results.append((name, await bridge.call_tool("m.t", {"name": name})))
+
+        async with anyio.create_task_group() as calls:
+            for name in ("ada", "bob", "cy"):
+                calls.start_soon(call, name)
+    assert sorted(results) == [("ada", "ada"), ("bob", "bob"), ("cy", "cy")]
+
+
+@pytest.mark.parametrize("every", [0.05, "session.interval / 1000"])
+async def test_heartbeats_are_sent_and_their_answers_reach_no_call(tmp_path: Path, every: Any) -> None:
+    async def beat(seen: Peer, connection: Any, message: Any) -> None:
+        if message.get("type") == "beat":
+            await connection.send(json.dumps({"type": "beaten"}))
+        else:
+            await connection.send(json.dumps({"hello": 50}))
+
+    document = {
+        "on_connect": [
+            {"send": {"type": "start"}},
+            {"expect": "message.hello", "capture": {"interval": "message.hello"}},
+        ],
+        "heartbeat": {"every": every, "send": {"type": "beat"}, "expect": "message.type == 'beaten'", "timeout": 5},
+        "message": {"type": "go"},
+        "reply": {"match": "message.done"},
+        "timeout": 1,
+    }
+    roles: list[Event] = []
+    async with peer(beat) as seen, bridge_to(tmp_path, entry(seen, "t", **document), events=roles) as bridge:
+        with pytest.raises(CallTimeout):
+            await bridge.call_tool("m.t")
+    assert sum(message == {"type": "beat"} for message in seen.received) >= 3
+    assert sum(isinstance(event, Received) and event.role == "heartbeat" for event in roles) >= 3
+
+
+async def test_a_heartbeat_without_answer_ends_the_connection(tmp_path: Path) -> None:
+    async def ignore_beats(seen: Peer, connection: Any, message: Any) -> None:
+        return
+
+    document = {"heartbeat": {"every": 0.05, "send": "beat", "expect": "message == 'beaten'", "timeout": 0.1}}
+    async with peer(ignore_beats) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with anyio.fail_after(PATIENCE), pytest.raises(ConnectionError, match="stopped answering"):
+            await bridge.call_tool("m.t")
+
+
+async def test_what_an_http_request_brings_goes_into_the_url_and_the_headers(tmp_path: Path) -> None:
+    async with (
+        token_endpoint(lambda number: (200, {"ticket": f"t{number}", "node": "n1"})) as http,
+        peer(jsonrpc) as seen,
+    ):
+        before = {"http": {"method": "POST", "url": http.url, "form": {"user": "{{ vars.USER }}"}}}
+        before |= {"capture": {"ticket": "body.ticket", "node": "body.node"}}
+        document = entry(seen, "t", before_connect=[before], headers={"X-Node": "{{ session.node }}"}, **RPC)
+        document["url"] += "ws/{{ session.ticket }}"
+        async with bridge_to(tmp_path, document, environ={"USER": "me"}) as bridge:
+            assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+            assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
+    assert [upgrade.path for upgrade in seen.upgrades] == ["/ws/t1"]
+    assert seen.upgrades[0].headers["X-Node"] == "n1"
+    assert http.requests[0][1] == {"user": ["me"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "step", "sentence"),
+    [
+        (403, {}, {}, "before_connect step 1 failed with HTTP 403"),
+        (200, {"ok": False}, {"fail": "not body.ok"}, "before_connect step 1 failed with HTTP 200"),
+        (200, {}, {"capture": {"x": "body.ticket"}}, r"the answer has no body\.ticket to keep as session\.x"),
+    ],
+)
+async def test_an_http_request_that_fails_opens_no_connection(
+    tmp_path: Path, status: int, body: Any, step: dict[str, Any], sentence: str
+) -> None:
+    async with token_endpoint(lambda number: (status, body)) as http, peer(jsonrpc) as seen:
+        before = {"http": {"url": http.url}, **step}
+        async with bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
+            with pytest.raises(ConnectFailed, match=sentence):
+                await bridge.call_tool("m.t")
+        assert not seen.upgrades
+
+
+async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:
+    before = {"http": {"url": "http://example.com/"}}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
+        with pytest.raises(ForbiddenURL, match="plain text"):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_tool_that_nothing_answers_says_that_it_was_sent(tmp_path: Path) -> None:
+    tool = {"name": "t", "tool_call_template": {"reply": "none"}}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool, "u", **RPC)) as bridge:
+        assert await bridge.call_tool("m.t", {"n": 1}) == {"sent": True}
+        await seen.until(lambda: len(seen.received) == 1)
+    assert seen.received[0]["params"] == {"n": 1}
+
+
+async def test_a_watch_sends_nothing_and_takes_what_comes(tmp_path: Path) -> None:
+    async def tell(connection: Any) -> None:
+        for number in range(3):
+            await connection.send(f"line {number}")
+        await connection.close(1011)
+
+    stream = {"message": False, "response_format": "text", "stream": {"until_close": True}}
+    async with (
+        peer(echo, greet=tell) as seen,
+        bridge_to(tmp_path, entry(seen, "t", keep_alive=False, **stream)) as bridge,
+    ):
+        result = await bridge.call_tool("m.t")
+    assert result.items == ("line 0", "line 1", "line 2")
+    assert result.end == "closed"
+    assert not seen.received
+
+
+async def test_two_watches_of_the_same_events_both_get_them(tmp_path: Path) -> None:
+    watch = {"message": False, "stream": {"match": "message.event is defined", "item": "message.event", "max_items": 2}}
+    tools = [{"name": "watch", "tool_call_template": watch}, "go"]
+
+    async def tell(seen: Peer, connection: Any, message: Any) -> None:
+        for number in range(2):
+            await connection.send(json.dumps({"event": number}))
+        await jsonrpc(seen, connection, message)
+
+    results: list[Any] = []
+    async with peer(tell) as seen, bridge_to(tmp_path, entry(seen, *tools, **RPC)) as bridge:
+        await bridge.call_tool("m.go")
+
+        async def look() -> None:
+            results.append((await bridge.call_tool("m.watch")).items)
+
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(look)
+            watching.start_soon(look)
+            await anyio.wait_all_tasks_blocked()
+            await bridge.call_tool("m.go")
+    assert results == [(0, 1), (0, 1)]
+
+
+async def test_a_stream_whose_id_only_the_reply_tells_is_followed_and_ended(tmp_path: Path) -> None:
+    async def subscribe(seen: Peer, connection: Any, message: Any) -> None:
+        if message["method"] != "subscribe":
+            return
+        own = f"sub{len(seen.received)}"
+        await connection.send(json.dumps({"method": "event", "params": {"subscription": own, "n": 0}}))
+        await connection.send(json.dumps({"id": message["id"], "result": own}))
+        await connection.send(json.dumps({"method": "event", "params": {"subscription": "other", "n": 9}}))
+        for number in (1, 2):
+            await connection.send(json.dumps({"method": "event", "params": {"subscription": own, "n": number}}))
+
+    stream = {
+        "match": "message.params.subscription == reply.result",
+        "item": "message.params.n",
+        "max_items": 3,
+        "cancel": {"method": "unsubscribe", "params": ["{{ reply.result }}"]},
+    }
+    tool = {"name": "subscribe", "tool_call_template": {"stream": stream}}
+    async with peer(subscribe) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
+        result = await bridge.call_tool("m.subscribe")
+        await seen.until(lambda: len(seen.received) == 2)
+    assert result.items == (0, 1, 2)
+    assert seen.received[1] == {"method": "unsubscribe", "params": ["sub1"]}
+
+
+@pytest.mark.parametrize("order", [("reply", "idle"), ("idle", "reply")])
+async def test_a_call_that_two_messages_end_waits_for_both(tmp_path: Path, order: tuple[str, str]) -> None:
+    async def execute(seen: Peer, connection: Any, message: Any) -> None:
+        for kind in ("busy", "output", order[0], "output", order[1], "output"):
+            await connection.send(json.dumps({"id": message["id"], "kind": kind, "text": kind}))
+
+    stream = {"until": ["message.kind == 'reply'", "message.kind == 'idle'"], "item": "message.text"}
+    document = {**RPC, "reply": {"skip": "message.kind == 'busy'"}, "stream": stream}
+    async with peer(execute) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        assert (await bridge.call_tool("m.t")).items == ("output", "output")
