@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
@@ -19,19 +20,23 @@ from anyio.abc import TaskGroup
 from . import events
 from .errors import BridgeError, ConnectionLost, InvalidManifest, UnknownTool, UnknownVariable
 from .events import Observer
-from .manifest.load import Disabled, Entry
+from .manifest.load import Disabled, Entry, ToolEntry
 from .manifest.manual import read_manual
+from .manifest.pin import judge
 from .manifest.problems import nearest
 from .net.call import Call
 from .net.dial import Resolver, system_resolver
 from .net.discovery import Discovery
 from .net.opener import Opener
 from .net.pool import Pool
+from .pins import Pins
 from .sources import Loaded, check_unique, load_manifest
-from .wire.catalog import compile_tools
+from .wire.catalog import compile_tools, pinned_origin
 from .wire.plan import Plan
 from .wire.result import collected, take_result
 from .wire.scope import Ambient
+
+logger = logging.getLogger(__name__)
 
 RESENDS: Final = 2
 """How often a request of an idempotent tool is sent again."""
@@ -63,13 +68,21 @@ class Bridge:
     """
 
     def __init__(
-        self, loaded: Sequence[Loaded], *, observe: Observer = events.ignore, resolver: Resolver = system_resolver
+        self,
+        loaded: Sequence[Loaded],
+        *,
+        observe: Observer = events.ignore,
+        resolver: Resolver = system_resolver,
+        pins: Pins | None = None,
     ) -> None:
         check_unique(loaded)
         self._loaded = loaded
         self._observe_outside = observe
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
         self._resolver = resolver
+        self._pins = Pins.of_user() if pins is None else pins
+        self._digests: dict[str, dict[str, str]] = {}
+        self.withheld: dict[str, str] = {}
         self._listed = {name: list(plans) for each in loaded for name, plans in each.plans.items()}
         self._tools = {name: list(plans) for name, plans in self._listed.items()}
         self._by_name: dict[str, Plan] = {}
@@ -243,6 +256,7 @@ class Bridge:
     def _take_manual(self, entry: Entry, manual: Any) -> int:
         """A manual arrived: its tools replace the ones found before; those that the manifest lists win."""
         tools, notices = read_manual(manual, entry)
+        tools = self._approved(entry, tools, notices)
         plans, problems = compile_tools(entry, tools)
         notices += [f"{entry.name}: its manual, {problem}; left out" for problem in problems]
         for notice in notices:
@@ -257,6 +271,25 @@ class Bridge:
                 changed()
         return len(plans)
 
+    def _approved(self, entry: Entry, tools: Sequence[ToolEntry], notices: list[str]) -> list[ToolEntry]:
+        """The tools that are what they were when they were approved, or are seen for the first time."""
+        origin, mode = pinned_origin(entry)
+        self._digests[entry.name] = {tool.tool.name: tool.digest for tool in tools}
+        verdict = judge(mode, self._pins.of(entry.name, origin), self._digests[entry.name])
+        if mode != "off" and (wrong := self._pins.keep(entry.name, origin, verdict.pinned)):
+            notices.append(wrong)
+        for name, why in verdict.withheld.items():
+            self.withheld[f"{entry.name}.{name}"] = why
+            notices.append(f"{entry.name}.{name} is withheld: {why}; `utcp-ws-mcp approve` shows it and takes it in")
+        return [tool for tool in tools if tool.tool.name in verdict.offered]
+
+    def approve(self, name: str) -> str | None:
+        """Take a withheld `manual.tool` in, from the next start on; what went wrong, or None."""
+        entry = next(entry for entry in self.entries if name.startswith(f"{entry.name}."))
+        tool, (origin, _) = name.removeprefix(f"{entry.name}."), pinned_origin(entry)
+        pinned = {**self._pins.of(entry.name, origin), tool: self._digests[entry.name][tool]}
+        return self._pins.keep(entry.name, origin, pinned)
+
     def _index(self) -> None:
         order = [entry.name for entry in self.entries]
         self._by_name = {plan.full_name: plan for name in order for plan in self._tools.get(name, [])}
@@ -264,7 +297,10 @@ class Bridge:
     def _observe(self, event: events.Event) -> None:
         if isinstance(event, events.Closed) and event.by_peer and event.manual in self._discoveries:
             self._discoveries[event.manual].connection_lost()
-        self._observe_outside(event)
+        try:
+            self._observe_outside(event)
+        except Exception:  # an observer must not harm a call
+            logger.exception("an observer failed")
 
 
 __all__ = ["Bridge", "InvalidManifest", "Streamed"]

@@ -21,6 +21,7 @@ from .version import __version__
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 WRONG_INPUT: Final = 2
 CALL_FAILED: Final = 1
+APPROVE_WAIT: Final = 15.0
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -66,6 +67,7 @@ def main() -> None:  # click reads the \b
     utcp-ws-mcp check manifest.json                say everything that is wrong with it
     utcp-ws-mcp tools manifest.json                list its tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call one
+    utcp-ws-mcp approve manifest.json              show discovered tools that have changed
     utcp-ws-mcp demo                               see it all in ten seconds
     """  # noqa: D301  # click reads the \b
 
@@ -131,6 +133,18 @@ def call(
         raise click.UsageError("say which tool to call: MANUAL.TOOL")
     loaded = _load(manifests, env_files)
     _run(_call_tool, loaded, CallWish(rest[0], rest[1:], arguments, trace, output))
+
+
+@main.command()
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.TOOL]...")
+@_env_file
+def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
+    """Take in discovered tools that are withheld, because they changed or were never approved.
+
+    Without MANUAL.TOOL only show them.
+    """
+    manifests, names = _split_manifests(words)
+    _run(_approve, _load(manifests, env_files), names)
 
 
 @main.command()
@@ -217,6 +231,25 @@ def _signature(inputs: Any) -> str:
     required = inputs.get("required", [])
     names = inputs.get("properties", {})
     return ", ".join(name if name in required else f"{name}?" for name in names)
+
+
+async def _approve(loaded: Sequence[Loaded], names: Sequence[str]) -> int:
+    from .bridge import Bridge
+
+    async with Bridge(loaded) as bridge:
+        await bridge.wait_discovered(APPROVE_WAIT)
+        for name in names:
+            if name not in bridge.withheld:
+                click.echo(f"{name} is not withheld", err=True)
+                return CALL_FAILED
+            if wrong := bridge.approve(name):
+                click.echo(wrong, err=True)
+                return CALL_FAILED
+            click.echo(f"{name} is approved")
+        for name, why in bridge.withheld.items():
+            if name not in names:
+                click.echo(f"{name} is withheld: {why}")
+    return 0
 
 
 async def _call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:

@@ -74,6 +74,15 @@ class PolicyError(BridgeError):
     """The operator must allow it in the manifest, or it must not happen."""
 
 
+class Defect(BridgeError):
+    """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
+
+    def __init__(self, where: str, what: BaseException) -> None:
+        self.where = where
+        self.__cause__ = what
+        super().__init__(f"a defect of utcp-ws-mcp ({type(what).__name__}) at {where}; please report it")
+
+
 class ForbiddenURL(PolicyError):
     """A URL that is malformed, or of a kind that may not be used here."""
 

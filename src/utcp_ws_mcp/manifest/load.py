@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ..errors import InvalidManifest, Problem
-from .merge import ENTRY_KEYS, KNOWN_KEYS, LATER, check_fields, inherit, normalise, with_preset
+from .merge import ENTRY_KEYS, KNOWN_KEYS, check_fields, inherit, named_presets, normalise, with_preset
 from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions, Tool
 from .problems import check_model, join, unknown_keys, without_comments
-from .variables import Lookup, find_variables, substitute
+from .variables import Lookup, find_optional, find_variables, substitute
 
 WEBSOCKET = "websocket"
 _CLIENT_KEYS = {"manual_call_templates", "variables", "load_variables_from", "$schema"}
@@ -33,7 +33,8 @@ ReadFile = Callable[[PurePath, str], bytes]
 class ToolEntry:
     """A tool with the call template that its calls follow, everything inherited.
 
-    `remote` names the fields of the template that came over the network; `discovered` says that the tool did.
+    `remote` names the fields of the template that came over the network; `discovered` says that the tool did,
+    and then `digest` is that of its definition.
     `is_template`: it stands for the entry's own call template.
     """
 
@@ -42,6 +43,7 @@ class ToolEntry:
     path: str = ""
     remote: frozenset[str] = frozenset()
     discovered: bool = False
+    digest: str = ""
     is_template: bool = False
 
 
@@ -198,9 +200,11 @@ def _entry(raw: Json, path: str, default: str | None, lookup: Lookup, findings: 
 
 def _bind(raw: Json, name: str, lookup: Lookup, findings: _Findings) -> dict[str, str] | None:
     """Every variable of the entry, or None where one is missing: then the entry is disabled."""
-    names = list(dict.fromkeys(find_variables(raw)))
+    written = [raw, *named_presets(raw)]
+    names = list(dict.fromkeys(find_variables(written)))
     found = {variable: lookup.find(name, variable) for variable in names}
-    if missing := tuple(variable for variable, value in found.items() if value is None):
+    optional = find_optional(written)
+    if missing := tuple(variable for variable, value in found.items() if value is None and variable not in optional):
         findings.disabled.append(Disabled(name, missing))
         return None
     return {variable: value for variable, value in found.items() if value is not None}
@@ -209,7 +213,7 @@ def _bind(raw: Json, name: str, lookup: Lookup, findings: _Findings) -> dict[str
 def _checked_entry(
     raw: dict[str, Json], path: str, name: str, variables: Mapping[str, str], findings: _Findings
 ) -> Entry | None:
-    problems = unknown_keys(raw, ENTRY_KEYS | LATER, path) + check_fields(raw, path)
+    problems = unknown_keys(raw, ENTRY_KEYS, path) + check_fields(raw, path)
     own = {key: value for key, value in raw.items() if key in KNOWN_KEYS}
     merged = with_preset(normalise(own))
     template = None
@@ -246,7 +250,7 @@ def check_tool(raw: Json, entry: Mapping[str, Json], path: str) -> tuple[ToolEnt
         return None, problems
     own = tool.tool_call_template or {}
     below = join(path, "tool_call_template")
-    problems = unknown_keys(own, KNOWN_KEYS | LATER, below) + check_fields(own, below)
+    problems = unknown_keys(own, KNOWN_KEYS, below) + check_fields(own, below)
     template, wrong = check_model(CallTemplate, inherit(entry, own), below)
     problems += wrong
     return (ToolEntry(tool, template, path), []) if template and not problems else (None, problems)

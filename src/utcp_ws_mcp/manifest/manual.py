@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import Problem
+from .hygiene import clean_schema, clean_text, schema_problem
 from .load import WEBSOCKET, Entry, ToolEntry, check_tool
 from .merge import KNOWN_KEYS, normalise
 from .models import Annotations, Json, Tool
+from .pin import digest
 from .variables import REFERENCE, WHOLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
@@ -32,7 +34,12 @@ def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str
     listed = document.get("tools") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         return [], [f"{entry.name}: its answer holds no list of tools"]
-    for index, raw in enumerate(listed):
+    most = entry.options.max_tools
+    if len(listed) > most:
+        notices.append(
+            f'{entry.name}: its manual has {len(listed)} tools, the first {most} are offered; see "max_tools"'
+        )
+    for index, raw in enumerate(listed[:most]):
         tool, wrong = _read_tool(raw, entry, f"tools[{index}]")
         notices += [f"{entry.name}: its manual, {problem}" for problem in wrong]
         tools += [tool] if tool else []
@@ -59,8 +66,15 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
             ]
     known = {key: value for key, value in raw.items() if key in Tool.model_fields and value is not None}
     known["annotations"] = _known_annotations(known.get("annotations"))
+    known |= {key: clean_text(known[key]) for key in ("name", "description") if isinstance(known.get(key), str)}
+    for key in ("inputs", "outputs"):
+        if key in known and (why := schema_problem(known[key])):
+            return None, [Problem(path, f"{key} {why}; left out")]
+        known |= {key: clean_schema(known[key])} if key in known else {}
     tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path)
-    return (replace(tool, remote=frozenset(kept), discovered=True) if tool else None), notices + wrong
+    return (
+        replace(tool, remote=frozenset(kept), discovered=True, digest=digest(raw)) if tool else None
+    ), notices + wrong
 
 
 def _known_annotations(annotations: Json) -> Json:

@@ -13,9 +13,6 @@ from .problems import join, nearest
 NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
-LATER = frozenset({"pin"})
-"""Fields of the language that this version refuses by name."""
-
 KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
 ENTRY_KEYS = KNOWN_KEYS | frozenset(ManualOptions.model_fields)
 _NOT_INHERITED = MANUAL_KEYS | {"name"}
@@ -58,6 +55,16 @@ def with_preset(raw: Json) -> dict[str, Json]:
     return merge(read_preset(name), raw) if isinstance(name, str) and name in preset_names() else dict(raw)
 
 
+def named_presets(entry: Json) -> list[dict[str, Json]]:
+    """The presets that an entry and its tools name."""
+    tools = entry.get("tools")
+    own = [
+        tool.get("tool_call_template") for tool in (tools if isinstance(tools, list) else ()) if isinstance(tool, dict)
+    ]
+    names = [form["preset"] for form in (entry, *own) if isinstance(form, dict) and isinstance(form.get("preset"), str)]
+    return [read_preset(name) for name in dict.fromkeys(names) if name in preset_names()]
+
+
 def inherit(entry: Json, tool: Json) -> dict[str, Json]:
     """A tool's call template on top of its entry's. A preset of the tool's own stands between the two."""
     inherited = {key: value for key, value in entry.items() if key not in _NOT_INHERITED}
@@ -66,10 +73,8 @@ def inherit(entry: Json, tool: Json) -> dict[str, Json]:
 
 
 def check_fields(raw: Json, path: str) -> list[Problem]:
-    """Problems that only the form as written shows: fields of later versions, presets, the older dialect."""
-    problems = [
-        Problem(join(path, key), "is not supported by this version; take it out") for key in raw if key in LATER
-    ]
+    """Problems that only the form as written shows: presets, the older dialect."""
+    problems: list[Problem] = []
     name = raw.get("preset")
     if name is not None and name not in preset_names():
         near = nearest(str(name), preset_names())

@@ -247,6 +247,8 @@ class ManualOptions(Model):
     exclude_tools: tuple[str, ...] = ()
     tool_overrides: dict[str, ToolOverride] = Field(default_factory=dict)
     allow_origins: tuple[str, ...] = ()
+    max_tools: int = Field(128, ge=1)
+    pin: Literal["tofu", "strict", "off"] | None = None
 
     @field_validator("discovery", mode="before")
     @classmethod

@@ -27,6 +27,7 @@ DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 """Keys that are shown to models and hosts: variables are neither looked for nor replaced below them."""
 
 _VARS = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
+_OPTIONAL = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)")
 _UNEXPANDED = re.compile(r"\$\{[^}]*\}\Z")
 
 
@@ -61,20 +62,30 @@ def namespaced(manual: str, name: str) -> str:
     return f"{manual.replace('_', '__')}_{name}"
 
 
-def find_variables(value: Json) -> Iterator[str]:
+def find_variables(document: Json) -> Iterator[str]:
     """The names of all variables that a document refers to, as `${NAME}`, `$NAME` or `vars.NAME`."""
-    if isinstance(value, str):
-        if whole := WHOLE.match(value):
+    for text in _strings(document):
+        if whole := WHOLE.match(text):
             yield whole[1]
-        yield from (name for name in REFERENCE.findall(value) if name)
-        yield from _VARS.findall(value)
+        yield from (name for name in REFERENCE.findall(text) if name)
+        yield from _VARS.findall(text)
+
+
+def find_optional(document: Json) -> set[str]:
+    """The variables of which a document says what happens without them: `vars.NAME is defined`, `… | default(…)`."""
+    return {name for text in _strings(document) for name in _OPTIONAL.findall(text)}
+
+
+def _strings(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
     elif isinstance(value, dict):
         for key, item in value.items():
             if key not in DOCUMENTATION_KEYS:
-                yield from find_variables(item)
+                yield from _strings(item)
     elif isinstance(value, list):
         for item in value:
-            yield from find_variables(item)
+            yield from _strings(item)
 
 
 def substitute(value: Json, variables: Mapping[str, str]) -> Json:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -49,6 +50,7 @@ CLOSED_BY_US: Final = "closed by the bridge"
 SETTLE_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""
 
+logger = logging.getLogger(__name__)
 _SILENT = logging.getLogger("utcp_ws_mcp.websockets")
 _SILENT.setLevel(logging.CRITICAL)
 logging.getLogger("websockets").setLevel(logging.INFO)  # its DEBUG prints credentials
@@ -100,6 +102,7 @@ class Connection:
         self.session: Session
         self._framer = framer
         self._beat = anyio.Event()
+        self._ahead: deque[Message] = deque()
         self.received = 0
         self.close: Close | None = None
         self._unanswered = False
@@ -133,10 +136,15 @@ class Connection:
     async def run(self) -> None:
         """Read until the connection ends; then every exchange on it is settled."""
         try:
+            while self._ahead:
+                self.exchanges.receive(self._ahead.popleft())
             while True:
                 self._take(await self._websocket.recv())
         except ConnectionClosed:
             pass
+        except Exception:  # a defect of ours: it must not take the other connections along
+            logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
+            self.abort()
         finally:
             self.close = self._describe_close()
             self.exchanges.lose(self.close)
@@ -173,14 +181,16 @@ class Connection:
             self._observe(events.Sent(self.manual, message))
             self._websocket.write(message)
 
-    async def receive(self) -> list[Message]:
-        """Read and react to one WebSocket message while nobody else reads: before `run`.
+    async def receive(self) -> Message:
+        """Read and react to the next message while nobody else reads: before `run`.
 
         Raises:
             ConnectionClosed: where the connection has ended.
         """
-        raw = await self._websocket.recv()
-        return [message for message in self._framer.decode(raw) if not self.session.react(message, self.post)]
+        while not self._ahead:
+            raw = await self._websocket.recv()
+            self._ahead += [each for each in self._framer.decode(raw) if not self.session.react(each, self.post)]
+        return self._ahead.popleft()
 
     async def beat(self) -> None:
         """Send heartbeats until the connection ends; one that gets no answer in time ends it."""
@@ -207,12 +217,15 @@ class Connection:
     async def settle(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
 
-        A ping is answered in order (RFC 6455 §5.5.2), so what comes after its answer was sent after the ping.
+        A ping is answered in order (RFC 6455 §5.5.2), so what comes after its answer was sent after the ping. From a
+        peer that answers no pings, only a new connection counts as settled, after SETTLE_TIMEOUT.
         """
         try:
-            with anyio.fail_after(SETTLE_TIMEOUT):
+            with anyio.move_on_after(SETTLE_TIMEOUT) as waiting:
                 await (await self._websocket.ping())
-        except (ConnectionClosed, TimeoutError):
+        except ConnectionClosed:
+            return False
+        if waiting.cancelled_caught and self.exchanges.opened:
             return False
         await anyio.lowlevel.checkpoint()
         return self.is_usable

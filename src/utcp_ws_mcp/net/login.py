@@ -111,10 +111,10 @@ async def _expect(connection: Connection, step: StepPlan, label: str, names: dic
     """Read until a message matches; others are skipped."""
     assert step.expect is not None
     while True:
-        for message in await connection.receive():
-            scope = connection.session.scope(message=message.value, **names)
-            if step.fail is not None and step.fail.holds(scope):
-                raise ConnectFailed(connection.address, f"{label}: the server refused: {excerpt(message.raw)}")
-            if step.expect.holds(scope):
-                connection.session.capture(step.captures, scope)
-                return
+        message = await connection.receive()
+        scope = connection.session.scope(message=message.value, **names)
+        if step.fail is not None and step.fail.holds(scope):
+            raise ConnectFailed(connection.address, f"{label}: the server refused: {excerpt(message.shown)}")
+        if step.expect.holds(scope):
+            connection.session.capture(step.captures, scope)
+            return

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import BridgeError, ConnectionLost, Outcome
+from ..errors import BridgeError, ConnectionLost, Defect, Outcome
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
@@ -261,9 +261,10 @@ class _Shelf:
     async def _open(self, slot: _Slot, arguments: dict[str, Any]) -> None:
         try:
             connection = await self._opener(slot.upgrade, arguments)
-        except BridgeError as failed:
+        except Exception as failed:  # of a defect, too, every waiting call must hear
+            error = failed if isinstance(failed, BridgeError) else Defect(slot.upgrade.address, failed)
             self._slots.remove(slot)
-            self._fail(slot, failed)
+            self._fail(slot, error)
             self.assign()
             return
         forsaken = slot.reserved is not None and slot.reserved not in self._waiting

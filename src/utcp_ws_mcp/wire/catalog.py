@@ -8,11 +8,13 @@ from fnmatch import fnmatchcase
 from ..errors import ForbiddenURL, Problem
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.models import CallTemplate, Discovery, Tool
+from ..manifest.pin import Mode
 from ..manifest.problems import check_model, join, nearest
 from .plan import Plan, compile_tool
 from .policy import parse_url
 from .problems import TemplateProblem
-from .template import Hole
+from .scope import URL_NAMES
+from .template import Compiler, Hole
 from .upgrade import UpgradeTemplate
 
 DISCOVERY = "(discovery)"
@@ -81,6 +83,14 @@ def discovery_plan(entry: Entry) -> Plan:
     return compile_tool(
         entry, ToolEntry(Tool(name=DISCOVERY), template, join(entry.path, "discovery"), is_template=True)
     )
+
+
+def pinned_origin(entry: Entry) -> tuple[str, Mode]:
+    """The origin that an entry's tools are pinned for, and how: not at all by default on this machine."""
+    assert entry.template is not None
+    url = parse_url(_sample(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))))
+    default: Mode = "off" if url.is_loopback_literal else "tofu"
+    return f"{url.scheme}://{url.authority}", entry.options.pin or default
 
 
 def _is_included(entry: Entry, name: str) -> bool:

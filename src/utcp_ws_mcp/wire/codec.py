@@ -26,6 +26,11 @@ class Message:
         return self.value if self.decoded else self.raw
 
     @property
+    def shown(self) -> str | bytes:
+        """What came, for a reader: of what a codec made, its JSON."""
+        return encode_json(clean(self.value)) if self.decoded else self.raw
+
+    @property
     def is_json(self) -> bool:
         """Whether the message is JSON."""
         return self.value is not self.raw
@@ -104,6 +109,14 @@ def clean(value: Any, depth: int = 64) -> Any:
             return value
         case _:
             return str(value)
+
+
+def text_or_bytes(data: bytes) -> str | bytes:
+    """The text that bytes are in UTF-8, or the bytes where they are none."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def excerpt(raw: str | bytes, limit: int = 200) -> str:

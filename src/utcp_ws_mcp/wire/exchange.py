@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -16,6 +17,7 @@ from .codec import Message
 from .expression import Path
 from .reply import Role, Rules, Sharing
 from .scope import Scope
+from .template import Unfilled
 
 End = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
 """What ended a stream."""
@@ -142,7 +144,7 @@ class Exchange:
 
 
 class Exchanges:
-    """All exchanges on one connection. `dropped` counts messages, `abandoned` exchanges.
+    """All exchanges on one connection. `dropped` counts messages, `opened` and `abandoned` count exchanges.
 
     `trusted` turns false when the next message can no longer be told from a reply to the wrong request; the
     connection must then be thrown away. `outbox` holds what is to be sent at once.
@@ -152,6 +154,7 @@ class Exchanges:
         self.trusted = True
         self.dropped = 0
         self.abandoned = 0
+        self.opened = 0
         self.outbox: list[Any] = []
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
@@ -171,8 +174,10 @@ class Exchanges:
 
     def open(self, rules: Rules, scope: Scope) -> Exchange:
         """Open an exchange for a request that is sent next; its correlation id is assigned here."""
+        self.opened += 1
         request_id = self.next_id()
-        exchange = Exchange(rules, scope.extended(request_id=request_id, counter=self.count), request_id)
+        names = {"request_id": request_id, "next_id": self.next_id, "counter": self.count}
+        exchange = Exchange(rules, scope.extended(**names), request_id)
         if rules.id_path is not None:
             self._by_id.setdefault(rules.id_path, {})[request_id] = exchange
         else:
@@ -248,7 +253,8 @@ class Exchanges:
             for predicate, answer in exchange.rules.auto_replies:
                 scope = exchange.seeing(message)
                 if predicate.holds(scope):
-                    self.outbox.append(answer.render(scope))
+                    with suppress(Unfilled):
+                        self.outbox.append(answer.render(scope))
                     return True
         return False
 

@@ -142,7 +142,7 @@ def _reason(failed: TemplateError) -> str:
     return str(failed).split(" (in <")[0]
 
 
-CALLABLE: Final = frozenset({"uuid", "counter", "random_hex"})
+CALLABLE: Final = frozenset({"uuid", "next_id", "counter", "random_hex"})
 """Names that expressions may call; they are bound for each evaluation."""
 
 

@@ -5,7 +5,7 @@ A framer belongs to one connection, because some codecs put one value into sever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ class Codec(Protocol):
             ValueError: if the value cannot be encoded.
         """
 
-    def decode(self, raw: Raw) -> list[Message]:
+    def decode(self, raw: Raw) -> Iterable[Message]:
         """The values in a message; what cannot be decoded is its own value."""
 
 

@@ -24,7 +24,7 @@ def take_result(plan: Plan, exchange: Exchange, message: Message) -> Any:
     try:
         value = plan.rules.take(exchange.seeing(message), message)
     except ExpressionFailed as failed:
-        raise InvalidReply(plan.full_name, str(failed), excerpt(message.raw)) from None
+        raise InvalidReply(plan.full_name, str(failed), excerpt(message.shown)) from None
     match plan.template.response_format:
         case "json":
             return _as_json(plan, message) if value is message.raw and not message.decoded else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .codec import Message
@@ -40,7 +41,8 @@ class Session:
                 self.capture(captures, scope)
         for predicate, answer in conduct.auto_replies:
             if predicate.holds(scope):
-                send(answer.render(scope))
+                with suppress(Unfilled):
+                    send(answer.render(scope))
                 return True
         return False
 
@@ -73,5 +75,3 @@ class Session:
 
 SHORTEST_INTERVAL = 0.05
 """Seconds; a greeting that asks for more heartbeats is not obeyed."""
-
-__all__ = ["Session", "Unfilled"]

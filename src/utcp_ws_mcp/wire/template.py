@@ -286,7 +286,8 @@ class Compiler:
 
     def _json_text(self, text: str) -> JsonText | None:
         """The template as JSON text, or None where it is not JSON once filled."""
-        if text.lstrip()[:1] not in ("{", "["):
+        start = text.lstrip()
+        if start[:1] not in ("{", "[") or start.startswith("{{"):
             return None
         parts: list[str | tuple[Hole, bool]] = []
         sample, quoted = "", False

@@ -8,15 +8,17 @@ on; payloads are text where they are UTF-8, else bytes. A WebSocket message may 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
-from ..codec import Message, encode_json
+from ..codec import Message, encode_json, text_or_bytes
 
 _TYPES: Final = (
     *("", "connect", "connack", "publish", "puback", "pubrec", "pubrel", "pubcomp", "subscribe", "suback"),
     *("unsubscribe", "unsuback", "pingreq", "pingresp", "disconnect"),
 )
 _FLAGS: Final = {"pubrel": 2, "subscribe": 2, "unsubscribe": 2}
+_MALFORMED: Final[dict[str, Any]] = {"type": "malformed"}
 MAX_PACKET: Final = 16 << 20
 
 
@@ -24,7 +26,7 @@ class MqttCodec:
     """Control packets in binary messages."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def encode(self, value: Any) -> list[str | bytes]:
         kind = value.get("type") if isinstance(value, dict) else None
@@ -36,19 +38,29 @@ class MqttCodec:
             raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {failed}") from None
         return [bytes([_TYPES.index(kind) << 4 | flags]) + _length(len(body)) + body]
 
-    def decode(self, raw: str | bytes) -> list[Message]:
+    def decode(self, raw: str | bytes) -> Iterator[Message]:
         if isinstance(raw, str):
-            return [Message(raw, raw)]
-        self._buffer = (self._buffer + raw)[-MAX_PACKET:]
-        messages = []
-        while (taken := _take(self._buffer)) is not None:
-            first, body, self._buffer = taken
+            yield Message(raw, raw)
+            return
+        self._buffer += raw
+        position = 0
+        while position < len(self._buffer):
             try:
-                packet: Any = _read(_TYPES[first >> 4] if first >> 4 < len(_TYPES) else "", first & 15, body)
+                found = _find_packet(self._buffer, position)
+            except ValueError:  # nothing after this can be read
+                yield Message(bytes(self._buffer[position:]), _MALFORMED, decoded=True)
+                self._buffer.clear()
+                return
+            if found is None:
+                break
+            first, (start, position) = self._buffer[position], found
+            body = bytes(self._buffer[start:position])
+            try:
+                packet = _read(_TYPES[first >> 4] if first >> 4 < len(_TYPES) else "", first & 15, body)
             except (struct.error, IndexError, UnicodeDecodeError):
-                packet = {"type": "malformed"}
-            messages.append(Message(body, packet, decoded=True))
-        return messages
+                packet = _MALFORMED
+            yield Message(body, packet, decoded=True)
+        del self._buffer[:position]
 
 
 def _body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
@@ -94,7 +106,7 @@ def _read(kind: str, flags: int, body: bytes) -> dict[str, Any]:
             size = struct.unpack_from(">H", body)[0]
             topic, rest, qos = body[2 : 2 + size].decode(), body[2 + size :], flags >> 1 & 3
             number = struct.unpack_from(">H", rest)[0] if qos else None
-            packet = {"type": kind, "topic": topic, "payload": _text_or_bytes(rest[2:] if qos else rest), "qos": qos}
+            packet = {"type": kind, "topic": topic, "payload": text_or_bytes(rest[2:] if qos else rest), "qos": qos}
             return packet | {"retain": bool(flags & 1)} | ({"packet_id": number} if qos else {})
         case "suback":
             return {"type": kind, "packet_id": struct.unpack_from(">H", body)[0], "codes": list(body[2:])}
@@ -104,17 +116,24 @@ def _read(kind: str, flags: int, body: bytes) -> dict[str, Any]:
             return {"type": kind or "malformed"}
 
 
-def _take(buffer: bytes) -> tuple[int, bytes, bytes] | None:
-    """The first packet of a buffer: its first byte, its body, the rest; None while it is not whole."""
-    size, shift, position = 0, 0, 1
-    while position < len(buffer) and position <= 4:
-        byte = buffer[position]
-        size |= (byte & 127) << shift
-        shift, position = shift + 7, position + 1
+def _find_packet(buffer: bytearray, position: int) -> tuple[int, int] | None:
+    """Where the body of a packet starts and ends, or None while it is not whole.
+
+    Raises:
+        ValueError: if its length is none.
+    """
+    size = 0
+    for digit in range(1, 5):
+        if position + digit >= len(buffer):
+            return None
+        byte = buffer[position + digit]
+        size |= (byte & 127) << 7 * (digit - 1)
         if byte < 128:
-            end = position + size
-            return (buffer[0], buffer[position:end], buffer[end:]) if len(buffer) >= end else None
-    return None
+            start = position + digit + 1
+            if size > MAX_PACKET:
+                raise ValueError("a packet of more than 16 MiB")
+            return (start, start + size) if len(buffer) >= start + size else None
+    raise ValueError("a length of more than four digits")
 
 
 def _length(size: int) -> bytes:
@@ -137,10 +156,3 @@ def _payload(payload: Any) -> bytes:
     if isinstance(payload, bytes):
         return payload
     return (payload if isinstance(payload, str) else encode_json(payload)).encode()
-
-
-def _text_or_bytes(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data

@@ -6,16 +6,15 @@ binary attachments and `-`, the namespace and `,` where it is not `/`, the ackno
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
-from ..codec import Message, encode_json
+from ..codec import Message, encode_json, parse_json
 
 _ENGINE: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 _PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")
 _BINARY: Final = {"event": "binary_event", "ack": "binary_ack"}
-_PACKET = re.compile(r"4([0-6])(?:(\d+)-)?(/[^,]*)?,?(\d+)?(.*)\Z", re.DOTALL)
+_PACKET = re.compile(r"4([0-6])(?:([0-9]{1,9})-)?(/[^,]*)?,?([0-9]{1,18})?(.*)\Z", re.DOTALL)
 MAX_ATTACHMENTS: Final = 64
 
 
@@ -74,7 +73,7 @@ class SocketIOCodec:
 
 
 def _read(raw: str) -> dict[str, Any] | None:
-    if not raw[:1].isdigit() or int(raw[0]) >= len(_ENGINE):
+    if not raw or raw[0] not in "0123456":
         return None
     if raw[0] != "4":
         data = _json_or_text(raw[1:])
@@ -94,8 +93,8 @@ def _read(raw: str) -> dict[str, Any] | None:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return text
 
 

@@ -1,21 +1,33 @@
-"""STOMP 1.2 frames: `{"command", "headers", "body"}`, a NUL at the end (specification, "STOMP Frames")."""
+"""STOMP 1.2 frames: `{"command", "headers", "body"}`, a NUL at the end (specification, "STOMP Frames").
+
+A body is text where it is UTF-8, else bytes. A WebSocket message may hold a part of a frame or several.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
-from ..codec import Message, encode_json
+from ..codec import Message, encode_json, text_or_bytes
 
 HEARTBEAT: Final = "\n"
+MAX_FRAME: Final = 16 << 20
 _ESCAPES: Final = {"\\": "\\\\", "\r": "\\r", "\n": "\\n", ":": "\\c"}
 _UNESCAPES: Final = {escaped: char for char, escaped in _ESCAPES.items()}
 _PLAIN: Final = frozenset({"CONNECT", "CONNECTED"})
 """Commands whose headers are not escaped."""
 
+_BEGINS = re.compile(rb"[A-Z]{1,32}(?:\r?\Z|\r?\n)")
+_BLANK = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"\ncontent-length:(\d{1,9})\r?\n")
+
 
 class StompCodec:
     """A frame as an object; a heart-beat is the text of one end of line in both directions."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
 
     def encode(self, value: Any) -> list[str | bytes]:
         if value in (HEARTBEAT, "\r\n"):
@@ -23,32 +35,67 @@ class StompCodec:
         if not isinstance(value, dict) or not isinstance(value.get("command"), str):
             raise ValueError('a STOMP frame is {"command": …, "headers": {…}, "body": …}')
         body = value.get("body", "")
-        text = body if isinstance(body, str) else encode_json(body)
+        content = body if isinstance(body, str | bytes) else encode_json(body)
+        data = content.encode() if isinstance(content, str) else content
         headers = value.get("headers") or {}
         escape = value["command"] not in _PLAIN
         lines = [f"{_escaped(str(name), escape)}:{_escaped(_text(item), escape)}" for name, item in headers.items()]
-        if text and "content-length" not in headers:
-            lines.append(f"content-length:{len(text.encode())}")
-        return ["\n".join([value["command"], *lines, "", text]) + "\0"]
+        if data and "content-length" not in headers:
+            lines.append(f"content-length:{len(data)}")
+        head = "\n".join([value["command"], *lines, "", ""])
+        return [f"{head}{content}\0" if isinstance(content, str) else head.encode() + data + b"\0"]
 
-    def decode(self, raw: str | bytes) -> list[Message]:
-        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-        if not text.strip("\r\n"):
-            return [Message(raw, HEARTBEAT, decoded=True)]
-        head, _, rest = text.lstrip("\r\n").replace("\r\n", "\n").partition("\n\n")
-        command, *lines = head.split("\n")
-        headers: dict[str, str] = {}
+    def decode(self, raw: str | bytes) -> Iterator[Message]:
+        data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
+        if not self._buffer and not data.strip(b"\r\n"):
+            yield Message(raw, HEARTBEAT, decoded=True)
+            return
+        self._buffer += data
+        position = 0
+        while (start := _skip_ends(self._buffer, position)) < len(self._buffer):
+            end = _frame_end(self._buffer, start)
+            if end is None and _BEGINS.match(self._buffer, start) and len(self._buffer) - start < MAX_FRAME:
+                break
+            frame = bytes(self._buffer[start:end])
+            position = len(self._buffer) if end is None else end + 1
+            yield _read(frame)
+        else:
+            position = len(self._buffer)
+        del self._buffer[:position]
+
+
+def _skip_ends(buffer: bytearray, position: int) -> int:
+    """Where the next frame starts, behind ends of lines."""
+    while position < len(buffer) and buffer[position] in b"\r\n":
+        position += 1
+    return position
+
+
+def _frame_end(buffer: bytearray, start: int) -> int | None:
+    """Where the NUL stands that ends a frame, or None while it is not whole."""
+    blank = _BLANK.search(buffer, start)
+    length = _LENGTH.search(buffer, start, blank.end()) if blank else None
+    end = buffer.find(0, blank.end() + int(length[1]) if blank and length else start)
+    return None if end < 0 else end
+
+
+def _read(frame: bytes) -> Message:
+    """A frame without its NUL; what is no frame is its own value."""
+    text = frame.decode("utf-8", "replace")
+    blank = _BLANK.search(frame)
+    if blank is None or not _BEGINS.match(frame):
+        return Message(text, text)
+    command, *lines = re.split(r"\r?\n", frame[: blank.start()].decode("utf-8", "replace"))
+    headers: dict[str, str] = {}
+    try:
         for line in lines:
             name, _, item = line.partition(":")
             headers.setdefault(_unescaped(name, command), _unescaped(item, command))
-        return [Message(raw, {"command": command, "headers": headers, "body": _body(rest, headers)}, decoded=True)]
-
-
-def _body(rest: str, headers: dict[str, str]) -> str:
+    except KeyError:  # an undefined escape is a fatal error of the frame (specification, "Value Encoding")
+        return Message(text, text)
     length = headers.get("content-length", "")
-    if length.isdigit():
-        return rest.encode()[: int(length)].decode("utf-8", "replace")
-    return rest.partition("\0")[0]
+    body = frame[blank.end() :][: int(length) if re.fullmatch(r"[0-9]{1,9}", length) else None]
+    return Message(text, {"command": command, "headers": headers, "body": text_or_bytes(body)}, decoded=True)
 
 
 def _text(item: Any) -> str:
@@ -66,4 +113,4 @@ def _escaped(text: str, escape: bool) -> str:
 def _unescaped(text: str, command: str) -> str:
     if command in _PLAIN:
         return text
-    return re.sub(r"\\[\\rnc]", lambda found: _UNESCAPES[found[0]], text)
+    return re.sub(r"\\.?", lambda found: _UNESCAPES[found[0]], text, flags=re.DOTALL)

@@ -1,0 +1,80 @@
+"""Make what a manual from the network shows to models harmless: descriptions and schemas."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from .models import Json
+
+MAX_TEXT: Final = 2048
+"""Characters of a description."""
+
+MAX_SCHEMA: Final = 64 << 10
+"""Characters of a schema."""
+
+MAX_DEPTH: Final = 32
+MAX_PARTS: Final = 2000
+"""Values in a schema, at any depth."""
+
+MAX_PATTERN: Final = 512
+MAX_PATTERNS: Final = 64
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, also those that move a terminal's cursor
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"  # invisible, and marks of direction
+    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"  # bidirectional overrides, variation selectors
+    "\U000e0000-\U000e0fff]"  # tags
+)
+
+
+def clean_text(text: str) -> str:
+    """A description without characters that nobody sees, and of bounded length."""
+    shown = _INVISIBLE.sub("", text)
+    return shown if len(shown) <= MAX_TEXT else shown[:MAX_TEXT] + "…"
+
+
+def clean_schema(schema: Json) -> Json:
+    """A schema with clean texts and without `$id`, which could redirect references."""
+    if isinstance(schema, dict):
+        kept = {key: value for key, value in schema.items() if key not in ("$id", "id") or isinstance(value, dict)}
+        return {clean_text(key): clean_schema(value) for key, value in kept.items()}
+    if isinstance(schema, list):
+        return [clean_schema(item) for item in schema]
+    return clean_text(schema) if isinstance(schema, str) else schema
+
+
+def schema_problem(schema: Json) -> str | None:
+    """Why a schema from the network is not used, or None."""
+    try:
+        size = len(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError):
+        return "is nested too deeply"
+    if size > MAX_SCHEMA:
+        return f"has more than {MAX_SCHEMA // 1024} KiB"
+    patterns = parts = 0
+    for depth, key, value in _walk(schema):
+        parts += 1
+        if depth > MAX_DEPTH:
+            return f"is nested more than {MAX_DEPTH} deep"
+        if key in ("$ref", "$dynamicRef") and isinstance(value, str) and (key != "$ref" or not value.startswith("#")):
+            return "refers to another document"
+        if key == "pattern" and isinstance(value, str):
+            patterns += 1
+            if len(value) > MAX_PATTERN or patterns > MAX_PATTERNS:
+                return "has a pattern that is too long, or too many"
+    return f"has more than {MAX_PARTS} parts" if parts > MAX_PARTS else None
+
+
+def _walk(schema: Json) -> Iterator[tuple[int, str, Any]]:
+    """Every value in a schema: its depth, its key (empty in a list), itself."""
+    waiting: list[tuple[int, str, Any]] = [(0, "", schema)]
+    while waiting:
+        depth, key, value = waiting.pop()
+        yield depth, key, value
+        if isinstance(value, dict):
+            waiting += [(depth + 1, name, item) for name, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [(depth + 1, "", item) for item in value]
