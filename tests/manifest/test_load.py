@@ -1,0 +1,436 @@
+from pathlib import PurePath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.errors import InvalidManifest
+from utcp_ws_mcp.manifest.load import Disabled, inline_variables, load_document, variable_files
+from utcp_ws_mcp.manifest.merge import ENTRY_KEYS, read_preset
+from utcp_ws_mcp.manifest.variables import Lookup
+
+FUZZ = settings(max_examples=200, deadline=None, database=None)
+URL = "wss://api.example/ws"
+SHAPE = (
+    'm.json: expected an object with "manual_call_templates", an array of call templates, '
+    'one call template (with "url"), or a UTCP manual (with "tools")'
+)
+
+
+def load(document, source="m.json", **variables):
+    return load_document(document, Lookup([variables]), source, PurePath("/manifests"))
+
+
+def problems_of(document, **variables):
+    with pytest.raises(InvalidManifest) as invalid:
+        load(document, **variables)
+    return [str(problem) for problem in invalid.value.problems]
+
+
+SHAPES = {
+    "a UTCP client configuration": (
+        {"$schema": "x", "variables": {}, "manual_call_templates": [{"url": URL}, {"url": URL, "name": "b"}]},
+        [("api_example", "manual_call_templates[0]"), ("b", "manual_call_templates[1]")],
+    ),
+    "an array": ([{"name": "a", "url": URL}, {"name": "b", "url": URL}], [("a", "[0]"), ("b", "[1]")]),
+    "one call template": ({"url": URL}, [("api_example", "")]),
+    "one call template with its type": (
+        {"call_template_type": "websocket", "name": "a", "url": URL, "$schema": "x"},
+        [("a", "")],
+    ),
+    "a UTCP manual": (
+        {"utcp_version": "1.0", "tools": [{"name": "t", "tool_call_template": {"url": URL}}]},
+        [("m", "")],
+    ),
+    "a UTCP manual with its name": (
+        {"name": "own", "tools": [{"name": "t", "tool_call_template": {"url": URL}}]},
+        [("own", "")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("document", "entries"), SHAPES.values(), ids=SHAPES)
+def test_every_shape_of_a_manifest_loads(document, entries):
+    assert [(entry.name, entry.path) for entry in load(document).entries] == entries
+
+
+@pytest.mark.parametrize("document", [None, 5, "x", True, {}, {"templates": []}], ids=repr)
+def test_another_shape_is_refused_with_what_was_expected(document):
+    with pytest.raises(InvalidManifest) as invalid:
+        load(document)
+
+    assert str(invalid.value) == SHAPE
+
+
+REFUSED = {
+    "templates that are no array": (
+        {"manual_call_templates": {}},
+        ["manual_call_templates: expected an array of call templates"],
+    ),
+    "a template that is no object": ([URL], ["[0]: expected a call template (an object)"]),
+    "no template": (
+        {"manual_call_templates": []},
+        ["no websocket call template is left in it, so there is nothing to serve"],
+    ),
+    "templates of other types only": (
+        [{"call_template_type": "http", "url": "https://a.example"}],
+        ["no websocket call template is left in it, so there is nothing to serve"],
+    ),
+    "a slip in a client configuration": (
+        {"manual_call_templates": [{"url": URL}], "varables": {}},
+        ["varables: unknown key; did you mean 'variables'?"],
+    ),
+    "variables that are no object": (
+        {"manual_call_templates": [{"url": URL}], "variables": []},
+        ["variables: expected an object of names and values"],
+    ),
+    "a loader of another kind": (
+        {"manual_call_templates": [{"url": URL}], "load_variables_from": [{"variable_loader_type": "vault"}]},
+        ['load_variables_from[0]: expected {"variable_loader_type": "dotenv", "env_file_path": "…"}'],
+    ),
+    "a template without a URL": ([{"name": "a"}], ["[0].url: is required"]),
+    "a URL that shows no host": (
+        [{"url": "wss://"}],
+        ["[0].name: is required, because the url does not show a host"],
+    ),
+    "a slip": (
+        [{"url": URL, "repsonse_format": "json"}],
+        ["[0].repsonse_format: unknown key; did you mean 'response_format'?"],
+    ),
+    "a slip in a UTCP manual": (
+        {"tools": [], "utcp_verson": "1"},
+        ["utcp_verson: unknown key; did you mean 'utcp_version'?"],
+    ),
+    "a tool without a URL": ({"tools": [{"name": "t"}]}, ["tools[0].tool_call_template.url: is required"]),
+    "a tool without a name": ({"url": URL, "tools": [{"description": "x"}]}, ["tools[0].name: is required"]),
+    "a tool with an empty name": ({"url": URL, "tools": [{"name": ""}]}, ["tools[0].name: cannot be empty"]),
+    "two entries of one name": (
+        [{"name": "a", "url": URL}, {"name": "a", "url": URL}],
+        ["[1].name: 'a' is already the name of [0]; give each call template a name of its own"],
+    ),
+    "two entries of one host": (
+        [{"url": URL}, {"url": URL}],
+        ["[1].name: 'api_example' is already the name of [0]; give each call template a name of its own"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("document", "problems"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_used_is_refused_with_its_path(document, problems):
+    assert problems_of(document) == problems
+
+
+@pytest.mark.xfail(strict=True, reason="check_tool checks the keys, and then the model refuses the same keys again")
+def test_a_wrong_key_of_a_tool_is_told_once():
+    document = {"url": URL, "tools": [{"name": "t", "tool_call_template": {"mesage": "x"}}]}
+
+    assert problems_of(document) == ["tools[0].tool_call_template.mesage: unknown key; did you mean 'message'?"]
+
+
+def test_every_problem_of_a_file_is_reported_at_once():
+    document = {
+        "manual_call_templates": [
+            {"url": URL, "timeout": -1, "preset": "jsonrpc", "tools": [{"name": "t", "inputs": 5}, {"nam": "u"}]},
+            5,
+            {"name": "b", "url": URL, "auth": {"auth_type": "oauth2", "client_id": "x", "client_secret": "y"}},
+            {"name": "c", "url": URL, "limits": {"max_conections": 1}},
+        ],
+        "post_processsing": 1,
+    }
+
+    assert problems_of(document) == [
+        "post_processsing: unknown key; did you mean 'post_processing'?",
+        "manual_call_templates[0].preset: there is no preset 'jsonrpc'; did you mean 'jsonrpc2'?",
+        "manual_call_templates[0].timeout: expected a number greater than 0",
+        "manual_call_templates[0].tools[0].inputs: expected an object",
+        "manual_call_templates[0].tools[1].name: is required",
+        "manual_call_templates[0].tools[1].nam: unknown key; did you mean 'name'?",
+        "manual_call_templates[1]: expected a call template (an object)",
+        "manual_call_templates[2].auth.token_url: is required",
+        "manual_call_templates[3].limits.max_conections: unknown key; did you mean 'max_connections'?",
+    ]
+
+
+@pytest.mark.xfail(strict=True, reason="an entry without url is checked through its tools only, at each tool's path")
+def test_a_problem_of_an_entry_whose_tools_bring_their_urls_is_told_at_the_entry():
+    tools = [{"name": name, "tool_call_template": {"url": URL}} for name in "ab"]
+
+    assert problems_of([{"name": "m", "timeout": -1, "tools": tools}]) == [
+        "[0].timeout: expected a number greater than 0"
+    ]
+
+
+@pytest.mark.xfail(strict=True, reason="_check_loaders passes over anything that is no array")
+@pytest.mark.parametrize("loaders", [{"variable_loader_type": "dotenv", "env_file_path": ".env"}, ".env"], ids=repr)
+def test_loaders_that_are_no_array_are_refused(loaders):
+    assert problems_of({"manual_call_templates": [{"url": URL}], "load_variables_from": loaders})
+
+
+NAMES = {
+    "its own": ({"name": "n", "url": URL}, "n"),
+    "the host": ({"url": "wss://api.eu-1.example:8443/ws"}, "api_eu_1_example"),
+    "a host that is an IPv4 address": ({"url": "ws://127.0.0.1:9000"}, "127_0_0_1"),
+    "a host that is an IPv6 address": ({"url": "ws://[::1]:9000/"}, "1"),
+    "the host behind an empty name": ({"name": "", "url": URL}, "api_example"),
+}
+
+
+@pytest.mark.parametrize(("entry", "name"), NAMES.values(), ids=NAMES)
+def test_an_entry_is_named_by_itself_or_by_its_host(entry, name):
+    assert [found.name for found in load([entry]).entries] == [name]
+
+
+def test_entries_of_other_types_are_skipped_and_named():
+    manifest = load([{"call_template_type": "http", "name": "web"}, {"url": URL}, {"call_template_type": "cli"}])
+
+    assert [entry.name for entry in manifest.entries] == ["api_example"]
+    assert manifest.notices == (
+        "web: call_template_type 'http' is not served here, skipped",
+        "[2]: call_template_type 'cli' is not served here, skipped",
+    )
+
+
+def test_keys_without_effect_are_named_once():
+    manifest = load({"manual_call_templates": [{"url": URL}], "tool_repository": {}, "post_processing": []})
+
+    assert manifest.notices == ("post_processing, tool_repository: without effect here, ignored",)
+
+
+def test_comments_are_read_by_nobody():
+    tool = {"$comment": "c", "name": "t", "tool_call_template": {"$comment": "d", "timeout": 5}}
+
+    (entry,) = load([{"$comment": "b", "url": URL, "tools": [tool]}]).entries
+
+    assert entry.tools[0].template.timeout == 5
+
+
+def test_a_tool_inherits_from_its_entry_which_inherits_from_its_preset():
+    entry = {
+        "url": URL,
+        "preset": "jsonrpc2",
+        "timeout": 5,
+        "reply": {"result": "message.result.value"},
+        "limits": {"max_connections": 2},
+        "tools": [
+            {
+                "name": "t",
+                "tool_call_template": {"reply": {"error": None}, "limits": {"max_in_flight": 1}, "request_id": None},
+            },
+            {"name": "u"},
+        ],
+    }
+    preset = read_preset("jsonrpc2")
+
+    (loaded,) = load(entry).entries
+    changed, plain = (tool.template for tool in loaded.tools)
+
+    assert (plain.reply.match, plain.reply.error) == (preset["reply"]["match"], preset["reply"]["error"])
+    assert plain.reply.result == changed.reply.result == "message.result.value"
+    assert plain.message == changed.message == preset["message"]
+    assert (plain.request_id, changed.request_id) == ("counter", "uuid")
+    assert changed.reply.error is None
+    assert (changed.limits.max_connections, changed.limits.max_in_flight) == (2, 1)
+    assert changed.timeout == 5
+
+
+def test_the_older_dialect_loads():
+    (entry,) = load(
+        [{"url": URL, "request_data_format": "text", "request_data_template": "GET UTCP_ARG_key_UTCP_ARG"}]
+    ).entries
+
+    assert entry.template.message == "GET UTCP_ARG_key_UTCP_ARG"
+
+
+DISCOVERS = {
+    "without tools": ({}, True),
+    "with tools": ({"tools": [{"name": "t"}]}, False),
+    "with no tools at all": ({"tools": []}, False),
+    "with tools and discovery": ({"tools": [{"name": "t"}], "discovery": "handshake"}, True),
+    "with discovery": ({"discovery": {"send": "manual"}}, True),
+}
+
+
+@pytest.mark.parametrize(("options", "asked"), DISCOVERS.values(), ids=DISCOVERS)
+def test_an_endpoint_is_asked_for_its_manual_where_the_manifest_does_not_give_it(options, asked):
+    (entry,) = load({"url": URL, **options}).entries
+
+    assert entry.discovers is asked
+
+
+def test_a_manual_as_a_manifest_asks_nobody():
+    (entry,) = load({"tools": [{"name": "t", "tool_call_template": {"url": URL}}]}).entries
+
+    assert entry.template is None
+    assert not entry.discovers
+
+
+def test_missing_variables_disable_only_their_entry_and_all_are_reported():
+    document = [
+        {"name": "a", "url": "wss://${HOST}/", "headers": {"X": "$KEY"}, "message": "{{ vars.TOKEN }} ${SET}"},
+        {"name": "b", "url": URL},
+        {"name": "c", "url": "$URL"},
+    ]
+
+    manifest = load(document, SET="set")
+
+    assert [entry.name for entry in manifest.entries] == ["b"]
+    assert manifest.disabled == (Disabled("a", ("HOST", "KEY", "TOKEN")), Disabled("c", ("URL",)))
+
+
+def test_a_manifest_whose_entries_are_all_disabled_still_loads():
+    manifest = load([{"name": "a", "url": "$URL"}])
+
+    assert manifest.entries == ()
+    assert manifest.disabled == (Disabled("a", ("URL",)),)
+
+
+def test_variables_are_bound_for_the_entry_that_names_them():
+    document = [
+        {"name": "my_api", "url": URL, "auth": {"auth_type": "api_key", "api_key": "${KEY}"}},
+        {"name": "other", "url": URL, "auth": {"auth_type": "api_key", "api_key": "${KEY}"}},
+    ]
+
+    first, second = load(document, KEY="plain", my__api_KEY="own").entries
+
+    assert first.template.auth.api_key.get_secret_value() == "own"
+    assert second.template.auth.api_key.get_secret_value() == "plain"
+    assert (first.own_variables, second.own_variables) == ({"KEY": "own"}, {})
+
+
+def test_a_value_of_a_variable_is_never_looked_through():
+    (entry,) = load([{"url": URL, "auth": {"auth_type": "api_key", "api_key": "$A"}}], A="${B} $B", B="b").entries
+
+    assert entry.template.auth.api_key.get_secret_value() == "${B} $B"
+
+
+def test_a_value_of_a_variable_is_checked_like_what_is_written():
+    auth = {"auth_type": "basic", "username": "$USER", "password": "p"}
+
+    assert problems_of({"url": URL, "auth": auth}, USER="a:b") == [
+        "auth.username: a user name cannot contain ':' (RFC 7617 §2)"
+    ]
+
+
+def test_a_default_that_is_a_variable_is_bound():
+    override = {"tool_overrides": {"t": {"defaults": {"key": "${KEY}"}}}}
+
+    (entry,) = load([{"url": URL, "tools": [{"name": "t"}], **override}], KEY="bound").entries
+
+    assert entry.options.tool_overrides["t"].defaults == {"key": "bound"}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="substitute leaves everything below keys named like template fields, at any depth"
+)
+@pytest.mark.parametrize("name", ["message", "url", "description", "headers"])
+def test_a_default_that_is_a_variable_is_bound_whatever_its_argument_is_called(name):
+    override = {"tool_overrides": {"t": {"defaults": {name: "${KEY}"}}}}
+
+    (entry,) = load([{"url": URL, "tools": [{"name": "t"}], **override}], KEY="bound").entries
+
+    assert entry.options.tool_overrides["t"].defaults == {name: "bound"}
+
+
+def test_variables_in_descriptions_and_schemas_stay_text():
+    tool = {"name": "t", "description": "write ${NAME}", "inputs": {"properties": {"x": {"default": "$NAME"}}}}
+
+    (entry,) = load([{"url": URL, "tools": [tool]}]).entries
+
+    assert entry.tools[0].tool.description == "write ${NAME}"
+    assert entry.tools[0].tool.inputs == {"properties": {"x": {"default": "$NAME"}}}
+
+
+def test_an_entry_shows_no_values():
+    (entry,) = load(
+        [{"name": "m", "url": "wss://${HOST}/?k=${KEY}"}], HOST="a.example", KEY="s3cret", m_X="s3cret"
+    ).entries
+
+    assert "s3cret" not in repr(entry)
+
+
+def test_relative_paths_start_at_the_manifest():
+    (entry,) = load([{"url": URL}]).entries
+
+    assert entry.folder == PurePath("/manifests")
+
+
+FILES = {
+    "named": (
+        {"load_variables_from": [{"env_file_path": "a.env"}, {"env_file_path": "b/c.env"}]},
+        ["a.env", "b/c.env"],
+    ),
+    "none": ({}, []),
+    "wrong": ({"load_variables_from": [5, {}, {"env_file_path": 5}]}, []),
+    "no array": ({"load_variables_from": "a.env"}, []),
+    "no object": ([], []),
+}
+
+
+@pytest.mark.parametrize(("document", "files"), FILES.values(), ids=FILES)
+def test_the_dotenv_files_of_a_manifest_are_found(document, files):
+    assert variable_files(document) == files
+
+
+INLINE = {
+    "values": ({"variables": {"A": "x", "B": 5}}, {"A": "x", "B": "5"}),
+    "none": ({}, {}),
+    "wrong": ({"variables": ["A"]}, {}),
+    "no object": (["variables"], {}),
+}
+
+
+@pytest.mark.parametrize(("document", "variables"), INLINE.values(), ids=INLINE)
+def test_a_manifests_own_variables_are_texts(document, variables):
+    assert inline_variables(document) == variables
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+names = st.sampled_from(sorted(ENTRY_KEYS - {"preset"})) | st.text(max_size=4)
+texts = st.sampled_from([URL, "websocket", "$A", "${A}", "json", "message.id == request_id", "", "a\ud800"])
+presets = st.fixed_dictionaries({}, optional={"preset": st.sampled_from(["utcp", "jsonrpc2", "zzz", None, 5])})
+templates = st.builds(
+    lambda own, named: own | named,
+    st.dictionaries(names, texts | anything | st.dictionaries(names, anything, max_size=3)),
+    presets,
+)
+tools = st.lists(
+    st.fixed_dictionaries({}, optional={"name": texts, "inputs": anything, "tool_call_template": templates | anything})
+    | anything,
+    max_size=3,
+)
+entries = st.builds(
+    lambda own, url, listed: {**own, **url, **listed},
+    templates,
+    st.fixed_dictionaries({}, optional={"url": texts}),
+    st.fixed_dictionaries({}, optional={"tools": tools}),
+)
+documents = (
+    anything
+    | entries
+    | st.lists(entries, max_size=3)
+    | st.fixed_dictionaries(
+        {"manual_call_templates": st.lists(entries | anything, max_size=3) | anything},
+        optional={"variables": anything, "load_variables_from": anything, "tool_repository": anything},
+    )
+    | st.fixed_dictionaries({"tools": tools}, optional={"name": anything})
+)
+
+
+@FUZZ
+@given(documents)
+def test_any_document_is_accepted_or_refused_with_its_problems(document):
+    try:
+        found = load(document, A="a")
+    except InvalidManifest as invalid:
+        found = invalid
+
+    if isinstance(found, InvalidManifest):
+        assert all(problem.text for problem in found.problems)
+        assert found.problems
+    else:
+        assert found.entries or found.disabled

@@ -1,0 +1,117 @@
+import pytest
+
+from utcp_ws_mcp.manifest.variables import Lookup, find_variables, namespaced, substitute
+
+FOUND = {
+    "in braces": ("${A}", ["A"]),
+    "inside a text": ("a ${A} b ${B_2}", ["A", "B_2"]),
+    "as the whole text": ("$A", ["A"]),
+    "in an expression": ("{{ vars.A ~ vars.B }}", ["A", "B"]),
+    "at any depth": ({"a": [{"b": "${A}"}, "$B"]}, ["A", "B"]),
+    "not inside a text without braces": ("costs $A", []),
+    "not where it is escaped": ("$${A}", []),
+    "next to an escape": ("$${A}${B}", ["B"]),
+    "not with a digit first": ("${1A}", []),
+    "not with other characters": ("${A-B} ${A B} ${}", []),
+    "not as a whole text with more": ("$A ", []),
+    "not in what models and hosts are shown": (
+        {"description": "use ${A}", "inputs": {"default": "${B}"}, "outputs": {"title": "$C"}},
+        [],
+    ),
+    "not in numbers": ([1, None, True, 2.5], []),
+}
+
+SUBSTITUTED = {
+    "in braces": ("${A}", "one"),
+    "inside a text": ("<${A}-${B}>", "<one-two>"),
+    "as the whole text": ("$A", "one"),
+    "escaped": ("$${A}", "${A}"),
+    "escaped beside a variable": ("$${A}=${A}", "${A}=one"),
+    "a dollar in a text": ("costs $A", "costs $A"),
+    "at any depth": ({"auth": {"api_key": ["$A", 1, None]}}, {"auth": {"api_key": ["one", 1, None]}}),
+    "a value that looks like a variable": ("${LOOKS}", "${A} and $A"),
+    "keys stay": ({"$A": 1, "${A}": 2}, {"$A": 1, "${A}": 2}),
+    "templates stay": (
+        {"url": "wss://${A}", "message": "${A}", "headers": {"X": "$A"}, "protocol": "$A", "stream": {"cancel": "$A"}},
+        {"url": "wss://${A}", "message": "${A}", "headers": {"X": "$A"}, "protocol": "$A", "stream": {"cancel": "$A"}},
+    ),
+    "documentation stays": (
+        {"description": "${A}", "inputs": {"x": "$A"}},
+        {"description": "${A}", "inputs": {"x": "$A"}},
+    ),
+}
+
+NAMESPACED = {
+    "plain": ("stocks", "KEY", "stocks_KEY"),
+    "one underscore": ("my_api", "KEY", "my__api_KEY"),
+    "underscores of the name stay": ("my_api", "API_KEY", "my__api_API_KEY"),
+    "several underscores": ("a_b__c", "K", "a__b____c_K"),
+}
+
+
+@pytest.mark.parametrize(("document", "names"), FOUND.values(), ids=FOUND)
+def test_variables_are_found(document, names):
+    assert list(find_variables(document)) == names
+
+
+@pytest.mark.parametrize(("document", "expected"), SUBSTITUTED.values(), ids=SUBSTITUTED)
+def test_variables_are_replaced_in_one_pass(document, expected):
+    assert substitute(document, {"A": "one", "B": "two", "LOOKS": "${A} and $A"}) == expected
+
+
+def test_a_document_is_not_changed_in_place():
+    document = {"auth": {"api_key": "$A"}}
+
+    substitute(document, {"A": "one"})
+
+    assert document == {"auth": {"api_key": "$A"}}
+
+
+@pytest.mark.parametrize(("manual", "name", "expected"), NAMESPACED.values(), ids=NAMESPACED)
+def test_a_manuals_underscores_are_doubled(manual, name, expected):
+    assert namespaced(manual, name) == expected
+
+
+LOOKUPS = {
+    "the plain name": ([{"KEY": "plain"}], "plain"),
+    "the name of the manual first": ([{"KEY": "plain", "my__api_KEY": "own"}], "own"),
+    "the name of the manual in the last source": ([{"KEY": "plain"}, {"my__api_KEY": "own"}], "own"),
+    "the nearest source": ([{}, {"KEY": "near"}, {"KEY": "far"}], "near"),
+    "not another manual's": ([{"my_api_KEY": "other", "other_KEY": "other"}], None),
+    "an empty value": ([{"KEY": ""}], ""),
+    "not what a host could not expand": ([{"KEY": "${KEY}"}], None),
+    "behind what a host could not expand": ([{"KEY": "${KEY}"}, {"KEY": "set"}], "set"),
+    "a value with a variable inside": ([{"KEY": "a${KEY}b"}], "a${KEY}b"),
+    "nothing": ([], None),
+}
+
+
+@pytest.mark.parametrize(("sources", "expected"), LOOKUPS.values(), ids=LOOKUPS)
+def test_a_variable_is_looked_up_nearest_first(sources, expected):
+    assert Lookup(sources).find("my_api", "KEY") == expected
+
+
+def test_variables_that_were_set_for_a_manual_are_given_without_its_name():
+    lookup = Lookup(
+        [{"my__api_KEY": "near", "OTHER": "x"}, {"my__api_KEY": "far", "my__api_URL": "u", "my_api_NO": "x"}]
+    )
+
+    assert lookup.named_for("my_api") == {"KEY": "near", "URL": "u"}
+
+
+def test_a_manual_does_not_get_the_variables_of_one_whose_name_begins_alike():
+    lookup = Lookup([{"a_KEY": "of a", "a__b_KEY": "of a_b"}])
+
+    assert lookup.named_for("a_b") == {"KEY": "of a_b"}
+    assert lookup.find("a", "KEY") == "of a"
+
+
+@pytest.mark.xfail(strict=True, reason="named_for('a') takes 'a__b_KEY' of 'a_b' for a variable '_b_KEY'")
+def test_a_manual_does_not_get_the_variables_of_one_whose_name_goes_on():
+    lookup = Lookup([{"a_KEY": "of a", "a__b_KEY": "of a_b"}])
+
+    assert lookup.named_for("a") == {"KEY": "of a"}
+
+
+def test_a_lookup_does_not_show_its_values():
+    assert "s3cret" not in repr(Lookup([{"KEY": "s3cret"}]))

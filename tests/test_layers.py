@@ -1,0 +1,161 @@
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import utcp_ws_mcp
+
+PACKAGE = utcp_ws_mcp.__name__
+ROOT = Path(utcp_ws_mcp.__file__).parent
+
+BELOW_MANIFEST = {"errors", "events", "version"}
+BELOW_WIRE = BELOW_MANIFEST | {"manifest"}
+BELOW_NET = BELOW_WIRE | {"wire"}
+BELOW_BRIDGE = BELOW_NET | {"net", "pins", "sources"}
+BELOW_MCP = BELOW_BRIDGE | {"bridge"}
+BELOW_CLI = BELOW_MCP | {"mcp", "log", "redact", "serve"}
+
+MAY_IMPORT = {
+    "errors": set(),
+    "events": set(),
+    "version": set(),
+    "manifest": BELOW_MANIFEST,
+    "redact": {"manifest"},
+    "wire": BELOW_WIRE,
+    "log": {"events", "wire.codec"},
+    "pins": BELOW_WIRE,
+    "sources": BELOW_NET,
+    "net": BELOW_NET,
+    "bridge": BELOW_BRIDGE,
+    "mcp": BELOW_MCP,
+    "serve": BELOW_CLI - {"serve"},
+    "demo": BELOW_CLI,
+    "cli": BELOW_CLI | {"demo"},
+    "__init__": {"bridge", "errors", "sources", "version"},
+    "__main__": {"cli"},
+}
+
+OWNERS = {
+    "websockets": {"net.connection", "demo"},
+    "minijinja": {"wire.expression"},
+    "jsonschema_rs": {"wire.schema"},
+    "httpx2": {"net.http"},
+    "dotenv": {"sources"},
+    "click": {"cli"},
+    "mcp": {"mcp", "demo"},
+    "mcp_types": {"mcp", "demo"},
+    "asyncio": {"net.dial", "net.connection", "mcp.stdio", "demo"},
+}
+
+PURE = ("manifest", "wire", "errors", "events", "redact")
+IMPURE = {"asyncio", "anyio", "logging", "os", "socket", "ssl", "sys", "threading", "subprocess"}
+IMPURE |= {"time", "random", "secrets"}
+IO_CALLS = {"open", "print", "input", "breakpoint"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(path): path for path in FILES}
+
+
+def is_within(module: str, places: set[str] | tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def read_imports(path: Path, root: Path = ROOT) -> Iterator[tuple[bool, str]]:
+    package = (PACKAGE, *path.relative_to(root).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (own_or_foreign(alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            submodules = [f"{module}.{alias.name}" for alias in node.names]
+            known = [name for name in submodules if name.removeprefix(f"{PACKAGE}.") in MODULES]
+            yield from (own_or_foreign(name) for name in known or [module])
+
+
+def own_or_foreign(name: str) -> tuple[bool, str]:
+    head, _, rest = name.partition(".")
+    return (True, rest or "__init__") if head == PACKAGE else (False, name)
+
+
+def own_imports(path: Path) -> set[str]:
+    return {name for ours, name in read_imports(path) if ours}
+
+
+def libraries(path: Path) -> set[str]:
+    return {name.partition(".")[0] for ours, name in read_imports(path) if not ours}
+
+
+def pure_files() -> list[Path]:
+    return [path for name, path in MODULES.items() if is_within(name, PURE)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted)
+def test_imports_go_one_way(path):
+    layer = dotted(path).partition(".")[0]
+    allowed = MAY_IMPORT[layer] | ({layer} if layer != "__init__" else set())
+
+    assert [name for name in sorted(own_imports(path)) if not is_within(name, allowed)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted)
+def test_a_library_is_imported_by_its_owner_only(path):
+    foreign = libraries(path) & OWNERS.keys()
+
+    assert [name for name in sorted(foreign) if not is_within(dotted(path), OWNERS[name])] == []
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_an_owner_still_uses_its_library(library):
+    users = {name for name, path in MODULES.items() if library in libraries(path)}
+
+    assert users
+    assert all(any(is_within(user, {owner}) for user in users) for owner in OWNERS[library] - {"demo"})
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=dotted)
+def test_a_pure_module_imports_nothing_that_acts(path):
+    assert sorted(libraries(path) & IMPURE) == []
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=dotted)
+def test_a_pure_module_never_waits(path):
+    waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, waits)] == []
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.comprehension) and node.is_async] == []
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=dotted)
+def test_a_pure_module_opens_and_prints_nothing(path):
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+
+    assert [call.id for call in calls if isinstance(call, ast.Name) and call.id in IO_CALLS] == []
+
+
+def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
+    file = tmp_path / "wire" / "sample.py"
+    file.parent.mkdir()
+    file.write_text(
+        "from .. import events\nfrom ..manifest.load import Entry\n"
+        "from . import codec\nimport utcp_ws_mcp.net.dial\n"
+        "def late():\n    import asyncio.events\n    from ..bridge import Bridge\n"
+    )
+
+    assert list(read_imports(file, tmp_path)) == [
+        (True, "events"),
+        (True, "manifest.load"),
+        (True, "wire.codec"),
+        (True, "net.dial"),
+        (False, "asyncio.events"),
+        (True, "bridge"),
+    ]

@@ -1,0 +1,466 @@
+import itertools
+import json
+from pathlib import PurePath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.wire.catalog import compile_local
+from utcp_ws_mcp.wire.codec import decode
+from utcp_ws_mcp.wire.exchange import Close, Exchanges
+from utcp_ws_mcp.wire.reply import Role
+from utcp_ws_mcp.wire.scope import Ambient, Scope
+
+FUZZ = settings(max_examples=200, deadline=None, database=None)
+BY_ID = {"reply": {"match": "message.id == request_id"}}
+BY_ID_AND_KIND = {"reply": {"match": "message.id == request_id and message.kind == 'answer'"}}
+KIND_AND_BY_ID = {"reply": {"match": "message.kind == 'answer' and request_id == message.id"}}
+BY_TOPIC = {"reply": {"match": "message.topic == 'r/' ~ request_id"}}
+BY_KIND = {"reply": {"match": "message.kind == 'answer'"}}
+STREAM = {"reply": {"match": "message.id == request_id"}, "stream": {"until": "message.done"}}
+
+
+def rules_of(fields):
+    document = [{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}]
+    (entry,) = load_document(document, Lookup([]), "m.json", PurePath()).entries
+    (plan,), _ = compile_local(entry)
+    return plan.rules
+
+
+class Wire:
+    """The exchanges of one connection, fed with values, and the wakes of each exchange counted."""
+
+    def __init__(self, id_kind="counter"):
+        numbers = itertools.count(1)
+        self.exchanges = Exchanges(id_kind, lambda: f"uuid-{next(numbers)}")
+        self.wakes = {}
+
+    def open(self, rules=None, **args):
+        exchange = self.exchanges.open(rules_of(rules or {}), Scope(Ambient(None, None), {"args": args}))
+        self.wakes[id(exchange)] = 0
+        exchange.wake = lambda: self.wakes.update({id(exchange): self.wakes[id(exchange)] + 1})
+        return exchange
+
+    def receive(self, value):
+        return self.exchanges.receive(decode(value if isinstance(value, str | bytes) else json.dumps(value)))
+
+    def woken(self, exchange):
+        return self.wakes[id(exchange)]
+
+
+def inbox_of(exchange):
+    return [message.value for message in exchange.inbox]
+
+
+# --- correlation ids ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [("counter", [1, 2, 3]), ("string_counter", ["1", "2", "3"]), ("uuid", ["uuid-1", "uuid-2", "uuid-3"])],
+)
+def test_ids_are_given_in_the_order_of_opening(kind, ids):
+    wire = Wire(kind)
+    exchanges = [wire.open(BY_ID) for _ in range(3)]
+
+    assert [exchange.request_id for exchange in exchanges] == ids
+    assert [exchange.scope["request_id"] for exchange in exchanges] == ids
+
+
+def test_an_argument_cannot_set_the_correlation_id():
+    exchange = Wire().open(BY_ID, request_id=99)
+
+    assert exchange.scope["request_id"] == 1
+
+
+def test_counter_counts_on_the_connection():
+    wire = Wire()
+    first, second = wire.open(), wire.open()
+
+    assert [first.scope["counter"](), second.scope["counter"](), first.scope["counter"]()] == [1, 2, 3]
+
+
+ANSWERS = {
+    "the id": (BY_ID, {"id": 1}, True),
+    "a text of the id": (BY_ID, {"id": "1"}, False),
+    "true": (BY_ID, {"id": True}, False),
+    "another id": (BY_ID, {"id": 2}, False),
+    "no id": (BY_ID, {"jd": 1}, False),
+    "an id that is an object": (BY_ID, {"id": {"id": 1}}, False),
+    "an id that is an array": (BY_ID, {"id": [1]}, False),
+    "a text": (BY_ID, "id 1", False),
+    "an array": (BY_ID, [1], False),
+    "a number": (BY_ID, "1", False),
+    "bytes": (BY_ID, b'{"id": 1}', False),
+    "the id and its kind": (BY_ID_AND_KIND, {"id": 1, "kind": "answer"}, True),
+    "the id and another kind": (BY_ID_AND_KIND, {"id": 1, "kind": "event"}, False),
+    "a kind and the id": (KIND_AND_BY_ID, {"id": 1, "kind": "answer"}, True),
+    "another kind and the id": (KIND_AND_BY_ID, {"id": 1, "kind": "event"}, False),
+    "true and its kind": (KIND_AND_BY_ID, {"id": True, "kind": "answer"}, False),
+    "a text of the id and its kind": (KIND_AND_BY_ID, {"id": "1", "kind": "answer"}, False),
+    "a topic": (BY_TOPIC, {"topic": "r/1"}, True),
+    "another topic": (BY_TOPIC, {"topic": "r/11"}, False),
+    "the kind": (BY_KIND, {"kind": "answer"}, True),
+    "another kind alone": (BY_KIND, {"kind": "event"}, False),
+    "anything": ({}, {"any": "thing"}, True),
+    "any text": ({}, "text", True),
+}
+
+
+@pytest.mark.parametrize(("rules", "value", "answers"), ANSWERS.values(), ids=ANSWERS)
+def test_a_message_answers_the_exchange_that_it_matches_or_is_dropped(rules, value, answers):
+    wire = Wire()
+    exchange = wire.open(rules)
+
+    assert wire.receive(value) is (Role.REPLY if answers else Role.DROPPED)
+    assert exchange.finished is answers
+    assert len(exchange.inbox) == wire.woken(exchange) == int(answers)
+    assert wire.exchanges.dropped == int(not answers)
+    assert len(wire.exchanges) == int(not answers)
+
+
+def test_an_id_of_text_is_not_answered_by_its_number():
+    wire = Wire("string_counter")
+    exchange = wire.open(BY_ID)
+
+    assert wire.receive({"id": 1}) is Role.DROPPED
+    assert wire.receive({"id": "1"}) is Role.REPLY
+    assert inbox_of(exchange) == [{"id": "1"}]
+
+
+def test_replies_in_any_order_reach_their_exchanges():
+    wire = Wire()
+    exchanges = [wire.open(BY_ID) for _ in range(3)]
+
+    for request_id in (3, 1, 2):
+        wire.receive({"id": request_id, "n": request_id})
+
+    assert [inbox_of(exchange) for exchange in exchanges] == [[{"id": n, "n": n}] for n in (1, 2, 3)]
+
+
+def test_exchanges_with_ids_in_different_places_stand_side_by_side():
+    wire = Wire()
+    one, two = wire.open(BY_ID), wire.open({"reply": {"match": "message.meta.id == request_id"}})
+    three = wire.open(BY_TOPIC)
+
+    assert [wire.receive(value) for value in ({"topic": "r/3"}, {"meta": {"id": 2}}, {"id": 1})] == [Role.REPLY] * 3
+    assert [inbox_of(each) for each in (one, two, three)] == [[{"id": 1}], [{"meta": {"id": 2}}], [{"topic": "r/3"}]]
+
+
+# --- late, doubled, foreign ---
+
+
+def test_a_late_reply_after_a_timeout_is_dropped():
+    wire = Wire()
+    late, waiting = wire.open(BY_ID), wire.open(BY_ID)
+    wire.exchanges.abandon(late)
+
+    assert wire.receive({"id": 1}) is Role.DROPPED
+    assert inbox_of(late) == []
+    assert not waiting.finished
+    assert (wire.exchanges.dropped, wire.exchanges.abandoned, wire.exchanges.trusted) == (1, 1, True)
+
+
+def test_the_second_of_two_equal_replies_is_dropped():
+    wire = Wire()
+    exchange = wire.open(BY_ID)
+
+    assert [wire.receive({"id": 1}), wire.receive({"id": 1})] == [Role.REPLY, Role.DROPPED]
+    assert inbox_of(exchange) == [{"id": 1}]
+    assert wire.woken(exchange) == 1
+
+
+def test_a_request_that_was_not_sent_leaves_nothing_behind():
+    wire = Wire()
+    exchange = wire.open()
+    wire.exchanges.withdraw(exchange)
+
+    assert exchange.finished
+    assert len(wire.exchanges) == 0
+    assert (wire.exchanges.abandoned, wire.exchanges.trusted) == (0, True)
+
+
+def test_abandoning_a_finished_exchange_changes_nothing():
+    wire = Wire()
+    exchange = wire.open()
+    wire.receive("reply")
+    wire.exchanges.abandon(exchange)
+
+    assert (wire.exchanges.abandoned, wire.exchanges.trusted) == (0, True)
+
+
+TRUST = {
+    "shared, after a timeout": (BY_ID, ["abandon"], True),
+    "shared, after a foreign message": (BY_ID, [{"id": 9}], True),
+    "owned, after its reply": ({}, ["reply"], True),
+    "owned, after a timeout": ({}, ["abandon"], False),
+    "owned, after its reply and another message": ({}, ["reply", "another"], False),
+    "owned with match, after its reply": (BY_KIND, [{"kind": "answer"}], True),
+    "owned with match, after an event": (BY_KIND, [{"kind": "event"}], True),
+    "owned with match, after a timeout": (BY_KIND, ["abandon"], False),
+    "owned, after a failure": ({"reply": {"error": "message.error is defined"}}, [{"error": 1}], True),
+    "owned, after what it ignores": ({"ignore": "message == 'PING'"}, ["PING", "reply", "PING"], True),
+    "owned, after its acknowledgement": ({"reply": {"skip": "message == 'ACK'"}}, ["ACK", "reply"], True),
+    "an owned stream, after its end": ({"stream": {"until": "message == 'END'"}}, ["a", "END"], True),
+    "an owned stream, cut by a limit": ({"stream": {"until": "message.x", "max_items": 1}}, ["a"], False),
+    "an owned stream, after a cancel": ({"stream": {"until": "message.x"}}, ["a", "abandon"], False),
+}
+
+
+@pytest.mark.parametrize(("rules", "happens", "trusted"), TRUST.values(), ids=TRUST)
+def test_a_connection_is_trusted_while_its_next_message_can_be_told(rules, happens, trusted):
+    wire = Wire()
+    exchange = wire.open(rules)
+
+    for each in happens:
+        wire.exchanges.abandon(exchange) if each == "abandon" else wire.receive(each)
+
+    assert wire.exchanges.trusted is trusted
+
+
+def test_a_greeting_before_the_first_request_costs_no_trust():
+    wire = Wire()
+
+    assert wire.receive("hello") is Role.DROPPED
+    assert wire.exchanges.trusted
+
+
+@pytest.mark.xfail(
+    strict=True, reason="receive forgets a shared stream that a limit cut, and the pool asks `abandoned` only"
+)
+def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_come():
+    wire = Wire()
+    exchange = wire.open({**STREAM, "stream": {"until": "message.done", "max_items": 1}})
+    wire.receive({"id": 1})
+    wire.exchanges.abandon(exchange)
+
+    assert exchange.end == "max_items"
+    assert wire.exchanges.abandoned == 1
+
+
+def test_what_an_exchange_ignores_reaches_nobody():
+    wire = Wire()
+    exchange = wire.open({"ignore": "message == 'PING'"})
+
+    assert wire.receive("PING") is Role.IGNORED
+    assert not exchange.finished
+    assert wire.receive("reply") is Role.REPLY
+    assert wire.receive("PING") is Role.IGNORED
+    assert (inbox_of(exchange), wire.exchanges.dropped, wire.woken(exchange)) == (["reply"], 0, 1)
+
+
+def test_an_acknowledgement_leaves_the_exchange_open():
+    wire = Wire()
+    exchange = wire.open({"reply": {"match": "message.id == request_id", "skip": "message.ack"}})
+
+    assert wire.receive({"id": 1, "ack": True}) is Role.ACKNOWLEDGEMENT
+    assert not exchange.finished
+    assert wire.receive({"id": 1}) is Role.REPLY
+    assert inbox_of(exchange) == [{"id": 1}]
+
+
+def test_a_failure_settles_the_exchange_as_one():
+    wire = Wire()
+    exchange = wire.open({"reply": {"match": "message.id == request_id", "error": "message.error is defined"}})
+
+    assert wire.receive({"id": 1, "error": "no"}) is Role.FAULT
+    assert (exchange.finished, bool(exchange.fault), inbox_of(exchange)) == (True, True, [{"id": 1, "error": "no"}])
+
+
+# --- streams ---
+
+
+def run_stream(messages, **bounds):
+    wire = Wire()
+    exchange = wire.open({**STREAM, "stream": {"until": "message.done", **bounds}})
+    roles = [wire.receive({"id": 1, **message}) for message in messages]
+    return exchange, roles, wire
+
+
+ITEM, END, DROPPED = Role.ITEM, Role.END, Role.DROPPED
+STREAMS = {
+    "until": ({}, [{"n": 1}, {"n": 2}, {"done": 1}, {"n": 3}], [ITEM, ITEM, END, DROPPED], 2, "until"),
+    "with its last message": ({"include_last": True}, [{"n": 1}, {"done": 1}], [ITEM, END], 2, "until"),
+    "at once": ({}, [{"done": 1}], [END], 0, "until"),
+    "max_items": ({"max_items": 2}, [{"n": 1}, {"n": 2}, {"n": 3}], [ITEM, ITEM, DROPPED], 2, "max_items"),
+    "max_bytes": ({"max_bytes": 20}, [{"n": 1}, {"n": 2}, {"n": 3}], [ITEM, ITEM, DROPPED], 2, "max_bytes"),
+    "the end before the limit": ({"max_items": 2}, [{"n": 1}, {"done": 1}], [ITEM, END], 1, "until"),
+    "the last message beyond the limit": (
+        {"max_items": 1, "include_last": True},
+        [{"done": 1}],
+        [END],
+        1,
+        "until",
+    ),
+}
+
+
+@pytest.mark.parametrize(("bounds", "messages", "roles", "items", "end"), STREAMS.values(), ids=STREAMS)
+def test_a_stream_ends_where_it_should(bounds, messages, roles, items, end):
+    exchange, found, wire = run_stream(messages, **bounds)
+
+    assert found == roles
+    assert (len(exchange.inbox), exchange.items, exchange.end, exchange.finished) == (items, items, end, True)
+    assert len(wire.exchanges) == 0
+
+
+def test_a_stream_that_goes_on_has_no_end():
+    exchange, _, wire = run_stream([{"n": 1}, {"n": 2}])
+
+    assert (exchange.finished, exchange.end, bool(exchange.fault)) == (False, None, False)
+    assert wire.woken(exchange) == 2
+
+
+def test_a_failure_ends_a_stream_and_is_no_item():
+    wire = Wire()
+    exchange = wire.open(
+        {
+            "reply": {"match": "message.id == request_id", "error": "message.error is defined"},
+            "stream": True,
+        }
+    )
+    roles = [wire.receive({"id": 1}), wire.receive({"id": 1, "error": "no"})]
+
+    assert roles == [Role.ITEM, Role.FAULT]
+    assert (exchange.finished, bool(exchange.fault), exchange.end, exchange.items) == (True, True, None, 1)
+
+
+@pytest.mark.xfail(strict=True, reason="_take_item adds len() of a text: characters, not bytes")
+def test_max_bytes_counts_bytes():
+    wire = Wire()
+    exchange = wire.open({"stream": {"until": "message.done", "max_bytes": 20}})
+    wire.receive("ü" * 10)
+
+    assert exchange.end == "max_bytes"
+
+
+# --- the end of the connection ---
+
+CLOSES = {
+    "a reply is lost, normally": ({}, 1000, None, True),
+    "a reply is lost, going away": ({}, 1001, None, True),
+    "a reply is lost without a close": ({}, 1006, None, True),
+    "a stream ends, normally": (STREAM, 1000, "closed", False),
+    "a stream ends, going away": (STREAM, 1001, "closed", False),
+    "a stream is lost without a close": (STREAM, 1006, None, True),
+    "a stream is lost by an error": (STREAM, 1011, None, True),
+    "a stream is lost by a restart": (STREAM, 1012, None, True),
+    "a stream is lost without a code": (STREAM, 1005, None, True),
+}
+
+
+@pytest.mark.parametrize(("rules", "code", "end", "lost"), CLOSES.values(), ids=CLOSES)
+def test_a_connection_that_closes_settles_every_exchange(rules, code, end, lost):
+    wire = Wire()
+    exchange = wire.open(rules)
+    close = Close(code, "closed")
+    wire.exchanges.lose(close)
+
+    assert exchange.finished
+    assert (exchange.end, exchange.lost) == (end, close if lost else None)
+    assert wire.woken(exchange) == 1
+    assert (len(wire.exchanges), wire.exchanges.trusted) == (0, False)
+
+
+def test_a_reply_before_the_close_is_kept():
+    wire = Wire()
+    answered, waiting = wire.open(BY_ID), wire.open(BY_ID)
+    wire.receive({"id": 1})
+    wire.exchanges.lose(Close(1006, "gone"))
+
+    assert (answered.lost, inbox_of(answered)) == (None, [{"id": 1}])
+    assert waiting.lost == Close(1006, "gone")
+    assert wire.woken(answered) == 1
+
+
+def test_items_before_the_close_are_kept():
+    exchange, _, wire = run_stream([{"n": 1}, {"n": 2}])
+    wire.exchanges.lose(Close(1006, "gone"))
+
+    assert exchange.items == len(exchange.inbox) == 2
+
+
+def test_exchanges_show_how_they_stand():
+    wire = Wire()
+    wire.open(BY_ID)
+    wire.receive({"id": 9})
+
+    assert repr(wire.exchanges) == "<Exchanges pending=1 dropped=1 trusted=True>"
+
+
+# --- any order of events ---
+
+operations = st.lists(
+    st.tuples(st.sampled_from(["open", "reply", "duplicate", "foreign", "abandon", "close"]), st.integers(0, 7)),
+    max_size=30,
+)
+FOREIGN = [{"id": 99}, {"id": "1"}, {"id": True}, {}, "text", [1], {"id": None}, {"kind": "answer"}]
+
+
+@FUZZ
+@given(
+    operations,
+    st.lists(st.sampled_from([BY_ID, BY_ID_AND_KIND, KIND_AND_BY_ID, BY_TOPIC]), min_size=8, max_size=8),
+    st.sampled_from(["counter", "string_counter", "uuid"]),
+)
+def test_a_reply_reaches_only_its_own_exchange_and_settles_it_once(steps, kinds, id_kind):
+    wire = Wire(id_kind)
+    opened, answered, abandoned, received, closed = [], set(), set(), 0, False
+    for step, number in steps:
+        exchange = opened[number] if number < len(opened) else None
+        if step == "open" and len(opened) < len(kinds) and not closed:
+            opened.append(wire.open(kinds[len(opened)]))
+        elif step in ("reply", "duplicate") and exchange is not None:
+            if number not in answered | abandoned and not closed:
+                answered.add(number)
+            for _ in range(2 if step == "duplicate" else 1):
+                wire.receive(answer_to(exchange, number))
+                received += 1
+        elif step == "foreign" and id_kind != "string_counter":
+            wire.receive(FOREIGN[number])
+            received += 1
+        elif step == "abandon" and exchange is not None:
+            wire.exchanges.abandon(exchange)
+            abandoned |= {number} - answered if not closed else set()
+        elif step == "close":
+            wire.exchanges.lose(Close(1006, "gone"))
+            closed = True
+
+    for number, exchange in enumerate(opened):
+        assert inbox_of(exchange) == ([answer_to(exchange, number)] if number in answered else [])
+        assert exchange.finished is (closed or number in answered | abandoned)
+        assert wire.woken(exchange) <= 1
+        assert (exchange.lost is not None) is (closed and number not in answered | abandoned)
+    assert wire.exchanges.dropped == received - len(answered)
+    assert wire.exchanges.abandoned == len(abandoned)
+    assert len(wire.exchanges) == sum(not exchange.finished for exchange in opened)
+
+
+def answer_to(exchange, number):
+    return {"id": exchange.request_id, "kind": "answer", "topic": f"r/{exchange.request_id}", "number": number}
+
+
+@FUZZ
+@given(st.lists(st.sampled_from(["call", "reply", "event", "abandon", "late"]), max_size=40))
+def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(steps):
+    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, trusted connection only."""
+    wire, unanswered, current, served = Wire(), [], None, {}
+    for step in steps:
+        if step == "call" and (current is None or current.finished):
+            if not wire.exchanges.trusted:
+                wire, unanswered = Wire(), []
+            current = wire.open()
+            served[id(current)] = (current, len(served))
+            unanswered.append(len(served) - 1)
+        elif step in ("reply", "late") and unanswered:
+            wire.receive({"to": unanswered.pop(0)})
+        elif step == "event" and (current is None or current.finished):
+            wire.receive({"event": 1})
+        elif step == "abandon" and current is not None:
+            wire.exchanges.abandon(current)
+
+    for exchange, number in served.values():
+        assert inbox_of(exchange) in ([], [{"to": number}])

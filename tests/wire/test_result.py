@@ -1,0 +1,156 @@
+import json
+from pathlib import PurePath
+
+import pytest
+
+from utcp_ws_mcp.errors import InvalidReply, ToolFault
+from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.wire.catalog import compile_local
+from utcp_ws_mcp.wire.codec import decode
+from utcp_ws_mcp.wire.exchange import Exchanges
+from utcp_ws_mcp.wire.result import collected, take_result, text_of
+from utcp_ws_mcp.wire.scope import Ambient, Scope
+
+
+def plan_of(**fields):
+    document = [{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}]
+    (entry,) = load_document(document, Lookup([]), "m.json", PurePath()).entries
+    return compile_local(entry)[0][0]
+
+
+def result_of(raw, **fields):
+    plan, exchanges = plan_of(**fields), Exchanges("counter", str)
+    exchange = exchanges.open(plan.rules, Scope(Ambient(None, None), {"args": {}}))
+    exchanges.receive(decode(raw if isinstance(raw, str | bytes) else json.dumps(raw)))
+    return take_result(plan, exchange, exchange.inbox.popleft())
+
+
+RESULT = {"reply": {"result": "message.r"}}
+RESULTS = {
+    "json: an object": ({"response_format": "json"}, '{"a": 1.0}', {"a": 1.0}),
+    "json: a text in quotes": ({"response_format": "json"}, '"x"', "x"),
+    "json: null": ({"response_format": "json"}, "null", None),
+    "json: bytes that hold it": ({"response_format": "json"}, b'{"a": 1}', {"a": 1}),
+    "json: a part": ({"response_format": "json", **RESULT}, {"r": [1]}, [1]),
+    "json: a part that is a text": ({"response_format": "json", **RESULT}, {"r": "no JSON"}, "no JSON"),
+    "text: a text": ({"response_format": "text"}, "hello", "hello"),
+    "text: JSON as it came": ({"response_format": "text"}, '{"a":  1}', '{"a":  1}'),
+    "text: bytes in UTF-8": ({"response_format": "text"}, "ü".encode(), "ü"),
+    "text: a part": ({"response_format": "text", **RESULT}, {"r": "x"}, "x"),
+    "text: a part that is none": ({"response_format": "text", **RESULT}, {"r": {"a": 1}}, '{"a":1}'),
+    "raw: a text": ({"response_format": "raw"}, '{"a":  1}', '{"a":  1}'),
+    "raw: bytes": ({"response_format": "raw"}, b"\xff\x00", b"\xff\x00"),
+    "absent: a text": ({}, '{"a":  1}', '{"a":  1}'),
+    "absent: bytes": ({}, b"\xff\x00", b"\xff\x00"),
+    "absent: a part": (RESULT, {"r": {"a": 1.0}}, {"a": 1.0}),
+    "absent: null": (RESULT, {"r": None}, None),
+}
+
+
+@pytest.mark.parametrize(("fields", "raw", "result"), RESULTS.values(), ids=RESULTS)
+def test_response_format_shapes_the_result(fields, raw, result):
+    found = result_of(raw, **fields)
+
+    assert found == result
+    assert type(found) is type(result)
+
+
+INVALID = {
+    "json: a text": ({"response_format": "json"}, "<html>", "m.t: the reply is not JSON: <html>"),
+    "json: nothing": ({"response_format": "json"}, "", "m.t: the reply is not JSON"),
+    "json: bytes": (
+        {"response_format": "json"},
+        b"\xff",
+        "m.t: the reply is not JSON: 1 bytes of binary data, 0xff",
+    ),
+    "json: a long text": (
+        {"response_format": "json"},
+        "x" * 300,
+        "m.t: the reply is not JSON: " + "x" * 200 + "…",
+    ),
+    "json: the whole message, said so": (
+        {"response_format": "json", "reply": {"result": "message"}},
+        "text",
+        "m.t: the reply is not JSON: text",
+    ),
+    "text: bytes that are none": (
+        {"response_format": "text"},
+        b"\xff",
+        "m.t: the reply is not text in UTF-8: 1 bytes of binary data, 0xff",
+    ),
+    "a part that is not there": (RESULT, {"x": 1}, 'm.t: the reply has no message.r: {"x": 1}'),
+    "a part of a text": (RESULT, "text\nmore", "m.t: the reply has no message.r: text more"),
+    "a part that cannot be computed": (
+        {"reply": {"result": "message.r - 1"}},
+        {"r": "x"},
+        "m.t: the expression 'message.r - 1' failed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "raw", "sentence"), INVALID.values(), ids=INVALID)
+def test_a_reply_that_is_not_of_the_promised_form_is_an_error_that_shows_it(fields, raw, sentence):
+    with pytest.raises(InvalidReply) as invalid:
+        result_of(raw, **fields)
+
+    assert str(invalid.value).startswith(sentence)
+
+
+FAULTS = {
+    "a text": ("message.error.message", {"error": {"message": "no such symbol", "code": 4}}, "no such symbol"),
+    "an object": ("message.error", {"error": {"code": 4}}, '{"code":4}'),
+    "the whole message": (None, {"error": 1}, '{"error":1}'),
+    "the whole message where the text is missing": ("message.error.message", {"error": 1}, '{"error":1}'),
+    "null": ("message.error", {"error": None}, '{"error":null}'),
+}
+
+
+@pytest.mark.parametrize(("expression", "message", "text"), FAULTS.values(), ids=FAULTS)
+def test_a_reported_failure_is_a_fault_with_its_message(expression, message, text):
+    reply = {"error": "message.error is defined", "error_message": expression, "result": "message.result"}
+
+    with pytest.raises(ToolFault) as fault:
+        result_of(message, reply=reply, response_format="json")
+
+    assert str(fault.value) == text
+    assert fault.value.fault == message
+
+
+COLLECTED = {
+    "a list": ("list", [1, "x"], {"items": [1, "x"], "end": "until"}),
+    "an empty list": ("list", [], {"items": [], "end": "until"}),
+    "the last": ("last", [1, {"a": 2}], {"item": {"a": 2}, "end": "until"}),
+    "the last of none": ("last", [], {"item": None, "end": "until"}),
+    "text": ("text", ["Hel", "lo", 1, {"a": 2}], {"text": 'Hello1{"a":2}', "end": "until"}),
+    "text of none": ("text", [], {"text": "", "end": "until"}),
+}
+
+
+@pytest.mark.parametrize(("how", "items", "result"), COLLECTED.values(), ids=COLLECTED)
+def test_a_stream_is_collected(how, items, result):
+    assert collected(plan_of(stream={"until": "message.done", "collect": how}), items, "until") == result
+
+
+def test_a_collected_list_is_a_new_one():
+    items = [1]
+    result = collected(plan_of(stream=True), items, None)
+    items.append(2)
+
+    assert result == {"items": [1], "end": None}
+
+
+TEXTS = {
+    "a text": ("ü", "ü"),
+    "bytes": (b"abc", "3 bytes"),
+    "an object": ({"a": [1, None]}, '{"a":[1,null]}'),
+    "a number": (1.0, "1.0"),
+    "null": (None, "null"),
+    "infinity": ([float("inf")], '["inf"]'),
+    "bytes in an object": ({"a": b"\xff"}, '{"a":"ff"}'),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), TEXTS.values(), ids=TEXTS)
+def test_every_result_has_a_text(value, text):
+    assert text_of(value) == text

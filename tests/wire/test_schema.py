@@ -1,0 +1,189 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.wire.schema import MAX_SHOWN, InvalidSchema, Schema
+
+FUZZ = settings(max_examples=150, deadline=None, database=None)
+
+OBJECT = {
+    "type": "object",
+    "properties": {"id": {"type": "integer"}, "list": {"items": {"type": "string"}}},
+    "required": ["id"],
+    "additionalProperties": False,
+}
+
+CHECKED = {
+    "right": ({"id": 1, "list": ["a"]}, None),
+    "a missing member": ({}, '"id" is a required property'),
+    "a wrong member": ({"id": "x"}, 'id: "x" is not of type "integer"'),
+    "an unknown member": ({"id": 1, "x": 2}, "Additional properties are not allowed ('x' was unexpected)"),
+    "a wrong element": ({"id": 1, "list": ["a", 5]}, 'list.1: 5 is not of type "string"'),
+    "no object": (5, '5 is not of type "object"'),
+}
+
+
+@pytest.mark.parametrize(("value", "wrong"), CHECKED.values(), ids=CHECKED)
+def test_a_value_is_checked_and_the_wrong_place_is_named(value, wrong):
+    assert Schema(OBJECT).check(value) == wrong
+
+
+def test_a_reason_is_cut():
+    wrong = Schema({"type": "integer"}).check("x" * 5000)
+
+    assert len(wrong) == MAX_SHOWN + 1
+
+
+DIALECTS = {
+    "2020-12 without saying so": ({"prefixItems": [{"type": "integer"}]}, ["x"]),
+    "draft 7": ({"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "integer"}]}, ["x"]),
+    "a reference within": ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "integer"}}}, "x"),
+    "a pattern": ({"pattern": "^[0-9]+$"}, "x"),
+}
+
+
+@pytest.mark.parametrize(("schema", "value"), DIALECTS.values(), ids=DIALECTS)
+def test_a_schema_holds(schema, value):
+    assert Schema(schema).check(value) is not None
+
+
+def test_formats_are_descriptions_only():
+    assert Schema({"format": "email"}).check("no address") is None
+
+
+REMOTE = [
+    "http://127.0.0.1:9/schema.json",
+    "https://evil.example/schema.json#/a",
+    "file:///etc/passwd",
+    "other.json",
+    "//evil.example/x",
+    "urn:example:x",
+]
+
+
+@pytest.mark.parametrize("reference", REMOTE)
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
+def test_a_reference_to_another_document_is_refused(reference, keyword):
+    with pytest.raises(InvalidSchema, match="and retrieving it failed"):
+        Schema({"type": "object", "properties": {"a": {keyword: reference}}})
+
+
+@pytest.mark.parametrize("reference", [REMOTE[0], REMOTE[2], REMOTE[5]])
+def test_a_reference_to_another_document_is_refused_before_it_is_looked_for(reference):
+    with pytest.raises(InvalidSchema, match="ValueError: refers to"):
+        Schema({"$ref": reference})
+
+
+def test_a_file_is_not_read_although_it_holds_a_schema(tmp_path):
+    file = tmp_path / "schema.json"
+    file.write_text('{"type": "integer"}')
+
+    with pytest.raises(InvalidSchema, match="and retrieving it failed"):
+        Schema({"$ref": file.as_uri()})
+
+
+def test_a_reference_is_not_followed_to_where_the_schema_says_that_it_stands():
+    with pytest.raises(InvalidSchema, match="and retrieving it failed"):
+        Schema({"$id": "https://evil.example/a.json", "$ref": "b.json"})
+
+
+INVALID = {
+    "an unknown type": {"type": "objekt"},
+    "a pattern that is none": {"properties": {"a": {"pattern": "("}}},
+    "a reference to nothing": {"$ref": "#/nope"},
+    "a dialect of somebody": {"$schema": "https://evil.example/schema"},
+    "a dialect that is no text": {"$schema": 5},
+    "members that are no object": {"properties": []},
+    "what is no JSON": {"const": b"x"},
+    "a lone surrogate": {"\ud800": 1},
+    "too deep": None,
+}
+
+
+@pytest.mark.parametrize("schema", INVALID.values(), ids=INVALID)
+def test_what_is_no_schema_is_refused_in_one_line(schema):
+    if schema is None:
+        schema = {}
+        for _ in range(2000):
+            schema = {"properties": {"a": schema}}
+
+    with pytest.raises(InvalidSchema) as invalid:
+        Schema(schema)
+
+    assert "\n" not in str(invalid.value)
+    assert 0 < len(str(invalid.value)) <= MAX_SHOWN + 1
+
+
+PATTERNS = {
+    "nested repetition": r"^(a+)+$",
+    "alternatives": r"^(a|a)*$",
+    "with a back reference": r"(a*)*\1b",
+    "with looking ahead": r"^(?=(a+)+$)b",
+    "with looking behind": r"(?<=(a|aa)+)b",
+}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
+def test_a_pattern_cannot_run_away(pattern):
+    try:
+        schema = Schema({"pattern": pattern})
+    except InvalidSchema:
+        return
+    assert schema.check("a" * 5000 + "!") is not None
+
+
+RECURSIVE = {
+    "itself": {"$ref": "#"},
+    "itself among others": {"allOf": [{"$ref": "#"}, {"type": "object"}]},
+    "in a circle": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+    "in its members": {"properties": {"a": {"$ref": "#"}}},
+}
+
+
+@pytest.mark.parametrize("schema", RECURSIVE.values(), ids=RECURSIVE)
+def test_a_schema_that_refers_to_itself_is_decided(schema):
+    assert Schema(schema).check({"a": {"a": {}}}) is None
+
+
+ODD = {
+    "a lone surrogate": ({"id": 1, "list": ["\ud800"]}, None),
+    "a huge number": ({"id": 10**400}, None),
+    "a huge number in the wrong place": ({"id": 1, "list": [10**400]}, "list.0"),
+    "no finite number": ({"id": float("inf")}, "id"),
+}
+
+
+@pytest.mark.parametrize(("value", "place"), ODD.values(), ids=ODD)
+def test_odd_values_are_decided_too(value, place):
+    wrong = Schema(OBJECT).check(value)
+
+    assert (wrong and wrong.partition(":")[0]) == place
+
+
+def test_a_value_that_is_nested_deeply_is_decided():
+    value = {}
+    for _ in range(900):
+        value = {"a": value}
+
+    assert Schema({"properties": {"a": {"type": "object"}}}).check(value) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+keywords = st.sampled_from(
+    ["type", "properties", "$ref", "pattern", "items", "enum", "allOf", "$id", "minimum", "required"]
+)
+words = st.sampled_from(["object", "string", "#", "#/properties", "(a+)+$", "[", "a"])
+
+
+@FUZZ
+@given(st.dictionaries(keywords, words | json_values | st.dictionaries(keywords, words), max_size=4), json_values)
+def test_any_schema_is_refused_or_decides_any_value(raw, value):
+    try:
+        schema = Schema(raw)
+    except InvalidSchema:
+        return
+    assert schema.check(value) is None or len(schema.check(value)) > 0

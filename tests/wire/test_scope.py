@@ -1,0 +1,75 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from utcp_ws_mcp.wire.expression import UNDEFINED, Expression
+from utcp_ws_mcp.wire.scope import REPLY_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
+
+MOMENT = datetime(2026, 11, 20, 8, 12, 0, 123999, tzinfo=UTC)
+
+
+def scope_at(moment=MOMENT, **values):
+    return Scope(Ambient(lambda: moment, lambda count: bytes(range(count))), values)
+
+
+TIMES = {
+    "now": "2026-11-20T08:12:00.123Z",
+    "now_s": 1795162320,
+    "now_ms": 1795162320123,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), TIMES.items(), ids=TIMES)
+def test_the_time_is_told_in_utc(name, value):
+    assert scope_at()[name] == value
+    assert scope_at(MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30))))[name] == value
+
+
+def test_milliseconds_are_never_off_by_one():
+    moments = [datetime(2026, 11, 20, 8, 12, 0, ms * 1000, tzinfo=UTC) for ms in range(1000)]
+
+    assert [scope_at(moment)["now_ms"] % 1000 for moment in moments] == list(range(1000))
+
+
+def test_the_time_is_read_when_it_is_asked_for():
+    moments = iter([MOMENT, MOMENT + timedelta(seconds=1)])
+    scope = Scope(Ambient(lambda: next(moments), bytes), {}).extended(args={})
+
+    assert [scope["now_s"], scope["now_s"]] == [1795162320, 1795162321]
+
+
+def test_a_uuid_is_of_version_4():
+    assert scope_at()["uuid"]() == "00010203-0405-4607-8809-0a0b0c0d0e0f"
+
+
+def test_random_bytes_are_in_hex():
+    assert scope_at()["random_hex"](3) == "000102"
+
+
+def test_a_name_that_is_not_there_is_undefined():
+    assert scope_at()["message"] is UNDEFINED
+    assert "message" not in scope_at()
+
+
+def test_more_names_do_not_change_the_scope_that_they_are_added_to():
+    scope = scope_at(args={"a": 1})
+    more = scope.extended(request_id=5, args={"b": 2})
+
+    assert (scope["args"], scope["request_id"]) == ({"a": 1}, UNDEFINED)
+    assert (more["args"], more["request_id"], more["now_s"]) == ({"b": 2}, 5, 1795162320)
+
+
+def test_values_win_over_what_is_computed():
+    assert scope_at(now="then")["now"] == "then"
+
+
+def test_a_reply_sees_what_a_request_sees_and_its_message():
+    assert URL_NAMES < REQUEST_NAMES < REPLY_NAMES
+    assert {"counter", "message", "request_id"}.isdisjoint(URL_NAMES)
+    assert {"counter", "message", "request_id"}.issubset(REPLY_NAMES)
+    assert "message" not in REQUEST_NAMES
+
+
+@pytest.mark.parametrize("name", sorted(REPLY_NAMES))
+def test_every_name_can_be_used_in_an_expression(name):
+    assert Expression(f"{name} is defined or true", REPLY_NAMES).evaluate(scope_at()) is True
