@@ -204,6 +204,19 @@ class ConnectionLost(NetError):
         super().__init__(f"the connection to {address} was lost{got} ({close}); {outcome.value}")
 
 
+class NoManual(NetError):
+    """An endpoint that was asked for its manual and did not give one within `seconds`."""
+
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, manual: str, seconds: float) -> None:
+        self.manual, self.seconds = manual, seconds
+        super().__init__(
+            f"{manual}: no UTCP manual came within {seconds:g} s; "
+            'if the endpoint does not speak UTCP, write its tools into the manifest ("tools": […])'
+        )
+
+
 class TokenRejected(NetError):
     """The token endpoint gave no token. Nothing was sent to the tool's endpoint."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -54,9 +55,10 @@ def _secret_fields(auth: BaseModel) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     encoded = secret.encode("utf-8", "replace")
     yield secret
-    yield quote(secret, safe="")
-    yield quote_plus(secret)
-    yield secret.replace("\\", "\\\\").replace('"', '\\"')
+    yield quote(encoded, safe="")
+    yield quote_plus(encoded)
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= SHORTEST)
 
 
@@ -64,5 +66,5 @@ def _base64_core(data: bytes, offset: int) -> str:
     """The part of the base64 text that depends on `data` alone when it starts `offset` bytes into a group of three."""
     text = base64.b64encode(bytes(offset) + data).decode()
     start = (0, 2, 3)[offset]
-    end = len(text) - (0, 4, 4)[(offset + len(data)) % 3]
+    end = len(text) - (0, 3, 2)[(offset + len(data)) % 3]
     return text[start:end]

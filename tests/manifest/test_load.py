@@ -120,7 +120,6 @@ def test_what_cannot_be_used_is_refused_with_its_path(document, problems):
     assert problems_of(document) == problems
 
 
-@pytest.mark.xfail(strict=True, reason="check_tool checks the keys, and then the model refuses the same keys again")
 def test_a_wrong_key_of_a_tool_is_told_once():
     document = {"url": URL, "tools": [{"name": "t", "tool_call_template": {"mesage": "x"}}]}
 
@@ -151,7 +150,6 @@ def test_every_problem_of_a_file_is_reported_at_once():
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="an entry without url is checked through its tools only, at each tool's path")
 def test_a_problem_of_an_entry_whose_tools_bring_their_urls_is_told_at_the_entry():
     tools = [{"name": name, "tool_call_template": {"url": URL}} for name in "ab"]
 
@@ -160,7 +158,6 @@ def test_a_problem_of_an_entry_whose_tools_bring_their_urls_is_told_at_the_entry
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="_check_loaders passes over anything that is no array")
 @pytest.mark.parametrize("loaders", [{"variable_loader_type": "dotenv", "env_file_path": ".env"}, ".env"], ids=repr)
 def test_loaders_that_are_no_array_are_refused(loaders):
     assert problems_of({"manual_call_templates": [{"url": URL}], "load_variables_from": loaders})
@@ -319,9 +316,6 @@ def test_a_default_that_is_a_variable_is_bound():
     assert entry.options.tool_overrides["t"].defaults == {"key": "bound"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="substitute leaves everything below keys named like template fields, at any depth"
-)
 @pytest.mark.parametrize("name", ["message", "url", "description", "headers"])
 def test_a_default_that_is_a_variable_is_bound_whatever_its_argument_is_called(name):
     override = {"tool_overrides": {"t": {"defaults": {name: "${KEY}"}}}}

@@ -198,7 +198,6 @@ STOLEN = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="_bind_auth asks neither for the tool's origin nor for the token_url's")
 @pytest.mark.parametrize("template", STOLEN.values(), ids=STOLEN)
 def test_variables_of_a_manual_go_nowhere_but_to_its_own_origin(template):
     tools, notices = read({"name": "t", "tool_call_template": template}, allow_origins=[OTHER])
@@ -217,7 +216,6 @@ def test_a_long_key_is_cut_in_the_notice():
     assert len(notices[0]) < 150
 
 
-@pytest.mark.xfail(strict=True, reason="check_fields: unhashable preset, a TypeError that ends the bridge's tasks")
 def test_a_preset_that_is_no_name_leaves_its_tool_out():
     tools, notices = read({"name": "t", "tool_call_template": {"preset": []}}, {"name": "good"})
 

@@ -55,7 +55,6 @@ def test_one_document_goes_on_top_of_another(base, over, expected):
     assert (base, over) == before
 
 
-@pytest.mark.xfail(strict=True, reason="merge keeps a null inside a nested object, which the model then refuses")
 def test_null_takes_a_single_limit_away():
     assert merge({"limits": {"a": 1, "b": 2}}, {"limits": {"a": None}}) == {"limits": {"b": 2}}
 
@@ -108,7 +107,7 @@ def test_an_entry_wins_over_its_preset_key_by_key():
     assert merged["message"] == read_preset("jsonrpc2")["message"]
 
 
-@pytest.mark.parametrize("preset", ["nonesuch", None, 5, "../utcp"])
+@pytest.mark.parametrize("preset", ["nonesuch", 5, "../utcp"])
 def test_a_preset_that_does_not_exist_adds_nothing(preset):
     assert with_preset({"preset": preset, "url": "x"}) == {"preset": preset, "url": "x"}
 
@@ -175,9 +174,6 @@ def test_what_only_the_written_form_shows_is_checked_there(raw, problems):
     assert check_fields(raw, "e") == problems
 
 
-@pytest.mark.xfail(
-    strict=True, reason="check_fields looks an unhashable value up in a set: TypeError, also from remote"
-)
 @pytest.mark.parametrize("preset", [[], {}], ids=["an array", "an object"])
 def test_a_preset_that_is_no_name_is_a_problem(preset):
     assert [problem.path for problem in check_fields({"preset": preset}, "e")] == ["e.preset"]

@@ -228,9 +228,6 @@ def test_a_greeting_before_the_first_request_costs_no_trust():
     assert wire.exchanges.trusted
 
 
-@pytest.mark.xfail(
-    strict=True, reason="receive forgets a shared stream that a limit cut, and the pool asks `abandoned` only"
-)
 def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_come():
     wire = Wire()
     exchange = wire.open({**STREAM, "stream": {"until": "message.done", "max_items": 1}})
@@ -328,7 +325,6 @@ def test_a_failure_ends_a_stream_and_is_no_item():
     assert (exchange.finished, bool(exchange.fault), exchange.end, exchange.items) == (True, True, None, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="_take_item adds len() of a text: characters, not bytes")
 def test_max_bytes_counts_bytes():
     wire = Wire()
     exchange = wire.open({"stream": {"until": "message.done", "max_bytes": 20}})

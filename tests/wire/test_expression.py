@@ -241,9 +241,6 @@ def test_an_expression_from_the_network_may_only_compare(source):
         Expression(source, NAMES, local=False)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_COSTLY sees a call only behind a name: (random_hex)(9999999999) takes all memory"
-)
 @pytest.mark.parametrize("source", ["(random_hex)(5)", "[random_hex][0](5)", "(uuid)()"])
 def test_an_expression_from_the_network_may_not_call_in_parentheses_either(source):
     with pytest.raises(InvalidTemplate):

@@ -152,9 +152,6 @@ def test_what_cannot_be_a_template_is_refused_when_it_is_compiled(template):
         Compiler(VARIABLES).message(template)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_json_text takes a hole in a key for one in a value, so arguments can name keys"
-)
 def test_a_placeholder_in_a_key_of_a_text_of_json_is_refused():
     with pytest.raises(InvalidTemplate):
         Compiler(VARIABLES).message(f'{{"{A}": 1, "role": "user"}}')
@@ -180,9 +177,6 @@ def test_a_variable_is_bound_when_the_template_is_compiled(template, expected):
     assert fill(template) == expected
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_text_message gives a text without holes back before it looks whether it is JSON"
-)
 def test_a_value_of_a_variable_is_escaped_in_a_text_of_json_without_placeholders_too():
     assert json.loads(fill('{"k": "${JSON}"}')) == {"k": VARIABLES["JSON"]}
 
@@ -251,15 +245,9 @@ def test_an_argument_is_escaped_for_its_place_in_a_text_of_json(template, argume
     assert json.loads(fill(template, a=argument)) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="_json_text tries one sample, 0, which may complete a number or an escape")
 @pytest.mark.parametrize("template", [f'{{"k": 1{A}}}', f'{{"k": -{A}}}', f'{{"k": "\\u000{A}"}}', f"[1.{A}]"])
-def test_a_hole_inside_a_token_of_json_never_makes_it_another_text(template):
-    try:
-        compiled = Compiler(VARIABLES).message(template)
-        message = compiled.render({"args": {"a": "x"}})
-    except (InvalidTemplate, Unfilled):
-        return
-    assert json.loads(message)
+def test_a_hole_inside_a_token_of_json_makes_the_template_plain_text(template):
+    assert Compiler(VARIABLES).message(template).render({"args": {"a": "x"}}) == template.replace(A, "x")
 
 
 TEXTS = {
@@ -274,9 +262,6 @@ def test_an_argument_stands_as_it_is_in_a_text_that_is_no_json(template, argumen
     assert fill(template, a=argument) == expected
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_json_text takes the brace of `{{` for that of an object, and puts the text in quotes"
-)
 @pytest.mark.parametrize("template", ["{{ args.a }}", " {{ args.a }} ", "{{ args.a }}\n"])
 def test_a_message_that_is_one_expression_is_its_text(template):
     assert fill(template, a="PING").strip() == "PING"

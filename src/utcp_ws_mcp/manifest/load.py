@@ -172,6 +172,8 @@ def _check_variables(document: Json) -> Iterator[Problem]:
     if not isinstance(document.get("variables", {}), dict):
         yield Problem("variables", "expected an object of names and values")
     loaders = document.get("load_variables_from")
+    if not isinstance(loaders, list | None):
+        yield Problem("load_variables_from", "expected an array of variable loaders")
     for index, loader in enumerate(loaders if isinstance(loaders, list) else ()):
         kind = loader.get("variable_loader_type") if isinstance(loader, dict) else None
         if kind != "dotenv" or not isinstance(loader.get("env_file_path"), str):
@@ -216,10 +218,9 @@ def _checked_entry(
     problems = unknown_keys(raw, ENTRY_KEYS, path) + check_fields(raw, path)
     own = {key: value for key, value in raw.items() if key in KNOWN_KEYS}
     merged = with_preset(normalise(own))
-    template = None
-    if "url" in raw or "tools" not in raw:
-        template, wrong = check_model(CallTemplate, merged, path)
-        problems += wrong
+    has_url = "url" in raw or "tools" not in raw
+    template, wrong = check_model(CallTemplate, merged if has_url else {**_STAND_IN, **merged}, path)
+    problems += wrong
     written = {key: value for key, value in raw.items() if key in MANUAL_KEYS}
     options, wrong = check_model(ManualOptions, written, path)
     problems += wrong
@@ -235,7 +236,8 @@ def _checked_entry(
     findings.problems += problems
     if problems or options is None:
         return None
-    return Entry(name, path, merged, template, options, tuple(tools), variables, {}, PurePath())
+    own_template = template if has_url else None
+    return Entry(name, path, merged, own_template, options, tuple(tools), variables, {}, PurePath())
 
 
 def _other_type(template: Json) -> str | None:
@@ -251,7 +253,8 @@ def check_tool(raw: Json, entry: Mapping[str, Json], path: str) -> tuple[ToolEnt
     own = tool.tool_call_template or {}
     below = join(path, "tool_call_template")
     problems = unknown_keys(own, KNOWN_KEYS, below) + check_fields(own, below)
-    template, wrong = check_model(CallTemplate, inherit(entry, own), below)
+    known = {key: value for key, value in own.items() if key in KNOWN_KEYS}
+    template, wrong = check_model(CallTemplate, inherit(entry, known), below)
     problems += wrong
     return (ToolEntry(tool, template, path), []) if template and not problems else (None, problems)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -58,6 +59,8 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
     kept = {key: value for key, value in own.items() if key not in unread}
     kept = normalise({key: value for key, value in kept.items() if key != "name"})
     notices = [Problem(path, f"tool_call_template.{key[:40]} is not read; left out") for key in unread]
+    if "auth" in kept and (why := _auth_problem(kept, str(entry.raw.get("url", "")))):
+        return None, [Problem(path, f"{why}; left out")]
     if "auth" in kept:
         kept["auth"], missing = _bind_auth(kept["auth"], entry.own_variables)
         if missing:
@@ -90,15 +93,30 @@ def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
     return raw
 
 
+def _auth_problem(own: Mapping[str, Json], origin: str) -> str | None:
+    """Why a tool may not bring credentials: they, and what fetches a token with them, stay at the manual's own host."""
+    auth = own["auth"]
+    token_url = auth.get("token_url") if isinstance(auth, dict) else None
+    if "url" in own and not _same_origin(str(own["url"]), origin):
+        return "brings credentials for another origin than its manual's"
+    if token_url is not None and not _same_origin(_as_websocket(str(token_url)), origin):
+        return "has a token_url at another origin than its manual's"
+    return None
+
+
+def _as_websocket(url: str) -> str:
+    return re.sub(r"^http(s?)://", r"ws\1://", url)
+
+
 def _same_origin(one: str, other: str) -> bool:
     return _authority(one) == _authority(other)
 
 
 def _authority(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    for stop in "/?#":
-        rest = rest.partition(stop)[0]
-    return f"{scheme}://{rest}".lower()
+    found = re.match(r"(wss?)://([^/?#]*)", url.lower())
+    if found is None:
+        return url
+    return f"{found[1]}://{found[2].removesuffix(':443' if found[1] == 'wss' else ':80')}"
 
 
 def _bind_auth(auth: Any, variables: Mapping[str, str]) -> tuple[Any, list[str]]:

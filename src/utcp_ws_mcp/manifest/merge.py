@@ -25,7 +25,7 @@ def merge(base: Json, over: Json) -> dict[str, Json]:
         if value is None:
             merged.pop(key, None)
         elif key in NESTED and isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = {**merged[key], **value}
+            merged[key] = {name: item for name, item in {**merged[key], **value}.items() if item is not None}
         else:
             merged[key] = value
     return merged
@@ -51,8 +51,12 @@ def normalise(raw: Json) -> dict[str, Json]:
 
 def with_preset(raw: Json) -> dict[str, Json]:
     """The document on top of the preset that it names, if it names one that exists."""
+    return merge(_preset_of(raw), raw)
+
+
+def _preset_of(raw: Json) -> dict[str, Json]:
     name = raw.get("preset")
-    return merge(read_preset(name), raw) if isinstance(name, str) and name in preset_names() else dict(raw)
+    return read_preset(name) if isinstance(name, str) and name in preset_names() else {}
 
 
 def named_presets(entry: Json) -> list[dict[str, Json]]:
@@ -69,19 +73,22 @@ def inherit(entry: Json, tool: Json) -> dict[str, Json]:
     """A tool's call template on top of its entry's. A preset of the tool's own stands between the two."""
     inherited = {key: value for key, value in entry.items() if key not in _NOT_INHERITED}
     own = {key: value for key, value in normalise(tool).items() if key != "name"}
-    return merge(inherited, with_preset(own))
+    return merge(merge(inherited, _preset_of(own)), own)
 
 
 def check_fields(raw: Json, path: str) -> list[Problem]:
     """Problems that only the form as written shows: presets, the older dialect."""
     problems: list[Problem] = []
     name = raw.get("preset")
-    if name is not None and name not in preset_names():
+    if name is not None and not (isinstance(name, str) and name in preset_names()):
         near = nearest(str(name), preset_names())
         known = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(preset_names()))}"
         problems.append(Problem(join(path, "preset"), f"there is no preset {name!r}; {known}"))
     if raw.get("request_data_format") not in (None, "json", "text"):
         problems.append(Problem(join(path, "request_data_format"), "expected 'json' or 'text'"))
+    if "request_data_template" in raw and raw.get("request_data_format") != "text":
+        why = 'is read only with "request_data_format": "text"; or write it as "message"'
+        problems.append(Problem(join(path, "request_data_template"), why))
     if raw.get("request_data_format") == "text" and "request_data_template" not in raw:
         problems.append(Problem(join(path, "request_data_template"), 'is required with "request_data_format": "text"'))
     return problems

@@ -63,13 +63,12 @@ def join(path: str, key: str | int) -> str:
 
 
 def _problem(model: type[BaseModel], error: Any, path: str) -> Problem:
-    *parents, last = error["loc"] or ("",)
-    for part in parents:
-        path = path if part in _UNION_TAGS or part == "" else join(path, part)
+    loc = error["loc"]
+    for before, part in zip(("", *loc), loc, strict=False):
+        path = path if before == "auth" and part in _UNION_TAGS else join(path, part)
     if error["type"] == "extra_forbidden":
-        return Problem(join(path, last), unknown_key(str(last), _fields_at(model, parents)))
-    where = path if last == "" or last in _UNION_TAGS else join(path, last)
-    return Problem(where, _explain(error))
+        return Problem(path, unknown_key(str(loc[-1]), _fields_at(model, loc[:-1])))
+    return Problem(path, _explain(error))
 
 
 def _explain(error: Any) -> str:

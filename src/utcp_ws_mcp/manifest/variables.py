@@ -26,7 +26,10 @@ TEMPLATE_KEYS = frozenset(
 DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 """Keys that are shown to models and hosts: variables are neither looked for nor replaced below them."""
 
-_VARS = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
+_VARS = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
+DEFAULTS = "defaults"
+"""The key of an override's values, in which every key is an argument's name."""
+
 _OPTIONAL = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)")
 _UNEXPANDED = re.compile(r"\$\{[^}]*\}\Z")
 
@@ -54,7 +57,8 @@ class Lookup:
         prefix = namespaced(manual, "")
         names = {key for source in self.sources for key in source if key.startswith(prefix)}
         values = {key: next(source[key] for source in self.sources if key in source) for key in names}
-        return {key.removeprefix(prefix): value for key, value in values.items()}
+        own = {key.removeprefix(prefix): value for key, value in values.items()}
+        return {name: value for name, value in own.items() if not name.startswith("_")}  # those are another manual's
 
 
 def namespaced(manual: str, name: str) -> str:
@@ -76,27 +80,34 @@ def find_optional(document: Json) -> set[str]:
     return {name for text in _strings(document) for name in _OPTIONAL.findall(text)}
 
 
-def _strings(value: Json) -> Iterator[str]:
+def _strings(value: Json, content: bool = False) -> Iterator[str]:
+    """All strings that may refer to variables; in `content` (templates, defaults) every key is data."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key not in DOCUMENTATION_KEYS:
-                yield from _strings(item)
+            if content or key not in DOCUMENTATION_KEYS:
+                yield from _strings(item, content or key in TEMPLATE_KEYS or key == DEFAULTS)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _strings(item, content)
 
 
-def substitute(value: Json, variables: Mapping[str, str]) -> Json:
-    """The document with every variable replaced, except below template keys. All names must be in `variables`."""
+def substitute(value: Json, variables: Mapping[str, str], content: bool = False) -> Json:
+    """The document with every variable replaced, except below template keys. All names must be in `variables`.
+
+    In `content` (defaults) every key is data.
+    """
     if isinstance(value, str):
         if whole := WHOLE.match(value):
             return variables[whole[1]]
         return REFERENCE.sub(lambda found: variables[found[1]] if found[1] else "${", value)
     if isinstance(value, dict):
-        kept = TEMPLATE_KEYS | DOCUMENTATION_KEYS
-        return {key: item if key in kept else substitute(item, variables) for key, item in value.items()}
+        kept = frozenset() if content else TEMPLATE_KEYS | DOCUMENTATION_KEYS
+        return {
+            key: item if key in kept else substitute(item, variables, content or key == DEFAULTS)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [substitute(item, variables) for item in value]
+        return [substitute(item, variables, content) for item in value]
     return value

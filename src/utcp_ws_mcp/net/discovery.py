@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from .. import events
-from ..errors import BridgeError, CallTimeout
+from ..errors import BridgeError, CallTimeout, Defect, NoManual
 from ..events import Observer
 from ..manifest.load import Entry
 from ..wire.backoff import delay
@@ -18,6 +19,8 @@ from ..wire.result import take_result
 from ..wire.scope import Ambient
 from .call import Call
 from .pool import Pool
+
+logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
 """Seconds that an endpoint has for its manual; a call template's own `timeout` counts where it is shorter."""
@@ -67,8 +70,13 @@ class Discovery:
                 self._observe(events.Failed(self.entry.name, str(failed), delay(failures + 1, lambda: 1.0)))
             self.error = failed
             return False
+        try:
+            tools = self._found(self.entry, manual)
+        except Exception as failed:  # whatever a manual holds, it harms nobody else
+            logger.exception("a defect of utcp-ws-mcp in the manual of %s", self.entry.name)
+            self.error = Defect(self.entry.name, failed)
+            return True
         self.error = None
-        tools = self._found(self.entry, manual)
         self._observe(events.Discovered(self.entry.name, tools))
         return True
 
@@ -82,13 +90,3 @@ class Discovery:
                     return take_result(self._plan, call.exchange, message)
         except (TimeoutError, CallTimeout):
             raise NoManual(self.entry.name, limit) from None
-
-
-class NoManual(BridgeError):
-    """An endpoint that is asked for its manual and does not give one."""
-
-    def __init__(self, manual: str, seconds: float) -> None:
-        super().__init__(
-            f"{manual}: no UTCP manual came within {seconds:g} s; "
-            'if the endpoint does not speak UTCP, write its tools into the manifest ("tools": […])'
-        )

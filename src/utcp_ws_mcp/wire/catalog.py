@@ -11,8 +11,8 @@ from ..manifest.models import CallTemplate, Discovery, Tool
 from ..manifest.pin import Mode
 from ..manifest.problems import check_model, join, nearest
 from .plan import Plan, compile_tool
-from .policy import parse_url
-from .problems import TemplateProblem
+from .policy import URL, parse_url
+from .problems import Problems, TemplateProblem
 from .scope import URL_NAMES
 from .template import Compiler, Hole
 from .upgrade import UpgradeTemplate
@@ -34,9 +34,9 @@ def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
             compile_tool(entry, stand_in)
             discovery_plan(entry)
         except TemplateProblem as wrong:
-            return [], list(wrong.problems)
+            return [], list(wrong.problems) + _check_allowed_origins(entry)
     plans, problems = compile_tools(entry, entry.tools)
-    return plans, problems + _check_names(entry)
+    return plans, problems + _check_names(entry) + _check_allowed_origins(entry)
 
 
 def compile_tools(entry: Entry, tools: Iterable[ToolEntry]) -> tuple[list[Plan], list[Problem]]:
@@ -87,8 +87,7 @@ def discovery_plan(entry: Entry) -> Plan:
 
 def pinned_origin(entry: Entry) -> tuple[str, Mode]:
     """The origin that an entry's tools are pinned for, and how: not at all by default on this machine."""
-    assert entry.template is not None
-    url = parse_url(_sample(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))))
+    url = _entry_url(entry)
     default: Mode = "off" if url.is_loopback_literal else "tofu"
     return f"{url.scheme}://{url.authority}", entry.options.pin or default
 
@@ -113,20 +112,33 @@ def _check_names(entry: Entry) -> list[Problem]:
     return problems
 
 
+def _check_allowed_origins(entry: Entry) -> list[Problem]:
+    found = Problems(entry.path)
+    for index, origin in enumerate(entry.options.allow_origins):
+        with found.at(f"allow_origins[{index}]"):
+            parse_url(origin)
+    return found.found
+
+
 def _check_origin(entry: Entry, upgrade: UpgradeTemplate) -> None:
     """A discovered tool stays at its manual's origin, or goes to one that the manifest lists.
 
     Raises:
         ForbiddenURL: if it goes elsewhere.
     """
-    assert entry.template is not None
     own = parse_url(_sample(upgrade.url))
-    allowed = [entry.template.url, *entry.options.allow_origins]
-    if own.origin not in {parse_url(url).origin for url in allowed if "{" not in url.split("/")[2]}:
+    allowed = [_entry_url(entry), *map(parse_url, entry.options.allow_origins)]
+    if own.origin not in {url.origin for url in allowed}:
         scheme, host, port = own.origin
         raise ForbiddenURL(
             f'the discovered tool points at {scheme}://{host}:{port}; to allow that, add it to "allow_origins"'
         )
+
+
+def _entry_url(entry: Entry) -> URL:
+    """The URL of an entry, with a stand-in for what a call fills in."""
+    assert entry.template is not None
+    return parse_url(_sample(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))))
 
 
 def _sample(parts: tuple[str | Hole, ...]) -> str:

@@ -31,6 +31,12 @@ class Message:
         return encode_json(clean(self.value)) if self.decoded else self.raw
 
     @property
+    def size(self) -> int:
+        """Bytes of the message."""
+        raw = self.raw
+        return len(raw) if isinstance(raw, bytes) or raw.isascii() else len(raw.encode("utf-8", "replace"))
+
+    @property
     def is_json(self) -> bool:
         """Whether the message is JSON."""
         return self.value is not self.raw
@@ -62,7 +68,7 @@ def encode_json(value: Any) -> str:
 
 def decode(raw: str | bytes) -> Message:
     """Read one incoming message. What is not JSON stays text or bytes: that is no error here."""
-    if isinstance(raw, str) and raw[:64].lstrip()[:1] in _JSON_STARTS:
+    if isinstance(raw, str) and raw.lstrip()[:1] in _JSON_STARTS:
         try:
             return Message(raw, parse_json(raw))
         except ValueError:

@@ -107,7 +107,8 @@ class Exchange:
             return
         self.finished = True
         stream = self.rules.stream
-        if stream and (close.code in CLEAN_CLOSE or stream.bounds.until_close):
+        opened = self.replied or not self.rules.replies_first
+        if stream and opened and (close.code in CLEAN_CLOSE or stream.bounds.until_close):
             self.end = "closed"
         else:
             self.lost = close
@@ -133,7 +134,7 @@ class Exchange:
         if not ended or stream.bounds.include_last:
             self.inbox.append(message)
             self.items += 1
-            self.bytes += len(message.raw)
+            self.bytes += message.size
         if ended:
             self.finished, self.end = True, "until"
         elif self.items >= stream.bounds.max_items:
@@ -238,8 +239,9 @@ class Exchanges:
         role = exchange.take_in(message)
         if exchange.finished:
             self._forget(exchange)
-            if exchange.end in CUT_SHORT and exchange.rules.sharing is Sharing.OWNED:
-                self.trusted = False
+            if exchange.end in CUT_SHORT:
+                self.abandoned += 1
+                self.trusted = self.trusted and exchange.rules.sharing is Sharing.SHARED
         elif exchange.replied and exchange in self._opening:
             self._opening.remove(exchange)
             if exchange.rules.id_path is not None:

@@ -50,7 +50,7 @@ class ExpressionFailed(Exception):
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
 _PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, struct.error)
 LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-_COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else)\b)\w+\s*\(")
+_COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]]\s*\(")
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
 
 
@@ -122,6 +122,8 @@ class Expression:
             self._check_called_names()
         except TemplateError as failed:
             raise InvalidTemplate(f"cannot read the expression {self.source!r}: {_reason(failed)}") from None
+        except ValueError:
+            raise InvalidTemplate(f"the expression {self.source!r} holds what is no text") from None
         bare = LITERAL.sub("''", self.source)  # MiniJinja does not see the names in a slice
         return tuple(sorted(names | {name for name in allowed if re.search(rf"(?<![\w.]){name}\b", bare)}))
 

@@ -34,7 +34,8 @@ class Plan:
     """One tool of one manual, ready to be called.
 
     `name` is what users call it; `tool` is its name in its manual, which expressions see. `inputs` and `outputs` are
-    JSON Schemas (`outputs` empty where the manual gives none). `defaults` fill in arguments that a call leaves out.
+    JSON Schemas (`outputs` empty where the manual gives none). `defaults` fill in arguments that a call leaves out;
+    `hidden` ones cannot be given.
     """
 
     manual: str
@@ -49,7 +50,7 @@ class Plan:
     template: CallTemplate = field(repr=False)
     wire: WirePlan = field(repr=False)
     defaults: Mapping[str, Any] = field(repr=False)
-    fixed: Mapping[str, Any] = field(repr=False)
+    hidden: frozenset[str]
     variables: Mapping[str, str] = field(repr=False)
     argument_schema: Schema = field(repr=False)
     result_schema: Schema | None = field(repr=False)
@@ -70,9 +71,10 @@ class Plan:
         Raises:
             InvalidArguments: naming the argument that is wrong.
         """
-        if wrong := self.argument_schema.check(dict(arguments)):
+        given = {name: value for name, value in arguments.items() if name not in self.hidden}
+        if wrong := self.argument_schema.check(given):
             raise InvalidArguments(self.full_name, f"wrong arguments: {wrong}")
-        return {**self.defaults, **arguments, **self.fixed}
+        return {**self.defaults, **given}
 
 
 def compile_tool(entry: Entry, tool_entry: ToolEntry, override: ToolOverride | None = None) -> Plan:
@@ -86,9 +88,11 @@ def compile_tool(entry: Entry, tool_entry: ToolEntry, override: ToolOverride | N
     found = Problems(tool_entry.path)
     below = found if tool_entry.is_template else Problems(join(tool_entry.path, "tool_call_template"))
     inputs = _inputs(override.inputs if override.inputs is not None else tool.inputs, found)
+    argument_schema = _schema(inputs, "inputs", found)
     visible = _visible(inputs, override)
+    if visible is not inputs and argument_schema is not None:
+        argument_schema = _schema(visible, "tool_overrides", found)
     wire = _compile_wire(entry, tool_entry, below)
-    argument_schema = _schema(visible, "inputs", found)
     result_schema = _schema(tool.outputs, "outputs", found) if tool.outputs else None
     found.found += below.found if below is not found else []
     found.raise_any()
@@ -106,7 +110,7 @@ def compile_tool(entry: Entry, tool_entry: ToolEntry, override: ToolOverride | N
         template=template,
         wire=wire,
         defaults={**_defaults(inputs), **override.defaults},
-        fixed={name: override.defaults[name] for name in override.hidden if name in override.defaults},
+        hidden=frozenset(override.hidden),
         variables=entry.variables,
         argument_schema=argument_schema,
         result_schema=result_schema,
@@ -159,13 +163,15 @@ def _visible(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:
     """The schema without hidden arguments, and with changed defaults; what has a default is not required."""
     if not override.hidden and not override.defaults:
         return inputs
-    properties = {name: dict(schema) for name, schema in inputs.get("properties", {}).items()}
+    properties = dict(found) if isinstance(found := inputs.get("properties"), dict) else {}
     for name, value in override.defaults.items():
-        properties.setdefault(name, {})["default"] = value
+        described = properties.get(name)
+        properties[name] = {**(described if isinstance(described, dict) else {}), "default": value}
     optional = {*override.hidden, *override.defaults}
     shown = {name: schema for name, schema in properties.items() if name not in override.hidden}
-    required = [name for name in inputs.get("required", []) if name not in optional]
-    return {**inputs, "properties": shown, "required": required}
+    required = inputs.get("required")
+    kept = [name for name in required if name not in optional] if isinstance(required, list) else []
+    return {**inputs, "properties": shown, "required": kept}
 
 
 def _defaults(inputs: Mapping[str, Any]) -> dict[str, Any]:

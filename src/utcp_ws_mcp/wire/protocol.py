@@ -18,7 +18,8 @@ from .template import Compiler, Node
 HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""
 
-_ARGUMENT = re.compile(r"\bargs\.([A-Za-z_]\w*)")
+_ARGUMENT = re.compile(r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.+?)(?:'|\\")\]|UTCP_ARG_(.+?)_UTCP_ARG""")
+"""An argument in the JSON text of a template, in each of the ways to write it."""
 
 Captures = tuple[tuple[str, Expression], ...]
 
@@ -97,7 +98,7 @@ def compile_conduct(
     written = _written(template, auto_reply)
     return Conduct(
         written=written,
-        arguments=frozenset(_ARGUMENT.findall(written)),
+        arguments=frozenset("".join(found) for found in _ARGUMENT.findall(written)),
         before=tuple(
             _http(step, compiler("before_connect"), found, index) for index, step in enumerate(template.before_connect)
         ),

@@ -199,9 +199,12 @@ def _with_correlation(rules: Rules) -> Rules:
 
 
 def _conjunction(source: str) -> list[str]:
-    """The terms of `a and b and c`, string literals emptied; an expression that may be anything else is one term."""
-    bare = LITERAL.sub("''", source)
-    return [bare] if re.search(r"\b(or|if|else)\b|[()]", bare) else re.split(r"\s+and\s+", bare)
+    """The terms of `a and b and c`; an expression that may be anything else is one term."""
+    masked = LITERAL.sub(lambda found: "_" * len(found[0]), source)
+    if re.search(r"\b(or|if|else)\b|[()]", masked):
+        return [source]
+    cuts = [0, *(place for found in re.finditer(r"\s+and\s+", masked) for place in found.span()), len(source)]
+    return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
 
 
 def _id_path(term: str) -> Path | None:

@@ -22,6 +22,9 @@ from .scope import REQUEST_NAMES
 OMIT: Final = UNDEFINED
 """What a hole renders to where its argument is missing: the key or element that it stands for is left out."""
 
+MAX_DEPTH: Final = 64
+"""Levels of nesting of a template."""
+
 _TOKEN = re.compile(r"\$\$\{|\$\{(?P<var>[A-Za-z_]\w*)\}|UTCP_ARG_(?P<arg>.+?)_UTCP_ARG|(?P<open>\{\{)", re.DOTALL)
 
 
@@ -208,19 +211,21 @@ class Compiler:
             raise InvalidTemplate('"$file" needs the path of a file, relative to the manifest')
         return Constant(self.read_file("".join(map(str, self.parts(source)))))
 
-    def value(self, value: Any) -> Node:
-        """Compile a JSON value at any depth."""
+    def value(self, value: Any, depth: int = MAX_DEPTH) -> Node:
+        """Compile a JSON value."""
+        if not depth:
+            raise InvalidTemplate(f"a message may be nested {MAX_DEPTH} deep")
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, dict):
             if len(value) == 1 and self.is_local and (kind := next(iter(value))) in ("$base64", "$file"):
                 return self._binary(kind, value[kind])
-            items = tuple((self._key(key), self.value(item)) for key, item in value.items())
+            items = tuple((self._key(key), self.value(item, depth - 1)) for key, item in value.items())
             if all(isinstance(node, Constant) for _, node in items):
                 return Constant({key: node.value for key, node in items if isinstance(node, Constant)})
             return Object(items)
         if isinstance(value, list):
-            nodes = tuple(self.value(item) for item in value)
+            nodes = tuple(self.value(item, depth - 1) for item in value)
             if all(isinstance(node, Constant) for node in nodes):
                 return Constant([node.value for node in nodes if isinstance(node, Constant)])
             return Array(nodes)
@@ -239,18 +244,19 @@ class Compiler:
         return merged
 
     def _text_message(self, text: str) -> Node:
-        parts = self.parts(text)
-        if all(isinstance(part, str) for part in parts):
-            return Constant("".join(map(str, parts)))
-        return self._json_text(text) or Text(tuple(parts))
+        return self._text(text, self.parts(text))
+
+    def _text(self, text: str, parts: list[str | Hole]) -> Node:
+        """Text with what stands in it escaped where the text is JSON."""
+        compiled: Node = self._json_text(text) or Text(tuple(parts))
+        holes = any(not isinstance(part, str) for part in parts)
+        return compiled if holes else Constant(compiled.render({}))
 
     def _leaf(self, text: str) -> Node:
         parts = self.parts(text)
-        if not parts or all(isinstance(part, str) for part in parts):
-            return Constant("".join(map(str, parts)))
         if len(parts) == 1 and not isinstance(hole := parts[0], str):
             return Argument(hole.name, typed=self.typed) if isinstance(hole, Argument) else hole
-        return self._json_text(text) or Text(tuple(parts))
+        return self._text(text, parts)
 
     @staticmethod
     def _key(key: str) -> str:
@@ -285,25 +291,27 @@ class Compiler:
         return Computed(Expression(source, allowed, local=self.variables is not None))
 
     def _json_text(self, text: str) -> JsonText | None:
-        """The template as JSON text, or None where it is not JSON once filled."""
-        start = text.lstrip()
-        if start[:1] not in ("{", "[") or start.startswith("{{"):
-            return None
+        """The template as JSON text, or None where it is not JSON once filled, whatever fills it."""
         parts: list[str | tuple[Hole, bool]] = []
-        sample, quoted = "", False
+        samples, quoted = ["", ""], False
         for part in self._scan_unbound(text):
             if isinstance(part, str):
                 quoted = _ends_in_string(part, quoted)
-                parts.append(part)
-                sample += part
+                literal = part
             elif isinstance(part, Constant):
-                bound = _json(part.value)[1:-1] if quoted else part.value
-                parts.append(bound)
-                sample += bound
+                literal = _json(part.value)[1:-1] if quoted else part.value
             else:
                 parts.append((part, quoted))
-                sample += "0"
-        return JsonText(tuple(part for part in parts if part)) if _is_json(sample) else None
+                fillings = (_IN_KEY, _IN_KEY) if quoted else ("0", "[]")
+                samples = [sample + filling for sample, filling in zip(samples, fillings, strict=True)]
+                continue
+            parts.append(literal)
+            samples = [sample + literal for sample in samples]
+        if not all(_is_json_document(sample) for sample in samples):
+            return None
+        if any(_IN_KEY in key for key in _keys(json.loads(samples[0]))):
+            raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; placeholders may stand in values only")
+        return JsonText(tuple(part for part in parts if part))
 
     def _scan_unbound(self, text: str) -> Iterator[str | Hole | Constant]:
         """Like `_scan`, but a variable's value stays apart from the literal text, to be escaped for its place."""
@@ -338,12 +346,27 @@ def _json(value: Any) -> str:
         raise Unfilled("a value cannot be written as JSON") from None
 
 
-def _is_json(text: str) -> bool:
+_IN_KEY: Final = "\ue000"
+"""Stands for what fills a JSON string while the template is looked at."""
+
+
+def _is_json_document(text: str) -> bool:
+    """Whether a text is a JSON object or array."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _keys(value: Any) -> Iterator[str]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if isinstance(key, str):
+            yield key
+        yield from _keys(item)
 
 
 def _variable_tokens(text: str) -> list[re.Match[str]]:

@@ -47,7 +47,8 @@ class Upgrade:
     """Everything that calls must agree on to share a connection, and all that opening it needs.
 
     `arguments` holds those that the connection itself depends on. Where the URL, a header or a subprotocol needs what
-    only `before_connect` brings, `later` is the template that is rendered then, and `url` is None until it is.
+    only `before_connect` brings, `later` is the template that is rendered then, `url` is None until it is, and
+    `arguments` holds the template as it was written, too.
     """
 
     manual: str
@@ -58,7 +59,7 @@ class Upgrade:
     arguments: str = field(repr=False)
     template: CallTemplate = field(repr=False, compare=False)
     folder: PurePath
-    later: UpgradeTemplate | None = field(default=None, repr=False)
+    later: UpgradeTemplate | None = field(default=None, repr=False, compare=False)
     shared: tuple[object, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -123,17 +124,24 @@ class UpgradeTemplate:
             needed = needed.union(self.template.header_fields, *map(_arguments_of, self.holes))
         arguments = {name: scope["args"][name] for name in sorted(needed) if name in scope["args"]}
         if self._needs_session:
-            return self._upgrade(None, (), (), encode_json(arguments), later=self)
+            written = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
+            return self._upgrade(None, (), (), encode_json([*written, arguments]), later=self)
         url, headers, subprotocols = self.render_parts(scope)
         return self._upgrade(url, headers, subprotocols, encode_json(arguments) if arguments else "")
 
     def render_parts(self, scope: Mapping[str, Any]) -> tuple[URL, tuple[tuple[str, str], ...], tuple[str, ...]]:
         """The URL, the headers and the subprotocols with these values, all of them checked."""
-        url = parse_url("".join(_in_url(part, scope) for part in self.url))
+        text = ""
+        for part in self.url:
+            text += _in_url(part, scope, in_query="?" in text)
+        url = parse_url(text)
         check_scheme(url, self.template.network)
-        headers = [(name, "".join(_as_text(part, scope) for part in parts)) for name, parts in self.headers]
         arguments = scope["args"]
-        headers += [(name, to_text(arguments[name])) for name in self.template.header_fields if name in arguments]
+        own = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
+        taken = {name.lower() for name in own}
+        fixed = [(name, parts) for name, parts in self.headers if name.lower() not in taken]
+        headers = [(name, "".join(_as_text(part, scope) for part in parts)) for name, parts in fixed]
+        headers += own.items()
         for name, value in headers:
             check_header(name, value)
         subprotocols = tuple("".join(_as_text(part, scope) for part in parts) for parts in self.subprotocols)
@@ -196,6 +204,8 @@ def compile_upgrade(
     for name in template.protocol:
         with found.at("protocol"):
             subprotocols.append(parts("protocol", name))
+            if all(isinstance(part, str) for part in subprotocols[-1]):
+                check_subprotocol("".join(map(str, subprotocols[-1])))
     with found.at("network.allow"):
         if wrong := check_network(template.network):
             raise InvalidTemplate(wrong)
@@ -224,7 +234,9 @@ def _check_url_holes(parts: Parts, *, local: bool) -> None:
             before += part
         elif not local and isinstance(part, Computed):
             raise ForbiddenURL("expressions in a URL are for local manifests")
-        elif _is_argument(part) and not re.match(r"wss?://[^/?#]+[/?#]", before):
+        elif not _is_argument(part):
+            before += "wss://host/" if not before else "x"
+        elif not re.match(r"wss?://[^/?#]+[/?#]", before):
             raise ForbiddenURL("an argument cannot stand in the scheme, host or port of a URL")
 
 
@@ -248,10 +260,10 @@ def _as_text(part: str | Hole, scope: Mapping[str, Any]) -> str:
     return to_text(value)
 
 
-def _in_url(part: str | Hole, scope: Mapping[str, Any]) -> str:
+def _in_url(part: str | Hole, scope: Mapping[str, Any], *, in_query: bool) -> str:
     text = _as_text(part, scope)
     if isinstance(part, str) or not _is_argument(part):
         return text
-    if text in (".", ".."):
+    if text in (".", "..") and not in_query:
         raise Unfilled(f"an argument in the URL cannot be {text!r}")
     return quote(text, safe="")
