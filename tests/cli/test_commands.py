@@ -176,7 +176,7 @@ def test_check_names_what_only_compiling_finds_and_all_missing_variables(tmp_pat
     assert checked.returncode == 2
     for number, expected in enumerate(
         [
-            "inputs is no usable JSON Schema",
+            "inputs: is no usable JSON Schema",
             "did you mean 'args'?",
             "never ends",
             "placeholders may stand in values",

@@ -63,9 +63,8 @@ async def token_endpoint(answer: Callable[[int], tuple[int, Any]]) -> AsyncItera
             status, content = answer(len(endpoint.requests))
             text = content if isinstance(content, str) else json.dumps(content)
             extra = "Location: http://127.0.0.1:1/\r\n" if 300 <= status < 400 else ""
-            await stream.send(
-                f"HTTP/1.1 {status} X\r\n{extra}Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
-            )
+            head = f"HTTP/1.1 {status} X\r\n{extra}Content-Type: application/json\r\nContent-Length: {len(text)}"
+            await stream.send(f"{head}\r\n\r\n{text}".encode())
 
     async with serve_tcp(handle) as port:
         endpoint.port = port
