@@ -14,7 +14,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test check requirements clean
+.PHONY: help venv demo test hosts bench real check requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -36,10 +36,23 @@ demo: venv ## See the bridge at work
 test: venv ## Run the tests
 	$(BIN)/python -m pytest
 
-check: venv ## Lint, check the format and the types
+hosts: tools/hosts/node_modules/.stamp ## Install the MCP hosts that the tests drive (needs Node)
+
+tools/hosts/node_modules/.stamp: tools/hosts/package-lock.json
+	cd tools/hosts && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+bench: venv ## Measure start, latency and throughput beside what they are compared with
+	@$(BIN)/python -m bench
+
+real: venv ## Run the cases of the real servers in the folder SERVERS
+	$(BIN)/python -m real
+
+check: venv ## Lint, check the format, the types, the layers and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
