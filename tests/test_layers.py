@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "mcp": BELOW_MCP,
     "serve": BELOW_CLI - {"serve"},
     "demo": BELOW_CLI,
-    "cli": BELOW_CLI | {"demo"},
+    "commands": BELOW_CLI - {"serve", "commands"},
+    "cli": BELOW_CLI | {"commands", "demo"},
     "__init__": {"bridge", "errors", "sources", "version"},
     "__main__": {"cli"},
 }
@@ -42,10 +43,14 @@ OWNERS = {
     "jsonschema_rs": {"wire.schema"},
     "httpx2": {"net.http"},
     "dotenv": {"sources"},
-    "click": {"cli"},
+    "click": {"cli", "commands"},
+    "msgpack": {"wire.framing"},
+    "cbor2": {"wire.framing"},
+    "python_socks": {"net.dial"},
+    "cryptography": {"wire.filters"},
     "mcp": {"mcp", "demo"},
     "mcp_types": {"mcp", "demo"},
-    "asyncio": {"net.dial", "net.connection", "mcp.stdio", "demo"},
+    "asyncio": {"net.dial", "net.connection", "mcp.stdio", "mcp.reader", "mcp.requests", "mcp.writer", "demo"},
 }
 
 PURE = ("manifest", "wire", "errors", "events", "redact")

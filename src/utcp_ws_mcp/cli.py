@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import click
 
-from . import events
 from .errors import BridgeError, InvalidManifest, UnknownVariable
 from .sources import Loaded, load_manifest
 from .version import __version__
 
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 WRONG_INPUT: Final = 2
-CALL_FAILED: Final = 1
-APPROVE_WAIT: Final = 15.0
 LEVELS: Final = ("debug", "info", "warning", "error")
-
-
-@dataclass(frozen=True, slots=True)
-class CallWish:
-    """What the command `call` is to do."""
-
-    tool: str
-    pairs: Sequence[str]
-    whole: str | None
-    trace: bool
-    output: Path | None
 
 
 class DefaultServe(click.Group):
@@ -111,7 +95,9 @@ def check(manifests: tuple[Path, ...], env_files: tuple[Path, ...]) -> None:
 @_env_file
 def tools(manifests: tuple[Path, ...], as_json: bool, wait: float, env_files: tuple[Path, ...]) -> None:
     """List the tools of MANIFESTS; endpoints that speak UTCP are asked for theirs."""
-    _run(_list_tools, _load(manifests, env_files), as_json, wait)
+    from .commands import list_tools
+
+    _run(list_tools, _load(manifests, env_files), as_json, wait)
 
 
 @main.command()
@@ -132,7 +118,9 @@ def call(
     if not rest:
         raise click.UsageError("say which tool to call: MANUAL.TOOL")
     loaded = _load(manifests, env_files)
-    _run(_call_tool, loaded, CallWish(rest[0], rest[1:], arguments, trace, output))
+    from .commands import CallWish, call_tool
+
+    _run(call_tool, loaded, CallWish(rest[0], rest[1:], arguments, trace, output))
 
 
 @main.command()
@@ -144,7 +132,9 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
     Without MANUAL.TOOL only show them.
     """
     manifests, names = _split_manifests(words)
-    _run(_approve, _load(manifests, env_files), names)
+    from .commands import approve_tools
+
+    _run(approve_tools, _load(manifests, env_files), names)
 
 
 @main.command()
@@ -198,141 +188,6 @@ def _split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
         count += 1
     manifests = [Path(word) for word in words[:count]]
     return manifests or [Path(os.environ.get(MANIFEST_VARIABLE, "manifest.json"))], list(words[count:])
-
-
-async def _list_tools(loaded: Sequence[Loaded], as_json: bool, wait: float) -> int:
-    from .bridge import Bridge
-
-    redact = _redactor(loaded)
-
-    def notice(event: events.Event) -> None:
-        if isinstance(event, events.Noticed):
-            click.echo(redact(event.text), err=True)
-
-    async with Bridge(loaded, observe=notice) as bridge:
-        await bridge.wait_discovered(wait)
-        plans, failures = list(bridge.tools.values()), dict(bridge.failures)
-    for failure in failures.values():
-        click.echo(redact(str(failure)), err=True)
-    if as_json:
-        listed = [
-            {"name": plan.full_name, "description": plan.description, "inputs": plan.inputs, "outputs": plan.outputs}
-            for plan in plans
-        ]
-        click.echo(redact(json.dumps(listed, indent=2, ensure_ascii=False)))
-        return CALL_FAILED if failures else 0
-    for plan in plans:
-        first_line = plan.description.strip().partition("\n")[0]
-        click.echo(redact(f"{plan.full_name}({_signature(plan.inputs)})" + (f"  {first_line}" if first_line else "")))
-    return CALL_FAILED if failures else 0
-
-
-def _signature(inputs: Any) -> str:
-    required = inputs.get("required", [])
-    names = inputs.get("properties", {})
-    return ", ".join(name if name in required else f"{name}?" for name in names)
-
-
-async def _approve(loaded: Sequence[Loaded], names: Sequence[str]) -> int:
-    from .bridge import Bridge
-
-    async with Bridge(loaded) as bridge:
-        await bridge.wait_discovered(APPROVE_WAIT)
-        for name in names:
-            if name not in bridge.withheld:
-                click.echo(f"{name} is not withheld", err=True)
-                return CALL_FAILED
-            if wrong := bridge.approve(name):
-                click.echo(wrong, err=True)
-                return CALL_FAILED
-            click.echo(f"{name} is approved")
-        for name, why in bridge.withheld.items():
-            if name not in names:
-                click.echo(f"{name} is withheld: {why}")
-    return 0
-
-
-async def _call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:
-    from .bridge import Bridge, Streamed
-    from .log import Trace
-
-    redact = _redactor(loaded)
-    observe = Trace(redact, sys.stderr) if wish.trace else events.ignore
-    try:
-        async with Bridge(_only(loaded, wish.tool), observe=observe) as bridge:
-            schema = await bridge.input_schema(wish.tool)
-            value = await bridge.call_tool(wish.tool, read_arguments(wish.pairs, wish.whole, schema))
-    except BridgeError as failed:
-        click.echo(redact(str(failed)), err=True)
-        return CALL_FAILED
-    _print_result(value.value if isinstance(value, Streamed) else value, wish.output)
-    return 0
-
-
-def _redactor(loaded: Sequence[Loaded]) -> Callable[[str], str]:
-    from .redact import redactor, secret_values
-
-    return redactor(secret_values(entry for each in loaded for entry in each.manifest.entries))
-
-
-def _only(loaded: Sequence[Loaded], tool: str) -> list[Loaded]:
-    """The manifests without the call templates that have nothing to do with a tool."""
-    names = [entry.name for each in loaded for entry in each.manifest.entries]
-    wanted = {name for name in names if tool.startswith(f"{name}.")} or set(names)
-    return [
-        replace(
-            each,
-            manifest=replace(
-                each.manifest, entries=tuple(entry for entry in each.manifest.entries if entry.name in wanted)
-            ),
-        )
-        for each in loaded
-    ]
-
-
-def read_arguments(pairs: Sequence[str], whole: str | None, schema: Any) -> dict[str, Any]:
-    """The arguments of a call from the command line: KEY=VALUE by the schema's type, KEY:=JSON, or one JSON object."""
-    arguments: dict[str, Any] = {}
-    if whole is not None:
-        read = _from_json(whole, strict=False)
-        if not isinstance(read, dict):
-            raise click.UsageError(f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {whole[:80]!r}')
-        arguments = read
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise click.UsageError(f"expected KEY=VALUE, not {pair!r}")
-        if key.endswith(":"):
-            arguments[key[:-1]] = _from_json(text, strict=True)
-        else:
-            kind = schema.get("properties", {}).get(key, {}).get("type")
-            arguments[key] = text if kind == "string" else _from_json(text, strict=False)
-    return arguments
-
-
-def _from_json(text: str, *, strict: bool) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        if strict:
-            raise click.UsageError(f"expected JSON after ':=', not {text[:80]!r}") from None
-        return text
-
-
-def _print_result(value: Any, output: Path | None) -> None:
-    if isinstance(value, bytes):
-        data = value
-    else:
-        text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)
-        data = (text + "\n").encode("utf-8", "replace")
-    if output is not None:
-        output.write_bytes(data)
-        click.echo(f"{len(data)} bytes written to {output}", err=True)
-    elif isinstance(value, bytes) and sys.stdout.isatty():
-        click.echo(f"{len(value)} bytes of binary data; use --output FILE to keep them", err=True)
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
 
 
 def _run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> None:

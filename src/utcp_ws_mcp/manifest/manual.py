@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import Problem
 from .hygiene import clean_schema, clean_text, schema_problem
 from .load import WEBSOCKET, Entry, ToolEntry, check_tool
-from .merge import KNOWN_KEYS, normalise
+from .merge import KNOWN_KEYS, normalise, with_preset
 from .models import Annotations, Json, Tool
 from .pin import digest
 from .variables import REFERENCE, WHOLE
@@ -75,9 +75,8 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
             return None, [Problem(path, f"{key} {why}; left out")]
         known |= {key: clean_schema(known[key])} if key in known else {}
     tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path)
-    return (
-        replace(tool, remote=frozenset(kept), discovered=True, digest=digest(raw)) if tool else None
-    ), notices + wrong
+    remote = frozenset(with_preset(kept) if _leaves(entry, kept) else kept)  # no variable of a preset goes elsewhere
+    return (replace(tool, remote=remote, discovered=True, digest=digest(raw)) if tool else None), notices + wrong
 
 
 def _known_annotations(annotations: Json) -> Json:
@@ -88,9 +87,12 @@ def _known_annotations(annotations: Json) -> Json:
 def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
     """What a tool inherits: what may hold credentials only where the tool stays at the entry's origin."""
     raw = dict(entry.raw)
-    if "url" in own and not _same_origin(str(own["url"]), str(raw.get("url", ""))):
-        return {key: value for key, value in raw.items() if key in _MAY_LEAVE}
-    return raw
+    return {key: value for key, value in raw.items() if key in _MAY_LEAVE} if _leaves(entry, own) else raw
+
+
+def _leaves(entry: Entry, own: Mapping[str, Json]) -> bool:
+    """Whether a tool points at another origin than its manual's."""
+    return "url" in own and not _same_origin(str(own["url"]), str(entry.raw.get("url", "")))
 
 
 def _auth_problem(own: Mapping[str, Json], origin: str) -> str | None:

@@ -131,6 +131,8 @@ class Face:
 
     def _result(self, ctx: Context, plan: Plan, value: Any) -> types.CallToolResult:
         blocks, structured = result_blocks(value)
+        if _has_outputs(plan) and isinstance(value, str):
+            structured = clean(value)
         if _has_outputs(plan) and plan.result_schema and (wrong := plan.result_schema.check(structured)):
             failed = InvalidReply(plan.full_name, f"the result does not fit the tool's outputs ({wrong})")
             return types.CallToolResult(content=[text_block(self._redact(str(failed))), *blocks], is_error=True)
@@ -228,7 +230,7 @@ def _tool(name: str, plan: Plan, *, objects_only: bool) -> types.Tool:
         description=clean(plan.description or f"{plan.name} of {plan.manual}"),
         input_schema=clean(advertised_inputs(plan.inputs)),
         output_schema=advertised_outputs(clean(dict(plan.outputs)), objects_only=objects_only)
-        if _has_outputs(plan)
+        if _has_outputs(plan) and not _may_be_null(plan)
         else None,
         annotations=_annotations(plan),
         _meta={"utcp/tool": clean(plan.full_name), **({"utcp/tags": clean(list(plan.tags))} if plan.tags else {})},
@@ -251,3 +253,8 @@ def _annotations(plan: Plan) -> types.ToolAnnotations | None:
 def _has_outputs(plan: Plan) -> bool:
     """Whether results have the form that the manual's `outputs` describe: a JSON reply, not text and not a stream."""
     return bool(plan.outputs) and plan.template.response_format == "json" and plan.rules.stream is None
+
+
+def _may_be_null(plan: Plan) -> bool:
+    """Whether null fits the `outputs`: the SDK cannot send it as structured content, and clients miss it then."""
+    return plan.result_schema is not None and not plan.result_schema.check(None)

@@ -189,7 +189,10 @@ class Connection:
         """
         while not self._ahead:
             raw = await self._websocket.recv()
-            self._ahead += [each for each in self._framer.decode(raw) if not self.session.react(each, self.post)]
+            for message in self._framer.decode(raw):
+                role = Role.ANSWERED if self.session.react(message, self.post) else Role.LOGIN
+                self._ahead += [message] if role is Role.LOGIN else []
+                self._observe(events.Received(self.manual, _shown(raw, message), role.value))
         return self._ahead.popleft()
 
     async def beat(self) -> None:

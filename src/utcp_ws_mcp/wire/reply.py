@@ -26,6 +26,7 @@ class Role(Enum):
     ACKNOWLEDGEMENT = "acknowledgement"
     ANSWERED = "answered"
     HEARTBEAT = "heartbeat"
+    LOGIN = "login"
     IGNORED = "ignored"
     DROPPED = "dropped"
 

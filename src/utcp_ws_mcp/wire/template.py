@@ -108,6 +108,16 @@ Hole = Argument | Computed
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A message that is one expression: its value with its type, which must be there."""
+
+    hole: Computed
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        return _filled(self.hole, scope)
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Literal text with holes in it, which must all be filled."""
 
@@ -244,7 +254,10 @@ class Compiler:
         return merged
 
     def _text_message(self, text: str) -> Node:
-        return self._text(text, self.parts(text))
+        parts = self.parts(text)
+        if len(parts) == 1 and isinstance(whole := parts[0], Computed):
+            return Whole(whole)
+        return self._text(text, parts)
 
     def _text(self, text: str, parts: list[str | Hole]) -> Node:
         """Text with what stands in it escaped where the text is JSON."""

@@ -1,0 +1,168 @@
+"""Messages to the host: lines of stdout, written without a thread as long as the host keeps up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import queue
+import select
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCResponse
+
+from .requests import Requests, Stream
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 8 << 20
+"""Bytes of outgoing messages that wait for the host before `send` waits too."""
+
+ATOMIC: Final = 4096
+"""Bytes that a pipe which is ready takes without blocking (PIPE_BUF)."""
+
+FLUSH: Final = 1.0
+"""Seconds that a host has to read what is left at the end."""
+
+
+class Writer(Stream):
+    """Messages to the host, in one write for each turn of the loop as long as the host keeps up.
+
+    `broken` is called when the host has closed its end.
+    """
+
+    def __init__(self, fd: int, requests: Requests) -> None:
+        self.broken: Callable[[], None] = lambda: None
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._requests = requests
+        self._buffer: list[bytes] = []
+        self._closed = False
+        self._backlog = 0
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._poll = _writable_poll(fd)
+
+    async def send(self, item: SessionMessage) -> None:
+        """Write a message. One that cannot be encoded is answered by an error of its own.
+
+        Raises:
+            anyio.ClosedResourceError: when the session is over.
+        """
+        if self._closed:
+            raise anyio.ClosedResourceError
+        self.put(item.message)
+        if self._backlog > BACKLOG:
+            await self._drained.wait()
+
+    def put(self, message: Any) -> None:
+        """Write a message without waiting."""
+        encoded = encode_message(message)
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
+            self._requests.answered(message.id)
+        if encoded is None or self._closed:
+            return
+        if not self._buffer:
+            self._loop.call_soon(self._flush)
+        self._buffer.append(encoded)
+
+    async def aclose(self) -> None:
+        """Write what is left, for a bounded time."""
+        if self._closed:
+            return
+        self._flush()
+        if self._backlog:
+            with anyio.move_on_after(FLUSH, shield=True):
+                await self._drained_fully()
+        self._closed = True
+        self._queue.put(None)
+
+    async def _drained_fully(self) -> None:
+        while self._backlog:
+            self._drained.clear()
+            await self._drained.wait()
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        if not self._backlog and self._poll is not None:
+            data = self._write_ready(data)
+        if data and not self._closed:
+            self._backlog += len(data)
+            if self._backlog > BACKLOG:
+                self._drained.clear()
+            self._hand_over(data)
+
+    def _write_ready(self, data: bytes) -> bytes:
+        """Write as long as the host takes it at once; what is left."""
+        try:
+            while data and self._poll is not None and self._poll():
+                data = data[os.write(self._fd, data[:ATOMIC]) :]
+        except OSError:
+            self._fail()
+            return b""
+        return data
+
+    def _hand_over(self, data: bytes) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, daemon=True, name="stdout")
+            self._thread.start()
+        self._queue.put(data)
+
+    def _write(self) -> None:
+        """The thread: blocking writes, for a host that reads slowly."""
+        while (data := self._queue.get()) is not None:
+            view = memoryview(data)
+            try:
+                while view:
+                    view = view[os.write(self._fd, view) :]
+                self._loop.call_soon_threadsafe(self._written, len(data))
+            except OSError:
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._fail)
+                return
+            except RuntimeError:  # the loop is closed
+                return
+
+    def _written(self, count: int) -> None:
+        self._backlog -= count
+        if self._backlog <= BACKLOG // 2:
+            self._drained.set()
+
+    def _fail(self) -> None:
+        self._closed = True
+        self._backlog = 0
+        self._drained.set()
+        self.broken()
+
+
+def encode_message(message: Any) -> bytes | None:
+    """A message as a line, or an error in the place of an answer that cannot be encoded, or None."""
+    try:
+        line: str = message.model_dump_json(by_alias=True, exclude_unset=True)
+        return line.encode() + b"\n"
+    except ValueError as failed:
+        logger.warning("a message to the host could not be encoded: %s", type(failed).__name__)
+    if not isinstance(message, JSONRPCResponse):
+        return None
+    error = ErrorData(code=INTERNAL_ERROR, message="the result cannot be encoded as JSON")
+    return JSONRPCError(jsonrpc="2.0", id=message.id, error=error).model_dump_json(by_alias=True).encode() + b"\n"
+
+
+def _writable_poll(fd: int) -> Callable[[], bool] | None:
+    """A function that says whether a write would not block, or None where that cannot be known."""
+    if sys.platform == "win32":
+        return None
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return lambda: bool(poll.poll(0))
