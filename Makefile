@@ -66,5 +66,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Take away everything that was made
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist tools/hosts/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

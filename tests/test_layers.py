@@ -38,7 +38,7 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "websockets": {"net.connection", "demo"},
+    "websockets": {"net.connection", "net.handshake", "demo"},
     "minijinja": {"wire.expression"},
     "jsonschema_rs": {"wire.schema"},
     "httpx2": {"net.http"},
@@ -50,7 +50,7 @@ OWNERS = {
     "cryptography": {"wire.filters"},
     "mcp": {"mcp", "demo"},
     "mcp_types": {"mcp", "demo"},
-    "asyncio": {"net.dial", "net.connection", "mcp.stdio", "mcp.reader", "mcp.requests", "mcp.writer", "demo"},
+    "asyncio": {"net.dial", "net.handshake", "mcp.stdio", "mcp.reader", "mcp.requests", "mcp.writer", "demo"},
 }
 
 PURE = ("manifest", "wire", "errors", "events", "redact")

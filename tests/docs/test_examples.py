@@ -21,6 +21,8 @@ from utcp_ws_mcp.demo.endpoint import demo_endpoint
 from utcp_ws_mcp.manifest import models
 from utcp_ws_mcp.manifest.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
 from utcp_ws_mcp.manifest.merge import preset_names
+from utcp_ws_mcp.wire.expression import Expression
+from utcp_ws_mcp.wire.filters import FILTERS
 
 from .examples import (
     PAGES,
@@ -43,6 +45,13 @@ MODELS = (
     models.CallTemplate,
     models.ManualOptions,
     models.Tool,
+    models.Step,
+    models.HttpStep,
+    models.HttpRequest,
+    models.AutoReply,
+    models.Capture,
+    models.Heartbeat,
+    models.Framing,
     models.Stream,
     models.Reply,
     models.Limits,
@@ -80,25 +89,35 @@ async def test_every_call_sends_and_gives_what_the_documentation_shows(
     example: Example, scene: Scene, tmp_path: Path
 ) -> None:
     endpoint, outcome = await play(example, scene, tmp_path)
-    asked = [message for message, _ in example.discovery]
-    later = [scene.blocks["afterwards"].message] if "afterwards" in scene.blocks else []
+    before = example.before(scene).sent
     if scene.call.kind == "refused":
-        assert (outcome, endpoint.received) == (scene.call.message, asked)
+        assert (outcome, endpoint.received) == (scene.call.message, before)
         return
-    assert endpoint.received == [*asked, scene.call.message, *later], outcome
+    later = [scene.blocks["afterwards"].message] if "afterwards" in scene.blocks else []
+    assert endpoint.received == [*before, *scene.sent, *later], outcome
+    assert endpoint.beats or "beat" not in example.blocks
     if "upgrade" in scene.blocks:
-        check_upgrade(endpoint.upgrades[-1], scene.blocks["upgrade"].text)
+        upgrade = endpoint.upgrades[-1]
+        check_request(f"GET {upgrade.path}\n{upgrade.headers}", scene.blocks["upgrade"].text)
+    if "http" in example.blocks:
+        check_request(endpoint.requests[0], example.blocks["http"].text)
     shown = scene.blocks.get("result") or scene.blocks.get("error")
     if shown is not None:
         assert outcome == shown.message
 
 
-def check_upgrade(request: Any, shown: str) -> None:
-    first, *headers = shown.splitlines()
-    assert f"GET {request.path}" == first
-    for line in headers:
-        name, _, value = line.partition(": ")
-        assert request.headers[name] == value
+def check_request(request: str, shown: str) -> None:
+    """An HTTP request has the first line, the headers and the body that the page shows."""
+    (first, headers, body), (first_shown, headers_shown, body_shown) = parts_of(request), parts_of(shown)
+    assert first == first_shown
+    assert headers_shown <= headers
+    assert body == body_shown
+
+
+def parts_of(request: str) -> tuple[str, set[str], str]:
+    head, _, body = request.replace("\r\n", "\n").strip("\n").partition("\n\n")
+    first, *headers = head.splitlines()
+    return first, {re.sub(r"^[^:]+", lambda name: name[0].lower(), line) for line in headers}, body
 
 
 @pytest.mark.parametrize("example", [each for each in RIGHT if "tools" in each.blocks], ids=by_place)
@@ -116,7 +135,7 @@ def test_every_block_of_json_is_json(page: Path) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_field_of_the_models_is_described(model: Any) -> None:
     manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
-    names = {field.alias or name for name, field in model.model_fields.items()} - {"on"}
+    names = {field.alias or name for name, field in model.model_fields.items()}
     assert {name for name in names if f"`{name}`" not in manual} == set()
 
 
@@ -124,6 +143,24 @@ def test_every_hint_for_hosts_and_every_preset_is_described() -> None:
     manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
     hints = {field.alias or name for name, field in models.Annotations.model_fields.items()}
     assert {name for name in hints | preset_names() if f"`{name}`" not in manual} == set()
+
+
+def filter_rows() -> list[tuple[str, str, str]]:
+    """The rows of the table of filters: the names, an example, what it gives."""
+    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    table = manual.partition("### Filters")[2].partition("\n\nThe others are")[0]
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines() if line.startswith("| `")]
+    return [(names, *(cell.strip().strip("`").replace("\\|", "|") for cell in cells[2:])) for names, *cells in rows]
+
+
+@pytest.mark.parametrize(("names", "example", "gives"), filter_rows())
+def test_every_filter_gives_what_its_example_shows(names: str, example: str, gives: str) -> None:
+    assert Expression(example, ()).evaluate({}) == json.loads(gives)
+
+
+def test_every_filter_is_described() -> None:
+    described = "".join(names for names, _, _ in filter_rows())
+    assert {name for name in FILTERS if not re.search(rf"`{name}[`(]", described)} == set()
 
 
 def commands() -> list[str]:
@@ -205,3 +242,9 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_of_the_documentation_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in index} == set()

@@ -86,7 +86,8 @@ class Call:
         with anyio.move_on_after(self._deadline - anyio.current_time()):
             while True:
                 arguments, rules = self._scope["args"], self.plan.rules
-                unread = rules.unasked and rules.sharing is Sharing.OWNED
+                owns = rules.sharing is Sharing.OWNED or not self.plan.template.keep_alive
+                unread = rules.unasked and owns
                 self._lease = await self._pool.lease(upgrade, rules.sharing, arguments, unread)
                 if unread or self._lease.connection.is_usable:
                     return await self._send()
@@ -102,16 +103,16 @@ class Call:
         scope = self._scope.extended(session=connection.session.values)
         exchange = connection.exchanges.open(self.plan.rules, scope)
         self._exchange = exchange
-        try:
-            messages = self._in_arguments(lambda: self._encode(self.plan.wire.message))
-        except InvalidArguments:
-            connection.exchanges.withdraw(exchange)
-            raise
         exchange.wake = self._wake
         if self.plan.rules.unasked:
             if self._lease.read is not None:
                 self._lease.read()
             return
+        try:
+            messages = self._in_arguments(lambda: self._encode(self.plan.wire.message))
+        except InvalidArguments:
+            connection.exchanges.withdraw(exchange)
+            raise
         try:
             await connection.send(messages)
         except ConnectionClosed:

@@ -19,7 +19,7 @@ from ..wire.scope import Ambient, Scope
 from ..wire.session import Session
 from ..wire.template import Unfilled
 from ..wire.upgrade import Upgrade
-from . import connection as websocket
+from . import handshake as websocket
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
 from .login import ask_before, log_in

@@ -10,11 +10,12 @@ from ..manifest.load import Entry, ToolEntry
 from ..manifest.models import CallTemplate, Discovery, Tool
 from ..manifest.pin import Mode
 from ..manifest.problems import check_model, join, nearest
+from .compiler import Compiler
 from .plan import Plan, compile_tool
 from .policy import URL, parse_url
 from .problems import Problems, TemplateProblem
 from .scope import URL_NAMES
-from .template import Compiler, Hole
+from .template import Hole
 from .upgrade import UpgradeTemplate
 
 DISCOVERY = "(discovery)"

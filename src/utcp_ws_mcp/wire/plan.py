@@ -11,11 +11,12 @@ from ..errors import InvalidArguments, InvalidTemplate
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.models import Annotations, CallTemplate, ToolOverride
 from ..manifest.problems import join
+from .compiler import Compiler
 from .problems import Problems
 from .protocol import compile_conduct
 from .reply import Rules, compile_rules
 from .schema import InvalidSchema, Schema
-from .template import AllArguments, Compiler, Node
+from .template import AllArguments, Node
 from .upgrade import Provenance, UpgradeTemplate, compile_upgrade
 
 

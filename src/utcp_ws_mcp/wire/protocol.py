@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..manifest.models import AutoReply, CallTemplate, Framing, Heartbeat, HttpStep, Step
+from .compiler import Compiler
 from .expression import Expression
 from .problems import Problems
 from .reply import AutoReplies, compile_auto_replies
 from .scope import REPLY_NAMES, REQUEST_NAMES
-from .template import Compiler, Node
+from .template import Node
 
 HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""

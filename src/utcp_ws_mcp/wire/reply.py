@@ -10,10 +10,11 @@ from typing import Any
 
 from ..manifest.models import CallTemplate, Reply, Stream
 from .codec import Message
+from .compiler import Compiler
 from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, Path, parse_path
 from .problems import Problems
 from .scope import REPLY_NAMES
-from .template import Compiler, Node
+from .template import Node
 
 
 class Role(Enum):

@@ -13,11 +13,12 @@ from ..errors import ForbiddenURL, InvalidTemplate
 from ..manifest.auth import credentials
 from ..manifest.models import CallTemplate
 from .codec import encode_json
+from .compiler import Compiler
 from .policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
 from .problems import Problems
 from .protocol import Conduct
 from .scope import URL_NAMES
-from .template import OMIT, Compiler, Computed, Hole, Unfilled, to_text
+from .template import OMIT, Computed, Hole, Unfilled, to_text
 
 Parts = tuple[str | Hole, ...]
 """Literal text and holes in turn."""

@@ -1,0 +1,59 @@
+"""nginx with Nchan."""
+
+from __future__ import annotations
+
+import re
+
+from real.tools import Tools
+
+
+async def publish(tools: Tools) -> None:
+    """A receipt in JSON; the message is text that looks like JSON."""
+    receipt = await tools.json("publish", channel="alpha", message='{"n": 1}')
+    assert receipt["messages"] == 1
+    assert receipt["subscribers"] == 0
+    assert re.fullmatch(r"\d+:0", receipt["last_message_id"])
+    assert tools.messages(">") == [("", '{"n": 1}')]
+
+
+async def publish_and_read_back(tools: Tools) -> None:
+    """What one says comes back."""
+    assert await tools.text("say", channel="news", message="hello, é") == "hello, é"
+
+
+async def history(tools: Tools) -> None:
+    """Stored messages, until nothing comes."""
+    stream = await tools.stream("history", channel="news")
+    assert stream.value == {"items": ["hello, é"], "end": "idle_seconds"}
+
+
+async def follow(tools: Tools) -> None:
+    """Messages with their ids."""
+    for message in ("one", "two", "three"):
+        await tools.json("publish", channel="gamma", message=message)
+    stream = await tools.stream("follow", channel="gamma")
+    assert [item["text"] for item in stream.items] == ["one", "two", "three"]
+    assert all(re.fullmatch(r"\d+:\d+", item["id"]) for item in stream.items)
+    assert stream.items[0]["id"].endswith(":0")
+    assert stream.end == "max_items"
+
+
+async def private(tools: Tools) -> None:
+    """A channel behind a login."""
+    assert await tools.text("say_privately", channel="x", message="secret") == "secret"
+
+
+async def private_refused(tools: Tools) -> None:
+    """The same without the login."""
+    assert "HTTP 401" in await tools.error("say_privately_without_login", channel="x", message="secret")
+
+
+async def tls(tools: Tools) -> None:
+    """A certificate that only our own file vouches for."""
+    assert await tools.text("say_over_tls", channel="tls", message="over tls") == "over tls"
+
+
+async def tls_unknown_ca(tools: Tools) -> None:
+    """The same without that file."""
+    text = await tools.error("say_over_tls_without_ca", channel="tls", message="over tls")
+    assert "its TLS certificate is not valid" in text

@@ -1,0 +1,39 @@
+"""python-lsp-server."""
+
+from __future__ import annotations
+
+from real.tools import Tools
+
+URI = "file:///nowhere/a.py"
+
+
+async def open_and_check(tools: Tools) -> None:
+    """What is wrong in a document comes as a notification."""
+    result = await tools.json("open_and_check", uri=URI, text="import os\nx = undefined_name\nos.getcw\n")
+    assert "undefined name 'undefined_name'" in result[0]["message"]
+    assert result[0]["range"]["start"] == {"line": 1, "character": 4}
+
+
+async def complete(tools: Tools) -> None:
+    """Names at a position of the document that the call before opened."""
+    result = await tools.json("ask", what="completion", uri=URI, line=2, character=8)
+    assert result["items"][0]["label"] == "getcwd()"
+    assert result["isIncomplete"] is False
+
+
+async def hover(tools: Tools) -> None:
+    """What the name at a position is."""
+    assert "OS routines" in str(await tools.json("ask", what="hover", uri=URI, line=0, character=8))
+
+
+async def change_and_symbols(tools: Tools) -> None:
+    """Diagnostics come before or after the symbols."""
+    text = "def first():\n    return 1\n\n\ndef second():\n    return first()\n"
+    assert await tools.json("change", uri=URI, version=2, text=text) == {"sent": True}
+    assert [symbol["name"] for symbol in await tools.json("symbols", uri=URI)][:2] == ["first", "second"]
+
+
+async def unknown_method(tools: Tools) -> None:
+    """A method that does not exist."""
+    text = await tools.error("ask", what="nothing", uri=URI, line=0, character=0)
+    assert text == "Method Not Found: textDocument/nothing (-32601)"

@@ -1,0 +1,35 @@
+"""The development server Vite."""
+
+from __future__ import annotations
+
+from real.tools import Tools
+
+
+async def add(tools: Tools) -> None:
+    """A custom event is answered by another."""
+    assert await tools.json("add", a=20, b=22) == 42
+
+
+async def builtins(tools: Tools) -> None:
+    """send:1 is answered by response:1."""
+    assert await tools.json("invoke", name="getBuiltins") == []
+
+
+async def fetch_module(tools: Tools) -> None:
+    """A function that is switched off."""
+    text = await tools.error("invoke", name="fetchModule", data=["/nothing.js", None, {}])
+    assert text == "fetchModule is disabled in this environment"
+
+
+async def watch_updates(tools: Tools) -> None:
+    """A file is changed, and the update comes."""
+    stream = await tools.stream("touch")
+    assert stream.end == "max_items"
+    assert stream.items[0]["type"] == "update"
+    assert stream.items[0]["updates"][0]["path"] == "/main.js"
+    assert stream.items[0]["updates"][0]["acceptedPath"] == "/n.js"
+
+
+async def ping_protocol(tools: Tools) -> None:
+    """The server says nothing and closes properly."""
+    assert (await tools.stream("ping")).value == {"items": [], "end": "closed"}

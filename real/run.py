@@ -1,0 +1,92 @@
+"""Run the cases of a server against its tools."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import anyio
+
+from .server import NotReady, case_names, running
+from .tools import Tools, tools_of
+
+PATIENCE: Final = 60
+"""Seconds for one case."""
+
+LIGHT: Final = ("aria2", "graphql-ws", "nchan", "node-inspect", "pylsp", "socketio", "vite", "websocketd")
+"""Servers that are installed within a minute, all together."""
+
+HEAVY: Final = ("actioncable", "jupyter", "mopidy")
+"""Those that are not."""
+
+Case = Callable[[Tools], Awaitable[None]]
+
+
+@dataclass
+class Report:
+    """What happened: the failures by case."""
+
+    server: str
+    era: str
+    cases: int
+    seconds: float = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+async def run_server(server: str, era: str) -> Report:
+    """Start a server and run its cases, in their order, as one host with one bridge.
+
+    Raises:
+        NotReady: if the server does not start.
+    """
+    started = time.monotonic()
+    cases = cases_of(server)
+    report = Report(server, era, len(cases))
+    if differing := set(case_names(server)) ^ cases.keys():
+        report.failed["(names)"] = f"not the names of cases.json: {', '.join(sorted(differing))}"
+    try:
+        async with running(server) as variables, tools_of(server, era, variables) as tools:
+            for name, case in cases.items():
+                tools.begin()
+                if wrong := await _run(case, tools):
+                    report.failed[name] = wrong
+    except NotReady:
+        raise
+    except Exception as failed:  # the bridge did not start, or did not live
+        report.failed |= dict.fromkeys(cases, _said(failed))
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def cases_of(server: str) -> dict[str, Case]:
+    """The cases of a server by name, in the order in which they are written."""
+    module: ModuleType = import_module(f".cases.{server.replace('-', '_')}", __package__)
+    found = inspect.getmembers(module, inspect.iscoroutinefunction)
+    own = [(name, case) for name, case in found if case.__module__ == module.__name__ and not name.startswith("_")]
+    return dict(sorted(own, key=lambda pair: pair[1].__code__.co_firstlineno))
+
+
+async def _run(case: Case, tools: Tools) -> str:
+    """Run a case; what went wrong, or nothing."""
+    try:
+        with anyio.fail_after(PATIENCE):
+            await case(tools)
+    except Exception as failed:  # whatever a case meets is its failure
+        return f"{_said(failed)}\n{str(tools.last)[:500]}\n{tools.log()[-3000:]}"
+    return ""
+
+
+def _said(failed: Exception) -> str:
+    """The line of the case that failed, and why."""
+    while isinstance(failed, ExceptionGroup):
+        failed = failed.exceptions[0]
+    frames = traceback.extract_tb(failed.__traceback__)
+    lines = [frame.line or "" for frame in frames if Path(frame.filename).parent.name == "cases"]
+    return "\n".join([*lines[-1:], f"{type(failed).__name__}: {failed}"])

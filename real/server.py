@@ -1,0 +1,93 @@
+"""A real server, started by its launcher and ended with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+
+ROOT = Path(__file__).parents[1]
+SERVERS = Path(os.environ.get("SERVERS") or ROOT.parent / "shared" / "servers")
+CACHE = Path(os.environ.get("SERVERS_CACHE") or ROOT / ".servers")
+INSTALLING = 600
+"""Seconds for a launcher to be ready: the first time it installs its server."""
+
+ENDING = 15
+
+
+class NotReady(Exception):
+    """The server did not start; the text says what its launcher said."""
+
+
+def case_names(server: str) -> list[str]:
+    """The names of the server's cases."""
+    listed = json.loads((SERVERS / "cases.json").read_text())["servers"]
+    return next([case["name"] for case in known["cases"]] for known in listed if known["name"] == server)
+
+
+@asynccontextmanager
+async def running(server: str) -> AsyncIterator[dict[str, str]]:
+    """Run a server; gives the variables that its operator knows, with its URL and PORT.
+
+    Raises:
+        NotReady: if it does not start.
+    """
+    port = str(_free_port())
+    with tempfile.TemporaryFile("w+") as errors:
+        process = await anyio.open_process(
+            ["bash", str(SERVERS / f"{server}.sh")],
+            env={**os.environ, "PORT": port, "SERVERS_CACHE": str(CACHE)},
+            stdin=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        try:
+            found = await _announced(process)
+            if "URL" not in found:
+                errors.seek(0)
+                raise NotReady(f"{server} did not start: {errors.read()[-2000:]}")
+            yield {**found, "PORT": port}
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _end(process)
+
+
+async def _announced(process: Process) -> dict[str, str]:
+    """What the launcher says until it is READY, or ends, or takes too long."""
+    assert process.stdout
+    found: dict[str, str] = {}
+    rest = ""
+    with anyio.move_on_after(INSTALLING):
+        async for text in TextReceiveStream(process.stdout):
+            *lines, rest = (rest + text).split("\n")
+            for word, _, said in (line.partition(" ") for line in lines):
+                if word == "VAR":
+                    name, _, value = said.partition("=")
+                    found[name] = value
+                elif word == "READY":
+                    return {**found, "URL": said}
+    return found
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    with anyio.move_on_after(ENDING):
+        await process.wait()
+    if process.returncode is None:
+        process.kill()
+    await process.aclose()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

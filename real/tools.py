@@ -1,0 +1,178 @@
+"""The tools of a manifest as an MCP host has them: `python -m utcp_ws_mcp` over stdio, called by the SDK's client."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+MANIFESTS: Final = Path(__file__).parent / "manifests"
+ERAS: Final = {"modern": "auto", "legacy": "legacy"}
+"""The modes of the SDK's client."""
+
+_LOGGED = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>\w+)\) )?(?P<text>.*)")
+
+
+@dataclass
+class Streamed:
+    """A stream's result, and the progress that came before it as (seconds, text)."""
+
+    value: dict[str, Any]
+    progress: list[tuple[float, str]]
+
+    @property
+    def items(self) -> list[Any]:
+        """The items that the result holds."""
+        items: list[Any] = self.value["items"]
+        return items
+
+    @property
+    def end(self) -> str:
+        """What ended it."""
+        return str(self.value["end"])
+
+
+@dataclass
+class Started:
+    """A call that runs while others are made."""
+
+    progress: list[tuple[float, str]] = field(default_factory=list)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    arrived: anyio.Event = field(default_factory=anyio.Event)
+    result: Any = None
+
+    async def note(self, progress: float, total: float | None, message: str | None) -> None:
+        """Progress came."""
+        self.progress.append((anyio.current_time(), message or ""))
+        self.arrived.set()
+
+    async def reach(self, count: int) -> None:
+        """Wait for so many items."""
+        while len(self.progress) < count:
+            self.arrived = anyio.Event()
+            await self.arrived.wait()
+
+    async def cancel(self) -> None:
+        """Cancel it, as a host does."""
+        self.scope.cancel()
+        await self.ended.wait()
+
+
+class Tools:
+    """The tools of one process. `variables` are those that it was started with."""
+
+    def __init__(
+        self, client: Client, manual: str, era: str, variables: Mapping[str, str], log: Path, tasks: TaskGroup
+    ) -> None:
+        self.variables = variables
+        self.last: Any = None
+        self._client = client
+        self._manual = manual
+        self._era = era
+        self._log = log
+        self._read = 0
+        self._tasks = tasks
+        self._kept: dict[str, Any] = {}
+
+    async def json(self, tool: str, /, **arguments: Any) -> Any:
+        """Call a tool whose result is JSON (a string would be text)."""
+        result = await self._call(tool, arguments)
+        assert not result.is_error, result.content[0].text
+        value = json.loads(result.content[0].text)
+        if self._era == "modern" or isinstance(value, dict):
+            assert result.structured_content == value
+        return value
+
+    async def text(self, tool: str, /, **arguments: Any) -> str:
+        """Call a tool whose result is text."""
+        result = await self._call(tool, arguments)
+        assert not result.is_error, result.content[0].text
+        assert result.structured_content is None
+        return str(result.content[0].text)
+
+    async def stream(self, tool: str, /, **arguments: Any) -> Streamed:
+        """Call a tool that streams; each item came as progress, too."""
+        seen = Started()
+        result = await self._call(tool, arguments, seen)
+        assert not result.is_error, result.content[0].text
+        assert result.structured_content == json.loads(result.content[0].text)
+        return Streamed(result.structured_content, seen.progress)
+
+    async def error(self, tool: str, /, **arguments: Any) -> str:
+        """Call a tool that must fail; gives what it says."""
+        result = await self._call(tool, arguments)
+        assert result.is_error, f"it did not fail: {result.content[0].text[:200]}"
+        return str(result.content[0].text)
+
+    def start(self, tool: str, /, **arguments: Any) -> Started:
+        """Call a tool without waiting for it."""
+        started = Started()
+
+        async def run() -> None:
+            with started.scope:
+                started.result = await self._call(tool, arguments, started)
+            started.ended.set()
+
+        self._tasks.start_soon(run)
+        return started
+
+    def keep(self, **values: Any) -> None:
+        """Keep what a later case needs, as a user would remember it."""
+        self._kept.update(values)
+
+    def kept(self, name: str) -> Any:
+        """What an earlier case kept."""
+        return self._kept[name]
+
+    def messages(self, way: str) -> list[tuple[str, str]]:
+        """The messages of this case that were sent (`>`) or received (`<`): what each was taken for, and its text."""
+        found = (_LOGGED.match(line) for line in self.log().splitlines())
+        return [(line["role"] or "", line["text"]) for line in found if line and line["way"] == way]
+
+    def log(self) -> str:
+        """What the process has logged since the case began."""
+        return self._log.read_bytes()[self._read :].decode()
+
+    def begin(self) -> None:
+        """A case begins."""
+        self._read = self._log.stat().st_size
+
+    @asynccontextmanager
+    async def another(self, changed: Mapping[str, str]) -> AsyncIterator[Tools]:
+        """The same manifest in another process, with other variables."""
+        async with tools_of(self._manual, self._era, {**self.variables, **changed}) as tools:
+            try:
+                yield tools
+            finally:
+                self.last = tools.last
+
+    async def _call(self, tool: str, arguments: dict[str, Any], seen: Started | None = None) -> Any:
+        name = f"{self._manual}_{tool}"
+        self.last = None
+        self.last = await self._client.call_tool(name, arguments, progress_callback=seen.note if seen else None)
+        return self.last
+
+
+@asynccontextmanager
+async def tools_of(server: str, era: str, variables: Mapping[str, str]) -> AsyncIterator[Tools]:
+    """Serve the manifest of a server and connect to it, as a host does."""
+    command = ["-m", "utcp_ws_mcp", str(MANIFESTS / f"{server}.json"), "--log-level", "debug"]
+    process = StdioServerParameters(command=sys.executable, args=command, env={**os.environ, **variables})
+    with tempfile.NamedTemporaryFile("w", prefix=f"{server}-") as log:
+        host = Client(stdio_client(process, errlog=log.file), mode=ERAS[era])
+        async with host as client, anyio.create_task_group() as tasks:
+            yield Tools(client, server, era, variables, Path(log.name), tasks)
+            tasks.cancel_scope.cancel()

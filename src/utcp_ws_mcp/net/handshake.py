@@ -1,0 +1,157 @@
+"""The upgrade (RFC 6455 §4.1): from a connected socket to an open WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
+from websockets.protocol import State
+from websockets.uri import WebSocketURI
+
+from ..errors import BridgeError, ConnectFailed, ForbiddenRedirect, HandshakeRejected
+from ..manifest.models import Limits
+from ..version import USER_AGENT
+from ..wire.policy import URL
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds for the closing handshake."""
+
+MAX_UNREAD: Final = 4 << 20
+"""Bytes of answers to pings that a peer may leave unread before the connection is dropped."""
+
+_SILENT = logging.getLogger("utcp_ws_mcp.websockets")
+_SILENT.setLevel(logging.CRITICAL)
+logging.getLogger("websockets").setLevel(logging.INFO)  # its DEBUG prints credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is asked for in an upgrade."""
+
+    url: URL
+    target: str
+    headers: Sequence[tuple[str, str]]
+    subprotocols: Sequence[str]
+    limits: Limits
+    tls: ssl.SSLContext | None
+
+
+class GuardedConnection(ClientConnection):
+    """A client connection that drops a peer which pings and never reads."""
+
+    def data_received(self, data: bytes) -> None:
+        """Read, and drop a peer that leaves too many answers unread."""
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > MAX_UNREAD and self.protocol.state is State.OPEN:
+            self.transport.abort()
+
+    def write(self, message: str | bytes) -> None:
+        """Send a message without waiting for the peer to read it."""
+        if isinstance(message, str):
+            self.protocol.send_text(message.encode())
+        else:
+            self.protocol.send_binary(message)
+        self.send_data()
+        if self.transport.get_write_buffer_size() > MAX_UNREAD:
+            self.transport.abort()
+
+
+async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConnection:
+    """Run TLS and the upgrade (RFC 6455 §4.1) over a connected socket.
+
+    Raises:
+        HandshakeRejected: on any HTTP status but 101.
+        ForbiddenRedirect: on a redirect.
+        ConnectFailed: if TLS fails, or the answer is no upgrade or lacks the subprotocol.
+    """
+    url, limits = handshake.url, handshake.limits
+
+    def make() -> GuardedConnection:
+        uri = WebSocketURI(url.secure, url.host, url.port, handshake.target.split("?")[0], _query(handshake.target))
+        protocol = ClientProtocol(
+            uri,
+            subprotocols=list(handshake.subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str
+            max_size=limits.max_message_bytes,
+            logger=_SILENT,
+        )
+        return GuardedConnection(
+            protocol,
+            ping_interval=limits.ping_interval,
+            ping_timeout=limits.ping_timeout,
+            close_timeout=CLOSE_TIMEOUT,
+        )
+
+    name = url.host if url.secure else None
+    connect = asyncio.get_running_loop().create_connection
+    try:
+        _, websocket = await connect(make, sock=connected, ssl=handshake.tls, server_hostname=name)
+    except (OSError, ssl.SSLError) as failed:
+        connected.close()
+        raise ConnectFailed(url.address, _tls_reason(failed)) from failed
+    except BaseException:
+        connected.close()
+        raise
+    try:
+        await websocket.handshake(list(handshake.headers), USER_AGENT)
+        _check_subprotocol(handshake, websocket)
+    except (InvalidHandshake, PayloadTooBig, OSError, EOFError) as failed:
+        websocket.transport.abort()
+        raise _explained(url, failed) from failed
+    except BaseException:
+        websocket.transport.abort()
+        raise
+    websocket.start_keepalive()
+    return websocket
+
+
+def _check_subprotocol(handshake: Handshake, websocket: ClientConnection) -> None:
+    if handshake.subprotocols and websocket.subprotocol is None:
+        offered = ", ".join(handshake.subprotocols)
+        why = f'the server accepts none of the subprotocols {offered}; check "protocol"'
+        raise ConnectFailed(handshake.url.address, why)
+
+
+def _explained(url: URL, failed: Exception) -> BridgeError:
+    """What happened to an upgrade, in our words; texts of the library may hold header values."""
+    if isinstance(failed, BridgeError):
+        return failed
+    if isinstance(failed, InvalidStatus):
+        status = failed.response.status_code
+        if 300 <= status < 400:
+            return ForbiddenRedirect(url.address, status)
+        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""))
+    if isinstance(failed, NegotiationError):
+        return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
+    return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
+
+
+_STATUS_HINTS: Final = {
+    400: "it did not accept the request; check the path and the subprotocol",
+    401: 'it wants other credentials; check "auth"',
+    403: 'it refuses these credentials or this client; check "auth" and "headers"',
+    404: "there is nothing at this path; check the URL",
+    426: 'it wants another WebSocket version or subprotocol; check "protocol"',
+    429: "it limits the number of connections; wait a while",
+    502: "the server behind it is down",
+    503: "it is busy or starting; try again later",
+}
+
+
+def _tls_reason(failed: Exception) -> str:
+    if isinstance(failed, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not valid: {failed.verify_message}"
+    if isinstance(failed, ssl.SSLError):
+        return f"TLS failed ({failed.reason or 'no reason given'}); is it a wss:// endpoint?"
+    return "the connection was cut while it was opened"
+
+
+def _query(target: str) -> str:
+    return target.partition("?")[2]

@@ -1,0 +1,304 @@
+"""The preset cdp against an endpoint that keeps to the DevTools protocol with flat sessions."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.net.test_oauth import token_endpoint
+from tests.peer import bridge_to, entry
+from utcp_ws_mcp.errors import ConnectFailed, ToolFault
+
+from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, check, cut, say, stage
+
+PICTURE = b"\x89PNG\r\n\x1a\npicture"
+IN_PAGE = {"Page", "Runtime", "Network"}
+LOGIN = ["Target.getTargets", "Target.attachToTarget", "Page.enable"]
+
+
+class Chrome(Side):
+    """https://chromedevtools.github.io/devtools-protocol/"""
+
+    pages = True
+
+    async def greet(self) -> None:
+        self.ids: set[int] = set()
+        self.targets = ["page-1"] if self.pages else []
+        self.sessions: set[str] = set()
+        self.enabled: set[str] = set()
+        if "Origin" in self.connection.request.headers:
+            raise Broken(4403, "Origin")
+
+    async def take(self, message: Any) -> None:
+        check(message, {"id", "method"}, {"params", "sessionId"})
+        own, method, params = message["id"], message["method"], message.get("params", {})
+        if not isinstance(own, int) or isinstance(own, bool) or (own and own in self.ids):
+            raise Broken(1002, "id")
+        self.ids.add(own)
+        domain, session = method.split(".")[0], message.get("sessionId")
+        if session is not None and session not in self.sessions:
+            await self.fail(message, -32001, "Session with given id not found.")
+        elif (domain in IN_PAGE) != (session is not None):
+            await self.fail(message, -32601, f"'{method}' wasn't found")
+        else:
+            await self.obey(message, method, params)
+
+    async def obey(self, message: Any, method: str, params: Any) -> None:
+        domain, command = method.split(".")
+        if domain == "Target":
+            await self.obey_browser(message, command, params)
+        elif command in ("enable", "disable"):
+            await self.switch(message, domain, on=command == "enable")
+        elif domain == "Runtime":
+            await self.evaluate(message, params["expression"])
+        else:
+            await self.obey_page(message, command, params)
+
+    async def obey_browser(self, message: Any, command: str, params: Any) -> None:
+        match command:
+            case "getTargets":
+                worker = {"targetId": "worker-1", "type": "service_worker"}
+                infos = [{"targetId": target, "type": "page"} for target in self.targets]
+                await self.succeed(message, targetInfos=[worker, *infos])
+            case "createTarget":
+                self.targets.append("page-new")
+                await self.succeed(message, targetId="page-new")
+            case "attachToTarget" if params["targetId"] in self.targets and params["flatten"]:
+                self.sessions.add("session-1")
+                await self.send({"method": "Target.attachedToTarget", "params": {"sessionId": "session-1"}})
+                await self.succeed(message, sessionId="session-1")
+
+    async def switch(self, message: Any, domain: str, *, on: bool) -> None:
+        (self.enabled.add if on else self.enabled.remove)(domain)
+        if on and domain == "Runtime":
+            await self.tell("Runtime.consoleAPICalled", text="before")
+        await self.succeed(message)
+        if on and domain == "Runtime":
+            await self.tell("Runtime.consoleAPICalled", text="after")
+
+    async def evaluate(self, message: Any, expression: str) -> None:
+        if expression in ("alert", "confirm", "beforeunload"):
+            await self.tell("Page.javascriptDialogOpening", type=expression, message="sure?")
+        if not expression.startswith("together"):
+            await self.succeed(message, value=1)
+            return
+        for each in self.all_together(message):
+            await self.tell("Network.dataReceived")
+            await self.succeed(each, value=each["params"]["expression"])
+
+    async def obey_page(self, message: Any, command: str, params: Any) -> None:
+        match command:
+            case "navigate":
+                await self.tell("Page.frameNavigated")
+                await self.succeed(message, frameId="frame-1")
+                await self.tell("Page.loadEventFired")
+            case "captureScreenshot":
+                await self.succeed(message, data=base64.b64encode(PICTURE).decode())
+            case "handleJavaScriptDialog":
+                self.dialog = params["accept"]
+                await self.succeed(message)
+            case _:
+                await self.fail(message, -32602, "Invalid parameters")
+
+    async def succeed(self, message: Any, **result: Any) -> None:
+        session = {"sessionId": message["sessionId"]} if "sessionId" in message else {}
+        await self.send({"id": message["id"], "result": result, **session})
+
+    async def fail(self, message: Any, code: int, text: str) -> None:
+        await self.send({"id": message["id"], "error": {"code": code, "message": text}})
+
+    async def tell(self, method: str, **params: Any) -> None:
+        await self.send({"method": method, "params": params, "sessionId": "session-1"})
+
+
+class Empty(Chrome):
+    pages = False
+
+
+MESSAGE = {"id": "{{ request_id }}", "sessionId": "{{ session.session_id }}"}
+NAVIGATE = {
+    "name": "Page.navigate",
+    "tool_call_template": {
+        "stream": {
+            "match": "message.method == 'Page.loadEventFired'",
+            "until": "message.method is defined",
+            "include_last": True,
+            "item": "reply.result",
+            "collect": "last",
+        }
+    },
+}
+SCREENSHOT = {
+    "name": "Page.captureScreenshot",
+    "tool_call_template": {"reply": {"result": "message.result.data | unbase64"}},
+}
+CONSOLE = {
+    "name": "console",
+    "tool_call_template": {
+        "message": {**MESSAGE, "method": "Runtime.enable"},
+        "stream": {
+            "match": "message.method == 'Runtime.consoleAPICalled'",
+            "item": "message.params.text",
+            "max_items": 2,
+            "cancel": {**MESSAGE, "id": "{{ next_id() }}", "method": "Runtime.disable"},
+        },
+    },
+}
+TARGETS = {
+    "name": "targets",
+    "tool_call_template": {"message": {"id": "{{ request_id }}", "method": "Target.getTargets"}},
+}
+TOOLS = ("Runtime.evaluate", "Page.nonsense", NAVIGATE, SCREENSHOT, CONSOLE, TARGETS)
+
+
+def browser(tmp_path: Path, on: Stage, **template: Any) -> Any:
+    return bridge_to(tmp_path, entry(on.seen, *TOOLS, preset="cdp", **template))
+
+
+def methods(on: Stage) -> list[str]:
+    return [message["method"] for message in on.seen.received]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"id": "1", "method": "Target.getTargets"}],
+        [{"id": 1, "method": "Target.getTargets", "jsonrpc": "2.0"}],
+        [{"id": 1, "method": "Target.getTargets"}, {"id": 1, "method": "Target.getTargets"}],
+    ],
+)
+async def test_the_endpoint_refuses_what_the_protocol_forbids(messages: list[Any]) -> None:
+    async with stage(Chrome) as on:
+        assert (await say(on, *messages))[1] == 1002
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"id": 1, "method": "Page.enable"}, -32601),
+        ({"id": 1, "method": "Page.enable", "sessionId": "other"}, -32001),
+    ],
+)
+async def test_the_endpoint_wants_a_session_for_commands_to_a_page(message: Any, code: int) -> None:
+    async with stage(Chrome, silence=0.2) as on:
+        answers, _ = await say(on, message)
+    assert answers[0]["error"]["code"] == code
+
+
+async def test_a_command_goes_to_the_first_page(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "x"}) == {"value": 1}
+        pages = await bridge.call_tool("m.targets")
+    assert [target["type"] for target in pages["targetInfos"]] == ["service_worker", "page"]
+    assert methods(on)[:4] == [*LOGIN, "Runtime.evaluate"]
+    assert on.seen.received[1]["params"] == {"targetId": "page-1", "flatten": True}
+    assert on.seen.received[3]["sessionId"] == "session-1"
+    assert not on.broken
+
+
+async def test_where_no_page_is_open_one_is_opened(tmp_path: Path) -> None:
+    async with stage(Empty) as on, browser(tmp_path, on) as bridge:
+        await bridge.call_tool("m.Runtime.evaluate", {"expression": "x"})
+    assert on.seen.received[2]["params"] == {"targetId": "page-new", "flatten": True}
+    assert not on.broken
+
+
+async def test_a_browser_that_lets_nobody_attach_is_told_of(tmp_path: Path) -> None:
+    class Closed(Chrome):
+        async def obey(self, message: Any, method: str, params: Any) -> None:
+            await self.fail(message, -32000, "Not allowed")
+
+    async with stage(Closed) as on, browser(tmp_path, on) as bridge:
+        with pytest.raises(ConnectFailed, match="on_connect step 2: the server refused: .*Not allowed"):
+            await bridge.call_tool("m.Page.navigate", {"url": "x"})
+
+
+async def test_the_address_that_the_browser_tells_is_asked_for_once_for_all_tools(tmp_path: Path) -> None:
+    async with stage(Chrome) as on:
+        answer = {"webSocketDebuggerUrl": f"{on.seen.url}devtools/browser/some-uuid"}
+        async with token_endpoint(lambda number: (200, answer)) as http:
+            before = [
+                {"http": {"url": http.url}, "capture": {"browser": "body.webSocketDebuggerUrl.split('/') | last"}}
+            ]
+            template = entry(on.seen, *TOOLS, preset="cdp", before_connect=before)
+            template["url"] += "devtools/browser/{{ session.browser }}"
+            async with bridge_to(tmp_path, template) as bridge:
+                for expression in ("x", "y"):
+                    await bridge.call_tool("m.Runtime.evaluate", {"expression": expression})
+                await bridge.call_tool("m.Page.captureScreenshot")
+                await cut(on)
+                await bridge.call_tool("m.targets")
+            assert len(http.requests) == 2
+    assert [upgrade.path for upgrade in on.seen.upgrades] == ["/devtools/browser/some-uuid"] * 2
+
+
+async def test_commands_at_once_each_get_their_own_result_between_events(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        results = await call_together(bridge, "m.Runtime.evaluate", lambda n: {"expression": f"together {n}"})
+    assert results == [{"value": f"together {number}"} for number in range(TOGETHER)]
+    assert len(on.sides) == 1
+    assert not on.broken
+
+
+async def test_a_fault_is_told_in_the_words_of_the_browser(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        with pytest.raises(ToolFault, match="^Invalid parameters$"):
+            await bridge.call_tool("m.Page.nonsense")
+
+
+async def test_a_picture_comes_as_bytes(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        assert await bridge.call_tool("m.Page.captureScreenshot") == PICTURE
+
+
+async def test_navigating_waits_for_the_load_event(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        result = await bridge.call_tool("m.Page.navigate", {"url": "https://example.com/"})
+    assert result.value == {"item": {"frameId": "frame-1"}, "end": "until"}
+
+
+@pytest.mark.parametrize("by", ["a limit", "a cancel"])
+async def test_events_that_were_enabled_are_disabled_again(tmp_path: Path, by: str) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        if by == "a limit":
+            assert (await bridge.call_tool("m.console")).items == ("before", "after")
+        else:
+            await cancel_after_an_item(bridge, "m.console", {})
+        await on.seen.until(lambda: methods(on)[-1] == "Runtime.disable")
+        await bridge.call_tool("m.Runtime.evaluate", {"expression": "x"})
+        assert on.sides[0].enabled == {"Page"}
+    assert not on.broken
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("alert", False), ("confirm", False), ("beforeunload", True)])
+async def test_a_dialog_does_not_stop_the_page(tmp_path: Path, kind: str, accepted: bool) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        await bridge.call_tool("m.Runtime.evaluate", {"expression": kind})
+        await on.seen.until(lambda: methods(on)[-1] == "Page.handleJavaScriptDialog")
+        await bridge.call_tool("m.targets")
+        assert on.sides[0].dialog is accepted
+    assert not on.broken
+
+
+async def test_a_new_connection_attaches_again(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        for _ in range(2):
+            await bridge.call_tool("m.targets")
+            await cut(on)
+    assert methods(on) == [*LOGIN, "Target.getTargets"] * 2
+
+
+async def test_an_endpoint_of_one_page_needs_no_session(tmp_path: Path) -> None:
+    class Page(Chrome):
+        async def take(self, message: Any) -> None:
+            check(message, {"id", "method"}, {"params"})
+            await self.succeed(message, value=message["params"])
+
+    template = {"on_connect": [], "message": {"id": "{{ request_id }}", "method": "{{ tool }}", "params": "{{ args }}"}}
+    async with stage(Page) as on, browser(tmp_path, on, **template) as bridge:
+        result = await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
+    assert result == {"value": {"expression": "1"}}
+    assert methods(on) == ["Runtime.evaluate"]

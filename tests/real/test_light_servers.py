@@ -1,0 +1,27 @@
+"""Servers that are quickly installed, used through their manifests by a real MCP client in both eras."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from real.run import LIGHT, run_server
+from real.server import SERVERS, NotReady
+from real.tools import ERAS
+
+pytestmark = pytest.mark.skipif(
+    not (SERVERS / "cases.json").exists(), reason="the folder of the real servers is not there; set SERVERS"
+)
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("server", LIGHT)
+async def test_every_case_of_a_real_server_passes(server: str, era: str) -> None:
+    try:
+        report = await run_server(server, era)
+    except NotReady as failed:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(failed))
+    assert not report.failed, "\n".join(f"{name}: {why}" for name, why in report.failed.items())
