@@ -13,7 +13,7 @@ import pytest
 
 from tests.net.test_oauth import token_endpoint
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
-from utcp_ws_mcp import CallTimeout
+from utcp_ws_mcp import CallTimeout, InvalidArguments
 from utcp_ws_mcp.errors import ConnectFailed, ForbiddenURL
 from utcp_ws_mcp.events import Event, Received
 
@@ -367,3 +367,16 @@ async def test_a_call_that_two_messages_end_waits_for_both(tmp_path: Path, order
     document = {**RPC, "reply": {"skip": "message.kind == 'busy'"}, "stream": stream}
     async with peer(execute) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         assert (await bridge.call_tool("m.t")).items == ("output", "output")
+
+
+@pytest.mark.parametrize(("arguments", "items"), [({}, 2), ({"count": 3}, 3)])
+async def test_an_argument_may_bound_a_stream(tmp_path: Path, arguments: dict[str, Any], items: int) -> None:
+    async def count(seen: Peer, connection: Any, message: Any) -> None:
+        for number in range(10):
+            await connection.send(json.dumps({"id": message["id"], "result": number}))
+
+    stream = {"stream": {"max_items": "args.count | default(2)"}}
+    async with peer(count) as seen, bridge_to(tmp_path, entry(seen, "t", **stream, **RPC)) as bridge:
+        assert (await bridge.call_tool("m.t", arguments)).items == tuple(range(items))
+        with pytest.raises(InvalidArguments, match="no number above zero"):
+            await bridge.call_tool("m.t", {"count": 0})

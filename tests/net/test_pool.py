@@ -12,6 +12,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError, ConnectionLost
+from utcp_ws_mcp.net.pool import MAX_OF_MANUAL
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -97,12 +98,12 @@ async def test_header_fields_stay_out_of_the_message(tmp_path: Path) -> None:
 
 
 async def test_an_idle_connection_gives_way_to_one_with_other_headers(tmp_path: Path) -> None:
-    template = {"header_fields": ["X-Tenant"], "limits": {"max_connections": 2}, **RPC}
+    template = {"header_fields": ["X-Tenant"], "limits": {"max_connections": 1}, **RPC}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
-        for tenant in "abcdef":
-            await bridge.call_tool("m.t", {"X-Tenant": tenant})
-        assert len(seen.upgrades) == 6
-        await seen.until(lambda: len(seen.open) == 2)
+        for tenant in range(MAX_OF_MANUAL + 5):
+            await bridge.call_tool("m.t", {"X-Tenant": str(tenant)})
+        assert len(seen.upgrades) == MAX_OF_MANUAL + 5
+        await seen.until(lambda: len(seen.open) == MAX_OF_MANUAL)
 
 
 async def test_call_templates_with_the_same_url_never_share(tmp_path: Path) -> None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from .auth import Auth, Model
 
 Json = Any
 Expression = str
+
+
+def _number_or_expression(value: object) -> str:
+    return EXPRESSION if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value) else NUMBER
+
+
+NUMBER, EXPRESSION = "a number", "an expression"
+_EITHER = Discriminator(_number_or_expression)
+_Expression = Annotated[str, Tag(EXPRESSION)]
+Count = Annotated[Annotated[int, Field(ge=1), Tag(NUMBER)] | _Expression, _EITHER]
+"""A whole number from 1 on, or an expression that gives one."""
+
+Seconds = Annotated[Annotated[float, Field(gt=0), Tag(NUMBER)] | _Expression, _EITHER]
+"""Seconds above 0, or an expression that gives them."""
 
 
 class Reply(Model):
@@ -26,6 +41,8 @@ class Reply(Model):
 class Stream(Model):
     """More than one reply (section 6). `on` is what `"stream": true` and `false` set. Times in seconds.
 
+    A bound may be an expression on the arguments.
+
     With `match`, the request has a reply of its own (known as `reply`), and the stream is the messages that match.
     """
 
@@ -35,9 +52,9 @@ class Stream(Model):
     until_close: bool = False
     include_last: bool = False
     item: Expression | None = None
-    max_items: int = Field(1000, ge=1)
-    max_seconds: float | None = Field(None, gt=0)
-    idle_seconds: float | None = Field(None, gt=0)
+    max_items: Count = 1000
+    max_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
     max_bytes: int = Field(1 << 20, ge=1)
     collect: Literal["list", "last", "text"] = "list"
     cancel: Json = None
@@ -129,7 +146,7 @@ class Capture(Model):
 class Heartbeat(Model):
     """A message that is sent again and again (section 7); `every` in seconds, a number or an expression."""
 
-    every: float | Expression
+    every: Seconds
     send: Json
     expect: Expression | None = None
     timeout: float = Field(10, gt=0)

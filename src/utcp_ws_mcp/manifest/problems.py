@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ..errors import Problem
-from .models import Json
+from .models import EXPRESSION, NUMBER, Json
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
 M = TypeVar("M", bound=BaseModel)
@@ -65,7 +65,8 @@ def join(path: str, key: str | int) -> str:
 def _problem(model: type[BaseModel], error: Any, path: str) -> Problem:
     loc = error["loc"]
     for before, part in zip(("", *loc), loc, strict=False):
-        path = path if before == "auth" and part in _UNION_TAGS else join(path, part)
+        is_tag = part in (NUMBER, EXPRESSION) or (before == "auth" and part in _UNION_TAGS)
+        path = path if is_tag else join(path, part)
     if error["type"] == "extra_forbidden":
         return Problem(path, unknown_key(str(loc[-1]), _fields_at(model, loc[:-1])))
     return Problem(path, _explain(error))

@@ -101,7 +101,7 @@ class Call:
         assert self._lease is not None
         connection = self._lease.connection
         scope = self._scope.extended(session=connection.session.values)
-        exchange = connection.exchanges.open(self.plan.rules, scope)
+        exchange = self._in_arguments(lambda: connection.exchanges.open(self.plan.rules, scope))
         self._exchange = exchange
         exchange.wake = self._wake
         if self.plan.rules.unasked:
@@ -135,12 +135,13 @@ class Call:
 
     async def _wait(self) -> bool:
         """Wait for something to arrive; False where a stream's time has ended it."""
-        exchange, stream = self.exchange, self.plan.rules.stream
+        exchange = self.exchange
+        stream = exchange.limits
         until = self._deadline
         reason: Any = "max_seconds"
         if stream is not None:
             until = self._stream_deadline()
-            idle = stream.bounds.idle_seconds
+            idle = stream.idle
             if idle is not None and anyio.current_time() + idle < until:
                 until, reason = anyio.current_time() + idle, "idle_seconds"
         with anyio.move_on_after(until - anyio.current_time()) as waiting:
@@ -154,8 +155,7 @@ class Call:
         return False
 
     def _stream_deadline(self) -> float:
-        stream = self.plan.rules.stream
-        longest = stream.bounds.max_seconds if stream else None
+        longest = self.exchange.limits.seconds if self.exchange.limits else None
         return self._deadline if longest is None else self._deadline - self._timeout + longest
 
     def _wake(self) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,6 +19,9 @@ from ..errors import BridgeError, ConnectionLost, Defect, Outcome
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
+
+MAX_OF_MANUAL: Final = 32
+"""Connections of one manual, over all the headers, arguments and URLs that its calls need."""
 
 Opener = Callable[[Upgrade, dict[str, Any]], Awaitable[Connection]]
 
@@ -230,18 +233,27 @@ class _Shelf:
         """
         if waiter.upgrade in self._refused and self._lives(waiter.upgrade) and not waiter.unread:
             return False
-        if len(self._slots) >= waiter.upgrade.template.limits.max_connections:
-            idle = [slot for slot in self._slots if slot.connection and not slot.leases and not slot.settling]
-            unfit = (slot for slot in idle if slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing))
-            victim = next(unfit, None)
-            if victim is None:
-                return False
-            self._discard(victim)
+        most = waiter.upgrade.template.limits.max_connections
+        if sum(slot.upgrade == waiter.upgrade for slot in self._slots) >= most and not self._make_way(
+            waiter, same=True
+        ):
+            return False
+        if len(self._slots) >= max(most, MAX_OF_MANUAL) and not self._make_way(waiter, same=False):
+            return False
         slot = _Slot(waiter.upgrade, reserved=waiter if waiter.unread else None)
         self._slots.append(slot)
         opening.update(() if waiter.owns else {slot})
         self._tasks.start_soon(self._open, slot, waiter.arguments)
         return True
+
+    def _make_way(self, waiter: _Waiter, *, same: bool) -> bool:
+        """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
+        for slot in self._slots:
+            idle = slot.connection is not None and not slot.leases and not slot.settling and not slot.reserved
+            if idle and (slot.upgrade == waiter.upgrade) == same and not (same and slot.room(waiter.sharing)):
+                self._discard(slot)
+                return True
+        return False
 
     def _grant(self, waiter: _Waiter, slot: _Slot) -> None:
         self._waiting.remove(waiter)

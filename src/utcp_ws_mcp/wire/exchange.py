@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from .codec import Message
 from .expression import Path
-from .reply import Role, Rules, Sharing
+from .reply import Limits, Role, Rules, Sharing
 from .scope import Scope
 from .template import Unfilled
 
@@ -60,6 +60,7 @@ class Exchange:
     items: int = 0
     bytes: int = 0
     replied: bool = False
+    limits: Limits | None = None
     early: deque[Message] = field(default_factory=lambda: deque(maxlen=EARLY))
     ends_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
@@ -137,7 +138,7 @@ class Exchange:
             self.bytes += message.size
         if ended:
             self.finished, self.end = True, "until"
-        elif self.items >= stream.bounds.max_items:
+        elif self.limits is not None and self.items >= self.limits.items:
             self.finished, self.end = True, "max_items"
         elif self.bytes >= stream.bounds.max_bytes:
             self.finished, self.end = True, "max_bytes"
@@ -174,11 +175,17 @@ class Exchanges:
         return len(self._others) + sum(map(len, self._by_id.values()))
 
     def open(self, rules: Rules, scope: Scope) -> Exchange:
-        """Open an exchange for a request that is sent next; its correlation id is assigned here."""
+        """Open an exchange for a request that is sent next; its correlation id is assigned here.
+
+        Raises:
+            Unfilled: where a bound of its stream cannot be computed.
+        """
         self.opened += 1
         request_id = self.next_id()
         names = {"request_id": request_id, "next_id": self.next_id, "counter": self.count}
-        exchange = Exchange(rules, scope.extended(**names), request_id)
+        scope = scope.extended(**names)
+        limits = rules.stream.limits(scope) if rules.stream is not None else None
+        exchange = Exchange(rules, scope, request_id, limits=limits)
         if rules.id_path is not None:
             self._by_id.setdefault(rules.id_path, {})[request_id] = exchange
         else:

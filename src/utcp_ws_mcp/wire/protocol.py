@@ -19,6 +19,10 @@ from .template import Node
 HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""
 
+EVERY_ARGUMENT = "*"
+"""Stands for all arguments, where a template takes them as a whole."""
+
+_WHOLE_ARGS = re.compile(r"\bargs\b(?![.\[])")
 _ARGUMENT = re.compile(r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.+?)(?:'|\\")\]|UTCP_ARG_(.+?)_UTCP_ARG""")
 """An argument in the JSON text of a template, in each of the ways to write it."""
 
@@ -99,7 +103,7 @@ def compile_conduct(
     written = _written(template, auto_reply)
     return Conduct(
         written=written,
-        arguments=frozenset("".join(found) for found in _ARGUMENT.findall(written)),
+        arguments=arguments_in(written),
         before=tuple(
             _http(step, compiler("before_connect"), found, index) for index, step in enumerate(template.before_connect)
         ),
@@ -113,6 +117,12 @@ def compile_conduct(
         send_as=template.send_as,
         variables=variables,
     )
+
+
+def arguments_in(text: str) -> frozenset[str]:
+    """The arguments that templates in a text need."""
+    every = {EVERY_ARGUMENT} if _WHOLE_ARGS.search(text) else set()
+    return frozenset({"".join(found) for found in _ARGUMENT.findall(text)} | every)
 
 
 def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from ..manifest.models import CallTemplate, Reply, Stream
 from .codec import Message
@@ -14,7 +14,7 @@ from .compiler import Compiler
 from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, Path, parse_path
 from .problems import Problems
 from .scope import REPLY_NAMES
-from .template import Node
+from .template import Node, Unfilled
 
 
 class Role(Enum):
@@ -43,6 +43,19 @@ class Sharing(Enum):
     OWNED = "owned"
 
 
+BOUNDS: Final = ("max_items", "max_seconds", "idle_seconds")
+"""Bounds of a stream that may be expressions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one stream: a count, and seconds (None: those of the call, and none)."""
+
+    items: int
+    seconds: float | None
+    idle: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamRules:
     """Where a stream's items and its end are, and its bounds.
@@ -55,6 +68,24 @@ class StreamRules:
     until: tuple[Expression, ...]
     item: Expression | None
     bounds: Stream
+    computed: Mapping[str, Expression] = field(default_factory=dict)
+
+    def limits(self, scope: Mapping[str, Any]) -> Limits:
+        """The bounds of one exchange.
+
+        Raises:
+            Unfilled: where an expression gives no number above zero.
+        """
+        values = {name: getattr(self.bounds, name) for name in BOUNDS}
+        for name, expression in self.computed.items():
+            try:
+                value = expression.evaluate(scope)
+            except ExpressionFailed as failed:
+                raise Unfilled(str(failed)) from None
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise Unfilled(f"stream.{name}: {expression.source} is no number above zero")
+            values[name] = value
+        return Limits(int(values["max_items"]), values["max_seconds"], values["idle_seconds"])
 
 
 AutoReplies = tuple[tuple[Expression, Node], ...]
@@ -169,7 +200,12 @@ def compile_rules(
         until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)
         item = compiled("stream.item", _UTCP_ITEM if framed else stream.item, trusted=framed)
         match = compiled("stream.match", stream.match)
-        rules = replace(rules, stream=StreamRules(match, until, item, stream))
+        sources = {name: getattr(stream, name) for name in BOUNDS}
+        computed = {
+            name: compiled(f"stream.{name}", source) for name, source in sources.items() if isinstance(source, str)
+        }
+        bounds = {name: expression for name, expression in computed.items() if expression is not None}
+        rules = replace(rules, stream=StreamRules(match, until, item, stream, bounds))
     return _with_correlation(rules)
 
 

@@ -16,7 +16,7 @@ from .codec import encode_json
 from .compiler import Compiler
 from .policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
 from .problems import Problems
-from .protocol import Conduct
+from .protocol import EVERY_ARGUMENT, Conduct, arguments_in
 from .scope import URL_NAMES
 from .template import OMIT, Computed, Hole, Unfilled, to_text
 
@@ -123,7 +123,9 @@ class UpgradeTemplate:
         needed = self.conduct.arguments
         if self._needs_session:
             needed = needed.union(self.template.header_fields, *map(_arguments_of, self.holes))
-        arguments = {name: scope["args"][name] for name in sorted(needed) if name in scope["args"]}
+        given = scope["args"]
+        names = given if EVERY_ARGUMENT in needed else needed
+        arguments = {name: given[name] for name in sorted(names) if name in given}
         if self._needs_session:
             written = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
             return self._upgrade(None, (), (), encode_json([*written, arguments]), later=self)
@@ -245,7 +247,7 @@ def _arguments_of(hole: Hole) -> set[str]:
     """The arguments that a hole needs."""
     if not isinstance(hole, Computed):
         return {hole.name}
-    return set(re.findall(r"\bargs\.([A-Za-z_]\w*)", hole.expression.source))
+    return set(arguments_in(hole.expression.source))
 
 
 def _is_argument(hole: Hole) -> bool:
