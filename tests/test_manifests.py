@@ -12,15 +12,39 @@ import jsonschema_rs
 import pytest
 
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.manifest.variables import find_variables
+from utcp_ws_mcp.manifest.merge import inherit, named_presets, normalise, with_preset
+from utcp_ws_mcp.manifest.variables import find_optional, find_variables
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = sorted((ROOT / "manifests").glob("*.json"))
-EXPECTED = {"aria2", "chat", "demo", "iot", "jsonrpc", "node-inspector", "secure", "stocks"}
+EXPECTED = {
+    "aria2",
+    "centrifugo",
+    "chat",
+    "chrome-devtools",
+    "crossbar-wamp",
+    "demo",
+    "graphql",
+    "home-assistant",
+    "iot",
+    "janus",
+    "jsonrpc",
+    "jupyter-kernel",
+    "mopidy",
+    "mqtt",
+    "node-inspector",
+    "obs",
+    "secure",
+    "signalr",
+    "socketio",
+    "stocks",
+    "stomp-broker",
+    "supabase-realtime",
+}
 VARIABLES = re.findall(r"^#?([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
 DUMMIES = {name: f"dummy-{name.lower()}" for name in VARIABLES}
 PLACEHOLDER = re.compile(r"UTCP_ARG_(.+?)_UTCP_ARG|\bargs\.(\w+)")
-FILLED = ("url", "headers", "message", "reply", "stream")
+FILLED = ("url", "headers", "message", "reply", "stream", "on_connect", "before_connect", "auto_reply")
 HINTS = {"title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
 
 JsonObject = dict[str, Any]
@@ -51,10 +75,18 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def placeholders(template: JsonObject, tool: JsonObject) -> set[str]:
-    """The arguments that a tool's own call template and what it inherits refer to."""
-    own = tool.get("tool_call_template", {})
-    filled = [own.get(key, template.get(key)) for key in FILLED]
-    return {old or new for text in strings(filled) for old, new in PLACEHOLDER.findall(text)}
+    """The arguments that a tool's own call template and what it inherits refer to; `args` alone is all of them."""
+    form = inherit(with_preset(normalise(template)), tool.get("tool_call_template", {}))
+    if not form.get("stream", {}).get("on"):
+        form.pop("stream", None)
+    texts = list(strings([form.get(key) for key in FILLED]))
+    every = tool["inputs"]["properties"] if any(re.search(r"\bargs\b(?!\.)", text) for text in texts) else ()
+    return {old or new for text in texts for old, new in PLACEHOLDER.findall(text)}.union(every)
+
+
+def written(template: JsonObject) -> list[JsonObject]:
+    """A call template and the presets that it takes in."""
+    return [{**template, "$comment": ""}, *named_presets(template)]
 
 
 each_manifest = pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
@@ -76,7 +108,8 @@ def test_an_example_loads_with_the_variables_of_the_env_example(path: Path) -> N
 @each_manifest
 def test_an_example_without_its_variables_says_which_ones_are_missing(path: Path) -> None:
     missing = {name for disabled in load_manifest(path, environ={}).manifest.disabled for name in disabled.missing}
-    assert missing == set(find_variables(read(path)))
+    forms = [form for template in call_templates(path) for form in written(template)]
+    assert missing == set(find_variables(forms)) - find_optional(forms)
 
 
 @each_manifest
@@ -84,7 +117,7 @@ def test_the_comment_of_a_call_template_comes_first_and_names_its_variables(path
     for template in call_templates(path):
         assert next(iter(template)) == "$comment"
         assert len(template["$comment"]) > 80
-        needed = set(find_variables({**template, "$comment": ""}))
+        needed = set(find_variables(written(template)))
         assert needed <= set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", template["$comment"]))
 
 
@@ -96,7 +129,8 @@ def test_an_example_uses_tls_except_on_this_machine(path: Path) -> None:
 
 
 def test_the_env_example_holds_exactly_the_variables_of_the_examples() -> None:
-    used = {name for path in MANIFESTS for name in find_variables(read(path))}
+    templates = [template for path in MANIFESTS for template in call_templates(path)]
+    used = {name for template in templates for name in find_variables(written(template))}
     assert sorted(VARIABLES) == sorted(used)
 
 

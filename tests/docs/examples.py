@@ -59,6 +59,8 @@ VARIABLES = {
     "CLIENT_ID": "client-123456",
     "CLIENT_SECRET": "secret-123456",
     "HOME_TOKEN": "home-123456",
+    "HOMEASSISTANT_TOKEN": "house-123456",
+    "JUPYTER_TOKEN": "jupyter-123456",
     "REGION": "eu",
 }
 """The environment of the examples."""

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, UnknownTool
+from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
 from utcp_ws_mcp.events import Discovered, Event, Failed, Noticed
 
 
@@ -225,3 +225,21 @@ async def test_what_a_manual_may_not_say_is_left_out_and_the_rest_is_offered(
             assert bridge.tools["m.bad"].template.network.allow == ()
             assert not bridge.tools["m.bad"].template.tls.insecure
     assert any(isinstance(event, Noticed) for event in events)
+
+
+async def test_a_preset_that_a_tool_elsewhere_names_gets_no_variable_of_the_user(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"type": "auth_required"}))
+
+    async with peer(echo, greet=greet) as other:
+        tools = manual(
+            {"name": "b", "tool_call_template": {"url": other.url, "preset": "homeassistant", "timeout": 0.5}}
+        )
+        environ = {"HOMEASSISTANT_TOKEN": "top-secret", "m_HOMEASSISTANT_TOKEN": "top-secret"}
+        template = {"allow_origins": [other.url], "preset": "homeassistant", "on_connect": []}
+        async with peer(tells(tools)) as seen:
+            async with bridge_to(tmp_path, entry(seen, **template), environ=environ) as bridge:
+                assert await bridge.wait_discovered(PATIENCE)
+                with pytest.raises(BridgeError):
+                    await bridge.call_tool("m.b", {})
+    assert "top-secret" not in json.dumps(other.received)

@@ -84,8 +84,8 @@ class Strict:
 
 @asynccontextmanager
 async def strict(kind: Callable[[ServerConnection, Strict], Session], **settings: Any) -> AsyncIterator[Strict]:
-    """Serve sessions of a kind; `subprotocols` is for the upgrade, everything else for the sessions."""
-    options = {"subprotocols": settings.pop("subprotocols")} if "subprotocols" in settings else {}
+    """Serve sessions of a kind; `subprotocols` and `process_request` are for the upgrade, the rest for the sessions."""
+    options = {key: settings.pop(key) for key in ("subprotocols", "process_request") if key in settings}
     server = Strict(settings=settings)
     by_connection: dict[ServerConnection, Session] = {}
 

@@ -61,14 +61,14 @@ class Node(Session):
             replies = [{"push": {"channel": "other", "pub": {"data": 0}}}, *reversed(self.held)]
             await self.send("\n".join(map(json.dumps, replies)))
             self.held = []
+        if kind == "connect" and self.server.settings.get("ping"):
+            await self.send_ping()
 
     async def connect(self, request: Any) -> Any:
         if request.get("token") != "right":
             await self.connection.close(3500, "invalid token")
             return {}
         self.client = True
-        if self.server.settings.get("ping"):
-            await self.send_ping()
         return {"connect": {"client": "c1", "version": "6.0.0", "ping": 25, "pong": True}}
 
     async def rpc(self, request: Any) -> Any:

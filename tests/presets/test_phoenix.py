@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ToolFault
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
+ROOT = Path(__file__).parents[2]
 JOIN = ["1", "1", "room:1", "phx_join", {}]
 PATH = "websocket?vsn=2.0.0"
 
@@ -24,7 +26,7 @@ class Phoenix(Side):
     async def greet(self) -> None:
         self.joined: dict[str, str] = {}
         self.refs: set[str] = set()
-        if self.connection.request.path != f"/{PATH}":
+        if f"/{PATH}" not in self.connection.request.path:
             raise Broken(1002, "vsn")
 
     async def take(self, message: Any) -> None:
@@ -263,3 +265,83 @@ async def test_a_new_connection_joins_again(tmp_path: Path) -> None:
             await bridge.call_tool("m.shout", ROOM)
             await cut(on)
     assert on.seen.received == [JOIN, ["1", "2", "room:1", "shout", {}]] * 2
+
+
+class Supabase(Phoenix):
+    """https://supabase.com/docs/guides/realtime/protocol"""
+
+    async def join(self, join_ref: Any, ref: str, topic: str, payload: Any) -> None:
+        config = payload["config"]
+        if not topic.startswith("realtime:") or "apikey=key" not in self.connection.request.path:
+            await self.reply(join_ref, ref, topic, "error", {"reason": "Unauthorized: no access"})
+            return
+        self.joined[topic] = join_ref
+        changes = config.get("postgres_changes", [])
+        await self.reply(join_ref, ref, topic, "ok", {"postgres_changes": changes})
+        if config["presence"]["enabled"]:
+            await self.send([join_ref, None, topic, "presence_state", {"ada": {"metas": []}}])
+        for change in changes:
+            await self.tell_changes(topic, change)
+
+    async def tell_changes(self, topic: str, change: Any) -> None:
+        known = change["table"] == "todos"
+        status = {"status": "ok" if known else "error", "message": f"table {change['table']}"}
+        await self.send([self.joined[topic], None, topic, "system", {"extension": "postgres_changes", **status}])
+        for number in range(20 if known else 0):
+            data = {"type": change["event"], "record": {"id": number}, "filter": change.get("filter")}
+            await self.tell(topic, "postgres_changes", {"ids": [1], "data": data})
+
+    async def handle(self, message: list[Any], event: str, payload: Any) -> None:
+        join_ref, ref, topic, *_ = message
+        if event == "broadcast":
+            await self.reply(join_ref, ref, topic, "ok", {})
+            for side in self.stage.sides:
+                if side is not self and topic in side.joined:
+                    await side.tell(topic, "broadcast", payload)
+        else:
+            await super().handle(message, event, payload)
+
+
+def supabase(tmp_path: Path, on: Stage, key: str = "key") -> Any:
+    text = (ROOT / "manifests" / "supabase-realtime.json").read_text(encoding="utf-8")
+    document = json.loads(text.replace("ws://127.0.0.1:54321/", on.seen.url))
+    return bridge_to(tmp_path, document, environ={"SUPABASE_KEY": key})
+
+
+async def test_the_example_manifest_broadcasts_and_listens(tmp_path: Path) -> None:
+    room = {"topic": "realtime:room"}
+    async with stage(Supabase) as on, supabase(tmp_path, on) as bridge:
+
+        async def shout() -> None:
+            await on.seen.until(lambda: any(side.joined for side in on.sides))
+            for number in range(20):
+                said = {**room, "event": "said", "payload": {"n": number}}
+                assert await bridge.call_tool("supabase.broadcast", said) == {}
+
+        result = await watch_during(bridge, "supabase.watch_broadcasts", room, shout)
+        assert result.items == tuple({"event": "said", "payload": {"n": number}} for number in range(20))
+        assert await bridge.call_tool("supabase.list_presence", room) == {"ada": {"metas": []}}
+        await on.seen.until(lambda: any(message[3] == "phx_leave" for message in on.seen.received))
+    assert not on.broken
+
+
+@pytest.mark.parametrize("only", [{}, {"filter": "id=eq.1"}])
+async def test_the_example_manifest_watches_a_table(tmp_path: Path, only: dict[str, str]) -> None:
+    async with stage(Supabase) as on, supabase(tmp_path, on) as bridge:
+        result = await bridge.call_tool("supabase.watch_table", {"table": "todos", **only})
+        assert result.items[0] == {"type": "*", "record": {"id": 0}, "filter": only.get("filter")}
+        assert result.end == "max_items"
+        await on.seen.until(lambda: on.seen.received[-1][3] == "phx_leave")
+    assert not on.broken
+
+
+async def test_the_example_manifest_tells_why_a_table_cannot_be_watched(tmp_path: Path) -> None:
+    async with stage(Supabase) as on, supabase(tmp_path, on) as bridge:
+        with pytest.raises(ToolFault, match="^table none$"):
+            await bridge.call_tool("supabase.watch_table", {"table": "none"})
+
+
+async def test_the_example_manifest_tells_that_a_key_is_wrong(tmp_path: Path) -> None:
+    async with stage(Supabase) as on, supabase(tmp_path, on, key="wrong") as bridge:
+        with pytest.raises(ConnectFailed, match="Unauthorized: no access"):
+            await bridge.call_tool("supabase.list_presence", {"topic": "realtime:room"})

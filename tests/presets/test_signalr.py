@@ -28,6 +28,7 @@ from .sides import (
     watch_during,
 )
 
+ROOT = Path(__file__).parents[2]
 END = "\x1e"
 SHAKE = '{"protocol":"json","version":1}' + END
 PING = '{"type":6}' + END
@@ -102,6 +103,8 @@ class Hub(Side):
                     await self.send({"type": 6}, noise, done)
             case "SendMessage":
                 await self.send({"type": 1, "target": "ReceiveMessage", "arguments": message["arguments"]})
+                if own is not None:
+                    await self.send({"type": 3, "invocationId": own})
             case "Counter" | "Endless" | "Breaks":
                 await self.stream(own, message["target"])
             case unknown:
@@ -308,3 +311,21 @@ async def test_a_new_connection_shakes_hands_again(tmp_path: Path) -> None:
             await bridge.call_tool("m.Void")
             await cut(on)
     assert on.seen.received.count(SHAKE) == 2
+
+
+async def test_the_tools_of_the_example_manifest_reach_the_hub(tmp_path: Path) -> None:
+    manifest = json.loads((ROOT / "manifests" / "signalr.json").read_text(encoding="utf-8"))
+    async with stage(Hub) as on:
+        document = {**manifest, "url": f"{on.seen.url}chatHub"}
+        async with bridge_to(tmp_path, document, environ={"SIGNALR_TOKEN": "token"}) as bridge:
+            assert (await bridge.call_tool("chat.count", {"count": 3})).items == (0, 1, 2)
+
+            async def talk() -> None:
+                for number in range(10):
+                    sent = {"user": "ada", "message": str(number)}
+                    assert await bridge.call_tool("chat.send_message", sent) is None
+
+            result = await watch_during(bridge, "chat.wait_for_messages", {}, talk)
+    assert result.items == tuple(["ada", str(number)] for number in range(10))
+    assert {upgrade.path for upgrade in on.seen.upgrades} == {"/chatHub?access_token=token"}
+    assert not on.broken

@@ -147,7 +147,7 @@ async def test_a_browser_that_is_taken_says_so(tmp_path: Path) -> None:
 
 async def test_a_session_that_http_has_made_is_used(tmp_path: Path) -> None:
     before = {
-        "http": {"method": "POST", "json": {"capabilities": {"alwaysMatch": {"webSocketUrl": True}}}},
+        "http": {"method": "POST", "json": {"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": []}}}}},
         "capture": {"id": "body.value.sessionId"},
     }
     async with stage(Browser) as on, token_endpoint(lambda number: (200, {"value": {"sessionId": "abc"}})) as http:
@@ -155,8 +155,10 @@ async def test_a_session_that_http_has_made_is_used(tmp_path: Path) -> None:
         template = entry(on.seen, *TOOLS, preset="webdriver-bidi", on_connect=[], before_connect=[before])
         template["url"] += "session/{{ session.id }}"
         async with bridge_to(tmp_path, template) as bridge:
-            assert await bridge.call_tool("m.browsingContext.getTree") == {"contexts": []}
-    assert on.seen.received == [{**TREE, "id": 1}]
+            for root in ("a", "b"):
+                assert await bridge.call_tool("m.browsingContext.getTree", {"root": root}) == {"contexts": []}
+    assert [message["id"] for message in on.seen.received] == [1, 2]
+    assert len(on.sides) == 1
 
 
 async def test_commands_at_once_each_get_their_own_result_between_events(tmp_path: Path) -> None:

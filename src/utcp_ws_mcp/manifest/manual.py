@@ -20,7 +20,7 @@ FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", 
 
 _MAY_LEAVE = frozenset(
     {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
-    | {"ignore", "limits", "framing", "send_as", "network", "tls"}
+    | {"ignore", "limits", "framing", "send_as", "network"}
 )
 """What a tool at another origin inherits: nothing that could hold a credential."""
 
@@ -87,7 +87,11 @@ def _known_annotations(annotations: Json) -> Json:
 def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
     """What a tool inherits: what may hold credentials only where the tool stays at the entry's origin."""
     raw = dict(entry.raw)
-    return {key: value for key, value in raw.items() if key in _MAY_LEAVE} if _leaves(entry, own) else raw
+    if not _leaves(entry, own):
+        return raw
+    kept = {key: value for key, value in raw.items() if key in _MAY_LEAVE}
+    authority = {key: value for key, value in raw.get("tls", {}).items() if key == "ca_file"}
+    return kept | ({"tls": authority} if authority else {})
 
 
 def _leaves(entry: Entry, own: Mapping[str, Json]) -> bool:

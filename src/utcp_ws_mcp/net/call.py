@@ -123,15 +123,17 @@ class Call:
 
     def _encode(self, template: Node) -> list[str | bytes]:
         assert self._lease is not None
-        return self._lease.connection.encode(template.render(self.exchange.scope))
+        return self._lease.connection.encode(template.render(self.exchange.scope.at_once()))
 
     def _in_arguments(self, make: Callable[[], T]) -> T:
         try:
             return make()
         except Unfilled as unfilled:
             raise InvalidArguments(self.plan.full_name, str(unfilled)) from None
-        except ValueError:
+        except UnicodeEncodeError:
             raise InvalidArguments(self.plan.full_name, "an argument cannot be written as JSON in UTF-8") from None
+        except ValueError as wrong:
+            raise InvalidArguments(self.plan.full_name, str(wrong)) from None
 
     async def _wait(self) -> bool:
         """Wait for something to arrive; False where a stream's time has ended it."""
@@ -171,6 +173,7 @@ class Call:
         raise ConnectionLost(connection.address, lost.text, Outcome.PERHAPS_EXECUTED)
 
     def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:
+        outcome = Outcome.NOT_SENT if self.plan.rules.unasked else outcome
         return CallTimeout(self.plan.full_name, self._timeout, stage, outcome)
 
     def _is_cut_short(self) -> bool:

@@ -62,8 +62,12 @@ def encode_json(value: Any) -> str:
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, RecursionError) as failed:
-        raise ValueError(str(failed)) from None
+    except TypeError:
+        raise ValueError("binary data cannot stand inside JSON; put it through a filter such as base64") from None
+    except (ValueError, RecursionError):
+        raise ValueError(
+            "an argument cannot be written as JSON: it holds no JSON number, or is nested too deeply"
+        ) from None
 
 
 def decode(raw: str | bytes) -> Message:

@@ -20,6 +20,7 @@ from .filters import FILTERS
 FUEL: Final = 50_000
 """Steps of one evaluation."""
 
+LONGEST_REASON: Final = 100
 MAX_LENGTH: Final = 4_000
 """Characters of one expression."""
 
@@ -110,7 +111,8 @@ class Expression:
         except TemplateError as failed:
             raise ExpressionFailed(f"the expression {self.source!r} failed: {_reason(failed)}") from None
         except _PYTHON_ERRORS as failed:
-            raise ExpressionFailed(f"the expression {self.source!r} failed: {type(failed).__name__}") from None
+            reason = f"{type(failed).__name__}: {str(failed)[:LONGEST_REASON]}"
+            raise ExpressionFailed(f"the expression {self.source!r} failed: {reason}") from None
 
     def _find_names(self, allowed: Collection[str], local: bool) -> tuple[str, ...]:
         if len(self.source) > MAX_LENGTH:

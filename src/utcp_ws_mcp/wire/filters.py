@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from .codec import encode_json
+from .codec import encode_json, parse_json
 
 JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 LONGEST_PATTERN: Final = 200
@@ -73,9 +72,12 @@ def _sign(data: bytes, pem: bytes, alg: str) -> bytes:
 
 def _regex_find(value: Any, pattern: str) -> str | None:
     """The first match, or its first group where the pattern has one."""
-    if len(pattern) > LONGEST_PATTERN or re.search(r"[+*}][)]*[+*{]", pattern):
-        raise ValueError("a pattern that repeats a repetition is refused: it could run away")
-    found = re.search(pattern, _text(value)[:LONGEST_SEARCHED])
+    if len(pattern) > LONGEST_PATTERN or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
+        raise ValueError("a pattern that repeats a repetition or a group is refused: it could run away")
+    try:
+        found = re.search(pattern, _text(value)[:LONGEST_SEARCHED])
+    except re.error as wrong:
+        raise ValueError(f"no regular expression: {wrong}") from None
     return None if found is None else found[1] if found.re.groups else found[0]
 
 
@@ -103,7 +105,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "base64url": _base64url,
     "unbase64": _unbase64,
     "hex": lambda value: _bytes(value).hex(),
-    "from_json": lambda value: json.loads(_text(value), parse_constant=str),
+    "from_json": lambda value: parse_json(_text(value)),
     "to_json": encode_json,
     "utf8": _text,
     "jwt": _jwt,

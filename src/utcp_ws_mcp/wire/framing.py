@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from ..errors import InvalidTemplate
 from ..manifest.models import Framing
@@ -171,4 +171,13 @@ def _packed(name: str) -> PackedCodec:
         raise InvalidTemplate(
             f"the codec {name!r} needs a package that is not installed: pip install 'utcp-ws-mcp[{name}]'"
         ) from None
-    return PackedCodec(cbor2.dumps, cbor2.loads)
+    refused: Any = dict.fromkeys(_REFUSED_TAGS, _refuse)
+    return PackedCodec(cbor2.dumps, lambda data: cbor2.loads(data, semantic_decoders=refused))
+
+
+_REFUSED_TAGS: Final = (28, 29, 35)
+"""CBOR tags that a peer could harm with: references, which make values without end, and regular expressions."""
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError("a CBOR tag that is not read")

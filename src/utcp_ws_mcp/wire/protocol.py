@@ -22,7 +22,7 @@ HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
 EVERY_ARGUMENT = "*"
 """Stands for all arguments, where a template takes them as a whole."""
 
-_WHOLE_ARGS = re.compile(r"\bargs\b(?![.\[])")
+_WHOLE_ARGS = re.compile(r"""\bargs\b(?![.\[]|":)""")
 _ARGUMENT = re.compile(r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.+?)(?:'|\\")\]|UTCP_ARG_(.+?)_UTCP_ARG""")
 """An argument in the JSON text of a template, in each of the ways to write it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,6 +49,11 @@ class Scope(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         compute = _COMPUTED.get(name)
         return UNDEFINED if compute is None else compute(self.ambient)
+
+    def at_once(self) -> Scope:
+        """The same scope at one moment: however often a message asks for the time, it gets the same."""
+        moment = self.ambient.now()
+        return Scope(replace(self.ambient, now=lambda: moment), dict(self))
 
     def extended(self, **values: Any) -> Scope:
         """The same scope with more names."""

@@ -105,6 +105,8 @@ def _read(kind: str, flags: int, body: bytes) -> dict[str, Any]:
         case "publish":
             size = struct.unpack_from(">H", body)[0]
             topic, rest, qos = body[2 : 2 + size].decode(), body[2 + size :], flags >> 1 & 3
+            if len(body) < 2 + size or qos == 3:
+                raise IndexError
             number = struct.unpack_from(">H", rest)[0] if qos else None
             packet = {"type": kind, "topic": topic, "payload": text_or_bytes(rest[2:] if qos else rest), "qos": qos}
             return packet | {"retain": bool(flags & 1)} | ({"packet_id": number} if qos else {})

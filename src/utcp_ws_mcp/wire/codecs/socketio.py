@@ -68,7 +68,10 @@ class SocketIOCodec:
         if len(self._attachments) < self._missing:
             return []
         packet, self._pending = self._pending, None
-        packet["data"] = _with_bytes(packet["data"], self._attachments)
+        try:
+            packet["data"] = _with_bytes(packet["data"], self._attachments)
+        except RecursionError:
+            return [Message(self._raw, self._raw)]
         return [Message(self._raw, packet, decoded=True)]
 
 

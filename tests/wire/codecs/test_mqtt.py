@@ -1,0 +1,136 @@
+"""MQTT 3.1.1 control packets (OASIS standard of 29 October 2014); bytes in brackets are its sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.wire.codecs.mqtt import MAX_PACKET, MqttCodec
+
+WRITTEN = [
+    ({"type": "pingreq"}, "c000"),  # [3.12]
+    ({"type": "disconnect"}, "e000"),  # [3.14]
+    ({"type": "puback", "packet_id": 258}, "40020102"),  # [3.4]
+    ({"type": "pubrel", "packet_id": 1}, "62020001"),  # [3.6.1]
+    ({"type": "publish", "topic": "a/b", "payload": "", "qos": 1, "packet_id": 10}, "32070003612f62000a"),  # [3.3.2]
+    ({"type": "publish", "topic": "a", "payload": b"\xff", "retain": True}, "3104000161ff"),
+    ({"type": "publish", "topic": "a", "payload": {"n": 1}}, "300a000161" + b'{"n":1}'.hex()),
+    (
+        {"type": "subscribe", "packet_id": 10, "topics": [{"topic": "a/b", "qos": 1}, {"topic": "c/d", "qos": 2}]},
+        "820e000a0003612f62010003632f6402",  # [3.8.3]
+    ),
+    ({"type": "unsubscribe", "packet_id": 10, "topics": ["a/b", "c/d"]}, "a20c000a0003612f620003632f64"),  # [3.10.3]
+    ({"type": "connect", "client_id": "c"}, "100d00044d5154540402003c000163"),  # [3.1]
+    (
+        {
+            "type": "connect",
+            "client_id": "c",
+            "clean_session": False,
+            "keep_alive": 10,
+            "username": "u",
+            "password": "p",
+            "will": {"topic": "w", "payload": "m", "qos": 1, "retain": True},
+        },
+        "101900044d51545404ec000a000163000177000" + "16d000175000170",
+    ),
+]
+READ = [
+    ("20020000", {"type": "connack", "session_present": False, "code": 0}),  # [3.2]
+    ("20020105", {"type": "connack", "session_present": True, "code": 5}),
+    ("9005000a000180", {"type": "suback", "packet_id": 10, "codes": [0, 1, 128]}),  # [3.9.3]
+    ("b002000a", {"type": "unsuback", "packet_id": 10}),
+    ("40020102", {"type": "puback", "packet_id": 258}),
+    ("d000", {"type": "pingresp"}),
+    ("30050001616869", {"type": "publish", "topic": "a", "payload": "hi", "qos": 0, "retain": False}),
+    ("3305000161" + "0007", {"type": "publish", "topic": "a", "payload": "", "qos": 1, "retain": True, "packet_id": 7}),
+    ("3004000161ff", {"type": "publish", "topic": "a", "payload": b"\xff", "qos": 0, "retain": False}),
+]
+LENGTHS = [(0, "00"), (127, "7f"), (128, "8001"), (16_383, "ff7f"), (16_384, "808001"), (2_097_151, "ffff7f")]
+"""Table 2.4 of the standard."""
+
+
+def decode(*parts: str | bytes) -> list[Any]:
+    codec = MqttCodec()
+    return [message.value for part in parts for message in codec.decode(part)]
+
+
+@pytest.mark.parametrize(("packet", "data"), WRITTEN)
+def test_a_packet_is_written_as_the_standard_says(packet: Any, data: str) -> None:
+    assert [message.hex() for message in MqttCodec().encode(packet) if isinstance(message, bytes)] == [data]
+
+
+@pytest.mark.parametrize(("data", "packet"), READ)
+def test_a_packet_is_read_as_the_standard_says(data: str, packet: Any) -> None:
+    assert decode(bytes.fromhex(data)) == [packet]
+
+
+@pytest.mark.parametrize(("size", "digits"), LENGTHS)
+def test_the_remaining_length_has_one_to_four_digits(size: int, digits: str) -> None:
+    if size < 3:
+        assert MqttCodec().encode({"type": "pingreq"}) == [b"\xc0" + bytes.fromhex(digits)]
+        return
+    (data,) = MqttCodec().encode({"type": "publish", "topic": "a", "payload": "x" * (size - 3)})
+    assert isinstance(data, bytes)
+    assert data[1 : 1 + len(digits) // 2].hex() == digits
+    assert len(decode(data)[0]["payload"]) == size - 3
+
+
+def test_a_packet_of_more_than_16_mib_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="16 MiB"):
+        MqttCodec().encode({"type": "publish", "topic": "a", "payload": "x" * MAX_PACKET})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        {"type": "x"},
+        {"type": "connack"},
+        {"type": "publish"},
+        {"type": "publish", "topic": 1},
+        {"type": "publish", "topic": "a", "qos": 1},
+        {"type": "puback", "packet_id": 65536},
+        {"type": "subscribe", "packet_id": 1, "topics": [1]},
+        {"type": "publish", "topic": "x" * 65536},
+    ],
+)
+def test_what_is_no_packet_cannot_be_sent(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="MQTT packet"):
+        MqttCodec().encode(wrong)
+
+
+def test_several_packets_in_a_message_and_one_in_several() -> None:
+    data = bytes.fromhex("".join(hexed for hexed, _ in READ))
+    packets = [packet for _, packet in READ]
+    assert decode(data) == packets
+    assert decode(*(data[index : index + 1] for index in range(len(data)))) == packets
+    for cut in range(len(data)):
+        assert decode(data[:cut], data[cut:]) == packets
+
+
+@pytest.mark.parametrize("data", ["2000", "200100", "3000", "30020005", "36020000", "3003000" + "2ff", "400100", "0000", "f000"])
+def test_a_packet_that_is_wrong_inside_is_malformed_and_the_next_one_is_read(data: str) -> None:
+    malformed, ping = decode(bytes.fromhex(data) + b"\xd0\x00")
+    assert malformed == {"type": "malformed"}
+    assert ping == {"type": "pingresp"}
+
+
+def test_a_length_that_never_ends_is_malformed() -> None:
+    assert decode(b"\x30\xff\xff\xff\xff\x01", b"\xd0\x00") == [{"type": "malformed"}, {"type": "pingresp"}]
+    assert decode(b"\x30\xff\xff\xff\x7f") == [{"type": "malformed"}]
+
+
+def test_text_is_its_own_value() -> None:
+    assert decode("hello") == ["hello"]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_hostile_input_never_raises(parts: list[bytes]) -> None:
+    decode(*parts)
+
+
+def test_many_small_packets_take_no_long() -> None:
+    assert len(decode(b"\xd0\x00" * 100_000)) == 100_000

@@ -1,0 +1,114 @@
+"""Socket.IO packets, with the examples of the protocol's description (github.com/socketio/socket.io-protocol, v5)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.wire.codecs.socketio import SocketIOCodec
+
+CONNECT_DATA = {"sid": "oSO0OpakMV_3jnilAAAA"}
+BYTES = b"\x01\x02\x03\x04"
+EXAMPLES = [
+    ({"type": "connect"}, ["40"]),
+    ({"type": "connect", "namespace": "/admin", "data": CONNECT_DATA}, ["40/admin," + json.dumps(CONNECT_DATA)]),
+    ({"type": "connect_error", "data": {"message": "Not authorized"}}, ['44{"message":"Not authorized"}']),
+    ({"type": "event", "data": ["foo"]}, ['42["foo"]']),
+    ({"type": "event", "namespace": "/admin", "data": ["bar"]}, ['42/admin,["bar"]']),
+    ({"type": "event", "data": ["foo"], "id": 12}, ['4212["foo"]']),
+    ({"type": "ack", "namespace": "/admin", "data": ["bar"], "id": 13}, ['43/admin,13["bar"]']),
+    ({"type": "disconnect", "namespace": "/admin"}, ["41/admin,"]),
+    ({"type": "event", "data": ["baz", BYTES]}, ['451-["baz",{"_placeholder":true,"num":0}]', BYTES]),
+    (
+        {"type": "event", "namespace": "/admin", "data": ["baz", b"\x01\x02", b"\x03\x04"]},
+        [
+            '452-/admin,["baz",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
+            b"\x01\x02",
+            b"\x03\x04",
+        ],
+    ),
+    ({"type": "ack", "data": ["bar", BYTES], "id": 15}, ['461-15["bar",{"_placeholder":true,"num":0}]', BYTES]),
+]
+
+
+def decode(*parts: str | bytes) -> list[Any]:
+    codec = SocketIOCodec()
+    return [message.value for part in parts for message in codec.decode(part)]
+
+
+@pytest.mark.parametrize(("packet", "messages"), EXAMPLES)
+def test_a_packet_of_the_description_is_written_and_read(packet: Any, messages: list[Any]) -> None:
+    written = SocketIOCodec().encode(packet)
+    assert [part.replace(": ", ":") if isinstance(part, str) else part for part in messages] == written
+    full = {"namespace": "/", "id": None, "data": None, **packet}
+    assert decode(*messages) == [full]
+
+
+@pytest.mark.parametrize(
+    ("text", "packet"),
+    [
+        ("2", {"type": "ping"}),
+        ("3", {"type": "pong"}),
+        ("3probe", {"type": "pong", "data": "probe"}),
+        ("1", {"type": "close"}),
+        ("6", {"type": "noop"}),
+        ('0{"sid":"x","pingInterval":25000}', {"type": "open", "data": {"sid": "x", "pingInterval": 25000}}),
+    ],
+)
+def test_a_packet_of_the_transport_is_read_and_written(text: str, packet: Any) -> None:
+    assert decode(text) == [packet]
+    assert SocketIOCodec().encode(packet) == [text]
+
+
+@pytest.mark.parametrize("wrong", [None, "42", {}, {"type": "message"}, {"type": "event", "data": [float("nan")]}])
+def test_what_is_no_packet_cannot_be_sent(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"Socket\.IO packet|JSON"):
+        SocketIOCodec().encode(wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "7", "47", "\u00b2", "\u0663", "4", "4\u0662", "hello"],
+)
+def test_what_is_no_packet_is_its_own_value(text: str) -> None:
+    assert decode(text) == [text]
+
+
+def test_numbers_that_are_too_long_are_no_numbers() -> None:
+    assert decode("42" + "9" * 6000)[0]["data"].startswith("9")
+    assert decode("45" + "9" * 6000 + "-[]")[0]["type"] == "event"
+    assert decode('42["a",' + "9" * 6000 + "]")[0]["data"].startswith("[")
+
+
+def test_a_placeholder_without_its_attachment_stays_as_it_is() -> None:
+    strange = {"_placeholder": True, "num": 5}
+    assert decode(f'451-["a",{json.dumps(strange)},{{"_placeholder":true,"num":true}}]', b"x")[0]["data"][1] == strange
+
+
+def test_bytes_that_nobody_announced_are_their_own_value() -> None:
+    assert decode(b"x", '451-["a",{"_placeholder":true,"num":0}]', b"y", b"z") == [
+        b"x",
+        {"type": "event", "namespace": "/", "id": None, "data": ["a", b"y"]},
+        b"z",
+    ]
+
+
+@pytest.mark.parametrize("depth", [500, 900, 100_000])
+def test_a_packet_that_is_nested_too_deeply_is_text(depth: int) -> None:
+    text = "451-" + "[" * depth + "]" * depth
+    (value,) = decode(text, b"x")
+    assert value == text or isinstance(value["data"], str)
+
+
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=8), st.text('0123456-/,[]{}"a\u0663', max_size=30), st.text(max_size=9)),
+        max_size=8,
+    )
+)
+def test_hostile_input_never_raises(parts: list[str | bytes]) -> None:
+    decode(*parts)

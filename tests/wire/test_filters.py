@@ -1,0 +1,214 @@
+"""The filters, against the examples that their standards publish."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+
+from utcp_ws_mcp.wire.expression import Expression, ExpressionFailed
+
+PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def evaluate(source: str, **names: Any) -> Any:
+    return Expression(source, frozenset(names)).evaluate(names)
+
+
+@pytest.mark.parametrize(
+    ("message", "sha256", "sha512_begins"),
+    [
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "ddaf35a193617abacc417349ae204131"),
+        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "cf83e1357eefb8bdf1542850d66d8007"),
+        (
+            "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+            "204a8fc6dda82f0a0ced7beb8e08a416",
+        ),
+    ],
+)
+def test_digests_are_those_of_fips_180(message: str, sha256: str, sha512_begins: str) -> None:
+    assert evaluate("m | sha256 | hex", m=message) == sha256
+    assert evaluate("m | sha512 | hex", m=message).startswith(sha512_begins)
+    assert evaluate("m | sha256", m=message.encode()) == bytes.fromhex(sha256)
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "sha256", "sha512_begins"),
+    [
+        (
+            b"\x0b" * 20,
+            b"Hi There",
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            "87aa7cdea5ef619d4ff0b4241a1d6cb0",
+        ),
+        (
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            "164b7a7bfcf819e2e395fbe73b56e0a3",
+        ),
+        (
+            b"\xaa" * 131,
+            b"Test Using Larger Than Block-Size Key - Hash Key First",
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            "80b24263c7c1a3ebb71493c1dd7be8b4",
+        ),
+    ],
+)
+def test_hmac_is_that_of_rfc_4231(key: bytes, data: bytes, sha256: str, sha512_begins: str) -> None:
+    assert evaluate("d | hmac_sha256(k) | hex", d=data, k=key) == sha256
+    assert evaluate("d | hmac_sha512(k) | hex", d=data, k=key).startswith(sha512_begins)
+
+
+@pytest.mark.parametrize(
+    ("plain", "encoded"),
+    [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")],
+)
+def test_base64_is_that_of_rfc_4648(plain: str, encoded: str) -> None:
+    assert evaluate("p | base64", p=plain) == encoded
+    assert evaluate("e | unbase64", e=encoded) == plain.encode()
+    assert evaluate("e | unbase64 | utf8", e=encoded.rstrip("=")) == plain
+
+
+def test_base64url_has_the_other_alphabet_and_no_padding() -> None:
+    data = bytes([3, 236, 255, 224, 193])  # RFC 7515, appendix C
+    assert evaluate("d | base64url", d=data) == "A-z_4ME"
+    assert evaluate("d | base64", d=data) == "A+z/4ME="
+    assert evaluate("e | unbase64", e="A-z_4ME") == data
+
+
+@pytest.mark.parametrize("wrong", ["a", "a b=", "ab\u00e9d"])
+def test_text_that_is_no_base64_is_an_error(wrong: str) -> None:
+    with pytest.raises(ExpressionFailed, match="unbase64"):
+        evaluate("e | unbase64", e=wrong)
+
+
+def test_a_signature_is_that_of_rfc_7515() -> None:
+    key = base64.urlsafe_b64decode(
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow=="
+    )
+    signed = (
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+    )
+    signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # appendix A.1
+    assert evaluate("s | hmac_sha256(k) | base64url", s=signed, k=key) == signature
+
+
+@pytest.mark.parametrize(("alg", "digest"), [("HS256", "sha256"), ("HS384", "sha384"), ("HS512", "sha512")])
+def test_a_jwt_with_a_shared_secret_is_that_of_rfc_7519(alg: str, digest: str) -> None:
+    claims = {"iss": "joe", "exp": 1300819380, "http://example.com/is_root": True}
+    signed, _, signature = evaluate("c | jwt(k, alg)", c=claims, k="secret", alg=alg).rpartition(".")
+    header, payload = (json.loads(evaluate("t | unbase64", t=part)) for part in signed.split("."))
+    assert header == {"alg": alg, "typ": "JWT"}
+    assert payload == claims
+    assert evaluate("s | unbase64", s=signature) == hmac.digest(b"secret", signed.encode(), digest)
+
+
+def test_a_jwt_is_the_one_that_everybody_makes() -> None:
+    token = (  # the example of jwt.io
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+        "eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ."
+        "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"
+    )
+    claims = '{"sub":"1234567890","name":"John Doe","iat":1516239022}'
+    head = evaluate("h | base64url", h='{"alg":"HS256","typ":"JWT"}')
+    signed = f"{head}.{evaluate('c | base64url', c=claims)}"
+    assert f"{signed}.{evaluate('s | hmac_sha256(k) | base64url', s=signed, k='your-256-bit-secret')}" == token
+
+
+def test_a_jwt_with_es256_is_two_numbers_of_32_bytes() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    token = evaluate("c | jwt(k, 'ES256')", c={"a": 1}, k=key.private_bytes(*PEM).decode())
+    signed, _, text = token.rpartition(".")
+    signature = evaluate("s | unbase64", s=text)
+    assert len(signature) == 64
+    numbers = (int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+    key.public_key().verify(utils.encode_dss_signature(*numbers), signed.encode(), ec.ECDSA(hashes.SHA256()))
+
+
+def test_a_jwt_with_rs256_is_verified_by_its_public_key() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    token = evaluate("c | jwt(k, 'RS256')", c={"a": 1}, k=key.private_bytes(*PEM).decode())
+    signed, _, text = token.rpartition(".")
+    signature = evaluate("s | unbase64", s=text)
+    key.public_key().verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+
+
+@pytest.mark.parametrize(("key", "alg"), [("no key", "ES256"), ("secret", "none"), ("secret", "HS1")])
+def test_a_jwt_that_cannot_be_signed_is_an_error(key: str, alg: str) -> None:
+    with pytest.raises(ExpressionFailed, match="jwt"):
+        evaluate("c | jwt(k, alg)", c={}, k=key, alg=alg)
+
+
+def test_the_login_of_obs_websocket_is_what_its_documentation_describes() -> None:
+    salt, challenge = "lM1GncleQOaCu9lT1yeUZhFYnqhsLLP1G5lAGo3ixaI=", "+IxH4CnCiqpX1rM9scsNynZzbOe4KhDeYcTNS3PDaeY="
+    given = {"password": "supersecretpassword", "salt": salt, "challenge": challenge}
+    secret = base64.b64encode(hashlib.sha256(("supersecretpassword" + salt).encode()).digest())
+    expected = base64.b64encode(hashlib.sha256(secret + challenge.encode()).digest()).decode()
+    source = "((password ~ salt) | sha256 | base64 ~ challenge) | sha256 | base64"
+    assert evaluate(source, **given) == expected == "1Ct943GAT+6YQUUX47Ia/ncufilbe6+oD6lY+5kaCu4="
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "data"),
+    [
+        (1, ">H", "0001"),
+        ([1, 2], "<HI", "010002000000"),
+        (1.5, ">d", "3ff8000000000000"),
+        ([b"ab", True], "2s?", "616201"),
+    ],
+)
+def test_numbers_are_packed_and_unpacked_as_in_c(value: Any, form: str, data: str) -> None:
+    assert evaluate("v | pack(f) | hex", v=value, f=form) == data
+    unpacked = evaluate("d | unpack(f)", d=bytes.fromhex(data), f=form)
+    assert list(unpacked) == (value if isinstance(value, list) else [value])
+
+
+def test_unpack_reads_the_beginning_of_longer_data() -> None:
+    assert evaluate("(d | unpack('>H'))[0]", d=b"\x00\x05hello") == 5
+
+
+@pytest.mark.parametrize(("source", "given"), [("v | pack('>H')", 65536), ("v | unpack('>I')", b"\x00")])
+def test_data_that_does_not_fit_is_an_error(source: str, given: Any) -> None:
+    with pytest.raises(ExpressionFailed):
+        evaluate(source, v=given)
+
+
+def test_json_is_read_and_written() -> None:
+    assert evaluate("""t | from_json""", t='{"a": [1, NaN]}') == {"a": [1, "NaN"]}
+    assert evaluate("v | to_json", v={"a": "\u00e9"}) == '{"a":"\u00e9"}'
+    assert evaluate("(t | from_json).a", t=b'{"a": 1}') == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000], ids=["cut", "deep", "long"])
+def test_text_that_is_no_json_is_an_error(text: str) -> None:
+    with pytest.raises(ExpressionFailed, match="from_json"):
+        evaluate("t | from_json", t=text)
+
+
+def test_lengths_are_counted_in_bytes() -> None:
+    assert evaluate("t | byte_length", t="h\u00e9") == 3
+    assert evaluate("t | length", t="h\u00e9") == 2
+    assert evaluate("t | byte_length", t=b"\xff\xff") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "found"),
+    [("id=42;", r"id=(\d+)", "42"), ("id=42;", r"\d+", "42"), ("none", r"\d+", None), (b"v=1\xff", "v=(.)", "1")],
+)
+def test_a_pattern_gives_its_group_or_all_that_it_matched(text: Any, pattern: str, found: Any) -> None:
+    assert evaluate("t | regex_find(p)", t=text, p=pattern) == found
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a*)*b", "(x+x+)+y", "(a|aa)*c", "a" * 201, "("])
+def test_a_pattern_that_could_run_away_is_refused(pattern: str) -> None:
+    with pytest.raises(ExpressionFailed):
+        evaluate("t | regex_find(p)", t="a" * 50, p=pattern)

@@ -1,0 +1,139 @@
+"""How values become WebSocket messages and back."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import cbor2
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.errors import InvalidTemplate
+from utcp_ws_mcp.manifest.models import Framing
+from utcp_ws_mcp.wire.framing import make_framer
+
+RECORD = "\u001e"
+VALUES = [None, True, 7, 1.5, "h\u00e9", [1, [2]], {"a": {"b": [None]}}]
+
+
+def decode(raw: str | bytes, **framing: Any) -> list[Any]:
+    return [message.value for message in make_framer(Framing(**framing)).decode(raw)]
+
+
+def encode(value: Any, send_as: str | None = None, **framing: Any) -> list[str | bytes]:
+    return make_framer(Framing(**framing), send_as).encode(value)
+
+
+def test_without_framing_a_message_is_json_where_it_is_json() -> None:
+    assert decode('{"a":1}') == [{"a": 1}]
+    assert decode("hello") == ["hello"]
+    assert decode(b'{"a":1}') == [b'{"a":1}']
+    assert encode({"a": "h\u00e9"}) == ['{"a":"h\u00e9"}']
+    assert encode("hello") == ["hello"]
+    assert encode(b"\xff") == [b"\xff"]
+
+
+def test_the_separator_is_appended_and_parts_messages() -> None:
+    assert encode({"a": 1}, separator=RECORD) == ['{"a":1}\u001e']
+    assert decode(f"{{}}{RECORD}{RECORD}[1]{RECORD}x", separator=RECORD) == [{}, [1], "x"]
+    assert decode(b"{}\n{}\n", separator="\n") == [b"{}", b"{}"]
+    assert decode(RECORD, separator=RECORD) == []
+
+
+def test_a_separator_of_several_characters_stands_for_itself() -> None:
+    assert encode("a", separator="\r\n") == ["a\r\n"]
+    assert decode("a\r\nb\nc\r\n", separator="\r\n") == ["a", "b\nc"]
+
+
+def test_a_batch_is_as_many_messages_as_it_holds() -> None:
+    assert decode('[{"a":1},[2],3]', batch=True) == [{"a": 1}, [2], 3]
+    assert decode('{"a":1}', batch=True) == [{"a": 1}]
+    assert decode("[]", batch=True) == []
+    assert decode('[1]\n[2,3]\n"x"', batch=True, separator="\n") == [1, 2, 3, "x"]
+
+
+def test_send_as_binary_sends_text_as_its_utf8() -> None:
+    assert encode({"a": "\u00e9"}, "binary") == ['{"a":"\u00e9"}'.encode()]
+    assert encode("x", "binary", separator="\n") == [b"x\n"]
+
+
+def test_text_is_never_read_as_json() -> None:
+    assert decode('{"a":1}', codec="text") == ['{"a":1}']
+    assert decode("\u00e9".encode(), codec="text") == ["\u00e9"]
+    assert decode(b"\xff", codec="text") == ["\ufffd"]
+    assert encode({"a": 1}, codec="text") == ['{"a":1}']
+
+
+def test_binary_is_bytes_in_both_directions() -> None:
+    assert decode("1", codec="binary") == [b"1"]
+    assert decode(b"\xff", codec="binary") == [b"\xff"]
+    assert encode({"a": 1}, codec="binary") == [b'{"a":1}']
+    assert encode(b"\xff", codec="binary") == [b"\xff"]
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "cbor"])
+@pytest.mark.parametrize("value", [*VALUES, b"\xff", {1: "a"}])
+def test_a_packed_value_comes_back_as_it_was(codec: str, value: Any) -> None:
+    (packed,) = encode(value, codec=codec)
+    assert isinstance(packed, bytes)
+    assert decode(packed, codec=codec) == [value]
+
+
+@pytest.mark.parametrize(
+    ("codec", "data", "value"),
+    [
+        ("msgpack", "82a7636f6d70616374c3a6736368656d6100", {"compact": True, "schema": 0}),  # msgpack.org
+        ("cbor", "a26161016162820203", {"a": 1, "b": [2, 3]}),  # RFC 8949, appendix A
+        ("cbor", "bf6161019f0203ffff", None),
+        ("cbor", "fb3ff199999999999a", 1.1),
+    ],
+)
+def test_published_examples_are_read(codec: str, data: str, value: Any) -> None:
+    raw = bytes.fromhex(data)
+    assert decode(raw, codec=codec) == [raw if value is None else value]
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "cbor"])
+def test_text_and_bytes_that_cannot_be_unpacked_are_themselves(codec: str) -> None:
+    assert decode('{"a":1}', codec=codec) == [{"a": 1}]
+    assert decode(b"\xc1", codec=codec) == [b"\xc1"]
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "cbor"])
+def test_what_cannot_be_packed_is_refused(codec: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        encode(object(), codec=codec)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["d81c81d81d00", "d82362612a", "9bffffffffffffffff", "81" * 2000],
+    ids=["a value that holds itself", "a regular expression", "a length beyond all", "too deep"],
+)
+def test_cbor_that_could_harm_stays_bytes(data: str) -> None:
+    raw = bytes.fromhex(data)
+    assert decode(raw, codec="cbor") == [raw]
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "cbor", "json", "text", "binary", "stomp", "socketio4", "mqtt"])
+@given(data=st.one_of(st.binary(max_size=60), st.text(max_size=60)), batch=st.booleans())
+def test_hostile_input_never_raises(codec: Any, data: str | bytes, batch: bool) -> None:
+    decode(data, codec=codec, batch=batch)
+    decode(data, codec=codec, batch=batch, separator="\n")
+
+
+@pytest.mark.parametrize(("codec", "package"), [("msgpack", "msgpack"), ("cbor", "cbor2")])
+def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, codec: Any, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InvalidTemplate, match=rf"pip install 'utcp-ws-mcp\[{codec}\]'"):
+        make_framer(Framing(codec=codec))
+
+
+def test_the_packages_are_those_that_the_codecs_use() -> None:
+    assert encode(7, codec="msgpack") == [msgpack.packb(7)]
+    assert encode(7, codec="cbor") == [cbor2.dumps(7)]
