@@ -380,3 +380,35 @@ async def test_an_argument_may_bound_a_stream(tmp_path: Path, arguments: dict[st
         assert (await bridge.call_tool("m.t", arguments)).items == tuple(range(items))
         with pytest.raises(InvalidArguments, match="no number above zero"):
             await bridge.call_tool("m.t", {"count": 0})
+
+
+async def test_a_message_may_be_acknowledged_and_still_be_an_item(tmp_path: Path) -> None:
+    async def deliver(seen: Peer, connection: Any, message: Any) -> None:
+        if "ack" not in message:
+            for number in (1, 2):
+                await connection.send(json.dumps({"envelope": number}))
+
+    document = {
+        "auto_reply": [{"match": "message.envelope", "send": {"ack": "{{ message.envelope }}"}, "keep": True}],
+        "message": {"watch": True},
+        "stream": {"match": "message.envelope", "item": "message.envelope", "max_items": 2},
+    }
+    async with peer(deliver) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        assert (await bridge.call_tool("m.t")).items == (1, 2)
+        await seen.until(lambda: len(seen.received) == 3)
+    assert seen.received[1:] == [{"ack": 1}, {"ack": 2}]
+
+
+async def test_requests_keep_to_the_rate_that_the_endpoint_allows(tmp_path: Path) -> None:
+    times: list[float] = []
+
+    async def note(seen: Peer, connection: Any, message: Any) -> None:
+        times.append(anyio.current_time())
+        await jsonrpc(seen, connection, message)
+
+    limits = {"limits": {"requests_per_second": 50}}
+    async with peer(note) as seen, bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge:
+        async with anyio.create_task_group() as calls:
+            for _ in range(6):
+                calls.start_soon(bridge.call_tool, "m.t")
+    assert times[-1] - times[0] >= 4 / 50

@@ -90,6 +90,7 @@ class Limits(Model):
     connect_timeout: float = Field(10, gt=0)
     ping_interval: float = Field(20, gt=0)
     ping_timeout: float = Field(20, gt=0)
+    requests_per_second: float | None = Field(None, gt=0)
 
 
 class Step(Model):
@@ -130,10 +131,11 @@ class HttpStep(Model):
 
 
 class AutoReply(Model):
-    """A message that is answered at once (section 7)."""
+    """A message that is answered at once (section 7); with `keep` it is a reply or an item all the same."""
 
     match: Expression
     send: Json
+    keep: bool = False
 
 
 class Capture(Model):

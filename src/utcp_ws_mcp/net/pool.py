@@ -111,6 +111,8 @@ class Pool:
         shelf = self._shelves.get(upgrade.manual)
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = _Shelf(self._tasks, self._opener)
+        if rate := upgrade.template.limits.requests_per_second:
+            await shelf.pace(1 / rate)
         slot = await shelf.acquire(_Waiter(upgrade, sharing, arguments, unread))
         assert slot.connection is not None
         return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if unread else None)
@@ -132,6 +134,7 @@ class _Shelf:
         self._slots: list[_Slot] = []
         self._waiting: deque[_Waiter] = deque()
         self._refused: set[Upgrade] = set()
+        self._next_start = 0.0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -152,6 +155,12 @@ class _Shelf:
             raise waiter.error
         assert waiter.slot is not None
         return waiter.slot
+
+    async def pace(self, interval: float) -> None:
+        """Wait until so many seconds after the request before may begin."""
+        start = max(anyio.current_time(), self._next_start)
+        self._next_start = start + interval
+        await anyio.sleep_until(start)
 
     def release(self, slot: _Slot) -> None:
         """The exchange is over: the connection serves the next one, or is thrown away."""

@@ -257,14 +257,14 @@ class Exchanges:
         return role
 
     def _answer(self, message: Message) -> bool:
-        """Answer a message that an open exchange has an answer for."""
+        """Answer a message that an open exchange has an answer for; whether that was all."""
         for exchange in self._answering:
-            for predicate, answer in exchange.rules.auto_replies:
+            for rule in exchange.rules.auto_replies:
                 scope = exchange.seeing(message)
-                if predicate.holds(scope):
+                if rule.match.holds(scope):
                     with suppress(Unfilled):
-                        self.outbox.append(answer.render(scope))
-                    return True
+                        self.outbox.append(rule.answer.render(scope))
+                    return not rule.keep
         return False
 
     def _find(self, message: Message) -> list[Exchange]:

@@ -88,7 +88,16 @@ class StreamRules:
         return Limits(int(values["max_items"]), values["max_seconds"], values["idle_seconds"])
 
 
-AutoReplies = tuple[tuple[Expression, Node], ...]
+@dataclass(frozen=True, slots=True)
+class AutoAnswer:
+    """A message that is answered at once, and what answers it; `keep`: it is a reply or an item all the same."""
+
+    match: Expression
+    answer: Node
+    keep: bool
+
+
+AutoReplies = tuple[AutoAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +220,15 @@ def compile_rules(
 
 def compile_auto_replies(template: CallTemplate, messages: Compiler, found: Problems) -> AutoReplies:
     """The messages that are answered at once, with what answers them."""
-    pairs = []
+    rules = []
     for index, rule in enumerate(template.auto_reply):
         with found.at(f"auto_reply[{index}]"):
             names = REPLY_NAMES if messages.is_local else REPLY_NAMES - {"vars"}
             answer = replace(messages, names=names)
-            pairs.append((Expression(rule.match, names, local=messages.is_local), answer.message(rule.send)))
-    return tuple(pairs)
+            rules.append(
+                AutoAnswer(Expression(rule.match, names, local=messages.is_local), answer.message(rule.send), rule.keep)
+            )
+    return tuple(rules)
 
 
 _TERM = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")

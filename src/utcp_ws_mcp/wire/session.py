@@ -31,7 +31,7 @@ class Session:
         return self._scope.extended(**names)
 
     def react(self, message: Message, send: Callable[[Any], None]) -> bool:
-        """Keep what is to be kept of a message, and answer it if it is to be answered at once; whether it was."""
+        """Keep what is to be kept of a message, and answer it if it is to be answered at once; whether that was all."""
         conduct = self.conduct
         if not conduct.captures and not conduct.auto_replies:
             return False
@@ -39,11 +39,11 @@ class Session:
         for predicate, captures in conduct.captures:
             if predicate.holds(scope):
                 self.capture(captures, scope)
-        for predicate, answer in conduct.auto_replies:
-            if predicate.holds(scope):
+        for rule in conduct.auto_replies:
+            if rule.match.holds(scope):
                 with suppress(Unfilled):
-                    send(answer.render(scope))
-                return True
+                    send(rule.answer.render(scope))
+                return not rule.keep
         return False
 
     def capture(self, captures: Captures, scope: Scope) -> None:
