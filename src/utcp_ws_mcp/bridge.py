@@ -18,7 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import BridgeError, ConnectionLost, InvalidManifest, UnknownTool, UnknownVariable
+from .errors import BridgeError, ConnectionLost, InvalidManifest, ToolFault, UnknownTool, UnknownVariable
 from .events import Observer
 from .manifest.load import Disabled, Entry, ToolEntry
 from .manifest.manual import read_manual
@@ -234,6 +234,8 @@ class Bridge:
                     await on_item(items[-1])
         except ConnectionLost as lost:
             raise ConnectionLost(lost.address, lost.close, lost.outcome, items) from lost
+        except ToolFault as fault:
+            raise ToolFault(fault.tool, str(fault), fault.fault, items) from fault
         end = call.exchange.end
         return Streamed(collected(plan, items, end), tuple(items), end)
 

@@ -138,10 +138,13 @@ class InvalidArguments(CallError):
 
 
 class ToolFault(CallError):
-    """The endpoint answered that the tool failed. `fault` is the part of the reply that says so (any JSON)."""
+    """The endpoint answered that the tool failed. `fault` is the message that says so (any JSON).
 
-    def __init__(self, tool: str, message: str, fault: object = None) -> None:
-        self.tool, self.fault = tool, fault
+    `collected` holds the items of a stream that came before it.
+    """
+
+    def __init__(self, tool: str, message: str, fault: object = None, collected: Sequence[object] = ()) -> None:
+        self.tool, self.fault, self.collected = tool, fault, tuple(collected)
         super().__init__(message)
 
 

@@ -303,3 +303,22 @@ async def test_a_silent_endpoint_ends_in_an_error_within_its_timeout(tmp_path: P
         result = await client.call_tool("m_t", {})
     assert result.is_error
     assert "no reply came within 0.1 s" in result.content[0].text
+
+
+async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, mode: str) -> None:
+    async def fail(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"], "result": "first"}))
+        await connection.send(json.dumps({"id": message["id"], "error": {"message": "then this"}}))
+
+    async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", stream=True, **RPC), mode) as client:
+        result = await client.call_tool("m_t", {})
+    assert result.is_error
+    assert [block.text for block in result.content] == ["then this", 'what came before: ["first"]']
+
+
+@pytest.mark.parametrize("value", ["text", None, 5])
+async def test_a_result_that_its_outputs_allow_is_no_error(tmp_path: Path, mode: str, value: Any) -> None:
+    tool = {"name": "t", "outputs": {"type": ["string", "integer", "null"]}}
+    async with peer(answers(json.dumps(value))) as seen:
+        async with client_of(tmp_path, entry(seen, tool, response_format="json"), mode) as client:
+            assert not (await client.call_tool("m_t", {})).is_error

@@ -12,7 +12,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError, ConnectionLost
-from utcp_ws_mcp.net.pool import MAX_OF_MANUAL
+from utcp_ws_mcp.net.shelf import MAX_OF_MANUAL
 
 RPC = {"preset": "jsonrpc2"}
 

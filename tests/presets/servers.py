@@ -139,6 +139,14 @@ async def calling(bridge: Bridge, name: str, arguments: dict[str, Any] | None = 
         tasks.cancel_scope.cancel()
 
 
+def interval(bridge: Bridge) -> float | None:
+    """Seconds between the heartbeats of the one connection there is."""
+    connections = [slot.connection for shelf in bridge._pool._shelves.values() for slot in shelf._slots]
+    assert len(connections) == 1
+    assert connections[0] is not None
+    return connections[0].session.interval()
+
+
 async def refused(bridge: Bridge, name: str, arguments: dict[str, Any] | None = None) -> str:
     """What is said of a login that fails."""
     with pytest.raises(ConnectFailed) as failed:

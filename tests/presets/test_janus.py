@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to
-from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
+from tests.presets.servers import Broken, Session, Strict, call_all, calling, interval, meanwhile, refused, strict
 from utcp_ws_mcp import ToolFault
 
 SECRET = {"JANUS_APISECRET": "letmein"}
@@ -201,6 +201,12 @@ async def test_an_idle_session_is_kept_alive(tmp_path: Path) -> None:
             await server.until(lambda: server.session.keepalives >= 5)
             await bridge.call_tool("m.exists", {"room": 7})
             assert len(server.sessions) == 1
+
+
+async def test_a_session_is_kept_alive_well_within_its_minute(tmp_path: Path) -> None:
+    async with janus() as server, bridge_to(tmp_path, manifest(server), environ=SECRET) as bridge:
+        await bridge.call_tool("m.exists", {"room": 7})
+        assert interval(bridge) == 25
 
 
 async def test_a_lost_connection_is_replaced_with_a_new_session_and_handle(tmp_path: Path) -> None:

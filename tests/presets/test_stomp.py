@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to
-from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
+from tests.presets.servers import Broken, Session, Strict, call_all, calling, interval, meanwhile, refused, strict
 from utcp_ws_mcp import ToolFault
 from utcp_ws_mcp.errors import ConnectionLost
 
@@ -201,9 +201,7 @@ async def test_heart_beats_are_as_frequent_as_both_sides_agree(
 ) -> None:
     async with broker(beat=wanted) as server, bridge_to(tmp_path, manifest(server), environ=LOGIN) as bridge:
         await bridge.call_tool("m.send", {"destination": "/queue/a"})
-        connection = next(iter(bridge._pool._shelves.values()))._slots[0].connection
-        assert connection is not None
-        assert connection.session.interval() == seconds
+        assert interval(bridge) == seconds
 
 
 async def test_a_broker_that_wants_heart_beats_gets_them(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,7 +122,7 @@ class Face:
             value = await self._bridge.call_tool(plan.full_name, params.arguments, progress.item)
             return self._result(ctx, plan, value)
         except BridgeError as failed:
-            return self._failure(str(failed))
+            return self._failure(str(failed), getattr(failed, "collected", ()))
         except Exception:  # nothing may escape: the SDK would put its text on the wire
             logger.exception("a defect of utcp-ws-mcp in a call of %s", plan.full_name)
             return self._failure("internal error of utcp-ws-mcp; its log on stderr says more")
@@ -140,8 +140,12 @@ class Face:
             structured = None
         return types.CallToolResult(content=blocks, structured_content=structured)
 
-    def _failure(self, text: str) -> types.CallToolResult:
-        return types.CallToolResult(content=[text_block(self._redact(text))], is_error=True)
+    def _failure(self, text: str, collected: Sequence[object] = ()) -> types.CallToolResult:
+        """An error result; what a stream gave before it failed follows in a block of its own."""
+        blocks = [text_block(self._redact(text))]
+        if collected:
+            blocks.append(text_block(self._redact(f"what came before: {text_of(list(collected))}")))
+        return types.CallToolResult(content=blocks, is_error=True)
 
     async def _find(self, name: str) -> Plan:
         if name not in self._offer().plans:

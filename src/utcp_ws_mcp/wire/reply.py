@@ -171,6 +171,13 @@ _UTCP_UNTIL = ("message.type == 'stream_end'",)
 _UTCP_ITEM = "message.result if message.type == 'tool_response' else message"
 
 
+def _is_utcp_framed(template: CallTemplate) -> bool:
+    """Whether a stream says nothing of its messages: then they are framed as UTCP frames them."""
+    stream = template.stream
+    silent = not stream.until and stream.item is None and stream.match is None
+    return stream.on and silent and template.reply == Reply() and template.message is not False
+
+
 def compile_rules(
     template: CallTemplate, messages: Compiler, own_auto_reply: bool, local: Callable[[str], bool], found: Problems
 ) -> Rules:
@@ -179,8 +186,7 @@ def compile_rules(
     `own_auto_reply`: the template's `auto_reply` holds for its exchanges only.
     """
     stream = template.stream
-    framed = stream.on and not stream.until and stream.item is None and stream.match is None
-    framed = framed and template.reply == Reply() and template.message is not False
+    framed = _is_utcp_framed(template)
     reply = _UTCP_STREAM if framed else template.reply
 
     def compiled(key: str, source: str | None, trusted: bool = False) -> Expression | None:

@@ -111,7 +111,9 @@ def test_several_packets_in_a_message_and_one_in_several() -> None:
         assert decode(data[:cut], data[cut:]) == packets
 
 
-@pytest.mark.parametrize("data", ["2000", "200100", "3000", "30020005", "36020000", "3003000" + "2ff", "400100", "0000", "f000"])
+@pytest.mark.parametrize(
+    "data", ["2000", "200100", "3000", "30020005", "36020000", "30030002ff", "400100", "0000", "f000"]
+)
 def test_a_packet_that_is_wrong_inside_is_malformed_and_the_next_one_is_read(data: str) -> None:
     malformed, ping = decode(bytes.fromhex(data) + b"\xd0\x00")
     assert malformed == {"type": "malformed"}
