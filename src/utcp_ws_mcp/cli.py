@@ -179,6 +179,8 @@ def _summary(loaded: Loaded) -> str:
     asked = sum(entry.discovers for entry in entries)
     parts = [f"{len(entries)} call template{'s' * (len(entries) != 1)}", f"{listed} tool{'s' * (listed != 1)} listed"]
     parts += [f"{asked} endpoint{'s' * (asked != 1)} to ask for tools"] if asked else []
+    left_out = len(loaded.manifest.disabled)
+    parts += [f"{left_out} left out"] if left_out else []
     return f"{loaded.manifest.source}: {', '.join(parts)}"
 
 

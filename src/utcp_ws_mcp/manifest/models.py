@@ -82,13 +82,13 @@ class Tls(Model):
 
 
 class Limits(Model):
-    """Bounds of an endpoint's connections (section 9): bytes, counts, seconds."""
+    """Bounds of an endpoint's connections (section 9): bytes, counts, seconds. `ping_interval` 0: no pings."""
 
     max_message_bytes: int = Field(16 << 20, ge=1024)
     max_in_flight: int = Field(64, ge=1)
     max_connections: int = Field(4, ge=1)
     connect_timeout: float = Field(10, gt=0)
-    ping_interval: float = Field(20, gt=0)
+    ping_interval: float = Field(20, ge=0)
     ping_timeout: float = Field(20, gt=0)
     requests_per_second: float | None = Field(None, gt=0)
 

@@ -26,6 +26,9 @@ __all__ = ["Connection", "ConnectionClosed"]
 logger = logging.getLogger(__name__)
 CLOSED_BY_US: Final = "closed by the bridge"
 
+QUIET: Final = 0.05
+"""Seconds of silence that separate two exchanges on an owned connection to a peer that must not be pinged."""
+
 SETTLE_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""
 
@@ -164,8 +167,12 @@ class Connection:
         """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
 
         A ping is answered in order (RFC 6455 §5.5.2), so what comes after its answer was sent after the ping. From a
-        peer that answers no pings, only a new connection counts as settled, after SETTLE_TIMEOUT.
+        peer that answers no pings, only a new connection counts as settled, after SETTLE_TIMEOUT. Where the manifest
+        switches pings off, a moment of silence has to do.
         """
+        if self._websocket.ping_interval is None:
+            await anyio.sleep(QUIET)
+            return self.is_usable
         try:
             with anyio.move_on_after(SETTLE_TIMEOUT) as waiting:
                 await (await self._websocket.ping())

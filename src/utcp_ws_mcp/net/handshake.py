@@ -84,7 +84,7 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConn
         )
         return GuardedConnection(
             protocol,
-            ping_interval=limits.ping_interval,
+            ping_interval=limits.ping_interval or None,
             ping_timeout=limits.ping_timeout,
             close_timeout=CLOSE_TIMEOUT,
         )
@@ -134,7 +134,9 @@ def _explained(url: URL, failed: Exception) -> BridgeError:
 
 
 _STATUS_HINTS: Final = {
-    400: "it did not accept the request; check the path and the subprotocol",
+    200: "that is an ordinary page; check the path",
+    400: 'it did not accept the request; check the path, and whether it wants a subprotocol ("protocol")',
+    501: 'it does not do this; check the path, and whether it wants a subprotocol ("protocol")',
     401: 'it wants other credentials; check "auth"',
     403: 'it refuses these credentials or this client; check "auth" and "headers"',
     404: "there is nothing at this path; check the URL",

@@ -70,31 +70,33 @@ class Opener:
 
     async def _upgraded(self, upgrade: Upgrade) -> Connection:
         limit = upgrade.template.limits.connect_timeout
+        reached: list[str] = []
         try:
             with anyio.fail_after(limit):
-                return await self._authenticated(upgrade)
+                return await self._authenticated(upgrade, reached.append)
         except TimeoutError:
-            raise ConnectFailed(upgrade.address, f"no answer within {limit:g} s") from None
+            why = reached[-1] if reached else "no answer"
+            raise ConnectFailed(upgrade.address, f"{why} within {limit:g} s") from None
 
-    async def _authenticated(self, upgrade: Upgrade) -> Connection:
+    async def _authenticated(self, upgrade: Upgrade, reached: Callable[[str], None]) -> Connection:
         """Open with a token where one is needed; a token that the endpoint rejects is fetched anew, once."""
         auth = upgrade.template.auth
         if not isinstance(auth, OAuth2Auth):
-            return await self._open(upgrade, None)
+            return await self._open(upgrade, None, reached)
         token = await self._token(upgrade, auth)
         try:
-            return await self._open(upgrade, token)
+            return await self._open(upgrade, token, reached)
         except HandshakeRejected as rejected:
             if rejected.status != 401:
                 raise
         self._tokens.reject(auth, token)
-        return await self._open(upgrade, await self._token(upgrade, auth))
+        return await self._open(upgrade, await self._token(upgrade, auth), reached)
 
     async def _token(self, upgrade: Upgrade, auth: OAuth2Auth) -> str:
         template = upgrade.template
         return await self._tokens.token(auth, template.network, template.limits.connect_timeout)
 
-    async def _open(self, upgrade: Upgrade, token: str | None) -> Connection:
+    async def _open(self, upgrade: Upgrade, token: str | None, reached: Callable[[str], None]) -> Connection:
         assert upgrade.url is not None
         template, url = upgrade.template, upgrade.url
         target, headers = upgrade.target(), upgrade.all_headers(token)
@@ -103,6 +105,7 @@ class Opener:
             connected = await open_through_proxy(url, template.proxy)
         else:
             connected = await open_socket(url, await resolve(url, template.network, self._resolver))
+        reached('the port is open, but the upgrade was not answered (some servers want an "Origin" header)')
         asked = websocket.Handshake(url, target, headers, upgrade.subprotocols, template.limits, tls)
         upgraded = await websocket.upgrade(asked, connected)
         framer = make_framer(upgrade.conduct.framing, upgrade.conduct.send_as)
