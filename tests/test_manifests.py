@@ -23,17 +23,21 @@ EXPECTED = {
     "chat",
     "chrome-devtools",
     "crossbar-wamp",
+    "deepgram",
     "demo",
+    "ethereum",
     "graphql",
     "home-assistant",
     "iot",
     "janus",
     "jsonrpc",
     "jupyter-kernel",
+    "kraken",
     "mopidy",
     "mqtt",
     "node-inspector",
     "obs",
+    "openai-realtime",
     "secure",
     "signalr",
     "socketio",
@@ -124,7 +128,8 @@ def test_the_comment_of_a_call_template_comes_first_and_names_its_variables(path
 @each_manifest
 def test_an_example_uses_tls_except_on_this_machine(path: Path) -> None:
     for template in call_templates(path):
-        host = re.fullmatch(r"wss://[a-z]+\.example\.com/.*|ws://127\.0\.0\.1:\d+/.*", template["url"])
+        anywhere = r"wss://[^/{}]+(/.*)?|wss://\$\{ETHEREUM_ENDPOINT\}"
+        host = re.fullmatch(rf"{anywhere}|ws://127\.0\.0\.1:\d+/.*", template["url"])
         assert host, template["url"]
 
 
