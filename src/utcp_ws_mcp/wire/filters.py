@@ -14,7 +14,8 @@ from .codec import encode_json, parse_json
 
 JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 LONGEST_PATTERN: Final = 200
-LONGEST_SEARCHED: Final = 100_000
+LONGEST_SEARCHED: Final = 16_384
+"""Characters that a pattern is looked for in: Python's engine is not linear, so the text is bounded."""
 
 
 def _bytes(value: Any) -> bytes:
