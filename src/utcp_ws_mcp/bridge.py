@@ -141,11 +141,6 @@ class Bridge:
         return [entry for each in self._loaded for entry in each.manifest.disabled]
 
     @property
-    def notices(self) -> list[str]:
-        """What the manifests hold that has no effect, one line each."""
-        return [notice for each in self._loaded for notice in each.manifest.notices]
-
-    @property
     def tools(self) -> Mapping[str, Plan]:
         """The tools that are known now, by `manual.tool`, in the order of the manifests."""
         return self._by_name

@@ -43,8 +43,9 @@ class Slot:
     @property
     def is_spent(self) -> bool:
         """Whether nothing uses the connection and nothing may use it any more."""
-        unused = self.connection is not None and not self.leases and self.reserved is None
-        return unused and self.connection is not None and not self.connection.is_usable
+        if self.connection is None or self.leases or self.reserved is not None:
+            return False
+        return not self.connection.is_usable
 
     def room(self, sharing: Sharing) -> int:
         """How many more exchanges may start here."""
@@ -189,7 +190,7 @@ class Shelf:
         return False
 
     def _make_room(self, waiter: Waiter, opening: set[Slot]) -> bool:
-        """Open a connection for this call, in the place of an idle one with another upgrade if need be.
+        """Open a connection for this call, in the place of an idle one if need be.
 
         An endpoint that has refused a further connection is not asked for one as long as another is open.
         """
