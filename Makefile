@@ -9,12 +9,13 @@ COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 # What hatchling asks for when it installs a project editable; without build isolation nobody else brings it.
 EDITABLES := editables~=0.3
+MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED))
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts bench real check requirements clean
+.PHONY: help venv demo test hosts bench reliability security real check requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -44,6 +45,12 @@ tools/hosts/node_modules/.stamp: tools/hosts/package-lock.json
 
 bench: venv ## Measure start, latency and throughput beside what they are compared with
 	@$(BIN)/python -m bench
+
+reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again
+	@$(BIN)/python -m reliability $(MEASURED)
+
+security: venv ## Measure what is promised of safety; NIGHTLY=1 and SEED=7 likewise
+	@$(BIN)/python -m security $(MEASURED)
 
 real: venv ## Run the cases of the real servers in the folder SERVERS
 	$(BIN)/python -m real

@@ -1,0 +1,8 @@
+"""`python -m reliability`: all commands, one after the other, as a table."""
+
+from figures.table import run_all
+
+COMMANDS: tuple[str, ...] = ()
+
+if __name__ == "__main__":
+    run_all("reliability", COMMANDS)
