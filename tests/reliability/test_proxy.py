@@ -1,0 +1,117 @@
+"""The proxy must do what a fault says, or the figures say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from reliability.proxy import HEALTHY, Fault, Flow, Proxy, proxy
+
+HEAD = b"GET / HTTP/1.1\r\n\r\n"
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def echoing(fault: Fault = HEALTHY) -> AsyncIterator[tuple[Proxy, Callable[[], object]]]:
+    """A server that sends everything back, and how to connect to it through a proxy."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(100):
+                writer.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    async with server, asyncio.timeout(10), proxy(server.sockets[0].getsockname()[1], fault) as between:
+
+        async def connect() -> Pair:
+            reader, writer = await asyncio.open_connection("127.0.0.1", between.port)
+            writers.append(writer)
+            return reader, writer
+
+        yield between, connect
+        for writer in writers:
+            writer.close()
+
+
+async def read_all(pair: Pair, sent: bytes) -> bytes:
+    """What comes back until the end of the connection."""
+    reader, writer = pair
+    writer.write(sent)
+    return await reader.read()
+
+
+async def test_a_healthy_proxy_passes_everything_on_and_closes_when_a_side_closes() -> None:
+    async with echoing() as (_, connect):
+        reader, writer = await connect()
+        writer.write(HEAD)
+        writer.write_eof()
+        assert await reader.read() == HEAD
+
+
+async def test_a_refusing_proxy_refuses_until_it_is_healed_and_keeps_its_port() -> None:
+    async with echoing(Fault(refuse=True)) as (between, connect):
+        with pytest.raises(ConnectionRefusedError):
+            await connect()
+        between.heal()
+        await connect()
+        between.suffer(Fault(refuse=True))
+        with pytest.raises(ConnectionRefusedError):
+            await connect()
+
+
+@pytest.mark.parametrize("at", [0, 3, 17])
+async def test_a_fin_lets_exactly_the_bytes_before_it_pass(at: int) -> None:
+    async with echoing(Fault(down=Flow(at=at, ending="fin"))) as (_, connect):
+        assert await read_all(await connect(), HEAD) == HEAD[:at]
+
+
+async def test_a_reset_is_a_reset() -> None:
+    async with echoing(Fault(up=Flow(at=5, ending="rst"))) as (_, connect):
+        with pytest.raises(ConnectionResetError):
+            await read_all(await connect(), HEAD)
+
+
+async def test_a_place_after_the_head_is_found_although_the_bytes_come_one_by_one() -> None:
+    fault = Fault(up=Flow(piece=1), down=Flow(at=2, after_head=True, instead=b"!", ending="fin"))
+    async with echoing(fault) as (_, connect):
+        assert await read_all(await connect(), HEAD + b"abcd") == HEAD + b"ab!"
+
+
+async def test_a_flipped_byte_is_the_only_one_that_changes() -> None:
+    async with echoing(Fault(down=Flow(at=1, ending="flip"))) as (_, connect):
+        reader, writer = await connect()
+        writer.write(b"abc")
+        assert await reader.readexactly(3) == bytes([ord("a"), ord("b") ^ 0xFF, ord("c")])
+
+
+async def test_a_stopped_connection_stays_open_and_silent_while_new_ones_work() -> None:
+    async with echoing() as (between, connect):
+        reader, writer = await connect()
+        writer.write(b"a")
+        assert await reader.readexactly(1) == b"a"
+        between.strike("stop")
+        writer.write(b"b")
+        other, other_writer = await connect()
+        other_writer.write(b"c")
+        assert await other.readexactly(1) == b"c"
+        silent = asyncio.ensure_future(reader.read(1))
+        await asyncio.sleep(0)
+        assert not silent.done()
+        silent.cancel()
+
+
+async def test_struck_connections_get_the_last_bytes_and_the_end() -> None:
+    async with echoing() as (between, connect):
+        reader, writer = await connect()
+        writer.write(b"a")
+        assert await reader.readexactly(1) == b"a"
+        between.strike("fin", b"bye")
+        assert await reader.read() == b"bye"
