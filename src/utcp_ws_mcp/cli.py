@@ -95,7 +95,7 @@ def check(manifests: tuple[Path, ...], env_files: tuple[Path, ...]) -> None:
 @_env_file
 def tools(manifests: tuple[Path, ...], as_json: bool, wait: float, env_files: tuple[Path, ...]) -> None:
     """List the tools of MANIFESTS; endpoints that speak UTCP are asked for theirs."""
-    from .commands import list_tools
+    from .commands.tools import list_tools
 
     _run(list_tools, _load(manifests, env_files), as_json, wait)
 
@@ -118,7 +118,7 @@ def call(
     if not rest:
         raise click.UsageError("say which tool to call: MANUAL.TOOL")
     loaded = _load(manifests, env_files)
-    from .commands import CallWish, call_tool
+    from .commands.call import CallWish, call_tool
 
     _run(call_tool, loaded, CallWish(rest[0], rest[1:], arguments, trace, output))
 
@@ -132,9 +132,17 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
     Without MANUAL.TOOL only show them.
     """
     manifests, names = _split_manifests(words)
-    from .commands import approve_tools
+    from .commands.tools import approve_tools
 
     _run(approve_tools, _load(manifests, env_files), names)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of a manifest, for editors."""
+    from .commands.schema import print_schema
+
+    print_schema()
 
 
 @main.command()

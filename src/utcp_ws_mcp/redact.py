@@ -11,12 +11,17 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, SecretStr
 
-from .manifest.load import Entry
+from .manifest.load import Entry, Manifest
 
 SHORTEST: Final = 6
 """Characters below which a value is not looked for: it would be found everywhere."""
 
 HIDDEN: Final = "***"
+
+
+def redactor_of(manifests: Iterable[Manifest]) -> Callable[[str], str]:
+    """A function that hides the secrets of these manifests."""
+    return redactor(secret_values(entry for manifest in manifests for entry in manifest.entries))
 
 
 def secret_values(entries: Iterable[Entry]) -> list[str]:

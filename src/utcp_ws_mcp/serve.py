@@ -9,13 +9,13 @@ from .bridge import Bridge
 from .log import log_event, start_logging
 from .mcp.server import Face
 from .mcp.stdio import stdio_streams
-from .redact import redactor, secret_values
+from .redact import redactor_of
 from .sources import Loaded
 
 
 async def serve_stdio(loaded: Sequence[Loaded], log_level: str) -> int:
     """Serve until the host closes its end or sends a signal; 0 is the exit code."""
-    redact = redactor(secret_values(entry for each in loaded for entry in each.manifest.entries))
+    redact = redactor_of(each.manifest for each in loaded)
     start_logging(log_level, redact)
     bridge = Bridge(loaded, observe=log_event)
     if sys.stdin.isatty():

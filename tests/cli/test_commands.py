@@ -15,6 +15,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from utcp_ws_mcp import __version__
+from utcp_ws_mcp.manifest.schema import manifest_schema
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -207,3 +208,9 @@ def test_the_demo_shows_a_call_of_each_kind() -> None:
     assert shown.returncode == 0, shown.stderr
     for expected in ('{"sum":5}', "HELLO!", "image/png", "… 3", '"end":"until"', "division by zero", "required"):
         assert expected in shown.stdout
+
+
+def test_the_schema_is_printed() -> None:
+    printed = run("schema")
+    assert printed.returncode == 0, printed.stderr
+    assert json.loads(printed.stdout) == manifest_schema()

@@ -44,7 +44,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge, BridgeError, Streamed, events
-from utcp_ws_mcp.commands import _signature
+from utcp_ws_mcp.commands.tools import signature
 from utcp_ws_mcp.wire.scope import Ambient
 from utcp_ws_mcp.wire.session import Session
 
@@ -339,7 +339,7 @@ def write_manifest(text: str, folder: Path) -> Path:
 async def list_tools(example: Example, folder: Path) -> str:
     """The tools of an example, as the command line lists them."""
     async with Endpoint(example.lines).run() as endpoint, open_example(example, folder, endpoint) as bridge:
-        return "".join(f"{plan.full_name}({_signature(plan.inputs)})\n" for plan in bridge.tools.values())
+        return "".join(f"{plan.full_name}({signature(plan.inputs)})\n" for plan in bridge.tools.values())
 
 
 async def play(example: Example, scene: Scene, folder: Path) -> tuple[Endpoint, Any]:

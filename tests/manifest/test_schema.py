@@ -1,0 +1,124 @@
+"""The JSON Schema of manifests: it takes what loads, and refuses what is no manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from pydantic.json_schema import models_json_schema
+
+from tests.docs.examples import read_examples
+from utcp_ws_mcp.manifest.merge import preset_names
+from utcp_ws_mcp.manifest.models import CallTemplate, ManualOptions, Tool
+from utcp_ws_mcp.manifest.schema import descriptions, manifest_schema
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = manifest_schema()
+FILE = jsonschema_rs.validator_for(SCHEMA)
+TOOL_TEMPLATE = jsonschema_rs.validator_for({"$ref": "#/$defs/ToolTemplate", "$defs": SCHEMA["$defs"]})
+MANIFESTS = sorted([*(ROOT / "manifests").glob("*.json"), *(ROOT / "real" / "manifests").glob("*.json")])
+PRESETS = ROOT / "src" / "utcp_ws_mcp" / "manifest" / "presets"
+EXAMPLES = read_examples()
+URL = "wss://example.com/"
+
+
+def wrong_places(validator: Any, document: Any) -> list[str]:
+    return ["/".join(map(str, error.instance_path)) + ": " + error.message for error in validator.iter_errors(document)]
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.name)
+def test_every_manifest_of_the_project_fits(file: Path) -> None:
+    assert wrong_places(FILE, json.loads(file.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("name", sorted(preset_names()))
+def test_every_preset_fits(name: str) -> None:
+    preset = json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8"))
+    assert wrong_places(TOOL_TEMPLATE, preset) == []
+
+
+@pytest.mark.parametrize(
+    "example", [each for each in EXAMPLES if each.manifest.kind == "manifest"], ids=lambda each: each.manifest.place
+)
+def test_every_manifest_of_the_documentation_fits(example: Any) -> None:
+    assert wrong_places(FILE, example.manifest.message) == []
+
+
+FITTING = {
+    "a schema for the editor": {"$schema": "./manifest.schema.json", "url": URL},
+    "a comment in any object": {"url": URL, "$comment": 1, "limits": {"$comment": "few", "max_connections": 1}},
+    "a variable in place of a number": {"url": URL, "timeout": "${SECONDS}", "limits": {"max_in_flight": "$COUNT"}},
+    "null, which takes away what is inherited": {
+        "url": URL,
+        "tools": [{"name": "t", "tool_call_template": {"reply": None, "heartbeat": None, "timeout": None}}],
+    },
+    "short forms": {"url": URL, "reply": "none", "protocol": "a", "ignore": "true", "discovery": "handshake"},
+    "a bound that is an expression": {"url": URL, "stream": {"until": "message.done", "max_items": "args.n"}},
+    "an entry of another type, whatever it holds": [{"call_template_type": "http", "http_method": "GET"}],
+    "a tool of another type": {"tools": [{"name": "t", "tool_call_template": {"call_template_type": "http", "x": 1}}]},
+    "nothing that is sent": {"url": URL, "message": False, "stream": True},
+}
+
+
+@pytest.mark.parametrize("document", FITTING.values(), ids=FITTING)
+def test_all_that_may_be_written_fits(document: Any) -> None:
+    assert wrong_places(FILE, document) == []
+
+
+NOT_FITTING = {
+    "a text": "wss://example.com/",
+    "nothing": {},
+    "an unknown key": {"url": URL, "mesage": "x"},
+    "an unknown key of a tool's template": {"url": URL, "tools": [{"name": "t", "tool_call_template": {"mesage": 1}}]},
+    "an unknown key in a part": {"url": URL, "reply": {"matches": "true"}},
+    "a word for a number": {"url": URL, "timeout": "soon"},
+    "a number that is too small": {"url": URL, "limits": {"max_connections": 0}},
+    "a preset that does not exist": {"url": URL, "preset": "jsonrpc3"},
+    "a codec that does not exist": {"url": URL, "framing": {"codec": "xml"}},
+    "a tool without a name": {"url": URL, "tools": [{"description": "?"}]},
+    "an entry without a url": [{"name": "a"}],
+    "credentials of no kind": {"url": URL, "auth": {"auth_type": "magic"}},
+    "a key without its value": {"url": URL, "auth": {"auth_type": "api_key"}},
+    "a step that does two things": {"url": URL, "on_connect": [{"send": 1, "expect": "true"}]},
+    "a message that is a number": {"url": URL, "message": 5},
+    "a heartbeat without a message": {"url": URL, "heartbeat": {"every": 5}},
+    "a variable loader of another kind": {"manual_call_templates": [], "load_variables_from": [{"path": ".env"}]},
+    "a url in a list of variables": {"url": URL, "variables": ["A"]},
+}
+
+
+@pytest.mark.parametrize("document", NOT_FITTING.values(), ids=NOT_FITTING)
+def test_what_is_no_manifest_does_not_fit(document: Any) -> None:
+    assert wrong_places(FILE, document) != []
+
+
+@pytest.mark.parametrize(
+    "example",
+    [each for each in EXAMPLES if each.manifest.kind == "wrong" and "unknown key" in each.blocks["problems"].text],
+    ids=lambda each: each.manifest.place,
+)
+def test_the_wrong_manifests_of_the_documentation_do_not_fit(example: Any) -> None:
+    assert wrong_places(FILE, example.manifest.message) != []
+
+
+def test_every_field_of_every_model_is_described_and_no_other() -> None:
+    _, made = models_json_schema([(model, "validation") for model in (CallTemplate, ManualOptions, Tool)])
+    fields = {name: {"", *model["properties"]} for name, model in made["$defs"].items()}
+    fields["CallTemplate"] |= {"request_data_format", "request_data_template"}
+    assert {name: set(said) for name, said in descriptions().items()} == fields
+
+
+def test_every_property_in_the_schema_has_a_description() -> None:
+    def bare(schema: Any, path: str) -> list[str]:
+        if isinstance(schema, list):
+            return [place for item in schema for place in bare(item, path)]
+        if not isinstance(schema, dict):
+            return []
+        named = schema.get("properties", {}) if "additionalProperties" in schema else {}
+        found = [f"{path}/{name}" for name, field in named.items() if not field.get("description")]
+        return found + [place for key, value in schema.items() for place in bare(value, f"{path}/{key}")]
+
+    assert bare(SCHEMA, "") == []
