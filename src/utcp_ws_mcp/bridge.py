@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import BridgeError, ConnectionLost, InvalidManifest, ToolFault, UnknownTool, UnknownVariable
+from .errors import BridgeError, ConnectionLost, InvalidManifest, NetError, ToolFault, UnknownTool, UnknownVariable
 from .events import Observer
 from .manifest.load import Disabled, Entry, ToolEntry
 from .manifest.manual import read_manual
@@ -31,6 +32,7 @@ from .net.opener import Opener
 from .net.pool import Pool
 from .pins import Pins
 from .sources import Loaded, check_unique, load_manifest
+from .wire.backoff import UNHEALING, delay
 from .wire.catalog import compile_tools, pinned_origin
 from .wire.plan import Plan
 from .wire.result import collected, take_result
@@ -38,8 +40,8 @@ from .wire.scope import Ambient
 
 logger = logging.getLogger(__name__)
 
-RESENDS: Final = 2
-"""How often a request of an idempotent tool is sent again."""
+RESENDS: Final = 10
+"""How often a request of an idempotent tool is sent again, within the call's deadline."""
 
 SENT: Final = {"sent": True}
 """The result of a tool whose endpoint answers nothing."""
@@ -201,17 +203,22 @@ class Bridge:
         return (await self._find(name)).inputs
 
     async def _call_plan(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
-        resends = RESENDS if plan.idempotent else 0
+        deadline = anyio.current_time() + plan.template.timeout
+        lost = 0
         while True:
             try:
-                return await self._attempt(plan, arguments, on_item)
-            except ConnectionLost as lost:
-                if not resends or lost.collected:
+                return await self._attempt(plan, arguments, deadline, on_item)
+            except NetError as failed:
+                if not plan.idempotent or not _may_repeat(failed, lost):
                     raise
-                resends -= 1
+                lost += 1
+                pause = delay(lost - 1, random.random) if lost > 1 else 0.0
+                if anyio.current_time() + pause >= deadline:
+                    raise
+            await anyio.sleep(pause)
 
-    async def _attempt(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
-        async with Call(self._pool, self._ambient, plan, arguments) as call:
+    async def _attempt(self, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None) -> Any:
+        async with Call(self._pool, self._ambient, plan, arguments, deadline) as call:
             if plan.rules.none:
                 return dict(SENT)
             if plan.rules.stream is not None:
@@ -228,7 +235,7 @@ class Bridge:
                 if on_item is not None:
                     await on_item(items[-1])
         except ConnectionLost as lost:
-            raise ConnectionLost(lost.address, lost.close, lost.outcome, items) from lost
+            raise ConnectionLost(lost.address, lost.close, lost.outcome, items, lost.code) from lost
         except ToolFault as fault:
             raise ToolFault(fault.tool, str(fault), fault.fault, items) from fault
         end = call.exchange.end
@@ -239,7 +246,7 @@ class Bridge:
         if name not in self._by_name:
             for manual, discovery in self._discoveries.items():
                 if name.startswith(f"{manual}."):
-                    await discovery.attempted.wait()
+                    await discovery.ask_again()
                     if name not in self._by_name and discovery.error is not None:
                         raise discovery.error
         try:
@@ -298,6 +305,13 @@ class Bridge:
             self._observe_outside(event)
         except Exception:  # an observer must not harm a call
             logger.exception("an observer failed")
+
+
+def _may_repeat(failed: NetError, lost: int) -> bool:
+    """Whether an idempotent request may be sent again: it was lost, or got no connection after it was lost."""
+    if isinstance(failed, ConnectionLost):
+        return lost < RESENDS and not failed.collected and failed.code not in UNHEALING
+    return 0 < lost < RESENDS
 
 
 __all__ = ["Bridge", "InvalidManifest", "Streamed"]

@@ -22,6 +22,7 @@ class Outcome(Enum):
 
     NOT_SENT = "the request was not sent"
     PERHAPS_EXECUTED = "the request was sent and may have been executed; check before you repeat it"
+    ANSWERED = "the request was executed, and answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Problem:
 
 
 class BridgeError(Exception):
-    """The base of all errors that the bridge raises on purpose."""
+    """The base of all errors that the bridge raises on purpose. `outcome` says what became of the request."""
+
+    outcome = Outcome.NOT_SENT
 
 
 class ManifestError(BridgeError):
@@ -76,6 +79,8 @@ class PolicyError(BridgeError):
 
 class Defect(BridgeError):
     """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
+
+    outcome = Outcome.PERHAPS_EXECUTED
 
     def __init__(self, where: str, what: BaseException) -> None:
         self.where = where
@@ -143,6 +148,8 @@ class ToolFault(CallError):
     `collected` holds the items of a stream that came before it.
     """
 
+    outcome = Outcome.ANSWERED
+
     def __init__(self, tool: str, message: str, fault: object = None, collected: Sequence[object] = ()) -> None:
         self.tool, self.fault, self.collected = tool, fault, tuple(collected)
         super().__init__(message)
@@ -151,6 +158,8 @@ class ToolFault(CallError):
 class InvalidReply(CallError):
     """A reply that is not of the promised form. The request was executed."""
 
+    outcome = Outcome.ANSWERED
+
     def __init__(self, tool: str, why: str, shown: str = "") -> None:
         self.tool = tool
         super().__init__(f"{tool}: {why}" + (f": {shown}" if shown else ""))
@@ -158,6 +167,8 @@ class InvalidReply(CallError):
 
 class ReplyTooBig(CallError):
     """A message that exceeds `limits.max_message_bytes`. The connection is closed."""
+
+    outcome = Outcome.PERHAPS_EXECUTED
 
     def __init__(self, address: str, limit: int) -> None:
         self.address, self.limit = address, limit
@@ -182,8 +193,6 @@ class NetError(BridgeError, ConnectionError):
 class ConnectFailed(NetError):
     """No connection could be opened. Nothing was sent."""
 
-    outcome = Outcome.NOT_SENT
-
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
         super().__init__(f"cannot connect to {address}: {why}")
@@ -198,10 +207,12 @@ class HandshakeRejected(ConnectFailed):
 
 
 class ConnectionLost(NetError):
-    """An open connection ended while a call waited. `close` is its code and reason (RFC 6455 §7.4), if it sent any."""
+    """An open connection ended while a call waited. `close` says how, `code` is its code (RFC 6455 §7.4)."""
 
-    def __init__(self, address: str, close: str, outcome: Outcome, collected: Sequence[object] = ()) -> None:
-        self.address, self.close, self.outcome = address, close, outcome
+    def __init__(
+        self, address: str, close: str, outcome: Outcome, collected: Sequence[object] = (), code: int = 1006
+    ) -> None:
+        self.address, self.close, self.outcome, self.code = address, close, outcome, code
         self.collected = tuple(collected)
         got = f" after {len(self.collected)} items" if self.collected else ""
         super().__init__(f"the connection to {address} was lost{got} ({close}); {outcome.value}")
@@ -209,8 +220,6 @@ class ConnectionLost(NetError):
 
 class NoManual(NetError):
     """An endpoint that was asked for its manual and did not give one within `seconds`."""
-
-    outcome = Outcome.NOT_SENT
 
     def __init__(self, manual: str, seconds: float) -> None:
         self.manual, self.seconds = manual, seconds
@@ -222,8 +231,6 @@ class NoManual(NetError):
 
 class TokenRejected(NetError):
     """The token endpoint gave no token. Nothing was sent to the tool's endpoint."""
-
-    outcome = Outcome.NOT_SENT
 
     def __init__(self, address: str, why: str) -> None:
         self.address = address

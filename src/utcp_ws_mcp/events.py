@@ -68,11 +68,11 @@ class Discovered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Discovery failed; it is tried again after `retry_in` seconds, or never if that is None."""
+    """Discovery failed; it is tried again after about `retry_in` seconds."""
 
     manual: str
     why: str
-    retry_in: float | None
+    retry_in: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
-from utcp_ws_mcp.errors import ConnectionLost, Outcome, ReplyTooBig
+from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, Outcome, ReplyTooBig
+from utcp_ws_mcp.wire.backoff import FREE
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -286,3 +287,128 @@ async def test_counted_ids_rise_from_one_on_each_connection(tmp_path: Path, kind
             seen.open[0].transport.abort()
             await seen.until(lambda: not seen.open)
     assert [message["id"] for message in seen.received] == expected * 2
+
+
+def cuts(times: int, code: int) -> Any:
+    """A peer that closes with a code instead of the first answers."""
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) <= times:
+            await connection.close(code)
+        else:
+            await connection.send(json.dumps({"id": message["id"], "result": "done"}))
+
+    return answer
+
+
+async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.bridge.random.random", lambda: 0.0)
+    tool = {"name": "t", "idempotent": True}
+    async with peer(cuts(4, 1012)) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
+        assert await bridge.call_tool("m.t") == "done"
+        assert len(seen.received) == 5
+
+
+@pytest.mark.parametrize("code", [1008, 4401, 4403])
+async def test_what_a_refusal_of_credentials_has_closed_is_not_sent_again(tmp_path: Path, code: int) -> None:
+    tool = {"name": "t", "idempotent": True}
+    async with peer(cuts(9, code)) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
+        with pytest.raises(ConnectionLost) as lost:
+            await bridge.call_tool("m.t")
+        assert lost.value.code == code
+        assert len(seen.received) == 1
+
+
+async def test_the_deadline_covers_everything_that_is_sent_again(tmp_path: Path) -> None:
+    tool = {"name": "t", "idempotent": True}
+    async with peer(cuts(99, 1011)) as seen, bridge_to(tmp_path, entry(seen, tool, timeout=0.4, **RPC)) as bridge:
+        with pytest.raises((ConnectionLost, CallTimeout)):
+            await bridge.call_tool("m.t")
+        assert len(seen.received) < 5
+
+
+async def test_an_answer_that_comes_with_the_close_is_an_answer(tmp_path: Path) -> None:
+    async def answer_and_go(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"], "result": len(seen.upgrades)}))
+        await connection.close(1001)
+
+    async with peer(answer_and_go) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        assert [await bridge.call_tool("m.t") for _ in range(6)] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_message_in_fragments_is_one_message(tmp_path: Path) -> None:
+    async def in_pieces(seen: Peer, connection: Any, message: Any) -> None:
+        text = json.dumps({"id": message["id"], "result": "ä" * 50})
+        await connection.send([text[:20], "", text[20:60], text[60:]])
+
+    async with peer(in_pieces) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        assert [await bridge.call_tool("m.t") for _ in range(2)] == ["ä" * 50] * 2
+
+
+async def test_a_message_in_too_many_fragments_ends_the_connection_and_the_next_call_has_a_new_one(
+    tmp_path: Path,
+) -> None:
+    async def in_crumbs(seen: Peer, connection: Any, message: Any) -> None:
+        text = json.dumps({"id": message["id"], "result": len(seen.upgrades)})
+        await connection.send([*text, *[" "] * 5000] if len(seen.upgrades) == 1 else text)
+
+    async with peer(in_crumbs) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        with pytest.raises(ReplyTooBig):
+            await bridge.call_tool("m.t")
+        assert await bridge.call_tool("m.t") == 2
+
+
+async def test_text_that_is_no_utf_8_ends_the_connection_with_an_error(tmp_path: Path) -> None:
+    async def garbled(seen: Peer, connection: Any, message: Any) -> None:
+        connection.protocol.send_text(b"\xff\xfe")
+        connection.protocol.send_text(json.dumps({"id": message["id"], "result": "late"}).encode())
+        connection.send_data()
+
+    async with peer(garbled) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        with pytest.raises(ConnectionLost, match="broke the WebSocket protocol"):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_call_that_waits_for_an_endpoint_in_vain_says_why_there_is_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.net.shelf.random.random", lambda: 1.0)
+    document = {"name": "m", "url": "ws://127.0.0.1:9/", "timeout": 0.2, "tools": [{"name": "t"}]}
+    async with bridge_to(tmp_path, document) as bridge:
+        for _ in range(FREE):
+            with pytest.raises(ConnectFailed):
+                await bridge.call_tool("m.t")
+        with pytest.raises(CallTimeout, match=r"there was no connection \(.*connection refused") as timeout:
+            await bridge.call_tool("m.t")
+        assert timeout.value.outcome is Outcome.NOT_SENT
+
+
+async def test_the_first_call_after_an_endpoint_has_healed_succeeds(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as gone:
+        pass
+    async with bridge_to(tmp_path, entry(gone, "t", **RPC)) as bridge:
+        for _ in range(FREE + 1):
+            with pytest.raises(ConnectFailed):
+                await bridge.call_tool("m.t")
+        async with peer(jsonrpc, port=gone.port):
+            assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+
+
+async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.net.shelf.random.random", lambda: 1.0)
+
+    async def hang_up(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.close(1011)
+
+    template = {"keep_alive": False, "timeout": 0.2, **RPC}
+    async with peer(hang_up) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        for _ in range(FREE):
+            with pytest.raises(ConnectionLost):
+                await bridge.call_tool("m.t")
+        with pytest.raises(CallTimeout):
+            await bridge.call_tool("m.t")
+        assert len(seen.upgrades) == FREE

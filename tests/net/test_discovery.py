@@ -12,6 +12,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
 from utcp_ws_mcp.events import Discovered, Event, Failed, Noticed
+from utcp_ws_mcp.net.discovery import UNHEALED
 
 
 def manual(*tools: Any, **more: Any) -> dict[str, Any]:
@@ -243,3 +244,26 @@ async def test_a_preset_that_a_tool_elsewhere_names_gets_no_variable_of_the_user
                 with pytest.raises(BridgeError):
                     await bridge.call_tool("m.b", {})
     assert "top-secret" not in json.dumps(other.received)
+
+
+async def test_a_call_of_a_missing_tool_asks_an_endpoint_that_failed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.net.discovery.delay", lambda *_: 3600.0)
+    async with peer(echo) as gone:
+        pass
+    async with bridge_to(tmp_path, entry(gone)) as bridge:
+        assert await discovered(bridge) == []
+        async with peer(tells(manual("t")), port=gone.port):
+            with anyio.fail_after(PATIENCE):
+                assert await bridge.call_tool("m.t", {"n": 1}) == '{"n": 1}'
+
+
+async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(tmp_path: Path) -> None:
+    def refuse(connection: Any, request: Any) -> Any:
+        return connection.respond(401, "no")
+
+    events: list[Event] = []
+    async with peer(echo, process_request=refuse) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
+        assert await discovered(bridge) == []
+    assert [event.retry_in for event in events if isinstance(event, Failed)] == [UNHEALED]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.backoff import FIRST, LONGEST, delay
+from utcp_ws_mcp.wire.backoff import FIRST, FREE, LONGEST, Circuit, delay
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 
@@ -27,3 +27,27 @@ def test_delays_are_bounded_and_spread(failures, one, other):
 
     assert 0 < first <= min(FIRST * 2 ** min(failures - 1, 16), LONGEST)
     assert one > other or first <= second
+
+
+def failing(times: int, now: float = 100.0) -> Circuit:
+    circuit = Circuit()
+    for _ in range(times):
+        circuit.failed(now, lambda: 1.0)
+    return circuit
+
+
+@pytest.mark.parametrize("times", range(FREE))
+def test_the_first_failures_make_nobody_wait(times):
+    circuit = failing(times)
+
+    assert not circuit.is_open
+    assert circuit.wait(100.0) == 0
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(3, 0.5), (4, 1.0), (5, 2.0), (6, 4.0), (7, 5.0), (1000, 5.0)])
+def test_further_failures_make_calls_wait_longer_up_to_a_bound(times, seconds):
+    circuit = failing(times)
+
+    assert circuit.is_open
+    assert circuit.wait(100.0) == seconds
+    assert circuit.wait(100.0 + seconds) == 0

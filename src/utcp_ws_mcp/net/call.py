@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -15,8 +16,9 @@ from ..wire.plan import Plan
 from ..wire.reply import Sharing
 from ..wire.scope import Ambient, Scope
 from ..wire.template import Node, Unfilled
-from .connection import ConnectionClosed
+from .connection import Connection
 from .pool import Lease, Pool
+from .wish import Wish
 
 T = TypeVar("T")
 
@@ -28,14 +30,17 @@ class Call:
     """A call under way: `async with` sends its request, `receive` gives what answers it.
 
     Leaving the block ends the exchange, whatever has happened: the endpoint of an unfinished stream is told, and the
-    connection goes back to the pool. `timeout` seconds from the beginning everything raises CallTimeout.
+    connection goes back to the pool. At `deadline` (the clock of anyio; the tool's `timeout` from now, if it is not
+    given) everything raises CallTimeout.
     """
 
-    def __init__(self, pool: Pool, ambient: Ambient, plan: Plan, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, pool: Pool, ambient: Ambient, plan: Plan, arguments: dict[str, Any], deadline: float | None = None
+    ) -> None:
         self.plan = plan
         self._pool = pool
         self._timeout = plan.template.timeout
-        self._deadline = anyio.current_time() + self._timeout
+        self._deadline = anyio.current_time() + self._timeout if deadline is None else deadline
         self._scope = Scope(ambient, {"args": arguments, "tool": plan.tool, "vars": plan.variables, "session": {}})
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
@@ -82,24 +87,50 @@ class Call:
 
     async def _start(self) -> None:
         """Send the request; a connection that dies before that is replaced without a word."""
+        rules = self.plan.rules
         upgrade = self._in_arguments(lambda: self.plan.wire.upgrade.render(self._scope))
+        owns = rules.sharing is Sharing.OWNED or not self.plan.template.keep_alive
+        wish = Wish(upgrade, rules.sharing, self._scope["args"], unread=rules.unasked and owns)
+        self._lease = self._pool.lease_at_once(wish)
+        if self._lease is None or not self._try_send():
+            await self._start_later(wish)
+        if rules.none:
+            await self._drain()
+
+    async def _start_later(self, wish: Wish) -> None:
+        """Wait for a connection that takes the request."""
         with anyio.move_on_after(self._deadline - anyio.current_time()):
             while True:
-                arguments, rules = self._scope["args"], self.plan.rules
-                owns = rules.sharing is Sharing.OWNED or not self.plan.template.keep_alive
-                unread = rules.unasked and owns
-                self._lease = await self._pool.lease(upgrade, rules.sharing, arguments, unread)
-                if unread or self._lease.connection.is_usable:
-                    return await self._send()
                 self._finish()
-        sent = self._exchange is not None
-        stage = "the request could not be sent" if sent else "there was no connection"
-        raise self._timed_out(stage, Outcome.PERHAPS_EXECUTED if sent else Outcome.NOT_SENT)
+                self._lease = await self._pool.lease(wish)
+                await self._lease.connection.drain()
+                if self._try_send():
+                    return
+        why = self._pool.last_failure(wish.upgrade)
+        raise self._timed_out(
+            f"there was no connection ({why})" if why else "there was no connection", Outcome.NOT_SENT
+        )
 
-    async def _send(self) -> None:
-        """Open the exchange and send; nothing can come between, so ids are sent in the order they are given."""
+    def _try_send(self) -> bool:
+        """Send the request, if the connection takes it now."""
         assert self._lease is not None
         connection = self._lease.connection
+        if not self.plan.rules.unasked and not (connection.is_usable and connection.has_room):
+            return False
+        self._send(connection)
+        return True
+
+    async def _drain(self) -> None:
+        """Wait until the peer has read what nothing answers."""
+        assert self._lease is not None
+        with anyio.move_on_after(self._deadline - anyio.current_time()) as waiting:
+            await self._lease.connection.drain()
+        if waiting.cancelled_caught:
+            raise self._timed_out("the endpoint did not read the request", Outcome.PERHAPS_EXECUTED)
+
+    def _send(self, connection: Connection) -> None:
+        """Open the exchange and send; nothing can come between, so ids are sent in the order they are given."""
+        assert self._lease is not None
         scope = self._scope.extended(session=connection.session.values)
         exchange = self._in_arguments(lambda: connection.exchanges.open(self.plan.rules, scope))
         self._exchange = exchange
@@ -113,11 +144,7 @@ class Call:
         except InvalidArguments:
             connection.exchanges.withdraw(exchange)
             raise
-        try:
-            await connection.send(messages)
-        except ConnectionClosed:
-            self._check_lost()
-            raise ConnectionLost(connection.address, "it was closing", Outcome.PERHAPS_EXECUTED) from None
+        connection.write(messages)
         if self.plan.rules.none:
             connection.exchanges.withdraw(exchange)
 
@@ -170,7 +197,7 @@ class Call:
             return
         if lost.code == 1009 and connection.is_oversized:
             raise ReplyTooBig(connection.address, self.plan.template.limits.max_message_bytes)
-        raise ConnectionLost(connection.address, lost.text, Outcome.PERHAPS_EXECUTED)
+        raise ConnectionLost(connection.address, lost.text, Outcome.PERHAPS_EXECUTED, code=lost.code)
 
     def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:
         outcome = Outcome.NOT_SENT if self.plan.rules.unasked else outcome
@@ -187,10 +214,8 @@ class Call:
         assert self._lease is not None
         assert self.plan.wire.cancel is not None
         with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
-            try:
+            with suppress(Unfilled, ValueError):
                 await self._lease.connection.send(self._encode(self.plan.wire.cancel))
-            except (ConnectionClosed, Unfilled, ValueError):
-                return
 
     def _finish(self) -> None:
         """Give up the exchange and the lease. The pool throws the connection away if it cannot be trusted now."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio
 from websockets.exceptions import ConnectionClosed
-from websockets.protocol import State
 
 from .. import events
 from ..events import Observer
@@ -25,6 +25,9 @@ __all__ = ["Connection", "ConnectionClosed"]
 
 logger = logging.getLogger(__name__)
 CLOSED_BY_US: Final = "closed by the bridge"
+TRY_AGAIN_LATER: Final = 1013
+PROVEN: Final = 5.0
+"""Seconds after which a connection has proved itself, even if nothing came over it."""
 
 QUIET: Final = 0.05
 """Seconds of silence that separate two exchanges on an owned connection to a peer that must not be pinged."""
@@ -50,6 +53,7 @@ class Connection:
         self._beat = anyio.Event()
         self._ahead: deque[Message] = deque()
         self.received = 0
+        self._since = anyio.current_time()
         self.close: Close | None = None
         self._unanswered = False
         self._websocket = websocket
@@ -61,12 +65,25 @@ class Connection:
     @property
     def is_usable(self) -> bool:
         """Whether a new exchange may start here."""
-        return self._websocket.state is State.OPEN and self.exchanges.trusted
+        return self.exchanges.trusted and self._websocket.is_open
 
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return self._websocket.state is State.OPEN
+        return self._websocket.is_open
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the peer keeps up with what is sent."""
+        return not self._websocket.paused
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the peer ended the connection before it proved itself, or wants to be left alone for a while."""
+        if self.close is None or self.close.text == CLOSED_BY_US:
+            return False
+        early = anyio.current_time() - self._since < PROVEN
+        return self.close.code == TRY_AGAIN_LATER or (early and not self.received)
 
     @property
     def how_it_ended(self) -> str:
@@ -84,13 +101,9 @@ class Connection:
         try:
             while self._ahead:
                 self.exchanges.receive(self._ahead.popleft())
-            while True:
-                self._take(await self._websocket.recv())
+            await self._websocket.deliver(self._take)
         except ConnectionClosed:
             pass
-        except Exception:  # a defect of ours: it must not take the other connections along
-            logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
-            self.abort()
         finally:
             self.close = self._describe_close()
             self.exchanges.lose(self.close)
@@ -105,27 +118,31 @@ class Connection:
         """
         return self._framer.encode(value)
 
-    async def send(self, messages: Sequence[str | bytes]) -> None:
-        """Send messages. What is written counts as sent, even if this is cancelled.
-
-        Raises:
-            ConnectionClosed: where the connection has ended meanwhile.
-        """
+    def write(self, messages: Sequence[str | bytes]) -> bool:
+        """Send messages without waiting for the peer; False where the connection is ending, and none was sent."""
+        if not self._websocket.is_open:
+            return False
         for message in messages:
             self._observe(events.Sent(self.manual, message))
-            await self._websocket.send(message)
+            self._websocket.write(message)
+        return True
+
+    async def send(self, messages: Sequence[str | bytes]) -> bool:
+        """Send messages, and wait as long as the peer does not keep up; False where none was sent."""
+        sent = self.write(messages)
+        await self.drain()
+        return sent
+
+    async def drain(self) -> None:
+        """Wait as long as the peer does not keep up."""
+        if self._websocket.paused:
+            await self._websocket.drain()
 
     def post(self, value: Any) -> None:
         """Send a value without waiting; a peer that does not read loses the connection."""
-        try:
-            messages = self.encode(value)
-        except ValueError:
-            return
-        for message in messages:
-            if not self.is_open:
-                return
-            self._observe(events.Sent(self.manual, message))
-            self._websocket.write(message)
+        with suppress(ValueError):
+            self.write(self.encode(value))
+            self._websocket.drop_deaf_peer()
 
     async def receive(self) -> Message:
         """Read and react to the next message while nobody else reads: before `run`.
@@ -194,9 +211,13 @@ class Connection:
 
     def _take(self, raw: str | bytes) -> None:
         self.received += 1
-        for message in self._framer.decode(raw):
-            role = self._receive(message)
-            self._observe(events.Received(self.manual, _shown(raw, message), role.value))
+        try:
+            for message in self._framer.decode(raw):
+                role = self._receive(message)
+                self._observe(events.Received(self.manual, _shown(raw, message), role.value))
+        except Exception:  # a defect of ours: it must not take the other connections along
+            logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
+            self.abort()
 
     def _receive(self, message: Message) -> Role:
         if self.session.react(message, self.post):

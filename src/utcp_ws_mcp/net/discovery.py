@@ -10,7 +10,16 @@ from typing import Any, Final
 import anyio
 
 from .. import events
-from ..errors import BridgeError, CallTimeout, Defect, NoManual
+from ..errors import (
+    BridgeError,
+    CallTimeout,
+    Defect,
+    HandshakeRejected,
+    ManifestError,
+    NoManual,
+    PolicyError,
+    TokenRejected,
+)
 from ..events import Observer
 from ..manifest.load import Entry
 from ..wire.backoff import delay
@@ -24,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
 """Seconds that an endpoint has for its manual; a call template's own `timeout` counts where it is shorter."""
+
+UNHEALED: Final = 300.0
+"""Seconds until an endpoint is asked again that refuses these credentials, or may not be asked."""
 
 PAUSE: Final = 1.0
 """Seconds between the loss of a connection and the question whether the manual has changed."""
@@ -44,6 +56,14 @@ class Discovery:
         self._found = found
         self._observe = observe
         self._lost = anyio.Event()
+        self._wanted = anyio.Event()
+
+    async def ask_again(self) -> None:
+        """Somebody needs the tools of an endpoint that has failed: it is asked now, and its answer waited for."""
+        if self.error is not None:
+            self.attempted = anyio.Event()
+            self._wanted.set()
+        await self.attempted.wait()
 
     def connection_lost(self) -> None:
         """The endpoint went away: its manual may be another one when it is back."""
@@ -56,19 +76,25 @@ class Discovery:
             self._lost = anyio.Event()
             failures = 0 if await self._attempt(failures) else failures + 1
             self.attempted.set()
-            if failures:
-                await anyio.sleep(delay(failures, random.random))
+            if self.error is not None:
+                with anyio.move_on_after(self._pause(failures)):
+                    await self._wanted.wait()
+                self._wanted = anyio.Event()
             else:
                 await self._lost.wait()
                 await anyio.sleep(PAUSE)
+
+    def _pause(self, failures: int) -> float:
+        """Seconds until the next attempt after so many failures in a row."""
+        return UNHEALED if _is_unhealing(self.error) else delay(max(failures, 1), random.random)
 
     async def _attempt(self, failures: int) -> bool:
         try:
             manual = await self._fetch()
         except BridgeError as failed:
-            if str(failed) != str(self.error):
-                self._observe(events.Failed(self.entry.name, str(failed), delay(failures + 1, lambda: 1.0)))
-            self.error = failed
+            told, self.error = str(self.error), failed
+            if str(failed) != told:
+                self._observe(events.Failed(self.entry.name, str(failed), self._pause(failures + 1)))
             return False
         try:
             tools = self._found(self.entry, manual)
@@ -90,3 +116,10 @@ class Discovery:
                     return take_result(self._plan, call.exchange, message)
         except (TimeoutError, CallTimeout):
             raise NoManual(self.entry.name, limit) from None
+
+
+def _is_unhealing(error: BridgeError | None) -> bool:
+    """Whether the same question will fail again: it may not be asked, or its answer cannot be helped."""
+    if isinstance(error, HandshakeRejected):
+        return error.status in (401, 403)
+    return isinstance(error, Defect | ManifestError | PolicyError | TokenRejected)

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
+from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
@@ -26,6 +27,11 @@ CLOSE_TIMEOUT: Final = 2.0
 
 MAX_UNREAD: Final = 4 << 20
 """Bytes of answers to pings that a peer may leave unread before the connection is dropped."""
+
+MAX_FRAGMENTS: Final = 4096
+"""Frames that a message may consist of."""
+
+Take = Callable[[str | bytes], None]
 
 _SILENT = logging.getLogger("utcp_ws_mcp.websockets")
 _SILENT.setLevel(logging.CRITICAL)
@@ -45,13 +51,75 @@ class Handshake:
 
 
 class GuardedConnection(ClientConnection):
-    """A client connection that drops a peer which pings and never reads."""
+    """A client connection that hands messages over at once, and drops a peer which pings and never reads."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._take: Take | None = None
+        self._fragments: list[Frame] = []
+        self._is_ending = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self.protocol.state is State.OPEN and not self.transport.is_closing()
+
+    async def deliver(self, take: Take) -> None:
+        """Give every message to `take` as soon as it is here, until the connection has ended.
+
+        Nothing more is read while `take` runs.
+
+        Raises:
+            ConnectionClosed: where the connection has ended before.
+        """
+        while len(self.recv_messages.frames):
+            take(await self.recv())
+        self._take = take
+        await self.wait_closed()
 
     def data_received(self, data: bytes) -> None:
-        """Read, and drop a peer that leaves too many answers unread."""
+        """Read, and drop a peer that leaves too many answers unread, or does not go after its farewell."""
         super().data_received(data)
-        if self.transport.get_write_buffer_size() > MAX_UNREAD and self.protocol.state is State.OPEN:
-            self.transport.abort()
+        state = self.protocol.state
+        if state is State.OPEN:
+            self.drop_deaf_peer()
+        elif state is State.CLOSING and not self._is_ending:
+            self._is_ending = True
+            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+
+    def process_event(self, event: object) -> None:
+        """Hand a whole message over; everything else is the library's."""
+        if self._take is None or not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+            super().process_event(event)  # type: ignore[arg-type]  # the library calls its two kinds Event
+        elif event.fin and not self._fragments:
+            self._hand_over(event.opcode, event.data)
+        else:
+            self._assemble(event)
+
+    def _assemble(self, frame: Frame) -> None:
+        self._fragments.append(frame)
+        if len(self._fragments) > MAX_FRAGMENTS:
+            self._refuse(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+        elif frame.fin:
+            frames, self._fragments = self._fragments, []
+            self._hand_over(frames[0].opcode, b"".join(part.data for part in frames))
+
+    def _hand_over(self, opcode: Opcode, data: bytes | bytearray | memoryview) -> None:
+        assert self._take is not None
+        try:
+            message = str(data, "utf-8") if opcode is Opcode.TEXT else bytes(data)
+        except UnicodeDecodeError:
+            self._refuse(CloseCode.INVALID_DATA, "invalid UTF-8")
+        else:
+            self._take(message)
+
+    def _refuse(self, code: CloseCode, reason: str) -> None:
+        """End the connection over what came; nothing after it is taken."""
+        self._take = _drop
+        self._fragments = []
+        if self.protocol.state is State.OPEN:
+            self.protocol.fail(code, reason)
+            self.send_data()
 
     def write(self, message: str | bytes) -> None:
         """Send a message without waiting for the peer to read it."""
@@ -60,8 +128,15 @@ class GuardedConnection(ClientConnection):
         else:
             self.protocol.send_binary(message)
         self.send_data()
+
+    def drop_deaf_peer(self) -> None:
+        """End the connection if the peer leaves too much unread."""
         if self.transport.get_write_buffer_size() > MAX_UNREAD:
             self.transport.abort()
+
+
+def _drop(message: str | bytes) -> None:
+    """Take nothing."""
 
 
 async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConnection:

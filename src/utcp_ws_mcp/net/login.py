@@ -95,7 +95,9 @@ async def _do(connection: Connection, step: StepPlan, label: str, names: dict[st
     try:
         with anyio.fail_after(step.timeout):
             if step.send is not None:
-                await connection.send(connection.encode(step.send.render(connection.session.scope(**names))))
+                request = connection.encode(step.send.render(connection.session.scope(**names)))
+                if not await connection.send(request):
+                    raise ConnectFailed(address, f"{label}: {connection.how_it_ended}")
             else:
                 await _expect(connection, step, label, names)
     except TimeoutError:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ..wire.reply import Sharing
+from ..errors import BridgeError
 from ..wire.upgrade import Upgrade
 from .connection import Connection
-from .shelf import Opener, Shelf, Waiter
+from .shelf import Opener, Shelf
+from .wish import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,34 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {self._shelves!r}>"
 
-    async def lease(self, upgrade: Upgrade, sharing: Sharing, arguments: dict[str, Any], unread: bool = False) -> Lease:
-        """The right to use a connection; it waits until there is one. `arguments` are those of the call.
+    def lease_at_once(self, wish: Wish) -> Lease | None:
+        """The right to use a connection, if there is one that nobody else waits for."""
+        shelf = self._shelves.get(wish.upgrade.manual)
+        if shelf is None or wish.upgrade.template.limits.requests_per_second:
+            return None
+        slot = shelf.acquire_at_once(wish)
+        return None if slot is None or slot.connection is None else Lease(slot.connection, partial(shelf.release, slot))
 
-        `unread` asks for a new connection of which nothing has been read.
+    async def lease(self, wish: Wish) -> Lease:
+        """The right to use a connection; it waits until there is one.
 
         Raises:
             NetError, PolicyError: if one has to be opened and cannot be.
         """
+        upgrade = wish.upgrade
         shelf = self._shelves.get(upgrade.manual)
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = Shelf(self._tasks, self._opener)
         if rate := upgrade.template.limits.requests_per_second:
             await shelf.pace(1 / rate)
-        slot = await shelf.acquire(Waiter(upgrade, sharing, arguments, unread))
+        slot = await shelf.acquire(wish)
         assert slot.connection is not None
-        return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if unread else None)
+        return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if wish.unread else None)
+
+    def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
+        """Why no connection could be opened the last time, if none has been since."""
+        shelf = self._shelves.get(upgrade.manual)
+        return shelf.last_failure(upgrade) if shelf is not None else None
 
     async def aclose(self) -> None:
         """Close every connection with 1001, going away; waiting calls get an error."""

@@ -5,78 +5,32 @@ Every decision is made in `Shelf.assign`, which does not wait; what it decides i
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import BridgeError, ConnectionLost, Defect, Outcome
+from ..wire.backoff import Circuit
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
+from .slot import Slot, Waiter
+from .wish import Wish
+
+MAX_CIRCUITS: Final = 256
+"""Upgrades of which failures are remembered; the oldest are forgotten."""
+
+CLOSED: Final = Circuit()
+"""The circuit of an endpoint that has not failed."""
 
 MAX_OF_MANUAL: Final = 32
 """Connections of one manual, over all the headers, arguments and URLs that its calls need."""
 
 Opener = Callable[[Upgrade, dict[str, Any]], Awaitable[Connection]]
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A connection, or the place of one that is being opened (`connection` is None).
-
-    `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
-    `reserved`: it is opened for one call, and not read before that call is there.
-    """
-
-    upgrade: Upgrade
-    connection: Connection | None = None
-    leases: int = 0
-    owned: bool = False
-    settled: bool = False
-    settling: bool = False
-    reserved: Waiter | None = None
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether nothing uses the connection and nothing may use it any more."""
-        if self.connection is None or self.leases or self.reserved is not None:
-            return False
-        return not self.connection.is_usable
-
-    def room(self, sharing: Sharing) -> int:
-        """How many more exchanges may start here."""
-        if (self.connection is not None and not self.connection.is_usable) or self.owned or self.reserved:
-            return 0
-        if sharing is Sharing.OWNED and self.connection is not None and self.connection.exchanges.abandoned:
-            return 0
-        if sharing is Sharing.OWNED or not self.upgrade.template.keep_alive:
-            return 0 if self.leases else 1
-        return self.upgrade.template.limits.max_in_flight - self.leases
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A call that wants a connection: it gets a slot or an error, and is woken.
-
-    `unread`: it wants all that comes over a new connection, from the first message on.
-    """
-
-    upgrade: Upgrade
-    sharing: Sharing
-    arguments: dict[str, Any]
-    unread: bool = False
-    woken: anyio.Event = field(default_factory=anyio.Event)
-    slot: Slot | None = None
-    error: BridgeError | None = None
-
-    @property
-    def owns(self) -> bool:
-        """Whether the exchange must be alone on its connection."""
-        return self.sharing is Sharing.OWNED or not self.upgrade.template.keep_alive
 
 
 class Shelf:
@@ -87,17 +41,29 @@ class Shelf:
         self._opener = opener
         self._slots: list[Slot] = []
         self._waiting: deque[Waiter] = deque()
-        self._refused: set[Upgrade] = set()
+        self._failures: dict[Upgrade, BridgeError] = {}
+        self._circuits: dict[Upgrade, Circuit] = {}
         self._next_start = 0.0
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<{len(self._slots)} connections, {len(self._waiting)} waiting>"
 
-    async def acquire(self, waiter: Waiter) -> Slot:
+    def acquire_at_once(self, wish: Wish) -> Slot | None:
+        """A slot with an open connection, leased to the caller, if there is one and nobody waits."""
+        if self._waiting or self._closed or wish.unread:
+            return None
+        slot = self._ready_slot(wish)
+        if slot is not None:
+            slot.leases += 1
+            slot.owned = wish.owns
+        return slot
+
+    async def acquire(self, wish: Wish) -> Slot:
         """A slot with an open connection, leased to the caller."""
         if self._closed:
-            raise ConnectionLost(waiter.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
+            raise ConnectionLost(wish.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
+        waiter = Waiter(wish)
         self._waiting.append(waiter)
         self.assign()
         try:
@@ -118,24 +84,33 @@ class Shelf:
 
     def release(self, slot: Slot) -> None:
         """The exchange is over: the connection serves the next one, or is thrown away."""
+        assert slot.connection is not None
         slot.leases -= 1
         was_owned, slot.owned, slot.settled = slot.owned, False, False
+        usable = slot.connection.is_usable
+        if slot.connection.received:
+            self._circuits.pop(slot.upgrade, None)
         if not slot.leases and not slot.upgrade.template.keep_alive:
             self._discard(slot)
-        elif was_owned and slot.connection is not None and slot.connection.is_usable:
+        elif was_owned and usable:
             self._settle(slot)
-        self.assign()
+        if self._waiting or not usable:
+            self.assign()
+
+    def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
+        """Why no connection could be opened the last time, if none has been since."""
+        return self._failures.get(upgrade)
 
     def read(self, slot: Slot) -> None:
         """Start reading a connection that was opened unread."""
         assert slot.connection is not None
-        self._tasks.start_soon(self._run, slot.connection)
+        self._tasks.start_soon(self._run, slot)
 
     def close(self) -> Iterator[Connection]:
         """Turn everybody away, and give the connections that are to be closed."""
         self._closed = True
         for waiter in self._waiting:
-            waiter.error = ConnectionLost(waiter.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
+            waiter.error = ConnectionLost(waiter.wish.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
             waiter.woken.set()
         self._waiting.clear()
         yield from [slot.connection for slot in self._slots if slot.connection is not None]
@@ -147,22 +122,22 @@ class Shelf:
         opening = {slot for slot in self._slots if slot.connection is None}
         blocked: set[Upgrade] = set()
         for waiter in list(self._waiting):
-            if waiter.upgrade in blocked:
+            wish = waiter.wish
+            if wish.upgrade in blocked:
                 continue
-            if ready := self._ready_slot(waiter):
+            if ready := self._reserved_slot(waiter) if wish.unread else self._ready_slot(wish):
                 self._grant(waiter, ready)
             elif not self._expects(waiter, opening) and not self._make_room(waiter, opening):
-                blocked.add(waiter.upgrade)
+                blocked.add(wish.upgrade)
 
-    def _ready_slot(self, waiter: Waiter) -> Slot | None:
+    def _reserved_slot(self, waiter: Waiter) -> Slot | None:
+        return next((slot for slot in self._slots if slot.connection and slot.reserved is waiter), None)
+
+    def _ready_slot(self, wish: Wish) -> Slot | None:
         for slot in self._slots:
-            if slot.connection is not None and slot.reserved is waiter:
-                return slot
-            if slot.connection is None or slot.upgrade != waiter.upgrade or not slot.room(waiter.sharing):
+            if slot.connection is None or slot.upgrade != wish.upgrade or not slot.room(wish.sharing):
                 continue
-            if waiter.unread:
-                continue
-            if waiter.sharing is Sharing.SHARED or slot.settled:
+            if wish.sharing is Sharing.SHARED or slot.settled:
                 return slot
         return None
 
@@ -172,18 +147,19 @@ class Shelf:
         One that is being opened, or settled, serves one call that owns it, or any number that share it. `opening`
         holds those that nobody who would own them has been promised yet.
         """
-        if waiter.unread:
+        wish = waiter.wish
+        if wish.unread:
             return any(slot.reserved is waiter for slot in self._slots)
         for slot in self._slots:
-            if slot.upgrade != waiter.upgrade or slot.reserved:
+            if slot.upgrade != wish.upgrade or slot.reserved:
                 continue
             if slot.connection is None:
                 if slot in opening:
-                    opening.difference_update({slot} if waiter.owns else ())
+                    opening.difference_update({slot} if wish.owns else ())
                     return True
-            elif not waiter.owns:
+            elif not wish.owns:
                 return slot.connection.is_usable and not slot.owned
-            elif waiter.sharing is Sharing.OWNED and slot.room(waiter.sharing) and slot not in opening:
+            elif wish.sharing is Sharing.OWNED and slot.room(wish.sharing) and slot not in opening:
                 opening.add(slot)
                 self._settle(slot)
                 return True
@@ -192,28 +168,31 @@ class Shelf:
     def _make_room(self, waiter: Waiter, opening: set[Slot]) -> bool:
         """Open a connection for this call, in the place of an idle one if need be.
 
-        An endpoint that has refused a further connection is not asked for one as long as another is open.
+        An endpoint that has refused a further connection is not asked for one as long as another is open, and one
+        that fails again and again for one at a time.
         """
-        if waiter.upgrade in self._refused and self._lives(waiter.upgrade) and not waiter.unread:
+        wish = waiter.wish
+        same = [slot for slot in self._slots if slot.upgrade == wish.upgrade]
+        if wish.upgrade in self._failures and self._lives(wish.upgrade) and not wish.unread:
             return False
-        most = waiter.upgrade.template.limits.max_connections
-        if sum(slot.upgrade == waiter.upgrade for slot in self._slots) >= most and not self._make_way(
-            waiter, same=True
-        ):
+        if self._circuit(wish.upgrade).is_open and any(slot.connection is None for slot in same):
             return False
-        if len(self._slots) >= max(most, MAX_OF_MANUAL) and not self._make_way(waiter, same=False):
+        most = wish.upgrade.template.limits.max_connections
+        if len(same) >= most and not self._make_way(wish, same=True):
             return False
-        slot = Slot(waiter.upgrade, reserved=waiter if waiter.unread else None)
+        if len(self._slots) >= max(most, MAX_OF_MANUAL) and not self._make_way(wish, same=False):
+            return False
+        slot = Slot(wish.upgrade, reserved=waiter if wish.unread else None)
         self._slots.append(slot)
-        opening.update(() if waiter.owns else {slot})
-        self._tasks.start_soon(self._open, slot, waiter.arguments)
+        opening.update(() if wish.owns else {slot})
+        self._tasks.start_soon(self._open, slot, wish.arguments)
         return True
 
-    def _make_way(self, waiter: Waiter, *, same: bool) -> bool:
+    def _make_way(self, wish: Wish, *, same: bool) -> bool:
         """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
         for slot in self._slots:
             idle = slot.connection is not None and not slot.leases and not slot.settling and not slot.reserved
-            if idle and (slot.upgrade == waiter.upgrade) == same and not (same and slot.room(waiter.sharing)):
+            if idle and (slot.upgrade == wish.upgrade) == same and not (same and slot.room(wish.sharing)):
                 self._discard(slot)
                 return True
         return False
@@ -221,7 +200,7 @@ class Shelf:
     def _grant(self, waiter: Waiter, slot: Slot) -> None:
         self._waiting.remove(waiter)
         slot.leases += 1
-        slot.owned, slot.reserved = waiter.owns, None
+        slot.owned, slot.reserved = waiter.wish.owns, None
         waiter.slot = slot
         waiter.woken.set()
 
@@ -235,6 +214,7 @@ class Shelf:
 
     async def _open(self, slot: Slot, arguments: dict[str, Any]) -> None:
         try:
+            await anyio.sleep(self._circuit(slot.upgrade).wait(anyio.current_time()))
             connection = await self._opener(slot.upgrade, arguments)
         except Exception as failed:  # of a defect, too, every waiting call must hear
             error = failed if isinstance(failed, BridgeError) else Defect(slot.upgrade.address, failed)
@@ -249,27 +229,42 @@ class Shelf:
             self.assign()
             return
         slot.connection = connection
-        self._refused.discard(slot.upgrade)
+        self._failures.pop(slot.upgrade, None)
         if slot.reserved is None:
-            self._tasks.start_soon(self._run, connection)
+            self._tasks.start_soon(self._run, slot)
         self.assign()
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self, slot: Slot) -> None:
+        connection = slot.connection
+        assert connection is not None
         try:
             async with anyio.create_task_group() as running:
                 running.start_soon(connection.beat)
                 await connection.run()
                 running.cancel_scope.cancel()
         finally:
+            if connection.is_failure:
+                self._note_failure(slot.upgrade)
             self.assign()
+
+    def _circuit(self, upgrade: Upgrade) -> Circuit:
+        return self._circuits.get(upgrade, CLOSED)
+
+    def _note_failure(self, upgrade: Upgrade) -> None:
+        if len(self._circuits) >= MAX_CIRCUITS:
+            self._circuits.pop(next(iter(self._circuits)))
+        self._circuits.setdefault(upgrade, Circuit()).failed(anyio.current_time(), random.random)
 
     def _fail(self, slot: Slot, error: BridgeError) -> None:
         """Opening failed: the calls that wait for it get the error, unless an open connection can serve them later."""
         upgrade = slot.upgrade
-        self._refused.add(upgrade)
+        self._note_failure(upgrade)
+        if len(self._failures) >= MAX_CIRCUITS:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures[upgrade] = error
         served_later = self._lives(upgrade)
-        for waiter in [waiter for waiter in self._waiting if waiter.upgrade == upgrade]:
-            if waiter is not slot.reserved and (served_later or waiter.unread):
+        for waiter in [waiter for waiter in self._waiting if waiter.wish.upgrade == upgrade]:
+            if waiter is not slot.reserved and (served_later or waiter.wish.unread):
                 continue
             self._waiting.remove(waiter)
             waiter.error = error

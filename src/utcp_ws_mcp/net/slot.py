@@ -1,0 +1,57 @@
+"""The places of connections, and the calls that wait for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from ..errors import BridgeError
+from ..wire.reply import Sharing
+from ..wire.upgrade import Upgrade
+from .connection import Connection
+from .wish import Wish
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A connection, or the place of one that is being opened (`connection` is None).
+
+    `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
+    `reserved`: it is opened for one call, and not read before that call is there.
+    """
+
+    upgrade: Upgrade
+    connection: Connection | None = None
+    leases: int = 0
+    owned: bool = False
+    settled: bool = False
+    settling: bool = False
+    reserved: Waiter | None = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing uses the connection and nothing may use it any more."""
+        if self.connection is None or self.leases or self.reserved is not None:
+            return False
+        return not self.connection.is_usable
+
+    def room(self, sharing: Sharing) -> int:
+        """How many more exchanges may start here."""
+        if (self.connection is not None and not self.connection.is_usable) or self.owned or self.reserved:
+            return 0
+        if sharing is Sharing.OWNED and self.connection is not None and self.connection.exchanges.abandoned:
+            return 0
+        if sharing is Sharing.OWNED or not self.upgrade.template.keep_alive:
+            return 0 if self.leases else 1
+        return self.upgrade.template.limits.max_in_flight - self.leases
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A call that waits for a connection: it gets a slot or an error, and is woken."""
+
+    wish: Wish
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    slot: Slot | None = None
+    error: BridgeError | None = None
