@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,29 @@ async def test_all_calls_that_wait_for_a_connection_get_the_reason_why_there_is_
                     calls.start_soon(call)
     assert len(errors) == 20
     assert len(set(errors)) == 1
+
+
+async def test_calls_right_after_a_failed_write_take_a_new_connection(tmp_path: Path) -> None:
+    """Seen with RST under 16 calls in flight (`python -m reliability.killed_connections`)."""
+    lost = 0
+
+    async def call() -> None:
+        nonlocal lost
+        try:
+            await bridge.call_tool("m.t")
+        except ConnectionLost:
+            lost += 1
+
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        await bridge.call_tool("m.t")
+        (slot,) = bridge._pool._shelves["m"]._slots
+        slot.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for _ in range(4):
+                    calls.start_soon(call)
+    assert lost <= 1
+    assert len(seen.upgrades) == 2
 
 
 async def test_a_cancelled_waiter_does_not_keep_the_place(tmp_path: Path) -> None:

@@ -158,7 +158,8 @@ class Shelf:
                     opening.difference_update({slot} if wish.owns else ())
                     return True
             elif not wish.owns:
-                return slot.connection.is_usable and not slot.owned
+                if slot.connection.is_usable and not slot.owned:
+                    return True
             elif wish.sharing is Sharing.OWNED and slot.room(wish.sharing) and slot not in opening:
                 opening.add(slot)
                 self._settle(slot)
