@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.events import Event
+from utcp_ws_mcp.events import Event, Observer, ignore
 
 Answer = Callable[["Peer", ServerConnection, Any], Awaitable[None]]
 Greet = Callable[[ServerConnection], Awaitable[None]]
@@ -108,11 +108,16 @@ def entry(seen: Peer, *tools: Any, **template: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def bridge_to(
-    folder: Path, document: Any, *, environ: dict[str, str] | None = None, events: list[Event] | None = None
+    folder: Path,
+    document: Any,
+    *,
+    environ: dict[str, str] | None = None,
+    events: list[Event] | None = None,
+    observe: Observer = ignore,
 ) -> AsyncIterator[Bridge]:
     """A bridge for a manifest, open as long as the block lasts."""
     file = folder / "manifest.json"
     file.write_text(json.dumps(document), encoding="utf-8")
-    observe = (lambda event: None) if events is None else events.append
+    observe = observe if events is None else events.append
     async with Bridge.open(file, environ=environ or {}, observe=observe) as bridge:
         yield bridge

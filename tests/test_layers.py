@@ -14,7 +14,7 @@ BELOW_WIRE = BELOW_MANIFEST | {"manifest"}
 BELOW_NET = BELOW_WIRE | {"wire"}
 BELOW_BRIDGE = BELOW_NET | {"net", "pins", "sources"}
 BELOW_MCP = BELOW_BRIDGE | {"bridge"}
-BELOW_CLI = BELOW_MCP | {"mcp", "log", "redact", "serve"}
+BELOW_CLI = BELOW_MCP | {"mcp", "log", "redact", "metrics", "telemetry", "serve", "serve_http"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -29,10 +29,14 @@ MAY_IMPORT = {
     "net": BELOW_NET,
     "bridge": BELOW_BRIDGE,
     "mcp": BELOW_MCP,
-    "serve": BELOW_CLI - {"serve"},
+    "metrics": {"events"},
+    "telemetry": {"errors", "events", "metrics", "version"},
+    "serve": BELOW_CLI - {"serve", "serve_http"},
+    "serve_http": BELOW_CLI - {"serve_http"},
     "demo": BELOW_CLI,
-    "commands": BELOW_CLI - {"serve", "commands"},
-    "cli": BELOW_CLI | {"commands", "demo"},
+    "commands": BELOW_CLI - {"serve", "serve_http", "commands"},
+    "cli": BELOW_CLI | {"cli_http", "commands", "demo"},
+    "cli_http": set(),
     "__init__": {"bridge", "errors", "sources", "version"},
     "__main__": {"cli"},
 }
@@ -43,7 +47,9 @@ OWNERS = {
     "jsonschema_rs": {"wire.schema"},
     "httpx2": {"net.http"},
     "dotenv": {"sources"},
-    "click": {"cli", "commands"},
+    "uvicorn": {"mcp.http"},
+    "opentelemetry": {"telemetry"},
+    "click": {"cli", "cli_http", "commands"},
     "msgpack": {"wire.framing"},
     "cbor2": {"wire.framing"},
     "python_socks": {"net.dial"},
@@ -53,7 +59,7 @@ OWNERS = {
     "asyncio": {"net.dial", "net.handshake", "mcp.stdio", "mcp.reader", "mcp.requests", "mcp.writer", "demo"},
 }
 
-PURE = ("manifest", "wire", "errors", "events", "redact")
+PURE = ("manifest", "wire", "errors", "events", "metrics", "mcp.front", "redact")
 IMPURE = {"asyncio", "anyio", "logging", "os", "socket", "ssl", "sys", "threading", "subprocess"}
 IMPURE |= {"time", "random", "secrets"}
 IO_CALLS = {"open", "print", "input", "breakpoint"}

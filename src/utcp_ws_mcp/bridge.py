@@ -172,14 +172,18 @@ class Bridge:
         """
         started = time.monotonic()
         error: str | None = None
+        kind: str | None = None
         try:
             plan = await self._find(name)
             return await self._call_plan(plan, plan.complete(arguments or {}), on_item)
         except BridgeError as failed:
-            error = str(failed)
+            error, kind = str(failed), type(failed).__name__
+            raise
+        except BaseException:
+            error, kind = "it was cancelled", "Cancelled"
             raise
         finally:
-            self._observe(events.Called(name, time.monotonic() - started, error))
+            self._observe(events.Called(name, time.monotonic() - started, error, kind))
 
     async def call_tool_streaming(self, name: str, arguments: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
         """Call a streaming tool and give each item when it comes. Leaving the loop early ends the stream.
@@ -218,7 +222,9 @@ class Bridge:
             await anyio.sleep(pause)
 
     async def _attempt(self, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None) -> Any:
+        started = time.monotonic()
         async with Call(self._pool, self._ambient, plan, arguments, deadline) as call:
+            self._observe(events.Requested(plan.full_name, call.address, time.monotonic() - started))
             if plan.rules.none:
                 return dict(SENT)
             if plan.rules.stream is not None:

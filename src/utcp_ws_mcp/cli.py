@@ -11,6 +11,7 @@ from typing import Any, Final
 import anyio
 import click
 
+from .cli_http import http_options, read_token, refuse_without_http
 from .errors import BridgeError, InvalidManifest, UnknownVariable
 from .sources import Loaded, load_manifest
 from .version import __version__
@@ -60,14 +61,32 @@ def main() -> None:  # click reads the \b
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_env_file
 @_log_level
-def serve(manifests: tuple[Path, ...], env_files: tuple[Path, ...], log_level: str) -> None:
-    """Serve the tools of MANIFESTS over stdio. This is the default command."""
+@click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Lines of stderr.")
+@click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as the OTEL_* variables say.")
+@http_options
+def serve(
+    manifests: tuple[Path, ...],
+    env_files: tuple[Path, ...],
+    log_level: str,
+    log_format: str,
+    otel: bool,
+    **http: Any,
+) -> None:
+    """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
     loaded = _load(manifests, env_files)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(WRONG_INPUT)
-    from .serve import serve_stdio
+    from .serve import Wish, serve_stdio
 
-    _run(serve_stdio, loaded, log_level)
+    wish = Wish(log_level, log_format == "json", otel)
+    if http["address"] is None:
+        refuse_without_http(http)
+        _run(serve_stdio, loaded, wish)
+    from .mcp.address import HttpWish
+    from .serve_http import serve_http
+
+    http["token"] = read_token(http.pop("token_file"))
+    _run(serve_http, loaded, wish, HttpWish(**http))
 
 
 @main.command()

@@ -77,6 +77,10 @@ class PolicyError(BridgeError):
     """The operator must allow it in the manifest, or it must not happen."""
 
 
+class CannotServe(PolicyError):
+    """The options of `serve` do not fit together, or what they ask for cannot be had."""
+
+
 class Defect(BridgeError):
     """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
 

@@ -6,7 +6,7 @@ durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -50,12 +50,22 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Requested:
+    """A request of a call went out, on the connection to `address`, which it got after waiting for `seconds`."""
+
+    tool: str
+    address: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
-    """A call ended; `error` is its sentence, or None where it succeeded."""
+    """A call ended; `error` is its sentence, or None where it succeeded. `kind` is the class of the error."""
 
     tool: str
     seconds: float
     error: str | None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +92,21 @@ class Noticed:
     text: str
 
 
-Event = Opened | Closed | Sent | Received | Called | Discovered | Failed | Noticed
+Event = Opened | Closed | Sent | Received | Requested | Called | Discovered | Failed | Noticed
 Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
     """The observer that does nothing."""
+
+
+def tell(observers: Sequence[Observer]) -> Observer:
+    """One observer that tells them all, in order."""
+    if len(observers) == 1:
+        return observers[0]
+
+    def observe(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return observe

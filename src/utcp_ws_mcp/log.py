@@ -7,6 +7,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from . import events
@@ -17,14 +19,18 @@ LONGEST_TRACE: Final = 20_000
 """Characters of one traced message."""
 
 
-def start_logging(level: str, redact: Callable[[str], str] = str) -> None:
-    """Log to stderr in one line each, secrets taken out."""
+def start_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
+    """Log to stderr in one line each, as text or as JSON objects, secrets taken out."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(redact))
+    handler.setFormatter(_JsonFormatter(redact) if as_json else _Formatter(redact))
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
     logging.getLogger("mcp").addHandler(logging.NullHandler())
+    for name in ("uvicorn", "opentelemetry"):
+        library = logging.getLogger(name)
+        library.handlers[:], library.propagate = [handler], False
+        library.setLevel(max(logger.level, logging.WARNING))
 
 
 class _Formatter(logging.Formatter):
@@ -37,27 +43,47 @@ class _Formatter(logging.Formatter):
         return self._redact(super().format(record))
 
 
+class _JsonFormatter(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """An object: time (UTC, RFC 3339), level, message, the event's own fields, and a defect's traceback."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "message": record.getMessage()}
+        happened = getattr(record, "happened", None)
+        if happened is not None:
+            line |= {"event": type(happened).__name__.lower(), **_facts(happened)}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return self._redact(json.dumps(line, ensure_ascii=False))
+
+
+def _facts(event: events.Event) -> dict[str, object]:
+    """The fields of an event, but for the text of a message: that is cut to size in the line's own message."""
+    named = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {name: value for name, value in named.items() if name != "message"}
+
+
 def log_event(event: events.Event) -> None:
     """An observer for the log."""
+    extra = {"happened": event}
     match event:
         case events.Called(tool, seconds, None):
-            logger.info("%s answered in %.0f ms", tool, seconds * 1000)
+            logger.info("%s answered in %.0f ms", tool, seconds * 1000, extra=extra)
         case events.Called(tool, seconds, error):
-            logger.info("%s failed after %.0f ms: %s", tool, seconds * 1000, error)
+            logger.info("%s failed after %.0f ms: %s", tool, seconds * 1000, error, extra=extra)
         case events.Opened(manual, address, seconds):
-            logger.info("%s: connected to %s in %.0f ms", manual, address, seconds * 1000)
+            logger.info("%s: connected to %s in %.0f ms", manual, address, seconds * 1000, extra=extra)
         case events.Closed(manual, address, why, by_peer):
-            logger.log(logging.INFO if by_peer else logging.DEBUG, "%s: %s: %s", manual, address, why)
+            logger.log(logging.INFO if by_peer else logging.DEBUG, "%s: %s: %s", manual, address, why, extra=extra)
         case events.Discovered(manual, tools):
-            logger.info("%s: %d tools discovered", manual, tools)
+            logger.info("%s: %d tools discovered", manual, tools, extra=extra)
         case events.Failed(manual, why):
-            logger.warning("%s: no tools yet: %s; it is asked again", manual, why)
+            logger.warning("%s: no tools yet: %s; it is asked again", manual, why, extra=extra)
         case events.Noticed(text):
-            logger.warning("%s", text)
+            logger.warning("%s", text, extra=extra)
         case events.Sent(manual, message) if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s > %s", manual, excerpt(message, 1000))
+            logger.debug("%s > %s", manual, excerpt(message, 1000), extra=extra)
         case events.Received(manual, message, role) if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s < (%s) %s", manual, role, excerpt(message, 1000))
+            logger.debug("%s < (%s) %s", manual, role, excerpt(message, 1000), extra=extra)
 
 
 class Trace:

@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from .bridge import Bridge
+from .events import Observer, tell
 from .log import log_event, start_logging
 from .mcp.server import Face
-from .mcp.stdio import stdio_streams
 from .redact import redactor_of
 from .sources import Loaded
 
 
-async def serve_stdio(loaded: Sequence[Loaded], log_level: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How to serve, whatever the transport."""
+
+    log_level: str = "warning"
+    json_logs: bool = False
+    otel: bool = False
+    meta_tools: bool = False
+
+
+async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
     """Serve until the host closes its end or sends a signal; 0 is the exit code."""
-    redact = redactor_of(each.manifest for each in loaded)
-    start_logging(log_level, redact)
-    bridge = Bridge(loaded, observe=log_event)
-    if sys.stdin.isatty():
-        print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
-    async with stdio_streams() as (reader, writer), bridge:
-        face = Face(bridge, redact)
-        await face.server.run(reader, writer, face.server.create_initialization_options())
+    from .mcp.stdio import stdio_streams
+
+    with observed(loaded, wish) as (observe, redact):
+        if sys.stdin.isatty():
+            print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
+        async with stdio_streams() as (reader, writer), Bridge(loaded, observe=observe) as bridge:
+            face = make_face(bridge, redact, wish)
+            await face.server.run(reader, writer, face.server.create_initialization_options())
     return 0
+
+
+@contextmanager
+def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[tuple[Observer, Callable[[str], str]]]:
+    """What tells the log, the telemetry that was wished for, and more; and the function that takes secrets out."""
+    redact = redactor_of(each.manifest for each in loaded)
+    start_logging(wish.log_level, redact, as_json=wish.json_logs)
+    if not wish.otel:
+        yield tell((log_event, *more)), redact
+        return
+    from .telemetry import telemetry
+
+    with telemetry(redact) as observe:
+        yield tell((log_event, observe, *more)), redact
+
+
+def make_face(bridge: Bridge, redact: Callable[[str], str], wish: Wish) -> Face:
+    """The face that was wished for."""
+    return Face(bridge, redact)

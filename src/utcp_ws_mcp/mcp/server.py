@@ -108,6 +108,10 @@ class Face:
                 self._listen.close()
                 tasks.cancel_scope.cancel()
 
+    def close_streams(self) -> None:
+        """End the streams on which clients of 2026-07-28 are told of changes."""
+        self._listen.close()
+
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         await self._bridge.wait_discovered(max(0.0, self._patience - anyio.current_time()))
         offered = self._offer()

@@ -52,6 +52,12 @@ class Call:
         assert self._exchange is not None
         return self._exchange
 
+    @property
+    def address(self) -> str:
+        """The address of the connection; it is leased while the block lasts."""
+        assert self._lease is not None
+        return self._lease.connection.address
+
     async def __aenter__(self) -> Self:
         try:
             await self._start()

@@ -1,0 +1,141 @@
+"""Where to listen, and for whom: what the options of `serve --http` mean together."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from ..errors import CannotServe
+from .front import Authority, Front, Origin, parse_authority, parse_origin
+
+TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a variable
+BACKLOG: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class HttpWish:
+    """What was asked for on the command line. `token` is None where none was given."""
+
+    address: str
+    token: str | None = None
+    no_token: bool = False
+    allowed_hosts: Sequence[str] = ()
+    allowed_origins: Sequence[str] = ()
+    stateless: bool = False
+    max_sessions: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address and a port to listen on; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ip_address(self.host).is_loopback
+
+    @property
+    def is_every(self) -> bool:
+        """Whether it stands for all addresses of this machine."""
+        return ip_address(self.host).is_unspecified
+
+    @property
+    def name(self) -> str:
+        """The host as it stands in a URL."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def parse_address(text: str) -> Address:
+    """`PORT` (on loopback), `HOST:PORT` or `[IPV6]:PORT`.
+
+    Raises:
+        CannotServe: if it is none of them.
+    """
+    host, _, port = text.rpartition(":")
+    host = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
+    try:
+        address = Address(str(ip_address(host)), int(port) if port.isascii() and port.isdigit() else -1)
+    except ValueError:
+        address = Address("", -1)
+    if not 0 <= address.port < 1 << 16 or text.startswith(":"):
+        raise CannotServe(
+            f"--http {text}: expected PORT, or HOST:PORT with an IP address or localhost, "
+            "such as 8080, 0.0.0.0:8080 or [::1]:8080"
+        )
+    return address
+
+
+def check_token(wish: HttpWish, address: Address) -> str | None:
+    """The token to ask for; None where loopback is to be open.
+
+    Raises:
+        CannotServe: if there is none, or it cannot stand in a header.
+    """
+    if wish.no_token:
+        if not address.is_loopback:
+            raise CannotServe(f"--no-token is for loopback only; {address.name} can be reached from other machines")
+        if wish.token is not None:
+            raise CannotServe(f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)")
+        return None
+    if wish.token is None:
+        raise CannotServe(
+            f"serve --http needs a token: set {TOKEN_VARIABLE} or give --token-file FILE "
+            "(`openssl rand -hex 32` makes a good one); on loopback, --no-token goes without"
+        )
+    if not wish.token or not all("!" <= char <= "~" for char in wish.token):
+        raise CannotServe("the token must be visible ASCII characters without spaces, at least one")
+    return wish.token
+
+
+def make_front(wish: HttpWish, address: Address, port: int, token: str | None) -> Front:
+    """The rules for requests: own addresses on `port`, and what was allowed besides.
+
+    Raises:
+        CannotServe: if an allowed host or origin cannot be read, or nobody could name this server.
+    """
+    if address.is_every and not wish.allowed_hosts:
+        raise CannotServe(
+            f"{address.name} stands for every address of this machine: say with --allowed-host NAME[:PORT] "
+            "what clients call it"
+        )
+    own: list[Authority] = [] if address.is_every else [(address.name, port)]
+    own += [(name, port) for name in ("127.0.0.1", "localhost", "[::1]")] if address.is_loopback else []
+    hosts = [*own, *(_parsed(text) for text in wish.allowed_hosts)]
+    origins: list[Origin] = [("http", *authority) for authority in own]
+    origins += [_parsed_origin(text) for text in wish.allowed_origins]
+    return Front(frozenset(hosts), frozenset(origins), token)
+
+
+def _parsed(text: str) -> Authority:
+    authority = parse_authority(text)
+    if authority is None:
+        raise CannotServe(f"--allowed-host {text}: expected NAME or NAME:PORT, such as mcp.example.com")
+    return authority
+
+
+def _parsed_origin(text: str) -> Origin:
+    origin = parse_origin(text)
+    if origin is None:
+        raise CannotServe(f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com")
+    return origin
+
+
+def listen(address: Address) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        CannotServe: if the address is taken, is not of this machine, or may not be used.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+    except OSError as failed:
+        why = os.strerror(failed.errno) if failed.errno else "it cannot be used"
+        raise CannotServe(f"cannot listen on {address.name}:{address.port}: {why}") from failed

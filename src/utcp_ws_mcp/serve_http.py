@@ -1,0 +1,30 @@
+"""Serve manifests over HTTP, with metrics."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .bridge import Bridge
+from .mcp.address import HttpWish
+from .mcp.http import serve_face
+from .metrics import Meter, Prometheus
+from .serve import Wish, make_face, observed
+from .sources import Loaded
+
+
+async def serve_http(loaded: Sequence[Loaded], wish: Wish, http: HttpWish) -> int:
+    """Serve until a signal; 0 is the exit code.
+
+    Raises:
+        CannotServe: if the wish cannot be granted.
+    """
+    kept = Prometheus()
+    with observed(loaded, wish, Meter(kept.record)) as (observe, redact):
+        async with Bridge(loaded, observe=observe) as bridge:
+            await serve_face(make_face(bridge, redact, wish), http, {"/metrics": kept.text}, _announce)
+    return 0
+
+
+def _announce(url: str) -> None:
+    print(f"utcp-ws-mcp serves {url}", file=sys.stderr, flush=True)

@@ -1,0 +1,221 @@
+"""Who may enter over HTTP, and which options make sense together."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from utcp_ws_mcp.errors import CannotServe
+from utcp_ws_mcp.mcp.address import Address, HttpWish, check_token, listen, make_front, parse_address
+from utcp_ws_mcp.mcp.front import Front, parse_authority, parse_origin, refusal_headers, wrong_form
+
+LOOPBACK = parse_address("8080")
+TOKEN = "s3cret-token"
+FRONT = make_front(HttpWish("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
+ENTERS = {"host": "127.0.0.1:8080", "authorization": f"Bearer {TOKEN}"}
+
+
+def headers(*more: tuple[str, str], **named: str | None) -> list[tuple[bytes, bytes]]:
+    given = [*{**ENTERS, **named}.items(), *more]
+    return [(name.encode(), value.encode("latin-1")) for name, value in given if value is not None]
+
+
+def status(front: Front, *more: tuple[str, str], **named: str | None) -> int | None:
+    refusal = front.refusal(headers(*more, **named))
+    return refusal.status if refusal else None
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080", "mcp.example.com", "MCP.example.com"]
+)
+def test_a_host_that_is_ours_enters(host: str) -> None:
+    assert status(FRONT, host=host) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "",
+        "evil.example",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "127.0.0.1:8080.evil.example",
+        "127.0.0.1:80.evil.example",
+        "localhost:8080@evil.example",
+        "localhost.evil.example:8080",
+        "localhost:8080/",
+        "localhost:8080 ",
+        "localhost:08080x",
+        "[::1]",
+        "[::1]:8080]",
+        "mcp.example.com:443",
+        "mcp.example.com.",
+        "0.0.0.0:8080",
+        "127.1:8080",
+        "\xfflocalhost:8080",
+    ],
+)
+def test_any_other_host_is_refused(host: str | None) -> None:
+    assert status(FRONT, host=host) == 421
+
+
+def test_two_hosts_are_refused() -> None:
+    assert status(FRONT, ("host", "127.0.0.1:8080")) == 421
+
+
+@pytest.mark.parametrize("origin", [None, "http://localhost:8080", "http://127.0.0.1:8080", "HTTP://[::1]:8080"])
+def test_no_origin_and_an_own_origin_enter(origin: str | None) -> None:
+    assert status(FRONT, origin=origin) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "file://",
+        "https://localhost:8080",
+        "http://localhost",
+        "http://localhost:8080.evil.example",
+        "http://localhost.evil.example:8080",
+        "http://localhost:8080/",
+        "http://user@localhost:8080",
+        "http://localhost:8080 http://evil.example",
+        "localhost:8080",
+    ],
+)
+def test_any_other_origin_is_refused(origin: str) -> None:
+    assert status(FRONT, origin=origin) == 403
+
+
+def test_two_origins_are_refused() -> None:
+    twice = ("origin", "http://localhost:8080")
+    assert status(FRONT, twice, twice) == 403
+
+
+@pytest.mark.parametrize("value", [f"bearer {TOKEN}", f"BEARER  {TOKEN}", f"Bearer {TOKEN} "])
+def test_the_scheme_of_the_token_may_be_written_in_any_case(value: str) -> None:
+    assert status(FRONT, authorization=value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "Bearer", "Bearer ", "Bearer wrong", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}",
+     f"Bearer \xe9{TOKEN}", f"Bearer {TOKEN.upper()}"],
+)  # fmt: skip
+def test_any_other_token_is_refused(value: str | None) -> None:
+    assert status(FRONT, authorization=value) == 401
+
+
+def test_two_tokens_are_refused() -> None:
+    assert status(FRONT, ("authorization", f"Bearer {TOKEN}")) == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "expected"),
+    [
+        ("POST", "application/json", None),
+        ("POST", "Application/JSON; charset=utf-8", None),
+        ("POST", 'application/json;charset="UTF-8"', None),
+        ("POST", "application/jsonx", 415),
+        ("POST", "application/json, text/plain", 415),
+        ("POST", "application/json; charset=utf-16", 415),
+        ("POST", "text/plain", 415),
+        ("POST", None, 415),
+        ("GET", None, None),
+        ("DELETE", None, None),
+        ("OPTIONS", "application/json", 405),
+        ("PUT", "application/json", 405),
+        ("TRACE", None, 405),
+    ],
+)
+def test_only_json_is_posted_and_only_three_methods_are_served(method: str, kind: str | None, expected: Any) -> None:
+    refusal = wrong_form(method, headers(**{"content-type": kind}), ("POST", "GET", "DELETE"))
+    assert (refusal.status if refusal else None) == expected
+    if refusal and refusal.status == 405:
+        assert refusal_headers(refusal, ("POST", "GET")) == {"Allow": "POST, GET"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8080", Address("127.0.0.1", 8080)),
+        ("localhost:1", Address("127.0.0.1", 1)),
+        ("0.0.0.0:8080", Address("0.0.0.0", 8080)),
+        ("[::1]:8080", Address("::1", 8080)),
+        ("[::]:0", Address("::", 0)),
+    ],
+)
+def test_addresses_are_read(text: str, expected: Address) -> None:
+    assert parse_address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", ":8080", "http", "65536", "-1", "example.com:80", "1.2.3.4", "1.2.3:80", "١:80"])
+def test_a_bad_address_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(CannotServe, match=r"expected PORT, or HOST:PORT .* such as 8080"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["a b", "a:b", "a:99999", "", "a/b", "[::1", "user@a"])
+def test_what_is_no_authority_is_none(text: str) -> None:
+    assert parse_authority(text) is None
+    assert parse_origin(f"http://{text}") is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "address", "sentence"),
+    [
+        (HttpWish("", None), LOOPBACK, "needs a token"),
+        (HttpWish("", ""), LOOPBACK, "visible ASCII"),
+        (HttpWish("", "a b"), LOOPBACK, "visible ASCII"),
+        (HttpWish("", "tökén"), LOOPBACK, "visible ASCII"),
+        (HttpWish("", "token", no_token=True), LOOPBACK, "contradict"),
+        (HttpWish("", no_token=True), Address("0.0.0.0", 1), "for loopback only"),
+        (HttpWish("", no_token=True), Address("192.0.2.1", 1), "for loopback only"),
+        (HttpWish("", no_token=True), Address("::", 1), "for loopback only"),
+    ],
+)
+def test_a_token_is_asked_for_unless_loopback_goes_without(wish: HttpWish, address: Address, sentence: str) -> None:
+    with pytest.raises(CannotServe, match=sentence):
+        check_token(wish, address)
+
+
+def test_loopback_may_go_without_a_token() -> None:
+    assert check_token(HttpWish("", no_token=True), Address("::1", 1)) is None
+    assert status(make_front(HttpWish(""), LOOPBACK, 8080, None), authorization=None) is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        (HttpWish(""), "every address"),
+        (HttpWish("", allowed_hosts=["a b"]), "--allowed-host a b"),
+        (HttpWish("", allowed_hosts=["a"], allowed_origins=["a"]), "--allowed-origin a"),
+    ],
+)
+def test_names_that_make_no_sense_are_refused(wish: HttpWish, sentence: str) -> None:
+    with pytest.raises(CannotServe, match=sentence):
+        make_front(wish, Address("0.0.0.0", 80), 80, "token")
+
+
+def test_an_address_that_every_name_leads_to_is_reached_by_the_allowed_names_only() -> None:
+    wish = HttpWish("", allowed_hosts=["a.example:81"], allowed_origins=["https://app.example"])
+    front = make_front(wish, Address("0.0.0.0", 80), 80, TOKEN)
+    assert status(front, host="a.example:81", origin="https://app.example") is None
+    assert status(front, host="0.0.0.0:80") == 421
+    assert status(front, host="127.0.0.1:80") == 421
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotServe, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            listen(Address("127.0.0.1", port))
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(CannotServe, match=r"cannot listen on 192\.0\.2\.1:0: "):
+        listen(Address("192.0.2.1", 0))

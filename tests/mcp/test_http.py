@@ -1,0 +1,246 @@
+"""MCP over HTTP, driven by the SDK's own client in both protocol eras."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.net.test_discovery import manual, tells
+from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
+from utcp_ws_mcp.mcp.address import HttpWish
+from utcp_ws_mcp.mcp.http import serve_face
+from utcp_ws_mcp.mcp.server import Face
+from utcp_ws_mcp.metrics import Meter, Prometheus
+
+RPC = {"preset": "jsonrpc2"}
+TOKEN = "s3cret-token"
+ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["2026-07-28", "handshake"])
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+POST = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
+def initialize(number: int = 1) -> dict[str, Any]:
+    info = {"name": "test", "version": "1"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
+    return {"jsonrpc": "2.0", "id": number, "method": "initialize", "params": params}
+
+
+@asynccontextmanager
+async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[str]:
+    """The URL of a server, which a signal ends."""
+    kept, started, url = Prometheus(), anyio.Event(), ""
+
+    def announce(where: str) -> None:
+        nonlocal url
+        url = where
+        started.set()
+
+    wish = HttpWish(**{"address": "0", "token": TOKEN, **options})
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    async with bridge_to(folder, document, observe=Meter(kept.record)) as bridge, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_face, Face(bridge), wish, {"/metrics": kept.text}, announce)
+        with anyio.fail_after(PATIENCE):
+            await started.wait()
+        try:
+            yield url
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+
+
+@asynccontextmanager
+async def client_of(url: str, mode: str, **options: Any) -> AsyncIterator[Client]:
+    async with httpx2.AsyncClient(headers=BEARER, timeout=PATIENCE) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode=mode, **options) as client:
+            yield client
+
+
+@ERAS
+async def test_tools_are_listed_and_called(tmp_path: Path, mode: str) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url:
+        async with client_of(url, mode) as client:
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["m_t"]
+            result = await client.call_tool("m_t", {"n": 1})
+    assert result.structured_content == {"n": 1}
+    assert [closed[0] for closed in seen.closed] == [1001]
+
+
+@ERAS
+async def test_clients_without_sessions_are_served_too(tmp_path: Path, mode: str) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC), stateless=True) as url:
+        async with client_of(url, mode) as client:
+            assert (await client.call_tool("m_t", {"n": 1})).structured_content == {"n": 1}
+
+
+@ERAS
+async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, mode: str) -> None:
+    go_on = anyio.Event()
+    told: list[str | None] = []
+
+    async def stream(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"], "result": 1}))
+        await go_on.wait()
+        await connection.send(json.dumps({"id": message["id"], "result": 2, "done": True}))
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+        go_on.set()
+
+    document = {**RPC, "stream": {"until": "message.done"}}
+    async with peer(stream) as seen, served(tmp_path, entry(seen, "t", **document)) as url:
+        async with client_of(url, mode) as client:
+            with anyio.fail_after(PATIENCE):
+                await client.call_tool("m_t", {}, progress_callback=progress)
+    assert told[0] == "1"
+
+
+@ERAS
+async def test_changes_of_the_tools_are_announced(tmp_path: Path, mode: str) -> None:
+    speak, changed = anyio.Event(), anyio.Event()
+
+    async def late(seen: Peer, connection: Any, message: Any) -> None:
+        await speak.wait()
+        await connection.send(json.dumps(manual("late")))
+
+    async def on_message(message: Any) -> None:
+        if "list_changed" in repr(message) or "ListChanged" in type(message).__name__:
+            changed.set()
+
+    async with peer(late) as slow, peer(tells(manual("a"))) as quick:
+        document = [{**entry(slow), "name": "slow"}, entry(quick)]
+        async with served(tmp_path, document) as url, client_of(url, mode, message_handler=on_message) as client:
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["m_a"]
+            with anyio.fail_after(PATIENCE):
+                if mode == "legacy":
+                    speak.set()
+                    await changed.wait()
+                else:
+                    async with client.listen(tools_list_changed=True) as events:
+                        speak.set()
+                        await anext(aiter(events))
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["slow_late", "m_a"]
+
+
+@ERAS
+async def test_a_client_that_gives_up_cancels_its_call(tmp_path: Path, mode: str) -> None:
+    async def endless(seen: Peer, connection: Any, message: Any) -> None:
+        if message.get("method") != "cancel":
+            await connection.send(json.dumps({"id": message["id"], "result": 1}))
+
+    document = {**RPC, "stream": {"cancel": {"method": "cancel", "id": "{{ request_id }}"}}}
+    async with peer(endless) as seen, served(tmp_path, entry(seen, "t", **document)) as url:
+        async with client_of(url, mode) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.call_tool, "m_t", {})
+                await seen.until(lambda: len(seen.received) == 1)
+                tasks.cancel_scope.cancel()
+            await seen.until(lambda: len(seen.received) == 2)
+    assert seen.received[1]["method"] == "cancel"
+
+
+@ERAS
+async def test_a_call_in_flight_is_answered_before_the_end(tmp_path: Path, mode: str) -> None:
+    go_on = anyio.Event()
+    results: list[Any] = []
+
+    async def slow(seen: Peer, connection: Any, message: Any) -> None:
+        await go_on.wait()
+        await jsonrpc(seen, connection, message)
+
+    async with peer(slow) as seen:
+        async with anyio.create_task_group() as tasks, served(tmp_path, entry(seen, "t", **RPC)) as url:
+
+            async def call() -> None:
+                async with client_of(url, mode) as client:
+                    await client.list_tools()
+                    results.append((await client.call_tool("m_t", {"n": 1})).structured_content)
+
+            tasks.start_soon(call)
+            await seen.until(lambda: len(seen.received) == 1)
+            signal.raise_signal(signal.SIGTERM)
+            go_on.set()
+    assert results == [{"n": 1}]
+
+
+async def test_a_second_signal_ends_what_the_first_would_wait_for(tmp_path: Path) -> None:
+    ended = anyio.Event()
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "m_t", "arguments": {}}}
+    async with peer(silent) as seen, httpx2.AsyncClient(headers={**BEARER, **POST}, timeout=PATIENCE) as http:
+
+        async def call_in_vain(url: str) -> None:
+            with suppress(httpx2.HTTPError):
+                answer = await http.post(url, json=call, headers={"MCP-Protocol-Version": "2025-11-25"})
+                assert '"result"' not in answer.text
+            ended.set()
+
+        async with anyio.create_task_group() as tasks:
+            async with served(tmp_path, entry(seen, "t", **RPC), stateless=True) as url:
+                tasks.start_soon(call_in_vain, url)
+                await seen.until(lambda: len(seen.received) == 1)
+                signal.raise_signal(signal.SIGTERM)
+                await anyio.wait_all_tasks_blocked()
+                assert not ended.is_set()
+            with anyio.fail_after(PATIENCE):
+                await ended.wait()
+
+
+async def test_strangers_are_refused_before_any_handler(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url, httpx2.AsyncClient() as http:
+        for headers, expected in (
+            ({}, 401),
+            ({"Authorization": "Bearer wrong"}, 401),
+            ({**BEARER, "Host": "evil.example"}, 421),
+            ({**BEARER, "Origin": "http://evil.example"}, 403),
+            ({**BEARER, "Content-Type": "text/plain"}, 415),
+        ):
+            refused = await http.post(url, headers={**POST, **headers}, json=initialize())
+            assert refused.status_code == expected
+            assert "mcp-session-id" not in refused.headers
+        assert (await http.post(f"{url}?token={TOKEN}", headers=POST, json=initialize())).status_code == 401
+        assert (await http.options(url, headers=BEARER)).headers["allow"] == "POST, GET, DELETE"
+        assert (await http.get(url.replace("/mcp", "/"), headers=BEARER)).status_code == 404
+    assert not seen.upgrades
+
+
+async def test_a_session_over_the_cap_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC), max_sessions=2) as url:
+        async with httpx2.AsyncClient(headers={**POST, **BEARER}) as http:
+            opened = [await http.post(url, json=initialize(number)) for number in range(3)]
+            assert [answer.status_code for answer in opened] == [200, 200, 503]
+            session = {"Mcp-Session-Id": opened[0].headers["mcp-session-id"]}
+            assert (await http.delete(url, headers=session)).status_code == 200
+            assert (await http.post(url, json=initialize())).status_code == 200
+
+
+async def test_health_is_told_to_everybody_and_metrics_on_loopback(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url:
+        async with client_of(url, "auto") as client, httpx2.AsyncClient() as http:
+            await client.call_tool("m_t", {"n": 1})
+            health = await http.get(url.replace("/mcp", "/healthz"), headers={"Host": "10.0.0.7"})
+            metrics = await http.get(url.replace("/mcp", "/metrics"))
+            posted = await http.post(url.replace("/mcp", "/metrics"), json={})
+            foreign = await http.get(url.replace("/mcp", "/metrics"), headers={"Host": "evil.example"})
+    assert (health.status_code, health.text) == (200, "ok\n")
+    assert 'utcp_ws_calls_total{tool="m.t",outcome="ok"} 1' in metrics.text
+    assert posted.status_code == 405
+    assert foreign.status_code == 421
+
+
+async def test_metrics_want_the_token_where_others_can_reach_them(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen:
+        options = {"address": "0.0.0.0:0", "allowed_hosts": ["mcp.example"]}
+        async with served(tmp_path, entry(seen, "t", **RPC), **options) as url, httpx2.AsyncClient() as http:
+            metrics = url.replace("0.0.0.0", "127.0.0.1").replace("/mcp", "/metrics")
+            host = {"Host": "mcp.example"}
+            assert (await http.get(metrics, headers=host)).status_code == 401
+            assert (await http.get(metrics, headers={**host, **BEARER})).status_code == 200

@@ -1,0 +1,74 @@
+"""The log on stderr: text for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from utcp_ws_mcp import events
+from utcp_ws_mcp.log import log_event, start_logging
+from utcp_ws_mcp.redact import redactor
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("utcp_ws_mcp", "mcp", "uvicorn", "opentelemetry")]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: str = "info") -> list[dict[str, object]]:
+    start_logging(level, redactor(["topsecret-value"]), as_json=True)
+    for event in happened:
+        log_event(event)
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    line = logged(capsys, events.Called("m.t", 0.25, "out of paper", "ToolFault"))[0]
+    assert str(line.pop("time")).endswith("+00:00")
+    assert line == {
+        "level": "info",
+        "message": "m.t failed after 250 ms: out of paper",
+        "event": "called",
+        "tool": "m.t",
+        "seconds": 0.25,
+        "error": "out of paper",
+        "kind": "ToolFault",
+    }
+
+
+def test_a_json_line_is_one_line_and_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    assert logged(capsys, events.Noticed("a\nb topsecret-value"))[0]["message"] == "a\nb ***"
+
+
+def test_messages_stand_in_the_log_cut_to_size_and_only_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    sent = events.Sent("m", "x" * 5000)
+    assert logged(capsys, sent) == []
+    line = logged(capsys, sent, level="debug")[0]
+    assert len(str(line["message"])) < 1100
+    assert "x" * 2000 not in json.dumps(line)
+
+
+def test_a_defect_brings_its_traceback_into_the_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging("warning", as_json=True)
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        logging.getLogger("utcp_ws_mcp.bridge").exception("a defect")
+    line = json.loads(capsys.readouterr().err)
+    assert line["message"] == "a defect"
+    assert "ZeroDivisionError" in line["traceback"]
+
+
+def test_what_the_web_server_has_to_say_is_logged_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging("info", as_json=True)
+    logging.getLogger("uvicorn.error").info("chatter")
+    logging.getLogger("uvicorn.error").error("trouble")
+    assert json.loads(capsys.readouterr().err)["message"] == "trouble"

@@ -1,0 +1,130 @@
+"""Traces and metrics of a running server, as a collector receives them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mcp.test_stdio import MODERN, RPC, host_of
+from tests.peer import entry, jsonrpc, peer
+
+sdk = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+metrics_service = pytest.importorskip("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, dict[str, list[bytes]]]]:
+    """A collector on loopback: its URL, and the bodies that came, by path."""
+    bodies: dict[str, list[bytes]] = {"/v1/traces": [], "/v1/metrics": []}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies[self.path].append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", bodies
+        server.shutdown()
+        thread.join()
+
+
+def settings(url: str) -> dict[str, str]:
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_SERVICE_NAME": "mine", "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
+
+
+async def test_a_call_continues_the_trace_of_its_client_down_to_the_websocket(tmp_path: Path) -> None:
+    with collector() as (url, bodies):
+        async with peer(jsonrpc) as seen:
+            async with host_of(tmp_path, entry(seen, "t", **RPC), "--otel", **settings(url)) as host:
+                meta = {**MODERN, "traceparent": f"00-{TRACE}-{PARENT}-01"}
+                assert "result" in await host.request(1, "tools/call", name="m_t", arguments={"n": 1}, _meta=meta)
+                await host.process.stdin.aclose()
+                assert (await host.ended())[0] == 0
+    spans, service = spans_of(bodies["/v1/traces"])
+    assert service == "mine"
+    request, call, connect = (spans[name] for name in ("tools/call m_t", "m.t", "connect m"))
+    assert request.trace_id.hex() == TRACE
+    assert request.parent_span_id.hex() == PARENT
+    assert {call.trace_id, connect.trace_id} == {request.trace_id}
+    assert {call.parent_span_id, connect.parent_span_id} == {request.span_id}
+    assert [event.name for event in call.events] == ["request sent"]
+    assert facts(call)["url.full"] == seen.url
+    assert {"utcp_ws_calls", "utcp_ws_call_seconds", "utcp_ws_connections"} <= metrics_of(bodies["/v1/metrics"])
+
+
+async def test_a_failed_call_is_an_error_in_its_span(tmp_path: Path) -> None:
+    with collector() as (url, bodies):
+        document = {"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}
+        async with host_of(tmp_path, document, "--otel", **settings(url)) as host:
+            await host.request(1, "tools/call", name="m_t", arguments={}, _meta=MODERN)
+            await host.process.stdin.aclose()
+            assert (await host.ended())[0] == 0
+    span = spans_of(bodies["/v1/traces"])[0]["m.t"]
+    assert facts(span)["error.type"] == "ConnectFailed"
+    assert "cannot connect to ws://127.0.0.1:1/" in span.status.message
+
+
+async def test_a_collector_that_is_away_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen:
+        options = settings("http://127.0.0.1:1")
+        async with host_of(tmp_path, entry(seen, "t", **RPC), "--otel", **options) as host:
+            assert "result" in await host.request(1, "tools/call", name="m_t", arguments={"n": 1}, _meta=MODERN)
+            await host.process.stdin.aclose()
+            assert (await host.ended())[0] == 0
+
+
+def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text('{"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}')
+    hidden = "import sys; sys.modules['opentelemetry.sdk'] = None; from utcp_ws_mcp.cli import main; main()"
+    command = [sys.executable, "-c", hidden, str(file), "--otel"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr == "--otel needs an extra: pip install 'utcp-ws-mcp[otel]'\n"
+
+
+def test_nothing_of_it_is_loaded_where_nobody_asks(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text('{"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}')
+    watched = ("utcp_ws_mcp.telemetry", "utcp_ws_mcp.metrics", "utcp_ws_mcp.mcp.http", "opentelemetry.sdk")
+    shown = f"print([name for name in {watched!r} if name in sys.modules], file=sys.stderr)"
+    program = f"import atexit, sys; atexit.register(lambda: {shown}); from utcp_ws_mcp.cli import main; main()"
+    command = [sys.executable, "-c", program, str(file)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert done.stderr == "[]\n"
+
+
+def spans_of(bodies: list[bytes]) -> tuple[dict[str, Any], str]:
+    """The spans by name, and the name of the service."""
+    resources = [
+        resource for body in bodies for resource in sdk.ExportTraceServiceRequest.FromString(body).resource_spans
+    ]
+    named = {attribute.key: attribute.value.string_value for attribute in resources[0].resource.attributes}
+    spans = {span.name: span for resource in resources for scope in resource.scope_spans for span in scope.spans}
+    return spans, named["service.name"]
+
+
+def facts(span: Any) -> dict[str, str]:
+    return {attribute.key: attribute.value.string_value for attribute in span.attributes}
+
+
+def metrics_of(bodies: list[bytes]) -> set[str]:
+    requests = [metrics_service.ExportMetricsServiceRequest.FromString(body) for body in bodies]
+    scopes = [scope for request in requests for each in request.resource_metrics for scope in each.scope_metrics]
+    return {metric.name for scope in scopes for metric in scope.metrics}
