@@ -91,20 +91,20 @@ def serve(
 
 @main.command()
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Warnings count as wrong.")
+@click.option("--online", is_flag=True, help="Connect, log in, ask for tools, and show what comes.")
+@click.option("--listen", default=1.0, show_default=True, help="With --online: seconds to listen to each endpoint.")
 @_env_file
-def check(manifests: tuple[Path, ...], env_files: tuple[Path, ...]) -> None:
-    """Say everything that is wrong with MANIFESTS; exit 2 if anything is."""
-    wrong = False
-    for path in manifests:
-        try:
-            loaded = load_manifest(path, env_files=env_files)
-        except InvalidManifest as invalid:
-            click.echo(str(invalid), err=True)
-            wrong = True
-            continue
-        wrong = _report(loaded) or wrong
-        click.echo(_summary(loaded))
-    sys.exit(WRONG_INPUT if wrong else 0)
+def check(manifests: tuple[Path, ...], strict: bool, online: bool, listen: float, env_files: tuple[Path, ...]) -> None:
+    """Say everything that is wrong with MANIFESTS, and what will hurt; exit 2 if anything is wrong."""
+    from .commands.check import check_manifests
+
+    checked = check_manifests(manifests, env_files)
+    if online:
+        from .commands.online import visit_endpoints
+
+        _run(visit_endpoints, checked, strict, listen)
+    sys.exit(checked.exit_code(strict))
 
 
 @main.command()
@@ -190,25 +190,13 @@ def _load(manifests: Sequence[Path], env_files: Sequence[Path]) -> list[Loaded]:
     return loaded
 
 
-def _report(loaded: Loaded) -> bool:
-    """Print what is left out of a manifest; whether variables are missing."""
+def _report(loaded: Loaded) -> None:
+    """Print what is left out of a manifest."""
     manifest = loaded.manifest
     for notice in manifest.notices:
         click.echo(f"{manifest.source}: {notice}", err=True)
     for disabled in manifest.disabled:
         click.echo(f"{manifest.source}: {UnknownVariable(disabled.missing, disabled.name)}", err=True)
-    return bool(manifest.disabled)
-
-
-def _summary(loaded: Loaded) -> str:
-    entries = loaded.manifest.entries
-    listed = sum(len(plans) for plans in loaded.plans.values())
-    asked = sum(entry.discovers for entry in entries)
-    parts = [f"{len(entries)} call template{'s' * (len(entries) != 1)}", f"{listed} tool{'s' * (listed != 1)} listed"]
-    parts += [f"{asked} endpoint{'s' * (asked != 1)} to ask for tools"] if asked else []
-    left_out = len(loaded.manifest.disabled)
-    parts += [f"{left_out} left out"] if left_out else []
-    return f"{loaded.manifest.source}: {', '.join(parts)}"
 
 
 def _split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:

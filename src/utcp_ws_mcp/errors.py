@@ -25,15 +25,28 @@ class Outcome(Enum):
     ANSWERED = "the request was executed, and answered"
 
 
+Place = tuple[int, int]
+"""Line and column in a file, from 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a document: its JSON path (empty for the whole) and what to write instead."""
+    """One thing that is wrong in a document: its JSON path (empty for the whole) and what to write instead.
+
+    `place` is where it stands in its file, where that is known.
+    """
 
     path: str
     text: str
+    place: Place | None = None
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}" if self.path else self.text
+
+    def in_file(self, source: str) -> str:
+        """The problem behind the name of its file, with line and column in the form that editors follow."""
+        place = f"{source}:{self.place[0]}:{self.place[1]}" if self.place else source
+        return f"{place}: {self}"
 
 
 class BridgeError(Exception):
@@ -52,7 +65,7 @@ class InvalidManifest(ManifestError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+        super().__init__("\n".join(problem.in_file(source) for problem in self.problems))
 
 
 class InvalidTemplate(ManifestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
 
@@ -37,14 +37,22 @@ def load_manifest(
         InvalidManifest: with every problem of the file.
     """
     file = Path(path)
-    document = _read_json(file)
+    text = _read_text(file)
+    document = _parse(text, str(file))
     environ = os.environ if environ is None else environ
     sources = [inline_variables(document), *(read_dotenv(env_file, str(file)) for env_file in env_files)]
     sources += [read_dotenv(file.parent / named, str(file)) for named in variable_files(document)]
     beside = file.parent / ".env"
     sources += [read_dotenv(beside, str(file))] if beside.is_file() else []
-    manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent, read_file)
-    return Loaded(manifest, _compile(manifest))
+    try:
+        manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent, read_file)
+        return Loaded(manifest, _compile(manifest))
+    except InvalidManifest as invalid:
+        from .manifest.places import Places
+
+        places = Places(text)
+        located = [replace(problem, place=places.of(problem.path)) for problem in invalid.problems]
+        raise InvalidManifest(str(file), located) from None
 
 
 def read_dotenv(path: Path, source: str) -> dict[str, str]:
@@ -104,22 +112,26 @@ def _compile(manifest: Manifest) -> dict[str, Sequence[Plan]]:
     return plans
 
 
-def _read_json(file: Path) -> Json:
+def _read_text(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_MANIFEST:
             raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST:,} bytes")])
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
         raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_why(failed)}")]) from failed
-    except json.JSONDecodeError as wrong:
-        place = f"line {wrong.lineno}, column {wrong.colno}"
-        raise InvalidManifest(str(file), [Problem("", f"is not JSON ({place}: {wrong.msg.lower()})")]) from wrong
     except UnicodeDecodeError as wrong:
         raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from wrong
+
+
+def _parse(text: str, source: str) -> Json:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as wrong:
+        from .manifest.places import explain_syntax
+
+        raise InvalidManifest(source, [explain_syntax(text, wrong)]) from wrong
     except (RecursionError, ValueError) as wrong:
-        raise InvalidManifest(
-            str(file), [Problem("", "is nested too deeply, or holds an impossible number")]
-        ) from wrong
+        raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from wrong
 
 
 def _why(failed: Exception) -> str:

@@ -196,7 +196,7 @@ async def test_whatever_else_prints_does_not_reach_stdout(tmp_path: Path) -> Non
     ("text", "sentence"),
     [
         (None, "cannot be read: there is no such file"),
-        ("{", "is not JSON (line 1, column 2"),
+        ("{", ":1:2: is not JSON: expected a key in double quotes"),
         ("5", "expected an object with"),
         ('{"url": "wss://example.com", "mesage": {}}', "mesage: unknown key; did you mean 'message'?"),
         ('{"url": "http://example.com"}', "expected a URL like ws://host"),

@@ -277,7 +277,7 @@ async def test_an_http_request_that_fails_opens_no_connection(
 
 
 async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:
-    before = {"http": {"url": "http://example.com/"}}
+    before = {"http": {"url": "http://example.com/{{ uuid() }}"}}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
         with pytest.raises(ForbiddenURL, match="plain text"):
             await bridge.call_tool("m.t")

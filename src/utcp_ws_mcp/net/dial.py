@@ -18,6 +18,7 @@ import anyio
 from ..errors import ConnectFailed
 from ..manifest.models import Network
 from ..wire.policy import URL, as_literal, check_addresses
+from ..wire.requests import ENVIRONMENT
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HEAD_START = 0.25
@@ -100,7 +101,7 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         from python_socks.async_.asyncio import Proxy
     except ImportError:
         raise ConnectFailed(url.address, "a proxy needs one more package: pip install 'utcp-ws-mcp[proxy]'") from None
-    if proxy == "env":
+    if proxy == ENVIRONMENT:
         proxy = _proxy_of_environment(url)
     try:
         connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)

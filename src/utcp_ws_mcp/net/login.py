@@ -7,11 +7,12 @@ from typing import Any
 
 import anyio
 
-from ..errors import ConnectFailed, ForbiddenURL, InvalidTemplate
+from ..errors import ConnectFailed, InvalidTemplate
 from ..wire.codec import excerpt, parse_json
 from ..wire.expression import UNDEFINED, ExpressionFailed
-from ..wire.policy import check_header, parse_url
+from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
+from ..wire.requests import parse_http_url
 from ..wire.scope import Scope
 from ..wire.session import Session
 from ..wire.template import OMIT, Unfilled, to_text
@@ -53,9 +54,7 @@ async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver) -> 
 
 
 def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
-    url = parse_url(str(step.url.render(scope)), ("https", "http"))
-    if not url.secure and not url.is_loopback_literal:
-        raise ForbiddenURL(f"{url.address} would be plain text; use https://")
+    url = parse_http_url(str(step.url.render(scope)))
     headers = {name: to_text(node.render(scope)) for name, node in step.headers}
     for name, value in headers.items():
         check_header(name, value)

@@ -13,10 +13,11 @@ from urllib.parse import quote_plus
 
 import anyio
 
-from ..errors import ForbiddenURL, TokenRejected
+from ..errors import TokenRejected
 from ..manifest.auth import OAuth2Auth
 from ..manifest.models import Network
-from ..wire.policy import URL, parse_url
+from ..wire.policy import URL
+from ..wire.requests import parse_http_url
 from .dial import Resolver
 from .http import HttpReply, HttpRequest, send_request
 
@@ -65,9 +66,7 @@ class Tokens:
             del self._held[auth]
 
     async def _fetch(self, auth: OAuth2Auth, network: Network, timeout: float) -> _Held:
-        url = parse_url(auth.token_url, ("https", "http"))
-        if not url.secure and not url.is_loopback_literal:
-            raise ForbiddenURL(f"{url.address} would send a client secret in plain text; use https://")
+        url = parse_http_url(auth.token_url)
         headers, form = token_request(auth)
         reply = await send_request(HttpRequest("POST", url, headers, form), network, self._resolver, timeout)
         token, lifetime = read_token(url, reply)

@@ -13,8 +13,9 @@ from .compiler import Compiler
 from .expression import Expression
 from .problems import Problems
 from .reply import AutoReplies, compile_auto_replies
+from .requests import check_method, parse_http_url
 from .scope import REPLY_NAMES, REQUEST_NAMES
-from .template import Node
+from .template import Constant, Node
 
 HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""
@@ -164,6 +165,10 @@ def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> Ht
     for key, value in (("url", step.http.url), ("json", step.http.json_body), ("form", step.http.form)):
         with found.at(f"{path}.http.{key}"):
             nodes[key] = messages.value(value)
+            if key == "url" and isinstance(fixed := nodes[key], Constant):
+                parse_http_url(str(fixed.value))
+    with found.at(f"{path}.http.method"):
+        check_method(step.http.method)
     headers = []
     for name, value in step.http.headers.items():
         with found.at(f"{path}.http.headers.{name}"):

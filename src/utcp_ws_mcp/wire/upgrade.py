@@ -10,13 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
-from ..manifest.auth import credentials
+from ..manifest.auth import OAuth2Auth, credentials
 from ..manifest.models import CallTemplate
 from .codec import encode_json
 from .compiler import Compiler
 from .policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
 from .problems import Problems
 from .protocol import EVERY_ARGUMENT, Conduct, arguments_in
+from .requests import check_proxy, parse_http_url
 from .scope import URL_NAMES
 from .template import OMIT, Computed, Hole, Unfilled, to_text
 
@@ -209,9 +210,7 @@ def compile_upgrade(
             subprotocols.append(parts("protocol", name))
             if all(isinstance(part, str) for part in subprotocols[-1]):
                 check_subprotocol("".join(map(str, subprotocols[-1])))
-    with found.at("network.allow"):
-        if wrong := check_network(template.network):
-            raise InvalidTemplate(wrong)
+    _check_settings(template, found)
     compiled = UpgradeTemplate(manual, template, folder, conduct, url, tuple(headers), tuple(subprotocols))
     if compiled.holes or template.header_fields or conduct.arguments or found.found:
         return compiled
@@ -222,6 +221,18 @@ def compile_upgrade(
         with found.at(key):
             check_header(name, value)
     return compiled if found.found else replace(compiled, constant=compiled.render({"args": {}}))
+
+
+def _check_settings(template: CallTemplate, found: Problems) -> None:
+    with found.at("network.allow"):
+        if wrong := check_network(template.network):
+            raise InvalidTemplate(wrong)
+    if template.proxy is not None:
+        with found.at("proxy"):
+            check_proxy(template.proxy)
+    if isinstance(template.auth, OAuth2Auth):
+        with found.at("auth.token_url"):
+            parse_http_url(template.auth.token_url)
 
 
 def parse_and_check(compiled: UpgradeTemplate) -> None:

@@ -1,0 +1,25 @@
+"""What will hurt in a manifest that is right: one sentence for each place, for the command `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import Problem
+from ..manifest.models import Json
+from ..manifest.problems import without_comments
+from ..sources import Loaded
+from .effects import fields_without_effect, unused_variables
+from .secrets import clear_secrets, open_roads
+from .tools import doubtful_tools
+
+
+def advise(document: Json, loaded: Loaded) -> Iterator[Problem]:
+    """All advice on a manifest; `document` is its JSON as it was written."""
+    written = without_comments(document)
+    yield from clear_secrets(written)
+    yield from unused_variables(written, loaded.manifest)
+    for entry in loaded.manifest.entries:
+        plans = loaded.plans[entry.name]
+        yield from open_roads(entry)
+        yield from fields_without_effect(entry, plans)
+        yield from doubtful_tools(entry, plans)

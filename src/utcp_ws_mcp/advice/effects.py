@@ -1,0 +1,152 @@
+"""What a manifest says and nobody reads: fields without effect, variables that nothing refers to."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from ..errors import Problem
+from ..manifest.load import Entry, Manifest, inline_variables
+from ..manifest.merge import named_presets
+from ..manifest.models import CallTemplate, Json
+from ..manifest.problems import join, nearest
+from ..manifest.variables import find_variables, namespaced
+from ..wire.plan import Plan
+
+Idle = Callable[[CallTemplate], object]
+
+IDLE_FIELDS: Final[tuple[tuple[str, Idle, str], ...]] = (
+    (
+        "reply.error_message",
+        lambda template: template.reply.error_message and not template.reply.error,
+        'has no effect without "error", which says what a failure is',
+    ),
+    (
+        "reply",
+        lambda template: template.reply.none and len(template.reply.model_fields_set) > 1,
+        'has no effect: "none" says that nothing answers',
+    ),
+    (
+        "stream.include_last",
+        lambda template: template.stream.include_last and template.stream.on and not template.stream.until,
+        'has no effect without "until"',
+    ),
+    (
+        "tls",
+        lambda template: template.url.startswith("ws:") and template.tls.model_fields_set,
+        "has no effect on ws://; is the url meant to be wss://?",
+    ),
+    (
+        "tls.client_key",
+        lambda template: template.tls.client_key and not template.tls.client_cert,
+        'has no effect without "client_cert"',
+    ),
+    (
+        "network.plaintext",
+        lambda template: template.network.plaintext and template.url.startswith("wss:"),
+        "has no effect on wss://; take it out",
+    ),
+    (
+        "limits.ping_timeout",
+        lambda template: "ping_timeout" in template.limits.model_fields_set and not template.limits.ping_interval,
+        'has no effect: "ping_interval" 0 sends no pings',
+    ),
+    (
+        "heartbeat.timeout",
+        lambda template: (
+            template.heartbeat
+            and "timeout" in template.heartbeat.model_fields_set
+            and template.heartbeat.expect is None
+        ),
+        'has no effect without "expect", which says what answers a heartbeat',
+    ),
+)
+"""Fields that have no effect beside others: where they stand, when, and why."""
+
+
+def fields_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
+    """A problem for each field of an entry that changes nothing."""
+    own = entry.template
+    for path, idle, why in IDLE_FIELDS:
+        if own is not None and idle(own):
+            yield Problem(join(entry.path, path), why)
+        for tool in entry.tools:
+            if _writes(tool.tool.tool_call_template, path) and idle(tool.template):
+                yield Problem(join(join(tool.path, "tool_call_template"), path), why)
+    yield from _unused_captures(entry)
+    yield from _unused_ids(entry)
+    yield from _options_without_effect(entry, plans)
+
+
+def unused_variables(document: Json, manifest: Manifest) -> Iterator[Problem]:
+    """A problem for each of the manifest's own variables that nothing refers to."""
+    written = document
+    if isinstance(document, dict):
+        written = {key: value for key, value in document.items() if key != "variables"}
+    names = set(find_variables(written))
+    for entry in manifest.entries:
+        names.update(find_variables(named_presets(entry.raw)))
+    used = names | {namespaced(entry.name, name) for entry in manifest.entries for name in names}
+    remote = tuple(namespaced(entry.name, "") for entry in manifest.entries if entry.discovers)
+    for name in inline_variables(document):
+        if name not in used and not (remote and name.startswith(remote)):
+            near = nearest(name, names)
+            hint = f"; is {near!r} meant?" if near else "; take it out"
+            yield Problem(join("variables", name), f"nothing refers to this variable{hint}")
+
+
+def _unused_captures(entry: Entry) -> Iterator[Problem]:
+    """Values that are kept in `session` and never used."""
+    text = _text(entry)
+    for path, name in _captured(entry.raw):
+        if not re.search(rf"""\bsession(?:\.{re.escape(name)}\b|\[['\\"]+{re.escape(name)}['\\"])""", text):
+            why = f"nothing uses session.{name}, which is kept here; take it out"
+            yield Problem(join(entry.path, path), why)
+
+
+def _captured(raw: Json) -> Iterator[tuple[str, str]]:
+    for key in ("before_connect", "on_connect"):
+        for index, step in enumerate(raw.get(key) or ()):
+            yield from ((f"{key}[{index}].capture.{name}", name) for name in step.get("capture") or ())
+    for index, rule in enumerate(raw.get("capture") or ()):
+        yield from ((f"capture[{index}].set.{name}", name) for name in rule.get("set") or ())
+
+
+def _unused_ids(entry: Entry) -> Iterator[Problem]:
+    if "request_id" in entry.raw and not re.search(r"\brequest_id\b(?!\\?\")|\bnext_id\b", _text(entry)):
+        why = 'has no effect: no message holds "{{ request_id }}"'
+        yield Problem(join(entry.path, "request_id"), why)
+
+
+def _options_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
+    if entry.discovers:
+        return
+    for key in ("allow_origins", "max_tools", "pin"):
+        if key in entry.options.model_fields_set:
+            why = 'has no effect: all tools are listed, so the endpoint is not asked ("discovery")'
+            yield Problem(join(entry.path, key), why)
+    names = [tool.tool.name for tool in entry.tools]
+    for key in ("include_tools", "exclude_tools"):
+        for index, glob in enumerate(getattr(entry.options, key) or ()):
+            if not any(fnmatchcase(name, glob) for name in names):
+                yield Problem(join(join(entry.path, key), index), f"no tool has a name like {glob!r}")
+    if not plans:
+        yield Problem(join(entry.path, "tools"), "no tool is offered, so this call template does nothing")
+
+
+def _text(entry: Entry) -> str:
+    """All of an entry that may hold expressions, as one text."""
+    tools = [tool.template.model_dump(mode="json") for tool in entry.tools]
+    return json.dumps([entry.raw, tools])
+
+
+def _writes(document: Any, path: str) -> bool:
+    """Whether a document holds a value at a path of keys."""
+    for key in path.split("."):
+        if not isinstance(document, dict) or key not in document:
+            return False
+        document = document[key]
+    return True

@@ -1,0 +1,104 @@
+"""Tools that will puzzle models, hosts or their callers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from ..errors import Problem
+from ..manifest.load import Entry, ToolEntry
+from ..manifest.problems import join, nearest
+from ..mcp.names import MAX_NAME, mcp_names
+from ..wire.plan import Plan
+from ..wire.protocol import EVERY_ARGUMENT, arguments_in
+from ..wire.reply import Sharing
+
+
+def doubtful_tools(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
+    """A problem for each tool that is hard to choose, to name, to fill or to answer."""
+    entries = {tool.tool.name: tool for tool in entry.tools}
+    shown = {key: name for name, key in mcp_names((plan.manual, plan.name) for plan in plans).items()}
+    for plan in plans:
+        tool = entries[plan.tool]
+        yield from _description(plan, tool)
+        yield from _name(plan, tool, shown[plan.manual, plan.name])
+        yield from _arguments(plan, tool)
+    yield from _mixed_up_replies(entry, plans)
+
+
+def _description(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
+    if not plan.description.strip():
+        why = f'{plan.full_name} has no "description"; models choose a tool by it'
+        yield Problem(join(tool.path, "name"), why)
+
+
+def _name(plan: Plan, tool: ToolEntry, shown: str) -> Iterator[Problem]:
+    path = join(tool.path, "name")
+    whole = f"{plan.manual}_{plan.name}"
+    if len(whole) > MAX_NAME:
+        why = f"hosts take names of {MAX_NAME} characters at most; models will see {shown!r}"
+    elif re.search(r"[^A-Za-z0-9_.-]", whole):
+        why = f"hosts take only letters, digits, _ and - in names; models will see {shown!r}"
+    elif shown != whole.replace(".", "_"):
+        why = f"another tool has the same name for hosts; models will see {shown!r}"
+    else:
+        return
+    yield Problem(path, f'{why}; give it another name ("tool_overrides" can, too)')
+
+
+def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
+    """Arguments that are asked for and not sent, or sent and never asked for."""
+    properties = plan.inputs.get("properties")
+    declared = {*(properties if isinstance(properties, dict) else ()), *plan.defaults, *plan.hidden}
+    template = plan.template
+    used = set(arguments_in(json.dumps(template.model_dump(mode="json")))).union(template.header_fields)
+    if template.message is None or EVERY_ARGUMENT in used:
+        used |= declared
+    needed = arguments_in(json.dumps([template.message, template.url, template.headers]))
+    for name in sorted(declared - used):
+        path = join(tool.path, f"inputs.properties.{name}")
+        yield Problem(path, f"nothing is done with the argument {name!r}; put it into the message, or take it out")
+    for name in sorted(needed - declared - {EVERY_ARGUMENT}):
+        near = nearest(name, declared)
+        hint = f"; is {near!r} meant?" if near else '; describe it in "inputs"'
+        yield Problem(join(tool.path, "name"), f"no model will give the argument {name!r}, which is used here{hint}")
+
+
+def _mixed_up_replies(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
+    """Tools whose reply is the first message that comes, at an endpoint that says other things too."""
+    trusting = [plan for plan in plans if takes_what_comes(plan) and not plan.rules.ignore]
+    if not trusting:
+        return
+    told = f"{trusting[0].full_name} takes the first message after its request for the reply"
+    if (reason := _talks(entry)) is not None:
+        why = f'{told}, but {reason}; say which message answers ("reply.match") or which never does ("ignore")'
+        yield Problem(entry.path, why)
+    for plan in trusting:
+        if re.search(r"\{\{\s*request_id\s*\}\}", json.dumps(plan.template.message)):
+            why = f'{told}, although it sends an id; compare it in "reply.match", such as "message.id == request_id"'
+            yield Problem(join(entry.path, "request_id" if "request_id" in entry.raw else "reply"), why)
+            return
+
+
+def takes_what_comes(plan: Plan) -> bool:
+    """Whether any message that comes while a call waits, and is not ignored, is taken for its reply."""
+    rules = plan.rules
+    any_message = rules.match is None and rules.stream is None and rules.sharing is Sharing.OWNED
+    return any_message and not rules.none and not rules.unasked
+
+
+def _talks(entry: Entry) -> str | None:
+    """What in a manifest says that the endpoint sends more than replies."""
+    template = entry.template
+    if template is None:
+        return None
+    if template.capture:
+        return '"capture" says that other messages come'
+    if template.heartbeat is not None and template.heartbeat.expect is None:
+        return 'the answers to "heartbeat" come too'
+    if any(rule.keep for rule in template.auto_reply):
+        return '"auto_reply" says that other messages come'
+    if any(step.expect is not None for step in template.on_connect):
+        return '"on_connect" says that the endpoint speaks first'
+    return None

@@ -1,0 +1,48 @@
+"""May this HTTP request be made, may this proxy be used? Pure answers; the shell asks before it acts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..errors import ForbiddenURL, InvalidTemplate
+from .policy import URL, parse_url
+
+ENVIRONMENT: Final = "env"
+"""The proxy that the environment names."""
+
+_METHOD = re.compile(r"[A-Z]{1,20}\Z")
+_PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/?\Z")
+
+
+def parse_http_url(text: str) -> URL:
+    """The URL of an HTTP request: TLS, or a literal loopback host.
+
+    Raises:
+        ForbiddenURL: if it is malformed, or would send plain text over a network.
+    """
+    url = parse_url(text, ("https", "http"))
+    if not url.secure and not url.is_loopback_literal:
+        raise ForbiddenURL(f"{url.address} would be plain text; use https://")
+    return url
+
+
+def check_method(method: str) -> None:
+    """An HTTP method is a word (RFC 9110 §9.1).
+
+    Raises:
+        InvalidTemplate: if it is none.
+    """
+    if not _METHOD.match(method.upper()):
+        raise InvalidTemplate("is no HTTP method; write GET, POST, PUT, PATCH or DELETE")
+
+
+def check_proxy(proxy: str) -> None:
+    """A proxy is a URL with a port, or "env". The URL is not repeated: it may hold a password.
+
+    Raises:
+        InvalidTemplate: if it is neither.
+    """
+    found = _PROXY.match(proxy)
+    if proxy != ENVIRONMENT and (found is None or not 0 < int(found[1]) < 65536):
+        raise InvalidTemplate('expected "http://host:port", "socks5://host:port" or "env"')

@@ -1,0 +1,126 @@
+"""`utcp-ws-mcp check`, as an author of manifests uses it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from .test_commands import run
+
+GOOD = {
+    "name": "m",
+    "url": "wss://example.com/",
+    "tools": [{"name": "t", "description": "Ask.", "tool_call_template": {"response_format": "text"}}],
+}
+TOKEN = "a-very-secret-token"
+
+
+def write(folder: Path, document: Any) -> str:
+    file = folder / "m.json"
+    file.write_text(json.dumps(document, indent=1) if not isinstance(document, str) else document)
+    return str(file)
+
+
+@pytest.fixture
+def talker() -> Iterator[str]:
+    """An endpoint that wants a token, greets, and tells its tools; its URL."""
+
+    def handle(connection: ServerConnection) -> None:
+        login = json.loads(connection.recv())
+        connection.send(json.dumps({"type": "ready", "echo": login["token"]}))
+        connection.send(json.dumps({"type": "news", "text": "hello"}))
+        for raw in connection:
+            if json.loads(raw).get("type") == "utcp":
+                connection.send(json.dumps({"tools": [{"name": "found", "inputs": {"properties": {"x": {}}}}]}))
+
+    with serve(handle, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_good_manifest_passes_also_when_strict(tmp_path: Path) -> None:
+    checked = run("check", "--strict", write(tmp_path, GOOD))
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_warning_names_its_place_and_fails_only_when_strict(tmp_path: Path) -> None:
+    file = write(tmp_path, {**GOOD, "tools": [{"name": "t"}]})
+    checked = run("check", file)
+    assert checked.returncode == 0
+    assert f'{file}:6:12: warning: tools[0].name: m.t has no "description"' in checked.stderr
+    assert run("check", "--strict", file).returncode == 2
+
+
+def test_a_key_that_stands_twice_is_a_warning(tmp_path: Path) -> None:
+    file = write(tmp_path, '{"url": "wss://a.example/",\n "url": "wss://b.example/"}')
+    assert f"{file}:2:2: warning: url: stands here for the second time" in run("check", file).stderr
+
+
+def test_every_problem_has_its_line_and_column(tmp_path: Path) -> None:
+    file = write(tmp_path, {**GOOD, "timeout": "soon", "reply": {"matches": "true"}})
+    checked = run("check", file)
+    assert checked.returncode == 2
+    assert f"{file}:13:13: timeout: expected a number" in checked.stderr
+    assert f"{file}:15:14: reply.matches: unknown key; did you mean 'match'?" in checked.stderr
+
+
+def test_a_missing_variable_is_shown_where_it_stands(tmp_path: Path) -> None:
+    file = write(tmp_path, {**GOOD, "headers": {"X": "${UNSET}"}})
+    checked = run("check", file)
+    assert checked.returncode == 2
+    assert f"{file}:14:9: m: UNSET is not set" in checked.stderr
+
+
+def test_two_manifests_with_one_name_are_wrong(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(GOOD))
+    checked = run("check", write(tmp_path, GOOD), str(other))
+    assert checked.returncode == 2
+    assert "'m' is already a call template of" in checked.stderr
+
+
+def login(url: str, **fields: Any) -> dict[str, Any]:
+    steps = [{"send": {"token": "${TOKEN}"}}, {"expect": "message.type == 'ready'"}]
+    return {"name": "m", "url": url, "on_connect": steps, **fields}
+
+
+def test_a_check_online_shows_what_came_back_and_the_tools_without_secrets(tmp_path: Path, talker: str) -> None:
+    checked = run("check", "--online", "--listen", "0.2", write(tmp_path, login(talker)), TOKEN=TOKEN)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for expected in ("= connected to", '> {"token": "***"}', '"type": "ready"', "m.found(x?)", "m: 1 tool in"):
+        assert expected in checked.stdout
+    assert TOKEN not in checked.stdout + checked.stderr
+
+
+def test_a_check_online_warns_where_unasked_messages_would_be_taken_for_replies(tmp_path: Path, talker: str) -> None:
+    tool = {"name": "t", "description": "Ask.", "tool_call_template": {"response_format": "json"}}
+    document = login(talker, tools=[tool], ignore="message.type == 'other'")
+    checked = run("check", "--online", "--strict", write(tmp_path, document), TOKEN=TOKEN)
+    assert checked.returncode == 2
+    assert "m.t would take this for its reply, and nobody had asked: {" in checked.stdout
+    document["ignore"] = "message.type == 'news'"
+    again = run("check", "--online", "--strict", "--listen", "0.2", write(tmp_path, document), TOKEN=TOKEN)
+    assert again.returncode == 0, again.stdout
+
+
+def test_a_check_online_fails_where_an_endpoint_does(tmp_path: Path) -> None:
+    checked = run("check", "--online", write(tmp_path, {"name": "m", "url": "ws://127.0.0.1:1/"}))
+    assert checked.returncode == 2
+    assert "! m: cannot connect to ws://127.0.0.1:1/" in checked.stdout
+
+
+def test_a_check_online_says_where_connecting_needs_arguments(tmp_path: Path) -> None:
+    tool = {"name": "t", "description": "Ask.", "inputs": {"properties": {"room": {"type": "string"}}}}
+    document = {"name": "m", "url": "wss://example.com/UTCP_ARG_room_UTCP_ARG", "tools": [tool]}
+    checked = run("check", "--online", write(tmp_path, document))
+    assert checked.returncode == 0
+    assert "connecting needs arguments: argument 'room' is missing" in checked.stdout
