@@ -11,6 +11,7 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
+from utcp_ws_mcp.errors import ConnectFailed
 from utcp_ws_mcp.events import Discovered, Event, Failed, Noticed
 from utcp_ws_mcp.net.discovery import UNHEALED
 
@@ -267,3 +268,26 @@ async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(t
     async with peer(echo, process_request=refuse) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
         assert await discovered(bridge) == []
     assert [event.retry_in for event in events if isinstance(event, Failed)] == [UNHEALED]
+
+
+async def test_every_call_that_waits_for_a_missing_tool_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # found by seed 299 of reliability.simulated
+    monkeypatch.setattr("utcp_ws_mcp.net.discovery.delay", lambda *_: 3600.0)
+    async with peer(echo) as gone:
+        pass
+    async with bridge_to(tmp_path, entry(gone)) as bridge:
+        assert await discovered(bridge) == []
+        failed: list[Exception] = []
+
+        async def call() -> None:
+            try:
+                await bridge.call_tool("m.t")
+            except ConnectFailed as error:
+                failed.append(error)
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for _ in range(3):
+                    calls.start_soon(call)
+        assert len(failed) == 3

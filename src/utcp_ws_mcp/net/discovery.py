@@ -61,7 +61,8 @@ class Discovery:
     async def ask_again(self) -> None:
         """Somebody needs the tools of an endpoint that has failed: it is asked now, and its answer waited for."""
         if self.error is not None:
-            self.attempted = anyio.Event()
+            if self.attempted.is_set():
+                self.attempted = anyio.Event()
             self._wanted.set()
         await self.attempted.wait()
 
