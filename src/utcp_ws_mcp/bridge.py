@@ -19,7 +19,16 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import BridgeError, ConnectionLost, InvalidManifest, NetError, ToolFault, UnknownTool, UnknownVariable
+from .errors import (
+    BridgeError,
+    ConnectionLost,
+    InvalidManifest,
+    NetError,
+    Outcome,
+    ToolFault,
+    UnknownTool,
+    UnknownVariable,
+)
 from .events import Observer
 from .manifest.load import Disabled, Entry, ToolEntry
 from .manifest.manual import read_manual
@@ -208,17 +217,20 @@ class Bridge:
 
     async def _call_plan(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
         deadline = anyio.current_time() + plan.template.timeout
-        lost = 0
+        loss: ConnectionLost | None = None
+        repeats = 0
         while True:
             try:
                 return await self._attempt(plan, arguments, deadline, on_item)
-            except NetError as failed:
-                if not plan.idempotent or not _may_repeat(failed, lost):
+            except BridgeError as failed:
+                pause = delay(repeats, random.random) if repeats else 0.0
+                in_time = anyio.current_time() + pause < deadline
+                if not (plan.idempotent and in_time and _may_repeat(failed, repeats)):
+                    if loss is not None and failed.outcome is Outcome.NOT_SENT:
+                        raise loss from failed  # this time it was not sent, but before it was
                     raise
-                lost += 1
-                pause = delay(lost - 1, random.random) if lost > 1 else 0.0
-                if anyio.current_time() + pause >= deadline:
-                    raise
+                loss = failed if isinstance(failed, ConnectionLost) else loss
+                repeats += 1
             await anyio.sleep(pause)
 
     async def _attempt(self, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None) -> Any:
@@ -313,11 +325,11 @@ class Bridge:
             logger.exception("an observer failed")
 
 
-def _may_repeat(failed: NetError, lost: int) -> bool:
+def _may_repeat(failed: BridgeError, repeats: int) -> bool:
     """Whether an idempotent request may be sent again: it was lost, or got no connection after it was lost."""
-    if isinstance(failed, ConnectionLost):
-        return lost < RESENDS and not failed.collected and failed.code not in UNHEALING
-    return 0 < lost < RESENDS
+    if isinstance(failed, ConnectionLost) and failed.outcome is Outcome.PERHAPS_EXECUTED:
+        return repeats < RESENDS and not failed.collected and failed.code not in UNHEALING
+    return isinstance(failed, NetError) and 0 < repeats < RESENDS
 
 
 __all__ = ["Bridge", "InvalidManifest", "Streamed"]

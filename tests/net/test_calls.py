@@ -329,6 +329,26 @@ async def test_the_deadline_covers_everything_that_is_sent_again(tmp_path: Path)
         assert len(seen.received) < 5
 
 
+async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
+    tmp_path: Path,
+) -> None:  # found by seed 2149 of reliability.simulated
+    async def cut(seen: Peer, connection: Any, message: Any) -> None:
+        connection.transport.abort()
+
+    def only_once(connection: Any, request: Any) -> Any:
+        return connection.respond(503, "no more") if seen.received else None
+
+    tool = {"name": "t", "idempotent": True}
+    async with (
+        peer(cut, process_request=only_once) as seen,
+        bridge_to(tmp_path, entry(seen, tool, timeout=0.5, **RPC)) as bridge,
+    ):
+        with pytest.raises(ConnectionLost) as lost:
+            await bridge.call_tool("m.t")
+        assert lost.value.outcome is Outcome.PERHAPS_EXECUTED
+        assert len(seen.received) == 1
+
+
 async def test_an_answer_that_comes_with_the_close_is_an_answer(tmp_path: Path) -> None:
     async def answer_and_go(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": message["id"], "result": len(seen.upgrades)}))
