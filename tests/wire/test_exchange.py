@@ -352,13 +352,26 @@ CLOSES = {
 def test_a_connection_that_closes_settles_every_exchange(rules, code, end, lost):
     wire = Wire()
     exchange = wire.open(rules)
+    before = 0
+    if rules is STREAM:
+        wire.receive({"id": exchange.request_id, "n": 1})
+        before = wire.woken(exchange)
     close = Close(code, "closed")
     wire.exchanges.lose(close)
 
     assert exchange.finished
     assert (exchange.end, exchange.lost) == (end, close if lost else None)
-    assert wire.woken(exchange) == 1
+    assert wire.woken(exchange) == before + 1
     assert (len(wire.exchanges), wire.exchanges.trusted) == (0, False)
+
+
+@pytest.mark.parametrize("code", [1000, 1001])
+def test_a_stream_of_which_nothing_came_before_the_close_is_lost(code):  # found by seed 3487 of reliability.simulated
+    wire = Wire()
+    exchange = wire.open(STREAM)
+    wire.exchanges.lose(Close(code, "closed"))
+
+    assert (exchange.end, exchange.lost) == (None, Close(code, "closed"))
 
 
 def test_a_reply_before_the_close_is_kept():

@@ -103,13 +103,15 @@ class Exchange:
         return Role.ACKNOWLEDGEMENT if self.rules.skips(scope) else Role.REPLY
 
     def lose(self, close: Close) -> None:
-        """The connection ended: a stream that it ended properly has its end, everything else is lost."""
+        """The connection ended: a stream that it ended properly has its end, everything else is lost.
+
+        A stream of which nothing has come may as well be a request that was never read.
+        """
         if self.finished:
             return
         self.finished = True
         stream = self.rules.stream
-        opened = self.replied or not self.rules.replies_first
-        if stream and opened and (close.code in CLEAN_CLOSE or stream.bounds.until_close):
+        if stream and (stream.bounds.until_close or (self.items and close.code in CLEAN_CLOSE)):
             self.end = "closed"
         else:
             self.lost = close
