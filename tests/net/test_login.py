@@ -412,3 +412,26 @@ async def test_requests_keep_to_the_rate_that_the_endpoint_allows(tmp_path: Path
             for _ in range(6):
                 calls.start_soon(bridge.call_tool, "m.t")
     assert times[-1] - times[0] >= 4 / 50
+
+
+async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
+    tmp_path: Path,
+) -> None:  # found by seed 228 of reliability.simulated
+    times: list[float] = []
+
+    async def note(seen: Peer, connection: Any, message: Any) -> None:
+        times.append(anyio.current_time())
+        await jsonrpc(seen, connection, message)
+
+    async def slowly(connection: Any, request: Any) -> None:
+        await anyio.sleep(0.15)
+
+    limits = {"limits": {"requests_per_second": 50}}
+    async with (
+        peer(note, process_request=slowly) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge,
+    ):
+        async with anyio.create_task_group() as calls:
+            for _ in range(6):
+                calls.start_soon(bridge.call_tool, "m.t")
+    assert times[-1] - times[0] >= 4 / 50

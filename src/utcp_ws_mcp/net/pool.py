@@ -54,9 +54,13 @@ class Pool:
         shelf = self._shelves.get(upgrade.manual)
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = Shelf(self._tasks, self._opener)
-        if rate := upgrade.template.limits.requests_per_second:
-            await shelf.pace(1 / rate)
         slot = await shelf.acquire(wish)
+        if rate := upgrade.template.limits.requests_per_second:
+            try:
+                await shelf.pace(1 / rate)
+            except BaseException:
+                shelf.release(slot)
+                raise
         assert slot.connection is not None
         return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if wish.unread else None)
 
