@@ -349,6 +349,21 @@ async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
         assert len(seen.received) == 1
 
 
+async def test_a_close_frame_ends_what_waits_although_the_connection_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # found by seed 1790 of reliability.simulated
+    monkeypatch.setattr("utcp_ws_mcp.net.handshake.CLOSE_TIMEOUT", 3600.0)
+
+    async def linger(seen: Peer, connection: Any, message: Any) -> None:
+        connection.transport.write_eof = connection.transport.close = lambda: None
+        connection.protocol.send_close(1011)
+        connection.send_data()
+
+    async with peer(linger) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=PATIENCE / 2)) as bridge:
+        with pytest.raises(ConnectionLost, match="1011"):
+            await bridge.call_tool("m.t")
+
+
 async def test_an_answer_that_comes_with_the_close_is_an_answer(tmp_path: Path) -> None:
     async def answer_and_go(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": message["id"], "result": len(seen.upgrades)}))

@@ -78,7 +78,11 @@ class GuardedConnection(ClientConnection):
         await self.wait_closed()
 
     def data_received(self, data: bytes) -> None:
-        """Read, and drop a peer that leaves too many answers unread, or does not go after its farewell."""
+        """Read, and drop a peer that leaves too many answers unread; after a farewell, go.
+
+        Nothing comes after a close frame, so what waits here need not wait for the peer to close TCP first
+        (RFC 6455 §7.1.1 lets the client do it).
+        """
         super().data_received(data)
         state = self.protocol.state
         if state is State.OPEN:
@@ -86,6 +90,8 @@ class GuardedConnection(ClientConnection):
         elif state is State.CLOSING and not self._is_ending:
             self._is_ending = True
             self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+            if self.protocol.close_rcvd is not None:
+                self.transport.close()
 
     def process_event(self, event: object) -> None:
         """Hand a whole message over; everything else is the library's."""
