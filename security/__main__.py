@@ -2,7 +2,7 @@
 
 from figures.table import run_all
 
-COMMANDS = ("fuzz",)
+COMMANDS: tuple[str, ...] = ()
 
 if __name__ == "__main__":
     run_all("security", COMMANDS)

@@ -14,7 +14,7 @@ BELOW_WIRE = BELOW_MANIFEST | {"manifest"}
 BELOW_NET = BELOW_WIRE | {"wire"}
 BELOW_BRIDGE = BELOW_NET | {"net", "pins", "sources"}
 BELOW_MCP = BELOW_BRIDGE | {"bridge"}
-BELOW_CLI = BELOW_MCP | {"mcp", "log", "redact", "metrics", "telemetry", "serve", "serve_http"}
+BELOW_CLI = BELOW_MCP | {"reload", "mcp", "log", "redact", "metrics", "telemetry", "serve", "serve_http"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "mcp": BELOW_MCP,
     "metrics": {"events"},
     "telemetry": {"errors", "events", "metrics", "version"},
+    "reload": BELOW_MCP | {"redact"},
     "serve": BELOW_CLI - {"serve", "serve_http"},
     "serve_http": BELOW_CLI - {"serve_http"},
     "demo": BELOW_CLI,

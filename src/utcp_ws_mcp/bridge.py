@@ -126,10 +126,7 @@ class Bridge:
         self._pool = Pool(self._tasks, Opener(self._ambient, time.monotonic, self._resolver, self._observe))
         self._asking = await self._stack.enter_async_context(anyio.create_task_group())
         for entry in self.entries:
-            if entry.discovers:
-                discovery = Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
-                self._discoveries[entry.name] = discovery
-                self._asking.start_soon(discovery.run)
+            self._ask(entry)
         return self
 
     async def __aexit__(
@@ -140,6 +137,42 @@ class Bridge:
             await self._pool.aclose()
         self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
+
+    def reload(self, loaded: Sequence[Loaded]) -> None:
+        """Offer the tools of these manifests from now on. Calls that run finish as they began.
+
+        What was discovered of call templates that are as they were stays; the others are asked anew.
+
+        Raises:
+            InvalidManifest: where two call templates have one name; then everything stays.
+        """
+        check_unique(loaded)
+        old = {entry.name: entry for entry in self.entries}
+        found = {name: self._tools[name][len(self._listed.get(name, ())) :] for name in old}
+        self._loaded = loaded
+        self._listed = {name: list(plans) for each in loaded for name, plans in each.plans.items()}
+        same = {entry.name for entry in self.entries if entry.name in old and entry.is_like(old[entry.name])}
+        for name in old.keys() - same:
+            self._forget(name)
+        for entry in self.entries:
+            self._tools[entry.name] = [*self._listed[entry.name], *(found[entry.name] if entry.name in same else ())]
+            if entry.name not in same:
+                self._ask(entry)
+        self._tell_changes()
+
+    def _ask(self, entry: Entry) -> None:
+        if entry.discovers:
+            discovery = Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
+            self._discoveries[entry.name] = discovery
+            self._asking.start_soon(discovery.run)
+
+    def _forget(self, name: str) -> None:
+        """Drop what is known of a call template that is gone or has changed."""
+        self._tools.pop(name)
+        if discovery := self._discoveries.pop(name, None):
+            discovery.stop()
+        self.withheld = {tool: why for tool, why in self.withheld.items() if not tool.startswith(f"{name}.")}
+        self._pool.retire(name)
 
     @property
     def entries(self) -> list[Entry]:
@@ -288,10 +321,13 @@ class Bridge:
         before = self._tools.get(entry.name)
         self._tools[entry.name] = [*listed, *(plan for plan in plans if plan.tool not in names)]
         if before != self._tools[entry.name]:
-            self._index()
-            for changed in self.changed:
-                changed()
+            self._tell_changes()
         return len(plans)
+
+    def _tell_changes(self) -> None:
+        self._index()
+        for changed in self.changed:
+            changed()
 
     def _approved(self, entry: Entry, tools: Sequence[ToolEntry], notices: list[str]) -> list[ToolEntry]:
         """The tools that are what they were when they were approved, or are seen for the first time."""

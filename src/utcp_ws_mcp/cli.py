@@ -78,7 +78,7 @@ def serve(
         sys.exit(WRONG_INPUT)
     from .serve import Wish, serve_stdio
 
-    wish = Wish(log_level, log_format == "json", otel)
+    wish = Wish(log_level, log_format == "json", otel, env_files=env_files)
     if http["address"] is None:
         refuse_without_http(http)
         _run(serve_stdio, loaded, wish)

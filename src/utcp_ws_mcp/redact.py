@@ -19,9 +19,22 @@ SHORTEST: Final = 6
 HIDDEN: Final = "***"
 
 
-def redactor_of(manifests: Iterable[Manifest]) -> Callable[[str], str]:
-    """A function that hides the secrets of these manifests."""
-    return redactor(secret_values(entry for manifest in manifests for entry in manifest.entries))
+class Redactor:
+    """A function that hides the secrets of manifests; it never forgets any that it has learned."""
+
+    def __init__(self, manifests: Iterable[Manifest]) -> None:
+        self._secrets: set[str] = set()
+        self._hide: Callable[[str], str] = str
+        self.learn(manifests)
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets."""
+        return self._hide(text)
+
+    def learn(self, manifests: Iterable[Manifest]) -> None:
+        """Hide the secrets of these manifests too."""
+        self._secrets.update(secret_values(entry for manifest in manifests for entry in manifest.entries))
+        self._hide = redactor(self._secrets)
 
 
 def secret_values(entries: Iterable[Entry]) -> list[str]:

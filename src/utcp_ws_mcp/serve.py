@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from .bridge import Bridge
 from .events import Observer, tell
 from .log import log_event, start_logging
 from .mcp.server import Face
-from .redact import redactor_of
+from .redact import Redactor
+from .reload import reloading
 from .sources import Loaded
 
 
@@ -23,6 +25,7 @@ class Wish:
     json_logs: bool = False
     otel: bool = False
     meta_tools: bool = False
+    env_files: tuple[Path, ...] = ()
 
 
 async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
@@ -34,14 +37,15 @@ async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with stdio_streams() as (reader, writer), Bridge(loaded, observe=observe) as bridge:
             face = make_face(bridge, redact, wish)
-            await face.server.run(reader, writer, face.server.create_initialization_options())
+            async with reloading(bridge, loaded, wish.env_files, redact):
+                await face.server.run(reader, writer, face.server.create_initialization_options())
     return 0
 
 
 @contextmanager
-def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[tuple[Observer, Callable[[str], str]]]:
+def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[tuple[Observer, Redactor]]:
     """What tells the log, the telemetry that was wished for, and more; and the function that takes secrets out."""
-    redact = redactor_of(each.manifest for each in loaded)
+    redact = Redactor(each.manifest for each in loaded)
     start_logging(wish.log_level, redact, as_json=wish.json_logs)
     if not wish.otel:
         yield tell((log_event, *more)), redact

@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 from .errors import InvalidManifest, InvalidTemplate, Problem
 from .manifest.load import Entry, Manifest, inline_variables, load_document, variable_files
 from .manifest.models import Json
-from .manifest.problems import is_deeper
 from .manifest.variables import Lookup
 from .wire.catalog import compile_local
 from .wire.plan import Plan
@@ -20,16 +19,14 @@ from .wire.plan import Plan
 MAX_MANIFEST = 16 << 20
 """Bytes of a manifest."""
 
-MAX_DEPTH = 128
-"""Levels of nesting of a manifest."""
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A manifest that was found to be right, with the tools that it lists itself."""
+    """A manifest that was found to be right, with the tools that it lists itself, and the files that it depends on."""
 
     manifest: Manifest
     plans: Mapping[str, Sequence[Plan]]
+    files: tuple[Path, ...] = ()
 
 
 def load_manifest(
@@ -44,13 +41,13 @@ def load_manifest(
     text = _read_text(file)
     document = _parse(text, str(file))
     environ = os.environ if environ is None else environ
-    sources = [inline_variables(document), *(read_dotenv(env_file, str(file)) for env_file in env_files)]
-    sources += [read_dotenv(file.parent / named, str(file)) for named in variable_files(document)]
     beside = file.parent / ".env"
-    sources += [read_dotenv(beside, str(file))] if beside.is_file() else []
+    dotenvs = [*env_files, *(file.parent / named for named in variable_files(document))]
+    read = [*dotenvs, beside] if beside.is_file() else dotenvs
+    sources = [inline_variables(document), *(read_dotenv(dotenv, str(file)) for dotenv in read)]
     try:
         manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent, read_file)
-        return Loaded(manifest, _compile(manifest))
+        return Loaded(manifest, _compile(manifest), (file, *dotenvs, beside))
     except InvalidManifest as invalid:
         from .manifest.places import Places
 
@@ -69,7 +66,7 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
 
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as failed:
+    except (OSError, UnicodeDecodeError) as failed:
         raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_why(failed)}")]) from failed
     return {
         key: value
@@ -86,7 +83,7 @@ def read_file(folder: PurePath, name: str) -> bytes:
     """
     try:
         return (Path(folder) / name).read_bytes()
-    except (OSError, ValueError) as failed:
+    except OSError as failed:
         raise InvalidTemplate(f"cannot read the file {name!r}: {_why(failed)}") from failed
 
 
@@ -129,16 +126,13 @@ def _read_text(file: Path) -> str:
 
 def _parse(text: str, source: str) -> Json:
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as wrong:
         from .manifest.places import explain_syntax
 
         raise InvalidManifest(source, [explain_syntax(text, wrong)]) from wrong
     except (RecursionError, ValueError) as wrong:
         raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from wrong
-    if is_deeper(document, MAX_DEPTH):
-        raise InvalidManifest(source, [Problem("", f"is nested more than {MAX_DEPTH} deep")])
-    return document
 
 
 def _why(failed: Exception) -> str:
@@ -146,10 +140,6 @@ def _why(failed: Exception) -> str:
         return "there is no such file"
     if isinstance(failed, IsADirectoryError):
         return "it is a folder"
-    if isinstance(failed, UnicodeDecodeError):
-        return "it is not a text in UTF-8"
-    if isinstance(failed, ValueError):
-        return "no file can have this name"
     return (getattr(failed, "strerror", None) or type(failed).__name__).lower()
 
 

@@ -15,7 +15,7 @@ from .. import events
 from ..bridge import Bridge, Streamed
 from ..errors import BridgeError
 from ..log import Trace
-from ..redact import redactor_of
+from ..redact import Redactor
 from ..sources import Loaded
 
 CALL_FAILED: Final = 1
@@ -34,7 +34,7 @@ class CallWish:
 
 async def call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:
     """Call one tool and print its result; 1 if it fails."""
-    redact = redactor_of(each.manifest for each in loaded)
+    redact = Redactor(each.manifest for each in loaded)
     observe = Trace(redact, sys.stderr) if wish.trace else events.ignore
     try:
         async with Bridge(_only(loaded, wish.tool), observe=observe) as bridge:

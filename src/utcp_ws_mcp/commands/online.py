@@ -21,7 +21,7 @@ from ..manifest.load import Entry
 from ..net.connection import Connection
 from ..net.dial import system_resolver
 from ..net.opener import Opener
-from ..redact import redactor_of
+from ..redact import Redactor
 from ..sources import Loaded
 from ..wire.catalog import discovery_plan
 from ..wire.codec import decode, excerpt
@@ -61,7 +61,7 @@ class Visit:
 
 async def visit_endpoints(checked: Checked, strict: bool, listen: float) -> int:
     """Visit each endpoint in turn, listening so many seconds for what it says unasked; the exit code."""
-    redact = redactor_of(each.manifest for each in checked.loaded)
+    redact = Redactor(each.manifest for each in checked.loaded)
     visits: list[Visit] = []
     for loaded in checked.loaded:
         for entry in loaded.manifest.entries:

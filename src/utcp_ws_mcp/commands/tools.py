@@ -10,7 +10,7 @@ import click
 
 from .. import events
 from ..bridge import Bridge
-from ..redact import redactor_of
+from ..redact import Redactor
 from ..sources import Loaded
 
 FAILED: Final = 1
@@ -20,7 +20,7 @@ APPROVE_WAIT: Final = 15.0
 
 async def list_tools(loaded: Sequence[Loaded], as_json: bool, wait: float) -> int:
     """Print the tools; 1 if an endpoint did not tell its own."""
-    redact = redactor_of(each.manifest for each in loaded)
+    redact = Redactor(each.manifest for each in loaded)
 
     def notice(event: events.Event) -> None:
         if isinstance(event, events.Noticed):

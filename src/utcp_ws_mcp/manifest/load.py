@@ -68,6 +68,14 @@ class Entry:
     folder: PurePath
     read_file: ReadFile | None = field(default=None, repr=False)
 
+    def is_like(self, other: Entry) -> bool:
+        """Whether the endpoint, and what is asked of it, are the same; places in the file do not count."""
+        mine, its = (
+            (each.raw, each.template, each.options, each.variables, each.own_variables, each.folder)
+            for each in (self, other)
+        )
+        return mine == its
+
     @property
     def discovers(self) -> bool:
         """Whether the endpoint is asked for its manual."""

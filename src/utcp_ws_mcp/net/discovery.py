@@ -57,6 +57,7 @@ class Discovery:
         self._observe = observe
         self._lost = anyio.Event()
         self._wanted = anyio.Event()
+        self._scope = anyio.CancelScope()
 
     async def ask_again(self) -> None:
         """Somebody needs the tools of an endpoint that has failed: it is asked now, and its answer waited for."""
@@ -71,7 +72,17 @@ class Discovery:
         self._lost.set()
 
     async def run(self) -> None:
-        """Ask for ever: after a failure with growing delays, after a success when the endpoint was away."""
+        """Ask until `stop`: after a failure with growing delays, after a success when the endpoint was away."""
+        with self._scope:
+            await self._keep_asking()
+
+    def stop(self) -> None:
+        """The entry is no longer there; nobody waits for its manual."""
+        self._scope.cancel()
+        self.error = None
+        self.attempted.set()
+
+    async def _keep_asking(self) -> None:
         failures = 0
         while True:
             self._lost = anyio.Event()

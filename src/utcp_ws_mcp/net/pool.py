@@ -32,6 +32,7 @@ class Pool:
         self._tasks = tasks
         self._opener = opener
         self._shelves: dict[str, Shelf] = {}
+        self._retired: list[Shelf] = []
 
     def __repr__(self) -> str:
         return f"<Pool {self._shelves!r}>"
@@ -69,9 +70,16 @@ class Pool:
         shelf = self._shelves.get(upgrade.manual)
         return shelf.last_failure(upgrade) if shelf is not None else None
 
+    def retire(self, manual: str) -> None:
+        """Later calls of a manual get new connections; calls that run finish on those that they have."""
+        self._retired = [shelf for shelf in self._retired if not shelf.is_empty]
+        if shelf := self._shelves.pop(manual, None):
+            self._retired.append(shelf)
+            shelf.retire()
+
     async def aclose(self) -> None:
         """Close every connection with 1001, going away; waiting calls get an error."""
         async with anyio.create_task_group() as closing:
-            for shelf in self._shelves.values():
+            for shelf in (*self._shelves.values(), *self._retired):
                 for connection in shelf.close():
                     closing.start_soon(connection.aclose, 1001, "the bridge is shutting down")

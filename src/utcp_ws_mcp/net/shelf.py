@@ -44,6 +44,7 @@ class Shelf:
         self._failures: dict[Upgrade, BridgeError] = {}
         self._circuits: dict[Upgrade, Circuit] = {}
         self._next_start = 0.0
+        self._retired = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -94,7 +95,7 @@ class Shelf:
             self._discard(slot)
         elif was_owned and usable:
             self._settle(slot)
-        if self._waiting or not usable:
+        if self._waiting or not usable or self._retired:
             self.assign()
 
     def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
@@ -115,6 +116,16 @@ class Shelf:
         self._waiting.clear()
         yield from [slot.connection for slot in self._slots if slot.connection is not None]
 
+    def retire(self) -> None:
+        """Serve the calls that wait already; then close each connection once nothing uses it."""
+        self._retired = True
+        self.assign()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no connections and no calls."""
+        return not self._slots and not self._waiting
+
     def assign(self) -> None:
         """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
         for slot in [slot for slot in self._slots if slot.is_spent]:
@@ -129,6 +140,9 @@ class Shelf:
                 self._grant(waiter, ready)
             elif not self._expects(waiter, opening) and not self._make_room(waiter, opening):
                 blocked.add(wish.upgrade)
+        if self._retired and not self._waiting:
+            for slot in [slot for slot in self._slots if slot.is_idle]:
+                self._discard(slot)
 
     def _reserved_slot(self, waiter: Waiter) -> Slot | None:
         return next((slot for slot in self._slots if slot.connection and slot.reserved is waiter), None)
@@ -192,8 +206,7 @@ class Shelf:
     def _make_way(self, wish: Wish, *, same: bool) -> bool:
         """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
         for slot in self._slots:
-            idle = slot.connection is not None and not slot.leases and not slot.settling and not slot.reserved
-            if idle and (slot.upgrade == wish.upgrade) == same and not (same and slot.room(wish.sharing)):
+            if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not (same and slot.room(wish.sharing)):
                 self._discard(slot)
                 return True
         return False

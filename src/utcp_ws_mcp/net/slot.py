@@ -30,6 +30,11 @@ class Slot:
     reserved: Waiter | None = None
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the connection is open for nobody."""
+        return self.connection is not None and not self.leases and not self.settling and not self.reserved
+
+    @property
     def is_spent(self) -> bool:
         """Whether nothing uses the connection and nothing may use it any more."""
         if self.connection is None or self.leases or self.reserved is not None:

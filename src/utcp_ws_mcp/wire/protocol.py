@@ -24,9 +24,7 @@ EVERY_ARGUMENT = "*"
 """Stands for all arguments, where a template takes them as a whole."""
 
 _WHOLE_ARGS = re.compile(r"""\bargs\b(?![.\[]|":)""")
-_ARGUMENT = re.compile(
-    r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.{1,256}?)(?:'|\\")\]|UTCP_ARG_(.{1,256}?)_UTCP_ARG"""
-)
+_ARGUMENT = re.compile(r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.+?)(?:'|\\")\]|UTCP_ARG_(.+?)_UTCP_ARG""")
 """An argument in the JSON text of a template, in each of the ways to write it."""
 
 Captures = tuple[tuple[str, Expression], ...]
@@ -85,7 +83,9 @@ class Conduct:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Conduct) and self.written == other.written
+        if not isinstance(other, Conduct):
+            return False
+        return self.written == other.written and self.variables == other.variables
 
     def __hash__(self) -> int:
         return hash(self.written)
