@@ -43,8 +43,8 @@ tools/hosts/node_modules/.stamp: tools/hosts/package-lock.json
 	cd tools/hosts && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-bench: venv ## Measure start, latency and throughput beside what they are compared with
-	@$(BIN)/python -m bench
+bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
+	@$(BIN)/python -m bench $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
 reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again
 	@$(BIN)/python -m reliability $(MEASURED)

@@ -1,1 +1,5 @@
-"""Reproducible measurements: `python -m bench`."""
+"""Reproducible measurements beside what they are compared with: `python -m bench`, or one: `python -m bench.call`.
+
+`host` is an MCP host that costs next to nothing, `endpoint` the WebSocket server, `servers/` what this project is
+compared with, `world` what all of them bridge, `comparison` how rounds become ratios, targets and verdicts.
+"""

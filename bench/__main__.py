@@ -1,65 +1,100 @@
-"""`python -m bench`: start, latency and throughput of this bridge and of what it is compared with, interleaved.
-
-Every figure is a median over rounds; the ratios are to the line named in the heading. A smaller start and call and a
-larger throughput are better.
-"""
+"""`python -m bench`: all measurements, one after the other, as tables with targets and verdicts."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import statistics
+import argparse
+import importlib.metadata
+import os
+import platform
 import sys
-import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from .driver import Driver
+from figures.figure import Figure
 
-ROUNDS = 5
-CALLS = 300
-BURST = 2000
+from . import call, endpoints, growth, listing, memory, payload, start, streams, throughput
+from .command import Measure, Size
+from .comparison import Comparison
+
+COMMANDS: dict[str, Measure] = {
+    "start": start.measure,
+    "call": call.measure,
+    "throughput": throughput.measure,
+    "memory": memory.measure,
+    "payload": payload.measure,
+    "listing": listing.measure,
+    "endpoints": endpoints.measure,
+    "growth": growth.measure,
+    "streams": streams.measure,
+}
+MARKS = ("<!-- bench -->", "<!-- /bench -->")
+"""What stands around the tables in a page."""
 
 
-async def main() -> None:
-    """Measure and print the table."""
-    upstream = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.upstream", stdout=asyncio.subprocess.PIPE
+def main() -> None:
+    """Measure, print all tables, and exit: 1 if a target is not met, or in a smoke test if a command fails."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("--smoke", action="store_true", help="only show that everything works, in a minute")
+    parser.add_argument("--into", type=Path, help="put the tables into this page, in the place of the last ones")
+    parser.add_argument("names", nargs="*", help=f"run only these: {', '.join(COMMANDS)}")
+    given = parser.parse_args()
+    began = time.monotonic()
+    measured = {name: _measured(name, Size(given.smoke)) for name in given.names or COMMANDS}
+    text = _page(measured, time.monotonic() - began)
+    print(text)
+    if given.into:
+        _put(text, given.into)
+    figures = [figure for _, figures in measured.values() for figure in figures]
+    sys.exit(any(not figure.met for figure in figures if not given.smoke or figure.number == "failed"))
+
+
+def _measured(name: str, size: Size) -> tuple[Sequence[Comparison], Sequence[Figure]]:
+    """The tables and the verdicts of one command; one that fails costs the others nothing."""
+    began = time.monotonic()
+    try:
+        comparisons = COMMANDS[name](size)
+        figures = [figure for comparison in comparisons for figure in comparison.figures(name)]
+    except (RuntimeError, OSError, EOFError) as failed:
+        comparisons, figures = (), [Figure("failed", name, str(failed), "measures", met=False)]
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return comparisons, figures
+
+
+def _page(measured: dict[str, tuple[Sequence[Comparison], Sequence[Figure]]], seconds: float) -> str:
+    head = ["", "what", "measured", "target", "verdict"]
+    lines = [f"{_machine()}; {seconds:.0f} s for all", "", f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for _, figures in measured.values():
+        lines += [
+            f"| {each.number} | {each.what} | {each.result} | {each.target} | {'met' if each.met else 'NOT MET'} |"
+            for each in figures
+        ]
+    for name, (comparisons, _) in measured.items():
+        lines += ["", f"### {name}"]
+        for comparison in comparisons:
+            lines += ["", str(comparison)]
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    """What was measured on, and with which versions."""
+    kilobytes = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    processor = models[0].partition(":")[2].strip() if models else platform.machine()
+    libraries = ("mcp", "websockets", "utcp-websocket")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries)
+    return (
+        f"{len(os.sched_getaffinity(0))} cores of {processor}, {int(kilobytes.split()[1]) >> 20} GiB, "
+        f"Linux {platform.release()}, Python {platform.python_version()}, {versions}"
     )
-    assert upstream.stdout
-    url = f"ws://127.0.0.1:{int(await upstream.stdout.readline())}/"
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = Path(folder) / "manifest.json"
-        manifest.write_text(json.dumps({"name": "m", "url": url, "preset": "jsonrpc2", "tools": [{"name": "t"}]}))
-        commands = {
-            "bare SDK server (no WebSocket)": [sys.executable, "-m", "bench.bare_sdk"],
-            "smallest bridge on the SDK": [sys.executable, "-m", "bench.smallest_bridge", url],
-            "utcp-websocket on the SDK": [sys.executable, "-m", "bench.reference_bridge", url],
-            "utcp-ws-mcp": [sys.executable, "-m", "utcp_ws_mcp", str(manifest)],
-        }
-        try:
-            await _table(commands)
-        finally:
-            upstream.terminate()
-            await upstream.wait()
 
 
-async def _table(commands: dict[str, list[str]]) -> None:
-    rows: dict[str, list[tuple[float, float, float, float, int]]] = {name: [] for name in commands}
-    for _ in range(ROUNDS):
-        for name, command in commands.items():
-            async with Driver(command) as driver:
-                await driver.latencies(20)
-                seconds = await driver.latencies(CALLS)
-                rate, failed = await driver.throughput(BURST)
-                rows[name].append((driver.started, driver.listed, statistics.median(seconds), rate, failed))
-    print(f"{'':32} {'start':>8} {'listed':>8} {'call p50':>10} {'64 in flight':>14} {'failed':>7}")
-    for name, measured in rows.items():
-        start, listed, call, rate = (statistics.median(row[column] for row in measured) for column in range(4))
-        failed = max(row[4] for row in measured)
-        print(
-            f"{name:32} {start * 1000:5.0f} ms {listed * 1000:5.0f} ms {call * 1e6:7.0f} µs {rate:10.0f} /s {failed:7}"
-        )
+def _put(text: str, page: Path) -> None:
+    begin, end = MARKS
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

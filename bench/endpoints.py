@@ -1,0 +1,52 @@
+"""`python -m bench.endpoints`: the start with 1, 10 and 100 endpoints of 10 tools each."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from .command import Size, run
+from .comparison import Comparison, Target
+from .world import BARE, OURS, UTCP, stage
+
+COUNTS = (1, 10, 100)
+ASKED = f"{OURS}, tools asked for"
+TARGET = Target(1.2)
+
+
+def measure(size: Size) -> Sequence[Comparison]:
+    """Until `initialize` is answered, and until all tools are listed."""
+    answered, listed, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
+    with stage() as on:
+        for _ in range(size.of(6, 1)):
+            for name in (BARE, UTCP, OURS, ASKED):
+                for count in COUNTS:
+                    world = on.world(count, 10, discovered=name == ASKED)
+                    with on.host(OURS if name == ASKED else name, world) as host:
+                        used = host.cpu()
+                        host.list_until(10 * count)
+                        answered[_label(name, count)].append(host.started)
+                        listed[_label(name, count)].append(time.perf_counter() - host.began)
+                        cpu[_label(name, count)].append(used)
+    subject = _label(OURS, 100)
+    targets = {_label(OURS, 1): TARGET}
+    return [
+        Comparison("many endpoints: start until `initialize` is answered", "ms", subject, answered, cpu, targets),
+        _asked(answered),
+        Comparison("many endpoints: start until all tools are listed", "ms", subject, listed),
+    ]
+
+
+def _asked(answered: dict[str, list[float]]) -> Comparison:
+    rows = {label: values for label, values in answered.items() if label.startswith(ASKED)}
+    what = "many endpoints that are asked for their tools: start until `initialize` is answered"
+    return Comparison(what, "ms", _label(ASKED, 100), rows, targets={_label(ASKED, 1): TARGET})
+
+
+def _label(name: str, count: int) -> str:
+    return f"{name}, {count} endpoint{'s' * (count != 1)}"
+
+
+if __name__ == "__main__":
+    run(measure)

@@ -1,0 +1,56 @@
+"""`python -m bench.listing`: what `tools/list` takes with 1,000 and with 10,000 tools, first and again."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from .command import Size, run
+from .comparison import Comparison, Target
+from .host import HANDSHAKE, MODERN
+from .world import BARE, OURS, UTCP, Stage, all_in, stage
+
+AGAIN = 5
+
+
+def measure(size: Size) -> Sequence[Comparison]:
+    """1,000 tools in both eras, 10,000 in one. The smallest bridge lists as the bare server does."""
+    with stage() as on:
+        return [
+            *_lists(on, 1, HANDSHAKE, size.of(7, 1)),
+            *_lists(on, 1, MODERN, size.of(7, 1)),
+            *([] if size.smoke else _lists(on, 10, HANDSHAKE, 3)),
+        ]
+
+
+def _lists(on: Stage, endpoints: int, era: str, rounds: int) -> Sequence[Comparison]:
+    """1,000 tools for each endpoint: a longer manual is more than UTCP's plugin can read."""
+    first, again = defaultdict(list), defaultdict(list)
+    first_cpu, again_cpu = defaultdict(list), defaultdict(list)
+    count = 1000 * endpoints
+    for _ in range(rounds):
+        for label, given in all_in(on.world(endpoints, 1000), (BARE, UTCP, OURS)).items():
+            with on.host(*given, era) as host:
+                used = host.cpu()
+                answer = host.time_request("tools/list", {})
+                if len(answer.result["tools"]) != count:
+                    raise RuntimeError(f"{label} listed {len(answer.result['tools'])} tools instead of {count}")
+                first[label].append(answer.seconds)
+                between = host.cpu()
+                later = [host.time_request("tools/list", {}).seconds for _ in range(AGAIN)]
+                again[label].append(statistics.median(later))
+                first_cpu[label].append(between - used)
+                again_cpu[label].append((host.cpu() - between) / AGAIN)
+    strict = endpoints == 1
+    targets: Mapping[str, Target] = {BARE: Target(1.0)} if strict else {}
+    repeated: Mapping[str, Target] = {BARE: Target(0.3)} if strict else {}
+    what = f"`tools/list` with {count:,} tools ({era})"
+    return (
+        Comparison(f"{what}, the first", "ms", OURS, first, first_cpu, targets),
+        Comparison(f"{what}, repeated", "ms", OURS, again, again_cpu, repeated),
+    )
+
+
+if __name__ == "__main__":
+    run(measure)

@@ -1,0 +1,64 @@
+"""`python -m bench.memory`: resident memory when idle, with 1,000 tools, and what 20,000 calls add."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from .command import Size, run
+from .comparison import Comparison, Target
+from .world import BARE, OURS, SMALLEST, UTCP, Stage, all_in, stage
+
+NAMES = (BARE, SMALLEST, UTCP, OURS)
+WARM = 1000
+
+
+def measure(size: Size) -> Sequence[Comparison]:
+    """All three."""
+    with stage() as on:
+        rounds, calls = size.of(5, 1), size.of(20_000, 100)
+        return [*_idle(on, rounds), *_many_tools(on, rounds), _growth(on, size.of(2, 1), calls)]
+
+
+def _idle(on: Stage, rounds: int) -> Sequence[Comparison]:
+    idle, used = defaultdict(list), defaultdict(list)
+    for _ in range(rounds):
+        for label, given in all_in(on.world(), NAMES).items():
+            with on.host(*given) as host:
+                host.list_until(1)
+                idle[label].append(host.memory())
+                host.time_calls("m0_t0", 1)
+                used[label].append(host.memory())
+    return (
+        Comparison("memory when idle, tools listed", "MiB", OURS, idle, targets={BARE: Target(1.1)}),
+        Comparison("memory after the first call", "MiB", OURS, used),
+    )
+
+
+def _many_tools(on: Stage, rounds: int) -> Sequence[Comparison]:
+    taken = defaultdict(list)
+    for _ in range(rounds):
+        for label, given in all_in(on.world(tools=1000), NAMES).items():
+            with on.host(*given) as host:
+                host.list_until(1000)
+                taken[label].append(host.memory())
+    return (Comparison("memory with 1,000 tools, listed once", "MiB", OURS, taken),)
+
+
+def _growth(on: Stage, rounds: int, calls: int) -> Comparison:
+    """Calls with 64 in flight; with one for the UTCP-MCP bridge, which can do no more."""
+    grown = defaultdict(list)
+    for _ in range(rounds):
+        for label, given in all_in(on.world(), NAMES).items():
+            in_flight = 1 if label == UTCP else 64
+            with on.host(*given) as host:
+                host.burst("m0_t0", WARM, in_flight)
+                before = host.memory()
+                host.burst("m0_t0", calls, in_flight)
+                grown[label].append(host.memory() - before)
+    what = f"growth of memory over {calls:,} calls, after {WARM:,} others"
+    return Comparison(what, "MiB", OURS, grown, targets={OURS: Target(2 << 20, absolute=True)})
+
+
+if __name__ == "__main__":
+    run(measure)

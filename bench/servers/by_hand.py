@@ -1,0 +1,76 @@
+"""The limit: the smallest bridge without the SDK. JSON-RPC by hand over asyncio's pipes, `websockets` behind it.
+
+It is no MCP server that anybody should use: one era, no checks, no progress, no cancellation.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from ..tools import INPUTS, described
+
+
+class Session:
+    """The host on one side, the endpoint on the other."""
+
+    def __init__(self, asked: dict[str, Any], out: asyncio.WriteTransport) -> None:
+        self.url = asked["manuals"]["m0"]
+        self.tools = [
+            {"name": f"m0_{name}", "description": text, "inputSchema": INPUTS}
+            for name, text in described(asked["tools"])
+        ]
+        self.out = out
+        self.opening = asyncio.Lock()
+        self.connection: ClientConnection | None = None
+
+    async def take(self, request: dict[str, Any]) -> None:
+        """Answer a request, or send it on."""
+        method = request["method"]
+        if method == "initialize":
+            info = {"name": "by hand", "version": "1"}
+            version = request["params"]["protocolVersion"]
+            self.answer(request["id"], {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+        elif method == "tools/list":
+            self.answer(request["id"], {"tools": self.tools})
+        elif method == "tools/call":
+            await self.send(request)
+
+    async def send(self, request: dict[str, Any]) -> None:
+        """The host's id is the endpoint's as well."""
+        async with self.opening:
+            if self.connection is None:
+                self.connection = await connect(self.url, compression=None, proxy=None)
+                self.reader = asyncio.create_task(self.pump(self.connection))
+        params = request["params"]
+        message = {"jsonrpc": "2.0", "id": request["id"], "method": params["name"], "params": params["arguments"]}
+        await self.connection.send(json.dumps(message))
+
+    async def pump(self, connection: ClientConnection) -> None:
+        """Hand on what the endpoint answers."""
+        async for raw in connection:
+            message = json.loads(raw)
+            content = [{"type": "text", "text": json.dumps(message["result"])}]
+            self.answer(message["id"], {"content": content, "structuredContent": message["result"]})
+
+    def answer(self, number: int, result: dict[str, Any]) -> None:
+        """A line for the host."""
+        self.out.write(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n")
+
+
+async def main(asked: dict[str, Any]) -> None:
+    """Serve until the host closes its end."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    out, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout)
+    session = Session(asked, out)
+    async for line in reader:
+        await session.take(json.loads(line))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text())))

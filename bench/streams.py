@@ -1,0 +1,37 @@
+"""`python -m bench.streams`: items a second that reach an MCP client as progress, from one stream."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from .command import Size, run
+from .comparison import Comparison
+from .raw import Raw
+from .world import OURS, RAW, SMALLEST, UTCP, all_in, stage
+
+
+def measure(size: Size) -> Sequence[Comparison]:
+    """The endpoint sends all items at once; each must come as a notification and stand in the result."""
+    rounds, items = size.of(10, 1), size.of(1000, 20)
+    rate, cpu = defaultdict(list), defaultdict(list)
+    with stage() as on:
+        worlds = all_in(on.world(kind="streams"), (SMALLEST, UTCP, OURS))
+        with Raw(on.url()) as raw, on.hosts(worlds) as hosts:
+            for number in range(rounds + 1):
+                seconds = {RAW: raw.time_items(items)}
+                used = {}
+                for label, host in hosts.items():
+                    before = host.cpu()
+                    seconds[label] = host.time_stream("m0_t0", items)
+                    used[label] = (host.cpu() - before) / items
+                if number:  # the first round warms up
+                    for label, taken in seconds.items():
+                        rate[label].append(items / taken)
+                    for label, taken in used.items():
+                        cpu[label].append(taken)
+    return [Comparison(f"items a second to the MCP client, {items:,} in a stream", "/s", OURS, rate, cpu)]
+
+
+if __name__ == "__main__":
+    run(measure)

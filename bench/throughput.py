@@ -1,0 +1,42 @@
+"""`python -m bench.throughput`: calls a second with 64 in flight, on one connection. Only right answers count."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from .command import Size, run
+from .comparison import Comparison, Target
+from .raw import Raw
+from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, all_in, stage
+
+IN_FLIGHT = 64
+ALONE = f"{UTCP}, one in flight"
+
+
+def measure(size: Size) -> Sequence[Comparison]:
+    """All contenders with 64 in flight; the UTCP-MCP bridge also with one, the most that it can do."""
+    rounds, calls = size.of(10, 1), size.of(2000, 128)
+    rate, cpu = defaultdict(list), defaultdict(list)
+    wrong: dict[str, int] = defaultdict(int)
+    with stage() as on:
+        worlds = {**all_in(on.world(), (BARE, SMALLEST, UTCP, BY_HAND, OURS)), ALONE: (UTCP, on.world())}
+        with Raw(on.url()) as raw, on.hosts(worlds) as hosts:
+            for number in range(rounds + 1):
+                seconds = raw.burst(calls, IN_FLIGHT)
+                if number:  # the first round warms up
+                    rate[RAW].append(calls / seconds)
+                for label, host in hosts.items():
+                    before = host.cpu()
+                    burst = host.burst("m0_t0", calls, 1 if label == ALONE else IN_FLIGHT)
+                    if number:
+                        rate[label].append(burst.right / burst.seconds)
+                        cpu[label].append((host.cpu() - before) / calls)
+                        wrong[label] += burst.calls - burst.right
+    notes = {label: f"{count / rounds / calls:.1%} of the calls fail" for label, count in wrong.items() if count}
+    targets = {SMALLEST: Target(3, at_least=True)}
+    return [Comparison("right answers with 64 calls in flight", "/s", OURS, rate, cpu, targets, notes)]
+
+
+if __name__ == "__main__":
+    run(measure)

@@ -1,0 +1,50 @@
+import sys
+
+import pytest
+
+from bench.host import Host, is_right
+from bench.world import BARE, OURS, SMALLEST, UTCP, stage
+
+
+@pytest.fixture(scope="module")
+def on():
+    with stage() as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", [BARE, SMALLEST, UTCP, OURS])
+def test_every_contender_gives_each_call_its_own_answer(on, name):
+    in_flight = 1 if name == UTCP else 8
+
+    with on.host(name, on.world()) as host:
+        burst = host.burst("m0_t0", 24, in_flight)
+
+    assert (burst.right, burst.calls) == (24, 24)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"id": 1, "error": {"code": 1}},
+        {"id": 1, "result": {"isError": True, "structuredContent": {"n": 1}}},
+        {"id": 1, "result": {"structuredContent": {"n": 2}}},
+    ],
+)
+def test_an_error_and_the_answer_to_another_call_are_wrong(message):
+    assert not is_right(message)
+
+
+@pytest.mark.parametrize("name", [SMALLEST, UTCP, OURS])
+def test_every_item_of_a_stream_comes_as_progress_and_in_the_result(on, name):
+    with on.host(name, on.world(kind="streams")) as host:
+        assert host.time_stream("m0_t0", 5) > 0
+
+
+def test_a_missing_answer_ends_a_measurement(on):
+    with on.host(OURS, on.world()) as host, pytest.raises(RuntimeError, match="a wrong answer"):
+        host.time_calls("no_such_tool", 1)
+
+
+def test_a_server_that_ends_is_no_measurement():
+    with pytest.raises(EOFError, match="has ended"), Host([sys.executable, "-c", "pass"], {}):
+        pass
