@@ -447,3 +447,10 @@ async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
         with pytest.raises(CallTimeout):
             await bridge.call_tool("m.t")
         assert len(seen.upgrades) == FREE
+
+
+async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_too_much(tmp_path: Path) -> None:
+    """`python -m reliability.fault_matrix` found a close with 1009 taken for a reply that is too big."""
+    async with peer(echo, max_size=100) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
+        with pytest.raises(ConnectionLost, match="closed by the server with code 1009"):
+            await bridge.call_tool("m.t", {"text": "x" * 200})

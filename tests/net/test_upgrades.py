@@ -135,6 +135,21 @@ async def test_an_endpoint_that_is_no_websocket_is_named(tmp_path: Path) -> None
                 await bridge.call_tool("m.t")
 
 
+@pytest.mark.parametrize("answered", [b"", b"HTTP/1.1 101 Switching"])
+async def test_a_connection_that_is_cut_during_the_upgrade_is_named(tmp_path: Path, answered: bytes) -> None:
+    """`python -m reliability.fault_matrix` found it called an answer that is no upgrade."""
+
+    async def cut(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(answered) if answered else None
+
+    async with serve_tcp(cut) as port:
+        async with bridge_to(tmp_path, entry(Peer(port), "t")) as bridge:
+            with pytest.raises(ConnectFailed, match="the connection was cut during the upgrade"):
+                await bridge.call_tool("m.t")
+
+
 async def test_a_silent_endpoint_ends_with_the_connect_timeout(tmp_path: Path) -> None:
     async def hang(stream: anyio.abc.SocketStream) -> None:
         async with stream:

@@ -93,8 +93,9 @@ class Connection:
     @property
     def is_oversized(self) -> bool:
         """Whether the connection ended because the peer's message was too big."""
-        sent = self._websocket.protocol.close_sent
-        return sent is not None and sent.code == 1009
+        protocol = self._websocket.protocol
+        sent = protocol.close_sent
+        return sent is not None and sent.code == 1009 and not protocol.close_rcvd_then_sent
 
     async def run(self) -> None:
         """Read until the connection ends; then every exchange on it is settled."""

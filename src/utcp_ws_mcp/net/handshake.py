@@ -211,6 +211,8 @@ def _explained(url: URL, failed: Exception) -> BridgeError:
         return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""))
     if isinstance(failed, NegotiationError):
         return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
+    if isinstance(failed, OSError | EOFError) or isinstance(failed.__cause__, EOFError):
+        return ConnectFailed(url.address, "the connection was cut during the upgrade; check the URL and the port")
     return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
 
 
