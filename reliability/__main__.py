@@ -2,7 +2,7 @@
 
 from figures.table import run_all
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("killed_connections", "crossed_replies", "fault_matrix")
 
 if __name__ == "__main__":
     run_all("reliability", COMMANDS)

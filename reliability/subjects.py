@@ -1,0 +1,115 @@
+"""Who meets the faults: the bridge, and the reference implementation of UTCP, each with the same two endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from utcp_ws_mcp.net.dial import Resolver
+
+from .clients import WITH_IDS, WITHOUT_IDS, Caller, open_bridge, silenced_reference
+from .faults import Phase, Trouble
+
+Mode = Literal["shared", "exclusive", "one-shot"]
+MODES: Final[dict[Mode, dict[str, Any]]] = {
+    "shared": WITH_IDS,
+    "exclusive": WITHOUT_IDS,
+    "one-shot": {**WITHOUT_IDS, "keep_alive": False},
+}
+
+TIMEOUT: Final = 2
+"""Seconds that a call has."""
+
+SLACK: Final = 1.0
+"""Seconds after its deadline at which a call counts as late; the machine may be busy."""
+
+LIMITS: Final = {"connect_timeout": 1.2, "ping_interval": 0.5, "ping_timeout": 0.75}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the matrix."""
+
+    trouble: Trouble
+    mode: Mode
+    phase: Phase
+
+    def __str__(self) -> str:
+        return f"{self.trouble.name}, {self.mode}, {self.phase}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a subject gets to see: the ports of an endpoint in trouble, of a good one and of the token endpoint."""
+
+    cell: Cell
+    faulty: int
+    good: int
+    tokens: int
+    resolver: Resolver
+
+
+Subject = Callable[[Scene], AbstractAsyncContextManager[Caller]]
+"""Makes calls: the first argument is "faulty" or "good"."""
+
+
+@asynccontextmanager
+async def bridge_subject(scene: Scene) -> AsyncIterator[Caller]:
+    """The bridge with two call templates."""
+    entries = [_entry(scene, "faulty", scene.faulty), _entry(scene, "good", scene.good)]
+    async with open_bridge(entries, resolver=scene.resolver) as opened:
+
+        async def call(name: str, **arguments: Any) -> Any:
+            return await opened.call_tool(f"{name}.t", arguments)
+
+        yield call
+
+
+def _entry(scene: Scene, name: str, port: int) -> dict[str, Any]:
+    cell = scene.cell
+    entry = {
+        "name": name,
+        "url": f"ws://{name}.test:{port}/",
+        "network": {"allow": ["loopback"], "plaintext": True},
+        "timeout": TIMEOUT,
+        "limits": LIMITS,
+        "pin": "off",
+        **MODES[cell.mode],
+    }
+    if cell.phase != "discovery":
+        entry["tools"] = [{"name": "t"}]
+    if cell.trouble.where == "token" and name == "faulty":
+        entry["auth"] = {"auth_type": "oauth2", **_credentials(scene)}
+    return entry
+
+
+def _credentials(scene: Scene) -> dict[str, str]:
+    return {"token_url": f"http://127.0.0.1:{scene.tokens}/", "client_id": "c", "client_secret": "s3cret"}
+
+
+@asynccontextmanager
+async def reference_subject(scene: Scene) -> AsyncIterator[Caller]:
+    """`utcp-websocket` with two call templates. It is not asked to discover: it cannot take a correct manual."""
+    from utcp.data.auth_implementations.oauth2_auth import OAuth2Auth
+    from utcp_websocket.websocket_call_template import WebSocketCallTemplate
+
+    auth = OAuth2Auth(**_credentials(scene)) if scene.cell.trouble.where == "token" else None
+    templates = {
+        name: WebSocketCallTemplate(
+            name=name,
+            url=f"ws://localhost:{port}/",
+            response_format="json",
+            timeout=TIMEOUT,
+            auth=auth if name == "faulty" else None,
+            keep_alive=scene.cell.mode != "one-shot",
+        )
+        for name, port in (("faulty", scene.faulty), ("good", scene.good))
+    }
+    async with silenced_reference() as protocol:
+
+        async def call(name: str, **arguments: Any) -> Any:
+            return await protocol.call_tool(None, f"{name}.t", arguments, templates[name])
+
+        yield call
