@@ -2,7 +2,7 @@
 
 from figures.table import run_all
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS = ("fuzz",)
 
 if __name__ == "__main__":
     run_all("security", COMMANDS)

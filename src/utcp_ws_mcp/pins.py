@@ -50,6 +50,6 @@ class Pins:
     def _read(self) -> dict[str, dict[str, str]]:
         try:
             every = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return every if isinstance(every, dict) else {}

@@ -12,12 +12,16 @@ from pathlib import Path, PurePath
 from .errors import InvalidManifest, InvalidTemplate, Problem
 from .manifest.load import Entry, Manifest, inline_variables, load_document, variable_files
 from .manifest.models import Json
+from .manifest.problems import is_deeper
 from .manifest.variables import Lookup
 from .wire.catalog import compile_local
 from .wire.plan import Plan
 
 MAX_MANIFEST = 16 << 20
 """Bytes of a manifest."""
+
+MAX_DEPTH = 128
+"""Levels of nesting of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
 
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failed:
+    except (OSError, ValueError) as failed:
         raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_why(failed)}")]) from failed
     return {
         key: value
@@ -83,7 +87,7 @@ def read_file(folder: PurePath, name: str) -> bytes:
     """
     try:
         return (Path(folder) / name).read_bytes()
-    except OSError as failed:
+    except (OSError, ValueError) as failed:
         raise InvalidTemplate(f"cannot read the file {name!r}: {_why(failed)}") from failed
 
 
@@ -126,13 +130,16 @@ def _read_text(file: Path) -> str:
 
 def _parse(text: str, source: str) -> Json:
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except json.JSONDecodeError as wrong:
         from .manifest.places import explain_syntax
 
         raise InvalidManifest(source, [explain_syntax(text, wrong)]) from wrong
     except (RecursionError, ValueError) as wrong:
         raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from wrong
+    if is_deeper(document, MAX_DEPTH):
+        raise InvalidManifest(source, [Problem("", f"is nested more than {MAX_DEPTH} deep")])
+    return document
 
 
 def _why(failed: Exception) -> str:
@@ -140,6 +147,10 @@ def _why(failed: Exception) -> str:
         return "there is no such file"
     if isinstance(failed, IsADirectoryError):
         return "it is a folder"
+    if isinstance(failed, UnicodeDecodeError):
+        return "it is not a text in UTF-8"
+    if isinstance(failed, ValueError):
+        return "no file can have this name"
     return (getattr(failed, "strerror", None) or type(failed).__name__).lower()
 
 

@@ -255,7 +255,7 @@ def nested(depth):
 
 
 def test_a_message_from_the_network_that_is_nested_too_deeply_leaves_its_tool_out():
-    document = json.loads(json.dumps({"message": nested(700)}))
+    document = json.loads(json.dumps({"message": nested(90)}))
     plans, problems = discovered(document, {"message": "good"})
 
     assert [plan.name for plan in plans] == ["t1"]

@@ -246,6 +246,13 @@ def test_an_argument_is_escaped_for_its_place_in_a_text_of_json(template, argume
     assert json.loads(fill(template, a=argument)) == expected
 
 
+@pytest.mark.parametrize("between", ["\n", "", "\x1e", " \r\n\t"])
+def test_an_argument_is_escaped_in_each_of_several_documents_of_json(between):
+    text = fill(f'{{"a": "{A}"}}{between}[{A}]{between}', a='"}\n{"b": "')
+
+    assert text == f'{{"a": "\\"}}\\n{{\\"b\\": \\""}}{between}["\\"}}\\n{{\\"b\\": \\""]{between}'
+
+
 @pytest.mark.parametrize("template", [f'{{"k": 1{A}}}', f'{{"k": -{A}}}', f'{{"k": "\\u000{A}"}}', f"[1.{A}]"])
 def test_a_hole_inside_a_token_of_json_makes_the_template_plain_text(template):
     assert Compiler(VARIABLES).message(template).render({"args": {"a": "x"}}) == template.replace(A, "x")

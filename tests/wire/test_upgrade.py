@@ -75,6 +75,24 @@ def test_a_segment_of_dots_is_refused(dots):
         upgrade({"a": dots}, url=f"wss://a.example/x/{A}/y")
 
 
+DOTS = {
+    "two arguments": (f"wss://a.example/x/{A}{B}", {"a": ".", "b": "."}),
+    "an argument and a dot": (f"wss://a.example/x/.{A}", {"a": "."}),
+    "nothing between dots": (f"wss://a.example/x/.{A}./y", {"a": ""}),
+    "nothing behind a dot": (f"wss://a.example/x/.{A}?q", {"a": ""}),
+}
+
+
+@pytest.mark.parametrize(("url", "args"), DOTS.values(), ids=DOTS)
+def test_a_segment_that_becomes_dots_is_refused(url, args):
+    with pytest.raises(Unfilled, match="cannot be"):
+        upgrade(args, url=url)
+
+
+def test_dots_that_the_template_has_itself_may_stay():
+    assert upgrade({"a": "x"}, url=f"wss://a.example/../{A}").url.target == "/../x"
+
+
 def test_a_dot_in_a_query_is_only_a_dot():
     assert upgrade({"a": "."}, url=f"wss://a.example/?q={A}").url.target == "/?q=."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from ..errors import Problem
 from .hygiene import clean_schema, clean_text, schema_problem
@@ -13,10 +13,14 @@ from .load import WEBSOCKET, Entry, ToolEntry, check_tool
 from .merge import KNOWN_KEYS, normalise, with_preset
 from .models import Annotations, Json, Tool
 from .pin import digest
+from .problems import is_deeper
 from .variables import REFERENCE, WHOLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
 """What a manual from the network may not say."""
+
+MAX_DEPTH: Final = 100
+"""Levels of nesting of a tool."""
 
 _MAY_LEAVE = frozenset(
     {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
@@ -50,6 +54,8 @@ def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str
 def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, list[Problem]]:
     if not isinstance(raw, dict):
         return None, [Problem(path, "is no tool (an object); left out")]
+    if is_deeper(raw, MAX_DEPTH):
+        return None, [Problem(path, f"is nested more than {MAX_DEPTH} deep; left out")]
     own = raw.get("tool_call_template")
     own = own if isinstance(own, dict) else {}
     kind = own.get("call_template_type", WEBSOCKET)

@@ -37,6 +37,20 @@ def without_comments(raw: Json) -> Json:
     return [without_comments(item) for item in raw] if isinstance(raw, list) else raw
 
 
+def is_deeper(value: Json, limit: int) -> bool:
+    """Whether a document is nested more than `limit` deep."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [item for each in level for item in _members(each)]
+        if not level:
+            return False
+    return True
+
+
+def _members(value: Json) -> Iterable[Json]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """A problem for each key that is not known, with the nearest known one."""
     known = sorted(known)

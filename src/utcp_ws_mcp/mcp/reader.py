@@ -16,6 +16,7 @@ import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
+from ..wire.codec import clean
 from .requests import Requests, Stream
 
 logger = logging.getLogger(__name__)
@@ -137,6 +138,12 @@ def refusal(line: bytes) -> JSONRPCError | None:
     if isinstance(raw, dict) and "method" not in raw and ("result" in raw or "error" in raw):
         return None
     request_id = raw.get("id") if isinstance(raw, dict) else None
-    usable = isinstance(request_id, str | int) and not isinstance(request_id, bool)
     error = ErrorData(code=INVALID_REQUEST, message="this line is not a JSON-RPC 2.0 request or notification")
-    return JSONRPCError(jsonrpc="2.0", id=request_id if usable else None, error=error)
+    return JSONRPCError(jsonrpc="2.0", id=request_id if _is_usable(request_id) else None, error=error)
+
+
+def _is_usable(request_id: object) -> bool:
+    """Whether an answer can carry this id: a number, or text without lone surrogates."""
+    if isinstance(request_id, str):
+        return bool(clean(request_id) == request_id)
+    return isinstance(request_id, int) and not isinstance(request_id, bool)

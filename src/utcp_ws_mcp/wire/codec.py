@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,15 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+LONGEST_NUMBER: Final = 8192
+"""Bits of a whole number that is written in decimal digits; Python refuses to write very long ones."""
+
+
 def clean(value: Any, depth: int = 64) -> Any:
     """A value that came from outside, made writable as JSON.
 
-    Lone surrogates become U+FFFD, numbers that JSON lacks their names, bytes their hex, and what is nested below
-    `depth` a note.
+    Lone surrogates become U+FFFD, numbers that JSON lacks their names, bytes and very long numbers their hex, and what
+    is nested below `depth` a note.
     """
     match value:
         case str():
@@ -109,6 +113,8 @@ def clean(value: Any, depth: int = 64) -> Any:
             return str(value)
         case bytes():
             return value.hex()
+        case int() if value.bit_length() > LONGEST_NUMBER:
+            return hex(value)
         case dict() | list() | tuple() if depth == 0:
             return "… nested too deeply"
         case dict():

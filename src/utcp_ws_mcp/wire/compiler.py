@@ -17,7 +17,10 @@ from .template import Argument, Array, Base64, Computed, Constant, Hole, JsonTex
 MAX_DEPTH: Final = 64
 """Levels of nesting of a template."""
 
-_TOKEN = re.compile(r"\$\$\{|\$\{(?P<var>[A-Za-z_]\w*)\}|UTCP_ARG_(?P<arg>.+?)_UTCP_ARG|(?P<open>\{\{)", re.DOTALL)
+_TOKEN = re.compile(
+    r"\$\$\{|\$\{(?P<var>[A-Za-z_]\w*)\}|UTCP_ARG_(?P<arg>.{1,256}?)_UTCP_ARG|(?P<open>\{\{)", re.DOTALL
+)
+"""A hole. The length of a name is bounded, because its end is looked for from every beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +155,10 @@ class Compiler:
                 continue
             parts.append(literal)
             samples = [sample + literal for sample in samples]
-        if not all(_is_json_document(sample) for sample in samples):
+        documents = [_json_documents(sample) for sample in samples]
+        if None in documents:
             return None
-        if any(_IN_KEY in key for key in _keys(json.loads(samples[0]))):
+        if any(_IN_KEY in key for key in _keys(documents[0])):
             raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; placeholders may stand in values only")
         return JsonText(tuple(part for part in parts if part))
 
@@ -172,15 +176,29 @@ _IN_KEY: Final = "\ue000"
 """Stands for what fills a JSON string while the template is looked at."""
 
 
-def _is_json_document(text: str) -> bool:
-    """Whether a text is a JSON object or array."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _json_documents(text: str) -> list[Any] | None:
+    """The JSON objects and arrays that a text is made of, one after the other; None where it is anything else."""
+    found, position = [], _behind_space(text, 0)
+    while position < len(text):
+        if text[position] not in "{[":
+            return None
+        try:
+            document, position = json.JSONDecoder().raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return None
+        found.append(document)
+        position = _behind_space(text, position)
+    return found or None
+
+
+def _behind_space(text: str, position: int) -> int:
+    """Where white space ends, and the separator of RFC 7464, which may stand between documents."""
+    while text[position : position + 1] in _BETWEEN:
+        position += 1
+    return position
+
+
+_BETWEEN: Final = frozenset(" \t\n\r\x1e")
 
 
 def _keys(value: Any) -> Iterator[str]:

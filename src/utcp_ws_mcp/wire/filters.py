@@ -13,6 +13,9 @@ from typing import Any, Final
 from .codec import encode_json, parse_json
 
 JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+LONGEST_JSON: Final = 16 << 20
+"""Characters; JSON of JSON doubles with every turn."""
+
 LONGEST_PATTERN: Final = 200
 LONGEST_SEARCHED: Final = 16_384
 """Characters that a pattern is looked for in: Python's engine is not linear, so the text is bounded."""
@@ -21,7 +24,14 @@ LONGEST_SEARCHED: Final = 16_384
 def _bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    return (value if isinstance(value, str) else encode_json(value)).encode()
+    return (value if isinstance(value, str) else _to_json(value)).encode()
+
+
+def _to_json(value: Any) -> str:
+    text = encode_json(value)
+    if len(text) > LONGEST_JSON:
+        raise ValueError(f"JSON of more than {LONGEST_JSON:,} characters")
+    return text
 
 
 def _digest(name: str) -> Callable[[Any], bytes]:
@@ -107,7 +117,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "unbase64": _unbase64,
     "hex": lambda value: _bytes(value).hex(),
     "from_json": lambda value: parse_json(_text(value)),
-    "to_json": encode_json,
+    "to_json": _to_json,
     "utf8": _text,
     "jwt": _jwt,
     "byte_length": lambda value: len(_bytes(value)),

@@ -24,7 +24,9 @@ EVERY_ARGUMENT = "*"
 """Stands for all arguments, where a template takes them as a whole."""
 
 _WHOLE_ARGS = re.compile(r"""\bargs\b(?![.\[]|":)""")
-_ARGUMENT = re.compile(r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.+?)(?:'|\\")\]|UTCP_ARG_(.+?)_UTCP_ARG""")
+_ARGUMENT = re.compile(
+    r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.{1,256}?)(?:'|\\")\]|UTCP_ARG_(.{1,256}?)_UTCP_ARG"""
+)
 """An argument in the JSON text of a template, in each of the ways to write it."""
 
 Captures = tuple[tuple[str, Expression], ...]

@@ -137,7 +137,9 @@ class UpgradeTemplate:
         """The URL, the headers and the subprotocols with these values, all of them checked."""
         text = ""
         for part in self.url:
-            text += _in_url(part, scope, in_query="?" in text)
+            text += _in_url(part, scope)
+        if any(not isinstance(part, str) and _is_argument(part) for part in self.url):
+            self._check_segments(text)
         url = parse_url(text)
         check_scheme(url, self.template.network)
         arguments = scope["args"]
@@ -152,6 +154,12 @@ class UpgradeTemplate:
         for subprotocol in subprotocols:
             check_subprotocol(subprotocol)
         return url, tuple(headers), subprotocols
+
+    def _check_segments(self, text: str) -> None:
+        """An argument may not make a segment `.` or `..`, alone or with what stands beside it."""
+        written = "".join(part if isinstance(part, str) else "x" for part in self.url)
+        if _count_dots(text) > _count_dots(written):
+            raise Unfilled("an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them")
 
     @property
     def holes(self) -> list[Hole]:
@@ -274,10 +282,11 @@ def _as_text(part: str | Hole, scope: Mapping[str, Any]) -> str:
     return to_text(value)
 
 
-def _in_url(part: str | Hole, scope: Mapping[str, Any], *, in_query: bool) -> str:
+def _in_url(part: str | Hole, scope: Mapping[str, Any]) -> str:
     text = _as_text(part, scope)
-    if isinstance(part, str) or not _is_argument(part):
-        return text
-    if text in (".", "..") and not in_query:
-        raise Unfilled(f"an argument in the URL cannot be {text!r}")
-    return quote(text, safe="")
+    return text if isinstance(part, str) or not _is_argument(part) else quote(text, safe="")
+
+
+def _count_dots(url: str) -> int:
+    """How many segments of a URL's path lead to where they stand, or above it."""
+    return sum(segment in (".", "..") for segment in url.partition("?")[0].split("/"))

@@ -34,7 +34,7 @@ class MqttCodec:
             raise ValueError('an MQTT packet is {"type": "publish", "topic": …, "payload": …} or another known type')
         try:
             flags, body = _body(kind, value)
-        except (KeyError, struct.error, AttributeError, TypeError) as failed:
+        except (KeyError, struct.error, AttributeError, TypeError, OverflowError) as failed:
             raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {failed}") from None
         return [bytes([_TYPES.index(kind) << 4 | flags]) + _length(len(body)) + body]
 

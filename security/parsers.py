@@ -1,0 +1,189 @@
+"""Every parser of foreign data with its one promise: an input is accepted, or refused by a documented error.
+
+`accept` gives the input to the parser. It returns where the parser took it, and raises one of `refusals` where the
+parser refused it; whatever else it raises is a defect.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRejected
+from utcp_ws_mcp.manifest.load import Entry, load_document
+from utcp_ws_mcp.manifest.manual import read_manual
+from utcp_ws_mcp.manifest.models import Framing
+from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.mcp.content import result_blocks
+from utcp_ws_mcp.mcp.server import offer
+from utcp_ws_mcp.net.http import HttpReply
+from utcp_ws_mcp.net.oauth import read_token
+from utcp_ws_mcp.pins import Pins
+from utcp_ws_mcp.sources import load_manifest, read_dotenv
+from utcp_ws_mcp.wire.catalog import compile_tools
+from utcp_ws_mcp.wire.codec import clean, decode, encode_json, excerpt
+from utcp_ws_mcp.wire.framing import make_framer
+from utcp_ws_mcp.wire.policy import URL, parse_url
+
+from . import seeds
+
+Accept = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """A parser, valid inputs of it, and the errors by which it may refuse others. `cost`: how slow it is."""
+
+    name: str
+    accept: Accept
+    seeds: Sequence[bytes]
+    refusals: tuple[type[Exception], ...] = ()
+    cost: int = 1
+
+
+def text_of(data: bytes) -> str:
+    """Text as it may reach a parser: with lone surrogates where the bytes encode some."""
+    return data.decode("utf-8", "surrogatepass") if _is_utf8(data) else data.decode("latin-1")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def accept_url(data: bytes) -> None:
+    """A URL that is accepted says the same in its normal form, and to everybody else who reads it."""
+    text = text_of(data)
+    url = parse_url(text, ("ws", "wss", "http", "https"))
+    assert parse_url(url_text(url), (url.scheme,)) == url, "it does not parse to itself"
+    other = urlsplit(text)
+    assert (other.hostname, other.username) == (url.host, None), "others see another host"
+    assert (other.port or url.port) == url.port, "others see another port"
+    assert as_resolved(url.host) in (None, url.host), "the resolver would take the host for another address"
+
+
+def url_text(url: URL) -> str:
+    """The URL as text, with its query."""
+    return f"{url.scheme}://{url.authority}{url.target}"
+
+
+def as_resolved(host: str) -> str | None:
+    """The IPv4 address that the C library takes a host for without asking anybody, or None."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def accept_manifest(data: bytes) -> None:
+    """A manifest's file, as the commands load it."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "m.json"
+        file.write_bytes(data)
+        load_manifest(file, environ={"X": "x"})
+
+
+def accept_dotenv(data: bytes) -> None:
+    """A dotenv file."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / ".env"
+        file.write_bytes(data)
+        values = read_dotenv(file, "m.json")
+    assert all(isinstance(value, str) for value in values.values())
+
+
+def accept_pins(data: bytes) -> None:
+    """The file of approved tools: whatever is in it, a pin is looked up and kept."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "pins.json"
+        file.write_bytes(data)
+        pins = Pins(file)
+        found = pins.of("m", "wss://localhost")
+        assert isinstance(found, dict)
+        assert pins.keep("m", "wss://localhost", {**found, "new": "digest"}) is None
+        assert Pins(file).of("m", "wss://localhost")["new"] == "digest", "a pin was lost"
+
+
+def entry(**fields: Any) -> Entry:
+    """An entry as a manifest gives it, whose manual comes from the network."""
+    document = [{"name": "m", "url": "wss://own.example/ws", **fields}]
+    (made,) = load_document(document, Lookup([{"m_KEY": "k"}]), "m.json", PurePath()).entries
+    return made
+
+
+ENTRY: Final = entry()
+
+
+def accept_manual(data: bytes) -> None:
+    """A manual from the network: its tools compile and can be listed, or are left out with a notice each."""
+    tools, notices = read_manual(decode(text_of(data)).value, ENTRY)
+    plans, problems = compile_tools(ENTRY, tools)
+    offered = offer(plans)
+    for listed in (offered.handshake, offered.modern):
+        for tool in listed:
+            tool.model_dump_json(by_alias=True).encode()
+    "\n".join(map(str, [*notices, *problems]))
+
+
+def accept_token(data: bytes) -> None:
+    """The answer of a token endpoint, as an error and as a success."""
+    url = URL("https", "a.example", 443, "/")
+    with suppress(TokenRejected):
+        read_token(url, HttpReply(400, data))
+    token, lifetime = read_token(url, HttpReply(200, data))
+    assert token.isascii()
+    assert 0 <= lifetime <= 86_400
+
+
+def accept_message(framing: Framing) -> Accept:
+    """Incoming messages of one framing: every one gives values, and every value can be shown and sent on."""
+
+    def accept(data: bytes) -> None:
+        framer = make_framer(framing)
+        text = text_of(data)
+        for raw in (text, data, data[: len(data) // 2], data[len(data) // 2 :]):
+            for message in framer.decode(raw):
+                excerpt(message.shown)
+                encode_json(clean(message.value))
+                assert message.size >= 0
+                blocks, structured = result_blocks(message.value)
+                json.dumps([block.model_dump(mode="json") for block in blocks] + [structured], allow_nan=False).encode()
+
+    return accept
+
+
+def parsers() -> list[Parser]:
+    """All of them."""
+    from .expressions import expression_parsers
+    from .lines import accept_line
+
+    framings = [Framing(codec=codec) for codec in seeds.MESSAGES]
+    framings += [Framing(separator="\x1e"), Framing(batch=True)]
+    return [
+        Parser("url", accept_url, seeds.URLS, (ForbiddenURL,)),
+        Parser("manifest", accept_manifest, seeds.manifests(), (InvalidManifest,), cost=20),
+        Parser("dotenv", accept_dotenv, seeds.DOTENVS, (InvalidManifest,), cost=3),
+        Parser("pins", accept_pins, seeds.PINS, cost=4),
+        Parser("manual", accept_manual, seeds.manuals(), cost=20),
+        Parser("token", accept_token, seeds.TOKENS, (TokenRejected,)),
+        *(
+            Parser(f"message {_label(framing)}", accept_message(framing), seeds.MESSAGES[framing.codec])
+            for framing in framings
+        ),
+        Parser("stdin line", accept_line, seeds.LINES, cost=20),
+        *expression_parsers(),
+    ]
+
+
+def _label(framing: Framing) -> str:
+    return framing.codec + (" separated" if framing.separator else "") + (" batch" if framing.batch else "")

@@ -1,0 +1,167 @@
+"""Valid inputs of every parser, from which the others are made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import cbor2
+import msgpack
+
+from utcp_ws_mcp.manifest.merge import preset_names
+from utcp_ws_mcp.wire.codecs.mqtt import MqttCodec
+from utcp_ws_mcp.wire.codecs.stomp import StompCodec
+
+ROOT: Final = Path(__file__).parent.parent
+
+
+def as_bytes(*values: Any) -> tuple[bytes, ...]:
+    """Values as JSON."""
+    return tuple(json.dumps(value).encode() for value in values)
+
+
+URLS: Final = tuple(
+    text.encode()
+    for text in (
+        *("wss://a.example/", "ws://localhost:8080/ws?a=b&c=%20", "wss://127.0.0.1:443", "ws://[::1]:9/x/y;z=1"),
+        *("https://token.example/oauth/token", "wss://xn--bcher-kva.example/", "ws://[2001:db8::1]/", "wss://a_b.c-d/"),
+        *("wss://10.0.0.1/%2e%2e/", "ws://[::ffff:127.0.0.1]:65535/", "http://a.example./?x", "wss://h?q"),
+    )
+)
+
+DOTENVS: Final = (
+    b"A=1\nB='two words'\nexport C=\"x\\n\"\n# comment\nD=\n",
+    "PASS=pä${HOME}ss$\r\nEMPTY\n=x\nE = 'multi\nline'\n".encode(),
+)
+
+PINS: Final = as_bytes({"m wss://localhost": {"a": "0" * 64, "b": "1" * 64}, "other wss://x": {}}, {})
+
+TOKENS: Final = as_bytes(
+    {"access_token": "abc.def-_~+/==", "token_type": "Bearer", "expires_in": 3600, "scope": "a b"},
+    {"access_token": "t", "expires_in": "60"},
+    {"error": "invalid_client", "error_description": "no such client"},
+)
+
+VALUES: Final[tuple[Any, ...]] = (
+    {"jsonrpc": "2.0", "id": 1, "result": {"items": [1, 2.5, None, True, "x"]}},
+    {"id": "u", "error": {"code": -32000, "message": "no"}},
+    [{"type": "event", "data": "é"}, [1, [2, [3]]]],
+    {"op": 7, "d": {"requestId": "1", "requestStatus": {"result": True, "code": 100}}},
+)
+
+_TEXTS: Final = (*as_bytes(*VALUES), b"plain text", b'["0"]\x1e{"a":1}\x1e', b"\x00\x01\xfe\xff")
+_FRAMES: Final = (
+    {"command": "MESSAGE", "headers": {"destination": "/a:b", "message-id": "1"}, "body": "a body"},
+    {"command": "CONNECTED", "headers": {"version": "1.2"}, "body": ""},
+)
+_PACKETS: Final = (
+    {"type": "publish", "topic": "a/b", "payload": "x", "qos": 1, "packet_id": 7},
+    {"type": "connect", "client_id": "c", "username": "u", "password": "p", "will": {"topic": "w"}},
+    {"type": "subscribe", "topics": ["a"], "packet_id": 2},
+    {"type": "pingreq"},
+)
+MESSAGES: Final[dict[Any, tuple[bytes, ...]]] = {
+    "json": _TEXTS,
+    "text": _TEXTS,
+    "binary": _TEXTS,
+    "msgpack": tuple(msgpack.packb(value) for value in (*VALUES, {1: b"x"}, msgpack.Timestamp(1), [2**63, 1e9])),
+    "cbor": tuple(
+        cbor2.dumps(value) for value in (*VALUES, {1: b"x"}, 2**80, cbor2.CBORTag(4, [-2, 314]), cbor2.CBORTag(99, 1))
+    ),
+    "stomp": tuple(
+        frame if isinstance(frame, bytes) else str(frame).encode()
+        for value in _FRAMES
+        for frame in StompCodec().encode(value)
+    ),
+    "socketio4": (
+        *(b'0{"sid":"x","upgrades":[],"pingInterval":25000}', b"2probe", b'42["event",{"a":1}]', b'42/chat,12["x"]'),
+        *(b"3", b'4312["ok"]', b'451-["b",{"_placeholder":true,"num":0}]', b'44{"message":"no"}', b"\x01\x02"),
+    ),
+    "mqtt": (
+        *(
+            bytes(str(packet), "latin-1") if isinstance(packet, str) else packet
+            for value in _PACKETS
+            for packet in MqttCodec().encode(value)
+        ),
+        *(b"\x20\x02\x00\x00", b"\x90\x03\x00\x02\x00", b"\x32\x0a\x00\x03a/b\x00\x07abc", b"\xd0\x00"),
+    ),
+}
+
+_EXPRESSIONS: Final = (
+    *("message.id == request_id", "message.error is defined", "args.items[0]['x']", "message.type in ['a', 'b']"),
+    *("(vars.A ~ session.salt) | sha256 | base64", "args.n + 1 if args.n else 0", "message.result | length > 2"),
+    *("'a' ~ args.s | upper", "message is mapping and message.tools is sequence", "args | to_json", "uuid()[:8]"),
+    *("message.startswith('PING')", "args.t | regex_find('[a-z]+')", "[1, 2] | pack('>BB') | hex"),
+    *("args.s | unbase64 | utf8", "{'a': args.n} | jwt('k')", "message.items | map(attribute='x') | list"),
+    *("args.s | from_json", "args.s | byte_length", "message.data | unpack('>H')", "1.5 ** 2", "args.items | sort"),
+    *("now_ms // 1000", "not args.f"),
+)
+EXPRESSIONS: Final = tuple(text.encode() for text in _EXPRESSIONS)
+
+TEMPLATES: Final = (
+    *as_bytes(
+        {"id": "{{ request_id }}", "method": "x", "params": "{{ args }}", "n": 1},
+        {"a": "UTCP_ARG_s_UTCP_ARG", "b": ["x UTCP_ARG_n_UTCP_ARG y", "{{ args.items }}"], "c": {"d": None}},
+        '{"q": "UTCP_ARG_s_UTCP_ARG", "n": UTCP_ARG_n_UTCP_ARG}',
+        "GET {{ args.s }} ${X} {{ uuid() }}",
+        {"$base64": "{{ args.s | base64 }}"},
+        ["{{ args.t | sha256 | hex }}", "$X", "$${X}"],
+    ),
+)
+
+LINES: Final = as_bytes(
+    {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}},
+    {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {"name": "m_t", "arguments": {"a": [1, "é"]}}},
+    {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}},
+    {"jsonrpc": "2.0", "id": 5, "result": {}},
+    {"jsonrpc": "2.0", "id": 5, "error": {"code": -1, "message": "no"}},
+    [{"jsonrpc": "2.0", "id": 1, "method": "ping"}],
+)
+
+
+def manifests() -> tuple[bytes, ...]:
+    """The example manifests, without the comments, each as one call template for every preset, too."""
+    files = [file.read_bytes() for file in sorted((ROOT / "manifests").glob("*.json"))]
+    named = as_bytes(*({"name": "m", "url": "wss://a.example/", "preset": name} for name in sorted(preset_names())))
+    return (*files, *named, *as_bytes({"variables": {"A": "1"}, "manual_call_templates": [{"url": "wss://${A}/"}]}))
+
+
+def manuals() -> tuple[bytes, ...]:
+    """Manuals as endpoints give them: the tools of the example manifests, and one with everything in it."""
+    found = []
+    for file in sorted((ROOT / "manifests").glob("*.json")):
+        document = json.loads(file.read_bytes())
+        for template in document.get("manual_call_templates", [document]):
+            tools = template.get("tools", [])
+            own = {key: value for key, value in template.items() if key not in ("tools", "name", "url")}
+            found.append({"tools": [{**tool, "tool_call_template": own} for tool in tools[:2]]})
+    return as_bytes(*found, _MANUAL)
+
+
+_MANUAL: Final = {
+    "utcp_version": "1.0.1",
+    "manual_version": "1.0.0",
+    "tools": [
+        {
+            "name": "t",
+            "description": "d",
+            "tags": ["a"],
+            "inputs": {"type": "object", "properties": {"a": {"type": "string", "pattern": "^a+$"}}, "required": ["a"]},
+            "outputs": {"type": "object", "properties": {"x": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "null"}}},
+            "annotations": {"readOnlyHint": True, "title": "T"},
+            "tool_call_template": {
+                "call_template_type": "websocket",
+                "url": "wss://own.example/ws",
+                "message": {"a": "UTCP_ARG_a_UTCP_ARG", "b": "{{ args.a }}"},
+                "headers": {"X-A": "b"},
+                "auth": {"auth_type": "api_key", "api_key": "${KEY}", "var_name": "X-Key"},
+                "reply": {"match": "message.id == request_id", "result": "message.result"},
+                "stream": {"until": "message.done", "max_items": "args.n"},
+                "response_format": "json",
+                "on_connect": [{"expect": "message.op == 0", "capture": {"h": "message.d"}}],
+                "heartbeat": {"every": 30, "send": "ping"},
+            },
+        }
+    ],
+}

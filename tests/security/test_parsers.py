@@ -1,0 +1,92 @@
+"""Every parser of foreign data accepts an input, or refuses it by a documented error: inputs that once did neither."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import cbor2
+import pytest
+
+from security.fuzz import try_input, try_many
+from security.parsers import Parser, parsers
+from utcp_ws_mcp.mcp.reader import refusal
+from utcp_ws_mcp.mcp.writer import encode_message
+
+PARSERS = {parser.name: parser for parser in parsers()}
+COUNT = 300
+"""Inputs for each parser; `make security` gives it more."""
+
+
+def nested(depth: int, value: object = "x") -> object:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def manifest(**fields: object) -> bytes:
+    return json.dumps({"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}).encode()
+
+
+def manual(**template: object) -> bytes:
+    return json.dumps({"tools": [{"name": "t", "tool_call_template": template}]}).encode()
+
+
+ENV_FILE = [{"variable_loader_type": "dotenv", "env_file_path": "\0"}]
+ONCE_BROKEN = {
+    "pins nested deeply": ("pins", b"[" * 3000),
+    "a manifest nested deeply": ("manifest", manifest(x=nested(900))),
+    "a login message nested deeply": ("manifest", manifest(on_connect=[{"send": nested(400)}])),
+    "a variable nested deeply": ("manifest", manifest(variables={"A": nested(900)})),
+    "a file whose name holds NUL": ("manifest", manifest(message={"$file": "\0"})),
+    "a file whose name holds a surrogate": ("manifest", manifest(message={"$file": "\ud800"})),
+    "a dotenv file whose name holds NUL": ("manifest", manifest(load_variables_from=ENV_FILE)),
+    "a manual with a login message nested deeply": ("manual", manual(on_connect=[{"send": nested(400)}])),
+    "a manual nested deeply": ("manual", manual(message=nested(900))),
+    "placeholders that never end": ("manual", manual(message="UTCP_ARG_x" * 20_000)),
+    "arguments that never end": ("manual", manual(on_connect=[{"send": "args['" * 20_000}])),
+    "a number of thousands of digits": ("message cbor", cbor2.dumps(1 << 100_000)),
+    "JSON of JSON of JSON": ("expression", b"args" + b" | to_json" * 60),
+    "a number that is none of MQTT's": ("template", b'{"type": "publish", "topic": "a", "qos": 1e400}'),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), ONCE_BROKEN.values(), ids=ONCE_BROKEN)
+def test_an_input_that_once_broke_a_parser_is_accepted_or_refused(name: str, data: bytes) -> None:
+    assert try_input(PARSERS[name], data) in ("", None)
+
+
+@pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)
+def test_what_is_nearly_right_is_accepted_or_refused(parser: Parser) -> None:
+    verdicts = try_many(parser, random.Random(20261120), max(COUNT // parser.cost, len(parser.seeds)))
+
+    assert verdicts.examples == {}
+    assert verdicts.accepted > 0
+
+
+def test_a_request_whose_id_cannot_be_written_is_answered_without_it() -> None:
+    answer = refusal(b'{"jsonrpc": "2.0", "id": "\\ud800", "method": 5}')
+
+    assert answer
+    assert json.loads(encode_message(answer) or b"")["id"] is None
+
+
+def fails_on_a_quote(data: bytes) -> None:
+    if b'"' not in data:
+        raise KeyError("no quote")
+
+
+def test_a_parser_that_breaks_is_found_with_the_input_that_breaks_it() -> None:
+    parser = Parser("weak", fails_on_a_quote, (b'{"a": 1}',), (ValueError,))
+
+    verdicts = try_many(parser, random.Random(1), 500)
+
+    assert list(verdicts.examples) == ["KeyError: 'no quote'"]
+    assert all(b'"' not in data for data in verdicts.examples.values())
+    assert verdicts.accepted + verdicts.broken.total() == 500
+
+
+def test_an_input_that_takes_too_long_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("security.fuzz.SLOWEST", -1.0)
+
+    assert try_input(Parser("slow", lambda data: None, ()), b"") == "took 0.0 s"
