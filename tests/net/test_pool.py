@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from websockets.asyncio.server import ServerConnection
 
-from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.errors import BridgeError, ConnectionLost
+from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost
+from utcp_ws_mcp.events import Event, Sent
 from utcp_ws_mcp.net.shelf import MAX_OF_MANUAL
 
 RPC = {"preset": "jsonrpc2"}
@@ -221,3 +225,94 @@ async def test_closing_the_bridge_says_going_away_and_ends_every_call(tmp_path: 
         await seen.until(lambda: len(seen.closed) == 1)
     assert seen.closed[0][0] == 1001
     assert len(errors) == 1
+
+
+@asynccontextmanager
+async def deaf_peer(**options: Any) -> AsyncIterator[Peer]:
+    """A peer that reads nothing after the upgrade, and so answers no ping."""
+
+    async def stop_reading(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+
+    async with peer(silent, greet=stop_reading, max_size=None, **options) as seen:
+        try:
+            yield seen
+        finally:
+            for connection in seen.open:
+                connection.transport.abort()
+
+
+class Calling(list[Event]):
+    """Events of a bridge; sets `called` when a request has been written."""
+
+    def __init__(self, called: anyio.Event) -> None:
+        super().__init__()
+        self._called = called
+
+    def append(self, event: Event) -> None:
+        if isinstance(event, Sent):
+            self._called.set()
+
+
+MUCH = "x" * (12 << 20)
+"""More than the buffers of both ends hold."""
+
+
+async def test_a_peer_that_reads_nothing_does_not_hold_up_the_close_of_the_bridge(tmp_path: Path) -> None:
+    ends = {"ping_interval": PATIENCE / 2, "ping_timeout": PATIENCE}  # a bridge that waits is let go
+    with anyio.move_on_after(PATIENCE) as waiting:
+        async with deaf_peer(**ends) as seen:
+            async with bridge_to(tmp_path, entry(seen, "t", timeout=0.2, **RPC)) as bridge:
+                with pytest.raises(CallTimeout):
+                    await bridge.call_tool("m.t", {"much": MUCH})
+    assert not waiting.cancel_called
+
+
+async def test_a_peer_that_stops_reading_in_the_middle_of_a_message_loses_the_connection(tmp_path: Path) -> None:
+    pings = {"limits": {"ping_interval": 0.05, "ping_timeout": 0.05}}
+    async with (
+        deaf_peer() as seen,
+        bridge_to(tmp_path, entry(seen, "t", **pings, **RPC)) as bridge,
+    ):
+        with anyio.fail_after(PATIENCE), pytest.raises(ConnectionLost, match="stopped reading"):
+            await bridge.call_tool("m.t", {"much": MUCH})
+
+
+async def test_a_peer_that_reads_slowly_keeps_the_connection(tmp_path: Path) -> None:
+    async def read_slowly(connection: ServerConnection) -> None:
+        reading.start_soon(pause_now_and_then, connection.transport)
+
+    async def pause_now_and_then(transport: Any) -> None:
+        while not transport.is_closing():
+            transport.pause_reading()
+            await anyio.sleep(0.005)
+            transport.resume_reading()
+            for _ in range(2):  # one chunk
+                await anyio.lowlevel.checkpoint()
+
+    pings = {"limits": {"ping_timeout": 0.1}}
+    async with anyio.create_task_group() as reading:
+        async with (
+            peer(jsonrpc, greet=read_slowly, max_size=None) as seen,
+            bridge_to(tmp_path, entry(seen, "t", **pings, **RPC)) as bridge,
+        ):
+            sent = {"much": MUCH}
+            assert await bridge.call_tool("m.t", sent) == sent
+            assert len(seen.upgrades) == 1
+
+
+async def test_a_peer_that_speaks_before_it_reads_a_big_request_keeps_the_connection(tmp_path: Path) -> None:
+    async def speak_first(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await called.wait()
+        await connection.send(json.dumps({"event": "news"}))
+        connection.transport.resume_reading()
+
+    called = anyio.Event()
+    async with (
+        peer(jsonrpc, greet=speak_first, max_size=None) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **RPC), events=Calling(called)) as bridge,
+    ):
+        sent = {"much": MUCH}
+        with anyio.fail_after(PATIENCE):
+            assert await bridge.call_tool("m.t", sent) == sent

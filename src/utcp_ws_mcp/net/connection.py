@@ -19,7 +19,7 @@ from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
 from ..wire.template import Unfilled
-from .handshake import GuardedConnection
+from .handshake import CLOSE_TIMEOUT, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
 
@@ -142,8 +142,9 @@ class Connection:
     def post(self, value: Any) -> None:
         """Send a value without waiting; a peer that does not read loses the connection."""
         with suppress(ValueError):
+            before = self._websocket.unsent
             self.write(self.encode(value))
-            self._websocket.drop_deaf_peer()
+            self._websocket.drop_deaf_peer(before)
 
     async def receive(self) -> Message:
         """Read and react to the next message while nobody else reads: before `run`.
@@ -203,8 +204,10 @@ class Connection:
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close with a code; takes CLOSE_TIMEOUT seconds at most."""
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as closing:
             await self._websocket.close(code, reason)
+        if closing.cancelled_caught:  # the peer reads nothing
+            self.abort()
 
     def abort(self) -> None:
         """Drop the connection without a closing handshake."""
@@ -237,6 +240,8 @@ class Connection:
 
     def _describe_close(self) -> Close:
         websocket = self._websocket
+        if websocket.dropped:
+            return Close(1006, websocket.dropped)
         received = websocket.protocol.close_rcvd
         if received is not None and not websocket.protocol.close_rcvd_then_sent:
             return Close(received.code, CLOSED_BY_US)

@@ -26,7 +26,7 @@ CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""
 
 MAX_UNREAD: Final = 4 << 20
-"""Bytes of answers to pings that a peer may leave unread before the connection is dropped."""
+"""Bytes of answers to pings and messages that a peer may leave unread before the connection is dropped."""
 
 MAX_FRAGMENTS: Final = 4096
 """Frames that a message may consist of."""
@@ -51,13 +51,23 @@ class Handshake:
 
 
 class GuardedConnection(ClientConnection):
-    """A client connection that hands messages over at once, and drops a peer which pings and never reads."""
+    """A client connection that hands messages over at once, and drops a peer which does not read.
+
+    `dropped` says why, where that has happened.
+    """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self._take: Take | None = None
         self._fragments: list[Frame] = []
         self._is_ending = False
+        self._unread = 0
+        self.dropped = ""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and wait for the peer to read."""
+        return self.transport.get_write_buffer_size()
 
     @property
     def is_open(self) -> bool:
@@ -83,10 +93,11 @@ class GuardedConnection(ClientConnection):
         Nothing comes after a close frame, so what waits here need not wait for the peer to close TCP first
         (RFC 6455 §7.1.1 lets the client do it).
         """
+        unsent, unread = self.unsent, self._unread
         super().data_received(data)
         state = self.protocol.state
         if state is State.OPEN:
-            self.drop_deaf_peer()
+            self.drop_deaf_peer(unsent + self._unread - unread)  # `post` has counted its own
         elif state is State.CLOSING and not self._is_ending:
             self._is_ending = True
             self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
@@ -135,10 +146,33 @@ class GuardedConnection(ClientConnection):
             self.protocol.send_binary(message)
         self.send_data()
 
-    def drop_deaf_peer(self) -> None:
-        """End the connection if the peer leaves too much unread."""
-        if self.transport.get_write_buffer_size() > MAX_UNREAD:
-            self.transport.abort()
+    async def drain(self) -> None:
+        """Wait until the peer has read enough; one that reads nothing in `ping_timeout` seconds is dropped.
+
+        Pings wait here too, so none of them would find it.
+        """
+        patience = self.ping_timeout if self.ping_interval is not None else None
+        while True:
+            unsent = self.unsent
+            try:
+                async with asyncio.timeout(patience):
+                    return await super().drain()
+            except TimeoutError:
+                if self.unsent >= unsent:
+                    self._abort("the server stopped reading")
+
+    def drop_deaf_peer(self, before: int) -> None:
+        """End the connection if too many answers are unread; `before` is what was unsent before the last one.
+
+        A request may be as big as it likes.
+        """
+        self._unread = min(self._unread + max(self.unsent - before, 0), self.unsent)
+        if self._unread > MAX_UNREAD:
+            self._abort("the server reads no answers to its pings and messages")
+
+    def _abort(self, why: str) -> None:
+        self.dropped = self.dropped or why
+        self.transport.abort()
 
 
 def _drop(message: str | bytes) -> None:
