@@ -133,6 +133,8 @@ class Bridge:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._asking.cancel_scope.cancel()
+        for discovery in self._discoveries.values():
+            discovery.stop(gone=False)
         with anyio.CancelScope(shield=True):
             await self._pool.aclose()
         self._tasks.cancel_scope.cancel()
@@ -170,7 +172,7 @@ class Bridge:
         """Drop what is known of a call template that is gone or has changed."""
         self._tools.pop(name)
         if discovery := self._discoveries.pop(name, None):
-            discovery.stop()
+            discovery.stop(gone=True)
         self.withheld = {tool: why for tool, why in self.withheld.items() if not tool.startswith(f"{name}.")}
         self._pool.retire(name)
 
@@ -198,7 +200,7 @@ class Bridge:
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until every endpoint was asked once, for so long at most; whether all were."""
         with anyio.move_on_after(seconds):
-            for discovery in self._discoveries.values():
+            for discovery in list(self._discoveries.values()):
                 await discovery.attempted.wait()
             return True
         return False
@@ -295,7 +297,7 @@ class Bridge:
     async def _find(self, name: str) -> Plan:
         """The plan of a tool; one that an endpoint has not told yet is waited for until it was asked once."""
         if name not in self._by_name:
-            for manual, discovery in self._discoveries.items():
+            for manual, discovery in list(self._discoveries.items()):
                 if name.startswith(f"{manual}."):
                     await discovery.ask_again()
                     if name not in self._by_name and discovery.error is not None:
@@ -363,8 +365,9 @@ class Bridge:
 
 def _may_repeat(failed: BridgeError, repeats: int) -> bool:
     """Whether an idempotent request may be sent again: it was lost, or got no connection after it was lost."""
-    if isinstance(failed, ConnectionLost) and failed.outcome is Outcome.PERHAPS_EXECUTED:
-        return repeats < RESENDS and not failed.collected and failed.code not in UNHEALING
+    if isinstance(failed, ConnectionLost):
+        sent = failed.outcome is Outcome.PERHAPS_EXECUTED
+        return sent and repeats < RESENDS and not failed.collected and failed.code not in UNHEALING
     return isinstance(failed, NetError) and 0 < repeats < RESENDS
 
 

@@ -244,7 +244,7 @@ class Connection:
             return Close(1006, websocket.dropped)
         received = websocket.protocol.close_rcvd
         if received is not None and not websocket.protocol.close_rcvd_then_sent:
-            return Close(received.code, CLOSED_BY_US)
+            return Close(1006, CLOSED_BY_US)
         if received is not None:
             reason = f": {received.reason}" if received.reason else ""
             return Close(received.code, f"closed by the server with code {received.code}{reason}")

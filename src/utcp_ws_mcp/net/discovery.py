@@ -28,6 +28,7 @@ from ..wire.result import take_result
 from ..wire.scope import Ambient
 from .call import Call
 from .pool import Pool
+from .slot import shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Discovery:
 
     async def ask_again(self) -> None:
         """Somebody needs the tools of an endpoint that has failed: it is asked now, and its answer waited for."""
-        if self.error is not None:
+        if self.error is not None and not self._scope.cancel_called:
             if self.attempted.is_set():
                 self.attempted = anyio.Event()
             self._wanted.set()
@@ -76,10 +77,10 @@ class Discovery:
         with self._scope:
             await self._keep_asking()
 
-    def stop(self) -> None:
-        """The entry is no longer there; nobody waits for its manual."""
+    def stop(self, *, gone: bool) -> None:
+        """The entry is gone, or the bridge is shutting down: whoever waits is told, and nobody waits from now on."""
         self._scope.cancel()
-        self.error = None
+        self.error = None if gone else shutting_down(self.entry.name)
         self.attempted.set()
 
     async def _keep_asking(self) -> None:

@@ -13,6 +13,7 @@ from ..errors import BridgeError
 from ..wire.upgrade import Upgrade
 from .connection import Connection
 from .shelf import Opener, Shelf
+from .slot import shutting_down
 from .wish import Wish
 
 
@@ -33,6 +34,7 @@ class Pool:
         self._opener = opener
         self._shelves: dict[str, Shelf] = {}
         self._retired: list[Shelf] = []
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Pool {self._shelves!r}>"
@@ -53,6 +55,8 @@ class Pool:
         """
         upgrade = wish.upgrade
         shelf = self._shelves.get(upgrade.manual)
+        if self._closed:
+            raise shutting_down(upgrade.address)
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = Shelf(self._tasks, self._opener)
         slot = await shelf.acquire(wish)
@@ -79,6 +83,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close every connection with 1001, going away; waiting calls get an error."""
+        self._closed = True
         async with anyio.create_task_group() as closing:
             for shelf in (*self._shelves.values(), *self._retired):
                 for connection in shelf.close():

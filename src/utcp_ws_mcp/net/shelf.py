@@ -13,12 +13,12 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import BridgeError, ConnectionLost, Defect, Outcome
+from ..errors import BridgeError, Defect
 from ..wire.backoff import Circuit
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
-from .slot import Slot, Waiter
+from .slot import Slot, Waiter, shutting_down
 from .wish import Wish
 
 MAX_CIRCUITS: Final = 256
@@ -62,8 +62,6 @@ class Shelf:
 
     async def acquire(self, wish: Wish) -> Slot:
         """A slot with an open connection, leased to the caller."""
-        if self._closed:
-            raise ConnectionLost(wish.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
         waiter = Waiter(wish)
         self._waiting.append(waiter)
         self.assign()
@@ -111,7 +109,7 @@ class Shelf:
         """Turn everybody away, and give the connections that are to be closed."""
         self._closed = True
         for waiter in self._waiting:
-            waiter.error = ConnectionLost(waiter.wish.upgrade.address, "the bridge is shutting down", Outcome.NOT_SENT)
+            waiter.error = shutting_down(waiter.wish.upgrade.address)
             waiter.woken.set()
         self._waiting.clear()
         yield from [slot.connection for slot in self._slots if slot.connection is not None]

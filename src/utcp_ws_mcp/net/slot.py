@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from ..errors import BridgeError
+from ..errors import BridgeError, ConnectionLost, Outcome
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
@@ -60,3 +60,8 @@ class Waiter:
     woken: anyio.Event = field(default_factory=anyio.Event)
     slot: Slot | None = None
     error: BridgeError | None = None
+
+
+def shutting_down(address: str) -> ConnectionLost:
+    """The error of calls that come, or wait, when the bridge is being closed."""
+    return ConnectionLost(address, "the bridge is shutting down", Outcome.NOT_SENT)

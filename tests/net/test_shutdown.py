@@ -1,0 +1,91 @@
+"""A bridge that is closed while calls run: each ends with an error that says what became of its request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
+from utcp_ws_mcp import Bridge, NetError
+from utcp_ws_mcp.errors import ConnectionLost, Outcome
+
+RPC = {"preset": "jsonrpc2"}
+
+
+class Calls:
+    """Calls that run while their bridge is closed, and how they ended."""
+
+    def __init__(self) -> None:
+        self.errors: list[NetError] = []
+        self.item = anyio.Event()
+
+    async def make(self, bridge: Bridge, name: str) -> None:
+        with pytest.raises(NetError) as failed:
+            await bridge.call_tool(name, on_item=self.note)
+        self.errors.append(failed.value)
+
+    async def note(self, item: Any) -> None:
+        self.item.set()
+
+
+@asynccontextmanager
+async def ending(folder: Path, document: Any, *names: str) -> AsyncIterator[tuple[Bridge, Calls]]:
+    """Start a call of each name; the bridge is closed after the block, and the calls must end."""
+    calls = Calls()
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as running, bridge_to(folder, document) as bridge:
+            for name in names:
+                running.start_soon(calls.make, bridge, name)
+            yield bridge, calls
+
+
+async def test_a_call_that_waits_for_its_reply_may_have_been_executed(tmp_path: Path) -> None:
+    async with peer(silent) as seen:
+        async with ending(tmp_path, entry(seen, "t", **RPC), "m.t") as (_, calls):
+            await seen.until(lambda: len(seen.received) == 1)
+    assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED]
+
+
+async def test_a_stream_is_not_complete_because_the_bridge_goes(tmp_path: Path) -> None:
+    async def begin(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"item": 1}))
+
+    async with peer(begin) as seen:
+        document = entry(seen, "t", response_format="json", stream={"until": "message.done"})
+        async with ending(tmp_path, document, "m.t") as (_, calls):
+            await calls.item.wait()
+    (lost,) = calls.errors
+    assert isinstance(lost, ConnectionLost)
+    assert lost.outcome is Outcome.PERHAPS_EXECUTED
+
+
+async def test_an_idempotent_request_is_not_repeated_when_the_bridge_goes(tmp_path: Path) -> None:
+    async with peer(silent) as seen:
+        tool = {"name": "t", "idempotent": True}
+        async with ending(tmp_path, entry(seen, tool, timeout=600, **RPC), "m.t") as (_, calls):
+            await seen.until(lambda: len(seen.received) == 1)
+        assert len(seen.received) == 1
+    assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED]
+
+
+async def test_a_call_that_waits_for_its_tool_was_not_sent(tmp_path: Path) -> None:
+    async with peer(silent) as seen:
+        async with ending(tmp_path, entry(seen), "m.t", "m.t") as (_, calls):
+            await seen.until(lambda: len(seen.received) == 1)
+    assert [error.outcome for error in calls.errors] == [Outcome.NOT_SENT] * 2
+
+
+async def test_a_closed_bridge_says_so(tmp_path: Path) -> None:
+    async with peer(echo) as seen:
+        async with bridge_to(tmp_path, [entry(seen, "t"), entry(seen) | {"name": "asked"}]) as bridge:
+            pass
+        for name in ("m.t", "asked.t"):
+            with pytest.raises(ConnectionLost, match="the bridge is shutting down") as lost:
+                await bridge.call_tool(name)
+            assert lost.value.outcome is Outcome.NOT_SENT
