@@ -263,6 +263,7 @@ KINDS = {
             "255.255.255.255",
         ),
         *("::", "ff02::1", "2001:db8::1", "fec0::1", "100::1", "2001::1", "2001:10::1", "240.0.0.1"),
+        "64:ff9b:1:a9fe:a9:fe00:808:808",  # NAT64 with a prefix of 48 bits (RFC 6052 §2.2) carries 169.254.169.254
     ],
 }
 CLASSES = [(address, kind) for kind, addresses in KINDS.items() for address in addresses]

@@ -1,0 +1,32 @@
+"""Every address that this process connects to, as the operating system would get it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+class Dials:
+    """Records what is passed to `connect`, from now to the end of the process, and refuses it.
+
+    Only the ports in `let_through` are really connected to; so nothing leaves this machine.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.let_through: set[int] = set()
+        sys.addaudithook(self._audit)
+
+    def take(self) -> list[str]:
+        """The addresses since the last time."""
+        taken, self.addresses = self.addresses, []
+        return taken
+
+    def _audit(self, event: str, details: tuple[Any, ...]) -> None:
+        if event != "socket.connect":
+            return
+        address = details[1]
+        if isinstance(address, tuple) and address[1] in self.let_through:
+            return
+        self.addresses.append(str(address[0] if isinstance(address, tuple) else address))
+        raise ConnectionRefusedError(111, "refused by the measurement")
