@@ -26,7 +26,7 @@ from utcp_ws_mcp.net.dial import Resolver
 NOWHERE = "wss://192.168.255.1/"
 URLS = 2100
 REBINDINGS = 1000
-PART = 250
+PART = 100
 """Cases that one bridge has at a time."""
 
 

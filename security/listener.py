@@ -1,0 +1,74 @@
+"""A plain TCP server on loopback that keeps every byte it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from ssl import SSLContext
+from typing import Final
+
+Reply = Callable[[bytes], bytes]
+"""From a request, head and body, to the bytes that answer it."""
+
+PROBE: Final = b"probe\r\n\r\n"
+
+
+@dataclass
+class Listener:
+    """A running server: where it is, and what each connection that it accepted has sent, in order."""
+
+    port: int = 0
+    captured: list[bytearray] = field(default_factory=list)
+
+    async def settle(self) -> list[bytes]:
+        """Everything captured so far, once every connection that was made before has been accepted."""
+        before = len(self.captured)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(PROBE)
+        await reader.read()
+        writer.close()
+        captured = [bytes(each) for each in self.captured if each != PROBE]
+        assert len(self.captured) > before
+        del self.captured[:]
+        return captured
+
+
+@asynccontextmanager
+async def listener(reply: Reply | None = None, *, tls: SSLContext | None = None) -> AsyncIterator[Listener]:
+    """Serve: each connection gets one reply to its first request, and is closed then."""
+    running = Listener()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        captured = bytearray()
+        running.captured.append(captured)
+        with suppress(ConnectionError):
+            while not _is_whole(captured) and (chunk := await reader.read(1 << 16)):
+                captured += chunk
+            if reply is not None and captured != PROBE:
+                writer.write(reply(bytes(captured)))
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    running.port = server.sockets[0].getsockname()[1]
+    try:
+        yield running
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def http_reply(status: int, body: bytes = b"", *headers: str) -> bytes:
+    """An HTTP answer that ends the connection."""
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
+
+
+def _is_whole(request: bytearray) -> bool:
+    """Whether a request has come to its end, as its Content-Length says."""
+    head, separator, body = bytes(request).partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    return bool(separator) and len(body) >= int(length[1] if length else 0)

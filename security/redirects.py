@@ -1,0 +1,107 @@
+"""S2: no redirect is followed, neither by an upgrade nor by a request for a token or before a connection.
+
+A listener answers every request with a redirect; another stands where each form of Location points. Oracle: the second
+listener accepts no connection, the first sees each request once, and the error is the one for that entry point.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from figures.command import Size, run
+from figures.figure import Figure
+from security.bridges import PATIENCE, JSONObject, bridge_of
+from security.listener import Listener, http_reply, listener
+from utcp_ws_mcp import BridgeError
+from utcp_ws_mcp.errors import ConnectFailed, ForbiddenRedirect, TokenRejected
+
+STATUSES = (300, 301, 302, 303, 305, 307, 308)
+LOCATIONS = (
+    *("{scheme}://127.0.0.1:{other}/x", "{scheme}s://127.0.0.1:{other}/", "//127.0.0.1:{other}/x", "/elsewhere"),
+    *("{scheme}://localhost:{other}/", "http://127.0.0.1:{other}/", "ws://127.0.0.1:{other}/?key=1", "?again=1"),
+    *("{scheme}://user:pw@127.0.0.1:{other}/", "\\\\\\\\127.0.0.1:{other}/", "HTTP://127.0.0.1:{other}/", "../../up"),
+)
+KEY = {"auth_type": "api_key", "api_key": "canary-of-the-redirects"}
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """A way to ask the listener at a port, and the error that a redirect must lead to there."""
+
+    name: str
+    document: Callable[[int], JSONObject]
+    error: type[BridgeError]
+
+
+def _over_websocket(port: int) -> JSONObject:
+    return {"url": f"ws://127.0.0.1:{port}/", "auth": KEY}
+
+
+def _token(port: int) -> JSONObject:
+    secret = {"client_id": "id", "client_secret": "canary-of-the-redirects"}
+    return {
+        "url": "ws://127.0.0.1:1/",
+        "auth": {"auth_type": "oauth2", "token_url": f"http://127.0.0.1:{port}/", **secret},
+    }
+
+
+def _before(port: int) -> JSONObject:
+    asked = {"url": f"http://127.0.0.1:{port}/", "method": "POST", "headers": {"X-Api-Key": "canary-of-the-redirects"}}
+    return {"url": "ws://127.0.0.1:1/", "before_connect": [{"http": asked}]}
+
+
+ENTRY_POINTS = (
+    EntryPoint("discovery", _over_websocket, ForbiddenRedirect),
+    EntryPoint("call", lambda port: {**_over_websocket(port), "tools": [{"name": "t"}]}, ForbiddenRedirect),
+    EntryPoint("token", lambda port: {**_token(port), "tools": [{"name": "t"}]}, TokenRejected),
+    EntryPoint("before_connect", lambda port: {**_before(port), "tools": [{"name": "t"}]}, ConnectFailed),
+)
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Every status with every form of Location at every entry point."""
+    statuses = range(300, 400) if size.nightly else STATUSES
+    cases = list(itertools.product(ENTRY_POINTS, statuses, LOCATIONS))
+    followed: list[str] = []
+    wrong: list[str] = []
+    async with listener() as other:
+        for entry, status, location in cases:
+            case = f"{entry.name} {status} {location}"
+            asked, error = await _redirected(entry, status, location, other.port)
+            followed += [case] if asked != 1 or await other.settle() else []
+            wrong += [] if type(error) is entry.error else [f"{case}: {error!r}"]
+    return [
+        Figure("S2", "redirects followed", _shown(followed, len(cases)), "0", not followed),
+        Figure("S2", "redirects with another error", _shown(wrong, len(cases)), "0", not wrong),
+    ]
+
+
+async def _redirected(entry: EntryPoint, status: int, location: str, other: int) -> tuple[int, BridgeError | None]:
+    """How often the first listener was asked, and the error."""
+    scheme = "ws" if entry.error is ForbiddenRedirect else "http"
+    answer = http_reply(status, b"", "Location: " + location.format(scheme=scheme, other=other))
+    async with listener(lambda request: answer) as first:
+        error = await _error(entry, first)
+        return len(await first.settle()), error
+
+
+async def _error(entry: EntryPoint, first: Listener) -> BridgeError | None:
+    async with bridge_of({"name": "m", **entry.document(first.port)}) as bridge:
+        if entry.name == "discovery":
+            await bridge.wait_discovered(PATIENCE)
+            return bridge.failures.get("m")
+        try:
+            await bridge.call_tool("m.t")
+        except BridgeError as failed:
+            return failed
+    return None
+
+
+def _shown(cases: Sequence[str], of: int) -> str:
+    return f"{len(cases)} of {of}" + (f", such as {cases[0]}" if cases else "")
+
+
+if __name__ == "__main__":
+    run(measure)
