@@ -2,7 +2,7 @@
 
 from figures.table import run_all
 
-COMMANDS = ("fuzz",)
+COMMANDS = ("addresses", "redirects", "injection", "fuzz")
 
 if __name__ == "__main__":
     run_all("security", COMMANDS)

@@ -38,7 +38,7 @@ class Listener:
 
 @asynccontextmanager
 async def listener(reply: Reply | None = None, *, tls: SSLContext | None = None) -> AsyncIterator[Listener]:
-    """Serve: each connection gets one reply to its first request, and is closed then."""
+    """Serve: each connection gets one reply to its first request, and is closed; an upgraded one a message later."""
     running = Listener()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,8 +48,10 @@ async def listener(reply: Reply | None = None, *, tls: SSLContext | None = None)
             while not _is_whole(captured) and (chunk := await reader.read(1 << 16)):
                 captured += chunk
             if reply is not None and captured != PROBE:
-                writer.write(reply(bytes(captured)))
+                answer = reply(bytes(captured))
+                writer.write(answer)
                 await writer.drain()
+                await reader.read(int(answer.startswith(b"HTTP/1.1 101")))
         writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)

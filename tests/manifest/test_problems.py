@@ -50,6 +50,10 @@ SENTENCES = {
         {"auth": {"auth_type": "api_key", "api_key": "k", "varname": "x"}},
         "auth.varname: unknown key; did you mean 'var_name'?",
     ),
+    "no HTTP method": (
+        {"before_connect": [{"http": {"url": "https://a.example/", "method": "GET / HTTP/1.1\r\nX-Injected: 1\r\n"}}]},
+        "before_connect[0].http.method: expected an HTTP method such as 'POST'",
+    ),
     "a user name with a colon": (
         {"auth": {"auth_type": "basic", "username": "a:b", "password": "p"}},
         "auth.username: a user name cannot contain ':' (RFC 7617 §2)",

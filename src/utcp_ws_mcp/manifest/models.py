@@ -120,6 +120,13 @@ class HttpRequest(Model):
     json_body: Json = Field(None, alias="json")
     form: dict[str, Json] | None = None
 
+    @field_validator("method")
+    @classmethod
+    def _letters_only(cls, method: str) -> str:
+        if not re.fullmatch("[A-Za-z]+", method):
+            raise ValueError("expected an HTTP method such as 'POST'")
+        return method
+
 
 class HttpStep(Model):
     """One step of `before_connect` (section 4): a request, and what is taken out of its answer."""

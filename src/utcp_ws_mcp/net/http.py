@@ -5,8 +5,10 @@ They obey the rules of the WebSockets: the same dial policy, no redirects, no pr
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from .. import version
@@ -55,8 +57,8 @@ async def send_request(
     url = request.url
     addresses = await resolve(url, network, resolver)
     problem: Exception | None = None
-    secure = url.secure  # without TLS there is nothing to verify, and loading the authorities takes 40 ms
-    async with httpx2.AsyncClient(verify=secure, follow_redirects=False, trust_env=False, timeout=timeout) as client:
+    verify = _trusted() if url.secure else False  # without TLS there is nothing to verify
+    async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=timeout) as client:
         for address in addresses:
             try:
                 return await _exchange(client, request, address)
@@ -65,6 +67,12 @@ async def send_request(
             except httpx2.HTTPError as failed:
                 raise ConnectFailed(url.address, f"no HTTP answer ({type(failed).__name__})") from failed
     raise ConnectFailed(url.address, "no connection; is the server running, and its certificate valid?") from problem
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The operating system's authorities, as for WebSockets; reading them takes too long to do it for each request."""
+    return ssl.create_default_context()
 
 
 async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
