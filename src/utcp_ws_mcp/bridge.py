@@ -338,6 +338,7 @@ class Bridge:
         verdict = judge(mode, self._pins.of(entry.name, origin), self._digests[entry.name])
         if mode != "off" and (wrong := self._pins.keep(entry.name, origin, verdict.pinned)):
             notices.append(wrong)
+        notices += [f"{entry.name}.{name} is new in its manual, and offered" for name in sorted(verdict.new)]
         for name, why in verdict.withheld.items():
             self.withheld[f"{entry.name}.{name}"] = why
             notices.append(f"{entry.name}.{name} is withheld: {why}; `utcp-ws-mcp approve` shows it and takes it in")

@@ -36,6 +36,11 @@ def clean_text(text: str) -> str:
     return shown if len(shown) <= MAX_TEXT else shown[:MAX_TEXT] + "…"
 
 
+def visible_name(name: str) -> str:
+    """A name in the characters that every host accepts."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
 def clean_schema(schema: Json) -> Json:
     """A schema with clean texts and without `$id`, which could redirect references."""
     if isinstance(schema, dict):

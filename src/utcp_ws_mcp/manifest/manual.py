@@ -46,6 +46,8 @@ def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str
         )
     for index, raw in enumerate(listed[:most]):
         tool, wrong = _read_tool(raw, entry, f"tools[{index}]")
+        if tool and any(tool.tool.name == other.tool.name for other in tools):
+            wrong, tool = [Problem(f"tools[{index}]", f"is another tool named {tool.tool.name!r}; left out")], None
         notices += [f"{entry.name}: its manual, {problem}" for problem in wrong]
         tools += [tool] if tool else []
     return tools, notices
