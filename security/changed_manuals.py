@@ -22,7 +22,7 @@ from figures.command import Size, run
 from figures.figure import Figure
 from security.bridges import PATIENCE, bridge_of
 from security.endpoint import echo, endpoint, manual_of
-from security.mutations import BASE, Mutation, mutations
+from security.tampering import BASE, Mutation, mutations
 from utcp_ws_mcp import events
 from utcp_ws_mcp.mcp.server import Face
 
