@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .models import Json
+from .unfold import unfolding_problem
 
 MAX_TEXT: Final = 2048
 """Characters of a description."""
@@ -21,6 +22,11 @@ MAX_PARTS: Final = 2000
 
 MAX_PATTERN: Final = 512
 MAX_PATTERNS: Final = 64
+MAX_COUNTS: Final = 1000
+"""Sum of the counts in all patterns of a schema, as in `{1,64}`: each makes a pattern so much bigger."""
+
+MAX_CLASS_COUNTS: Final = 100
+"""The same where classes of Unicode (`\\p{L}`) are counted, which are big themselves."""
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, also those that move a terminal's cursor
@@ -59,18 +65,47 @@ def schema_problem(schema: Json) -> str | None:
         return "is nested too deeply"
     if size > MAX_SCHEMA:
         return f"has more than {MAX_SCHEMA // 1024} KiB"
-    patterns = parts = 0
+    patterns: list[str] = []
+    parts = 0
     for depth, key, value in _walk(schema):
         parts += 1
         if depth > MAX_DEPTH:
             return f"is nested more than {MAX_DEPTH} deep"
-        if key in ("$ref", "$dynamicRef") and isinstance(value, str) and (key != "$ref" or not value.startswith("#")):
-            return "refers to another document"
-        if key == "pattern" and isinstance(value, str):
-            patterns += 1
-            if len(value) > MAX_PATTERN or patterns > MAX_PATTERNS:
-                return "has a pattern that is too long, or too many"
-    return f"has more than {MAX_PARTS} parts" if parts > MAX_PARTS else None
+        if key in ("$ref", "$dynamicRef") and isinstance(value, str) and (key != "$ref" or not _is_pointer(value)):
+            return "refers to another document, or not by a JSON pointer"
+        patterns += _patterns(key, value)
+    if parts > MAX_PARTS:
+        return f"has more than {MAX_PARTS} parts"
+    return pattern_problem(patterns) or unfolding_problem(schema)
+
+
+def pattern_problem(patterns: list[str]) -> str | None:
+    """Why patterns could take long, to be read or to be looked for, or None."""
+    if len(patterns) > MAX_PATTERNS or any(len(pattern) > MAX_PATTERN for pattern in patterns):
+        return "has a pattern that is too long, or too many"
+    if any(_NOT_LINEAR.search(pattern) for pattern in patterns):
+        return "has a pattern that looks around or back, or counts what it counts, which could take for ever"
+    most = MAX_CLASS_COUNTS if any(re.search(r"\\p", pattern, re.IGNORECASE) for pattern in patterns) else MAX_COUNTS
+    if sum(int(count) for pattern in patterns for count in _COUNT.findall(pattern)) > most:
+        return f"has patterns that count to more than {most} in all"
+    return None
+
+
+_NOT_LINEAR = re.compile(r"\(\?[=!<>|]|\\[1-9kg]|[+*?}]\+|\}[^{}]*\)\{")
+"""Looking around, back references, possessive and atomic groups, a counted group with a count in it."""
+
+_COUNT = re.compile(r"\{(?:[0-9]{1,9},)?([0-9]{1,9}),?\}")
+
+
+def _patterns(key: str, value: Json) -> list[str]:
+    """The patterns of a keyword."""
+    if key == "patternProperties" and isinstance(value, dict):
+        return list(value)
+    return [value] if key == "pattern" and isinstance(value, str) else []
+
+
+def _is_pointer(reference: str) -> bool:
+    return reference == "#" or (reference.startswith("#/") and "%" not in reference)
 
 
 def _walk(schema: Json) -> Iterator[tuple[int, str, Any]]:
