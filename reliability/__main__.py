@@ -2,7 +2,14 @@
 
 from figures.table import run_all
 
-COMMANDS: tuple[str, ...] = ("killed_connections", "crossed_replies", "fault_matrix")
+COMMANDS: tuple[str, ...] = (
+    "killed_connections",
+    "crossed_replies",
+    "fault_matrix",
+    "half_open",
+    "stall_points",
+    "shutdown",
+)
 
 if __name__ == "__main__":
     run_all("reliability", COMMANDS)

@@ -1,0 +1,154 @@
+"""A host that starts the real process, `python -m utcp_ws_mcp manifest.json`, and speaks MCP with it over pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+INITIALIZE: Final = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "m", "version": "1"}}
+PATIENCE: Final = 30.0
+"""Seconds that one request may take before the measurement has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call brought, after so many seconds; `text` is the first block, or the message of a protocol error."""
+
+    text: str
+    failed: bool
+    seconds: float
+
+
+@dataclass(slots=True)
+class Heard:
+    """Everything that came on stdout: notifications by method, lines that were no JSON objects, the rest at the end."""
+
+    notices: list[str] = field(default_factory=list)
+    broken: list[bytes] = field(default_factory=list)
+    lines: int = 0
+    unasked: int = 0
+    tail: bytes = b""
+
+
+class Host:
+    """One process, from `async with` on; leaving the block ends it. `started` is when it was started, monotonic."""
+
+    def __init__(self, document: Any, command: Sequence[str] = ("-m", "utcp_ws_mcp"), stderr: int = DEVNULL) -> None:
+        self._document = document
+        self._command = command
+        self._stderr = stderr
+        self._folder = tempfile.TemporaryDirectory()
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._ids = 0
+        self.heard = Heard()
+        self.started = 0.0
+        self.process: Process
+
+    async def __aenter__(self) -> Self:
+        file = Path(self._folder.name) / "manifest.json"
+        file.write_text(json.dumps(self._document))
+        self.started = time.monotonic()
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, *self._command, str(file), stdin=PIPE, stdout=PIPE, stderr=self._stderr, limit=1 << 26
+        )
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        await self._reading
+        self._folder.cleanup()
+
+    async def initialize(self) -> float:
+        """Open the session; the seconds from the start of the process until it was answered."""
+        await self.request("initialize", INITIALIZE)
+        seconds = time.monotonic() - self.started
+        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return seconds
+
+    async def tools(self) -> set[str]:
+        """The names of the tools that are listed now."""
+        return {tool["name"] for tool in (await self.request("tools/list", {}))["result"]["tools"]}
+
+    async def call(self, tool: str, **arguments: Any) -> Answer:
+        """Call a tool."""
+        began = time.monotonic()
+        reply = await self.request("tools/call", {"name": tool, "arguments": arguments})
+        seconds = time.monotonic() - began
+        if "error" in reply:
+            return Answer(reply["error"]["message"], failed=True, seconds=seconds)
+        result = reply["result"]
+        return Answer(result["content"][0]["text"], result.get("isError", False), seconds)
+
+    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and give its answer, a result or an error.
+
+        Raises:
+            ConnectionError: if the process ends before it answers.
+        """
+        self._ids += 1
+        answer = self._waiting[self._ids] = asyncio.get_running_loop().create_future()
+        self.send({"jsonrpc": "2.0", "id": self._ids, "method": method, "params": params})
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
+    def send(self, message: Any) -> None:
+        """Write a line; bytes as they are."""
+        assert self.process.stdin
+        self.process.stdin.write(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
+
+    def end(self, how: str) -> None:
+        """Close stdin ("eof"), or send the signal of this name."""
+        assert self.process.stdin
+        if how == "eof":
+            self.process.stdin.close()
+        else:
+            self.process.send_signal(signal.Signals[how])
+
+    async def ended(self) -> int:
+        """The exit code, when the process has ended and everything that it wrote was read."""
+        async with asyncio.timeout(PATIENCE):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    async def _read(self) -> None:
+        assert self.process.stdout
+        async for line in self.process.stdout:
+            self.heard.lines += 1
+            self._take(line)
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the process ended without an answer"))
+
+    def _take(self, line: bytes) -> None:
+        if not line.endswith(b"\n"):
+            self.heard.tail = line
+            return
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+            self.heard.broken.append(line)
+        elif "method" in message:
+            self.heard.notices.append(message["method"])
+        elif (answer := self._waiting.pop(message.get("id"), None)) is None:
+            self.heard.unasked += 1
+        elif not answer.done():
+            answer.set_result(message)

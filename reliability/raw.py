@@ -1,0 +1,125 @@
+"""A peer by hand, for what no library would do: the upgrade, single frames, ports that accept nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import socket
+import ssl
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
+
+Talk = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+
+HANG: Final = 10.0
+"""Seconds that a peer stalls: a measurement ends, even if what it measures would wait for ever."""
+
+TEXT: Final = 1
+CLOSE: Final = 8
+PING: Final = 9
+PONG: Final = 10
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_KEY: Final = re.compile(rb"sec-websocket-key: *(\S+)", re.IGNORECASE)
+
+
+def frame(payload: bytes, opcode: int = TEXT, *, final: bool = True) -> bytes:
+    """A frame as a server sends it (RFC 6455 §5.2)."""
+    return header(len(payload), opcode, final=final) + payload
+
+
+def header(length: int, opcode: int = TEXT, *, final: bool = True) -> bytes:
+    """The header of a frame of this length, whether or not that many bytes follow."""
+    first = bytes([(final << 7) | opcode])
+    if length < 126:
+        return first + bytes([length])
+    if length < 1 << 16:
+        return first + b"\x7e" + length.to_bytes(2, "big")
+    return first + b"\x7f" + length.to_bytes(8, "big")
+
+
+async def read_head(reader: StreamReader) -> bytes:
+    """The head of an HTTP request."""
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+def upgraded(head: bytes, more: bytes = b"") -> bytes:
+    """The answer that accepts an upgrade, with more header lines if need be."""
+    found = _KEY.search(head)
+    assert found
+    accept = base64.b64encode(hashlib.sha1(found[1] + _GUID).digest())
+    lines = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+    return lines + accept + b"\r\n" + more + b"\r\n"
+
+
+async def accept(reader: StreamReader, writer: StreamWriter) -> None:
+    """Accept the upgrade."""
+    writer.write(upgraded(await read_head(reader)))
+    await writer.drain()
+
+
+async def read_frame(reader: StreamReader) -> tuple[int, bytes]:
+    """The opcode and the payload of the next frame of a client."""
+    first, second = await reader.readexactly(2)
+    length = second & 0x7F
+    if length > 125:
+        length = int.from_bytes(await reader.readexactly(2 if length == 126 else 8), "big")
+    mask = await reader.readexactly(4)
+    masked = await reader.readexactly(length)
+    repeated = (mask * (length // 4 + 1))[:length]
+    payload = int.from_bytes(masked, "big") ^ int.from_bytes(repeated, "big")
+    return first & 0x0F, payload.to_bytes(length, "big")
+
+
+async def hang(reader: StreamReader, writer: StreamWriter) -> None:
+    """Neither read nor write, for longer than anybody should wait; then reset the connection."""
+    await asyncio.sleep(HANG)
+
+
+@asynccontextmanager
+async def listening(talk: Talk, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
+    """Serve on a port of loopback, until the block ends; `talk` has each connection, which is reset when it returns."""
+    talks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        talks.add(task)
+        try:
+            with suppress(OSError, EOFError, asyncio.CancelledError):
+                await talk(reader, writer)
+        finally:
+            talks.discard(task)
+            writer.transport.abort()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", port, ssl=tls, limit=1 << 20)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks)
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port where nothing is accepted and nothing refused: the queue of its listener is full, so SYNs are dropped."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def dead_port() -> Iterator[int]:
+    """A port that refuses connections, and that nobody else takes meanwhile."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
