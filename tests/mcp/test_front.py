@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -219,3 +220,19 @@ def test_a_port_in_use_is_told() -> None:
 def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(CannotServe, match=r"cannot listen on 192\.0\.2\.1:0: "):
         listen(Address("192.0.2.1", 0))
+
+
+async def test_small_answers_are_not_held_back() -> None:
+    accepted = asyncio.get_running_loop().create_future()
+
+    class Accepting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    with listen(Address("127.0.0.1", 0)) as listener:
+        async with await asyncio.get_running_loop().create_server(Accepting, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await accepted == 1
+            writer.close()
+            await writer.wait_closed()

@@ -134,8 +134,17 @@ def listen(address: Address) -> socket.socket:
         CannotServe: if the address is taken, is not of this machine, or may not be used.
     """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # asyncio lets small answers go at once only on sockets whose protocol is named.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(BACKLOG)
     except OSError as failed:
+        listener.close()
         why = os.strerror(failed.errno) if failed.errno else "it cannot be used"
         raise CannotServe(f"cannot listen on {address.name}:{address.port}: {why}") from failed
+    return listener
