@@ -2,7 +2,16 @@
 
 from figures.table import run_all
 
-COMMANDS = ("addresses", "redirects", "injection", "changed_manuals", "fuzz", "template_properties", "hostile_schemas", "http_front")
+COMMANDS = (
+    "addresses",
+    "redirects",
+    "injection",
+    "changed_manuals",
+    "fuzz",
+    "template_properties",
+    "hostile_schemas",
+    "http_front",
+)
 
 if __name__ == "__main__":
     run_all("security", COMMANDS)

@@ -27,6 +27,9 @@ PAGE_METHODS: Final = ("GET", "HEAD")
 GRACE: Final = 10
 """Seconds that running calls have to end after a signal."""
 
+KEEP_ALIVE: Final = 75
+"""Seconds that idle connections stay open: longer than nginx keeps its own, lest it send into one that closes."""
+
 MAX_CONNECTIONS: Final = 2000
 """Connections and requests at once; what is beyond gets 503."""
 
@@ -164,6 +167,7 @@ def _configure(app: HttpApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
 
