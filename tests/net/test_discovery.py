@@ -260,6 +260,32 @@ async def test_a_call_of_a_missing_tool_asks_an_endpoint_that_failed_at_once(
                 assert await bridge.call_tool("m.t", {"n": 1}) == '{"n": 1}'
 
 
+async def test_a_call_that_comes_while_a_question_fails_waits_for_the_next_one(tmp_path: Path) -> None:
+    """`python -m reliability.fault_matrix` found that it got the failure of a question asked before it."""
+    fail, results = anyio.Event(), []
+
+    async def third_time(seen: Peer, connection: Any, message: Any) -> None:
+        asked = seen.received.count({"type": "utcp"})
+        if asked == 2:
+            await fail.wait()
+        if asked < 3:
+            await connection.close()
+        else:
+            await tells(manual("a"))(seen, connection, message)
+
+    async def call() -> None:
+        results.append(await bridge.call_tool("m.a", {"n": 1}))
+
+    async with peer(third_time) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+        await discovered(bridge)
+        await seen.until(lambda: len(seen.received) == 2)
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            fail.set()
+    assert results == ['{"n": 1}']
+
+
 async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(tmp_path: Path) -> None:
     def refuse(connection: Any, request: Any) -> Any:
         return connection.respond(401, "no")

@@ -49,9 +49,10 @@ class Discovery:
         self, entry: Entry, pool: Pool, ambient: Ambient, found: Callable[[Entry, Any], int], observe: Observer
     ) -> None:
         self.entry = entry
-        self.attempted = anyio.Event()
+        self.attempted = self._under_way = anyio.Event()
         self.error: BridgeError | None = None
         self._plan = discovery_plan(entry)
+        self._limit = min(PATIENCE, self._plan.template.timeout)
         self._pool = pool
         self._ambient = ambient
         self._found = found
@@ -61,12 +62,13 @@ class Discovery:
         self._scope = anyio.CancelScope()
 
     async def ask_again(self) -> None:
-        """Somebody needs the tools of an endpoint that has failed: it is asked now, and its answer waited for."""
+        """Somebody needs the tools of an endpoint that has failed: it is asked anew, and its answer waited for."""
         if self.error is not None and not self._scope.cancel_called:
-            if self.attempted.is_set():
-                self.attempted = anyio.Event()
+            if self.attempted is self._under_way:
+                self.attempted = anyio.Event()  # what is under way was asked before, and may be about to fail
             self._wanted.set()
-        await self.attempted.wait()
+        with anyio.move_on_after(self._limit):
+            await self.attempted.wait()
 
     def connection_lost(self) -> None:
         """The endpoint went away: its manual may be another one when it is back."""
@@ -81,19 +83,22 @@ class Discovery:
         """The entry is gone, or the bridge is shutting down: whoever waits is told, and nobody waits from now on."""
         self._scope.cancel()
         self.error = None if gone else shutting_down(self.entry.name)
+        self._under_way.set()
         self.attempted.set()
 
     async def _keep_asking(self) -> None:
         failures = 0
         while True:
             self._lost = anyio.Event()
+            self._under_way = self.attempted
             failures = 0 if await self._attempt(failures) else failures + 1
-            self.attempted.set()
+            self._under_way.set()
             if self.error is not None:
                 with anyio.move_on_after(self._pause(failures)):
                     await self._wanted.wait()
                 self._wanted = anyio.Event()
             else:
+                self.attempted.set()
                 await self._lost.wait()
                 await anyio.sleep(PAUSE)
 
@@ -120,15 +125,14 @@ class Discovery:
         return True
 
     async def _fetch(self) -> Any:
-        limit = min(PATIENCE, self._plan.template.timeout)
         try:
-            with anyio.fail_after(limit):
+            with anyio.fail_after(self._limit):
                 async with Call(self._pool, self._ambient, self._plan, {}) as call:
                     message = await call.receive()
                     assert message is not None
                     return take_result(self._plan, call.exchange, message)
         except (TimeoutError, CallTimeout):
-            raise NoManual(self.entry.name, limit) from None
+            raise NoManual(self.entry.name, self._limit) from None
 
 
 def _is_unhealing(error: BridgeError | None) -> bool:
