@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import tempfile
@@ -73,7 +72,6 @@ async def silenced_reference() -> AsyncIterator[Any]:
         yield protocol
     finally:
         await protocol.close()
-        gc.collect()  # what it leaks closes its sockets now, while there is a loop
 
 
 @asynccontextmanager

@@ -30,7 +30,6 @@ NOTICE: Final = 10
 """Rounds of the event loop, each of 10 ms at least, in which the end of an idle connection is noticed."""
 
 Flaw = Literal["wrong error", "wrong outcome", "late", "not healed", "others touched"]
-FLAWS: Final[tuple[Flaw, ...]] = get_args(Flaw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ MODES: Final[dict[Mode, dict[str, Any]]] = {
     "one-shot": {**WITHOUT_IDS, "keep_alive": False},
 }
 
-TIMEOUT: Final = 2
+TIMEOUT: Final = 3
 """Seconds that a call has."""
 
-SLACK: Final = 1.0
+SLACK: Final = 2.0
 """Seconds after its deadline at which a call counts as late; the machine may be busy."""
 
-LIMITS: Final = {"connect_timeout": 1.2, "ping_interval": 0.5, "ping_timeout": 0.75}
+LIMITS: Final = {"connect_timeout": 2.0, "ping_interval": 0.5, "ping_timeout": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
