@@ -76,6 +76,7 @@ class Bridge:
 
     Tools that a manifest lists are there at once. Endpoints that are asked for their tools are asked in the
     background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change.
+    With `explain`, observers hear why each message was taken for what it was; that costs time.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Bridge:
         observe: Observer = events.ignore,
         resolver: Resolver = system_resolver,
         pins: Pins | None = None,
+        explain: bool = False,
     ) -> None:
         check_unique(loaded)
         self._loaded = loaded
         self._observe_outside = observe
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
         self._resolver = resolver
+        self._explain = explain
         self._pins = Pins.of_user() if pins is None else pins
         self._digests: dict[str, dict[str, str]] = {}
         self.withheld: dict[str, str] = {}
@@ -123,7 +126,8 @@ class Bridge:
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._pool = Pool(self._tasks, Opener(self._ambient, time.monotonic, self._resolver, self._observe))
+        opener = Opener(self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain)
+        self._pool = Pool(self._tasks, opener)
         self._asking = await self._stack.enter_async_context(anyio.create_task_group())
         for entry in self.entries:
             self._ask(entry)

@@ -34,10 +34,11 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message went out."""
+    """A message went out; `what` says which, where it is not the request of a call: `heartbeat`, `on_connect[0]` …"""
 
     manual: str
     message: str | bytes
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,23 @@ class Received:
     manual: str
     message: str | bytes
     role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why the message that came last was taken for what it was, a sentence for each rule; only if that is asked for."""
+
+    manual: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A message of a connection that was due, and could not be made: `what` names its field."""
+
+    manual: str
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +110,7 @@ class Noticed:
     text: str
 
 
-Event = Opened | Closed | Sent | Received | Requested | Called | Discovered | Failed | Noticed
+Event = Opened | Closed | Sent | Received | Explained | Unsent | Requested | Called | Discovered | Failed | Noticed
 Observer = Callable[[Event], None]
 
 

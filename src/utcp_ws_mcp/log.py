@@ -80,14 +80,25 @@ def log_event(event: events.Event) -> None:
             logger.warning("%s: no tools yet: %s; it is asked again", manual, why, extra=extra)
         case events.Noticed(text):
             logger.warning("%s", text, extra=extra)
-        case events.Sent(manual, message) if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s > %s", manual, excerpt(message, 1000), extra=extra)
-        case events.Received(manual, message, role) if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s < (%s) %s", manual, role, excerpt(message, 1000), extra=extra)
+        case events.Unsent(manual, what, why):
+            logger.info("%s: %s was not sent: %s", manual, what, why, extra=extra)
+        case events.Sent() | events.Received() if logger.isEnabledFor(logging.DEBUG):
+            _log_message(event)
+
+
+def _log_message(event: events.Sent | events.Received) -> None:
+    extra, shown = {"happened": event}, excerpt(event.message, 1000)
+    if isinstance(event, events.Sent):
+        logger.debug("%s > %s", event.manual, shown, extra=extra)
+    else:
+        logger.debug("%s < (%s) %s", event.manual, event.role, shown, extra=extra)
 
 
 class Trace:
-    """An observer that shows a conversation: `>` sent, `<` received and what it was taken for, `=` the connection."""
+    """An observer that shows a conversation: `>` sent, `<` received and what it was taken for, `=` the connection.
+
+    `·` stands before the rules that decided, where observers hear of them.
+    """
 
     def __init__(self, redact: Callable[[str], str], out: TextIO) -> None:
         self._redact = redact
@@ -101,17 +112,22 @@ class Trace:
                 self._show("=", f"connected to {address} in {seconds * 1000:.0f} ms")
             case events.Closed(_, address, why, _):
                 self._show("=", f"{address}: {why}")
-            case events.Sent(_, message):
-                self._show(">", _pretty(message))
+            case events.Sent(_, message, what):
+                self._show(">", f"({what}) {_pretty(message)}" if what else _pretty(message))
             case events.Received(_, message, role):
                 self._show("<", f"({role}) {_pretty(message)}")
+            case events.Explained(_, reasons):
+                for reason in reasons:
+                    self._show(" ", f"· {reason}", stamp=" " * 8)
+            case events.Unsent(_, what, why):
+                self._show("!", f"{what} was not sent: {why}")
             case events.Failed(_, why):
                 self._show("!", why)
             case events.Noticed(text):
                 self._show("!", text)
 
-    def _show(self, sigil: str, text: str) -> None:
-        stamp = f"{time.monotonic() - self._started:8.3f} {sigil} "
+    def _show(self, sigil: str, text: str, stamp: str | None = None) -> None:
+        stamp = f"{stamp or f'{time.monotonic() - self._started:8.3f}'} {sigil} "
         lines = self._redact(text)[:LONGEST_TRACE].splitlines() or [""]
         indented = ("\n" + " " * len(stamp)).join(lines)
         print(stamp + indented, file=self._out, flush=True)

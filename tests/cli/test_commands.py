@@ -214,3 +214,9 @@ def test_the_schema_is_printed() -> None:
     printed = run("schema")
     assert printed.returncode == 0, printed.stderr
     assert json.loads(printed.stdout) == manifest_schema()
+
+
+def test_a_trace_says_which_rule_decided(manifest: Path) -> None:
+    called = run("call", str(manifest), "m.echo", "n=5", "--trace")
+    assert "· reply.match holds: message.id == request_id and message.method is not defined" in called.stderr
+    assert "(message.id is 1, request_id is 1, message.method is not there)" in called.stderr

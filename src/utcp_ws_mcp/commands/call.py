@@ -37,7 +37,7 @@ async def call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:
     redact = Redactor(each.manifest for each in loaded)
     observe = Trace(redact, sys.stderr) if wish.trace else events.ignore
     try:
-        async with Bridge(_only(loaded, wish.tool), observe=observe) as bridge:
+        async with Bridge(_only(loaded, wish.tool), observe=observe, explain=wish.trace) as bridge:
             schema = await bridge.input_schema(wish.tool)
             value = await bridge.call_tool(wish.tool, read_arguments(wish.pairs, wish.whole, schema))
     except BridgeError as failed:

@@ -86,7 +86,7 @@ async def _connect(visit: Visit, listen: float) -> None:
     scope = Scope(ambient, {"args": arguments, "tool": plan.tool, "vars": plan.variables, "session": {}})
     try:
         upgrade = plan.wire.upgrade.render(scope)
-        opened = await Opener(ambient, time.monotonic, system_resolver, visit.observe)(upgrade, arguments)
+        opened = await Opener(ambient, time.monotonic, system_resolver, visit.observe, explain=True)(upgrade, arguments)
     except Unfilled as unfilled:
         visit.show(events.Noticed(f"not visited, because connecting needs arguments: {unfilled}; make a call instead"))
         return
@@ -124,7 +124,7 @@ async def _discover(visit: Visit, loaded: Loaded) -> None:
     entry = visit.entry
     only = replace(loaded, manifest=replace(loaded.manifest, entries=(entry,)))
     started = time.monotonic()
-    async with Bridge([only], observe=visit.observe) as bridge:
+    async with Bridge([only], observe=visit.observe, explain=True) as bridge:
         await bridge.wait_discovered(DISCOVERY_WAIT)
         seconds = time.monotonic() - started
         plans, failure = list(bridge.tools.values()), bridge.failures.get(entry.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -220,8 +219,11 @@ class Call:
         assert self._lease is not None
         assert self.plan.wire.cancel is not None
         with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
-            with suppress(Unfilled, ValueError):
-                await self._lease.connection.send(self._encode(self.plan.wire.cancel))
+            connection = self._lease.connection
+            try:
+                await connection.send(self._encode(self.plan.wire.cancel), "stream.cancel")
+            except (Unfilled, ValueError) as wrong:
+                connection.unsent("stream.cancel", str(wrong))
 
     def _finish(self) -> None:
         """Give up the exchange and the lease. The pool throws the connection away if it cannot be trusted now."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import anyio
@@ -15,6 +14,7 @@ from .. import events
 from ..events import Observer
 from ..wire.codec import Message, clean, encode_json
 from ..wire.exchange import Close, Exchanges
+from ..wire.explain import explain_message
 from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
@@ -55,6 +55,7 @@ class Connection:
         self.received = 0
         self._since = anyio.current_time()
         self.close: Close | None = None
+        self.explains = False
         self._unanswered = False
         self._websocket = websocket
         self._observe = observe
@@ -119,18 +120,18 @@ class Connection:
         """
         return self._framer.encode(value)
 
-    def write(self, messages: Sequence[str | bytes]) -> bool:
+    def write(self, messages: Sequence[str | bytes], what: str = "") -> bool:
         """Send messages without waiting for the peer; False where the connection is ending, and none was sent."""
         if not self._websocket.is_open:
             return False
         for message in messages:
-            self._observe(events.Sent(self.manual, message))
+            self._observe(events.Sent(self.manual, message, what))
             self._websocket.write(message)
         return True
 
-    async def send(self, messages: Sequence[str | bytes]) -> bool:
+    async def send(self, messages: Sequence[str | bytes], what: str = "") -> bool:
         """Send messages, and wait as long as the peer does not keep up; False where none was sent."""
-        sent = self.write(messages)
+        sent = self.write(messages, what)
         await self.drain()
         return sent
 
@@ -139,12 +140,24 @@ class Connection:
         if self._websocket.paused:
             await self._websocket.drain()
 
-    def post(self, value: Any) -> None:
+    def post(self, value: Any, what: str = "auto_reply") -> None:
         """Send a value without waiting; a peer that does not read loses the connection."""
-        with suppress(ValueError):
-            before = self._websocket.unsent
-            self.write(self.encode(value))
-            self._websocket.drop_deaf_peer(before)
+        try:
+            messages = self.encode(value)
+        except ValueError as wrong:
+            self.unsent(what, str(wrong))
+            return
+        before = self._websocket.unsent
+        self.write(messages, what)
+        self._websocket.drop_deaf_peer(before)
+
+    def unsent(self, what: str, why: str) -> None:
+        """A message was due, and could not be made."""
+        self._observe(events.Unsent(self.manual, what, why))
+
+    def explain(self, reasons: tuple[str, ...]) -> None:
+        """Tell why the message that came last was taken for what it was."""
+        self._observe(events.Explained(self.manual, reasons))
 
     async def receive(self) -> Message:
         """Read and react to the next message while nobody else reads: before `run`.
@@ -163,17 +176,20 @@ class Connection:
     async def beat(self) -> None:
         """Send heartbeats until the connection ends; one that gets no answer in time ends it."""
         heartbeat, interval = self.session.conduct.heartbeat, self.session.interval()
-        if heartbeat is None or interval is None:
+        if heartbeat is None:
+            return
+        if interval is None:
+            self.unsent("heartbeat", f"{heartbeat.every.source} gives no seconds")
             return
         while self.is_open:
             await anyio.sleep(interval)
             self._beat = anyio.Event()
             try:
                 request_id = self.exchanges.next_id()
-                self.post(
-                    heartbeat.send.render(self.session.scope(request_id=request_id, counter=self.exchanges.count))
-                )
-            except Unfilled:
+                names = {"request_id": request_id, "counter": self.exchanges.count}
+                self.post(heartbeat.send.render(self.session.scope(**names)), "heartbeat")
+            except Unfilled as unfilled:
+                self.unsent("heartbeat", str(unfilled))
                 continue
             if heartbeat.expect is not None:
                 with anyio.move_on_after(heartbeat.timeout):
@@ -217,8 +233,11 @@ class Connection:
         self.received += 1
         try:
             for message in self._framer.decode(raw):
+                reasons = explain_message(self.session, self.exchanges, message) if self.explains else ()
                 role = self._receive(message)
                 self._observe(events.Received(self.manual, _shown(raw, message), role.value))
+                if reasons:
+                    self.explain(reasons)
         except Exception:  # a defect of ours: it must not take the other connections along
             logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
             self.abort()

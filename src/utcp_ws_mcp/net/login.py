@@ -9,6 +9,7 @@ import anyio
 
 from ..errors import ConnectFailed, InvalidTemplate
 from ..wire.codec import excerpt, parse_json
+from ..wire.explain import explain_step, explain_when
 from ..wire.expression import UNDEFINED, ExpressionFailed
 from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
@@ -85,20 +86,23 @@ async def log_in(connection: Connection) -> None:
     for number, step in enumerate(connection.session.conduct.steps, 1):
         if step.takes_id:
             names["request_id"] = connection.exchanges.next_id()
-        if connection.session.wants(step, connection.session.scope(**names)):
-            await _do(connection, step, f"on_connect step {number}", names)
+        scope = connection.session.scope(**names)
+        if connection.explains and step.when is not None:
+            connection.explain(explain_when(step, number - 1, scope))
+        if connection.session.wants(step, scope):
+            await _do(connection, step, number, names)
 
 
-async def _do(connection: Connection, step: StepPlan, label: str, names: dict[str, Any]) -> None:
-    address = connection.address
+async def _do(connection: Connection, step: StepPlan, number: int, names: dict[str, Any]) -> None:
+    address, label = connection.address, f"on_connect step {number}"
     try:
         with anyio.fail_after(step.timeout):
             if step.send is not None:
                 request = connection.encode(step.send.render(connection.session.scope(**names)))
-                if not await connection.send(request):
+                if not await connection.send(request, f"on_connect[{number - 1}]"):
                     raise ConnectFailed(address, f"{label}: {connection.how_it_ended}")
             else:
-                await _expect(connection, step, label, names)
+                await _expect(connection, step, number, names)
     except TimeoutError:
         what = "the message could not be sent" if step.send else "no message matched"
         raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s") from None
@@ -108,14 +112,18 @@ async def _do(connection: Connection, step: StepPlan, label: str, names: dict[st
         raise ConnectFailed(address, f"{label}: {unfilled}") from None
 
 
-async def _expect(connection: Connection, step: StepPlan, label: str, names: dict[str, Any]) -> None:
+async def _expect(connection: Connection, step: StepPlan, number: int, names: dict[str, Any]) -> None:
     """Read until a message matches; others are skipped."""
     assert step.expect is not None
     while True:
         message = await connection.receive()
         scope = connection.session.scope(message=message.value, **names)
+        if connection.explains:
+            connection.explain(explain_step(step, number - 1, scope))
         if step.fail is not None and step.fail.holds(scope):
-            raise ConnectFailed(connection.address, f"{label}: the server refused: {excerpt(message.shown)}")
+            raise ConnectFailed(
+                connection.address, f"on_connect step {number}: the server refused: {excerpt(message.shown)}"
+            )
         if step.expect.holds(scope):
             connection.session.capture(step.captures, scope)
             return

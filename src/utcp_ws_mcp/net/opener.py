@@ -27,13 +27,22 @@ from .oauth import Tokens
 
 
 class Opener:
-    """Opens connections for a pool. `clock` gives monotonic seconds."""
+    """Opens connections for a pool. `clock` gives monotonic seconds; with `explain` observers hear Explained too."""
 
-    def __init__(self, ambient: Ambient, clock: Callable[[], float], resolver: Resolver, observe: Observer) -> None:
+    def __init__(
+        self,
+        ambient: Ambient,
+        clock: Callable[[], float],
+        resolver: Resolver,
+        observe: Observer,
+        *,
+        explain: bool = False,
+    ) -> None:
         self._ambient = ambient
         self._clock = clock
         self._resolver = resolver
         self._observe = observe
+        self._explain = explain
         self._tokens = Tokens(clock, resolver)
         self._contexts: dict[object, ssl.SSLContext] = {}
 
@@ -49,6 +58,8 @@ class Opener:
         upgrade = self._finished(upgrade, session)
         opened = await self._upgraded(upgrade)
         opened.session = session
+        session.unsent = opened.exchanges.unsent = opened.unsent
+        opened.explains = self._explain
         try:
             await log_in(opened)
         except BaseException:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -65,6 +64,11 @@ class Exchange:
     ends_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
 
+    @property
+    def in_stream(self) -> bool:
+        """Whether messages are items by now, not the reply."""
+        return self.rules.stream is not None and (self.replied or not self.rules.replies_first)
+
     def seeing(self, message: Message) -> Scope:
         """The names for predicates and expressions on `message`."""
         return self.scope.extended(message=message.value)
@@ -72,7 +76,7 @@ class Exchange:
     def claims(self, message: Message) -> bool:
         """Whether a message belongs to this exchange."""
         stream = self.rules.stream
-        if stream is not None and stream.match is not None and (self.replied or not self.rules.replies_first):
+        if stream is not None and stream.match is not None and self.in_stream:
             return stream.match.holds(self.seeing(message))
         match = self.rules.match
         return match is None or match.holds(self.seeing(message))
@@ -98,7 +102,7 @@ class Exchange:
     def _classify(self, message: Message, scope: Scope) -> Role:
         if self.rules.faults(scope):
             return Role.FAULT
-        if self.rules.stream is not None and (self.replied or not self.rules.replies_first):
+        if self.in_stream:
             return self._take_item(message, scope)
         return Role.ACKNOWLEDGEMENT if self.rules.skips(scope) else Role.REPLY
 
@@ -151,7 +155,8 @@ class Exchanges:
     """All exchanges on one connection. `dropped` counts messages, `opened` and `abandoned` count exchanges.
 
     `trusted` turns false when the next message can no longer be told from a reply to the wrong request; the
-    connection must then be thrown away. `outbox` holds what is to be sent at once.
+    connection must then be thrown away. `outbox` holds what is to be sent at once. `unsent` is told of a message that
+    was due and could not be made: what it was, and why.
     """
 
     def __init__(self, id_kind: IdKind, make_uuid: Callable[[], str]) -> None:
@@ -168,7 +173,8 @@ class Exchanges:
         self._others: list[Exchange] = []
         self._answering: list[Exchange] = []
         self._opening: list[Exchange] = []
-        self._last_owned: Exchange | None = None
+        self.last_owned: Exchange | None = None
+        self.unsent: Callable[[str, str], None] = lambda what, why: None
 
     def __repr__(self) -> str:
         return f"<Exchanges pending={len(self)} dropped={self.dropped} trusted={self.trusted}>"
@@ -197,7 +203,7 @@ class Exchanges:
         if rules.replies_first:
             self._opening.append(exchange)
         if rules.sharing is Sharing.OWNED:
-            self._last_owned = exchange
+            self.last_owned = exchange
         return exchange
 
     def receive(self, message: Message) -> Role:
@@ -228,7 +234,7 @@ class Exchanges:
     def lose(self, close: Close) -> None:
         """The connection ended: settle every exchange."""
         self.trusted = False
-        for exchange in list(self._pending()):
+        for exchange in list(self.pending()):
             self._forget(exchange)
             exchange.lose(close)
 
@@ -264,8 +270,10 @@ class Exchanges:
             for rule in exchange.rules.auto_replies:
                 scope = exchange.seeing(message)
                 if rule.match.holds(scope):
-                    with suppress(Unfilled):
+                    try:
                         self.outbox.append(rule.answer.render(scope))
+                    except Unfilled as unfilled:
+                        self.unsent("auto_reply", str(unfilled))
                     return not rule.keep
         return False
 
@@ -282,7 +290,7 @@ class Exchanges:
     def _unsolicited(self, message: Message) -> Role:
         for exchange in self._opening:
             exchange.early.append(message)
-        last = self._last_owned
+        last = self.last_owned
         if last is not None and last.rules.ignores(last.seeing(message)):
             return Role.IGNORED
         self.dropped += 1
@@ -290,7 +298,8 @@ class Exchanges:
             self.trusted = False
         return Role.DROPPED
 
-    def _pending(self) -> Iterator[Exchange]:
+    def pending(self) -> Iterator[Exchange]:
+        """The exchanges that are not finished."""
         yield from self._others
         for pending in self._by_id.values():
             yield from pending.values()

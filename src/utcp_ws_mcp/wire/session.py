@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from .codec import Message
@@ -17,11 +16,13 @@ class Session:
     """The captured values of a connection (`session` in expressions), and its conduct.
 
     `arguments` are those of the call that opened it; only calls with the same ones share the connection.
+    `unsent` is told of a message that was due and could not be made: what it was, and why.
     """
 
     def __init__(self, conduct: Conduct, ambient: Ambient, values: dict[str, Any], arguments: dict[str, Any]) -> None:
         self.conduct = conduct
         self.values = values
+        self.unsent: Callable[[str, str], None] = lambda what, why: None
         self._scope = Scope(
             ambient, {"session": values, "args": arguments, "vars": dict(conduct.variables), "tool": ""}
         )
@@ -41,8 +42,10 @@ class Session:
                 self.capture(captures, scope)
         for rule in conduct.auto_replies:
             if rule.match.holds(scope):
-                with suppress(Unfilled):
+                try:
                     send(rule.answer.render(scope))
+                except Unfilled as unfilled:
+                    self.unsent("auto_reply", str(unfilled))
                 return not rule.keep
         return False
 

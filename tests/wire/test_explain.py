@@ -1,0 +1,175 @@
+"""Why a message is taken for what it is, in the words of the rules that decide."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+
+from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.wire.catalog import compile_local
+from utcp_ws_mcp.wire.codec import Message
+from utcp_ws_mcp.wire.exchange import Exchanges
+from utcp_ws_mcp.wire.explain import explain_message, explain_step, explain_when
+from utcp_ws_mcp.wire.plan import Plan
+from utcp_ws_mcp.wire.scope import Ambient, Scope
+from utcp_ws_mcp.wire.session import Session
+
+AMBIENT = Ambient(None, None)  # type: ignore[arg-type]
+BY_ID = {"match": "message.id == request_id"}
+
+
+def compiled(fields: dict[str, Any]) -> Plan:
+    document = [{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}]
+    (entry,) = load_document(document, Lookup([{"KEY": "a-secret"}]), "m.json", PurePath()).entries
+    (plan,), problems = compile_local(entry)
+    assert problems == []
+    return plan
+
+
+def explained(fields: dict[str, Any], value: Any, calls: int = 1) -> list[str]:
+    plan, numbers = compiled(fields), itertools.count(1)
+    session = Session(plan.wire.upgrade.conduct, AMBIENT, {}, {})
+    exchanges = Exchanges("counter", lambda: str(next(numbers)))
+    for _ in range(calls):
+        exchanges.open(plan.rules, Scope(AMBIENT, {"args": {"q": "Oslo"}, "session": {}}))
+    before = repr(exchanges), dict(session.values)
+    lines = list(explain_message(session, exchanges, Message("raw", value)))
+    assert (repr(exchanges), session.values) == before
+    return lines
+
+
+CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
+    "no rule at all": ({}, "hi", ["the first message after the request that is not ignored"]),
+    "an id that fits": (
+        {"reply": BY_ID},
+        {"id": 1},
+        ["reply.match holds: message.id == request_id (message.id is 1, request_id is 1)"],
+    ),
+    "an id that does not fit": (
+        {"reply": BY_ID},
+        {"id": 7},
+        ["reply.match does not hold: message.id == request_id (message.id is 7, request_id is 1)"],
+    ),
+    "an id that is not there": (
+        {"reply": BY_ID},
+        {},
+        ["reply.match does not hold: message.id == request_id (message.id is not there, request_id is 1)"],
+    ),
+    "an argument": (
+        {"reply": {"match": "message.city == args.q"}},
+        {"city": "Oslo"},
+        ['reply.match holds: message.city == args.q (message.city is "Oslo", args.q is "Oslo")'],
+    ),
+    "an ignored message": (
+        {"ignore": ["message.a", "message.type == 'tick'"]},
+        {"type": "tick"},
+        ["ignore[1] holds: message.type == 'tick' (message.type is \"tick\")"],
+    ),
+    "a filter that fails": (
+        {"ignore": "message.n | from_json"},
+        {"n": "{"},
+        ["ignore[0] does not hold: the expression", "the first message after the request that is not ignored"],
+    ),
+    "a comparison of the wrong types": (
+        {"reply": {"match": "message.a + 1 == 2"}},
+        {"a": "x"},
+        ["reply.match does not hold: the expression 'message.a + 1 == 2' failed: "],
+    ),
+    "a failure": (
+        {"reply": {**BY_ID, "error": "message.error", "error_message": "message.error.text"}},
+        {"id": 1, "error": {"code": 5}},
+        [
+            "reply.match holds",
+            'reply.error holds: message.error (message.error is {"code":5})',
+            "reply.error_message has no value, so the whole message is shown: the message has no message.error.text",
+        ],
+    ),
+    "an acknowledgement": (
+        {"reply": {**BY_ID, "skip": "message.ack"}},
+        {"id": 1, "ack": True},
+        ["reply.match holds", "reply.skip holds: message.ack (message.ack is true)"],
+    ),
+    "the end of a stream": (
+        {"stream": {"until": "message.done"}, "reply": {"result": "message"}},
+        {"done": 1},
+        ["stream.until[0] holds: message.done (message.done is 1)"],
+    ),
+    "an item of a stream": ({"stream": {"until": "message.done"}, "reply": {"result": "message"}}, {"n": 1}, []),
+    "a watched message": (
+        {"message": False, "stream": {"match": "message.type == args.q"}},
+        {"type": "Bergen"},
+        ["stream.match does not hold"],
+    ),
+    "a value that is kept, and one that is not": (
+        {"capture": [{"match": "message.s", "set": {"seq": "message.s", "x": "message.x"}}]},
+        {"s": "n" * 80},
+        [
+            "capture[0].match holds",
+            f'session.seq is now "{"n" * 59}…',
+            "capture[0].set.x keeps nothing: the message has no message.x",
+            "the first message",
+        ],
+    ),
+    "a message that is answered": (
+        {"auto_reply": [{"match": "message == 'ping'", "send": "pong"}]},
+        "ping",
+        ["auto_reply[0].match holds: message == 'ping'"],
+    ),
+    "a message that a tool answers": (
+        {"tools": [{"name": "t", "tool_call_template": {"auto_reply": [{"match": "message.ask", "send": "yes"}]}}]},
+        {"ask": 1},
+        ["auto_reply[0].match holds: message.ask (message.ask is 1)"],
+    ),
+    "an answer to a heartbeat": (
+        {"heartbeat": {"every": 5, "send": "p", "expect": "message.pong"}},
+        {"pong": 1},
+        ["heartbeat.expect holds: message.pong (message.pong is 1)"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "value", "lines"), CASES.values(), ids=CASES)
+def test_the_rules_that_decide_are_named(fields: dict[str, Any], value: Any, lines: list[str]) -> None:
+    said = explained(fields, value)
+    assert len(said) == len(lines), said
+    assert [line.startswith(start) for line, start in zip(said, lines, strict=True)] == [True] * len(said), said
+
+
+def test_a_message_that_nobody_waits_for_says_so() -> None:
+    assert explained({}, "hi", calls=0) == ["no call waits for it"]
+
+
+def test_of_many_calls_only_some_are_explained() -> None:
+    said = explained({"reply": BY_ID}, {"id": 9}, calls=5)
+    assert [line[:11] for line in said] == ["reply.match"] * 3 + ["and the rul"]
+
+
+def test_a_secret_variable_is_never_looked_up() -> None:
+    said = explained({"reply": {"match": "message.key == vars.KEY or message.x"}}, {"x": 1})
+    assert said == ["reply.match holds: message.key == vars.KEY or message.x (message.key is not there, message.x is 1)"]
+
+
+def test_a_step_of_a_login_says_what_it_made_of_a_message() -> None:
+    steps = [
+        {"expect": "message.hi", "capture": {"who": "message.hi"}, "fail": "message.no"},
+        {"send": "x", "when": "session.who == 'ada'"},
+    ]
+    plan = compiled({"on_connect": steps})
+    first, second = plan.wire.upgrade.conduct.steps
+
+    def scope(message: Any) -> Scope:
+        return Scope(AMBIENT, {"session": {"who": "bob"}, "message": message})
+
+    assert explain_step(first, 0, scope({"hi": "bob"})) == (
+        'on_connect[0].expect holds: message.hi (message.hi is "bob")',
+        'session.who is now "bob"',
+    )
+    assert explain_step(first, 0, scope({"no": 1})) == ("on_connect[0].fail holds: message.no (message.no is 1)",)
+    assert explain_when(second, 1, scope(None)) == (
+        "on_connect[1].when does not hold: session.who == 'ada' (session.who is \"bob\")",
+        "on_connect[1] is left out",
+    )
