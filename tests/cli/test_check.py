@@ -96,7 +96,13 @@ def login(url: str, **fields: Any) -> dict[str, Any]:
 def test_a_check_online_shows_what_came_back_and_the_tools_without_secrets(tmp_path: Path, talker: str) -> None:
     checked = run("check", "--online", "--listen", "0.2", write(tmp_path, login(talker)), TOKEN=TOKEN)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    for expected in ("= connected to", '> {"token": "***"}', '"type": "ready"', "m.found(x?)", "m: 1 tool in"):
+    for expected in (
+        "= connected to",
+        '> (on_connect[0]) {"token": "***"}',
+        '"type": "ready"',
+        "m.found(x?)",
+        "m: 1 tool in",
+    ):
         assert expected in checked.stdout
     assert TOKEN not in checked.stdout + checked.stderr
 

@@ -150,7 +150,8 @@ def test_of_many_calls_only_some_are_explained() -> None:
 
 def test_a_secret_variable_is_never_looked_up() -> None:
     said = explained({"reply": {"match": "message.key == vars.KEY or message.x"}}, {"x": 1})
-    assert said == ["reply.match holds: message.key == vars.KEY or message.x (message.key is not there, message.x is 1)"]
+    (line,) = said
+    assert line.endswith("message.key == vars.KEY or message.x (message.key is not there, message.x is 1)")
 
 
 def test_a_step_of_a_login_says_what_it_made_of_a_message() -> None:

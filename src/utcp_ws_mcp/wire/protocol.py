@@ -13,7 +13,7 @@ from .compiler import Compiler
 from .expression import Expression
 from .problems import Problems
 from .reply import AutoReplies, compile_auto_replies
-from .requests import check_method, parse_http_url
+from .requests import parse_http_url
 from .scope import REPLY_NAMES, REQUEST_NAMES
 from .template import Constant, Node
 
@@ -171,8 +171,6 @@ def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> Ht
             nodes[key] = messages.value(value)
             if key == "url" and isinstance(fixed := nodes[key], Constant):
                 parse_http_url(str(fixed.value))
-    with found.at(f"{path}.http.method"):
-        check_method(step.http.method)
     headers = []
     for name, value in step.http.headers.items():
         with found.at(f"{path}.http.headers.{name}"):

@@ -11,7 +11,6 @@ from .policy import URL, parse_url
 ENVIRONMENT: Final = "env"
 """The proxy that the environment names."""
 
-_METHOD = re.compile(r"[A-Z]{1,20}\Z")
 _PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/?\Z")
 
 
@@ -25,16 +24,6 @@ def parse_http_url(text: str) -> URL:
     if not url.secure and not url.is_loopback_literal:
         raise ForbiddenURL(f"{url.address} would be plain text; use https://")
     return url
-
-
-def check_method(method: str) -> None:
-    """An HTTP method is a word (RFC 9110 §9.1).
-
-    Raises:
-        InvalidTemplate: if it is none.
-    """
-    if not _METHOD.match(method.upper()):
-        raise InvalidTemplate("is no HTTP method; write GET, POST, PUT, PATCH or DELETE")
 
 
 def check_proxy(proxy: str) -> None:
