@@ -208,7 +208,19 @@ def test_a_pattern_gives_its_group_or_all_that_it_matched(text: Any, pattern: st
     assert evaluate("t | regex_find(p)", t=text, p=pattern) == found
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a*)*b", "(x+x+)+y", "(a|aa)*c", "a" * 201, "("])
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a*)*b", "(x+x+)+y", "(a|aa)*c", "a" * 201, "(", "a*a*a*b"])
 def test_a_pattern_that_could_run_away_is_refused(pattern: str) -> None:
     with pytest.raises(ExpressionFailed):
         evaluate("t | regex_find(p)", t="a" * 50, p=pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "searched"), [("b", 16_384), ("^a*b", 16_384), ("a*b", 3072), ("^a*a*b", 3072), ("a*a*b", 384)]
+)
+def test_the_more_a_pattern_repeats_the_less_text_is_searched(pattern: str, searched: int) -> None:
+    assert evaluate("t | regex_find(p) is none", t="a" * (searched - 1) + "b", p=pattern) is False
+    assert evaluate("t | regex_find(p) is none", t="a" * searched + "b", p=pattern) is True
+
+
+def test_signs_of_repetition_that_are_text_do_not_count() -> None:
+    assert evaluate("t | regex_find(p)", t="a+b*c+", p=r"\+b\*c\+") == "+b*c+"

@@ -17,8 +17,11 @@ LONGEST_JSON: Final = 16 << 20
 """Characters; JSON of JSON doubles with every turn."""
 
 LONGEST_PATTERN: Final = 200
-LONGEST_SEARCHED: Final = 16_384
-"""Characters that a pattern is looked for in: Python's engine is not linear, so the text is bounded."""
+SEARCHED: Final = (16_384, 3_072, 384)
+"""Characters that a pattern is looked for in, by how many parts of it repeat (one more may where it begins with `^`).
+
+Python's engine takes the length to the power of that, and once more for all the places where a match could begin.
+"""
 
 
 def _bytes(value: Any) -> bytes:
@@ -81,12 +84,18 @@ def _sign(data: bytes, pem: bytes, alg: str) -> bytes:
     raise ValueError("unknown algorithm, or a key of another kind")
 
 
+_REPETITION = re.compile(r"(?<!\\)(?:[*+]|\{[0-9]*(?:,[0-9]*)?\})")
+
+
 def _regex_find(value: Any, pattern: str) -> str | None:
     """The first match, or its first group where the pattern has one."""
     if len(pattern) > LONGEST_PATTERN or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
         raise ValueError("a pattern that repeats a repetition or a group is refused: it could run away")
+    repeated = len(_REPETITION.findall(pattern)) - pattern.startswith("^")
+    if repeated >= len(SEARCHED):
+        raise ValueError("a pattern in which more than two parts repeat is refused: it could run away")
     try:
-        found = re.search(pattern, _text(value)[:LONGEST_SEARCHED])
+        found = re.search(pattern, _text(value)[: SEARCHED[max(repeated, 0)]])
     except re.error as wrong:
         raise ValueError(f"no regular expression: {wrong}") from None
     return None if found is None else found[1] if found.re.groups else found[0]
