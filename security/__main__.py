@@ -11,6 +11,7 @@ COMMANDS = (
     "template_properties",
     "hostile_schemas",
     "http_front",
+    "malformed_input",
 )
 
 if __name__ == "__main__":

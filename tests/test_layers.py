@@ -172,3 +172,36 @@ def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
         (False, "asyncio.events"),
         (True, "bridge"),
     ]
+
+
+DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", "connect"}
+"""Calls that open a connection, whatever they are called on, unless they get the socket of one (`sock`)."""
+
+NEVER = {"eval", "exec", "compile", "__import__", "system", "popen", "Popen", "spawn", "fork", "execv", "open_process"}
+"""Calls that run what somebody else wrote."""
+
+
+def called(path: Path, without: str = "") -> Iterator[str]:
+    """The names of what a module calls, as it writes them; not the calls that have a keyword `without`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and without not in {keyword.arg for keyword in node.keywords}:
+            yield ast.unparse(node.func)
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted)
+def test_only_one_module_dials(path):
+    dialled = [name for name in called(path, without="sock") if name.rpartition(".")[2] in DIALS]
+
+    assert dialled == [] or dotted(path) == "net.dial"
+
+
+def test_the_module_that_dials_does():
+    assert {name.rpartition(".")[2] for name in called(MODULES["net.dial"])} & DIALS
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted)
+def test_no_module_runs_what_others_wrote(path):
+    ran = [name for name in called(path) if name.rpartition(".")[2] in NEVER and name != "re.compile"]
+
+    assert ran == []
+    assert libraries(path) & {"subprocess", "pickle", "marshal", "ctypes", "code", "runpy"} == set()
