@@ -18,13 +18,16 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from .kills import KILLS
 from .replies import Replies, reply_to
+
+KILL: Final = "kill"
+"""What the ledger says of a kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,11 @@ class Endpoint:
     port: int
     ledger: Path
 
-    def executions(self) -> Counter[int]:
-        """How often each number was executed."""
-        return Counter(map(int, self.ledger.read_text().split()))
+    def read(self) -> tuple[Counter[int], int]:
+        """How often each number was executed, and how many connections were killed."""
+        lines = Counter(self.ledger.read_text().split())
+        kills = lines.pop(KILL, 0)
+        return Counter({int(number): times for number, times in lines.items()}), kills
 
 
 @asynccontextmanager
@@ -74,6 +79,7 @@ class _Server:
                 await self._answer(connection, json.loads(raw))
 
     async def _kill(self, connection: ServerConnection, request: Any) -> None:
+        self._note(KILL)
         await next(self._kills).run(connection, lambda: self._execute(request), reply_to(request))
 
     async def _answer(self, connection: ServerConnection, request: Any) -> None:
@@ -84,7 +90,10 @@ class _Server:
             await connection.send(reply_to(request))
 
     def _execute(self, request: Any) -> None:
-        os.write(self._ledger, b"%d\n" % int(request["n"]))
+        self._note(str(request["n"]))
+
+    def _note(self, line: str) -> None:
+        os.write(self._ledger, f"{line}\n".encode())
 
 
 async def _main() -> None:

@@ -17,6 +17,9 @@ from .endpoint import endpoint
 from .replies import answer_to
 
 KILL_EVERY: Final = 50
+TRIED: Final = 0.7
+"""The share of the kills that must have happened; requests that a kill takes along do not count for the next one."""
+
 TIMEOUT: Final = 10.0
 """Seconds that a call has."""
 
@@ -54,8 +57,9 @@ class Tally:
         if getattr(error, "outcome", None) is Outcome.NOT_SENT:
             self.not_sent.add(number)
 
-    def compare(self, executions: Counter[int]) -> None:
+    def compare(self, executions: Counter[int], kills: int) -> None:
         """Hold what the calls have said against what the endpoint has done."""
+        self.kills = kills
         invented = self.answered - executions.keys()
         denied = self.not_sent & executions.keys()
         self.wrong += len(invented) + len(denied)
@@ -68,14 +72,16 @@ class Tally:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing happened that may never happen."""
-        return not (self.wrong or self.empty or self.doubled or self.hung or self.lost)
+        """Whether connections were killed, and nothing happened that may never happen."""
+        tried = self.kills * KILL_EVERY >= TRIED * self.calls
+        return tried and not (self.wrong or self.empty or self.doubled or self.hung or self.lost)
 
     def __str__(self) -> str:
         share = 100 * len(self.answered) / self.calls
         return (
             f"{len(self.answered):,} of {self.calls:,} answered ({share:.1f} %), {self.errors.total():,} errors, "
-            f"{self.wrong} wrong, {self.empty} empty, {self.doubled} double executions, {self.hung} hung"
+            f"{self.kills:,} kills; {self.wrong} wrong, {self.empty} empty, "
+            f"{self.doubled} double executions, {self.hung} hung"
         )
 
 
@@ -87,7 +93,7 @@ async def drive(client: Client, calls: int, at_once: int = 1, **template: Any) -
         async with client(seen.port, timeout=TIMEOUT, **template) as call, asyncio.TaskGroup() as workers:
             for _ in range(at_once):
                 workers.create_task(_work(call, numbers, tally))
-        tally.compare(seen.executions())
+        tally.compare(*seen.read())
     return tally
 
 

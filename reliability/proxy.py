@@ -55,7 +55,6 @@ class Proxy:
         self.port: int = self._kept.getsockname()[1]
         self._listener: socket.socket | None = None
         self._links: dict[_Link, asyncio.Task[None]] = {}
-        self.accepted = 0
 
     def suffer(self, fault: Fault) -> None:
         """Connections that are opened from now on have this fault; open ones keep theirs."""
@@ -93,7 +92,6 @@ class Proxy:
     def _accept(self, listener: socket.socket) -> None:
         with suppress(BlockingIOError, ConnectionError):
             client, _ = listener.accept()
-            self.accepted += 1
             link = _Link(client, self._fault)
             link.task = self._links[link] = asyncio.create_task(link.run(self._target))
             link.task.add_done_callback(lambda _: self._links.pop(link))
