@@ -9,6 +9,11 @@ COMMANDS: tuple[str, ...] = (
     "half_open",
     "stall_points",
     "shutdown",
+    "message_flood",
+    "ping_flood",
+    "bombs",
+    "cold_start",
+    "head_of_line",
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,169 @@
+"""T9: what a hostile endpoint may send to make a client swell, hang or fall.
+
+Each bomb is thrown by a raw server at a call of the real process. The oracle is Linux's count of that process's
+memory, at its peak; the clock, since every call must have failed by its timeout; that the process answers `ping`; and
+that the next call, at a good endpoint, works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from figures.command import Size, run
+from figures.figure import Figure
+
+from .host import Host
+from .memory import Memory
+from .raw import CLOSE, PING, PONG, TEXT, Talk, accept, frame, header, listening, read_frame, read_head
+
+GROWTH: Final = 32
+"""MiB."""
+
+TIMEOUT: Final = 1.0
+LATE: Final = 0.5
+"""Seconds after its timeout that a host may wait for a call; the machine is busy throwing bombs."""
+
+CONTINUATION: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bomb:
+    """What is thrown. `talk` is the endpoint's side of a connection."""
+
+    name: str
+    talk: Talk
+
+
+def after_request(chunk: bytes, times: int = 1, first: bytes = b"") -> Talk:
+    """Accept the upgrade, wait for the request, then send `first`, and a chunk so many times."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await accept(reader, writer)
+        await _request(reader, writer)
+        await _pour(writer, first, chunk, times)
+
+    return talk
+
+
+def in_upgrade(first: bytes, chunk: bytes = b"", times: int = 0, pause: float = 0.0) -> Talk:
+    """Answer the upgrade with `first`, and a chunk so many times."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await read_head(reader)
+        await _pour(writer, first, chunk, times, pause)
+
+    return talk
+
+
+async def _request(reader: StreamReader, writer: StreamWriter) -> Any:
+    opcode = PING
+    while opcode != TEXT:
+        opcode, payload = await read_frame(reader)
+        if opcode == PING:
+            writer.write(frame(payload, PONG))
+    return json.loads(payload)
+
+
+async def _pour(writer: StreamWriter, first: bytes, chunk: bytes, times: int, pause: float = 0.0) -> None:
+    writer.write(first)
+    for _ in range(times):
+        writer.write(chunk)
+        await writer.drain()
+        await asyncio.sleep(pause)
+    await asyncio.sleep(2 * TIMEOUT)
+
+
+async def _good(reader: StreamReader, writer: StreamWriter) -> None:
+    await accept(reader, writer)
+    while True:
+        request = await _request(reader, writer)
+        writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": "here"}).encode()))
+
+
+MIB: Final = 1 << 20
+SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n"
+FORBIDDEN: Final = b"HTTP/1.1 403 No\r\n"
+EMPTY: Final = frame(b"", CONTINUATION, final=False)
+ONE: Final = frame(b"x", CONTINUATION, final=False)
+OPENING: Final = frame(b"", TEXT, final=False)
+BOMBS: Final = (
+    Bomb("a frame of 2^62 bytes", after_request(b"x" * MIB, 64, header(1 << 62))),
+    Bomb("a frame of 2^63 + 1 bytes", after_request(b"x" * MIB, 64, header((1 << 63) + 1))),
+    Bomb("10,000,000 empty fragments", after_request(EMPTY * 100_000, 100, OPENING)),
+    Bomb("1,000,000 fragments of a byte", after_request(ONE * 100_000, 10, OPENING)),
+    Bomb("a message of 4 GiB in fragments", after_request(frame(b"x" * MIB, CONTINUATION, final=False), 4096, OPENING)),
+    Bomb("a close frame of 1 MiB", after_request(frame(b"\x03\xe8" + b"x" * MIB, CLOSE))),
+    Bomb("a close reason that is no UTF-8", after_request(frame(b"\x03\xe8" + b"\xff" * 123, CLOSE))),
+    Bomb("a close code that is none", after_request(frame(b"\xff\xff", CLOSE))),
+    Bomb("a ping of 1 MiB", after_request(frame(b"x" * MIB, PING), 64)),
+    Bomb("10,000,000 bytes of garbage", after_request(bytes(range(256)) * 4096, 10)),
+    Bomb("a message nested 1,000,000 deep", after_request(frame(b"[" * 1_000_000))),
+    Bomb("an integer of 1,000,000 digits", after_request(frame(b"9" * 1_000_000))),
+    Bomb("a 101 whose headers never end, slowly", in_upgrade(SWITCHING, b"X-A: b\r\n", 1000, 0.01)),
+    Bomb("a 101 whose headers never end, fast", in_upgrade(SWITCHING, b"X-A: b\r\n" * 1000, 10_000)),
+    Bomb("a header line of 64 MiB", in_upgrade(SWITCHING + b"X-A: ", b"x" * MIB, 64)),
+    Bomb("a status line of 64 MiB", in_upgrade(b"HTTP/1.1 101 ", b"x" * MIB, 64)),
+    Bomb("a 403 with a body of 1 MiB", in_upgrade(FORBIDDEN + b"Content-Length: 1048576\r\n\r\n", b"x" * MIB, 1)),
+    Bomb("a 403 with a body of 64 MiB", in_upgrade(FORBIDDEN + b"Content-Length: 67108864\r\n\r\n", b"x" * MIB, 64)),
+    Bomb("a 403 whose body never ends", in_upgrade(FORBIDDEN + b"Transfer-Encoding: chunked\r\n\r\n",
+         b"10000\r\n" + b"x" * 65536 + b"\r\n", 1024)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Blast:
+    """What one bomb did: MiB, seconds of the call, and whether everything was right afterwards."""
+
+    name: str
+    growth: float
+    seconds: float
+    right: bool
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Throw every bomb, one after the other."""
+    blasts: list[Blast] = []
+    async with AsyncExitStack() as stack:
+        ports = [await stack.enter_async_context(listening(bomb.talk)) for bomb in BOMBS]
+        good = await stack.enter_async_context(listening(_good))
+        document = [_template("good", good), *(_template(f"b{n}", port) for n, port in enumerate(ports))]
+        host = await stack.enter_async_context(Host(document))
+        await host.initialize()
+        await host.call("good_t")
+        for _ in range(size.of(1, 10)):
+            blasts += [await _throw(host, f"b{number}_t", bomb) for number, bomb in enumerate(BOMBS)]
+    biggest = max(blasts, key=lambda blast: blast.growth)
+    slowest = max(blasts, key=lambda blast: blast.seconds)
+    wrong = sorted({blast.name for blast in blasts if not blast.right})
+    bombs, worst = f"{len(blasts)} bombs", f"+{biggest.growth:.1f} MiB ({biggest.name})"
+    end = f"{slowest.seconds:.2f} s ({slowest.name})"
+    return [
+        Figure("T9", f"{bombs}: process or next call suffered", ", ".join(wrong) or "0", "0", not wrong),
+        Figure("T9", "memory", worst, f"+{GROWTH} MiB", biggest.growth <= GROWTH),
+        Figure(
+            "T9", "slowest end of a call that has 1 s", end, f"{TIMEOUT + LATE} s", slowest.seconds <= TIMEOUT + LATE
+        ),
+    ]
+
+
+def _template(name: str, port: int) -> dict[str, Any]:
+    url = f"ws://127.0.0.1:{port}/"
+    return {"name": name, "url": url, "preset": "jsonrpc2", "timeout": TIMEOUT, "tools": [{"name": "t"}]}
+
+
+async def _throw(host: Host, tool: str, bomb: Bomb) -> Blast:
+    memory = Memory(host.process.pid)
+    answer = await host.call(tool)
+    after = await host.call("good_t")
+    right = answer.failed and not after.failed and "result" in await host.request("ping", {})
+    return Blast(bomb.name, memory.growth, answer.seconds, right)
+
+
+if __name__ == "__main__":
+    run(measure)

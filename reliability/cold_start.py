@@ -1,0 +1,159 @@
+"""T11: calls that come together share what they need: one upgrade, one token request, also when a token expires.
+
+A hundred calls come at once, in front of an endpoint that nobody has called; then a hundred that need 25 connections
+and a token first; then calls that each need a new connection, while tokens expire, and while the endpoint rejects one.
+The oracle is what the endpoint and the token endpoint have counted, both real servers on loopback. A token endpoint
+answers slowly, so that every call that could ask twice has the time to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from figures.command import Size, run
+from figures.figure import Figure
+from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.errors import BridgeError
+
+from .raw import listening
+
+CALLS: Final = 100
+SETS: Final = 25
+"""Connections of their own that the calls with a token need: sets of header fields."""
+
+LIFETIME: Final = 2.0
+"""Seconds that a token is valid; the bridge asks for the next one after half of them."""
+
+SLOW: Final = 0.1
+
+
+class Endpoint:
+    """An endpoint that answers with the parameters, and the token endpoint that its upgrades need."""
+
+    def __init__(self) -> None:
+        self.upgrades = 0
+        self.requests: list[float] = []
+        self._valid: dict[str, float] = {}
+
+    async def answer(self, connection: ServerConnection) -> None:
+        """Serve a connection."""
+        self.upgrades += 1
+        with suppress(ConnectionClosed):
+            async for raw in connection:
+                message = json.loads(raw)
+                await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]}))
+
+    def check(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Refuse an upgrade whose token has expired, or was taken back."""
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not token or self._valid.get(token, 0.0) > time.monotonic():
+            return None
+        return connection.respond(HTTPStatus.UNAUTHORIZED, "")
+
+    async def give(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Answer a token request."""
+        await reader.readuntil(b"client_secret=s")
+        self.requests.append(time.monotonic())
+        await asyncio.sleep(SLOW)
+        token = f"t{len(self.requests)}"
+        self._valid[token] = time.monotonic() + LIFETIME
+        body = json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        await reader.read()
+
+    def take_back(self) -> None:
+        """From now on no token is valid that was given before."""
+        self._valid.clear()
+
+
+@asynccontextmanager
+async def _world(**template: Any) -> AsyncIterator[tuple[Endpoint, Bridge]]:
+    """The two endpoints, and a bridge in front of them that has opened nothing yet."""
+    endpoint = Endpoint()
+    async with (
+        serve(endpoint.answer, "127.0.0.1", 0, process_request=endpoint.check, compression=None) as server,
+        listening(endpoint.give) as port,
+    ):
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
+        credentials = {"client_id": "i", "client_secret": "s", "token_url": f"http://127.0.0.1:{port}/"}
+        auth = {"auth": {"auth_type": "oauth2", **credentials}} if template.pop("token", False) else {}
+        document = {"name": "m", "url": url, "preset": "jsonrpc2", "tools": [{"name": "t"}], **auth, **template}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "manifest.json"
+            file.write_text(json.dumps(document))
+            async with Bridge.open(file) as bridge:
+                yield endpoint, bridge
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Call, with everything cold."""
+    async with _world() as (endpoint, bridge):
+        failed = await _together(bridge)
+        cold = endpoint.upgrades, failed
+    async with _world(token=True, header_fields=["set"]) as (endpoint, bridge):
+        failed = await _together(bridge)
+        waiting = len(endpoint.requests), failed
+    expiring = await _expiring(size.of(5, 60))
+    async with _world(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
+        await _together(bridge)
+        endpoint.take_back()
+        before = len(endpoint.requests)
+        failed = await _together(bridge)
+        rejected = len(endpoint.requests) - before, failed
+    return [
+        _figure(f"{CALLS} cold calls: upgrades", cold),
+        _figure(f"{CALLS} calls wait for a token: token requests", waiting),
+        expiring,
+        _figure(f"{CALLS} calls with a token that is rejected: token requests", rejected),
+    ]
+
+
+def _figure(what: str, counted: tuple[int, int]) -> Figure:
+    return Figure("T11", f"{what}, failed calls", f"{counted[0]}, {counted[1]}", "1, 0", counted == (1, 0))
+
+
+async def _expiring(seconds: int) -> Figure:
+    """Calls that need a connection each. Half a lifetime lies between two token requests, or one was needless."""
+    async with _world(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
+        until = time.monotonic() + seconds
+        rounds = failed = 0
+        while time.monotonic() < until:
+            failed += await _together(bridge)
+            rounds += 1
+    gaps = [later - earlier for earlier, later in zip(endpoint.requests, endpoint.requests[1:], strict=False)]
+    early = sum(gap < LIFETIME / 2 for gap in gaps)
+    what = f"{rounds * CALLS} calls over {len(endpoint.requests)} tokens that expire: needless token requests"
+    met = not early and not failed and len(gaps) >= 2
+    return Figure("T11", f"{what}, failed calls", f"{early}, {failed}", "0, 0", met)
+
+
+async def _together(bridge: Bridge) -> int:
+    """Many calls at once; how many of them failed."""
+    return sum(await asyncio.gather(*(_fails(bridge, number) for number in range(CALLS))))
+
+
+async def _fails(bridge: Bridge, number: int) -> bool:
+    arguments = {"n": number, "set": str(number % SETS)}
+    try:
+        result = await bridge.call_tool("m.t", arguments)
+    except BridgeError:
+        return True
+    return bool(result["n"] != number)
+
+
+if __name__ == "__main__":
+    run(measure)

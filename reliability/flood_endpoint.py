@@ -1,0 +1,87 @@
+"""An endpoint in a process of its own that floods its clients.
+
+    python -m reliability.flood_endpoint KIND RATE SECONDS
+
+It prints its port. "messages": it answers JSON-RPC requests and sends RATE events a second, but never more ahead than a
+window that pings measure, because what waits in the buffers of TCP delays a reply, whoever reads it. "pings": it sends
+pings as fast as it can and reads nothing. Both begin with the request that says `flood`, and print the rate reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from asyncio import StreamReader, StreamWriter
+from typing import Final
+
+from .raw import PING, PONG, accept, frame, listening, read_frame
+
+BATCH: Final = 100
+"""Messages in one write."""
+
+WINDOW: Final = 2
+"""Batches that the client has not read yet."""
+
+EVENT: Final = frame(b'{"jsonrpc":"2.0","method":"tick","params":{"price":101.25}}') * BATCH
+EMPTY_PING: Final = frame(b"", PING)
+PINGS: Final = frame(b"x" * 125, PING) * 1000
+
+
+class Flood:
+    """What every connection of the endpoint does."""
+
+    def __init__(self, kind: str, rate: float, seconds: float) -> None:
+        self._kind, self._rate, self._seconds = kind, rate, seconds
+
+    async def talk(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Serve a connection."""
+        await accept(reader, writer)
+        credit = asyncio.Semaphore(WINDOW)
+        flooding: list[asyncio.Task[None]] = []
+        while True:
+            opcode, payload = await read_frame(reader)
+            if opcode == PONG:
+                credit.release()
+            elif opcode == PING:
+                writer.write(frame(payload, PONG))
+            else:
+                request = json.loads(payload)
+                floods = request["params"].get("flood", False)
+                if floods and self._kind == "pings":
+                    await self._send_pings(writer)
+                writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode()))
+                if floods:
+                    flooding.append(asyncio.create_task(self._send_messages(writer, credit)))
+
+    async def _send_messages(self, writer: StreamWriter, credit: asyncio.Semaphore) -> None:
+        began, sent = time.monotonic(), 0
+        while time.monotonic() - began < self._seconds:
+            await credit.acquire()
+            await asyncio.sleep(began + sent / self._rate - time.monotonic())
+            writer.write(EVENT + EMPTY_PING)
+            sent += BATCH
+        print(round(sent / (time.monotonic() - began)), flush=True)
+
+    async def _send_pings(self, writer: StreamWriter) -> None:
+        began, sent = time.monotonic(), 0
+        try:
+            while time.monotonic() - began < self._seconds:
+                writer.write(PINGS)
+                await writer.drain()
+                sent += 1000
+        finally:
+            print(round(sent / (time.monotonic() - began)), flush=True)
+
+
+async def main() -> None:
+    """Serve until the process is ended."""
+    kind, rate, seconds = sys.argv[1:]
+    async with listening(Flood(kind, float(rate), float(seconds)).talk) as port:
+        print(port, flush=True)
+        await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,127 @@
+"""T14: a slow call, or a stream that its consumer does not take, holds up no other call on the same connection.
+
+The endpoint has a process of its own. Fast calls go in blocks, by turns with and without a call under way that is not
+answered and a stream whose consumer stands still, all on one connection. The oracle is the clock: p99 of the fast calls
+of the one kind against p99 of the other, measured side by side, and the endpoint, which saw one connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from figures.command import Size, run
+from figures.figure import Figure
+from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.errors import BridgeError
+from utcp_ws_mcp.events import Event, Opened
+
+BLOCK: Final = 50
+RATIO: Final = 2.0
+STREAM: Final = 500
+"""Items that the endpoint sends of a stream, at once."""
+
+
+async def answer(connection: ServerConnection) -> None:
+    """Answer `fast` at once, `slow` never, and `stream` with items without an end."""
+    with suppress(ConnectionClosed):
+        async for raw in connection:
+            message = json.loads(raw)
+            times = {"fast": 1, "slow": 0, "stream": STREAM}[message["method"]]
+            for _ in range(times):
+                await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]}))
+
+
+async def serve_forever() -> None:
+    """The endpoint: print the port, and serve until the process is ended."""
+    async with serve(answer, "127.0.0.1", 0, compression=None) as server:
+        print(next(iter(server.sockets)).getsockname()[1], flush=True)
+        await asyncio.get_running_loop().create_future()
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Call with and without a slow call under way, by turns."""
+    command = ["-c", "import asyncio; from reliability.head_of_line import serve_forever as s; asyncio.run(s())"]
+    endpoint = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
+    opened: list[Event] = []
+    assert endpoint.stdout
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "manifest.json"
+            file.write_text(json.dumps(_document(int(await endpoint.stdout.readline()))))
+            async with Bridge.open(file, observe=opened.append) as bridge:
+                alone, beside = await _turns(bridge, size.of(1000, 20_000) // BLOCK)
+    finally:
+        endpoint.kill()
+        await endpoint.wait()
+    base, p99 = _p99(alone), _p99(beside)
+    connections = sum(isinstance(event, Opened) for event in opened)
+    what = f"{len(beside)} calls beside slow ones: p99"
+    shown = f"{p99 * 1000:.2f} ms, {p99 / base:.2f} × that of {base * 1000:.2f} ms without"
+    return [
+        Figure("T14", what, shown, f"{RATIO} ×", p99 <= RATIO * base),
+        Figure("T14", "connections", str(connections), "1", connections == 1),
+    ]
+
+
+def _document(port: int) -> Any:
+    tools = [{"name": "fast"}, {"name": "slow"}, {"name": "stream", "tool_call_template": {"stream": True}}]
+    return {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": tools}
+
+
+async def _turns(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]:
+    """Seconds of the calls alone, and of those beside slow ones; the first block of all only warms up."""
+    await _block(bridge)
+    alone: list[float] = []
+    beside: list[float] = []
+    for _ in range(blocks):
+        alone += await _block(bridge)
+        streaming = asyncio.Event()
+        slow = [asyncio.create_task(_slow(bridge)), asyncio.create_task(_stuck(bridge, streaming))]
+        await streaming.wait()
+        await bridge.call_tool("m.fast")  # answered after all the items
+        beside += await _block(bridge)
+        for call in slow:
+            call.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+    return alone, beside
+
+
+async def _block(bridge: Bridge) -> list[float]:
+    seconds = []
+    for number in range(BLOCK):
+        began = time.perf_counter()
+        await bridge.call_tool("m.fast", {"n": number})
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+async def _slow(bridge: Bridge) -> None:
+    with suppress(BridgeError):
+        await bridge.call_tool("m.slow")
+
+
+async def _stuck(bridge: Bridge, streaming: asyncio.Event) -> None:
+    """Take one item of a stream, and no more."""
+    async for _ in bridge.call_tool_streaming("m.stream", {"n": 0}):
+        streaming.set()
+        await asyncio.get_running_loop().create_future()
+
+
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[len(seconds) * 99 // 100]
+
+
+if __name__ == "__main__":
+    run(measure)

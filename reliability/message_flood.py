@@ -1,0 +1,82 @@
+"""T7: a peer sends 100,000 messages a second that nobody asked for, on the connection that calls use.
+
+Bridge (the real process) and endpoint have a process each; a host makes calls all the time. The endpoint goes as fast
+as the bridge reads, 100,000 a second at most, and prints the rate it reached. The oracle is the host's clock, its
+answers, Linux's count of the bridge's memory, and that one connection was enough: no heartbeat has cut it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from figures.command import Size, run
+from figures.figure import Figure
+
+from .host import Answer, Host
+from .memory import Memory
+
+RATE: Final = 100_000
+GROWTH: Final = 16
+"""MiB."""
+
+P99: Final = 0.05
+PAUSE: Final = 0.005
+"""Seconds between two calls: 200 a second at most."""
+
+
+@asynccontextmanager
+async def endpoint(kind: str, seconds: int) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
+    """A flooding endpoint in a process of its own: its port, and what it prints after that."""
+    command = ["-m", "reliability.flood_endpoint", kind, str(RATE), str(seconds)]
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
+    assert process.stdout
+    try:
+        yield int(await process.stdout.readline()), process.stdout
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def document(name: str, port: int) -> dict[str, Any]:
+    """A call template for an endpoint."""
+    limits = {"ping_interval": 1, "ping_timeout": 2}
+    url = f"ws://127.0.0.1:{port}/"
+    return {"name": name, "url": url, "preset": "jsonrpc2", "limits": limits, "tools": [{"name": "t"}]}
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Call while the flood lasts."""
+    async with endpoint("messages", size.of(6, 60)) as (port, printed), Host(document("m", port)) as host:
+        await host.initialize()
+        await host.call("m_t")
+        memory = Memory(host.process.pid)
+        await host.call("m_t", flood=True)
+        flooding = asyncio.create_task(printed.readline())
+        answers = await _calls(host, flooding)
+        seconds = sorted(answer.seconds for answer in answers)
+        p99, failed = seconds[len(seconds) * 99 // 100], sum(answer.failed for answer in answers)
+        growth = memory.growth
+    rate = int(flooding.result())
+    calls = f"{len(answers)} calls under {rate:,} unsolicited messages a second"
+    return [
+        Figure("T7", f"{calls}: p99", f"{p99 * 1000:.1f} ms", f"{P99 * 1000:.0f} ms", p99 <= P99),
+        Figure("T7", "errors", str(failed), "0", not failed),
+        Figure("T7", "memory", f"+{growth:.1f} MiB", f"+{GROWTH} MiB", growth <= GROWTH),
+    ]
+
+
+async def _calls(host: Host, flooding: asyncio.Task[bytes]) -> list[Answer]:
+    answers = []
+    while not flooding.done():
+        answers.append(await host.call("m_t"))
+        await asyncio.sleep(PAUSE)
+    return answers
+
+
+if __name__ == "__main__":
+    run(measure)

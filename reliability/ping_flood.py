@@ -1,0 +1,60 @@
+"""T8: a peer sends pings as fast as it can, and reads none of the answers.
+
+Bridge (the real process) and endpoint have a process each; a second endpoint is called all the time. The oracle is
+Linux's count of the bridge's memory, the clock until the call at the flooding peer has its error, which is when the
+bridge has dropped the connection, and the answers of the other endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from figures.command import Size, run
+from figures.figure import Figure
+
+from .host import Host
+from .memory import Memory
+from .message_flood import GROWTH, document, endpoint
+
+SOON: Final = 2.0
+"""Seconds until a peer that pings and does not read has lost its connection."""
+
+FINE: Final = 1.0
+"""Seconds of a call of another endpoint, while the bridge reads pings as fast as it can."""
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Let a peer flood, again and again, and call another one meanwhile."""
+    rounds = size.of(3, 30)
+    async with (
+        endpoint("pings", 10) as (port, _),
+        endpoint("messages", 1) as (calm, _),
+        Host([document("flood", port), document("calm", calm)]) as host,
+    ):
+        await host.initialize()
+        await host.call("calm_t")
+        memory = Memory(host.process.pid)
+        answers, floods = [], []
+        for _ in range(rounds):
+            flooded = asyncio.create_task(host.call("flood_t", flood=True))
+            while not flooded.done():
+                answers.append(await host.call("calm_t"))
+            floods.append(flooded.result())
+        growth = memory.growth
+    seconds = sorted(answer.seconds for answer in answers)
+    failed = sum(answer.failed for answer in answers) + sum(not flood.failed for flood in floods)
+    slowest = max(flood.seconds for flood in floods)
+    return [
+        Figure("T8", f"{rounds} ping floods: memory", f"+{growth:.1f} MiB", f"+{GROWTH} MiB", growth <= GROWTH),
+        Figure("T8", "slowest drop of the peer", f"{slowest:.2f} s", f"{SOON} s", slowest <= SOON),
+        Figure("T8", f"{len(seconds)} calls of another endpoint: wrong ends", str(failed), "0", not failed),
+        Figure(
+            "T8", "the slowest of them", f"{seconds[-1] * 1000:.0f} ms", f"{FINE * 1000:.0f} ms", seconds[-1] <= FINE
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    run(measure)
