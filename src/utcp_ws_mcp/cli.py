@@ -157,6 +157,16 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
 
 
 @main.command()
+@click.argument("preset", required=False)
+@click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
+def init(preset: str | None, file: Path) -> None:
+    """Write a commented manifest for PRESET to FILE (manifest.json); without PRESET, list them."""
+    from .commands.init import list_presets, write_starter
+
+    sys.exit(list_presets() if preset is None else write_starter(preset, file))
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of a manifest, for editors."""
     from .commands.schema import print_schema

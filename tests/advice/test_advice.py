@@ -85,7 +85,6 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(tool(reply={"error_message": "message.e"})),
         "tools[0].tool_call_template.reply.error_message: has no effect",
     ),
-    "a reply that never comes": (entry(reply={"none": True, "result": "message.x"}), "nothing answers"),
     "a heartbeat that nobody answers": (
         entry(heartbeat={"every": 5, "send": "p", "timeout": 3}, ignore="message == 'p'"),
         'heartbeat.timeout: has no effect without "expect"',
@@ -128,6 +127,8 @@ HARMLESS: dict[str, Any] = {
     "a variable that only a manual from the network may use": {
         "manual_call_templates": [{"name": "m", "url": URL}], "variables": {"m_REGION": "eu"}
     },
+    "a preset that keeps more than is used": entry(preset="webdriver-bidi"),
+    "a request that nothing answers": entry(tool(reply="none"), preset="jsonrpc2"),
     "ids that a preset uses": entry(preset="jsonrpc2", request_id="counter"),
 }  # fmt: skip
 

@@ -25,11 +25,6 @@ IDLE_FIELDS: Final[tuple[tuple[str, Idle, str], ...]] = (
         'has no effect without "error", which says what a failure is',
     ),
     (
-        "reply",
-        lambda template: template.reply.none and len(template.reply.model_fields_set) > 1,
-        'has no effect: "none" says that nothing answers',
-    ),
-    (
         "stream.include_last",
         lambda template: template.stream.include_last and template.stream.on and not template.stream.until,
         'has no effect without "until"',
@@ -101,7 +96,10 @@ def unused_variables(document: Json, manifest: Manifest) -> Iterator[Problem]:
 def _unused_captures(entry: Entry) -> Iterator[Problem]:
     """Values that are kept in `session` and never used."""
     text = _text(entry)
+    of_preset = {place for preset in named_presets(entry.raw) for place in _captured(preset)}
     for path, name in _captured(entry.raw):
+        if (path, name) in of_preset:
+            continue
         if not re.search(rf"""\bsession(?:\.{re.escape(name)}\b|\[['\\"]+{re.escape(name)}['\\"])""", text):
             why = f"nothing uses session.{name}, which is kept here; take it out"
             yield Problem(join(entry.path, path), why)

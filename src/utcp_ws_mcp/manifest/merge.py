@@ -101,9 +101,19 @@ def preset_names() -> frozenset[str]:
     return frozenset(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
 
 
+def preset_purpose(name: str) -> str:
+    """What a preset is for, in one sentence."""
+    purpose = str(_read_preset(name)["$comment"])
+    return purpose.partition(". ")[0].rstrip(".")
+
+
 @cache
 def read_preset(name: str) -> dict[str, Json]:
     """A preset: a call template without URL, in the manifest language."""
+    return normalise({key: value for key, value in _read_preset(name).items() if key != "$comment"})
+
+
+def _read_preset(name: str) -> dict[str, Json]:
     text = (resources.files(__package__) / "presets" / f"{name}.json").read_text(encoding="utf-8")
     preset: dict[str, Json] = json.loads(text)
-    return normalise({key: value for key, value in preset.items() if key != "$comment"})
+    return preset

@@ -1,0 +1,57 @@
+"""`utcp-ws-mcp init`: a manifest to start from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from utcp_ws_mcp.manifest.layout import lay_out
+from utcp_ws_mcp.manifest.merge import preset_names
+
+from .test_commands import run
+
+STARTERS = sorted(preset_names() | {"none"})
+TOKENS = {"HOMEASSISTANT_TOKEN": "a-token-of-home", "JUPYTER_TOKEN": "a-token-of-jupyter"}
+
+
+@pytest.mark.parametrize("preset", STARTERS)
+def test_every_starter_passes_the_check_and_is_commented(preset: str, tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    written = run("init", preset, str(file))
+    assert written.returncode == 0, written.stderr
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document.get("preset", "none") == preset
+    assert document["$comment"]
+    assert document["tools"][0]["$comment"]
+    assert lay_out(document) + "\n" == file.read_text(encoding="utf-8")
+    checked = run("check", str(file), **TOKENS)
+    assert checked.returncode == 0, checked.stderr
+    assert "everybody on the way" in checked.stderr if preset == "homeassistant" else checked.stderr == ""
+
+
+def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text("mine")
+    refused = run("init", "jsonrpc2", str(file))
+    assert (refused.returncode, file.read_text()) == (2, "mine")
+    assert "is there already and stays as it is" in refused.stderr
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    refused = run("init", "jsonrpc2", str(tmp_path / "no" / "manifest.json"))
+    assert refused.returncode == 2
+    assert "cannot be written: no such file or directory" in refused.stderr
+
+
+def test_a_misspelt_preset_is_corrected(tmp_path: Path) -> None:
+    refused = run("init", "homeasistant", str(tmp_path / "m.json"))
+    assert refused.returncode == 2
+    assert "did you mean 'homeassistant'?" in refused.stderr
+
+
+def test_without_a_preset_all_are_listed() -> None:
+    listed = run("init").stdout
+    assert [line.split()[0] for line in listed.splitlines()[: len(STARTERS)]] == [*sorted(preset_names()), "none"]
+    assert "JSON-RPC 2.0" in listed
