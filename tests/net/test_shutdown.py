@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,17 @@ class Calls:
 
 
 @asynccontextmanager
-async def ending(folder: Path, document: Any, *names: str) -> AsyncIterator[tuple[Bridge, Calls]]:
-    """Start a call of each name; the bridge is closed after the block, and the calls must end."""
+async def ending(folder: Path, document: Any, *names: str) -> AsyncIterator[tuple[Callable[[str], None], Calls]]:
+    """Start a call of each name; the bridge is closed after the block, and the calls must end.
+
+    What is given starts another call.
+    """
     calls = Calls()
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as running, bridge_to(folder, document) as bridge:
             for name in names:
                 running.start_soon(calls.make, bridge, name)
-            yield bridge, calls
+            yield partial(running.start_soon, calls.make, bridge), calls
 
 
 async def test_a_call_that_waits_for_its_reply_may_have_been_executed(tmp_path: Path) -> None:
@@ -89,3 +93,17 @@ async def test_a_closed_bridge_says_so(tmp_path: Path) -> None:
             with pytest.raises(ConnectionLost, match="the bridge is shutting down") as lost:
                 await bridge.call_tool(name)
             assert lost.value.outcome is Outcome.NOT_SENT
+
+
+async def test_a_call_that_keeps_to_the_rate_is_not_sent_after_the_bridge_has_gone(
+    tmp_path: Path,
+) -> None:  # found by seed 140719343032 of reliability.simulated
+    async with peer(silent) as seen:
+        silently = {"message": False, "stream": True, "on_connect": [{"send": "hello"}]}
+        tools = ["t", {"name": "watch", "tool_call_template": silently}]
+        document = entry(seen, *tools, keep_alive=False, limits={"requests_per_second": 2})
+        async with ending(tmp_path, document, "m.t") as (start, calls):
+            await seen.until(lambda: len(seen.received) == 1)
+            start("m.watch")
+            await seen.until(lambda: len(seen.received) == 2)
+    assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED, Outcome.NOT_SENT]

@@ -60,12 +60,14 @@ class Pool:
         if shelf is None:
             shelf = self._shelves[upgrade.manual] = Shelf(self._tasks, self._opener)
         slot = await shelf.acquire(wish)
-        if rate := upgrade.template.limits.requests_per_second:
-            try:
+        try:
+            if rate := upgrade.template.limits.requests_per_second:
                 await shelf.pace(1 / rate)
-            except BaseException:
-                shelf.release(slot)
-                raise
+            if self._closed:
+                raise shutting_down(upgrade.address)
+        except BaseException:
+            shelf.release(slot)
+            raise
         assert slot.connection is not None
         return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if wish.unread else None)
 
