@@ -14,6 +14,7 @@ COMMANDS: tuple[str, ...] = (
     "bombs",
     "cold_start",
     "head_of_line",
+    "many_endpoints",
 )
 
 if __name__ == "__main__":

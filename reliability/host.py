@@ -42,7 +42,10 @@ class Heard:
 
 
 class Host:
-    """One process, from `async with` on; leaving the block ends it. `started` is when it was started, monotonic."""
+    """One process, from `async with` on; leaving the block ends it. `started` is when it was started, monotonic.
+
+    `notified` is set when a notification comes.
+    """
 
     def __init__(self, document: Any, command: Sequence[str] = ("-m", "utcp_ws_mcp"), stderr: int = DEVNULL) -> None:
         self._document = document
@@ -52,6 +55,7 @@ class Host:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ids = 0
         self.heard = Heard()
+        self.notified = asyncio.Event()
         self.started = 0.0
         self.process: Process
 
@@ -148,6 +152,7 @@ class Host:
             self.heard.broken.append(line)
         elif "method" in message:
             self.heard.notices.append(message["method"])
+            self.notified.set()
         elif (answer := self._waiting.pop(message.get("id"), None)) is None:
             self.heard.unasked += 1
         elif not answer.done():

@@ -95,7 +95,7 @@ async def listening(talk: Talk, tls: ssl.SSLContext | None = None, port: int = 0
             talks.discard(task)
             writer.transport.abort()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", port, ssl=tls, limit=1 << 20)
+    server = await asyncio.start_server(handle, "127.0.0.1", port, ssl=tls, limit=1 << 20, reuse_port=port > 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -119,7 +119,8 @@ def black_hole() -> Iterator[int]:
 
 @contextmanager
 def dead_port() -> Iterator[int]:
-    """A port that refuses connections, and that nobody else takes meanwhile."""
+    """A port that refuses connections until somebody here listens on it; nobody else takes it meanwhile."""
     with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         kept.bind(("127.0.0.1", 0))
         yield kept.getsockname()[1]

@@ -12,6 +12,7 @@ COMMANDS = (
     "hostile_schemas",
     "http_front",
     "malformed_input",
+    "stdout_purity",
 )
 
 if __name__ == "__main__":

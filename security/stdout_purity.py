@@ -1,0 +1,112 @@
+"""S14: stdout carries JSON-RPC and nothing else, whatever the process does.
+
+The real process (`security.noisy`) makes mixed calls for a host: results, text with line breaks and surrogates, big
+results, faults, wrong arguments, unknown tools, lines that are no JSON-RPC. At each event something in it prints. The
+oracle is the SDK's own parser of JSON-RPC messages on each line of stdout, the ids, each of which is answered once,
+and the noise, all of which must have come out of stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from asyncio.subprocess import PIPE
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mcp_types import jsonrpc_message_adapter
+
+from figures.command import Size, run
+from figures.figure import Figure
+from reliability.host import Host
+from reliability.raw import PING, PONG, TEXT, accept, frame, listening, read_frame
+
+from .noisy import NOISE
+
+IN_FLIGHT: Final = 20
+TEXTS: Final = ("plain", "two\nlines\r\nand\u2028more", "\ud800", '{"jsonrpc": "2.0"}\n', "\x00\x1b[2J", "x" * 100_000)
+GARBAGE: Final = (b"hello\n", b"[]\n", b'{"jsonrpc": "2.0", "id": "g", "method": 5}\n', b"\xff\xfe\n", b"{\n")
+
+
+class Strict(Host):
+    """A host that takes every line for broken which the SDK's parser refuses."""
+
+    def _take(self, line: bytes) -> None:
+        try:
+            jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValueError:
+            self.heard.broken.append(line)
+        else:
+            super()._take(line)
+
+
+async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with the parameters, or with an error where they ask for it."""
+    await accept(reader, writer)
+    while True:
+        opcode, payload = await read_frame(reader)
+        if opcode == PING:
+            writer.write(frame(payload, PONG))
+        elif opcode == TEXT:
+            asked = json.loads(payload)
+            answer = {"error": {"message": "no\n"}} if "fail" in asked["params"] else {"result": asked["params"]}
+            writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **answer}).encode()))
+            writer.write(frame(b'{"jsonrpc": "2.0", "method": "event"}'))
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Make calls, with noise."""
+    lots = size.random()
+    async with listening(_talk) as port:
+        document = {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": [_tool()]}
+        async with Strict(document, command=("-m", "security.noisy"), stderr=PIPE) as host:
+            assert host.process.stderr
+            listening_to = asyncio.create_task(_count_noise(host.process.stderr))
+            await host.initialize()
+            answered = 0
+            for _ in range(size.of(2000, 10_000) // IN_FLIGHT):
+                host.send(lots.choice(GARBAGE))
+                calls = [_call(host, lots.randrange(10), lots.choice(TEXTS)) for _ in range(IN_FLIGHT)]
+                answered += len(await asyncio.gather(*calls))
+            host.end("eof")
+            await host.ended()
+            noise = await listening_to
+    broken, lines = len(host.heard.broken) + bool(host.heard.tail), host.heard.lines
+    clean = not broken and lines > answered
+    return [
+        Figure(
+            "S14", f"{answered} mixed calls: lines of stdout that are no JSON-RPC", f"{broken} of {lines}", "0", clean
+        ),
+        Figure("S14", "noises meanwhile, all on stderr", str(noise), f"at least {answered}", noise >= answered),
+    ]
+
+
+def _tool() -> dict[str, Any]:
+    return {"name": "t", "inputs": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+
+
+async def _call(host: Host, kind: int, text: str) -> Any:
+    match kind:
+        case 0:
+            return await host.call("m_t", fail=True)
+        case 1:
+            return await host.call("m_t", n=text)
+        case 2:
+            return await host.call("m_unknown", text=text)
+        case 3:
+            return await host.request("tools/list", {})
+        case _:
+            return await host.call("m_t", text=text)
+
+
+async def _count_noise(stderr: asyncio.StreamReader) -> int:
+    count, tail = 0, b""
+    while chunk := await stderr.read(1 << 16):
+        chunk = tail + chunk
+        count += chunk.count(NOISE.encode())
+        tail = chunk[chunk.rfind(NOISE[-1].encode()) + 1 :][-len(NOISE) :]
+    return count
+
+
+if __name__ == "__main__":
+    run(measure)
