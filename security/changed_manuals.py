@@ -25,6 +25,7 @@ from security.endpoint import echo, endpoint, manual_of
 from security.tampering import BASE, Mutation, mutations
 from utcp_ws_mcp import events
 from utcp_ws_mcp.mcp.server import Face
+from utcp_ws_mcp.mcp.tools import Tools
 
 Shown = dict[str, tuple[Any, Any]]
 """By MCP name: how a tool is listed, and the message that a call of it sends (None where it sends none)."""
@@ -53,7 +54,7 @@ class Manuals:
         document = {"name": "m", "url": url, "pin": "tofu", "timeout": 2}
         async with bridge_of(document, observe=told.append, folder=self._folder) as bridge:
             await bridge.wait_discovered(PATIENCE)
-            async with Client(Face(bridge).server) as client:
+            async with Client(Face(Tools(bridge)).server) as client:
                 listed = {tool.name: tool.model_dump() for tool in (await client.list_tools()).tools}
                 shown = {name: (form, await self._called(client, name)) for name, form in listed.items()}
         return shown, "\n".join(event.text for event in told if isinstance(event, events.Noticed))

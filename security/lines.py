@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-from typing import Any, Final
+from typing import Any
 
-import anyio
-
-from utcp_ws_mcp.mcp.reader import Reader
-from utcp_ws_mcp.mcp.requests import Requests
-from utcp_ws_mcp.mcp.writer import encode_message
-
-LAST: Final = "the last line"
-PATIENCE: Final = 10.0
+from utcp_ws_mcp.mcp.revisions import INVALID_REQUEST, PARSE_ERROR
+from utcp_ws_mcp.mcp.session import read_message
 
 
 def accept_line(data: bytes) -> None:
-    """A line is passed on, or answered by an error that can be written, or needs no answer; the next one is served."""
+    """A line is passed on, or answered by an error that can be written, or needs no answer."""
     line = data.replace(b"\n", b" ")
-    passed, answers = asyncio.run(_read(line))
-    assert len(passed) + len(answers) <= 1, "a line was taken for several"
-    assert all(encode_message(answer) for answer in answers), "its answer cannot be written"
+    try:
+        message = read_message(line)
+    except ValueError as refused:
+        message = json.loads(str(refused))
+        assert message["error"]["code"] in {PARSE_ERROR, INVALID_REQUEST}, "no documented error"
     request_id = expected_id(line)
     if request_id is not None:
-        assert [message.id for message in (*passed, *answers)] == [request_id], "a request stays without an answer"
-
-
-async def _read(line: bytes) -> tuple[list[Any], list[Any]]:
-    """What is passed on, and what is answered at once, of one line."""
-    incoming, outgoing = os.pipe()
-    answers: list[Any] = []
-    reader = Reader(incoming, Requests(), answers.append)
-    end = {"jsonrpc": "2.0", "id": LAST, "method": "ping"}
-    try:
-        os.write(outgoing, line + b"\n" + json.dumps(end).encode() + b"\n")
-        passed: list[Any] = []
-        with anyio.fail_after(PATIENCE):
-            while True:
-                message = (await reader.receive()).message
-                if getattr(message, "id", None) == LAST:
-                    return passed, answers
-                passed.append(message)
-    finally:
-        os.close(outgoing)
+        assert message is not None, "a request stays without an answer"
+        assert message["id"] == request_id, "the answer goes to another request"
 
 
 def expected_id(line: bytes) -> Any:

@@ -58,7 +58,7 @@ OWNERS = {
     "cryptography": {"wire.filters"},
     "mcp": {"mcp", "demo"},
     "mcp_types": {"mcp", "demo"},
-    "asyncio": {"net.dial", "net.handshake", "mcp.stdio", "mcp.reader", "mcp.requests", "mcp.writer", "demo"},
+    "asyncio": {"net.dial", "net.handshake", "mcp", "demo"},
 }
 
 PURE = ("manifest", "wire", "errors", "events", "metrics", "mcp.front", "redact")

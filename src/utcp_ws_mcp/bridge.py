@@ -140,9 +140,13 @@ class Bridge:
         for discovery in self._discoveries.values():
             discovery.stop(gone=False)
         with anyio.CancelScope(shield=True):
-            await self._pool.aclose()
+            await self.shut_down()
         self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
+
+    async def shut_down(self) -> None:
+        """Close all connections with 1001; calls that run, or come later, fail and say what became of the request."""
+        await self._pool.aclose()
 
     def reload(self, loaded: Sequence[Loaded]) -> None:
         """Offer the tools of these manifests from now on. Calls that run finish as they began.

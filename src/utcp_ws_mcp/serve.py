@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 from .bridge import Bridge
 from .events import Observer, tell
 from .log import log_event, start_logging
-from .mcp.server import Face
+from .mcp.stdio import serve_tools
+from .mcp.tools import Tools
 from .redact import Redactor
 from .reload import reloading
 from .sources import Loaded
@@ -30,15 +31,11 @@ class Wish:
 
 async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
     """Serve until the host closes its end or sends a signal; 0 is the exit code."""
-    from .mcp.stdio import stdio_streams
-
     with observed(loaded, wish) as (observe, redact):
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
-        async with stdio_streams() as (reader, writer), Bridge(loaded, observe=observe) as bridge:
-            face = make_face(bridge, redact, wish)
-            async with reloading(bridge, loaded, wish.env_files, redact):
-                await face.server.run(reader, writer, face.server.create_initialization_options())
+        async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
+            await serve_tools(Tools(bridge, redact))
     return 0
 
 
@@ -54,8 +51,3 @@ def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[
 
     with telemetry(redact) as observe:
         yield tell((log_event, observe, *more)), redact
-
-
-def make_face(bridge: Bridge, redact: Callable[[str], str], wish: Wish) -> Face:
-    """The face that was wished for."""
-    return Face(bridge, redact)

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from .bridge import Bridge
 from .mcp.address import HttpWish
 from .mcp.http import serve_face
+from .mcp.server import Face
+from .mcp.tools import Tools
 from .metrics import Meter, Prometheus
 from .reload import reloading
-from .serve import Wish, make_face, observed
+from .serve import Wish, observed
 from .sources import Loaded
 
 
@@ -23,7 +25,7 @@ async def serve_http(loaded: Sequence[Loaded], wish: Wish, http: HttpWish) -> in
     kept = Prometheus()
     with observed(loaded, wish, Meter(kept.record)) as (observe, redact):
         async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
-            await serve_face(make_face(bridge, redact, wish), http, {"/metrics": kept.text}, _announce)
+            await serve_face(Face(Tools(bridge, redact)), http, {"/metrics": kept.text}, _announce)
     return 0
 
 

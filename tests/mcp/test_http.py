@@ -20,6 +20,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp.mcp.address import HttpWish
 from utcp_ws_mcp.mcp.http import serve_face
 from utcp_ws_mcp.mcp.server import Face
+from utcp_ws_mcp.mcp.tools import Tools
 from utcp_ws_mcp.metrics import Meter, Prometheus
 
 RPC = {"preset": "jsonrpc2"}
@@ -48,7 +49,7 @@ async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[s
     wish = HttpWish(**{"address": "0", "token": TOKEN, **options})
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     async with bridge_to(folder, document, observe=Meter(kept.record)) as bridge, anyio.create_task_group() as tasks:
-        tasks.start_soon(serve_face, Face(bridge), wish, {"/metrics": kept.text}, announce)
+        tasks.start_soon(serve_face, Face(Tools(bridge)), wish, {"/metrics": kept.text}, announce)
         with anyio.fail_after(PATIENCE):
             await started.wait()
         try:

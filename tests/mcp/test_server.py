@@ -16,21 +16,27 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from tests.mcp.sides import sdk_client, session_client
 from tests.net.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.mcp.server import Face
 
 RPC = {"preset": "jsonrpc2"}
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["2026-07-28", "handshake"])
-pytestmark = ERAS
+WAYS = {
+    "2026-07-28": ("auto", session_client),
+    "handshake": ("legacy", session_client),
+    "2026-07-28, SDK": ("auto", sdk_client),
+    "handshake, SDK": ("legacy", sdk_client),
+}
+pytestmark = pytest.mark.parametrize("way", WAYS)
 
 
 @asynccontextmanager
-async def client_of(folder: Path, document: Any, mode: str, **options: Any) -> AsyncIterator[Client]:
-    """An MCP client of a bridge, in memory."""
+async def client_of(folder: Path, document: Any, way: str, **options: Any) -> AsyncIterator[Client]:
+    """An MCP client of a bridge, in this process."""
+    mode, client_to = WAYS[way]
     async with bridge_to(folder, document, environ=options.pop("environ", None)) as bridge:
-        async with Client(Face(bridge).server, mode=mode, **options) as client:
+        async with client_to(bridge, mode, **options) as client:
             yield client
 
 
@@ -43,7 +49,7 @@ def answers(reply: Any) -> Any:
     return answer
 
 
-async def test_tools_are_listed_with_all_that_hosts_show(tmp_path: Path, mode: str) -> None:
+async def test_tools_are_listed_with_all_that_hosts_show(tmp_path: Path, way: str) -> None:
     tool = {
         "name": "get.quote",
         "description": "A quote.",
@@ -51,7 +57,7 @@ async def test_tools_are_listed_with_all_that_hosts_show(tmp_path: Path, mode: s
         "tags": ["finance"],
         "annotations": {"readOnlyHint": True, "title": "Quote"},
     }
-    async with peer(echo) as seen, client_of(tmp_path, entry(seen, tool), mode) as client:
+    async with peer(echo) as seen, client_of(tmp_path, entry(seen, tool), way) as client:
         listed = (await client.list_tools()).tools[0]
     assert listed.name == "m_get_quote"
     assert listed.title == "Quote"
@@ -63,18 +69,18 @@ async def test_tools_are_listed_with_all_that_hosts_show(tmp_path: Path, mode: s
     assert listed.meta == {"utcp/tool": "m.get.quote", "utcp/tags": ["finance"]}
 
 
-async def test_json_stands_in_a_text_block_and_as_structured_content(tmp_path: Path, mode: str) -> None:
-    async with peer(jsonrpc) as seen, client_of(tmp_path, entry(seen, "t", **RPC), mode) as client:
+async def test_json_stands_in_a_text_block_and_as_structured_content(tmp_path: Path, way: str) -> None:
+    async with peer(jsonrpc) as seen, client_of(tmp_path, entry(seen, "t", **RPC), way) as client:
         result = await client.call_tool("m_t", {"n": [1, 2.0, None, "ü"]})
     assert result.structured_content == {"n": [1, 2.0, None, "ü"]}
     assert json.loads(result.content[0].text) == {"n": [1, 2.0, None, "ü"]}
 
 
 @pytest.mark.parametrize("value", [[1, 2], "text", 5, None, True])
-async def test_json_that_is_no_object_reaches_both_eras(tmp_path: Path, mode: str, value: Any) -> None:
+async def test_json_that_is_no_object_reaches_both_eras(tmp_path: Path, way: str, value: Any) -> None:
     document = {"response_format": "json"}
     async with peer(answers(json.dumps(value))) as seen:
-        async with client_of(tmp_path, entry(seen, "t", **document), mode) as client:
+        async with client_of(tmp_path, entry(seen, "t", **document), way) as client:
             result = await client.call_tool("m_t", {})
     assert not result.is_error
     assert result.content[0].text == (value if isinstance(value, str) else json.dumps(value, separators=(",", ":")))
@@ -96,9 +102,9 @@ PNG = b"\x89PNG\r\n\x1a\nrest"
     ],
 )
 async def test_binary_becomes_the_block_of_its_kind(
-    tmp_path: Path, mode: str, data: bytes, kind: str, media_type: str
+    tmp_path: Path, way: str, data: bytes, kind: str, media_type: str
 ) -> None:
-    async with peer(answers(data)) as seen, client_of(tmp_path, entry(seen, "t"), mode) as client:
+    async with peer(answers(data)) as seen, client_of(tmp_path, entry(seen, "t"), way) as client:
         block = (await client.call_tool("m_t", {})).content[0]
     assert block.type == kind
     held = block.resource if isinstance(block, types.EmbeddedResource) else block
@@ -116,25 +122,25 @@ async def test_binary_becomes_the_block_of_its_kind(
     ids=["lone surrogate", "no numbers", "long number"],
 )
 async def test_a_reply_that_json_cannot_hold_is_made_to_fit_and_the_session_lives(
-    tmp_path: Path, mode: str, reply: str, expected: Any
+    tmp_path: Path, way: str, reply: str, expected: Any
 ) -> None:
     async with peer(answers(reply)) as seen:
-        async with client_of(tmp_path, entry(seen, "t", response_format="json"), mode) as client:
+        async with client_of(tmp_path, entry(seen, "t", response_format="json"), way) as client:
             for _ in range(2):
                 assert (await client.call_tool("m_t", {})).structured_content == expected
 
 
-async def test_deep_nesting_is_cut_and_the_session_lives(tmp_path: Path, mode: str) -> None:
+async def test_deep_nesting_is_cut_and_the_session_lives(tmp_path: Path, way: str) -> None:
     async with peer(answers('{"a":' * 500 + "1" + "}" * 500)) as seen:
-        async with client_of(tmp_path, entry(seen, "t", response_format="json"), mode) as client:
+        async with client_of(tmp_path, entry(seen, "t", response_format="json"), way) as client:
             for _ in range(2):
                 result = await client.call_tool("m_t", {})
                 assert "nested too deeply" in result.content[0].text
 
 
-async def test_wrong_arguments_are_a_result_that_names_them(tmp_path: Path, mode: str) -> None:
+async def test_wrong_arguments_are_a_result_that_names_them(tmp_path: Path, way: str) -> None:
     tool = {"name": "t", "inputs": {"properties": {"n": {"type": "integer"}}, "additionalProperties": False}}
-    async with peer(echo) as seen, client_of(tmp_path, entry(seen, tool), mode) as client:
+    async with peer(echo) as seen, client_of(tmp_path, entry(seen, tool), way) as client:
         for arguments, named in (({"n": "x"}, "n:"), ({"m": 1}, "'m' was unexpected")):
             result = await client.call_tool("m_t", arguments)
             assert result.is_error
@@ -142,21 +148,21 @@ async def test_wrong_arguments_are_a_result_that_names_them(tmp_path: Path, mode
         assert not seen.upgrades
 
 
-async def test_an_unknown_tool_is_a_protocol_error(tmp_path: Path, mode: str) -> None:
-    async with peer(echo) as seen, client_of(tmp_path, entry(seen, "t"), mode) as client:
+async def test_an_unknown_tool_is_a_protocol_error(tmp_path: Path, way: str) -> None:
+    async with peer(echo) as seen, client_of(tmp_path, entry(seen, "t"), way) as client:
         with pytest.raises(MCPError, match="there is no tool") as error:
             await client.call_tool("nope", {})
     assert error.value.error.code == types.INVALID_PARAMS
 
 
-async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(tmp_path: Path, mode: str) -> None:
+async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(tmp_path: Path, way: str) -> None:
     async def fail(seen: Peer, connection: Any, message: Any) -> None:
         if message["method"] == "cut":
             connection.transport.abort()
         else:
             await connection.send(json.dumps({"id": message["id"], "error": {"message": "out of paper"}}))
 
-    async with peer(fail) as seen, client_of(tmp_path, entry(seen, "print", "cut", **RPC), mode) as client:
+    async with peer(fail) as seen, client_of(tmp_path, entry(seen, "print", "cut", **RPC), way) as client:
         fault = await client.call_tool("m_print", {})
         lost = await client.call_tool("m_cut", {})
     assert fault.is_error
@@ -166,10 +172,10 @@ async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(t
 
 
 async def test_a_result_that_fits_the_outputs_is_structured_and_one_that_does_not_is_an_error(
-    tmp_path: Path, mode: str
+    tmp_path: Path, way: str
 ) -> None:
     tool = {"name": "t", "outputs": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}
-    async with peer(jsonrpc) as seen, client_of(tmp_path, entry(seen, tool, **RPC), mode) as client:
+    async with peer(jsonrpc) as seen, client_of(tmp_path, entry(seen, tool, **RPC), way) as client:
         assert (await client.list_tools()).tools[0].output_schema is not None
         assert (await client.call_tool("m_t", {"n": 1})).structured_content == {"n": 1}
         wrong = await client.call_tool("m_t", {"n": "one"})
@@ -178,14 +184,14 @@ async def test_a_result_that_fits_the_outputs_is_structured_and_one_that_does_no
     assert wrong.content[1].text == '{"n":"one"}'
 
 
-async def test_outputs_of_a_text_reply_are_not_promised(tmp_path: Path, mode: str) -> None:
+async def test_outputs_of_a_text_reply_are_not_promised(tmp_path: Path, way: str) -> None:
     tool = {"name": "t", "outputs": {"type": "object", "required": ["n"]}}
-    async with peer(echo) as seen, client_of(tmp_path, entry(seen, tool), mode) as client:
+    async with peer(echo) as seen, client_of(tmp_path, entry(seen, tool), way) as client:
         assert (await client.list_tools()).tools[0].output_schema is None
         assert not (await client.call_tool("m_t", {"n": 1})).is_error
 
 
-async def test_one_tool_with_an_impossible_schema_does_not_harm_the_list(tmp_path: Path, mode: str) -> None:
+async def test_one_tool_with_an_impossible_schema_does_not_harm_the_list(tmp_path: Path, way: str) -> None:
     tools = [
         {"name": "good"},
         {"name": "list", "inputs": {"type": "object", "$schema": 5, "properties": {}}},
@@ -194,7 +200,7 @@ async def test_one_tool_with_an_impossible_schema_does_not_harm_the_list(tmp_pat
         {"name": "array", "inputs": {"type": "array"}},
         {"name": "odd", "outputs": {"type": "array"}, "tool_call_template": {"response_format": "json"}},
     ]
-    async with peer(tells(manual(*tools))) as seen, client_of(tmp_path, entry(seen), mode) as client:
+    async with peer(tells(manual(*tools))) as seen, client_of(tmp_path, entry(seen), way) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert {"m_good", "m_nullable", "m_choice", "m_odd"} <= set(listed)
         assert all(tool.input_schema["type"] == "object" for tool in listed.values())
@@ -204,9 +210,9 @@ async def test_one_tool_with_an_impossible_schema_does_not_harm_the_list(tmp_pat
         assert not (await client.call_tool("m_good", {})).is_error
 
 
-async def test_names_fit_every_host_and_stay_unique(tmp_path: Path, mode: str) -> None:
+async def test_names_fit_every_host_and_stay_unique(tmp_path: Path, way: str) -> None:
     tools = ["a.b", "a_b", "a b", "ü" * 10, "x" * 100, "x" * 101]
-    async with peer(echo) as seen, client_of(tmp_path, entry(seen, *tools), mode) as client:
+    async with peer(echo) as seen, client_of(tmp_path, entry(seen, *tools), way) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         titles = [tool.title for tool in (await client.list_tools()).tools]
         assert len(set(names)) == 6
@@ -216,7 +222,7 @@ async def test_names_fit_every_host_and_stay_unique(tmp_path: Path, mode: str) -
             assert not (await client.call_tool(name, {})).is_error
 
 
-async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, mode: str) -> None:
+async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, way: str) -> None:
     go_on = anyio.Event()
 
     async def stream(seen: Peer, connection: Any, message: Any) -> None:
@@ -232,21 +238,21 @@ async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, mode: s
         go_on.set()
 
     document = {**RPC, "stream": {"until": "message.done"}}
-    async with peer(stream) as seen, client_of(tmp_path, entry(seen, "t", **document), mode) as client:
+    async with peer(stream) as seen, client_of(tmp_path, entry(seen, "t", **document), way) as client:
         with anyio.fail_after(PATIENCE):
             result = await client.call_tool("m_t", {}, progress_callback=progress)
     assert result.structured_content == {"items": [1, 2], "end": "until"}
     assert seen_progress == [(1.0, "1"), (2.0, "2")]
 
 
-async def test_a_cancelled_call_tells_the_endpoint_to_end_its_stream(tmp_path: Path, mode: str) -> None:
+async def test_a_cancelled_call_tells_the_endpoint_to_end_its_stream(tmp_path: Path, way: str) -> None:
     async def endless(seen: Peer, connection: Any, message: Any) -> None:
         if message.get("method") == "cancel":
             return
         await connection.send(json.dumps({"id": message["id"], "result": 1}))
 
     document = {**RPC, "stream": {"cancel": {"method": "cancel", "id": "{{ request_id }}"}}}
-    async with peer(endless) as seen, client_of(tmp_path, entry(seen, "t", **document), mode) as client:
+    async with peer(endless) as seen, client_of(tmp_path, entry(seen, "t", **document), way) as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "m_t", {})
             await seen.until(lambda: len(seen.received) == 1)
@@ -256,7 +262,7 @@ async def test_a_cancelled_call_tells_the_endpoint_to_end_its_stream(tmp_path: P
 
 
 async def test_the_list_is_answered_while_an_endpoint_is_silent_and_announced_when_it_speaks(
-    tmp_path: Path, mode: str
+    tmp_path: Path, way: str
 ) -> None:
     speak = anyio.Event()
 
@@ -272,10 +278,10 @@ async def test_the_list_is_answered_while_an_endpoint_is_silent_and_announced_wh
 
     async with peer(late) as slow, peer(tells(manual("a"))) as quick:
         document = [{**entry(slow), "name": "slow"}, entry(quick)]
-        async with client_of(tmp_path, document, mode, message_handler=on_message) as client:
+        async with client_of(tmp_path, document, way, message_handler=on_message) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["m_a"]
             with anyio.fail_after(PATIENCE):
-                if mode == "legacy":
+                if WAYS[way][0] == "legacy":
                     speak.set()
                     await changed.wait()
                 else:
@@ -286,39 +292,39 @@ async def test_the_list_is_answered_while_an_endpoint_is_silent_and_announced_wh
 
 
 async def test_a_defect_of_ours_shows_nothing_to_the_model(
-    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(self: Bridge, *_: Any) -> Any:
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(Bridge, "call_tool", broken)
-    async with peer(echo) as seen, client_of(tmp_path, entry(seen, "t"), mode) as client:
+    async with peer(echo) as seen, client_of(tmp_path, entry(seen, "t"), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
     assert "secret" not in result.content[0].text
 
 
-async def test_a_silent_endpoint_ends_in_an_error_within_its_timeout(tmp_path: Path, mode: str) -> None:
-    async with peer(silent) as seen, client_of(tmp_path, entry(seen, "t", timeout=0.1), mode) as client:
+async def test_a_silent_endpoint_ends_in_an_error_within_its_timeout(tmp_path: Path, way: str) -> None:
+    async with peer(silent) as seen, client_of(tmp_path, entry(seen, "t", timeout=0.1), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
     assert "no reply came within 0.1 s" in result.content[0].text
 
 
-async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, mode: str) -> None:
+async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: str) -> None:
     async def fail(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": message["id"], "result": "first"}))
         await connection.send(json.dumps({"id": message["id"], "error": {"message": "then this"}}))
 
-    async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", stream=True, **RPC), mode) as client:
+    async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", stream=True, **RPC), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
     assert [block.text for block in result.content] == ["then this", 'what came before: ["first"]']
 
 
 @pytest.mark.parametrize("value", ["text", None, 5])
-async def test_a_result_that_its_outputs_allow_is_no_error(tmp_path: Path, mode: str, value: Any) -> None:
+async def test_a_result_that_its_outputs_allow_is_no_error(tmp_path: Path, way: str, value: Any) -> None:
     tool = {"name": "t", "outputs": {"type": ["string", "integer", "null"]}}
     async with peer(answers(json.dumps(value))) as seen:
-        async with client_of(tmp_path, entry(seen, tool, response_format="json"), mode) as client:
+        async with client_of(tmp_path, entry(seen, tool, response_format="json"), way) as client:
             assert not (await client.call_tool("m_t", {})).is_error

@@ -10,8 +10,7 @@ import pytest
 
 from security.fuzz import try_input, try_many
 from security.parsers import Parser, parsers
-from utcp_ws_mcp.mcp.reader import refusal
-from utcp_ws_mcp.mcp.writer import encode_message
+from utcp_ws_mcp.mcp.session import read_message
 
 PARSERS = {parser.name: parser for parser in parsers()}
 COUNT = 300
@@ -65,10 +64,17 @@ def test_what_is_nearly_right_is_accepted_or_refused(parser: Parser) -> None:
 
 
 def test_a_request_whose_id_cannot_be_written_is_answered_without_it() -> None:
-    answer = refusal(b'{"jsonrpc": "2.0", "id": "\\ud800", "method": 5}')
+    with pytest.raises(ValueError) as refused:
+        read_message(b'{"jsonrpc": "2.0", "id": "\\ud800", "method": 5}')
 
-    assert answer
-    assert json.loads(encode_message(answer) or b"")["id"] is None
+    assert json.loads(str(refused.value))["id"] is None
+
+
+def test_a_number_that_json_does_not_have_is_refused_with_the_id_of_its_request() -> None:
+    with pytest.raises(ValueError) as refused:
+        read_message(b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": NaN}}')
+
+    assert json.loads(str(refused.value))["id"] == 7
 
 
 def fails_on_a_quote(data: bytes) -> None:

@@ -1,15 +1,15 @@
-"""Results as MCP content blocks."""
+"""Results as MCP content blocks, in their form on the wire."""
 
 from __future__ import annotations
 
 import base64
 from typing import Any, Final
 
-import mcp_types as types
-
 from ..bridge import Streamed
 from ..wire.codec import clean, encode_json
 from ..wire.result import text_of
+
+Block = dict[str, Any]
 
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -25,10 +25,12 @@ _MAGIC: Final = (
     (b"\x1f\x8b", "application/gzip"),
 )
 _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+MAX_DEPTH: Final = 64
+"""Levels of nesting that results may have; what is deeper becomes a note."""
 
 
-def result_blocks(value: Any) -> tuple[list[Any], Any]:
-    """The content blocks of a result, and its structured content (None for text and binary).
+def result_blocks(value: Any) -> tuple[list[Block], str | None]:
+    """The content blocks of a result, and the JSON of its structured content (None for text and binary).
 
     JSON stands in a text block as well, for hosts that read only that.
     """
@@ -38,25 +40,23 @@ def result_blocks(value: Any) -> tuple[list[Any], Any]:
         return [binary_block(value)], None
     if isinstance(value, str):
         return [text_block(value)], None
-    text, value = _json(value)
-    return [types.TextContent(type="text", text=text)], value
+    text = json_text(value)
+    return [{"type": "text", "text": text}], text
 
 
-def text_block(text: str) -> types.TextContent:
+def text_block(text: str) -> Block:
     """A text block; what UTF-8 cannot encode is replaced."""
-    return types.TextContent(type="text", text=clean(text))
+    return {"type": "text", "text": clean(text)}
 
 
-def binary_block(data: bytes, number: int = 1) -> Any:
+def binary_block(data: bytes, number: int = 1) -> Block:
     """An image, an audio clip, or any other data as an embedded resource."""
     kind = media_type(data)
     encoded = base64.b64encode(data).decode()
-    if kind.startswith("image/"):
-        return types.ImageContent(type="image", data=encoded, mime_type=kind)
-    if kind.startswith("audio/"):
-        return types.AudioContent(type="audio", data=encoded, mime_type=kind)
-    resource = types.BlobResourceContents(uri=f"websocket:message/{number}", mime_type=kind, blob=encoded)
-    return types.EmbeddedResource(type="resource", resource=resource)
+    if kind.startswith(("image/", "audio/")):
+        return {"type": kind.partition("/")[0], "data": encoded, "mimeType": kind}
+    resource = {"uri": f"websocket:message/{number}", "mimeType": kind, "blob": encoded}
+    return {"type": "resource", "resource": resource}
 
 
 def media_type(data: bytes) -> str:
@@ -69,11 +69,24 @@ def media_type(data: bytes) -> str:
     return "application/octet-stream"
 
 
-def _stream_blocks(streamed: Streamed) -> tuple[list[Any], Any]:
+def json_text(value: Any) -> str:
+    """The JSON of a value, fit to be sent: UTF-8 can encode it, and hosts can read its depth."""
+    try:
+        text = encode_json(value)
+        if not text.isascii():
+            text.encode()
+        if text.count("[") + text.count("{") < MAX_DEPTH:
+            return text
+    except ValueError:
+        pass
+    return encode_json(clean(value, MAX_DEPTH))
+
+
+def _stream_blocks(streamed: Streamed) -> tuple[list[Block], str | None]:
     """A stream's result as JSON; binary items follow as blocks of their own, named by their place."""
     binary = [(number, item) for number, item in enumerate(streamed.items, 1) if isinstance(item, bytes)]
-    text, value = _json(_described(streamed.value))
-    return [types.TextContent(type="text", text=text), *(binary_block(item, number) for number, item in binary)], value
+    text = json_text(_described(streamed.value))
+    return [{"type": "text", "text": text}, *(binary_block(item, number) for number, item in binary)], text
 
 
 def _described(value: Any) -> Any:
@@ -82,21 +95,3 @@ def _described(value: Any) -> Any:
     if isinstance(value, list):
         return [text_of(item) if isinstance(item, bytes) else item for item in value]
     return text_of(value) if isinstance(value, bytes) else value
-
-
-def _json(value: Any) -> tuple[str, Any]:
-    """JSON text and the value that it stands for, both fit to be sent."""
-    try:
-        text = encode_json(value)
-        if not text.isascii():
-            text.encode()
-        if text.count("[") + text.count("{") < MAX_DEPTH:
-            return text, value
-    except ValueError:
-        pass
-    cleaned = clean(value)
-    return encode_json(cleaned), cleaned
-
-
-MAX_DEPTH: Final = 64
-"""Levels of nesting that results may have; what is deeper becomes a note."""

@@ -1,23 +1,14 @@
-"""Messages from the host: lines of stdin, read by a thread."""
+"""Lines from the host: read in the loop where stdin can be polled, by a thread where it cannot."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Self
-
-import anyio
-from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
-
-from ..wire.codec import clean
-from .requests import Requests, Stream
+from typing import Final
 
 logger = logging.getLogger(__name__)
 
@@ -28,122 +19,69 @@ MAX_LINE: Final = 64 << 20
 UNREAD_CHUNKS: Final = 64
 """Chunks that the reader thread may be ahead of the loop."""
 
-DRAIN: Final = 1.0
-"""Seconds that calls have to finish after the host has closed its end or sent a signal."""
 
+class Reader:
+    """Gives each line to `take`, and calls `end` when the host has closed its end or sent too long a line."""
 
-class Reader(Stream):
-    """Messages from the host. A thread reads, because a pipe that is also a terminal or a file cannot be polled."""
-
-    def __init__(self, fd: int, requests: Requests, reject: Callable[[JSONRPCError], None]) -> None:
+    def __init__(self, fd: int, take: Callable[[bytes], None], end: Callable[[], None]) -> None:
+        self._fd = fd
+        self._take = take
+        self._end = end
         self._loop = asyncio.get_running_loop()
-        self._requests = requests
-        self._reject = reject
-        self._lines: deque[bytes | None] = deque()
-        self._arrived = asyncio.Event()
+        self._tail: list[bytes] = []
+        self._size = 0
+        self._stopped = False
         self._room = threading.Semaphore(UNREAD_CHUNKS)
-        self._closed_by_host = False
-        self._ended = False
-        threading.Thread(target=self._read, args=(fd,), daemon=True, name="stdin").start()
+        try:
+            self._loop.add_reader(fd, self._read_ready)
+        except (NotImplementedError, OSError):  # Windows, or a file
+            threading.Thread(target=self._read, daemon=True, name="stdin").start()
 
     def stop(self) -> None:
-        """End the session: nothing more is read."""
-        self._ended = True
-        self._arrived.set()
+        """Read nothing more."""
+        if not self._stopped:
+            self._stopped = True
+            with suppress(NotImplementedError):
+                self._loop.remove_reader(self._fd)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage:
-        while True:
-            while self._lines and not self._ended:
-                line = self._lines.popleft()
-                if line is None:
-                    self._room.release()
-                elif (message := self._parse(line)) is not None:
-                    return message
-            if self._ended or self._closed_by_host:
-                await self._requests.settled(DRAIN)
-                raise StopAsyncIteration
-            await self._arrived.wait()
-            self._arrived.clear()
-
-    async def receive(self) -> SessionMessage:
-        """The next message.
-
-        Raises:
-            anyio.EndOfStream: when the session is over.
-        """
+    def _read_ready(self) -> None:
         try:
-            return await self.__anext__()
-        except StopAsyncIteration:
-            raise anyio.EndOfStream from None
-
-    async def aclose(self) -> None:
-        self.stop()
-
-    def _parse(self, line: bytes) -> SessionMessage | None:
-        if not line or line.isspace():
-            return None
-        try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValueError:
-            if (answer := refusal(line)) is not None:
-                self._reject(answer)
-            return None
-        self._requests.came(message)
-        return SessionMessage(message)
-
-    def _read(self, fd: int) -> None:
-        """The thread: whole lines to the loop, a None after each chunk."""
-        tail: list[bytes] = []
-        size = 0
-        try:
-            while chunk := os.read(fd, CHUNK):
-                first, *rest = chunk.split(b"\n")
-                tail.append(first)
-                size += len(first)
-                if rest:
-                    lines = [b"".join(tail), *rest[:-1]]
-                    tail, size = [rest[-1]], len(rest[-1])
-                    self._room.acquire()
-                    self._loop.call_soon_threadsafe(self._feed, lines)
-                if size > MAX_LINE:
-                    logger.error("a message of more than %s bytes came on stdin; the session ends", MAX_LINE)
-                    break
-        except (OSError, RuntimeError):  # the descriptor or the loop is closed
+            chunk = os.read(self._fd, CHUNK)
+        except (BlockingIOError, InterruptedError):
             return
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._feed_end, b"".join(tail) if size <= MAX_LINE else b"")
+        except OSError:
+            chunk = b""
+        self._feed(chunk)
 
-    def _feed(self, lines: Iterable[bytes]) -> None:
-        self._lines.extend(lines)
-        self._lines.append(None)
-        self._arrived.set()
+    def _read(self) -> None:
+        """The thread."""
+        chunk = b"-"
+        while chunk and not self._stopped:
+            try:
+                chunk = os.read(self._fd, CHUNK)
+            except OSError:
+                chunk = b""
+            self._room.acquire()
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._feed_from_thread, chunk)
 
-    def _feed_end(self, rest: bytes) -> None:
-        """The host closed its end: what it sent before is still served."""
-        self._lines.append(rest)
-        self._closed_by_host = True
-        self._arrived.set()
+    def _feed_from_thread(self, chunk: bytes) -> None:
+        self._room.release()
+        self._feed(chunk)
 
-
-def refusal(line: bytes) -> JSONRPCError | None:
-    """The answer to a line that is no JSON-RPC message (JSON-RPC 2.0 §5.1); None for a malformed response."""
-    try:
-        raw = json.loads(line)
-    except (ValueError, RecursionError):
-        error = ErrorData(code=PARSE_ERROR, message="this line is not JSON")
-        return JSONRPCError(jsonrpc="2.0", id=None, error=error)
-    if isinstance(raw, dict) and "method" not in raw and ("result" in raw or "error" in raw):
-        return None
-    request_id = raw.get("id") if isinstance(raw, dict) else None
-    error = ErrorData(code=INVALID_REQUEST, message="this line is not a JSON-RPC 2.0 request or notification")
-    return JSONRPCError(jsonrpc="2.0", id=request_id if _is_usable(request_id) else None, error=error)
-
-
-def _is_usable(request_id: object) -> bool:
-    """Whether an answer can carry this id: a number, or text without lone surrogates."""
-    if isinstance(request_id, str):
-        return bool(clean(request_id) == request_id)
-    return isinstance(request_id, int) and not isinstance(request_id, bool)
+    def _feed(self, chunk: bytes) -> None:
+        """Cut a chunk into lines; an empty one is the end, and what was sent before is still served."""
+        first, *rest = chunk.split(b"\n")
+        self._tail.append(first)
+        self._size += len(first)
+        if rest or not chunk:
+            lines = [b"".join(self._tail), *rest[:-1]]
+            self._tail, self._size = [rest[-1] if rest else b""], len(rest[-1]) if rest else 0
+            for line in lines:
+                if not self._stopped and line and not line.isspace():
+                    self._take(line)
+        if self._size > MAX_LINE:
+            logger.error("a message of more than %s bytes came on stdin; the session ends", MAX_LINE)
+        if not chunk or self._size > MAX_LINE:
+            self.stop()
+            self._end()

@@ -1,8 +1,6 @@
 """MCP over stdin and stdout, and the life of the process.
 
-It takes the place of the SDK's transport: a message that cannot be encoded fails alone, nothing hangs on a signal or
-on a host that has gone, and a message costs no thread hop on its way out. fd 1 belongs to the protocol; whatever
-else prints goes to stderr.
+fd 1 belongs to the protocol; whatever else prints goes to stderr. A signal ends the session like the end of stdin.
 """
 
 from __future__ import annotations
@@ -10,24 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
-from .reader import Reader
-from .requests import Requests
-from .writer import Writer
+from .session import Session
+from .tools import Tools
 
 
-@asynccontextmanager
-async def stdio_streams() -> AsyncIterator[tuple[Reader, Writer]]:
-    """The two streams of the session with the host. A signal ends the session like EOF; a second one the process."""
-    stdin, stdout = claim_descriptors()
-    requests = Requests()
-    writer = Writer(stdout, requests)
-    reader = Reader(stdin, requests, writer.put)
-    writer.broken = reader.stop
-    _handle_signals(reader.stop)
-    yield reader, writer
+async def serve_tools(tools: Tools) -> None:
+    """Serve until the host closes its end or sends a signal; a second signal ends the process at once."""
+    session = Session(tools, *claim_descriptors())
+    _handle_signals(session.stop)
+    await session.run()
 
 
 def claim_descriptors() -> tuple[int, int]:

@@ -1,9 +1,8 @@
-"""Messages to the host: lines of stdout, written without a thread as long as the host keeps up."""
+"""Lines to the host: stdout, written without a thread as long as the host keeps up."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import queue
 import select
@@ -11,18 +10,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import anyio
-from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCResponse
-
-from .requests import Requests, Stream
-
-logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 8 << 20
-"""Bytes of outgoing messages that wait for the host before `send` waits too."""
+"""Bytes that wait for the host before `room` waits too."""
 
 ATOMIC: Final = 4096
 """Bytes that a pipe which is ready takes without blocking (PIPE_BUF)."""
@@ -31,17 +24,16 @@ FLUSH: Final = 1.0
 """Seconds that a host has to read what is left at the end."""
 
 
-class Writer(Stream):
-    """Messages to the host, in one write for each turn of the loop as long as the host keeps up.
+class Writer:
+    """Lines to the host, in one write for each turn of the loop as long as the host keeps up.
 
     `broken` is called when the host has closed its end.
     """
 
-    def __init__(self, fd: int, requests: Requests) -> None:
+    def __init__(self, fd: int) -> None:
         self.broken: Callable[[], None] = lambda: None
         self._fd = fd
         self._loop = asyncio.get_running_loop()
-        self._requests = requests
         self._buffer: list[bytes] = []
         self._closed = False
         self._backlog = 0
@@ -51,28 +43,18 @@ class Writer(Stream):
         self._thread: threading.Thread | None = None
         self._poll = _writable_poll(fd)
 
-    async def send(self, item: SessionMessage) -> None:
-        """Write a message. One that cannot be encoded is answered by an error of its own.
-
-        Raises:
-            anyio.ClosedResourceError: when the session is over.
-        """
+    def put(self, line: bytes) -> None:
+        """Write a line without waiting. After the end of the session it is lost."""
         if self._closed:
-            raise anyio.ClosedResourceError
-        self.put(item.message)
-        if self._backlog > BACKLOG:
-            await self._drained.wait()
-
-    def put(self, message: Any) -> None:
-        """Write a message without waiting."""
-        encoded = encode_message(message)
-        if isinstance(message, JSONRPCResponse | JSONRPCError):
-            self._requests.answered(message.id)
-        if encoded is None or self._closed:
             return
         if not self._buffer:
             self._loop.call_soon(self._flush)
-        self._buffer.append(encoded)
+        self._buffer.append(line)
+
+    async def room(self) -> None:
+        """Wait as long as the host does not keep up."""
+        if self._backlog > BACKLOG:
+            await self._drained.wait()
 
     async def aclose(self) -> None:
         """Write what is left, for a bounded time."""
@@ -144,19 +126,6 @@ class Writer(Stream):
         self._backlog = 0
         self._drained.set()
         self.broken()
-
-
-def encode_message(message: Any) -> bytes | None:
-    """A message as a line, or an error in the place of an answer that cannot be encoded, or None."""
-    try:
-        line: str = message.model_dump_json(by_alias=True, exclude_unset=True)
-        return line.encode() + b"\n"
-    except ValueError as failed:
-        logger.warning("a message to the host could not be encoded: %s", type(failed).__name__)
-    if not isinstance(message, JSONRPCResponse):
-        return None
-    error = ErrorData(code=INTERNAL_ERROR, message="the result cannot be encoded as JSON")
-    return JSONRPCError(jsonrpc="2.0", id=message.id, error=error).model_dump_json(by_alias=True).encode() + b"\n"
 
 
 def _writable_poll(fd: int) -> Callable[[], bool] | None:

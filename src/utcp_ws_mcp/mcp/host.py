@@ -1,0 +1,49 @@
+"""The host's end of the session: the lines that go to it, and the requests that it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+
+from .writer import Writer
+
+
+class Host:
+    """Answers requests and tells news. What cannot be encoded is replaced: nothing breaks the session."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._open: set[Any] = set()
+        self._idle = asyncio.Event()
+
+    def asks(self, request_id: Any) -> None:
+        """A request came."""
+        self._open.add(request_id)
+
+    def answer(self, request_id: Any, line: str) -> None:
+        """Write the answer to a request."""
+        self.tell(line)
+        self.forget(request_id)
+
+    def forget(self, request_id: Any) -> None:
+        """A request needs no answer any more."""
+        self._open.discard(request_id)
+        if not self._open:
+            self._idle.set()
+
+    def tell(self, line: str) -> None:
+        """Write a line."""
+        self._writer.put(line.encode("utf-8", "replace") + b"\n")
+
+    async def room(self) -> None:
+        """Wait as long as the host does not keep up with what is written."""
+        await self._writer.room()
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until nothing is open, for so long at most."""
+        if self._open:
+            self._idle.clear()
+            with anyio.move_on_after(seconds):
+                await self._idle.wait()

@@ -1,0 +1,84 @@
+"""The tools of a list, in their form on the wire, for both eras."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..manifest.models import Annotations
+from ..wire.codec import clean, encode_json
+from ..wire.plan import Plan
+from .names import mcp_names
+from .schemas import advertised_inputs, advertised_outputs
+
+logger = logging.getLogger(__name__)
+
+_HINTS: Final = {
+    "title": "title",
+    "read_only": "readOnlyHint",
+    "destructive": "destructiveHint",
+    "idempotent": "idempotentHint",
+    "open_world": "openWorldHint",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The tools as one list shows them: plans by MCP name, and the JSON of the list `tools` for each era."""
+
+    plans: dict[str, Plan]
+    modern: str
+    handshake: str
+
+
+def offer(plans: list[Plan]) -> Offered:
+    """The tools of a list; one that cannot be written as JSON is left out, with a line in the log."""
+    by_key = {(plan.manual, plan.name): plan for plan in plans}
+    offered: dict[str, Plan] = {}
+    modern, handshake = [], []
+    for name, key in mcp_names(by_key).items():
+        plan = by_key[key]
+        try:
+            for_all = encode_json(_tool(name, plan, objects_only=True))
+            for_modern = encode_json(_tool(name, plan, objects_only=False)) if plan.outputs else for_all
+        except ValueError as wrong:
+            logger.warning("%s is not offered: %s", plan.full_name, str(wrong).splitlines()[0])
+            continue
+        offered[name] = plan
+        handshake.append(for_all)
+        modern.append(for_modern)
+    return Offered(offered, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+
+
+def has_outputs(plan: Plan) -> bool:
+    """Whether results have the form that the manual's `outputs` describe: a JSON reply, not text and not a stream."""
+    return bool(plan.outputs) and plan.template.response_format == "json" and plan.rules.stream is None
+
+
+def _tool(name: str, plan: Plan, *, objects_only: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": name,
+        "title": clean(plan.annotations.title or plan.full_name),
+        "description": clean(plan.description or f"{plan.name} of {plan.manual}"),
+        "inputSchema": clean(advertised_inputs(plan.inputs)),
+        "_meta": {"utcp/tool": clean(plan.full_name), **({"utcp/tags": clean(list(plan.tags))} if plan.tags else {})},
+    }
+    outputs = _outputs(plan, objects_only)
+    if outputs is not None:
+        shown["outputSchema"] = outputs
+    if plan.annotations != Annotations():
+        hints = {key: getattr(plan.annotations, name) for name, key in _HINTS.items()}
+        shown["annotations"] = clean({key: hint for key, hint in hints.items() if hint is not None})
+    return shown
+
+
+def _outputs(plan: Plan, objects_only: bool) -> dict[str, Any] | None:
+    if not has_outputs(plan) or _may_be_null(plan):
+        return None
+    return advertised_outputs(clean(dict(plan.outputs)), objects_only=objects_only)
+
+
+def _may_be_null(plan: Plan) -> bool:
+    """Whether null fits the `outputs`: no revision can send it as structured content, and clients miss it then."""
+    return plan.result_schema is not None and not plan.result_schema.check(None)

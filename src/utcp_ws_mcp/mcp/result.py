@@ -1,0 +1,59 @@
+"""The result of a tool call in its form on the wire, for both eras."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..errors import BridgeError, Outcome
+from ..version import __version__
+from ..wire.codec import encode_json
+from .content import Block
+from .revisions import SERVER_INFO_KEY
+
+SERVER_INFO: Final = {"name": "utcp-ws-mcp", "title": "WebSocket tools", "version": __version__}
+_STAMP: Final = {SERVER_INFO_KEY: SERVER_INFO}
+_STAMPED: Final = f',"_meta":{encode_json(_STAMP)},"resultType":"complete"}}'
+OUTCOME_KEY: Final = "utcp/outcome"
+"""In `_meta` of an error: `not_sent`, `perhaps_executed` or `answered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call gives: content blocks, the JSON of the structured content (if any), and for an error its outcome."""
+
+    content: Sequence[Block]
+    structured: str | None = None
+    is_error: bool = False
+    outcome: Outcome | None = None
+
+    def to_json(self, *, modern: bool) -> str:
+        """The result as JSON text."""
+        structured = f',"structuredContent":{self.structured}' if self._shows_structured(modern) else ""
+        flag = "true" if self.is_error else "false"
+        return f'{{"content":{encode_json(self.content)}{structured},"isError":{flag}{self._ending(modern)}'
+
+    def to_dict(self, *, modern: bool) -> dict[str, Any]:
+        """The result as a value."""
+        value: dict[str, Any] = json.loads(self.to_json(modern=modern))
+        return value
+
+    def _shows_structured(self, modern: bool) -> bool:
+        """Handshake revisions know objects only, and none knows null."""
+        if self.structured is None or self.structured == "null":
+            return False
+        return modern or self.structured.startswith("{")
+
+    def _ending(self, modern: bool) -> str:
+        if self.outcome is None:
+            return _STAMPED if modern else "}"
+        meta = {OUTCOME_KEY: self.outcome.name.lower(), **(_STAMP if modern else {})}
+        ending = f',"_meta":{encode_json(meta)}'
+        return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
+
+
+def failure(error: BridgeError, content: Sequence[Block]) -> Result:
+    """The result that says what failed, and what became of the request."""
+    return Result(content, is_error=True, outcome=error.outcome)

@@ -1,0 +1,34 @@
+"""MCP's revisions and their words on the wire, as far as they are used without the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+HANDSHAKE: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+"""Revisions that begin with `initialize`."""
+
+MODERN: Final = ("2026-07-28",)
+"""Revisions in which each request says its revision."""
+
+VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
+CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
+SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+INTERNAL_ERROR: Final = -32603
+INVALID_PARAMS: Final = -32602
+INVALID_REQUEST: Final = -32600
+PARSE_ERROR: Final = -32700
+
+
+def has_envelope(params: Mapping[str, Any]) -> bool:
+    """Whether a request says its revision, rightly or not."""
+    meta = params.get("_meta")
+    return isinstance(meta, dict) and VERSION_KEY in meta
+
+
+def is_modern(params: Mapping[str, Any]) -> bool:
+    """Whether a request is a well-formed one of a modern revision."""
+    meta = params.get("_meta")
+    if not isinstance(meta, dict) or not isinstance(meta.get(CAPABILITIES_KEY), dict):
+        return False
+    return meta.get(VERSION_KEY) in MODERN

@@ -1,0 +1,153 @@
+"""What is answered without the SDK is what the SDK would answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types.version as sdk_versions
+import pytest
+
+from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
+from utcp_ws_mcp.mcp import revisions
+from utcp_ws_mcp.mcp.express import Express
+from utcp_ws_mcp.mcp.session import Session
+from utcp_ws_mcp.mcp.tools import Tools
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+TOOLS = [
+    {"name": "t", "description": "T", "annotations": {"readOnlyHint": True}, "tags": ["x"]},
+    {"name": "typed", "outputs": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+    {"name": "listing", "outputs": {"type": "array"}},
+    {"name": "fails"},
+    {"name": "counts", "tool_call_template": {"stream": {"until": "message.result == 'end'"}}},
+]
+
+
+async def answer(seen: Peer, connection: Any, message: Any) -> None:
+    async def send(**reply: Any) -> None:
+        await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], **reply}))
+
+    match message["method"]:
+        case "fails":
+            await send(error={"code": 1, "message": "boom"})
+        case "counts":
+            for item in (1, 2, "end"):
+                await send(result=item)
+        case _:
+            await send(result=message["params"].get("v"))
+
+
+def call(number: Any, tool: str, *, meta: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+    params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta else {})}
+    return {"id": number, "method": "tools/call", "params": params}
+
+
+REQUESTS = [
+    {"id": 1, "method": "tools/list"},
+    {"id": "one", "method": "tools/list", "params": {"cursor": "x"}},
+    *(call(number, "m_t", v=v) for number, v in enumerate([{"a": 1}, [1, "ä"], "text", None, 1.5, True], 10)),
+    call(20, "m_typed", v={"a": 1}),
+    call(21, "m_typed", v={"a": "wrong"}),
+    call(22, "m_listing", v=[1]),
+    call(23, "m_fails"),
+    call(24, "m_counts", meta={"progressToken": "token"}),
+    call(25, "m_counts", meta={"progressToken": 7}),
+    call(26, "nowhere"),
+    {"id": 30, "method": "tools/call", "params": {"name": "m_t"}},
+    {"id": 31, "method": "tools/call", "params": {"arguments": {}}},
+    {"id": 32, "method": "tools/call", "params": {"name": "m_t", "arguments": [1]}},
+    {"id": 33, "method": "ping"},
+    {"id": 34, "method": "server/discover"},
+    {"id": 35, "method": "resources/read", "params": {"uri": "x:y"}},
+    {"id": 36, "method": "no/such"},
+    {"id": 37, "method": "tools/list", "params": {"_meta": {"progressToken": [1]}}},
+]
+
+
+def opening(version: str) -> list[dict[str, Any]]:
+    params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    return [{"id": 0, "method": "initialize", "params": params}, {"method": "notifications/initialized"}]
+
+
+def enveloped(message: dict[str, Any]) -> dict[str, Any]:
+    params = message.get("params", {})
+    return {**message, "params": {**params, "_meta": {**params.get("_meta", {}), **ENVELOPE}}}
+
+
+SESSIONS = {
+    **{version: [*opening(version), *REQUESTS] for version in (*revisions.HANDSHAKE, "1999-01-01")},
+    "2026-07-28": [enveloped(message) for message in REQUESTS],
+    "2026-07-28, envelope missing later": [enveloped(REQUESTS[0]), *REQUESTS[2:4]],
+    "2026-07-28, initialize later": [enveloped(REQUESTS[0]), *opening("2025-11-25")[:1]],
+    "handshake, envelope later": [*opening("2025-11-25"), enveloped(REQUESTS[0]), enveloped(REQUESTS[2])],
+    "nothing opens it": REQUESTS[:4],
+    "late opening": [*REQUESTS[:2], *opening("2025-06-18"), *REQUESTS[:4]],
+    "malformed opening": [{"id": 0, "method": "initialize", "params": {"protocolVersion": 1}}, *REQUESTS[:2]],
+}
+
+
+async def answers(folder: Path, messages: list[dict[str, Any]]) -> dict[Any, list[Any]]:
+    """What a session sends for messages, by request id; progress by its token."""
+    to_session, from_test = os.pipe()
+    to_test, from_session = os.pipe()
+    found: dict[Any, list[Any]] = {}
+    async with peer(answer) as seen, bridge_to(folder, entry(seen, *TOOLS, preset="jsonrpc2")) as bridge:
+        session = Session(Tools(bridge), to_session, from_session)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session.run)
+            waiting = {message["id"] for message in messages if "id" in message}
+            for message in messages:
+                os.write(from_test, json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+            rest = b""
+            with anyio.fail_after(PATIENCE):
+                while waiting:
+                    await anyio.wait_readable(to_test)
+                    *lines, rest = (rest + os.read(to_test, 1 << 20)).split(b"\n")
+                    for line in map(json.loads, lines):
+                        key = line["id"] if "id" in line else line["params"]["progressToken"]
+                        found.setdefault(key, []).append(line)
+                        waiting.discard(line.get("id"))
+            session.stop()
+    for fd in (to_session, from_test, to_test, from_session):
+        os.close(fd)
+    return found
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+async def test_every_answer_is_the_one_that_the_sdk_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: str
+) -> None:
+    ours = await answers(tmp_path, SESSIONS[session])
+    monkeypatch.setattr(Express, "take", lambda *_: False)
+    assert ours == await answers(tmp_path, SESSIONS[session])
+
+
+def test_the_revisions_are_those_of_the_sdk() -> None:
+    assert tuple(sdk_versions.HANDSHAKE_PROTOCOL_VERSIONS) == revisions.HANDSHAKE
+    assert tuple(sdk_versions.MODERN_PROTOCOL_VERSIONS) == revisions.MODERN
+
+
+async def test_a_usual_session_never_imports_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def left(session: Session, line: bytes) -> None:
+        raise AssertionError(line)
+
+    monkeypatch.setattr(Session, "_leave_to_sdk", left)
+    usual = [REQUESTS[0], REQUESTS[2], {"id": 33, "method": "ping"}]
+    assert len(await answers(tmp_path, [*opening("2025-11-25"), *usual])) == 4
+    assert len(await answers(tmp_path, [enveloped({"id": 5, "method": "server/discover"}), enveloped(usual[1])])) == 2
+
+
+@pytest.mark.parametrize("method", ["tools/call", "no/such"])
+async def test_a_line_that_utf_8_cannot_encode_is_answered_and_the_next_one_works(tmp_path: Path, method: str) -> None:
+    odd = {"id": 9, "method": method, "params": {"name": "m_t", "arguments": {"v": "\ud800"}}}
+    found = await answers(tmp_path, [*opening("2025-11-25"), odd, REQUESTS[2]])
+    assert "error" in found[9][0] or found[9][0]["result"]["isError"]
+    assert "result" in found[10][0]
