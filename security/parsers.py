@@ -16,13 +16,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mcp_types.methods import serialize_server_result
+
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRejected
 from utcp_ws_mcp.manifest.load import Entry, load_document
 from utcp_ws_mcp.manifest.manual import read_manual
 from utcp_ws_mcp.manifest.models import Framing
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.mcp.content import result_blocks
-from utcp_ws_mcp.mcp.server import offer
+from utcp_ws_mcp.mcp.offer import offer
+from utcp_ws_mcp.mcp.result import Result
 from utcp_ws_mcp.net.http import HttpReply
 from utcp_ws_mcp.net.oauth import read_token
 from utcp_ws_mcp.pins import Pins
@@ -129,9 +132,10 @@ def accept_manual(data: bytes) -> None:
     tools, notices = read_manual(decode(text_of(data)).value, ENTRY)
     plans, problems = compile_tools(ENTRY, tools)
     offered = offer(plans)
-    for listed in (offered.handshake, offered.modern):
-        for tool in listed:
-            tool.model_dump_json(by_alias=True).encode()
+    for revision, listed in (("2025-11-25", offered.handshake), ("2026-07-28", offered.modern)):
+        result = {"tools": json.loads(listed), "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
+        serialize_server_result("tools/list", revision, result)
+        listed.encode()
     "\n".join(map(str, [*notices, *problems]))
 
 
@@ -157,7 +161,7 @@ def accept_message(framing: Framing) -> Accept:
                 encode_json(clean(message.value))
                 assert message.size >= 0
                 blocks, structured = result_blocks(message.value)
-                json.dumps([block.model_dump(mode="json") for block in blocks] + [structured], allow_nan=False).encode()
+                Result(blocks, structured).to_json(modern=True).encode()
 
     return accept
 
