@@ -18,9 +18,9 @@ def measure(size: Size) -> Sequence[Comparison]:
     """1,000 tools in both eras, 10,000 in one. The smallest bridge lists as the bare server does."""
     with stage() as on:
         return [
-            *_lists(on, 1, HANDSHAKE, size.of(7, 1)),
-            *_lists(on, 1, MODERN, size.of(7, 1)),
-            *([] if size.smoke else _lists(on, 10, HANDSHAKE, 3)),
+            *_lists(on, 1, HANDSHAKE, size.of(5, 1)),
+            *_lists(on, 1, MODERN, size.of(5, 1)),
+            *([] if size.smoke else _lists(on, 10, HANDSHAKE, 2)),
         ]
 
 

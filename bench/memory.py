@@ -16,7 +16,7 @@ WARM = 1000
 def measure(size: Size) -> Sequence[Comparison]:
     """All three."""
     with stage() as on:
-        rounds, calls = size.of(5, 1), size.of(20_000, 100)
+        rounds, calls = size.of(3, 1), size.of(20_000, 100)
         return [*_idle(on, rounds), *_many_tools(on, rounds), _growth(on, size.of(2, 1), calls)]
 
 

@@ -19,7 +19,7 @@ def measure(size: Size) -> Sequence[Comparison]:
     """Time and memory of each size and shape."""
     with stage() as on:
         sizes = (MIB,) if size.smoke else (MIB, 8 * MIB)
-        return [each for count in sizes for shape in SHAPES for each in _answers(on, shape, count, size.of(4, 1))]
+        return [each for count in sizes for shape in SHAPES for each in _answers(on, shape, count, size.of(3, 1))]
 
 
 def _answers(on: Stage, shape: str, count: int, rounds: int) -> Sequence[Comparison]:

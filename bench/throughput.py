@@ -16,7 +16,7 @@ ALONE = f"{UTCP}, one in flight"
 
 def measure(size: Size) -> Sequence[Comparison]:
     """All contenders with 64 in flight; the UTCP-MCP bridge also with one, the most that it can do."""
-    rounds, calls = size.of(10, 1), size.of(2000, 128)
+    rounds, calls = size.of(7, 1), size.of(1500, 128)
     rate, cpu = defaultdict(list), defaultdict(list)
     wrong: dict[str, int] = defaultdict(int)
     with stage() as on:

@@ -30,6 +30,9 @@ TEMPLATES: Mapping[str, Mapping[str, Any]] = {
 """How this project's manifest describes the endpoint, for each kind of answer."""
 
 
+LIMITS: Mapping[str, int] = {"max_message_bytes": 64 << 20, "max_in_flight": 2000}
+"""Wide enough for every measurement: nothing waits for a connection."""
+
 MODULES: Mapping[str, str] = {
     OURS: "utcp_ws_mcp",
     BARE: "bench.servers.bare_sdk",
@@ -107,7 +110,7 @@ def all_in(world: World, names: Iterable[str]) -> dict[str, tuple[str, World]]:
 
 
 def _manifest(world: World) -> Sequence[Mapping[str, Any]]:
-    template = {**TEMPLATES[world.kind], "limits": {"max_message_bytes": 64 << 20}}
+    template = {**TEMPLATES[world.kind], "timeout": 600, "limits": LIMITS}
     tools = [{"name": name, "description": text, "inputs": INPUTS} for name, text in described(world.tools)]
     listed = {} if world.discovered else {"tools": tools}
     return [{"name": name, "url": url, **template, **listed} for name, url in world.urls.items()]
