@@ -11,7 +11,7 @@ from ssl import SSLContext
 from typing import Final
 
 Reply = Callable[[bytes], bytes]
-"""From a request, head and body, to the bytes that answer it."""
+"""From a request, head and body, to the bytes that answer it; none at all: nothing ever comes."""
 
 PROBE: Final = b"probe\r\n\r\n"
 
@@ -51,7 +51,7 @@ async def listener(reply: Reply | None = None, *, tls: SSLContext | None = None)
                 answer = reply(bytes(captured))
                 writer.write(answer)
                 await writer.drain()
-                await reader.read(int(answer.startswith(b"HTTP/1.1 101")))
+                await reader.read(int(not answer or answer.startswith(b"HTTP/1.1 101")))
         writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)

@@ -168,6 +168,7 @@ async def test_a_hundred_calls_that_wait_for_a_token_make_one_request() -> None:
     [
         (400, {"error": "invalid_client", "error_description": "s3cret!"}, r"HTTP 400 \(invalid_client\)"),
         (400, {"error": 'x"s3cret!'}, "HTTP 400;"),
+        (400, {"error": "s3cret!"}, "HTTP 400;"),
         (302, "", "HTTP 302"),
         (500, "s3cret! <html>", "HTTP 500"),
         (200, "not json s3cret!", "no usable access_token"),

@@ -252,6 +252,20 @@ async def test_a_client_certificate_is_shown(tmp_path: Path, authority: trustme.
             assert await bridge.call_tool("m.t") == {}
 
 
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_server_that_misses_a_client_certificate_is_asked_about_it(
+    tmp_path: Path, authority: trustme.CA, newest: ssl.TLSVersion
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = server_context(authority, "localhost")
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, newest
+    authority.configure_trust(context)
+    async with peer(jsonrpc, scheme="wss", ssl=context) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", tls={"ca_file": "ca.pem"}, **RPC)) as bridge:
+            with pytest.raises(ConnectFailed, match="want(s)? a client certificate"):
+                await bridge.call_tool("m.t")
+
+
 async def test_a_missing_certificate_file_is_named_as_such(tmp_path: Path) -> None:
     async with peer(echo) as seen:
         document = {**entry(seen, "t"), "url": f"wss://localhost:{seen.port}/", "tls": {"ca_file": "none.pem"}}

@@ -246,7 +246,10 @@ def _explained(url: URL, failed: Exception) -> BridgeError:
     if isinstance(failed, NegotiationError):
         return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
     if isinstance(failed, OSError | EOFError) or isinstance(failed.__cause__, EOFError):
-        return ConnectFailed(url.address, "the connection was cut during the upgrade; check the URL and the port")
+        wish = ', and whether it wants a client certificate ("tls")' if url.secure else ""
+        return ConnectFailed(
+            url.address, f"the connection was cut during the upgrade; check the URL and the port{wish}"
+        )
     return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
 
 
@@ -269,7 +272,9 @@ def _tls_reason(failed: Exception) -> str:
         return f"its TLS certificate is not valid: {failed.verify_message}"
     if isinstance(failed, ssl.SSLError):
         return f"TLS failed ({failed.reason or 'no reason given'}); is it a wss:// endpoint?"
-    return "the connection was cut while it was opened"
+    return (
+        'the connection was cut during the TLS handshake; it may want a client certificate ("tls"), or TLS before 1.2'
+    )
 
 
 def _query(target: str) -> str:

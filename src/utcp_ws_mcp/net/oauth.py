@@ -26,7 +26,11 @@ DEFAULT_LIFETIME: Final = 300.0
 
 MAX_LIFETIME: Final = 86_400.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
-_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}\Z")
+_CODES: Final = frozenset(
+    {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"}
+    | {"invalid_scope", "invalid_target", "access_denied", "server_error", "temporarily_unavailable"}
+)
+"""Errors that are shown (RFC 6749 §5.2, RFC 8707 §2): any other text might repeat the secret."""
 
 
 @dataclass(slots=True)
@@ -98,7 +102,7 @@ def read_token(url: URL, reply: HttpReply) -> tuple[str, float]:
     body = body if isinstance(body, dict) else {}
     if reply.status != 200:
         code = body.get("error")
-        shown = f" ({code})" if isinstance(code, str) and _CODE.match(code) else ""
+        shown = f" ({code})" if isinstance(code, str) and code in _CODES else ""
         raise TokenRejected(
             url.address, f"it answered HTTP {reply.status}{shown}; check client_id, client_secret and scope"
         )

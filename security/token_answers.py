@@ -1,0 +1,166 @@
+"""S13: whatever a token endpoint answers, the bridge takes a token, or says what is wrong; it never shows a secret.
+
+A listener gives odd and hostile answers to token requests. Oracle: the Authorization header that the WebSocket endpoint
+receives, the class of the error, how often a token is asked for in two calls, and the texts of the error and of its
+traceback, in which neither the client's secret nor a token may stand.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from figures.command import Size, run
+from figures.figure import Figure
+from security.bridges import bridge_of
+from security.endpoint import Endpoint, endpoint
+from security.listener import http_reply, listener
+from utcp_ws_mcp import BridgeError
+from utcp_ws_mcp.errors import ConnectFailed, TokenRejected
+
+SECRET: Final = "canary+of/the&client=secret"
+TOKEN: Final = "canary-of-the-token.abc_~+/="
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An answer, and what must come of it: an error, or TOKEN in the upgrade and so many requests in two calls."""
+
+    name: str
+    answer: bytes
+    error: type[BridgeError] | None = None
+    requests: int = 1
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    yield from (Case(f"taken: {name}", _json(TAKEN[name])) for name in TAKEN)
+    yield from (Case(f"used once: {name}", _json(SPENT[name]), requests=2) for name in SPENT)
+    yield from (Case(f"rejected: {name}", _json(REJECTED[name]), TokenRejected) for name in REJECTED)
+    yield from (Case(f"no JSON: {text[:20]!r}", http_reply(200, text), TokenRejected) for text in NO_JSON)
+    echoed = json.dumps({"error": SECRET, "error_description": SECRET, "error_uri": TOKEN}).encode()
+    yield from (Case(f"HTTP {status}", http_reply(status, echoed), TokenRejected) for status in STATUSES)
+    page = f"<html>{SECRET}</html>".encode()
+    yield Case("an error page", http_reply(502, page, "Content-Type: text/html"), TokenRejected)
+    yield Case("an error with line breaks", http_reply(400, b'{"error": "a\\r\\n[31mb"}'), TokenRejected)
+    yield Case(
+        "a redirect with the secret", http_reply(307, b"", f"Location: http://127.0.0.1:1/{SECRET}"), TokenRejected
+    )
+    yield Case("10 MB", http_reply(200, b" " * (10 << 20)), ConnectFailed)
+    yield Case("no HTTP", b"SSH-2.0-" + SECRET.encode() + b"\r\n", ConnectFailed)
+    yield Case("an end in the middle", http_reply(200, b'{"access')[:-4], ConnectFailed)
+    yield Case(
+        "more headers than anyone reads", b"HTTP/1.1 200 X\r\n" + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n", ConnectFailed
+    )
+    yield Case("compressed nonsense", http_reply(200, b"x", "Content-Encoding: gzip"), TokenRejected)
+    yield Case("nothing", b"", ConnectFailed)
+
+
+def _json(answer: Any) -> bytes:
+    return http_reply(200, json.dumps(answer).encode(), "Content-Type: application/json")
+
+
+def _token(**more: Any) -> dict[str, Any]:
+    return {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600, **more}
+
+
+TAKEN: Final = {
+    "as it should be": _token(),
+    "lower case": _token(token_type="bearer"),
+    "a lifetime as text": _token(expires_in="3600"),
+    "a huge lifetime": _token(expires_in=10**30),
+    "an endless lifetime": _token(expires_in="inf"),
+    "a lifetime that is none": _token(expires_in="soon"),
+    "no lifetime": _token(expires_in=None),
+    "a lifetime of objects": _token(expires_in={"a": 1}),
+    "a lifetime that is no number": _token(expires_in="nan"),
+    "a fraction": _token(expires_in=3600.5),
+    "no type": {"access_token": TOKEN},
+    "much more": _token(refresh_token=SECRET, scope="x", id_token=[1], more={"a": {}}),
+}
+SPENT: Final = {
+    "no time left": _token(expires_in=0),
+    "a negative time": _token(expires_in=-5),
+    "less than nothing": _token(expires_in=-(10**30)),
+}
+REJECTED: Final = {
+    "no token": {"token_type": "Bearer"},
+    "another name": {"token": TOKEN},
+    "an empty token": _token(access_token=""),
+    "null": _token(access_token=None),
+    "a number": _token(access_token=5),
+    "a list": _token(access_token=[TOKEN]),
+    "line breaks": _token(access_token=f"{TOKEN}\r\nX-Injected: 1"),
+    "a line break at the end": _token(access_token=f"{TOKEN}\n"),
+    "a space": _token(access_token=f"{TOKEN} x"),
+    "no ASCII": _token(access_token=f"{TOKEN}é"),
+    "NUL": _token(access_token=f"{TOKEN}\0"),
+    "quotes": _token(access_token=f'"{TOKEN}"'),
+    "too long": _token(access_token="a" * 5000),
+    "another type": _token(token_type="mac"),
+    "a type that is none": _token(token_type=5),
+    "no object": [_token()],
+    "a text": TOKEN,
+    "an error with 200": {"error": SECRET},
+}
+NO_JSON: Final = (
+    *(
+        b"",
+        b"null",
+        b"{",
+        SECRET.encode(),
+        b"<html></html>",
+        b"[" * 60_000,
+        b"9" * 6_000,
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+    ),
+    *(f"access_token={TOKEN}&token_type=bearer".encode(), b'{"access_token": NaN}', b'{"access_token": "\\ud800"}'),
+)
+STATUSES: Final = (201, 204, 301, 302, 303, 308, 400, 401, 403, 404, 429, 500, 503)
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Every answer, with both ways to send the secret."""
+    wrong: list[str] = []
+    tried = 0
+    async with endpoint() as asked:
+        for case in cases():
+            for method in ("post", "basic"):
+                wrong += [f"{case.name}: {problem}" for problem in await _judged(case, method, asked)]
+                tried += 1
+    result = f"{len(wrong)} wrong in {tried}" + (f", such as {wrong[0]}" if wrong else "")
+    return [Figure("S13", "answers of a token endpoint", result, "0 in >= 40", not wrong and tried >= 40)]
+
+
+async def _judged(case: Case, method: str, asked: Endpoint) -> list[str]:
+    async with listener(lambda request: case.answer) as tokens:
+        credentials = {"client_id": "id", "client_secret": SECRET, "auth_method": method}
+        auth = {"auth_type": "oauth2", "token_url": f"http://127.0.0.1:{tokens.port}/t", **credentials}
+        document = {"name": "m", "url": asked.url, "auth": auth, "tools": [{"name": "t"}], "keep_alive": False}
+        asked.connections.clear()
+        async with bridge_of({**document, "limits": {"connect_timeout": 0.5}}) as bridge:
+            errors = [await _error(bridge.call_tool("m.t")) for _ in range(1 if case.error else 2)]
+        requests = len(await tokens.settle())
+    sent = {connection.request.headers.get("Authorization") for connection in asked.connections if connection.request}
+    if case.error is None:
+        problems = [] if sent == {f"Bearer {TOKEN}"} and errors == [None, None] else [f"{errors} {sent}"]
+        return problems + ([] if requests == case.requests else [f"{requests} requests for a token"])
+    text = "".join(traceback.format_exception(errors[0])) + repr(errors[0])
+    problems = [] if type(errors[0]) is case.error and not sent else [f"{errors[0]!r}"]
+    return problems + [f"shows {secret!r}" for secret in (SECRET, TOKEN) if secret in text]
+
+
+async def _error(call: Any) -> BridgeError | None:
+    try:
+        await call
+    except BridgeError as failed:
+        return failed
+    return None
+
+
+if __name__ == "__main__":
+    run(measure)
