@@ -1,0 +1,80 @@
+"""An endpoint that gives away what it was told, in every way that an endpoint has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+ANSWERS: Final[Mapping[str, dict[str, Any]]] = {
+    "json": {"response_format": "json"},
+    "text": {"response_format": "text"},
+    "no_json": {"response_format": "json"},
+    "straddling": {"response_format": "json"},
+    "binary": {"response_format": "text"},
+    "fault": {"reply": {"error": "true"}},
+    "fault_text": {"reply": {"error": "true", "error_message": "message.headers"}},
+    "outputs": {"response_format": "json"},
+    "stream": {"stream": {"max_items": 2}},
+    "cut_stream": {"stream": True},
+    "close": {},
+    "abort": {},
+    "silence": {"timeout": 0.3},
+    "login": {"on_connect": [{"send": "hello"}, {"expect": "false", "fail": "true"}]},
+    "unauthorized": {},
+    "redirect": {},
+    "broken": {},
+    "discovery": {},
+}
+"""What an endpoint does at each path, and what a call template says about it."""
+
+_STATUSES: Final = {"/unauthorized": 401, "/redirect": 302, "/broken": 500}
+
+
+def refuse(connection: ServerConnection, request: Request) -> Response | None:
+    """Answer the upgrade with another status, everything repeated in it."""
+    status = _STATUSES.get(request.path.partition("?")[0])
+    if status is None:
+        return None
+    echoed = json.dumps(_told(request, []))
+    headers = Headers({"Location": f"http://127.0.0.1:1/{request.path}", "X-Echo": json.dumps(dict(request.headers))})
+    return Response(status, HTTPStatus(status).phrase, headers, echoed.encode())
+
+
+async def leak(connection: ServerConnection, message: Any) -> None:
+    """Answer a message as the path says, with everything that was told."""
+    assert connection.request is not None
+    told = _told(connection.request, message)
+    text, path = json.dumps(told), connection.request.path.partition("?")[0].strip("/")
+    match path:
+        case "no_json":
+            await connection.send(text[1:])
+        case "straddling":
+            for number in range(0, 240, 7):
+                await connection.send(" " * (200 - number) + str(message) + str(told["headers"]))
+        case "binary":
+            await connection.send(b"\xff" + text.encode())
+        case "close":
+            await connection.close(4001, str(message)[:60] + str(told["headers"])[-60:])
+        case "abort":
+            connection.transport.abort()
+        case "silence":
+            pass
+        case "stream" | "cut_stream":
+            await connection.send(text)
+            await connection.send(json.dumps({"type": "tool_error", "error": text}))
+        case _:
+            await connection.send(text)
+
+
+def _told(request: Request, message: Any) -> dict[str, Any]:
+    return {
+        "path": request.path,
+        "headers": [f"{name}: {value}" for name, value in request.headers.raw_items()],
+        "message": message,
+    }
