@@ -19,6 +19,13 @@ FORMS = {
     "percent-encoded": quote(SECRET, safe=""),
     "form-encoded": quote_plus(SECRET),
     "JSON-escaped": json.dumps(SECRET)[1:-1],
+    "JSON in JSON": json.dumps(json.dumps(SECRET))[3:-3],
+    "JSON in JSON in JSON": json.dumps(json.dumps(json.dumps(SECRET)))[7:-7],
+    "percent-encoded in part": quote(SECRET),
+    "percent-encoded in lower case": quote(SECRET, safe="").lower(),
+    "a Python literal": repr(SECRET + "'")[1:-2],
+    "hex": SECRET.encode().hex(),
+    "hex in capitals": SECRET.encode().hex().upper(),
     "base64": base64.b64encode(SECRET.encode()).decode().rstrip("="),
 }
 
@@ -66,6 +73,18 @@ def test_a_secret_with_bytes_that_are_not_utf_8_is_hidden_too():
     secret = b"caf\xe9-caf\xe9".decode("utf-8", "surrogateescape")
 
     assert redactor([secret])(f"<{secret}>") == f"<{HIDDEN}>"
+
+
+@pytest.mark.parametrize("form", [SECRET, json.dumps(SECRET)[1:-1], quote(SECRET, safe="")])
+def test_the_beginning_of_a_secret_is_hidden_where_a_text_is_cut(form):
+    for length in range(14, len(form)):
+        assert form[:6] not in redactor([SECRET])(f"before {form[:length]}… after")
+
+
+def test_the_beginning_of_a_long_secret_is_hidden_where_a_text_is_cut():
+    secret = "abcdefgh" * 500
+
+    assert redactor([secret])(f"before {secret[:3000]}…") == f"before {HIDDEN}…"
 
 
 def test_texts_are_left_alone_where_nothing_is_secret():
@@ -141,3 +160,17 @@ def test_a_host_that_a_variable_names_is_an_address_and_shown(url):
 
     assert "api.example" not in found
     assert ("k-secret" in found) == ("KEY" in url)
+
+
+def test_the_parts_of_a_manifest_do_not_show_their_secrets():
+    auth = {"auth_type": "basic", "username": "user-123456", "password": "pass-123456"}
+    fields = {
+        "headers": {"X-A": "head-123456"},
+        "proxy": "http://u:prox-123456@127.0.0.1:1",
+        "tls": {"ca_file": "file-123456"},
+    }
+    manifest = load_document(
+        [{"url": "wss://a.example/?k=quer-123456", "auth": auth, **fields}], Lookup([{}]), "m.json", PurePath()
+    )
+
+    assert "-123456" not in repr(manifest) + repr(manifest.entries[0].template) + str(manifest.entries[0].template)

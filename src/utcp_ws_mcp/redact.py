@@ -6,8 +6,8 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, SecretStr
 
@@ -17,6 +17,9 @@ SHORTEST: Final = 6
 """Characters below which a value is not looked for: it would be found everywhere."""
 
 HIDDEN: Final = "***"
+
+NESTED: Final = 64
+"""Characters of a secret that are recognised one by one where a text was cut off in its middle."""
 
 
 class Redactor:
@@ -54,12 +57,13 @@ def _entry_secrets(entry: Entry) -> Iterator[str]:
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that hides these values, as they are and as they stand in URLs, JSON and Basic credentials."""
-    forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
-    if not forms:
+    """A function that hides these values: as they are, in URLs, in JSON inside JSON, in base64, in hex, cut by "…"."""
+    known = sorted({secret for secret in secrets if len(secret) >= SHORTEST}, key=len, reverse=True)
+    if not known:
         return str
-    pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
-    return lambda text: pattern.sub(HIDDEN, text)
+    whole = re.compile("|".join(pattern for secret in known for pattern in _patterns(secret)))
+    cut = re.compile("|".join(_cut(secret) for secret in known))
+    return lambda text: cut.sub(HIDDEN, shown) if "…" in (shown := whole.sub(HIDDEN, text)) else shown
 
 
 def _secret_fields(auth: BaseModel) -> Iterator[str]:
@@ -70,14 +74,36 @@ def _secret_fields(auth: BaseModel) -> Iterator[str]:
         yield base64.b64encode(pair.encode()).decode()
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _patterns(secret: str) -> Iterator[str]:
     encoded = secret.encode("utf-8", "replace")
-    yield secret
-    yield quote(encoded, safe="")
-    yield quote_plus(encoded)
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= SHORTEST)
+    yield "".join(map(_written, secret))
+    yield f"(?i:{encoded.hex()})"
+    yield from (re.escape(form) for offset in range(3) if len(form := _base64_core(encoded, offset)) >= SHORTEST)
+
+
+def _cut(secret: str) -> str:
+    """The beginning of a secret in front of the sign that something was cut off.
+
+    Of a long secret only NESTED characters are compared: a pattern cannot be nested without bound.
+    """
+    beginning, middle = secret[:SHORTEST], secret[SHORTEST:NESTED]
+    optional = "".join(f"(?:{_written(char)}" for char in middle)
+    longer = f"(?:[^…]{{0,{12 * len(secret[NESTED:])}}})" if secret[NESTED:] else ""
+    return "".join(map(_written, beginning)) + optional + longer + ")?" * len(middle) + r"\\*(?:%[0-9A-Fa-f]?)?(?=…)"
+
+
+@cache
+def _written(char: str) -> str:
+    """A pattern for a character as it stands in texts, in URLs, and behind the backslashes of JSON in JSON."""
+    if char.isascii() and char.isalnum():
+        return char
+    percent = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "replace"))
+    forms = {r"\\*" + re.escape(char), f"(?i:{percent})", *([r"\+"] if char == " " else [])}
+    if (escape := json.dumps(char)[1:-1]).startswith("\\"):
+        forms.add(r"\\+" + re.escape(escape.lstrip("\\")))
+    if char == "\\":
+        forms.add(r"\\+")
+    return f"(?:{'|'.join(sorted(forms))})"
 
 
 def _base64_core(data: bytes, offset: int) -> str:

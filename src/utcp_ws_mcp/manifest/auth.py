@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class Model(BaseModel):
-    """A frozen part of a manifest. Unknown keys are errors; error texts never repeat the input."""
+    """A frozen part of a manifest. Unknown keys are errors; error texts never repeat the input.
+
+    A secret may stand in any field, so `repr` shows none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ()
 
 
 class ApiKeyAuth(Model):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from .expression import UNDEFINED, Expression, ExpressionFailed
@@ -38,7 +38,7 @@ class Node(Protocol):
 class Constant:
     """A part without holes."""
 
-    value: Any
+    value: Any = field(repr=False)
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         return self.value

@@ -107,9 +107,9 @@ class UpgradeTemplate:
     template: CallTemplate
     folder: PurePath
     conduct: Conduct
-    url: Parts
-    headers: tuple[tuple[str, Parts], ...]
-    subprotocols: tuple[Parts, ...]
+    url: Parts = field(repr=False)
+    headers: tuple[tuple[str, Parts], ...] = field(repr=False)
+    subprotocols: tuple[Parts, ...] = field(repr=False)
     constant: Upgrade | None = None
 
     def render(self, scope: Mapping[str, Any]) -> Upgrade:
