@@ -51,7 +51,7 @@ def document(name: str, port: int) -> dict[str, Any]:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Call while the flood lasts."""
-    async with endpoint("messages", size.of(6, 60)) as (port, printed), Host(document("m", port)) as host:
+    async with endpoint("messages", size.of(4, 60)) as (port, printed), Host(document("m", port)) as host:
         await host.initialize()
         await host.call("m_t")
         memory = Memory(host.process.pid)

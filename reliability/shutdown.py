@@ -33,7 +33,7 @@ IN_FLIGHT: Final = 20
 MUCH: Final = "x" * (1 << 19)
 """Twenty times this is more than the buffers before a peer hold that does not read."""
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 5.0
 WAYS: Final = ("eof", "SIGTERM", "SIGINT")
 
 

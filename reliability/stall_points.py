@@ -136,7 +136,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     """Stall at all points side by side, again and again."""
     await _round()
     before = tasks()
-    seen = [each for _ in range(size.of(2, 50)) for each in await _round()]
+    seen = [each for _ in range(size.of(1, 50)) for each in await _round()]
     left = len(tasks() - before)
     wrong = sorted({each.point for each in seen if not each.right})
     latest = max(seen, key=lambda each: each.late)
