@@ -70,7 +70,7 @@ async def measure(size: Size) -> Sequence[Figure]:
             (folder / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
             environ = {"PATH": os.environ["PATH"], "HOST": known["HOST"].value, "UTCP_WS_MCP_STATE": name}
             calls = await _serve(folder, environ, out)
-            await _trace(folder, environ, out, size.of(20, len(document)))
+            await _trace(folder, environ, out, size.of(8, len(document)))
             await _use(document, values, out)
     figures = [_figure(sink, out.leaks(secrets, sink), len(out.sinks[sink])) for sink in SINKS]
     strays = out.strays(secrets)
@@ -172,8 +172,8 @@ async def _serve(folder: Path, environ: Mapping[str, str], out: Outlets) -> int:
         number: ("tools/call", {"name": name, "arguments": {}, "_meta": {"progressToken": number}})
         for number, name in enumerate(tools, 2)
     }
-    for start in range(2, len(tools) + 2, 40):
-        part = {number: call for number, call in calls.items() if start <= number < start + 40}
+    for start in range(2, len(tools) + 2, 120):
+        part = {number: call for number, call in calls.items() if start <= number < start + 120}
         for answer in (await _ask(process, part)).values():
             failed = "error" in answer or answer["result"].get("isError")
             out.sinks["errors" if failed else "results"].extend(json.dumps(answer, ensure_ascii=False).encode())

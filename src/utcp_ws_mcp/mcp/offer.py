@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,16 +33,21 @@ class Offered:
     handshake: str
 
 
-def offer(plans: list[Plan]) -> Offered:
-    """The tools of a list; one that cannot be written as JSON is left out, with a line in the log."""
+def offer(plans: list[Plan], redact: Callable[[str], str] = str) -> Offered:
+    """The tools of a list; one that cannot be written as JSON is left out, with a line in the log.
+
+    `redact` takes credentials out of texts and schemas: a manual may repeat what it was asked with.
+    """
     by_key = {(plan.manual, plan.name): plan for plan in plans}
     offered: dict[str, Plan] = {}
     modern, handshake = [], []
     for name, key in mcp_names(by_key).items():
         plan = by_key[key]
         try:
-            for_all = encode_json(_tool(name, plan, objects_only=True))
-            for_modern = encode_json(_tool(name, plan, objects_only=False)) if plan.outputs else for_all
+            for_all = encode_json(_redacted(_tool(name, plan, objects_only=True), redact))
+            for_modern = (
+                encode_json(_redacted(_tool(name, plan, objects_only=False), redact)) if plan.outputs else for_all
+            )
         except ValueError as wrong:
             logger.warning("%s is not offered: %s", plan.full_name, str(wrong).splitlines()[0])
             continue
@@ -49,6 +55,14 @@ def offer(plans: list[Plan]) -> Offered:
         handshake.append(for_all)
         modern.append(for_modern)
     return Offered(offered, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(key): _redacted(item, redact) for key, item in value.items()}
+    return [_redacted(item, redact) for item in value] if isinstance(value, list) else value
 
 
 def has_outputs(plan: Plan) -> bool:

@@ -109,7 +109,7 @@ class Tools:
 
     def _offer(self) -> Offered:
         if self._offered is None:
-            self._offered = offer(list(self._bridge.tools.values()))
+            self._offered = offer(list(self._bridge.tools.values()), self._redact_result)
         return self._offered
 
     def _forget(self) -> None:
