@@ -167,6 +167,31 @@ def init(preset: str | None, file: Path) -> None:
 
 
 @main.command()
+@click.argument("url")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of the handshake.")
+@click.option("--protocol", "protocols", multiple=True, help="A subprotocol to offer.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the draft to this file.")
+@click.option("--pause", default=0.5, show_default=True, help="Seconds of silence before a pipe's next line.")
+@_env_file
+def record(
+    url: str,
+    headers: tuple[str, ...],
+    protocols: tuple[str, ...],
+    output: Path | None,
+    pause: float,
+    env_files: tuple[Path, ...],
+) -> None:
+    """Connect to URL, send each line that is typed, show what comes; then draft a manifest from it.
+
+    ${NAME} in the URL, a header or a line is the variable NAME: the draft says ${NAME}, too, never its value.
+    """
+    from .commands.record import RecordWish, record
+
+    split = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
+    _run(record, RecordWish(url, split, protocols, output, pause, env_files))
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of a manifest, for editors."""
     from .commands.schema import print_schema

@@ -115,7 +115,7 @@ class Trace:
             case events.Sent(_, message, what):
                 self._show(">", f"({what}) {_pretty(message)}" if what else _pretty(message))
             case events.Received(_, message, role):
-                self._show("<", f"({role}) {_pretty(message)}")
+                self._show("<", f"({role}) {_pretty(message)}" if role else _pretty(message))
             case events.Explained(_, reasons):
                 for reason in reasons:
                     self._show(" ", f"· {reason}", stamp=" " * 8)

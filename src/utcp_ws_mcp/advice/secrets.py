@@ -42,10 +42,15 @@ def clear_secrets(document: Json, path: str = "", name: str = "") -> Iterator[Pr
         yield Problem(path, CLEAR)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a secret."""
+    return name not in ("token_url", "auth_type") and bool(_SECRET_NAME.search(_CAMEL.sub("_", name)))
+
+
 def _is_secret(name: str, text: str) -> bool:
-    if name in ("token_url", "auth_type") or (_FILLED.search(text) and not _KNOWN_SECRET.search(text)):
+    if _FILLED.search(text) and not _KNOWN_SECRET.search(text):
         return bool(_IN_QUERY.search(text))
-    named = bool(text.strip()) and bool(_SECRET_NAME.search(_CAMEL.sub("_", name)))
+    named = bool(text.strip()) and is_secret_name(name)
     return named or bool(_KNOWN_SECRET.search(text) or _IN_QUERY.search(text))
 
 

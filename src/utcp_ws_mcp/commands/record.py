@@ -1,0 +1,211 @@
+"""Talk to an endpoint by hand, and draft a manifest from what was said."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+import anyio
+import click
+from anyio.from_thread import BlockingPortal
+from anyio.streams.memory import MemoryObjectSendStream
+
+from .. import events
+from ..draft.manifest import Draft, draft_manifest
+from ..draft.seen import Seen
+from ..errors import BridgeError, InvalidManifest, UnknownVariable
+from ..log import Trace
+from ..manifest.layout import lay_out
+from ..manifest.load import load_document
+from ..manifest.variables import REFERENCE, Lookup
+from ..net.connection import Connection
+from ..net.dial import system_resolver
+from ..net.opener import Opener
+from ..redact import redactor
+from ..sources import read_dotenv
+from ..wire.catalog import compile_local
+from ..wire.codec import decode
+from ..wire.policy import URL
+from ..wire.scope import Ambient, Scope
+
+FAILED: Final = 1
+LONGEST_PAUSE: Final = 10
+"""How many pauses a line waits for silence, where an endpoint never stops talking."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWish:
+    """What the command `record` is to do. `pause` is in seconds."""
+
+    url: str
+    headers: Mapping[str, str]
+    protocols: Sequence[str]
+    output: Path | None
+    pause: float
+    env_files: Sequence[Path]
+
+
+@dataclass(slots=True)
+class Recording:
+    """A conversation under way."""
+
+    variables: Mapping[str, str] = field(repr=False)
+    show: Trace = field(init=False)
+    seen: list[Seen] = field(default_factory=list)
+    used: dict[str, str] = field(default_factory=dict, repr=False)
+    arrived: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self.show = Trace(self.hide, sys.stderr)
+
+    def observe(self, event: events.Event) -> None:
+        """Show an event, and keep what came."""
+        if isinstance(event, events.Received):
+            self.seen.append(Seen(False, decode(event.message).value))
+            self.arrived.set()
+            event = replace(event, role="")
+        self.show(event)
+
+    def hide(self, text: str) -> str:
+        """A text without the values of the variables that were used."""
+        return redactor(self.used.values())(text)
+
+    def bind(self, text: str) -> str:
+        """A text with the variables that are set filled in."""
+
+        def value(name: str, whole: str) -> str:
+            if name in self.variables:
+                self.used[name] = self.variables[name]
+            return self.variables.get(name, whole)
+
+        return REFERENCE.sub(lambda found: value(found[1], found[0]) if found[1] else "${", text)
+
+    async def quiet(self, pause: float) -> None:
+        """Wait until nothing has come for so many seconds."""
+        with anyio.move_on_after(pause * LONGEST_PAUSE):
+            silent = False
+            while not silent:
+                self.arrived = anyio.Event()
+                with anyio.move_on_after(pause) as waiting:
+                    await self.arrived.wait()
+                silent = waiting.cancelled_caught
+
+
+async def record(wish: RecordWish) -> int:
+    """Connect, send the lines that are typed, show what comes; at the end print a drafted manifest, or write it."""
+    if wish.output is not None and wish.output.exists():
+        click.echo(f"{wish.output} is there already and stays as it is; give another name", err=True)
+        return FAILED
+    variables = dict(os.environ)
+    for file in wish.env_files:
+        variables |= read_dotenv(file, str(file))
+    recording = Recording(variables)
+    endpoint: dict[str, Any] = {"url": wish.url}
+    endpoint |= {"headers": dict(wish.headers)} if wish.headers else {}
+    endpoint |= {"protocol": list(wish.protocols)} if wish.protocols else {}
+    try:
+        opened, url = await _connect(endpoint, recording)
+    except BridgeError as failed:
+        click.echo(recording.hide(str(failed)), err=True)
+        return FAILED
+    await _talk(opened, recording, wish.pause)
+    _hand_over(draft_manifest(endpoint, url, recording.seen, recording.used), wish.output)
+    return 0
+
+
+async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Connection, URL]:
+    """A connection, and its URL. Whoever types an address means it: private and plain ones are allowed.
+
+    Raises:
+        BridgeError: if there is none.
+    """
+    network = {"allow": ["private", "loopback"], "plaintext": True}
+    watch = {"name": "watch", "tool_call_template": {"message": False, "stream": True}}
+    document = {**endpoint, "name": "record", "network": network, "tools": [watch]}
+    manifest = load_document(document, Lookup([recording.variables]), "record", PurePath())
+    for disabled in manifest.disabled:
+        raise UnknownVariable(disabled.missing, disabled.name)
+    (entry,) = manifest.entries
+    recording.used |= entry.variables
+    plans, problems = compile_local(entry)
+    if problems:
+        raise InvalidManifest("record", problems)
+    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
+    upgrade = plans[0].wire.upgrade.render(Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}}))
+    assert upgrade.url is not None
+    opened = await Opener(ambient, time.monotonic, system_resolver, recording.observe)(upgrade, {})
+    return opened, upgrade.url
+
+
+async def _talk(opened: Connection, recording: Recording, pause: float) -> None:
+    """Send what is typed until there is no more, or the endpoint goes away."""
+    async with anyio.create_task_group() as tasks:
+
+        async def read() -> None:
+            await opened.run()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(read)
+        typed = sys.stdin.isatty()
+        if typed:
+            click.echo("type a message in each line; Ctrl-D ends and drafts the manifest", err=True)
+        else:
+            await recording.quiet(pause)
+        async with lines_of(sys.stdin.fileno()) as lines:
+            async for line in lines:
+                await _send(opened, recording, line)
+                if not typed:
+                    await recording.quiet(pause)
+        await recording.quiet(pause)
+        await opened.aclose()
+
+
+async def _send(opened: Connection, recording: Recording, line: str) -> None:
+    if line.strip():
+        recording.seen.append(Seen(True, decode(line).value))
+        await opened.send([recording.bind(line)])
+
+
+@asynccontextmanager
+async def lines_of(descriptor: int) -> AsyncIterator[AsyncIterable[str]]:
+    """The lines of a file, read in a thread that nobody waits for: it may hang in a terminal for ever."""
+    gives, takes = anyio.create_memory_object_stream[str](math.inf)
+    async with BlockingPortal() as portal:
+        threading.Thread(target=_read_lines, args=(descriptor, portal, gives), daemon=True).start()
+        with takes:
+            yield takes
+
+
+def _read_lines(descriptor: int, portal: BlockingPortal, gives: MemoryObjectSendStream[str]) -> None:
+    rest = b""
+    with suppress(RuntimeError, anyio.BrokenResourceError):  # nobody listens any more
+        while data := os.read(descriptor, 1 << 16):
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                portal.call(gives.send_nowait, line.decode("utf-8", "replace").removesuffix("\r"))
+        if rest:
+            portal.call(gives.send_nowait, rest.decode("utf-8", "replace"))
+        portal.call(gives.close)
+
+
+def _hand_over(draft: Draft, output: Path | None) -> None:
+    """Print the draft, or write it to a file that does not exist yet."""
+    text = lay_out(draft.document) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        with output.open("x", encoding="utf-8") as new:
+            new.write(text)
+        click.echo(f"{output} is written; try: utcp-ws-mcp check {output}", err=True)
+    for name in dict.fromkeys(draft.missing):
+        click.echo(f"a secret was typed; the draft says ${{{name}}} instead, so set {name} before you use it", err=True)

@@ -1,0 +1,117 @@
+"""The whole draft: endpoint, login, replies, tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..advice.secrets import is_secret_name
+from ..manifest.variables import REFERENCE
+from ..wire.policy import URL
+from .replies import Conversation, Exchange, reply_rules, take_apart
+from .seen import Seen, leaves, predicate_on
+from .tools import constant, draft_tools
+
+Document = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Draft:
+    """A drafted manifest, and the variables that must be set for it, because secrets were typed in clear."""
+
+    document: Document
+    missing: list[str] = field(default_factory=list)
+
+
+def draft_manifest(endpoint: Document, url: URL, seen: Sequence[Seen], variables: Collection[str]) -> Draft:
+    """A manifest for a conversation. `endpoint` holds the fields with which it was connected, as they were typed."""
+    conversation = take_apart(seen)
+    draft = Draft({"$comment": _comment(conversation), "name": _manual(url), **endpoint, **_network(url)})
+    login = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value)]
+    steps = _greeting_step(conversation.greeting)
+    for exchange in login:
+        steps += _login_steps(exchange, variables, draft.missing)
+    if steps:
+        draft.document["on_connect"] = steps
+    others = [exchange for exchange in conversation.exchanges if exchange not in login]
+    draft.document |= _exchange_fields(conversation, others)
+    draft.document["tools"] = draft_tools(others, conversation.ids, variables) or [_watch()]
+    return draft
+
+
+def _exchange_fields(conversation: Conversation, others: Sequence[Exchange]) -> Document:
+    if not others:
+        return {}
+    ids = {"request_id": conversation.ids.kind} if conversation.ids else {}
+    rest = Conversation(conversation.greeting, others, conversation.unasked, conversation.ids)
+    return ids | reply_rules(rest)
+
+
+def _comment(conversation: Conversation) -> list[str]:
+    told = "told apart by ids" if conversation.ids else "told by their order: the first message after a request answers"
+    return [
+        f"Drafted from {len(conversation.exchanges)} messages that were sent; replies are {told}.",
+        "Names, descriptions and types of arguments are guesses. Try it with: utcp-ws-mcp call … --trace",
+    ]
+
+
+def _manual(url: URL) -> str:
+    labels = [label for label in url.host.split(".") if label not in ("www", "api", "ws", "wss", "stream")]
+    word = re.sub(r"[^A-Za-z0-9]+", "_", labels[0] if labels else "").strip("_")[:20]
+    return word if re.match(r"[A-Za-z]", word) else "api"
+
+
+def _network(url: URL) -> Document:
+    """What the endpoint needs beyond a public address over TLS."""
+    if url.is_loopback_literal:
+        return {}
+    private = re.match(r"10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd]", url.host)
+    local = "." not in url.host or url.host.endswith((".local", ".lan", ".home", ".internal"))
+    network: Document = {"allow": ["private"]} if private or local else {}
+    network |= {} if url.secure else {"plaintext": True}
+    return {"network": network} if network else {}
+
+
+def _greeting_step(greeting: Seen | None) -> list[Document]:
+    if greeting is None:
+        return []
+    return [{"$comment": "The endpoint speaks first.", "expect": predicate_on(greeting.value)}]
+
+
+def _is_login(value: Any) -> bool:
+    """Whether a message holds a secret by the name of one of its fields."""
+    return any(isinstance(path[-1], str) and is_secret_name(path[-1]) for path, item in leaves(value) if path and item)
+
+
+def _login_steps(exchange: Exchange, variables: Collection[str], missing: list[str]) -> list[Document]:
+    send = _without_secrets(exchange.request.value, "", variables, missing)
+    steps: list[Document] = [{"$comment": "A login.", "send": send}]
+    if exchange.replies:
+        steps.append({"expect": predicate_on(exchange.replies[0].value)})
+    return steps
+
+
+def _without_secrets(value: Any, name: str, variables: Collection[str], missing: list[str]) -> Any:
+    """A message with a variable in place of each secret."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(item, str(key), variables, missing) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item, name, variables, missing) for item in value]
+    if not is_secret_name(name) or not isinstance(value, str):
+        return constant(value, variables) if isinstance(value, str) else value
+    if {found[1] for found in REFERENCE.finditer(value)} & set(variables):
+        return value
+    variable = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).upper()
+    missing.append(variable)
+    return f"${{{variable}}}"
+
+
+def _watch() -> Document:
+    return {
+        "name": "watch",
+        "description": "What the endpoint says in the next ten seconds.",
+        "inputs": {"type": "object", "properties": {}, "additionalProperties": False},
+        "tool_call_template": {"message": False, "stream": {"max_seconds": 10}},
+    }

@@ -1,0 +1,203 @@
+"""Which of the messages that came answer which of those that were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..wire.expression import Path
+from .seen import Seen, kind_of, leaves, predicate_on, value_at, written
+
+ID_NAMES: Final = (
+    *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
+    *("correlation_id", "correlationId", "cid", "uuid", "ref", "seq", "nonce", "invocationId", "txid", "token_id"),
+)
+"""Keys that hold correlation ids."""
+
+RESULT_NAMES: Final = ("result", "data", "payload", "response", "value", "body")
+MESSAGE_NAMES: Final = ("message", "msg", "reason", "text", "description")
+_POSITIONS: Final = 3
+"""The first elements of an array, in which an id may stand."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A message that was sent, and those that seem to answer it."""
+
+    request: Seen
+    replies: list[Seen] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Where correlation ids stand, in what is sent and in what answers, and how they are made."""
+
+    sent: Path
+    received: Path
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation taken apart: what came before anything was sent, the exchanges, and what came unasked."""
+
+    greeting: Seen | None
+    exchanges: Sequence[Exchange]
+    unasked: Sequence[Seen]
+    ids: Ids | None
+
+
+def take_apart(seen: Sequence[Seen]) -> Conversation:
+    """Find out what answers what: by ids where there are any, else by the order."""
+    first = next((index for index, message in enumerate(seen) if message.sent), len(seen))
+    greeting = seen[0] if first else None
+    unasked = list(seen[1:first])
+    ids = find_ids(seen)
+    exchanges = _by_id(seen[first:], ids, unasked) if ids else _by_order(seen[first:], unasked)
+    return Conversation(greeting, exchanges, unasked, ids)
+
+
+def find_ids(seen: Sequence[Seen]) -> Ids | None:
+    """The ids that most requests hold and their replies repeat."""
+    best: tuple[int, int, Ids] | None = None
+    for path in dict.fromkeys(path for message in seen if message.sent for path, _ in leaves(message.value)):
+        if not path or not _may_be_id(path):
+            continue
+        asked = [
+            (index, value)
+            for index, message in enumerate(seen)
+            if message.sent and _is_id(value := value_at(message.value, path))
+        ]
+        if len({value for _, value in asked}) < len(asked) or (isinstance(path[-1], int) and len(asked) < 2):
+            continue
+        for received in _paths_of(seen, {value for _, value in asked}):
+            answered = sum(
+                any(not later.sent and value_at(later.value, received) == value for later in seen[index:])
+                for index, value in asked
+            )
+            same = int(received == path)
+            if answered * 2 >= len(asked) and (best is None or (answered, same) > best[:2]):
+                best = (answered, same, Ids(path, received, _kind([value for _, value in asked])))
+    return best[2] if best else None
+
+
+def reply_rules(conversation: Conversation) -> dict[str, Any]:
+    """The fields `reply`, `response_format` and `ignore`, as far as the conversation shows them."""
+    replies = [reply for exchange in conversation.exchanges for reply in exchange.replies[:1]]
+    rules: dict[str, Any] = {}
+    if conversation.ids is not None:
+        rules["match"] = f"{written(conversation.ids.received)} == request_id"
+    faults = [reply for reply in replies if _fault(reply.value)]
+    if faults:
+        rules |= _fault(faults[0].value) or {}
+    results = [reply.value for reply in replies if reply not in faults]
+    common = [
+        name for name in RESULT_NAMES if results and all(isinstance(value, dict) and name in value for value in results)
+    ]
+    if common:
+        rules["result"] = written((common[0],))
+    fields: dict[str, Any] = {"reply": rules} if rules else {}
+    events = (
+        []
+        if conversation.ids
+        else list(dict.fromkeys(predicate_on(each.value) for each in conversation.unasked if each.is_json))
+    )
+    fields |= {"ignore": events} if events else {}
+    if replies and all(reply.is_json for reply in replies):
+        fields["response_format"] = "json"
+    elif replies and all(isinstance(reply.value, str) for reply in replies):
+        fields["response_format"] = "text"
+    return fields
+
+
+def _by_id(seen: Sequence[Seen], ids: Ids, unasked: list[Seen]) -> list[Exchange]:
+    exchanges: list[Exchange] = []
+    by_id: dict[Any, Exchange] = {}
+    for message in seen:
+        if message.sent:
+            exchanges.append(Exchange(message))
+            if _is_id(key := value_at(message.value, ids.sent)):
+                by_id[key] = exchanges[-1]
+            continue
+        key = value_at(message.value, ids.received)
+        found = by_id.get(key) if _is_id(key) else None
+        if found is not None:
+            found.replies.append(message)
+        else:
+            unasked.append(message)
+    return exchanges
+
+
+def _by_order(seen: Sequence[Seen], unasked: list[Seen]) -> list[Exchange]:
+    """The first message after a request answers it, unless messages of its kind come unasked, too."""
+    groups: list[tuple[Seen, list[Seen]]] = []
+    for message in seen:
+        if message.sent:
+            groups.append((message, []))
+        else:
+            groups[-1][1].append(message)
+    events = {_label(message) for message in unasked}
+    left = [[message for message in group if _label(message) not in events] for _, group in groups]
+    answering = {_label(group[0]) for group in left if group}
+    events |= {_label(message) for group in left for message in group[1:]} - answering
+    exchanges = []
+    for request, group in groups:
+        answers = [message for message in group if _label(message) is None or _label(message) not in events]
+        exchanges.append(Exchange(request, answers[:1]))
+        unasked += [message for message in group if message not in answers[:1]]
+    return exchanges
+
+
+def _label(message: Seen) -> Any:
+    kind = kind_of(message.value)
+    return kind[1] if kind else None
+
+
+def _may_be_id(path: Path) -> bool:
+    last = path[-1]
+    return last in ID_NAMES if isinstance(last, str) else len(path) == 1 and last < _POSITIONS
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+
+
+def _paths_of(seen: Sequence[Seen], values: set[Any]) -> list[Path]:
+    """Where in the messages that came one of these values stands."""
+    found = (
+        path
+        for message in seen
+        if not message.sent
+        for path, value in leaves(message.value)
+        if _is_id(value) and value in values
+    )
+    return [path for path in dict.fromkeys(found) if path]
+
+
+def _kind(values: Sequence[Any]) -> str:
+    if all(isinstance(value, int) for value in values):
+        return "counter"
+    return "string_counter" if all(str(value).isdigit() for value in values) else "uuid"
+
+
+def _fault(value: Any) -> dict[str, Any] | None:
+    """The rules that find a failure like this one, or None where the message reports none."""
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error")
+    if error not in (None, False, ""):
+        named = next(
+            (name for name in MESSAGE_NAMES if isinstance(error, dict) and isinstance(error.get(name), str)), None
+        )
+        place = written(("error", named)) if named else written(("error",))
+        return {"error": "message.error is defined and message.error", "error_message": place}
+    kind = kind_of(value)
+    if kind and str(kind[1]).lower() in ("error", "err", "failure"):
+        sign = f"{written(kind[0])} == '{kind[1]}'"
+    elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
+        sign = f"{written((failed,))} == false"
+    else:
+        return None
+    told = next((name for name in MESSAGE_NAMES if isinstance(value.get(name), str)), None)
+    return {"error": sign} | ({"error_message": written((told,))} if told else {})

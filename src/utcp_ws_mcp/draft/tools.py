@@ -1,0 +1,166 @@
+"""Tools from the messages that were sent: what stays the same is the message, what differs are arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from ..manifest.variables import REFERENCE, WHOLE
+from ..wire.expression import UNDEFINED, Path
+from .replies import Exchange, Ids
+from .seen import KIND_NAMES, kind_of, leaves, predicate_on, quoted, value_at
+
+CONSTANTS: Final = (*KIND_NAMES, "jsonrpc", "version", "v")
+"""Keys at the root of a message whose value is no argument."""
+
+_SPECIAL = re.compile(r"\{\{|\$\{|UTCP_ARG_|\bvars\b")
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_LONGEST_NAME: Final = 40
+"""Characters of a tool's name; the manual's stands before it."""
+
+REQUEST_ID: Final = "{{ request_id }}"
+
+
+def draft_tools(exchanges: Sequence[Exchange], ids: Ids | None, variables: Collection[str]) -> list[dict[str, Any]]:
+    """A tool for each kind of message that was sent."""
+    groups: dict[str, list[Exchange]] = {}
+    for exchange in exchanges:
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", _name(exchange.request.value, ids))[:_LONGEST_NAME]
+        groups.setdefault(name or "send", []).append(exchange)
+    return [_tool(name, group, ids, variables) for name, group in groups.items()]
+
+
+def constant(text: str, variables: Collection[str]) -> str:
+    """A text as it stands in a template, where nothing in it is to be filled in but known variables."""
+    named = {found[1] for found in REFERENCE.finditer(text)} | ({whole[1]} if (whole := WHOLE.match(text)) else set())
+    if named and named <= set(variables) and not _SPECIAL.search(REFERENCE.sub("", text)):
+        return text
+    if not WHOLE.match(text) and not _SPECIAL.search(text):
+        return text
+    broken = re.sub(r"\$(?=[{A-Za-z_])|\bvar(?=s\b)|UTCP(?=_ARG_)", lambda found: f"{found[0]}\0", text)
+    parts = (quoted(part) for part in broken.split("\0"))
+    return "{{ " + " ~ ".join(parts) + " }}"
+
+
+def _name(value: Any, ids: Ids | None) -> str:
+    """The name of a tool that sends such a message."""
+    kind = kind_of(value)
+    if kind is not None:
+        return str(kind[1])
+    if isinstance(value, list):
+        skipped = ids.sent[0] if ids is not None else None
+        value = next((item for index, item in enumerate(value) if isinstance(item, str) and index != skipped), "")
+    if isinstance(value, str) and (word := _WORD.search(value)):
+        return word[0].lower()
+    return "send"
+
+
+def _tool(name: str, group: Sequence[Exchange], ids: Ids | None, variables: Collection[str]) -> dict[str, Any]:
+    values = [exchange.request.value for exchange in group]
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
+    if isinstance(values[0], str):
+        message: Any = _text(values, schema, variables)
+    else:
+        message = _structure(values, schema, ids, variables)
+    template: dict[str, Any] = {"message": message}
+    if stream := _stream(group):
+        template["stream"] = stream
+    if not schema["properties"]:
+        schema["additionalProperties"] = False
+    return {
+        "name": name,
+        "description": f"Send {name[:60]!r}. Say here what it does, and what it gives.",
+        "inputs": schema,
+        "tool_call_template": template,
+    }
+
+
+def _text(values: Sequence[str], schema: dict[str, Any], variables: Collection[str]) -> str:
+    """A text message: its first word stays, the rest is an argument."""
+    head, gap, rest = re.match(r"(\W*\w*)(\s*)(.*)", values[0], re.DOTALL).groups()  # type: ignore[union-attr]  # it matches any text
+    if not rest:
+        return constant(values[0], variables)
+    schema["properties"]["text"] = {"type": "string"}
+    schema["required"] = ["text"]
+    return constant(head + gap, ()) + "{{ args.text }}"
+
+
+def _structure(values: Sequence[Any], schema: dict[str, Any], ids: Ids | None, variables: Collection[str]) -> Any:
+    """A JSON message: ids are made, values that may differ become arguments."""
+    holes: dict[Path, str] = {}
+    names: set[str] = set()
+    for path in dict.fromkeys(path for value in values for path, _ in leaves(value)):
+        found = [item for value in values if (item := value_at(value, path)) is not UNDEFINED]
+        if ids is not None and path == ids.sent:
+            holes[path] = REQUEST_ID
+        elif _is_argument(path, found, len(values), variables):
+            name = _argument_name(path, names)
+            names.add(name)
+            holes[path] = f"{{{{ args.{name} }}}}"
+            schema["properties"][name] = _type_of(found)
+            if len(found) == len(values):
+                schema.setdefault("required", []).append(name)
+    fullest = max(values, key=lambda value: len(list(leaves(value))))
+    return _filled(_united(fullest, values), holes, (), variables)
+
+
+def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Collection[str]) -> bool:
+    if not path or (len(path) == 1 and (path[0] in CONSTANTS or path[0] == 0)):
+        return False
+    if any(isinstance(item, str) and constant(item, variables) == item and "$" in item for item in found):
+        return False
+    same = len(found) == messages > 1 and all(item == found[0] for item in found)
+    return not same and found[0] not in ({}, [])
+
+
+def _argument_name(path: Path, taken: Collection[str]) -> str:
+    words = ["_".join(_WORD.findall(str(step))) or "value" for step in path]
+    words = [f"item_{word}" if word[0].isdigit() else word for word in words]
+    for count in range(1, len(words) + 1):
+        if (name := "_".join(words[-count:])) not in taken:
+            return name
+    number = next(number for number in range(2, len(taken) + 3) if f"{words[-1]}_{number}" not in taken)
+    return f"{words[-1]}_{number}"
+
+
+def _type_of(found: Sequence[Any]) -> dict[str, Any]:
+    kinds = {_JSON_TYPES.get(type(item)) for item in found}
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    return {"type": kind} if kind else {}
+
+
+_JSON_TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+def _united(fullest: Any, values: Sequence[Any]) -> Any:
+    """The fullest message with what others hold beside it."""
+    if not isinstance(fullest, dict):
+        return fullest
+    united = dict(fullest)
+    for value in values:
+        for key, item in value.items() if isinstance(value, dict) else ():
+            united[key] = _united(united[key], [item]) if key in united else item
+    return united
+
+
+def _filled(value: Any, holes: dict[Path, str], path: Path, variables: Collection[str]) -> Any:
+    if path in holes:
+        return holes[path]
+    if isinstance(value, dict):
+        return {key: _filled(item, holes, (*path, key), variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, holes, (*path, index), variables) for index, item in enumerate(value)]
+    return constant(value, variables) if isinstance(value, str) else value
+
+
+def _stream(group: Sequence[Exchange]) -> dict[str, Any] | None:
+    """Where several messages answered a request: how they end, if the last one is of another kind."""
+    longest = max((exchange.replies for exchange in group), key=len)
+    if len(longest) < 2:
+        return None
+    last, others = predicate_on(longest[-1].value), {predicate_on(reply.value) for reply in longest[:-1]}
+    ends = {"until": last} if kind_of(longest[-1].value) and last not in others else {}
+    return {"$comment": "Several messages answered.", **ends, "max_seconds": 10}

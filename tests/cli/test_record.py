@@ -1,0 +1,108 @@
+"""`utcp-ws-mcp record`, with its lines from a pipe."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from .test_commands import run
+
+TOKEN = "a-very-secret-token"
+
+
+@pytest.fixture
+def clock() -> Iterator[str]:
+    """An endpoint that greets, takes a login, and answers by id; `bye` makes it go."""
+
+    def handle(connection: ServerConnection) -> None:
+        connection.send(json.dumps({"type": "hello"}))
+        for raw in connection:
+            message = json.loads(raw)
+            if "token" in message:
+                connection.send(json.dumps({"type": "ready", "for": message["token"]}))
+            elif message["action"] == "bye":
+                return
+            else:
+                connection.send(json.dumps({"type": "tick"}))
+                connection.send(json.dumps({"id": message["id"], "result": message.get("zone")}))
+
+    with serve(handle, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def record(url: str, *lines: str, options: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--pause", "0.1", *options]
+    text = "".join(f"{line}\n" for line in lines)
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, env={**environ, "PATH": ""}, check=False
+    )
+
+
+def test_a_draft_passes_the_check_and_its_tools_work(clock: str, tmp_path: Path) -> None:
+    file = tmp_path / "draft.json"
+    lines = ['{"id": 1, "action": "time", "zone": "Oslo"}', '{"id": 2, "action": "time", "zone": "Rome"}']
+    recorded = record(clock, *lines, options=("--output", str(file)))
+    assert recorded.returncode == 0, recorded.stderr
+    assert '> {"id": 1, "action": "time", "zone": "Oslo"}' in recorded.stderr
+    assert '< {"type": "hello"}' in recorded.stderr
+    checked = run("check", "--strict", str(file))
+    assert (checked.returncode, checked.stderr) == (0, "")
+    called = run("call", str(file), "api.time", "zone=Paris")
+    assert (called.returncode, called.stdout) == (0, '"Paris"\n' if called.stdout.startswith('"') else "Paris\n")
+
+
+def test_a_login_with_a_variable_works_and_its_value_is_nowhere(clock: str, tmp_path: Path) -> None:
+    lines = ['{"type": "auth", "token": "${CLOCK_TOKEN}"}', '{"id": 1, "action": "time"}']
+    recorded = record(clock, *lines, CLOCK_TOKEN=TOKEN)
+    assert recorded.returncode == 0, recorded.stderr
+    assert TOKEN not in recorded.stdout + recorded.stderr
+    file = tmp_path / "draft.json"
+    file.write_text(recorded.stdout)
+    assert run("check", "--strict", str(file), CLOCK_TOKEN=TOKEN).returncode == 0
+    assert run("call", str(file), "api.time", CLOCK_TOKEN=TOKEN).returncode == 0
+
+
+def test_a_secret_that_was_typed_is_left_out_and_said(clock: str) -> None:
+    recorded = record(clock, json.dumps({"token": TOKEN}))
+    assert TOKEN not in recorded.stdout
+    assert "set TOKEN before you use it" in recorded.stderr
+
+
+def test_an_endpoint_that_goes_away_ends_the_recording_with_a_draft(clock: str) -> None:
+    recorded = record(clock, '{"action": "bye"}', '{"id": 1, "action": "time"}')
+    assert recorded.returncode == 0, recorded.stderr
+    assert [tool["name"] for tool in json.loads(recorded.stdout)["tools"]] == ["bye"]
+
+
+def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -> None:
+    file = tmp_path / "draft.json"
+    file.write_text("mine")
+    recorded = record(clock, options=("--output", str(file)))
+    assert (recorded.returncode, file.read_text()) == (1, "mine")
+    assert "is there already and stays as it is" in recorded.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("ws://127.0.0.1:1/", "cannot connect to ws://127.0.0.1:1/"),
+        ("http://127.0.0.1:1/", "expected a URL like ws://"),
+        ("wss://a.example/${NOT_SET_X}", "NOT_SET_X is not set"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_reached_is_said_in_one_sentence(url: str, sentence: str) -> None:
+    recorded = record(url)
+    assert recorded.returncode == 1
+    assert sentence in recorded.stderr
+    assert "Traceback" not in recorded.stderr
