@@ -19,30 +19,19 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import (
-    BridgeError,
-    ConnectionLost,
-    InvalidManifest,
-    NetError,
-    Outcome,
-    ToolFault,
-    UnknownTool,
-    UnknownVariable,
-)
+from .errors import BridgeError, ConnectionLost, InvalidManifest, NetError, Outcome, ToolFault
 from .events import Observer
-from .manifest.load import Disabled, Entry, ToolEntry
-from .manifest.manual import read_manual
-from .manifest.pin import judge
-from .manifest.problems import nearest
+from .manifest.load import Disabled, Entry
+from .manuals import Manuals
 from .net.call import Call
 from .net.dial import Resolver, system_resolver
+from .net.discoveries import Discoveries
 from .net.discovery import Discovery
 from .net.opener import Opener
 from .net.pool import Pool
 from .pins import Pins
-from .sources import Loaded, check_unique, load_manifest
+from .sources import Loaded, load_manifest
 from .wire.backoff import UNHEALING, delay
-from .wire.catalog import compile_tools, pinned_origin
 from .wire.plan import Plan
 from .wire.result import collected, take_result
 from .wire.scope import Ambient
@@ -88,24 +77,16 @@ class Bridge:
         pins: Pins | None = None,
         explain: bool = False,
     ) -> None:
-        check_unique(loaded)
-        self._loaded = loaded
         self._observe_outside = observe
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
         self._resolver = resolver
         self._explain = explain
-        self._pins = Pins.of_user() if pins is None else pins
-        self._digests: dict[str, dict[str, str]] = {}
-        self.withheld: dict[str, str] = {}
-        self._listed = {name: list(plans) for each in loaded for name, plans in each.plans.items()}
-        self._tools = {name: list(plans) for name, plans in self._listed.items()}
-        self._by_name: dict[str, Plan] = {}
-        self._index()
-        self._discoveries: dict[str, Discovery] = {}
+        self._manuals = Manuals(loaded, Pins.of_user() if pins is None else pins, self._notice)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._asking: TaskGroup
         self._pool: Pool
+        self._discoveries: Discoveries
         self.changed: list[Callable[[], None]] = []
 
     @classmethod
@@ -129,16 +110,16 @@ class Bridge:
         opener = Opener(self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain)
         self._pool = Pool(self._tasks, opener)
         self._asking = await self._stack.enter_async_context(anyio.create_task_group())
+        self._discoveries = Discoveries(self._asking, self._discovery)
         for entry in self.entries:
-            self._ask(entry)
+            self._discoveries.ask(entry)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._asking.cancel_scope.cancel()
-        for discovery in self._discoveries.values():
-            discovery.stop(gone=False)
+        self._discoveries.stop()
         with anyio.CancelScope(shield=True):
             await self.shut_down()
         self._tasks.cancel_scope.cancel()
@@ -156,62 +137,51 @@ class Bridge:
         Raises:
             InvalidManifest: where two call templates have one name; then everything stays.
         """
-        check_unique(loaded)
-        old = {entry.name: entry for entry in self.entries}
-        found = {name: self._tools[name][len(self._listed.get(name, ())) :] for name in old}
-        self._loaded = loaded
-        self._listed = {name: list(plans) for each in loaded for name, plans in each.plans.items()}
-        same = {entry.name for entry in self.entries if entry.name in old and entry.is_like(old[entry.name])}
-        for name in old.keys() - same:
-            self._forget(name)
+        old = {entry.name for entry in self.entries}
+        same = self._manuals.replace(loaded)
+        for name in old - same:
+            self._discoveries.forget(name)
+            self._pool.retire(name)
         for entry in self.entries:
-            self._tools[entry.name] = [*self._listed[entry.name], *(found[entry.name] if entry.name in same else ())]
             if entry.name not in same:
-                self._ask(entry)
+                self._discoveries.ask(entry)
         self._tell_changes()
 
-    def _ask(self, entry: Entry) -> None:
-        if entry.discovers:
-            discovery = Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
-            self._discoveries[entry.name] = discovery
-            self._asking.start_soon(discovery.run)
-
-    def _forget(self, name: str) -> None:
-        """Drop what is known of a call template that is gone or has changed."""
-        self._tools.pop(name)
-        if discovery := self._discoveries.pop(name, None):
-            discovery.stop(gone=True)
-        self.withheld = {tool: why for tool, why in self.withheld.items() if not tool.startswith(f"{name}.")}
-        self._pool.retire(name)
+    def _discovery(self, entry: Entry) -> Discovery:
+        return Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
 
     @property
     def entries(self) -> list[Entry]:
         """The call templates that run."""
-        return [entry for each in self._loaded for entry in each.manifest.entries]
+        return self._manuals.entries
 
     @property
     def disabled(self) -> list[Disabled]:
         """The call templates that cannot run, because variables are missing."""
-        return [entry for each in self._loaded for entry in each.manifest.disabled]
+        return self._manuals.disabled
 
     @property
     def tools(self) -> Mapping[str, Plan]:
         """The tools that are known now, by `manual.tool`, in the order of the manifests."""
-        return self._by_name
+        return self._manuals.tools
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """The tools that are not offered, by `manual.tool`, and why."""
+        return self._manuals.withheld
 
     @property
     def failures(self) -> dict[str, BridgeError]:
         """Why manuals are missing: the last failure of each discovery that has not succeeded since."""
-        failed = {name: discovery.error for name, discovery in self._discoveries.items()}
-        return {name: error for name, error in failed.items() if error is not None}
+        return self._discoveries.failures
 
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until every endpoint was asked once, for so long at most; whether all were."""
-        with anyio.move_on_after(seconds):
-            for discovery in list(self._discoveries.values()):
-                await discovery.attempted.wait()
-            return True
-        return False
+        return await self._discoveries.wait(seconds)
+
+    async def wait_quick_answers(self, seconds: float) -> None:
+        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones have."""
+        await self._discoveries.wait_quick(seconds)
 
     async def call_tool(
         self, name: str, arguments: Mapping[str, Any] | None = None, on_item: OnItem | None = None
@@ -304,68 +274,31 @@ class Bridge:
 
     async def _find(self, name: str) -> Plan:
         """The plan of a tool; one that an endpoint has not told yet is waited for until it was asked once."""
-        if name not in self._by_name:
-            for manual, discovery in list(self._discoveries.items()):
-                if name.startswith(f"{manual}."):
-                    await discovery.ask_again()
-                    if name not in self._by_name and discovery.error is not None:
-                        raise discovery.error
-        try:
-            return self._by_name[name]
-        except KeyError:
-            for disabled in self.disabled:
-                if name.startswith(f"{disabled.name}."):
-                    raise UnknownVariable(disabled.missing, disabled.name) from None
-            raise UnknownTool(name, nearest(name, self._by_name)) from None
+        if name not in self.tools:
+            await self._discoveries.find(name, lambda: name in self.tools)
+        return self._manuals.find(name)
 
     def _take_manual(self, entry: Entry, manual: Any) -> int:
-        """A manual arrived: its tools replace the ones found before; those that the manifest lists win."""
-        tools, notices = read_manual(manual, entry)
-        tools = self._approved(entry, tools, notices)
-        plans, problems = compile_tools(entry, tools)
-        notices += [f"{entry.name}: its manual, {problem}; left out" for problem in problems]
-        for notice in notices:
-            self._observe(events.Noticed(notice))
-        listed = self._listed.get(entry.name, [])
-        names = {plan.tool for plan in listed}
-        before = self._tools.get(entry.name)
-        self._tools[entry.name] = [*listed, *(plan for plan in plans if plan.tool not in names)]
-        if before != self._tools[entry.name]:
+        count, changes = self._manuals.take(entry, manual)
+        self._discoveries.answered()
+        if changes:
             self._tell_changes()
-        return len(plans)
+        return count
 
     def _tell_changes(self) -> None:
-        self._index()
         for changed in self.changed:
             changed()
 
-    def _approved(self, entry: Entry, tools: Sequence[ToolEntry], notices: list[str]) -> list[ToolEntry]:
-        """The tools that are what they were when they were approved, or are seen for the first time."""
-        origin, mode = pinned_origin(entry)
-        self._digests[entry.name] = {tool.tool.name: tool.digest for tool in tools}
-        verdict = judge(mode, self._pins.of(entry.name, origin), self._digests[entry.name])
-        if mode != "off" and (wrong := self._pins.keep(entry.name, origin, verdict.pinned)):
-            notices.append(wrong)
-        notices += [f"{entry.name}.{name} is new in its manual, and offered" for name in sorted(verdict.new)]
-        for name, why in verdict.withheld.items():
-            self.withheld[f"{entry.name}.{name}"] = why
-            notices.append(f"{entry.name}.{name} is withheld: {why}; `utcp-ws-mcp approve` shows it and takes it in")
-        return [tool for tool in tools if tool.tool.name in verdict.offered]
-
     def approve(self, name: str) -> str | None:
         """Take a withheld `manual.tool` in, from the next start on; what went wrong, or None."""
-        entry = next(entry for entry in self.entries if name.startswith(f"{entry.name}."))
-        tool, (origin, _) = name.removeprefix(f"{entry.name}."), pinned_origin(entry)
-        pinned = {**self._pins.of(entry.name, origin), tool: self._digests[entry.name][tool]}
-        return self._pins.keep(entry.name, origin, pinned)
+        return self._manuals.approve(name)
 
-    def _index(self) -> None:
-        order = [entry.name for entry in self.entries]
-        self._by_name = {plan.full_name: plan for name in order for plan in self._tools.get(name, [])}
+    def _notice(self, text: str) -> None:
+        self._observe(events.Noticed(text))
 
     def _observe(self, event: events.Event) -> None:
-        if isinstance(event, events.Closed) and event.by_peer and event.manual in self._discoveries:
-            self._discoveries[event.manual].connection_lost()
+        if isinstance(event, events.Closed) and event.by_peer:
+            self._discoveries.connection_lost(event.manual)
         try:
             self._observe_outside(event)
         except Exception:  # an observer must not harm a call

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
-from utcp_ws_mcp import Bridge
+from utcp_ws_mcp import Bridge, load_manifest
 from utcp_ws_mcp.events import Event, Explained, Received, Sent, Unsent
 
 ASKS = {"message": {"q": "{{ args.q | default(1) }}"}, "response_format": "json"}
@@ -70,7 +70,7 @@ async def test_reasons_follow_their_message_only_where_they_are_asked_for(tmp_pa
             document = entry(seen, "t", **ASKS, ignore="message.ping", on_connect=[{"send": {"hi": 1}}])
             file = tmp_path / "manifest.json"
             file.write_text(json.dumps(document))
-            loaded = Bridge.open(file)._loaded
+            loaded = [load_manifest(file, {})]
             async with Bridge(loaded, observe=events.append, explain=explain) as bridge:
                 await bridge.call_tool("m.t")
         return events

@@ -52,7 +52,7 @@ class Tools:
 
     async def listed(self) -> Offered:
         """The tools that are known now; at the start, endpoints have a moment to tell theirs."""
-        await self._bridge.wait_discovered(max(0.0, self._patience - anyio.current_time()))
+        await self._bridge.wait_quick_answers(max(0.0, self._patience - anyio.current_time()))
         return self._offer()
 
     async def find(self, name: str) -> Plan | None:
