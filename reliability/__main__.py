@@ -15,6 +15,7 @@ COMMANDS: tuple[str, ...] = (
     "cold_start",
     "head_of_line",
     "many_endpoints",
+    "simulated",
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+"""T3: the bridge in virtual time, with every fault that a seed can think of; and defects that must be found.
+
+`python -m reliability.simulation SEED` plays one seed again and shows all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Final
+
+from figures.command import Size, run
+from figures.figure import Figure
+
+from .simulation.mutants import MUTANTS, infected
+from .simulation.run import simulate
+
+PROCESSES: Final = 2
+PORTION: Final = 500
+"""Seeds that a process plays at a time."""
+
+MOST: Final = 4_000
+"""Seeds in which a defect must be found."""
+
+SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Seeds that were played: how many, their calls, and what was violated, by seed."""
+
+    seeds: int
+    calls: int
+    violations: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many seeds it took to find a defect (None: it was not found), and what gave it away."""
+
+    seeds: int | None
+    why: str = ""
+
+
+async def measure(size: Size) -> Sequence[Figure]:
+    """Play the seeds, then look for each defect."""
+    draw, count = size.random(), size.of(20_000, 1_000_000)
+    first = draw.randrange(1 << 40)
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
+        played = list(processes.map(_play, range(first, first + count, PORTION)))
+        found = list(processes.map(_hunt, range(len(MUTANTS)), [first] * len(MUTANTS)))
+    return [_honest(played, count), _broken(found)]
+
+
+def _play(first: int) -> Played:
+    verdicts = [simulate(seed) for seed in range(first, first + PORTION)]
+    violations = tuple((verdict.seed, what) for verdict in verdicts for what in verdict.violations)
+    return Played(len(verdicts), sum(verdict.calls for verdict in verdicts), violations)
+
+
+def _hunt(index: int, first: int) -> Found:
+    with infected(MUTANTS[index]):
+        for seed in range(first, first + MOST):
+            if violations := simulate(seed).violations:
+                return Found(seed - first + 1, violations[0])
+    return Found(None)
+
+
+def _honest(played: Sequence[Played], count: int) -> Figure:
+    violations = [violation for each in played for violation in each.violations]
+    for seed, what in violations[:SHOWN]:
+        print(f"seed {seed}: {what}", file=sys.stderr)
+    calls, wrong = sum(each.calls for each in played), len({seed for seed, _ in violations})
+    result = f"{wrong} of {sum(each.seeds for each in played):,} seeds ({calls:,} calls)"
+    return Figure("T3", "seeds with a violation, in virtual time", result, f"0 of {count:,}", not wrong)
+
+
+def _broken(found: Sequence[Found]) -> Figure:
+    for mutant, each in zip(MUTANTS, found, strict=True):
+        verdict = f"not in {MOST:,} seeds" if each.seeds is None else f"seed {each.seeds}: {each.why}"
+        print(f"{mutant.what}: {verdict}", file=sys.stderr)
+    seeds = [each.seeds for each in found if each.seeds is not None]
+    result = f"{len(seeds)} of {len(MUTANTS)}, the last one after {max(seeds, default=0):,} seeds"
+    return Figure("T3", "defects put in that were found", result, "all", len(seeds) == len(MUTANTS))
+
+
+if __name__ == "__main__":
+    run(measure)

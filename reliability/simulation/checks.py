@@ -1,0 +1,187 @@
+"""What must hold of a simulation, whatever went wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from utcp_ws_mcp.bridge import RESENDS, SENT, Bridge, Streamed
+from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolFault, UnknownTool
+from utcp_ws_mcp.net.call import CANCEL_TIMEOUT
+from utcp_ws_mcp.net.discovery import PATIENCE
+from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
+from utcp_ws_mcp.net.shelf import Shelf
+from utcp_ws_mcp.wire.backoff import FIRST, FREE
+
+from .ledger import Ended, Ledger
+from .manifests import MAX_ITEMS, Shape
+from .network import Network
+from .scenario import Planned
+
+EPSILON: Final = 0.01
+"""Seconds after a deadline in which a call must have ended."""
+
+LEAST_PAUSE: Final = FIRST / 5
+"""Seconds between two attempts of discovery at least, and, after FREE failures in a row, of calls."""
+
+TOLD: Final = 0.3
+"""Seconds after which the client knows of what the endpoint has sent; latency and jitter are less."""
+
+
+def check_call(
+    planned: Planned, ended: Ended, shape: Shape, ledger: Ledger, ends_at: float | None = None
+) -> Iterator[str]:
+    """What is wrong with one call's end."""
+    executions = ledger.executed[planned.n]
+    most = 1 + (RESENDS if planned.tool == "look" and not shape.discovered else 0)
+    if executions > most:
+        yield f"executed {executions} times"
+    if ended.error is not None:
+        yield from _check_error(planned, ended.error, executions, ledger)
+    elif not ended.cancelled:
+        yield from _check_value(planned, ended.value, ledger, ended.ended)
+    if ended.ended > latest_end(planned, ended, shape, ends_at):
+        yield f"ended {ended.ended - ended.started:.3f} s after it began"
+
+
+def latest_end(planned: Planned, ended: Ended, shape: Shape, ends_at: float | None) -> float:
+    """The instant by which a call must have ended."""
+    seconds = shape.timeout
+    if ended.cancelled and planned.cancel_after is not None:
+        seconds = planned.cancel_after
+    if ends_at is not None:
+        seconds = min(seconds, max(0.0, ends_at - ended.started) + CLOSE_TIMEOUT)
+    streams = planned.tool not in ("ask", "look", "tell")
+    asked = min(PATIENCE, shape.timeout) if shape.discovered else 0.0
+    return ended.started + seconds + asked + (CANCEL_TIMEOUT if streams else 0.0) + EPSILON
+
+
+def _check_error(planned: Planned, error: BaseException, executions: int, ledger: Ledger) -> Iterator[str]:
+    if not isinstance(error, BridgeError):
+        yield f"failed with {error!r}"
+        return
+    never_sent = isinstance(error, PolicyError | UnknownTool | InvalidArguments)
+    if executions and planned.tool != "hear" and (never_sent or getattr(error, "outcome", None) is Outcome.NOT_SENT):
+        yield f"executed, although {error}"
+    if isinstance(error, ToolFault) and (planned.n not in ledger.faults or str(error) != f"fault {planned.n}"):
+        yield f"got the fault of another call: {error}"
+    if isinstance(error, InvalidReply):
+        yield f"got a reply that was not for it: {error}"
+    yield from _check_items(planned, getattr(error, "collected", ()), ledger)
+
+
+def _check_value(planned: Planned, value: Any, ledger: Ledger, when: float) -> Iterator[str]:
+    if planned.tool == "tell":
+        if value not in (SENT, []):
+            yield f"a request that nothing answers gave {value!r}"
+    elif planned.tool in ("ask", "look"):
+        if not _belongs(planned, value, ledger):
+            yield f"got {value!r}"
+    elif isinstance(value, Streamed):
+        yield from _check_items(planned, value.items, ledger)
+        yield from _check_end(planned, value, ledger, when)
+    else:
+        yield from _check_items(planned, value, ledger)
+
+
+def _belongs(planned: Planned, value: Any, ledger: Ledger) -> bool:
+    if not isinstance(value, dict) or value.get("n") != planned.n:
+        return False
+    return ledger.executions[value["x"]].n == planned.n
+
+
+def _check_items(planned: Planned, items: Any, ledger: Ledger) -> Iterator[str]:
+    """The items are those that the endpoint sent for one execution of this call, in order, from the first on."""
+    for index, item in enumerate(items):
+        if not _belongs(planned, item, ledger) or item.get("i") != index:
+            yield f"got the item {item!r} in the place {index}"
+
+
+def _check_end(planned: Planned, value: Streamed, ledger: Ledger, when: float) -> Iterator[str]:
+    count = len(value.items)
+    mine = [execution for execution in ledger.executions if execution.n == planned.n]
+    if value.end == "until" and not any(execution.done and execution.items == count for execution in mine):
+        yield f"a stream of {count} items was called complete"
+    ended_well = any(execution.closed in (1000, 1001) and execution.items == count for execution in mine)
+    if value.end == "closed" and not (count and ended_well):
+        yield f"a connection that was lost ended a stream of {count} items"
+    when = ledger.cancels.get(planned.n, when)
+    told = any(execution.closed and execution.closed_at < when - TOLD for execution in mine)
+    if value.end in ("idle_seconds", "max_seconds") and told and not any(execution.done for execution in mine):
+        yield f"a stream whose connection was closed ended by {value.end}"
+    if value.end == "max_items" and count != MAX_ITEMS:
+        yield f"{count} items were taken for the {MAX_ITEMS} that are the most"
+    if value.end == "idle_seconds" and planned.tool != "idle":
+        yield "a stream without idle_seconds ended for them"
+
+
+def _shelves(bridge: Bridge) -> list[Shelf]:
+    return [*bridge._pool._shelves.values(), *bridge._pool._retired]
+
+
+def check_rest(bridge: Bridge) -> Iterator[str]:
+    """What is still held when every call has ended."""
+    for shelf in _shelves(bridge):
+        if shelf._waiting:
+            yield f"{len(shelf._waiting)} calls still wait for a connection"
+        for slot in shelf._slots:
+            if slot.leases:
+                yield f"{slot.leases} leases of a connection are held by nobody"
+            if slot.connection is not None and len(slot.connection.exchanges):
+                yield f"an exchange of nobody is pending: {slot.connection!r}"
+
+
+def check_lost(bridge: Bridge) -> Iterator[str]:
+    """Whether the end of a connection was told to every call on it."""
+    for shelf in _shelves(bridge):
+        for slot in shelf._slots:
+            if slot.connection is not None and slot.connection.close is not None and len(slot.connection.exchanges):
+                yield f"the end of a connection was not told to all: {slot.connection!r}"
+
+
+def check_silence(network: Network, shape: Shape, now: float) -> Iterator[str]:
+    """Whether connections that have fallen silent were given up in time."""
+    bound = shape.finds_silence
+    for link in network.links if bound is not None else ():
+        since = link.silent_since
+        if since is not None and link.transport is not None and now > since + bound + EPSILON:
+            yield f"a connection is kept that has been silent for {now - since:.1f} s"
+
+
+def check_backoff(network: Network, shape: Shape, spans: list[tuple[float, float]]) -> Iterator[str]:
+    """Whether an endpoint that refuses is left alone for a while; `spans` are those in which calls ran."""
+    if shape.named or shape.token or "hear" in shape.tools:
+        return
+    refused = 0
+    last: float | None = None
+    for attempt in network.attempts:
+        if last is not None and attempt.alone:
+            asked = any(began <= attempt.began and last <= ended for began, ended in spans)
+            least = 0.0 if asked and refused < FREE else LEAST_PAUSE
+            if last <= attempt.began < last + least - EPSILON:
+                yield f"after {refused} refusals, the next attempt came {attempt.began - last:.3f} s later"
+        refused = refused + 1 if attempt.refused is not None and attempt.alone else 0
+        last = attempt.refused
+
+
+def check_limits(bridge: Bridge, network: Network, shape: Shape) -> Iterator[str]:
+    """Whether the client keeps to its limits now."""
+    most = shape.limits["max_connections"]
+    if "hear" not in shape.tools:
+        count = sum(transport.counts for transport in network.transports)
+        if count > most * (1 + len(bridge._pool._retired)):
+            yield f"{count} connections, and {most} are the most"
+    for shelf in _shelves(bridge):
+        for slot in shelf._slots:
+            in_flight = 1 if slot.owned or shape.kind.startswith("one-shot") else shape.limits["max_in_flight"]
+            if slot.leases > in_flight:
+                yield f"{slot.leases} calls on one connection, and {in_flight} are the most"
+
+
+def check_rate(times: list[float], shape: Shape) -> Iterator[str]:
+    """Whether requests kept to `requests_per_second`."""
+    rate = shape.limits.get("requests_per_second")
+    for earlier, later in zip(times, times[rate:], strict=False) if rate else ():
+        if later - earlier < 1 - EPSILON:
+            yield f"{rate + 1} requests within {later - earlier:.3f} s"
+            return

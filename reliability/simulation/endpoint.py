@@ -1,0 +1,273 @@
+"""The server of a simulation: it executes requests and answers them as its habits, and a seed, say."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from . import frames
+from .ledger import Ledger
+
+if TYPE_CHECKING:
+    from .loop import VirtualLoop
+    from .manifests import Shape
+    from .network import Link
+
+CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 4000)
+STATUSES: Final = (403, 429, 500, 503)
+TOKEN: Final = "token-"
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How often (0 to 1) the endpoint does what; `calm_at` is the instant from which it only behaves."""
+
+    odds: dict[str, float] = field(default_factory=dict)
+    calm_at: float = 0.0
+
+
+class Endpoint:
+    """All that the server's connections have in common."""
+
+    def __init__(self, loop: VirtualLoop, shape: Shape, habits: Habits, ledger: Ledger, seed: int) -> None:
+        self.loop = loop
+        self.shape = shape
+        self.ledger = ledger
+        self.random = random.Random(seed)
+        self.peers: list[Peer] = []
+        self.tokens = 0
+        self.valid_from = 1
+        self._habits = habits
+
+    def accept(self, link: Link) -> Peer:
+        """The server's end of a connection."""
+        self.peers.append(Peer(self, link))
+        return self.peers[-1]
+
+    def happens(self, what: str) -> bool:
+        """Whether the endpoint does what it should not, this time."""
+        odds = self._habits.odds.get(what, 0.0)
+        return odds > 0 and self.loop.now < self._habits.calm_at and self.random.random() < odds
+
+    def new_token(self) -> str:
+        """A token for the upgrade; now and then the ones before it expire."""
+        self.tokens += 1
+        return f"{TOKEN}{self.tokens}"
+
+    def knows(self, token: str) -> bool:
+        """Whether a token is still good."""
+        if self.happens("expire"):
+            self.valid_from = self.tokens + 1
+        return token.startswith(TOKEN) and int(token.removeprefix(TOKEN)) >= self.valid_from
+
+
+class Peer:
+    """The server's end of one connection."""
+
+    def __init__(self, endpoint: Endpoint, link: Link) -> None:
+        self._endpoint = endpoint
+        self._link = link
+        self._received = bytearray()
+        self._target: str | None = None
+        self._upgraded = False
+        self._open = False
+        self._gone = False
+        self._ids: list[Any] = []
+        self._stopped: set[int] = set()
+        self._serials: list[int] = []
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        if self._gone:
+            return
+        self._received += data
+        if self._target is None and b"\r\n\r\n" in self._received:
+            head, _, rest = bytes(self._received).partition(b"\r\n\r\n")
+            self._received = bytearray(rest)
+            self._upgrade(frames.read_request(head))
+        for opcode, payload in frames.take_frames(self._received) if self._upgraded else ():
+            self._take(opcode, payload)
+
+    def ended(self) -> None:
+        """The client is gone, or seems to be."""
+        self._gone = True
+
+    def _upgrade(self, request: frames.Request) -> None:
+        endpoint, self._target = self._endpoint, request.target
+        endpoint.ledger.log(endpoint.loop.now, f"endpoint {self._link.number} asked for {request.target}")
+        if endpoint.happens("mute"):
+            return
+        delay = 3.0 if endpoint.happens("slow") else 0.0
+        if endpoint.shape.token and not endpoint.knows(request.token):
+            self._later(delay, self._reject, 401)
+        elif endpoint.happens("reject"):
+            self._later(delay, self._reject, endpoint.random.choice(STATUSES))
+        else:
+            self._later(delay, self._accept, request)
+
+    def _reject(self, status: int) -> None:
+        self._link.down.push(frames.reject(status))
+        self._link.down.later(self._link.client_sees_end)
+
+    def _accept(self, request: frames.Request) -> None:
+        self._upgraded = self._open = True
+        self._link.down.push(frames.accept(request))
+        if self._endpoint.shape.greets or self._endpoint.happens("noise"):
+            self._send({"event": "welcome"})
+        if request.target.startswith("/hear/"):
+            self._execute({"do": "hear", "n": int(request.target.removeprefix("/hear/"))})
+        if self._endpoint.happens("close"):
+            self._later(self._endpoint.random.uniform(0, 3), self._close)
+        self.received(b"")
+
+    def _take(self, opcode: int, payload: bytes) -> None:
+        if opcode == frames.CLOSE:
+            if self._open:
+                self._link.down.push(frames.frame(frames.CLOSE, payload))
+            if self._open or not self._endpoint.happens("linger"):
+                self._link.down.later(self._link.client_sees_end)
+            self._open, self._gone = False, True
+        elif not self._open:
+            return
+        elif opcode == frames.PING:
+            self._link.down.push(frames.frame(frames.PONG, payload))
+        elif opcode == frames.TEXT:
+            self._answer(json.loads(payload))
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        endpoint = self._endpoint
+        if "login" in message:
+            if endpoint.happens("denied"):
+                self._send({"denied": "no"})
+            elif not endpoint.happens("never"):
+                self._send({"hello": self._link.number})
+        elif "beat" in message:
+            if not endpoint.happens("never"):
+                self._send({"beat": message["beat"]})
+        elif message.get("type") == "utcp":
+            if not endpoint.happens("never"):
+                self._send(endpoint.shape.manual)
+        elif "cancel" in message:
+            self._stopped.add(message["cancel"])
+        else:
+            self._execute(message)
+
+    def _execute(self, message: dict[str, Any]) -> None:
+        endpoint, n = self._endpoint, message["n"]
+        serial = endpoint.ledger.execute(endpoint.loop.now, n)
+        self._serials.append(serial)
+        if message.get("id") is not None:
+            self._ids.append((message["id"], n, serial))
+        if message["do"] == "tell":
+            return
+        _Answering(self, endpoint, message, serial).begin()
+
+    def _later(self, delay: float, act: Callable[..., None], *arguments: Any) -> None:
+        if delay:
+            self._endpoint.loop.call_later(delay, act, *arguments)
+        else:
+            act(*arguments)
+
+    def _close(self) -> None:
+        if not self._open or self._gone:
+            return
+        code = self._endpoint.random.choice(CLOSE_CODES)
+        for serial in self._serials:
+            execution = self._endpoint.ledger.executions[serial]
+            execution.closed, execution.closed_at = code, self._endpoint.loop.now
+        self._endpoint.ledger.log(self._endpoint.loop.now, f"endpoint {self._link.number} closes with {code}")
+        self._link.down.push(frames.frame(frames.CLOSE, code.to_bytes(2, "big")))
+        self._open = False
+
+    def _send(self, value: Any) -> None:
+        if self._open and not self._gone:
+            self._link.down.push(frames.frame(frames.TEXT, json.dumps(value).encode()))
+
+
+class _Answering:
+    """What the endpoint sends for one execution."""
+
+    def __init__(self, peer: Peer, endpoint: Endpoint, message: dict[str, Any], serial: int) -> None:
+        self._peer = peer
+        self._endpoint = endpoint
+        self._serial = serial
+        self._n = message["n"]
+        self._tool = message["do"]
+        self._names = {"id": message["id"]} if message.get("id") is not None else {}
+        self._left = 0
+
+    def begin(self) -> None:
+        """Send the first answer, now or later, or nothing; and what else comes to its mind."""
+        endpoint = self._endpoint
+        self._noise()
+        if endpoint.happens("never"):
+            return
+        delay = endpoint.random.choice((0.0, 0.0, 0.02, 0.3))
+        if endpoint.happens("late"):
+            delay = endpoint.shape.timeout * endpoint.random.uniform(0.7, 1.6)
+        if endpoint.happens("lose"):
+            self._peer._later(endpoint.random.choice((0.0, delay)), self._peer._close)
+        if self._tool not in ("ask", "look"):
+            self._left = endpoint.random.randrange(5)
+            self._peer._later(delay, self._open_stream)
+        else:
+            self._peer._later(delay, self._reply)
+
+    def _noise(self) -> None:
+        """Unsolicited events; replies to other requests of this connection once more; replies to nobody's."""
+        endpoint, peer = self._endpoint, self._peer
+        if endpoint.shape.ignores and endpoint.happens("noise"):
+            peer._send({"event": "noise"})
+        if self._names and endpoint.happens("foreign"):
+            strange = "strange" if isinstance(self._names["id"], str) else 10_000 + self._serial
+            peer._send({"id": strange, "answer": {"n": -1, "x": -1, "i": 0}})
+        if self._names and endpoint.happens("again"):
+            number, n, serial = endpoint.random.choice(peer._ids)
+            if serial != self._serial and endpoint.ledger.executions[serial].done:
+                peer._send({"id": number, "answer": {"n": n, "x": serial, "i": 99}})
+
+    def _reply(self) -> None:
+        endpoint = self._endpoint
+        if endpoint.happens("fault"):
+            endpoint.ledger.faults.add(self._n)
+            answer: dict[str, Any] = {"error": f"fault {self._n}"}
+        else:
+            answer = {"answer": {"n": self._n, "x": self._serial}}
+        endpoint.ledger.executions[self._serial].done = True
+        self._peer._send({**self._names, **answer})
+        if endpoint.happens("doubled"):
+            later = endpoint.random.choice((0.0, 0.0, 0.5)) if self._names else 0.0
+            self._peer._later(later, self._peer._send, {**self._names, **answer})
+
+    def _open_stream(self) -> None:
+        if self._tool != "watch":
+            return self._item()
+        if self._left and self._endpoint.random.random() < 0.3:
+            self._send_item()
+        self._peer._send({**self._names, "answer": {"sub": self._serial}})
+        return self._item()
+
+    def _item(self) -> None:
+        execution = self._endpoint.ledger.executions[self._serial]
+        if not self._peer._open or self._n in self._peer._stopped:
+            return
+        if not self._left:
+            execution.done = True
+            self._peer._send({**self._stream_names, "done": True})
+            return
+        self._send_item()
+        self._peer._later(self._endpoint.random.choice((0.0, 0.05, 0.4)), self._item)
+
+    def _send_item(self) -> None:
+        self._left -= 1
+        execution = self._endpoint.ledger.executions[self._serial]
+        item = {"n": self._n, "x": self._serial, "i": execution.items}
+        execution.items += 1
+        self._peer._send({**self._stream_names, "answer": item})
+
+    @property
+    def _stream_names(self) -> dict[str, Any]:
+        return {"sub": self._serial} if self._tool == "watch" else self._names

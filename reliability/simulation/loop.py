@@ -1,0 +1,97 @@
+"""An event loop in virtual time: nothing sleeps, time jumps to the next timer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .network import Network
+
+MOST_STEPS: Final = 60_000
+"""Steps of the loop after which a simulation is running away."""
+
+
+class Stuck(Exception):
+    """Tasks wait and nothing will wake them, or they never stop."""
+
+
+class _Jump:
+    """In the place of a selector: where nothing is ready, it is the time of the next timer."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._steps = 0
+
+    def select(self, timeout: float | None) -> list[Any]:
+        self._steps += 1
+        if timeout is None:
+            raise Stuck("everything waits, and nothing will happen any more")
+        if self._steps > MOST_STEPS:
+            raise Stuck("it does not come to an end")
+        if timeout > 0:
+            self._loop.now += timeout
+        return []
+
+
+class _Task(asyncio.Task[Any]):
+    """A task with a hash that is the same in every run, so that sets of tasks have the same order."""
+
+    def __init__(self, number: int, coro: Coroutine[Any, Any, Any], loop: VirtualLoop, **options: Any) -> None:
+        self._number = number
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop without sockets and without a clock. `now` is in seconds; `complaints` are errors of nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.complaints: list[str] = []
+        self.network: Network
+        self._clock_resolution = 1e-9
+        self._selector = _Jump(self)
+        self._numbers = count(1)
+        self.set_exception_handler(lambda _, context: self.complaints.append(_told(context)))
+        self.set_task_factory(self._make_task)
+
+    def time(self) -> float:
+        """The virtual time."""
+        return self.now
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect a socket in the simulated network."""
+        await self.network.connect(sock, address)
+
+    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **options: Any) -> Any:  # type: ignore[override]  # only over a connected socket
+        """A transport over a socket that `sock_connect` has connected."""
+        protocol = protocol_factory()
+        transport = self.network.attach(options["sock"], protocol)
+        protocol.connection_made(transport)
+        await asyncio.sleep(0)
+        return transport, protocol
+
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
+        """The addresses of a host in the simulated network."""
+        return await self.network.look_up(host, port)
+
+    def _make_task(self, loop: Any, coro: Any, **options: Any) -> Any:
+        return _Task(next(self._numbers), coro, loop, **options)
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """There is no other thread that could have to wake this one."""
+
+
+def _told(context: dict[str, Any]) -> str:
+    failed = context.get("exception")
+    return f"{context.get('message')}: {failed!r}" if failed else str(context.get("message"))

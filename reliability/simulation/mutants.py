@@ -1,0 +1,103 @@
+"""Defects that the simulation must find: each changes a line of the bridge, in memory only."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from unittest.mock import patch
+
+from utcp_ws_mcp.bridge import Bridge
+from utcp_ws_mcp.net.call import Call
+from utcp_ws_mcp.net.connection import Connection
+from utcp_ws_mcp.net.discovery import Discovery
+from utcp_ws_mcp.net.oauth import Tokens
+from utcp_ws_mcp.net.pool import Pool
+from utcp_ws_mcp.net.shelf import Shelf
+from utcp_ws_mcp.net.slot import Slot
+from utcp_ws_mcp.wire.backoff import Circuit
+from utcp_ws_mcp.wire.exchange import Exchange, Exchanges
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A method of the bridge in which `before` is replaced by `after`."""
+
+    what: str
+    owner: type
+    method: str
+    before: str
+    after: str
+
+
+MUTANTS: Final = (
+    Mutant("ids are taken modulo 4", Exchanges, "next_id", "self._sent += 1", "self._sent = (self._sent + 1) % 4"),
+    Mutant("an abandoned exchange is not forgotten", Exchanges, "abandon", "self._forget(exchange)", "pass"),
+    Mutant(
+        "after a timeout an owned connection is used again",
+        Exchanges,
+        "abandon",
+        "exchange.finished = True",
+        "return self.withdraw(exchange)",
+    ),
+    Mutant("after a stream that was cut short, too", Exchanges, "_deliver", "exchange.end in CUT_SHORT", "False"),
+    Mutant(
+        "what nobody waits for goes to another call", Exchanges, "_find", "or claimed", "or claimed or self._others"
+    ),
+    Mutant("a loss is told to one call only", Exchanges, "lose", "list(self.pending())", "list(self.pending())[:1]"),
+    Mutant("any close ends a stream well", Exchange, "lose", "close.code in CLEAN_CLOSE", "True"),
+    Mutant("a close is an empty stream", Exchange, "lose", "self.items and", ""),
+    Mutant("a stream ends before its end", Exchange, "_take_item", "if ended:", "if ended or self.items > 1:"),
+    Mutant("a request is always sent again", Bridge, "_call_plan", "plan.idempotent and", ""),
+    Mutant("what is sent again has a new deadline", Bridge, "_attempt", "arguments, deadline", "arguments"),
+    Mutant("what was lost is said not to be sent", Bridge, "_call_plan", "raise loss from failed", "raise"),
+    Mutant("the deadline leaves the pool out", Call, "_start_later", "self._deadline - anyio.current_time()", "None"),
+    Mutant("a timeout says not sent", Call, "_wait", "PERHAPS_EXECUTED", "NOT_SENT"),
+    Mutant("a loss says not sent", Call, "_check_lost", "PERHAPS_EXECUTED", "NOT_SENT"),
+    Mutant("a lost connection is an empty success", Call, "_check_lost", "if lost is None", "if lost is not None"),
+    Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),
+    Mutant("a lease leaks when a call is cancelled", Call, "__aexit__", "self._finish()", "kind or self._finish()"),
+    Mutant("a lease leaks when it comes too late", Shelf, "_withdraw", "self.release(waiter.slot)", "pass"),
+    Mutant("a cancelled call stays in the queue", Shelf, "acquire", "self._withdraw(waiter)", "pass"),
+    Mutant("an owned connection is not settled", Shelf, "_ready_slot", "or slot.settled", "or True"),
+    Mutant(
+        "settling does not wait for the pong",
+        Connection,
+        "settle",
+        "await (await self._websocket.ping())",
+        "await self._websocket.ping()",
+    ),
+    Mutant("is_usable does not look at trusted", Connection, "is_usable", "self.exchanges.trusted and", ""),
+    Mutant("max_in_flight is one more", Slot, "room", "max_in_flight -", "max_in_flight + 1 -"),
+    Mutant("max_connections is one more", Shelf, "_make_room", "len(same) >= most", "len(same) > most"),
+    Mutant("requests_per_second is ignored", Pool, "lease", "1 / rate", "0"),
+    Mutant("a silent peer is kept", Connection, "beat", "self.abort()", "pass"),
+    Mutant("a refusing endpoint is tried without pause", Circuit, "wait", "self._not_before - now", "0.0"),
+    Mutant("discovery does not pause", Discovery, "_pause", "delay(max(failures, 1), random.random)", "0.01"),
+    Mutant("a rejected token is used again", Tokens, "reject", "del self._held[auth]", "pass"),
+    Mutant("a closed bridge is still used", Pool, "aclose", "self._closed = True", "pass"),
+)
+
+
+@contextmanager
+def infected(mutant: Mutant) -> Iterator[None]:
+    """The bridge with this defect.
+
+    Raises:
+        LookupError: if the line that is to be changed is no longer there.
+    """
+    found = inspect.getattr_static(mutant.owner, mutant.method)
+    function: Callable[..., Any] = found.fget if isinstance(found, property) else found
+    source = textwrap.dedent(inspect.getsource(function))
+    if mutant.before not in source:
+        raise LookupError(f"{mutant.owner.__name__}.{mutant.method} no longer holds {mutant.before!r}")
+    namespace: dict[str, Any] = {}
+    code = compile(
+        "from __future__ import annotations\n" + source.replace(mutant.before, mutant.after), mutant.method, "exec"
+    )
+    exec(code, function.__globals__, namespace)
+    with patch.object(mutant.owner, mutant.method, namespace[mutant.method]):
+        yield

@@ -1,0 +1,197 @@
+"""TCP in virtual time: latency, what cuts or silences a connection, refused and slow connects."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint, Peer
+    from .loop import VirtualLoop
+
+TICK: Final = 1e-6
+"""Seconds between two deliveries in one direction, so that they never change places."""
+
+Cut = Literal["fin", "rst", "silence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What happens to one connection.
+
+    `connect`: seconds until it is open; negative: it is refused after so many; None: nobody answers.
+    `cut`: what ends it, after so many bytes `down` (to the client) or `up`.
+    """
+
+    connect: float | None = 0.01
+    latency: float = 0.01
+    jitter: float = 0.0
+    cut: Cut | None = None
+    down: int | None = None
+    up: int | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A connect: when it began, when it was refused (None: it was not), whether another connection was open."""
+
+    began: float
+    alone: bool
+    refused: float | None = None
+
+
+class Direction:
+    """The bytes from one side to the other; they arrive in order, and after `left` bytes none do."""
+
+    def __init__(self, link: Link, left: int | None, deliver: Callable[[bytes], None]) -> None:
+        self._link = link
+        self.left = left
+        self._deliver = deliver
+        self._last = 0.0
+
+    def push(self, data: bytes) -> None:
+        """Send bytes to the other side."""
+        if self._link.silent or not data:
+            return
+        if self.left is not None:
+            whole, data = len(data), data[: self.left]
+            self.left -= len(data)
+            if len(data) < whole or not self.left:
+                self.later(self._deliver, data)
+                self._link.cut()
+                return
+        self.later(self._deliver, data)
+
+    def later(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do something at the other side, after all that was sent before it."""
+        link = self._link
+        delay = link.fate.latency + (link.fate.jitter * link.random() if link.fate.jitter else 0.0)
+        self._last = max(link.loop.now + delay, self._last + TICK)
+        link.loop.call_at(self._last, act, *arguments)
+
+
+class Link:
+    """One TCP connection: the client's transport, the server's peer, and a direction for each."""
+
+    def __init__(self, loop: VirtualLoop, number: int, fate: Fate, draw: random.Random) -> None:
+        self.loop = loop
+        self.number = number
+        self.fate = fate
+        self.random = draw.random
+        self.silent = False
+        self.silent_since: float | None = None
+        self.transport: Transport | None = None
+        self.peer: Peer | None = None
+        self.down = Direction(self, fate.down, self._to_client)
+        self.up = Direction(self, fate.up, self._to_server)
+
+    def cut(self) -> None:
+        """The network ends the connection as its fate says; both sides learn of it, or neither."""
+        if self.fate.cut == "silence":
+            self.silent, self.silent_since = True, self.loop.now
+        elif self.fate.cut == "fin":
+            self.down.later(self.client_sees_end)
+            self.up.later(self.server_sees_end)
+            self.silent = True
+        else:
+            self.reset()
+
+    def reset(self) -> None:
+        """Both sides see the connection reset."""
+        self.down.later(self.client_sees_reset)
+        self.up.later(self.server_sees_end)
+        self.silent = True
+
+    def _to_client(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.arrive(data)
+
+    def _to_server(self, data: bytes) -> None:
+        if self.peer is not None:
+            self.peer.received(data)
+
+    def client_sees_end(self) -> None:
+        """The server's FIN arrives."""
+        if self.transport is not None:
+            self.transport.arrive(None)
+
+    def client_sees_reset(self) -> None:
+        """An RST arrives."""
+        if self.transport is not None:
+            self.transport.fail(ConnectionResetError(104, "Connection reset by peer"))
+
+    def server_sees_end(self) -> None:
+        """The client's FIN or an RST arrives."""
+        if self.peer is not None:
+            self.peer.ended()
+
+
+class Network:
+    """All connections of a simulation. `draw_fate` says what happens to the next one."""
+
+    def __init__(self, loop: VirtualLoop, endpoint: Endpoint, draw_fate: Callable[[], Fate], seed: int) -> None:
+        self._loop = loop
+        self._endpoint = endpoint
+        self._draw_fate = draw_fate
+        self._random = random.Random(seed)
+        self._connected: dict[socket.socket, Link] = {}
+        self.addresses: tuple[str, ...] = ("127.0.0.1",)
+        self.links: list[Link] = []
+        self.attempts: list[Attempt] = []
+        self.down_until = 0.0
+
+    async def look_up(self, host: Any, port: Any) -> list[Any]:
+        """What a resolver says, after a moment."""
+        await asyncio.sleep(0.001)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
+
+    async def connect(self, sock: socket.socket, address: Any) -> None:
+        """Open a connection, as its fate says."""
+        fate = self._draw_fate()
+        attempt = Attempt(self._loop.now, not self.transports)
+        self.attempts.append(attempt)
+        if self._loop.now < self.down_until:
+            fate = replace(fate, connect=-0.01)
+        if fate.connect is None:
+            await self._loop.create_future()
+        assert fate.connect is not None
+        await asyncio.sleep(abs(fate.connect))
+        if fate.connect < 0 or self._loop.now < self.down_until:
+            attempt.refused = self._loop.now
+            raise ConnectionRefusedError(111, "Connection refused")
+        link = Link(self._loop, len(self.links), fate, self._random)
+        self.links.append(link)
+        self._connected[sock] = link
+
+    def attach(self, sock: socket.socket, protocol: Any) -> Transport:
+        """The client's transport over a connected socket."""
+        link = self._connected.pop(sock)
+        link.transport = Transport(link, protocol, sock)
+        link.peer = self._endpoint.accept(link)
+        return link.transport
+
+    def restart(self, seconds: float) -> None:
+        """The server goes away for so long: its connections are reset, new ones are refused."""
+        self.down_until = self._loop.now + seconds
+        for link in self.links:
+            if link.transport is not None and not link.silent:
+                link.reset()
+
+    def calm(self, *, found: bool) -> None:
+        """The network works again. `found`: connections that have fallen silent must be found out, else they end."""
+        for link in self.links:
+            link.fate = replace(link.fate, jitter=0.0)
+            link.down.left = link.up.left = None
+            if link.silent_since is not None and link.transport is not None and not found:
+                link.reset()
+
+    @property
+    def transports(self) -> list[Transport]:
+        """The ends of the connections that the client has not given up."""
+        return [link.transport for link in self.links if link.transport is not None]
