@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost
+from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost, HandshakeRejected
 from utcp_ws_mcp.events import Event, Sent
 from utcp_ws_mcp.net.shelf import MAX_OF_MANUAL
 
@@ -316,3 +316,30 @@ async def test_a_peer_that_speaks_before_it_reads_a_big_request_keeps_the_connec
         sent = {"much": MUCH}
         with anyio.fail_after(PATIENCE):
             assert await bridge.call_tool("m.t", sent) == sent
+
+
+async def test_a_call_that_needs_a_connection_for_itself_does_not_wait_for_one_that_it_can_never_have(
+    tmp_path: Path,
+) -> None:  # found by seed 197811396029 of reliability.simulated
+    refusing: list[bool] = []
+
+    def refuse(connection: Any, request: Any) -> Any:
+        return connection.respond(503, "no more") if refusing else None
+
+    async def answer_alone(seen: Peer, connection: Any, message: Any) -> None:
+        if "id" not in message:
+            await connection.send("done")
+
+    alone = {"name": "alone", "tool_call_template": {"message": {"do": "it"}, "reply": None, "timeout": PATIENCE}}
+    by_id = {"message": {"id": "{{ request_id }}"}, "reply": {"match": "message.id == request_id"}, "timeout": 0.05}
+    async with (
+        peer(answer_alone, process_request=refuse) as seen,
+        bridge_to(tmp_path, entry(seen, "shared", alone, **by_id)) as bridge,
+    ):
+        with pytest.raises(CallTimeout):
+            await bridge.call_tool("m.shared")
+        refusing.append(True)
+        with pytest.raises(HandshakeRejected):
+            await bridge.call_tool("m.alone")
+        refusing.clear()
+        assert await bridge.call_tool("m.alone") == "done"

@@ -181,12 +181,12 @@ class Shelf:
     def _make_room(self, waiter: Waiter, opening: set[Slot]) -> bool:
         """Open a connection for this call, in the place of an idle one if need be.
 
-        An endpoint that has refused a further connection is not asked for one as long as another is open, and one
-        that fails again and again for one at a time.
+        An endpoint that has refused a further connection is not asked for one as long as another can serve the
+        call, and one that fails again and again for one at a time.
         """
         wish = waiter.wish
         same = [slot for slot in self._slots if slot.upgrade == wish.upgrade]
-        if wish.upgrade in self._failures and self._lives(wish.upgrade) and not wish.unread:
+        if wish.upgrade in self._failures and self._served_later(wish) and not wish.unread:
             return False
         if self._circuit(wish.upgrade).is_open and any(slot.connection is None for slot in same):
             return False
@@ -274,19 +274,15 @@ class Shelf:
         if len(self._failures) >= MAX_CIRCUITS:
             self._failures.pop(next(iter(self._failures)))
         self._failures[upgrade] = error
-        served_later = self._lives(upgrade)
         for waiter in [waiter for waiter in self._waiting if waiter.wish.upgrade == upgrade]:
-            if waiter is not slot.reserved and (served_later or waiter.wish.unread):
+            if waiter is not slot.reserved and (waiter.wish.unread or self._served_later(waiter.wish)):
                 continue
             self._waiting.remove(waiter)
             waiter.error = error
             waiter.woken.set()
 
-    def _lives(self, upgrade: Upgrade) -> bool:
-        return any(
-            slot.upgrade == upgrade and slot.connection is not None and slot.connection.is_usable
-            for slot in self._slots
-        )
+    def _served_later(self, wish: Wish) -> bool:
+        return any(slot.upgrade == wish.upgrade and slot.serves(wish.sharing) for slot in self._slots)
 
     def _settle(self, slot: Slot) -> None:
         if not slot.settling:

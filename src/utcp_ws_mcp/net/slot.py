@@ -41,11 +41,18 @@ class Slot:
             return False
         return not self.connection.is_usable
 
+    def serves(self, sharing: Sharing) -> bool:
+        """Whether exchanges may start here, now or when others have ended.
+
+        Where one was abandoned its answer may still come, so none may own the connection.
+        """
+        if self.connection is None or not self.connection.is_usable:
+            return False
+        return sharing is Sharing.SHARED or not self.connection.exchanges.abandoned
+
     def room(self, sharing: Sharing) -> int:
         """How many more exchanges may start here."""
-        if (self.connection is not None and not self.connection.is_usable) or self.owned or self.reserved:
-            return 0
-        if sharing is Sharing.OWNED and self.connection is not None and self.connection.exchanges.abandoned:
+        if (self.connection is not None and not self.serves(sharing)) or self.owned or self.reserved:
             return 0
         if sharing is Sharing.OWNED or not self.upgrade.template.keep_alive:
             return 0 if self.leases else 1
