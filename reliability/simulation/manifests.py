@@ -85,6 +85,11 @@ class Shape:
         ping = self.limits["ping_interval"]
         return float(ping + self.limits["ping_timeout"] + CLOSE_TIMEOUT) if ping else None
 
+    @property
+    def separates(self) -> bool:
+        """Whether ids or pings tell what belongs to a call."""
+        return "ids" in self.kind or bool(self.limits["ping_interval"])
+
     def changed(self) -> Loaded:
         """The same manifest with another header."""
         return _loaded({**self.template, "headers": {"X-Version": "2"}})

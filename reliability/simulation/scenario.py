@@ -63,9 +63,13 @@ class Scenario:
         return Habits({what: odds for what, odds in self.odds.items() if what in OF_ENDPOINT}, CALM_AT)
 
     def fates(self, now: Callable[[], float]) -> Callable[[], Fate]:
-        """What happens to each connection, one after the other."""
+        """What happens to each connection, one after the other.
+
+        Without ids and without pings only a moment of silence separates two calls: then latency does not change.
+        """
         draw = random.Random(self.seed ^ 0x5EED)
-        return lambda: _fate(self.odds, draw) if now() < CALM_AT else Fate()
+        odds = {**self.odds, **({} if self.shape.separates else {"jitter": 0.0})}
+        return lambda: _fate(odds, draw) if now() < CALM_AT else Fate()
 
 
 def scenario(seed: int) -> Scenario:
