@@ -49,7 +49,9 @@ def main() -> None:  # click reads the \b
 
     \b
     utcp-ws-mcp manifest.json                      serve over stdio; hosts run this
-    utcp-ws-mcp check manifest.json                say everything that is wrong with it
+    utcp-ws-mcp init PRESET                        write a manifest to start from
+    utcp-ws-mcp record URL                         draft one from a conversation
+    utcp-ws-mcp check manifest.json                say everything that is wrong with it, or will hurt
     utcp-ws-mcp tools manifest.json                list its tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call one
     utcp-ws-mcp approve manifest.json              show discovered tools that have changed

@@ -73,6 +73,13 @@ def test_every_problem_has_its_line_and_column(tmp_path: Path) -> None:
     assert f"{file}:15:14: reply.matches: unknown key; did you mean 'match'?" in checked.stderr
 
 
+def test_a_problem_comes_with_what_its_field_is_for(tmp_path: Path) -> None:
+    said = run("check", write(tmp_path, {**GOOD, "timeout": "soon", "mesage": 1})).stderr.splitlines()
+    number = next(number for number, line in enumerate(said) if line.endswith("timeout: expected a number"))
+    assert said[number + 1].startswith("    timeout: Seconds for a whole call")
+    assert len(said) == 3
+
+
 def test_a_missing_variable_is_shown_where_it_stands(tmp_path: Path) -> None:
     file = write(tmp_path, {**GOOD, "headers": {"X": "${UNSET}"}})
     checked = run("check", file)

@@ -103,6 +103,10 @@ REFUSED = {
     ),
     "a tool without a URL": ({"tools": [{"name": "t"}]}, ["tools[0].tool_call_template.url: is required"]),
     "a tool without a name": ({"url": URL, "tools": [{"description": "x"}]}, ["tools[0].name: is required"]),
+    "a tool that is none beside one that is wrong": (
+        {"url": URL, "tools": [{"name": 5}, "x"]},
+        ["tools[1]: expected an object", "tools[0].name: expected a string"],
+    ),
     "a tool with an empty name": ({"url": URL, "tools": [{"name": ""}]}, ["tools[0].name: cannot be empty"]),
     "two entries of one name": (
         [{"name": "a", "url": URL}, {"name": "a", "url": URL}],

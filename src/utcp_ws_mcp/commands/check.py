@@ -12,6 +12,7 @@ import click
 
 from ..advice import advise
 from ..errors import InvalidManifest, Problem, UnknownVariable
+from ..manifest.meaning import meaning_of
 from ..manifest.places import Places
 from ..sources import Loaded, check_unique, load_manifest
 
@@ -40,7 +41,7 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> Checked
             loaded = load_manifest(path, env_files=env_files)
             check_unique([*every, loaded])
         except InvalidManifest as invalid:
-            click.echo(str(invalid), err=True)
+            _explain(invalid)
             wrong = True
             continue
         every.append(loaded)
@@ -49,6 +50,14 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> Checked
         doubtful = _warn(loaded, places, path) or doubtful
         click.echo(_sum(loaded))
     return Checked(every, wrong, doubtful)
+
+
+def _explain(invalid: InvalidManifest) -> None:
+    """Print every problem, and below it what the field is for."""
+    for problem in invalid.problems:
+        click.echo(problem.in_file(invalid.source), err=True)
+        if (meaning := meaning_of(problem.path)) and not problem.text.startswith("unknown key"):
+            click.echo(f"    {problem.path.rpartition('.')[2]}: {meaning}", err=True)
 
 
 def _missing(loaded: Loaded, places: Places) -> bool:

@@ -234,7 +234,10 @@ def _checked_entry(
     problems += wrong
     tools: list[ToolEntry] = []
     base = _STAND_IN if problems else merged
-    for index, tool in enumerate((options and options.tools) or ()):
+    listed = written.get("tools")
+    for index, tool in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(tool, dict):
+            continue  # that is a problem of the options
         if kind := _other_type(tool.get("tool_call_template")):
             findings.notices.append(f"{name}: the tool {tool.get('name')!r} is of the type {kind!r}, skipped")
             continue

@@ -1,0 +1,47 @@
+"""What the field at a JSON path means, for whoever wrote something wrong into it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .schema import descriptions
+
+_MODELS: Final = {
+    "": ("CallTemplate", "ManualOptions"),
+    "manual_call_templates": ("CallTemplate", "ManualOptions"),
+    "tools": ("Tool",),
+    "tool_call_template": ("CallTemplate",),
+    "tool_overrides": ("ToolOverride",),
+    "annotations": ("Annotations",),
+    "reply": ("Reply",),
+    "stream": ("Stream",),
+    "network": ("Network",),
+    "tls": ("Tls",),
+    "limits": ("Limits",),
+    "on_connect": ("Step",),
+    "before_connect": ("HttpStep",),
+    "http": ("HttpRequest",),
+    "auto_reply": ("AutoReply",),
+    "capture": ("Capture",),
+    "heartbeat": ("Heartbeat",),
+    "framing": ("Framing",),
+    "discovery": ("Discovery",),
+    "auth": ("ApiKeyAuth", "BasicAuth", "OAuth2Auth"),
+}
+"""The models of the object that stands under a key, or in the array there."""
+
+_STEP = re.compile(r"[^.\[\]]+")
+
+
+def meaning_of(path: str) -> str | None:
+    """What the field is for, or None where nobody knows: the path leads into a template, a schema, or nowhere."""
+    steps = [step for step in _STEP.findall(path) if not step.isdigit()]
+    if not steps:
+        return None
+    around = steps[-2] if len(steps) > 1 else ""
+    if len(steps) > 2 and steps[-3] == "tool_overrides":
+        around = "tool_overrides"
+    said = descriptions()
+    found = (said[model].get(steps[-1]) for model in _MODELS.get(around, ()))
+    return next((meaning for meaning in found if meaning), None)
