@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from .bridge import Bridge
-from .mcp.address import HttpWish
+from .mcp.address import HttpWish, open_door
 from .mcp.http import serve_face
 from .mcp.server import Face
 from .mcp.tools import Tools
@@ -23,9 +23,9 @@ async def serve_http(loaded: Sequence[Loaded], wish: Wish, http: HttpWish) -> in
         CannotServe: if the wish cannot be granted.
     """
     kept = Prometheus()
-    with observed(loaded, wish, Meter(kept.record)) as (observe, redact):
+    with open_door(http) as door, observed(loaded, wish, Meter(kept.record)) as (observe, redact):
         async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
-            await serve_face(Face(Tools(bridge, redact)), http, {"/metrics": kept.text}, _announce)
+            await serve_face(Face(Tools(bridge, redact)), door, {"/metrics": kept.text}, _announce)
     return 0
 
 

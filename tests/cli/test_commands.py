@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -220,3 +221,36 @@ def test_a_trace_says_which_rule_decided(manifest: Path) -> None:
     called = run("call", str(manifest), "m.echo", "n=5", "--trace")
     assert "· reply.match holds: message.id == request_id and message.method is not defined" in called.stderr
     assert "(message.id is 1, request_id is 1, message.method is not there)" in called.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "sentence"),
+    [
+        (["--http", "0"], {}, "serve --http needs a token: "),
+        (["--http", "0"], {"UTCP_WS_MCP_TOKEN": ""}, "the token must be visible ASCII characters"),
+        (["--http", "nowhere"], {}, "--http nowhere: expected PORT, or HOST:PORT"),
+        (["--http", "0.0.0.0:0", "--no-token"], {}, "--no-token is for loopback only"),
+        (["--stateless"], {}, "--stateless needs --http"),
+        (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
+    ],
+)
+def test_what_http_cannot_be_served_with_is_one_sentence(
+    manifest: Path, options: list[str], environ: dict[str, str], sentence: str
+) -> None:
+    refused = run("serve", str(manifest), *options, **environ)
+    assert refused.returncode == 2
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = run("serve", str(manifest), "--http", address, "--no-token")
+    assert (refused.returncode, refused.stderr) == (2, f"cannot listen on {address}: Address already in use\n")
+
+
+def test_the_token_may_come_from_a_file(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a token\n")
+    refused = run("serve", str(manifest), "--http", "0", "--token-file", str(tmp_path / "token"))
+    assert "the token must be visible ASCII characters without spaces" in refused.stderr

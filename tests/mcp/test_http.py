@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.net.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
-from utcp_ws_mcp.mcp.address import HttpWish
+from utcp_ws_mcp.mcp.address import HttpWish, open_door
 from utcp_ws_mcp.mcp.http import serve_face
 from utcp_ws_mcp.mcp.server import Face
 from utcp_ws_mcp.mcp.tools import Tools
@@ -48,8 +48,11 @@ async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[s
 
     wish = HttpWish(**{"address": "0", "token": TOKEN, **options})
     before = signal.signal(signal.SIGTERM, lambda *_: None)
-    async with bridge_to(folder, document, observe=Meter(kept.record)) as bridge, anyio.create_task_group() as tasks:
-        tasks.start_soon(serve_face, Face(Tools(bridge)), wish, {"/metrics": kept.text}, announce)
+    async with AsyncExitStack() as stack:
+        door = stack.enter_context(open_door(wish))
+        bridge = await stack.enter_async_context(bridge_to(folder, document, observe=Meter(kept.record)))
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(serve_face, Face(Tools(bridge)), door, {"/metrics": kept.text}, announce)
         with anyio.fail_after(PATIENCE):
             await started.wait()
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -125,6 +126,33 @@ def _parsed_origin(text: str) -> Origin:
     if origin is None:
         raise CannotServe(f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com")
     return origin
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where requests come in: a listening socket, the rules, the URL without a path, and what clients may hold."""
+
+    listener: socket.socket
+    front: Front
+    url: str
+    is_loopback: bool
+    stateless: bool
+    max_sessions: int
+
+
+@contextmanager
+def open_door(wish: HttpWish) -> Iterator[Door]:
+    """Listen as was wished, as long as the block lasts.
+
+    Raises:
+        CannotServe: if the wish cannot be granted; the sentence says why.
+    """
+    address = parse_address(wish.address)
+    token = check_token(wish, address)
+    with listen(address) as listener:
+        port = listener.getsockname()[1]
+        front, url = make_front(wish, address, port, token), f"http://{address.name}:{port}"
+        yield Door(listener, front, url, address.is_loopback, wish.stateless, wish.max_sessions)
 
 
 def listen(address: Address) -> socket.socket:

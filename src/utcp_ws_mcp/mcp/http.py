@@ -17,7 +17,7 @@ import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
-from .address import HttpWish, check_token, listen, make_front, parse_address
+from .address import Door
 from .front import Front, Refusal, refusal_headers, wrong_form
 from .server import Face
 
@@ -123,37 +123,24 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve_face(face: Face, wish: HttpWish, pages: Mapping[str, Page], started: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then running calls have GRACE seconds to end. `started` gets the URL.
-
-    Raises:
-        CannotServe: if the wish cannot be granted; the sentence says why.
-    """
-    address = parse_address(wish.address)
-    token = check_token(wish, address)
-    with listen(address) as listener:
-        port = listener.getsockname()[1]
-        manager = _make_manager(face, wish)
-        front = make_front(wish, address, port, token)
-        app = HttpApp(manager, front, pages, open_pages=address.is_loopback)
-
-        def stop() -> None:
-            face.close_streams()
-            app.end_standing()
-
-        async with manager.run():
-            started(f"http://{address.name}:{port}{ENDPOINT}")
-            await _Server(_configure(app), stop).serve([listener])
-
-
-def _make_manager(face: Face, wish: HttpWish) -> StreamableHTTPSessionManager:
-    return StreamableHTTPSessionManager(
+async def serve_face(face: Face, door: Door, pages: Mapping[str, Page], started: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then running calls have GRACE seconds to end. `started` gets the URL."""
+    manager = StreamableHTTPSessionManager(
         face.server,
-        stateless=wish.stateless,
-        max_sessions=wish.max_sessions,
+        stateless=door.stateless,
+        max_sessions=door.max_sessions,
         # The front has checked both headers, and more strictly.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
+    app = HttpApp(manager, door.front, pages, open_pages=door.is_loopback)
+
+    def stop() -> None:
+        face.close_streams()
+        app.end_standing()
+
+    async with manager.run():
+        started(f"{door.url}{ENDPOINT}")
+        await _Server(_configure(app), stop).serve([door.listener])
 
 
 def _configure(app: HttpApp) -> uvicorn.Config:
