@@ -29,6 +29,7 @@ from .net.discoveries import Discoveries
 from .net.discovery import Discovery
 from .net.opener import Opener
 from .net.pool import Pool
+from .net.slot import Standing
 from .pins import Pins
 from .sources import Loaded, load_manifest
 from .wire.backoff import UNHEALING, delay
@@ -174,6 +175,10 @@ class Bridge:
     def failures(self) -> dict[str, BridgeError]:
         """Why manuals are missing: the last failure of each discovery that has not succeeded since."""
         return self._discoveries.failures
+
+    def standing(self, manual: str) -> Standing:
+        """How it stands with the connections of a manual."""
+        return self._pool.standing(manual)
 
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until every endpoint was asked once, for so long at most; whether all were."""

@@ -65,6 +65,7 @@ def main() -> None:  # click reads the \b
 @_log_level
 @click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Lines of stderr.")
 @click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as the OTEL_* variables say.")
+@click.option("--meta-tools", is_flag=True, help="Offer three tools that search, describe and call the others.")
 @http_options
 def serve(
     manifests: tuple[Path, ...],
@@ -72,6 +73,7 @@ def serve(
     log_level: str,
     log_format: str,
     otel: bool,
+    meta_tools: bool,
     **http: Any,
 ) -> None:
     """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
@@ -80,7 +82,7 @@ def serve(
         sys.exit(WRONG_INPUT)
     from .serve import Wish, serve_stdio
 
-    wish = Wish(log_level, log_format == "json", otel, env_files=env_files)
+    wish = Wish(log_level, log_format == "json", otel, meta_tools, env_files)
     if http["address"] is None:
         refuse_without_http(http)
         _run(serve_stdio, loaded, wish)

@@ -35,7 +35,7 @@ async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
-            await serve_tools(Tools(bridge, redact))
+            await serve_tools(make_tools(bridge, redact, wish), traced=wish.otel)
     return 0
 
 
@@ -51,3 +51,12 @@ def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[
 
     with telemetry(redact) as observe:
         yield tell((log_event, observe, *more)), redact
+
+
+def make_tools(bridge: Bridge, redact: Redactor, wish: Wish) -> Tools:
+    """The tools of the bridge, or those that search, describe and call them."""
+    if not wish.meta_tools:
+        return Tools(bridge, redact)
+    from .mcp.meta import MetaTools
+
+    return MetaTools(bridge, redact)

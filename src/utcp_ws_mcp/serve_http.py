@@ -9,10 +9,9 @@ from .bridge import Bridge
 from .mcp.address import HttpWish, open_door
 from .mcp.http import serve_face
 from .mcp.server import Face
-from .mcp.tools import Tools
 from .metrics import Meter, Prometheus
 from .reload import reloading
-from .serve import Wish, observed
+from .serve import Wish, make_tools, observed
 from .sources import Loaded
 
 
@@ -25,7 +24,7 @@ async def serve_http(loaded: Sequence[Loaded], wish: Wish, http: HttpWish) -> in
     kept = Prometheus()
     with open_door(http) as door, observed(loaded, wish, Meter(kept.record)) as (observe, redact):
         async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
-            await serve_face(Face(Tools(bridge, redact)), door, {"/metrics": kept.text}, _announce)
+            await serve_face(Face(make_tools(bridge, redact, wish)), door, {"/metrics": kept.text}, _announce)
     return 0
 
 

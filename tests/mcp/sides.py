@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import pytest
 from mcp import Client
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
@@ -30,6 +31,11 @@ async def session_client(bridge: Bridge, mode: str, **options: Any) -> AsyncIter
     """An MCP client of a stdio session."""
     async with Client(session_over_pipes(Tools(bridge)), mode=mode, **options) as client:
         yield client
+
+
+def sdk_server(tools: Tools) -> Any:
+    """What the SDK's client connects to for the SDK's server."""
+    return Face(tools).server
 
 
 @asynccontextmanager
@@ -66,3 +72,7 @@ async def session_over_pipes(tools: Tools) -> AsyncIterator[Any]:
     finally:
         for fd in (to_session, from_client, to_client, from_session):
             os.close(fd)
+
+
+BOTH_SIDES = pytest.mark.parametrize("side", [sdk_server, session_over_pipes], ids=["sdk", "session"])
+BOTH_ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["2026-07-28", "handshake"])

@@ -25,7 +25,7 @@ from .revisions import (
 )
 from .tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
 
-CAPABILITIES: Final = {"tools": {"listChanged": True}}
+CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": False, "subscribe": False}}
 LIST_CHANGED: Final = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
 _STAMP: Final = {SERVER_INFO_KEY: SERVER_INFO}
 _LIST_ENDING: Final = (

@@ -16,6 +16,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..version import __version__
+from ..wire.codec import clean
+from .endpoints import ALL, JSON, RESOURCE_TEMPLATES, RESOURCES
 from .progress import give_signs
 from .result import SERVER_INFO
 from .tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
@@ -24,12 +26,14 @@ Context = Any
 
 
 class McpServer(Server[Any]):
-    """The SDK's server; every handshake revision is told that the list of tools changes."""
+    """The SDK's server; every revision is told that the list of tools changes, and that resources are not announced."""
 
     def get_capabilities(  # noqa: D102  # the SDK describes it
         self, notification_options: NotificationOptions | None = None, *rest: Any, **more: Any
     ) -> Any:
-        return super().get_capabilities(NotificationOptions(tools_changed=True), *rest, **more)
+        capabilities = super().get_capabilities(NotificationOptions(tools_changed=True), *rest, **more)
+        capabilities.resources = types.ResourcesCapability(list_changed=False, subscribe=False)
+        return capabilities
 
 
 class Face:
@@ -59,6 +63,9 @@ class Face:
             on_list_tools=self._list_tools,  # type: ignore[arg-type]  # a result may be a mapping too
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
             on_subscriptions_listen=self._listen,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_resource_templates,
+            on_read_resource=self._read_resource,
         )
         server.add_notification_handler("notifications/initialized", types.NotificationParams, self._initialized)
         return server
@@ -94,6 +101,19 @@ class Face:
             raise MCPError(types.INVALID_PARAMS, unknown_tool(params.name))
         result = await self._tools.call(plan, params.arguments, report)
         return result.to_dict(modern=_is_modern(ctx))
+
+    async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
+        return types.ListResourcesResult.model_validate({"resources": RESOURCES})
+
+    async def _list_resource_templates(self, ctx: Context, params: Any) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult.model_validate({"resourceTemplates": RESOURCE_TEMPLATES})
+
+    async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        text = self._tools.endpoints.read(params.uri)
+        if text is None:
+            raise MCPError(types.INVALID_PARAMS, f"there is no resource {clean(params.uri)[:200]!r}; {ALL} shows all")
+        content = types.TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
+        return types.ReadResourceResult(contents=[content])
 
     async def _initialized(self, ctx: Context, params: types.NotificationParams) -> None:
         connection = ctx.session._connection  # noqa: SLF001  # the SDK's only object with the life of a handshake connection

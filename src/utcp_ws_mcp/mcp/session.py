@@ -37,9 +37,10 @@ class Session:
     """The session with a host: usual requests go to Express, all others to the SDK's server.
 
     The SDK is imported when the first message comes that needs it, and is then told how the session began.
+    `traced`: the SDK answers everything, because it makes the spans of requests.
     """
 
-    def __init__(self, tools: Tools, stdin: int, stdout: int) -> None:
+    def __init__(self, tools: Tools, stdin: int, stdout: int, *, traced: bool = False) -> None:
         self._tools = tools
         self._stdin = stdin
         self._writer = Writer(stdout)
@@ -48,7 +49,7 @@ class Session:
         self._express = Express(tools, self._host)
         self._opening: list[bytes] = []
         self._sdk: SdkSide | None = None
-        self._is_left_to_sdk = False
+        self._is_left_to_sdk = traced
         self._ended = anyio.Event()
         self._tasks = anyio.create_task_group()
 

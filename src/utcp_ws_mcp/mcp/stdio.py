@@ -14,9 +14,9 @@ from .session import Session
 from .tools import Tools
 
 
-async def serve_tools(tools: Tools) -> None:
+async def serve_tools(tools: Tools, *, traced: bool = False) -> None:
     """Serve until the host closes its end or sends a signal; a second signal ends the process at once."""
-    session = Session(tools, *claim_descriptors())
+    session = Session(tools, *claim_descriptors(), traced=traced)
     _handle_signals(session.stop)
     await session.run()
 

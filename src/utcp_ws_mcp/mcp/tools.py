@@ -15,6 +15,7 @@ from ..wire.codec import clean, encode_json
 from ..wire.plan import Plan
 from ..wire.result import text_of
 from .content import Block, result_blocks, text_block
+from .endpoints import Endpoints
 from .offer import Offered, has_outputs, offer
 from .progress import Progress, Report
 from .result import Result, failure
@@ -43,6 +44,7 @@ class Tools:
     ) -> None:
         self.running: set[Progress] = set()
         self.changed = bridge.changed
+        self.endpoints = Endpoints(bridge, redact)
         self._bridge = bridge
         self._redact = redact
         self._redact_result = redact_result

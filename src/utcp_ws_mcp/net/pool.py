@@ -13,7 +13,7 @@ from ..errors import BridgeError
 from ..wire.upgrade import Upgrade
 from .connection import Connection
 from .shelf import Opener, Shelf
-from .slot import shutting_down
+from .slot import Standing, shutting_down
 from .wish import Wish
 
 
@@ -75,6 +75,11 @@ class Pool:
         """Why no connection could be opened the last time, if none has been since."""
         shelf = self._shelves.get(upgrade.manual)
         return shelf.last_failure(upgrade) if shelf is not None else None
+
+    def standing(self, manual: str) -> Standing:
+        """How it stands with a manual."""
+        shelf = self._shelves.get(manual)
+        return shelf.standing() if shelf is not None else Standing()
 
     def retire(self, manual: str) -> None:
         """Later calls of a manual get new connections; calls that run finish on those that they have."""

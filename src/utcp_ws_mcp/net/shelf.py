@@ -18,7 +18,7 @@ from ..wire.backoff import Circuit
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .connection import Connection
-from .slot import Slot, Waiter, shutting_down
+from .slot import Slot, Standing, Waiter, shutting_down
 from .wish import Wish
 
 MAX_CIRCUITS: Final = 256
@@ -99,6 +99,11 @@ class Shelf:
     def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
         """Why no connection could be opened the last time, if none has been since."""
         return self._failures.get(upgrade)
+
+    def standing(self) -> Standing:
+        """How it stands now."""
+        connections = sum(slot.connection is not None and slot.connection.is_open for slot in self._slots)
+        return Standing(connections, len(self._waiting), next(reversed(self._failures.values()), None))
 
     def read(self, slot: Slot) -> None:
         """Start reading a connection that was opened unread."""

@@ -13,6 +13,15 @@ from .connection import Connection
 from .wish import Wish
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with a manual: open connections, calls that wait for one, why none could be opened lately."""
+
+    connections: int = 0
+    waiting: int = 0
+    failure: BridgeError | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
     """A connection, or the place of one that is being opened (`connection` is None).

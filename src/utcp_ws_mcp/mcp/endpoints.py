@@ -1,0 +1,79 @@
+"""Resources that show how it stands with each endpoint: `utcp-ws://endpoints`, and `/NAME` behind it for one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..bridge import Bridge
+from ..errors import UnknownVariable
+from ..manifest.load import Entry
+from ..wire.codec import clean
+
+ALL: Final = "utcp-ws://endpoints"
+JSON: Final = "application/json"
+RESOURCES: Final = (
+    {
+        "uri": ALL,
+        "name": "endpoints",
+        "title": "WebSocket endpoints",
+        "description": "State, connections, tools and last problem of each endpoint.",
+        "mimeType": JSON,
+    },
+)
+RESOURCE_TEMPLATES: Final = (
+    {
+        "uriTemplate": f"{ALL}/{{name}}",
+        "name": "endpoint",
+        "title": "One WebSocket endpoint",
+        "description": "The same for the call template of this name.",
+        "mimeType": JSON,
+    },
+)
+
+
+class Endpoints:
+    """The states of an open bridge's endpoints. `redact` takes secrets out of a text."""
+
+    def __init__(self, bridge: Bridge, redact: Callable[[str], str] = str) -> None:
+        self._bridge = bridge
+        self._redact = redact
+
+    def read(self, uri: str) -> str | None:
+        """The JSON text of a resource, or None where there is no such one."""
+        shown: Any = self._states()
+        if uri != ALL:
+            shown = next((state for state in shown if uri == f"{ALL}/{state['name']}"), None)
+        return self._redact(json.dumps(clean(shown), indent=2, ensure_ascii=False)) if shown is not None else None
+
+    def _states(self) -> list[dict[str, Any]]:
+        """A record for each call template, in the order of the manifests."""
+        running = [self._state(entry) for entry in self._bridge.entries]
+        disabled = [
+            {"name": each.name, "state": "disabled", "problem": str(UnknownVariable(each.missing, each.name))}
+            for each in self._bridge.disabled
+        ]
+        return [*running, *disabled]
+
+    def _state(self, entry: Entry) -> dict[str, Any]:
+        bridge, standing = self._bridge, self._bridge.standing(entry.name)
+        failure = standing.failure or bridge.failures.get(entry.name)
+        prefix = f"{entry.name}."
+        return {
+            "name": entry.name,
+            "origin": _origin(entry),
+            "state": "failing" if failure else "connected" if standing.connections else "idle",
+            "connections": standing.connections,
+            "waiting": standing.waiting,
+            "tools": sum(plan.manual == entry.name for plan in bridge.tools.values()),
+            "withheld": [name for name in bridge.withheld if name.startswith(prefix)],
+            "problem": str(failure) if failure else None,
+        }
+
+
+def _origin(entry: Entry) -> str | None:
+    """Scheme, host and port; None for a UTCP manual, where each tool brings its own URL."""
+    found = re.match(r"wss?://[^/?#]*", entry.template.url) if entry.template else None
+    return found.group() if found else None
