@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
@@ -83,6 +85,21 @@ def test_an_endpoint_that_goes_away_ends_the_recording_with_a_draft(clock: str) 
     recorded = record(clock, '{"action": "bye"}', '{"id": 1, "action": "time"}')
     assert recorded.returncode == 0, recorded.stderr
     assert [tool["name"] for tool in json.loads(recorded.stdout)["tools"]] == ["bye"]
+
+
+def test_ctrl_c_ends_with_a_draft_too(clock: str) -> None:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "record", clock]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as recording:
+        assert recording.stdin is not None
+        assert recording.stderr is not None
+        recording.stdin.write('{"id": 1, "action": "time"}\n')
+        recording.stdin.flush()
+        while "result" not in recording.stderr.readline():
+            pass
+        recording.send_signal(signal.SIGINT)
+        drafted, said = recording.communicate(timeout=60)
+    assert [tool["name"] for tool in json.loads(drafted)["tools"]] == ["time"]
+    assert (recording.returncode, "Traceback" in said) == (130, False)
 
 
 def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -> None:

@@ -141,3 +141,26 @@ async def test_manifests_that_share_a_name_change_nothing(tmp_path: Path) -> Non
         with pytest.raises(InvalidManifest, match="already a call template"):
             bridge.reload([twice, twice])
         assert list(bridge.tools) == ["m.t"]
+
+
+async def test_a_call_that_waits_for_a_discovery_goes_on_with_the_new_manifest(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message.get("type") != "utcp":
+            await jsonrpc(seen, connection, message)
+
+    results: list[Any] = []
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, **RPC)) as bridge:
+        async with anyio.create_task_group() as calls:
+
+            async def call() -> None:
+                results.append(await bridge.call_tool("m.t", {"n": 1}))
+
+            async def wait() -> None:
+                results.append(await bridge.wait_discovered(PATIENCE))
+
+            calls.start_soon(call)
+            calls.start_soon(wait)
+            await seen.until(lambda: len(seen.received) == 1)
+            more = [{**entry(seen, "t", **RPC), "name": name} for name in ("a", "m", "z")]
+            bridge.reload([loaded(tmp_path, more)])
+    assert sorted(results, key=str) == [True, {"n": 1}]

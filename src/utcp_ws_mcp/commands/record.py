@@ -118,8 +118,10 @@ async def record(wish: RecordWish) -> int:
     except BridgeError as failed:
         click.echo(recording.hide(str(failed)), err=True)
         return FAILED
-    await _talk(opened, recording, wish.pause)
-    _hand_over(draft_manifest(endpoint, url, recording.seen, recording.used), wish.output)
+    try:
+        await _talk(opened, recording, wish.pause)
+    finally:  # whoever presses Ctrl-C wants the draft, too
+        _hand_over(draft_manifest(endpoint, url, recording.seen, recording.used), wish.output)
     return 0
 
 

@@ -14,7 +14,6 @@ from .. import events
 from ..events import Observer
 from ..wire.codec import Message, clean, encode_json
 from ..wire.exchange import Close, Exchanges
-from ..wire.explain import explain_message
 from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
@@ -233,7 +232,7 @@ class Connection:
         self.received += 1
         try:
             for message in self._framer.decode(raw):
-                reasons = explain_message(self.session, self.exchanges, message) if self.explains else ()
+                reasons = self._reasons(message) if self.explains else ()
                 role = self._receive(message)
                 self._observe(events.Received(self.manual, _shown(raw, message), role.value))
                 if reasons:
@@ -241,6 +240,11 @@ class Connection:
         except Exception:  # a defect of ours: it must not take the other connections along
             logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
             self.abort()
+
+    def _reasons(self, message: Message) -> tuple[str, ...]:
+        from ..wire.explain import explain_message
+
+        return explain_message(self.session, self.exchanges, message)
 
     def _receive(self, message: Message) -> Role:
         if self.session.react(message, self.post):

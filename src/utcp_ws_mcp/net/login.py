@@ -9,7 +9,6 @@ import anyio
 
 from ..errors import ConnectFailed, InvalidTemplate
 from ..wire.codec import excerpt, parse_json
-from ..wire.explain import explain_step, explain_when
 from ..wire.expression import UNDEFINED, ExpressionFailed
 from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
@@ -88,6 +87,8 @@ async def log_in(connection: Connection) -> None:
             names["request_id"] = connection.exchanges.next_id()
         scope = connection.session.scope(**names)
         if connection.explains and step.when is not None:
+            from ..wire.explain import explain_when
+
             connection.explain(explain_when(step, number - 1, scope))
         if connection.session.wants(step, scope):
             await _do(connection, step, number, names)
@@ -119,6 +120,8 @@ async def _expect(connection: Connection, step: StepPlan, number: int, names: di
         message = await connection.receive()
         scope = connection.session.scope(message=message.value, **names)
         if connection.explains:
+            from ..wire.explain import explain_step
+
             connection.explain(explain_step(step, number - 1, scope))
         if step.fail is not None and step.fail.holds(scope):
             raise ConnectFailed(
