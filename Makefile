@@ -15,7 +15,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts bench reliability security real check requirements clean
+.PHONY: help venv demo test hosts conformance bench reliability security real check requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -41,6 +41,13 @@ hosts: tools/hosts/node_modules/.stamp ## Install the MCP hosts that the tests d
 
 tools/hosts/node_modules/.stamp: tools/hosts/package-lock.json
 	cd tools/hosts && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+conformance: venv hosts tools/conformance/node_modules/.stamp ## Run the official MCP conformance suite (needs Node)
+	@$(BIN)/python -m conformance
+
+tools/conformance/node_modules/.stamp: tools/conformance/package-lock.json
+	cd tools/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
@@ -73,5 +80,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Take away everything that was made
-	rm -rf .venv .servers build dist tools/hosts/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist tools/hosts/node_modules tools/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

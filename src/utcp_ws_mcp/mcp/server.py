@@ -111,7 +111,8 @@ class Face:
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         text = self._tools.endpoints.read(params.uri)
         if text is None:
-            raise MCPError(types.INVALID_PARAMS, f"there is no resource {clean(params.uri)[:200]!r}; {ALL} shows all")
+            uri = clean(params.uri)[:200]
+            raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri!r}; {ALL} shows all", {"uri": uri})
         content = types.TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return types.ReadResourceResult(contents=[content])
 
