@@ -57,6 +57,9 @@ def _reload(bridge: Bridge, loaded: Sequence[Loaded], env_files: Sequence[Path],
         more = f" (and {len(invalid.problems) - 1} more)" if len(invalid.problems) > 1 else ""
         logger.warning("%s%s; the manifest stays as it was", invalid.problems[0].in_file(invalid.source), more)
         return loaded
+    except Exception:  # whatever an edit holds, it must not end the server
+        logger.exception("a defect of utcp-ws-mcp while the manifests were read again")
+        return loaded
     for each in again:
         for disabled in each.manifest.disabled:
             logger.warning("%s: %s", each.manifest.source, UnknownVariable(disabled.missing, disabled.name))
