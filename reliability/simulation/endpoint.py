@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 4000)
 STATUSES: Final = (403, 429, 500, 503)
+HEEDED: Final = 0.5
+"""How many of the messages that end a stream are heeded."""
+
 TOKEN: Final = "token-"
 
 
@@ -151,7 +154,7 @@ class Peer:
             if not endpoint.happens("never"):
                 self._send(endpoint.shape.manual)
         elif "cancel" in message:
-            self._stopped.add(message["cancel"])
+            self._stopped.update([message["cancel"]] if endpoint.random.random() < HEEDED else [])
         else:
             self._execute(message)
 

@@ -70,7 +70,6 @@ MUTANTS: Final = (
         "await (await self._websocket.ping())",
         "await self._websocket.ping()",
     ),
-    Mutant("is_usable does not look at trusted", Connection, "is_usable", "self.exchanges.trusted and", ""),
     Mutant("max_in_flight is one more", Slot, "room", "max_in_flight -", "max_in_flight + 1 -"),
     Mutant("max_connections is one more", Shelf, "_make_room", "len(same) >= most", "len(same) > most"),
     Mutant("requests_per_second is ignored", Pool, "lease", "1 / rate", "0"),
