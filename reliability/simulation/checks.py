@@ -11,7 +11,7 @@ from utcp_ws_mcp.net.call import CANCEL_TIMEOUT
 from utcp_ws_mcp.net.discovery import PATIENCE
 from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
 from utcp_ws_mcp.net.shelf import Shelf
-from utcp_ws_mcp.wire.backoff import FIRST, FREE
+from utcp_ws_mcp.wire.backoff import FIRST, FREE, LONGEST_FOR_CALLS
 
 from .ledger import Ended, Ledger
 from .manifests import MAX_ITEMS, Shape
@@ -149,14 +149,17 @@ def check_silence(network: Network, shape: Shape, now: float) -> Iterator[str]:
 
 
 def check_backoff(network: Network, shape: Shape, spans: list[tuple[float, float]]) -> Iterator[str]:
-    """Whether an endpoint that refuses is left alone for a while; `spans` are those in which calls ran."""
+    """Whether an endpoint that refuses is left alone for a while; `spans` are those in which calls ran.
+
+    A call that came while an attempt waited makes discovery try once more at once.
+    """
     if shape.named or shape.token or "hear" in shape.tools:
         return
     refused = 0
     last: float | None = None
     for attempt in network.attempts:
         if last is not None and attempt.alone:
-            asked = any(began <= attempt.began and last <= ended for began, ended in spans)
+            asked = any(began <= attempt.began and last - LONGEST_FOR_CALLS <= ended for began, ended in spans)
             least = 0.0 if asked and refused < FREE else LEAST_PAUSE
             if last <= attempt.began < last + least - EPSILON:
                 yield f"after {refused} refusals, the next attempt came {attempt.began - last:.3f} s later"

@@ -178,7 +178,7 @@ class Peer:
         if not self._open or self._gone:
             return
         code = self._endpoint.random.choice(CLOSE_CODES)
-        for serial in self._serials:
+        for serial in () if self._link.silent else self._serials:
             execution = self._endpoint.ledger.executions[serial]
             execution.closed, execution.closed_at = code, self._endpoint.loop.now
         self._endpoint.ledger.log(self._endpoint.loop.now, f"endpoint {self._link.number} closes with {code}")
