@@ -62,7 +62,9 @@ def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     for name in sorted(needed - declared - {EVERY_ARGUMENT}):
         near = nearest(name, declared)
         hint = f"; is {near!r} meant?" if near else '; describe it in "inputs"'
-        yield Problem(join(tool.path, "name"), f"no model will give the argument {name!r}, which is used here{hint}")
+        own = "message" in (tool.tool.tool_call_template or {})
+        path = join(tool.path, "tool_call_template.message" if own else "name")
+        yield Problem(path, f"no model will give the argument {name!r}, which is used here{hint}")
 
 
 def _mixed_up_replies(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
