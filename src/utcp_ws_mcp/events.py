@@ -20,6 +20,16 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of `before_connect` was answered with an HTTP status; `address` is its URL without the query."""
+
+    manual: str
+    method: str
+    address: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A connection ended; `why` is its close code and reason, or what the network said.
 
@@ -110,7 +120,9 @@ class Noticed:
     text: str
 
 
-Event = Opened | Closed | Sent | Received | Explained | Unsent | Requested | Called | Discovered | Failed | Noticed
+Event = (
+    Opened | Asked | Closed | Sent | Received | Explained | Unsent | Requested | Called | Discovered | Failed | Noticed
+)
 Observer = Callable[[Event], None]
 
 

@@ -112,6 +112,8 @@ class Trace:
                 self._show("=", f"connected to {address} in {seconds * 1000:.0f} ms")
             case events.Closed(_, address, why, _):
                 self._show("=", f"{address}: {why}")
+            case events.Asked(_, method, address, status):
+                self._show("=", f"{method} {address} was answered with HTTP {status}")
             case events.Sent(_, message, what):
                 self._show(">", f"({what}) {_pretty(message)}" if what else _pretty(message))
             case events.Received(_, message, role):
@@ -121,9 +123,7 @@ class Trace:
                     self._show(" ", f"· {reason}", stamp=" " * 8)
             case events.Unsent(_, what, why):
                 self._show("!", f"{what} was not sent: {why}")
-            case events.Failed(_, why):
-                self._show("!", why)
-            case events.Noticed(text):
+            case events.Failed(_, text) | events.Noticed(text):
                 self._show("!", text)
 
     def _show(self, sigil: str, text: str, stamp: str | None = None) -> None:

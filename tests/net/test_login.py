@@ -15,7 +15,7 @@ from tests.net.test_oauth import token_endpoint
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp import CallTimeout, InvalidArguments
 from utcp_ws_mcp.errors import ConnectFailed, ForbiddenURL
-from utcp_ws_mcp.events import Event, Received
+from utcp_ws_mcp.events import Asked, Event, Received
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"
@@ -249,9 +249,11 @@ async def test_what_an_http_request_brings_goes_into_the_url_and_the_headers(tmp
         before |= {"capture": {"ticket": "body.ticket", "node": "body.node"}}
         document = entry(seen, "t", before_connect=[before], headers={"X-Node": "{{ session.node }}"}, **RPC)
         document["url"] += "ws/{{ session.ticket }}"
-        async with bridge_to(tmp_path, document, environ={"USER": "me"}) as bridge:
+        events: list[Event] = []
+        async with bridge_to(tmp_path, document, environ={"USER": "me"}, events=events) as bridge:
             assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
             assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
+    assert [event for event in events if isinstance(event, Asked)] == [Asked("m", "POST", http.url, 200)]
     assert [upgrade.path for upgrade in seen.upgrades] == ["/ws/t1"]
     assert seen.upgrades[0].headers["X-Node"] == "n1"
     assert http.requests[0][1] == {"user": ["me"]}

@@ -7,7 +7,9 @@ from typing import Any
 
 import anyio
 
+from .. import events
 from ..errors import ConnectFailed, InvalidTemplate
+from ..events import Observer
 from ..wire.codec import excerpt, parse_json
 from ..wire.expression import UNDEFINED, ExpressionFailed
 from ..wire.policy import check_header
@@ -22,8 +24,8 @@ from .dial import Resolver
 from .http import HttpReply, HttpRequest, send_request
 
 
-async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver) -> None:
-    """Make the requests of `before_connect` in order.
+async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver, observe: Observer) -> None:
+    """Make the requests of `before_connect` in order; `observe` hears of the answers.
 
     Raises:
         ConnectFailed: where one is not answered, or its `fail` holds.
@@ -39,6 +41,7 @@ async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver) -> 
             reply = await send_request(request, upgrade.template.network, resolver, step.timeout)
         except ConnectFailed as failed:
             raise ConnectFailed(failed.address, f"{failed.why} ({label})") from failed
+        observe(events.Asked(upgrade.manual, request.method, request.url.address, reply.status))
         scope = session.scope(status=reply.status, body=_body(reply))
         if step.fail.holds(scope):
             raise ConnectFailed(request.url.address, f"{label} failed with HTTP {reply.status}")

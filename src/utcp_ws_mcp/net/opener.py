@@ -54,7 +54,7 @@ class Opener:
         """
         started = self._clock()
         session = Session(upgrade.conduct, self._ambient, {}, arguments)
-        await ask_before(upgrade, session, self._resolver)
+        await ask_before(upgrade, session, self._resolver, self._observe)
         upgrade = self._finished(upgrade, session)
         opened = await self._upgraded(upgrade)
         opened.session = session
