@@ -59,6 +59,15 @@ def test_tools_are_chosen_by_the_name_in_their_manual_and_renamed_then():
     assert local("old", "new", **options) == (["new"], [])
 
 
+def test_tools_that_say_nothing_of_their_own_share_the_compiled_call_template():
+    tools = [{"name": "a"}, {"name": "b"}, {"name": "c", "tool_call_template": {"message": "{{ args.text }}"}}]
+    a, b, c = compile_local(entry_of(tools=tools))[0]
+    (d, e, f), _ = discovered({}, {}, {"url": f"{URL}/other"})
+
+    assert (a.wire is b.wire, a.wire is c.wire) == (True, False)
+    assert (d.wire is e.wire, d.wire is f.wire) == (True, False)
+
+
 def test_two_tools_of_one_name_are_a_problem():
     assert local("a", "b", tool_overrides={"b": {"name": "a"}}) == (
         ["a"],

@@ -3,7 +3,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import InvalidTemplate
-from utcp_ws_mcp.wire.expression import MAX_LENGTH, UNDEFINED, Expression, ExpressionFailed, look_up, parse_path
+from utcp_ws_mcp.wire.expression import (
+    MAX_LENGTH,
+    UNDEFINED,
+    Expression,
+    ExpressionFailed,
+    compile_expression,
+    look_up,
+    parse_path,
+)
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 NAMES = frozenset({"message", "request_id", "args", "vars", "uuid", "random_hex"})
@@ -284,3 +292,11 @@ def test_every_value_of_a_message_can_be_reached_by_its_path(document, data):
         value = value[step]
 
     assert evaluate(source, message=document) is value
+
+
+def test_an_expression_that_was_compiled_for_the_manifest_is_not_taken_for_one_from_the_network():
+    source = "message.id | upper == 'A'"
+    assert compile_expression(source, NAMES) is compile_expression(source, NAMES)
+
+    with pytest.raises(InvalidTemplate, match="it comes from the network"):
+        compile_expression(source, NAMES, local=False)

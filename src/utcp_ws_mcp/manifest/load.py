@@ -234,6 +234,7 @@ def _checked_entry(
     problems += wrong
     tools: list[ToolEntry] = []
     base = _STAND_IN if problems else merged
+    own_template = template if has_url else None
     listed = written.get("tools")
     for index, tool in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(tool, dict):
@@ -241,13 +242,12 @@ def _checked_entry(
         if kind := _other_type(tool.get("tool_call_template")):
             findings.notices.append(f"{name}: the tool {tool.get('name')!r} is of the type {kind!r}, skipped")
             continue
-        checked, wrong = check_tool(tool, base, join(join(path, "tools"), index))
+        checked, wrong = check_tool(tool, base, join(join(path, "tools"), index), own_template)
         problems += wrong
         tools += [checked] if checked else []
     findings.problems += problems
     if problems or options is None:
         return None
-    own_template = template if has_url else None
     return Entry(name, path, merged, own_template, options, tuple(tools), variables, {}, PurePath())
 
 
@@ -256,12 +256,19 @@ def _other_type(template: Json) -> str | None:
     return None if kind == WEBSOCKET else str(kind)
 
 
-def check_tool(raw: Json, entry: Mapping[str, Json], path: str) -> tuple[ToolEntry | None, list[Problem]]:
-    """A tool with what it inherits from its entry's document, or what is wrong with it."""
+def check_tool(
+    raw: Json, entry: Mapping[str, Json], path: str, template: CallTemplate | None = None
+) -> tuple[ToolEntry | None, list[Problem]]:
+    """A tool with what it inherits from its entry's document, or what is wrong with it.
+
+    A tool that says nothing of its own has the entry's `template` itself: it need not be checked again for each.
+    """
     tool, problems = check_model(Tool, raw, path)
     if tool is None:
         return None, problems
     own = tool.tool_call_template or {}
+    if template is not None and not own:
+        return ToolEntry(tool, template, path), []
     below = join(path, "tool_call_template")
     problems = unknown_keys(own, KNOWN_KEYS, below) + check_fields(own, below)
     known = {key: value for key, value in own.items() if key in KNOWN_KEYS}

@@ -82,7 +82,7 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
         if key in known and (why := schema_problem(known[key])):
             return None, [Problem(path, f"{key} {why}; left out")]
         known |= {key: clean_schema(known[key])} if key in known else {}
-    tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path)
+    tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path, entry.template)
     remote = frozenset(with_preset(kept) if _leaves(entry, kept) else kept)  # no variable of a preset goes elsewhere
     return (replace(tool, remote=remote, discovered=True, digest=digest(raw)) if tool else None), notices + wrong
 

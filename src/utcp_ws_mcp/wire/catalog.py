@@ -11,7 +11,7 @@ from ..manifest.models import CallTemplate, Discovery, Tool
 from ..manifest.pin import Mode
 from ..manifest.problems import check_model, join, nearest
 from .compiler import Compiler
-from .plan import Plan, compile_tool
+from .plan import Plan, WirePlan, compile_tool
 from .policy import URL, parse_url
 from .problems import Problems, TemplateProblem
 from .scope import URL_NAMES
@@ -29,26 +29,35 @@ def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
 
     Where the call template itself is wrong, its tools are not looked at: they would repeat it.
     """
+    wire = None
     if entry.template is not None:
         try:
             stand_in = ToolEntry(Tool(name="(template)"), entry.template, entry.path, is_template=True)
-            compile_tool(entry, stand_in)
-            discovery_plan(entry)
+            wire = compile_tool(entry, stand_in).wire
+            if entry.discovers:
+                discovery_plan(entry)
         except TemplateProblem as wrong:
             return [], list(wrong.problems) + _check_allowed_origins(entry)
-    plans, problems = compile_tools(entry, entry.tools)
+    plans, problems = compile_tools(entry, entry.tools, wire)
     return plans, problems + _check_names(entry) + _check_allowed_origins(entry)
 
 
-def compile_tools(entry: Entry, tools: Iterable[ToolEntry]) -> tuple[list[Plan], list[Problem]]:
-    """The plans of those tools that the entry includes, and a problem for each one that cannot be called."""
+def compile_tools(
+    entry: Entry, tools: Iterable[ToolEntry], wire: WirePlan | None = None
+) -> tuple[list[Plan], list[Problem]]:
+    """The plans of those tools that the entry includes, and a problem for each one that cannot be called.
+
+    `wire` is the entry's own call template, compiled: tools that say nothing of their own share it.
+    """
     plans: dict[str, Plan] = {}
     problems: list[Problem] = []
     for tool in tools:
         if not _is_included(entry, tool.tool.name):
             continue
         try:
-            plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name))
+            shares = tool.template is entry.template
+            plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name), wire if shares else None)
+            wire = plan.wire if shares else wire
             if tool.remote:
                 _check_origin(entry, plan.wire.upgrade)
         except TemplateProblem as wrong:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import InvalidTemplate
 from ..manifest.variables import WHOLE
-from .expression import Expression
+from .expression import compile_expression
 from .scope import REQUEST_NAMES
 from .template import Argument, Array, Base64, Computed, Constant, Hole, JsonText, Node, Object, Text, Whole, quote_json
 
@@ -136,7 +136,7 @@ class Compiler:
         if self.variables is not None and "${" in source:
             raise InvalidTemplate(f"write vars.NAME instead of ${{NAME}} inside {{{{ {source.strip()} }}}}")
         allowed = self.names if self.variables is not None else self.names - {"vars"}
-        return Computed(Expression(source, allowed, local=self.variables is not None))
+        return Computed(compile_expression(source, allowed, local=self.is_local))
 
     def _json_text(self, text: str) -> JsonText | None:
         """The template as JSON text, or None where it is not JSON once filled, whatever fills it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from minijinja import Environment, TemplateError
@@ -140,6 +141,16 @@ class Expression:
                 raise
         except _PYTHON_ERRORS:
             return
+
+
+@lru_cache(maxsize=1024)
+def compile_expression(source: str, allowed: frozenset[str], *, local: bool = True) -> Expression:
+    """An expression, compiled once for all tools that have it: what a preset or an entry says, each tool repeats.
+
+    Raises:
+        InvalidTemplate: as `Expression` does.
+    """
+    return Expression(source, allowed, local=local)
 
 
 def _reason(failed: TemplateError) -> str:

@@ -78,8 +78,10 @@ class Plan:
         return {**self.defaults, **given}
 
 
-def compile_tool(entry: Entry, tool_entry: ToolEntry, override: ToolOverride | None = None) -> Plan:
-    """Compile a tool of an entry.
+def compile_tool(
+    entry: Entry, tool_entry: ToolEntry, override: ToolOverride | None = None, wire: WirePlan | None = None
+) -> Plan:
+    """Compile a tool of an entry. `wire` is given where another tool with the same call template was compiled before.
 
     Raises:
         TemplateProblem: with all that makes it impossible to call.
@@ -93,7 +95,7 @@ def compile_tool(entry: Entry, tool_entry: ToolEntry, override: ToolOverride | N
     visible = _visible(inputs, override)
     if visible is not inputs and argument_schema is not None:
         argument_schema = _schema(visible, "tool_overrides", found)
-    wire = _compile_wire(entry, tool_entry, below)
+    wire = wire or _compile_wire(entry, tool_entry, below)
     result_schema = _schema(tool.outputs, "outputs", found) if tool.outputs else None
     found.found += below.found if below is not found else []
     found.raise_any()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..manifest.models import AutoReply, CallTemplate, Framing, Heartbeat, HttpStep, Step
 from .compiler import Compiler
-from .expression import Expression
+from .expression import Expression, compile_expression
 from .problems import Problems
 from .reply import AutoReplies, compile_auto_replies
 from .requests import parse_http_url
@@ -139,7 +139,7 @@ def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
 
 
 def _expression(source: str, messages: Compiler, names: frozenset[str] = REPLY_NAMES) -> Expression:
-    return Expression(source, names if messages.is_local else names - {"vars"}, local=messages.is_local)
+    return compile_expression(source, names if messages.is_local else names - {"vars"}, local=messages.is_local)
 
 
 _NOTHING = Compiler().value(None)
@@ -175,7 +175,7 @@ def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> Ht
     for name, value in step.http.headers.items():
         with found.at(f"{path}.http.headers.{name}"):
             headers.append((name, messages.value(value)))
-    captures, fail = [], Expression("false", HTTP_NAMES)
+    captures, fail = [], compile_expression("false", HTTP_NAMES)
     for name, source in step.capture.items():
         with found.at(f"{path}.capture.{name}"):
             captures.append((name, _expression(source, messages, HTTP_NAMES)))

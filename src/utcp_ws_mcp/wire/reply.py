@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..manifest.models import CallTemplate, Reply, Stream
 from .codec import Message
 from .compiler import Compiler
-from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, Path, parse_path
+from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, Path, compile_expression, parse_path
 from .problems import Problems
 from .scope import REPLY_NAMES
 from .template import Node, Unfilled
@@ -194,7 +194,7 @@ def compile_rules(
             return None
         mine = trusted or local(key.split(".", maxsplit=1)[0])
         with found.at(key):
-            return Expression(source, REPLY_NAMES if mine else REPLY_NAMES - {"vars"}, local=mine)
+            return compile_expression(source, REPLY_NAMES if mine else REPLY_NAMES - {"vars"}, local=mine)
         return None
 
     def listed(key: str, sources: tuple[str, ...]) -> tuple[Expression, ...]:
@@ -231,9 +231,8 @@ def compile_auto_replies(template: CallTemplate, messages: Compiler, found: Prob
         with found.at(f"auto_reply[{index}]"):
             names = REPLY_NAMES if messages.is_local else REPLY_NAMES - {"vars"}
             answer = replace(messages, names=names)
-            rules.append(
-                AutoAnswer(Expression(rule.match, names, local=messages.is_local), answer.message(rule.send), rule.keep)
-            )
+            match = compile_expression(rule.match, names, local=messages.is_local)
+            rules.append(AutoAnswer(match, answer.message(rule.send), rule.keep))
     return tuple(rules)
 
 
