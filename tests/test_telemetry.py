@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +13,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx2
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.mcp.test_stdio import MODERN, RPC, host_of
 from tests.peer import entry, jsonrpc, peer
@@ -66,6 +71,34 @@ async def test_a_call_continues_the_trace_of_its_client_down_to_the_websocket(tm
     assert [event.name for event in call.events] == ["request sent"]
     assert facts(call)["url.full"] == seen.url
     assert {"utcp_ws_calls", "utcp_ws_call_seconds", "utcp_ws_connections"} <= metrics_of(bodies["/v1/metrics"])
+
+
+async def test_over_http_a_trace_is_continued_too(tmp_path: Path) -> None:
+    meta = {**MODERN, "traceparent": f"00-{TRACE}-{PARENT}-01"}
+    params = {"name": "m_t", "arguments": {"n": 1}, "_meta": meta}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "m_t",
+    }
+    with collector() as (url, bodies):
+        async with peer(jsonrpc) as seen:
+            (tmp_path / "manifest.json").write_text(json.dumps(entry(seen, "t", **RPC)))
+            options = ["--http", "0", "--no-token", "--otel"]
+            command = [sys.executable, "-m", "utcp_ws_mcp", "serve", str(tmp_path / "manifest.json"), *options]
+            async with await anyio.open_process(
+                command, stderr=subprocess.PIPE, env={**os.environ, **settings(url)}
+            ) as server:
+                said = (await BufferedByteReceiveStream(server.stderr).receive_until(b"\n", 1000)).decode()
+                async with httpx2.AsyncClient(headers=headers) as http:
+                    assert (await http.post(said.split()[-1], json=call)).status_code == 200
+                server.terminate()
+                assert await server.wait() == 0
+    spans, _ = spans_of(bodies["/v1/traces"])
+    assert spans["tools/call m_t"].parent_span_id.hex() == PARENT
+    assert spans["m.t"].parent_span_id == spans["tools/call m_t"].span_id
 
 
 async def test_a_failed_call_is_an_error_in_its_span(tmp_path: Path) -> None:

@@ -248,3 +248,20 @@ async def test_metrics_want_the_token_where_others_can_reach_them(tmp_path: Path
             host = {"Host": "mcp.example"}
             assert (await http.get(metrics, headers=host)).status_code == 401
             assert (await http.get(metrics, headers={**host, **BEARER})).status_code == 200
+
+
+async def test_a_web_page_of_an_allowed_origin_may_ask_and_read(tmp_path: Path) -> None:
+    page, asks = {"Origin": "https://app.example"}, {"Access-Control-Request-Method": "POST"}
+    async with peer(jsonrpc) as seen, httpx2.AsyncClient() as http:
+        async with served(tmp_path, entry(seen, "t", **RPC), allowed_origins=["https://app.example"]) as url:
+            before = await http.options(url, headers={**page, **asks})
+            answer = await http.post(url, headers={**POST, **BEARER, **page}, json=initialize())
+            refused = await http.post(url, headers={**POST, **page}, json=initialize())
+            foreign = await http.options(url, headers={**asks, "Origin": "https://evil.example"})
+            plain = await http.post(url, headers={**POST, **BEARER}, json=initialize())
+    assert (before.status_code, before.text) == (200, "")
+    assert "Authorization" in before.headers["access-control-allow-headers"]
+    allowed = [each.headers.get("access-control-allow-origin") for each in (before, answer, refused, foreign, plain)]
+    assert allowed == [*["https://app.example"] * 3, None, None]
+    assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
+    assert [answer.status_code, refused.status_code, foreign.status_code] == [200, 401, 403]

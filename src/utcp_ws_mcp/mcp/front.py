@@ -18,6 +18,14 @@ Authority = tuple[str, int | None]
 Origin = tuple[str, str, int | None]
 """A scheme, a host, and the port where one is written."""
 
+PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "POST, GET, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, "
+    "MCP-Protocol-Version, Mcp-Method, Mcp-Name",
+    "Access-Control-Max-Age": "7200",
+}
+"""The answer to a browser that asks what a web page may send (Fetch, §CORS protocol)."""
+
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _JSON: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?[ \t]*', re.IGNORECASE)
@@ -61,6 +69,25 @@ class Front:
         if scheme.lower() == "bearer" and right:
             return None
         return Refusal(401, "the header Authorization must be: Bearer, and the token of this server")
+
+
+def is_preflight(method: str, headers: Headers) -> bool:
+    """Whether a browser asks, before it sends a request for a web page; it never brings the token along."""
+    return (
+        method == "OPTIONS" and bool(_all(headers, b"origin")) and bool(_all(headers, b"access-control-request-method"))
+    )
+
+
+def sharing_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """What lets a web page read the answer to its request; its origin has been checked."""
+    origin = next((value for key, value in headers if key == b"origin"), None)
+    if origin is None:
+        return []
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", b"Mcp-Session-Id, WWW-Authenticate"),
+        (b"vary", b"Origin"),
+    ]
 
 
 def wrong_form(method: str, headers: Headers, methods: Iterable[str]) -> Refusal | None:

@@ -18,7 +18,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
 from .address import Door
-from .front import Front, Refusal, refusal_headers, wrong_form
+from .front import PREFLIGHT, Front, Headers, Refusal, is_preflight, refusal_headers, sharing_headers, wrong_form
 from .server import Face
 
 ENDPOINT: Final = "/mcp"
@@ -56,12 +56,19 @@ class HttpApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        method, path, headers = scope["method"], scope["path"], scope["headers"]
-        if path == "/healthz":
+        method, headers = scope["method"], scope["headers"]
+        if scope["path"] == "/healthz":
             await self._answer_page(scope, lambda: "ok\n", send)
         elif refusal := self._front.stranger(headers):
             await _refuse(refusal, send)
-        elif path in self._pages and self._open_pages:
+        elif is_preflight(method, headers):
+            await _send_text(_shared(headers, send), 200, "", PREFLIGHT)
+        else:
+            await self._let_in(scope, receive, _shared(headers, send))
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path, headers = scope["method"], scope["path"], scope["headers"]
+        if path in self._pages and self._open_pages:
             await self._answer_page(scope, self._pages[path], send)
         elif refusal := self._front.unauthorised(headers):
             await _refuse(refusal, send)
@@ -157,6 +164,20 @@ def _configure(app: HttpApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
+
+
+def _shared(headers: Headers, send: Send) -> Send:
+    """`send`, for a web page where one asks."""
+    sharing = sharing_headers(headers)
+    if not sharing:
+        return send
+
+    async def send_shared(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *sharing]}
+        await send(message)
+
+    return send_shared
 
 
 async def _refuse(refusal: Refusal, send: Send, methods: tuple[str, ...] = ()) -> None:
