@@ -33,6 +33,18 @@ async def test_an_answer_that_lacks_a_value_is_told(tmp_path: Path, where: str) 
     assert len(seen.received) == 1
 
 
+@pytest.mark.parametrize("where", ["the connection", "the tool"])
+async def test_an_answer_is_told_after_the_message_that_it_answers(tmp_path: Path, where: str) -> None:
+    events: list[Event] = []
+    back = [{"match": "message.ping", "send": {"pong": "{{ message.ping }}"}}]
+    tool = {"name": "t", "tool_call_template": {"auto_reply": back} if where == "the tool" else {}}
+    common = {"auto_reply": back} if where == "the connection" else {}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
+        await bridge.call_tool("m.t")
+    place = events.index(Received("m", '{"ping": 1}', "answered"))
+    assert events[place + 1] == Sent("m", '{"pong":1}', "auto_reply")
+
+
 async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
     events: list[Event] = []
     stream = {"max_items": 1, "item": "message", "cancel": {"id": "{{ session.id }}"}}

@@ -167,9 +167,10 @@ class Connection:
         while not self._ahead:
             raw = await self._websocket.recv()
             for message in self._framer.decode(raw):
-                role = Role.ANSWERED if self.session.react(message, self.post) else Role.LOGIN
+                role = Role.ANSWERED if self.session.react(message, self.exchanges.outbox.append) else Role.LOGIN
                 self._ahead += [message] if role is Role.LOGIN else []
                 self._observe(events.Received(self.manual, _shown(raw, message), role.value))
+                self._answer()
         return self._ahead.popleft()
 
     async def beat(self) -> None:
@@ -237,6 +238,7 @@ class Connection:
                 self._observe(events.Received(self.manual, _shown(raw, message), role.value))
                 if reasons:
                     self.explain(reasons)
+                self._answer()
         except Exception:  # a defect of ours: it must not take the other connections along
             logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
             self.abort()
@@ -247,19 +249,21 @@ class Connection:
         return explain_message(self.session, self.exchanges, message)
 
     def _receive(self, message: Message) -> Role:
-        if self.session.react(message, self.post):
+        if self.session.react(message, self.exchanges.outbox.append):
             return Role.ANSWERED
         heartbeat = self.session.conduct.heartbeat
         expected = heartbeat.expect if heartbeat is not None else None
         if expected is not None and expected.holds(self.session.scope(message=message.value)):
             self._beat.set()
             return Role.HEARTBEAT
-        role = self.exchanges.receive(message)
+        return self.exchanges.receive(message)
+
+    def _answer(self) -> None:
+        """Send what is to be sent at once; observers hear of it after the message that it answers."""
         if self.exchanges.outbox:
             for answer in self.exchanges.outbox:
                 self.post(answer)
             self.exchanges.outbox.clear()
-        return role
 
     def _describe_close(self) -> Close:
         websocket = self._websocket
