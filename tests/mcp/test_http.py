@@ -15,8 +15,10 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.mcp.test_stdio import MODERN
 from tests.net.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
+from utcp_ws_mcp.mcp import http as http_face
 from utcp_ws_mcp.mcp.address import HttpWish, open_door
 from utcp_ws_mcp.mcp.http import serve_face
 from utcp_ws_mcp.mcp.server import Face
@@ -77,6 +79,27 @@ async def test_tools_are_listed_and_called(tmp_path: Path, mode: str) -> None:
             result = await client.call_tool("m_t", {"n": 1})
     assert result.structured_content == {"n": 1}
     assert [closed[0] for closed in seen.closed] == [1001]
+
+
+@ERAS
+async def test_a_call_does_not_list_the_tools(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url, client_of(url, mode) as client:
+        await client.list_tools()
+        monkeypatch.setattr(Tools, "listed", None)
+        assert (await client.call_tool("m_t", {"n": 1})).structured_content == {"n": 1}
+
+
+async def test_arguments_that_clients_repeat_in_headers_must_agree(tmp_path: Path) -> None:
+    tool = {"name": "t", "inputs": {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}}
+    params = {"name": "m_t", "arguments": {"region": "eu"}, "_meta": MODERN}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "m_t"}
+    async with peer(jsonrpc) as seen, httpx2.AsyncClient(headers={**POST, **BEARER, **headers}) as http:
+        async with served(tmp_path, entry(seen, tool, **RPC)) as url:
+            right = await http.post(url, json=call, headers={"Mcp-Param-Region": "eu"})
+            wrong = await http.post(url, json=call, headers={"Mcp-Param-Region": "us"})
+    assert [right.status_code, wrong.status_code] == [200, 400]
+    assert len(seen.received) == 1
 
 
 @ERAS
@@ -196,6 +219,24 @@ async def test_a_second_signal_ends_what_the_first_would_wait_for(tmp_path: Path
                 assert not ended.is_set()
             with anyio.fail_after(PATIENCE):
                 await ended.wait()
+
+
+async def test_streams_that_clients_hold_open_do_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_face, "GRACE", 1000)
+    async with peer(jsonrpc) as seen, httpx2.AsyncClient(headers={**POST, **BEARER}, timeout=PATIENCE) as http:
+        with anyio.fail_after(PATIENCE):
+            async with AsyncExitStack() as stack:
+                url = await stack.enter_async_context(served(tmp_path, entry(seen, "t", **RPC)))
+                session = {"Mcp-Session-Id": (await http.post(url, json=initialize())).headers["mcp-session-id"]}
+                standing = await stack.enter_async_context(http.stream("GET", url, headers=session))
+                assert standing.status_code == 200
+                client = await stack.enter_async_context(client_of(url, "auto"))
+                listening = await stack.enter_async_context(client.listen(tools_list_changed=True))
+                signal.raise_signal(signal.SIGTERM)
+                assert [line async for line in standing.aiter_lines() if line.startswith("data")] == []
+                assert [event async for event in listening] == []
 
 
 async def test_strangers_are_refused_before_any_handler(tmp_path: Path) -> None:

@@ -71,6 +71,11 @@ class MetaTools(Tools):
         """The name of one of the three, or None."""
         return name if name in META_TOOLS else None
 
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """The input schema of one of the three."""
+        tool = META_TOOLS.get(name)
+        return tool["inputSchema"] if tool is not None else None
+
     async def call(self, plan: Any, arguments: dict[str, Any] | None, report: Report) -> Result:
         """Call the one of the three that `plan` names."""
         await self._bridge.wait_discovered(CALL_PATIENCE)

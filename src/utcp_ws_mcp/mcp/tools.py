@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -19,6 +19,7 @@ from .endpoints import Endpoints
 from .offer import Offered, has_outputs, offer
 from .progress import Progress, Report
 from .result import Result, failure
+from .schemas import advertised_inputs
 
 LIST_PATIENCE: Final = 1.0
 """Seconds from the start that a list of tools waits for endpoints that have not told theirs yet."""
@@ -64,6 +65,11 @@ class Tools:
             await self._bridge.wait_discovered(CALL_PATIENCE)
             plan = self._offer().plans.get(name)
         return plan
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """The input schema of an MCP name as it is listed, if the tool is known now."""
+        plan = self._offer().plans.get(name)
+        return advertised_inputs(plan.inputs) if plan is not None else None
 
     async def call(self, plan: Plan, arguments: dict[str, Any] | None, report: Report) -> Result:
         """Call a tool. Every failure is a result too; only cancellation is raised."""
