@@ -60,7 +60,7 @@ OWNERS = {
     "cryptography": {"wire.filters"},
     "mcp": {"mcp", "demo"},
     "mcp_types": {"mcp", "demo"},
-    "asyncio": {"net.dial", "net.handshake", "mcp", "demo"},
+    "asyncio": {"net.call", "net.dial", "net.handshake", "mcp", "demo"},
 }
 
 PURE = ("manifest", "wire", "errors", "events", "metrics", "mcp.front", "redact")

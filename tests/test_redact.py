@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.load import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.redact import HIDDEN, redactor, secret_values
+from utcp_ws_mcp.redact import HIDDEN, Redactor, quick_redactor, redactor, secret_values
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 SECRET = 'p@ss "w\\ord/+1'
@@ -174,3 +174,59 @@ def test_the_parts_of_a_manifest_do_not_show_their_secrets():
     )
 
     assert "-123456" not in repr(manifest) + repr(manifest.entries[0].template) + str(manifest.entries[0].template)
+
+
+def manifest_of(*entries, **variables):
+    return load_document(list(entries), Lookup([variables]), "m.json", PurePath())
+
+
+TELLING = {
+    "in a header": {"headers": {"X-Anything": "${NAME}"}},
+    "in the query of the URL": {"url": "wss://a.example/?k={{ vars.NAME }}"},
+    "in a login step": {"on_connect": [{"send": {"login": "${NAME}"}}]},
+    "in a request before": {"before_connect": [{"http": {"url": "https://a.example/", "headers": {"X": "${NAME}"}}}]},
+    "in a message under a telling key": {"message": {"deep": [{"accessToken": "{{ vars['NAME'] }}"}]}},
+}
+
+
+@pytest.mark.parametrize("where", TELLING.values(), ids=TELLING)
+def test_a_credential_does_not_come_back_in_a_result(where):
+    template = {"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **where}
+    redact = Redactor([manifest_of(template, NAME="kitchen-lamp")])
+
+    assert redact.in_result("you sent kitchen-lamp") == "you sent ***"
+
+
+def test_a_variable_whose_name_tells_is_a_credential_wherever_it_stands():
+    template = {"name": "m", "url": "wss://a.example/", "message": {"x": "${MY_API_KEY}"}, "tools": [{"name": "t"}]}
+
+    assert Redactor([manifest_of(template, MY_API_KEY="kitchen-lamp")]).in_result("kitchen-lamp") == "***"
+
+
+def test_what_a_tool_was_asked_for_stays_in_its_result():
+    template = {"name": "m", "url": "wss://a.example/", "message": {"room": "${ROOM}"}, "tools": [{"name": "t"}]}
+    redact = Redactor([manifest_of(template, ROOM="kitchen-lamp")])
+
+    assert redact.in_result("the kitchen-lamp is on") == "the kitchen-lamp is on"
+    assert redact("the kitchen-lamp is on") == "the *** is on"
+
+
+def test_a_fetched_token_is_hidden_from_then_on():
+    redact = Redactor([])
+    redact.learn_token("eyJhbGciOi.token")
+
+    assert redact("got eyJhbGciOi.token") == redact.in_result("got eyJhbGciOi.token") == "got ***"
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_result_is_searched_for_every_form(form):
+    assert form not in quick_redactor([SECRET, "plain-secret"])(f"before {form} after")
+
+
+@FUZZ
+@given(st.text("abcXYZ019_~.-", min_size=6, max_size=20), st.binary(max_size=5), st.sampled_from(["raw", "64", "hex"]))
+def test_a_plain_secret_is_found_wherever_it_stands(secret, before, form):
+    data = before + secret.encode() + b"!"
+    text = {"raw": data.decode("latin-1"), "64": base64.b64encode(data).decode(), "hex": data.hex()}[form]
+
+    assert quick_redactor([secret])(text) == redactor([secret])(text) != text

@@ -66,7 +66,8 @@ class Bridge:
 
     Tools that a manifest lists are there at once. Endpoints that are asked for their tools are asked in the
     background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change.
-    With `explain`, observers hear why each message was taken for what it was; that costs time.
+    With `explain`, observers hear why each message was taken for what it was; that costs time. `on_token` gets each
+    OAuth2 token that was fetched, so that it can be hidden.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class Bridge:
         resolver: Resolver = system_resolver,
         pins: Pins | None = None,
         explain: bool = False,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self._observe_outside = observe
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
         self._resolver = resolver
         self._explain = explain
+        self._on_token = on_token
         self._manuals = Manuals(loaded, Pins.of_user() if pins is None else pins, self._notice)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
@@ -108,7 +111,9 @@ class Bridge:
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        opener = Opener(self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain)
+        opener = Opener(
+            self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain, on_token=self._on_token
+        )
         self._pool = Pool(self._tasks, opener)
         self._asking = await self._stack.enter_async_context(anyio.create_task_group())
         self._discoveries = Discoveries(self._asking, self._discovery)

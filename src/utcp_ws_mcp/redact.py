@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
+from .manifest.credentials import credential_variables
 from .manifest.load import Entry, Manifest
 
 SHORTEST: Final = 6
@@ -22,12 +24,23 @@ NESTED: Final = 64
 """Characters of a secret that are recognised one by one where a text was cut off in its middle."""
 
 
+MOST_TOKENS: Final = 64
+"""Fetched tokens that are remembered; the oldest are forgotten."""
+
+
 class Redactor:
-    """A function that hides the secrets of manifests; it never forgets any that it has learned."""
+    """A function that hides the secrets of manifests; it never forgets any that it has learned.
+
+    `in_result` is for what endpoints say: it hides credentials, but no other variable, for that may be what somebody
+    asked for.
+    """
 
     def __init__(self, manifests: Iterable[Manifest]) -> None:
         self._secrets: set[str] = set()
+        self._credentials: set[str] = set()
+        self._tokens: deque[str] = deque(maxlen=MOST_TOKENS)
         self._hide: Callable[[str], str] = str
+        self._hide_credentials: Callable[[str], str] = str
         self.learn(manifests)
 
     def __call__(self, text: str) -> str:
@@ -36,8 +49,23 @@ class Redactor:
 
     def learn(self, manifests: Iterable[Manifest]) -> None:
         """Hide the secrets of these manifests too."""
-        self._secrets.update(secret_values(entry for manifest in manifests for entry in manifest.entries))
-        self._hide = redactor(self._secrets)
+        entries = [entry for manifest in manifests for entry in manifest.entries]
+        self._secrets.update(secret_values(entries))
+        self._credentials.update(credential_values(entries))
+        self._prepare()
+
+    def learn_token(self, token: str) -> None:
+        """Hide a token that was fetched."""
+        self._tokens.append(token)
+        self._prepare()
+
+    def in_result(self, text: str) -> str:
+        """A text from an endpoint without credentials."""
+        return self._hide_credentials(text)
+
+    def _prepare(self) -> None:
+        self._hide = redactor([*self._secrets, *self._tokens])
+        self._hide_credentials = quick_redactor([*self._credentials, *self._tokens])
 
 
 def secret_values(entries: Iterable[Entry]) -> list[str]:
@@ -54,6 +82,38 @@ def _entry_secrets(entry: Entry) -> Iterator[str]:
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
     yield from (value for name, value in entry.variables.items() if name not in referred)
     yield from entry.own_variables.values()
+
+
+def credential_values(entries: Iterable[Entry]) -> list[str]:
+    """Values that an endpoint must not bring into a result: see `manifest.credentials`."""
+    return [secret for entry in entries for secret in _entry_credentials(entry)]
+
+
+def _entry_credentials(entry: Entry) -> Iterator[str]:
+    templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
+    for template in templates:
+        if template.auth is not None:
+            yield from _secret_fields(template.auth)
+        named = credential_variables(template)
+        yield from (value for name, value in entry.variables.items() if name in named)
+    yield from entry.own_variables.values()
+
+
+def quick_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """What `redactor` gives, for large texts: where all secrets are plain words, most texts are only searched."""
+    known = [secret for secret in secrets if len(secret) >= SHORTEST]
+    hide = redactor(known)
+    if not all(re.fullmatch(r"[\w~.-]+", secret, re.ASCII) for secret in known):
+        return hide
+    hints = tuple({hint for secret in known for hint in _plain_forms(secret)})
+    return lambda text: hide(text) if any(hint in text for hint in hints) else text
+
+
+def _plain_forms(secret: str) -> Iterator[str]:
+    """How a secret of letters, digits and `_~.-` can stand in a text; percent-encoding of these is not usual."""
+    encoded = secret.encode()
+    yield from (secret, encoded.hex(), encoded.hex().upper())
+    yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= SHORTEST)
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:

@@ -34,7 +34,10 @@ async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
     with observed(loaded, wish) as (observe, redact):
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
-        async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
+        async with (
+            Bridge(loaded, observe=observe, on_token=redact.learn_token) as bridge,
+            reloading(bridge, loaded, wish.env_files, redact),
+        ):
             await serve_tools(make_tools(bridge, redact, wish), traced=wish.otel)
     return 0
 
@@ -56,7 +59,7 @@ def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[
 def make_tools(bridge: Bridge, redact: Redactor, wish: Wish) -> Tools:
     """The tools of the bridge, or those that search, describe and call them."""
     if not wish.meta_tools:
-        return Tools(bridge, redact)
+        return Tools(bridge, redact, redact.in_result)
     from .mcp.meta import MetaTools
 
-    return MetaTools(bridge, redact)
+    return MetaTools(bridge, redact, redact.in_result)

@@ -23,7 +23,10 @@ async def serve_http(loaded: Sequence[Loaded], wish: Wish, http: HttpWish) -> in
     """
     kept = Prometheus()
     with open_door(http) as door, observed(loaded, wish, Meter(kept.record)) as (observe, redact):
-        async with Bridge(loaded, observe=observe) as bridge, reloading(bridge, loaded, wish.env_files, redact):
+        async with (
+            Bridge(loaded, observe=observe, on_token=redact.learn_token) as bridge,
+            reloading(bridge, loaded, wish.env_files, redact),
+        ):
             face = Face(make_tools(bridge, redact, wish))
             if not wish.otel:
                 face.server.middleware.clear()  # all that stands there makes spans, which nobody would get

@@ -37,13 +37,15 @@ async def call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:
     redact = Redactor(each.manifest for each in loaded)
     observe = Trace(redact, sys.stderr) if wish.trace else events.ignore
     try:
-        async with Bridge(_only(loaded, wish.tool), observe=observe, explain=wish.trace) as bridge:
+        made = Bridge(_only(loaded, wish.tool), observe=observe, explain=wish.trace, on_token=redact.learn_token)
+        async with made as bridge:
             schema = await bridge.input_schema(wish.tool)
             value = await bridge.call_tool(wish.tool, read_arguments(wish.pairs, wish.whole, schema))
     except BridgeError as failed:
         click.echo(redact(str(failed)), err=True)
         return CALL_FAILED
-    _print_result(value.value if isinstance(value, Streamed) else value, wish.output)
+    data = _as_bytes(value.value if isinstance(value, Streamed) else value, redact)
+    _print_result(data, wish.output, is_binary=isinstance(value, bytes))
     return 0
 
 
@@ -91,17 +93,20 @@ def _from_json(text: str, *, strict: bool) -> Any:
         return text
 
 
-def _print_result(value: Any, output: Path | None) -> None:
+def _as_bytes(value: Any, redact: Redactor) -> bytes:
+    """A result as it is printed: binary as it came, anything else as text without credentials."""
     if isinstance(value, bytes):
-        data = value
-    else:
-        text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)
-        data = (text + "\n").encode("utf-8", "replace")
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)
+    return (redact.in_result(text) + "\n").encode("utf-8", "replace")
+
+
+def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
     if output is not None:
         output.write_bytes(data)
         click.echo(f"{len(data)} bytes written to {output}", err=True)
-    elif isinstance(value, bytes) and sys.stdout.isatty():
-        click.echo(f"{len(value)} bytes of binary data; use --output FILE to keep them", err=True)
+    elif is_binary and sys.stdout.isatty():
+        click.echo(f"{len(data)} bytes of binary data; use --output FILE to keep them", err=True)
     else:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

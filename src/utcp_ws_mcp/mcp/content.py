@@ -24,6 +24,8 @@ _MAGIC: Final = (
     (b"PK\x03\x04", "application/zip"),
     (b"\x1f\x8b", "application/gzip"),
 )
+_ROUND: Final = bytes.maketrans(b"[{]}", b"(())")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 MAX_DEPTH: Final = 64
 """Levels of nesting that results may have; what is deeper becomes a note."""
@@ -75,11 +77,24 @@ def json_text(value: Any) -> str:
         text = encode_json(value)
         if not text.isascii():
             text.encode()
-        if text.count("[") + text.count("{") < MAX_DEPTH:
+        if not is_deeper(text, MAX_DEPTH):
             return text
     except ValueError:
         pass
     return encode_json(clean(value, MAX_DEPTH))
+
+
+def is_deeper(text: str, levels: int) -> bool:
+    """Whether JSON is nested more deeply; text with brackets may be taken for it.
+
+    Each pass takes the innermost level away.
+    """
+    if text.count("[") + text.count("{") <= levels:
+        return False
+    brackets = text.encode("utf-8", "replace").translate(_ROUND, _NO_BRACKETS)
+    for _ in range(levels):
+        brackets = brackets.replace(b"()", b"")
+    return bool(brackets)
 
 
 def _stream_blocks(streamed: Streamed) -> tuple[list[Block], str | None]:

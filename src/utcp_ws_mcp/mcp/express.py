@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import chain
 from typing import Any, Final
 
 from ..wire.codec import encode_json
@@ -98,19 +99,19 @@ class Express:
             "serverInfo": SERVER_INFO,
             "instructions": INSTRUCTIONS,
         }
-        self._answer(request_id, encode_json(result))
+        self._answer(request_id, (encode_json(result),))
         return True
 
     def _discover(self, request_id: Any, params: Message) -> bool:
         if not self._is_usual(params, {"_meta"}) or not self.is_modern:
             return False
-        self._answer(request_id, _DISCOVERED)
+        self._answer(request_id, (_DISCOVERED,))
         return True
 
     def _ping(self, request_id: Any, params: Message) -> bool:
         if self.is_modern is not False or not self._is_usual(params, {"_meta"}):
             return False
-        self._answer(request_id, "{}")
+        self._answer(request_id, ("{}",))
         return True
 
     def _list_tools(self, request_id: Any, params: Message) -> bool:
@@ -150,9 +151,9 @@ class Express:
     async def _list(self, request_id: Any) -> None:
         offered = await self._tools.listed()
         if self.is_modern:
-            self._answer(request_id, f'{{"tools":{offered.modern}{_LIST_ENDING}')
+            self._answer(request_id, ('{"tools":', offered.modern, _LIST_ENDING))
         else:
-            self._answer(request_id, f'{{"tools":{offered.handshake}}}')
+            self._answer(request_id, ('{"tools":', offered.handshake, "}"))
 
     async def _call(self, request_id: Any, params: Message) -> None:
         plan = await self._tools.find(params["name"])
@@ -161,7 +162,7 @@ class Express:
             return
         result = await self._tools.call(plan, params.get("arguments"), self._report(params))
         await self._host.room()
-        self._answer(request_id, result.to_json(modern=bool(self.is_modern)))
+        self._answer(request_id, result.parts(modern=bool(self.is_modern)))
 
     def _report(self, params: Message) -> Report:
         """What sends the progress of a call to a host that asked for it."""
@@ -177,12 +178,13 @@ class Express:
 
         return report
 
-    def _answer(self, request_id: Any, result: str) -> None:
-        self._host.answer(request_id, f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"result":{result}}}')
+    def _answer(self, request_id: Any, result: Iterable[str]) -> None:
+        head = f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"result":'
+        self._host.answer(request_id, chain((head,), result, ("}",)))
 
     def _refuse(self, request_id: Any, code: int, why: str) -> None:
         error = encode_json({"code": code, "message": why})
-        self._host.answer(request_id, f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}')
+        self._host.answer(request_id, (f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}',))
 
     def _start(self, request_id: Any, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

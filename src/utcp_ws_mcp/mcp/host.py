@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import anyio
 
 from .writer import Writer
+
+LARGE: Final = 1 << 16
+"""Characters of a line that are not copied together."""
 
 
 class Host:
@@ -22,9 +26,9 @@ class Host:
         """A request came."""
         self._open.add(request_id)
 
-    def answer(self, request_id: Any, line: str) -> None:
-        """Write the answer to a request."""
-        self.tell(line)
+    def answer(self, request_id: Any, line: Iterable[str]) -> None:
+        """Write the answer to a request: the parts of a line."""
+        self._writer.put(*_encoded(line))
         self.forget(request_id)
 
     def forget(self, request_id: Any) -> None:
@@ -47,3 +51,16 @@ class Host:
             self._idle.clear()
             with anyio.move_on_after(seconds):
                 await self._idle.wait()
+
+
+def _encoded(line: Iterable[str]) -> Iterator[bytes]:
+    """A line in few chunks, without copying large parts together; a part is let go when it is encoded."""
+    small: list[str] = []
+    for part in line:
+        if len(part) < LARGE:
+            small.append(part)
+        else:
+            yield "".join(small).encode("utf-8", "replace")
+            yield part.encode("utf-8", "replace")
+            small = []
+    yield "".join((*small, "\n")).encode("utf-8", "replace")

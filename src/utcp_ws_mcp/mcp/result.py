@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,9 +31,17 @@ class Result:
 
     def to_json(self, *, modern: bool) -> str:
         """The result as JSON text."""
-        structured = f',"structuredContent":{self.structured}' if self._shows_structured(modern) else ""
-        flag = "true" if self.is_error else "false"
-        return f'{{"content":{encode_json(self.content)}{structured},"isError":{flag}{self._ending(modern)}'
+        return "".join(self.parts(modern=modern))
+
+    def parts(self, *, modern: bool) -> Iterator[str]:
+        """The result as JSON text in parts; what is large is not copied together."""
+        yield '{"content":'
+        yield encode_json(self.content)
+        if self.structured is not None and self._shows_structured(modern):
+            yield ',"structuredContent":'
+            yield self.structured
+        yield ',"isError":true' if self.is_error else ',"isError":false'
+        yield self._ending(modern)
 
     def to_dict(self, *, modern: bool) -> dict[str, Any]:
         """The result as a value."""

@@ -56,7 +56,7 @@ class SdkSide:
         request_id = json.loads(line).get("id")
         error = {"code": INVALID_REQUEST, "message": "this line holds a character that UTF-8 cannot encode"}
         if request_id is not None:
-            self._host.answer(request_id, encode_json({"jsonrpc": "2.0", "id": request_id, "error": error}))
+            self._host.answer(request_id, (encode_json({"jsonrpc": "2.0", "id": request_id, "error": error}),))
 
     async def aclose(self) -> None:
         """Close its end, and wait a moment until it has gone."""
@@ -156,7 +156,7 @@ class Outward(Stream):
             error = {"code": INTERNAL_ERROR, "message": "the result cannot be encoded as JSON"}
             line = encode_json({"jsonrpc": "2.0", "id": request_id, "error": error})
         if request_id is not None:
-            self._host.answer(request_id, line)
+            self._host.answer(request_id, (line,))
         else:
             self._host.tell(line)
         await self._host.room()

@@ -20,12 +20,15 @@ BACKLOG: Final = 8 << 20
 ATOMIC: Final = 4096
 """Bytes that a pipe which is ready takes without blocking (PIPE_BUF)."""
 
+LARGE: Final = 1 << 16
+"""Bytes that are not copied together, and that the thread writes: more than a pipe holds."""
+
 FLUSH: Final = 1.0
 """Seconds that a host has to read what is left at the end."""
 
 
 class Writer:
-    """Lines to the host, in one write for each turn of the loop as long as the host keeps up.
+    """Lines to the host. The first of a turn of the loop is written at once, those that follow in one write.
 
     `broken` is called when the host has closed its end.
     """
@@ -35,21 +38,24 @@ class Writer:
         self._fd = fd
         self._loop = asyncio.get_running_loop()
         self._buffer: list[bytes] = []
+        self._is_gathering = False
         self._closed = False
         self._backlog = 0
         self._drained = asyncio.Event()
         self._drained.set()
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._poll = _writable_poll(fd)
 
-    def put(self, line: bytes) -> None:
-        """Write a line without waiting. After the end of the session it is lost."""
+    def put(self, *line: bytes) -> None:
+        """Write the parts of a line without waiting. After the end of the session it is lost."""
         if self._closed:
             return
-        if not self._buffer:
-            self._loop.call_soon(self._flush)
-        self._buffer.append(line)
+        self._buffer += line
+        if not self._is_gathering:
+            self._is_gathering = True
+            self._loop.call_soon(self._gathered)
+            self._flush()
 
     async def room(self) -> None:
         """Wait as long as the host does not keep up."""
@@ -72,12 +78,19 @@ class Writer:
             self._drained.clear()
             await self._drained.wait()
 
+    def _gathered(self) -> None:
+        self._is_gathering = False
+        self._flush()
+
     def _flush(self) -> None:
-        if not self._buffer:
-            return
-        data = b"".join(self._buffer)
-        self._buffer.clear()
-        if not self._backlog and self._poll is not None:
+        parts, self._buffer = self._buffer, []
+        if sum(map(len, parts)) < LARGE:
+            parts = [b"".join(parts)]
+        for part in parts:
+            self._write_part(memoryview(part))
+
+    def _write_part(self, data: memoryview) -> None:
+        if not self._backlog and self._poll is not None and len(data) < LARGE:
             data = self._write_ready(data)
         if data and not self._closed:
             self._backlog += len(data)
@@ -85,17 +98,17 @@ class Writer:
                 self._drained.clear()
             self._hand_over(data)
 
-    def _write_ready(self, data: bytes) -> bytes:
+    def _write_ready(self, data: memoryview) -> memoryview:
         """Write as long as the host takes it at once; what is left."""
         try:
             while data and self._poll is not None and self._poll():
                 data = data[os.write(self._fd, data[:ATOMIC]) :]
         except OSError:
             self._fail()
-            return b""
+            return memoryview(b"")
         return data
 
-    def _hand_over(self, data: bytes) -> None:
+    def _hand_over(self, data: memoryview) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, daemon=True, name="stdout")
             self._thread.start()
@@ -104,11 +117,11 @@ class Writer:
     def _write(self) -> None:
         """The thread: blocking writes, for a host that reads slowly."""
         while (data := self._queue.get()) is not None:
-            view = memoryview(data)
+            size = len(data)
             try:
-                while view:
-                    view = view[os.write(self._fd, view) :]
-                self._loop.call_soon_threadsafe(self._written, len(data))
+                while data:
+                    data = data[os.write(self._fd, data) :]
+                self._loop.call_soon_threadsafe(self._written, size)
             except OSError:
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._fail)

@@ -42,10 +42,13 @@ class _Held:
 
 
 class Tokens:
-    """The tokens of a bridge. `clock` gives monotonic seconds."""
+    """The tokens of a bridge. `clock` gives monotonic seconds; `on_token` gets each token that was fetched."""
 
-    def __init__(self, clock: Callable[[], float], resolver: Resolver) -> None:
+    def __init__(
+        self, clock: Callable[[], float], resolver: Resolver, on_token: Callable[[str], None] = lambda token: None
+    ) -> None:
         self._clock = clock
+        self._on_token = on_token
         self._resolver = resolver
         self._held: dict[OAuth2Auth, _Held] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
@@ -61,6 +64,7 @@ class Tokens:
             held = self._held.get(auth)
             if held is None or held.fresh_until <= self._clock():
                 held = self._held[auth] = await self._fetch(auth, network, timeout)
+                self._on_token(held.token)
             return held.token
 
     def reject(self, auth: OAuth2Auth, token: str) -> None:

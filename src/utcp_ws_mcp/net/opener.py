@@ -37,13 +37,14 @@ class Opener:
         observe: Observer,
         *,
         explain: bool = False,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self._ambient = ambient
         self._clock = clock
         self._resolver = resolver
         self._observe = observe
         self._explain = explain
-        self._tokens = Tokens(clock, resolver)
+        self._tokens = Tokens(clock, resolver, on_token)
         self._contexts: dict[object, ssl.SSLContext] = {}
 
     async def __call__(self, upgrade: Upgrade, arguments: dict[str, Any]) -> Connection:

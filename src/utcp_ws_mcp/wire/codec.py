@@ -61,7 +61,7 @@ def encode_json(value: Any) -> str:
         ValueError: if the value cannot be JSON.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except TypeError:
         raise ValueError("binary data cannot stand inside JSON; put it through a filter such as base64") from None
     except (ValueError, RecursionError):
@@ -80,6 +80,8 @@ def decode(raw: str | bytes) -> Message:
     return Message(raw, raw)
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=str)
 _JSON_STARTS = frozenset('{["-0123456789tfn')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -91,7 +93,7 @@ def parse_json(text: str) -> Any:
         ValueError: if it is not JSON, nested too deeply, or holds a number of thousands of digits.
     """
     try:
-        return json.loads(text, parse_constant=str)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
