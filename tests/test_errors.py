@@ -56,6 +56,7 @@ SENTENCES = [
     ),
     (e.ForbiddenHeader("Host", "belongs to the handshake"), "header 'Host' belongs to the handshake"),
     (e.CannotServe("cannot listen on [::1]:80: Permission denied"), "cannot listen on [::1]:80: Permission denied"),
+    (e.CannotInstall("mcp.json: expected an object"), "mcp.json: expected an object"),
     (e.UnknownTool("stocks.qoute", "stocks.quote"), "there is no tool 'stocks.qoute'; did you mean 'stocks.quote'?"),
     (e.UnknownTool("zzz"), "there is no tool 'zzz'; list the tools to see their names"),
     (e.InvalidArguments("a.b", "argument 'x' is missing"), "a.b: argument 'x' is missing"),
@@ -115,7 +116,8 @@ SENTENCES = [
 
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.UnknownVariable)),
-    (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader, e.CannotServe)),
+    (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
+    (e.PolicyError, (e.CannotServe, e.CannotInstall)),
     (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolFault, e.InvalidReply, e.ReplyTooBig, e.CallTimeout)),
     (e.NetError, (e.ConnectFailed, e.HandshakeRejected, e.ConnectionLost, e.TokenRejected)),
 ]

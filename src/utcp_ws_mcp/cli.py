@@ -12,6 +12,7 @@ import anyio
 import click
 
 from .cli_http import http_options, read_token, refuse_without_http
+from .cli_install import install, uninstall
 from .errors import BridgeError, InvalidManifest, UnknownVariable
 from .sources import Loaded, load_manifest
 from .version import __version__
@@ -55,6 +56,7 @@ def main() -> None:  # click reads the \b
     utcp-ws-mcp tools manifest.json                list its tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call one
     utcp-ws-mcp approve manifest.json              show discovered tools that have changed
+    utcp-ws-mcp install HOST manifest.json         let a host such as claude-desktop start it
     utcp-ws-mcp demo                               see it all in ten seconds
     """  # noqa: D301  # click reads the \b
 
@@ -214,6 +216,10 @@ def demo(keep: bool, port: int) -> None:
         _run(keep_endpoint, port or 8765)
     else:
         _run(show_demo, port)
+
+
+main.add_command(install)
+main.add_command(uninstall)
 
 
 def _load(manifests: Sequence[Path], env_files: Sequence[Path]) -> list[Loaded]:

@@ -94,6 +94,10 @@ class CannotServe(PolicyError):
     """The options of `serve` do not fit together, or what they ask for cannot be had."""
 
 
+class CannotInstall(PolicyError):
+    """A host's file, or its command, does not let a server be put in or taken out. The sentence says why."""
+
+
 class Defect(BridgeError):
     """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
 

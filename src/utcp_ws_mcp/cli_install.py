@@ -1,0 +1,73 @@
+"""The commands `install` and `uninstall`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+HOSTS: Final = ("claude-desktop", "claude-code", "cursor", "vscode", "gemini", "goose", "mcp-json")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+def _check_name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not _NAME.match(name):
+        raise click.BadParameter("hosts take 1 to 64 letters, digits, _ and -")
+    return name
+
+
+_OPTIONS: Final = (
+    click.option("--name", callback=_check_name, help="The server's name in the host."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The host's file, if it is not where it usually is.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Only show the change."),
+    click.option("--yes", is_flag=True, help="Make the change without asking."),
+)
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    return reduce(lambda made, option: option(made), reversed(_OPTIONS), command)
+
+
+@click.command()
+@click.argument("host", type=click.Choice(HOSTS))
+@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Variables for the manifest, NAME=value in each line. May be given more than once.",
+)
+@_options
+def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...], **how: Any) -> None:
+    """Let HOST start a server for MANIFESTS. Shows the change of the host's file first, and asks."""
+    from .commands.install import install_server
+
+    sys.exit(install_server(_wish(host, how), manifests, env_files))
+
+
+@click.command()
+@click.argument("host", type=click.Choice(HOSTS))
+@_options
+def uninstall(host: str, **how: Any) -> None:
+    """Take a server of utcp-ws-mcp out of HOST again. Without --name it must be the only one."""
+    from .commands.install import uninstall_server
+
+    sys.exit(uninstall_server(_wish(host, how)))
+
+
+def _wish(host: str, how: dict[str, Any]) -> Any:
+    if how["dry_run"] and how["yes"]:
+        raise click.UsageError("--dry-run and --yes contradict each other; leave one out")
+    from .commands.install import InstallWish
+
+    return InstallWish(host, **how)

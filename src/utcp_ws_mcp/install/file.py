@@ -1,0 +1,97 @@
+"""A host's file: read as it is, and replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import CannotInstall
+
+MAX_BYTES: Final = 16 << 20
+BACKUP: Final = ".before-utcp-ws-mcp"
+NEW_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """A file that may not be there yet (`content` is None). `path` is where it is, all links followed."""
+
+    path: Path
+    content: bytes | None
+
+    @property
+    def text(self) -> str:
+        """Its text, empty where there is no file or nothing in it.
+
+        Raises:
+            CannotInstall: if it is not UTF-8.
+        """
+        try:
+            text = (self.content or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            raise CannotInstall(f"{self.path} is not a text in UTF-8; nothing is changed") from None
+        return text if text.strip("\ufeff \t\r\n") else ""
+
+    @property
+    def backup(self) -> Path:
+        """Where the content goes that a change replaces."""
+        return self.path.with_name(self.path.name + BACKUP)
+
+
+def read_host_file(path: Path) -> HostFile:
+    """The file as it is now.
+
+    Raises:
+        CannotInstall: if it cannot be read.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        if not path.exists():
+            return HostFile(path, None)
+        if path.stat().st_size > MAX_BYTES:
+            raise CannotInstall(f"{path} has more than {MAX_BYTES:,} bytes; nothing is changed")
+        return HostFile(path, path.read_bytes())
+    except OSError as failed:
+        raise CannotInstall(f"{path} cannot be read: {_why(failed)}") from failed
+
+
+def replace_host_file(file: HostFile, text: str) -> None:
+    """Keep the old content beside the file and put the new one in its place.
+
+    Raises:
+        CannotInstall: if the file has changed since it was read, or cannot be written; then it stays as it is.
+    """
+    if read_host_file(file.path).content != file.content:
+        raise CannotInstall(f"{file.path} has been changed in the meantime; nothing is changed, try again")
+    try:
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        mode = NEW_MODE if file.content is None else file.path.stat().st_mode & 0o777
+        if file.content is not None:
+            _write(file.backup, file.content, mode)
+        _write(file.path, text.encode("utf-8"), mode)
+    except OSError as failed:
+        raise CannotInstall(f"{file.path} cannot be written: {_why(failed)}; nothing is changed") from failed
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file of its own and move it to its place, so that nobody sees half of it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as new:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _why(failed: OSError) -> str:
+    return (failed.strerror or type(failed).__name__).lower()

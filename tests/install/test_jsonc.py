@@ -1,0 +1,118 @@
+"""Texts of JSON with comments: an entry goes in and comes out, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.errors import CannotInstall
+from utcp_ws_mcp.install.jsonc import drop, entries, put, secrets
+
+ENTRY = {"command": "/bin/x", "args": ["a"]}
+
+
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+
+def bare(text: str) -> Any:
+    """The value of a text with comments and trailing commas, in which no string looks like one."""
+    return json.loads(re.sub(r",(\s*[}\]])", r"\1", COMMENT.sub("", text)))
+
+
+KEPT = {
+    "two entries": '{\n  "s": {\n    "a": {"x": 1},\n    "b": 2\n  },\n  "t": [1, 2]\n}\n',
+    "tabs": '{\n\t"s": {\n\t\t"a": 1\n\t}\n}',
+    "Windows": '{\r\n    "s": {\r\n        "a": 1\r\n    }\r\n}\r\n',
+    "one line": '{"s": {"a": 1}, "t": null}',
+    "an empty object": '{\n  "s": {}\n}\n',
+    "a comment behind the last entry": '{\n  "s": {\n    "a": 1 // one\n  }\n}',
+    "a comment below the last entry": '{\n  "s": {\n    "a": 1\n    // "b": 2\n  }\n}',
+    "comments everywhere": '// t\n{ /* in */\n  "s": { // servers\n    // 1\n    "a": /* 1 */ 1\n  } // e\n}\n// fin',
+    "a trailing comma": '{\n  "s": {\n    "a": 1, // one\n  },\n}',
+    "a byte order mark": '\ufeff{\n  "s": {\n    "a": 1\n  }\n}',
+}
+
+
+@pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
+def test_an_entry_goes_in_and_its_removal_gives_the_same_text(text: str) -> None:
+    with_it = put(text, "s", "new", ENTRY)
+    expected = bare(text.lstrip("\ufeff"))
+    expected["s"]["new"] = ENTRY
+    assert bare(with_it.lstrip("\ufeff")) == expected
+    assert COMMENT.findall(with_it) == COMMENT.findall(text)
+    assert drop(with_it, "s", "new") == text
+
+
+def test_an_entry_in_the_middle_and_the_first_one_come_out_alone() -> None:
+    text = '{"s": {\n  "a": 1, // one\n  "b": 2,\n  "c": 3\n}}'
+    assert drop(text, "s", "b") == '{"s": {\n  "a": 1, // one\n  "c": 3\n}}'
+    assert bare(drop(text, "s", "a")) == {"s": {"b": 2, "c": 3}}
+    assert bare(drop(text, "s", "c")) == {"s": {"a": 1, "b": 2}}
+
+
+def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
+    text = '{\n  "s": {\n    "new": {"old": true}, // mine\n    "b": 2\n  }\n}'
+    assert bare(put(text, "s", "new", ENTRY)) == {"s": {"new": ENTRY, "b": 2}}
+    assert "// mine" in put(text, "s", "new", ENTRY)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"t": 1}', '{\n  "t": 1\n}\n', "{ // only this\n}"])
+def test_without_the_key_for_servers_it_is_added(text: str) -> None:
+    made = bare(put(text, "s", "new", ENTRY))
+    assert made == {**bare(text or "{}"), "s": {"new": ENTRY}}
+
+
+WRONG = {
+    "{'s': 1}": "line 1, column 2: it is no JSON from here on",
+    '{\n  "s": [1]\n}': "line 2, column 8: expected an object under 's'",
+    "[1]": "line 1, column 1: expected an object",
+    '{"s": {}, "s": {}}': "line 1, column 11: a key stands here for the second time",
+    '{"s" {}}': "line 1, column 6: expected a colon",
+    '{"s": {} "t": 1}': "line 1, column 10: expected a comma or '}'",
+    '{"s": {}} x': "line 1, column 11: the document has ended before this",
+    '{"s": {': "line 1, column 8: expected a value",
+    '{"s": /* no end': "line 1, column 7: expected a value",
+    "{s: 1}": "line 1, column 2: it is no JSON from here on",
+    "{1: 2}": "line 1, column 2: expected a key",
+    "[" * 100_000: "it is nested too deeply",
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG.items(), ids=[key[:15] for key in WRONG])
+def test_what_is_no_json_with_comments_is_refused_with_its_place(text: str, sentence: str) -> None:
+    for attempt in (lambda: entries(text, "s"), lambda: put(text, "s", "new", ENTRY)):
+        with pytest.raises(CannotInstall) as refused:
+            attempt()
+        assert str(refused.value) == sentence
+
+
+def test_what_env_and_headers_hold_is_secret_at_any_depth() -> None:
+    text = json.dumps({"s": {"a": {"env": {"K": 'q"uote'}}, "b": {"headers": {"X": ["ü"]}, "args": ["shown"]}}})
+    assert secrets(text) == {'q\\"uote', "ü", "\\u00fc"}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=6), VALUES, max_size=4),
+    st.dictionaries(st.text(max_size=6), VALUES, max_size=3),
+    st.sampled_from([None, 1, 2, "\t"]),
+    st.booleans(),
+)
+def test_any_document_keeps_everything_else(around: Any, servers: Any, indent: Any, ascii_only: bool) -> None:
+    document = {**around, "s": {key: value for key, value in servers.items() if key != "new"}}
+    text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
+    with_it = put(text, "s", "new", ENTRY)
+    assert json.loads(with_it) == {**document, "s": {**document["s"], "new": ENTRY}}
+    assert list(entries(with_it, "s")) == [*document["s"], "new"]
+    assert drop(with_it, "s", "new") == text

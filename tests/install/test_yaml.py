@@ -1,0 +1,82 @@
+"""Goose's YAML: an entry goes in and comes out, and nothing else changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from utcp_ws_mcp.errors import CannotInstall
+from utcp_ws_mcp.install.yaml import drop, entries, put
+
+ENTRY = {"name": "new", "type": "stdio", "cmd": "/bin/x y", "args": ["--a", "ü: #"], "timeout": 300}
+LINES = ['name: "new"', 'type: "stdio"', 'cmd: "/bin/x y"', 'args: ["--a", "ü: #"]', "timeout: 300"]
+
+
+def made(indent: int) -> str:
+    pad = " " * indent
+    return f"{pad}new:\n" + "".join(f"{pad}{pad}{line}\n" for line in LINES)
+
+
+KEPT = {
+    "as Goose writes it": (
+        "GOOSE_MODEL: x\nextensions:\n  developer:\n    enabled: true\n    type: builtin\nother: 1\n",
+        "other: 1\n",
+    ),
+    "at the end of the file": ("extensions:\n    a:\n        cmd: b\n", ""),
+    "with comments": (
+        "# mine\nextensions: # all\n  a:   # one\n    cmd: b\n\n# below\nother: 1\n",
+        "\n# below\nother: 1\n",
+    ),
+    "with a text of several lines": (
+        "extensions:\n  a:\n    t: |\n      new:\n      b: c\n    cmd: d\nz: 1\n",
+        "z: 1\n",
+    ),
+    "with quoted keys": ("\"extensions\":\n  'a b':\n    cmd: d\n", ""),
+    "without entries": ("a: 1\nextensions: {}\nb: 2\n", "b: 2\n"),
+}
+
+
+@pytest.mark.parametrize(("text", "behind"), KEPT.values(), ids=KEPT)
+def test_an_entry_goes_in_behind_the_others_and_comes_out_again(text: str, behind: str) -> None:
+    with_it = put(text, "extensions", "new", ENTRY)
+    indent = 4 if "    a:" in text else 2
+    before = text.removesuffix(behind).replace("extensions: {}", "extensions:")
+    assert with_it == before + made(indent) + behind
+    assert list(entries(with_it, "extensions"))[-1] == "new"
+    assert drop(with_it, "extensions", "new") == text
+
+
+@pytest.mark.parametrize("text", ["", "a: 1\n", "a: 1", "---\na: 1\n"])
+def test_without_extensions_they_are_added(text: str) -> None:
+    end = "" if text.endswith("\n") or not text else "\n"
+    assert put(text, "extensions", "new", ENTRY) == f"{text}{end}extensions:\n{made(2)}"
+
+
+def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
+    text = "extensions:\n  new:\n    cmd: old\n  b:\n    cmd: c\n"
+    assert put(text, "extensions", "new", ENTRY) == f"extensions:\n{made(2)}  b:\n    cmd: c\n"
+
+
+def test_the_entries_are_told_with_their_texts() -> None:
+    text = "extensions:\n  a:\n    cmd: x\n\n  b: {}\n"
+    assert entries(text, "extensions") == {
+        "a": "  a:\n    cmd: x\n",
+        "b": "  b: {}\n",
+    }
+    assert entries("other:\n  extensions:\n    a: 1\n", "extensions") == {}
+
+
+WRONG = {
+    "extensions: {a: {cmd: b}}\n": "line 1: write what stands behind 'extensions' on lines of its own",
+    "extensions: &all\n  a:\n    b: c\n": "line 1: write what stands behind 'extensions' on lines of its own",
+    "extensions:\n  a: 1\nextensions:\n  b: 1\n": "line 3: 'extensions' stands here for the second time",
+    "extensions:\n  - a\n": "line 2: expected the name of an entry and a colon",
+    "a: 1\n---\nextensions:\n": "line 2: expected one YAML document, not several",
+    "extensions:\n\ta:\n": "line 2: YAML is not indented by tabs",
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG.items(), ids=WRONG)
+def test_what_could_be_damaged_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(CannotInstall) as refused:
+        put(text, "extensions", "new", ENTRY)
+    assert str(refused.value) == sentence
