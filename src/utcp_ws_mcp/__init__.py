@@ -4,22 +4,26 @@ async with Bridge.open("manifest.json") as bridge:
     print(await bridge.call_tool("stocks.quote", {"symbol": "ACME"}))
 """
 
-from .bridge import Bridge, Streamed
-from .errors import (
-    BridgeError,
-    CallError,
-    CallTimeout,
-    InvalidArguments,
-    InvalidManifest,
-    InvalidReply,
-    ManifestError,
-    NetError,
-    PolicyError,
-    ToolFault,
-    UnknownTool,
-)
-from .sources import load_manifest
-from .version import __version__
+from typing import Any, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .bridge import Bridge, Streamed
+    from .errors import (
+        BridgeError,
+        CallError,
+        CallTimeout,
+        InvalidArguments,
+        InvalidManifest,
+        InvalidReply,
+        ManifestError,
+        NetError,
+        PolicyError,
+        ToolFault,
+        UnknownTool,
+    )
+    from .sources import load_manifest
+    from .version import __version__
 
 __all__ = [
     "Bridge",
@@ -38,3 +42,15 @@ __all__ = [
     "__version__",
     "load_manifest",
 ]
+
+_HOMES: Final = {"Bridge": "bridge", "Streamed": "bridge", "load_manifest": "sources", "__version__": "version"}
+"""Where names of the API are defined; all others in `errors`."""
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the API, imported when it is first asked for: the command line decides first what it needs."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,7 +28,6 @@ from .net.call import Call
 from .net.dial import Resolver, system_resolver
 from .net.discoveries import Discoveries
 from .net.discovery import Discovery
-from .net.opener import Opener
 from .net.pool import Pool
 from .net.slot import Standing
 from .pins import Pins
@@ -36,6 +36,12 @@ from .wire.backoff import UNHEALING, delay
 from .wire.plan import Plan
 from .wire.result import collected, take_result
 from .wire.scope import Ambient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .net.connection import Connection
+    from .net.opener import Opener
+    from .wire.upgrade import Upgrade
 
 logger = logging.getLogger(__name__)
 
@@ -111,10 +117,7 @@ class Bridge:
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        opener = Opener(
-            self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain, on_token=self._on_token
-        )
-        self._pool = Pool(self._tasks, opener)
+        self._pool = Pool(self._tasks, self._open)
         self._asking = await self._stack.enter_async_context(anyio.create_task_group())
         self._discoveries = Discoveries(self._asking, self._discovery)
         for entry in self.entries:
@@ -152,6 +155,17 @@ class Bridge:
             if entry.name not in same:
                 self._discoveries.ask(entry)
         self._tell_changes()
+
+    async def _open(self, upgrade: Upgrade, arguments: dict[str, Any]) -> Connection:
+        return await self._opener(upgrade, arguments)
+
+    @cached_property
+    def _opener(self) -> Opener:
+        from .net.opener import Opener  # with `websockets`: a host that only lists the tools need not wait for it
+
+        return Opener(
+            self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain, on_token=self._on_token
+        )
 
     def _discovery(self, entry: Entry) -> Discovery:
         return Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -254,6 +255,9 @@ def _split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 def _run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> None:
     """Run to the end. Ctrl-C ends without a traceback."""
+    if not gc.isenabled():  # `__main__` turned it off
+        gc.freeze()
+        gc.enable()
     try:
         code = anyio.run(command, *args)
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from ..errors import Problem
 from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions
@@ -15,6 +15,7 @@ NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "h
 
 KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
 ENTRY_KEYS = KNOWN_KEYS | frozenset(ManualOptions.model_fields)
+_PRESETS = Path(__file__).with_name("presets")
 _NOT_INHERITED = MANUAL_KEYS | {"name"}
 
 
@@ -97,8 +98,7 @@ def check_fields(raw: Json, path: str) -> list[Problem]:
 @cache
 def preset_names() -> frozenset[str]:
     """The presets that the package brings."""
-    folder = resources.files(__package__) / "presets"
-    return frozenset(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+    return frozenset(file.stem for file in _PRESETS.glob("*.json"))
 
 
 def preset_purpose(name: str) -> str:
@@ -114,6 +114,5 @@ def read_preset(name: str) -> dict[str, Json]:
 
 
 def _read_preset(name: str) -> dict[str, Json]:
-    text = (resources.files(__package__) / "presets" / f"{name}.json").read_text(encoding="utf-8")
-    preset: dict[str, Json] = json.loads(text)
+    preset: dict[str, Json] = json.loads((_PRESETS / f"{name}.json").read_text(encoding="utf-8"))
     return preset

@@ -1,7 +1,5 @@
 """The parts of a manifest as frozen values. The manifest language is described in docs/manifest.md."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal, Self
 

@@ -16,9 +16,12 @@ from ..wire.plan import Plan
 from ..wire.reply import Sharing
 from ..wire.scope import Ambient, Scope
 from ..wire.template import Node, Unfilled
-from .connection import Connection
 from .pool import Lease, Pool
 from .wish import Wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .connection import Connection
 
 T = TypeVar("T")
 

@@ -11,7 +11,6 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
@@ -112,6 +111,8 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
 
 
 def _proxy_of_environment(url: URL) -> str:
+    from urllib.request import getproxies, proxy_bypass  # with HTTP and mail: only who asks for it waits for that
+
     found = getproxies()
     proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
     if not proxy or proxy_bypass(url.host):

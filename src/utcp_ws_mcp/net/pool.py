@@ -11,10 +11,13 @@ from anyio.abc import TaskGroup
 
 from ..errors import BridgeError
 from ..wire.upgrade import Upgrade
-from .connection import Connection
 from .shelf import Opener, Shelf
 from .slot import Standing, shutting_down
 from .wish import Wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,12 @@ from ..errors import BridgeError, Defect
 from ..wire.backoff import Circuit
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
-from .connection import Connection
 from .slot import Slot, Standing, Waiter, shutting_down
 from .wish import Wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .connection import Connection
 
 MAX_CIRCUITS: Final = 256
 """Upgrades of which failures are remembered; the oldest are forgotten."""
@@ -30,7 +33,7 @@ CLOSED: Final = Circuit()
 MAX_OF_MANUAL: Final = 32
 """Connections of one manual, over all the headers, arguments and URLs that its calls need."""
 
-Opener = Callable[[Upgrade, dict[str, Any]], Awaitable[Connection]]
+Opener = Callable[[Upgrade, dict[str, Any]], Awaitable["Connection"]]
 
 
 class Shelf:

@@ -9,8 +9,11 @@ import anyio
 from ..errors import BridgeError, ConnectionLost, Outcome
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
-from .connection import Connection
 from .wish import Wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
