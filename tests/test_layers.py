@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "demo": BELOW_CLI,
     "advice": BELOW_MCP | {"mcp.names"},
     "draft": BELOW_WIRE | {"wire", "advice"},
+    "utcp_plugin": BELOW_MCP,
     "commands": BELOW_CLI - {"serve", "serve_http", "commands"} | {"advice", "draft", "install"},
     "install": {"errors"},
     "cli": BELOW_CLI | {"cli_http", "cli_install", "commands", "demo"},
@@ -62,7 +63,8 @@ OWNERS = {
     "cryptography": {"wire.filters"},
     "mcp": {"mcp", "demo"},
     "mcp_types": {"mcp", "demo"},
-    "asyncio": {"net.call", "net.dial", "net.handshake", "mcp", "demo"},
+    "utcp": {"utcp_plugin"},
+    "asyncio": {"net.call", "net.dial", "net.handshake", "mcp", "demo", "utcp_plugin"},
 }
 
 PURE = ("manifest", "wire", "errors", "events", "metrics", "mcp.front", "redact")

@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,7 +71,8 @@ class Bridge:
             quote = await bridge.call_tool("stocks.quote", {"symbol": "ACME"})
 
     Tools that a manifest lists are there at once. Endpoints that are asked for their tools are asked in the
-    background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change.
+    background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change, `told`
+    with the name of a call template and the manual that its endpoint has told, as it came.
     With `explain`, observers hear why each message was taken for what it was; that costs time. `on_token` gets each
     OAuth2 token that was fetched, so that it can be hidden.
     """
@@ -98,6 +99,7 @@ class Bridge:
         self._pool: Pool
         self._discoveries: Discoveries
         self.changed: list[Callable[[], None]] = []
+        self.told: list[Callable[[str, Any], None]] = []
 
     @classmethod
     def open(
@@ -203,6 +205,14 @@ class Bridge:
         """Wait until every endpoint was asked once, for so long at most; whether all were."""
         return await self._discoveries.wait(seconds)
 
+    async def wait_told(self, name: str) -> None:
+        """Wait until the endpoint of a call template has told its tools; at once where it is not asked.
+
+        Raises:
+            BridgeError: why it has not.
+        """
+        await self._discoveries.wait_told(name)
+
     async def wait_quick_answers(self, seconds: float) -> None:
         """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones have."""
         await self._discoveries.wait_quick(seconds)
@@ -231,13 +241,18 @@ class Bridge:
         finally:
             self._observe(events.Called(name, time.monotonic() - started, error, kind))
 
-    async def call_tool_streaming(self, name: str, arguments: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
+    async def call_tool_streaming(
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, framed: bool = False
+    ) -> AsyncGenerator[Any]:
         """Call a streaming tool and give each item when it comes. Leaving the loop early ends the stream.
+
+        With `framed`, a tool that says nothing of its replies is a streaming one, too, as UTCP frames streams.
 
         Raises:
             What `call_tool` raises.
         """
         plan = await self._find(name)
+        plan = plan.as_framed_stream() if framed else plan
         async with Call(self._pool, self._ambient, plan, plan.complete(arguments or {})) as call:
             while not plan.rules.none and (message := await call.receive()) is not None:
                 yield take_result(plan, call.exchange, message)
@@ -304,6 +319,8 @@ class Bridge:
 
     def _take_manual(self, entry: Entry, manual: Any) -> int:
         count, changes = self._manuals.take(entry, manual)
+        for told in self.told:
+            told(entry.name, manual)
         self._discoveries.answered()
         if changes:
             self._tell_changes()

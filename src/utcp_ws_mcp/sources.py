@@ -60,6 +60,16 @@ def load_manifest(
         raise InvalidManifest(str(file), located) from None
 
 
+def load_template(document: Json, lookup: Lookup, source: str, folder: Path) -> Loaded:
+    """Check a call template that came from a program. Relative paths in it start at `folder`.
+
+    Raises:
+        InvalidManifest: with every problem of it; `source` is its name there.
+    """
+    manifest = load_document(document, lookup, source, folder, read_file)
+    return Loaded(manifest, _compile(manifest))
+
+
 def read_dotenv(path: Path, source: str) -> dict[str, str]:
     """The variables of a dotenv file, taken as they stand: nothing inside a value is expanded.
 
@@ -154,4 +164,4 @@ def _why(failed: Exception) -> str:
     return (getattr(failed, "strerror", None) or type(failed).__name__).lower()
 
 
-__all__ = ["Entry", "Loaded", "check_unique", "load_manifest", "read_dotenv"]
+__all__ = ["Entry", "Loaded", "check_unique", "load_manifest", "load_template", "read_dotenv"]

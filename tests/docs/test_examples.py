@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from click.testing import CliRunner
 
 from utcp_ws_mcp import InvalidManifest, errors, load_manifest
 from utcp_ws_mcp.cli import main
-from utcp_ws_mcp.demo.endpoint import demo_endpoint
 from utcp_ws_mcp.manifest import models
 from utcp_ws_mcp.manifest.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
 from utcp_ws_mcp.manifest.merge import preset_names
@@ -38,7 +33,6 @@ from .examples import (
 )
 
 EXAMPLES = read_examples()
-FIRST = next(example for example in EXAMPLES if example.manifest.place.startswith("README"))
 RIGHT = [example for example in EXAMPLES if example.manifest.kind == "manifest"]
 SCENES = [(example, scene) for example in RIGHT for scene in example.scenes]
 MODELS = (
@@ -176,51 +170,6 @@ def commands() -> list[str]:
 def test_every_command_line_of_the_readme_parses(command: str) -> None:
     asked = CliRunner().invoke(main, [*shlex.split(command), "--help"])
     assert asked.exit_code == 0, asked.output
-
-
-async def test_the_session_of_the_readme_goes_as_it_shows(tmp_path: Path) -> None:
-    shown = next(block for block in read_blocks(ROOT / "README.md") if block.language == "console").text
-    async with demo_endpoint() as port:
-        (tmp_path / "manifest.json").write_text(FIRST.manifest.text.replace("8765", str(port)), encoding="utf-8")
-        seen = [await session(line, tmp_path) for line in shown.splitlines() if line.startswith("$ ")]
-    assert steady("".join(seen)) == steady(shown)
-
-
-async def session(line: str, folder: Path) -> str:
-    """What a terminal shows of a command line."""
-    return f"{line}\n" + await run_python(["-m", "utcp_ws_mcp", *shlex.split(line)[2:]], folder)
-
-
-async def test_the_demo_shows_what_the_readme_shows(tmp_path: Path) -> None:
-    shown = next(block for block in read_blocks(ROOT / "README.md") if block.kind == "demo").text
-    assert steady(await run_python(["-m", "utcp_ws_mcp", "demo"], tmp_path)) == steady(shown)
-
-
-async def test_the_python_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
-    blocks = list(read_blocks(ROOT / "README.md"))
-    code = next(block for block in blocks if block.language == "python").text
-    shown = next(block for block in blocks if block.kind == "prints").text
-    manifest = (ROOT / "manifests" / "demo.json").read_text(encoding="utf-8")
-    async with demo_endpoint() as port:
-        (tmp_path / "manifest.json").write_text(manifest.replace("8765", str(port)), encoding="utf-8")
-        assert await run_python(["-c", code], tmp_path) == shown
-
-
-async def run_python(arguments: list[str], folder: Path) -> str:
-    """What Python prints, stderr with it."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
-    with anyio.fail_after(60):
-        done = await anyio.run_process(
-            [sys.executable, *arguments], cwd=folder, env=environ, check=False, stderr=subprocess.STDOUT
-        )
-    return done.stdout.decode()
-
-
-def steady(text: str) -> str:
-    """The text without what differs from run to run: ports, and times of any length."""
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
-    text = re.sub(r"^ *\d+\.\d{3} ", "TIME ", text, flags=re.MULTILINE)
-    return re.sub(r"\d+(\.\d)? (ms|s)\b", r"TIME \2", text)
 
 
 def test_every_class_of_error_is_described() -> None:

@@ -74,6 +74,17 @@ class Discoveries:
                 if not known() and discovery.error is not None:
                     raise discovery.error
 
+    async def wait_told(self, name: str) -> None:
+        """Wait until the endpoint of a call template was asked; at once where it is not asked.
+
+        Raises:
+            BridgeError: why it has not told its tools.
+        """
+        if discovery := self._running.get(name):
+            await discovery.attempted.wait()
+            if discovery.error is not None:
+                raise discovery.error
+
     async def wait(self, seconds: float) -> bool:
         """Wait until every endpoint was asked once, for so long at most; whether all were."""
         with anyio.move_on_after(seconds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..manifest.problems import join
 from .compiler import Compiler
 from .problems import Problems
 from .protocol import compile_conduct
-from .reply import Rules, compile_rules
+from .reply import Rules, as_framed_stream, compile_rules
 from .schema import InvalidSchema, Schema
 from .template import AllArguments, Node
 from .upgrade import Provenance, UpgradeTemplate, compile_upgrade
@@ -76,6 +76,10 @@ class Plan:
         if wrong := self.argument_schema.check(given):
             raise InvalidArguments(self.full_name, f"wrong arguments: {wrong}")
         return {**self.defaults, **given}
+
+    def as_framed_stream(self) -> Plan:
+        """The tool as a stream that UTCP frames, where it says nothing of its replies; else itself."""
+        return replace(self, wire=replace(self.wire, rules=as_framed_stream(self.rules, self.template)))
 
 
 def compile_tool(

@@ -224,6 +224,28 @@ def compile_rules(
     return _with_correlation(rules)
 
 
+def as_framed_stream(rules: Rules, template: CallTemplate) -> Rules:
+    """The rules for a caller who wants a stream, of a tool that may be one and has not said so: as UTCP frames it."""
+    has_envelope = template.stream.until == _UTCP_UNTIL
+    may_stream = has_envelope or template.reply == Reply()
+    if rules.stream is not None or rules.none or rules.unasked or not may_stream:
+        return rules
+
+    def compiled(source: str | None) -> Expression:
+        assert source is not None
+        return compile_expression(source, REPLY_NAMES)
+
+    until = tuple(map(compiled, _UTCP_UNTIL))
+    if has_envelope:
+        return replace(rules, stream=StreamRules(None, until, None, Stream()))
+    return replace(
+        rules,
+        error=compiled(_UTCP_STREAM.error),
+        error_message=compiled(_UTCP_STREAM.error_message),
+        stream=StreamRules(None, until, compiled(_UTCP_ITEM), Stream()),
+    )
+
+
 def compile_auto_replies(template: CallTemplate, messages: Compiler, found: Problems) -> AutoReplies:
     """The messages that are answered at once, with what answers them."""
     rules = []

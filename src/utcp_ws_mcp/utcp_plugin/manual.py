@@ -1,0 +1,85 @@
+"""The manual that a client gets: the tools that can be called here, and those of other kinds that it wants."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from utcp.data.call_template import CallTemplate
+from utcp.data.tool import JsonSchema, Tool, ToolSerializer
+from utcp.data.utcp_manual import UtcpManual
+from utcp.exceptions import UtcpSerializerValidationError
+
+from ..errors import ForbiddenURL
+from ..manifest.models import Json
+from ..wire.plan import Plan
+from ..wire.policy import parse_url
+from .template import WEBSOCKET
+
+logger = logging.getLogger(__name__)
+
+
+def manual_of(template: CallTemplate, told: Mapping[str, Json], plans: Iterable[Plan]) -> UtcpManual:
+    """The manual of a call template: `told` is the document that lists its tools, `plans` are those that work.
+
+    Each tool keeps the call template that it was told with, and has the manual's URL where it brings none.
+    """
+    listed = told.get("tools")
+    raw = {each["name"]: each for each in listed or () if isinstance(each, dict) and isinstance(each.get("name"), str)}
+    tools = [_tool(template, raw.get(plan.tool, {}), plan) for plan in plans]
+    version = told.get("manual_version")
+    others = _others(template, raw.values())
+    return UtcpManual([*tools, *others], manual_version=version if isinstance(version, str) else "1.0.0")
+
+
+def _tool(template: CallTemplate, raw: Mapping[str, Json], plan: Plan) -> Tool:
+    own = {key: value for key, value in (raw.get("tool_call_template") or {}).items() if value is not None}
+    size = raw.get("average_response_size")
+    return Tool(
+        name=plan.name,
+        description=plan.description,
+        inputs=_schema(plan.inputs),
+        outputs=_schema(plan.outputs),
+        tags=list(plan.tags),
+        average_response_size=size if isinstance(size, int) else None,
+        tool_call_template={"url": template.url, **own, "name": template.name, "call_template_type": WEBSOCKET},
+    )
+
+
+def _schema(schema: Mapping[str, Json]) -> JsonSchema:
+    """A schema as `utcp` holds it; one that it cannot hold says nothing there. Arguments are checked here."""
+    try:
+        return JsonSchema.model_validate(dict(schema))
+    except ValidationError:
+        return JsonSchema.model_validate({"type": schema.get("type", "object")})
+
+
+def _others(template: CallTemplate, listed: Iterable[Mapping[str, Json]]) -> Iterator[Tool]:
+    """The tools of other kinds that the operator allows this manual to bring."""
+    wanted = set(template.allowed_communication_protocols or ()) - {WEBSOCKET}
+    for raw in listed:
+        own = raw.get("tool_call_template")
+        if not isinstance(own, dict) or own.get("call_template_type") not in wanted:
+            continue
+        if any(map(_is_loopback, _urls(own))) and not _is_loopback(template.url):
+            logger.warning("%s: the tool %r points at this machine; left out", template.name, raw.get("name"))
+            continue
+        try:
+            yield ToolSerializer().validate_dict(dict(raw))
+        except UtcpSerializerValidationError:
+            logger.warning("%s: the tool %r cannot be read; left out", template.name, raw.get("name"))
+
+
+def _urls(own: Mapping[str, Any]) -> list[str]:
+    auth = own.get("auth")
+    token_url = auth.get("token_url") if isinstance(auth, dict) else None
+    return [url for url in (own.get("url"), token_url) if isinstance(url, str)]
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        return parse_url(url, ("ws", "wss", "http", "https")).is_loopback_literal
+    except ForbiddenURL:
+        return False

@@ -1,0 +1,178 @@
+"""The communication protocol "websocket" of one `UtcpClient`: a bridge whose call templates the client registers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from utcp.data.call_template import CallTemplate
+from utcp.data.register_manual_response import RegisterManualResult
+from utcp.interfaces.communication_protocol import CommunicationProtocol
+from utcp.utcp_client import UtcpClient
+
+from ..bridge import Bridge, Streamed
+from ..errors import InvalidManifest, PolicyError
+from ..events import Event, Noticed
+from ..manifest.manual import FORBIDDEN_KEYS
+from ..manifest.models import Json
+from ..sources import Loaded, load_template
+from .manual import manual_of
+from .template import WEBSOCKET, WebSocketCallTemplateSerializer, document_of
+from .variables import ClientVariables, lookup_for
+
+logger = logging.getLogger(__name__)
+
+_NOT_A_TOOLS: Final = FORBIDDEN_KEYS - {"name", "pin"}
+"""What a tool's call template may not say where its manual came from elsewhere."""
+
+
+class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp ships no types
+    """Discovers and calls the WebSocket tools of one client, which makes it and closes it.
+
+    The bridge starts with the first registration, in a task of its own, and ends with `close`.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Loaded] = {}
+        self._told: dict[str, Mapping[str, Json]] = {}
+        self._strays: dict[str, dict[str, Json]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._bridge: asyncio.Future[Bridge]
+        self._closing = asyncio.Event()
+
+    async def register_manual(self, caller: UtcpClient, manual_call_template: CallTemplate) -> RegisterManualResult:
+        """Ask an endpoint for its tools, or take those that the call template lists.
+
+        Raises:
+            ValueError: where the call template is wrong, with everything that is.
+            BridgeError: why the endpoint has not told its tools; what fails in the network is a ConnectionError, too.
+        """
+        name = manual_call_template.name
+        try:
+            bridge = await self._offer(caller, manual_call_template)
+            await bridge.wait_told(name)
+        except InvalidManifest as wrong:
+            raise ValueError(str(wrong)) from wrong
+        except BaseException:
+            self._withdraw(name)
+            raise
+        told = self._told.get(name) or WebSocketCallTemplateSerializer().to_dict(manual_call_template)
+        plans = [plan for plan in bridge.tools.values() if plan.manual == name]
+        manual = manual_of(manual_call_template, told, plans)
+        return RegisterManualResult(manual_call_template=manual_call_template, manual=manual, success=True)
+
+    async def deregister_manual(self, caller: UtcpClient, manual_call_template: CallTemplate) -> None:
+        """Forget a manual. Calls that run finish; then its connections are closed."""
+        self._withdraw(manual_call_template.name)
+
+    async def call_tool(
+        self, caller: UtcpClient, tool_name: str, tool_args: dict[str, Any], tool_call_template: CallTemplate
+    ) -> Any:
+        """Call `manual.tool`. A stream gives one JSON value, as `collect` says.
+
+        Raises:
+            BridgeError: the tool failed, the arguments do not fit, no reply came in time, no connection could be had …
+        """
+        bridge, name = await self._find(caller, tool_name, tool_call_template)
+        result = await bridge.call_tool(name, tool_args)
+        return result.value if isinstance(result, Streamed) else result
+
+    async def call_tool_streaming(
+        self, caller: UtcpClient, tool_name: str, tool_args: dict[str, Any], tool_call_template: CallTemplate
+    ) -> AsyncGenerator[Any]:
+        """Call `manual.tool` and give each item when it comes.
+
+        A tool that says nothing of its replies streams as UTCP frames streams; one that does, and is none, gives
+        its one result.
+
+        Raises:
+            BridgeError: as `call_tool`.
+        """
+        bridge, name = await self._find(caller, tool_name, tool_call_template)
+        async with aclosing(bridge.call_tool_streaming(name, tool_args, framed=True)) as items:
+            async for item in items:
+                yield item
+
+    async def close(self) -> None:
+        """Close all connections with 1001. Calls that run fail, and say what became of their request."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._closing.set()
+            await task
+
+    async def _start(self) -> Bridge:
+        if self._task is None:
+            self._closing = asyncio.Event()
+            self._bridge = asyncio.get_running_loop().create_future()
+            self._task = asyncio.create_task(self._run(), name="utcp-ws-mcp")
+        return await asyncio.shield(self._bridge)
+
+    async def _run(self) -> None:
+        async with Bridge([*self._loaded.values()], observe=_log) as bridge:
+            bridge.told.append(self._told.__setitem__)
+            self._bridge.set_result(bridge)
+            await self._closing.wait()
+
+    async def _offer(self, caller: UtcpClient, template: CallTemplate) -> Bridge:
+        """Take a manual's call template into the bridge."""
+        bridge = await self._take(caller, template.name, document_of(template))
+        self._strays.pop(template.name, None)
+        return bridge
+
+    async def _take(self, caller: UtcpClient, name: str, document: dict[str, Json]) -> Bridge:
+        loaded = _load(caller, name, document)
+        bridge = await self._start()
+        self._loaded[name] = loaded
+        bridge.reload([*self._loaded.values()])
+        return bridge
+
+    def _withdraw(self, name: str) -> None:
+        self._told.pop(name, None)
+        if self._loaded.pop(name, None) is not None and self._task is not None:
+            self._bridge.result().reload([*self._loaded.values()])
+
+    async def _find(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
+        """The bridge, and the tool's name in it; a manual that this client has not registered is looked for."""
+        manual, _, tool = tool_name.partition(".")
+        if manual in self._strays or manual not in self._loaded:
+            owner = await caller.config.tool_repository.get_manual_call_template(manual)
+            if owner is None or owner.call_template_type != WEBSOCKET:
+                return await self._take_stray(caller, manual, tool, template), tool_name
+            await (await self._offer(caller, owner)).wait_told(manual)
+        bridge = await self._start()
+        doubled = f"{manual}.{tool_name}"  # the client puts no second `manual.` before a name that begins with it
+        return bridge, doubled if doubled in bridge.tools else tool_name
+
+    async def _take_stray(self, caller: UtcpClient, manual: str, tool: str, template: CallTemplate) -> Bridge:
+        """Take a tool whose manual is of another kind, a text or an OpenAPI description: it stands for itself."""
+        own = document_of(template)
+        if refused := sorted(own.keys() & _NOT_A_TOOLS):
+            why = f"may not say {refused[0]!r}: its manual is of another kind; register its call template as a manual"
+            raise PolicyError(f"{manual}.{tool} {why}")
+        own = {key: value for key, value in own.items() if key not in ("name", "pin")}
+        known = self._strays.get(manual, {})
+        if known.get(tool) == own:
+            return await self._start()
+        tools = {**known, tool: own}
+        listed = [{"name": name, "tool_call_template": each} for name, each in tools.items()]
+        bridge = await self._take(caller, manual, {"name": manual, "tools": listed})
+        self._strays[manual] = tools
+        return bridge
+
+
+def _load(caller: UtcpClient, name: str, document: dict[str, Json]) -> Loaded:
+    variables = ClientVariables(caller.config, name)
+    lookup = lookup_for(document, variables)
+    loaded = load_template(document, lookup, f"the call template {name}", Path(caller.root_dir))
+    entries = tuple(replace(entry, own_variables=variables) for entry in loaded.manifest.entries)
+    return replace(loaded, manifest=replace(loaded.manifest, entries=entries))
+
+
+def _log(event: Event) -> None:
+    if isinstance(event, Noticed):
+        logger.warning(event.text)

@@ -1,0 +1,49 @@
+"""Variables of a `UtcpClient`: those that are named for one manual, as UTCP namespaces them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from utcp.data.utcp_client_config import UtcpClientConfig
+from utcp.exceptions import UtcpVariableNotFound
+from utcp.implementations.default_variable_substitutor import DefaultVariableSubstitutor
+
+from ..manifest.merge import named_presets
+from ..manifest.models import Json
+from ..manifest.variables import Lookup, find_optional, find_variables, namespaced
+from .template import DOLLAR
+
+
+@dataclass(frozen=True, slots=True)
+class ClientVariables(Mapping[str, str]):
+    """The variables of one manual, by their names without namespace. They are looked up, and cannot be listed."""
+
+    config: UtcpClientConfig = field(repr=False)
+    manual: str
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return str(DefaultVariableSubstitutor().substitute(f"${{{name}}}", self.config, self.manual))
+        except UtcpVariableNotFound:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def lookup_for(document: Json, variables: ClientVariables) -> Lookup:
+    """What a document's own expressions (`vars.NAME`) and presets refer to.
+
+    Raises:
+        UtcpVariableNotFound: for one that is not set, and must be.
+    """
+    written = [document, *named_presets(document)]
+    names = set(find_variables(written)) - {DOLLAR}
+    found = {name: value for name in names if (value := variables.get(name)) is not None}
+    for name in sorted(names - found.keys() - find_optional(written)):
+        raise UtcpVariableNotFound(namespaced(variables.manual, name))
+    return Lookup([{namespaced(variables.manual, name): value for name, value in found.items()} | {DOLLAR: "$"}])

@@ -1,0 +1,81 @@
+"""The commands and programs that the documentation shows are run, and print what it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+
+from utcp_ws_mcp.demo.endpoint import demo_endpoint
+
+from .examples import PAGES, ROOT, Block, read_blocks, read_examples
+
+FIRST = next(example for example in read_examples() if example.manifest.place.startswith("README"))
+
+
+def read_programs() -> Iterator[tuple[Path, Block, Block]]:
+    """Each block of Python, and what stands below it: what it prints."""
+    for page in PAGES:
+        for code, shown in pairwise(read_blocks(page)):
+            if code.language == "python":
+                assert shown.kind == "prints", code.place
+                yield page, code, shown
+
+
+PROGRAMS = list(read_programs())
+
+
+async def test_the_session_of_the_readme_goes_as_it_shows(tmp_path: Path) -> None:
+    shown = next(block for block in read_blocks(ROOT / "README.md") if block.language == "console").text
+    async with demo_endpoint() as port:
+        (tmp_path / "manifest.json").write_text(FIRST.manifest.text.replace("8765", str(port)), encoding="utf-8")
+        seen = [await session(line, tmp_path) for line in shown.splitlines() if line.startswith("$ ")]
+    assert steady("".join(seen)) == steady(shown)
+
+
+async def session(line: str, folder: Path) -> str:
+    """What a terminal shows of a command line."""
+    return f"{line}\n" + await run_python(["-m", "utcp_ws_mcp", *shlex.split(line)[2:]], folder)
+
+
+async def test_the_demo_shows_what_the_readme_shows(tmp_path: Path) -> None:
+    shown = next(block for block in read_blocks(ROOT / "README.md") if block.kind == "demo").text
+    assert steady(await run_python(["-m", "utcp_ws_mcp", "demo"], tmp_path)) == steady(shown)
+
+
+@pytest.mark.parametrize(
+    ("page", "code", "shown"), PROGRAMS, ids=[f"{page.name}:{code.place}" for page, code, _ in PROGRAMS]
+)
+async def test_every_program_of_the_documentation_prints_what_it_shows(
+    page: Path, code: Block, shown: Block, tmp_path: Path
+) -> None:
+    manifest = (ROOT / "manifests" / "demo.json").read_text(encoding="utf-8")
+    async with demo_endpoint() as port:
+        (tmp_path / "manifest.json").write_text(manifest.replace("8765", str(port)), encoding="utf-8")
+        program = ["-c", code.text.replace("8765", str(port))]
+        assert await run_python(program, tmp_path, stderr=subprocess.PIPE) == shown.text
+
+
+async def run_python(arguments: list[str], folder: Path, *, stderr: int = subprocess.STDOUT) -> str:
+    """What Python prints, stderr with it unless that goes elsewhere."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            [sys.executable, *arguments], cwd=folder, env=environ, check=False, stderr=stderr
+        )
+    return done.stdout.decode()
+
+
+def steady(text: str) -> str:
+    """The text without what differs from run to run: ports, and times of any length."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r"^ *\d+\.\d{3} ", "TIME ", text, flags=re.MULTILINE)
+    return re.sub(r"\d+(\.\d)? (ms|s)\b", r"TIME \2", text)
