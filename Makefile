@@ -35,7 +35,7 @@ demo: venv ## See the bridge at work
 	@$(BIN)/utcp-ws-mcp demo
 
 test: venv ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3
 
 hosts: tools/hosts/node_modules/.stamp ## Install the MCP hosts that the tests drive (needs Node)
 

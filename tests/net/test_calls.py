@@ -362,6 +362,7 @@ async def test_a_close_frame_ends_what_waits_although_the_connection_stays_open(
     async with peer(linger) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=PATIENCE / 2)) as bridge:
         with pytest.raises(ConnectionLost, match="1011"):
             await bridge.call_tool("m.t")
+        seen.open[0].transport.abort()
 
 
 async def test_an_answer_that_comes_with_the_close_is_an_answer(tmp_path: Path) -> None:
