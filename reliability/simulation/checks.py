@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from utcp_ws_mcp.bridge import RESENDS, SENT, Bridge, Streamed
+from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolFault, UnknownTool
 from utcp_ws_mcp.net.call import CANCEL_TIMEOUT
+from utcp_ws_mcp.net.caller import RESENDS, SENT, Streamed
 from utcp_ws_mcp.net.discovery import PATIENCE
 from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
 from utcp_ws_mcp.net.shelf import Shelf

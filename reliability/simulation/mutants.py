@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest.mock import patch
 
-from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.net.call import Call
+from utcp_ws_mcp.net.caller import Caller
 from utcp_ws_mcp.net.connection import Connection
 from utcp_ws_mcp.net.discovery import Discovery
 from utcp_ws_mcp.net.oauth import Tokens
@@ -51,9 +51,9 @@ MUTANTS: Final = (
     Mutant("any close ends a stream well", Exchange, "lose", "close.code in CLEAN_CLOSE", "True"),
     Mutant("a close is an empty stream", Exchange, "lose", "self.items and", ""),
     Mutant("a stream ends before its end", Exchange, "_take_item", "if ended:", "if ended or self.items > 1:"),
-    Mutant("a request is always sent again", Bridge, "_call_plan", "plan.idempotent and", ""),
-    Mutant("what is sent again has a new deadline", Bridge, "_attempt", "arguments, deadline", "arguments"),
-    Mutant("what was lost is said not to be sent", Bridge, "_call_plan", "raise loss from failed", "raise"),
+    Mutant("a request is always sent again", Caller, "call", "plan.idempotent and", ""),
+    Mutant("what is sent again has a new deadline", Caller, "_attempt", "arguments, deadline", "arguments"),
+    Mutant("what was lost is said not to be sent", Caller, "call", "raise loss from failed", "raise"),
     Mutant("the deadline leaves the pool out", Call, "_start_later", "self._deadline - anyio.current_time()", "None"),
     Mutant("a timeout says not sent", Call, "_wait", "PERHAPS_EXECUTED", "NOT_SENT"),
     Mutant("a loss says not sent", Call, "_check_lost", "PERHAPS_EXECUTED", "NOT_SENT"),

@@ -20,7 +20,7 @@ import anyio
 from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp import events
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.net import oauth
+from utcp_ws_mcp.net import caller, oauth
 from utcp_ws_mcp.net.http import HttpReply
 from utcp_ws_mcp.pins import Pins
 
@@ -236,6 +236,7 @@ def _controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[No
     try:
         with (
             patch.object(bridge_module, "time", clock),
+            patch.object(caller, "time", clock),
             patch.object(bridge_module, "datetime", calendar),
             patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=draw.randbytes)),
             patch.object(oauth, "send_request", answer_token),

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import BridgeError, ConnectionLost, InvalidManifest, NetError, Outcome, ToolFault
+from .errors import BridgeError, InvalidManifest
 from .events import Observer
 from .manifest.load import Disabled, Entry
 from .manuals import Manuals
 from .net.call import Call
+from .net.caller import Caller, OnItem, Streamed
 from .net.dial import Resolver, system_resolver
 from .net.discoveries import Discoveries
 from .net.discovery import Discovery
@@ -32,9 +31,8 @@ from .net.pool import Pool
 from .net.slot import Standing
 from .pins import Pins
 from .sources import Loaded, load_manifest
-from .wire.backoff import UNHEALING, delay
 from .wire.plan import Plan
-from .wire.result import collected, take_result
+from .wire.result import take_result
 from .wire.scope import Ambient
 
 TYPE_CHECKING = False
@@ -45,23 +43,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESENDS: Final = 10
-"""How often a request of an idempotent tool is sent again, within the call's deadline."""
-
-SENT: Final = {"sent": True}
-"""The result of a tool whose endpoint answers nothing."""
-
 PathLike = str | os.PathLike[str]
-OnItem = Callable[[Any], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A stream's result: `value` as `collect` says, `items` in order, `end` is what ended it."""
-
-    value: Any
-    items: tuple[Any, ...]
-    end: str | None
 
 
 class Bridge:
@@ -97,6 +79,7 @@ class Bridge:
         self._tasks: TaskGroup
         self._asking: TaskGroup
         self._pool: Pool
+        self._caller: Caller
         self._discoveries: Discoveries
         self.changed: list[Callable[[], None]] = []
         self.told: list[Callable[[str, Any], None]] = []
@@ -120,6 +103,7 @@ class Bridge:
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool = Pool(self._tasks, self._open)
+        self._caller = Caller(self._pool, self._ambient, self._observe)
         self._asking = await self._stack.enter_async_context(anyio.create_task_group())
         self._discoveries = Discoveries(self._asking, self._discovery)
         for entry in self.entries:
@@ -231,7 +215,7 @@ class Bridge:
         kind: str | None = None
         try:
             plan = await self._find(name)
-            return await self._call_plan(plan, plan.complete(arguments or {}), on_item)
+            return await self._caller.call(plan, plan.complete(arguments or {}), on_item)
         except BridgeError as failed:
             error, kind = str(failed), type(failed).__name__
             raise
@@ -267,50 +251,6 @@ class Bridge:
         """
         return (await self._find(name)).inputs
 
-    async def _call_plan(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None) -> Any:
-        deadline = anyio.current_time() + plan.template.timeout
-        loss: ConnectionLost | None = None
-        repeats = 0
-        while True:
-            try:
-                return await self._attempt(plan, arguments, deadline, on_item)
-            except BridgeError as failed:
-                pause = delay(repeats, random.random) if repeats else 0.0
-                in_time = anyio.current_time() + pause < deadline
-                if not (plan.idempotent and in_time and _may_repeat(failed, repeats)):
-                    if loss is not None and failed.outcome is Outcome.NOT_SENT:
-                        raise loss from failed  # this time it was not sent, but before it was
-                    raise
-                loss = failed if isinstance(failed, ConnectionLost) else loss
-                repeats += 1
-            await anyio.sleep(pause)
-
-    async def _attempt(self, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None) -> Any:
-        started = time.monotonic()
-        async with Call(self._pool, self._ambient, plan, arguments, deadline) as call:
-            self._observe(events.Requested(plan.full_name, call.address, time.monotonic() - started))
-            if plan.rules.none:
-                return dict(SENT)
-            if plan.rules.stream is not None:
-                return await self._collect(call, on_item)
-            message = await call.receive()
-            assert message is not None
-            return take_result(plan, call.exchange, message)
-
-    async def _collect(self, call: Call, on_item: OnItem | None) -> Streamed:
-        plan, items = call.plan, []
-        try:
-            while (message := await call.receive()) is not None:
-                items.append(take_result(plan, call.exchange, message))
-                if on_item is not None:
-                    await on_item(items[-1])
-        except ConnectionLost as lost:
-            raise ConnectionLost(lost.address, lost.close, lost.outcome, items, lost.code) from lost
-        except ToolFault as fault:
-            raise ToolFault(fault.tool, str(fault), fault.fault, items) from fault
-        end = call.exchange.end
-        return Streamed(collected(plan, items, end), tuple(items), end)
-
     async def _find(self, name: str) -> Plan:
         """The plan of a tool; one that an endpoint has not told yet is waited for until it was asked once."""
         if name not in self.tools:
@@ -344,14 +284,6 @@ class Bridge:
             self._observe_outside(event)
         except Exception:  # an observer must not harm a call
             logger.exception("an observer failed")
-
-
-def _may_repeat(failed: BridgeError, repeats: int) -> bool:
-    """Whether an idempotent request may be sent again: it was lost, or got no connection after it was lost."""
-    if isinstance(failed, ConnectionLost):
-        sent = failed.outcome is Outcome.PERHAPS_EXECUTED
-        return sent and repeats < RESENDS and not failed.collected and failed.code not in UNHEALING
-    return isinstance(failed, NetError) and 0 < repeats < RESENDS
 
 
 __all__ = ["Bridge", "InvalidManifest", "Streamed"]

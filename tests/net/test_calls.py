@@ -304,7 +304,7 @@ def cuts(times: int, code: int) -> Any:
 async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.bridge.random.random", lambda: 0.0)
+    monkeypatch.setattr("utcp_ws_mcp.net.caller.random.random", lambda: 0.0)
     tool = {"name": "t", "idempotent": True}
     async with peer(cuts(4, 1012)) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
         assert await bridge.call_tool("m.t") == "done"

@@ -1,0 +1,104 @@
+"""Calling a tool until its deadline: attempts of idempotent requests, items of streams."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+
+from .. import events
+from ..errors import BridgeError, ConnectionLost, NetError, Outcome, ToolFault
+from ..events import Observer
+from ..wire.backoff import UNHEALING, delay
+from ..wire.plan import Plan
+from ..wire.result import collected, take_result
+from ..wire.scope import Ambient
+from .call import Call
+from .pool import Pool
+
+RESENDS: Final = 10
+"""How often a request of an idempotent tool is sent again, within the call's deadline."""
+
+SENT: Final = {"sent": True}
+"""The result of a tool whose endpoint answers nothing."""
+
+OnItem = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A stream's result: `value` as `collect` says, `items` in order, `end` is what ended it."""
+
+    value: Any
+    items: tuple[Any, ...]
+    end: str | None
+
+
+class Caller:
+    """Calls tools over the connections of a pool."""
+
+    def __init__(self, pool: Pool, ambient: Ambient, observe: Observer) -> None:
+        self._pool = pool
+        self._ambient = ambient
+        self._observe = observe
+
+    async def call(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None = None) -> Any:
+        """The result of a tool; `on_item` gets each item of a stream.
+
+        Raises:
+            BridgeError: what failed; of a request that was sent again, what is known of all its attempts.
+        """
+        deadline = anyio.current_time() + plan.template.timeout
+        loss: ConnectionLost | None = None
+        repeats = 0
+        while True:
+            try:
+                return await self._attempt(plan, arguments, deadline, on_item)
+            except BridgeError as failed:
+                pause = delay(repeats, random.random) if repeats else 0.0
+                in_time = anyio.current_time() + pause < deadline
+                if not (plan.idempotent and in_time and _may_repeat(failed, repeats)):
+                    if loss is not None and failed.outcome is Outcome.NOT_SENT:
+                        raise loss from failed  # this time it was not sent, but before it was
+                    raise
+                loss = failed if isinstance(failed, ConnectionLost) else loss
+                repeats += 1
+            await anyio.sleep(pause)
+
+    async def _attempt(self, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None) -> Any:
+        started = time.monotonic()
+        async with Call(self._pool, self._ambient, plan, arguments, deadline) as call:
+            self._observe(events.Requested(plan.full_name, call.address, time.monotonic() - started))
+            if plan.rules.none:
+                return dict(SENT)
+            if plan.rules.stream is not None:
+                return await self._collect(call, on_item)
+            message = await call.receive()
+            assert message is not None
+            return take_result(plan, call.exchange, message)
+
+    async def _collect(self, call: Call, on_item: OnItem | None) -> Streamed:
+        plan, items = call.plan, []
+        try:
+            while (message := await call.receive()) is not None:
+                items.append(take_result(plan, call.exchange, message))
+                if on_item is not None:
+                    await on_item(items[-1])
+        except ConnectionLost as lost:
+            raise ConnectionLost(lost.address, lost.close, lost.outcome, items, lost.code) from lost
+        except ToolFault as fault:
+            raise ToolFault(fault.tool, str(fault), fault.fault, items) from fault
+        end = call.exchange.end
+        return Streamed(collected(plan, items, end), tuple(items), end)
+
+
+def _may_repeat(failed: BridgeError, repeats: int) -> bool:
+    """Whether an idempotent request may be sent again: it was lost, or got no connection after it was lost."""
+    if isinstance(failed, ConnectionLost):
+        sent = failed.outcome is Outcome.PERHAPS_EXECUTED
+        return sent and repeats < RESENDS and not failed.collected and failed.code not in UNHEALING
+    return isinstance(failed, NetError) and 0 < repeats < RESENDS
