@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from pathlib import Path, PurePath
 
 from tests.net.test_discovery import manual, tells
 from tests.peer import PATIENCE, bridge_to, entry, peer
+from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.mcp.offer import offer
 from utcp_ws_mcp.redact import HIDDEN, redactor
+from utcp_ws_mcp.wire.catalog import compile_local
 
 
 async def test_a_manual_that_repeats_a_credential_does_not_show_it_to_the_model(tmp_path: Path) -> None:
@@ -18,3 +22,16 @@ async def test_a_manual_that_repeats_a_credential_does_not_show_it_to_the_model(
         offered = offer(list(bridge.tools.values()), redactor(["s3cret-key"]))
     assert "s3cret" not in offered.modern + offered.handshake
     assert f"Asked with {HIDDEN}" in offered.modern
+
+
+def test_a_list_is_json_that_every_host_can_read_whatever_the_manifest_says() -> None:
+    deep: list[object] = []
+    for _ in range(70):
+        deep = [deep]
+    tool = {"name": "t", "description": "s3cret-key \ud800", "inputs": {"properties": {"a": {"default": deep}}}}
+    document = [{"name": "m", "url": "wss://own.example/ws", "tools": [tool]}]
+    plans, problems = compile_local(load_document(document, Lookup([]), "m.json", PurePath()).entries[0])
+    offered = offer(plans, redactor(["s3cret-key"]))
+    (shown,) = json.loads(offered.modern.encode())
+    assert (problems, shown["description"]) == ([], f"{HIDDEN} \ufffd")
+    assert "nested too deeply" in json.dumps(shown["inputSchema"])

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..manifest.models import Annotations
-from ..wire.codec import clean, encode_json
 from ..wire.plan import Plan
+from .content import json_text
 from .names import mcp_names
 from .schemas import advertised_inputs, advertised_outputs
 
@@ -44,10 +43,8 @@ def offer(plans: list[Plan], redact: Callable[[str], str] = str) -> Offered:
     for name, key in mcp_names(by_key).items():
         plan = by_key[key]
         try:
-            for_all = encode_json(_redacted(_tool(name, plan, objects_only=True), redact))
-            for_modern = (
-                encode_json(_redacted(_tool(name, plan, objects_only=False), redact)) if plan.outputs else for_all
-            )
+            for_all = _json(_tool(name, plan, objects_only=True), redact)
+            for_modern = _json(_tool(name, plan, objects_only=False), redact) if plan.outputs else for_all
         except ValueError as wrong:
             logger.warning("%s is not offered: %s", plan.full_name, str(wrong).splitlines()[0])
             continue
@@ -55,6 +52,12 @@ def offer(plans: list[Plan], redact: Callable[[str], str] = str) -> Offered:
         handshake.append(for_all)
         modern.append(for_modern)
     return Offered(offered, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+
+
+def _json(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
+    """A tool on the wire. Where its JSON shows no credential, its texts hold none, and are not looked at one by one."""
+    text = json_text(tool)
+    return text if redact(text) == text else json_text(_redacted(tool, redact))
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
@@ -73,24 +76,24 @@ def has_outputs(plan: Plan) -> bool:
 def _tool(name: str, plan: Plan, *, objects_only: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "name": name,
-        "title": clean(plan.annotations.title or plan.full_name),
-        "description": clean(plan.description or f"{plan.name} of {plan.manual}"),
-        "inputSchema": clean(advertised_inputs(plan.inputs)),
-        "_meta": {"utcp/tool": clean(plan.full_name), **({"utcp/tags": clean(list(plan.tags))} if plan.tags else {})},
+        "title": plan.annotations.title or plan.full_name,
+        "description": plan.description or f"{plan.name} of {plan.manual}",
+        "inputSchema": advertised_inputs(plan.inputs),
+        "_meta": {"utcp/tool": plan.full_name, **({"utcp/tags": list(plan.tags)} if plan.tags else {})},
     }
     outputs = _outputs(plan, objects_only)
     if outputs is not None:
         shown["outputSchema"] = outputs
-    if plan.annotations != Annotations():
-        hints = {key: getattr(plan.annotations, name) for name, key in _HINTS.items()}
-        shown["annotations"] = clean({key: hint for key, hint in hints.items() if hint is not None})
+    hints = {key: hint for name, key in _HINTS.items() if (hint := getattr(plan.annotations, name)) is not None}
+    if hints:
+        shown["annotations"] = hints
     return shown
 
 
 def _outputs(plan: Plan, objects_only: bool) -> dict[str, Any] | None:
     if not has_outputs(plan) or _may_be_null(plan):
         return None
-    return advertised_outputs(clean(dict(plan.outputs)), objects_only=objects_only)
+    return advertised_outputs(plan.outputs, objects_only=objects_only)
 
 
 def _may_be_null(plan: Plan) -> bool:
