@@ -210,12 +210,12 @@ class Bridge:
             CallError: the tool failed (ToolFault), the arguments do not fit, no reply came in time, …
             NetError, PolicyError, ManifestError: no connection could be had, or it was lost.
         """
-        started = time.monotonic()
+        started, since = time.monotonic(), anyio.current_time()
         error: str | None = None
         kind: str | None = None
         try:
             plan = await self._find(name)
-            return await self._caller.call(plan, plan.complete(arguments or {}), on_item)
+            return await self._caller.call(plan, plan.complete(arguments or {}), on_item, since)
         except BridgeError as failed:
             error, kind = str(failed), type(failed).__name__
             raise

@@ -77,6 +77,13 @@ def test_a_number_that_json_does_not_have_is_refused_with_the_id_of_its_request(
     assert json.loads(str(refused.value))["id"] == 7
 
 
+def test_a_line_that_is_no_utf_8_is_refused_with_the_id_of_its_request() -> None:
+    with pytest.raises(ValueError) as refused:  # found by security.fuzz, seed 7
+        read_message(b'{"jsonrpc": "\xed\xa0\x80", "id": 1, "method": "tools/list"}')
+
+    assert json.loads(str(refused.value))["id"] == 1
+
+
 def fails_on_a_quote(data: bytes) -> None:
     if b'"' not in data:
         raise KeyError("no quote")

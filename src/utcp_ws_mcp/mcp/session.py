@@ -112,20 +112,29 @@ def read_message(line: bytes) -> dict[str, Any] | None:
     """The request or notification in a line; None for a response, which nothing here has asked for.
 
     Raises:
-        ValueError: the text is the answer to a line that is neither (JSON-RPC 2.0 §5.1), or that holds NaN.
+        ValueError: the text is the answer to a line that is neither (JSON-RPC 2.0 §5.1), or holds NaN or no UTF-8.
     """
-    constants: list[str] = []
+    faults: list[str] = []
     try:
-        message = json.loads(line.decode(), parse_constant=constants.append)
+        message = json.loads(_decoded(line, faults), parse_constant=faults.append)
     except (ValueError, RecursionError):
         raise ValueError(_refusal(PARSE_ERROR, "this line is not JSON")) from None
     if isinstance(message, dict) and "method" not in message and ("result" in message or "error" in message):
         return None
-    if constants or not _is_jsonrpc(message):
+    if faults or not _is_jsonrpc(message):
         request_id = message.get("id") if isinstance(message, dict) else None
         why = "this line is not a JSON-RPC 2.0 request or notification"
         raise ValueError(_refusal(INVALID_REQUEST, why, request_id if _is_id(request_id) else None))
     return dict(message)
+
+
+def _decoded(line: bytes, faults: list[str]) -> str:
+    """A line as text; of one that is no UTF-8 so much that its id can be found."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError as wrong:
+        faults.append(wrong.reason)
+        return line.decode("utf-8", "replace")
 
 
 def _modern_opening(meta: dict[str, Any]) -> bytes:

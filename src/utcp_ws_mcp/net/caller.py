@@ -46,13 +46,13 @@ class Caller:
         self._ambient = ambient
         self._observe = observe
 
-    async def call(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None = None) -> Any:
-        """The result of a tool; `on_item` gets each item of a stream.
+    async def call(self, plan: Plan, arguments: dict[str, Any], on_item: OnItem | None, since: float) -> Any:
+        """The result of a tool; `on_item` gets each item of a stream. The call began at `since` (the clock of anyio).
 
         Raises:
             BridgeError: what failed; of a request that was sent again, what is known of all its attempts.
         """
-        deadline = anyio.current_time() + plan.template.timeout
+        deadline = since + plan.template.timeout
         loss: ConnectionLost | None = None
         repeats = 0
         while True:

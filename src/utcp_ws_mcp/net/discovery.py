@@ -22,7 +22,7 @@ from ..errors import (
 )
 from ..events import Observer
 from ..manifest.load import Entry
-from ..wire.backoff import delay
+from ..wire.backoff import delay, spread
 from ..wire.catalog import discovery_plan
 from ..wire.result import take_result
 from ..wire.scope import Ambient
@@ -39,7 +39,8 @@ UNHEALED: Final = 300.0
 """Seconds until an endpoint is asked again that refuses these credentials, or may not be asked."""
 
 PAUSE: Final = 1.0
-"""Seconds between the loss of a connection and the question whether the manual has changed."""
+"""Seconds between the loss of a connection and the question whether the manual has changed; half more or less, so that
+many do not ask at once."""
 
 
 class Discovery:
@@ -100,7 +101,7 @@ class Discovery:
             else:
                 self.attempted.set()
                 await self._lost.wait()
-                await anyio.sleep(PAUSE)
+                await anyio.sleep(spread(PAUSE, random.random))
 
     def _pause(self, failures: int) -> float:
         """Seconds until the next attempt after so many failures in a row."""

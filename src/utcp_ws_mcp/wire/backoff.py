@@ -25,6 +25,11 @@ def delay(failures: int, random: Callable[[], float]) -> float:
     return ceiling * (0.5 + random() / 2) if failures == 1 else ceiling * max(random(), 0.1)
 
 
+def spread(seconds: float, random: Callable[[], float]) -> float:
+    """About so many seconds: half as many to half as many more."""
+    return seconds * (0.5 + random())
+
+
 class Circuit:
     """When an endpoint may be tried again. It forgets its failures only when a connection has proved itself."""
 
