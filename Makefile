@@ -9,13 +9,14 @@ COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 # What hatchling asks for when it installs a project editable; without build isolation nobody else brings it.
 EDITABLES := editables~=0.3
+CLIENTS := sdk1 sdk2 mcp-use
 MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED))
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts conformance bench reliability security real check requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -50,6 +51,25 @@ tools/conformance/node_modules/.stamp: tools/conformance/package-lock.json
 	cd tools/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+clients: venv tools/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Try the MCP clients of docs/hosts.md (needs Node); INTO=docs/hosts.md keeps the table
+	@$(BIN)/python tools/clients/run.py $(if $(INTO),--into $(INTO))
+
+tools/clients/node_modules/.stamp: tools/clients/package-lock.json
+	cd tools/clients && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+build/clients/%/.stamp: tools/clients/python/%.txt
+	'$(PYTHON)' -m venv --clear build/clients/$*
+	build/clients/$*/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+bundle: venv tools/bundle/node_modules/.stamp ## Check and pack the MCP bundle for Claude Desktop into dist/ (needs Node)
+	@$(BIN)/python tools/bundle/bundle.py
+
+tools/bundle/node_modules/.stamp: tools/bundle/package-lock.json
+	cd tools/bundle && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
 	@$(BIN)/python -m bench $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
@@ -80,5 +100,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Take away everything that was made
-	rm -rf .venv .servers build dist tools/hosts/node_modules tools/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist tools/hosts/node_modules tools/clients/node_modules tools/bundle/node_modules tools/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

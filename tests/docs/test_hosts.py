@@ -1,0 +1,144 @@
+"""What is said of hosts: the links hold what they should, the versions are those that are tried, the files agree."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from utcp_ws_mcp import __version__
+from utcp_ws_mcp.install.hosts import known_hosts
+from utcp_ws_mcp.install.yaml import put
+
+from .examples import ROOT, read_blocks
+
+PAGE = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOOLS = ROOT / "tools"
+
+
+def load(name: str) -> ModuleType:
+    """A script of tools/, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, TOOLS / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def queries(text: str, start: str) -> list[dict[str, str]]:
+    """What the links that begin so hold."""
+    links = re.findall(r"\]\((" + re.escape(start) + r"[^)\s]*)\)", text)
+    return [{key: value for key, [value] in parse_qs(urlsplit(link).query).items()} for link in links]
+
+
+def said() -> dict[str, Any]:
+    """The configuration that the page says the links hold."""
+    below = PAGE.partition("## With a click")[2]
+    return json.loads(re.findall(r"```json\n(.*?)```", below, re.DOTALL)[0])
+
+
+@pytest.mark.parametrize("text", [PAGE, README], ids=["docs/hosts.md", "README.md"])
+def test_the_links_hold_what_the_page_says(text: str) -> None:
+    [cursor] = queries(text, "https://cursor.com/en/install-mcp?")
+    [code] = queries(text, "https://vscode.dev/redirect/mcp/install?")
+    assert (cursor["name"], json.loads(base64.b64decode(cursor["config"], validate=True))) == ("websocket", said())
+    assert (code["name"], json.loads(code["config"])) == ("websocket", {"type": "stdio", **said()})
+
+
+@pytest.mark.parametrize("host", known_hosts().values(), ids=known_hosts())
+def test_the_page_names_the_file_of_every_host(host: Any) -> None:
+    rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+    row = next(row for row in rows if row[-1] == f"`{host.servers}` |" and Path(host.files["linux"]).name in row[1])
+    environ = {"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}
+    for cell, platform in zip(row[1:4], ("linux", "darwin", "win32"), strict=True):
+        file = str(host.file(platform, environ, Path("HERE")))
+        shown = file.replace("/", "\\") if platform == "win32" else file
+        assert f"`{shown}`" in cell or "in this folder" in cell or cell == "likewise"
+
+
+def test_the_yaml_of_the_page_is_what_install_changes() -> None:
+    yaml = next(block.text for block in read_blocks(ROOT / "docs" / "hosts.md") if block.language == "yaml")
+    host = known_hosts()["goose"]
+    assert list(host.text.entries(yaml, host.servers)) == ["websocket"]
+    written = put("", host.servers, "websocket", host.describe("websocket", ["/x", "y"]))
+    keys = re.compile(r"^    (\w+):", re.MULTILINE)
+    assert keys.findall(yaml) == keys.findall(written)
+
+
+def test_the_table_shows_every_client_in_its_version_and_none_that_failed() -> None:
+    table = PAGE.partition("<!-- clients -->\n")[2].partition("<!-- end of clients -->")[0]
+    titles = [client.title for client in load("clients/run.py").CLIENTS]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[2:]] == titles
+    assert "FAILED" not in table
+    pinned = json.loads((TOOLS / "clients" / "package.json").read_text(encoding="utf-8"))["dependencies"].items()
+    versions = {version for name, version in pinned if name != "node"}
+    for file in (TOOLS / "clients" / "python").glob("*.txt"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        top = ("mcp==", "fastmcp==", "langchain-mcp-adapters==", "pydantic-ai-slim==", "openai-agents==", "mcp-use==")
+        versions |= {line.partition("==")[2] for line in lines if line.startswith(top) and file.stem != "mcp-use"}
+        versions |= {line.partition("==")[2] for line in lines if line.startswith("mcp-use==")}
+    assert {version for version in versions if f" {version} |" not in table} == set()
+
+
+def test_a_client_that_sees_something_else_is_a_failure() -> None:
+    clients = load("clients/run.py")
+    every = {"client": "x 1", **clients.EXPECTED}
+    new = next(client for client in clients.CLIENTS if client.era == "2026-07-28" and not client.not_shown)
+    assert clients.judge(new, every, "2026-07-28") == []
+    assert clients.judge(new, every, "2025-11-25") == ["protocol 2025-11-25"]
+    assert clients.judge(new, {**every, "sum": {"sum": 6}}, "2026-07-28") == ["sum: {'sum': 6}"]
+    assert "FAILED: sum" in clients.row(new, every, "2026-07-28", ["sum: 6"])
+    claude = clients.CLIENTS[-1]
+    assert clients.judge(claude, {"client": "c", "steps": {"a": True, "b": False}}, claude.era) == ["b"]
+
+
+def test_the_tap_passes_everything_on_and_notes_the_version(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    answer = json.dumps({"id": 1, "result": {"protocolVersion": "2025-11-25"}})
+    echo = f"import sys; print(sys.stdin.read(), end=''); print({answer!r})"
+    command = [sys.executable, str(TOOLS / "clients" / "tap.py"), str(note), sys.executable, "-c", echo]
+    done = subprocess.run(command, input="no JSON\n{}\n", capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"no JSON\n{{}}\n{answer}\n"
+    assert note.read_text() == "2025-11-25"
+    tap = load("clients/tap.py")
+    meta = {"params": {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}}
+    assert tap.version_in(json.dumps(meta).encode()) == "2026-07-28"
+
+
+def test_the_bundle_holds_what_its_manifest_starts(tmp_path: Path) -> None:
+    load("bundle/bundle.py").lay_out(tmp_path / "bundle")
+    bundle = tmp_path / "bundle"
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["version"] == __version__
+    assert (bundle / manifest["server"]["entry_point"]).is_file()
+    project = tomllib.loads((bundle / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    start = manifest["server"]["mcp_config"]["args"]
+    assert start[-2] in project["scripts"]
+    assert start[-1] == "${user_config." + next(iter(manifest["user_config"])) + "}"
+    assert (bundle / project["readme"]).is_file()
+    assert [path for path in bundle.rglob("*") if path.name == "__pycache__"] == []
+
+
+def test_the_entry_of_the_registry_is_of_this_version_and_the_readme_owns_it() -> None:
+    entry = json.loads((ROOT / "server.json").read_text(encoding="utf-8"))
+    [package] = entry["packages"]
+    assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", entry["name"])
+    assert f"<!-- mcp-name: {entry['name']} -->\n" in README
+    assert len(entry["description"]) <= 100
+    assert (entry["version"], package["version"]) == (__version__, __version__)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (package["registryType"], package["identifier"]) == ("pypi", project["name"])
+    assert project["name"] in project["scripts"]

@@ -1,0 +1,29 @@
+"""mcp-use: a session of its client."""
+
+from __future__ import annotations
+
+import sys
+
+from mcp_use import MCPClient
+from seen import Seen, report
+
+
+async def look(command: list[str]) -> Seen:
+    """List, call, fail. It shows no progress."""
+    client = MCPClient({"mcpServers": {"demo": {"command": command[0], "args": command[1:]}}})
+    session = await client.create_session("demo")
+    try:
+        return Seen(
+            listed=[tool.name for tool in await session.list_tools()],
+            sum=(await session.call_tool("demo_add", {"a": 2, "b": 3})).structuredContent,
+            picture=(await session.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type,
+            stream=(await session.call_tool("demo_countdown", {"start": 3})).structuredContent["items"],
+            progress=None,
+            fault=(await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
+            mistake=(await session.call_tool("demo_add", {"a": "two"})).content[0].text,
+        )
+    finally:
+        await client.close_all_sessions()
+
+
+report(look, "mcp-use", sys.argv[1:])

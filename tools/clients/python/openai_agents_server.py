@@ -1,0 +1,38 @@
+"""openai-agents: the server as an agent has it."""
+
+from __future__ import annotations
+
+import sys
+
+from agents.exceptions import UserError
+from agents.mcp import MCPServerStdio
+from seen import Seen, report
+
+
+async def look(command: list[str]) -> Seen:
+    """List, call, fail. It shows no progress."""
+    async with MCPServerStdio(params={"command": command[0], "args": command[1:]}) as server:
+        return Seen(
+            listed=[tool.name for tool in await server.list_tools()],
+            sum=_structured(await server.call_tool("demo_add", {"a": 2, "b": 3})),
+            picture=(await server.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type,
+            stream=_structured(await server.call_tool("demo_countdown", {"start": 3}))["items"],
+            progress=None,
+            fault=(await server.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
+            mistake=await _mistaken(server),
+        )
+
+
+async def _mistaken(server: MCPServerStdio) -> str:
+    """It checks the required arguments itself."""
+    try:
+        return (await server.call_tool("demo_add", {"a": "two"})).content[0].text
+    except UserError as error:
+        return str(error)
+
+
+def _structured(result: object) -> dict[str, object]:
+    return getattr(result, "structured_content", None) or result.structuredContent
+
+
+report(look, "openai-agents", sys.argv[1:])

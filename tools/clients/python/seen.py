@@ -1,0 +1,32 @@
+"""What a client saw of the demo endpoint's tools, as one line of JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+
+@dataclass
+class Seen:
+    """The names of the tools; 2 + 3; the kind of the picture; the countdown and its progress; two errors."""
+
+    listed: list[str] = field(default_factory=list)
+    sum: Any = None
+    picture: str | None = None
+    stream: Any = None
+    progress: list[str | None] | None = field(default_factory=list)
+    fault: str | None = None
+    mistake: str | None = None
+
+
+def report(look: Callable[[list[str]], Awaitable[Seen]], package: str, command: list[str]) -> None:
+    """Look at the server that a command starts, and print what was seen."""
+
+    async def run() -> Seen:
+        return await look(command)
+
+    print(json.dumps({"client": f"{package} {version(package)}", **asdict(asyncio.run(run()))}))

@@ -1,0 +1,56 @@
+"""Stand between a client and the server that it starts: pass everything on, and note which protocol they speak.
+
+python tap.py NOTE COMMAND…    NOTE gets the protocol's version.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+IN_REQUESTS = "io.modelcontextprotocol/protocolVersion"
+
+
+def version_in(line: bytes) -> str | None:
+    """The version that a message speaks of: one of 2026-07-28 in each request, earlier ones in the first answer."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    asked = (message.get("params") or {}).get("_meta") or {}
+    return asked.get(IN_REQUESTS) or (message.get("result") or {}).get("protocolVersion")
+
+
+def pass_on(source: BinaryIO, target: BinaryIO, note: Path) -> None:
+    """Pass every line on, until one side is gone."""
+    try:
+        for line in source:
+            if version := version_in(line):
+                note.write_text(version, encoding="utf-8")
+            target.write(line)
+            target.flush()
+        target.close()
+    except BrokenPipeError:
+        pass
+
+
+def main() -> int:
+    """Run the server until the client goes away; its exit code."""
+    note = Path(sys.argv[1])
+    server = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: server.send_signal(received))
+    assert server.stdin is not None
+    assert server.stdout is not None
+    threading.Thread(target=pass_on, args=(sys.stdin.buffer, server.stdin, note), daemon=True).start()
+    pass_on(server.stdout, sys.stdout.buffer, note)
+    return server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
