@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from .manifest.credentials import credential_variables
 from .manifest.load import Entry, Manifest
+from .manifest.models import CallTemplate
 
 SHORTEST: Final = 6
 """Characters below which a value is not looked for: it would be found everywhere."""
@@ -75,7 +76,7 @@ def secret_values(entries: Iterable[Entry]) -> list[str]:
 
 def _entry_secrets(entry: Entry) -> Iterator[str]:
     """The secret values of an entry. What stands in its URL before the query is an address, and shown."""
-    templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
+    templates = _templates(entry)
     for template in templates:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
@@ -90,13 +91,18 @@ def credential_values(entries: Iterable[Entry]) -> list[str]:
 
 
 def _entry_credentials(entry: Entry) -> Iterator[str]:
-    templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
-    for template in templates:
+    for template in _templates(entry):
         if template.auth is not None:
             yield from _secret_fields(template.auth)
-        named = credential_variables(template)
+        named = credential_variables(template) if entry.variables else ()
         yield from (value for name, value in entry.variables.items() if name in named)
     yield from entry.own_variables.values()
+
+
+def _templates(entry: Entry) -> list[CallTemplate]:
+    """The call templates of an entry, each once: most of its tools have the entry's own."""
+    templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
+    return list({id(template): template for template in templates}.values())
 
 
 def quick_redactor(secrets: Iterable[str]) -> Callable[[str], str]:

@@ -187,3 +187,52 @@ def test_any_schema_is_refused_or_decides_any_value(raw, value):
     except InvalidSchema:
         return
     assert schema.check(value) is None or len(schema.check(value)) > 0
+
+
+ODD_PARTS = [0, -1, 2.5, 1e30, 10**400, float("nan"), "x", "\ud800", b"x", None, True, [], {}, [1], [{}], {"a": {}}]
+ODD_PARTS += [{"a": ["b"]}, {"\ud800": {}}, {1: {}}, {"$ref": "#/x"}, {"pattern": "("}, {"$schema": "x:y"}]
+KEYWORDS = [
+    "type",
+    "const",
+    "enum",
+    "multipleOf",
+    "maximum",
+    "maxLength",
+    "minItems",
+    "uniqueItems",
+    "minContains",
+    "required",
+    "dependentRequired",
+    "items",
+    "prefixItems",
+    "contains",
+    "properties",
+    "additionalProperties",
+    "unevaluatedItems",
+    "propertyNames",
+    "allOf",
+    "not",
+    "if",
+    "patternProperties",
+    "pattern",
+    "format",
+    "contentSchema",
+    "default",
+    "title",
+    "$ref",
+    "$dynamicRef",
+    "$id",
+    "$anchor",
+    "$defs",
+]
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
+def test_a_schema_that_was_accepted_can_be_used(keyword):
+    for part in ODD_PARTS:
+        for schema in ({keyword: part}, {"properties": {"a": {keyword: part}}}):
+            try:
+                accepted = Schema(schema)
+            except InvalidSchema:
+                continue
+            accepted.check({"a": 1})

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jsonschema_rs import Validator
+
 MAX_SHOWN: Final = 160
+DEEP: Final = 64
+"""Levels of nesting from which on a schema is compiled at once, because it may be too deep for that."""
+
 BACKTRACKS: Final = 50_000
 """Steps back that a pattern may take before it counts as not matched."""
 
@@ -18,34 +25,74 @@ class InvalidSchema(Exception):
 
 
 class Schema:
-    """A compiled JSON Schema (2020-12 unless its `$schema` says otherwise)."""
+    """A JSON Schema (2020-12 unless its `$schema` says otherwise).
+
+    It is compiled when the first value is checked: of a thousand tools few are called. One that might be no usable
+    schema although it has the form of one is compiled at once.
+    """
+
+    __slots__ = ("_schema", "_validator")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Compile.
+        """Check the schema itself.
 
         Raises:
             InvalidSchema: if it is no schema, or refers to another document.
         """
-        from jsonschema_rs import FancyRegexOptions, ReferencingError, ValidationError, validator_for
-
-        try:
-            self._validator = validator_for(
-                dict(schema),
-                retriever=_refuse,
-                pattern_options=FancyRegexOptions(backtrack_limit=BACKTRACKS),
-                validate_formats=False,
-            )
-        except (ValidationError, ReferencingError, ValueError, RecursionError) as invalid:
-            raise InvalidSchema(_first_line(str(invalid))) from None
+        self._schema = dict(schema)
+        self._validator = None if _is_plain(self._schema) else _compile(self._schema)
 
     def check(self, value: Any) -> str | None:
         """What is wrong with a value, naming the place in it, or None."""
+        if self._validator is None:
+            self._validator = _compile(self._schema)
         if self._validator.is_valid(value):
             return None
         error = next(iter(self._validator.iter_errors(value)))
         place = ".".join(str(step) for step in error.instance_path)
         message = _first_line(error.message)
         return f"{place}: {message}" if place else message
+
+
+def _compile(schema: dict[str, Any]) -> Validator:
+    from jsonschema_rs import FancyRegexOptions, ReferencingError, ValidationError, validator_for
+
+    try:
+        return validator_for(
+            schema,
+            retriever=_refuse,
+            pattern_options=FancyRegexOptions(backtrack_limit=BACKTRACKS),
+            validate_formats=False,
+        )
+    except (ValidationError, ReferencingError, ValueError, RecursionError) as invalid:
+        raise InvalidSchema(_first_line(str(invalid))) from None
+
+
+def _is_plain(schema: dict[str, Any]) -> bool:
+    """Whether a schema has no references, patterns, dialects or odd values, and its form is right: then it compiles."""
+    from jsonschema_rs import meta
+
+    level: list[Any] = [schema]
+    for _ in range(DEEP):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                for key in value:
+                    if not isinstance(key, str) or not key.isascii() or key.startswith(_INTRICATE):
+                        return False
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            elif not (value.isascii() if isinstance(value, str) else isinstance(value, int | float | None)):
+                return False
+        if not below:
+            return meta.is_valid(schema)
+        level = below
+    return False
+
+
+_INTRICATE: Final = ("$", "pattern")
+"""How keywords begin that can be wrong although the schema of schemas finds nothing wrong with them."""
 
 
 def _refuse(uri: str) -> NoReturn:
