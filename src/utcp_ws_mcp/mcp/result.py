@@ -36,7 +36,7 @@ class Result:
     def parts(self, *, modern: bool) -> Iterator[str]:
         """The result as JSON text in parts; what is large is not copied together."""
         yield '{"content":'
-        yield encode_json(self.content)
+        yield from _json_parts(self.content)
         if self.structured is not None and self._shows_structured(modern):
             yield ',"structuredContent":'
             yield self.structured
@@ -60,6 +60,26 @@ class Result:
         meta = {OUTCOME_KEY: self.outcome.name.lower(), **(_STAMP if modern else {})}
         ending = f',"_meta":{encode_json(meta)}'
         return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
+
+
+def _json_parts(value: Any) -> Iterator[str]:
+    """The JSON of content blocks; a large text in them is a part of its own."""
+    if isinstance(value, dict):
+        separator = "{"
+        for key, item in value.items():
+            yield f'{separator}"{key}":'
+            yield from _json_parts(item)
+            separator = ","
+        yield "}"
+    elif isinstance(value, list):
+        separator = "["
+        for item in value:
+            yield separator
+            yield from _json_parts(item)
+            separator = ","
+        yield "]" if value else "[]"
+    else:
+        yield encode_json(value)
 
 
 def failure(error: BridgeError, content: Sequence[Block]) -> Result:

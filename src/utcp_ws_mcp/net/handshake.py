@@ -109,7 +109,7 @@ class GuardedConnection(ClientConnection):
         if self._take is None or not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
             super().process_event(event)  # type: ignore[arg-type]  # the library calls its two kinds Event
         elif event.fin and not self._fragments:
-            self._hand_over(event.opcode, event.data)
+            self._hand_over(event)
         else:
             self._assemble(event)
 
@@ -119,12 +119,13 @@ class GuardedConnection(ClientConnection):
             self._refuse(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
         elif frame.fin:
             frames, self._fragments = self._fragments, []
-            self._hand_over(frames[0].opcode, b"".join(part.data for part in frames))
+            self._hand_over(Frame(frames[0].opcode, b"".join(part.data for part in frames)))
 
-    def _hand_over(self, opcode: Opcode, data: bytes | bytearray | memoryview) -> None:
+    def _hand_over(self, frame: Frame) -> None:
         assert self._take is not None
         try:
-            message = str(data, "utf-8") if opcode is Opcode.TEXT else bytes(data)
+            message = str(frame.data, "utf-8") if frame.opcode is Opcode.TEXT else bytes(frame.data)
+            frame.data = b""  # the library still holds the frame; a large one must not be held twice
         except UnicodeDecodeError:
             self._refuse(CloseCode.INVALID_DATA, "invalid UTF-8")
         else:
