@@ -44,7 +44,7 @@ def load_manifest(
     file = Path(path)
     text = _read_text(file)
     document = _parse(text, str(file))
-    environ = os.environ if environ is None else environ
+    environ = dict(os.environ) if environ is None else environ
     beside = file.parent / ".env"
     dotenvs = [*env_files, *(file.parent / named for named in variable_files(document))]
     read = [*dotenvs, beside] if beside.is_file() else dotenvs

@@ -212,6 +212,8 @@ def _bind(raw: Json, name: str, lookup: Lookup, findings: _Findings) -> dict[str
     """Every variable of the entry, or None where one is missing: then the entry is disabled."""
     written = [raw, *named_presets(raw)]
     names = list(dict.fromkeys(find_variables(written)))
+    if not names:
+        return {}
     found = {variable: lookup.find(name, variable) for variable in names}
     optional = find_optional(written)
     if missing := tuple(variable for variable, value in found.items() if value is None and variable not in optional):

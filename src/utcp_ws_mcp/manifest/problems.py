@@ -41,14 +41,11 @@ def is_deeper(value: Json, limit: int) -> bool:
     """Whether a document is nested more than `limit` deep."""
     level = [value]
     for _ in range(limit + 1):
-        level = [item for each in level for item in _members(each)]
+        objects = [item for each in level if isinstance(each, dict) for item in each.values()]
+        level = objects + [item for each in level if isinstance(each, list) for item in each]
         if not level:
             return False
     return True
-
-
-def _members(value: Json) -> Iterable[Json]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:

@@ -101,6 +101,8 @@ class Compiler:
         return compiled if holes else Constant(compiled.render({}))
 
     def _leaf(self, text: str) -> Node:
+        if not _TOKEN.search(text) and not WHOLE.match(text):
+            return Constant(text)
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(hole := parts[0], str):
             return Argument(hole.name, typed=self.typed) if isinstance(hole, Argument) else hole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from ..errors import InvalidArguments, InvalidTemplate
 from ..manifest.load import Entry, ToolEntry
@@ -82,6 +82,9 @@ class Plan:
         return replace(self, wire=replace(self.wire, rules=as_framed_stream(self.rules, self.template)))
 
 
+_UNCHANGED: Final = ToolOverride()
+
+
 def compile_tool(
     entry: Entry, tool_entry: ToolEntry, override: ToolOverride | None = None, wire: WirePlan | None = None
 ) -> Plan:
@@ -91,7 +94,7 @@ def compile_tool(
         TemplateProblem: with all that makes it impossible to call.
     """
     tool, template = tool_entry.tool, tool_entry.template
-    override = override or ToolOverride()
+    override = override or _UNCHANGED
     found = Problems(tool_entry.path)
     below = found if tool_entry.is_template else Problems(join(tool_entry.path, "tool_call_template"))
     inputs = _inputs(override.inputs if override.inputs is not None else tool.inputs, found)
@@ -149,12 +152,11 @@ def _compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems) -> WireP
 
 
 def _schema(schema: Mapping[str, Any], key: str, found: Problems) -> Schema | None:
-    with found.at(key):
-        try:
-            return Schema(schema)
-        except InvalidSchema as invalid:
-            raise InvalidTemplate(f"is no usable JSON Schema: {invalid}") from None
-    return None
+    try:
+        return Schema(schema)
+    except InvalidSchema as invalid:
+        found.note(key, f"is no usable JSON Schema: {invalid}")
+        return None
 
 
 def _inputs(inputs: Mapping[str, Any], found: Problems) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, Literal
 
 from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
@@ -67,6 +67,7 @@ class URL:
         return self.host == "localhost" or (literal is not None and literal.is_loopback)
 
 
+@lru_cache(maxsize=256)  # a URL is looked at several times before it is used, and again for each tool
 def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
     """Parse strictly: no control characters, white space, user info, fragment, non-ASCII host or odd IPv4.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from ..errors import BridgeError, Problem
 from ..manifest.problems import join
@@ -24,13 +24,13 @@ class Problems:
         self.found: list[Problem] = []
         self._path = path
 
-    @contextmanager
-    def at(self, key: str) -> Iterator[None]:
+    def at(self, key: str) -> AbstractContextManager[None, bool]:
         """Note an error of compiling as a problem of this key, and go on."""
-        try:
-            yield
-        except BridgeError as error:
-            self.found.append(Problem(join(self._path, key), str(error)))
+        return _Noting(self, key)
+
+    def note(self, key: str, problem: str) -> None:
+        """Note a problem of this key."""
+        self.found.append(Problem(join(self._path, key), problem))
 
     def raise_any(self) -> None:
         """Raise what was noted.
@@ -40,3 +40,19 @@ class Problems:
         """
         if self.found:
             raise TemplateProblem(self.found)
+
+
+class _Noting(AbstractContextManager[None, bool]):
+    """What `Problems.at` gives; a generator would cost twice as much, and each tool needs two dozen."""
+
+    __slots__ = ("_key", "_problems")
+
+    def __init__(self, problems: Problems, key: str) -> None:
+        self._problems = problems
+        self._key = key
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, BridgeError):
+            return False
+        self._problems.note(self._key, str(error))
+        return True

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 from ..manifest.models import CallTemplate, Reply, Stream
@@ -267,11 +268,16 @@ def _with_correlation(rules: Rules) -> Rules:
         return replace(rules, sharing=Sharing.SHARED)
     if rules.match is None or "request_id" not in rules.match.names:
         return rules
-    terms = _conjunction(rules.match.source)
+    path, alone = _id_in(rules.match.source)
+    return replace(rules, sharing=Sharing.SHARED, id_path=path, by_id_alone=alone)
+
+
+@lru_cache(maxsize=256)  # the tools of a preset have the same `match`
+def _id_in(match: str) -> tuple[Path | None, bool]:
+    """Where the correlation id stands in a message for which a predicate holds, and whether it asks no more."""
+    terms = _conjunction(match)
     paths = [path for term in terms if (path := _id_path(term))]
-    if not paths:
-        return replace(rules, sharing=Sharing.SHARED)
-    return replace(rules, sharing=Sharing.SHARED, id_path=paths[0], by_id_alone=len(terms) == 1)
+    return (paths[0], len(terms) == 1) if paths else (None, False)
 
 
 def _conjunction(source: str) -> list[str]:
