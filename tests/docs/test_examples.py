@@ -11,11 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from utcp_ws_mcp import InvalidManifest, errors, load_manifest
+from utcp_ws_mcp import InvalidManifest, load_manifest
 from utcp_ws_mcp.cli import main
-from utcp_ws_mcp.manifest import models
-from utcp_ws_mcp.manifest.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
-from utcp_ws_mcp.manifest.merge import preset_names
 from utcp_ws_mcp.wire.expression import Expression
 from utcp_ws_mcp.wire.filters import FILTERS
 
@@ -35,28 +32,6 @@ from .examples import (
 EXAMPLES = read_examples()
 RIGHT = [example for example in EXAMPLES if example.manifest.kind == "manifest"]
 SCENES = [(example, scene) for example in RIGHT for scene in example.scenes]
-MODELS = (
-    models.CallTemplate,
-    models.ManualOptions,
-    models.Tool,
-    models.Step,
-    models.HttpStep,
-    models.HttpRequest,
-    models.AutoReply,
-    models.Capture,
-    models.Heartbeat,
-    models.Framing,
-    models.Stream,
-    models.Reply,
-    models.Limits,
-    models.Network,
-    models.Tls,
-    models.Discovery,
-    models.ToolOverride,
-    ApiKeyAuth,
-    BasicAuth,
-    OAuth2Auth,
-)
 
 
 def by_place(value: Any) -> str:
@@ -126,19 +101,6 @@ def test_every_block_of_json_is_json(page: Path) -> None:
             json.loads(block.text)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_every_field_of_the_models_is_described(model: Any) -> None:
-    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
-    names = {field.alias or name for name, field in model.model_fields.items()}
-    assert {name for name in names if f"`{name}`" not in manual} == set()
-
-
-def test_every_hint_for_hosts_and_every_preset_is_described() -> None:
-    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
-    hints = {field.alias or name for name, field in models.Annotations.model_fields.items()}
-    assert {name for name in hints | preset_names() if f"`{name}`" not in manual} == set()
-
-
 def filter_rows() -> list[tuple[str, str, str]]:
     """The rows of the table of filters: the names, an example, what it gives."""
     manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
@@ -172,13 +134,6 @@ def test_every_command_line_of_the_readme_parses(command: str) -> None:
     assert asked.exit_code == 0, asked.output
 
 
-def test_every_class_of_error_is_described() -> None:
-    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
-    grouping = {"BridgeError", "ManifestError", "PolicyError", "CallError", "NetError"}
-    assert {each.__name__ for each in classes if f"`{each.__name__}`" not in page} <= grouping
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text(encoding="utf-8")):
@@ -191,9 +146,3 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_the_index_of_the_documentation_names_every_page() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
-    assert {page for page in pages if f"]({page})" not in index} == set()
