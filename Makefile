@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -87,6 +87,9 @@ check: venv ## Lint, check the format, the types, the layers and the documentati
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
+
+pictures: venv ## Draw the terminal pictures of the README anew
+	@$(BIN)/python -m tools.pictures
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt

@@ -14,11 +14,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tools.pictures import COLUMNS, FOLDER, PICTURES, draw, read_picture
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 
-from .examples import PAGES, ROOT, Block, read_blocks, read_examples
-
-FIRST = next(example for example in read_examples() if example.manifest.place.startswith("README"))
+from .examples import PAGES, ROOT, Block, read_blocks
 
 
 def read_programs() -> Iterator[tuple[Path, Block, Block]]:
@@ -30,15 +29,27 @@ def read_programs() -> Iterator[tuple[Path, Block, Block]]:
                 yield page, code, shown
 
 
+def read_sessions() -> Iterator[tuple[Block, Block]]:
+    """Each session at a terminal, with the manifest above it."""
+    for page in PAGES:
+        manifest = None
+        for block in read_blocks(page):
+            manifest = block if block.kind == "manifest" else manifest
+            if block.language == "console":
+                assert manifest is not None, block.place
+                yield manifest, block
+
+
 PROGRAMS = list(read_programs())
+SESSIONS = list(read_sessions())
 
 
-async def test_the_session_of_the_readme_goes_as_it_shows(tmp_path: Path) -> None:
-    shown = next(block for block in read_blocks(ROOT / "README.md") if block.language == "console").text
+@pytest.mark.parametrize(("manifest", "shown"), SESSIONS, ids=[shown.place for _, shown in SESSIONS])
+async def test_every_session_at_a_terminal_goes_as_it_is_shown(manifest: Block, shown: Block, tmp_path: Path) -> None:
     async with demo_endpoint() as port:
-        (tmp_path / "manifest.json").write_text(FIRST.manifest.text.replace("8765", str(port)), encoding="utf-8")
-        seen = [await session(line, tmp_path) for line in shown.splitlines() if line.startswith("$ ")]
-    assert steady("".join(seen)) == steady(shown)
+        (tmp_path / "manifest.json").write_text(manifest.text.replace("8765", str(port)), encoding="utf-8")
+        seen = [await session(line, tmp_path) for line in shown.text.splitlines() if line.startswith("$ ")]
+    assert steady("".join(seen)) == steady(shown.text)
 
 
 async def session(line: str, folder: Path) -> str:
@@ -46,9 +57,20 @@ async def session(line: str, folder: Path) -> str:
     return f"{line}\n" + await run_python(["-m", "utcp_ws_mcp", *shlex.split(line)[2:]], folder)
 
 
-async def test_the_demo_shows_what_the_readme_shows(tmp_path: Path) -> None:
-    shown = next(block for block in read_blocks(ROOT / "README.md") if block.kind == "demo").text
-    assert steady(await run_python(["-m", "utcp_ws_mcp", "demo"], tmp_path)) == steady(shown)
+@pytest.mark.parametrize("name", PICTURES)
+async def test_every_picture_shows_what_its_command_prints_now(name: str) -> None:
+    drawn = read_picture((FOLDER / f"{name}.svg").read_text(encoding="utf-8"))
+    assert steady(drawn) == steady(await PICTURES[name]())
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_picture_stands_in_the_readme(name: str) -> None:
+    assert f"(docs/pictures/{name}.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_picture_breaks_long_lines_and_gives_them_back() -> None:
+    shown = "$ call\n   0.001 < (reply) " + "<&>" * COLUMNS + "\n\nend\n"
+    assert read_picture(draw(shown, "a & b")) == shown
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,19 @@ def test_the_index_of_the_documentation_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
     assert {page for page in pages if f"]({page})" not in index} == set()
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "src" / "utcp_ws_mcp"
+
+
+def test_every_module_that_the_architecture_names_exists() -> None:
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", ARCHITECTURE))
+    assert len(named) > 30
+    assert {name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()} == set()
+
+
+def test_the_architecture_names_every_part_of_the_package() -> None:
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    ways_in = {"__init__", "__main__", "version", "cli_http", "cli_install", "demo"}
+    assert {part for part in parts - ways_in if not re.search(rf"\b{part}\b", ARCHITECTURE)} == set()
