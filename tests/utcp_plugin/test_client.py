@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,7 +21,7 @@ from utcp.utcp_client import UtcpClient
 from tests.net.test_discovery import manual, tells
 from tests.net.test_oauth import token, token_endpoint
 from tests.peer import Peer, echo, jsonrpc, peer, silent
-from utcp_ws_mcp import CallTimeout, InvalidArguments, ToolFault
+from utcp_ws_mcp import CallTimeout, InvalidArguments, PolicyError, ToolFault
 from utcp_ws_mcp.utcp_plugin.manual import manual_of
 from utcp_ws_mcp.utcp_plugin.protocol import WebSocketProtocol
 
@@ -381,22 +382,58 @@ async def test_this_plugin_wins_over_utcp_websocket_in_whatever_order_they_are_f
             assert isinstance(client._protocol_for("websocket"), WebSocketProtocol)
 
 
+async def save_strays(client: UtcpClient, own: Any) -> None:
+    """Put a manual of another kind into a client's repository, with the WebSocket tool m.a."""
+    owner = FileManual(name="m", allowed_communication_protocols=["file", "websocket"])
+    await client.config.tool_repository.save_manual(owner, UtcpManual([Tool(name="m.a", tool_call_template=own)]))
+
+
+@asynccontextmanager
+async def stray_of(own: Any) -> AsyncIterator[UtcpClient]:
+    async with client_of() as client:
+        await save_strays(client, own)
+        yield client
+
+
 async def test_a_tool_of_a_manual_of_another_kind_is_called_by_its_own_call_template() -> None:
-    async with peer(echo) as seen, client_of() as client:
-        own = template(seen, name="told", message={"q": "UTCP_ARG_q_UTCP_ARG"}, auth=API_KEY)
-        tools = [
-            Tool(name="m.a", tool_call_template=own),
-            Tool(name="m.b", tool_call_template=template(seen, network={})),
-        ]
-        await client.config.tool_repository.save_manual(
-            FileManual(name="m", allowed_communication_protocols=["file", "websocket"]), UtcpManual(tools)
-        )
-        client.config.variables = {"m_KEY": "k3y"}
-        for _ in range(2):
-            assert await client.call_tool("m.a", {"q": "x"}) == '{"q": "x"}'
-        with pytest.raises(Exception, match="may not say 'network'"):
-            await client.call_tool("m.b", {})
-    assert [upgrade.headers["X-Key"] for upgrade in seen.upgrades] == ["k3y"]
+    async with peer(echo) as seen, token_endpoint(token) as endpoint:
+        own = template(seen, message={"q": "UTCP_ARG_q_UTCP_ARG"}, auth=endpoint.auth(client_secret="${KEY}"))
+        async with stray_of(own) as client:
+            client.config.variables = {"m_KEY": "k3y"}
+            for _ in range(2):
+                assert await client.call_tool("m.a", {"q": "x"}) == '{"q": "x"}'
+    assert [upgrade.headers["Authorization"] for upgrade in seen.upgrades] == ["Bearer t1"]
+    assert endpoint.requests[0][1]["client_secret"] == ["k3y"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"network": {"allow": ["private"]}}, "may not say 'network'"),
+        ({"before_connect": [{"http": {"url": "http://127.0.0.1/"}}]}, "may not say 'before_connect'"),
+        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "may only compare"),
+    ],
+)
+async def test_a_tool_of_a_manual_of_another_kind_may_do_no_more_than_one_from_the_network(said: Any, why: str) -> None:
+    async with peer(echo) as seen, stray_of(template(seen, **said)) as client:
+        with pytest.raises(PolicyError, match=why):
+            await client.call_tool("m.a", {})
+    assert seen.upgrades == []
+
+
+async def test_a_tool_of_a_manual_of_another_kind_reads_no_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret", encoding="utf-8")
+    async with peer(echo) as seen, stray_of(template(seen, message={"$file": str(secret)})) as client:
+        await client.call_tool("m.a", {})
+    assert seen.received == [{"$file": str(secret)}]
+
+
+async def test_a_tool_of_a_manual_of_another_kind_is_called_anew_when_its_call_template_changes() -> None:
+    async with peer(echo) as seen, stray_of(template(seen, message="one")) as client:
+        assert await client.call_tool("m.a", {}) == "one"
+        await save_strays(client, template(seen, message="two"))
+        assert await client.call_tool("m.a", {}) == "two"
 
 
 async def test_a_manual_in_a_shared_repository_is_called_by_a_client_that_did_not_register_it() -> None:

@@ -6,9 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from utcp.data.call_template import CallTemplate
 from utcp.data.register_manual_response import RegisterManualResult
@@ -16,19 +14,15 @@ from utcp.interfaces.communication_protocol import CommunicationProtocol
 from utcp.utcp_client import UtcpClient
 
 from ..bridge import Bridge, Streamed
-from ..errors import InvalidManifest, PolicyError
+from ..errors import InvalidManifest
 from ..events import Event, Noticed
-from ..manifest.manual import FORBIDDEN_KEYS
 from ..manifest.models import Json
-from ..sources import Loaded, load_template
+from ..sources import Loaded
+from .entries import load_manual, load_stray
 from .manual import manual_of
-from .template import WEBSOCKET, WebSocketCallTemplateSerializer, document_of
-from .variables import ClientVariables, lookup_for
+from .template import WEBSOCKET, WebSocketCallTemplateSerializer
 
 logger = logging.getLogger(__name__)
-
-_NOT_A_TOOLS: Final = FORBIDDEN_KEYS - {"name", "pin"}
-"""What a tool's call template may not say where its manual came from elsewhere."""
 
 
 class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp ships no types
@@ -40,7 +34,7 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
     def __init__(self) -> None:
         self._loaded: dict[str, Loaded] = {}
         self._told: dict[str, Mapping[str, Json]] = {}
-        self._strays: dict[str, dict[str, Json]] = {}
+        self._strays: dict[str, CallTemplate] = {}
         self._task: asyncio.Task[None] | None = None
         self._bridge: asyncio.Future[Bridge]
         self._closing = asyncio.Event()
@@ -120,14 +114,9 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
 
     async def _offer(self, caller: UtcpClient, template: CallTemplate) -> Bridge:
         """Take a manual's call template into the bridge."""
-        bridge = await self._take(caller, template.name, document_of(template))
-        self._strays.pop(template.name, None)
-        return bridge
-
-    async def _take(self, caller: UtcpClient, name: str, document: dict[str, Json]) -> Bridge:
-        loaded = _load(caller, name, document)
+        loaded = load_manual(caller, template)
         bridge = await self._start()
-        self._loaded[name] = loaded
+        self._loaded[template.name] = loaded
         bridge.reload([*self._loaded.values()])
         return bridge
 
@@ -138,39 +127,24 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
 
     async def _find(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
         """The bridge, and the tool's name in it; a manual that this client has not registered is looked for."""
-        manual, _, tool = tool_name.partition(".")
-        if manual in self._strays or manual not in self._loaded:
+        manual = tool_name.partition(".")[0]
+        if manual not in self._loaded:
             owner = await caller.config.tool_repository.get_manual_call_template(manual)
             if owner is None or owner.call_template_type != WEBSOCKET:
-                return await self._take_stray(caller, manual, tool, template), tool_name
+                return await self._take_stray(caller, tool_name, template)
             await (await self._offer(caller, owner)).wait_told(manual)
         bridge = await self._start()
         doubled = f"{manual}.{tool_name}"  # the client puts no second `manual.` before a name that begins with it
         return bridge, doubled if doubled in bridge.tools else tool_name
 
-    async def _take_stray(self, caller: UtcpClient, manual: str, tool: str, template: CallTemplate) -> Bridge:
+    async def _take_stray(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
         """Take a tool whose manual is of another kind, a text or an OpenAPI description: it stands for itself."""
-        own = document_of(template)
-        if refused := sorted(own.keys() & _NOT_A_TOOLS):
-            why = f"may not say {refused[0]!r}: its manual is of another kind; register its call template as a manual"
-            raise PolicyError(f"{manual}.{tool} {why}")
-        own = {key: value for key, value in own.items() if key not in ("name", "pin")}
-        known = self._strays.get(manual, {})
-        if known.get(tool) == own:
-            return await self._start()
-        tools = {**known, tool: own}
-        listed = [{"name": name, "tool_call_template": each} for name, each in tools.items()]
-        bridge = await self._take(caller, manual, {"name": manual, "tools": listed})
-        self._strays[manual] = tools
-        return bridge
-
-
-def _load(caller: UtcpClient, name: str, document: dict[str, Json]) -> Loaded:
-    variables = ClientVariables(caller.config, name)
-    lookup = lookup_for(document, variables)
-    loaded = load_template(document, lookup, f"the call template {name}", Path(caller.root_dir))
-    entries = tuple(replace(entry, own_variables=variables) for entry in loaded.manifest.entries)
-    return replace(loaded, manifest=replace(loaded.manifest, entries=entries))
+        tool = tool_name.partition(".")[2]
+        if self._strays.get(tool_name) != template:
+            self._loaded[tool_name] = load_stray(caller, tool_name, tool, template)
+            self._strays[tool_name] = template
+            (await self._start()).reload([*self._loaded.values()])
+        return await self._start(), f"{tool_name}.{tool}"
 
 
 def _log(event: Event) -> None:

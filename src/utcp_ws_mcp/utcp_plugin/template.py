@@ -97,14 +97,14 @@ def document_of(template: CallTemplate) -> dict[str, Json]:
     Nothing is pinned unless it asks for that: the client asks for a manual each time, and has nobody who approves.
     """
     written = WebSocketCallTemplateSerializer().to_dict(template)
-    document = {key: _literal(value) for key, value in written.items() if key not in _CLIENTS}
+    document = {key: literal(value) for key, value in written.items() if key not in _CLIENTS}
     return {"pin": "off", **document}
 
 
-def _literal(value: Json) -> Json:
-    """A value that the manifest language reads as it stands here."""
+def literal(value: Json) -> Json:
+    """A value, written so that the manifest language reads it as it stands here."""
     if isinstance(value, str):
         return f"${{{DOLLAR}}}{value[1:]}" if WHOLE.match(value) else value.replace("${", "$${")
     if isinstance(value, Mapping):
-        return {key: _literal(item) for key, item in value.items()}
-    return [_literal(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: literal(item) for key, item in value.items()}
+    return [literal(item) for item in value] if isinstance(value, list | tuple) else value

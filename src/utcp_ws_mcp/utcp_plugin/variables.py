@@ -46,4 +46,4 @@ def lookup_for(document: Json, variables: ClientVariables) -> Lookup:
     found = {name: value for name in names if (value := variables.get(name)) is not None}
     for name in sorted(names - found.keys() - find_optional(written)):
         raise UtcpVariableNotFound(namespaced(variables.manual, name))
-    return Lookup([{namespaced(variables.manual, name): value for name, value in found.items()} | {DOLLAR: "$"}])
+    return Lookup([found | {DOLLAR: "$"}])

@@ -1,0 +1,70 @@
+"""Call templates of a client, loaded as entries of a manifest are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from utcp.data.call_template import CallTemplate
+from utcp.utcp_client import UtcpClient
+
+from ..errors import PolicyError
+from ..manifest.manual import FORBIDDEN_KEYS, read_manual
+from ..manifest.models import Json
+from ..sources import Loaded, load_template
+from ..wire.catalog import compile_tools
+from .template import WebSocketCallTemplateSerializer, document_of, literal
+from .variables import ClientVariables, lookup_for
+
+_NOT_A_TOOLS: Final = FORBIDDEN_KEYS - {"name", "pin"}
+"""What a tool's call template may not say where its manual came from elsewhere."""
+
+_ENTRYS: Final = ("name", "call_template_type", "allowed_communication_protocols", "auth")
+"""What a tool's call template says that is none of the tool's own."""
+
+
+def load_manual(caller: UtcpClient, template: CallTemplate) -> Loaded:
+    """The call template of a manual that a client registers.
+
+    Raises:
+        InvalidManifest: with everything that is wrong with it.
+        UtcpVariableNotFound: for a variable that its expressions or its preset need.
+    """
+    return _load(caller, template.name, template.name, document_of(template))
+
+
+def load_stray(caller: UtcpClient, tool_name: str, tool: str, template: CallTemplate) -> Loaded:
+    """A tool whose manual is of another kind. It may say what a manual from the network may say; that may be one.
+
+    Its credentials are the client's own, who has put them in.
+
+    Raises:
+        PolicyError: where it says more.
+        InvalidManifest: where its URL or its credentials are wrong.
+    """
+    own = WebSocketCallTemplateSerializer().to_dict(template)
+    if refused := sorted(own.keys() & _NOT_A_TOOLS):
+        why = f"may not say {refused[0]!r}: its manual is of another kind; register its call template as a manual"
+        raise PolicyError(f"{tool_name} {why}")
+    origin = re.match(r"\w+://[^/?#]*", own["url"])
+    document = {"name": tool_name, "url": origin[0] if origin else own["url"], "auth": literal(own.get("auth"))}
+    loaded = _load(caller, tool_name, tool_name.partition(".")[0], {**document, "tools": []})
+    [entry] = loaded.manifest.entries
+    told = {key: value for key, value in own.items() if key not in _ENTRYS}
+    tools, notices = read_manual({"tools": [{"name": tool, "tool_call_template": told}]}, entry)
+    plans, problems = compile_tools(entry, tools)
+    if not plans:
+        raise PolicyError(f"{tool_name}: " + "; ".join([*notices, *map(str, problems)]))
+    return replace(loaded, plans={entry.name: plans})
+
+
+def _load(caller: UtcpClient, name: str, manual: str, document: Mapping[str, Json]) -> Loaded:
+    variables = ClientVariables(caller.config, manual)
+    loaded = load_template(
+        document, lookup_for(document, variables), f"the call template {name}", Path(caller.root_dir)
+    )
+    entries = tuple(replace(entry, own_variables=variables) for entry in loaded.manifest.entries)
+    return replace(loaded, manifest=replace(loaded.manifest, entries=entries))
