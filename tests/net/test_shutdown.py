@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, NetError
+from utcp_ws_mcp import Bridge, NetError, events
 from utcp_ws_mcp.errors import ConnectionLost, Outcome
 
 RPC = {"preset": "jsonrpc2"}
@@ -107,3 +108,12 @@ async def test_a_call_that_keeps_to_the_rate_is_not_sent_after_the_bridge_has_go
             start("m.watch")
             await seen.until(lambda: len(seen.received) == 2)
     assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED, Outcome.NOT_SENT]
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 2))
+async def test_an_endpoint_that_is_asked_for_its_tools_then_has_not_failed(tmp_path: Path, turns: int) -> None:
+    happened: list[events.Event] = []
+    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen), events=happened):
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+    assert [event for event in happened if isinstance(event, events.Failed)] == []

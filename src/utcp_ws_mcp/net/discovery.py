@@ -111,6 +111,8 @@ class Discovery:
         try:
             manual = await self._fetch()
         except BridgeError as failed:
+            if self._scope.cancel_called:
+                return False
             told, self.error = str(self.error), failed
             if str(failed) != told:
                 self._observe(events.Failed(self.entry.name, str(failed), self._pause(failures + 1)))
