@@ -6,11 +6,12 @@ import json
 import struct
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 TICK = 0.1
 """Seconds between the items of the countdown."""
@@ -67,6 +68,12 @@ async def demo_endpoint(port: int = 0) -> AsyncIterator[int]:
 
 
 async def _serve(websocket: ServerConnection) -> None:
+    """Talk to a client, however it goes away."""
+    with suppress(ConnectionClosed):
+        await _talk(websocket)
+
+
+async def _talk(websocket: ServerConnection) -> None:
     async for message in websocket:
         if isinstance(message, bytes):
             continue
