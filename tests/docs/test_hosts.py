@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import importlib.util
 import json
@@ -67,6 +68,24 @@ def test_the_page_names_the_file_of_every_host(host: Any) -> None:
         file = str(host.file(platform, environ, Path("HERE")))
         shown = file.replace("/", "\\") if platform == "win32" else file
         assert f"`{shown}`" in cell or "in this folder" in cell or cell == "likewise"
+
+
+def sentences() -> list[str]:
+    """What `install` and `uninstall` say when they refuse; what changes in a sentence is `…`."""
+    said = []
+    for file in ("plan.py", "file.py", "change.py"):
+        for node in ast.walk(ast.parse((ROOT / "src" / "utcp_ws_mcp" / "install" / file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "CannotInstall":
+                parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args
+                said.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts))
+    return said
+
+
+@pytest.mark.parametrize("sentence", sentences())
+def test_every_sentence_that_refuses_is_on_the_page(sentence: str) -> None:
+    rows = PAGE.partition("### When it is refused")[2].partition("\n## ")[0]
+    shown = re.sub(r"'x'|16,777,216|line 3, column 5", "…", rows)
+    assert all(part.strip() in shown for part in sentence.split("…") if len(part.strip(" ;:")) > 2), sentence
 
 
 def test_the_yaml_of_the_page_is_what_install_changes() -> None:

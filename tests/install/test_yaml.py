@@ -30,7 +30,8 @@ KEPT = {
         "extensions:\n  a:\n    t: |\n      new:\n      b: c\n    cmd: d\nz: 1\n",
         "z: 1\n",
     ),
-    "with quoted keys": ("\"extensions\":\n  'a b':\n    cmd: d\n", ""),
+    "with quoted keys": ("\"extensions\":\n  'a ''b''':\n    cmd: d\n  \"\\xE9\": {}\n", ""),
+    "with keys that hold colons and hashes": ("extensions:\n  a:b:\n    cmd: d\n  c#d: e #:\n", ""),
     "without entries": ("a: 1\nextensions: {}\nb: 2\n", "b: 2\n"),
 }
 

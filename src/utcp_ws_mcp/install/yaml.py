@@ -11,7 +11,8 @@ from typing import Any, Final
 from ..errors import CannotInstall
 
 _CONTENT: Final = re.compile(r"( *)[^\s#]")
-_KEY: Final = re.compile(r""" *(?:"([^"\\]*)"|'([^']*)'|([^\s"'#:{\[&*!|>%@`-][^:#]*?))\s*:(?:\s+(.*?))?\s*$""")
+_PLAIN: Final = r"""[^\s"'#:{\[&*!|>%@`-](?:[^:#]|:(?=\S)|(?<=\S)#)*?"""
+_KEY: Final = re.compile(rf""" *(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|({_PLAIN}))\s*:(?:\s+(.*?))?\s*$""")
 
 
 @dataclass(frozen=True, slots=True)
