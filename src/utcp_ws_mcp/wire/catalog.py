@@ -34,7 +34,7 @@ def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
         try:
             stand_in = ToolEntry(Tool(name="(template)"), entry.template, entry.path, is_template=True)
             wire = compile_tool(entry, stand_in).wire
-            if entry.discovers:
+            if entry.options.discovery is not None:  # without it, discovery says nothing that could be wrong
                 discovery_plan(entry)
         except TemplateProblem as wrong:
             return [], list(wrong.problems) + _check_allowed_origins(entry)
