@@ -11,7 +11,7 @@ from ..manifest.models import CallTemplate, Discovery, Tool
 from ..manifest.pin import Mode
 from ..manifest.problems import check_model, join, nearest
 from .compiler import Compiler
-from .plan import Plan, WirePlan, compile_tool
+from .plan import Plan, WirePlan, compile_tool, compile_wire
 from .policy import URL, parse_url
 from .problems import Problems, TemplateProblem
 from .scope import URL_NAMES
@@ -33,7 +33,9 @@ def compile_local(entry: Entry) -> tuple[list[Plan], list[Problem]]:
     if entry.template is not None:
         try:
             stand_in = ToolEntry(Tool(name="(template)"), entry.template, entry.path, is_template=True)
-            wire = compile_tool(entry, stand_in).wire
+            found = Problems(entry.path)
+            wire = compile_wire(entry, stand_in, found)
+            found.raise_any()
             if entry.options.discovery is not None:  # without it, discovery says nothing that could be wrong
                 discovery_plan(entry)
         except TemplateProblem as wrong:

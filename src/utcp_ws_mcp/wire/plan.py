@@ -102,7 +102,7 @@ def compile_tool(
     visible = _visible(inputs, override)
     if visible is not inputs and argument_schema is not None:
         argument_schema = _schema(visible, "tool_overrides", found)
-    wire = wire or _compile_wire(entry, tool_entry, below)
+    wire = wire or compile_wire(entry, tool_entry, below)
     result_schema = _schema(tool.outputs, "outputs", found) if tool.outputs else None
     found.found += below.found if below is not found else []
     found.raise_any()
@@ -127,7 +127,8 @@ def compile_tool(
     )
 
 
-def _compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems) -> WirePlan:
+def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems) -> WirePlan:
+    """Compile the call template of a tool; what is wrong is noted in `found`."""
     template = tool_entry.template
     origin = Provenance(entry.variables, tool_entry.remote)
 
