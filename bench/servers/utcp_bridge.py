@@ -4,11 +4,13 @@ The bridges that exist use FastMCP, whose import costs more; on the SDK's low-le
 client with its plugin `utcp-websocket`. Their order is kept: all manuals are registered before the host is answered.
 
 utcp-websocket 1.2.1 cannot register a manual: it builds its result with a field that utcp 1.2 does not know. Here that
-one line is mended, so that there is something to compare with.
+one line is mended, so that there is something to compare with. This project's own plugin would take its place, so
+`utcp` does not find it here, and spends no time on it.
 """
 
 import asyncio
 import base64
+import importlib.metadata
 import json
 import logging
 import sys
@@ -25,6 +27,9 @@ logging.disable(logging.CRITICAL)
 plugin.RegisterManualResult = lambda call_template, manual: RegisterManualResult(
     manual_call_template=call_template, manual=manual, success=True
 )
+
+PLUGINS = importlib.metadata.entry_points(group="utcp.plugins")
+importlib.metadata.entry_points = lambda group: [found for found in PLUGINS if found.value == "utcp_websocket:register"]
 
 
 async def main(file: str) -> None:

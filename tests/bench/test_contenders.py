@@ -1,0 +1,23 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_bridge_of_utcp_is_measured_with_its_own_plugin(tmp_path):
+    (tmp_path / "client.json").write_text(json.dumps({"manual_call_templates": []}))
+    program = """
+import asyncio, sys
+from bench.servers import utcp_bridge as bench
+
+async def main():
+    client = await bench.UtcpClient.create(config=sys.argv[1])
+    print(type(client._protocol_for("websocket")).__module__, "utcp_ws_mcp" in sys.modules)
+
+asyncio.run(main())
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "client.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["utcp_websocket.websocket_communication_protocol", "False"]
