@@ -58,7 +58,7 @@ class WebSocketCallTemplate(CallTemplate):  # type: ignore[misc]  # utcp ships n
             try:
                 check_scheme(parse_url(self.url), network)
             except ForbiddenURL as wrong:
-                raise ValueError(str(wrong)) from None
+                raise ValueError(f"this WebSocket URL cannot be used: {wrong}") from None
         return self
 
     @field_validator("auth", mode="before")
