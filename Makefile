@@ -16,11 +16,11 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs-check pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 venv: .venv/.stamp ## Install everything into .venv; PYTHON=/path/to/python chooses another Python
 
@@ -87,6 +87,9 @@ check: venv ## Lint, check the format, the types, the layers and the documentati
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
+
+docs-check: venv ## Run every example, command and program of the documentation; find what it does not describe
+	$(BIN)/python -m pytest -q tests/docs
 
 pictures: venv ## Draw the terminal pictures of the README anew
 	@$(BIN)/python -m tools.pictures
