@@ -68,6 +68,15 @@ def test_tools_that_say_nothing_of_their_own_share_the_compiled_call_template():
     assert (d.wire is e.wire, d.wire is f.wire) == (True, False)
 
 
+def test_tools_share_the_upgrade_where_they_ask_for_the_same_connection():
+    own = {"a": {"message": "{{ args.text }}"}, "b": {"reply": {"none": True}}, "c": {"headers": {"X-A": "1"}}}
+    own |= {"d": {"limits": {"max_in_flight": 1}}, "e": {"on_connect": [{"send": "hello"}]}}
+    tools = [{"name": name, "tool_call_template": template} for name, template in own.items()]
+    plain, *others = compile_local(entry_of(tools=[{"name": "plain"}, *tools]))[0]
+
+    assert [plan.wire.upgrade is plain.wire.upgrade for plan in others] == [True, True, False, False, False]
+
+
 def test_two_tools_of_one_name_are_a_problem():
     assert local("a", "b", tool_overrides={"b": {"name": "a"}}) == (
         ["a"],

@@ -58,7 +58,7 @@ def compile_tools(
             continue
         try:
             shares = tool.template is entry.template
-            plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name), wire if shares else None)
+            plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name), wire)
             wire = plan.wire if shares else wire
             if tool.remote:
                 _check_origin(entry, plan.wire.upgrade)

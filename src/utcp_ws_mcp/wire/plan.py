@@ -88,7 +88,7 @@ _UNCHANGED: Final = ToolOverride()
 def compile_tool(
     entry: Entry, tool_entry: ToolEntry, override: ToolOverride | None = None, wire: WirePlan | None = None
 ) -> Plan:
-    """Compile a tool of an entry. `wire` is given where another tool with the same call template was compiled before.
+    """Compile a tool of an entry. `wire` is the entry's own call template, where that was compiled before.
 
     Raises:
         TemplateProblem: with all that makes it impossible to call.
@@ -102,7 +102,8 @@ def compile_tool(
     visible = _visible(inputs, override)
     if visible is not inputs and argument_schema is not None:
         argument_schema = _schema(visible, "tool_overrides", found)
-    wire = wire or compile_wire(entry, tool_entry, below)
+    if wire is None or template is not entry.template:
+        wire = compile_wire(entry, tool_entry, below, wire)
     result_schema = _schema(tool.outputs, "outputs", found) if tool.outputs else None
     found.found += below.found if below is not found else []
     found.raise_any()
@@ -127,8 +128,11 @@ def compile_tool(
     )
 
 
-def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems) -> WirePlan:
-    """Compile the call template of a tool; what is wrong is noted in `found`."""
+def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems, shared: WirePlan | None = None) -> WirePlan:
+    """Compile the call template of a tool; what is wrong is noted in `found`.
+
+    `shared` is the entry's own: a tool that asks for the same connection has the same upgrade.
+    """
     template = tool_entry.template
     origin = Provenance(entry.variables, tool_entry.remote)
 
@@ -147,9 +151,23 @@ def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems) -> WirePl
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     own = template.auto_reply != common
     rules = compile_rules(template, compiler("auto_reply"), own, origin.is_local, found)
+    if shared is not None and entry.template is not None and _is_same_connection(tool_entry, entry.template):
+        return WirePlan(message, cancel, rules, shared.upgrade)
     conduct = compile_conduct(template, compiler, common, entry.variables, found)
     upgrade = compile_upgrade(entry.name, template, conduct, origin, entry.folder, found)
     return WirePlan(message, cancel, rules, upgrade)
+
+
+def _is_same_connection(tool: ToolEntry, template: CallTemplate) -> bool:
+    """Whether a tool of the manifest says of its connection what the entry's call template says."""
+    return not tool.remote and all(getattr(tool.template, key) == getattr(template, key) for key in _OF_CONNECTION)
+
+
+_OF_CONNECTION: Final = frozenset(CallTemplate.model_fields) - {
+    *("name", "message", "typed_arguments", "response_format", "timeout", "allowed_communication_protocols"),
+    *("preset", "reply", "ignore", "stream", "auto_reply"),
+}
+"""Fields that an upgrade, or the conduct of its connection, is made of. What is not named here counts as one."""
 
 
 def _schema(schema: Mapping[str, Any], key: str, found: Problems) -> Schema | None:
