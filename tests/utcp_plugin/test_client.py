@@ -382,6 +382,19 @@ async def test_this_plugin_wins_over_utcp_websocket_in_whatever_order_they_are_f
             assert isinstance(client._protocol_for("websocket"), WebSocketProtocol)
 
 
+def test_a_client_that_is_too_old_keeps_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from utcp.plugins import discovery
+
+    import utcp_ws_mcp.utcp_plugin as ours
+
+    monkeypatch.delattr(discovery, "register_communication_protocol_factory")
+    monkeypatch.setattr(discovery, "register_call_template", lambda *_, **__: pytest.fail("it was registered"))
+    ours.register()
+    assert "needs utcp 1.2" in caplog.text
+
+
 async def save_strays(client: UtcpClient, own: Any) -> None:
     """Put a manual of another kind into a client's repository, with the WebSocket tool m.a."""
     owner = FileManual(name="m", allowed_communication_protocols=["file", "websocket"])

@@ -9,9 +9,6 @@ import logging
 
 from utcp.plugins import discovery
 
-from .protocol import WebSocketProtocol
-from .template import WEBSOCKET, WebSocketCallTemplateSerializer
-
 logger = logging.getLogger(__name__)
 
 
@@ -24,5 +21,8 @@ def register() -> None:
     if not hasattr(discovery, "register_communication_protocol_factory"):
         logger.warning("utcp-ws-mcp does not serve this client: it needs utcp 1.2 or newer")
         return
+    from .protocol import WebSocketProtocol
+    from .template import WEBSOCKET, WebSocketCallTemplateSerializer
+
     discovery.register_call_template(WEBSOCKET, WebSocketCallTemplateSerializer(), override=True)
     discovery.register_communication_protocol_factory(WEBSOCKET, WebSocketProtocol, override=True)
