@@ -115,11 +115,18 @@ def test_the_table_shows_every_client_in_its_version_and_none_that_failed() -> N
 def test_a_client_that_sees_something_else_is_a_failure() -> None:
     clients = load("clients/run.py")
     every = {"client": "x 1", **clients.EXPECTED}
-    new = next(client for client in clients.CLIENTS if client.era == "2026-07-28" and not client.not_shown)
+    new = next(
+        client for client in clients.CLIENTS if client.era == "2026-07-28" and not (client.not_shown or client.hasty)
+    )
     assert clients.judge(new, every, "2026-07-28") == []
     assert clients.judge(new, every, "2025-11-25") == ["protocol 2025-11-25"]
     assert clients.judge(new, {**every, "sum": {"sum": 6}}, "2026-07-28") == ["sum: {'sum': 6}"]
     assert "FAILED: sum" in clients.row(new, every, "2026-07-28", ["sum: 6"])
+    hasty = next(client for client in clients.CLIENTS if client.hasty)
+    assert clients.judge(hasty, {**every, "progress": ["3"]}, hasty.era) == []
+    assert clients.judge(hasty, {**every, "progress": ["2"]}, hasty.era) == ["progress: ['2']"]
+    assert clients.judge(hasty, {**every, "progress": []}, hasty.era) == ["progress: []"]
+    assert clients.judge(new, {**every, "progress": ["3"]}, new.era) == ["progress: ['3']"]
     claude = clients.CLIENTS[-1]
     assert clients.judge(claude, {"client": "c", "steps": {"a": True, "b": False}}, claude.era) == ["b"]
 
