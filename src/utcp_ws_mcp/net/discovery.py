@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final
 
 import anyio
@@ -24,6 +25,7 @@ from ..events import Observer
 from ..manifest.load import Entry
 from ..wire.backoff import delay, spread
 from ..wire.catalog import discovery_plan
+from ..wire.plan import Plan
 from ..wire.result import take_result
 from ..wire.scope import Ambient
 from .call import Call
@@ -34,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
 """Seconds that an endpoint has for its manual; a call template's own `timeout` counts where it is shorter."""
+
+BREATH: Final = 0.002
+"""Seconds before the first question, so that a host's first request, which often waits already, is answered first."""
 
 UNHEALED: Final = 300.0
 """Seconds until an endpoint is asked again that refuses these credentials, or may not be asked."""
@@ -52,8 +57,6 @@ class Discovery:
         self.entry = entry
         self.attempted = self._under_way = anyio.Event()
         self.error: BridgeError | None = None
-        self._plan = discovery_plan(entry)
-        self._limit = min(PATIENCE, self._plan.template.timeout)
         self._pool = pool
         self._ambient = ambient
         self._found = found
@@ -61,6 +64,14 @@ class Discovery:
         self._lost = anyio.Event()
         self._wanted = anyio.Event()
         self._scope = anyio.CancelScope()
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return discovery_plan(self.entry)
+
+    @cached_property
+    def _limit(self) -> float:
+        return min(PATIENCE, self._plan.template.timeout)
 
     async def ask_again(self) -> None:
         """Somebody needs the tools of an endpoint that has failed: it is asked anew, and its answer waited for."""
@@ -78,6 +89,7 @@ class Discovery:
     async def run(self) -> None:
         """Ask until `stop`: after a failure with growing delays, after a success when the endpoint was away."""
         with self._scope:
+            await anyio.sleep(BREATH)
             await self._keep_asking()
 
     def stop(self, *, gone: bool) -> None:
