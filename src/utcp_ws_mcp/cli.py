@@ -15,6 +15,7 @@ import click
 from .cli_http import http_options, read_token, refuse_without_http
 from .cli_install import install, uninstall
 from .errors import BridgeError, InvalidManifest, UnknownVariable
+from .manifest.problems import nearest
 from .sources import Loaded, load_manifest
 from .version import __version__
 
@@ -30,6 +31,8 @@ class DefaultServe(click.Group):
         """Put `serve` in front of arguments that begin with no command."""
         own = {"-h", "--help", "--version"}
         if args and args[0] not in self.commands and args[0] not in own:
+            if args[0].isalpha() and not Path(args[0]).exists() and (near := nearest(args[0], self.commands)):
+                raise click.UsageError(f"there is no command {args[0]!r}; did you mean {near!r}?", ctx)
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 

@@ -133,7 +133,9 @@ def _read_text(file: Path) -> str:
             raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST:,} bytes")])
         return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
-        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_why(failed)}")]) from failed
+        where = "" if file.is_absolute() else f" in {Path.cwd()}"
+        missing = f"{_why(failed)}{where}" if isinstance(failed, FileNotFoundError) else _why(failed)
+        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {missing}")]) from failed
     except UnicodeDecodeError as wrong:
         raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from wrong
 

@@ -65,7 +65,7 @@ HURTING: dict[str, tuple[Any, str]] = {
     "a name that hosts refuse": (entry({**TOOL, "name": "a b"}), "models will see 'm_a_b'"),
     "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "64 characters at most"),
     "two tools that hosts cannot tell apart": (entry({**TOOL, "name": "a.b"}, {**TOOL, "name": "a_b"}), "same name"),
-    "an argument that is not sent": (entry(tool(message={"a": 1})), "inputs.properties.q: nothing is done with"),
+    "an argument that is not sent": (entry(tool(message={"a": 1})), "the argument 'q'; put UTCP_ARG_q_UTCP_ARG into"),
     "an argument that nobody can give": (
         entry(tool(message="UTCP_ARG_q_UTCP_ARG {{ args.quer }}")),
         "no model will give the argument 'quer'",
@@ -73,6 +73,10 @@ HURTING: dict[str, tuple[Any, str]] = {
     "an id that is not compared": (
         entry(tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"})),
         'compare it in "reply.match"',
+    ),
+    "an id that is compared and not sent": (
+        entry(tool(message={"q": "{{ args.q }}"}, reply={"match": "message.id == request_id"})),
+        'm.t waits for a reply with its id and sends none; put "{{ request_id }}" into the message',
     ),
     "replies at an endpoint that greets": (entry(on_connect=[{"expect": "message.hi"}]), "speaks first"),
     "replies beside captured messages": (
@@ -129,6 +133,9 @@ HARMLESS: dict[str, Any] = {
     },
     "a preset that keeps more than is used": entry(preset="webdriver-bidi"),
     "a request that nothing answers": entry(tool(reply="none"), preset="jsonrpc2"),
+    "an id in a text": entry(
+        tool(message="{{ args.q }} {{ '%04d' | format(request_id) }}", reply={"match": "message.n == request_id"})
+    ),
     "ids that a preset uses": entry(preset="jsonrpc2", request_id="counter"),
 }  # fmt: skip
 

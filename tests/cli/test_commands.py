@@ -204,6 +204,31 @@ def test_an_env_file_sets_variables(tmp_path: Path, manifest: Path) -> None:
     assert run("check", str(manifest), "--env-file", str(other)).returncode == 0
 
 
+def test_a_demo_on_a_port_in_use_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = run("demo", "--keep", "--port", str(port))
+    said = f"port {port} is in use, perhaps by another demo; end that, or choose one with --port\n"
+    assert (refused.returncode, refused.stderr) == (2, said)
+
+
+def test_a_command_with_a_slip_is_not_taken_for_a_manifest() -> None:
+    refused = run("chekc", "manifest.json")
+    assert refused.returncode == 2
+    assert "there is no command 'chekc'; did you mean 'check'?" in refused.stderr
+
+
+def test_a_manifest_that_is_missing_is_said_with_the_folder_where_it_was_looked_for() -> None:
+    refused = run("no_such.json")
+    assert refused.returncode == 2
+    assert refused.stderr == f"no_such.json: cannot be read: there is no such file in {Path.cwd()}\n"
+
+
+def test_an_argument_without_its_name_is_shown_how_to_be_written(manifest: Path) -> None:
+    refused = run("call", str(manifest), "m.echo", "hello")
+    assert "expected KEY=VALUE, such as text=…, or --json OBJECT; not 'hello'" in refused.stderr
+
+
 def test_the_demo_shows_a_call_of_each_kind() -> None:
     shown = run("demo")
     assert shown.returncode == 0, shown.stderr

@@ -199,7 +199,7 @@ async def test_whatever_else_prints_does_not_reach_stdout(tmp_path: Path) -> Non
         ("{", ":1:2: is not JSON: expected a key in double quotes"),
         ("5", "expected an object with"),
         ('{"url": "wss://example.com", "mesage": {}}', "mesage: unknown key; did you mean 'message'?"),
-        ('{"url": "http://example.com"}', "expected a URL like ws://host"),
+        ('{"url": "http://example.com"}', "or wss://host[:port]/path; write ws:// here"),
         ('{"url": "wss://example.com", "auth": {"auth_type": "basic", "username": "u"}}', "auth.password: is required"),
         ('{"url": "wss://example.com/${UNSET_X}"}', "UNSET_X is not set; set it in the environment"),
         ('{"url": "wss://example.com", "reply": {"match": "mesage.id"}}', "did you mean 'message'?"),

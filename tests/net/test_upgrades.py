@@ -266,6 +266,14 @@ async def test_a_server_that_misses_a_client_certificate_is_asked_about_it(
                 await bridge.call_tool("m.t")
 
 
+async def test_an_endpoint_without_tls_may_be_meant_where_the_handshake_is_cut(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen:
+        document = {**entry(seen, "t"), "url": f"wss://127.0.0.1:{seen.port}/"}
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(ConnectFailed, match="it may be a ws:// endpoint"):
+                await bridge.call_tool("m.t")
+
+
 async def test_a_missing_certificate_file_is_named_as_such(tmp_path: Path) -> None:
     async with peer(echo) as seen:
         document = {**entry(seen, "t"), "url": f"wss://localhost:{seen.port}/", "tls": {"ca_file": "none.pem"}}

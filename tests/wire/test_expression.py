@@ -135,7 +135,10 @@ UNKNOWN = {
     ),
     "a stranger": (
         "zzz",
-        "unknown name 'zzz' in the expression 'zzz'; known are args, message, random_hex, request_id, uuid, vars",
+        (
+            "unknown name 'zzz' in the expression 'zzz'; is 'args.zzz' meant? "
+            "known are args, message, random_hex, request_id, uuid, vars"
+        ),
     ),
 }
 

@@ -14,6 +14,8 @@ from ..wire.plan import Plan
 from ..wire.protocol import EVERY_ARGUMENT, arguments_in
 from ..wire.reply import Sharing
 
+_ID = re.compile(r"\b(request_id|next_id)\b")
+
 
 def doubtful_tools(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
     """A problem for each tool that is hard to choose, to name, to fill or to answer."""
@@ -24,6 +26,7 @@ def doubtful_tools(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
         yield from _description(plan, tool)
         yield from _name(plan, tool, shown[plan.manual, plan.name])
         yield from _arguments(plan, tool)
+        yield from _unsent_id(plan, tool)
     yield from _mixed_up_replies(entry, plans)
 
 
@@ -58,13 +61,24 @@ def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     needed = arguments_in(json.dumps([template.message, template.url, template.headers]))
     for name in sorted(declared - used):
         path = join(tool.path, f"inputs.properties.{name}")
-        yield Problem(path, f"nothing is done with the argument {name!r}; put it into the message, or take it out")
+        how = f"put UTCP_ARG_{name}_UTCP_ARG into the message, or take it out"
+        yield Problem(path, f"nothing is done with the argument {name!r}; {how}")
     for name in sorted(needed - declared - {EVERY_ARGUMENT}):
         near = nearest(name, declared)
         hint = f"; is {near!r} meant?" if near else '; describe it in "inputs"'
         own = "message" in (tool.tool.tool_call_template or {})
         path = join(tool.path, "tool_call_template.message" if own else "name")
         yield Problem(path, f"no model will give the argument {name!r}, which is used here{hint}")
+
+
+def _unsent_id(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
+    """A reply that must hold the id of a request that holds none."""
+    if plan.rules.unasked or plan.rules.match is None or "request_id" not in plan.rules.match.names:
+        return
+    sent = plan.template.model_dump(mode="json", exclude={"reply", "stream", "ignore", "request_id"})
+    if not _ID.search(json.dumps(sent)):
+        why = 'waits for a reply with its id and sends none; put "{{ request_id }}" into the message'
+        yield Problem(join(tool.path, "name"), f"{plan.full_name} {why}")
 
 
 def _mixed_up_replies(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:

@@ -64,6 +64,10 @@ def _only(loaded: Sequence[Loaded], tool: str) -> list[Loaded]:
     ]
 
 
+def _example(schema: Any) -> str:
+    return f"{next(iter(schema.get('properties', {})), 'name')}=…"
+
+
 def read_arguments(pairs: Sequence[str], whole: str | None, schema: Any) -> dict[str, Any]:
     """The arguments of a call from the command line: KEY=VALUE by the schema's type, KEY:=JSON, or one JSON object."""
     arguments: dict[str, Any] = {}
@@ -75,7 +79,7 @@ def read_arguments(pairs: Sequence[str], whole: str | None, schema: Any) -> dict
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"expected KEY=VALUE, not {pair!r}")
+            raise click.UsageError(f"expected KEY=VALUE, such as {_example(schema)}, or --json OBJECT; not {pair!r}")
         if key.endswith(":"):
             arguments[key[:-1]] = _from_json(text, strict=True)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -27,12 +28,17 @@ CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 async def keep_endpoint(port: int) -> int:
-    """Run only the endpoint, until it is stopped."""
-    async with demo_endpoint(port) as bound:
-        print(f"The demo endpoint runs at ws://127.0.0.1:{bound}/ (Ctrl-C ends it).")
-        print("In another terminal: utcp-ws-mcp tools manifests/demo.json")
-        await anyio.sleep_forever()
-    return 0
+    """Run only the endpoint, until it is stopped; 2 if the port is taken."""
+    try:
+        async with demo_endpoint(port) as bound:
+            print(f"The demo endpoint runs at ws://127.0.0.1:{bound}/ (Ctrl-C ends it).")
+            print("In another terminal: utcp-ws-mcp tools manifests/demo.json", flush=True)
+            await anyio.sleep_forever()
+    except OSError as failed:
+        if failed.errno != errno.EADDRINUSE:
+            raise
+        print(f"port {port} is in use, perhaps by another demo; end that, or choose one with --port", file=sys.stderr)
+    return 2
 
 
 async def show_demo(port: int) -> int:

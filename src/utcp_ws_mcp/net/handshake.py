@@ -274,7 +274,8 @@ def _tls_reason(failed: Exception) -> str:
     if isinstance(failed, ssl.SSLError):
         return f"TLS failed ({failed.reason or 'no reason given'}); is it a wss:// endpoint?"
     return (
-        'the connection was cut during the TLS handshake; it may want a client certificate ("tls"), or TLS before 1.2'
+        "the connection was cut during the TLS handshake; it may be a ws:// endpoint, "
+        'want a client certificate ("tls"), or TLS before 1.2'
     )
 
 

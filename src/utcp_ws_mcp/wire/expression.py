@@ -76,7 +76,9 @@ class Expression:
         for name in self.names:
             if name not in allowed:
                 near = nearest(name, allowed)
-                hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(allowed))}"
+                known = f"known are {', '.join(sorted(allowed))}"
+                argument = f"is {f'args.{name}'!r} meant? " if "args" in allowed else ""
+                hint = f"did you mean {near!r}?" if near else f"{argument}{known}"
                 raise InvalidTemplate(f"unknown name {name!r} in the expression {self.source!r}; {hint}")
 
     def __repr__(self) -> str:

@@ -85,7 +85,9 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
     if not found or found["scheme"] not in schemes:
         if "@" in text.split("?", maxsplit=1)[0]:
             raise ForbiddenURL('a URL cannot hold a user name or password; use "auth"')
-        raise ForbiddenURL(f"expected a URL like {expected}")
+        near = {"http": "ws", "https": "wss", "ws": "http", "wss": "https"}.get(text.partition("://")[0].lower(), "")
+        hint = f"; write {near}:// here" if near in schemes else ""
+        raise ForbiddenURL(f"expected a URL like {expected}{hint}")
     host = found["host"].strip("[]").lower()
     _check_host(host, bracketed=found["host"].startswith("["))
     port = int(found["port"]) if found["port"] else _DEFAULT_PORTS[found["scheme"]]
