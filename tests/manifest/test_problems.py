@@ -163,6 +163,11 @@ def test_comments_are_taken_out_of_a_manifest_but_not_of_what_is_sent_or_shown(d
     assert without_comments(document) == expected
 
 
+def test_the_nearest_key_is_found_in_whatever_case_it_is_written():
+    assert unknown_key("URL", ["url", "name"]) == "unknown key; did you mean 'url'?"
+    assert unknown_key("inputSchema", ["inputs", "name"]) == "unknown key; did you mean 'inputs'?"
+
+
 def test_what_is_known_is_listed_where_nothing_is_near():
     assert unknown_key("zzz", ["b", "a"]) == "unknown key; known are a, b"
 

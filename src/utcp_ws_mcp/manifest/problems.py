@@ -61,9 +61,10 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    """The known name that `name` was probably meant to be, in whatever case it is written."""
+    spelt = {each.lower(): each for each in known}
+    matches = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
+    return spelt[matches[0]] if matches else None
 
 
 def join(path: str, key: str | int) -> str:
