@@ -257,7 +257,7 @@ async def test_an_unknown_tool_is_answered_with_the_nearest_name(tmp_path: Path)
 async def test_an_endpoint_that_refuses_is_a_connection_error_that_says_what_to_check(tmp_path: Path) -> None:
     nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, nobody) as bridge:
-        with pytest.raises(NetError, match="connection refused; is the server running"):
+        with pytest.raises(NetError, match="connection refused; is the server running, and is the port right"):
             await bridge.call_tool("m.t")
 
 

@@ -147,7 +147,7 @@ async def _connect(address: str, port: int) -> socket.socket:
 def _reason(failed: OSError) -> str:
     match failed:
         case ConnectionRefusedError():
-            return "connection refused; is the server running?"
+            return "connection refused; is the server running, and is the port right?"
         case TimeoutError():
             return "no answer"
         case _:
