@@ -133,6 +133,7 @@ HARMLESS: dict[str, Any] = {
     },
     "a preset that keeps more than is used": entry(preset="webdriver-bidi"),
     "a request that nothing answers": entry(tool(reply="none"), preset="jsonrpc2"),
+    "a notification without an id": entry(tool(message={"q": "{{ args.q }}"}, reply="none"), preset="jsonrpc2"),
     "an id in a text": entry(
         tool(message="{{ args.q }} {{ '%04d' | format(request_id) }}", reply={"match": "message.n == request_id"})
     ),

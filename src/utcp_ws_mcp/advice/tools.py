@@ -73,7 +73,7 @@ def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
 
 def _unsent_id(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     """A reply that must hold the id of a request that holds none."""
-    if plan.rules.unasked or plan.rules.match is None or "request_id" not in plan.rules.match.names:
+    if plan.rules.none or plan.rules.unasked or plan.rules.match is None or "request_id" not in plan.rules.match.names:
         return
     sent = plan.template.model_dump(mode="json", exclude={"reply", "stream", "ignore", "request_id"})
     if not _ID.search(json.dumps(sent)):
