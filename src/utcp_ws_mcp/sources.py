@@ -81,7 +81,7 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as failed:
-        raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_why(failed)}")]) from failed
+        raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_why(failed, path)}")]) from failed
     return {
         key: value
         for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
@@ -133,9 +133,7 @@ def _read_text(file: Path) -> str:
             raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST:,} bytes")])
         return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
-        where = "" if file.is_absolute() else f" in {Path.cwd()}"
-        missing = f"{_why(failed)}{where}" if isinstance(failed, FileNotFoundError) else _why(failed)
-        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {missing}")]) from failed
+        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_why(failed, file)}")]) from failed
     except UnicodeDecodeError as wrong:
         raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from wrong
 
@@ -154,9 +152,9 @@ def _parse(text: str, source: str) -> Json:
     return document
 
 
-def _why(failed: Exception) -> str:
+def _why(failed: Exception, file: Path | None = None) -> str:
     if isinstance(failed, FileNotFoundError):
-        return "there is no such file"
+        return "there is no such file" + (f" in {Path.cwd()}" if file and not file.is_absolute() else "")
     if isinstance(failed, IsADirectoryError):
         return "it is a folder"
     if isinstance(failed, UnicodeDecodeError):

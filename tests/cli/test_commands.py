@@ -224,6 +224,12 @@ def test_a_manifest_that_is_missing_is_said_with_the_folder_where_it_was_looked_
     assert refused.stderr == f"no_such.json: cannot be read: there is no such file in {Path.cwd()}\n"
 
 
+def test_a_file_of_variables_that_is_missing_is_said_with_the_folder_where_it_was_looked_for(manifest: Path) -> None:
+    refused = run("tools", str(manifest), "--env-file", "no_such.env")
+    assert refused.returncode == 2
+    assert f"cannot read no_such.env: there is no such file in {Path.cwd()}\n" in refused.stderr
+
+
 def test_an_argument_without_its_name_is_shown_how_to_be_written(manifest: Path) -> None:
     refused = run("call", str(manifest), "m.echo", "hello")
     assert "expected KEY=VALUE, such as text=…, or --json OBJECT; not 'hello'" in refused.stderr
