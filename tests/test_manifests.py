@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 MANIFESTS = sorted((ROOT / "manifests").glob("*.json"))
 EXPECTED = {
     "aria2",
+    "bayeux",
     "centrifugo",
     "chat",
     "chrome-devtools",
@@ -40,6 +41,7 @@ EXPECTED = {
     "openai-realtime",
     "secure",
     "signalr",
+    "socketcluster",
     "socketio",
     "stocks",
     "stomp-broker",

@@ -93,6 +93,10 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(heartbeat={"every": 5, "send": "p", "timeout": 3}, ignore="message == 'p'"),
         'heartbeat.timeout: has no effect without "expect"',
     ),
+    "a stream where nothing answers": (
+        entry(message="hi", reply="none", stream={"max_items": 3}),
+        'stream: has no effect: with "reply": "none"',
+    ),
     "ids that nobody uses": (entry(request_id="counter"), "request_id: has no effect"),
     "a kept value that nobody uses": (
         entry(on_connect=[{"expect": "message.hi", "capture": {"x": "message.x"}}], ignore="true"),

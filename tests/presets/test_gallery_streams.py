@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -78,6 +79,21 @@ async def test_kraken_gives_the_snapshot_and_ends_the_subscription(tmp_path: Pat
             await seen.until(lambda: len(seen.received) == 3)
     assert ticker.value["item"] == {"symbol": "BTC/USD", "last": 5}
     assert seen.received[1]["method"] == "unsubscribe"
+
+
+async def test_kraken_subscriptions_do_not_end_each_other(tmp_path: Path) -> None:
+    connections = []
+
+    async def remembering(seen: Peer, connection: Any, message: Any) -> None:
+        if message["method"] == "subscribe":
+            connections.append(connection)
+        await kraken(seen, connection, message)
+
+    async with peer(remembering) as seen:
+        async with Bridge.open(moved("kraken", tmp_path, seen, "wss://ws.kraken.com"), environ={}) as bridge:
+            calls = (bridge.call_tool("kraken.ticker", {"symbol": "BTC/USD"}) for _ in range(2))
+            await asyncio.gather(*calls)
+    assert connections[0] is not connections[1]
 
 
 async def openai(seen: Peer, connection: Any, message: Any) -> None:

@@ -124,6 +124,11 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         {"ask": 1},
         ["auto_reply[0].match holds: message.ask (message.ask is 1)"],
     ),
+    "a method of a value": (
+        {"ignore": "message.topic.startswith('a')"},
+        {"topic": "a/b"},
+        ["ignore[0] holds: message.topic.startswith('a') (message.topic is \"a/b\")"],
+    ),
     "an answer to a heartbeat": (
         {"heartbeat": {"every": 5, "send": "p", "expect": "message.pong"}},
         {"pong": 1},
@@ -137,6 +142,10 @@ def test_the_rules_that_decide_are_named(fields: dict[str, Any], value: Any, lin
     said = explained(fields, value)
     assert len(said) == len(lines), said
     assert [line.startswith(start) for line, start in zip(said, lines, strict=True)] == [True] * len(said), said
+
+
+def test_a_method_is_not_shown_as_a_value_that_is_missing() -> None:
+    assert explained({"ignore": "message.startswith('a')"}, "abc") == ["ignore[0] holds: message.startswith('a')"]
 
 
 def test_a_message_that_nobody_waits_for_says_so() -> None:

@@ -453,12 +453,12 @@ def test_a_header_is_one_line_or_refused(name, value):
     assert value == value.strip()
 
 
-@pytest.mark.parametrize("name", ["graphql-transport-ws", "v1.json", "a~b"])
+@pytest.mark.parametrize("name", ["graphql-transport-ws", "v1.json", "a~b", "bearer." + "x" * 1000])
 def test_a_subprotocol_may_be_offered(name):
     check_subprotocol(name)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a,b", "a\r\nb", "ü", "a/b", 'a"b', "x" * 129])
+@pytest.mark.parametrize("name", ["", "a b", "a,b", "a\r\nb", "ü", "a/b", 'a"b', "x" * 8193])
 def test_a_subprotocol_that_is_no_token_is_refused(name):
     with pytest.raises(ForbiddenHeader, match="it is no token"):
         check_subprotocol(name)

@@ -30,6 +30,11 @@ IDLE_FIELDS: Final[tuple[tuple[str, Idle, str], ...]] = (
         'has no effect without "until"',
     ),
     (
+        "stream",
+        lambda template: template.stream.on and template.reply.none,
+        'has no effect: with "reply": "none" a call ends when its message is sent',
+    ),
+    (
         "tls",
         lambda template: template.url.startswith("ws:") and template.tls.model_fields_set,
         "has no effect on ws://; is the url meant to be wss://?",

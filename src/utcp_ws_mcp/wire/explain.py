@@ -23,7 +23,9 @@ LONGEST_VALUE: Final = 60
 MOST_EXCHANGES: Final = 3
 """Exchanges whose rules are explained for one message."""
 
-_NAMES = re.compile(r"(?<![\w.])(?:message|session|args|reply)(?:\.\w+|\[-?\d+\]|\['[^']*'\])+|(?<![\w.])request_id\b")
+_NAMES = re.compile(
+    r"(?<![\w.])(?:message|session|args|reply)(?:\.\w+\b(?!\()|\[-?\d+\]|\['[^']*'\])+|(?<![\w.])request_id\b"
+)
 
 
 def explain_message(session: Session, exchanges: Exchanges, message: Message) -> tuple[str, ...]:

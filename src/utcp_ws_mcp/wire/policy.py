@@ -231,7 +231,8 @@ def _embedded(address: IPAddress) -> list[ipaddress.IPv4Address]:
     return found
 
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+MAX_HEADER_NAME: Final = 128
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?\Z")
 _HANDSHAKE_HEADERS: Final = frozenset(
     {"host", "connection", "upgrade", "content-length", "transfer-encoding", "te", "trailer", "keep-alive", "expect"}
@@ -247,7 +248,7 @@ def check_header(name: str, value: str) -> None:
         ForbiddenHeader: with the reason; the value is never repeated.
     """
     lower = name.lower()
-    if not _TOKEN.match(name):
+    if len(name) > MAX_HEADER_NAME or not _TOKEN.match(name):
         raise ForbiddenHeader(name[:64], "is no header name; use letters, digits and hyphens")
     if lower in _HANDSHAKE_HEADERS or lower.startswith(("sec-websocket-", "proxy-")):
         raise ForbiddenHeader(name, "belongs to the handshake and cannot be set; take it out")
@@ -258,10 +259,10 @@ def check_header(name: str, value: str) -> None:
 
 
 def check_subprotocol(name: str) -> None:
-    """A subprotocol is a token (RFC 6455 §4.1).
+    """A subprotocol is a token (RFC 6455 §4.1). It may be long, because browsers can send credentials nowhere else.
 
     Raises:
-        ForbiddenHeader: if it is none.
+        ForbiddenHeader: if it is none, or longer than a header may be.
     """
-    if not _TOKEN.match(name):
+    if len(name) > MAX_HEADER or not _TOKEN.match(name):
         raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")
