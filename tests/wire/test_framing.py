@@ -137,3 +137,36 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
 def test_the_packages_are_those_that_the_codecs_use() -> None:
     assert encode(7, codec="msgpack") == [msgpack.packb(7)]
     assert encode(7, codec="cbor") == [cbor2.dumps(7)]
+
+
+@given(st.lists(st.text("ab\r\n", max_size=6), max_size=8), st.data())
+def test_a_joined_stream_gives_the_same_messages_wherever_it_is_cut(pieces: list[str], data: st.DataObject) -> None:
+    stream = "\r\n".join(pieces) + "\r\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    framer = make_framer(Framing(codec="text", separator="\r\n", joined=True))
+
+    parts = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    found = [message.value for part in parts for message in framer.decode(part)]
+
+    assert found == [message for message in stream.split("\r\n")[:-1] if message]
+
+
+def test_a_joined_message_of_bytes_waits_for_its_separator() -> None:
+    framer = make_framer(Framing(separator="\r\n", joined=True))
+
+    assert [message.value for part in (b"+O", b"K\r", b"\n$3") for message in framer.decode(part)] == [b"+OK"]
+
+
+def test_a_joined_message_without_end_is_given_as_far_as_it_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.wire.framing.LONGEST", 10)
+    framer = make_framer(Framing(codec="text", separator=";", joined=True))
+
+    assert [message.value for part in ("12345", "67890", "x", "y;") for message in framer.decode(part)] == [
+        "1234567890x",
+        "y",
+    ]
+
+
+def test_joined_needs_a_separator() -> None:
+    with pytest.raises(ValueError, match="needs a"):
+        Framing(joined=True)

@@ -164,7 +164,14 @@ class Framing(Model):
 
     codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = "json"
     separator: str | None = Field(None, min_length=1)
+    joined: bool = False
     batch: bool = False
+
+    @model_validator(mode="after")
+    def _joined_by_a_separator(self) -> Self:
+        if self.joined and self.separator is None:
+            raise ValueError('"joined" needs a "separator", which says where a message ends')
+        return self
 
 
 class Discovery(Model):

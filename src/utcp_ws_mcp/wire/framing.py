@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from ..errors import InvalidTemplate
 from ..manifest.models import Framing
 from .codec import Message, decode, encode
 
 Raw = str | bytes
+Text = TypeVar("Text", str, bytes)
+
+LONGEST: Final = 16 << 20
+"""Characters of a joined message; as many as an endpoint may send in one WebSocket message by default."""
 
 
 class Codec(Protocol):
@@ -84,10 +88,37 @@ class PackedCodec:
             return [Message(raw, raw)]
 
 
+class Cutter(Generic[Text]):
+    """Cuts a stream of text or bytes at a separator, wherever it was cut on its way."""
+
+    def __init__(self, separator: Text) -> None:
+        self.separator: Text = separator
+        self._pieces: list[Text] = []
+        self._size = 0
+        self._tail: Text = separator[:0]
+
+    def feed(self, piece: Text) -> list[Text]:
+        """The messages that a piece ends; one that grows without end is given as far as it is here."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        seam = self._tail + piece
+        if self.separator not in seam and self._size <= LONGEST:
+            self._tail = seam[-len(self.separator) :]
+            return []
+        *messages, rest = self.separator[:0].join(self._pieces).split(self.separator)
+        if len(rest) > LONGEST:
+            messages, rest = [*messages, rest], self.separator[:0]
+        self._pieces, self._size, self._tail = [rest], len(rest), rest[-len(self.separator) :]
+        return messages
+
+
 class Framer:
     """Encodes and decodes the messages of one connection."""
 
     def __init__(self, framing: Framing, codec: Codec, send_as: str | None = None) -> None:
+        separator = framing.separator or ""
+        self._cutter = Cutter(separator)
+        self._binary_cutter = Cutter(separator.encode())
         self._framing = framing
         self._codec = codec
         self._send_as = send_as
@@ -115,12 +146,13 @@ class Framer:
                     yield message
 
     def _split(self, raw: Raw) -> list[Raw]:
-        separator = self._framing.separator
-        if separator is None:
+        if self._framing.separator is None:
             return [raw]
-        parts: list[Raw] = []
-        parts += raw.split(separator.encode()) if isinstance(raw, bytes) else raw.split(separator)
+        parts = self._cut(self._cutter, raw) if isinstance(raw, str) else self._cut(self._binary_cutter, raw)
         return [part for part in parts if part]
+
+    def _cut(self, cutter: Cutter[Text], raw: Text) -> list[Text]:
+        return cutter.feed(raw) if self._framing.joined else raw.split(cutter.separator)
 
 
 def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
