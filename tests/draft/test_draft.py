@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.draft.manifest import Draft, draft_manifest
@@ -185,6 +185,7 @@ conversations = st.lists(
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(conversations)
+@example([Seen(False, {"type": "${HOME}"})])
 def test_a_draft_is_always_a_manifest_that_is_right(seen: list[Seen]) -> None:
     draft = draft_manifest({"url": URL}, parse_url(URL), seen, ())
     for plan in plans_of(draft).values():

@@ -12,6 +12,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, Outcome, ReplyTooBig
+from utcp_ws_mcp.net.call import REPLACED
 from utcp_ws_mcp.wire.backoff import FREE
 
 RPC = {"preset": "jsonrpc2"}
@@ -455,3 +456,22 @@ async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_
     async with peer(echo, max_size=100) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
         with pytest.raises(ConnectionLost, match="closed by the server with code 1009"):
             await bridge.call_tool("m.t", {"text": "x" * 200})
+
+
+async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close_at_once(connection: Any) -> None:
+        await connection.close(4406, "Subprotocol not acceptable")
+
+    async def open_late(upgrade: Any, arguments: Any) -> Any:
+        opened = await bridge._opener(upgrade, arguments)
+        await opened._websocket.wait_closed()
+        return opened
+
+    async with peer(silent, greet=close_at_once) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        monkeypatch.setattr(bridge._pool, "_opener", open_late)
+        with pytest.raises(ConnectionLost, match="4406: Subprotocol not acceptable.*the request was not sent") as lost:
+            await bridge.call_tool("m.t")
+        assert (lost.value.outcome, lost.value.code) == (Outcome.NOT_SENT, 4406)
+        assert len(seen.upgrades) == REPLACED

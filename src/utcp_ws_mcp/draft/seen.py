@@ -79,4 +79,4 @@ def quoted(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    return f"'{escaped}'"
+    return "'" + escaped.replace("${", "$${") + "'"  # a manifest's own way to write the two characters

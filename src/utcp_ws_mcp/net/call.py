@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 T = TypeVar("T")
+
+REPLACED: Final = 3
+"""Connections that may end, one after the other, before a request could be sent over them."""
 
 CANCEL_TIMEOUT: Final = 1.0
 """Seconds for the message that tells an endpoint to end a stream."""
@@ -109,16 +113,23 @@ class Call:
     async def _start_later(self, wish: Wish) -> None:
         """Wait for a connection that takes the request."""
         with anyio.move_on_after(self._deadline - anyio.current_time()):
-            while True:
+            for attempt in count(1):
                 self._finish()
                 self._lease = await self._pool.lease(wish)
                 await self._lease.connection.drain()
                 if self._try_send():
                     return
+                self._check_replaceable(self._lease.connection, attempt)
         why = self._pool.last_failure(wish.upgrade)
         raise self._timed_out(
             f"there was no connection ({why})" if why else "there was no connection", Outcome.NOT_SENT
         )
+
+    def _check_replaceable(self, connection: Connection, attempt: int) -> None:
+        """Raise where one connection after the other ends before the request can be sent."""
+        if attempt >= REPLACED and not connection.is_open:
+            ending = connection.ending
+            raise ConnectionLost(connection.address, ending.text, Outcome.NOT_SENT, code=ending.code)
 
     def _try_send(self) -> bool:
         """Send the request, if the connection takes it now."""

@@ -86,9 +86,9 @@ class Connection:
         return self.close.code == TRY_AGAIN_LATER or (early and not self.received)
 
     @property
-    def how_it_ended(self) -> str:
-        """What to say of the end of a connection."""
-        return (self.close or self._describe_close()).text
+    def ending(self) -> Close:
+        """How the connection ended, or is ending."""
+        return self.close or self._describe_close()
 
     @property
     def is_oversized(self) -> bool:

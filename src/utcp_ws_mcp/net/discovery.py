@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 PATIENCE: Final = 10.0
 """Seconds that an endpoint has for its manual; a call template's own `timeout` counts where it is shorter."""
 
+MARGIN: Final = 0.1
+"""Seconds that somebody waits longer than an endpoint has for its manual, to hear why there is none."""
+
 BREATH: Final = 0.002
 """Seconds before the first question, so that a host's first request, which often waits already, is answered first."""
 
@@ -79,7 +82,7 @@ class Discovery:
             if self.attempted is self._under_way:
                 self.attempted = anyio.Event()  # what is under way was asked before, and may be about to fail
             self._wanted.set()
-        with anyio.move_on_after(self._limit):
+        with anyio.move_on_after(self._limit + MARGIN):
             await self.attempted.wait()
 
     def connection_lost(self) -> None:

@@ -104,14 +104,14 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
             if step.send is not None:
                 request = connection.encode(step.send.render(connection.session.scope(**names)))
                 if not await connection.send(request, f"on_connect[{number - 1}]"):
-                    raise ConnectFailed(address, f"{label}: {connection.how_it_ended}")
+                    raise ConnectFailed(address, f"{label}: {connection.ending.text}")
             else:
                 await _expect(connection, step, number, names)
     except TimeoutError:
         what = "the message could not be sent" if step.send else "no message matched"
         raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s") from None
     except ConnectionClosed:
-        raise ConnectFailed(address, f"{label}: {connection.how_it_ended}") from None
+        raise ConnectFailed(address, f"{label}: {connection.ending.text}") from None
     except (Unfilled, ValueError) as unfilled:
         raise ConnectFailed(address, f"{label}: {unfilled}") from None
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import BridgeError, Defect
+from ..errors import BridgeError, ConnectionLost, Defect, Outcome
 from ..wire.backoff import Circuit
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
@@ -248,11 +248,23 @@ class Shelf:
             connection.abort()
             self.assign()
             return
+        if slot.reserved is None and not connection.is_open:
+            self._slots.remove(slot)
+            self._note_stillborn(slot, connection)
+            self.assign()
+            return
         slot.connection = connection
         self._failures.pop(slot.upgrade, None)
         if slot.reserved is None:
             self._tasks.start_soon(self._run, slot)
         self.assign()
+
+    def _note_stillborn(self, slot: Slot, connection: Connection) -> None:
+        """A connection ended before anybody could use it: another one is tried, unless this happens again and again."""
+        self._note_failure(slot.upgrade)
+        if self._circuit(slot.upgrade).is_open:
+            ending = connection.ending
+            self._turn_away(slot, ConnectionLost(connection.address, ending.text, Outcome.NOT_SENT, code=ending.code))
 
     async def _run(self, slot: Slot) -> None:
         connection = slot.connection
@@ -276,9 +288,13 @@ class Shelf:
         self._circuits.setdefault(upgrade, Circuit()).failed(anyio.current_time(), random.random)
 
     def _fail(self, slot: Slot, error: BridgeError) -> None:
-        """Opening failed: the calls that wait for it get the error, unless an open connection can serve them later."""
+        """Opening failed."""
+        self._note_failure(slot.upgrade)
+        self._turn_away(slot, error)
+
+    def _turn_away(self, slot: Slot, error: BridgeError) -> None:
+        """The calls that wait for a connection get the error, unless an open one can serve them later."""
         upgrade = slot.upgrade
-        self._note_failure(upgrade)
         if len(self._failures) >= MAX_CIRCUITS:
             self._failures.pop(next(iter(self._failures)))
         self._failures[upgrade] = error
