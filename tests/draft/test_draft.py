@@ -11,12 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.draft.manifest import Draft, draft_manifest
-from utcp_ws_mcp.draft.seen import Seen
+from utcp_ws_mcp.draft.seen import Seen, predicate_on
 from utcp_ws_mcp.manifest.load import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local
+from utcp_ws_mcp.wire.expression import Expression
 from utcp_ws_mcp.wire.policy import parse_url
-from utcp_ws_mcp.wire.scope import Ambient, Scope
+from utcp_ws_mcp.wire.scope import REPLY_NAMES, Ambient, Scope
 
 URL = "wss://api.clock.example/ws"
 
@@ -186,6 +187,8 @@ conversations = st.lists(
 @settings(max_examples=300, deadline=None, database=None)
 @given(conversations)
 @example([Seen(False, {"type": "${HOME}"})])
+@example([Seen(False, {"type": "vars.X"})])
+@example([Seen(False, {"type": "vars['X'] $NAME"})])
 def test_a_draft_is_always_a_manifest_that_is_right(seen: list[Seen]) -> None:
     draft = draft_manifest({"url": URL}, parse_url(URL), seen, ())
     for plan in plans_of(draft).values():
@@ -204,3 +207,12 @@ def test_a_text_that_was_sent_twice_is_sent_again_as_it_was(text: str, key: str)
     other = {"method": "m", key: {"x": text, "n": 2}}
     draft = draft_manifest({"url": URL}, parse_url(URL), [Seen(True, value), Seen(True, other)], ())
     assert sent_by(plans_of(draft)["m"], n=1) == value
+
+
+@pytest.mark.parametrize("said", ["${HOME}", "vars.X", "vars['X']", "costs $5", "it's", "a\\b"])
+def test_what_an_endpoint_said_stands_for_itself_in_a_predicate(said: str) -> None:
+    predicate = Expression(predicate_on({"type": said}), REPLY_NAMES)
+
+    assert predicate.holds({"message": {"type": said}})
+    assert "${" not in predicate.source
+    assert "vars" not in predicate.source

@@ -79,4 +79,10 @@ def quoted(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    return "'" + escaped.replace("${", "$${") + "'"  # a manifest's own way to write the two characters
+    for name in ("$", "vars"):  # what an endpoint said names no variable
+        escaped = re.sub(rf"{re.escape(name)}(?=[{{.\[])", _as_escape, escaped)
+    return f"'{escaped}'"
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0][0]):04x}{found[0][1:]}"
