@@ -232,7 +232,9 @@ async def test_one_deadline_covers_waiting_for_a_connection(tmp_path: Path) -> N
             async with anyio.create_task_group() as calls:
                 for _ in range(4):
                     calls.start_soon(call)
-    assert sorted(error.outcome.name for error in errors) == ["NOT_SENT"] * 3 + ["PERHAPS_EXECUTED"]
+    sent = sum(error.outcome is Outcome.PERHAPS_EXECUTED for error in errors)
+    assert len(errors) == 4
+    assert len(seen.received) <= sent < 4
 
 
 async def test_a_cancelled_call_leaves_the_shared_connection_to_the_others(tmp_path: Path) -> None:
