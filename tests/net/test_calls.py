@@ -219,22 +219,27 @@ async def test_a_message_that_is_too_big_is_an_error_with_the_limit(tmp_path: Pa
 
 
 async def test_one_deadline_covers_waiting_for_a_connection(tmp_path: Path) -> None:
-    template = {"timeout": 0.3, "limits": {"max_connections": 1}}
+    holds = {"name": "holds", "tool_call_template": {"timeout": 1}}
+    waits = {"name": "waits", "tool_call_template": {"timeout": 0.1}}
     errors: list[CallTimeout] = []
-    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+    async with (
+        peer(silent) as seen,
+        bridge_to(tmp_path, entry(seen, holds, waits, limits={"max_connections": 1})) as bridge,
+    ):
 
-        async def call() -> None:
+        async def call(tool: str) -> None:
             with pytest.raises(CallTimeout) as timeout:
-                await bridge.call_tool("m.t")
+                await bridge.call_tool(tool)
             errors.append(timeout.value)
 
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
-                for _ in range(4):
-                    calls.start_soon(call)
-    sent = sum(error.outcome is Outcome.PERHAPS_EXECUTED for error in errors)
-    assert len(errors) == 4
-    assert len(seen.received) <= sent < 4
+                calls.start_soon(call, "m.holds")
+                await seen.until(lambda: len(seen.received) == 1)
+                for _ in range(3):
+                    calls.start_soon(call, "m.waits")
+        assert len(seen.received) == 1
+    assert [error.outcome.name for error in errors] == ["NOT_SENT"] * 3 + ["PERHAPS_EXECUTED"]
 
 
 async def test_a_cancelled_call_leaves_the_shared_connection_to_the_others(tmp_path: Path) -> None:
