@@ -5,7 +5,6 @@ Every decision is made in `Shelf.assign`, which does not wait; what it decides i
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -14,21 +13,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import BridgeError, ConnectionLost, Defect, Outcome
-from ..wire.backoff import Circuit
 from ..wire.reply import Sharing
 from ..wire.upgrade import Upgrade
 from .slot import Slot, Standing, Waiter, shutting_down
+from .troubles import Troubles
 from .wish import Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .connection import Connection
-
-MAX_CIRCUITS: Final = 256
-"""Upgrades of which failures are remembered; the oldest are forgotten."""
-
-CLOSED: Final = Circuit()
-"""The circuit of an endpoint that has not failed."""
 
 MAX_OF_MANUAL: Final = 32
 """Connections of one manual, over all the headers, arguments and URLs that its calls need."""
@@ -44,8 +37,7 @@ class Shelf:
         self._opener = opener
         self._slots: list[Slot] = []
         self._waiting: deque[Waiter] = deque()
-        self._failures: dict[Upgrade, BridgeError] = {}
-        self._circuits: dict[Upgrade, Circuit] = {}
+        self._troubles = Troubles()
         self._next_start = 0.0
         self._retired = False
         self._closed = False
@@ -91,7 +83,7 @@ class Shelf:
         was_owned, slot.owned, slot.settled = slot.owned, False, False
         usable = slot.connection.is_usable
         if slot.connection.received:
-            self._circuits.pop(slot.upgrade, None)
+            self._troubles.proved(slot.upgrade)
         if not slot.leases and not slot.upgrade.template.keep_alive:
             self._discard(slot)
         elif was_owned and usable:
@@ -101,12 +93,12 @@ class Shelf:
 
     def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
         """Why no connection could be opened the last time, if none has been since."""
-        return self._failures.get(upgrade)
+        return self._troubles.error(upgrade)
 
     def standing(self) -> Standing:
         """How it stands now."""
         connections = sum(slot.connection is not None and slot.connection.is_open for slot in self._slots)
-        return Standing(connections, len(self._waiting), next(reversed(self._failures.values()), None))
+        return Standing(connections, len(self._waiting), self._troubles.newest)
 
     def read(self, slot: Slot) -> None:
         """Start reading a connection that was opened unread."""
@@ -194,9 +186,9 @@ class Shelf:
         """
         wish = waiter.wish
         same = [slot for slot in self._slots if slot.upgrade == wish.upgrade]
-        if wish.upgrade in self._failures and self._served_later(wish) and not wish.unread:
+        if self._troubles.error(wish.upgrade) and self._served_later(wish) and not wish.unread:
             return False
-        if self._circuit(wish.upgrade).is_open and any(slot.connection is None for slot in same):
+        if self._troubles.circuit(wish.upgrade).is_open and any(slot.connection is None for slot in same):
             return False
         most = wish.upgrade.template.limits.max_connections
         if len(same) >= most and not self._make_way(wish, same=True):
@@ -234,7 +226,7 @@ class Shelf:
 
     async def _open(self, slot: Slot, arguments: dict[str, Any]) -> None:
         try:
-            await anyio.sleep(self._circuit(slot.upgrade).wait(anyio.current_time()))
+            await anyio.sleep(self._troubles.circuit(slot.upgrade).wait(anyio.current_time()))
             connection = await self._opener(slot.upgrade, arguments)
         except Exception as failed:  # of a defect, too, every waiting call must hear
             error = failed if isinstance(failed, BridgeError) else Defect(slot.upgrade.address, failed)
@@ -254,15 +246,15 @@ class Shelf:
             self.assign()
             return
         slot.connection = connection
-        self._failures.pop(slot.upgrade, None)
+        self._troubles.opened(slot.upgrade)
         if slot.reserved is None:
             self._tasks.start_soon(self._run, slot)
         self.assign()
 
     def _note_stillborn(self, slot: Slot, connection: Connection) -> None:
         """A connection ended before anybody could use it: another one is tried, unless this happens again and again."""
-        self._note_failure(slot.upgrade)
-        if self._circuit(slot.upgrade).is_open:
+        self._troubles.count(slot.upgrade)
+        if self._troubles.circuit(slot.upgrade).is_open:
             ending = connection.ending
             self._turn_away(slot, ConnectionLost(connection.address, ending.text, Outcome.NOT_SENT, code=ending.code))
 
@@ -276,28 +268,18 @@ class Shelf:
                 running.cancel_scope.cancel()
         finally:
             if connection.is_failure:
-                self._note_failure(slot.upgrade)
+                self._troubles.count(slot.upgrade)
             self.assign()
-
-    def _circuit(self, upgrade: Upgrade) -> Circuit:
-        return self._circuits.get(upgrade, CLOSED)
-
-    def _note_failure(self, upgrade: Upgrade) -> None:
-        if len(self._circuits) >= MAX_CIRCUITS:
-            self._circuits.pop(next(iter(self._circuits)))
-        self._circuits.setdefault(upgrade, Circuit()).failed(anyio.current_time(), random.random)
 
     def _fail(self, slot: Slot, error: BridgeError) -> None:
         """Opening failed."""
-        self._note_failure(slot.upgrade)
+        self._troubles.count(slot.upgrade)
         self._turn_away(slot, error)
 
     def _turn_away(self, slot: Slot, error: BridgeError) -> None:
         """The calls that wait for a connection get the error, unless an open one can serve them later."""
         upgrade = slot.upgrade
-        if len(self._failures) >= MAX_CIRCUITS:
-            self._failures.pop(next(iter(self._failures)))
-        self._failures[upgrade] = error
+        self._troubles.keep(upgrade, error)
         for waiter in [waiter for waiter in self._waiting if waiter.wish.upgrade == upgrade]:
             if waiter is not slot.reserved and (waiter.wish.unread or self._served_later(waiter.wish)):
                 continue
