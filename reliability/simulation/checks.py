@@ -107,7 +107,7 @@ def _check_end(planned: Planned, value: Streamed, ledger: Ledger, when: float) -
     if value.end == "closed" and not (count and ended_well):
         yield f"a connection that was lost ended a stream of {count} items"
     when = ledger.cancels.get(planned.n, when)
-    told = any(execution.closed and execution.closed_at < when - TOLD for execution in mine)
+    told = any(execution.told_at is not None and execution.told_at < when - TOLD for execution in mine)
     if value.end in ("idle_seconds", "max_seconds") and told and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
     if value.end == "max_items" and count != MAX_ITEMS:
@@ -117,7 +117,7 @@ def _check_end(planned: Planned, value: Streamed, ledger: Ledger, when: float) -
 
 
 def _shelves(bridge: Bridge) -> list[Shelf]:
-    return [*bridge._pool._shelves.values(), *bridge._pool._retired]
+    return bridge._pool.shelves
 
 
 def check_rest(bridge: Bridge) -> Iterator[str]:

@@ -178,11 +178,13 @@ class Peer:
         if not self._open or self._gone:
             return
         code = self._endpoint.random.choice(CLOSE_CODES)
-        for serial in () if self._link.silent else self._serials:
-            execution = self._endpoint.ledger.executions[serial]
-            execution.closed, execution.closed_at = code, self._endpoint.loop.now
-        self._endpoint.ledger.log(self._endpoint.loop.now, f"endpoint {self._link.number} closes with {code}")
+        now, ledger = self._endpoint.loop.now, self._endpoint.ledger
+        ended = [] if self._link.silent else [ledger.executions[serial] for serial in self._serials]
+        ledger.log(now, f"endpoint {self._link.number} closes with {code}")
         self._link.down.push(frames.frame(frames.CLOSE, code.to_bytes(2, "big")))
+        for execution in ended:
+            execution.closed = code
+            execution.told_at = now if self._link.silent_since is None else None
         self._open = False
 
     def _send(self, value: Any) -> None:

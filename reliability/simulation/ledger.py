@@ -12,14 +12,15 @@ from typing import Any
 class Execution:
     """One execution of a request, and what the endpoint sent for it.
 
-    `closed` is the code with which it closed the connection afterwards, `closed_at` the instant.
+    `closed` is the code with which it closed the connection afterwards, `told_at` the instant, if that was not cut
+    on its way.
     """
 
     n: int
     items: int = 0
     done: bool = False
     closed: int | None = None
-    closed_at: float = 0.0
+    told_at: float | None = None
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from utcp_ws_mcp.net.caller import Caller
 from utcp_ws_mcp.net.connection import Connection
 from utcp_ws_mcp.net.discovery import Discovery
 from utcp_ws_mcp.net.oauth import Tokens
-from utcp_ws_mcp.net.pool import Pool
+from utcp_ws_mcp.net.pool import Access
 from utcp_ws_mcp.net.shelf import Shelf
 from utcp_ws_mcp.net.slot import Slot
 from utcp_ws_mcp.wire.backoff import Circuit
@@ -72,12 +72,12 @@ MUTANTS: Final = (
     ),
     Mutant("max_in_flight is one more", Slot, "room", "max_in_flight -", "max_in_flight + 1 -"),
     Mutant("max_connections is one more", Shelf, "_make_room", "len(same) >= most", "len(same) > most"),
-    Mutant("requests_per_second is ignored", Pool, "lease", "1 / rate", "0"),
+    Mutant("requests_per_second is ignored", Access, "lease", "1 / rate", "0"),
     Mutant("a silent peer is kept", Connection, "beat", "self.abort()", "pass"),
     Mutant("a refusing endpoint is tried without pause", Circuit, "wait", "self._not_before - now", "0.0"),
     Mutant("discovery does not pause", Discovery, "_pause", "delay(max(failures, 1), random.random)", "0.01"),
     Mutant("a rejected token is used again", Tokens, "reject", "del self._held[auth]", "pass"),
-    Mutant("a closed bridge is still used", Pool, "aclose", "self._closed = True", "pass"),
+    Mutant("a closed bridge is still used", Shelf, "close", "self._closed = True", "pass"),
 )
 
 

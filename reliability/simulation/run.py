@@ -21,6 +21,7 @@ from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp import events
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.net import caller, oauth
+from utcp_ws_mcp.net.discovery import PATIENCE as DISCOVERY
 from utcp_ws_mcp.net.http import HttpReply
 from utcp_ws_mcp.pins import Pins
 
@@ -107,13 +108,19 @@ class _Simulation:
                 await asyncio.sleep(max(0.0, CALM_AT - loop.now) + HEALING)
                 self._found += checks.check_silence(self._network, plan.shape, loop.now)
                 await self._probe()
-                self._found += checks.check_rest(self._bridge)
+                await self._rest()
             else:
                 await asyncio.sleep(plan.ends_at)
             self._ledger.log(loop.now, "the bridge ends")
         await self._ends(calls)
         await asyncio.sleep(PATIENCE)
         self._judge()
+
+    async def _rest(self) -> None:
+        """See that nothing is held; a discovery may hold what it needs, but not for long."""
+        if list(checks.check_rest(self._bridge)):
+            await asyncio.sleep(DISCOVERY)
+        self._found += checks.check_rest(self._bridge)
 
     def _change(self) -> None:
         if self._plan.ends_at is None:

@@ -237,7 +237,7 @@ class Bridge:
         """
         plan = await self._find(name)
         plan = plan.as_framed_stream() if framed else plan
-        async with Call(self._pool, self._ambient, plan, plan.complete(arguments or {})) as call:
+        async with Call(self._pool.access(plan.manual), self._ambient, plan, plan.complete(arguments or {})) as call:
             while not plan.rules.none and (message := await call.receive()) is not None:
                 yield take_result(plan, call.exchange, message)
                 if plan.rules.stream is None:

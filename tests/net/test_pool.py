@@ -174,7 +174,7 @@ async def test_calls_right_after_a_failed_write_take_a_new_connection(tmp_path: 
 
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         await bridge.call_tool("m.t")
-        (slot,) = bridge._pool._shelves["m"]._slots
+        (slot,) = bridge._pool.access("m").shelf._slots
         slot.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:

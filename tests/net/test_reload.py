@@ -80,6 +80,43 @@ async def test_calls_that_wait_for_an_old_connection_are_served(tmp_path: Path) 
     assert sorted(results) == ["call 1", "call 2"]
 
 
+async def test_a_request_that_is_sent_again_goes_where_it_went_before_and_leaves_nothing_open_there(
+    tmp_path: Path,
+) -> None:
+    async def lose_the_first(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) == 1:
+            bridge.reload([loaded(tmp_path, entry(new, again, **RPC))])
+            connection.transport.abort()
+        else:
+            await jsonrpc(seen, connection, message)
+
+    again = {"name": "t", "idempotent": True}
+    async with peer(lose_the_first) as old, peer(jsonrpc) as new:
+        async with bridge_to(tmp_path, entry(old, again, **RPC)) as bridge:
+            assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+            await old.until(lambda: not old.open)
+            assert (len(old.received), len(new.received)) == (2, 0)
+            assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
+            assert (len(old.received), len(new.received)) == (2, 1)
+
+
+async def test_the_rate_that_an_endpoint_allows_holds_across_a_reload(
+    tmp_path: Path,
+) -> None:  # found by seed 883163178421 of reliability.simulation
+    times: list[float] = []
+
+    async def note(seen: Peer, connection: Any, message: Any) -> None:
+        times.append(anyio.current_time())
+        await jsonrpc(seen, connection, message)
+
+    limits = {"limits": {"requests_per_second": 5}}
+    async with peer(note) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **limits)) as bridge:
+        await bridge.call_tool("m.t")
+        bridge.reload([loaded(tmp_path, entry(seen, "t", **RPC, **limits, timeout=9))])
+        await bridge.call_tool("m.t")
+    assert times[1] - times[0] >= 0.9 / 5
+
+
 async def test_a_call_template_that_did_not_change_keeps_its_connection_and_what_was_discovered(tmp_path: Path) -> None:
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
         if message.get("type") == "utcp":

@@ -17,7 +17,7 @@ from ..wire.plan import Plan
 from ..wire.reply import Sharing
 from ..wire.scope import Ambient, Scope
 from ..wire.template import Node, Unfilled
-from .pool import Lease, Pool
+from .pool import Access, Lease
 from .wish import Wish
 
 TYPE_CHECKING = False
@@ -42,10 +42,10 @@ class Call:
     """
 
     def __init__(
-        self, pool: Pool, ambient: Ambient, plan: Plan, arguments: dict[str, Any], deadline: float | None = None
+        self, access: Access, ambient: Ambient, plan: Plan, arguments: dict[str, Any], deadline: float | None = None
     ) -> None:
         self.plan = plan
-        self._pool = pool
+        self._access = access
         self._timeout = plan.template.timeout
         self._deadline = anyio.current_time() + self._timeout if deadline is None else deadline
         self._scope = Scope(ambient, {"args": arguments, "tool": plan.tool, "vars": plan.variables, "session": {}})
@@ -104,7 +104,7 @@ class Call:
         upgrade = self._in_arguments(lambda: self.plan.wire.upgrade.render(self._scope))
         owns = rules.sharing is Sharing.OWNED or not self.plan.template.keep_alive
         wish = Wish(upgrade, rules.sharing, self._scope["args"], unread=rules.unasked and owns)
-        self._lease = self._pool.lease_at_once(wish)
+        self._lease = self._access.lease_at_once(wish)
         if self._lease is None or not self._try_send():
             await self._start_later(wish)
         if rules.none:
@@ -115,12 +115,12 @@ class Call:
         with anyio.move_on_after(self._deadline - anyio.current_time()):
             for attempt in count(1):
                 self._finish()
-                self._lease = await self._pool.lease(wish)
+                self._lease = await self._access.lease(wish)
                 await self._lease.connection.drain()
                 if self._try_send():
                     return
                 self._check_replaceable(self._lease.connection, attempt)
-        why = self._pool.last_failure(wish.upgrade)
+        why = self._access.last_failure(wish.upgrade)
         raise self._timed_out(
             f"there was no connection ({why})" if why else "there was no connection", Outcome.NOT_SENT
         )

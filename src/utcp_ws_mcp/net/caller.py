@@ -18,7 +18,7 @@ from ..wire.plan import Plan
 from ..wire.result import collected, take_result
 from ..wire.scope import Ambient
 from .call import Call
-from .pool import Pool
+from .pool import Access, Pool
 
 RESENDS: Final = 10
 """How often a request of an idempotent tool is sent again, within the call's deadline."""
@@ -52,12 +52,13 @@ class Caller:
         Raises:
             BridgeError: what failed; of a request that was sent again, what is known of all its attempts.
         """
+        access = self._pool.access(plan.manual)
         deadline = since + plan.template.timeout
         loss: ConnectionLost | None = None
         repeats = 0
         while True:
             try:
-                return await self._attempt(plan, arguments, deadline, on_item)
+                return await self._attempt(access, plan, arguments, deadline, on_item)
             except BridgeError as failed:
                 pause = delay(repeats, random.random) if repeats else 0.0
                 in_time = anyio.current_time() + pause < deadline
@@ -69,9 +70,11 @@ class Caller:
                 repeats += 1
             await anyio.sleep(pause)
 
-    async def _attempt(self, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None) -> Any:
+    async def _attempt(
+        self, access: Access, plan: Plan, arguments: dict[str, Any], deadline: float, on_item: OnItem | None
+    ) -> Any:
         started = time.monotonic()
-        async with Call(self._pool, self._ambient, plan, arguments, deadline) as call:
+        async with Call(access, self._ambient, plan, arguments, deadline) as call:
             self._observe(events.Requested(plan.full_name, call.address, time.monotonic() - started))
             if plan.rules.none:
                 return dict(SENT)

@@ -112,11 +112,11 @@ class Discovery:
             if self.error is not None:
                 with anyio.move_on_after(self._pause(failures)):
                     await self._wanted.wait()
-                self._wanted = anyio.Event()
             else:
                 self.attempted.set()
                 await self._lost.wait()
                 await anyio.sleep(spread(PAUSE, random.random))
+            self._wanted = anyio.Event()  # whoever wanted an attempt has had it
 
     def _pause(self, failures: int) -> float:
         """Seconds until the next attempt after so many failures in a row."""
@@ -145,7 +145,7 @@ class Discovery:
     async def _fetch(self) -> Any:
         try:
             with anyio.fail_after(self._limit):
-                async with Call(self._pool, self._ambient, self._plan, {}) as call:
+                async with Call(self._pool.access(self.entry.name), self._ambient, self._plan, {}) as call:
                     message = await call.receive()
                     assert message is not None
                     return take_result(self._plan, call.exchange, message)

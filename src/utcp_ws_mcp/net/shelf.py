@@ -32,15 +32,14 @@ Opener = Callable[[Upgrade, dict[str, Any]], Awaitable["Connection"]]
 class Shelf:
     """The connections of one manual."""
 
-    def __init__(self, tasks: TaskGroup, opener: Opener) -> None:
+    def __init__(self, tasks: TaskGroup, opener: Opener, *, closed: bool = False) -> None:
         self._tasks = tasks
         self._opener = opener
         self._slots: list[Slot] = []
         self._waiting: deque[Waiter] = deque()
         self._troubles = Troubles()
-        self._next_start = 0.0
         self._retired = False
-        self._closed = False
+        self._closed = closed
 
     def __repr__(self) -> str:
         return f"<{len(self._slots)} connections, {len(self._waiting)} waiting>"
@@ -57,6 +56,7 @@ class Shelf:
 
     async def acquire(self, wish: Wish) -> Slot:
         """A slot with an open connection, leased to the caller."""
+        self.check_open(wish)
         waiter = Waiter(wish)
         self._waiting.append(waiter)
         self.assign()
@@ -70,11 +70,10 @@ class Shelf:
         assert waiter.slot is not None
         return waiter.slot
 
-    async def pace(self, interval: float) -> None:
-        """Wait until so many seconds after the request before may begin."""
-        start = max(anyio.current_time(), self._next_start)
-        self._next_start = start + interval
-        await anyio.sleep_until(start)
+    def check_open(self, wish: Wish) -> None:
+        """Raise where nobody may use a connection any more."""
+        if self._closed:
+            raise shutting_down(wish.upgrade.address)
 
     def release(self, slot: Slot) -> None:
         """The exchange is over: the connection serves the next one, or is thrown away."""
@@ -118,11 +117,6 @@ class Shelf:
         """Serve the calls that wait already; then close each connection once nothing uses it."""
         self._retired = True
         self.assign()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are no connections and no calls."""
-        return not self._slots and not self._waiting
 
     def assign(self) -> None:
         """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
