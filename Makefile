@@ -10,7 +10,7 @@ COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.
 # What hatchling asks for when it installs a project editable; without build isolation nobody else brings it.
 EDITABLES := editables~=0.3
 CLIENTS := sdk1 sdk2 mcp-use
-MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED))
+MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
@@ -73,10 +73,10 @@ tools/bundle/node_modules/.stamp: tools/bundle/package-lock.json
 bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
 	@$(BIN)/python -m bench $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
-reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again
+reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again, AGAIN=1 a second try
 	@$(BIN)/python -m reliability $(MEASURED)
 
-security: venv ## Measure what is promised of safety; NIGHTLY=1 and SEED=7 likewise
+security: venv ## Measure what is promised of safety; likewise
 	@$(BIN)/python -m security $(MEASURED)
 
 real: venv ## Run the cases of the real servers in the folder SERVERS

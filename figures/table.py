@@ -20,6 +20,7 @@ def run_all(package: str, names: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {package}")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--nightly", action="store_true")
+    parser.add_argument("--again", action="store_true", help="give a command that misses a target a second try")
     parser.add_argument("names", nargs="*", help="run only these")
     given = parser.parse_args()
     options = ["--json", *(["--nightly"] if given.nightly else [])]
@@ -27,20 +28,26 @@ def run_all(package: str, names: Sequence[str]) -> None:
     print(f"| # | what | result | target | verdict | s |\n{'| --- ' * 6}|")
     met = True
     for name in given.names or names:
-        started = time.monotonic()
-        for figure in _figures(package, name, options):
-            seconds = time.monotonic() - started
-            verdict = "met" if figure.met else "NOT MET"
-            met = met and figure.met
-            print(
-                f"| {figure.number} | {figure.what} | {figure.result} | {figure.target} | {verdict} | {seconds:.0f} |",
-                flush=True,
-            )
+        command = [sys.executable, "-m", f"{package}.{name}", *options]
+        met = (_shown(name, command) or (given.again and _shown(name, command))) and met
     sys.exit(not met)
 
 
-def _figures(package: str, name: str, options: Sequence[str]) -> Iterator[Figure]:
-    command = [sys.executable, "-m", f"{package}.{name}", *options]
+def _shown(name: str, command: Sequence[str]) -> bool:
+    """Run a command and print its rows; whether every target was met."""
+    started = time.monotonic()
+    figures = list(_figures(name, command))
+    seconds = time.monotonic() - started
+    for figure in figures:
+        verdict = "met" if figure.met else "NOT MET"
+        print(
+            f"| {figure.number} | {figure.what} | {figure.result} | {figure.target} | {verdict} | {seconds:.0f} |",
+            flush=True,
+        )
+    return all(figure.met for figure in figures)
+
+
+def _figures(name: str, command: Sequence[str]) -> Iterator[Figure]:
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, timeout=SLOWEST)
     except subprocess.TimeoutExpired:

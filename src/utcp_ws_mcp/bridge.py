@@ -235,9 +235,11 @@ class Bridge:
         Raises:
             What `call_tool` raises.
         """
+        since = anyio.current_time()
         plan = await self._find(name)
         plan = plan.as_framed_stream() if framed else plan
-        async with Call(self._pool.access(plan.manual), self._ambient, plan, plan.complete(arguments or {})) as call:
+        access, given = self._pool.access(plan.manual), plan.complete(arguments or {})
+        async with Call(access, self._ambient, plan, given, since + plan.template.timeout) as call:
             while not plan.rules.none and (message := await call.receive()) is not None:
                 yield take_result(plan, call.exchange, message)
                 if plan.rules.stream is None:
