@@ -14,7 +14,7 @@ from .seen import KIND_NAMES, kind_of, leaves, predicate_on, quoted, value_at
 CONSTANTS: Final = (*KIND_NAMES, "jsonrpc", "version", "v")
 """Keys at the root of a message whose value is no argument."""
 
-_SPECIAL = re.compile(r"\{\{|\$\{|UTCP_ARG_|\bvars\b")
+_SPECIAL = re.compile(r"\{\{|\$\{|UTCP_ARG_")
 _WORD = re.compile(r"[A-Za-z0-9_]+")
 _LONGEST_NAME: Final = 40
 """Characters of a tool's name; the manual's stands before it."""
@@ -38,7 +38,7 @@ def constant(text: str, variables: Collection[str]) -> str:
         return text
     if not WHOLE.match(text) and not _SPECIAL.search(text):
         return text
-    broken = re.sub(r"\$(?=[{A-Za-z_])|\bvar(?=s\b)|UTCP(?=_ARG_)", lambda found: f"{found[0]}\0", text)
+    broken = re.sub(r"\$(?=[{A-Za-z_])|UTCP(?=_ARG_)", lambda found: f"{found[0]}\0", text)
     parts = (quoted(part) for part in broken.split("\0"))
     return "{{ " + " ~ ".join(parts) + " }}"
 

@@ -26,10 +26,16 @@ TEMPLATE_KEYS = frozenset(
 DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 """Keys that are shown to models and hosts: variables are neither looked for nor replaced below them."""
 
-_VARS = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
 DEFAULTS = "defaults"
 """The key of an override's values, in which every key is an argument's name."""
 
+_TEXT_KEYS = TEMPLATE_KEYS - {"discovery"} | {DEFAULTS, "name", "$comment"}
+"""Keys whose strings are expressions in their holes only."""
+
+_HOLES = re.compile(r"\{[{%].*[}%]\}", re.DOTALL)
+"""From the first hole of a template to the end of the last one: where each ends, only the grammar knows."""
+
+_VARS = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
 _OPTIONAL = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)")
 _UNEXPANDED = re.compile(r"\$\{[^}]*\}\Z")
 
@@ -67,30 +73,34 @@ def namespaced(manual: str, name: str) -> str:
 
 
 def find_variables(document: Json) -> Iterator[str]:
-    """The names of all variables that a document refers to, as `${NAME}`, `$NAME` or `vars.NAME`."""
-    for text in _strings(document):
+    """The names of all variables that a document refers to: `${NAME}`, `$NAME`, and `vars.NAME` in an expression."""
+    for text, expression in _strings(document):
         if whole := WHOLE.match(text):
             yield whole[1]
         yield from (name for name in REFERENCE.findall(text) if name)
-        yield from _VARS.findall(text)
+        yield from _VARS.findall(expression)
 
 
 def find_optional(document: Json) -> set[str]:
     """The variables of which a document says what happens without them: `vars.NAME is defined`, `… | default(…)`."""
-    return {name for text in _strings(document) for name in _OPTIONAL.findall(text)}
+    return {name for _, expression in _strings(document) for name in _OPTIONAL.findall(expression)}
 
 
-def _strings(value: Json, content: bool = False) -> Iterator[str]:
-    """All strings that may refer to variables; in `content` (templates, defaults) every key is data."""
+def _strings(value: Json, content: bool = False, template: bool = False) -> Iterator[tuple[str, str]]:
+    """All strings that may refer to variables, and of each what is an expression: of a template that is its holes only.
+
+    In `content` (templates, defaults) every key is data.
+    """
     if isinstance(value, str):
-        yield value
+        yield value, "".join(_HOLES.findall(value)) if template else value
     elif isinstance(value, dict):
         for key, item in value.items():
             if content or key not in DOCUMENTATION_KEYS:
-                yield from _strings(item, content or key in TEMPLATE_KEYS or key == DEFAULTS)
+                inside = content or key in TEMPLATE_KEYS or key == DEFAULTS
+                yield from _strings(item, inside, template or key in _TEXT_KEYS)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item, content)
+            yield from _strings(item, content, template)
 
 
 def substitute(value: Json, variables: Mapping[str, str], content: bool = False) -> Json:
