@@ -86,17 +86,17 @@ def serve(
     loaded = _load(manifests, env_files)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(WRONG_INPUT)
-    from .serve import Wish, serve_stdio
+    from .serve import ServeOptions, serve_stdio
 
-    wish = Wish(log_level, log_format == "json", otel, meta_tools, env_files)
+    options = ServeOptions(log_level, log_format == "json", otel, meta_tools, env_files)
     if http["address"] is None:
         refuse_without_http(http)
-        _run(serve_stdio, loaded, wish)
-    from .mcp.address import HttpWish
+        _run(serve_stdio, loaded, options)
+    from .mcp.address import HttpOptions
     from .serve_http import serve_http
 
     http["token"] = read_token(http.pop("token_file"))
-    _run(serve_http, loaded, wish, HttpWish(**http))
+    _run(serve_http, loaded, options, HttpOptions(**http))
 
 
 @main.command()
@@ -147,9 +147,9 @@ def call(
     if not rest:
         raise click.UsageError("say which tool to call: MANUAL.TOOL")
     loaded = _load(manifests, env_files)
-    from .commands.call import CallWish, call_tool
+    from .commands.call import CallOptions, call_tool
 
-    _run(call_tool, loaded, CallWish(rest[0], rest[1:], arguments, trace, output))
+    _run(call_tool, loaded, CallOptions(rest[0], rest[1:], arguments, trace, output))
 
 
 @main.command()
@@ -195,10 +195,10 @@ def record(
 
     ${NAME} in the URL, a header or a line is the variable NAME: the draft says ${NAME}, too, never its value.
     """
-    from .commands.record import RecordWish, record
+    from .commands.record import RecordOptions, record
 
     split = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
-    _run(record, RecordWish(url, split, protocols, output, pause, env_files))
+    _run(record, RecordOptions(url, split, protocols, output, pause, env_files))
 
 
 @main.command()

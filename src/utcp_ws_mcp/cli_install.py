@@ -68,6 +68,6 @@ def uninstall(host: str, **how: Any) -> None:
 def _wish(host: str, how: dict[str, Any]) -> Any:
     if how["dry_run"] and how["yes"]:
         raise click.UsageError("--dry-run and --yes contradict each other; leave one out")
-    from .commands.install import InstallWish
+    from .commands.install import InstallOptions
 
-    return InstallWish(host, **how)
+    return InstallOptions(host, **how)

@@ -19,7 +19,7 @@ from .sources import Loaded
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ServeOptions:
     """How to serve, whatever the transport."""
 
     log_level: str = "warning"
@@ -29,25 +29,25 @@ class Wish:
     env_files: tuple[Path, ...] = ()
 
 
-async def serve_stdio(loaded: Sequence[Loaded], wish: Wish) -> int:
+async def serve_stdio(loaded: Sequence[Loaded], options: ServeOptions) -> int:
     """Serve until the host closes its end or sends a signal; 0 is the exit code."""
-    with observed(loaded, wish) as (observe, redact):
+    with observed(loaded, options) as (observe, redact):
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
             Bridge(loaded, observe=observe, on_token=redact.learn_token) as bridge,
-            reloading(bridge, loaded, wish.env_files, redact),
+            reloading(bridge, loaded, options.env_files, redact),
         ):
-            await serve_tools(make_tools(bridge, redact, wish), traced=wish.otel)
+            await serve_tools(make_tools(bridge, redact, options), traced=options.otel)
     return 0
 
 
 @contextmanager
-def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[tuple[Observer, Redactor]]:
+def observed(loaded: Sequence[Loaded], options: ServeOptions, *more: Observer) -> Iterator[tuple[Observer, Redactor]]:
     """What tells the log, the telemetry that was wished for, and more; and the function that takes secrets out."""
     redact = Redactor(each.manifest for each in loaded)
-    start_logging(wish.log_level, redact, as_json=wish.json_logs)
-    if not wish.otel:
+    start_logging(options.log_level, redact, as_json=options.json_logs)
+    if not options.otel:
         yield tell((log_event, *more)), redact
         return
     from .telemetry import telemetry
@@ -56,9 +56,9 @@ def observed(loaded: Sequence[Loaded], wish: Wish, *more: Observer) -> Iterator[
         yield tell((log_event, observe, *more)), redact
 
 
-def make_tools(bridge: Bridge, redact: Redactor, wish: Wish) -> Tools:
+def make_tools(bridge: Bridge, redact: Redactor, options: ServeOptions) -> Tools:
     """The tools of the bridge, or those that search, describe and call them."""
-    if not wish.meta_tools:
+    if not options.meta_tools:
         return Tools(bridge, redact, redact.in_result)
     from .mcp.meta import MetaTools
 

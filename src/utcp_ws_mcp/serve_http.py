@@ -6,29 +6,29 @@ import sys
 from collections.abc import Sequence
 
 from .bridge import Bridge
-from .mcp.address import HttpWish, open_door
+from .mcp.address import HttpOptions, open_door
 from .mcp.http import serve_face
 from .mcp.server import Face
 from .metrics import Meter, Prometheus
 from .reload import reloading
-from .serve import Wish, make_tools, observed
+from .serve import ServeOptions, make_tools, observed
 from .sources import Loaded
 
 
-async def serve_http(loaded: Sequence[Loaded], wish: Wish, http: HttpWish) -> int:
+async def serve_http(loaded: Sequence[Loaded], options: ServeOptions, http: HttpOptions) -> int:
     """Serve until a signal; 0 is the exit code.
 
     Raises:
-        CannotServe: if the wish cannot be granted.
+        CannotServe: if the options cannot be granted.
     """
     kept = Prometheus()
-    with open_door(http) as door, observed(loaded, wish, Meter(kept.record)) as (observe, redact):
+    with open_door(http) as door, observed(loaded, options, Meter(kept.record)) as (observe, redact):
         async with (
             Bridge(loaded, observe=observe, on_token=redact.learn_token) as bridge,
-            reloading(bridge, loaded, wish.env_files, redact),
+            reloading(bridge, loaded, options.env_files, redact),
         ):
-            face = Face(make_tools(bridge, redact, wish))
-            if not wish.otel:
+            face = Face(make_tools(bridge, redact, options))
+            if not options.otel:
                 face.server.middleware.clear()  # all that stands there makes spans, which nobody would get
             await serve_face(face, door, {"/metrics": kept.text}, _announce)
     return 0

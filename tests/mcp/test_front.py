@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.errors import CannotServe
-from utcp_ws_mcp.mcp.address import Address, HttpWish, check_token, listen, make_front, parse_address
+from utcp_ws_mcp.mcp.address import Address, HttpOptions, check_token, listen, make_front, parse_address
 from utcp_ws_mcp.mcp.front import Front, parse_authority, parse_origin, refusal_headers, wrong_form
 
 LOOPBACK = parse_address("8080")
 TOKEN = "s3cret-token"
-FRONT = make_front(HttpWish("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
+FRONT = make_front(HttpOptions("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
 ENTERS = {"host": "127.0.0.1:8080", "authorization": f"Bearer {TOKEN}"}
 
 
@@ -167,44 +167,46 @@ def test_what_is_no_authority_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "address", "sentence"),
+    ("options", "address", "sentence"),
     [
-        (HttpWish("", None), LOOPBACK, "needs a token"),
-        (HttpWish("", ""), LOOPBACK, "visible ASCII"),
-        (HttpWish("", "a b"), LOOPBACK, "visible ASCII"),
-        (HttpWish("", "tökén"), LOOPBACK, "visible ASCII"),
-        (HttpWish("", "token", no_token=True), LOOPBACK, "contradict"),
-        (HttpWish("", no_token=True), Address("0.0.0.0", 1), "for loopback only"),
-        (HttpWish("", no_token=True), Address("192.0.2.1", 1), "for loopback only"),
-        (HttpWish("", no_token=True), Address("::", 1), "for loopback only"),
+        (HttpOptions("", None), LOOPBACK, "needs a token"),
+        (HttpOptions("", ""), LOOPBACK, "visible ASCII"),
+        (HttpOptions("", "a b"), LOOPBACK, "visible ASCII"),
+        (HttpOptions("", "tökén"), LOOPBACK, "visible ASCII"),
+        (HttpOptions("", "token", no_token=True), LOOPBACK, "contradict"),
+        (HttpOptions("", no_token=True), Address("0.0.0.0", 1), "for loopback only"),
+        (HttpOptions("", no_token=True), Address("192.0.2.1", 1), "for loopback only"),
+        (HttpOptions("", no_token=True), Address("::", 1), "for loopback only"),
     ],
 )
-def test_a_token_is_asked_for_unless_loopback_goes_without(wish: HttpWish, address: Address, sentence: str) -> None:
+def test_a_token_is_asked_for_unless_loopback_goes_without(
+    options: HttpOptions, address: Address, sentence: str
+) -> None:
     with pytest.raises(CannotServe, match=sentence):
-        check_token(wish, address)
+        check_token(options, address)
 
 
 def test_loopback_may_go_without_a_token() -> None:
-    assert check_token(HttpWish("", no_token=True), Address("::1", 1)) is None
-    assert status(make_front(HttpWish(""), LOOPBACK, 8080, None), authorization=None) is None
+    assert check_token(HttpOptions("", no_token=True), Address("::1", 1)) is None
+    assert status(make_front(HttpOptions(""), LOOPBACK, 8080, None), authorization=None) is None
 
 
 @pytest.mark.parametrize(
-    ("wish", "sentence"),
+    ("options", "sentence"),
     [
-        (HttpWish(""), "every address"),
-        (HttpWish("", allowed_hosts=["a b"]), "--allowed-host a b"),
-        (HttpWish("", allowed_hosts=["a"], allowed_origins=["a"]), "--allowed-origin a"),
+        (HttpOptions(""), "every address"),
+        (HttpOptions("", allowed_hosts=["a b"]), "--allowed-host a b"),
+        (HttpOptions("", allowed_hosts=["a"], allowed_origins=["a"]), "--allowed-origin a"),
     ],
 )
-def test_names_that_make_no_sense_are_refused(wish: HttpWish, sentence: str) -> None:
+def test_names_that_make_no_sense_are_refused(options: HttpOptions, sentence: str) -> None:
     with pytest.raises(CannotServe, match=sentence):
-        make_front(wish, Address("0.0.0.0", 80), 80, "token")
+        make_front(options, Address("0.0.0.0", 80), 80, "token")
 
 
 def test_an_address_that_every_name_leads_to_is_reached_by_the_allowed_names_only() -> None:
-    wish = HttpWish("", allowed_hosts=["a.example:81"], allowed_origins=["https://app.example"])
-    front = make_front(wish, Address("0.0.0.0", 80), 80, TOKEN)
+    options = HttpOptions("", allowed_hosts=["a.example:81"], allowed_origins=["https://app.example"])
+    front = make_front(options, Address("0.0.0.0", 80), 80, TOKEN)
     assert status(front, host="a.example:81", origin="https://app.example") is None
     assert status(front, host="0.0.0.0:80") == 421
     assert status(front, host="127.0.0.1:80") == 421

@@ -19,7 +19,7 @@ from tests.mcp.test_stdio import MODERN
 from tests.net.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp.mcp import http as http_face
-from utcp_ws_mcp.mcp.address import HttpWish, open_door
+from utcp_ws_mcp.mcp.address import HttpOptions, open_door
 from utcp_ws_mcp.mcp.http import serve_face
 from utcp_ws_mcp.mcp.server import Face
 from utcp_ws_mcp.mcp.tools import Tools
@@ -48,10 +48,10 @@ async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[s
         url = where
         started.set()
 
-    wish = HttpWish(**{"address": "0", "token": TOKEN, **options})
+    asked = HttpOptions(**{"address": "0", "token": TOKEN, **options})
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     async with AsyncExitStack() as stack:
-        door = stack.enter_context(open_door(wish))
+        door = stack.enter_context(open_door(asked))
         bridge = await stack.enter_async_context(bridge_to(folder, document, observe=Meter(kept.record)))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(serve_face, Face(Tools(bridge)), door, {"/metrics": kept.text}, announce)

@@ -22,7 +22,7 @@ CALL_FAILED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class CallWish:
+class CallOptions:
     """What the command `call` is to do."""
 
     tool: str
@@ -32,20 +32,20 @@ class CallWish:
     output: Path | None
 
 
-async def call_tool(loaded: Sequence[Loaded], wish: CallWish) -> int:
+async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
     """Call one tool and print its result; 1 if it fails."""
     redact = Redactor(each.manifest for each in loaded)
-    observe = Trace(redact, sys.stderr) if wish.trace else events.ignore
+    observe = Trace(redact, sys.stderr) if options.trace else events.ignore
     try:
-        made = Bridge(_only(loaded, wish.tool), observe=observe, explain=wish.trace, on_token=redact.learn_token)
+        made = Bridge(_only(loaded, options.tool), observe=observe, explain=options.trace, on_token=redact.learn_token)
         async with made as bridge:
-            schema = await bridge.input_schema(wish.tool)
-            value = await bridge.call_tool(wish.tool, read_arguments(wish.pairs, wish.whole, schema))
+            schema = await bridge.input_schema(options.tool)
+            value = await bridge.call_tool(options.tool, read_arguments(options.pairs, options.whole, schema))
     except BridgeError as failed:
         click.echo(redact(str(failed)), err=True)
         return CALL_FAILED
     data = _as_bytes(value.value if isinstance(value, Streamed) else value, redact)
-    _print_result(data, wish.output, is_binary=isinstance(value, bytes))
+    _print_result(data, options.output, is_binary=isinstance(value, bytes))
     return 0
 
 

@@ -32,7 +32,7 @@ EVERYWHERE_ON_WINDOWS: Final = ("APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERN
 
 
 @dataclass(frozen=True, slots=True)
-class InstallWish:
+class InstallOptions:
     """What is to be done with which host. `config` is its file, if that is not where it usually is."""
 
     host: str
@@ -42,57 +42,57 @@ class InstallWish:
     yes: bool
 
 
-def install_server(wish: InstallWish, manifests: Sequence[Path], env_files: Sequence[Path]) -> int:
+def install_server(options: InstallOptions, manifests: Sequence[Path], env_files: Sequence[Path]) -> int:
     """Let the host start a server for the manifests; the exit code."""
     checked = check_manifests(manifests, env_files)
     if checked.exit_code(strict=False):
         click.echo("nothing is installed: mend what is said above first", err=True)
         return REFUSED
-    title = known_hosts()[wish.host].title
+    title = known_hosts()[options.host].title
     for warning in (*_unset(manifests, env_files, title), *_fleeting()):
         click.echo(f"warning: {warning}", err=True)
-    name = wish.name or _name_for(checked.loaded)
-    options = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
-    command = [*_program(), *options, *(str(manifest.absolute()) for manifest in manifests)]
+    name = options.name or _name_for(checked.loaded)
+    files = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
+    command = [*_program(), *files, *(str(manifest.absolute()) for manifest in manifests)]
     try:
-        target = _target(wish)
+        target = _target(options)
         change = plan_install(target, name, command)
         then = "/mcp in a new session shows it" if target.command else target.host.then
-        return _settle(change, wish, f"{title} has a server {name!r}; {then}")
+        return _settle(change, options, f"{title} has a server {name!r}; {then}")
     except CannotInstall as refused:
         click.echo(str(refused), err=True)
         return REFUSED
 
 
-def uninstall_server(wish: InstallWish) -> int:
+def uninstall_server(options: InstallOptions) -> int:
     """Take a server of ours out of the host; the exit code."""
     try:
-        name, change = plan_uninstall(_target(wish), wish.name)
-        return _settle(change, wish, f"{known_hosts()[wish.host].title} has no server {name!r} any more")
+        name, change = plan_uninstall(_target(options), options.name)
+        return _settle(change, options, f"{known_hosts()[options.host].title} has no server {name!r} any more")
     except CannotInstall as refused:
         click.echo(str(refused), err=True)
         return REFUSED
 
 
-def _target(wish: InstallWish) -> Target:
+def _target(options: InstallOptions) -> Target:
     """The host and its file. Claude Code writes its file while it runs, so its own command, if there, changes it."""
-    host = known_hosts()[wish.host]
-    claude = shutil.which("claude") if wish.host == CLAUDE_CODE and wish.config is None else None
+    host = known_hosts()[options.host]
+    claude = shutil.which("claude") if options.host == CLAUDE_CODE and options.config is None else None
     if claude is not None:
         folder = os.environ.get("CLAUDE_CONFIG_DIR") or str(Path.home())
         return Target(host, Path(folder) / ".claude.json", claude)
-    return Target(host, wish.config or host.file(sys.platform, os.environ, Path.cwd()))
+    return Target(host, options.config or host.file(sys.platform, os.environ, Path.cwd()))
 
 
-def _settle(change: Change, wish: InstallWish, done: str) -> int:
+def _settle(change: Change, options: InstallOptions, done: str) -> int:
     """Show the change, ask, and make it."""
     if not change.shown:
         click.echo(f"nothing to change: {done}")
         return 0
     click.echo(change.shown, nl=False)
-    if wish.dry_run:
+    if options.dry_run:
         return 0
-    if not wish.yes and not click.confirm("Change it?"):
+    if not options.yes and not click.confirm("Change it?"):
         click.echo("nothing is changed")
         return DECLINED
     click.echo(change.make())

@@ -44,7 +44,7 @@ LONGEST_PAUSE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class RecordWish:
+class RecordOptions:
     """What the command `record` is to do. `pause` is in seconds."""
 
     url: str
@@ -101,27 +101,27 @@ class Recording:
                 silent = waiting.cancelled_caught
 
 
-async def record(wish: RecordWish) -> int:
+async def record(options: RecordOptions) -> int:
     """Connect, send the lines that are typed, show what comes; at the end print a drafted manifest, or write it."""
-    if wish.output is not None and wish.output.exists():
-        click.echo(f"{wish.output} is there already and stays as it is; give another name", err=True)
+    if options.output is not None and options.output.exists():
+        click.echo(f"{options.output} is there already and stays as it is; give another name", err=True)
         return FAILED
     variables = dict(os.environ)
-    for file in wish.env_files:
+    for file in options.env_files:
         variables |= read_dotenv(file, str(file))
     recording = Recording(variables)
-    endpoint: dict[str, Any] = {"url": wish.url}
-    endpoint |= {"headers": dict(wish.headers)} if wish.headers else {}
-    endpoint |= {"protocol": list(wish.protocols)} if wish.protocols else {}
+    endpoint: dict[str, Any] = {"url": options.url}
+    endpoint |= {"headers": dict(options.headers)} if options.headers else {}
+    endpoint |= {"protocol": list(options.protocols)} if options.protocols else {}
     try:
         opened, url = await _connect(endpoint, recording)
     except BridgeError as failed:
         click.echo(recording.hide(str(failed)), err=True)
         return FAILED
     try:
-        await _talk(opened, recording, wish.pause)
+        await _talk(opened, recording, options.pause)
     finally:  # whoever presses Ctrl-C wants the draft, too
-        _hand_over(draft_manifest(endpoint, url, recording.seen, recording.used), wish.output)
+        _hand_over(draft_manifest(endpoint, url, recording.seen, recording.used), options.output)
     return 0
 
 

@@ -18,7 +18,7 @@ BACKLOG: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class HttpWish:
+class HttpOptions:
     """What was asked for on the command line. `token` is None where none was given."""
 
     address: str
@@ -73,44 +73,44 @@ def parse_address(text: str) -> Address:
     return address
 
 
-def check_token(wish: HttpWish, address: Address) -> str | None:
+def check_token(options: HttpOptions, address: Address) -> str | None:
     """The token to ask for; None where loopback is to be open.
 
     Raises:
         CannotServe: if there is none, or it cannot stand in a header.
     """
-    if wish.no_token:
+    if options.no_token:
         if not address.is_loopback:
             raise CannotServe(f"--no-token is for loopback only; {address.name} can be reached from other machines")
-        if wish.token is not None:
+        if options.token is not None:
             raise CannotServe(f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)")
         return None
-    if wish.token is None:
+    if options.token is None:
         raise CannotServe(
             f"serve --http needs a token: set {TOKEN_VARIABLE} or give --token-file FILE "
             "(`openssl rand -hex 32` makes a good one); on loopback, --no-token goes without"
         )
-    if not wish.token or not all("!" <= char <= "~" for char in wish.token):
+    if not options.token or not all("!" <= char <= "~" for char in options.token):
         raise CannotServe("the token must be visible ASCII characters without spaces, at least one")
-    return wish.token
+    return options.token
 
 
-def make_front(wish: HttpWish, address: Address, port: int, token: str | None) -> Front:
+def make_front(options: HttpOptions, address: Address, port: int, token: str | None) -> Front:
     """The rules for requests: own addresses on `port`, and what was allowed besides.
 
     Raises:
         CannotServe: if an allowed host or origin cannot be read, or nobody could name this server.
     """
-    if address.is_every and not wish.allowed_hosts:
+    if address.is_every and not options.allowed_hosts:
         raise CannotServe(
             f"{address.name} stands for every address of this machine: say with --allowed-host NAME[:PORT] "
             "what clients call it"
         )
     own: list[Authority] = [] if address.is_every else [(address.name, port)]
     own += [(name, port) for name in ("127.0.0.1", "localhost", "[::1]")] if address.is_loopback else []
-    hosts = [*own, *(_parsed(text) for text in wish.allowed_hosts)]
+    hosts = [*own, *(_parsed(text) for text in options.allowed_hosts)]
     origins: list[Origin] = [("http", *authority) for authority in own]
-    origins += [_parsed_origin(text) for text in wish.allowed_origins]
+    origins += [_parsed_origin(text) for text in options.allowed_origins]
     return Front(frozenset(hosts), frozenset(origins), token)
 
 
@@ -141,18 +141,18 @@ class Door:
 
 
 @contextmanager
-def open_door(wish: HttpWish) -> Iterator[Door]:
+def open_door(options: HttpOptions) -> Iterator[Door]:
     """Listen as was wished, as long as the block lasts.
 
     Raises:
-        CannotServe: if the wish cannot be granted; the sentence says why.
+        CannotServe: if the options cannot be granted; the sentence says why.
     """
-    address = parse_address(wish.address)
-    token = check_token(wish, address)
+    address = parse_address(options.address)
+    token = check_token(options, address)
     with listen(address) as listener:
         port = listener.getsockname()[1]
-        front, url = make_front(wish, address, port, token), f"http://{address.name}:{port}"
-        yield Door(listener, front, url, address.is_loopback, wish.stateless, wish.max_sessions)
+        front, url = make_front(options, address, port, token), f"http://{address.name}:{port}"
+        yield Door(listener, front, url, address.is_loopback, options.stateless, options.max_sessions)
 
 
 def listen(address: Address) -> socket.socket:
