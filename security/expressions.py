@@ -17,7 +17,7 @@ from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local
 from utcp_ws_mcp.wire.codec import decode, encode
 from utcp_ws_mcp.wire.compiler import Compiler
-from utcp_ws_mcp.wire.exchange import Exchanges
+from utcp_ws_mcp.wire.exchanges import Exchanges
 from utcp_ws_mcp.wire.expression import Expression, ExpressionFailed
 from utcp_ws_mcp.wire.framing import make_framer
 from utcp_ws_mcp.wire.plan import Plan

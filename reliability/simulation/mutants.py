@@ -19,7 +19,8 @@ from utcp_ws_mcp.net.pool import Access
 from utcp_ws_mcp.net.shelf import Shelf
 from utcp_ws_mcp.net.slot import Slot
 from utcp_ws_mcp.wire.backoff import Circuit
-from utcp_ws_mcp.wire.exchange import Exchange, Exchanges
+from utcp_ws_mcp.wire.exchange import Exchange
+from utcp_ws_mcp.wire.exchanges import Exchanges
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from utcp_ws_mcp.manifest.load import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local
 from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.exchange import Close, Exchanges
+from utcp_ws_mcp.wire.exchange import Close
+from utcp_ws_mcp.wire.exchanges import Exchanges
 from utcp_ws_mcp.wire.reply import Role
 from utcp_ws_mcp.wire.scope import Ambient, Scope
 

@@ -12,7 +12,7 @@ from utcp_ws_mcp.manifest.load import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local
 from utcp_ws_mcp.wire.codec import Message
-from utcp_ws_mcp.wire.exchange import Exchanges
+from utcp_ws_mcp.wire.exchanges import Exchanges
 from utcp_ws_mcp.wire.explain import explain_message, explain_step, explain_when
 from utcp_ws_mcp.wire.plan import Plan
 from utcp_ws_mcp.wire.scope import Ambient, Scope

@@ -8,7 +8,7 @@ from utcp_ws_mcp.manifest.manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local, compile_tools
 from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.exchange import Exchanges
+from utcp_ws_mcp.wire.exchanges import Exchanges
 from utcp_ws_mcp.wire.expression import ExpressionFailed
 from utcp_ws_mcp.wire.reply import Role, Sharing
 from utcp_ws_mcp.wire.scope import Ambient, Scope

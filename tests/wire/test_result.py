@@ -8,7 +8,7 @@ from utcp_ws_mcp.manifest.load import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local
 from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.exchange import Exchanges
+from utcp_ws_mcp.wire.exchanges import Exchanges
 from utcp_ws_mcp.wire.result import collected, take_result, text_of
 from utcp_ws_mcp.wire.scope import Ambient, Scope
 

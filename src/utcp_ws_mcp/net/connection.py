@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from .. import events
 from ..events import Observer
 from ..wire.codec import Message, clean, encode_json
-from ..wire.exchange import Close, Exchanges
+from ..wire.exchange import Close
+from ..wire.exchanges import Exchanges
 from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session

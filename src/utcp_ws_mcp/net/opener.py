@@ -13,7 +13,7 @@ from .. import events
 from ..errors import ConnectFailed, HandshakeRejected, InvalidTemplate
 from ..events import Observer
 from ..manifest.auth import OAuth2Auth
-from ..wire.exchange import Exchanges
+from ..wire.exchanges import Exchanges
 from ..wire.framing import make_framer
 from ..wire.scope import Ambient, Scope
 from ..wire.session import Session

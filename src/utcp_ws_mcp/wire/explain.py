@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .codec import Message, clean, encode_json
-from .exchange import Exchange, Exchanges
+from .exchange import Exchange
+from .exchanges import Exchanges
 from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, look_up, parse_path
 from .protocol import Captures, StepPlan
 from .reply import AutoReplies, Rules
