@@ -91,6 +91,16 @@ async def echo(seen: Peer, connection: ServerConnection, message: Any) -> None:
     await connection.send(json.dumps(message) if not isinstance(message, str | bytes) else message)
 
 
+def timed(times: list[float]) -> Answer:
+    """Answer as JSON-RPC, and note when each request came (the clock of anyio)."""
+
+    async def answer(seen: Peer, connection: ServerConnection, message: Any) -> None:
+        times.append(anyio.current_time())
+        await jsonrpc(seen, connection, message)
+
+    return answer
+
+
 async def jsonrpc(seen: Peer, connection: ServerConnection, message: Any) -> None:
     """Answer every JSON-RPC request with its parameters."""
     await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]}))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from .endpoint import served
 from .test_commands import run
 
 GOOD = {
@@ -39,12 +39,8 @@ def talker() -> Iterator[str]:
             if json.loads(raw).get("type") == "utcp":
                 connection.send(json.dumps({"tools": [{"name": "found", "inputs": {"properties": {"x": {}}}}]}))
 
-    with serve(handle, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        server.shutdown()
-        thread.join()
+    with served(handle) as url:
+        yield url
 
 
 def test_a_good_manifest_passes_also_when_strict(tmp_path: Path) -> None:

@@ -6,17 +6,18 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.manifest.schema import manifest_schema
+
+from .endpoint import served
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -40,12 +41,8 @@ def endpoint() -> Iterator[str]:
             else:
                 connection.send(json.dumps({"id": message["id"], "result": message["params"]}))
 
-    with serve(handle, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        server.shutdown()
-        thread.join()
+    with served(handle) as url:
+        yield url
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
+from .endpoint import served
 from .test_commands import run
 
 TOKEN = "a-very-secret-token"
@@ -35,12 +35,8 @@ def clock() -> Iterator[str]:
                 connection.send(json.dumps({"type": "tick"}))
                 connection.send(json.dumps({"id": message["id"], "result": message.get("zone")}))
 
-    with serve(handle, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
-        server.shutdown()
-        thread.join()
+    with served(handle) as url:
+        yield url
 
 
 def record(url: str, *lines: str, options: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:

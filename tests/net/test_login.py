@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tests.net.test_oauth import token_endpoint
-from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import CallTimeout, InvalidArguments
 from utcp_ws_mcp.errors import ConnectFailed, ForbiddenURL
 from utcp_ws_mcp.events import Asked, Event, Received
@@ -404,12 +404,8 @@ async def test_a_message_may_be_acknowledged_and_still_be_an_item(tmp_path: Path
 async def test_requests_keep_to_the_rate_that_the_endpoint_allows(tmp_path: Path) -> None:
     times: list[float] = []
 
-    async def note(seen: Peer, connection: Any, message: Any) -> None:
-        times.append(anyio.current_time())
-        await jsonrpc(seen, connection, message)
-
     limits = {"limits": {"requests_per_second": 50}}
-    async with peer(note) as seen, bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge:
+    async with peer(timed(times)) as seen, bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge:
         async with anyio.create_task_group() as calls:
             for _ in range(6):
                 calls.start_soon(bridge.call_tool, "m.t")
@@ -421,16 +417,12 @@ async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
 ) -> None:  # found by seed 228 of reliability.simulated
     times: list[float] = []
 
-    async def note(seen: Peer, connection: Any, message: Any) -> None:
-        times.append(anyio.current_time())
-        await jsonrpc(seen, connection, message)
-
     async def slowly(connection: Any, request: Any) -> None:
         await anyio.sleep(0.15)
 
     limits = {"limits": {"requests_per_second": 50}}
     async with (
-        peer(note, process_request=slowly) as seen,
+        peer(timed(times), process_request=slowly) as seen,
         bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge,
     ):
         async with anyio.create_task_group() as calls:

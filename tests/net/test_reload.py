@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer
+from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import InvalidManifest, load_manifest
 from utcp_ws_mcp.sources import Loaded
 
@@ -105,12 +105,8 @@ async def test_the_rate_that_an_endpoint_allows_holds_across_a_reload(
 ) -> None:  # found by seed 883163178421 of reliability.simulation
     times: list[float] = []
 
-    async def note(seen: Peer, connection: Any, message: Any) -> None:
-        times.append(anyio.current_time())
-        await jsonrpc(seen, connection, message)
-
     limits = {"limits": {"requests_per_second": 5}}
-    async with peer(note) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **limits)) as bridge:
+    async with peer(timed(times)) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **limits)) as bridge:
         await bridge.call_tool("m.t")
         bridge.reload([loaded(tmp_path, entry(seen, "t", **RPC, **limits, timeout=9))])
         await bridge.call_tool("m.t")
