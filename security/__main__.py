@@ -7,6 +7,7 @@ COMMANDS = (
     "redirects",
     "injection",
     "canaries",
+    "remote_variables",
     "shared_connections",
     "changed_manuals",
     "certificates",
