@@ -15,6 +15,8 @@ COMMANDS: tuple[str, ...] = (
     "cold_start",
     "head_of_line",
     "many_endpoints",
+    "herd",
+    "soak",
     "simulated",
 )
 

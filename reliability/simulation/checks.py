@@ -12,7 +12,7 @@ from utcp_ws_mcp.net.caller import RESENDS, SENT, Streamed
 from utcp_ws_mcp.net.discovery import PATIENCE
 from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
 from utcp_ws_mcp.net.shelf import Shelf
-from utcp_ws_mcp.wire.backoff import FIRST, FREE, LONGEST_FOR_CALLS
+from utcp_ws_mcp.wire.backoff import FIRST, FREE, LEAST, LONGEST_FOR_CALLS
 
 from .ledger import Ended, Ledger
 from .manifests import MAX_ITEMS, Shape
@@ -22,7 +22,7 @@ from .scenario import Planned
 EPSILON: Final = 0.01
 """Seconds after a deadline in which a call must have ended."""
 
-LEAST_PAUSE: Final = FIRST / 5
+LEAST_PAUSE: Final = FIRST * LEAST
 """Seconds between two attempts of discovery at least, and, after FREE failures in a row, of calls."""
 
 TOLD: Final = 0.3

@@ -39,10 +39,11 @@ class Fate:
 
 @dataclass(slots=True)
 class Attempt:
-    """A connect: when it began, when it was refused (None: it was not), whether another connection was open."""
+    """A connect: when it began, whether no other connection was open, where to, and when it was refused, if it was."""
 
     began: float
     alone: bool
+    port: int
     refused: float | None = None
 
 
@@ -154,7 +155,7 @@ class Network:
     async def connect(self, sock: socket.socket, address: Any) -> None:
         """Open a connection, as its fate says."""
         fate = self._draw_fate()
-        attempt = Attempt(self._loop.now, not self.transports)
+        attempt = Attempt(self._loop.now, not self.transports, address[1])
         self.attempts.append(attempt)
         if self._loop.now < self.down_until:
             fate = replace(fate, connect=-0.01)

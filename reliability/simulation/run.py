@@ -56,7 +56,7 @@ class Verdict:
     log: tuple[str, ...] = ()
 
 
-class _NoPins(Pins):
+class NoPins(Pins):
     """Pins that are kept nowhere: manifests here do not pin."""
 
     def __init__(self) -> None:
@@ -69,13 +69,13 @@ def simulate(seed: int, *, log: bool = False) -> Verdict:
     ledger = Ledger([] if log else None)
     loop = VirtualLoop()
     simulation = _Simulation(plan, loop, ledger)
-    with _controlled(loop, seed, simulation.endpoint):
+    with controlled(loop, seed, simulation.endpoint):
         try:
             loop.run_until_complete(simulation.play())
         except Stuck as stuck:
             ledger.violations.append(f"stuck: {stuck}")
         finally:
-            _end(loop, ledger)
+            end(loop, ledger)
     return Verdict(seed, tuple(ledger.violations), ledger.digest, len(plan.calls), tuple(ledger.lines or ()))
 
 
@@ -100,7 +100,7 @@ class _Simulation:
             loop.call_at(at, self._network.restart, seconds)
         loop.call_at(CALM_AT, lambda: self._network.calm(found=plan.shape.finds_silence is not None))
         calls = [asyncio.create_task(self._call(planned)) for planned in plan.calls]
-        async with Bridge([plan.shape.loaded], observe=self._observe, pins=_NoPins()) as self._bridge:
+        async with Bridge([plan.shape.loaded], observe=self._observe, pins=NoPins()) as self._bridge:
             if plan.changes_at is not None:
                 loop.call_at(plan.changes_at, self._change)
             if plan.ends_at is None:
@@ -226,7 +226,7 @@ async def _within(planned: Planned, made: Coroutine[Any, Any, Any]) -> tuple[Any
 
 
 @contextmanager
-def _controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[None]:
+def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[None]:
     """Give the bridge virtual clocks, randomness of the seed and a simulated token endpoint."""
     draw = random.Random(seed)
 
@@ -255,7 +255,7 @@ def _controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[No
             gc.enable()
 
 
-def _end(loop: VirtualLoop, ledger: Ledger) -> None:
+def end(loop: VirtualLoop, ledger: Ledger) -> None:
     """Take the loop down; what it complained of is a violation."""
     ledger.violations += [f"the loop says: {complaint}" for complaint in loop.complaints]
     left = asyncio.all_tasks(loop)

@@ -7,7 +7,7 @@ from utcp_ws_mcp.wire.backoff import FIRST, FREE, LONGEST, Circuit, delay
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 
 LONGEST_DELAYS = {1: 0.5, 2: 1.0, 3: 2.0, 4: 4.0, 6: 16.0, 7: 30.0, 8: 30.0, 1000: 30.0}
-SHORTEST_DELAYS = {1: 0.25, 2: 0.1, 3: 0.2, 7: 3.0, 1000: 3.0}
+SHORTEST_DELAYS = {1: 0.2, 2: 0.4, 3: 0.8, 7: 12.0, 1000: 12.0}
 
 
 @pytest.mark.parametrize(("failures", "seconds"), LONGEST_DELAYS.items())

@@ -1,4 +1,4 @@
-"""Delays between attempts: full jitter, so that many clients do not come back at once."""
+"""Delays between attempts: with so much jitter that many clients do not come back at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Final
 
 FIRST: Final = 0.5
 """Seconds that the first delay is at most."""
+
+LEAST: Final = 0.4
+"""The share of a delay that is not left to chance: with less of it, one client of many asks too often (T12)."""
 
 LONGEST: Final = 30.0
 LONGEST_FOR_CALLS: Final = 5.0
@@ -22,7 +25,7 @@ UNHEALING: Final = frozenset({1003, 1007, 1008, 1010, 4001, 4003, 4004, 4401, 44
 def delay(failures: int, random: Callable[[], float]) -> float:
     """Seconds to wait after so many failures in a row; `random()` is uniform in [0, 1)."""
     ceiling: float = min(FIRST * 2 ** min(failures - 1, 16), LONGEST)
-    return ceiling * (0.5 + random() / 2) if failures == 1 else ceiling * max(random(), 0.1)
+    return ceiling * (LEAST + (1 - LEAST) * random())
 
 
 def spread(seconds: float, random: Callable[[], float]) -> float:
