@@ -36,6 +36,10 @@ class Fate:
     down: int | None = None
     up: int | None = None
 
+    def calmed(self) -> Fate:
+        """The same connection, and nothing more happens to it."""
+        return replace(self, jitter=0.0, down=None, up=None)
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -146,6 +150,7 @@ class Network:
         self.links: list[Link] = []
         self.attempts: list[Attempt] = []
         self.down_until = 0.0
+        self._is_calm = False
 
     async def look_up(self, host: Any, port: Any) -> list[Any]:
         """What a resolver says, after a moment."""
@@ -166,6 +171,7 @@ class Network:
         if fate.connect < 0 or self._loop.now < self.down_until:
             attempt.refused = self._loop.now
             raise ConnectionRefusedError(111, "Connection refused")
+        fate = fate.calmed() if self._is_calm else fate
         link = Link(self._loop, len(self.links), fate, self._random)
         self.links.append(link)
         self._connected[sock] = link
@@ -186,8 +192,9 @@ class Network:
 
     def calm(self, *, found: bool) -> None:
         """The network works again. `found`: connections that have fallen silent must be found out, else they end."""
+        self._is_calm = True
         for link in self.links:
-            link.fate = replace(link.fate, jitter=0.0)
+            link.fate = link.fate.calmed()
             link.down.left = link.up.left = None
             if link.silent_since is not None and link.transport is not None and not found:
                 link.reset()
