@@ -4,7 +4,8 @@ A fenced block is an example by the HTML comment on the line before it. A block 
 
     (none), ```json        a manifest; the marks that follow speak of it
     asked / manual         what discovery sends; the manual that the endpoint answers
-    http / answers         a request of before_connect; the HTTP answer (`answers: 403` has that status)
+    http / answers         a request of before_connect; the HTTP answer (`answers: 403` has that status): its body, or
+                           (http) its headers, an empty line and its body
     greets                 what the endpoint sends when a connection opens
     sends                  what the bridge sends by itself: a step of the login, or, below a call, in the middle of it
     beat                   the heartbeat; the endpoint answers a call once it has seen one
@@ -296,8 +297,9 @@ class Endpoint:
         self.requests.append(head.replace(" HTTP/1.1", "", 1) + (f"\n\n{body.decode()}" if body else ""))
         assert self.http is not None
         status, block = self.http
-        text = self.here(block.text).encode()
-        writer.write(b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(text)) + text)
+        head, _, text = block.text.partition("\n\n") if block.language == "http" else ("", "", self.here(block.text))
+        fixed = [f"HTTP/1.1 {status} X", "Connection: close", f"Content-Length: {len(text.encode())}"]
+        writer.write("\r\n".join([*fixed, *head.splitlines(), "", text]).encode())
         await writer.drain()
         writer.close()
 

@@ -67,7 +67,7 @@ async def test_every_call_sends_and_gives_what_the_documentation_shows(
     assert endpoint.beats or "beat" not in example.blocks
     if "upgrade" in scene.blocks:
         upgrade = endpoint.upgrades[-1]
-        check_request(f"GET {upgrade.path}\n{upgrade.headers}", scene.blocks["upgrade"].text)
+        check_request(f"GET {upgrade.path}\n{upgrade.headers}", endpoint.here(scene.blocks["upgrade"].text))
     if "http" in example.blocks:
         check_request(endpoint.requests[0], example.blocks["http"].text)
     shown = scene.blocks.get("result") or scene.blocks.get("error")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import trustme
 
 from tests.net.test_oauth import token_endpoint
+from tests.net.test_upgrades import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import CallTimeout, InvalidArguments
 from utcp_ws_mcp.errors import ConnectFailed, ForbiddenURL
@@ -259,10 +263,74 @@ async def test_what_an_http_request_brings_goes_into_the_url_and_the_headers(tmp
     assert http.requests[0][1] == {"user": ["me"]}
 
 
+async def test_cookies_and_headers_of_an_http_answer_go_into_the_next_request_and_the_upgrade(tmp_path: Path) -> None:
+    lines = ('Set-Cookie: sid="a=b"; Path=/; HttpOnly', "Set-Cookie: csrf=c-17; Secure", "X-Node: n1")
+    async with token_endpoint(lambda number: (302, "see there"), *lines) as http, peer(jsonrpc) as seen:
+        first = {"http": {"url": http.url}, "fail": "status != 302", "capture": {"csrf": "cookies.csrf"}}
+        second = {
+            "http": {
+                "method": "POST",
+                "url": http.url,
+                "headers": {"Cookie": "csrf={{ session.csrf }}"},
+                "form": {"csrf": "{{ session.csrf }}"},
+            },
+            "fail": "cookies.sid is not defined or headers.location is not defined",
+            "capture": {"sid": "cookies['sid']", "node": "headers['x-node']"},
+        }
+        own = {"Cookie": "sid={{ session.sid }}", "X-Node": "{{ session.node }}"}
+        document = entry(seen, "t", before_connect=[first, second], headers=own, **RPC)
+        async with bridge_to(tmp_path, document) as bridge:
+            assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+    assert [headers.get("cookie") for headers, _ in http.requests] == [None, "csrf=c-17"]
+    assert http.requests[1][1] == {"csrf": ["c-17"]}
+    assert seen.upgrades[0].headers["Cookie"] == 'sid="a=b"'
+    assert seen.upgrades[0].headers["X-Node"] == "n1"
+
+
+@asynccontextmanager
+async def ticket_office(authority: trustme.CA) -> AsyncIterator[Peer]:
+    """A WebSocket endpoint over TLS that also hands out tickets over HTTP."""
+
+    def hand_out(connection: Any, request: Any) -> Any:
+        return connection.respond(200, '{"ticket": "t1"}') if request.path == "/ticket" else None
+
+    context = server_context(authority, "localhost")
+    async with peer(jsonrpc, scheme="wss", ssl=context, process_request=hand_out) as seen:
+        yield seen
+
+
+def ticket_at(seen: Peer) -> dict[str, Any]:
+    return {"http": {"url": f"https://localhost:{seen.port}/ticket"}, "capture": {"ticket": "body.ticket"}}
+
+
+@pytest.mark.parametrize("path", ["", "{{ session.ticket }}"], ids=["known URL", "URL from the answer"])
+async def test_http_requests_to_the_endpoint_trust_the_authorities_that_it_is_trusted_by(
+    tmp_path: Path, path: str
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with ticket_office(authority) as seen:
+        document = entry(seen, "t", before_connect=[ticket_at(seen)], tls={"ca_file": "ca.pem"}, **RPC)
+        document["url"] += path
+        async with bridge_to(tmp_path, document) as bridge:
+            assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+
+
+async def test_http_requests_to_another_server_trust_the_usual_authorities_only(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    async with ticket_office(authority) as seen, ticket_office(authority) as other:
+        document = entry(seen, "t", before_connect=[ticket_at(other)], tls={"insecure": True}, **RPC)
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(ConnectFailed, match=r"its certificate valid\? \(before_connect step 1\)"):
+                await bridge.call_tool("m.t")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "step", "sentence"),
     [
-        (403, {}, {}, "before_connect step 1 failed with HTTP 403"),
+        (403, "<html>no</html>", {}, "before_connect step 1 failed with HTTP 403$"),
+        (200, {"key": "k"}, {"fail": "body.key"}, "before_connect step 1 failed with HTTP 200$"),
+        (403, {"why": "no such key"}, {}, r'before_connect step 1 failed with HTTP 403: \{"why": "no such key"\}'),
         (200, {"ok": False}, {"fail": "not body.ok"}, "before_connect step 1 failed with HTTP 200"),
         (200, {}, {"capture": {"x": "body.ticket"}}, r"the answer has no body\.ticket to keep as session\.x"),
     ],

@@ -43,8 +43,8 @@ class TokenEndpoint:
 
 
 @asynccontextmanager
-async def token_endpoint(answer: Callable[[int], tuple[int, Any]]) -> AsyncIterator[TokenEndpoint]:
-    """Serve; `answer` gives the status and body of the n-th request."""
+async def token_endpoint(answer: Callable[[int], tuple[int, Any]], *lines: str) -> AsyncIterator[TokenEndpoint]:
+    """Serve; `answer` gives the status and body of the n-th request, `lines` are further headers of every answer."""
     endpoint = TokenEndpoint()
 
     async def handle(stream: anyio.abc.SocketStream) -> None:
@@ -63,6 +63,7 @@ async def token_endpoint(answer: Callable[[int], tuple[int, Any]]) -> AsyncItera
             status, content = answer(len(endpoint.requests))
             text = content if isinstance(content, str) else json.dumps(content)
             extra = "Location: http://127.0.0.1:1/\r\n" if 300 <= status < 400 else ""
+            extra += "".join(f"{line}\r\n" for line in lines)
             head = f"HTTP/1.1 {status} X\r\n{extra}Content-Type: application/json\r\nContent-Length: {len(text)}"
             await stream.send(f"{head}\r\n\r\n{text}".encode())
 

@@ -136,6 +136,7 @@ def test_a_value_that_is_nested_too_deeply_is_cut():
 
 EXCERPTS = {
     "short": ("hello", "hello"),
+    "between empty lines": ("\n\thello\r\n", "hello"),
     "of many lines": ("a\nb\tc\x00d", "a b c d"),
     "with an order mark and a surrogate": ("a\u202eb\ud800c", "a b c"),
     "long": ("x" * 300, "x" * 200 + "…"),

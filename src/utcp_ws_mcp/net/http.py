@@ -34,10 +34,15 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An HTTP answer. The body may hold secrets and stays out of `repr`."""
+    """An HTTP answer: `headers` by their names in small letters, `cookies` as it sets them.
+
+    What may hold secrets stays out of `repr`.
+    """
 
     status: int
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 async def send_request(
@@ -45,8 +50,9 @@ async def send_request(
     network: Network,
     resolver: Resolver,
     timeout: float,
+    tls: ssl.SSLContext | None = None,
 ) -> HttpReply:
-    """Send one request; it is answered within `timeout` seconds.
+    """Send one request; it is answered within `timeout` seconds. `tls` takes the place of the usual context.
 
     Raises:
         ConnectFailed: if there is no answer, or it has more than MAX_BODY bytes.
@@ -57,7 +63,7 @@ async def send_request(
     url = request.url
     addresses = await resolve(url, network, resolver)
     problem: Exception | None = None
-    verify = _trusted() if url.secure else False  # without TLS there is nothing to verify
+    verify = (tls or _trusted()) if url.secure else False  # without TLS there is nothing to verify
     async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=timeout) as client:
         for address in addresses:
             try:
@@ -99,6 +105,13 @@ async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
             body += chunk
             if len(body) > MAX_BODY:
                 raise ConnectFailed(url.address, f"its answer has more than {MAX_BODY} bytes")
-        return HttpReply(reply.status_code, body)
+        set_cookies = reply.headers.get_list("set-cookie")
+        return HttpReply(reply.status_code, body, dict(reply.headers), dict(map(_cookie, set_cookies)))
     finally:
         await reply.aclose()
+
+
+def _cookie(line: str) -> tuple[str, str]:
+    """The name and the value of a Set-Cookie header, as a Cookie header repeats them (RFC 6265 §5.2)."""
+    name, _, value = line.partition(";")[0].partition("=")
+    return name.strip(), value.strip()

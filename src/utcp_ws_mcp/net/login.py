@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -24,8 +26,12 @@ from .dial import Resolver
 from .http import HttpReply, HttpRequest, send_request
 
 
-async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver, observe: Observer) -> None:
+async def ask_before(
+    upgrade: Upgrade, session: Session, resolver: Resolver, observe: Observer, context: Callable[[], ssl.SSLContext]
+) -> None:
     """Make the requests of `before_connect` in order; `observe` hears of the answers.
+
+    `context` gives the endpoint's own TLS, which is used at no other server.
 
     Raises:
         ConnectFailed: where one is not answered, or its `fail` holds.
@@ -38,13 +44,17 @@ async def ask_before(upgrade: Upgrade, session: Session, resolver: Resolver, obs
         except (Unfilled, ValueError) as unfilled:
             raise InvalidTemplate(f"{upgrade.manual}: {label}: {unfilled}") from None
         try:
-            reply = await send_request(request, upgrade.template.network, resolver, step.timeout)
+            tls = context() if request.url.secure and upgrade.is_at(request.url) else None
+            reply = await send_request(request, upgrade.template.network, resolver, step.timeout, tls)
         except ConnectFailed as failed:
             raise ConnectFailed(failed.address, f"{failed.why} ({label})") from failed
         observe(events.Asked(upgrade.manual, request.method, request.url.address, reply.status))
-        scope = session.scope(status=reply.status, body=_body(reply))
+        text, body = _body(reply)
+        scope = session.scope(status=reply.status, body=body, headers=reply.headers, cookies=reply.cookies)
         if step.fail.holds(scope):
-            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {reply.status}")
+            is_error = reply.status >= 400 and isinstance(body, dict | list)  # no page, and nothing that was asked for
+            said = f": {excerpt(text)}" if is_error else ""
+            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {reply.status}{said}")
         for name, expression in step.captures:
             try:
                 value = expression.evaluate(scope)
@@ -70,12 +80,13 @@ def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
     return HttpRequest(step.method, url, headers, texts, body)
 
 
-def _body(reply: HttpReply) -> Any:
+def _body(reply: HttpReply) -> tuple[str, Any]:
+    """The text of an answer, and its value where it is JSON."""
     text = reply.body.decode("utf-8", "replace")
     try:
-        return parse_json(text)
+        return text, parse_json(text)
     except ValueError:
-        return text
+        return text, text
 
 
 async def log_in(connection: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -55,7 +56,7 @@ class Opener:
         """
         started = self._clock()
         session = Session(upgrade.conduct, self._ambient, {}, arguments)
-        await ask_before(upgrade, session, self._resolver, self._observe)
+        await ask_before(upgrade, session, self._resolver, self._observe, partial(self._context, upgrade))
         upgrade = self._finished(upgrade, session)
         opened = await self._upgraded(upgrade)
         opened.session = session

@@ -141,5 +141,6 @@ def excerpt(raw: str | bytes, limit: int = 200) -> str:
     """The beginning of a message for an error text: printable, on one line."""
     if isinstance(raw, bytes):
         return f"{len(raw)} bytes of binary data, 0x{raw[:24].hex()}" + ("…" if len(raw) > 24 else "")
-    shown = "".join(char if char.isprintable() else " " for char in raw[:limit])
-    return str(clean(shown)) + ("…" if len(raw) > limit else "")
+    text = raw.strip()
+    shown = "".join(char if char.isprintable() else " " for char in text[:limit])
+    return str(clean(shown)) + ("…" if len(text) > limit else "")

@@ -17,7 +17,7 @@ from .requests import parse_http_url
 from .scope import REPLY_NAMES, REQUEST_NAMES
 from .template import Constant, Node
 
-HTTP_NAMES = REQUEST_NAMES | {"body", "status"}
+HTTP_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""
 
 EVERY_ARGUMENT = "*"

@@ -79,6 +79,11 @@ class Upgrade:
         """What errors and logs call the endpoint."""
         return self.url.address if self.url else f"the endpoint of {self.manual}"
 
+    def is_at(self, url: URL) -> bool:
+        """Whether the endpoint is the server of this URL, as far as that is known before `before_connect`."""
+        own = self.url or (self.later.server if self.later else None)
+        return own is not None and (own.host, own.port) == (url.host, url.port)
+
     def target(self) -> str:
         """The request's target with a credential that goes into the query."""
         assert self.url is not None
@@ -154,6 +159,13 @@ class UpgradeTemplate:
         for subprotocol in subprotocols:
             check_subprotocol(subprotocol)
         return url, tuple(headers), subprotocols
+
+    @property
+    def server(self) -> URL | None:
+        """The URL without its path, where its host is written out."""
+        written = self.url[0] if self.url and isinstance(self.url[0], str) else ""
+        found = re.match(r"wss?://[^/?#]+(?=[/?#])", written)
+        return parse_url(found[0]) if found else None
 
     def _check_segments(self, text: str) -> None:
         """An argument may not make a segment `.` or `..`, alone or with what stands beside it."""
