@@ -39,6 +39,13 @@ def test_digests_are_those_of_fips_180(message: str, sha256: str, sha512_begins:
     assert evaluate("m | sha256", m=message.encode()) == bytes.fromhex(sha256)
 
 
+def test_the_older_digests_are_those_of_rfc_1321_fips_180_and_rfc_2202() -> None:
+    assert evaluate("m | md5 | hex", m="abc") == "900150983cd24fb0d6963f7d28e17f72"
+    assert evaluate("m | sha1 | hex", m="abc") == "a9993e364706816aba3e25717850c26c9cd0d89d"
+    hi_there = evaluate("d | hmac_sha1(k) | hex", d=b"Hi There", k=b"\x0b" * 20)
+    assert hi_there == "b617318655057264e28bc0b6fb378c8ef146be00"
+
+
 @pytest.mark.parametrize(
     ("key", "data", "sha256", "sha512_begins"),
     [
