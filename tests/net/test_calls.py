@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, Outcome, ReplyTooBig
+from utcp_ws_mcp.events import Event, Requested
 from utcp_ws_mcp.net.call import REPLACED
 from utcp_ws_mcp.wire.backoff import FREE
 
@@ -317,6 +319,36 @@ async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
     async with peer(cuts(4, 1012)) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
         assert await bridge.call_tool("m.t") == "done"
         assert len(seen.received) == 5
+
+
+WATCH = {"message": False, "reply": {"match": "message.event is defined", "result": "message.event"}}
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+async def test_a_watch_that_is_lost_sent_nothing_and_goes_on_where_it_is_idempotent(
+    tmp_path: Path, keep_alive: bool
+) -> None:
+    watching: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def cut_twice(connection: Any) -> None:
+        while not isinstance(await watching.get(), Requested):
+            continue
+        if len(seen.upgrades) <= 2:
+            await connection.close(1012, "restart")
+        else:
+            await connection.send(json.dumps({"event": 7}))
+
+    document = {**WATCH, "keep_alive": keep_alive}
+    tools = ("t", {"name": "again", "idempotent": True})
+    async with (
+        peer(echo, greet=cut_twice) as seen,
+        bridge_to(tmp_path, entry(seen, *tools, **document), observe=watching.put_nowait) as bridge,
+    ):
+        with pytest.raises(ConnectionLost, match="restart") as lost:
+            await bridge.call_tool("m.t")
+        assert lost.value.outcome is Outcome.NOT_SENT
+        assert await bridge.call_tool("m.again") == 7
+        assert len(seen.upgrades) == 3
 
 
 @pytest.mark.parametrize("code", [1008, 4401, 4403])

@@ -96,7 +96,9 @@ async def test_a_subprotocol_is_offered_and_must_be_selected(tmp_path: Path) -> 
                 await bridge.call_tool("m.other")
 
 
-@pytest.mark.parametrize(("status", "hint"), [(401, "auth"), (404, "check the URL"), (503, "try again later")])
+@pytest.mark.parametrize(
+    ("status", "hint"), [(401, "auth"), (403, "Origin"), (404, "check the URL"), (503, "try again later")]
+)
 async def test_a_refused_upgrade_names_the_status_and_what_to_check(tmp_path: Path, status: int, hint: str) -> None:
     def refuse(connection: Any, request: Any) -> Response:
         return connection.respond(status, "no secrets here\n")

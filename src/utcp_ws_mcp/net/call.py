@@ -227,11 +227,14 @@ class Call:
             return
         if lost.code == 1009 and connection.is_oversized:
             raise ReplyTooBig(connection.address, self.plan.template.limits.max_message_bytes)
-        raise ConnectionLost(connection.address, lost.text, Outcome.PERHAPS_EXECUTED, code=lost.code)
+        raise ConnectionLost(connection.address, lost.text, self._known(Outcome.PERHAPS_EXECUTED), code=lost.code)
 
     def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:
-        outcome = Outcome.NOT_SENT if self.plan.rules.unasked else outcome
-        return CallTimeout(self.plan.full_name, self._timeout, stage, outcome)
+        return CallTimeout(self.plan.full_name, self._timeout, stage, self._known(outcome))
+
+    def _known(self, outcome: Outcome) -> Outcome:
+        """What is known of the request; there is none where nothing is sent."""
+        return Outcome.NOT_SENT if self.plan.rules.unasked else outcome
 
     def _is_cut_short(self) -> bool:
         """Whether the endpoint may still be sending a stream that nobody takes."""

@@ -62,7 +62,7 @@ class Caller:
             except BridgeError as failed:
                 pause = delay(repeats, random.random) if repeats else 0.0
                 in_time = anyio.current_time() + pause < deadline
-                if not (plan.idempotent and in_time and _may_repeat(failed, repeats)):
+                if not (plan.idempotent and in_time and _may_repeat(failed, repeats, plan.rules.unasked)):
                     if loss is not None and failed.outcome is Outcome.NOT_SENT:
                         raise loss from failed  # this time it was not sent, but before it was
                     raise
@@ -99,9 +99,9 @@ class Caller:
         return Streamed(collected(plan, items, end), tuple(items), end)
 
 
-def _may_repeat(failed: BridgeError, repeats: int) -> bool:
-    """Whether an idempotent request may be sent again: it was lost, or got no connection after it was lost."""
+def _may_repeat(failed: BridgeError, repeats: int, unasked: bool) -> bool:
+    """Whether an idempotent request, or a watch, may be tried again: it was lost, or then got no connection."""
     if isinstance(failed, ConnectionLost):
-        sent = failed.outcome is Outcome.PERHAPS_EXECUTED
+        sent = unasked or failed.outcome is Outcome.PERHAPS_EXECUTED
         return sent and repeats < RESENDS and not failed.collected and failed.code not in UNHEALING
     return isinstance(failed, NetError) and 0 < repeats < RESENDS

@@ -259,7 +259,10 @@ _STATUS_HINTS: Final = {
     400: 'it did not accept the request; check the path, and whether it wants a subprotocol ("protocol")',
     501: 'it does not do this; check the path, and whether it wants a subprotocol ("protocol")',
     401: 'it wants other credentials; check "auth"',
-    403: 'it refuses these credentials or this client; check "auth" and "headers"',
+    403: (
+        'it refuses these credentials or this client; check "auth" and "headers" '
+        '(some servers want an "Origin" header, that of their own page)'
+    ),
     404: "there is nothing at this path; check the URL",
     426: 'it wants another WebSocket version or subprotocol; check "protocol"',
     429: "it limits the number of connections; wait a while",
