@@ -98,6 +98,10 @@ HURTING: dict[str, tuple[Any, str]] = {
         'stream: has no effect: with "reply": "none"',
     ),
     "ids that nobody uses": (entry(request_id="counter"), "request_id: has no effect"),
+    "a refusal that nobody reads": (
+        entry(on_connect=[{"send": "hi", "fail": "message.error"}], ignore="true"),
+        "on_connect[0].fail: has no effect in a step that sends",
+    ),
     "a kept value that nobody uses": (
         entry(on_connect=[{"expect": "message.hi", "capture": {"x": "message.x"}}], ignore="true"),
         "on_connect[0].capture.x: nothing uses session.x",

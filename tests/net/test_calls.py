@@ -497,6 +497,29 @@ async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_
             await bridge.call_tool("m.t", {"text": "x" * 200})
 
 
+async def test_what_a_server_says_to_no_call_before_it_closes_is_told(tmp_path: Path) -> None:
+    async def refuse(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send('{"id": null, "error": {"message": "bad token"}}')
+        await connection.close(1008)
+
+    said = (
+        r'closed by the server with code 1008; before that it said \{"id": null, "error": \{"message": "bad token"\}\}'
+    )
+    async with peer(refuse) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        with pytest.raises(ConnectionLost, match=said):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_close_without_a_code_is_told_as_one(tmp_path: Path) -> None:
+    async def hang_up(seen: Peer, connection: Any, message: Any) -> None:
+        connection.protocol.send_close()
+        connection.transport.write(b"".join(connection.protocol.data_to_send()))
+
+    async with peer(hang_up) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+        with pytest.raises(ConnectionLost, match=r"was lost \(closed by the server without a code\); "):
+            await bridge.call_tool("m.t")
+
+
 async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

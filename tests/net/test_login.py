@@ -117,6 +117,38 @@ async def test_a_close_during_the_login_is_told_with_its_code_and_reason(tmp_pat
             await bridge.call_tool("m.t")
 
 
+async def test_what_a_server_says_before_it_closes_during_the_login_is_told(tmp_path: Path) -> None:
+    async def forbid(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send('{"type": "connection_error", "why": "Forbidden"}')
+        await connection.close()
+
+    document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
+    said = (
+        r'closed by the server with code 1000; before that it said \{"type": "connection_error", "why": "Forbidden"\}'
+    )
+    async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectFailed, match=said):
+            await bridge.call_tool("m.t")
+
+
+async def test_what_came_last_is_told_of_a_step_that_waits_in_vain(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send('{"helo": 1}')
+
+    document = {**RPC, "on_connect": [{"expect": "message.hello", "timeout": 0.1}]}
+    async with peer(jsonrpc, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectFailed, match=r'within 0\.1 s; the last that came was \{"helo": 1\}'):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_login_step_keeps_values_before_it_sends_them(tmp_path: Path) -> None:
+    steps = [{"send": {"id": 0, "params": {}, "client": "{{ session.me }}"}, "capture": {"me": "uuid()"}}]
+    document = {**RPC, "on_connect": steps, "message": {"id": "{{ request_id }}", "params": "{{ session.me }}"}}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        me = await bridge.call_tool("m.t")
+    assert [message.get("client") for message in seen.received] == [me, None]
+
+
 async def test_a_login_step_may_wait_for_the_reply_with_its_own_id(tmp_path: Path) -> None:
     steps = [
         {"send": {"id": "{{ request_id }}", "params": {"key": "k"}}, "request_id": True},

@@ -239,6 +239,38 @@ def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_com
     assert wire.exchanges.abandoned == 1
 
 
+@pytest.mark.parametrize(
+    ("rules", "before", "message", "told"),
+    [
+        pytest.param(BY_ID, "", {"error": "bad token"}, True, id="no id"),
+        pytest.param(BY_ID, "", {"id": None, "error": "bad token"}, True, id="an id of nobody"),
+        pytest.param(BY_ID, "", {"id": 7, "error": "bad token"}, False, id="the id of another"),
+        pytest.param(BY_TOPIC, "abandon", {"topic": "r/1"}, False, id="perhaps a late reply"),
+        pytest.param(BY_ID, "answer", {"tick": 1}, True, id="after a reply"),
+        pytest.param(BY_ID, "tick", {"id": 2}, False, id="a reply comes last"),
+    ],
+)
+def test_the_last_message_that_no_call_waits_for_is_known_unless_it_may_answer_another(rules, before, message, told):
+    wire = Wire()
+    first = wire.open(rules)
+    if before == "abandon":
+        wire.exchanges.abandon(first)
+    wire.open(rules)
+    if before in ("answer", "tick"):
+        wire.receive({"id": 1} if before == "answer" else {"tick": 0})
+    wire.receive(message)
+    unclaimed = wire.exchanges.unclaimed
+    assert (unclaimed is not None and unclaimed.value == message) is told
+
+
+def test_what_was_said_before_a_request_explains_nothing_of_it():
+    wire = Wire()
+    wire.open(BY_ID)
+    wire.receive({"tick": 1})
+    wire.open(BY_ID)
+    assert wire.exchanges.unclaimed is None
+
+
 def test_what_an_exchange_ignores_reaches_nobody():
     wire = Wire()
     exchange = wire.open({"ignore": "message == 'PING'"})

@@ -76,6 +76,7 @@ def fields_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Probl
         for tool in entry.tools:
             if _writes(tool.tool.tool_call_template, path) and idle(tool.template):
                 yield Problem(join(join(tool.path, "tool_call_template"), path), why)
+    yield from _deaf_steps(entry)
     yield from _unused_captures(entry)
     yield from _unused_ids(entry)
     yield from _options_without_effect(entry, plans)
@@ -96,6 +97,14 @@ def unused_variables(document: Json, manifest: Manifest) -> Iterator[Problem]:
             near = nearest(name, names)
             hint = f"; is {near!r} meant?" if near else "; take it out"
             yield Problem(join("variables", name), f"nothing refers to this variable{hint}")
+
+
+def _deaf_steps(entry: Entry) -> Iterator[Problem]:
+    """Steps of a login that look for a refusal and read nothing."""
+    for index, step in enumerate(entry.raw.get("on_connect") or ()):
+        if step.get("send") is not None and "fail" in step:
+            why = "has no effect in a step that sends; put it into the step that expects the answer"
+            yield Problem(join(entry.path, f"on_connect[{index}].fail"), why)
 
 
 def _unused_captures(entry: Entry) -> Iterator[Problem]:

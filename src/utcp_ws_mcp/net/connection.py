@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from .. import events
 from ..events import Observer
-from ..wire.codec import Message, clean, encode_json
+from ..wire.codec import Message, clean, encode_json, excerpt
 from ..wire.exchange import Close
 from ..wire.exchanges import Exchanges
 from ..wire.framing import Framer
@@ -88,8 +89,11 @@ class Connection:
 
     @property
     def ending(self) -> Close:
-        """How the connection ended, or is ending."""
-        return self.close or self._describe_close()
+        """How the connection ended, or is ending; where the server closed it, with its last words."""
+        close, said = self.close or self._describe_close(), self.exchanges.unclaimed
+        if said is None or self._websocket.protocol.close_rcvd is None or close.text == CLOSED_BY_US:
+            return close
+        return replace(close, text=f"{close.text}; before that it said {excerpt(said.shown)}")
 
     @property
     def is_oversized(self) -> bool:
@@ -108,7 +112,7 @@ class Connection:
             pass
         finally:
             self.close = self._describe_close()
-            self.exchanges.lose(self.close)
+            self.exchanges.lose(self.ending)
             by_peer = self.close.text != CLOSED_BY_US
             self._observe(events.Closed(self.manual, self.address, self.close.text, by_peer))
 
@@ -274,8 +278,7 @@ class Connection:
         if received is not None and not websocket.protocol.close_rcvd_then_sent:
             return Close(1006, CLOSED_BY_US)
         if received is not None:
-            reason = f": {received.reason}" if received.reason else ""
-            return Close(received.code, f"closed by the server with code {received.code}{reason}")
+            return Close(received.code, f"closed by the server {_code(received.code, received.reason)}")
         sent = websocket.protocol.close_sent
         if sent is not None and sent.code == 1009:
             return Close(1009, "message too big")
@@ -284,6 +287,11 @@ class Connection:
         if sent is not None and sent.code in (1002, 1007):
             return Close(sent.code, "the server broke the WebSocket protocol")
         return Close(1006, "the network connection was cut" if sent is None else CLOSED_BY_US)
+
+
+def _code(code: int, reason: str) -> str:
+    """A code of a close frame, and its reason; 1005 stands for none (RFC 6455 §7.1.5)."""
+    return "without a code" if code == 1005 else f"with code {code}" + (f": {reason}" if reason else "")
 
 
 def _shown(raw: str | bytes, message: Message) -> str | bytes:

@@ -113,6 +113,7 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
     try:
         with anyio.fail_after(step.timeout):
             if step.send is not None:
+                connection.session.capture(step.captures, connection.session.scope(**names))
                 request = connection.encode(step.send.render(connection.session.scope(**names)))
                 if not await connection.send(request, f"on_connect[{number - 1}]"):
                     raise ConnectFailed(address, f"{label}: {connection.ending.text}")
@@ -120,7 +121,9 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
                 await _expect(connection, step, number, names)
     except TimeoutError:
         what = "the message could not be sent" if step.send else "no message matched"
-        raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s") from None
+        said = connection.exchanges.unclaimed
+        last = f"; the last that came was {excerpt(said.shown)}" if said is not None and step.expect else ""
+        raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s{last}") from None
     except ConnectionClosed:
         raise ConnectFailed(address, f"{label}: {connection.ending.text}") from None
     except (Unfilled, ValueError) as unfilled:
@@ -141,6 +144,8 @@ async def _expect(connection: Connection, step: StepPlan, number: int, names: di
             raise ConnectFailed(
                 connection.address, f"on_connect step {number}: the server refused: {excerpt(message.shown)}"
             )
-        if step.expect.holds(scope):
+        expected = step.expect.holds(scope)
+        connection.exchanges.unclaimed = None if expected else message
+        if expected:
             connection.session.capture(step.captures, scope)
             return

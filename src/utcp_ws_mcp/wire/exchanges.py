@@ -25,8 +25,9 @@ class Exchanges:
     """All exchanges on one connection. `dropped` counts messages, `opened` and `abandoned` count exchanges.
 
     `trusted` turns false when the next message can no longer be told from a reply to the wrong request; the
-    connection must then be thrown away. `outbox` holds what is to be sent at once. `unsent` is told of a message that
-    was due and could not be made: what it was, and why.
+    connection must then be thrown away. `unclaimed` is the last message, if no call waited for it and it is no late
+    reply to another: many servers say so why they close. `outbox` holds what is to be sent at once. `unsent` is told of
+    a message that was due and could not be made: what it was, and why.
     """
 
     def __init__(self, id_kind: IdKind, make_uuid: Callable[[], str]) -> None:
@@ -34,6 +35,7 @@ class Exchanges:
         self.dropped = 0
         self.abandoned = 0
         self.opened = 0
+        self.unclaimed: Message | None = None
         self.outbox: list[Any] = []
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
@@ -58,6 +60,7 @@ class Exchanges:
         Raises:
             Unfilled: where a bound of its stream cannot be computed.
         """
+        self.unclaimed = None if self.opened else self.unclaimed
         self.opened += 1
         request_id = self.next_id()
         names = {"request_id": request_id, "next_id": self.next_id, "counter": self.count}
@@ -83,6 +86,7 @@ class Exchanges:
         found = self._find(message)
         if not found:
             return self._unsolicited(message)
+        self.unclaimed = None
         roles = [self._deliver(exchange, message) for exchange in found]
         return roles[0]
 
@@ -164,6 +168,8 @@ class Exchanges:
         if last is not None and last.rules.ignores(last.seeing(message)):
             return Role.IGNORED
         self.dropped += 1
+        is_late = self.abandoned or any(_id_at(message.value, path) is not None for path in self._by_id)
+        self.unclaimed = None if is_late else message
         if last is not None and last.rules.match is None and not last.rules.unasked:
             self.trusted = False
         return Role.DROPPED
