@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,10 +138,18 @@ UNKNOWN = {
     "a stranger": (
         "zzz",
         (
-            "unknown name 'zzz' in the expression 'zzz'; is 'args.zzz' meant? "
+            "unknown name 'zzz' in the expression 'zzz'; is 'message.zzz' or 'args.zzz' meant? "
             "known are args, message, random_hex, request_id, uuid, vars"
         ),
     ),
+    "a member without its owner": (
+        "id == 1",
+        (
+            "unknown name 'id' in the expression 'id == 1'; is 'message.id' or 'args.id' meant? "
+            "known are args, message, random_hex, request_id, uuid, vars"
+        ),
+    ),
+    "null": ("message.e != null", "unknown name 'null' in the expression 'message.e != null'; did you mean 'none'?"),
 }
 
 
@@ -151,6 +161,31 @@ def test_an_unknown_name_gets_a_suggestion(source, sentence):
     assert str(invalid.value) == sentence
 
 
+HABITS = {
+    "braces": ("{{ message.id == 1 }}", "leave the outer braces out"),
+    "three signs": ("message.id === 1", "write == or !="),
+    "two ampersands": ("message.a && message.b", "write 'and' for &&"),
+    "two bars": ("message.a || message.b", "write 'or' for ||"),
+    "an exclamation mark": ("!message.a", "write 'not' for !"),
+    "a careful path": ("message?.a", "| default(…) says what then"),
+    "two question marks": ("message.a ?? 5", "| default(…) says what then"),
+    "a question": ("message.a ? 1 : 2", "write 'a if b else c'"),
+    "one sign": ("message.id = 1", "write == to compare"),
+}
+
+
+@pytest.mark.parametrize(("source", "advice"), HABITS.values(), ids=HABITS)
+def test_what_another_language_writes_is_told_with_what_to_write_here(source, advice):
+    with pytest.raises(InvalidTemplate, match=f"cannot read the expression .*; .*{re.escape(advice)}"):
+        Expression(source, NAMES)
+
+
+def test_a_text_and_a_named_argument_are_no_habit_of_another_language():
+    with pytest.raises(InvalidTemplate) as invalid:
+        Expression("message.a == '&& = !' and (message.b | map(attribute='c') | nonesuch)", NAMES)
+    assert "; write" not in str(invalid.value)
+
+
 UNREADABLE = {
     "nothing": "",
     "half of it": "message.id ==",
@@ -159,6 +194,8 @@ UNREADABLE = {
     "a tag": "{% for x in message %}",
     "an unknown filter": "message | nonesuch",
     "an unknown test": "message is nonesuch",
+    "an unknown filter that no value reaches": "message.a and message.b | nonesuch",
+    "an unknown test that no value reaches": "message.a and message.b is not nonesuch",
     "an unknown function": "nonesuch()",
     "a function that could run long": "range(100000)",
     "too much": "message." + "a" * MAX_LENGTH + " == 1",

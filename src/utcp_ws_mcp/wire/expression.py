@@ -28,6 +28,7 @@ MAX_LENGTH: Final = 4_000
 _PATH = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\.\d+|\[-?\d+\]|\['[^'\\]*'\]|\["[^"\\]*"\])*\Z""")
 _STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
 _WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
+_CALLED = re.compile(r"\|\s*[A-Za-z_]\w*|\bis\s+(?:not\s+)?[A-Za-z_]\w*")
 _NEVER = ("UnknownFilter", "UnknownFunction", "UnknownTest")
 
 
@@ -75,11 +76,9 @@ class Expression:
         self.needs = () if optional else tuple(dict.fromkeys(re.findall(r"\bargs\.([A-Za-z_]\w*)", bare)))
         for name in self.names:
             if name not in allowed:
-                near = nearest(name, allowed)
-                known = f"known are {', '.join(sorted(allowed))}"
-                argument = f"is {f'args.{name}'!r} meant? " if "args" in allowed else ""
-                hint = f"did you mean {near!r}?" if near else f"{argument}{known}"
-                raise InvalidTemplate(f"unknown name {name!r} in the expression {self.source!r}; {hint}")
+                raise InvalidTemplate(
+                    f"unknown name {name!r} in the expression {self.source!r}; {_meant(name, allowed)}"
+                )
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -126,23 +125,29 @@ class Expression:
             names = set(_ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}"))
             self._check_called_names()
         except TemplateError as failed:
-            raise InvalidTemplate(f"cannot read the expression {self.source!r}: {_reason(failed)}") from None
+            why = f"{_reason(failed)}{_instead(self.source)}"
+            raise InvalidTemplate(f"cannot read the expression {self.source!r}: {why}") from None
         except ValueError:
             raise InvalidTemplate(f"the expression {self.source!r} holds what is no text") from None
         bare = LITERAL.sub("''", self.source)  # MiniJinja does not see the names in a slice
         return tuple(sorted(names | {name for name in allowed if re.search(rf"(?<![\w.]){name}\b", bare)}))
 
     def _check_called_names(self) -> None:
-        """Raise where a filter, test or function does not exist; whatever else fails here depends on the values."""
-        try:
-            _ENVIRONMENT.eval_expr(self.source)
-        except TemplateError as failed:
-            kind = getattr(failed, "kind", None)
-            bound = any(f"{name} is unknown" in str(failed) for name in CALLABLE)
-            if kind == "SyntaxError" or (kind in _NEVER and not bound):
-                raise
-        except _PYTHON_ERRORS:
-            return
+        """Raise where a filter, test or function does not exist; whatever else fails here depends on the values.
+
+        Filters and tests are tried alone, too: the part where they stand may not be reached without values.
+        """
+        called = _CALLED.findall(LITERAL.sub("''", self.source))
+        for source in (self.source, *(f"'' {each}" for each in called)):
+            try:
+                _ENVIRONMENT.eval_expr(source)
+            except TemplateError as failed:
+                kind = getattr(failed, "kind", None)
+                bound = any(f"{name} is unknown" in str(failed) for name in CALLABLE)
+                if kind == "SyntaxError" or (kind in _NEVER and not bound):
+                    raise
+            except _PYTHON_ERRORS:
+                continue
 
 
 @lru_cache(maxsize=1024)
@@ -153,6 +158,35 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
         InvalidTemplate: as `Expression` does.
     """
     return Expression(source, allowed, local=local)
+
+
+def _meant(name: str, allowed: Collection[str]) -> str:
+    """What to write for a name that is not known; one of two letters is like too many."""
+    near = _NOTHING_ELSEWHERE.get(name) or (nearest(name, allowed) if len(name) > 2 else None)
+    if near:
+        return f"did you mean {near!r}?"
+    members = [repr(f"{owner}.{name}") for owner in ("message", "args") if owner in allowed]
+    member = f"is {' or '.join(members)} meant? " if members else ""
+    return f"{member}known are {', '.join(sorted(allowed))}"
+
+
+def _instead(source: str) -> str:
+    """What to write for what another language writes, where that stands in an expression that cannot be read."""
+    bare = LITERAL.sub("''", source)
+    return next((f"; {advice}" for habit, advice in _HABITS if habit.search(bare)), "")
+
+
+_NOTHING_ELSEWHERE: Final = {"null": "none", "nil": "none", "undefined": "is not defined"}
+_HABITS: Final = (
+    (re.compile(r"^\{\{"), "this is an expression already: leave the outer braces out"),
+    (re.compile(r"[=!]=="), "write == or !="),
+    (re.compile(r"&&"), "write 'and' for &&"),
+    (re.compile(r"\|\|"), "write 'or' for ||"),
+    (re.compile(r"!(?!=)"), "write 'not' for !"),
+    (re.compile(r"\?[.?]"), "a path may lead nowhere; | default(…) says what then"),
+    (re.compile(r"\?.*:"), "write 'a if b else c' for b ? a : c"),
+    (re.compile(r"^[^(]*[^(=!<>]=(?!=)"), "write == to compare"),
+)
 
 
 def _reason(failed: TemplateError) -> str:
