@@ -70,6 +70,9 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(tool(message="UTCP_ARG_q_UTCP_ARG {{ args.quer }}")),
         "no model will give the argument 'quer'",
     ),
+    "none of the arguments that a preset takes": (
+        entry(preset="graphql-transport-ws"), "no model will give the argument 'query'"
+    ),
     "an id that is not compared": (
         entry(tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"})),
         'compare it in "reply.match"',
@@ -144,6 +147,9 @@ HARMLESS: dict[str, Any] = {
     "a notification without an id": entry(tool(message={"q": "{{ args.q }}"}, reply="none"), preset="jsonrpc2"),
     "an id in a text": entry(
         tool(message="{{ args.q }} {{ '%04d' | format(request_id) }}", reply={"match": "message.n == request_id"})
+    ),
+    "some of the arguments that a preset takes": entry(
+        {**TOOL, "inputs": {"properties": {"query": {"type": "string"}}}}, preset="graphql-transport-ws"
     ),
     "ids that a preset uses": entry(preset="jsonrpc2", request_id="counter"),
 }  # fmt: skip

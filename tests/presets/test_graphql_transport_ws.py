@@ -18,6 +18,10 @@ INIT = {"type": "connection_init", "payload": {"token": "right"}}
 HELLO = {"id": "1", "type": "subscribe", "payload": {"query": "{ hello }"}}
 
 
+DATA = {"{ strict }": None, "{ nullable }": {"a": None}, "{ partial }": {"a": None, "b": 0}}
+"""What a query gives besides its errors."""
+
+
 class GraphQL(Side):
     """https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md"""
 
@@ -68,10 +72,8 @@ class GraphQL(Side):
             case "{ together }":
                 for each, variables in self.all_together((own, payload["variables"])):
                     await self.send({"type": "ping"}, self.next(each, data=variables), {"id": each, "type": "complete"})
-            case "{ strict }":
-                await self.send(self.next(own, data=None, errors=[{"message": "boom"}]))
-            case "{ partial }":
-                await self.send(self.next(own, data={"a": None}, errors=[{"message": "boom"}]))
+            case "{ strict }" | "{ nullable }" | "{ partial }":
+                await self.send(self.next(own, data=DATA[payload["query"]], errors=[{"message": "boom"}]))
             case "subscription { ticks }":
                 self.active.add(own)
                 await self.send(*(self.next(own, data={"tick": number}) for number in range(4)))
@@ -141,7 +143,8 @@ async def test_queries_at_once_each_get_their_own_answer(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("query", "sentence"), [("{ strict }", "boom"), ("{ unknown }", "Unknown field; Unknown type")]
+    ("query", "sentence"),
+    [("{ strict }", "boom"), ("{ nullable }", "boom"), ("{ unknown }", "Unknown field; Unknown type")],
 )
 async def test_errors_of_a_query_are_joined(tmp_path: Path, query: str, sentence: str) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:
@@ -154,7 +157,7 @@ async def test_errors_of_a_query_are_joined(tmp_path: Path, query: str, sentence
 async def test_a_query_of_which_a_part_failed_gives_data_and_errors(tmp_path: Path) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:
         result = await bridge.call_tool("m.query", {"query": "{ partial }"})
-    assert result == {"data": {"a": None}, "errors": [{"message": "boom"}]}
+    assert result == {"data": {"a": None, "b": 0}, "errors": [{"message": "boom"}]}
 
 
 async def test_a_subscription_ends_with_complete(tmp_path: Path) -> None:

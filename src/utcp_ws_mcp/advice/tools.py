@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import Problem
 from ..manifest.load import Entry, ToolEntry
+from ..manifest.merge import named_presets
 from ..manifest.problems import join, nearest
 from ..mcp.names import MAX_NAME, mcp_names
 from ..wire.plan import Plan
@@ -25,7 +26,7 @@ def doubtful_tools(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
         tool = entries[plan.tool]
         yield from _description(plan, tool)
         yield from _name(plan, tool, shown[plan.manual, plan.name])
-        yield from _arguments(plan, tool)
+        yield from _arguments(entry, plan, tool)
         yield from _unsent_id(plan, tool)
     yield from _mixed_up_replies(entry, plans)
 
@@ -50,7 +51,7 @@ def _name(plan: Plan, tool: ToolEntry, shown: str) -> Iterator[Problem]:
     yield Problem(path, f'{why}; give it another name ("tool_overrides" can, too)')
 
 
-def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
+def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     """Arguments that are asked for and not sent, or sent and never asked for."""
     properties = plan.inputs.get("properties")
     declared = {*(properties if isinstance(properties, dict) else ()), *plan.defaults, *plan.hidden}
@@ -58,7 +59,11 @@ def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     used = set(arguments_in(json.dumps(template.model_dump(mode="json")))).union(template.header_fields)
     if template.message is None or EVERY_ARGUMENT in used:
         used |= declared
-    needed = arguments_in(json.dumps([template.message, template.url, template.headers]))
+    own = "message" in (tool.tool.tool_call_template or {})
+    asked = arguments_in(json.dumps(template.message))
+    if asked & declared and template.message in [preset.get("message") for preset in named_presets(entry.raw)]:
+        asked = frozenset()  # a preset's message takes more than each tool has
+    needed = asked | arguments_in(json.dumps([template.url, template.headers]))
     for name in sorted(declared - used):
         path = join(tool.path, f"inputs.properties.{name}")
         how = f"put UTCP_ARG_{name}_UTCP_ARG into the message, or take it out"
@@ -66,7 +71,6 @@ def _arguments(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     for name in sorted(needed - declared - {EVERY_ARGUMENT}):
         near = nearest(name, declared)
         hint = f"; is {near!r} meant?" if near else '; describe it in "inputs"'
-        own = "message" in (tool.tool.tool_call_template or {})
         path = join(tool.path, "tool_call_template.message" if own else "name")
         yield Problem(path, f"no model will give the argument {name!r}, which is used here{hint}")
 
