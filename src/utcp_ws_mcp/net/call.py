@@ -12,7 +12,7 @@ import anyio
 
 from ..errors import CallTimeout, ConnectionLost, InvalidArguments, Outcome, ReplyTooBig
 from ..wire.codec import Message
-from ..wire.exchange import Exchange
+from ..wire.exchange import End, Exchange
 from ..wire.plan import Plan
 from ..wire.reply import Sharing
 from ..wire.scope import Ambient, Scope
@@ -52,6 +52,7 @@ class Call:
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._waiter: asyncio.Future[bool] | None = None
+        self._streaming: float | None = None
 
     @property
     def exchange(self) -> Exchange:
@@ -184,25 +185,25 @@ class Call:
 
     async def _wait(self) -> bool:
         """Wait for something to arrive; False where a stream's time has ended it."""
-        exchange = self.exchange
-        stream = exchange.limits
-        until = self._deadline
-        reason: Any = "max_seconds"
-        if stream is not None:
-            until = self._stream_deadline()
-            idle = stream.idle
-            if idle is not None and anyio.current_time() + idle < until:
-                until, reason = anyio.current_time() + idle, "idle_seconds"
+        until, reason = self._patience()
         if await self._woken(until):
             return True
-        if stream is None:
+        if reason is None:
             raise self._timed_out("no reply came", Outcome.PERHAPS_EXECUTED)
-        exchange.end = reason
+        self.exchange.end = reason
         return False
 
-    def _stream_deadline(self) -> float:
-        longest = self.exchange.limits.seconds if self.exchange.limits else None
-        return self._deadline if longest is None else self._deadline - self._timeout + longest
+    def _patience(self) -> tuple[float, End | None]:
+        """Until when to wait, and what ends the stream then; before a reply and without a stream, nothing does."""
+        stream = self.exchange.limits
+        if stream is None or not self.exchange.in_stream:
+            return self._deadline, None
+        now = anyio.current_time()
+        self._streaming = now if self._streaming is None else self._streaming
+        until = self._deadline if stream.seconds is None else self._streaming + stream.seconds
+        if stream.idle is not None and now + stream.idle < until:
+            return now + stream.idle, "idle_seconds"
+        return until, "max_seconds"
 
     async def _woken(self, until: float) -> bool:
         """Wait until something arrives; False at that instant. It costs a fraction of what a cancel scope does."""
