@@ -64,10 +64,11 @@ SENTENCES = [
     (e.InvalidReply("a.b", "the reply is not JSON", "<html>"), "a.b: the reply is not JSON: <html>"),
     (e.InvalidReply("a.b", "the reply is not JSON"), "a.b: the reply is not JSON"),
     (
-        e.ReplyTooBig("wss://a.example/", 16777216),
+        e.ReplyTooBig("wss://a.example/", 16777216, PERHAPS),
         (
             "wss://a.example/ sent a message of more than 16,777,216 bytes; "
-            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template'
+            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template; '
+            "the request was sent and may have been executed; check before you repeat it"
         ),
     ),
     (

@@ -187,15 +187,18 @@ class InvalidReply(CallError):
 
 
 class ReplyTooBig(CallError):
-    """A message that exceeds `limits.max_message_bytes`. The connection is closed."""
+    """A message that exceeds `limits.max_message_bytes`, so that the connection is closed.
 
-    outcome = Outcome.PERHAPS_EXECUTED
+    `others`: more calls were waiting on the connection; nobody knows whose reply it was.
+    """
 
-    def __init__(self, address: str, limit: int) -> None:
-        self.address, self.limit = address, limit
+    def __init__(self, address: str, limit: int, outcome: Outcome, *, others: bool = False) -> None:
+        self.address, self.limit, self.outcome, self.others = address, limit, outcome, others
+        whose = ", for this call or for another on its connection" if others else ""
         super().__init__(
-            f"{address} sent a message of more than {limit:,} bytes; "
-            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template'
+            f"{address} sent a message of more than {limit:,} bytes{whose}; "
+            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template; '
+            f"{outcome.value}"
         )
 
 
@@ -235,7 +238,8 @@ class ConnectionLost(NetError):
     ) -> None:
         self.address, self.close, self.outcome, self.code = address, close, outcome, code
         self.collected = tuple(collected)
-        got = f" after {len(self.collected)} items" if self.collected else ""
+        count = len(self.collected)
+        got = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
         super().__init__(f"the connection to {address} was lost{got} ({close}); {outcome.value}")
 
 

@@ -220,6 +220,30 @@ async def test_a_message_that_is_too_big_is_an_error_with_the_limit(tmp_path: Pa
             await bridge.call_tool("m.t")
 
 
+async def test_calls_that_lose_their_connection_to_a_reply_that_is_too_big_know_that_it_may_not_be_theirs(
+    tmp_path: Path,
+) -> None:
+    async def answer_third(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) == 3:
+            await connection.send("x" * 5000)
+
+    errors: list[str] = []
+    small = {"limits": {"max_message_bytes": 2000}, **RPC}
+    async with peer(answer_third) as seen, bridge_to(tmp_path, entry(seen, "t", **small)) as bridge:
+
+        async def call() -> None:
+            with pytest.raises(ReplyTooBig, match="for this call or for another on its connection") as big:
+                await bridge.call_tool("m.t")
+            errors.append(str(big.value))
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for _ in range(3):
+                    calls.start_soon(call)
+    assert len(errors) == 3
+    assert all(error.endswith("may have been executed; check before you repeat it") for error in errors)
+
+
 async def test_one_deadline_covers_waiting_for_a_connection(tmp_path: Path) -> None:
     holds = {"name": "holds", "tool_call_template": {"timeout": 1}}
     waits = {"name": "waits", "tool_call_template": {"timeout": 0.1}}

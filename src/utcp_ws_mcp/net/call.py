@@ -227,7 +227,8 @@ class Call:
         if lost is None or connection is None:
             return
         if lost.code == 1009 and connection.is_oversized:
-            raise ReplyTooBig(connection.address, self.plan.template.limits.max_message_bytes)
+            limit, others = self.plan.template.limits.max_message_bytes, connection.exchanges.lost > 1
+            raise ReplyTooBig(connection.address, limit, self._known(Outcome.PERHAPS_EXECUTED), others=others)
         raise ConnectionLost(connection.address, lost.text, self._known(Outcome.PERHAPS_EXECUTED), code=lost.code)
 
     def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:

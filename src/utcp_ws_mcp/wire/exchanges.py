@@ -22,7 +22,7 @@ CUT_SHORT: Final = ("max_items", "max_bytes")
 
 
 class Exchanges:
-    """All exchanges on one connection. `dropped` counts messages, `opened` and `abandoned` count exchanges.
+    """All exchanges on one connection. `dropped` counts messages, `opened`, `abandoned` and `lost` count exchanges.
 
     `trusted` turns false when the next message can no longer be told from a reply to the wrong request; the
     connection must then be thrown away. `unclaimed` is the last message, if no call waited for it and it is no late
@@ -35,6 +35,7 @@ class Exchanges:
         self.dropped = 0
         self.abandoned = 0
         self.opened = 0
+        self.lost = 0
         self.unclaimed: Message | None = None
         self.outbox: list[Any] = []
         self._id_kind: IdKind = id_kind
@@ -109,6 +110,7 @@ class Exchanges:
         """The connection ended: settle every exchange."""
         self.trusted = False
         for exchange in list(self.pending()):
+            self.lost += 1
             self._forget(exchange)
             exchange.lose(close)
 
