@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from utcp_ws_mcp import events
-from utcp_ws_mcp.log import log_event, start_logging
+from utcp_ws_mcp.log import Trace, log_event, start_logging
 from utcp_ws_mcp.redact import redactor
 
 
@@ -72,3 +73,18 @@ def test_what_the_web_server_has_to_say_is_logged_in_the_same_form(capsys: pytes
     logging.getLogger("uvicorn.error").info("chatter")
     logging.getLogger("uvicorn.error").error("trouble")
     assert json.loads(capsys.readouterr().err)["message"] == "trouble"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("E\x1fEVT\x1fnews\x1e", "E␟EVT␟news␞"),
+        ("+OK\r\nnext", "+OK␍\n           next"),
+        ("\x1b[31mred\x07", "␛[31mred␇"),
+        ('{"a": "\x9b31m\u2028"}', '{"a": "\\u009b31m\\u2028"}'),
+    ],
+)
+def test_a_trace_shows_control_characters_and_a_terminal_obeys_none(message: str, shown: str) -> None:
+    out = io.StringIO()
+    Trace(str, out)(events.Sent("m", message, ""))
+    assert out.getvalue().split(" > ", 1)[1] == f"{shown}\n"

@@ -18,6 +18,12 @@ logger = logging.getLogger("utcp_ws_mcp")
 LONGEST_TRACE: Final = 20_000
 """Characters of one traced message."""
 
+_SYMBOLS: Final[dict[int, int | str]] = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)},
+}
+"""How control characters are shown: separators can be read so, and a terminal obeys none that an endpoint sends."""
+
 
 def start_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
     """Log to stderr in one line each, as text or as JSON objects, secrets taken out."""
@@ -128,7 +134,7 @@ class Trace:
 
     def _show(self, sigil: str, text: str, stamp: str | None = None) -> None:
         stamp = f"{stamp or f'{time.monotonic() - self._started:8.3f}'} {sigil} "
-        lines = self._redact(text)[:LONGEST_TRACE].splitlines() or [""]
+        lines = self._redact(text)[:LONGEST_TRACE].translate(_SYMBOLS).split("\n")
         indented = ("\n" + " " * len(stamp)).join(lines)
         print(stamp + indented, file=self._out, flush=True)
 

@@ -36,6 +36,8 @@ def endpoint() -> Iterator[str]:
                 connection.send(json.dumps({"utcp_version": "1.0", "tools": [{"name": "found"}]}))
             elif message["method"] == "fail":
                 connection.send(json.dumps({"id": message["id"], "error": {"message": "no"}}))
+            elif message["method"] == "endless":
+                connection.send(f'{{"id": {message["id"]}, "result": {{"n": 1e400}}}}')
             elif message["method"] == "picture":
                 connection.send(b"\x89PNG\r\n\x1a\n")
             else:
@@ -57,6 +59,7 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
             "tools": [
                 {"name": "echo", "description": "Echo.\nMore.", "inputs": {**inputs, "required": ["n"]}},
                 {"name": "fail"},
+                {"name": "endless"},
                 {"name": "picture", "tool_call_template": picture},
                 {"name": "secret", "tool_call_template": {"message": {"method": "x", "id": "{{ request_id }}",
                                                                      "params": {"key": "${API_KEY}"}}}},
@@ -72,6 +75,10 @@ def test_a_call_prints_its_result(manifest: Path) -> None:
     called = run("call", str(manifest), "m.echo", "n=5", "text=7", 'more:={"a": [1]}')
     assert called.returncode == 0, called.stderr
     assert json.loads(called.stdout) == {"n": 5, "text": "7", "more": {"a": [1]}}
+
+
+def test_what_a_call_prints_is_json_also_for_a_number_that_no_program_holds(manifest: Path) -> None:
+    assert json.loads(run("call", str(manifest), "m.endless").stdout, parse_constant=pytest.fail) == {"n": "inf"}
 
 
 def test_a_call_takes_its_arguments_as_json_too(manifest: Path) -> None:
@@ -135,7 +142,7 @@ def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> 
 def test_check_counts_what_is_right(manifest: Path) -> None:
     checked = run("check", str(manifest))
     assert checked.returncode == 0
-    assert "1 call template, 4 tools listed" in checked.stdout
+    assert "1 call template, 5 tools listed" in checked.stdout
 
 
 def test_check_names_every_problem_at_once(tmp_path: Path) -> None:

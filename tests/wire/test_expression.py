@@ -109,6 +109,9 @@ EVALUATED = {
     "nothing, chosen": ("none if true else 1", None),
     "an undefined choice": ("args.nope if true else 1", UNDEFINED),
     "spaces around it": ("   args.b   ", 2),
+    "a member that has the name of an operator": ("args.is and args.b", UNDEFINED),
+    "a text that holds a bar": ("args.b ~ ' | nonesuch is nonesuch'", "2 | nonesuch is nonesuch"),
+    "a test of the language": ("args.b is in [2] and args.b is not none", True),
 }
 
 
@@ -118,6 +121,11 @@ def test_an_expression_is_evaluated(source, value):
 
     assert found == value
     assert (found is UNDEFINED) == (value is UNDEFINED)
+
+
+def test_a_name_that_stands_in_quotes_is_said_to_be_the_unknown_one():
+    with pytest.raises(InvalidTemplate, match="unknown filter: the one that map applies"):
+        Expression("[1] | map('nonesuch')", NAMES)
 
 
 def test_a_text_that_is_evaluated_is_a_plain_string():

@@ -17,6 +17,7 @@ from ..errors import BridgeError
 from ..log import Trace
 from ..redact import Redactor
 from ..sources import Loaded
+from ..wire.codec import clean
 
 CALL_FAILED: Final = 1
 
@@ -101,7 +102,7 @@ def _as_bytes(value: Any, redact: Redactor) -> bytes:
     """A result as it is printed: binary as it came, anything else as text without credentials."""
     if isinstance(value, bytes):
         return value
-    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=repr)
+    text = value if isinstance(value, str) else json.dumps(clean(value), indent=2, ensure_ascii=False)
     return (redact.in_result(text) + "\n").encode("utf-8", "replace")
 
 

@@ -28,8 +28,13 @@ MAX_LENGTH: Final = 4_000
 _PATH = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\.\d+|\[-?\d+\]|\['[^'\\]*'\]|\["[^"\\]*"\])*\Z""")
 _STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
 _WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
-_CALLED = re.compile(r"\|\s*[A-Za-z_]\w*|\bis\s+(?:not\s+)?[A-Za-z_]\w*")
+_CALLED = re.compile(r"\|\s*[A-Za-z_]\w*|(?<![\w.])is\s+(?:not\s+)?[A-Za-z_]\w*")
 _NEVER = ("UnknownFilter", "UnknownFunction", "UnknownTest")
+_APPLIED: Final = {
+    "unknown filter": "unknown filter: the one that map applies",
+    "unknown test": "unknown test: the one that select, reject, selectattr or rejectattr applies",
+}
+"""What MiniJinja's shortest reasons are about."""
 
 
 class _Undefined:
@@ -190,7 +195,8 @@ _HABITS: Final = (
 
 
 def _reason(failed: TemplateError) -> str:
-    return str(failed).split(" (in <")[0]
+    reason = str(failed).split(" (in <")[0]
+    return _APPLIED.get(reason, reason)
 
 
 CALLABLE: Final = frozenset({"uuid", "next_id", "counter", "random_hex"})
