@@ -131,6 +131,17 @@ def test_what_differs_is_an_argument_and_what_is_sometimes_there_is_optional() -
     }
 
 
+def test_what_differs_is_an_argument_also_where_its_key_often_says_the_kind() -> None:
+    draft = drafted(
+        '> {"action": "emit", "name": "news"}', '> {"action": "emit", "name": "weather"}', '> {"action": "emit"}',
+        '> {"action": "read", "name": "r1"}',
+    )  # fmt: skip
+    plans = plans_of(draft)
+    assert sent_by(plans["emit"], name="sport") == {"action": "emit", "name": "sport"}
+    assert sent_by(plans["emit"]) == {"action": "emit"}
+    assert sent_by(plans["read"]) == {"action": "read", "name": "r1"}
+
+
 def test_several_answers_to_one_request_are_a_stream() -> None:
     draft = drafted(
         '> {"id": 1, "op": "watch"}', '< {"id": 1, "type": "item"}', '< {"id": 1, "type": "item"}',

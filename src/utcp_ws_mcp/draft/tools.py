@@ -12,7 +12,7 @@ from .replies import Exchange, Ids
 from .seen import KIND_NAMES, kind_of, leaves, predicate_on, quoted, value_at
 
 CONSTANTS: Final = (*KIND_NAMES, "jsonrpc", "version", "v")
-"""Keys at the root of a message whose value is no argument."""
+"""Keys at the root of a message whose value is no argument, unless it was seen to differ."""
 
 _SPECIAL = re.compile(r"\{\{|\$\{|UTCP_ARG_")
 _WORD = re.compile(r"[A-Za-z0-9_]+")
@@ -106,12 +106,14 @@ def _structure(values: Sequence[Any], schema: dict[str, Any], ids: Ids | None, v
 
 
 def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Collection[str]) -> bool:
-    if not path or (len(path) == 1 and (path[0] in CONSTANTS or path[0] == 0)):
+    if not path or path == (0,):
         return False
     if any(isinstance(item, str) and constant(item, variables) == item and "$" in item for item in found):
         return False
-    same = len(found) == messages > 1 and all(item == found[0] for item in found)
-    return not same and found[0] not in ({}, [])
+    same = len(found) == messages and all(item == found[0] for item in found)
+    if same and (messages > 1 or (len(path) == 1 and path[0] in CONSTANTS)):
+        return False
+    return found[0] not in ({}, [])
 
 
 def _argument_name(path: Path, taken: Collection[str]) -> str:
