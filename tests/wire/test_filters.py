@@ -179,6 +179,20 @@ def test_numbers_are_packed_and_unpacked_as_in_c(value: Any, form: str, data: st
     assert list(unpacked) == (value if isinstance(value, list) else [value])
 
 
+@pytest.mark.parametrize("message", [b"17:\xffend", "17:\xffend"])
+def test_a_part_of_bytes_is_bytes_and_a_part_of_a_text_is_text(message: str | bytes) -> None:
+    assert evaluate("m | part(3)", m=message) == message[3:]
+    assert evaluate("m | part(0, 2)", m=message) == message[:2]
+    assert evaluate("m | part(-3)", m=message) == message[-3:]
+    assert evaluate("m | part(99)", m=message) == message[:0]
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, 12, None])
+def test_only_bytes_and_texts_have_parts(value: Any) -> None:
+    with pytest.raises(ExpressionFailed):
+        evaluate("v | part(1)", v=value)
+
+
 def test_unpack_reads_the_beginning_of_longer_data() -> None:
     assert evaluate("(d | unpack('>H'))[0]", d=b"\x00\x05hello") == 5
 

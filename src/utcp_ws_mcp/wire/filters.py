@@ -117,6 +117,13 @@ def _unpack(value: Any, form: str) -> list[Any]:
     return list(struct.unpack_from(form, data))
 
 
+def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
+    """What MiniJinja's own slices give for a text; of bytes they make a list of numbers."""
+    if not isinstance(value, str | bytes):
+        raise TypeError("only text and bytes have parts")
+    return value[start:stop]
+
+
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "md5": _digest("md5"),
     "sha1": _digest("sha1"),
@@ -137,4 +144,5 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "regex_find": _regex_find,
     "pack": _pack,
     "unpack": _unpack,
+    "part": _part,
 }
