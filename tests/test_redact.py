@@ -203,6 +203,25 @@ def test_a_variable_whose_name_tells_is_a_credential_wherever_it_stands():
     assert Redactor([manifest_of(template, MY_API_KEY="kitchen-lamp")]).in_result("kitchen-lamp") == "***"
 
 
+@pytest.mark.parametrize("name", ["USER", "API_USER", "API_USERNAME", "api_user_name"])
+def test_the_name_of_a_user_may_stand_in_a_result_but_in_no_log(name):
+    login = {
+        "http": {"url": "https://a.example/", "headers": {"Authorization": f"Basic {{{{ vars.{name} | base64 }}}}"}}
+    }
+    template = {"name": "m", "url": "wss://a.example/", "before_connect": [login], "tools": [{"name": "t"}]}
+    redact = Redactor([manifest_of(template, **{name: "ada.lovelace"})])
+
+    assert redact.in_result("owned by ada.lovelace") == "owned by ada.lovelace"
+    assert redact("owned by ada.lovelace") == "owned by ***"
+
+
+@pytest.mark.parametrize("name", ["USER_TOKEN", "USERKEY", "SUPERUSER_PASSWORD", "ENDUSER"])
+def test_a_variable_that_only_speaks_of_a_user_is_a_credential_where_it_logs_in(name):
+    template = {"name": "m", "url": "wss://a.example/", "headers": {"X": f"${{{name}}}"}, "tools": [{"name": "t"}]}
+
+    assert Redactor([manifest_of(template, **{name: "kitchen-lamp"})]).in_result("kitchen-lamp") == "***"
+
+
 def test_what_a_tool_was_asked_for_stays_in_its_result():
     template = {"name": "m", "url": "wss://a.example/", "message": {"room": "${ROOM}"}, "tools": [{"name": "t"}]}
     redact = Redactor([manifest_of(template, ROOM="kitchen-lamp")])

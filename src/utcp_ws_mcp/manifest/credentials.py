@@ -17,6 +17,9 @@ TELLING: Final = re.compile(
 )
 """Names of variables, and keys of messages, that tell of a credential."""
 
+USER: Final = re.compile(r"(?:^|[^a-z])user(?:_?name)?$", re.IGNORECASE)
+"""Names of variables that hold the name of a user: results are full of it, and it opens nothing by itself."""
+
 _REFERENCE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
 
 
@@ -29,7 +32,8 @@ def credential_variables(template: CallTemplate) -> set[str]:
         for field, value in written.items()
         for keys, text in _leaves(value, (field,))
         for name in _names(text)
-        if field in ALWAYS or TELLING.search(name) or any(TELLING.search(key) for key in keys)
+        if not USER.search(name)
+        and (field in ALWAYS or TELLING.search(name) or any(TELLING.search(key) for key in keys))
     }
 
 
