@@ -40,6 +40,9 @@ def endpoint() -> Iterator[str]:
                 connection.send(f'{{"id": {message["id"]}, "result": {{"n": 1e400}}}}')
             elif message["method"] == "picture":
                 connection.send(b"\x89PNG\r\n\x1a\n")
+            elif message["method"] == "sound":
+                connection.send(b"\x00\x01")
+                connection.send(b"\xff")
             else:
                 connection.send(json.dumps({"id": message["id"], "result": message["params"]}))
 
@@ -52,6 +55,7 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
     with endpoint() as url:
         inputs = {"properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}
         picture = {"message": {"method": "picture"}, "reply": None, "response_format": None}
+        sound = {**picture, "message": {"method": "sound"}, "stream": {"max_items": 2}}
         document: dict[str, Any] = {
             "name": "m",
             "url": url,
@@ -61,6 +65,8 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
                 {"name": "fail"},
                 {"name": "endless"},
                 {"name": "picture", "tool_call_template": picture},
+                {"name": "sound", "tool_call_template": sound},
+                {"name": "end", "tool_call_template": {**sound, "stream": {"max_items": 2, "collect": "last"}}},
                 {"name": "secret", "tool_call_template": {"message": {"method": "x", "id": "{{ request_id }}",
                                                                      "params": {"key": "${API_KEY}"}}}},
             ],
@@ -117,6 +123,17 @@ def test_binary_goes_to_stdout_as_it_is_or_into_a_file(manifest: Path, tmp_path:
     assert target.read_bytes() == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_stream_of_binary_is_json_with_hex_or_one_file(manifest: Path, tmp_path: Path) -> None:
+    target = tmp_path / "sound.raw"
+    for tool, shown, kept in (
+        ("m.sound", {"items": ["0001", "ff"], "end": "max_items"}, b"\x00\x01\xff"),
+        ("m.end", {"item": "ff", "end": "max_items"}, b"\xff"),
+    ):
+        assert json.loads(run("call", str(manifest), tool).stdout) == shown
+        assert run("call", str(manifest), tool, "--output", str(target)).returncode == 0
+        assert target.read_bytes() == kept
+
+
 def test_a_trace_shows_both_directions_and_hides_secrets(manifest: Path) -> None:
     called = run("call", str(manifest), "m.secret", "--trace")
     assert called.returncode == 0
@@ -142,7 +159,7 @@ def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> 
 def test_check_counts_what_is_right(manifest: Path) -> None:
     checked = run("check", str(manifest))
     assert checked.returncode == 0
-    assert "1 call template, 5 tools listed" in checked.stdout
+    assert "1 call template, 7 tools listed" in checked.stdout
 
 
 def test_check_names_every_problem_at_once(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
     except BridgeError as failed:
         click.echo(redact(str(failed)), err=True)
         return CALL_FAILED
-    data = _as_bytes(value.value if isinstance(value, Streamed) else value, redact)
+    data = _binary(value) if options.output else value
+    if not isinstance(data, bytes):
+        data = _as_text(value.value if isinstance(value, Streamed) else value, redact)
     _print_result(data, options.output, is_binary=isinstance(value, bytes))
     return 0
 
@@ -98,10 +100,16 @@ def _from_json(text: str, *, strict: bool) -> Any:
         return text
 
 
-def _as_bytes(value: Any, redact: Redactor) -> bytes:
-    """A result as it is printed: binary as it came, anything else as text without credentials."""
-    if isinstance(value, bytes):
-        return value
+def _binary(value: Any) -> bytes | None:
+    """What a file holds of a result that is binary: of a stream, the items one after the other."""
+    if not isinstance(value, Streamed):
+        return value if isinstance(value, bytes) else None
+    items = value.value.get("items") or [value.value.get("item")]
+    return b"".join(items) if all(isinstance(item, bytes) for item in items) else None
+
+
+def _as_text(value: Any, redact: Redactor) -> bytes:
+    """A result as it is printed: text as it is, anything else as JSON, without credentials."""
     text = value if isinstance(value, str) else json.dumps(clean(value), indent=2, ensure_ascii=False)
     return (redact.in_result(text) + "\n").encode("utf-8", "replace")
 
