@@ -23,6 +23,7 @@ EXPECTED = {
     "centrifugo",
     "chat",
     "chrome-devtools",
+    "cockpit",
     "crossbar-wamp",
     "deepgram",
     "demo",
