@@ -343,3 +343,16 @@ async def test_a_call_that_needs_a_connection_for_itself_does_not_wait_for_one_t
             await bridge.call_tool("m.alone")
         refusing.clear()
         assert await bridge.call_tool("m.alone") == "done"
+
+
+async def test_calls_that_only_listen_always_get_a_new_connection(tmp_path: Path) -> None:
+    async def greet(connection: ServerConnection) -> None:
+        await connection.send("welcome")
+
+    template = {"message": False, "limits": {"max_connections": 2}}
+    async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        with anyio.fail_after(PATIENCE):
+            assert [await bridge.call_tool("m.t") for _ in range(5)] == ["welcome"] * 5
+        assert await call_often(bridge, "m.t", 8) == ["welcome"] * 8
+        assert len(seen.upgrades) == 13
+        assert len(seen.open) <= 2

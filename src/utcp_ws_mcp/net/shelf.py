@@ -198,7 +198,8 @@ class Shelf:
     def _make_way(self, wish: Wish, *, same: bool) -> bool:
         """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
         for slot in self._slots:
-            if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not (same and slot.room(wish.sharing)):
+            of_use = same and not wish.unread and slot.room(wish.sharing)
+            if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not of_use:
                 self._discard(slot)
                 return True
         return False
