@@ -266,6 +266,35 @@ async def test_heartbeats_are_sent_and_their_answers_reach_no_call(tmp_path: Pat
     assert sum(isinstance(event, Received) and event.role == "heartbeat" for event in roles) >= 3
 
 
+async def test_the_answer_to_a_heartbeat_is_told_by_its_id(tmp_path: Path) -> None:
+    beats: list[Any] = []
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        beats.append(message["id"])
+        await connection.send(json.dumps({"event": "news"}))
+        if len(beats) < 3:
+            await connection.send(json.dumps({"id": message["id"]}))
+
+    heartbeat = {"send": {"id": "{{ request_id }}"}, "expect": "message.id == request_id"}
+    document = {
+        "heartbeat": {"every": 0.05, "timeout": 5, **heartbeat},
+        "message": False,
+        "stream": {"match": "message.event", "item": "message.event", "max_items": 3},
+    }
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with anyio.fail_after(PATIENCE):
+            streamed = await bridge.call_tool("m.t")
+    assert streamed.items == ("news",) * 3
+    assert len(set(beats)) == 3
+
+
+async def test_before_the_first_heartbeat_a_message_without_an_id_is_no_answer_to_it(tmp_path: Path) -> None:
+    document = {"heartbeat": {"every": 60, "send": {"id": "{{ request_id }}"}, "expect": "message.id == request_id"}}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "t", message="hi", **document)) as bridge:
+        with anyio.fail_after(PATIENCE):
+            assert await bridge.call_tool("m.t") == "hi"
+
+
 async def test_a_heartbeat_without_answer_ends_the_connection(tmp_path: Path) -> None:
     async def ignore_beats(seen: Peer, connection: Any, message: Any) -> None:
         return

@@ -190,8 +190,8 @@ class Connection:
             await anyio.sleep(interval)
             self._beat = anyio.Event()
             try:
-                request_id = self.exchanges.next_id()
-                names = {"request_id": request_id, "counter": self.exchanges.count}
+                self.session.beat_id = self.exchanges.next_id()
+                names = {"request_id": self.session.beat_id, "counter": self.exchanges.count}
                 self.post(heartbeat.send.render(self.session.scope(**names)), "heartbeat")
             except Unfilled as unfilled:
                 self.unsent("heartbeat", str(unfilled))
@@ -256,9 +256,7 @@ class Connection:
     def _receive(self, message: Message) -> Role:
         if self.session.react(message, self.exchanges.outbox.append):
             return Role.ANSWERED
-        heartbeat = self.session.conduct.heartbeat
-        expected = heartbeat.expect if heartbeat is not None else None
-        if expected is not None and expected.holds(self.session.scope(message=message.value)):
+        if self.session.answers_heartbeat(message):
             self._beat.set()
             return Role.HEARTBEAT
         return self.exchanges.receive(message)

@@ -36,8 +36,10 @@ def explain_message(session: Session, exchanges: Exchanges, message: Message) ->
     if account.answers(session.conduct.auto_replies):
         return tuple(account.lines)
     heartbeat = session.conduct.heartbeat
-    if heartbeat and heartbeat.expect and account.holds("heartbeat.expect", heartbeat.expect):
-        return tuple(account.lines)
+    if heartbeat and heartbeat.expect and session.answers_heartbeat(message):
+        answered = Account(session.beat_scope(message))
+        answered.holds("heartbeat.expect", heartbeat.expect)
+        return (*account.lines, *answered.lines)
     waiting = list(exchanges.pending())
     for exchange in waiting[:MOST_EXCHANGES]:
         account.lines += _of_exchange(exchange, message)

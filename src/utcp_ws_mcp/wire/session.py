@@ -16,13 +16,15 @@ class Session:
     """The captured values of a connection (`session` in expressions), and its conduct.
 
     `arguments` are those of the call that opened it; only calls with the same ones share the connection.
-    `unsent` is told of a message that was due and could not be made: what it was, and why.
+    `unsent` is told of a message that was due and could not be made: what it was, and why. `beat_id` is the id of the
+    last heartbeat.
     """
 
     def __init__(self, conduct: Conduct, ambient: Ambient, values: dict[str, Any], arguments: dict[str, Any]) -> None:
         self.conduct = conduct
         self.values = values
         self.unsent: Callable[[str, str], None] = lambda what, why: None
+        self.beat_id: Any = UNDEFINED
         self._scope = Scope(
             ambient, {"session": values, "args": arguments, "vars": dict(conduct.variables), "tool": ""}
         )
@@ -62,6 +64,17 @@ class Session:
     def wants(self, step: StepPlan, scope: Scope) -> bool:
         """Whether a step is to be done."""
         return step.when is None or step.when.holds(scope)
+
+    def beat_scope(self, message: Message) -> Scope:
+        """The names for `heartbeat.expect`."""
+        return self.scope(message=message.value, request_id=self.beat_id)
+
+    def answers_heartbeat(self, message: Message) -> bool:
+        """Whether a message answers a heartbeat; before the first one, none can be told by an id."""
+        expect = self.conduct.heartbeat.expect if self.conduct.heartbeat else None
+        if expect is None or (self.beat_id is UNDEFINED and "request_id" in expect.names):
+            return False
+        return expect.holds(self.beat_scope(message))
 
     def interval(self) -> float | None:
         """Seconds between two heartbeats, or None where there is none (or the greeting did not say)."""
