@@ -22,7 +22,7 @@ from utcp_ws_mcp.wire.scope import REPLY_NAMES, Ambient, Scope
 URL = "wss://api.clock.example/ws"
 
 
-def drafted(*lines: str | tuple[str, Any], url: str = URL, variables: tuple[str, ...] = ()) -> Draft:
+def drafted(*lines: str, url: str = URL, variables: tuple[str, ...] = (), **endpoint: Any) -> Draft:
     """The draft of a conversation: `> …` was sent, `< …` came; JSON where it is JSON."""
     seen = []
     for line in lines:
@@ -32,7 +32,7 @@ def drafted(*lines: str | tuple[str, Any], url: str = URL, variables: tuple[str,
         except ValueError:
             value = text
         seen.append(Seen(line[0] == ">", value))
-    return draft_manifest({"url": url}, parse_url(url), seen, variables)
+    return draft_manifest({"url": url, **endpoint}, parse_url(url), seen, variables)
 
 
 def plans_of(draft: Draft, **variables: str) -> dict[str, Any]:
@@ -73,6 +73,34 @@ def test_ids_in_arrays_are_recognised() -> None:
     draft = drafted('> ["q1", "add", {"a": 1}]', '< ["q1", "ok"]', '> ["q2", "add", {"a": 2}]', '< ["q2", "ok"]')
     assert draft.document["reply"]["match"] == "message[0] == request_id"
     assert sent_by(plans_of(draft)["add"], a=7)[0] == 5
+
+
+def test_an_id_may_come_again_in_a_message_of_another_kind() -> None:
+    draft = drafted(
+        '> ["REQ", "a1", {"limit": 1}]', '< ["EVENT", "a1", {"n": 1}]', '< ["EOSE", "a1"]', '> ["CLOSE", "a1"]',
+        '> ["REQ", "b2", {"limit": 2}]', '< ["EVENT", "b2", {"n": 1}]', '< ["EOSE", "b2"]', '> ["CLOSE", "b2"]',
+    )  # fmt: skip
+    assert draft.document["reply"]["match"] == "message[1] == request_id"
+    plans = plans_of(draft)
+    assert list(plans) == ["REQ", "CLOSE"]
+    assert sent_by(plans["REQ"], limit=7) == ["REQ", 5, {"limit": 7}]
+    assert draft.document["tools"][0]["tool_call_template"]["stream"]["until"] == "message[0] == 'EOSE'"
+
+
+def test_the_word_in_an_array_that_names_the_tool_is_no_argument() -> None:
+    draft = drafted(
+        '> [2, "1", "Authorize", {"tag": "a"}]', '< [3, "1", {}]', '> [2, "2", "Heartbeat", {}]', '< [3, "2", {}]'
+    )
+    plans = plans_of(draft)
+    assert sent_by(plans["Authorize"], tag="b") == [2, 5, "Authorize", {"tag": "b"}]
+    assert sent_by(plans["Heartbeat"]) == [2, 5, "Heartbeat", {}]
+
+
+@pytest.mark.parametrize("news", ["[1, 2]", "{}", '["NOTICE", "x"]'])
+def test_no_message_that_answers_is_ignored(news: str) -> None:
+    draft = drafted(f"< {news}", f"< {news}", '> {"get": 1}', "< [7, 8]", f"< {news}", '> {"get": 2}', "< [9]")
+    for predicate in draft.document.get("ignore", ()):
+        assert not Expression(predicate, REPLY_NAMES).holds({"message": [7, 8]})
 
 
 def test_without_ids_the_order_tells_and_events_are_ignored() -> None:
@@ -162,6 +190,16 @@ def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
     clear = drafted(lines[0] % "s3cret", *lines[1:])
     assert "s3cret" not in json.dumps(clear.document)
     assert clear.missing == ["TOKEN"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("Basic YWRhOnB3", "${AUTHORIZATION}"), ("Bearer ${KEY}", "Bearer ${KEY}")]
+)
+def test_a_header_keeps_its_variable_and_never_a_secret(typed: str, kept: str) -> None:
+    headers = {"Authorization": typed, "X-Client": "hand"}
+    draft = drafted('> {"type": "get"}', '< {"n": 1}', variables=("KEY",), headers=headers)
+    assert draft.document["headers"] == {"Authorization": kept, "X-Client": "hand"}
+    assert draft.missing == (["AUTHORIZATION"] if kept == "${AUTHORIZATION}" else [])
 
 
 def test_a_conversation_in_which_nothing_was_sent_gives_a_watch() -> None:

@@ -29,6 +29,8 @@ def draft_manifest(endpoint: Document, url: URL, seen: Sequence[Seen], variables
     """A manifest for a conversation. `endpoint` holds the fields with which it was connected, as they were typed."""
     conversation = take_apart(seen)
     draft = Draft({"$comment": _comment(conversation), "name": _manual(url), **endpoint, **_network(url)})
+    if "headers" in endpoint:
+        draft.document["headers"] = _without_secrets(endpoint["headers"], "", variables, draft.missing)
     login = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value)]
     steps = _greeting_step(conversation.greeting)
     for exchange in login:

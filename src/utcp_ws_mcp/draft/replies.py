@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..wire.expression import Path
-from .seen import Seen, kind_of, leaves, predicate_on, value_at, written
+from .seen import ANYTHING, Seen, kind_of, leaves, predicate_on, value_at, written
 
 ID_NAMES: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
@@ -64,22 +64,36 @@ def find_ids(seen: Sequence[Seen]) -> Ids | None:
     for path in dict.fromkeys(path for message in seen if message.sent for path, _ in leaves(message.value)):
         if not path or not _may_be_id(path):
             continue
-        asked = [
-            (index, value)
-            for index, message in enumerate(seen)
-            if message.sent and _is_id(value := value_at(message.value, path))
-        ]
-        if len({value for _, value in asked}) < len(asked) or (isinstance(path[-1], int) and len(asked) < 2):
+        asked = _asked_with(seen, path)
+        if asked is None or (isinstance(path[-1], int) and len(asked) < 2):
             continue
-        for received in _paths_of(seen, {value for _, value in asked}):
+        for received in _paths_of(seen, asked.keys()):
             answered = sum(
                 any(not later.sent and value_at(later.value, received) == value for later in seen[index:])
-                for index, value in asked
+                for value, index in asked.items()
             )
             same = int(received == path)
             if answered * 2 >= len(asked) and (best is None or (answered, same) > best[:2]):
-                best = (answered, same, Ids(path, received, _kind([value for _, value in asked])))
+                best = (answered, same, Ids(path, received, _kind([*asked])))
     return best[2] if best else None
+
+
+def _asked_with(seen: Sequence[Seen], path: Path) -> dict[Any, int] | None:
+    """The values at a path that may be ids, each with the index of the first request that holds it.
+
+    None where a value comes again in a message of the same kind. In one of another kind it may: a subscription and
+    its end have the same id.
+    """
+    asked: dict[Any, int] = {}
+    uses: set[tuple[Any, Any]] = set()
+    for index, message in enumerate(seen):
+        if message.sent and _is_id(value := value_at(message.value, path)):
+            use = (value, _label(message))
+            if use in uses:
+                return None
+            uses.add(use)
+            asked.setdefault(value, index)
+    return asked
 
 
 def reply_rules(conversation: Conversation) -> dict[str, Any]:
@@ -98,17 +112,20 @@ def reply_rules(conversation: Conversation) -> dict[str, Any]:
     if common:
         rules["result"] = written((common[0],))
     fields: dict[str, Any] = {"reply": rules} if rules else {}
-    events = (
-        []
-        if conversation.ids
-        else list(dict.fromkeys(predicate_on(each.value) for each in conversation.unasked if each.is_json))
-    )
+    events = [] if conversation.ids else _events(conversation.unasked, replies)
     fields |= {"ignore": events} if events else {}
     if replies and all(reply.is_json for reply in replies):
         fields["response_format"] = "json"
     elif replies and all(isinstance(reply.value, str) for reply in replies):
         fields["response_format"] = "text"
     return fields
+
+
+def _events(unasked: Sequence[Seen], replies: Sequence[Seen]) -> list[str]:
+    """Predicates on what came unasked that hold for no reply."""
+    answering = ANYTHING | {predicate_on(reply.value) for reply in replies}
+    found = dict.fromkeys(predicate_on(each.value) for each in unasked if each.is_json)
+    return [predicate for predicate in found if predicate not in answering]
 
 
 def _by_id(seen: Sequence[Seen], ids: Ids, unasked: list[Seen]) -> list[Exchange]:
@@ -163,7 +180,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
-def _paths_of(seen: Sequence[Seen], values: set[Any]) -> list[Path]:
+def _paths_of(seen: Sequence[Seen], values: Collection[Any]) -> list[Path]:
     """Where in the messages that came one of these values stands."""
     found = (
         path

@@ -34,11 +34,17 @@ def kind_of(value: Any) -> tuple[Path, Any] | None:
         for name in KIND_NAMES:
             if isinstance(value.get(name), str | int) and not isinstance(value[name], bool):
                 return (name,), value[name]
+    if isinstance(value, list) and len(value) > 1 and isinstance(value[0], str) and _PLAIN.match(value[0]):
+        return (0,), value[0]
     return None
 
 
+ANYTHING: Final = frozenset({"message is string", "message is defined"})
+"""Predicates on messages that do not say what they are about."""
+
+
 def predicate_on(value: Any) -> str:
-    """A predicate that holds for messages of the same kind."""
+    """A predicate that holds for messages of the same kind; one of `ANYTHING` where they do not say it."""
     if kind := kind_of(value):
         return f"{written(kind[0])} == {quoted(kind[1])}"
     if isinstance(value, dict) and value:

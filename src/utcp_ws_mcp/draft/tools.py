@@ -45,15 +45,22 @@ def constant(text: str, variables: Collection[str]) -> str:
 
 def _name(value: Any, ids: Ids | None) -> str:
     """The name of a tool that sends such a message."""
-    kind = kind_of(value)
-    if kind is not None:
-        return str(kind[1])
-    if isinstance(value, list):
-        skipped = ids.sent[0] if ids is not None else None
-        value = next((item for index, item in enumerate(value) if isinstance(item, str) and index != skipped), "")
     if isinstance(value, str) and (word := _WORD.search(value)):
         return word[0].lower()
-    return "send"
+    named = _named_by(value, ids)
+    if named is None:
+        return "send"
+    word = _WORD.search(named[1]) if isinstance(value, list) else None
+    return word[0] if word else str(named[1])
+
+
+def _named_by(value: Any, ids: Ids | None) -> tuple[Path, Any] | None:
+    """Where a message says what it does, and what it says there."""
+    if not isinstance(value, list):
+        return kind_of(value)
+    skipped = ids.sent[0] if ids is not None else None
+    words = ((index, item) for index, item in enumerate(value) if isinstance(item, str) and _WORD.search(item))
+    return next((((index,), item) for index, item in words if index != skipped), None)
 
 
 def _tool(name: str, group: Sequence[Exchange], ids: Ids | None, variables: Collection[str]) -> dict[str, Any]:
@@ -90,10 +97,13 @@ def _structure(values: Sequence[Any], schema: dict[str, Any], ids: Ids | None, v
     """A JSON message: ids are made, values that may differ become arguments."""
     holes: dict[Path, str] = {}
     names: set[str] = set()
+    named = _named_by(values[0], ids)
     for path in dict.fromkeys(path for value in values for path, _ in leaves(value)):
         found = [item for value in values if (item := value_at(value, path)) is not UNDEFINED]
         if ids is not None and path == ids.sent:
             holes[path] = REQUEST_ID
+        elif named and path == named[0] and all(item == named[1] for item in found) and _WORD.fullmatch(str(named[1])):
+            continue
         elif _is_argument(path, found, len(values), variables):
             name = _argument_name(path, names)
             names.add(name)
