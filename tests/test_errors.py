@@ -88,6 +88,10 @@ SENTENCES = [
         "cannot connect to wss://a.example/: the upgrade was answered with HTTP 401; check its auth",
     ),
     (
+        e.HandshakeRejected("wss://a.example/", 400, "check the path", ": no such room"),
+        "cannot connect to wss://a.example/: the upgrade was answered with HTTP 400: no such room; check the path",
+    ),
+    (
         e.HandshakeRejected("wss://a.example/", 503),
         "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503",
     ),

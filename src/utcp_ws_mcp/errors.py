@@ -223,11 +223,11 @@ class ConnectFailed(NetError):
 
 
 class HandshakeRejected(ConnectFailed):
-    """The endpoint answered the WebSocket upgrade with an HTTP status instead (RFC 6455 §4.1)."""
+    """The endpoint answered the WebSocket upgrade with an HTTP status instead (RFC 6455 §4.1), and `told` why."""
 
-    def __init__(self, address: str, status: int, hint: str = "") -> None:
+    def __init__(self, address: str, status: int, hint: str = "", told: str = "") -> None:
         self.status = status
-        super().__init__(address, f"the upgrade was answered with HTTP {status}" + (f"; {hint}" if hint else ""))
+        super().__init__(address, f"the upgrade was answered with HTTP {status}{told}" + (f"; {hint}" if hint else ""))
 
 
 class ConnectionLost(NetError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +294,19 @@ async def test_an_endpoint_that_refuses_is_a_connection_error_that_says_what_to_
     nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, nobody) as bridge:
         with pytest.raises(NetError, match="connection refused; is the server running, and is the port right"):
+            await bridge.call_tool("m.t")
+
+
+async def test_an_endpoint_that_cannot_be_reached_is_told_in_the_words_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(loop: Any, connecting: Any, address: Any) -> None:
+        raise OSError(errno.ENETUNREACH, f"Connect call failed {address}")  # as asyncio does
+
+    monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", fail)
+    nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
+    async with bridge_to(tmp_path, nobody) as bridge:
+        with pytest.raises(NetError, match=os.strerror(errno.ENETUNREACH).lower()):
             await bridge.call_tool("m.t")
 
 

@@ -99,13 +99,13 @@ async def test_a_subprotocol_is_offered_and_must_be_selected(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("status", "hint"), [(401, "auth"), (403, "Origin"), (404, "check the URL"), (503, "try again later")]
 )
-async def test_a_refused_upgrade_names_the_status_and_what_to_check(tmp_path: Path, status: int, hint: str) -> None:
+async def test_a_refused_upgrade_tells_status_words_and_what_to_check(tmp_path: Path, status: int, hint: str) -> None:
     def refuse(connection: Any, request: Any) -> Response:
-        return connection.respond(status, "no secrets here\n")
+        return connection.respond(status, "not\ntoday\n")
 
     async with peer(jsonrpc, process_request=refuse) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-            with pytest.raises(HandshakeRejected, match=rf"HTTP {status}; .*{hint}"):
+            with pytest.raises(HandshakeRejected, match=rf"HTTP {status}: not today; .*{hint}"):
                 await bridge.call_tool("m.t")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.codec import Message, clean, decode, encode, encode_json, excerpt, parse_json
+from utcp_ws_mcp.wire.codec import Message, clean, decode, encode, encode_json, excerpt, parse_json, told
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 
@@ -190,3 +190,19 @@ json_values = st.recursive(
 def test_what_is_written_is_read_as_it_was(value):
     assert decode(encode(value)).value == value
     assert clean(value) == value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "shown"),
+    [
+        (400, b"invalid subprotocol;\nexpected one of a, b\n", ": invalid subprotocol; expected one of a, b"),
+        (401, b'{\n  "error": "no such key"\n}\n', ': { "error": "no such key" }'),
+        (500, b"x" * 300, f": {'x' * 200}…"),
+        (400, b"<!doctype html><title>Bad Request</title>", ""),
+        (400, b"\xff\xfe", ""),
+        (400, b" \n", ""),
+        (200, b'{"key": "k"}', ""),
+    ],
+)
+def test_a_failure_over_http_is_told_in_its_own_words_unless_it_is_a_page(status: int, body: bytes, shown: str) -> None:
+    assert told(status, body) == shown

@@ -8,6 +8,7 @@ resolver can lead elsewhere.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -151,4 +152,4 @@ def _reason(failed: OSError) -> str:
         case TimeoutError():
             return "no answer"
         case _:
-            return (failed.strerror or type(failed).__name__).lower()
+            return (os.strerror(failed.errno) if failed.errno else type(failed).__name__).lower()

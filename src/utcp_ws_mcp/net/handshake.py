@@ -20,6 +20,7 @@ from websockets.uri import WebSocketURI
 from ..errors import BridgeError, ConnectFailed, ForbiddenRedirect, HandshakeRejected
 from ..manifest.models import Limits
 from ..version import USER_AGENT
+from ..wire.codec import told
 from ..wire.policy import URL
 
 CLOSE_TIMEOUT: Final = 2.0
@@ -243,7 +244,8 @@ def _explained(url: URL, failed: Exception) -> BridgeError:
         status = failed.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""))
+        said = told(status, bytes(failed.response.body or b""))
+        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), said)
     if isinstance(failed, NegotiationError):
         return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
     if isinstance(failed, OSError | EOFError) or isinstance(failed.__cause__, EOFError):

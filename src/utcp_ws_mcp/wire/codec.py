@@ -144,3 +144,10 @@ def excerpt(raw: str | bytes, limit: int = 200) -> str:
     text = raw.strip()
     shown = "".join(char if char.isprintable() else " " for char in text[:limit])
     return str(clean(shown)) + ("…" if len(text) > limit else "")
+
+
+def told(status: int, body: bytes) -> str:
+    """What an HTTP answer says of a failure, for an error text; a page, binary data and success say nothing."""
+    text = text_or_bytes(body)
+    words = " ".join(text.split()) if isinstance(text, str) else ""
+    return f": {excerpt(words)}" if status >= 400 and words and not words.startswith("<") else ""
