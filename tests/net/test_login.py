@@ -7,6 +7,8 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, tzinfo
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -558,3 +560,41 @@ async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
             for _ in range(6):
                 calls.start_soon(bridge.call_tool, "m.t")
     assert times[-1] - times[0] >= 4 / 50
+
+
+async def test_a_message_that_tells_the_time_twice_tells_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hurried:
+        moments = count()
+
+        @classmethod
+        def now(cls, zone: tzinfo) -> datetime:
+            return datetime.fromtimestamp(next(cls.moments), zone)
+
+    async def ask(seen: Peer, connection: Any, message: Any) -> None:
+        if message["what"] == "login":
+            await connection.send(json.dumps({"ask": "who"}))
+        if {"answer", "beat", "request"} <= {each["what"] for each in seen.received}:
+            await connection.send(json.dumps({"done": True}))
+
+    def twice(what: str) -> dict[str, str]:
+        return {"what": what, "at": "{{ now_ms }}", "signed": "{{ now_ms }}"}
+
+    monkeypatch.setattr("utcp_ws_mcp.bridge.datetime", Hurried)
+    async with token_endpoint(lambda number: (200, {})) as http, peer(ask) as seen:
+        document = {
+            "before_connect": [{"http": {"method": "POST", "url": http.url, "form": twice("http")}}],
+            "headers": {"X-At": "{{ now_ms }}", "X-Signed": "{{ now_ms }}"},
+            "on_connect": [{"send": twice("login")}],
+            "auto_reply": [{"match": "message.ask", "send": twice("answer")}],
+            "heartbeat": {"every": 0.05, "send": twice("beat")},
+            "message": twice("request"),
+            "reply": {"match": "message.done"},
+        }
+        async with bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+            with anyio.fail_after(PATIENCE):
+                await bridge.call_tool("m.t")
+    assert {each["what"] for each in seen.received} == {"login", "answer", "beat", "request"}
+    assert all(each["at"] == each["signed"] for each in [*seen.received, http.requests[0][1]])
+    assert seen.upgrades[0].headers["X-At"] == seen.upgrades[0].headers["X-Signed"]

@@ -17,6 +17,7 @@ from ..wire.plan import Plan
 from ..wire.reply import Sharing
 from ..wire.scope import Ambient, Scope
 from ..wire.template import Node, Unfilled
+from ..wire.upgrade import Upgrade
 from .pool import Access, Lease
 from .wish import Wish
 
@@ -102,7 +103,7 @@ class Call:
     async def _start(self) -> None:
         """Send the request; a connection that dies before that is replaced without a word."""
         rules = self.plan.rules
-        upgrade = self._in_arguments(lambda: self.plan.wire.upgrade.render(self._scope))
+        upgrade = self._in_arguments(self._upgrade)
         owns = rules.sharing is Sharing.OWNED or not self.plan.template.keep_alive
         wish = Wish(upgrade, rules.sharing, self._scope["args"], unread=rules.unasked and owns)
         self._lease = self._access.lease_at_once(wish)
@@ -110,6 +111,10 @@ class Call:
             await self._start_later(wish)
         if rules.none:
             await self._drain()
+
+    def _upgrade(self) -> Upgrade:
+        template = self.plan.wire.upgrade
+        return template.constant or template.render(self._scope.at_once())
 
     async def _start_later(self, wish: Wish) -> None:
         """Wait for a connection that takes the request."""

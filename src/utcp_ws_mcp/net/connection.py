@@ -192,7 +192,7 @@ class Connection:
             try:
                 self.session.beat_id = self.exchanges.next_id()
                 names = {"request_id": self.session.beat_id, "counter": self.exchanges.count}
-                self.post(heartbeat.send.render(self.session.scope(**names)), "heartbeat")
+                self.post(heartbeat.send.render(self.session.scope(**names).at_once()), "heartbeat")
             except Unfilled as unfilled:
                 self.unsent("heartbeat", str(unfilled))
                 continue

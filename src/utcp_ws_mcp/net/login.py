@@ -40,7 +40,7 @@ async def ask_before(
     for number, step in enumerate(session.conduct.before, 1):
         label = f"before_connect step {number}"
         try:
-            request = _http_request(step, session.scope())
+            request = _http_request(step, session.scope().at_once())
         except (Unfilled, ValueError) as unfilled:
             raise InvalidTemplate(f"{upgrade.manual}: {label}: {unfilled}") from None
         try:
@@ -113,8 +113,9 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
     try:
         with anyio.fail_after(step.timeout):
             if step.send is not None:
-                connection.session.capture(step.captures, connection.session.scope(**names))
-                request = connection.encode(step.send.render(connection.session.scope(**names)))
+                scope = connection.session.scope(**names).at_once()
+                connection.session.capture(step.captures, scope)
+                request = connection.encode(step.send.render(scope))
                 if not await connection.send(request, f"on_connect[{number - 1}]"):
                     raise ConnectFailed(address, f"{label}: {connection.ending.text}")
             else:

@@ -75,7 +75,7 @@ class Opener:
         if upgrade.later is None:
             return upgrade
         try:
-            scope: Scope = session.scope()
+            scope: Scope = session.scope().at_once()
             url, headers, subprotocols = upgrade.later.render_parts(scope)
         except Unfilled as unfilled:
             raise InvalidTemplate(f"{upgrade.manual}: {unfilled}") from None

@@ -147,7 +147,7 @@ class Exchanges:
                 scope = exchange.seeing(message)
                 if rule.match.holds(scope):
                     try:
-                        self.outbox.append(rule.answer.render(scope))
+                        self.outbox.append(rule.answer.render(scope.at_once()))
                     except Unfilled as unfilled:
                         self.unsent("auto_reply", str(unfilled))
                     return not rule.keep

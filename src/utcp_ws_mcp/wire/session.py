@@ -45,7 +45,7 @@ class Session:
         for rule in conduct.auto_replies:
             if rule.match.holds(scope):
                 try:
-                    send(rule.answer.render(scope))
+                    send(rule.answer.render(scope.at_once()))
                 except Unfilled as unfilled:
                     self.unsent("auto_reply", str(unfilled))
                 return not rule.keep
