@@ -38,6 +38,7 @@ EXPECTED = {
     "mopidy",
     "mqtt",
     "node-inspector",
+    "nostr",
     "obs",
     "openai-realtime",
     "secure",
