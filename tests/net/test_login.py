@@ -392,6 +392,12 @@ async def test_http_requests_to_another_server_trust_the_usual_authorities_only(
     ("status", "body", "step", "sentence"),
     [
         (403, "<html>no</html>", {}, "before_connect step 1 failed with HTTP 403$"),
+        (
+            302,
+            "",
+            {},
+            r'HTTP 302, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step$',
+        ),
         (200, {"key": "k"}, {"fail": "body.key"}, "before_connect step 1 failed with HTTP 200$"),
         (403, {"why": "no such key"}, {}, r'before_connect step 1 failed with HTTP 403: \{"why": "no such key"\}'),
         (200, {"ok": False}, {"fail": "not body.ok"}, "before_connect step 1 failed with HTTP 200"),

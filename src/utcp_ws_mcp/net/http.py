@@ -72,7 +72,8 @@ async def send_request(
                 problem = failed
             except httpx2.HTTPError as failed:
                 raise ConnectFailed(url.address, f"no HTTP answer ({type(failed).__name__})") from failed
-    raise ConnectFailed(url.address, "no connection; is the server running, and its certificate valid?") from problem
+    trouble = "is the server running, and its certificate valid?" if url.secure else "is the server running?"
+    raise ConnectFailed(url.address, f"no connection; {trouble}") from problem
 
 
 @cache

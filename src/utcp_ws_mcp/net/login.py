@@ -52,9 +52,8 @@ async def ask_before(
         text, body = _body(reply)
         scope = session.scope(status=reply.status, body=body, headers=reply.headers, cookies=reply.cookies)
         if step.fail.holds(scope):
-            is_error = reply.status >= 400 and isinstance(body, dict | list)  # no page, and nothing that was asked for
-            said = f": {excerpt(text)}" if is_error else ""
-            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {reply.status}{said}")
+            refusal = _refusal(reply.status, text, body)
+            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {refusal}")
         for name, expression in step.captures:
             try:
                 value = expression.evaluate(scope)
@@ -64,6 +63,15 @@ async def ask_before(
                 missing = f"{label}: the answer has no {expression.source} to keep as session.{name}"
                 raise ConnectFailed(request.url.address, missing)
             session.values[name] = value
+
+
+def _refusal(status: int, text: str, body: Any) -> str:
+    """A status that was not wanted, with what the server says of an error; a page would say too much."""
+    if 300 <= status < 400:
+        return f'{status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
+    if status >= 400 and isinstance(body, dict | list):
+        return f"{status}: {excerpt(text)}"
+    return str(status)
 
 
 def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
