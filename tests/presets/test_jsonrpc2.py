@@ -1,0 +1,36 @@
+"""The presets for JSON-RPC: an error is told with what its `data` adds (JSON-RPC 2.0, section 5.1)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.peer import Peer, bridge_to, entry, peer
+from utcp_ws_mcp import ToolFault
+
+ERRORS: dict[str, tuple[Any, str]] = {
+    "a message alone": ({"code": -32601, "message": "Method not found"}, "Method not found"),
+    "a text": ({"code": -32603, "message": "Internal error", "data": "no such room"}, "Internal error: no such room"),
+    "an object": ({"code": -1, "message": "no disk", "data": {"free": 3}}, 'no disk: {"free":3}'),
+    "nothing": ({"code": -1, "message": "no disk", "data": None}, "no disk"),
+    "a long text": ({"code": -1, "message": "failed", "data": "x" * 5000}, "failed: " + "x" * 1000),
+    "no message": ({"code": -1, "data": "why"}, '{"jsonrpc":"2.0","id":1,"error":{"code":-1,"data":"why"}}'),
+    "no object": ("denied", '{"jsonrpc":"2.0","id":1,"error":"denied"}'),
+}
+
+
+@pytest.mark.parametrize("preset", ["jsonrpc2", "cdp"])
+@pytest.mark.parametrize(("error", "sentence"), ERRORS.values(), ids=ERRORS)
+async def test_an_error_is_told_with_its_data(tmp_path: Path, preset: str, error: Any, sentence: str) -> None:
+    async def fail(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+
+    request = {"id": "{{ request_id }}", "method": "{{ tool }}"}
+    document = {"preset": preset, "on_connect": [], "message": request}
+    async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ToolFault) as fault:
+            await bridge.call_tool("m.t")
+    assert str(fault.value) == sentence
