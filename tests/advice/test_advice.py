@@ -81,6 +81,21 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(tool(message={"q": "{{ args.q }}"}, reply={"match": "message.id == request_id"})),
         'm.t waits for a reply with its id and sends none; put "{{ request_id }}" into the message',
     ),
+    "an id that is compared and sent only at the login": (
+        entry(
+            tool(message={"q": "{{ args.q }}"}, reply={"match": "message.id == request_id"}),
+            on_connect=[{"send": {"id": "{{ request_id }}"}, "request_id": True}],
+        ),
+        "m.t waits for a reply with its id and sends none",
+    ),
+    "an id that is compared where nothing is sent": (
+        entry(tool(message=False, stream={"item": "args.q"}), preset="jsonrpc2"),
+        'm.t sends nothing, so no message has its id; say what it waits for in "reply.match" or "stream.match"',
+    ),
+    "an argument of a tool that only listens": (
+        entry(tool(message=False, stream={"match": "message.x"})),
+        "nothing is done with the argument 'q'; compare args.q where a message is chosen",
+    ),
     "replies at an endpoint that greets": (entry(on_connect=[{"expect": "message.hi"}]), "speaks first"),
     "replies beside captured messages": (
         entry(capture=[{"match": "message.s", "set": {"seq": "message.s"}}], message={"s": "{{ session.seq }}"}),
@@ -150,6 +165,9 @@ HARMLESS: dict[str, Any] = {
     ),
     "some of the arguments that a preset takes": entry(
         {**TOOL, "inputs": {"properties": {"query": {"type": "string"}}}}, preset="graphql-transport-ws"
+    ),
+    "a tool that listens beside a preset's ids": entry(
+        tool(message=False, stream={"match": "message.q == args.q"}), preset="jsonrpc2"
     ),
     "ids that a preset uses": entry(preset="jsonrpc2", request_id="counter"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from ..errors import Problem
 from ..manifest.load import Entry, ToolEntry
@@ -16,6 +17,8 @@ from ..wire.protocol import EVERY_ARGUMENT, arguments_in
 from ..wire.reply import Sharing
 
 _ID = re.compile(r"\b(request_id|next_id)\b")
+_WITHOUT_REQUEST: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
+"""Fields that send no message of a call; the ids in them are others."""
 
 
 def doubtful_tools(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
@@ -66,7 +69,10 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     needed = asked | arguments_in(json.dumps([template.url, template.headers]))
     for name in sorted(declared - used):
         path = join(tool.path, f"inputs.properties.{name}")
-        how = f"put UTCP_ARG_{name}_UTCP_ARG into the message, or take it out"
+        use = f"put UTCP_ARG_{name}_UTCP_ARG into the message"
+        if plan.rules.unasked:
+            use = f"compare args.{name} where a message is chosen"
+        how = f"{use}, or take it out"
         yield Problem(path, f"nothing is done with the argument {name!r}; {how}")
     for name in sorted(needed - declared - {EVERY_ARGUMENT}):
         near = nearest(name, declared)
@@ -76,12 +82,19 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
 
 
 def _unsent_id(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
-    """A reply that must hold the id of a request that holds none."""
-    if plan.rules.none or plan.rules.unasked or plan.rules.match is None or "request_id" not in plan.rules.match.names:
+    """A reply that must hold the id of a request that holds none, or of one that is not made."""
+    rules = plan.rules
+    if rules.none or rules.match is None or "request_id" not in rules.match.names:
         return
-    sent = plan.template.model_dump(mode="json", exclude={"reply", "stream", "ignore", "request_id"})
+    if rules.unasked and rules.stream is not None and rules.stream.match is not None:
+        return
+    sent = plan.template.model_dump(mode="json", exclude=_WITHOUT_REQUEST)
     if not _ID.search(json.dumps(sent)):
-        why = 'waits for a reply with its id and sends none; put "{{ request_id }}" into the message'
+        why = (
+            'sends nothing, so no message has its id; say what it waits for in "reply.match" or "stream.match"'
+            if rules.unasked
+            else 'waits for a reply with its id and sends none; put "{{ request_id }}" into the message'
+        )
         yield Problem(join(tool.path, "name"), f"{plan.full_name} {why}")
 
 
