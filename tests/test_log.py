@@ -88,3 +88,32 @@ def test_a_trace_shows_control_characters_and_a_terminal_obeys_none(message: str
     out = io.StringIO()
     Trace(str, out)(events.Sent("m", message, ""))
     assert out.getvalue().split(" > ", 1)[1] == f"{shown}\n"
+
+
+ISSUED = "eyJhbGciOiJIUzI1NiJ9.e30.x"
+TOLD = {
+    "a login's answer": events.Received("m", json.dumps({"ok": 1, "login": {"accessToken": ISSUED}}), "login"),
+    "a later message with it": events.Sent("m", json.dumps({"token": ISSUED, "q": "x" * 100})),
+    "a token that is longer than what is shown": events.Received("m", json.dumps({"token": ISSUED * 100}), "reply"),
+    "several messages in one": events.Received("m", f'{{"token": "{ISSUED}"}}\x1e{{"n": 1}}\x1e', "reply"),
+    "what is kept of it": events.Explained("m", (f'session.token is now "{ISSUED}"',)),
+    "what a rule looked at": events.Explained("m", (f'reply.error holds: x (message.token is "{ISSUED[:12]}…)',)),
+}
+
+
+@pytest.mark.parametrize("event", TOLD.values(), ids=TOLD)
+def test_a_token_that_an_endpoint_brings_is_shown_in_no_log_and_no_trace(
+    capsys: pytest.CaptureFixture[str], event: events.Event
+) -> None:
+    shown = io.StringIO()
+    Trace(str, shown)(event)
+    start_logging("debug")
+    log_event(event)
+    assert ISSUED[:8] not in shown.getvalue() + capsys.readouterr().err
+    assert "***" in shown.getvalue()
+
+
+def test_what_stands_beside_a_token_is_shown() -> None:
+    shown = io.StringIO()
+    Trace(str, shown)(events.Received("m", '{"token_type": "Bearer", "token": "a-b-c-d", "tokens": 17, "x": "y"}', ""))
+    assert '{"token_type": "Bearer", "token": "***", "tokens": 17, "x": "y"}' in shown.getvalue()

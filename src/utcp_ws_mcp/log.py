@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from . import events
+from .redact import without_credentials
 from .wire.codec import excerpt
 
 logger = logging.getLogger("utcp_ws_mcp")
@@ -93,7 +94,7 @@ def log_event(event: events.Event) -> None:
 
 
 def _log_message(event: events.Sent | events.Received) -> None:
-    extra, shown = {"happened": event}, excerpt(event.message, 1000)
+    extra, shown = {"happened": event}, without_credentials(excerpt(event.message, 1000))
     if isinstance(event, events.Sent):
         logger.debug("%s > %s", event.manual, shown, extra=extra)
     else:
@@ -126,7 +127,7 @@ class Trace:
                 self._show("<", f"({role}) {_pretty(message)}" if role else _pretty(message))
             case events.Explained(_, reasons):
                 for reason in reasons:
-                    self._show(" ", f"· {reason}", stamp=" " * 8)
+                    self._show(" ", without_credentials(f"· {reason}"), stamp=" " * 8)
             case events.Unsent(_, what, why):
                 self._show("!", f"{what} was not sent: {why}")
             case events.Failed(_, text) | events.Noticed(text):
@@ -145,6 +146,6 @@ def _pretty(message: str | bytes) -> str:
     try:
         value = json.loads(message)
     except (ValueError, RecursionError):
-        return message
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 100 else json.dumps(value, ensure_ascii=False, indent=2)
+        return without_credentials(message)
+    text = without_credentials(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= 100 else without_credentials(json.dumps(value, ensure_ascii=False, indent=2))

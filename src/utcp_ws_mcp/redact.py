@@ -29,6 +29,19 @@ MOST_TOKENS: Final = 64
 """Fetched tokens that are remembered; the oldest are forgotten."""
 
 
+_TELLING: Final = re.compile(
+    r'((?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie)(?:"\s*:\s*| is (?:now )?))'
+    rf'"(?:[^"\\…]|\\.){{{SHORTEST},}}["…]?',
+    re.IGNORECASE,
+)
+"""A text under a key that tells of a credential: in JSON, or in a sentence of a trace."""
+
+
+def without_credentials(message: str) -> str:
+    """A message for logs and traces without what its keys call a credential, such as a token that a login brought."""
+    return _TELLING.sub(rf'\1"{HIDDEN}"', message)
+
+
 class Redactor:
     """A function that hides the secrets of manifests; it never forgets any that it has learned.
 
