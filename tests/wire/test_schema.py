@@ -19,6 +19,10 @@ CHECKED = {
     "a wrong member": ({"id": "x"}, 'id: "x" is not of type "integer"'),
     "an unknown member": ({"id": 1, "x": 2}, "Additional properties are not allowed ('x' was unexpected)"),
     "a wrong element": ({"id": 1, "list": ["a", 5]}, 'list.1: 5 is not of type "string"'),
+    "several mistakes": (
+        {"ids": 1, "list": ["a", 5, 6, 7]},
+        'list.1: 5 is not of type "string"; list.2: 6 is not of type "string"; list.3: 7 is not of type "string"',
+    ),
     "no object": (5, '5 is not of type "object"'),
 }
 

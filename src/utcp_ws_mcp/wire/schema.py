@@ -6,13 +6,17 @@ Nothing is ever fetched: a reference to another document is refused. Patterns ca
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final, NoReturn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from jsonschema_rs import Validator
+    from jsonschema_rs import ValidationError, Validator
 
 MAX_SHOWN: Final = 160
+MOST_TOLD: Final = 3
+"""Things that are told of one wrong value."""
+
 DEEP: Final = 64
 """Levels of nesting from which on a schema is compiled at once, because it may be too deep for that."""
 
@@ -43,15 +47,18 @@ class Schema:
         self._validator = None if _is_plain(self._schema) else _compile(self._schema)
 
     def check(self, value: Any) -> str | None:
-        """What is wrong with a value, naming the place in it, or None."""
+        """What is wrong with a value, the first few things, each with its place in it; or None."""
         if self._validator is None:
             self._validator = _compile(self._schema)
         if self._validator.is_valid(value):
             return None
-        error = next(iter(self._validator.iter_errors(value)))
-        place = ".".join(str(step) for step in error.instance_path)
-        message = _first_line(error.message)
-        return f"{place}: {message}" if place else message
+        return "; ".join(_told(error) for error in islice(self._validator.iter_errors(value), MOST_TOLD))
+
+
+def _told(error: ValidationError) -> str:
+    place = ".".join(str(step) for step in error.instance_path)
+    message = _first_line(error.message)
+    return f"{place}: {message}" if place else message
 
 
 def _compile(schema: dict[str, Any]) -> Validator:
