@@ -358,6 +358,26 @@ def test_a_failure_ends_a_stream_and_is_no_item():
     assert (exchange.finished, bool(exchange.fault), exchange.end, exchange.items) == (True, True, None, 1)
 
 
+WATCH = {"message": False, "stream": {"match": "message.said is defined"}}
+
+
+def test_an_event_that_is_also_the_reply_to_a_request_reaches_both():
+    wire = Wire()
+    watch, say = wire.open(WATCH), wire.open({"reply": {"match": "message.label == '' ~ request_id"}})
+
+    assert wire.receive({"said": "hi", "label": "2"}) is Role.REPLY
+    assert (inbox_of(watch), inbox_of(say)) == ([{"said": "hi", "label": "2"}], [{"said": "hi", "label": "2"}])
+    assert (watch.finished, say.finished) == (False, True)
+
+
+def test_an_event_is_no_reply_to_a_request_that_takes_any_message():
+    wire = Wire()
+    watch, ask = wire.open(WATCH), wire.open()
+
+    assert wire.receive({"said": "hi"}) is Role.ITEM
+    assert (len(watch.inbox), len(ask.inbox)) == (1, 0)
+
+
 def test_max_bytes_counts_bytes():
     wire = Wire()
     exchange = wire.open({"stream": {"until": "message.done", "max_bytes": 20}})

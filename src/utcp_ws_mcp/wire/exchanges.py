@@ -154,14 +154,19 @@ class Exchanges:
         return False
 
     def _find(self, message: Message) -> list[Exchange]:
-        """The exchange that a message belongs to; a message of several streams belongs to each."""
+        """The exchange that a message belongs to; a message of several streams belongs to each.
+
+        What a stream has for its item is also the reply to a request whose `match` says so, such as the echo of what
+        was said in a room that is watched.
+        """
         for path, pending in self._by_id.items():
             found = pending.get(_id_at(message.value, path))
             if found and (found.rules.by_id_alone or found.claims(message)):
                 return [found]
         claimed = [exchange for exchange in self._others if exchange.claims(message)]
         streams = [exchange for exchange in claimed if exchange.rules.stream and exchange.rules.stream.match]
-        return streams or claimed[:1]
+        asked = [exchange for exchange in claimed if exchange not in streams and (not streams or exchange.rules.match)]
+        return [*asked[:1], *streams]
 
     def _unsolicited(self, message: Message) -> Role:
         for exchange in self._opening:
