@@ -245,3 +245,17 @@ def test_the_more_a_pattern_repeats_the_less_text_is_searched(pattern: str, sear
 
 def test_signs_of_repetition_that_are_text_do_not_count() -> None:
     assert evaluate("t | regex_find(p)", t="a+b*c+", p=r"\+b\*c\+") == "+b*c+"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "longest"), [("<b>([^<]+)", 16_000), ("<b[^>]*>([^<]+)", 3_000), ("^<b[^>]*>([^<]+)", 16_000)]
+)
+def test_what_a_pattern_finds_is_whole_or_an_error(pattern: str, longest: int) -> None:
+    assert evaluate("t | regex_find(p)", t=f"<b>{'a' * longest}</b>", p=pattern) == "a" * longest
+    with pytest.raises(ExpressionFailed, match=r"more than 16,384 characters|more than 3,072 characters"):
+        evaluate("t | regex_find(p)", t=f"<b>{'a' * 20_000}</b>", p=pattern)
+
+
+def test_the_end_of_the_text_ends_a_match() -> None:
+    assert evaluate("t | regex_find(p)", t="a" * 3072, p="a+") == "a" * 3072
+    assert evaluate("t | regex_find(p)", t="a" * 16_000, p="a+") == "a" * 16_000

@@ -88,18 +88,44 @@ def _sign(data: bytes, pem: bytes, alg: str) -> bytes:
 _REPETITION = re.compile(r"(?<!\\)(?:[*+]|\{[0-9]*(?:,[0-9]*)?\})")
 
 
-def _regex_find(value: Any, pattern: str) -> str | None:
-    """The first match, or its first group where the pattern has one."""
+def compile_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
+    """A pattern, and how many parts of it repeat; one at the beginning of the text repeats for nothing.
+
+    Raises:
+        ValueError: where it could run away, or is no regular expression.
+    """
     if len(pattern) > LONGEST_PATTERN or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
         raise ValueError("a pattern that repeats a repetition or a group is refused: it could run away")
     repeated = len(_REPETITION.findall(pattern)) - pattern.startswith("^")
     if repeated >= len(SEARCHED):
         raise ValueError("a pattern in which more than two parts repeat is refused: it could run away")
     try:
-        found = re.search(pattern, _text(value)[: SEARCHED[max(repeated, 0)]])
+        return re.compile(pattern), max(repeated, 0)
     except re.error as wrong:
         raise ValueError(f"no regular expression: {wrong}") from None
-    return None if found is None else found[1] if found.re.groups else found[0]
+
+
+def _regex_find(value: Any, pattern: str) -> str | None:
+    """The first match, or its first group where the pattern has one.
+
+    Raises:
+        ValueError: where the pattern is refused, or what it finds may go on behind what is searched.
+    """
+    compiled, repeated = compile_pattern(pattern)
+    text = _text(value)
+    found = compiled.search(text[: SEARCHED[repeated]])
+    if found is not None and found.end() == SEARCHED[repeated] < len(text):
+        found = _prolonged(found, text, SEARCHED[max(repeated - 1, 0)])
+    return None if found is None else found[min(compiled.groups, 1)]
+
+
+def _prolonged(found: re.Match[str], text: str, searched: int) -> re.Match[str] | None:
+    """A match that goes on as far as it can: where it begins is known, so more text may be searched."""
+    end = found.start() + searched
+    longer = found.re.match(text[:end], found.start())
+    if longer is not None and longer.end() == end < len(text):
+        raise ValueError(f"what the pattern finds has more than {searched:,} characters; take it with split")
+    return longer
 
 
 def _text(value: Any) -> str:
