@@ -205,6 +205,8 @@ UNREADABLE = {
     "an unknown filter that no value reaches": "message.a and message.b | nonesuch",
     "an unknown test that no value reaches": "message.a and message.b is not nonesuch",
     "an unknown function": "nonesuch()",
+    "a pattern that runs away": "message | regex_find('a*b*c*d*')",
+    "a pattern for each element": "message.x and message.y | map('regex_find', '(') | list",
     "a function that could run long": "range(100000)",
     "too much": "message." + "a" * MAX_LENGTH + " == 1",
     "too deep": "(" * 1500 + "1" + ")" * 1500,
@@ -348,3 +350,13 @@ def test_an_expression_that_was_compiled_for_the_manifest_is_not_taken_for_one_f
 
     with pytest.raises(InvalidTemplate, match="it comes from the network"):
         compile_expression(source, NAMES, local=False)
+
+
+def test_an_unknown_test_is_told_with_what_looks_into_a_text():
+    with pytest.raises(InvalidTemplate, match="write 'word' in message, or message . regex_find"):
+        Expression("message is containing('a')", NAMES)
+
+
+def test_a_pattern_that_is_put_together_is_looked_at_when_it_is_used():
+    assert evaluate("'a(b)' | regex_find('[(' ~ args.a ~ ']')", args={"a": ")"}) == "("
+

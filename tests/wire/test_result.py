@@ -123,6 +123,7 @@ COLLECTED = {
     "the last": ("last", [1, {"a": 2}], {"item": {"a": 2}, "end": "until"}),
     "the last of none": ("last", [], {"item": None, "end": "until"}),
     "text": ("text", ["Hel", "lo", 1, {"a": 2}], {"text": 'Hello1{"a":2}', "end": "until"}),
+    "text of bytes, a character cut in two": ("text", [b"h\xc3", b"\xa9", "!"], {"text": "h\u00e9!", "end": "until"}),
     "text of none": ("text", [], {"text": "", "end": "until"}),
 }
 

@@ -16,7 +16,7 @@ from minijinja import Environment, TemplateError
 
 from ..errors import InvalidTemplate
 from ..manifest.problems import nearest
-from .filters import FILTERS
+from .filters import FILTERS, compile_pattern
 
 FUEL: Final = 50_000
 """Steps of one evaluation."""
@@ -58,6 +58,7 @@ class ExpressionFailed(Exception):
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
 _PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, struct.error)
 LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_PATTERN = re.compile(rf"\bregex_find['\"]?\s*[(,]\s*({LITERAL.pattern})\s*\)")
 _COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]]\s*\(")
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
 
@@ -129,6 +130,7 @@ class Expression:
         try:
             names = set(_ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}"))
             self._check_called_names()
+            self._check_patterns()
         except TemplateError as failed:
             why = f"{_reason(failed)}{_instead(self.source)}"
             raise InvalidTemplate(f"cannot read the expression {self.source!r}: {why}") from None
@@ -153,6 +155,15 @@ class Expression:
                     raise
             except _PYTHON_ERRORS:
                 continue
+
+
+    def _check_patterns(self) -> None:
+        """Raise where a pattern that is written down would be refused on every message."""
+        for literal in _PATTERN.findall(self.source):
+            try:
+                compile_pattern(_ENVIRONMENT.eval_expr(literal))
+            except ValueError as refused:
+                raise InvalidTemplate(f"the expression {self.source!r}: {refused}") from None
 
 
 @lru_cache(maxsize=1024)
@@ -188,6 +199,7 @@ _HABITS: Final = (
     (re.compile(r"&&"), "write 'and' for &&"),
     (re.compile(r"\|\|"), "write 'or' for ||"),
     (re.compile(r"!(?!=)"), "write 'not' for !"),
+    (re.compile(r"\b(?:contain(?:s|ing)|match(?:es|ing))\b"), "write 'word' in message, or message | regex_find('…')"),
     (re.compile(r"\?[.?]"), "a path may lead nowhere; | default(…) says what then"),
     (re.compile(r"\?.*:"), "write 'a if b else c' for b ? a : c"),
     (re.compile(r"^[^(]*[^(=!<>]=(?!=)"), "write == to compare"),

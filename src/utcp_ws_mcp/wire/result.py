@@ -41,9 +41,17 @@ def collected(plan: Plan, items: Sequence[Any], end: str | None) -> dict[str, An
         case "last":
             return {"item": items[-1] if items else None, "end": end}
         case "text":
-            return {"text": "".join(map(text_of, items)), "end": end}
+            return {"text": _joined(items), "end": end}
         case _:
             return {"items": list(items), "end": end}
+
+
+def _joined(items: Sequence[Any]) -> str:
+    """The texts of all items in one. Bytes are put together before they are read: a character may be cut in two."""
+    if not any(isinstance(item, bytes) for item in items):
+        return "".join(map(text_of, items))
+    whole = b"".join(item if isinstance(item, bytes) else text_of(item).encode(errors="replace") for item in items)
+    return whole.decode(errors="replace")
 
 
 def text_of(value: Any) -> str:
