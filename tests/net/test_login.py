@@ -20,7 +20,7 @@ from tests.net.test_oauth import token_endpoint
 from tests.net.test_upgrades import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import CallTimeout, InvalidArguments
-from utcp_ws_mcp.errors import ConnectFailed, ForbiddenURL
+from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, Outcome
 from utcp_ws_mcp.events import Asked, Event, Received
 
 RPC = {"preset": "jsonrpc2"}
@@ -445,6 +445,18 @@ async def test_a_watch_sends_nothing_and_takes_what_comes(tmp_path: Path) -> Non
     assert result.items == ("line 0", "line 1", "line 2")
     assert result.end == "closed"
     assert not seen.received
+
+
+async def test_a_watch_whose_connection_is_lost_has_sent_nothing(tmp_path: Path) -> None:
+    async def tell(connection: Any) -> None:
+        await connection.send("one")
+        await connection.close(1011)
+
+    stream = {"message": False, "response_format": "text", "stream": {"max_items": 5}}
+    async with peer(echo, greet=tell) as seen, bridge_to(tmp_path, entry(seen, "t", **stream)) as bridge:
+        with pytest.raises(ConnectionLost, match=r"was lost after 1 item \(.*; the request was not sent$") as lost:
+            await bridge.call_tool("m.t")
+    assert lost.value.outcome is Outcome.NOT_SENT
 
 
 async def test_two_watches_of_the_same_events_both_get_them(tmp_path: Path) -> None:

@@ -359,4 +359,3 @@ def test_an_unknown_test_is_told_with_what_looks_into_a_text():
 
 def test_a_pattern_that_is_put_together_is_looked_at_when_it_is_used():
     assert evaluate("'a(b)' | regex_find('[(' ~ args.a ~ ']')", args={"a": ")"}) == "("
-
