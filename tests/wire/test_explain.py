@@ -104,6 +104,11 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         {"type": "Bergen"},
         ["stream.match does not hold"],
     ),
+    "an end that is no message of the stream": (
+        {"message": False, "stream": {"match": "message.type == args.q", "until": "message.done"}},
+        {"done": 1},
+        ["stream.match does not hold", "stream.until[0] would hold, and is only asked where stream.match holds"],
+    ),
     "a value that is kept, and one that is not": (
         {"capture": [{"match": "message.s", "set": {"seq": "message.s", "x": "message.x"}}]},
         {"s": "n" * 80},

@@ -6,7 +6,7 @@ Nothing here changes anything: every predicate is evaluated once more, before th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from .codec import Message, clean, encode_json
@@ -138,6 +138,12 @@ class Account:
             why = str(failed)
         self.say(f"reply.error_message has no value, so the whole message is shown: {why}")
 
+    def not_asked(self, until: Iterable[Expression]) -> None:
+        """That a message would end a stream, if it belonged to it."""
+        for index, predicate in enumerate(until):
+            if predicate.holds(self._scope):
+                self.say(f"stream.until[{index}] would hold, and is only asked where stream.match holds")
+
     def _values(self, predicate: Expression) -> str:
         """The values that a predicate looked at."""
         bare = LITERAL.sub(lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source)
@@ -156,8 +162,12 @@ def _of_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
 
 def _claims(exchange: Exchange, account: Account) -> bool:
     """Whether the message belongs to the call."""
-    if exchange.in_stream and exchange.rules.stream and exchange.rules.stream.match:
-        return account.holds("stream.match", exchange.rules.stream.match, say_no=True)
+    stream = exchange.rules.stream
+    if exchange.in_stream and stream and stream.match:
+        claimed = account.holds("stream.match", stream.match, say_no=True)
+        if not claimed:
+            account.not_asked(stream.until)
+        return claimed
     if exchange.rules.match is None:
         return True
     return account.holds("reply.match", exchange.rules.match, say_no=True)
