@@ -92,7 +92,7 @@ async def test_a_subprotocol_is_offered_and_must_be_selected(tmp_path: Path) -> 
         tools = ["t", {"name": "other", "tool_call_template": {"protocol": ["soap", "wamp"]}}]
         async with bridge_to(tmp_path, entry(seen, *tools, protocol="chat", **RPC)) as bridge:
             assert await bridge.call_tool("m.t") == {}
-            with pytest.raises(ConnectFailed, match="accepts none of the subprotocols soap, wamp"):
+            with pytest.raises(ConnectFailed, match="accepts none of the subprotocols soap, wamp; .* or leave it out"):
                 await bridge.call_tool("m.other")
 
 
@@ -148,7 +148,7 @@ async def test_a_connection_that_is_cut_during_the_upgrade_is_named(tmp_path: Pa
 
     async with serve_tcp(cut) as port:
         async with bridge_to(tmp_path, entry(Peer(port), "t")) as bridge:
-            with pytest.raises(ConnectFailed, match="the connection was cut during the upgrade"):
+            with pytest.raises(ConnectFailed, match="the connection was cut during the upgrade; .* the credentials"):
                 await bridge.call_tool("m.t")
 
 

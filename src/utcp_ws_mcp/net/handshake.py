@@ -232,7 +232,7 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConn
 def _check_subprotocol(handshake: Handshake, websocket: ClientConnection) -> None:
     if handshake.subprotocols and websocket.subprotocol is None:
         offered = ", ".join(handshake.subprotocols)
-        why = f'the server accepts none of the subprotocols {offered}; check "protocol"'
+        why = f'the server accepts none of the subprotocols {offered}; check "protocol", or leave it out'
         raise ConnectFailed(handshake.url.address, why)
 
 
@@ -250,9 +250,8 @@ def _explained(url: URL, failed: Exception) -> BridgeError:
         return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
     if isinstance(failed, OSError | EOFError) or isinstance(failed.__cause__, EOFError):
         wish = ', and whether it wants a client certificate ("tls")' if url.secure else ""
-        return ConnectFailed(
-            url.address, f"the connection was cut during the upgrade; check the URL and the port{wish}"
-        )
+        why = f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{wish}'
+        return ConnectFailed(url.address, why)
     return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
 
 
