@@ -122,6 +122,15 @@ def test_text_protocols_have_texts() -> None:
     assert sent_by(plans["quit"]) == "QUIT"
 
 
+def test_a_text_keeps_its_variable_and_is_a_login_if_that_is_a_secret() -> None:
+    lines = ("> PASS ${IRC_PASSWORD}", "> NICK ${NICK}", "> SAY hello", "< said")
+    draft = drafted(*lines, variables=("IRC_PASSWORD", "NICK"))
+    plans = plans_of(draft, IRC_PASSWORD="x", NICK="ada")
+    assert draft.document["on_connect"] == [{"$comment": "A login.", "send": "PASS ${IRC_PASSWORD}"}]
+    assert list(plans) == ["nick", "say"]
+    assert sent_by(plans["nick"]) == "NICK ada"
+
+
 FAILURES = {
     "an object": ('{"id": 1, "error": {"code": 4, "message": "no"}}', "message.error.message"),
     "a text": ('{"id": 1, "error": "no"}', "message.error"),

@@ -31,7 +31,7 @@ def draft_manifest(endpoint: Document, url: URL, seen: Sequence[Seen], variables
     draft = Draft({"$comment": _comment(conversation), "name": _manual(url), **endpoint, **_network(url)})
     if "headers" in endpoint:
         draft.document["headers"] = _without_secrets(endpoint["headers"], "", variables, draft.missing)
-    login = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value)]
+    login = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value, variables)]
     steps = _greeting_step(conversation.greeting)
     for exchange in login:
         steps += _login_steps(exchange, variables, draft.missing)
@@ -82,8 +82,10 @@ def _greeting_step(greeting: Seen | None) -> list[Document]:
     return [{"$comment": "The endpoint speaks first.", "expect": predicate_on(greeting.value)}]
 
 
-def _is_login(value: Any) -> bool:
-    """Whether a message holds a secret by the name of one of its fields."""
+def _is_login(value: Any, variables: Collection[str]) -> bool:
+    """Whether a message holds a secret by the name of one of its fields, or of a variable in its text."""
+    if isinstance(value, str):
+        return any(is_secret_name(name) for name in REFERENCE.findall(value) if name in variables)
     return any(isinstance(path[-1], str) and is_secret_name(path[-1]) for path, item in leaves(value) if path and item)
 
 

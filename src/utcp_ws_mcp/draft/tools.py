@@ -84,9 +84,9 @@ def _tool(name: str, group: Sequence[Exchange], ids: Ids | None, variables: Coll
 
 
 def _text(values: Sequence[str], schema: dict[str, Any], variables: Collection[str]) -> str:
-    """A text message: its first word stays, the rest is an argument."""
+    """A text message: its first word stays, the rest is an argument unless a variable stands in it."""
     head, gap, rest = re.match(r"(\W*\w*)(\s*)(.*)", values[0], re.DOTALL).groups()  # type: ignore[union-attr]  # it matches any text
-    if not rest:
+    if not rest or (len(set(values)) == 1 and _names_variable(values[0], variables)):
         return constant(values[0], variables)
     schema["properties"]["text"] = {"type": "string"}
     schema["required"] = ["text"]
@@ -118,12 +118,17 @@ def _structure(values: Sequence[Any], schema: dict[str, Any], ids: Ids | None, v
 def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Collection[str]) -> bool:
     if not path or path == (0,):
         return False
-    if any(isinstance(item, str) and constant(item, variables) == item and "$" in item for item in found):
+    if any(isinstance(item, str) and _names_variable(item, variables) for item in found):
         return False
     same = len(found) == messages and all(item == found[0] for item in found)
     if same and (messages > 1 or (len(path) == 1 and path[0] in CONSTANTS)):
         return False
     return found[0] not in ({}, [])
+
+
+def _names_variable(text: str, variables: Collection[str]) -> bool:
+    """Whether a known variable stands in a text."""
+    return "$" in text and constant(text, variables) == text
 
 
 def _argument_name(path: Path, taken: Collection[str]) -> str:
