@@ -34,6 +34,9 @@ def endpoint() -> Iterator[str]:
             message = json.loads(raw)
             if message.get("type") == "utcp":
                 connection.send(json.dumps({"utcp_version": "1.0", "tools": [{"name": "found"}]}))
+            elif message["method"] == "stop":
+                connection.send(json.dumps({"id": message["id"], "result": "first"}))
+                connection.send(json.dumps({"id": message["id"], "error": {"message": "then this"}}))
             elif message["method"] == "fail":
                 connection.send(json.dumps({"id": message["id"], "error": {"message": "no"}}))
             elif message["method"] == "endless":
@@ -64,6 +67,7 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
                 {"name": "echo", "description": "Echo.\nMore.", "inputs": {**inputs, "required": ["n"]}},
                 {"name": "fail"},
                 {"name": "endless"},
+                {"name": "stop", "tool_call_template": {"stream": True}},
                 {"name": "picture", "tool_call_template": picture},
                 {"name": "sound", "tool_call_template": sound},
                 {"name": "end", "tool_call_template": {**sound, "stream": {"max_items": 2, "collect": "last"}}},
@@ -99,6 +103,7 @@ def test_a_call_finds_the_manifest_that_the_environment_names(manifest: Path) ->
     ("arguments", "code", "sentence"),
     [
         (["m.fail"], 1, "no"),
+        (["m.stop"], 1, 'then this\nwhat came before: ["first"]'),
         (["m.ecko", "n=1"], 1, "did you mean 'm.echo'?"),
         (["m.echo", "n=x"], 1, 'n: "x" is not of type "integer"'),
         (["m.echo", "nonsense"], 2, "expected KEY=VALUE"),
@@ -159,7 +164,7 @@ def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> 
 def test_check_counts_what_is_right(manifest: Path) -> None:
     checked = run("check", str(manifest))
     assert checked.returncode == 0
-    assert "1 call template, 7 tools listed" in checked.stdout
+    assert "1 call template, 8 tools listed" in checked.stdout
 
 
 def test_check_names_every_problem_at_once(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ..log import Trace
 from ..redact import Redactor
 from ..sources import Loaded
 from ..wire.codec import clean
+from ..wire.result import text_of
 
 CALL_FAILED: Final = 1
 
@@ -44,6 +45,8 @@ async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
             value = await bridge.call_tool(options.tool, read_arguments(options.pairs, options.whole, schema))
     except BridgeError as failed:
         click.echo(redact(str(failed)), err=True)
+        if collected := getattr(failed, "collected", ()):
+            click.echo(redact(f"what came before: {text_of(list(collected))}"), err=True)
         return CALL_FAILED
     data = _binary(value) if options.output else value
     if not isinstance(data, bytes):
