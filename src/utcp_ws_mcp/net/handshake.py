@@ -250,7 +250,9 @@ def _explained(url: URL, failed: Exception) -> BridgeError:
         return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
     if isinstance(failed, OSError | EOFError) or isinstance(failed.__cause__, EOFError):
         wish = ', and whether it wants a client certificate ("tls")' if url.secure else ""
-        why = f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{wish}'
+        why = (
+            f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{wish}'
+        )
         return ConnectFailed(url.address, why)
     return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
 

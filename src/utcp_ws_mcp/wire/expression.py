@@ -156,7 +156,6 @@ class Expression:
             except _PYTHON_ERRORS:
                 continue
 
-
     def _check_patterns(self) -> None:
         """Raise where a pattern that is written down would be refused on every message."""
         for literal in _PATTERN.findall(self.source):
