@@ -12,7 +12,7 @@ import anyio
 from .. import events
 from ..errors import ConnectFailed, InvalidTemplate
 from ..events import Observer
-from ..wire.codec import excerpt, parse_json
+from ..wire.codec import excerpt, parse_json, told
 from ..wire.expression import UNDEFINED, ExpressionFailed
 from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
@@ -49,11 +49,9 @@ async def ask_before(
         except ConnectFailed as failed:
             raise ConnectFailed(failed.address, f"{failed.why} ({label})") from failed
         observe(events.Asked(upgrade.manual, request.method, request.url.address, reply.status))
-        text, body = _body(reply)
-        scope = session.scope(status=reply.status, body=body, headers=reply.headers, cookies=reply.cookies)
+        scope = session.scope(status=reply.status, body=_body(reply), headers=reply.headers, cookies=reply.cookies)
         if step.fail.holds(scope):
-            refusal = _refusal(reply.status, text, body)
-            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {refusal}")
+            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {_refusal(reply)}")
         for name, expression in step.captures:
             try:
                 value = expression.evaluate(scope)
@@ -65,13 +63,13 @@ async def ask_before(
             session.values[name] = value
 
 
-def _refusal(status: int, text: str, body: Any) -> str:
-    """A status that was not wanted, with what the server says of an error; a page would say too much."""
-    if 300 <= status < 400:
-        return f'{status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
-    if status >= 400 and isinstance(body, dict | list):
-        return f"{status}: {excerpt(text)}"
-    return str(status)
+def _refusal(reply: HttpReply) -> str:
+    """A status that was not wanted, with what the server says of an error."""
+    if 300 <= reply.status < 400:
+        return (
+            f'{reply.status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
+        )
+    return f"{reply.status}{told(reply.status, reply.body)}"
 
 
 def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
@@ -88,13 +86,12 @@ def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
     return HttpRequest(step.method, url, headers, texts, body)
 
 
-def _body(reply: HttpReply) -> tuple[str, Any]:
-    """The text of an answer, and its value where it is JSON."""
+def _body(reply: HttpReply) -> Any:
     text = reply.body.decode("utf-8", "replace")
     try:
-        return text, parse_json(text)
+        return parse_json(text)
     except ValueError:
-        return text, text
+        return text
 
 
 async def log_in(connection: Connection) -> None:
