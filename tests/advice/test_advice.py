@@ -70,6 +70,14 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(tool(message="UTCP_ARG_q_UTCP_ARG {{ args.quer }}")),
         "no model will give the argument 'quer'",
     ),
+    "an argument in the URL that nobody can give": (
+        entry(url="wss://example.com/{{ args.room }}"),
+        "url: no model will give the argument 'room', which is used here; describe it",
+    ),
+    "an argument in a header of one tool that nobody can give": (
+        entry(tool(message="{{ args.q }}", headers={"X-Room": "{{ args.room }}"})),
+        "tools[0].tool_call_template.headers: no model will give the argument 'room'",
+    ),
     "none of the arguments that a preset takes": (
         entry(preset="graphql-transport-ws"), "no model will give the argument 'query'"
     ),
@@ -134,6 +142,12 @@ HURTING: dict[str, tuple[Any, str]] = {
 def test_what_will_hurt_is_said(document: Any, sentence: str, tmp_path: Path) -> None:
     said = advice(document, tmp_path, {"REGION": "eu"})
     assert [line for line in said if sentence in line] != [], said
+
+
+def test_what_hurts_in_all_tools_is_said_once(tmp_path: Path) -> None:
+    tools = [{**TOOL, "name": name} for name in ("a", "b", "c")]
+    said = advice(entry(*tools, url="wss://example.com/{{ args.room }}"), tmp_path, {})
+    assert sum("'room'" in line for line in said) == 1
 
 
 HARMLESS: dict[str, Any] = {

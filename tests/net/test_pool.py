@@ -356,3 +356,9 @@ async def test_calls_that_only_listen_always_get_a_new_connection(tmp_path: Path
         assert await call_often(bridge, "m.t", 8) == ["welcome"] * 8
         assert len(seen.upgrades) == 13
         assert len(seen.open) <= 2
+
+
+async def test_a_call_that_listens_in_vain_does_not_speak_of_a_reply(tmp_path: Path) -> None:
+    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", message=False, timeout=0.1)) as bridge:
+        with pytest.raises(CallTimeout, match="nothing that it waits for came within 0.1 s"):
+            await bridge.call_tool("m.t")

@@ -16,13 +16,18 @@ from ..wire.plan import Plan
 from ..wire.protocol import EVERY_ARGUMENT, arguments_in
 from ..wire.reply import Sharing
 
+DESCRIBE: Final = 'describe it in the tool\'s "inputs"'
 _ID = re.compile(r"\b(request_id|next_id)\b")
 _WITHOUT_REQUEST: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
 """Fields that send no message of a call; the ids in them are others."""
 
 
 def doubtful_tools(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
-    """A problem for each tool that is hard to choose, to name, to fill or to answer."""
+    """A problem for each tool that is hard to choose, to name, to fill or to answer; what all inherit is said once."""
+    yield from dict.fromkeys(_doubts(entry, plans))
+
+
+def _doubts(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
     entries = {tool.tool.name: tool for tool in entry.tools}
     shown = {key: name for name, key in mcp_names((plan.manual, plan.name) for plan in plans).items()}
     for plan in plans:
@@ -66,7 +71,6 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     asked = arguments_in(json.dumps(template.message))
     if asked & declared and template.message in [preset.get("message") for preset in named_presets(entry.raw)]:
         asked = frozenset()  # a preset's message takes more than each tool has
-    needed = asked | arguments_in(json.dumps([template.url, template.headers]))
     for name in sorted(declared - used):
         path = join(tool.path, f"inputs.properties.{name}")
         use = f"put UTCP_ARG_{name}_UTCP_ARG into the message"
@@ -74,11 +78,16 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
             use = f"compare args.{name} where a message is chosen"
         how = f"{use}, or take it out"
         yield Problem(path, f"nothing is done with the argument {name!r}; {how}")
-    for name in sorted(needed - declared - {EVERY_ARGUMENT}):
+    for name in sorted(asked - declared - {EVERY_ARGUMENT}):
         near = nearest(name, declared)
-        hint = f"; is {near!r} meant?" if near else '; describe it in "inputs"'
+        hint = f"is {near!r} meant?" if near else DESCRIBE
         path = join(tool.path, "tool_call_template.message" if own else "name")
-        yield Problem(path, f"no model will give the argument {name!r}, which is used here{hint}")
+        yield Problem(path, f"no model will give the argument {name!r}, which is used here; {hint}")
+    for key in ("url", "headers"):
+        own = key in (tool.tool.tool_call_template or {})
+        path = join(tool.path, f"tool_call_template.{key}") if own else join(entry.path, key)
+        for name in sorted(arguments_in(json.dumps(getattr(template, key))) - declared - {EVERY_ARGUMENT}):
+            yield Problem(path, f"no model will give the argument {name!r}, which is used here; {DESCRIBE}")
 
 
 def _unsent_id(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:

@@ -194,7 +194,8 @@ class Call:
         if await self._woken(until):
             return True
         if reason is None:
-            raise self._timed_out("no reply came", Outcome.PERHAPS_EXECUTED)
+            what = "nothing that it waits for came" if self.plan.rules.unasked else "no reply came"
+            raise self._timed_out(what, Outcome.PERHAPS_EXECUTED)
         self.exchange.end = reason
         return False
 
