@@ -132,6 +132,15 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(on_connect=[{"expect": "message.hi", "capture": {"x": "message.x"}}], ignore="true"),
         "on_connect[0].capture.x: nothing uses session.x",
     ),
+    "a value that nobody keeps": (
+        entry(on_connect=[{"expect": "message.hi", "capture": {"me": "message.x"}}], message="{{ session.me }}",
+              reply={"match": "message.src == session.mee"}, ignore="true"),
+        "reply: nothing keeps session.mee, which is used here; is 'me' meant?",
+    ),
+    "a tool's value that nobody keeps": (
+        entry(tool(message={"method": "session.new", "id": "{{ session.id }}"})),
+        'tools[0].tool_call_template.message: nothing keeps session.id, which is used here; add it to a "capture"',
+    ),
     "options of a discovery that is not made": (entry(max_tools=5), "max_tools: has no effect"),
     "a glob without tools": (entry(exclude_tools=["z*"]), "exclude_tools[0]: no tool has a name like 'z*'"),
     "no tools at all": (entry(include_tools=["z*"]), "tools: no tool is offered"),
@@ -182,6 +191,12 @@ HARMLESS: dict[str, Any] = {
     ),
     "a tool that listens beside a preset's ids": entry(
         tool(message=False, stream={"match": "message.q == args.q"}), preset="jsonrpc2"
+    ),
+    "a session that is the endpoint's": entry(
+        tool(
+            message={"method": "session.new", "q": "{{ args.q }}"},
+            reply={"match": "message.session.id == 'session.x'"},
+        )
     ),
     "ids that a preset uses": entry(preset="jsonrpc2", request_id="counter"),
 }  # fmt: skip

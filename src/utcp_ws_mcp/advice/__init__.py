@@ -9,6 +9,7 @@ from ..manifest.models import Json
 from ..manifest.problems import without_comments
 from ..sources import Loaded
 from .effects import fields_without_effect, unused_variables
+from .kept import doubtful_values
 from .secrets import clear_secrets, open_roads
 from .tools import doubtful_tools
 
@@ -22,4 +23,5 @@ def advise(document: Json, loaded: Loaded) -> Iterator[Problem]:
         plans = loaded.plans[entry.name]
         yield from open_roads(entry)
         yield from fields_without_effect(entry, plans)
+        yield from doubtful_values(entry)
         yield from doubtful_tools(entry, plans)

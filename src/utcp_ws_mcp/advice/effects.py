@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from ..manifest.models import CallTemplate, Json
 from ..manifest.problems import join, nearest
 from ..manifest.variables import find_variables, namespaced
 from ..wire.plan import Plan
+from .kept import text_of
 
 Idle = Callable[[CallTemplate], object]
 
@@ -77,7 +77,6 @@ def fields_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Probl
             if _writes(tool.tool.tool_call_template, path) and idle(tool.template):
                 yield Problem(join(join(tool.path, "tool_call_template"), path), why)
     yield from _deaf_steps(entry)
-    yield from _unused_captures(entry)
     yield from _unused_ids(entry)
     yield from _options_without_effect(entry, plans)
 
@@ -107,28 +106,8 @@ def _deaf_steps(entry: Entry) -> Iterator[Problem]:
             yield Problem(join(entry.path, f"on_connect[{index}].fail"), why)
 
 
-def _unused_captures(entry: Entry) -> Iterator[Problem]:
-    """Values that are kept in `session` and never used."""
-    text = _text(entry)
-    of_preset = {place for preset in named_presets(entry.raw) for place in _captured(preset)}
-    for path, name in _captured(entry.raw):
-        if (path, name) in of_preset:
-            continue
-        if not re.search(rf"""\bsession(?:\.{re.escape(name)}\b|\[['\\"]+{re.escape(name)}['\\"])""", text):
-            why = f"nothing uses session.{name}, which is kept here; take it out"
-            yield Problem(join(entry.path, path), why)
-
-
-def _captured(raw: Json) -> Iterator[tuple[str, str]]:
-    for key in ("before_connect", "on_connect"):
-        for index, step in enumerate(raw.get(key) or ()):
-            yield from ((f"{key}[{index}].capture.{name}", name) for name in step.get("capture") or ())
-    for index, rule in enumerate(raw.get("capture") or ()):
-        yield from ((f"capture[{index}].set.{name}", name) for name in rule.get("set") or ())
-
-
 def _unused_ids(entry: Entry) -> Iterator[Problem]:
-    if "request_id" in entry.raw and not re.search(r"\brequest_id\b(?!\\?\")|\bnext_id\b", _text(entry)):
+    if "request_id" in entry.raw and not re.search(r"\brequest_id\b(?!\\?\")|\bnext_id\b", text_of(entry)):
         why = 'has no effect: no message holds "{{ request_id }}"'
         yield Problem(join(entry.path, "request_id"), why)
 
@@ -147,12 +126,6 @@ def _options_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Pro
                 yield Problem(join(join(entry.path, key), index), f"no tool has a name like {glob!r}")
     if not plans:
         yield Problem(join(entry.path, "tools"), "no tool is offered, so this call template does nothing")
-
-
-def _text(entry: Entry) -> str:
-    """All of an entry that may hold expressions, as one text."""
-    tools = [tool.template.model_dump(mode="json") for tool in entry.tools]
-    return json.dumps([entry.raw, tools])
 
 
 def _writes(document: Any, path: str) -> bool:
