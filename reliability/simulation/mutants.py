@@ -46,7 +46,7 @@ MUTANTS: Final = (
     ),
     Mutant("after a stream that was cut short, too", Exchanges, "_deliver", "exchange.end in CUT_SHORT", "False"),
     Mutant(
-        "what nobody waits for goes to another call", Exchanges, "_find", "or claimed", "or claimed or self._others"
+        "what nobody waits for goes to another call", Exchanges, "_find", "asked[:1]", "(asked or self._others)[:1]"
     ),
     Mutant("a loss is told to one call only", Exchanges, "lose", "list(self.pending())", "list(self.pending())[:1]"),
     Mutant("any close ends a stream well", Exchange, "lose", "close.code in CLEAN_CLOSE", "True"),

@@ -112,6 +112,21 @@ async def test_binary_becomes_the_block_of_its_kind(
     assert base64.b64decode(held.blob if kind == "resource" else held.data) == data
 
 
+@pytest.mark.parametrize(("collect", "shown"), [("list", [b"h\xc3", b"\xa9!"]), ("last", [b"\xa9!"]), ("text", [])])
+async def test_a_stream_shows_the_binary_items_that_its_result_holds(
+    tmp_path: Path, way: str, collect: str, shown: list[bytes]
+) -> None:
+    async def tell(seen: Peer, connection: Any, message: Any) -> None:
+        for piece in (b"h\xc3", b"\xa9!"):
+            await connection.send(piece)
+
+    stream = {"max_items": 2, "collect": collect}
+    async with peer(tell) as seen, client_of(tmp_path, entry(seen, "t", stream=stream), way) as client:
+        blocks = (await client.call_tool("m_t", {})).content
+    assert [base64.b64decode(block.resource.blob) for block in blocks[1:]] == shown
+    assert (json.loads(blocks[0].text).get("text") == "h\u00e9!") is (collect == "text")
+
+
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [

@@ -98,8 +98,9 @@ def is_deeper(text: str, levels: int) -> bool:
 
 
 def _stream_blocks(streamed: Streamed) -> tuple[list[Block], str | None]:
-    """A stream's result as JSON; binary items follow as blocks of their own, named by their place."""
-    binary = [(number, item) for number, item in enumerate(streamed.items, 1) if isinstance(item, bytes)]
+    """A stream's result as JSON; the binary items in it follow as blocks of their own, named by their place."""
+    held = streamed.value.get("items", [streamed.value.get("item")])
+    binary = [(number, item) for number, item in enumerate(held, 1) if isinstance(item, bytes)]
     text = json_text(_described(streamed.value))
     return [{"type": "text", "text": text}, *(binary_block(item, number) for number, item in binary)], text
 
