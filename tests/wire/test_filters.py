@@ -259,3 +259,9 @@ def test_what_a_pattern_finds_is_whole_or_an_error(pattern: str, longest: int) -
 def test_the_end_of_the_text_ends_a_match() -> None:
     assert evaluate("t | regex_find(p)", t="a" * 3072, p="a+") == "a" * 3072
     assert evaluate("t | regex_find(p)", t="a" * 16_000, p="a+") == "a" * 16_000
+
+
+@pytest.mark.parametrize("text", ["a < b & 'c' > \"d\"", "&lt;", "h\u00e9"])
+def test_what_escape_wrote_unescape_reads(text: str) -> None:
+    assert evaluate("(t | escape ~ '') | unescape", t=text) == text
+    assert evaluate("t | unescape", t="&#233;&#xe9;&apos;&nonesuch;") == "\u00e9\u00e9'&nonesuch;"

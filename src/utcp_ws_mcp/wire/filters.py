@@ -134,6 +134,12 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else encode_json(value)
 
 
+def _unescape(value: Any) -> str:
+    from html import unescape
+
+    return unescape(_text(value))
+
+
 def _pack(value: Any, form: str) -> bytes:
     return struct.pack(form, *(value if isinstance(value, list | tuple) else [value]))
 
@@ -168,6 +174,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "jwt": _jwt,
     "byte_length": lambda value: len(_bytes(value)),
     "regex_find": _regex_find,
+    "unescape": _unescape,
     "pack": _pack,
     "unpack": _unpack,
     "part": _part,
