@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 import trustme
+from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
@@ -30,6 +31,27 @@ async def upgrade_with(folder: Path, template: dict[str, Any], environ: dict[str
         async with bridge_to(folder, entry(seen, "t", **RPC, **template), environ=environ) as bridge:
             await bridge.call_tool("m.t")
         return seen.upgrades[0]
+
+
+REPEATED = {
+    "a header": {"headers": {"Authorization": "Bearer ${TOKEN}"}},
+    "a part of the query": {"auth": {**KEY, "var_name": "key", "location": "query"}},
+    "a cookie": {"auth": {**KEY, "var_name": "session", "location": "cookie"}},
+}
+
+
+@pytest.mark.parametrize("template", REPEATED.values(), ids=REPEATED)
+async def test_a_refusal_that_repeats_a_credential_is_not_told(tmp_path: Path, template: dict[str, Any]) -> None:
+    def refuse(connection: Any, request: Any) -> Response:
+        return Response(401, "Unauthorized", Headers(), b"nobody has kitchen-lamp-7")
+
+    document = {**RPC, **template}
+    async with (
+        peer(echo, process_request=refuse) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **document), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
+    ):
+        with pytest.raises(HandshakeRejected, match="HTTP 401; it wants other credentials"):
+            await bridge.call_tool("m.t")
 
 
 async def test_an_api_key_goes_into_the_header_it_is_named_for(tmp_path: Path) -> None:
