@@ -133,6 +133,20 @@ async def test_what_a_server_says_before_it_closes_during_the_login_is_told(tmp_
             await bridge.call_tool("m.t")
 
 
+async def test_last_words_that_repeat_a_variable_are_not_told(tmp_path: Path) -> None:
+    async def repeat(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"wrong": message}))
+        await connection.close(4403, "Forbidden")
+
+    document = {**RPC, "on_connect": [{"send": {"key": "${KEY}"}}, {"expect": "message.type == 'ack'"}]}
+    async with (
+        peer(repeat) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **document), environ={"KEY": PASSWORD}) as bridge,
+    ):
+        with pytest.raises(ConnectFailed, match="closed by the server with code 4403: Forbidden$"):
+            await bridge.call_tool("m.t")
+
+
 async def test_what_came_last_is_told_of_a_step_that_waits_in_vain(tmp_path: Path) -> None:
     async def greet(connection: Any) -> None:
         await connection.send('{"helo": 1}')

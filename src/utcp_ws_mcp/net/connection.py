@@ -20,7 +20,7 @@ from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
 from ..wire.template import Unfilled
-from .handshake import CLOSE_TIMEOUT, GuardedConnection
+from .handshake import CLOSE_TIMEOUT, SHORTEST_REPEATED, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
 
@@ -90,10 +90,21 @@ class Connection:
     @property
     def ending(self) -> Close:
         """How the connection ended, or is ending; where the server closed it, with its last words."""
-        close, said = self.close or self._describe_close(), self.exchanges.unclaimed
-        if said is None or self._websocket.protocol.close_rcvd is None or close.text == CLOSED_BY_US:
+        close, said = self.close or self._describe_close(), self.last_words
+        if not said or self._websocket.protocol.close_rcvd is None or close.text == CLOSED_BY_US:
             return close
-        return replace(close, text=f"{close.text}; before that it said {excerpt(said.shown)}")
+        return replace(close, text=f"{close.text}; before that it said {said}")
+
+    @property
+    def last_words(self) -> str:
+        """The last message, if no call waited for it; nothing where it repeats what may be a credential."""
+        said = self.exchanges.unclaimed
+        if said is None:
+            return ""
+        known = (*self.session.conduct.variables.values(), *self.session.values.values())
+        text = said.shown if isinstance(said.shown, str) else said.shown.decode("utf-8", "replace")
+        repeats = any(isinstance(each, str) and len(each) >= SHORTEST_REPEATED and each in text for each in known)
+        return "" if repeats else excerpt(said.shown)
 
     @property
     def is_oversized(self) -> bool:

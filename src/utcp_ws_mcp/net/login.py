@@ -127,8 +127,7 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
                 await _expect(connection, step, number, names)
     except TimeoutError:
         what = "the message could not be sent" if step.send else "no message matched"
-        said = connection.exchanges.unclaimed
-        last = f"; the last that came was {excerpt(said.shown)}" if said is not None and step.expect else ""
+        last = f"; the last that came was {connection.last_words}" if step.expect and connection.last_words else ""
         raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s{last}") from None
     except ConnectionClosed:
         raise ConnectFailed(address, f"{label}: {connection.ending.text}") from None
