@@ -61,6 +61,23 @@ def test_ids_are_recognised_wherever_they_stand() -> None:
     assert sent_by(plans_of(draft)["get"]) == {"op": "get", "meta": {"ref": 5}}
 
 
+def test_a_key_that_only_one_kind_of_message_has_names_its_tool() -> None:
+    draft = drafted(
+        '> {"ref": 1, "on": "boat", "put": {"path": "lamp", "value": 1}}', '< {"ref": 1, "ok": true}',
+        '> {"ref": 2, "on": "boat", "put": {"path": "horn", "value": 1}}', '< {"ref": 2, "ok": true}',
+        '> {"on": "boat", "subscribe": [{"path": "depth"}]}', '< {"depth": 7}',
+        '> {"on": "*", "unsubscribe": [{"path": "*"}]}',
+    )  # fmt: skip
+    plans = plans_of(draft)
+    assert list(plans) == ["put", "subscribe", "unsubscribe"]
+    assert sent_by(plans["put"], path="lamp") == {"ref": 5, "on": "boat", "put": {"path": "lamp", "value": 1}}
+
+
+def test_a_key_that_is_left_out_sometimes_makes_no_tool_of_its_own() -> None:
+    draft = drafted('> {"q": "a"}', '< {"hits": 1}', '> {"q": "b", "limit": 3}', '< {"hits": 2}')
+    assert list(plans_of(draft)) == ["send"]
+
+
 @pytest.mark.parametrize(
     ("ids", "kind"), [(('"a1"', '"b2"'), "uuid"), (('"1"', '"2"'), "string_counter"), (("1", "2"), "counter")]
 )

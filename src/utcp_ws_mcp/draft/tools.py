@@ -25,8 +25,9 @@ REQUEST_ID: Final = "{{ request_id }}"
 def draft_tools(exchanges: Sequence[Exchange], ids: Ids | None, variables: Collection[str]) -> list[dict[str, Any]]:
     """A tool for each kind of message that was sent."""
     groups: dict[str, list[Exchange]] = {}
+    verbs = _verbs([exchange.request.value for exchange in exchanges], ids)
     for exchange in exchanges:
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", _name(exchange.request.value, ids))[:_LONGEST_NAME]
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", _name(exchange.request.value, ids, verbs))[:_LONGEST_NAME]
         groups.setdefault(name or "send", []).append(exchange)
     return [_tool(name, group, ids, variables) for name, group in groups.items()]
 
@@ -43,13 +44,24 @@ def constant(text: str, variables: Collection[str]) -> str:
     return "{{ " + " ~ ".join(parts) + " }}"
 
 
-def _name(value: Any, ids: Ids | None) -> str:
+def _verbs(values: Sequence[Any], ids: Ids | None) -> frozenset[str]:
+    """The keys that say what a message does where no value says it, as `put` or `subscribe`: each kind has its own."""
+    of_id = {ids.sent[0]} if ids is not None else set()
+    kinds = {frozenset(value) - of_id for value in values if isinstance(value, dict) and kind_of(value) is None}
+    if len(kinds) < 2:
+        return frozenset()
+    own = [kind - frozenset.intersection(*kinds) for kind in kinds]
+    verbs = frozenset[str]().union(*own)
+    return verbs if all(own) and len(verbs) == sum(map(len, own)) else frozenset()
+
+
+def _name(value: Any, ids: Ids | None, verbs: Collection[str]) -> str:
     """The name of a tool that sends such a message."""
     if isinstance(value, str) and (word := _WORD.search(value)):
         return word[0].lower()
     named = _named_by(value, ids)
     if named is None:
-        return "send"
+        return next((key for key in value if key in verbs), "send") if isinstance(value, dict) else "send"
     word = _WORD.search(named[1]) if isinstance(value, list) else None
     return word[0] if word else str(named[1])
 
