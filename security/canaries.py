@@ -228,7 +228,7 @@ async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], out: 
             try:
                 await bridge.call_tool(name)
             except BridgeError as failed:
-                if not name.endswith(("json.t", "straddling.t", "login.t", "cut_stream.t", "close.t", "outputs.t")):
+                if not name.endswith(("json.t", "straddling.t", "cut_stream.t", "close.t", "outputs.t")):
                     out.sinks["tracebacks"].extend("".join(traceback.format_exception(failed)).encode())
             described = (plan, plan.wire, plan.wire.upgrade.constant, plan.template, plan.template.auth)
             out.sinks["repr"].extend(repr(described).encode())

@@ -12,7 +12,7 @@ ROOT = Path(utcp_ws_mcp.__file__).parent
 BELOW_MANIFEST = {"errors", "events", "version"}
 BELOW_WIRE = BELOW_MANIFEST | {"manifest"}
 BELOW_NET = BELOW_WIRE | {"wire"}
-BELOW_BRIDGE = BELOW_NET | {"net", "pins", "sources", "manuals"}
+BELOW_BRIDGE = BELOW_NET | {"net", "pins", "redact", "sources", "manuals"}
 BELOW_MCP = BELOW_BRIDGE | {"bridge"}
 BELOW_CLI = BELOW_MCP | {"reload", "mcp", "log", "redact", "metrics", "telemetry", "serve", "serve_http"}
 

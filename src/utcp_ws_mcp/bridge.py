@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import events
-from .errors import BridgeError, InvalidManifest
+from .errors import BridgeError, ConnectFailed, InvalidManifest
 from .events import Observer
 from .manifest.load import Disabled, Entry
 from .manuals import Manuals
@@ -30,6 +31,7 @@ from .net.discovery import Discovery
 from .net.pool import Pool
 from .net.slot import Standing
 from .pins import Pins
+from .redact import MOST_TOKENS, redactor, secret_values
 from .sources import Loaded, load_manifest
 from .wire.plan import Plan
 from .wire.result import take_result
@@ -74,6 +76,7 @@ class Bridge:
         self._resolver = resolver
         self._explain = explain
         self._on_token = on_token
+        self._fetched: deque[str] = deque(maxlen=MOST_TOKENS)
         self._manuals = Manuals(loaded, Pins.of_user() if pins is None else pins, self._notice)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
@@ -143,15 +146,23 @@ class Bridge:
         self._tell_changes()
 
     async def _open(self, upgrade: Upgrade, arguments: dict[str, Any]) -> Connection:
-        return await self._opener(upgrade, arguments)
+        try:
+            return await self._opener(upgrade, arguments)
+        except ConnectFailed as failed:
+            own = [entry for entry in self.entries if entry.name == upgrade.manual]
+            failed.hide(redactor([*secret_values(own), *self._fetched]))
+            raise
+
+    def _learn_token(self, token: str) -> None:
+        self._fetched.append(token)
+        self._on_token(token)
 
     @cached_property
     def _opener(self) -> Opener:
         from .net.opener import Opener  # with `websockets`: a host that only lists the tools need not wait for it
 
-        return Opener(
-            self._ambient, time.monotonic, self._resolver, self._observe, explain=self._explain, on_token=self._on_token
-        )
+        clock, learn = time.monotonic, self._learn_token
+        return Opener(self._ambient, clock, self._resolver, self._observe, explain=self._explain, on_token=learn)
 
     def _discovery(self, entry: Entry) -> Discovery:
         return Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)

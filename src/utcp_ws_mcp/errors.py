@@ -12,7 +12,7 @@ Its text never holds a secret: addresses are shown without their query.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -220,6 +220,11 @@ class ConnectFailed(NetError):
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
         super().__init__(f"cannot connect to {address}: {why}")
+
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Take out of the sentence what `redact` hides: servers repeat what they refuse."""
+        self.why = redact(self.why)
+        self.args = (redact(str(self)),)
 
 
 class HandshakeRejected(ConnectFailed):

@@ -81,6 +81,19 @@ async def test_a_login_goes_as_the_greeting_asks(tmp_path: Path, authentication:
             assert await bridge.call_tool("m.t") == {"type": "t"}
 
 
+async def test_a_refused_login_that_repeats_a_credential_is_told_without_it(tmp_path: Path) -> None:
+    async def refuse(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"refused": f"nobody has {message['key']}"}))
+
+    step = {"send": {"key": "${TOKEN}"}, "expect": "message.ready", "fail": "message.refused"}
+    async with (
+        peer(refuse) as seen,
+        bridge_to(tmp_path, entry(seen, "t", on_connect=[step]), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
+    ):
+        with pytest.raises(ConnectFailed, match=r"nobody has \*\*\*"):
+            await bridge.call_tool("m.t")
+
+
 async def test_a_refused_login_shows_what_the_server_said_and_no_secret(tmp_path: Path) -> None:
     greet, answer = obs({"salt": "s", "challenge": "c"})
     async with peer(answer, greet=greet) as seen:

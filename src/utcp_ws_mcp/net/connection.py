@@ -20,7 +20,7 @@ from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
 from ..wire.template import Unfilled
-from .handshake import CLOSE_TIMEOUT, SHORTEST_REPEATED, GuardedConnection
+from .handshake import CLOSE_TIMEOUT, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
 
@@ -32,6 +32,9 @@ PROVEN: Final = 5.0
 
 QUIET: Final = 0.05
 """Seconds of silence that separate two exchanges on an owned connection to a peer that must not be pinged."""
+
+SHORTEST_REPEATED: Final = 6
+"""Characters from which on a value is looked for in a server's last words."""
 
 SETTLE_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
@@ -30,9 +28,6 @@ CLOSE_TIMEOUT: Final = 2.0
 
 MAX_UNREAD: Final = 4 << 20
 """Bytes of answers to pings and messages that a peer may leave unread before the connection is dropped."""
-
-SHORTEST_REPEATED: Final = 6
-"""Characters from which on a word of what was asked is looked for in an answer."""
 
 MAX_FRAGMENTS: Final = 4096
 """Frames that a message may consist of."""
@@ -226,7 +221,7 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConn
         _check_subprotocol(handshake, websocket)
     except (InvalidHandshake, PayloadTooBig, OSError, EOFError) as failed:
         websocket.transport.abort()
-        raise _explained(handshake, failed) from failed
+        raise _explained(url, failed) from failed
     except BaseException:
         websocket.transport.abort()
         raise
@@ -241,17 +236,15 @@ def _check_subprotocol(handshake: Handshake, websocket: ClientConnection) -> Non
         raise ConnectFailed(handshake.url.address, why)
 
 
-def _explained(handshake: Handshake, failed: Exception) -> BridgeError:
+def _explained(url: URL, failed: Exception) -> BridgeError:
     """What happened to an upgrade, in our words; texts of the library may hold header values."""
-    url = handshake.url
     if isinstance(failed, BridgeError):
         return failed
     if isinstance(failed, InvalidStatus):
         status = failed.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        body = bytes(failed.response.body or b"")
-        said = "" if _repeats(handshake, body) else told(status, body)
+        said = told(status, bytes(failed.response.body or b""))
         return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), said)
     if isinstance(failed, NegotiationError):
         return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
@@ -262,17 +255,6 @@ def _explained(handshake: Handshake, failed: Exception) -> BridgeError:
         )
         return ConnectFailed(url.address, why)
     return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
-
-
-def _repeats(handshake: Handshake, body: bytes) -> bool:
-    """Whether an answer repeats something that it was asked with, and that may be a credential."""
-    headers = {name.lower(): value.removeprefix("Bearer ") for name, value in handshake.headers}
-    headers.pop("origin", None)
-    named = f"{unquote(handshake.target.partition('?')[2])};{headers.pop('cookie', '')}"
-    values = re.sub(r"(?:^|[&; ])[\w-]+=", " ", named)
-    asked = " ".join((values, *headers.values(), *handshake.subprotocols))
-    text = body.decode("utf-8", "replace")
-    return any(word in text for word in re.findall(rf"[\w.~-]{{{SHORTEST_REPEATED},}}", asked))
 
 
 _STATUS_HINTS: Final = {
