@@ -85,10 +85,10 @@ async def test_a_refused_login_that_repeats_a_credential_is_told_without_it(tmp_
     async def refuse(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"refused": f"nobody has {message['key']}"}))
 
-    step = {"send": {"key": "${TOKEN}"}, "expect": "message.ready", "fail": "message.refused"}
+    login = [{"send": {"key": "${TOKEN}"}}, {"expect": "message.ready", "fail": "message.refused"}]
     async with (
         peer(refuse) as seen,
-        bridge_to(tmp_path, entry(seen, "t", on_connect=[step]), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
+        bridge_to(tmp_path, entry(seen, "t", on_connect=login), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
     ):
         with pytest.raises(ConnectFailed, match=r"nobody has \*\*\*"):
             await bridge.call_tool("m.t")
