@@ -265,3 +265,19 @@ def test_the_end_of_the_text_ends_a_match() -> None:
 def test_what_escape_wrote_unescape_reads(text: str) -> None:
     assert evaluate("(t | escape ~ '') | unescape", t=text) == text
     assert evaluate("t | unescape", t="&#233;&#xe9;&apos;&nonesuch;") == "\u00e9\u00e9'&nonesuch;"
+
+
+BLOCK = {"number": 7, "bloom": "0x00", "hash": 12345678901234567890123}
+
+
+def test_objects_are_given_with_some_of_their_members():
+    assert evaluate("m | only('number', 'absent')", m=BLOCK) == {"number": 7}
+    assert evaluate("m | without('bloom', 'absent')", m=BLOCK) == {"number": 7, "hash": 12345678901234567890123}
+    assert evaluate("m | without('bloom')", m=[BLOCK, {}]) == [{"number": 7, "hash": 12345678901234567890123}, {}]
+    assert evaluate("m | only()", m=BLOCK) == {}
+
+
+@pytest.mark.parametrize("value", ["text", 5, None, [1]])
+def test_what_has_no_members_is_told(value):
+    with pytest.raises(ExpressionFailed, match="only an object, or a list of objects, has members"):
+        evaluate("v | without('a')", v=value)

@@ -156,6 +156,23 @@ def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
     return value[start:stop]
 
 
+def _members(value: Any, keep: Callable[[str], bool]) -> Any:
+    """An object with some of its members, or a list of such objects."""
+    if isinstance(value, dict):
+        return {name: member for name, member in value.items() if keep(name)}
+    if isinstance(value, list):
+        return [_members(each, keep) for each in value]
+    raise TypeError("only an object, or a list of objects, has members")
+
+
+def _only(value: Any, *names: str) -> Any:
+    return _members(value, lambda name: name in names)
+
+
+def _without(value: Any, *names: str) -> Any:
+    return _members(value, lambda name: name not in names)
+
+
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "md5": _digest("md5"),
     "sha1": _digest("sha1"),
@@ -178,4 +195,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "pack": _pack,
     "unpack": _unpack,
     "part": _part,
+    "only": _only,
+    "without": _without,
 }
