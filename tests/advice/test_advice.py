@@ -128,6 +128,10 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(on_connect=[{"send": "hi", "fail": "message.error"}], ignore="true"),
         "on_connect[0].fail: has no effect in a step that sends",
     ),
+    "words for a refusal that is none": (
+        entry(on_connect=[{"expect": "message.ok", "fail_message": "message.why"}], ignore="true"),
+        "on_connect[0].fail_message: has no effect without \"fail\"",
+    ),
     "a kept value that nobody uses": (
         entry(on_connect=[{"expect": "message.hi", "capture": {"x": "message.x"}}], ignore="true"),
         "on_connect[0].capture.x: nothing uses session.x",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, tzinfo
@@ -79,6 +80,29 @@ async def test_a_login_goes_as_the_greeting_asks(tmp_path: Path, authentication:
     async with peer(answer, greet=greet) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **OBS), environ={"OBS_PASSWORD": PASSWORD}) as bridge:
             assert await bridge.call_tool("m.t") == {"type": "t"}
+
+
+SAYINGS = {
+    "a text": ("message.why", "wrong number"),
+    "put together": ("'code ' ~ message.code", "code 7"),
+    "an object": ("message", '{"refused":true,"why":"wrong number","code":7}'),
+    "what is not there": ("message.reason", '{"refused": true, "why": "wrong number", "code": 7}'),
+    "what cannot be computed": ("message.why + 1", '{"refused": true, "why": "wrong number", "code": 7}'),
+}
+
+
+@pytest.mark.parametrize(("source", "sentence"), SAYINGS.values(), ids=SAYINGS)
+async def test_a_manifest_chooses_what_is_said_of_a_refused_login(tmp_path: Path, source: str, sentence: str) -> None:
+    async def refuse(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"refused": True, "why": "wrong number", "code": 7}))
+
+    wait = {"expect": "message.ready", "fail": "message.refused", "fail_message": source}
+    async with (
+        peer(refuse) as seen,
+        bridge_to(tmp_path, entry(seen, "t", on_connect=[{"send": "hello"}, wait])) as bridge,
+    ):
+        with pytest.raises(ConnectFailed, match=f"the server refused: {re.escape(sentence)}$"):
+            await bridge.call_tool("m.t")
 
 
 async def test_a_refused_login_that_repeats_a_credential_is_told_without_it(tmp_path: Path) -> None:
@@ -428,6 +452,7 @@ async def test_http_requests_to_another_server_trust_the_usual_authorities_only(
         (200, {"key": "k"}, {"fail": "body.key"}, "before_connect step 1 failed with HTTP 200$"),
         (403, {"why": "no such key"}, {}, r'before_connect step 1 failed with HTTP 403: \{"why": "no such key"\}'),
         (200, {"ok": False}, {"fail": "not body.ok"}, "before_connect step 1 failed with HTTP 200"),
+        (200, {"ok": 0, "why": "late"}, {"fail": "not body.ok", "fail_message": "body.why"}, "with HTTP 200: late$"),
         (200, {}, {"capture": {"x": "body.ticket"}}, r"the answer has no body\.ticket to keep as session\.x"),
     ],
 )

@@ -104,6 +104,9 @@ def _deaf_steps(entry: Entry) -> Iterator[Problem]:
         if step.get("send") is not None and "fail" in step:
             why = "has no effect in a step that sends; put it into the step that expects the answer"
             yield Problem(join(entry.path, f"on_connect[{index}].fail"), why)
+        elif "fail_message" in step and "fail" not in step:
+            why = 'has no effect without "fail", which says what a refusal is'
+            yield Problem(join(entry.path, f"on_connect[{index}].fail_message"), why)
 
 
 def _unused_ids(entry: Entry) -> Iterator[Problem]:

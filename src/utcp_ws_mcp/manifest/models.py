@@ -99,6 +99,7 @@ class Step(Model):
     when: Expression | None = None
     capture: dict[str, Expression] = Field(default_factory=dict)
     fail: Expression | None = None
+    fail_message: Expression | None = None
     timeout: float = Field(10, gt=0)
     request_id: bool = False
 
@@ -132,6 +133,7 @@ class HttpStep(Model):
     http: HttpRequest
     capture: dict[str, Expression] = Field(default_factory=dict)
     fail: Expression = "status >= 300"
+    fail_message: Expression | None = None
     timeout: float = Field(10, gt=0)
 
 

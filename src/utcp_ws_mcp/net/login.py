@@ -13,10 +13,11 @@ from .. import events
 from ..errors import ConnectFailed, InvalidTemplate
 from ..events import Observer
 from ..wire.codec import excerpt, parse_json, told
-from ..wire.expression import UNDEFINED, ExpressionFailed
+from ..wire.expression import UNDEFINED, Expression
 from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
 from ..wire.requests import parse_http_url
+from ..wire.result import text_of
 from ..wire.scope import Scope
 from ..wire.session import Session
 from ..wire.template import OMIT, Unfilled, to_text
@@ -51,12 +52,11 @@ async def ask_before(
         observe(events.Asked(upgrade.manual, request.method, request.url.address, reply.status))
         scope = session.scope(status=reply.status, body=_body(reply), headers=reply.headers, cookies=reply.cookies)
         if step.fail.holds(scope):
-            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {_refusal(reply)}")
+            said = _told(step.fail_message, scope)
+            why = _refusal(reply) if said is None else f"{reply.status}: {said}"
+            raise ConnectFailed(request.url.address, f"{label} failed with HTTP {why}")
         for name, expression in step.captures:
-            try:
-                value = expression.evaluate(scope)
-            except ExpressionFailed:
-                value = UNDEFINED
+            value = expression.find(scope)
             if value is UNDEFINED:
                 missing = f"{label}: the answer has no {expression.source} to keep as session.{name}"
                 raise ConnectFailed(request.url.address, missing)
@@ -70,6 +70,12 @@ def _refusal(reply: HttpReply) -> str:
             f'{reply.status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
         )
     return f"{reply.status}{told(reply.status, reply.body)}"
+
+
+def _told(fail_message: Expression | None, scope: Scope) -> str | None:
+    """What a manifest finds to say of a refusal, if it finds something."""
+    value = UNDEFINED if fail_message is None else fail_message.find(scope)
+    return None if value is UNDEFINED or value is None else excerpt(text_of(value))
 
 
 def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
@@ -146,9 +152,9 @@ async def _expect(connection: Connection, step: StepPlan, number: int, names: di
 
             connection.explain(explain_step(step, number - 1, scope))
         if step.fail is not None and step.fail.holds(scope):
-            raise ConnectFailed(
-                connection.address, f"on_connect step {number}: the server refused: {excerpt(message.shown)}"
-            )
+            said = _told(step.fail_message, scope)
+            why = excerpt(message.shown) if said is None else said
+            raise ConnectFailed(connection.address, f"on_connect step {number}: the server refused: {why}")
         expected = step.expect.holds(scope)
         connection.exchanges.unclaimed = None if expected else message
         if expected:

@@ -103,6 +103,13 @@ class Expression:
             return UNDEFINED
         return str(value) if isinstance(value, str) else value
 
+    def find(self, scope: Mapping[str, Any]) -> Any:
+        """The value, or UNDEFINED also where there can be none on these values."""
+        try:
+            return self.evaluate(scope)
+        except ExpressionFailed:
+            return UNDEFINED
+
     def holds(self, scope: Mapping[str, Any]) -> bool:
         """Whether the predicate is true. One that cannot be evaluated on this message does not hold."""
         if self.path is not None:

@@ -41,6 +41,7 @@ class StepPlan:
     when: Expression | None
     captures: Captures
     fail: Expression | None
+    fail_message: Expression | None
     timeout: float
     takes_id: bool
 
@@ -56,6 +57,7 @@ class HttpPlan:
     form: Node | None
     captures: Captures
     fail: Expression
+    fail_message: Expression | None
     timeout: float
 
 
@@ -155,12 +157,12 @@ def _step(step: Step, messages: Compiler, found: Problems, index: int) -> StepPl
         with found.at(f"{path}.capture.{name}"):
             captures.append((name, _expression(source, messages)))
     parts: dict[str, Expression | None] = {}
-    for key in ("expect", "when", "fail"):
+    for key in ("expect", "when", "fail", "fail_message"):
         parts[key] = None
         if (predicate := getattr(step, key)) is not None:
             with found.at(f"{path}.{key}"):
                 parts[key] = _expression(predicate, messages)
-    return StepPlan(send, parts["expect"], parts["when"], tuple(captures), parts["fail"], step.timeout, step.request_id)
+    return StepPlan(send, captures=tuple(captures), timeout=step.timeout, takes_id=step.request_id, **parts)
 
 
 def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> HttpPlan:
@@ -181,10 +183,15 @@ def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> Ht
             captures.append((name, _expression(source, messages, HTTP_NAMES)))
     with found.at(f"{path}.fail"):
         fail = _expression(step.fail, messages, HTTP_NAMES)
+    fail_message = None
+    if step.fail_message is not None:
+        with found.at(f"{path}.fail_message"):
+            fail_message = _expression(step.fail_message, messages, HTTP_NAMES)
     json_body = None if step.http.json_body is None else nodes["json"]
     form = None if step.http.form is None else nodes["form"]
     method = step.http.method.upper()
-    return HttpPlan(method, nodes["url"], tuple(headers), json_body, form, tuple(captures), fail, step.timeout)
+    rest = (tuple(captures), fail, fail_message, step.timeout)
+    return HttpPlan(method, nodes["url"], tuple(headers), json_body, form, *rest)
 
 
 def _captures(template: CallTemplate, messages: Compiler, found: Problems) -> tuple[tuple[Expression, Captures], ...]:

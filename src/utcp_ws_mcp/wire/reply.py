@@ -158,12 +158,7 @@ class Rules:
 
     def fault_message(self, scope: Mapping[str, Any]) -> Any:
         """What `error_message` finds, or None."""
-        if self.error_message is None:
-            return None
-        try:
-            value = self.error_message.evaluate(scope)
-        except ExpressionFailed:
-            return None
+        value = UNDEFINED if self.error_message is None else self.error_message.find(scope)
         return None if value is UNDEFINED else value
 
 

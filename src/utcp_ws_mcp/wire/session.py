@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .codec import Message
-from .expression import UNDEFINED, ExpressionFailed
+from .expression import UNDEFINED
 from .protocol import Captures, Conduct, StepPlan
 from .scope import Ambient, Scope
 from .template import Unfilled
@@ -54,10 +54,7 @@ class Session:
     def capture(self, captures: Captures, scope: Scope) -> None:
         """Keep values; one that a message does not have stays as it was."""
         for name, expression in captures:
-            try:
-                value = expression.evaluate(scope)
-            except ExpressionFailed:
-                continue
+            value = expression.find(scope)
             if value is not UNDEFINED:
                 self.values[name] = value
 
@@ -81,10 +78,7 @@ class Session:
         heartbeat = self.conduct.heartbeat
         if heartbeat is None:
             return None
-        try:
-            seconds = heartbeat.every.evaluate(self._scope)
-        except ExpressionFailed:
-            return None
+        seconds = heartbeat.every.find(self._scope)
         usable = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
         return max(float(seconds), SHORTEST_INTERVAL) if usable else None
 
