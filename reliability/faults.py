@@ -126,7 +126,7 @@ _CONNECTING: Final = (
         _answered("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:9/"),
     ),
     Trouble("401", HandshakeRejected, "HTTP 401; it wants other credentials", _answered("HTTP/1.1 401 Unauthorized")),
-    Trouble("403", HandshakeRejected, "HTTP 403; it refuses these", _answered("HTTP/1.1 403 Forbidden", "no")),
+    Trouble("403", HandshakeRejected, "HTTP 403: no; it refuses these", _answered("HTTP/1.1 403 Forbidden", "no")),
     Trouble("429", HandshakeRejected, "HTTP 429; it limits", _answered("HTTP/1.1 429 Too Many Requests")),
     Trouble("500", HandshakeRejected, "HTTP 500", _answered("HTTP/1.1 500 Internal Server Error", "oops")),
     Trouble("503", HandshakeRejected, "HTTP 503; it is busy", _answered("HTTP/1.1 503 Service Unavailable")),
@@ -169,7 +169,9 @@ def _closes() -> Iterator[Trouble]:
     for code in CODES:
         farewell = close_frame(code)
         fault = _reply(0, "fin", farewell)
-        says = _BROKEN if code in ILLEGAL else f"closed by the server with code {code or 1005}"
+        says = (
+            _BROKEN if code in ILLEGAL else f"closed by the server {f'with code {code}' if code else 'without a code'}"
+        )
         yield Trouble(f"close {code or 'without a code'}", ConnectionLost, says, fault, farewell=farewell)
 
 
