@@ -169,9 +169,8 @@ def _closes() -> Iterator[Trouble]:
     for code in CODES:
         farewell = close_frame(code)
         fault = _reply(0, "fin", farewell)
-        says = (
-            _BROKEN if code in ILLEGAL else f"closed by the server {f'with code {code}' if code else 'without a code'}"
-        )
+        how = f"with code {code}" if code else "without a code"
+        says = _BROKEN if code in ILLEGAL else f"closed by the server {how}"
         yield Trouble(f"close {code or 'without a code'}", ConnectionLost, says, fault, farewell=farewell)
 
 
