@@ -61,7 +61,7 @@ MUTANTS: Final = (
     Mutant("a lost connection is an empty success", Call, "_check_lost", "if lost is None", "if lost is not None"),
     Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),
     Mutant("a lease leaks when a call is cancelled", Call, "__aexit__", "self._finish()", "kind or self._finish()"),
-    Mutant("a lease leaks when it comes too late", Shelf, "_withdraw", "self.release(waiter.slot)", "pass"),
+    Mutant("a lease leaks when it comes too late", Shelf, "_withdraw", "self.release(", "repr("),
     Mutant("a cancelled call stays in the queue", Shelf, "acquire", "self._withdraw(waiter)", "pass"),
     Mutant("an owned connection is not settled", Shelf, "_ready_slot", "or slot.settled", "or True"),
     Mutant(
@@ -71,7 +71,7 @@ MUTANTS: Final = (
         "await (await self._websocket.ping())",
         "await self._websocket.ping()",
     ),
-    Mutant("max_in_flight is one more", Slot, "room", "max_in_flight -", "max_in_flight + 1 -"),
+    Mutant("max_in_flight is one more", Slot, "has_room", "listeners <", "listeners <="),
     Mutant("max_connections is one more", Shelf, "_make_room", "len(same) >= most", "len(same) > most"),
     Mutant("requests_per_second is ignored", Access, "lease", "1 / rate", "0"),
     Mutant("a silent peer is kept", Connection, "beat", "self.abort()", "pass"),

@@ -362,3 +362,31 @@ async def test_a_call_that_listens_in_vain_does_not_speak_of_a_reply(tmp_path: P
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", message=False, timeout=0.1)) as bridge:
         with pytest.raises(CallTimeout, match="nothing that it waits for came within 0.1 s"):
             await bridge.call_tool("m.t")
+
+
+async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(tmp_path: Path) -> None:
+    stream = {"match": "message.event", "max_items": 1}
+    listener = {"name": "watch", "tool_call_template": {"message": False, "stream": stream}}
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await jsonrpc(seen, connection, message)
+        if message["method"] == "ring":
+            await connection.send(json.dumps({"event": "rung"}))
+
+    limits = {"limits": {"max_in_flight": 1, "max_connections": 1}}
+    heard: list[Any] = []
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "ring", "t", listener, **RPC, **limits)) as bridge:
+
+        async def watch() -> None:
+            heard.append((await bridge.call_tool("m.watch")).items)
+
+        async with anyio.create_task_group() as calls:
+            await bridge.call_tool("m.t", {"n": 1})
+            calls.start_soon(watch)
+            calls.start_soon(watch)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.fail_after(PATIENCE):
+                assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
+                await bridge.call_tool("m.ring")
+        assert heard == [({"event": "rung"},)] * 2
+        assert len(seen.upgrades) == 1

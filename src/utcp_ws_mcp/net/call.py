@@ -105,7 +105,8 @@ class Call:
         rules = self.plan.rules
         upgrade = self._in_arguments(self._upgrade)
         owns = rules.sharing is Sharing.OWNED or not self.plan.template.keep_alive
-        wish = Wish(upgrade, rules.sharing, self._scope["args"], unread=rules.unasked and owns)
+        args, listens = self._scope["args"], rules.unasked and not owns
+        wish = Wish(upgrade, rules.sharing, args, unread=rules.unasked and owns, listens=listens)
         self._lease = self._access.lease_at_once(wish)
         if self._lease is None or not self._try_send():
             await self._start_later(wish)

@@ -60,7 +60,9 @@ class Access:
             return None
         shelf = self.shelf
         slot = shelf.acquire_at_once(wish)
-        return None if slot is None or slot.connection is None else Lease(slot.connection, partial(shelf.release, slot))
+        if slot is None or slot.connection is None:
+            return None
+        return Lease(slot.connection, partial(shelf.release, slot, wish))
 
     async def lease(self, wish: Wish) -> Lease:
         """The right to use a connection; it waits until there is one.
@@ -75,10 +77,11 @@ class Access:
                 await self.pace.keep(1 / rate)
             shelf.check_open(wish)
         except BaseException:
-            shelf.release(slot)
+            shelf.release(slot, wish)
             raise
         assert slot.connection is not None
-        return Lease(slot.connection, partial(shelf.release, slot), partial(shelf.read, slot) if wish.unread else None)
+        read = partial(shelf.read, slot) if wish.unread else None
+        return Lease(slot.connection, partial(shelf.release, slot, wish), read)
 
     def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
         """Why no connection could be opened the last time, if none has been since."""

@@ -50,8 +50,7 @@ class Shelf:
             return None
         slot = self._ready_slot(wish)
         if slot is not None:
-            slot.leases += 1
-            slot.owned = wish.owns
+            slot.take(wish)
         return slot
 
     async def acquire(self, wish: Wish) -> Slot:
@@ -75,10 +74,11 @@ class Shelf:
         if self._closed:
             raise shutting_down(wish.upgrade.address)
 
-    def release(self, slot: Slot) -> None:
+    def release(self, slot: Slot, wish: Wish) -> None:
         """The exchange is over: the connection serves the next one, or is thrown away."""
         assert slot.connection is not None
         slot.leases -= 1
+        slot.listeners -= wish.listens
         was_owned, slot.owned, slot.settled = slot.owned, False, False
         usable = slot.connection.is_usable
         if slot.connection.received:
@@ -141,7 +141,7 @@ class Shelf:
 
     def _ready_slot(self, wish: Wish) -> Slot | None:
         for slot in self._slots:
-            if slot.connection is None or slot.upgrade != wish.upgrade or not slot.room(wish.sharing):
+            if slot.connection is None or slot.upgrade != wish.upgrade or not slot.has_room(wish):
                 continue
             if wish.sharing is Sharing.SHARED or slot.settled:
                 return slot
@@ -166,7 +166,7 @@ class Shelf:
             elif not wish.owns:
                 if slot.connection.is_usable and not slot.owned:
                     return True
-            elif wish.sharing is Sharing.OWNED and slot.room(wish.sharing) and slot not in opening:
+            elif wish.sharing is Sharing.OWNED and slot.has_room(wish) and slot not in opening:
                 opening.add(slot)
                 self._settle(slot)
                 return True
@@ -198,7 +198,7 @@ class Shelf:
     def _make_way(self, wish: Wish, *, same: bool) -> bool:
         """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
         for slot in self._slots:
-            of_use = same and not wish.unread and slot.room(wish.sharing)
+            of_use = same and not wish.unread and slot.has_room(wish)
             if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not of_use:
                 self._discard(slot)
                 return True
@@ -206,8 +206,7 @@ class Shelf:
 
     def _grant(self, waiter: Waiter, slot: Slot) -> None:
         self._waiting.remove(waiter)
-        slot.leases += 1
-        slot.owned, slot.reserved = waiter.wish.owns, None
+        slot.take(waiter.wish)
         waiter.slot = slot
         waiter.woken.set()
 
@@ -217,7 +216,7 @@ class Shelf:
             for slot in [slot for slot in self._slots if slot.reserved is waiter and slot.connection is not None]:
                 self._discard(slot)
         elif waiter.slot is not None:
-            self.release(waiter.slot)
+            self.release(waiter.slot, waiter.wish)
 
     async def _open(self, slot: Slot, arguments: dict[str, Any]) -> None:
         try:

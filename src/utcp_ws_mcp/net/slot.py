@@ -30,12 +30,14 @@ class Slot:
     """A connection, or the place of one that is being opened (`connection` is None).
 
     `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
+    `listeners` are those of the `leases` whose calls send no request.
     `reserved`: it is opened for one call, and not read before that call is there.
     """
 
     upgrade: Upgrade
     connection: Connection | None = None
     leases: int = 0
+    listeners: int = 0
     owned: bool = False
     settled: bool = False
     settling: bool = False
@@ -62,13 +64,19 @@ class Slot:
             return False
         return sharing is Sharing.SHARED or not self.connection.exchanges.abandoned
 
-    def room(self, sharing: Sharing) -> int:
-        """How many more exchanges may start here."""
-        if (self.connection is not None and not self.serves(sharing)) or self.owned or self.reserved:
-            return 0
-        if sharing is Sharing.OWNED or not self.upgrade.template.keep_alive:
-            return 0 if self.leases else 1
-        return self.upgrade.template.limits.max_in_flight - self.leases
+    def has_room(self, wish: Wish) -> bool:
+        """Whether one more exchange may start here; those that only listen need no room."""
+        if (self.connection is not None and not self.serves(wish.sharing)) or self.owned or self.reserved:
+            return False
+        if wish.owns:
+            return not self.leases
+        return wish.listens or self.leases - self.listeners < self.upgrade.template.limits.max_in_flight
+
+    def take(self, wish: Wish) -> None:
+        """An exchange starts."""
+        self.leases += 1
+        self.listeners += wish.listens
+        self.owned, self.reserved = wish.owns, None
 
 
 @dataclass(slots=True, eq=False)

@@ -13,13 +13,14 @@ from ..wire.upgrade import Upgrade
 class Wish:
     """What a call wants: a connection of this upgrade. `arguments` are those of the call.
 
-    `unread` asks for a new connection of which nothing has been read.
+    `unread` asks for a new connection of which nothing has been read. A call that `listens` sends no request.
     """
 
     upgrade: Upgrade
     sharing: Sharing
     arguments: dict[str, Any]
     unread: bool = False
+    listens: bool = False
 
     @property
     def owns(self) -> bool:
