@@ -58,7 +58,7 @@ class Bridge:
     background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change, `told`
     with the name of a call template and the manual that its endpoint has told, as it came.
     With `explain`, observers hear why each message was taken for what it was; that costs time. `on_token` gets each
-    OAuth2 token that was fetched, so that it can be hidden.
+    token and ticket that was fetched over HTTP, so that it can be hidden.
     """
 
     def __init__(

@@ -69,9 +69,10 @@ class Redactor:
         self._prepare()
 
     def learn_token(self, token: str) -> None:
-        """Hide a token that was fetched."""
-        self._tokens.append(token)
-        self._prepare()
+        """Hide a token or a ticket that was fetched."""
+        if token not in self._tokens:
+            self._tokens.append(token)
+            self._prepare()
 
     def in_result(self, text: str) -> str:
         """A text from an endpoint without credentials."""

@@ -20,7 +20,7 @@ import trustme
 from tests.net.test_oauth import token_endpoint
 from tests.net.test_upgrades import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
-from utcp_ws_mcp import CallTimeout, InvalidArguments
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, load_manifest
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, Outcome
 from utcp_ws_mcp.events import Asked, Event, Received
 
@@ -465,6 +465,18 @@ async def test_an_http_request_that_fails_opens_no_connection(
             with pytest.raises(ConnectFailed, match=sentence):
                 await bridge.call_tool("m.t")
         assert not seen.upgrades
+
+
+async def test_tickets_that_http_brings_are_told_so_that_they_can_be_hidden_and_names_are_not(tmp_path: Path) -> None:
+    answer = {"session": "s-12345678", "user": "ada-lovelace", "login": {"jwt": "e.y.J"}}
+    kept = {"id": "body.session", "name": "body.user", "proof": "body.login.jwt"}
+    fetched: list[str] = []
+    async with token_endpoint(lambda number: (200, answer)) as http, peer(jsonrpc) as seen:
+        before = {"http": {"url": http.url}, "capture": kept}
+        (tmp_path / "m.json").write_text(json.dumps(entry(seen, "t", before_connect=[before], **RPC)))
+        async with Bridge([load_manifest(tmp_path / "m.json", {})], on_token=fetched.append) as bridge:
+            await bridge.call_tool("m.t")
+    assert fetched == ["s-12345678", "e.y.J"]
 
 
 async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ TELLING: Final = re.compile(
 USER: Final = re.compile(r"(?:^|[^a-z])user(?:_?name)?$", re.IGNORECASE)
 """Names of variables that hold the name of a user: results are full of it, and it opens nothing by itself."""
 
+TICKET: Final = re.compile(r"ticket|session|csrf|xsrf|jwt", re.IGNORECASE)
+"""What else tells of a credential where an HTTP answer brings it."""
+
 _REFERENCE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
 
 
@@ -35,6 +38,11 @@ def credential_variables(template: CallTemplate) -> set[str]:
         if not USER.search(name)
         and (field in ALWAYS or TELLING.search(name) or any(TELLING.search(key) for key in keys))
     }
+
+
+def tells_ticket(name: str, source: str) -> bool:
+    """Whether a value of an HTTP answer is a credential: by the name under which it is kept, or by what it is there."""
+    return any(told.search(text) for told in (TELLING, TICKET) for text in (name, source.removeprefix("session.")))
 
 
 def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -12,6 +12,7 @@ import anyio
 from .. import events
 from ..errors import ConnectFailed, InvalidTemplate
 from ..events import Observer
+from ..manifest.credentials import tells_ticket
 from ..wire.codec import excerpt, parse_json, told
 from ..wire.expression import UNDEFINED, Expression
 from ..wire.policy import check_header
@@ -61,6 +62,15 @@ async def ask_before(
                 missing = f"{label}: the answer has no {expression.source} to keep as session.{name}"
                 raise ConnectFailed(request.url.address, missing)
             session.values[name] = value
+
+
+def fetched_credentials(session: Session) -> Iterator[str]:
+    """What `before_connect` has kept and nobody should see: tickets, tokens, cookies."""
+    for step in session.conduct.before:
+        for name, expression in step.captures:
+            value = session.values.get(name)
+            if isinstance(value, str) and tells_ticket(name, expression.source):
+                yield value
 
 
 def _refusal(reply: HttpReply) -> str:

@@ -23,7 +23,7 @@ from ..wire.upgrade import Upgrade
 from . import handshake as websocket
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
-from .login import ask_before, log_in
+from .login import ask_before, fetched_credentials, log_in
 from .oauth import Tokens
 
 
@@ -45,6 +45,7 @@ class Opener:
         self._resolver = resolver
         self._observe = observe
         self._explain = explain
+        self._on_token = on_token
         self._tokens = Tokens(clock, resolver, on_token)
         self._contexts: dict[object, ssl.SSLContext] = {}
 
@@ -57,6 +58,8 @@ class Opener:
         started = self._clock()
         session = Session(upgrade.conduct, self._ambient, {}, arguments)
         await ask_before(upgrade, session, self._resolver, self._observe, partial(self._context, upgrade))
+        for credential in fetched_credentials(session):
+            self._on_token(credential)
         upgrade = self._finished(upgrade, session)
         opened = await self._upgraded(upgrade)
         opened.session = session
