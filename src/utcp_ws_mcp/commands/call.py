@@ -13,7 +13,7 @@ import click
 
 from .. import events
 from ..bridge import Bridge, Streamed
-from ..errors import BridgeError
+from ..errors import BridgeError, UnknownVariable
 from ..log import Trace
 from ..redact import Redactor
 from ..sources import Loaded
@@ -43,6 +43,8 @@ async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
         async with made as bridge:
             schema = await bridge.input_schema(options.tool)
             value = await bridge.call_tool(options.tool, read_arguments(options.pairs, options.whole, schema))
+    except UnknownVariable:
+        return CALL_FAILED  # it was told when the manifest was loaded
     except BridgeError as failed:
         click.echo(redact(str(failed)), err=True)
         if collected := getattr(failed, "collected", ()):
