@@ -20,12 +20,12 @@ from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
 from ..wire.template import Unfilled
+from .ending import CLOSED_BY_US, describe_close
 from .handshake import CLOSE_TIMEOUT, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
 
 logger = logging.getLogger(__name__)
-CLOSED_BY_US: Final = "closed by the bridge"
 TRY_AGAIN_LATER: Final = 1013
 PROVEN: Final = 5.0
 """Seconds after which a connection has proved itself, even if nothing came over it."""
@@ -93,7 +93,7 @@ class Connection:
     @property
     def ending(self) -> Close:
         """How the connection ended, or is ending; where the server closed it, with its last words."""
-        close, said = self.close or self._describe_close(), self.last_words
+        close, said = self.close or describe_close(self._websocket, unanswered=self._unanswered), self.last_words
         if not said or self._websocket.protocol.close_rcvd is None or close.text == CLOSED_BY_US:
             return close
         return replace(close, text=f"{close.text}; before that it said {said}")
@@ -125,7 +125,7 @@ class Connection:
         except ConnectionClosed:
             pass
         finally:
-            self.close = self._describe_close()
+            self.close = describe_close(self._websocket, unanswered=self._unanswered)
             self.exchanges.lose(self.ending)
             by_peer = self.close.text != CLOSED_BY_US
             self._observe(events.Closed(self.manual, self.address, self.close.text, by_peer))
@@ -281,29 +281,6 @@ class Connection:
             for answer in self.exchanges.outbox:
                 self.post(answer)
             self.exchanges.outbox.clear()
-
-    def _describe_close(self) -> Close:
-        websocket = self._websocket
-        if websocket.dropped:
-            return Close(1006, websocket.dropped)
-        received = websocket.protocol.close_rcvd
-        if received is not None and not websocket.protocol.close_rcvd_then_sent:
-            return Close(1006, CLOSED_BY_US)
-        if received is not None:
-            return Close(received.code, f"closed by the server {_code(received.code, received.reason)}")
-        sent = websocket.protocol.close_sent
-        if sent is not None and sent.code == 1009:
-            return Close(1009, "message too big")
-        if self._unanswered or (sent is not None and sent.reason == "keepalive ping timeout"):
-            return Close(1006, "the server stopped answering pings")
-        if sent is not None and sent.code in (1002, 1007):
-            return Close(sent.code, "the server broke the WebSocket protocol")
-        return Close(1006, "the network connection was cut" if sent is None else CLOSED_BY_US)
-
-
-def _code(code: int, reason: str) -> str:
-    """A code of a close frame, and its reason; 1005 stands for none (RFC 6455 §7.1.5)."""
-    return "without a code" if code == 1005 else f"with code {code}" + (f": {reason}" if reason else "")
 
 
 def _shown(raw: str | bytes, message: Message) -> str | bytes:
