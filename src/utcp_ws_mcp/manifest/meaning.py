@@ -24,6 +24,7 @@ _MODELS: Final = {
     "http": ("HttpRequest",),
     "auto_reply": ("AutoReply",),
     "capture": ("Capture",),
+    "inbox": ("Inbox",),
     "heartbeat": ("Heartbeat",),
     "framing": ("Framing",),
     "discovery": ("Discovery",),

@@ -10,7 +10,7 @@ from ..errors import Problem
 from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions
 from .problems import join, nearest
 
-NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "heartbeat"})
+NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
 KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}

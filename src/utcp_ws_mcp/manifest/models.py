@@ -152,6 +152,13 @@ class Capture(Model):
     set: dict[str, Expression]
 
 
+class Inbox(Model):
+    """Messages that are kept while no call listens (section 7): those for which `match` holds, `size` at most."""
+
+    match: Expression
+    size: int = Field(100, ge=1, le=1000)
+
+
 class Heartbeat(Model):
     """A message that is sent again and again (section 7); `every` in seconds, a number or an expression."""
 
@@ -244,6 +251,7 @@ class CallTemplate(Model):
     on_connect: tuple[Step, ...] = ()
     auto_reply: tuple[AutoReply, ...] = ()
     capture: tuple[Capture, ...] = ()
+    inbox: Inbox | None = None
     heartbeat: Heartbeat | None = None
     framing: Framing = Framing()
     proxy: str | None = None

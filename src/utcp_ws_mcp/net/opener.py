@@ -64,6 +64,7 @@ class Opener:
         opened = await self._upgraded(upgrade)
         opened.session = session
         session.unsent = opened.exchanges.unsent = opened.unsent
+        opened.exchanges.inbox = session.inbox()
         opened.explains = self._explain
         try:
             await log_in(opened)

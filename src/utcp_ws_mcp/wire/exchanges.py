@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from .codec import Message
 from .exchange import Close, Exchange
 from .expression import Path
+from .inbox import Inbox
 from .reply import Role, Rules, Sharing
 from .scope import Scope
 from .template import Unfilled
@@ -26,7 +27,8 @@ class Exchanges:
 
     `trusted` turns false when the next message can no longer be told from a reply to the wrong request; the
     connection must then be thrown away. `unclaimed` is the last message, if no call waited for it and it is no late
-    reply to another: many servers say so why they close. `outbox` holds what is to be sent at once. `unsent` is told of
+    reply to another: many servers say so why they close. `outbox` holds what is to be sent at once, `inbox` what
+    came while no call listened. `unsent` is told of
     a message that was due and could not be made: what it was, and why.
     """
 
@@ -38,6 +40,7 @@ class Exchanges:
         self.lost = 0
         self.unclaimed: Message | None = None
         self.outbox: list[Any] = []
+        self.inbox: Inbox | None = None
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
         self._sent = 0
@@ -78,6 +81,8 @@ class Exchanges:
             self._opening.append(exchange)
         if rules.sharing is Sharing.OWNED:
             self.last_owned = exchange
+        elif rules.unasked and self.inbox is not None:
+            self._give_kept(exchange, self.inbox)
         return exchange
 
     def receive(self, message: Message) -> Role:
@@ -89,6 +94,8 @@ class Exchanges:
             return self._unsolicited(message)
         self.unclaimed = None
         roles = [self._deliver(exchange, message) for exchange in found]
+        if self.inbox is not None and set(roles) == {Role.IGNORED} and self.inbox.offer(message):
+            return Role.KEPT
         return roles[0]
 
     def abandon(self, exchange: Exchange) -> None:
@@ -125,6 +132,13 @@ class Exchanges:
         """1, 2, 3 …"""
         self._counted += 1
         return self._counted
+
+    def _give_kept(self, exchange: Exchange, inbox: Inbox) -> None:
+        """What came before a call that listens is there at once."""
+        for message in inbox.taken(exchange.claims):
+            self._deliver(exchange, message)
+            if exchange.finished:
+                return
 
     def _deliver(self, exchange: Exchange, message: Message) -> Role:
         role = exchange.take_in(message)
@@ -171,6 +185,8 @@ class Exchanges:
     def _unsolicited(self, message: Message) -> Role:
         for exchange in self._opening:
             exchange.early.append(message)
+        if self.inbox is not None and self.inbox.offer(message):
+            return Role.KEPT
         last = self.last_owned
         if last is not None and last.rules.ignores(last.seeing(message)):
             return Role.IGNORED

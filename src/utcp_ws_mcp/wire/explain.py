@@ -40,6 +40,8 @@ def explain_message(session: Session, exchanges: Exchanges, message: Message) ->
         answered = Account(session.beat_scope(message))
         answered.holds("heartbeat.expect", heartbeat.expect)
         return (*account.lines, *answered.lines)
+    if session.conduct.inbox is not None:
+        account.holds("inbox.match", session.conduct.inbox.match)
     waiting = list(exchanges.pending())
     for exchange in waiting[:MOST_EXCHANGES]:
         account.lines += _of_exchange(exchange, message)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..manifest.models import AutoReply, CallTemplate, Framing, Heartbeat, HttpStep, Step
+from ..manifest.models import AutoReply, CallTemplate, Framing, Heartbeat, HttpStep, Inbox, Step
 from .compiler import Compiler
 from .expression import Expression, compile_expression
 from .problems import Problems
@@ -62,6 +62,14 @@ class HttpPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxPlan:
+    """Which messages are kept while no call listens, and how many."""
+
+    match: Expression
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatPlan:
     """A compiled heartbeat; `every` is an expression that gives seconds."""
 
@@ -80,6 +88,7 @@ class Conduct:
     steps: tuple[StepPlan, ...] = ()
     captures: tuple[tuple[Expression, Captures], ...] = ()
     auto_replies: AutoReplies = ()
+    inbox: InboxPlan | None = None
     heartbeat: HeartbeatPlan | None = None
     framing: Framing = field(default_factory=Framing)
     send_as: str | None = None
@@ -119,6 +128,7 @@ def compile_conduct(
         ),
         captures=_captures(template, compiler("capture"), found),
         auto_replies=compile_auto_replies(auto, compiler("auto_reply"), found),
+        inbox=_inbox(template.inbox, compiler("inbox"), found),
         heartbeat=_heartbeat(template.heartbeat, compiler("heartbeat"), found),
         framing=template.framing,
         send_as=template.send_as,
@@ -136,6 +146,7 @@ def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
     parts: list[Any] = [step.model_dump(mode="json") for step in (*template.before_connect, *template.on_connect)]
     parts += [rule.model_dump(mode="json") for rule in (*auto_reply, *template.capture)]
     parts += [template.heartbeat.model_dump(mode="json") if template.heartbeat else None]
+    parts += [template.inbox.model_dump(mode="json") if template.inbox else None]
     parts += [template.framing.model_dump()]
     return json.dumps([*parts, template.send_as], sort_keys=True)
 
@@ -201,6 +212,14 @@ def _captures(template: CallTemplate, messages: Compiler, found: Problems) -> tu
             values = tuple((name, _expression(source, messages)) for name, source in rule.set.items())
             rules.append((_expression(rule.match, messages), values))
     return tuple(rules)
+
+
+def _inbox(inbox: Inbox | None, messages: Compiler, found: Problems) -> InboxPlan | None:
+    if inbox is None:
+        return None
+    with found.at("inbox"):
+        return InboxPlan(_expression(inbox.match, messages), inbox.size)
+    return None
 
 
 def _heartbeat(heartbeat: Heartbeat | None, messages: Compiler, found: Problems) -> HeartbeatPlan | None:

@@ -30,6 +30,7 @@ class Role(Enum):
     HEARTBEAT = "heartbeat"
     LOGIN = "login"
     IGNORED = "ignored"
+    KEPT = "kept"
     DROPPED = "dropped"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from .codec import Message
 from .expression import UNDEFINED
+from .inbox import Inbox
 from .protocol import Captures, Conduct, StepPlan
 from .scope import Ambient, Scope
 from .template import Unfilled
@@ -61,6 +62,13 @@ class Session:
     def wants(self, step: StepPlan, scope: Scope) -> bool:
         """Whether a step is to be done."""
         return step.when is None or step.when.holds(scope)
+
+    def inbox(self) -> Inbox | None:
+        """A new inbox for the connection, if it has one."""
+        plan = self.conduct.inbox
+        if plan is None:
+            return None
+        return Inbox(plan.size, lambda message: plan.match.holds(self.scope(message=message.value)))
 
     def beat_scope(self, message: Message) -> Scope:
         """The names for `heartbeat.expect`."""
