@@ -92,7 +92,8 @@ def _strings(value: Json, content: bool = False, template: bool = False) -> Iter
     In `content` (templates, defaults) every key is data.
     """
     if isinstance(value, str):
-        yield value, "".join(_HOLES.findall(value)) if template else value
+        if "$" in value or "vars" in value:  # few have either, and a manifest has many
+            yield value, "".join(_HOLES.findall(value)) if template else value
     elif isinstance(value, dict):
         for key, item in value.items():
             if content or key not in DOCUMENTATION_KEYS:
@@ -109,6 +110,8 @@ def substitute(value: Json, variables: Mapping[str, str], content: bool = False)
     In `content` (defaults) every key is data.
     """
     if isinstance(value, str):
+        if "$" not in value:
+            return value
         if whole := WHOLE.match(value):
             return variables[whole[1]]
         return REFERENCE.sub(lambda found: variables[found[1]] if found[1] else "${", value)

@@ -165,6 +165,7 @@ def _as_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
         return None
 
 
+@lru_cache(maxsize=256)
 def as_literal(host: str) -> IPAddress | None:
     """The address that a host is written as, if it is one."""
     try:
