@@ -71,6 +71,7 @@ tools/bundle/node_modules/.stamp: tools/bundle/package-lock.json
 	@touch $@
 
 bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
+	@$(BIN)/python -m compileall -q src # as pip does it for those who install
 	@$(BIN)/python -m bench $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
 reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again, AGAIN=1 a second try
