@@ -25,7 +25,7 @@ from .replies import answer_to
 KILL_EVERY: Final = 500
 AT_ONCE: Final = 16
 PARTS: Final = 24
-WARM: Final = 8
+WARM: Final = 12
 """The first parts, in which memory may grow: caches fill, and the allocator finds its size."""
 
 PER: Final = 100_000
@@ -48,7 +48,7 @@ class Held:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Call in parts of one size."""
-    calls = size.of(48_000, 2_000_000) // PARTS
+    calls = size.of(96_000, 2_000_000) // PARTS
     held: list[Held] = []
     memory: list[float] = []
     wrong = 0
