@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from .net.discovery import Discovery
 from .net.pool import Pool
 from .net.slot import Standing
 from .pins import Pins
-from .redact import MOST_TOKENS, redactor, secret_values
+from .redact import Redactor
 from .sources import Loaded, load_manifest
 from .wire.plan import Plan
 from .wire.result import take_result
@@ -76,7 +75,7 @@ class Bridge:
         self._resolver = resolver
         self._explain = explain
         self._on_token = on_token
-        self._fetched: deque[str] = deque(maxlen=MOST_TOKENS)
+        self._redact = Redactor(each.manifest for each in loaded)
         self._manuals = Manuals(loaded, Pins.of_user() if pins is None else pins, self._notice)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
@@ -137,6 +136,7 @@ class Bridge:
         """
         old = {entry.name for entry in self.entries}
         same = self._manuals.replace(loaded)
+        self._redact.learn(each.manifest for each in loaded)
         for name in old - same:
             self._discoveries.forget(name)
             self._pool.retire(name)
@@ -149,12 +149,11 @@ class Bridge:
         try:
             return await self._opener(upgrade, arguments)
         except ConnectFailed as failed:
-            own = [entry for entry in self.entries if entry.name == upgrade.manual]
-            failed.hide(redactor([*secret_values(own), *self._fetched]))
+            failed.hide(self._redact)
             raise
 
     def _learn_token(self, token: str) -> None:
-        self._fetched.append(token)
+        self._redact.learn_token(token)
         self._on_token(token)
 
     @cached_property

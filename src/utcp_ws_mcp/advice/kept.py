@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from ..errors import Problem
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.merge import named_presets
 from ..manifest.models import Json
 from ..manifest.problems import join, nearest
+from ..manifest.variables import TEMPLATE_KEYS
 from ..wire.expression import LITERAL
 
 _USED = re.compile(r"(?<![\w.])session\.([A-Za-z_]\w*)")
-_TEMPLATES: Final = frozenset({"message", "send", "cancel", "url", "headers", "protocol", "json", "form"})
-"""Keys of templates, where only what stands in braces is an expression."""
 
 
 def doubtful_values(entry: Entry) -> Iterator[Problem]:
@@ -56,10 +55,10 @@ def _captured(raw: Json) -> Iterator[tuple[str, str]]:
 
 def _missing_values(tool: ToolEntry) -> Iterator[tuple[str, str, set[str]]]:
     """Each field that uses a value which the tool's connections never keep, the value, and those that they keep."""
-    document = tool.template.model_dump(mode="json")
+    document = tool.template.model_dump(mode="json", by_alias=True)
     kept = {name for _, name in _captured(document)}
     for field, value in document.items():
-        for expression in _expressions(value, field in _TEMPLATES):
+        for expression in _expressions(value, field in TEMPLATE_KEYS):
             for name in _USED.findall(LITERAL.sub("''", expression)):
                 if name not in kept:
                     yield field, name, kept
@@ -73,7 +72,7 @@ def _expressions(value: Any, in_template: bool) -> Iterator[str]:
             yield from _expressions(item, in_template)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _expressions(item, in_template or key in _TEMPLATES)
+            yield from _expressions(item, in_template or key in TEMPLATE_KEYS)
 
 
 def text_of(entry: Entry) -> str:

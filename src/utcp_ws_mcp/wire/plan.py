@@ -14,10 +14,11 @@ from ..manifest.problems import join
 from .compiler import Compiler
 from .problems import Problems
 from .protocol import compile_conduct
+from .provenance import Provenance
 from .reply import Rules, as_framed_stream, compile_rules
 from .schema import InvalidSchema, Schema
 from .template import AllArguments, Node
-from .upgrade import Provenance, UpgradeTemplate, compile_upgrade
+from .upgrade import UpgradeTemplate, compile_upgrade
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,31 +17,13 @@ from .compiler import Compiler
 from .policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
 from .problems import Problems
 from .protocol import EVERY_ARGUMENT, Conduct, arguments_in
+from .provenance import Provenance
 from .requests import check_proxy, parse_http_url
 from .scope import URL_NAMES
 from .template import OMIT, Computed, Hole, Unfilled, to_text
 
 Parts = tuple[str | Hole, ...]
 """Literal text and holes in turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where each field of a call template came from: `remote` names those that came over the network.
-
-    Only fields of the local manifest may use `values`, its variables.
-    """
-
-    values: Mapping[str, str] = field(repr=False)
-    remote: frozenset[str] = frozenset()
-
-    def is_local(self, key: str) -> bool:
-        """Whether the local manifest wrote this field."""
-        return key not in self.remote
-
-    def variables(self, key: str) -> Mapping[str, str] | None:
-        """The variables for the templates in this field, or None where it has none."""
-        return self.values if self.is_local(key) else None
 
 
 @dataclass(frozen=True)
