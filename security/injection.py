@@ -12,7 +12,6 @@ import base64
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
 from figures.command import Size, run
 from figures.figure import Figure
@@ -20,6 +19,7 @@ from security.bridges import bridge_of, loadable
 from security.listener import Listener, http_reply, listener
 from security.slots import SLOTS, Slot
 from utcp_ws_mcp import BridgeError
+from utcp_ws_mcp.errors import Defect
 
 HARMLESS = "abc"
 SPLITTING = (
@@ -81,8 +81,11 @@ async def _cases(slot: Slot, server: Listener, texts: Sequence[str]) -> AsyncIte
     async with bridge_of({"name": "m", "tools": tools}) as bridge:
         calls = [("t0", text) for text in texts] if slot.by_argument else [(tool["name"], "") for tool in tools]
         for name, argument in calls:
-            with suppress(BridgeError):
+            try:
                 await bridge.call_tool(f"m.{name}", {"v": argument})
+            except BridgeError as error:
+                if isinstance(error, Defect):
+                    raise
             yield argument or given[int(name[1:])], [bytes(each) for each in server.captured]
             server.captured.clear()
 

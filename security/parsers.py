@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from mcp_types.methods import serialize_server_result
 
+from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRejected
 from utcp_ws_mcp.manifest.load import Entry, load_document
 from utcp_ws_mcp.manifest.manual import read_manual
@@ -89,11 +90,11 @@ def as_resolved(host: str) -> str | None:
 
 
 def accept_manifest(data: bytes) -> None:
-    """A manifest's file, as the commands load it."""
+    """A manifest's file, as the commands load it: a bridge can be made of what is accepted."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "m.json"
         file.write_bytes(data)
-        load_manifest(file, environ={"X": "x"})
+        Bridge([load_manifest(file, environ={"X": "x"})], pins=Pins(Path(folder) / "pins.json"))
 
 
 def accept_dotenv(data: bytes) -> None:

@@ -50,6 +50,10 @@ CARRIED = {
 
 REFUSED = {
     "a user name with a colon": BASIC | {"username": "a:b"},
+    "a user name that UTF-8 cannot encode": BASIC | {"username": "ann\udcff"},
+    "a password that UTF-8 cannot encode": BASIC | {"password": "open sesame\udcff"},
+    "a key that UTF-8 cannot encode": KEY | {"api_key": "key-123\ud800"},
+    "a client's secret that UTF-8 cannot encode": OAUTH2 | {"client_secret": "cs-123\udcff"},
     "a key without its value": {"auth_type": "api_key"},
     "an unknown kind": {"auth_type": "digest"},
     "no kind": {"api_key": "key-123"},

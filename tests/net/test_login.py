@@ -21,7 +21,7 @@ from tests.net.test_oauth import token_endpoint
 from tests.net.test_upgrades import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, load_manifest
-from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, Outcome
+from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
 from utcp_ws_mcp.events import Asked, Event, Received
 
 RPC = {"preset": "jsonrpc2"}
@@ -465,6 +465,13 @@ async def test_an_http_request_that_fails_opens_no_connection(
             with pytest.raises(ConnectFailed, match=sentence):
                 await bridge.call_tool("m.t")
         assert not seen.upgrades
+
+
+async def test_a_form_that_utf_8_cannot_encode_is_refused(tmp_path: Path) -> None:
+    before = {"http": {"url": "http://127.0.0.1:9/", "form": {"a": "{{ args.v }}"}}}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
+        with pytest.raises(InvalidTemplate, match="UTF-8 cannot encode"):
+            await bridge.call_tool("m.t", {"v": "a\ud800"})
 
 
 async def test_tickets_that_http_brings_are_told_so_that_they_can_be_hidden_and_names_are_not(tmp_path: Path) -> None:

@@ -31,12 +31,14 @@ def manual(**template: object) -> bytes:
     return json.dumps({"tools": [{"name": "t", "tool_call_template": template}]}).encode()
 
 
+PASSWORD = {"auth_type": "basic", "username": "ann", "password": "pass-\udcff"}
 ENV_FILE = [{"variable_loader_type": "dotenv", "env_file_path": "\0"}]
 ONCE_BROKEN = {
     "pins nested deeply": ("pins", b"[" * 3000),
     "a manifest nested deeply": ("manifest", manifest(x=nested(900))),
     "a login message nested deeply": ("manifest", manifest(on_connect=[{"send": nested(400)}])),
     "a variable nested deeply": ("manifest", manifest(variables={"A": nested(900)})),
+    "a password that UTF-8 cannot encode": ("manifest", manifest(auth=PASSWORD)),
     "a file whose name holds NUL": ("manifest", manifest(message={"$file": "\0"})),
     "a file whose name holds a surrogate": ("manifest", manifest(message={"$file": "\ud800"})),
     "a dotenv file whose name holds NUL": ("manifest", manifest(load_variables_from=ENV_FILE)),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 
 class Model(BaseModel):
@@ -23,12 +23,25 @@ class Model(BaseModel):
         return ()
 
 
+def _can_be_sent(value: Any) -> Any:
+    """Refuse a text that UTF-8 cannot encode: a variable of the environment can hold any bytes."""
+    try:
+        value.encode() if isinstance(value, str) else None
+    except UnicodeEncodeError:
+        raise ValueError("holds what UTF-8 cannot encode; write it, or set its variable, in UTF-8") from None
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_can_be_sent)]
+Secret = Annotated[SecretStr, BeforeValidator(_can_be_sent)]
+
+
 class ApiKeyAuth(Model):
     """A key in a header, in the query, or in a cookie."""
 
     auth_type: Literal["api_key"]
-    api_key: SecretStr
-    var_name: str = "X-Api-Key"
+    api_key: Secret
+    var_name: Text = "X-Api-Key"
     location: Literal["header", "query", "cookie"] = "header"
 
 
@@ -36,8 +49,8 @@ class BasicAuth(Model):
     """HTTP Basic (RFC 7617)."""
 
     auth_type: Literal["basic"]
-    username: str
-    password: SecretStr
+    username: Text
+    password: Secret
 
     @field_validator("username")
     @classmethod
@@ -51,11 +64,11 @@ class OAuth2Auth(Model):
     """OAuth2 client credentials (RFC 6749 §4.4). `auth_method` says where the client's secret goes (§2.3.1)."""
 
     auth_type: Literal["oauth2"]
-    token_url: str
-    client_id: str
-    client_secret: SecretStr
-    scope: str | None = None
-    audience: str | None = None
+    token_url: Text
+    client_id: Text
+    client_secret: Secret
+    scope: Text | None = None
+    audience: Text | None = None
     auth_method: Literal["post", "basic"] = "post"
 
 

@@ -13,7 +13,7 @@ from .. import events
 from ..errors import ConnectFailed, InvalidTemplate
 from ..events import Observer
 from ..manifest.credentials import tells_ticket
-from ..wire.codec import excerpt, parse_json, told
+from ..wire.codec import encode, excerpt, parse_json, told
 from ..wire.expression import UNDEFINED, Expression
 from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
@@ -44,7 +44,7 @@ async def ask_before(
         try:
             request = _http_request(step, session.scope().at_once())
         except (Unfilled, ValueError) as unfilled:
-            raise InvalidTemplate(f"{upgrade.manual}: {label}: {unfilled}") from None
+            raise InvalidTemplate(f"{upgrade.manual}: {label}: {_why(unfilled)}") from None
         try:
             tls = context() if request.url.secure and upgrade.is_at(request.url) else None
             reply = await send_request(request, upgrade.template.network, resolver, step.timeout, tls)
@@ -82,6 +82,12 @@ def _refusal(reply: HttpReply) -> str:
     return f"{reply.status}{told(reply.status, reply.body)}"
 
 
+def _why(unsendable: Exception) -> str:
+    """Why something cannot be sent."""
+    utf8 = isinstance(unsendable, UnicodeEncodeError)
+    return "what it would send holds a character that UTF-8 cannot encode" if utf8 else str(unsendable)
+
+
 def _told(fail_message: Expression | None, scope: Scope) -> str | None:
     """What a manifest finds to say of a refusal, if it finds something."""
     value = UNDEFINED if fail_message is None else fail_message.find(scope)
@@ -98,7 +104,7 @@ def _http_request(step: HttpPlan, scope: Scope) -> HttpRequest:
         body = json.dumps(step.json.render(scope), allow_nan=False).encode()
         headers.setdefault("Content-Type", "application/json")
     form = {} if step.form is None else step.form.render(scope)
-    texts = {name: to_text(value) for name, value in form.items() if value is not OMIT}
+    texts = {name: encode(to_text(value)) for name, value in form.items() if value is not OMIT}
     return HttpRequest(step.method, url, headers, texts, body)
 
 
@@ -148,7 +154,7 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
     except ConnectionClosed:
         raise ConnectFailed(address, f"{label}: {connection.ending.text}") from None
     except (Unfilled, ValueError) as unfilled:
-        raise ConnectFailed(address, f"{label}: {unfilled}") from None
+        raise ConnectFailed(address, f"{label}: {_why(unfilled)}") from None
 
 
 async def _expect(connection: Connection, step: StepPlan, number: int, names: dict[str, Any]) -> None:
