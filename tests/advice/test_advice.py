@@ -123,6 +123,14 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(message="hi", reply="none", stream={"max_items": 3}),
         'stream: has no effect: with "reply": "none"',
     ),
+    "more messages of a call that sends none": (
+        entry(message=False, then=["x"]),
+        'then: has no effect: with "message": false',
+    ),
+    "an argument of a later message that is not asked for": (
+        entry(message="a", then=["{{ args.zone }}"]),
+        "no model will give the argument 'zone'",
+    ),
     "ids that nobody uses": (entry(request_id="counter"), "request_id: has no effect"),
     "a refusal that nobody reads": (
         entry(on_connect=[{"send": "hi", "fail": "message.error"}], ignore="true"),

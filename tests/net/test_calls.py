@@ -35,6 +35,59 @@ async def test_a_raw_result_is_what_came(tmp_path: Path) -> None:
         assert await bridge.call_tool("m.t") == b"\x00\xff"
 
 
+async def test_several_messages_of_a_call_go_out_one_behind_the_other(tmp_path: Path) -> None:
+    async def join(seen: Peer, connection: Any, message: Any) -> None:
+        if message["type"] == "end":
+            parts = [each["part"] for each in seen.received if each["id"] == message["id"]]
+            await connection.send(json.dumps({"id": message["id"], "parts": parts}))
+
+    message = {"type": "begin", "id": "{{ request_id }}", "part": "{{ args.n }}-0"}
+    then = [{**message, "type": "more", "part": "{{ args.n }}-1"}, {**message, "type": "end", "part": "{{ args.n }}-2"}]
+    reply = {"match": "message.id == request_id", "result": "message.parts"}
+    inputs = {"properties": {"n": {"type": "integer"}}}
+    tool = {"name": "t", "inputs": inputs, "tool_call_template": {"message": message, "then": then, "reply": reply}}
+    results: dict[int, Any] = {}
+    async with peer(join) as seen, bridge_to(tmp_path, entry(seen, tool)) as bridge:
+
+        async def call(number: int) -> None:
+            results[number] = await bridge.call_tool("m.t", {"n": number})
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                for number in range(16):
+                    calls.start_soon(call, number)
+        sent = [each["id"] for each in seen.received]
+    assert results == {number: [f"{number}-0", f"{number}-1", f"{number}-2"] for number in range(16)}
+    assert all(sent[at] == sent[at + 1] == sent[at + 2] for at in range(0, 48, 3))
+
+
+async def test_nothing_of_a_call_is_sent_when_one_of_its_messages_cannot_be_written(tmp_path: Path) -> None:
+    template = {"message": "first", "then": ["{{ args.v.w }}"]}
+    async with (
+        peer(echo) as seen,
+        bridge_to(tmp_path, entry(seen, "other", {"name": "t", "tool_call_template": template})) as bridge,
+    ):
+        with pytest.raises(InvalidArguments):
+            await bridge.call_tool("m.t")
+        await bridge.call_tool("m.other", {"a": 1})
+    assert seen.received == [{"a": 1}]
+
+
+async def test_a_manual_from_the_network_may_send_several_messages_and_is_asked_for_with_one(tmp_path: Path) -> None:
+    manual = {
+        "tools": [
+            {"name": "t", "tool_call_template": {"message": "a", "then": ["b"], "reply": {"match": "message == 'b'"}}}
+        ]
+    }
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps(manual) if message == {"type": "utcp"} else message)
+
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, then=["never asked"])) as bridge:
+        assert await bridge.call_tool("m.t") == "b"
+    assert seen.received == [{"type": "utcp"}, "a", "b"]
+
+
 async def test_replies_in_reverse_order_reach_their_own_calls(tmp_path: Path) -> None:
     waiting: list[Any] = []
 

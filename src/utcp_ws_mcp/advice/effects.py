@@ -25,6 +25,11 @@ IDLE_FIELDS: Final[tuple[tuple[str, Idle, str], ...]] = (
         'has no effect without "error", which says what a failure is',
     ),
     (
+        "then",
+        lambda template: template.then and template.message is False,
+        'has no effect: with "message": false nothing is sent',
+    ),
+    (
         "stream.include_last",
         lambda template: template.stream.include_last and template.stream.on and not template.stream.until,
         'has no effect without "until"',

@@ -10,6 +10,7 @@ from typing import Final
 from ..errors import Problem
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.merge import named_presets
+from ..manifest.models import CallTemplate
 from ..manifest.problems import join, nearest
 from ..mcp.names import MAX_NAME, mcp_names
 from ..wire.plan import Plan
@@ -67,10 +68,6 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
     used = set(arguments_in(json.dumps(template.model_dump(mode="json")))).union(template.header_fields)
     if template.message is None or EVERY_ARGUMENT in used:
         used |= declared
-    own = "message" in (tool.tool.tool_call_template or {})
-    asked = arguments_in(json.dumps(template.message))
-    if asked & declared and template.message in [preset.get("message") for preset in named_presets(entry.raw)]:
-        asked = frozenset()  # a preset's message takes more than each tool has
     for name in sorted(declared - used):
         path = join(tool.path, f"inputs.properties.{name}")
         use = f"put UTCP_ARG_{name}_UTCP_ARG into the message"
@@ -78,16 +75,31 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
             use = f"compare args.{name} where a message is chosen"
         how = f"{use}, or take it out"
         yield Problem(path, f"nothing is done with the argument {name!r}; {how}")
-    for name in sorted(asked - declared - {EVERY_ARGUMENT}):
-        near = nearest(name, declared)
-        hint = f"is {near!r} meant?" if near else DESCRIBE
-        path = join(tool.path, "tool_call_template.message" if own else "name")
-        yield Problem(path, f"no model will give the argument {name!r}, which is used here; {hint}")
-    for key in ("url", "headers"):
-        own = key in (tool.tool.tool_call_template or {})
-        path = join(tool.path, f"tool_call_template.{key}") if own else join(entry.path, key)
-        for name in sorted(arguments_in(json.dumps(getattr(template, key))) - declared - {EVERY_ARGUMENT}):
-            yield Problem(path, f"no model will give the argument {name!r}, which is used here; {DESCRIBE}")
+    for key in ("message", "then", "url", "headers"):
+        for name in sorted(_asked(entry, template, key, declared) - declared - {EVERY_ARGUMENT}):
+            near = nearest(name, declared)
+            hint = f"is {near!r} meant?" if near else DESCRIBE
+            why = f"no model will give the argument {name!r}, which is used here; {hint}"
+            yield Problem(_where(entry, tool, key), why)
+
+
+def _asked(entry: Entry, template: CallTemplate, key: str, declared: set[str]) -> frozenset[str]:
+    """The arguments that a field needs; a preset's message takes more than each tool has."""
+    asked = arguments_in(json.dumps(getattr(template, key)))
+    of_presets = [preset.get("message") for preset in named_presets(entry.raw)]
+    return frozenset() if key == "message" and asked & declared and template.message in of_presets else asked
+
+
+def _where(entry: Entry, tool: ToolEntry, key: str) -> str:
+    """The path of a field that the tool, or its entry for it, has written."""
+    if key in (tool.tool.tool_call_template or {}):
+        return join(tool.path, f"tool_call_template.{key}")
+    return join(entry.path, key) if key in ("url", "headers") else join(tool.path, "name")
+
+
+def _request(template: CallTemplate) -> str:
+    """The messages of a call, as they are written."""
+    return json.dumps([template.message, *template.then])
 
 
 def _unsent_id(plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
@@ -117,7 +129,7 @@ def _mixed_up_replies(entry: Entry, plans: Sequence[Plan]) -> Iterator[Problem]:
         why = f'{told}, but {reason}; say which message answers ("reply.match") or which never does ("ignore")'
         yield Problem(entry.path, why)
     for plan in trusting:
-        if re.search(r"\{\{\s*request_id\s*\}\}", json.dumps(plan.template.message)):
+        if re.search(r"\{\{\s*request_id\s*\}\}", _request(plan.template)):
             why = f'{told}, although it sends an id; compare it in "reply.match", such as "message.id == request_id"'
             yield Problem(join(entry.path, "request_id" if "request_id" in entry.raw else "reply"), why)
             return

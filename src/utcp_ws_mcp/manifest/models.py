@@ -232,6 +232,7 @@ class CallTemplate(Model):
     call_template_type: Literal["websocket"] = "websocket"
     url: str
     message: Json = None
+    then: tuple[Json, ...] = ()
     send_as: Literal["text", "binary"] | None = None
     typed_arguments: bool = False
     response_format: Literal["json", "text", "raw"] | None = None
@@ -269,6 +270,13 @@ class CallTemplate(Model):
     def _message_shape(cls, value: object) -> object:
         if value is not None and value is not False and not isinstance(value, str | dict | list):
             raise ValueError("expected a string, an object or an array, or false to send nothing")
+        return value
+
+    @field_validator("then")
+    @classmethod
+    def _then_shape(cls, value: tuple[Json, ...]) -> tuple[Json, ...]:
+        if not all(isinstance(item, str | dict | list) for item in value):
+            raise ValueError("expected messages: strings, objects or arrays")
         return value
 
     @field_validator("allowed_communication_protocols")

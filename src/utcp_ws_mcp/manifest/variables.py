@@ -19,7 +19,10 @@ WHOLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 """`$NAME`, a reference only where it is the whole string."""
 
 TEMPLATE_KEYS = frozenset(
-    {"url", "message", "request_data_template", "headers", "protocol", "discovery", "cancel", "send", "json", "form"}
+    {
+        *("url", "headers", "protocol", "discovery", "json", "form"),
+        *("message", "request_data_template", "then", "cancel", "send"),
+    }
 )
 """Keys whose strings are templates."""
 

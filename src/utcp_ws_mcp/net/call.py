@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -167,7 +167,7 @@ class Call:
                 self._lease.read()
             return
         try:
-            messages = self._in_arguments(lambda: self._encode(self.plan.wire.message))
+            messages = self._in_arguments(lambda: self._encode(self.plan.wire.request))
         except InvalidArguments:
             connection.exchanges.withdraw(exchange)
             raise
@@ -175,9 +175,10 @@ class Call:
         if self.plan.rules.none:
             connection.exchanges.withdraw(exchange)
 
-    def _encode(self, template: Node) -> list[str | bytes]:
+    def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
-        return self._lease.connection.encode(template.render(self.exchange.scope.at_once()))
+        encode, scope = self._lease.connection.encode, self.exchange.scope.at_once()
+        return [message for template in templates for message in encode(template.render(scope))]
 
     def _in_arguments(self, make: Callable[[], T]) -> T:
         try:
@@ -258,7 +259,7 @@ class Call:
         with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
             connection = self._lease.connection
             try:
-                await connection.send(self._encode(self.plan.wire.cancel), "stream.cancel")
+                await connection.send(self._encode([self.plan.wire.cancel]), "stream.cancel")
             except (Unfilled, ValueError) as wrong:
                 connection.unsent("stream.cancel", str(wrong))
 

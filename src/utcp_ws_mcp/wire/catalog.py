@@ -82,7 +82,7 @@ def discovery_plan(entry: Entry) -> Plan:
     asked = entry.options.discovery or Discovery()
     manual = asked.manual or "message"
     found = asked.match or _IS_MANUAL.format(f"({manual})" if asked.manual else manual)
-    inherited = {key: value for key, value in entry.raw.items() if key not in ("header_fields", "ignore")}
+    inherited = {key: value for key, value in entry.raw.items() if key not in ("header_fields", "ignore", "then")}
     raw = {
         **inherited,
         "message": asked.send,

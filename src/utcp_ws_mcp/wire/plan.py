@@ -23,9 +23,9 @@ from .upgrade import UpgradeTemplate, compile_upgrade
 
 @dataclass(frozen=True, slots=True)
 class WirePlan:
-    """What goes over the wire: the request, the message that cancels a stream, the rules for what comes back."""
+    """What goes over the wire: the messages of a request, the one that cancels a stream, the rules for what comes."""
 
-    message: Node
+    request: tuple[Node, ...]
     cancel: Node | None
     rules: Rules
     upgrade: UpgradeTemplate
@@ -141,11 +141,15 @@ def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems, shared: W
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
         return Compiler(origin.variables(key), typed=template.typed_arguments, read_file=read)
 
-    message: Node = AllArguments(frozenset(template.header_fields))
+    request: list[Node] = []
     cancel = None
     with found.at("message"):
-        if template.message not in (None, False):
-            message = compiler("message").message(template.message)
+        unwritten = template.message in (None, False)
+        all_arguments = AllArguments(frozenset(template.header_fields))
+        request.append(all_arguments if unwritten else compiler("message").message(template.message))
+    for index, message in enumerate(template.then):
+        with found.at(f"then[{index}]"):
+            request.append(compiler("then").message(message))
     with found.at("stream.cancel"):
         if template.stream.cancel is not None:
             cancel = compiler("stream").message(template.stream.cancel)
@@ -153,10 +157,10 @@ def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems, shared: W
     own = template.auto_reply != common
     rules = compile_rules(template, compiler("auto_reply"), own, origin.is_local, found)
     if shared is not None and entry.template is not None and _is_same_connection(tool_entry, entry.template):
-        return WirePlan(message, cancel, rules, shared.upgrade)
+        return WirePlan(tuple(request), cancel, rules, shared.upgrade)
     conduct = compile_conduct(template, compiler, common, entry.variables, found)
     upgrade = compile_upgrade(entry.name, template, conduct, origin, entry.folder, found)
-    return WirePlan(message, cancel, rules, upgrade)
+    return WirePlan(tuple(request), cancel, rules, upgrade)
 
 
 def _is_same_connection(tool: ToolEntry, template: CallTemplate) -> bool:
@@ -165,7 +169,7 @@ def _is_same_connection(tool: ToolEntry, template: CallTemplate) -> bool:
 
 
 _OF_CONNECTION: Final = frozenset(CallTemplate.model_fields) - {
-    *("name", "message", "typed_arguments", "response_format", "timeout", "allowed_communication_protocols"),
+    *("name", "message", "then", "typed_arguments", "response_format", "timeout", "allowed_communication_protocols"),
     *("preset", "reply", "ignore", "stream", "auto_reply"),
 }
 """Fields that an upgrade, or the conduct of its connection, is made of. What is not named here counts as one."""
