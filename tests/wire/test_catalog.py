@@ -164,7 +164,7 @@ def test_the_manual_is_the_first_message_that_is_one(discovery, value, manual):
 def test_the_endpoint_is_asked(fields, question):
     plan = discovery_plan(entry_of(**fields))
 
-    assert plan.wire.message.render({"args": {}}) == question
+    assert plan.wire.request[0].render({"args": {}}) == question
     assert plan.rules.stream is None
     assert plan.rules.error is None
     assert plan.full_name == f"m.{DISCOVERY}"
@@ -259,7 +259,7 @@ def test_a_discovered_tool_takes_no_secret_of_the_manifest_to_another_origin(fie
 
     for plan in plans:
         wire, auth = plan.wire, plan.template.auth
-        sent = [wire.message.render({"args": {}}), wire.cancel and wire.cancel.render({"args": {}})]
+        sent = [wire.request[0].render({"args": {}}), wire.cancel and wire.cancel.render({"args": {}})]
         sent += [wire.upgrade.constant.headers, wire.upgrade.constant.subprotocols]
         sent += [auth and auth.api_key.get_secret_value()]
         assert "s3cret" not in repr(sent)

@@ -57,7 +57,7 @@ def discovered(*args, **fields):
 
 def rendered(plan, variables=None, **args):
     values = {"args": plan.complete(args), "tool": plan.tool, "request_id": 7, "vars": variables or {}}
-    return plan.wire.message.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | values)
+    return plan.wire.request[0].render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | values)
 
 
 def test_a_plan_is_what_the_manifest_says():
