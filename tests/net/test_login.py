@@ -20,7 +20,7 @@ import trustme
 from tests.net.test_oauth import token_endpoint
 from tests.net.test_upgrades import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
-from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, load_manifest
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault, load_manifest
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
 from utcp_ws_mcp.events import Asked, Event, Received
 
@@ -291,6 +291,72 @@ async def test_a_tool_answers_a_question_in_the_middle_of_its_own_call(tmp_path:
             for name in ("ada", "bob", "cy"):
                 calls.start_soon(call, name)
     assert sorted(results) == [("ada", "ada"), ("bob", "bob"), ("cy", "cy")]
+
+
+def expiring(lifetime: int) -> Any:
+    """A server whose session knows the caller for so many requests after each login."""
+    left: dict[Any, int] = {}
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message.get("login"):
+            left[connection] = lifetime
+            await connection.send(json.dumps({"welcome": True}))
+        elif left[connection] > 0:
+            left[connection] -= 1
+            await connection.send(json.dumps({"id": message["id"], "result": message["params"]}))
+        else:
+            await connection.send(json.dumps({"id": message["id"], "error": {"code": 401, "message": "expired"}}))
+
+    return answer
+
+
+LOGIN = [{"send": {"login": True}}, {"expect": "message.welcome"}]
+
+
+async def test_after_a_message_that_retires_the_connection_the_next_call_logs_in_again(tmp_path: Path) -> None:
+    template = {**RPC, "on_connect": LOGIN, "retire": "message.error.code == 401"}
+    async with peer(expiring(2)) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        for number in range(2):
+            assert await bridge.call_tool("m.t", {"n": number}) == {"n": number}
+        with pytest.raises(ToolFault, match="expired"):
+            await bridge.call_tool("m.t", {"n": 2})
+        assert await bridge.call_tool("m.t", {"n": 3}) == {"n": 3}
+        await seen.until(lambda: len(seen.open) == 1)
+    assert len(seen.upgrades) == 2
+
+
+async def test_calls_on_a_retired_connection_are_answered_there(tmp_path: Path) -> None:
+    first: list[tuple[Any, Any]] = []
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if not first:
+            first.append((connection, message))
+            await connection.send(json.dumps({"type": "reconnect"}))
+            return
+        old, asked = first[0]
+        await connection.send(json.dumps({"id": message["id"], "result": "new"}))
+        await old.send(json.dumps({"id": asked["id"], "result": "old"}))
+
+    results: list[Any] = []
+    observed: list[Event] = []
+    template = {**RPC, "retire": "message.type == 'reconnect'"}
+    async with (
+        peer(answer) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **template), observe=observed.append) as bridge,
+    ):
+
+        async def call() -> None:
+            results.append(await bridge.call_tool("m.t"))
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(call)
+                while not any(isinstance(event, Received) for event in observed):
+                    await anyio.lowlevel.checkpoint()
+                calls.start_soon(call)
+        await seen.until(lambda: len(seen.open) == 1)
+    assert sorted(results) == ["new", "old"]
+    assert len(seen.upgrades) == 2
 
 
 @pytest.mark.parametrize("every", [0.05, "session.interval / 1000"])

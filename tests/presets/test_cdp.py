@@ -291,6 +291,16 @@ async def test_a_new_connection_attaches_again(tmp_path: Path) -> None:
     assert methods(on) == [*LOGIN, "Target.getTargets"] * 2
 
 
+async def test_after_its_page_was_closed_the_next_call_attaches_to_another(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
+        on.sides[0].sessions.clear()
+        with pytest.raises(ToolFault, match="Session with given id not found"):
+            await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
+        assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"}) == {"value": 1}
+    assert len(on.sides) == 2
+
+
 async def test_an_endpoint_of_one_page_needs_no_session(tmp_path: Path) -> None:
     class Page(Chrome):
         async def take(self, message: Any) -> None:

@@ -193,6 +193,15 @@ async def test_a_session_that_times_out_fails_who_watches_it(tmp_path: Path) -> 
         assert failed.group_contains(ToolFault, match="^the session timed out$")
 
 
+async def test_after_a_session_has_timed_out_the_next_call_makes_another(tmp_path: Path) -> None:
+    async with janus() as server, bridge_to(tmp_path, manifest(server), environ=SECRET) as bridge:
+        await bridge.call_tool("m.exists", {"room": 7})
+        await server.session.send({"janus": "timeout", "session_id": 11})
+        await (await server.session.connection.ping())
+        assert await bridge.call_tool("m.exists", {"room": 7}) == {"videoroom": "success", "exists": True}
+    assert len(server.sessions) == 2
+
+
 async def test_an_idle_session_is_kept_alive(tmp_path: Path) -> None:
     often = {"heartbeat": {"every": 0.05}}
     async with janus(timeout=1) as server:

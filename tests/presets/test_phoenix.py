@@ -219,6 +219,21 @@ async def test_a_channel_that_crashes_ends_a_watch_with_a_fault(tmp_path: Path) 
     assert failed.value.subgroup(lambda error: isinstance(error, ToolFault) and "phx_error" in str(error))
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_channel_that_has_crashed_is_joined_again(tmp_path: Path, told: bool) -> None:
+    async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
+        await bridge.call_tool("m.shout", ROOM)
+        if told:
+            await on.sides[0].handle(["1", "9", "room:1"], "crash", {})
+            await (await on.sides[0].connection.ping())
+        else:
+            del on.sides[0].joined["room:1"]
+            with pytest.raises(ToolFault, match="unmatched topic"):
+                await bridge.call_tool("m.shout", ROOM)
+        assert await bridge.call_tool("m.shout", {**ROOM, "payload": {"n": 1}}) == {"n": 1}
+    assert len(on.sides) == 2
+
+
 @pytest.mark.parametrize("by", ["a limit", "a cancel"])
 async def test_a_channel_of_a_calls_own_is_left(tmp_path: Path, by: str) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:

@@ -197,6 +197,15 @@ async def test_pings_are_answered_while_nothing_is_called(tmp_path: Path) -> Non
             assert len(server.sessions) == 1
 
 
+async def test_after_the_server_has_disconnected_the_next_call_connects_again(tmp_path: Path) -> None:
+    async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "add"), environ=LOGIN) as bridge:
+        assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
+        await server.session.send("41")
+        await (await server.session.connection.ping())
+        assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
+    assert len(server.sessions) == 2
+
+
 async def test_a_lost_connection_is_replaced_and_logged_in(tmp_path: Path) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "add"), environ=LOGIN) as bridge:
         for _ in range(3):

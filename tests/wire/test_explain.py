@@ -64,6 +64,11 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         {"city": "Oslo"},
         ['reply.match holds: message.city == args.q (message.city is "Oslo", args.q is "Oslo")'],
     ),
+    "a message that retires the connection": (
+        {"reply": BY_ID, "retire": "message.type == 'bye'"},
+        {"type": "bye"},
+        ["retire holds: message.type == 'bye'", "the next call opens another connection", "reply.match does not hold"],
+    ),
     "an ignored message": (
         {"ignore": ["message.a", "message.type == 'tick'"]},
         {"type": "tick"},

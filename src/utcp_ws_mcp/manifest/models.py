@@ -253,6 +253,7 @@ class CallTemplate(Model):
     auto_reply: tuple[AutoReply, ...] = ()
     capture: tuple[Capture, ...] = ()
     inbox: Inbox | None = None
+    retire: Expression | None = None
     heartbeat: Heartbeat | None = None
     framing: Framing = Framing()
     proxy: str | None = None

@@ -268,6 +268,8 @@ class Connection:
         return explain_message(self.session, self.exchanges, message)
 
     def _receive(self, message: Message) -> Role:
+        if self.session.retires(message):
+            self.exchanges.retire()
         if self.session.react(message, self.exchanges.outbox.append):
             return Role.ANSWERED
         if self.session.answers_heartbeat(message):

@@ -25,11 +25,11 @@ CUT_SHORT: Final = ("max_items", "max_bytes")
 class Exchanges:
     """All exchanges on one connection. `dropped` counts messages, `opened`, `abandoned` and `lost` count exchanges.
 
-    `trusted` turns false when the next message can no longer be told from a reply to the wrong request; the
-    connection must then be thrown away. `unclaimed` is the last message, if no call waited for it and it is no late
-    reply to another: many servers say so why they close. `outbox` holds what is to be sent at once, `inbox` what
-    came while no call listened. `unsent` is told of
-    a message that was due and could not be made: what it was, and why.
+    `trusted` turns false when the next message can no longer be told from a reply to the wrong request, or the
+    connection is retired; it must then be thrown away. `unclaimed` is the last message, if no call waited for it and
+    it is no late reply to another: many servers say so why they close. `outbox` holds what is to be sent at once,
+    `inbox` what came while no call listened. `unsent` is told of a message that was due and could not be made: what
+    it was, and why.
     """
 
     def __init__(self, id_kind: IdKind, make_uuid: Callable[[], str]) -> None:
@@ -107,6 +107,10 @@ class Exchanges:
         self._forget(exchange)
         if exchange.rules.sharing is Sharing.OWNED:
             self.trusted = False
+
+    def retire(self) -> None:
+        """No further exchange may be opened; those that are under way go on."""
+        self.trusted = False
 
     def withdraw(self, exchange: Exchange) -> None:
         """Its request was not sent, or nothing answers it."""

@@ -32,6 +32,8 @@ _NAMES = re.compile(
 def explain_message(session: Session, exchanges: Exchanges, message: Message) -> tuple[str, ...]:
     """What the rules of a connection and of the exchanges on it say of a message that has just come."""
     account = Account(session.scope(message=message.value))
+    if session.conduct.retire is not None and account.holds("retire", session.conduct.retire):
+        account.say("the next call opens another connection")
     account.captures(session)
     if account.answers(session.conduct.auto_replies):
         return tuple(account.lines)

@@ -89,6 +89,7 @@ class Conduct:
     captures: tuple[tuple[Expression, Captures], ...] = ()
     auto_replies: AutoReplies = ()
     inbox: InboxPlan | None = None
+    retire: Expression | None = None
     heartbeat: HeartbeatPlan | None = None
     framing: Framing = field(default_factory=Framing)
     send_as: str | None = None
@@ -129,6 +130,7 @@ def compile_conduct(
         captures=_captures(template, compiler("capture"), found),
         auto_replies=compile_auto_replies(auto, compiler("auto_reply"), found),
         inbox=_inbox(template.inbox, compiler("inbox"), found),
+        retire=_retire(template.retire, compiler("retire"), found),
         heartbeat=_heartbeat(template.heartbeat, compiler("heartbeat"), found),
         framing=template.framing,
         send_as=template.send_as,
@@ -147,7 +149,7 @@ def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
     parts += [rule.model_dump(mode="json") for rule in (*auto_reply, *template.capture)]
     parts += [template.heartbeat.model_dump(mode="json") if template.heartbeat else None]
     parts += [template.inbox.model_dump(mode="json") if template.inbox else None]
-    parts += [template.framing.model_dump()]
+    parts += [template.framing.model_dump(), template.retire]
     return json.dumps([*parts, template.send_as], sort_keys=True)
 
 
@@ -219,6 +221,14 @@ def _inbox(inbox: Inbox | None, messages: Compiler, found: Problems) -> InboxPla
         return None
     with found.at("inbox"):
         return InboxPlan(_expression(inbox.match, messages), inbox.size)
+    return None
+
+
+def _retire(source: str | None, messages: Compiler, found: Problems) -> Expression | None:
+    if source is None:
+        return None
+    with found.at("retire"):
+        return _expression(source, messages)
     return None
 
 

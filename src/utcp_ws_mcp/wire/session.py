@@ -59,6 +59,11 @@ class Session:
             if value is not UNDEFINED:
                 self.values[name] = value
 
+    def retires(self, message: Message) -> bool:
+        """Whether a message says that the connection is of no more use for new calls."""
+        retire = self.conduct.retire
+        return retire is not None and retire.holds(self.scope(message=message.value))
+
     def wants(self, step: StepPlan, scope: Scope) -> bool:
         """Whether a step is to be done."""
         return step.when is None or step.when.holds(scope)
