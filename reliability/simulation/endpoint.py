@@ -23,6 +23,9 @@ HEEDED: Final = 0.5
 
 TOKEN: Final = "token-"
 
+UNDERSTOOD: Final = 0.6
+"""Seconds after which no request comes over a connection whose end was told; there and back, latency is less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Habits:
@@ -81,6 +84,7 @@ class Peer:
         self._ids: list[Any] = []
         self._stopped: set[int] = set()
         self._serials: list[int] = []
+        self._retired_at: float | None = None
 
     def received(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -155,6 +159,8 @@ class Peer:
                 self._send(endpoint.shape.manual)
         elif "cancel" in message:
             self._stopped.update([message["cancel"]] if endpoint.random.random() < HEEDED else [])
+        elif self._retired_at is not None:
+            self._refuse(message, self._retired_at)
         else:
             self._execute(message)
 
@@ -167,6 +173,17 @@ class Peer:
         if message["do"] == "tell":
             return
         _Answering(self, endpoint, message, serial).begin()
+        if endpoint.shape.retires and endpoint.happens("retire"):
+            self._retired_at = endpoint.loop.now
+            self._send({"event": "retired"})
+
+    def _refuse(self, message: dict[str, Any], since: float) -> None:
+        """Nothing is executed on a connection that was retired; only what was under way may still come."""
+        ledger, now, n = self._endpoint.ledger, self._endpoint.loop.now, message["n"]
+        if now > since + UNDERSTOOD and self._link.silent_since is None:
+            ledger.violations.append(f"request {n} came over a connection that was retired {now - since:.3f} s before")
+        ledger.faults.add(n)
+        self._send({**({"id": message["id"]} if message.get("id") is not None else {}), "error": f"fault {n}"})
 
     def _later(self, delay: float, act: Callable[..., None], *arguments: Any) -> None:
         if delay:

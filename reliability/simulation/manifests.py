@@ -21,6 +21,7 @@ BEAT: Final = 4.0
 BEAT_TIMEOUT: Final = 2.0
 _BEAT: Final = {"send": {"beat": "{{ counter() }}"}, "expect": "message.beat is defined", "timeout": BEAT_TIMEOUT}
 EVENTS: Final = "message.event is defined"
+RETIRED: Final = "message.event == 'retired'"
 URLS: Final = (*("ws://127.0.0.1:8000/",) * 4, "ws://api.test:8000/")
 
 Kind = Literal["ids", "loose ids", "owned", "one-shot", "one-shot ids"]
@@ -66,6 +67,11 @@ class Shape:
     def ignores(self) -> bool:
         """Whether events may come at any time."""
         return "ignore" in self.template
+
+    @property
+    def retires(self) -> bool:
+        """Whether an event may say that a connection is of no more use."""
+        return "retire" in self.template
 
     @property
     def token(self) -> bool:
@@ -116,6 +122,8 @@ def shape(number: int) -> Shape:
         **_extras(kind, draw),
         **({} if discovered else {"tools": listed}),
     }
+    if "ignore" in template and random.Random(-1 - number).random() < 0.3:
+        template["retire"] = RETIRED
     return Shape(kind, template, listed, _loaded(template), draw.random() < 0.3)
 
 

@@ -49,6 +49,7 @@ MUTANTS: Final = (
         "what nobody waits for goes to another call", Exchanges, "_find", "asked[:1]", "(asked or self._others)[:1]"
     ),
     Mutant("a loss is told to one call only", Exchanges, "lose", "list(self.pending())", "list(self.pending())[:1]"),
+    Mutant("a retired connection is used again", Exchanges, "retire", "self.trusted = False", "pass"),
     Mutant("any close ends a stream well", Exchange, "lose", "close.code in CLEAN_CLOSE", "True"),
     Mutant("a close is an empty stream", Exchange, "lose", "self.items and", ""),
     Mutant("a stream ends before its end", Exchange, "_take_item", "if ended:", "if ended or self.items > 1:"),

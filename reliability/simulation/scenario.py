@@ -27,6 +27,7 @@ OF_ENDPOINT: Final = (
     "never", "late", "doubled", "again", "foreign", "noise", "fault", "close", "lose",
     "linger", "reject", "mute", "slow", "denied", "expire",
 )  # fmt: skip
+RETIRE: Final = "retire"
 OF_NETWORK: Final = ("refuse", "delay", "blackhole", "fin", "rst", "silence", "jitter", "restart")
 
 
@@ -60,7 +61,7 @@ class Scenario:
     @property
     def habits(self) -> Habits:
         """What the endpoint does."""
-        return Habits({what: odds for what, odds in self.odds.items() if what in OF_ENDPOINT}, CALM_AT)
+        return Habits({what: odds for what, odds in self.odds.items() if what in (*OF_ENDPOINT, RETIRE)}, CALM_AT)
 
     def fates(self, now: Callable[[], float]) -> Callable[[], Fate]:
         """What happens to each connection, one after the other.
@@ -78,6 +79,8 @@ def scenario(seed: int) -> Scenario:
     chosen = shape(draw.randrange(SHAPES))
     every = (*OF_ENDPOINT, *OF_NETWORK)
     odds = {what: draw.choice((0.1, 0.3, 0.6, 0.95)) for what in draw.sample(every, draw.randrange(5))}
+    other = random.Random(-1 - seed)
+    odds |= {RETIRE: other.choice((0.1, 0.3, 0.6))} if chosen.retires and other.random() < 0.3 else {}
     burst = draw.random() < 0.4
     span = 0.05 if burst else SPAN
     calls = tuple(_planned(draw, n, chosen, draw.uniform(0, span)) for n in range(draw.randrange(2, 8)))
