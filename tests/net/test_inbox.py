@@ -91,3 +91,18 @@ async def test_an_api_without_ids_keeps_its_events_too(tmp_path: Path, ignore: l
             assert set(map(json.dumps, items)) == {json.dumps(said(1))}
             assert len(items) == 2
             assert len(seen.upgrades) == 1
+
+
+@pytest.mark.parametrize("bound", [{"max_seconds": 0.05}, {"max_items": 1}], ids=["in time", "with enough"])
+async def test_a_call_that_listened_leaves_its_connection_to_the_others(tmp_path: Path, bound: dict[str, Any]) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"echo": message}))
+        await connection.send(json.dumps(said(1)))
+
+    document = {"inbox": CHAT["inbox"], "message": "{{ args }}", "response_format": "json"}
+    async with peer(answer) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", listening("read", **bound), **document)) as bridge:
+            for n in range(3):
+                assert await bridge.call_tool("m.t", {"n": n}) == {"echo": {"n": n}}
+                assert (await bridge.call_tool("m.read")).items == (said(1),)
+            assert len(seen.upgrades) == 1

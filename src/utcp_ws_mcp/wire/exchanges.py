@@ -103,7 +103,7 @@ class Exchanges:
         if exchange.finished:
             return
         exchange.finished = True
-        self.abandoned += 1
+        self.abandoned += not exchange.rules.only_listens
         self._forget(exchange)
         if exchange.rules.sharing is Sharing.OWNED:
             self.trusted = False
@@ -149,7 +149,7 @@ class Exchanges:
         if exchange.finished:
             self._forget(exchange)
             if exchange.end in CUT_SHORT:
-                self.abandoned += 1
+                self.abandoned += not exchange.rules.only_listens
                 self.trusted = self.trusted and exchange.rules.sharing is Sharing.SHARED
         elif exchange.replied and exchange in self._opening:
             self._opening.remove(exchange)

@@ -129,6 +129,11 @@ class Rules:
         """Whether a reply comes before the stream that it opens."""
         return self.stream is not None and self.stream.match is not None and self.match is not None and not self.unasked
 
+    @property
+    def only_listens(self) -> bool:
+        """Whether nothing is ever sent, so that nothing can come later because of it."""
+        return self.unasked and not self.auto_replies and (self.stream is None or self.stream.bounds.cancel is None)
+
     def ignores(self, scope: Mapping[str, Any]) -> bool:
         """Whether the message in `scope` never answers anything."""
         return any(predicate.holds(scope) for predicate in self.ignore)
