@@ -57,7 +57,7 @@ OWNERS = {
     "uvicorn": {"mcp.http"},
     "opentelemetry": {"telemetry"},
     "click": {"cli", "cli_http", "cli_install", "commands"},
-    "msgpack": {"wire.framing"},
+    "msgpack": {"wire.codecs.packed"},
     "cbor2": {"wire.framing"},
     "python_socks": {"net.dial"},
     "cryptography": {"wire.filters"},

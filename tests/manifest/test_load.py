@@ -107,6 +107,13 @@ REFUSED = {
         {"url": URL, "tools": [{"name": 5}, "x"]},
         ["tools[1]: expected an object", "tools[0].name: expected a string"],
     ),
+    "a field of call templates in the tool itself": (
+        {"url": URL, "tools": [{"name": "t", "response_format": "json", "inptus": {}}]},
+        [
+            'tools[0].response_format: unknown key here; write it into "tool_call_template"',
+            "tools[0].inptus: unknown key; did you mean 'inputs'?",
+        ],
+    ),
     "a tool with an empty name": ({"url": URL, "tools": [{"name": ""}]}, ["tools[0].name: cannot be empty"]),
     "two entries of one name": (
         [{"name": "a", "url": URL}, {"name": "a", "url": URL}],

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -277,7 +279,46 @@ def test_objects_are_given_with_some_of_their_members():
     assert evaluate("m | only()", m=BLOCK) == {}
 
 
-@pytest.mark.parametrize("value", ["text", 5, None, [1]])
+@pytest.mark.parametrize("value", ["text", 5, [1]])
 def test_what_has_no_members_is_told(value):
     with pytest.raises(ExpressionFailed, match="only an object, or a list of objects, has members"):
         evaluate("v | without('a')", v=value)
+
+
+def test_a_value_that_may_be_null_is_told_with_what_to_write():
+    remedy = "null has no members; where it may come, write 'x | only(…) if x else none'"
+    with pytest.raises(ExpressionFailed, match=re.escape(remedy)):
+        evaluate("v | only('number')", v=None)
+    assert evaluate("v | only('number') if v else none", v=None) is None
+    assert evaluate("v | only('number') if v else none", v=BLOCK) == {"number": 7}
+
+
+def test_bytes_are_put_together_in_hex():
+    assert evaluate("('0d' ~ (t | hex) ~ (b | hex)) | unhex", t="é", b=b"\xff") == b"\x0d\xc3\xa9\xff"
+    with pytest.raises(ExpressionFailed, match="non-hexadecimal"):
+        evaluate("'0x' | unhex")
+
+
+@pytest.mark.parametrize(
+    ("value", "packed"),
+    [
+        ({"compact": True, "schema": 0}, "82a7636f6d70616374c3a6736368656d6100"),  # msgpack.org
+        ({"b": b"\x01", "n": None, "d": 1.5}, "83a162c40101a16ec0a164cb3ff8000000000000"),
+        ([2**63, -1, "é"], "93cf8000000000000000ffa2c3a9"),
+    ],
+)
+def test_messagepack_stands_inside_a_message(value, packed):
+    assert evaluate("v | to_msgpack | hex", v=value) == packed
+    assert evaluate("(p | unhex) | from_msgpack", p=packed) == value
+
+
+@pytest.mark.parametrize("packed", ["", "c1", "0102", "91" * 3000, "dfffffffff", "81930102030a"])
+def test_what_is_not_one_value_in_messagepack_is_told(packed):
+    with pytest.raises(ExpressionFailed, match="from_msgpack. failed"):
+        evaluate("p | unhex | from_msgpack", p=packed)
+
+
+def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    with pytest.raises(ExpressionFailed, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")):
+        evaluate("v | to_msgpack", v=1)

@@ -267,7 +267,7 @@ def check_tool(
     """
     tool, problems = check_model(Tool, raw, path)
     if tool is None:
-        return None, problems
+        return None, [_placed(problem, path) for problem in problems]
     own = tool.tool_call_template or {}
     if template is not None and not own:
         return ToolEntry(tool, template, path), []
@@ -277,6 +277,14 @@ def check_tool(
     template, wrong = check_model(CallTemplate, inherit(entry, known), below)
     problems += wrong
     return (ToolEntry(tool, template, path), []) if template and not problems else (None, problems)
+
+
+def _placed(problem: Problem, path: str) -> Problem:
+    """A field of call templates that stands in the tool itself is told where it belongs."""
+    is_field = problem.path.removeprefix(f"{path}.") in KNOWN_KEYS
+    if not (is_field and problem.text.startswith("unknown key")):
+        return problem
+    return Problem(problem.path, 'unknown key here; write it into "tool_call_template"')
 
 
 def _name(raw: Mapping[str, Json]) -> str | None:

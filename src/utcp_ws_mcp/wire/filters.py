@@ -61,6 +61,25 @@ def _unbase64(value: Any) -> bytes:
     return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
 
 
+def _msgpack() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    from .codecs.packed import load_msgpack
+
+    try:
+        return load_msgpack()
+    except ImportError:
+        raise ValueError("needs a package that is not installed: pip install 'utcp-ws-mcp[msgpack]'") from None
+
+
+def _to_msgpack(value: Any) -> bytes:
+    pack, _ = _msgpack()
+    return pack(value)
+
+
+def _from_msgpack(value: Any) -> Any:
+    _, unpack = _msgpack()
+    return unpack(_bytes(value))
+
+
 def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
     """A signed JSON Web Token (RFC 7519): HS256, HS384, HS512, or ES256 and RS256 with a private key in PEM form."""
     header = {"alg": alg, "typ": "JWT"}
@@ -162,6 +181,8 @@ def _members(value: Any, keep: Callable[[str], bool]) -> Any:
         return {name: member for name, member in value.items() if keep(name)}
     if isinstance(value, list):
         return [_members(each, keep) for each in value]
+    if value is None:
+        raise TypeError("null has no members; where it may come, write 'x | only(…) if x else none'")
     raise TypeError("only an object, or a list of objects, has members")
 
 
@@ -185,8 +206,11 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "base64url": _base64url,
     "unbase64": _unbase64,
     "hex": lambda value: _bytes(value).hex(),
+    "unhex": lambda value: bytes.fromhex(_text(value)),
     "from_json": lambda value: parse_json(_text(value)),
     "to_json": _to_json,
+    "from_msgpack": _from_msgpack,
+    "to_msgpack": _to_msgpack,
     "utf8": _text,
     "jwt": _jwt,
     "byte_length": lambda value: len(_bytes(value)),

@@ -195,9 +195,9 @@ def _make_codec(name: str) -> Codec:
 def _packed(name: str) -> PackedCodec:
     try:
         if name == "msgpack":
-            import msgpack
+            from .codecs.packed import load_msgpack
 
-            return PackedCodec(msgpack.packb, lambda data: msgpack.unpackb(data, strict_map_key=False))
+            return PackedCodec(*load_msgpack())
         import cbor2
     except ImportError:
         raise InvalidTemplate(
