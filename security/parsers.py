@@ -20,9 +20,9 @@ from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRejected
+from utcp_ws_mcp.manifest.conduct import Framing
 from utcp_ws_mcp.manifest.load import Entry, load_document
 from utcp_ws_mcp.manifest.manual import read_manual
-from utcp_ws_mcp.manifest.models import Framing
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.mcp.content import result_blocks
 from utcp_ws_mcp.mcp.offer import offer

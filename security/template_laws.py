@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from utcp_ws_mcp.errors import PolicyError
-from utcp_ws_mcp.manifest.models import Framing
+from utcp_ws_mcp.manifest.conduct import Framing
 from utcp_ws_mcp.wire.codec import decode, encode
 from utcp_ws_mcp.wire.compiler import Compiler
 from utcp_ws_mcp.wire.framing import make_framer

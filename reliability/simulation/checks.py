@@ -152,7 +152,8 @@ def check_silence(network: Network, shape: Shape, now: float) -> Iterator[str]:
 def check_backoff(network: Network, shape: Shape, spans: list[tuple[float, float]]) -> Iterator[str]:
     """Whether an endpoint that refuses is left alone for a while; `spans` are those in which calls ran.
 
-    A call that came while an attempt waited makes discovery try once more at once.
+    A call that came while an attempt waited makes discovery try once more at once. Who gives up while a connection is
+    still being opened pauses from then on.
     """
     if shape.named or shape.token or "hear" in shape.tools:
         return
@@ -165,7 +166,7 @@ def check_backoff(network: Network, shape: Shape, spans: list[tuple[float, float
             if last <= attempt.began < last + least - EPSILON:
                 yield f"after {refused} refusals, the next attempt came {attempt.began - last:.3f} s later"
         refused = refused + 1 if attempt.refused is not None and attempt.alone else 0
-        last = attempt.refused
+        last = None if attempt.refused is None else min(attempt.refused, attempt.began + shape.timeout)
 
 
 def check_limits(bridge: Bridge, network: Network, shape: Shape) -> Iterator[str]:

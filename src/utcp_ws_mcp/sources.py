@@ -11,8 +11,8 @@ from pathlib import Path, PurePath
 
 from .errors import InvalidManifest, InvalidTemplate, Problem
 from .manifest.load import Entry, Manifest, inline_variables, load_document, variable_files
-from .manifest.models import Json
 from .manifest.problems import is_deeper
+from .manifest.values import Json
 from .manifest.variables import Lookup
 from .wire.catalog import compile_local
 from .wire.plan import Plan

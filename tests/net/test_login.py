@@ -22,7 +22,7 @@ from tests.net.test_upgrades import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault, load_manifest
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
-from utcp_ws_mcp.events import Asked, Event, Received
+from utcp_ws_mcp.events import Asked, Event, Received, Sent, Unsent
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"
@@ -323,6 +323,55 @@ async def test_after_a_message_that_retires_the_connection_the_next_call_logs_in
         assert await bridge.call_tool("m.t", {"n": 3}) == {"n": 3}
         await seen.until(lambda: len(seen.open) == 1)
     assert len(seen.upgrades) == 2
+
+
+LOGOUT = [{"send": {"logout": "{{ session.user }}", "id": "{{ request_id }}"}, "when": "session.user is defined"}]
+
+
+@pytest.mark.parametrize("template", [{}, {"keep_alive": False}, {"retire": "message.result is defined"}])
+@pytest.mark.parametrize("user", ["ada", None])
+async def test_before_a_connection_is_closed_it_says_goodbye(
+    tmp_path: Path, template: dict[str, Any], user: str | None
+) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"welcome": True, **({"user": user} if user else {})}))
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if "method" in message:
+            await jsonrpc(seen, connection, message)
+
+    login = [{"expect": "message.welcome", "capture": {"user": "message.user"}}]
+    conduct = {**RPC, "request_id": "counter", "on_connect": login, "on_disconnect": LOGOUT, **template}
+    async with peer(answer, greet=greet) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", **conduct)) as bridge:
+            for _ in range(2):
+                await bridge.call_tool("m.t")
+        await seen.until(lambda: not seen.open)
+    goodbyes = [message for message in seen.received if "logout" in message]
+    assert goodbyes == ([{"logout": "ada", "id": 2 if template else 3}] * len(seen.upgrades) if user else [])
+    assert {code for code, _ in seen.closed} <= {1000, 1001}
+
+
+async def test_a_goodbye_that_cannot_be_written_is_told_and_the_connection_closed(tmp_path: Path) -> None:
+    happened: list[Event] = []
+    conduct = {**RPC, "on_disconnect": [{"send": "{{ session.nothing }}"}]}
+    async with peer(jsonrpc) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", **conduct), events=happened) as bridge:
+            await bridge.call_tool("m.t")
+        await seen.until(lambda: not seen.open)
+    (unsent,) = [event for event in happened if isinstance(event, Unsent)]
+    assert (unsent.what, unsent.why) == ("on_disconnect[0]", "{{ session.nothing }} has no value")
+    assert seen.closed == [(1001, "the bridge is shutting down")]
+
+
+async def test_a_connection_that_is_lost_says_no_goodbye(tmp_path: Path) -> None:
+    happened: list[Event] = []
+    conduct = {**RPC, "on_disconnect": [{"send": "bye"}]}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **conduct), events=happened) as bridge:
+        await bridge.call_tool("m.t")
+        await seen.open[0].close()
+        await bridge.call_tool("m.t")
+    assert [event.what for event in happened if isinstance(event, Sent)] == ["", "", "on_disconnect[0]"]
 
 
 async def test_calls_on_a_retired_connection_are_answered_there(tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ class Janus(Session):
                 await self.send({"janus": "success", "session_id": 11, "transaction": transaction, "data": data})
             case "attach":
                 await self.fail(transaction, 460, f"No such plugin '{message['plugin']}'")
+            case "destroy":
+                self.created = None
+                await self.send({"janus": "success", "session_id": 11, "transaction": transaction})
             case "message" if self.handle is not None and message["handle_id"] == self.handle:
                 await self.handle_message(transaction, message["body"])
             case _:

@@ -67,6 +67,9 @@ class Broker(Session):
         if not self.connected:
             await self.connect(command, headers)
             return
+        if command == "DISCONNECT":
+            self.connected = False
+            return
         if command not in REQUIRED or (missing := REQUIRED[command] - headers.keys()):
             raise Broken(f"{command} without {missing if command in REQUIRED else 'a meaning'}")
         self.expect_beat()

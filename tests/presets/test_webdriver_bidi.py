@@ -50,6 +50,9 @@ class Browser(Side):
             raise Broken(1002, "id")
         elif method == "session.new":
             await self.open_session(own)
+        elif method == "session.end":
+            self.session = None
+            await self.succeed(own, {})
         elif self.session is None:
             await self.fail(own, "invalid session id", "no session")
         else:
@@ -133,7 +136,7 @@ async def test_the_endpoint_refuses_what_the_protocol_forbids(messages: list[Any
 async def test_a_command_runs_in_a_session_of_its_own(tmp_path: Path) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
         assert await bridge.call_tool("m.browsingContext.getTree") == {"contexts": []}
-    assert on.seen.received == [NEW, TREE]
+    assert on.seen.received == [NEW, TREE, {"id": 3, "method": "session.end", "params": {}}]
 
 
 async def test_a_browser_that_is_taken_says_so(tmp_path: Path) -> None:

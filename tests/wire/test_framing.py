@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import InvalidTemplate
-from utcp_ws_mcp.manifest.models import Framing
+from utcp_ws_mcp.manifest.conduct import Framing
 from utcp_ws_mcp.wire.framing import make_framer
 
 RECORD = "\u001e"

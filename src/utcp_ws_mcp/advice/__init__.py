@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import Problem
-from ..manifest.models import Json
 from ..manifest.problems import without_comments
+from ..manifest.values import Json
 from ..sources import Loaded
 from .effects import fields_without_effect, unused_variables
 from .kept import doubtful_values

@@ -10,8 +10,9 @@ from typing import Any, Final
 from ..errors import Problem
 from ..manifest.load import Entry, Manifest, inline_variables
 from ..manifest.merge import named_presets
-from ..manifest.models import CallTemplate, Json
+from ..manifest.models import CallTemplate
 from ..manifest.problems import join, nearest
+from ..manifest.values import Json
 from ..manifest.variables import find_variables, namespaced
 from ..wire.plan import Plan
 from .kept import text_of

@@ -10,8 +10,8 @@ from typing import Any
 from ..errors import Problem
 from ..manifest.load import Entry, ToolEntry
 from ..manifest.merge import named_presets
-from ..manifest.models import Json
 from ..manifest.problems import join, nearest
+from ..manifest.values import Json
 from ..manifest.variables import TEMPLATE_KEYS
 from ..wire.expression import LITERAL
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from ..errors import ForbiddenURL, Problem
 from ..manifest.load import Entry
-from ..manifest.models import CallTemplate, Json
+from ..manifest.models import CallTemplate
 from ..manifest.problems import join
+from ..manifest.values import Json
 from ..manifest.variables import DOCUMENTATION_KEYS
 from ..wire.policy import parse_url
 

@@ -1,26 +1,12 @@
 """Credentials of a call template (manifest language, section 8)."""
 
-# No `from __future__ import annotations` here and in `models`: pydantic would compile each annotation again.
-
 import base64
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
-
-class Model(BaseModel):
-    """A frozen part of a manifest. Unknown keys are errors; error texts never repeat the input.
-
-    A secret may stand in any field, so `repr` shows none. `defer_build`: a part has a validator of its own only if it
-    is ever checked alone; in a whole it is built with the whole.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return ()
+from .values import Model
 
 
 def _can_be_sent(value: Any) -> Any:

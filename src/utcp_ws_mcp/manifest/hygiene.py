@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .models import Json
 from .unfold import unfolding_problem
+from .values import Json
 
 MAX_TEXT: Final = 2048
 """Characters of a description."""

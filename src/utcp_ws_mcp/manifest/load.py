@@ -9,8 +9,9 @@ from pathlib import PurePath
 
 from ..errors import InvalidManifest, Problem
 from .merge import ENTRY_KEYS, KNOWN_KEYS, check_fields, inherit, named_presets, normalise, with_preset
-from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions, Tool
+from .models import MANUAL_KEYS, CallTemplate, ManualOptions, Tool
 from .problems import check_model, join, unknown_keys, without_comments
+from .values import Json
 from .variables import Lookup, find_optional, find_variables, substitute
 
 WEBSOCKET = "websocket"

@@ -11,9 +11,10 @@ from ..errors import Problem
 from .hygiene import clean_schema, clean_text, schema_problem
 from .load import WEBSOCKET, Entry, ToolEntry, check_tool
 from .merge import KNOWN_KEYS, normalise, with_preset
-from .models import Annotations, Json, Tool
+from .models import Annotations, Tool
 from .pin import digest
 from .problems import is_deeper
+from .values import Json
 from .variables import REFERENCE, WHOLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})

@@ -20,6 +20,7 @@ _MODELS: Final = {
     "tls": ("Tls",),
     "limits": ("Limits",),
     "on_connect": ("Step",),
+    "on_disconnect": ("Goodbye",),
     "before_connect": ("HttpStep",),
     "http": ("HttpRequest",),
     "auto_reply": ("AutoReply",),

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import Problem
-from .models import MANUAL_KEYS, CallTemplate, Json, ManualOptions
+from .models import MANUAL_KEYS, CallTemplate, ManualOptions
 from .problems import join, nearest
+from .values import Json
 
 NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""

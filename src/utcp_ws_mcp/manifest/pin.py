@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .hygiene import visible_name
-from .models import Json
+from .values import Json
 
 Mode = Literal["tofu", "strict", "off"]
 Pinned = Mapping[str, str]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ..errors import Problem
-from .models import EXPRESSION, NUMBER, Json
+from .values import EXPRESSION, NUMBER, Json
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
 M = TypeVar("M", bound=BaseModel)

@@ -14,8 +14,9 @@ from pydantic.json_schema import models_json_schema
 
 from .load import WEBSOCKET
 from .merge import preset_names
-from .models import CallTemplate, Json, ManualOptions, Tool
+from .models import CallTemplate, ManualOptions, Tool
 from .problems import COMMENT
+from .values import Json
 
 Schema = dict[str, Any]
 

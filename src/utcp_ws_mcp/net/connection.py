@@ -13,14 +13,14 @@ from websockets.exceptions import ConnectionClosed
 
 from .. import events
 from ..events import Observer
-from ..wire.codec import Message, clean, encode_json, excerpt
+from ..wire.codec import Message, clean, encode_json
 from ..wire.exchange import Close
 from ..wire.exchanges import Exchanges
 from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
 from ..wire.template import Unfilled
-from .ending import CLOSED_BY_US, describe_close
+from .ending import CLOSED_BY_US, describe_close, without_repeats
 from .handshake import CLOSE_TIMEOUT, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
@@ -32,9 +32,6 @@ PROVEN: Final = 5.0
 
 QUIET: Final = 0.05
 """Seconds of silence that separate two exchanges on an owned connection to a peer that must not be pinged."""
-
-SHORTEST_REPEATED: Final = 6
-"""Characters from which on a value is looked for in a server's last words."""
 
 SETTLE_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""
@@ -102,12 +99,8 @@ class Connection:
     def last_words(self) -> str:
         """The last message, if no call waited for it; nothing where it repeats what may be a credential."""
         said = self.exchanges.unclaimed
-        if said is None:
-            return ""
         known = (*self.session.conduct.variables.values(), *self.session.values.values())
-        text = said.shown if isinstance(said.shown, str) else said.shown.decode("utf-8", "replace")
-        repeats = any(isinstance(each, str) and len(each) >= SHORTEST_REPEATED and each in text for each in known)
-        return "" if repeats else excerpt(said.shown)
+        return "" if said is None else without_repeats(said, known)
 
     @property
     def is_oversized(self) -> bool:
@@ -238,11 +231,23 @@ class Connection:
         return self.is_usable
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Close with a code; takes CLOSE_TIMEOUT seconds at most."""
+        """Say goodbye, and close with a code; takes CLOSE_TIMEOUT seconds at most."""
+        self._say_goodbye()
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as closing:
             await self._websocket.close(code, reason)
         if closing.cancelled_caught:  # the peer reads nothing
             self.abort()
+
+    def _say_goodbye(self) -> None:
+        for index, goodbye in enumerate(self.session.conduct.goodbyes):
+            what = f"on_disconnect[{index}]"
+            scope = self.session.scope(request_id=self.exchanges.next_id(), counter=self.exchanges.count)
+            if not self.session.wants(goodbye, scope):
+                continue
+            try:
+                self.write(self.encode(goodbye.send.render(scope.at_once())), what)
+            except (Unfilled, ValueError) as wrong:
+                self.unsent(what, str(wrong))
 
     def abort(self) -> None:
         """Drop the connection without a closing handshake."""

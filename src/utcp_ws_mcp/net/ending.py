@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
+from ..wire.codec import Message, excerpt
 from ..wire.exchange import Close
 from .handshake import GuardedConnection
 
 CLOSED_BY_US: Final = "closed by the bridge"
+
+SHORTEST_REPEATED: Final = 6
+"""Characters from which on a value is looked for in a server's last words."""
 
 
 def describe_close(websocket: GuardedConnection, *, unanswered: bool) -> Close:
@@ -27,6 +32,13 @@ def describe_close(websocket: GuardedConnection, *, unanswered: bool) -> Close:
     if sent is not None and sent.code in (1002, 1007):
         return Close(sent.code, "the server broke the WebSocket protocol")
     return Close(1006, "the network connection was cut" if sent is None else CLOSED_BY_US)
+
+
+def without_repeats(said: Message, known: Iterable[Any]) -> str:
+    """An excerpt of a server's last words; nothing where they repeat one of the values, which may be a credential."""
+    text = said.shown if isinstance(said.shown, str) else said.shown.decode("utf-8", "replace")
+    repeats = any(isinstance(each, str) and len(each) >= SHORTEST_REPEATED and each in text for each in known)
+    return "" if repeats else excerpt(said.shown)
 
 
 def _code(code: int, reason: str) -> str:

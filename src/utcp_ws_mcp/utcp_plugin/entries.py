@@ -13,7 +13,7 @@ from utcp.utcp_client import UtcpClient
 
 from ..errors import PolicyError
 from ..manifest.manual import FORBIDDEN_KEYS, read_manual
-from ..manifest.models import Json
+from ..manifest.values import Json
 from ..sources import Loaded, load_template
 from ..wire.catalog import compile_tools
 from .template import WebSocketCallTemplateSerializer, document_of, literal

@@ -13,7 +13,7 @@ from utcp.data.utcp_manual import UtcpManual
 from utcp.exceptions import UtcpSerializerValidationError
 
 from ..errors import ForbiddenURL
-from ..manifest.models import Json
+from ..manifest.values import Json
 from ..wire.plan import Plan
 from ..wire.policy import parse_url
 from .template import WEBSOCKET

@@ -16,7 +16,7 @@ from utcp.utcp_client import UtcpClient
 from ..bridge import Bridge, Streamed
 from ..errors import InvalidManifest
 from ..events import Event, Noticed
-from ..manifest.models import Json
+from ..manifest.values import Json
 from ..sources import Loaded
 from .entries import load_manual, load_stray
 from .manual import manual_of

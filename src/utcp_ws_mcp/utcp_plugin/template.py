@@ -13,7 +13,8 @@ from utcp.exceptions import UtcpSerializerValidationError
 from utcp.interfaces.serializer import Serializer
 
 from ..errors import ForbiddenURL
-from ..manifest.models import Json, Network
+from ..manifest.models import Network
+from ..manifest.values import Json
 from ..manifest.variables import WHOLE
 from ..wire.policy import check_scheme, parse_url
 

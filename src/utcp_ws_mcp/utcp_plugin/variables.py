@@ -10,7 +10,7 @@ from utcp.exceptions import UtcpVariableNotFound
 from utcp.implementations.default_variable_substitutor import DefaultVariableSubstitutor
 
 from ..manifest.merge import named_presets
-from ..manifest.models import Json
+from ..manifest.values import Json
 from ..manifest.variables import Lookup, find_optional, find_variables, namespaced
 from .template import DOLLAR
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from ..errors import InvalidTemplate
-from ..manifest.models import Framing
+from ..manifest.conduct import Framing
 from .codec import Message, decode, encode
 
 Raw = str | bytes

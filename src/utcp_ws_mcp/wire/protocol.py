@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..manifest.models import AutoReply, CallTemplate, Framing, Heartbeat, HttpStep, Inbox, Step
+from ..manifest.conduct import AutoReply, Framing, Heartbeat, HttpStep, Inbox, Step
+from ..manifest.models import CallTemplate
 from .compiler import Compiler
 from .expression import Expression, compile_expression
 from .problems import Problems
@@ -44,6 +45,14 @@ class StepPlan:
     fail_message: Expression | None
     timeout: float
     takes_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GoodbyePlan:
+    """A compiled message of `on_disconnect`."""
+
+    send: Node
+    when: Expression | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class Conduct:
     written: str
     before: tuple[HttpPlan, ...] = ()
     steps: tuple[StepPlan, ...] = ()
+    goodbyes: tuple[GoodbyePlan, ...] = ()
     captures: tuple[tuple[Expression, Captures], ...] = ()
     auto_replies: AutoReplies = ()
     inbox: InboxPlan | None = None
@@ -127,6 +137,7 @@ def compile_conduct(
         steps=tuple(
             _step(step, compiler("on_connect"), found, index) for index, step in enumerate(template.on_connect)
         ),
+        goodbyes=_goodbyes(template, compiler("on_disconnect"), found),
         captures=_captures(template, compiler("capture"), found),
         auto_replies=compile_auto_replies(auto, compiler("auto_reply"), found),
         inbox=_inbox(template.inbox, compiler("inbox"), found),
@@ -145,7 +156,8 @@ def arguments_in(text: str) -> frozenset[str]:
 
 
 def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
-    parts: list[Any] = [step.model_dump(mode="json") for step in (*template.before_connect, *template.on_connect)]
+    steps = (*template.before_connect, *template.on_connect, *template.on_disconnect)
+    parts: list[Any] = [step.model_dump(mode="json") for step in steps]
     parts += [rule.model_dump(mode="json") for rule in (*auto_reply, *template.capture)]
     parts += [template.heartbeat.model_dump(mode="json") if template.heartbeat else None]
     parts += [template.inbox.model_dump(mode="json") if template.inbox else None]
@@ -205,6 +217,15 @@ def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> Ht
     method = step.http.method.upper()
     rest = (tuple(captures), fail, fail_message, step.timeout)
     return HttpPlan(method, nodes["url"], tuple(headers), json_body, form, *rest)
+
+
+def _goodbyes(template: CallTemplate, messages: Compiler, found: Problems) -> tuple[GoodbyePlan, ...]:
+    goodbyes: list[GoodbyePlan] = []
+    for index, goodbye in enumerate(template.on_disconnect):
+        with found.at(f"on_disconnect[{index}]"):
+            when = None if goodbye.when is None else _expression(goodbye.when, messages)
+            goodbyes.append(GoodbyePlan(messages.message(goodbye.send), when))
+    return tuple(goodbyes)
 
 
 def _captures(template: CallTemplate, messages: Compiler, found: Problems) -> tuple[tuple[Expression, Captures], ...]:

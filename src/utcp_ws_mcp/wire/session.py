@@ -8,7 +8,7 @@ from typing import Any
 from .codec import Message
 from .expression import UNDEFINED
 from .inbox import Inbox
-from .protocol import Captures, Conduct, StepPlan
+from .protocol import Captures, Conduct, GoodbyePlan, StepPlan
 from .scope import Ambient, Scope
 from .template import Unfilled
 
@@ -64,7 +64,7 @@ class Session:
         retire = self.conduct.retire
         return retire is not None and retire.holds(self.scope(message=message.value))
 
-    def wants(self, step: StepPlan, scope: Scope) -> bool:
+    def wants(self, step: StepPlan | GoodbyePlan, scope: Scope) -> bool:
         """Whether a step is to be done."""
         return step.when is None or step.when.holds(scope)
 

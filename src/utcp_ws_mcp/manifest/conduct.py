@@ -1,0 +1,107 @@
+"""The parts of a manifest that say what a connection does by itself: logins, answers, heartbeats, framing."""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from .values import Expression, Json, Model, Seconds
+
+
+class Step(Model):
+    """One step of `on_connect` (section 4): exactly one of `send` and `expect`. `timeout` in seconds."""
+
+    send: Json = None
+    expect: Expression | None = None
+    when: Expression | None = None
+    capture: dict[str, Expression] = Field(default_factory=dict)
+    fail: Expression | None = None
+    fail_message: Expression | None = None
+    timeout: float = Field(10, gt=0)
+    request_id: bool = False
+
+    @model_validator(mode="after")
+    def _send_or_expect(self) -> Self:
+        if (self.send is None) == (self.expect is None):
+            raise ValueError('a step has either "send" or "expect"')
+        return self
+
+
+class HttpRequest(Model):
+    """A request of `before_connect`. `json` and `form` are templates of its body."""
+
+    method: str = "GET"
+    url: str
+    headers: dict[str, str] = Field(default_factory=dict)
+    json_body: Json = Field(None, alias="json")
+    form: dict[str, Json] | None = None
+
+    @field_validator("method")
+    @classmethod
+    def _letters_only(cls, method: str) -> str:
+        if not re.fullmatch("[A-Za-z]+", method):
+            raise ValueError("expected an HTTP method such as 'POST'")
+        return method
+
+
+class HttpStep(Model):
+    """One step of `before_connect` (section 4): a request, and what is taken out of its answer."""
+
+    http: HttpRequest
+    capture: dict[str, Expression] = Field(default_factory=dict)
+    fail: Expression = "status >= 300"
+    fail_message: Expression | None = None
+    timeout: float = Field(10, gt=0)
+
+
+class Goodbye(Model):
+    """A message that is sent before the bridge closes a connection (section 4)."""
+
+    send: Json
+    when: Expression | None = None
+
+
+class AutoReply(Model):
+    """A message that is answered at once (section 7); with `keep` it is a reply or an item all the same."""
+
+    match: Expression
+    send: Json
+    keep: bool = False
+
+
+class Capture(Model):
+    """Values that are kept of any incoming message (section 7)."""
+
+    match: Expression
+    set: dict[str, Expression]
+
+
+class Inbox(Model):
+    """Messages that are kept while no call listens (section 7): those for which `match` holds, `size` at most."""
+
+    match: Expression
+    size: int = Field(100, ge=1, le=1000)
+
+
+class Heartbeat(Model):
+    """A message that is sent again and again (section 7); `every` in seconds, a number or an expression."""
+
+    every: Seconds
+    send: Json
+    expect: Expression | None = None
+    timeout: float = Field(10, gt=0)
+
+
+class Framing(Model):
+    """How messages become WebSocket messages (section 7)."""
+
+    codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = "json"
+    separator: str | None = Field(None, min_length=1)
+    joined: bool = False
+    batch: bool = False
+
+    @model_validator(mode="after")
+    def _joined_by_a_separator(self) -> Self:
+        if self.joined and self.separator is None:
+            raise ValueError('"joined" needs a "separator", which says where a message ends')
+        return self
