@@ -265,6 +265,7 @@ conversations = st.lists(
 @example([Seen(False, {"type": "vars.X"})])
 @example([Seen(False, {"type": "vars['X'] $NAME"})])
 @example([Seen(True, {"type": "vars.X"})])
+@example([Seen(True, "vars.X"), Seen(True, ["vars.X"]), Seen(True, "vars_")])
 def test_a_draft_is_always_a_manifest_that_is_right(seen: list[Seen]) -> None:
     draft = draft_manifest({"url": URL}, parse_url(URL), seen, ())
     for plan in plans_of(draft).values():

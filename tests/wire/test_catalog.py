@@ -11,7 +11,7 @@ from utcp_ws_mcp.manifest.merge import KNOWN_KEYS
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import DISCOVERY, compile_local, compile_tools, discovery_plan
 from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.expression import UNDEFINED
+from utcp_ws_mcp.wire.path import UNDEFINED
 from utcp_ws_mcp.wire.scope import REPLY_NAMES
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)

@@ -5,15 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import InvalidTemplate
-from utcp_ws_mcp.wire.expression import (
-    MAX_LENGTH,
-    UNDEFINED,
-    Expression,
-    ExpressionFailed,
-    compile_expression,
-    look_up,
-    parse_path,
-)
+from utcp_ws_mcp.wire.expression import MAX_LENGTH, Expression, ExpressionFailed, compile_expression
+from utcp_ws_mcp.wire.path import UNDEFINED, look_up, parse_path
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 NAMES = frozenset({"message", "request_id", "args", "vars", "uuid", "random_hex"})
@@ -359,3 +352,27 @@ def test_an_unknown_test_is_told_with_what_looks_into_a_text():
 
 def test_a_pattern_that_is_put_together_is_looked_at_when_it_is_used():
     assert evaluate("'a(b)' | regex_find('[(' ~ args.a ~ ']')", args={"a": ")"}) == "("
+
+
+PYTHONS_OWN = sorted({name for kind in (dict, list, bytes) for name in dir(kind) if not name.startswith("_")})
+
+
+@pytest.mark.parametrize("name", PYTHONS_OWN)
+@pytest.mark.parametrize("value", [{"a": 1}, [1], b"a"], ids=["object", "array", "bytes"])
+def test_a_member_that_is_not_there_is_not_defined_whatever_its_name(name, value):
+    assert not holds(f"message.{name} is defined", value)
+    assert holds(f"message.{name} is not defined and message['{name}'] is undefined", value)
+    assert evaluate(f"message.data.{name} | default('none')", message={"data": value}) == "none"
+
+
+@pytest.mark.parametrize("name", PYTHONS_OWN)
+def test_a_member_that_is_there_is_found_whatever_its_name(name):
+    message = {"data": [{name: {"n": 5}}]}
+
+    assert holds(f"message.data[0].{name}.n == 5 and 'message.{name}' != ''", message)
+    assert evaluate(f"[message.data.0.{name}, message.data[0]['{name}'].n]", message=message) == [{"n": 5}, 5]
+
+
+def test_a_method_of_a_member_with_such_a_name_can_be_called():
+    assert holds("message.title.startswith('a') and message.items[1:] == [2]", {"title": "ab", "items": [1, 2]})
+    assert evaluate("message.values() | list", message={"values": 1}) == [1]

@@ -7,7 +7,7 @@ from utcp_ws_mcp.manifest.load import load_document
 from utcp_ws_mcp.manifest.manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
 from utcp_ws_mcp.wire.catalog import compile_local, compile_tools
-from utcp_ws_mcp.wire.expression import UNDEFINED
+from utcp_ws_mcp.wire.path import UNDEFINED
 from utcp_ws_mcp.wire.reply import Sharing
 from utcp_ws_mcp.wire.scope import REQUEST_NAMES
 

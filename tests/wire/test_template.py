@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.wire.compiler import Compiler
-from utcp_ws_mcp.wire.expression import UNDEFINED
+from utcp_ws_mcp.wire.path import UNDEFINED
 from utcp_ws_mcp.wire.scope import REQUEST_NAMES
 from utcp_ws_mcp.wire.template import OMIT, AllArguments, Unfilled, to_text
 

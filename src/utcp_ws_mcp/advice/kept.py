@@ -13,7 +13,7 @@ from ..manifest.merge import named_presets
 from ..manifest.problems import join, nearest
 from ..manifest.values import Json
 from ..manifest.variables import TEMPLATE_KEYS
-from ..wire.expression import LITERAL
+from ..wire.path import LITERAL
 
 _USED = re.compile(r"(?<![\w.])session\.([A-Za-z_]\w*)")
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..wire.expression import Path
+from ..wire.path import Path
 from .seen import ANYTHING, Seen, kind_of, leaves, predicate_on, value_at, written
 
 ID_NAMES: Final = (

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from ..manifest.variables import REFERENCE, WHOLE
-from ..wire.expression import UNDEFINED, Path
+from ..wire.path import UNDEFINED, Path
 from .replies import Exchange, Ids
 from .seen import KIND_NAMES, kind_of, leaves, predicate_on, quoted, value_at
 
@@ -24,12 +24,20 @@ REQUEST_ID: Final = "{{ request_id }}"
 
 def draft_tools(exchanges: Sequence[Exchange], ids: Ids | None, variables: Collection[str]) -> list[dict[str, Any]]:
     """A tool for each kind of message that was sent."""
-    groups: dict[str, list[Exchange]] = {}
+    groups: dict[tuple[str, bool], list[Exchange]] = {}
     verbs = _verbs([exchange.request.value for exchange in exchanges], ids)
     for exchange in exchanges:
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", _name(exchange.request.value, ids, verbs))[:_LONGEST_NAME]
-        groups.setdefault(name or "send", []).append(exchange)
-    return [_tool(name, group, ids, variables) for name, group in groups.items()]
+        groups.setdefault((name or "send", isinstance(exchange.request.value, str)), []).append(exchange)
+    tools: dict[str, dict[str, Any]] = {}
+    for (named, _), group in groups.items():
+        name = _free(named, tools)
+        tools[name] = _tool(name, group, ids, variables)
+    return list(tools.values())
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return _free(f"{name}_", taken) if name in taken else name
 
 
 def constant(text: str, variables: Collection[str]) -> str:

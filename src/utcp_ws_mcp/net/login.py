@@ -14,7 +14,8 @@ from ..errors import ConnectFailed, InvalidTemplate
 from ..events import Observer
 from ..manifest.credentials import tells_ticket
 from ..wire.codec import encode, excerpt, parse_json, told
-from ..wire.expression import UNDEFINED, Expression
+from ..wire.expression import Expression
+from ..wire.path import UNDEFINED
 from ..wire.policy import check_header
 from ..wire.protocol import HttpPlan, StepPlan
 from ..wire.requests import parse_http_url

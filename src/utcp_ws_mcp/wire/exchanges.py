@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 from .codec import Message
 from .exchange import Close, Exchange
-from .expression import Path
 from .inbox import Inbox
+from .path import Path
 from .reply import Role, Rules, Sharing
 from .scope import Scope
 from .template import Unfilled

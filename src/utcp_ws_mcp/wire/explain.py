@@ -12,7 +12,8 @@ from typing import Any, Final
 from .codec import Message, clean, encode_json
 from .exchange import Exchange
 from .exchanges import Exchanges
-from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, look_up, parse_path
+from .expression import Expression, ExpressionFailed
+from .path import LITERAL, UNDEFINED, look_up, parse_path
 from .protocol import Captures, StepPlan
 from .reply import AutoReplies, Rules
 from .scope import Scope

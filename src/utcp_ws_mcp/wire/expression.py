@@ -17,6 +17,7 @@ from minijinja import Environment, TemplateError
 from ..errors import InvalidTemplate
 from ..manifest.problems import nearest
 from .filters import FILTERS, compile_pattern
+from .path import LITERAL, UNDEFINED, look_up, parse_path, take_shadowed
 
 FUEL: Final = 50_000
 """Steps of one evaluation."""
@@ -25,9 +26,6 @@ LONGEST_REASON: Final = 100
 MAX_LENGTH: Final = 4_000
 """Characters of one expression."""
 
-_PATH = re.compile(r"""[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\.\d+|\[-?\d+\]|\['[^'\\]*'\]|\["[^"\\]*"\])*\Z""")
-_STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
-_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
 _CALLED = re.compile(r"\|\s*[A-Za-z_]\w*|(?<![\w.])is\s+(?:not\s+)?[A-Za-z_]\w*")
 _NEVER = ("UnknownFilter", "UnknownFunction", "UnknownTest")
 _APPLIED: Final = {
@@ -37,27 +35,12 @@ _APPLIED: Final = {
 """What MiniJinja's shortest reasons are about."""
 
 
-class _Undefined:
-    """The value of a name that is not there."""
-
-    def __repr__(self) -> str:
-        return "undefined"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNDEFINED: Final = _Undefined()
-Path = tuple[str | int, ...]
-
-
 class ExpressionFailed(Exception):
     """An expression that cannot be evaluated on these values."""
 
 
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
 _PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, struct.error)
-LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _PATTERN = re.compile(rf"\bregex_find['\"]?\s*[(,]\s*({LITERAL.pattern})\s*\)")
 _COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]]\s*\(")
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
@@ -66,7 +49,7 @@ _COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]
 class Expression:
     """A compiled expression. `names` are the top-level names that it uses, `needs` arguments that must be there."""
 
-    __slots__ = ("names", "needs", "path", "source")
+    __slots__ = ("_shadowed", "_source", "names", "needs", "path", "source")
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
         """Compile `source`. One that is not `local` comes from the network and may only look up and compare.
@@ -77,6 +60,7 @@ class Expression:
         self.source = source.strip()
         self.path = parse_path(self.source)
         self.names = (str(self.path[0]),) if self.path else self._find_names(allowed, local)
+        self._source, self._shadowed = (self.source, {}) if self.path else take_shadowed(self.source)
         bare = LITERAL.sub("''", self.source)
         optional = re.search(r"\b(default|defined|undefined|if|or)\b", bare) or self.path is not None
         self.needs = () if optional else tuple(dict.fromkeys(re.findall(r"\bargs\.([A-Za-z_]\w*)", bare)))
@@ -97,9 +81,9 @@ class Expression:
         """
         if self.path is not None:
             return look_up(scope, self.path)
-        context = {name: value for name in self.names if (value := scope[name]) is not UNDEFINED}
-        value = self._run(self.source, context)
-        if value is None and self._run(f"({self.source}) is undefined", context) is True:
+        context = self._context(scope)
+        value = self._run(self._source, context)
+        if value is None and self._run(f"({self._source}) is undefined", context) is True:
             return UNDEFINED
         return str(value) if isinstance(value, str) else value
 
@@ -114,11 +98,17 @@ class Expression:
         """Whether the predicate is true. One that cannot be evaluated on this message does not hold."""
         if self.path is not None:
             return bool(look_up(scope, self.path))
-        context = {name: value for name in self.names if (value := scope[name]) is not UNDEFINED}
         try:
-            return bool(_ENVIRONMENT.eval_expr(self.source, **context))
+            return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
         except (TemplateError, *_PYTHON_ERRORS):
             return False
+
+    def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        context = {name: value for name in self.names if (value := scope[name]) is not UNDEFINED}
+        for name, path in self._shadowed.items():
+            if (value := look_up(scope, path)) is not UNDEFINED:
+                context[name] = value
+        return context
 
     def _run(self, source: str, context: Mapping[str, Any]) -> Any:
         try:
@@ -219,24 +209,3 @@ def _reason(failed: TemplateError) -> str:
 
 CALLABLE: Final = frozenset({"uuid", "next_id", "counter", "random_hex"})
 """Names that expressions may call; they are bound for each evaluation."""
-
-
-def parse_path(source: str) -> Path | None:
-    """The steps of an expression that is only a path (`message.result.items[0]`), else None."""
-    if not _PATH.match(source) or source in _WORDS:
-        return None
-    steps: list[str | int] = []
-    for name, index, single, double in _STEP.findall(source):
-        steps.append(int(index) if index else int(name) if name.isdigit() else name or single or double)
-    return tuple(steps)
-
-
-def look_up(scope: Mapping[str, Any], path: Path) -> Any:
-    """The value at a path, or UNDEFINED."""
-    value = scope[str(path[0])]
-    for step in path[1:]:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return UNDEFINED
-    return value

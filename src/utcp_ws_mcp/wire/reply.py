@@ -12,7 +12,8 @@ from typing import Any, Final
 from ..manifest.models import CallTemplate, Reply, Stream
 from .codec import Message
 from .compiler import Compiler
-from .expression import LITERAL, UNDEFINED, Expression, ExpressionFailed, Path, compile_expression, parse_path
+from .expression import Expression, ExpressionFailed, compile_expression
+from .path import LITERAL, UNDEFINED, Path, parse_path
 from .problems import Problems
 from .scope import REPLY_NAMES
 from .template import Node, Unfilled

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .codec import Message
-from .expression import UNDEFINED
 from .inbox import Inbox
+from .path import UNDEFINED
 from .protocol import Captures, Conduct, GoodbyePlan, StepPlan
 from .scope import Ambient, Scope
 from .template import Unfilled

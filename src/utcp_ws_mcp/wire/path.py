@@ -1,0 +1,74 @@
+"""Paths (`message.result.items[0]`), which are looked up without MiniJinja."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_STEPS = r"""(?:\.[A-Za-z_]\w*+|\.\d++|\[-?\d++\]|\['[^'\\]*+'\]|\["[^"\\]*+"\])"""
+_PATH = re.compile(rf"[A-Za-z_]\w*+{_STEPS}*+\Z")
+_STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
+_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
+_PATHS = re.compile(rf"{LITERAL.pattern}|(?P<path>(?<![\w.])[A-Za-z_]\w*+{_STEPS}++)(?P<called>\s*\()?")
+_METHOD = re.compile(r"\.\w+\Z")
+_SHADOWED = frozenset(name for kind in (dict, list, bytes) for name in dir(kind))
+"""What MiniJinja finds in every object, array or bytes, also where the message has no such member."""
+
+
+class _Undefined:
+    """The value of a name that is not there."""
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNDEFINED: Final = _Undefined()
+Path = tuple[str | int, ...]
+
+
+def parse_path(source: str) -> Path | None:
+    """The steps of an expression that is only a path (`message.result.items[0]`), else None."""
+    if not _PATH.match(source) or source in _WORDS:
+        return None
+    steps: list[str | int] = []
+    for name, index, single, double in _STEP.findall(source):
+        steps.append(int(index) if index else int(name) if name.isdigit() else name or single or double)
+    return tuple(steps)
+
+
+def look_up(scope: Mapping[str, Any], path: Path) -> Any:
+    """The value at a path, or UNDEFINED."""
+    value = scope[str(path[0])]
+    for step in path[1:]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return UNDEFINED
+    return value
+
+
+def take_shadowed(source: str) -> tuple[str, dict[str, Path]]:
+    """The expression with names for the paths whose members are called like Python's methods, and these paths.
+
+    MiniJinja takes the method (`dict.update`) for a member that is not there, so that `message.update is defined`
+    would hold for every object.
+    """
+    paths: dict[str, Path] = {}
+
+    def name(found: re.Match[str]) -> str:
+        written = found["path"] or ""
+        end = _METHOD.search(written) if found["called"] else None
+        reached = written[: end.start()] if end else written
+        path = parse_path(reached)
+        if path is None or _SHADOWED.isdisjoint(path[1:]):
+            return found[0]
+        taken = f"path_{len(paths)}"
+        paths[taken] = path
+        return taken + found[0][len(reached) :]
+
+    return _PATHS.sub(name, source), paths
