@@ -126,6 +126,18 @@ def test_a_message_with_a_hole_in_it_is_never_sent(template, sentence):
     assert str(unfilled.value) == sentence
 
 
+def test_what_an_argument_does_not_find_is_not_left_out():
+    with pytest.raises(Unfilled) as unfilled:
+        fill({"k": "{{ session[args.a].id }}"}, a="x")
+
+    assert str(unfilled.value) == "{{ session[args.a].id }} has no value"
+    assert fill({"k": "{{ session[args.a].id }}"}) == {}
+
+
+def test_a_condition_says_itself_what_is_left_out():
+    assert fill({"k": "{{ session.id if args.a }}"}, a=False) == {}
+
+
 @pytest.mark.parametrize("template", ["<{{ args.a }}>", f"<{A}>"])
 @pytest.mark.parametrize("argument", [b"bytes", {1, 2}, float("nan")], ids=["bytes", "a set", "not a number"])
 def test_what_is_no_text_is_not_put_into_one(template, argument):

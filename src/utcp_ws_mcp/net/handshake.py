@@ -264,7 +264,8 @@ _STATUS_HINTS: Final = {
     401: 'it wants other credentials; check "auth"',
     403: (
         'it refuses these credentials or this client; check "auth" and "headers" '
-        '(some servers want an "Origin" header, that of their own page)'
+        '(some servers want an "Origin" header, that of their own page); '
+        'some answer so where the path is wrong, or a subprotocol is missing ("protocol")'
     ),
     404: "there is nothing at this path; check the URL",
     426: 'it wants another WebSocket version or subprotocol; check "protocol"',
