@@ -322,3 +322,7 @@ def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "msgpack", None)
     with pytest.raises(ExpressionFailed, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")):
         evaluate("v | to_msgpack", v=1)
+
+
+def test_text_is_packed_as_its_utf_8() -> None:
+    assert evaluate("[2, 'ü!', t] | pack('>B3s5s')", t="x") == b"\x02\xc3\xbc!x\0\0\0\0"

@@ -160,7 +160,8 @@ def _unescape(value: Any) -> str:
 
 
 def _pack(value: Any, form: str) -> bytes:
-    return struct.pack(form, *(value if isinstance(value, list | tuple) else [value]))
+    values = value if isinstance(value, list | tuple) else [value]
+    return struct.pack(form, *(each.encode() if isinstance(each, str) else each for each in values))
 
 
 def _unpack(value: Any, form: str) -> list[Any]:
