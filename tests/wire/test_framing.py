@@ -55,6 +55,15 @@ def test_a_batch_is_as_many_messages_as_it_holds() -> None:
     assert decode('[1]\n[2,3]\n"x"', batch=True, separator="\n") == [1, 2, 3, "x"]
 
 
+def test_send_as_binary_reads_objects_and_arrays_in_binary_messages_too() -> None:
+    framer = make_framer(Framing(separator="\n"), "binary")
+
+    messages = [*framer.decode('{"é":1}\n[2]\n{\n7\n'.encode()), *framer.decode(b"{\xff}"), *framer.decode('{"a":1}')]
+
+    assert [message.value for message in messages] == [{"é": 1}, [2], b"{", b"7", b"{\xff}", {"a": 1}]
+    assert messages[0].raw == '{"é":1}'
+
+
 def test_send_as_binary_sends_text_as_its_utf8() -> None:
     assert encode({"a": "\u00e9"}, "binary") == ['{"a":"\u00e9"}'.encode()]
     assert encode("x", "binary", separator="\n") == [b"x\n"]

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from ..errors import InvalidTemplate
 from ..manifest.conduct import Framing
-from .codec import Message, decode, encode
+from .codec import Message, decode, encode, text_or_bytes
 
 Raw = str | bytes
 Text = TypeVar("Text", str, bytes)
@@ -34,13 +34,22 @@ class Codec(Protocol):
         """The values in a message; what cannot be decoded is its own value."""
 
 
+@dataclass(frozen=True, slots=True)
 class JsonCodec:
-    """JSON where it is JSON, else text or bytes; bytes are sent as a binary message."""
+    """JSON where it is JSON, else text or bytes; bytes are sent as a binary message.
+
+    `in_binary`: objects and arrays are read in binary messages, too.
+    """
+
+    in_binary: bool = False
 
     def encode(self, value: Any) -> list[Raw]:
         return [value if isinstance(value, bytes) else encode(value)]
 
     def decode(self, raw: Raw) -> list[Message]:
+        if self.in_binary and isinstance(raw, bytes) and raw[:1] in (b"{", b"["):
+            message = decode(text_or_bytes(raw))
+            return [message if message.is_json else Message(raw, raw)]
         return [decode(raw)]
 
 
@@ -161,14 +170,14 @@ def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
     Raises:
         InvalidTemplate: if the codec needs a package that is not installed.
     """
-    return Framer(framing, _make_codec(framing.codec), send_as)
+    return Framer(framing, _make_codec(framing.codec, send_as == "binary"), send_as)
 
 
 def _append(message: Raw, separator: str) -> Raw:
     return message + separator.encode() if isinstance(message, bytes) else message + separator
 
 
-def _make_codec(name: str) -> Codec:
+def _make_codec(name: str, in_binary: bool) -> Codec:
     match name:
         case "text":
             return TextCodec()
@@ -189,7 +198,7 @@ def _make_codec(name: str) -> Codec:
 
             return MqttCodec()
         case _:
-            return JsonCodec()
+            return JsonCodec(in_binary)
 
 
 def _packed(name: str) -> PackedCodec:
