@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost, HandshakeRejected
-from utcp_ws_mcp.events import Event, Sent
+from utcp_ws_mcp.events import Closed, Event, Sent
 from utcp_ws_mcp.net.shelf import MAX_OF_MANUAL
 
 RPC = {"preset": "jsonrpc2"}
@@ -390,3 +390,45 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
                 await bridge.call_tool("m.ring")
         assert heard == [({"event": "rung"},)] * 2
         assert len(seen.upgrades) == 1
+
+
+TOLD = {
+    "given up": ({"timeout": 0.05}, "what still comes for a call that has ended could be taken for another's answer"),
+    "cut short": (
+        {"stream": {"max_items": 1}},
+        "what still comes for a call that has ended could be taken for another's answer",
+    ),
+    "ended": ({"retire": "message.n == 0"}, "its session has ended"),
+}
+
+
+@pytest.mark.parametrize(("template", "why"), TOLD.values(), ids=TOLD)
+async def test_a_connection_that_is_thrown_away_is_told_with_why(
+    tmp_path: Path, template: dict[str, Any], why: str
+) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if "timeout" not in template or message["n"]:
+            await connection.send(json.dumps(message))
+
+    events: list[Event] = []
+    async with peer(answer) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", **template), events=events) as bridge:
+            for n in range(2):
+                with suppress(CallTimeout):
+                    await bridge.call_tool("m.t", {"n": n})
+            await seen.until(lambda: len(seen.closed) == 1)
+    closed = [event.why for event in events if isinstance(event, Closed)]
+    assert closed[0] == f"closed by the bridge: {why}"
+    assert "stream" in template or closed[1:] == ["closed by the bridge"]
+
+
+async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_told_with_why(tmp_path: Path) -> None:
+    events: list[Event] = []
+    async with peer(jsonrpc) as seen:
+        document = {**entry(seen, "t", **RPC), "url": seen.url + "{{ args.room }}"}
+        async with bridge_to(tmp_path, document, events=events) as bridge:
+            for room in range(MAX_OF_MANUAL + 1):
+                await bridge.call_tool("m.t", {"room": room})
+            await seen.until(lambda: len(seen.closed) == 1)
+    closed = [event.why for event in events if isinstance(event, Closed)]
+    assert closed[0] == "closed by the bridge: a call needs another connection"

@@ -56,6 +56,7 @@ class Connection:
         self.received = 0
         self._since = anyio.current_time()
         self.close: Close | None = None
+        self._why = ""
         self.explains = False
         self._unanswered = False
         self._websocket = websocket
@@ -121,7 +122,8 @@ class Connection:
             self.close = describe_close(self._websocket, unanswered=self._unanswered)
             self.exchanges.lose(self.ending)
             by_peer = self.close.text != CLOSED_BY_US
-            self._observe(events.Closed(self.manual, self.address, self.close.text, by_peer))
+            text = self.close.text if by_peer or not self._why else f"{self.close.text}: {self._why}"
+            self._observe(events.Closed(self.manual, self.address, text, by_peer))
 
     def encode(self, value: Any) -> list[str | bytes]:
         """The WebSocket messages for a value.
@@ -230,8 +232,9 @@ class Connection:
         await anyio.lowlevel.checkpoint()
         return self.is_usable
 
-    async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye, and close with a code; takes CLOSE_TIMEOUT seconds at most."""
+    async def aclose(self, code: int = 1000, reason: str = "", why: str = "") -> None:
+        """Say goodbye and close, within CLOSE_TIMEOUT seconds; `why` is for observers, `reason` for the peer."""
+        self._why = why
         self._say_goodbye()
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as closing:
             await self._websocket.close(code, reason)

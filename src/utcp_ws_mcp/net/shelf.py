@@ -121,7 +121,7 @@ class Shelf:
     def assign(self) -> None:
         """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
         for slot in [slot for slot in self._slots if slot.is_spent]:
-            self._discard(slot)
+            self._discard(slot, slot.doubt)
         opening = {slot for slot in self._slots if slot.connection is None}
         blocked: set[Upgrade] = set()
         for waiter in list(self._waiting):
@@ -200,7 +200,7 @@ class Shelf:
         for slot in self._slots:
             of_use = same and not wish.unread and slot.has_room(wish)
             if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not of_use:
-                self._discard(slot)
+                self._discard(slot, slot.doubt if same else "a call needs another connection")
                 return True
         return False
 
@@ -294,11 +294,11 @@ class Shelf:
         slot.settled = await slot.connection.settle()
         slot.settling = False
         if not slot.settled and not slot.leases:
-            self._discard(slot)
+            self._discard(slot, slot.doubt or "the server did not answer a ping in time")
         self.assign()
 
-    def _discard(self, slot: Slot) -> None:
+    def _discard(self, slot: Slot, why: str = "") -> None:
         if slot in self._slots:
             self._slots.remove(slot)
         if slot.connection is not None and slot.connection.is_open and not self._closed:
-            self._tasks.start_soon(slot.connection.aclose)
+            self._tasks.start_soon(slot.connection.aclose, 1000, "", why)

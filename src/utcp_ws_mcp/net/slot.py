@@ -55,6 +55,11 @@ class Slot:
             return False
         return not self.connection.is_usable
 
+    @property
+    def doubt(self) -> str:
+        """Why the connection serves no further exchange, or none that would own it; empty where it does."""
+        return self.connection.exchanges.doubt if self.connection is not None else ""
+
     def serves(self, sharing: Sharing) -> bool:
         """Whether exchanges may start here, now or when others have ended.
 

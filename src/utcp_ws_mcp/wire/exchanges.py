@@ -21,19 +21,24 @@ IdKind = Literal["uuid", "counter", "string_counter"]
 CUT_SHORT: Final = ("max_items", "max_bytes")
 """Ends of a stream after which more of it may come."""
 
+STILL_TO_COME: Final = "what still comes for a call that has ended could be taken for another's answer"
+NOT_ASKED_FOR: Final = "a message came that no call had asked for"
+RETIRED: Final = "its session has ended"
+
 
 class Exchanges:
     """All exchanges on one connection. `dropped` counts messages, `opened`, `abandoned` and `lost` count exchanges.
 
     `trusted` turns false when the next message can no longer be told from a reply to the wrong request, or the
-    connection is retired; it must then be thrown away. `unclaimed` is the last message, if no call waited for it and
-    it is no late reply to another: many servers say so why they close. `outbox` holds what is to be sent at once,
-    `inbox` what came while no call listened. `unsent` is told of a message that was due and could not be made: what
-    it was, and why.
+    connection is retired; it must then be thrown away, and `doubt` says why. `unclaimed` is the last message, if no
+    call waited for it and it is no late reply to another: many servers say so why they close. `outbox` holds what is
+    to be sent at once, `inbox` what came while no call listened. `unsent` is told of a message that was due and could
+    not be made: what it was, and why.
     """
 
     def __init__(self, id_kind: IdKind, make_uuid: Callable[[], str]) -> None:
         self.trusted = True
+        self.doubt = ""
         self.dropped = 0
         self.abandoned = 0
         self.opened = 0
@@ -103,14 +108,13 @@ class Exchanges:
         if exchange.finished:
             return
         exchange.finished = True
-        self.abandoned += not exchange.rules.only_listens
         self._forget(exchange)
-        if exchange.rules.sharing is Sharing.OWNED:
-            self.trusted = False
+        self._leave(exchange)
 
     def retire(self) -> None:
         """No further exchange may be opened; those that are under way go on."""
         self.trusted = False
+        self.doubt = RETIRED
 
     def withdraw(self, exchange: Exchange) -> None:
         """Its request was not sent, or nothing answers it."""
@@ -149,14 +153,20 @@ class Exchanges:
         if exchange.finished:
             self._forget(exchange)
             if exchange.end in CUT_SHORT:
-                self.abandoned += not exchange.rules.only_listens
-                self.trusted = self.trusted and exchange.rules.sharing is Sharing.SHARED
+                self._leave(exchange)
         elif exchange.replied and exchange in self._opening:
             self._opening.remove(exchange)
             if exchange.rules.id_path is not None:
                 del self._by_id[exchange.rules.id_path][exchange.request_id]
                 self._others.append(exchange)
         return role
+
+    def _leave(self, exchange: Exchange) -> None:
+        """More may come for an exchange that nobody waits for any more, unless it never sent anything."""
+        if not exchange.rules.only_listens:
+            self.abandoned += 1
+            self.doubt = self.doubt or STILL_TO_COME
+        self.trusted = self.trusted and exchange.rules.sharing is Sharing.SHARED
 
     def _answer(self, message: Message) -> bool:
         """Answer a message that an open exchange has an answer for; whether that was all."""
@@ -198,7 +208,7 @@ class Exchanges:
         is_late = self.abandoned or any(_id_at(message.value, path) is not None for path in self._by_id)
         self.unclaimed = None if is_late else message
         if last is not None and last.rules.match is None and not last.rules.unasked:
-            self.trusted = False
+            self.trusted, self.doubt = False, self.doubt or NOT_ASKED_FOR
         return Role.DROPPED
 
     def pending(self) -> Iterator[Exchange]:
