@@ -95,6 +95,7 @@ TOLD = {
     "a login's answer": events.Received("m", json.dumps({"ok": 1, "login": {"accessToken": ISSUED}}), "login"),
     "a later message with it": events.Sent("m", json.dumps({"token": ISSUED, "q": "x" * 100})),
     "a token that is longer than what is shown": events.Received("m", json.dumps({"token": ISSUED * 100}), "reply"),
+    "in a binary message": events.Received("m", json.dumps({"token": ISSUED}).encode(), "reply"),
     "several messages in one": events.Received("m", f'{{"token": "{ISSUED}"}}\x1e{{"n": 1}}\x1e', "reply"),
     "what is kept of it": events.Explained("m", (f'session.token is now "{ISSUED}"',)),
     "what a rule looked at": events.Explained("m", (f'reply.error holds: x (message.token is "{ISSUED[:12]}…)',)),

@@ -81,6 +81,13 @@ def test_the_beginning_of_a_secret_is_hidden_where_a_text_is_cut(form):
         assert form[:6] not in redactor([SECRET])(f"before {form[:length]}… after")
 
 
+def test_the_beginning_of_a_secret_in_hex_is_hidden_where_the_bytes_are_cut():
+    for length in range(6, len(SECRET)):
+        shown = redactor([SECRET])(f"30 bytes of binary data, 0x00{SECRET[:length].encode().hex()}…")
+
+        assert shown == f"30 bytes of binary data, 0x00{HIDDEN}…"
+
+
 def test_the_beginning_of_a_long_secret_is_hidden_where_a_text_is_cut():
     secret = "abcdefgh" * 500
 

@@ -142,7 +142,7 @@ class Trace:
 
 def _pretty(message: str | bytes) -> str:
     if isinstance(message, bytes):
-        return excerpt(message)
+        return without_credentials(excerpt(message))
     try:
         value = json.loads(message)
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -142,8 +142,12 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     if not known:
         return str
     whole = re.compile("|".join(pattern for secret in known for pattern in _patterns(secret)))
-    cut = re.compile("|".join(_cut(secret) for secret in known))
-    return lambda text: cut.sub(HIDDEN, shown) if "…" in (shown := whole.sub(HIDDEN, text)) else shown
+
+    @cache
+    def cut() -> re.Pattern[str]:
+        return re.compile("|".join(map(_cut, known)))
+
+    return lambda text: cut().sub(HIDDEN, shown) if "…" in (shown := whole.sub(HIDDEN, text)) else shown
 
 
 def _secret_fields(auth: BaseModel) -> Iterator[str]:
@@ -162,14 +166,20 @@ def _patterns(secret: str) -> Iterator[str]:
 
 
 def _cut(secret: str) -> str:
-    """The beginning of a secret in front of the sign that something was cut off.
+    """The beginning of a secret, as text or in hex, in front of the sign that something was cut off."""
+    hex_digits = [f"(?i:{byte:02x})" for byte in secret.encode("utf-8", "replace")]
+    return rf"(?:{_beginning([_written(char) for char in secret])}\\*(?:%[0-9A-Fa-f]?)?|{_beginning(hex_digits)})(?=…)"
 
-    Of a long secret only NESTED characters are compared: a pattern cannot be nested without bound.
+
+def _beginning(units: Sequence[str]) -> str:
+    """A pattern for the first units of a secret, at least SHORTEST.
+
+    Of a long secret only NESTED units are compared: a pattern cannot be nested without bound.
     """
-    beginning, middle = secret[:SHORTEST], secret[SHORTEST:NESTED]
-    optional = "".join(f"(?:{_written(char)}" for char in middle)
-    longer = f"(?:[^…]{{0,{12 * len(secret[NESTED:])}}})" if secret[NESTED:] else ""
-    return "".join(map(_written, beginning)) + optional + longer + ")?" * len(middle) + r"\\*(?:%[0-9A-Fa-f]?)?(?=…)"
+    middle, rest = units[SHORTEST:NESTED], units[NESTED:]
+    optional = "".join(f"(?:{unit}" for unit in middle)
+    longer = f"(?:[^…]{{0,{12 * len(rest)}}})" if rest else ""
+    return "".join(units[:SHORTEST]) + optional + longer + ")?" * len(middle)
 
 
 @cache

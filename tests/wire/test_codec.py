@@ -143,6 +143,10 @@ EXCERPTS = {
     "exactly as long": ("x" * 200, "x" * 200),
     "bytes": (b"\x01\x02", "2 bytes of binary data, 0x0102"),
     "many bytes": (bytes(30), "30 bytes of binary data, 0x" + "00" * 24 + "…"),
+    "bytes that are text": ("Größe: 3\r\n".encode(), "12 bytes of text: Größe: 3"),
+    "many bytes that are text": (b"x" * 300, "300 bytes of text: " + "x" * 200 + "…"),
+    "bytes that are blank": (b"\r\n", "2 bytes of binary data, 0x0d0a"),
+    "no bytes": (b"", "0 bytes of binary data, 0x"),
 }
 
 

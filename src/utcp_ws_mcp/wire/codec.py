@@ -138,8 +138,11 @@ def text_or_bytes(data: bytes) -> str | bytes:
 
 
 def excerpt(raw: str | bytes, limit: int = 200) -> str:
-    """The beginning of a message for an error text: printable, on one line."""
+    """The beginning of a message for an error text: printable, on one line; bytes that are no text in hex."""
     if isinstance(raw, bytes):
+        text = text_or_bytes(raw)
+        if isinstance(text, str) and "".join(text.split()).isprintable() and text.strip():
+            return f"{len(raw)} bytes of text: {excerpt(text, limit)}"
         return f"{len(raw)} bytes of binary data, 0x{raw[:24].hex()}" + ("…" if len(raw) > 24 else "")
     text = raw.strip()
     shown = "".join(char if char.isprintable() else " " for char in text[:limit])
