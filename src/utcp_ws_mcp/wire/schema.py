@@ -5,6 +5,7 @@ Nothing is ever fetched: a reference to another document is refused. Patterns ca
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final, NoReturn
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
 
 MAX_SHOWN: Final = 160
+MAX_VALUE: Final = 80
+MAX_ALLOWED: Final = 1000
+"""Characters of all values that an `enum` allows, which are told together: a model chooses among them."""
+
 MOST_TOLD: Final = 3
 """Things that are told of one wrong value."""
 
@@ -57,8 +62,18 @@ class Schema:
 
 def _told(error: ValidationError) -> str:
     place = ".".join(str(step) for step in error.instance_path)
-    message = _first_line(error.message)
+    message = _alternatives(error) or _first_line(error.message)
     return f"{place}: {message}" if place else message
+
+
+def _alternatives(error: ValidationError) -> str | None:
+    """What is wrong with a value that is none of an `enum`, with all that it may be, unless that is too much."""
+    options = [json.dumps(option, ensure_ascii=False) for option in getattr(error.kind, "options", ())]
+    if not options:
+        return None
+    allowed = " or ".join(filter(None, (", ".join(options[:-1]), options[-1])))
+    value = _cut(json.dumps(error.instance, ensure_ascii=False, default=str), MAX_VALUE)
+    return f"{value} is not one of {allowed}" if len(allowed) <= MAX_ALLOWED else None
 
 
 def _compile(schema: dict[str, Any]) -> Validator:
@@ -116,5 +131,8 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _first_line(text: str) -> str:
-    line = text.strip().splitlines()[0] if text.strip() else "no reason given"
-    return line if len(line) <= MAX_SHOWN else line[:MAX_SHOWN] + "…"
+    return _cut(text.strip().splitlines()[0] if text.strip() else "no reason given", MAX_SHOWN)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
