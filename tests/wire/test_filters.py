@@ -99,6 +99,12 @@ def test_text_that_is_no_base64_is_an_error(wrong: str) -> None:
         evaluate("e | unbase64", e=wrong)
 
 
+def test_a_salt_in_hex_is_hashed_together_with_a_password() -> None:
+    digest = hashlib.sha256(b"\x85\xb1pass").hexdigest()
+
+    assert evaluate("(salt ~ (password | hex)) | unhex | sha256 | hex", salt="85B1", password="pass") == digest
+
+
 def test_a_signature_is_that_of_rfc_7515() -> None:
     key = base64.urlsafe_b64decode(
         "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow=="
