@@ -156,6 +156,16 @@ async def test_a_close_during_the_login_is_told_with_its_code_and_reason(tmp_pat
             await bridge.call_tool("m.t")
 
 
+async def test_a_connection_that_is_cut_during_the_login_may_be_a_refusal(tmp_path: Path) -> None:
+    async def cut(seen: Peer, connection: Any, message: Any) -> None:
+        connection.transport.abort()
+
+    document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
+    async with peer(cut) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectFailed, match="step 2: the network connection was cut; .*: check the credentials$"):
+            await bridge.call_tool("m.t")
+
+
 async def test_what_a_server_says_before_it_closes_during_the_login_is_told(tmp_path: Path) -> None:
     async def forbid(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send('{"type": "connection_error", "why": "Forbidden"}')

@@ -10,6 +10,7 @@ from ..wire.exchange import Close
 from .handshake import GuardedConnection
 
 CLOSED_BY_US: Final = "closed by the bridge"
+CUT: Final = "the network connection was cut"
 
 SHORTEST_REPEATED: Final = 6
 """Characters from which on a value is looked for in a server's last words."""
@@ -31,7 +32,7 @@ def describe_close(websocket: GuardedConnection, *, unanswered: bool) -> Close:
         return Close(1006, "the server stopped answering pings")
     if sent is not None and sent.code in (1002, 1007):
         return Close(sent.code, "the server broke the WebSocket protocol")
-    return Close(1006, "the network connection was cut" if sent is None else CLOSED_BY_US)
+    return Close(1006, CUT if sent is None else CLOSED_BY_US)
 
 
 def without_repeats(said: Message, known: Iterable[Any]) -> str:

@@ -26,6 +26,7 @@ from ..wire.template import OMIT, Unfilled, to_text
 from ..wire.upgrade import Upgrade
 from .connection import Connection, ConnectionClosed
 from .dial import Resolver
+from .ending import CUT
 from .http import HttpReply, HttpRequest, send_request
 
 
@@ -145,7 +146,7 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
                 connection.session.capture(step.captures, scope)
                 request = connection.encode(step.send.render(scope))
                 if not await connection.send(request, f"on_connect[{number - 1}]"):
-                    raise ConnectFailed(address, f"{label}: {connection.ending.text}")
+                    raise ConnectFailed(address, f"{label}: {_ending(connection)}")
             else:
                 await _expect(connection, step, number, names)
     except TimeoutError:
@@ -153,9 +154,15 @@ async def _do(connection: Connection, step: StepPlan, number: int, names: dict[s
         last = f"; the last that came was {connection.last_words}" if step.expect and connection.last_words else ""
         raise ConnectFailed(address, f"{label}: {what} within {step.timeout:g} s{last}") from None
     except ConnectionClosed:
-        raise ConnectFailed(address, f"{label}: {connection.ending.text}") from None
+        raise ConnectFailed(address, f"{label}: {_ending(connection)}") from None
     except (Unfilled, ValueError) as unfilled:
         raise ConnectFailed(address, f"{label}: {_why(unfilled)}") from None
+
+
+def _ending(connection: Connection) -> str:
+    """How a connection ended during the login: a server that refuses one may say nothing (RFC 6455 §7.1.7)."""
+    text = connection.ending.text
+    return f"{text}; a server may refuse a login so: check the credentials" if text == CUT else text
 
 
 async def _expect(connection: Connection, step: StepPlan, number: int, names: dict[str, Any]) -> None:
