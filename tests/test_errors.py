@@ -76,6 +76,13 @@ SENTENCES = [
         "a.b: no reply came within 30 s; the request was sent and may have been executed; check before you repeat it",
     ),
     (
+        e.CallTimeout("a.b", 30.0, "no reply came", PERHAPS, '{"ID": 1}'),
+        (
+            'a.b: no reply came within 30 s; the last message that came was {"ID": 1}; '
+            "the request was sent and may have been executed; check before you repeat it"
+        ),
+    ),
+    (
         e.CallTimeout("a.b", 0.5, "there was no connection", NOT_SENT),
         "a.b: there was no connection within 0.5 s; the request was not sent",
     ),

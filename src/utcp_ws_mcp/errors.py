@@ -203,11 +203,12 @@ class ReplyTooBig(CallError):
 
 
 class CallTimeout(CallError, TimeoutError):
-    """No result within the call's timeout (seconds)."""
+    """No result within the call's timeout (seconds). `last` is what came and was not taken for it."""
 
-    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome) -> None:
+    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome, last: str = "") -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
-        super().__init__(f"{tool}: {stage} within {timeout:g} s; {outcome.value}")
+        came = f"; the last message that came was {last}" if last else ""
+        super().__init__(f"{tool}: {stage} within {timeout:g} s{came}; {outcome.value}")
 
 
 class NetError(BridgeError, ConnectionError):

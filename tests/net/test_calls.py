@@ -35,6 +35,30 @@ async def test_a_raw_result_is_what_came(tmp_path: Path) -> None:
         assert await bridge.call_tool("m.t") == b"\x00\xff"
 
 
+async def test_a_call_whose_reply_is_not_recognised_tells_what_came(tmp_path: Path) -> None:
+    async def other(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"ID": message["id"], "result": 1}))
+
+    document = {"request_id": "counter", "message": {"id": "{{ request_id }}"}, "timeout": 0.3}
+    reply = {"match": "message.id == request_id"}
+    async with peer(other) as seen, bridge_to(tmp_path, entry(seen, "t", reply=reply, **document)) as bridge:
+        told = r'within 0\.3 s; the last message that came was \{"ID": 1, "result": 1\}; the request was sent'
+        with pytest.raises(CallTimeout, match=told):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_timeout_tells_nothing_of_what_came_for_other_calls(tmp_path: Path) -> None:
+    async def first_only(seen: Peer, connection: Any, message: Any) -> None:
+        if message["id"] == 1:
+            await connection.send('{"event": "before"}')
+            await connection.send('{"id": 1, "result": "mine"}')
+
+    async with peer(first_only) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, timeout=0.3)) as bridge:
+        assert await bridge.call_tool("m.t") == "mine"
+        with pytest.raises(CallTimeout, match=r"no reply came within 0\.3 s; the request was sent"):
+            await bridge.call_tool("m.t")
+
+
 async def test_several_messages_of_a_call_go_out_one_behind_the_other(tmp_path: Path) -> None:
     async def join(seen: Peer, connection: Any, message: Any) -> None:
         if message["type"] == "end":

@@ -197,7 +197,8 @@ class Call:
             return True
         if reason is None:
             what = "nothing that it waits for came" if self.plan.rules.unasked else "no reply came"
-            raise self._timed_out(what, Outcome.PERHAPS_EXECUTED)
+            last = self._lease.connection.last_words if self._lease else ""
+            raise self._timed_out(what, Outcome.PERHAPS_EXECUTED, last)
         self.exchange.end = reason
         return False
 
@@ -239,8 +240,8 @@ class Call:
             raise ReplyTooBig(connection.address, limit, self._known(Outcome.PERHAPS_EXECUTED), others=others)
         raise ConnectionLost(connection.address, lost.text, self._known(Outcome.PERHAPS_EXECUTED), code=lost.code)
 
-    def _timed_out(self, stage: str, outcome: Outcome) -> CallTimeout:
-        return CallTimeout(self.plan.full_name, self._timeout, stage, self._known(outcome))
+    def _timed_out(self, stage: str, outcome: Outcome, last: str = "") -> CallTimeout:
+        return CallTimeout(self.plan.full_name, self._timeout, stage, self._known(outcome), last)
 
     def _known(self, outcome: Outcome) -> Outcome:
         """What is known of the request; there is none where nothing is sent."""
