@@ -370,6 +370,16 @@ def test_an_event_that_is_also_the_reply_to_a_request_reaches_both():
     assert (watch.finished, say.finished) == (False, True)
 
 
+@pytest.mark.parametrize("reply", [BY_ID, BY_ID_AND_KIND])
+def test_an_event_that_answers_a_request_by_its_id_is_an_item_of_the_streams_that_watch_it_too(reply):
+    wire = Wire()
+    watch, say, other = wire.open(WATCH), wire.open(reply), wire.open(reply)
+    event = {"said": "hi", "id": 2, "kind": "answer"}
+    assert wire.receive(event) is Role.REPLY
+    assert (inbox_of(watch), inbox_of(say), inbox_of(other)) == ([event], [event], [])
+    assert (watch.finished, say.finished) == (False, True)
+
+
 def test_an_event_is_no_reply_to_a_request_that_takes_any_message():
     wire = Wire()
     watch, ask = wire.open(WATCH), wire.open()

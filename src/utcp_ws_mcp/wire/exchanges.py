@@ -187,14 +187,21 @@ class Exchanges:
         What a stream has for its item is also the reply to a request whose `match` says so, such as the echo of what
         was said in a room that is watched.
         """
+        claimed = [exchange for exchange in self._others if exchange.claims(message)]
+        streams = [exchange for exchange in claimed if exchange.rules.stream and exchange.rules.stream.match]
+        answered = self._with_id(message)
+        if answered is not None:
+            return [answered, *streams]
+        asked = [exchange for exchange in claimed if exchange not in streams and (not streams or exchange.rules.match)]
+        return [*asked[:1], *streams]
+
+    def _with_id(self, message: Message) -> Exchange | None:
+        """The exchange whose correlation id a message holds, if it is that one's."""
         for path, pending in self._by_id.items():
             found = pending.get(_id_at(message.value, path))
             if found and (found.rules.by_id_alone or found.claims(message)):
-                return [found]
-        claimed = [exchange for exchange in self._others if exchange.claims(message)]
-        streams = [exchange for exchange in claimed if exchange.rules.stream and exchange.rules.stream.match]
-        asked = [exchange for exchange in claimed if exchange not in streams and (not streams or exchange.rules.match)]
-        return [*asked[:1], *streams]
+                return found
+        return None
 
     def _unsolicited(self, message: Message) -> Role:
         for exchange in self._opening:
