@@ -201,6 +201,72 @@ def test_only_bytes_and_texts_have_parts(value: Any) -> None:
         evaluate("v | part(1)", v=value)
 
 
+@pytest.mark.parametrize(
+    ("source", "given", "data"),
+    [
+        ("v | bytes", "né", b"n\xc3\xa9"),
+        ("v | bytes", b"\xff", b"\xff"),
+        ("[v, 'né', 7, [1] | pack('>H')] | bytes", b"\xff", b"\xffn\xc3\xa9\x07\x00\x01"),
+        ("v[1:3] | bytes", b"\x00\xff\xfe\x01", b"\xff\xfe"),
+        ("[] | bytes", b"", b""),
+    ],
+)
+def test_texts_bytes_and_numbers_are_joined_to_bytes(source: str, given: Any, data: bytes) -> None:
+    assert evaluate(source, v=given) == data
+
+
+@pytest.mark.parametrize("value", [12, None, True, {"a": 1}, [256], [-1], [True], [1.0], [[1]], [None]])
+def test_what_is_neither_text_nor_byte_is_not_joined(value: Any) -> None:
+    with pytest.raises(ExpressionFailed, match="bytes are made of"):
+        evaluate("v | bytes", v=value)
+
+
+def test_a_signature_over_text_and_a_digest_is_that_of_kraken_s_documentation() -> None:
+    key = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
+    body = "nonce=1616492376594&ordertype=limit&pair=XBTUSD&price=37500&type=buy&volume=1.25"
+    signed = evaluate(
+        "['/0/private/AddOrder', (nonce ~ body) | sha256] | bytes | hmac_sha512(key | unbase64) | base64",
+        nonce=1616492376594,
+        body=body,
+        key=key,
+    )
+    assert signed == "4/dpxb3iT4tp/ZCVEwSnEsLxx0bqyhLpdfOpc6fn7OR8+UClSV5n9E6aSS8MPtnRfp32bAb0nmbRn6H8ndwLUQ=="
+
+
+@pytest.mark.parametrize("value", ["123456789", b"123456789"])
+def test_the_checksum_is_that_of_the_crc_catalogue(value: str | bytes) -> None:
+    assert evaluate("v | crc32", v=value) == 0xCBF43926
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "v ~ 'x'",
+        "'x' ~ (v | sha256)",
+        "(v ~ 'key') | hmac_sha256('k')",
+        "('x' | hmac_sha1('k')) ~ v | hex",
+        "(v | part(1)) ~ '' | upper",
+        "('eA' | unbase64) | string",
+        "[v, v] | join | base64",
+        "'%s' | format(1 | pack('B'))",
+        "('ff' | unhex) ~ 'x'",
+        "(v | to_msgpack) ~ 'x'",
+        "(v | to_msgpack | from_msgpack) ~ 'x'",
+        "((v ~ 'x') | regex_find('x'))",
+    ],
+)
+def test_bytes_never_become_text_unnoticed(source: str) -> None:
+    with pytest.raises(ExpressionFailed, match="binary data cannot stand inside text; .*bytes"):
+        evaluate(source, v=b"a\xff")
+
+
+def test_a_long_expression_that_fails_is_shown_in_part_before_the_reason() -> None:
+    with pytest.raises(ExpressionFailed) as failed:
+        evaluate("[" + "v, " * 300 + "v] | pack('>B')", v=1)
+    assert len(str(failed.value)) < 300
+    assert "expected 1 items" in str(failed.value)
+
+
 def test_unpack_reads_the_beginning_of_longer_data() -> None:
     assert evaluate("(d | unpack('>H'))[0]", d=b"\x00\x05hello") == 5
 

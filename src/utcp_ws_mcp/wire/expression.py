@@ -16,13 +16,16 @@ from minijinja import Environment, TemplateError
 
 from ..errors import InvalidTemplate
 from ..manifest.problems import nearest
-from .filters import FILTERS, compile_pattern
+from .filters import FILTERS, Binary, check_text, compile_pattern
 from .path import LITERAL, UNDEFINED, look_up, parse_path, take_shadowed
 
 FUEL: Final = 50_000
 """Steps of one evaluation."""
 
 LONGEST_REASON: Final = 100
+LONGEST_SHOWN: Final = 160
+"""Characters of an expression in the error of a call, which models read."""
+
 MAX_LENGTH: Final = 4_000
 """Characters of one expression."""
 
@@ -104,20 +107,25 @@ class Expression:
             return False
 
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        context = {name: value for name in self.names if (value := scope[name]) is not UNDEFINED}
-        for name, path in self._shadowed.items():
-            if (value := look_up(scope, path)) is not UNDEFINED:
-                context[name] = value
-        return context
+        """The names that have a value."""
+        known = {name: scope[name] for name in self.names}
+        known |= {name: look_up(scope, path) for name, path in self._shadowed.items()}
+        return {
+            name: Binary(value) if type(value) is bytes else value
+            for name, value in known.items()
+            if value is not UNDEFINED
+        }
 
     def _run(self, source: str, context: Mapping[str, Any]) -> Any:
         try:
-            return _ENVIRONMENT.eval_expr(source, **context)
+            value = _ENVIRONMENT.eval_expr(source, **context)
+            return check_text(value) if isinstance(value, str) else value
         except TemplateError as failed:
-            raise ExpressionFailed(f"the expression {self.source!r} failed: {_reason(failed)}") from None
+            reason = _reason(failed)
         except _PYTHON_ERRORS as failed:
             reason = f"{type(failed).__name__}: {str(failed)[:LONGEST_REASON]}"
-            raise ExpressionFailed(f"the expression {self.source!r} failed: {reason}") from None
+        shown = self.source if len(self.source) <= LONGEST_SHOWN else f"{self.source[:LONGEST_SHOWN]} …"
+        raise ExpressionFailed(f"the expression {shown!r} failed: {reason}")
 
     def _find_names(self, allowed: Collection[str], local: bool) -> tuple[str, ...]:
         if len(self.source) > MAX_LENGTH:

@@ -12,6 +12,11 @@ from typing import Any, Final
 
 from .codec import encode_json, parse_json
 
+BINARY: Final = "\ufdd0\ufdd1\ufdd2"
+"""What MiniJinja makes of bytes that it writes into a text, which it never refuses: no text holds these characters."""
+
+BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
+
 JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 LONGEST_JSON: Final = 16 << 20
 """Characters; JSON of JSON doubles with every turn."""
@@ -24,10 +29,44 @@ Python's engine takes the length to the power of that, and once more for all the
 """
 
 
+class Binary(bytes):
+    """Bytes in an expression."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return BINARY
+
+
+def check_text(text: str) -> str:
+    """The text itself.
+
+    Raises:
+        ValueError: where bytes were written into it.
+    """
+    if BINARY in text:
+        raise ValueError(BINARY_IN_TEXT)
+    return text
+
+
 def _bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    return (value if isinstance(value, str) else _to_json(value)).encode()
+    return check_text(value if isinstance(value, str) else _to_json(value)).encode()
+
+
+def _joined(value: Any) -> bytes:
+    """Text as UTF-8, and a list of parts one behind the other; a number is a byte."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    return Binary(b"".join(_joinable(part, alone=parts is not value) for part in parts))
+
+
+def _joinable(part: Any, *, alone: bool) -> bytes:
+    if isinstance(part, str | bytes):
+        return _bytes(part)
+    if alone or type(part) is not int or not 0 <= part <= 255:
+        raise TypeError("bytes are made of text, bytes, or a list of these and of numbers from 0 to 255")
+    return part.to_bytes()
 
 
 def _to_json(value: Any) -> str:
@@ -39,11 +78,11 @@ def _to_json(value: Any) -> str:
 
 def _digest(name: str) -> Callable[[Any], bytes]:
     """A digest by its name; which one is fit for an API is for that API to say."""
-    return lambda value: hashlib.new(name, _bytes(value), usedforsecurity=False).digest()
+    return lambda value: Binary(hashlib.new(name, _bytes(value), usedforsecurity=False).digest())
 
 
 def _hmac(name: str) -> Callable[[Any, Any], bytes]:
-    return lambda value, key: hmac.digest(_bytes(key), _bytes(value), name)
+    return lambda value, key: Binary(hmac.digest(_bytes(key), _bytes(value), name))
 
 
 def _base64(value: Any) -> str:
@@ -58,7 +97,13 @@ def _base64url(value: Any) -> str:
 def _unbase64(value: Any) -> bytes:
     """Either alphabet, with or without padding."""
     text = _bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-    return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    return Binary(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
+
+
+def _crc32(value: Any) -> int:
+    import zlib
+
+    return zlib.crc32(_bytes(value))
 
 
 def _msgpack() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
@@ -72,12 +117,13 @@ def _msgpack() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
 
 def _to_msgpack(value: Any) -> bytes:
     pack, _ = _msgpack()
-    return pack(value)
+    return Binary(pack(value))
 
 
 def _from_msgpack(value: Any) -> Any:
     _, unpack = _msgpack()
-    return unpack(_bytes(value))
+    found = unpack(_bytes(value))
+    return Binary(found) if isinstance(found, bytes) else found
 
 
 def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
@@ -150,7 +196,7 @@ def _prolonged(found: re.Match[str], text: str, searched: int) -> re.Match[str] 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else encode_json(value)
+    return check_text(value if isinstance(value, str) else encode_json(value))
 
 
 def _unescape(value: Any) -> str:
@@ -160,8 +206,8 @@ def _unescape(value: Any) -> str:
 
 
 def _pack(value: Any, form: str) -> bytes:
-    values = value if isinstance(value, list | tuple) else [value]
-    return struct.pack(form, *(each.encode() if isinstance(each, str) else each for each in values))
+    fields = value if isinstance(value, list | tuple) else [value]
+    return Binary(struct.pack(form, *(_bytes(field) if isinstance(field, str) else field for field in fields)))
 
 
 def _unpack(value: Any, form: str) -> list[Any]:
@@ -173,7 +219,8 @@ def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
     """What MiniJinja's own slices give for a text; of bytes they make a list of numbers."""
     if not isinstance(value, str | bytes):
         raise TypeError("only text and bytes have parts")
-    return value[start:stop]
+    part = value[start:stop]
+    return Binary(part) if isinstance(part, bytes) else check_text(part)
 
 
 def _members(value: Any, keep: Callable[[str], bool]) -> Any:
@@ -203,11 +250,13 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "hmac_sha1": _hmac("sha1"),
     "hmac_sha256": _hmac("sha256"),
     "hmac_sha512": _hmac("sha512"),
+    "bytes": _joined,
+    "crc32": _crc32,
     "base64": _base64,
     "base64url": _base64url,
     "unbase64": _unbase64,
     "hex": lambda value: _bytes(value).hex(),
-    "unhex": lambda value: bytes.fromhex(_text(value)),
+    "unhex": lambda value: Binary.fromhex(_text(value)),
     "from_json": lambda value: parse_json(_text(value)),
     "to_json": _to_json,
     "from_msgpack": _from_msgpack,
