@@ -120,7 +120,14 @@ async def test_a_subprotocol_is_offered_and_must_be_selected(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(401, "auth"), (403, "Origin"), (403, "path is wrong"), (404, "check the URL"), (503, "try again later")],
+    [
+        (401, "auth"),
+        (403, "Origin"),
+        (403, "path is wrong"),
+        (404, "check the URL"),
+        (404, "Origin"),
+        (503, "try again later"),
+    ],
 )
 async def test_a_refused_upgrade_tells_status_words_and_what_to_check(tmp_path: Path, status: int, hint: str) -> None:
     def refuse(connection: Any, request: Any) -> Response:

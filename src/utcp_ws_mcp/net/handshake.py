@@ -267,7 +267,10 @@ _STATUS_HINTS: Final = {
         '(some servers want an "Origin" header, that of their own page); '
         'some answer so where the path is wrong, or a subprotocol is missing ("protocol")'
     ),
-    404: "there is nothing at this path; check the URL",
+    404: (
+        "there is nothing at this path; check the URL "
+        '(Rails answers so where it wants another "Origin" header, that of its own page)'
+    ),
     426: 'it wants another WebSocket version or subprotocol; check "protocol"',
     429: "it limits the number of connections; wait a while",
     502: "the server behind it is down",

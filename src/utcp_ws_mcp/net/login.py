@@ -56,7 +56,7 @@ async def ask_before(
         scope = session.scope(status=reply.status, body=_body(reply), headers=reply.headers, cookies=reply.cookies)
         if step.fail.holds(scope):
             said = _told(step.fail_message, scope)
-            why = _refusal(reply) if said is None else f"{reply.status}: {said}"
+            why = _refusal(reply, step.fail) if said is None else f"{reply.status}: {said}"
             raise ConnectFailed(request.url.address, f"{label} failed with HTTP {why}")
         for name, expression in step.captures:
             value = expression.find(scope)
@@ -75,8 +75,10 @@ def fetched_credentials(session: Session) -> Iterator[str]:
                 yield value
 
 
-def _refusal(reply: HttpReply) -> str:
-    """A status that was not wanted, with what the server says of an error."""
+def _refusal(reply: HttpReply, fail: Expression) -> str:
+    """A status that was not wanted, with what the server says of an error; of a success, why it counts as none."""
+    if reply.status < 300:
+        return f'{reply.status}: "fail" holds: {fail.source}'
     if 300 <= reply.status < 400:
         return (
             f'{reply.status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
