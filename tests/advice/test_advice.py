@@ -123,6 +123,14 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(message="hi", reply="none", stream={"max_items": 3}),
         'stream: has no effect: with "reply": "none"',
     ),
+    "a result of a tool whose preset says what an item is": (
+        entry(tool(reply={"result": "message.data[1]"}, stream=True), preset="socketio4"),
+        "reply.result: has no effect: an item of the stream is \"stream.item\", here 'message.data'",
+    ),
+    "a result of a tool that watches events": (
+        entry(tool(message=False, reply={"result": "message.q"}, stream={"match": "message.q == args.q"})),
+        'reply.result: has no effect: an item of the stream is the whole message; write "stream.item"',
+    ),
     "more messages of a call that sends none": (
         entry(message=False, then=["x"]),
         'then: has no effect: with "message": false',

@@ -82,6 +82,7 @@ def fields_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Probl
         for tool in entry.tools:
             if _writes(tool.tool.tool_call_template, path) and idle(tool.template):
                 yield Problem(join(join(tool.path, "tool_call_template"), path), why)
+    yield from _results_of_streams(entry)
     yield from _deaf_steps(entry)
     yield from _unused_ids(entry)
     yield from _options_without_effect(entry, plans)
@@ -102,6 +103,16 @@ def unused_variables(document: Json, manifest: Manifest) -> Iterator[Problem]:
             near = nearest(name, names)
             hint = f"; is {near!r} meant?" if near else "; take it out"
             yield Problem(join("variables", name), f"nothing refers to this variable{hint}")
+
+
+def _results_of_streams(entry: Entry) -> Iterator[Problem]:
+    """Results of tools that stream, where the items are something else; presets say what theirs are."""
+    for tool in entry.tools:
+        stream = tool.template.stream
+        if stream.on and (stream.item or stream.match) and _writes(tool.tool.tool_call_template, "reply.result"):
+            item = f'"stream.item", here {stream.item!r}' if stream.item else 'the whole message; write "stream.item"'
+            path = join(join(tool.path, "tool_call_template"), "reply.result")
+            yield Problem(path, f"has no effect: an item of the stream is {item}")
 
 
 def _deaf_steps(entry: Entry) -> Iterator[Problem]:
