@@ -112,7 +112,7 @@ UNFILLED = {
     "inside a longer text": ({"k": f"id {A}"}, "argument 'a' is missing"),
     "in a whole message": (A, "argument 'a' is missing"),
     "in a text of JSON": (f'{{"k": {A}}}', "argument 'a' is missing"),
-    "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a' is missing"),
+    "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a.b' is missing"),
     "an expression about something else": ({"k": "{{ session.token }}"}, "{{ session.token }} has no value"),
     "a computed one": ("<{{ args.a if true else 1 }}>", "{{ args.a if true else 1 }} has no value"),
 }

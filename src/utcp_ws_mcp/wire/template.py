@@ -95,7 +95,7 @@ class Computed:
     def __str__(self) -> str:
         path = self.expression.path
         if path and path[0] == "args" and len(path) > 1:
-            return f"argument {path[1]!r} is missing"
+            return f"argument {'.'.join(map(str, path[1:]))!r} is missing"
         if len(self.expression.needs) == 1:
             return f"argument {self.expression.needs[0]!r} is missing"
         return f"{{{{ {self.expression.source} }}}} has no value"
