@@ -577,6 +577,15 @@ async def test_a_call_that_waits_for_an_endpoint_in_vain_says_why_there_is_no_co
         assert timeout.value.outcome is Outcome.NOT_SENT
 
 
+async def test_a_call_that_ends_before_its_login_says_that_the_connection_was_still_being_opened(
+    tmp_path: Path,
+) -> None:
+    document = {"timeout": 0.2, "on_connect": [{"expect": "message.welcome"}], **RPC}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(CallTimeout, match=r"there was no connection \(one was still being opened or logged in\)"):
+            await bridge.call_tool("m.t")
+
+
 async def test_the_first_call_after_an_endpoint_has_healed_succeeds(tmp_path: Path) -> None:
     async with peer(jsonrpc) as gone:
         pass

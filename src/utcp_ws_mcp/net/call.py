@@ -127,7 +127,7 @@ class Call:
                 if self._try_send():
                     return
                 self._check_replaceable(self._lease.connection, attempt)
-        why = self._access.last_failure(wish.upgrade)
+        why = self._access.obstacle(wish.upgrade)
         raise self._timed_out(
             f"there was no connection ({why})" if why else "there was no connection", Outcome.NOT_SENT
         )

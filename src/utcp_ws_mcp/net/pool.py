@@ -10,7 +10,6 @@ from weakref import WeakSet
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import BridgeError
 from ..wire.upgrade import Upgrade
 from .shelf import Opener, Shelf
 from .slot import Standing
@@ -83,9 +82,9 @@ class Access:
         read = partial(shelf.read, slot) if wish.unread else None
         return Lease(slot.connection, partial(shelf.release, slot, wish), read)
 
-    def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
-        """Why no connection could be opened the last time, if none has been since."""
-        return self.shelf.last_failure(upgrade)
+    def obstacle(self, upgrade: Upgrade) -> str:
+        """Why a call got no connection in time, as far as it is known."""
+        return self.shelf.obstacle(upgrade)
 
 
 class Pool:

@@ -90,9 +90,12 @@ class Shelf:
         if self._waiting or not usable or self._retired:
             self.assign()
 
-    def last_failure(self, upgrade: Upgrade) -> BridgeError | None:
-        """Why no connection could be opened the last time, if none has been since."""
-        return self._troubles.error(upgrade)
+    def obstacle(self, upgrade: Upgrade) -> str:
+        """Why a call got no connection in time, as far as it is known."""
+        if failure := self._troubles.error(upgrade):
+            return str(failure)
+        opening = any(slot.connection is None and slot.upgrade == upgrade for slot in self._slots)
+        return "one was still being opened or logged in" if opening else ""
 
     def standing(self) -> Standing:
         """How it stands now."""
