@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "manifest": BELOW_MANIFEST,
     "redact": {"manifest"},
     "wire": BELOW_WIRE,
-    "log": {"events", "redact", "wire.codec"},
+    "log": {"events", "manifest.credentials", "wire.codec"},
     "pins": BELOW_WIRE,
     "sources": BELOW_NET,
     "manuals": BELOW_NET | {"pins", "sources"},

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from . import events
-from .redact import without_credentials
+from .manifest.credentials import without_credentials
 from .wire.codec import excerpt
 
 logger = logging.getLogger("utcp_ws_mcp")

@@ -12,14 +12,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from .manifest.credentials import credential_variables
+from .manifest.credentials import HIDDEN, SHORTEST, credential_variables
 from .manifest.load import Entry, Manifest
 from .manifest.models import CallTemplate
-
-SHORTEST: Final = 6
-"""Characters below which a value is not looked for: it would be found everywhere."""
-
-HIDDEN: Final = "***"
 
 NESTED: Final = 64
 """Characters of a secret that are recognised one by one where a text was cut off in its middle."""
@@ -27,19 +22,6 @@ NESTED: Final = 64
 
 MOST_TOKENS: Final = 64
 """Fetched tokens that are remembered; the oldest are forgotten."""
-
-
-_TELLING: Final = re.compile(
-    r'((?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie)(?:"\s*:\s*| is (?:now )?))'
-    rf'"(?:[^"\\…]|\\.){{{SHORTEST},}}["…]?',
-    re.IGNORECASE,
-)
-"""A text under a key that tells of a credential: in JSON, or in a sentence of a trace."""
-
-
-def without_credentials(message: str) -> str:
-    """A message for logs and traces without what its keys call a credential, such as a token that a login brought."""
-    return _TELLING.sub(rf'\1"{HIDDEN}"', message)
 
 
 class Redactor:

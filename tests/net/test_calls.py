@@ -47,6 +47,16 @@ async def test_a_call_whose_reply_is_not_recognised_tells_what_came(tmp_path: Pa
             await bridge.call_tool("m.t")
 
 
+async def test_a_token_that_came_last_is_not_told(tmp_path: Path) -> None:
+    async def log_in(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"login": {"accessToken": "eyJ-0123456789", "user": "ada"}}))
+
+    tool = {"message": {"login": 1}, "reply": {"match": "message.ok"}, "timeout": 0.3}
+    async with peer(log_in) as seen, bridge_to(tmp_path, entry(seen, "t", **tool)) as bridge:
+        with pytest.raises(CallTimeout, match=r'came was \{"login": \{"accessToken": "\*\*\*", "user": "ada"\}\}'):
+            await bridge.call_tool("m.t")
+
+
 async def test_a_timeout_tells_nothing_of_what_came_for_other_calls(tmp_path: Path) -> None:
     async def first_only(seen: Peer, connection: Any, message: Any) -> None:
         if message["id"] == 1:

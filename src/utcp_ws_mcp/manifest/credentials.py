@@ -1,4 +1,4 @@
-"""Which variables of a call template are credentials: by where they stand, or by what they or their keys are called."""
+"""What is a credential: by where it stands, or by what it or its key is called."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ USER: Final = re.compile(r"(?:^|[^a-z])user(?:_?name)?$", re.IGNORECASE)
 TICKET: Final = re.compile(r"ticket|session|csrf|xsrf|jwt", re.IGNORECASE)
 """What else tells of a credential where an HTTP answer brings it."""
 
+SHORTEST: Final = 6
+"""Characters below which a value is not looked for: it would be found everywhere."""
+
+HIDDEN: Final = "***"
+
+_UNDER_TELLING_KEY: Final = re.compile(
+    r'((?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie)(?:"\s*:\s*| is (?:now )?))'
+    rf'"(?:[^"\\…]|\\.){{{SHORTEST},}}["…]?',
+    re.IGNORECASE,
+)
+"""A text under a key that tells of a credential: in JSON, or in a sentence of a trace."""
+
 _REFERENCE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
 
 
@@ -38,6 +50,11 @@ def credential_variables(template: CallTemplate) -> set[str]:
         if not USER.search(name)
         and (field in ALWAYS or TELLING.search(name) or any(TELLING.search(key) for key in keys))
     }
+
+
+def without_credentials(message: str) -> str:
+    """A message for logs, traces and errors without what its keys call a credential, such as a fetched token."""
+    return _UNDER_TELLING_KEY.sub(rf'\1"{HIDDEN}"', message)
 
 
 def tells_ticket(name: str, source: str) -> bool:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ..manifest.credentials import SHORTEST, without_credentials
 from ..wire.codec import Message, excerpt
 from ..wire.exchange import Close
 from .handshake import GuardedConnection
 
 CLOSED_BY_US: Final = "closed by the bridge"
 CUT: Final = "the network connection was cut"
-
-SHORTEST_REPEATED: Final = 6
-"""Characters from which on a value is looked for in a server's last words."""
 
 
 def describe_close(websocket: GuardedConnection, *, unanswered: bool) -> Close:
@@ -36,10 +34,10 @@ def describe_close(websocket: GuardedConnection, *, unanswered: bool) -> Close:
 
 
 def without_repeats(said: Message, known: Iterable[Any]) -> str:
-    """An excerpt of a server's last words; nothing where they repeat one of the values, which may be a credential."""
+    """An excerpt of a server's last words without credentials; nothing where they repeat one of the values."""
     text = said.shown if isinstance(said.shown, str) else said.shown.decode("utf-8", "replace")
-    repeats = any(isinstance(each, str) and len(each) >= SHORTEST_REPEATED and each in text for each in known)
-    return "" if repeats else excerpt(said.shown)
+    repeats = any(isinstance(each, str) and len(each) >= SHORTEST and each in text for each in known)
+    return "" if repeats else without_credentials(excerpt(said.shown))
 
 
 def _code(code: int, reason: str) -> str:
