@@ -205,6 +205,19 @@ def test_several_answers_to_one_request_are_a_stream() -> None:
     assert plans_of(draft)["watch"].rules.stream is not None
 
 
+def test_a_message_that_nothing_answered_waits_for_no_reply() -> None:
+    draft = drafted("> LOG hello", "> TIME", "< 10:12")
+    plans = plans_of(draft)
+    assert (plans["log"].rules.none, plans["time"].rules.none) == (True, False)
+    assert "replies are told by their order" in draft.document["$comment"][0]
+
+
+def test_a_conversation_in_which_nothing_answered_says_so() -> None:
+    draft = drafted("> TIME", '> {"id": 1, "op": "time"}')
+    assert "nothing answered them" in draft.document["$comment"][0]
+    assert all(plan.rules.none for plan in plans_of(draft).values())
+
+
 def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
     lines = ['> {"type": "auth", "token": "%s"}', '< {"type": "ready"}', '> {"type": "get"}', '< {"type": "got"}']
     draft = drafted(lines[0] % "${MY_TOKEN}", *lines[1:], variables=("MY_TOKEN",))

@@ -52,11 +52,18 @@ def _exchange_fields(conversation: Conversation, others: Sequence[Exchange]) -> 
 
 
 def _comment(conversation: Conversation) -> list[str]:
-    told = "told apart by ids" if conversation.ids else "told by their order: the first message after a request answers"
     return [
-        f"Drafted from {len(conversation.exchanges)} messages that were sent; replies are {told}.",
+        f"Drafted from {len(conversation.exchanges)} messages that were sent; {_told(conversation)}",
         "Names, descriptions and types of arguments are guesses. Try it with: utcp-ws-mcp call … --trace",
     ]
+
+
+def _told(conversation: Conversation) -> str:
+    """How replies are told from other messages."""
+    if not any(exchange.replies for exchange in conversation.exchanges):
+        return "nothing answered them: does the endpoint want another form, such as a line break at the end?"
+    by_order = "told by their order: the first message after a request answers"
+    return f"replies are {'told apart by ids' if conversation.ids else by_order}."
 
 
 def _manual(url: URL) -> str:

@@ -91,7 +91,9 @@ def _tool(name: str, group: Sequence[Exchange], ids: Ids | None, variables: Coll
     else:
         message = _structure(values, schema, ids, variables)
     template: dict[str, Any] = {"message": message}
-    if stream := _stream(group):
+    if not any(exchange.replies for exchange in group):
+        template["reply"] = "none"
+    elif stream := _stream(group):
         template["stream"] = stream
     if not schema["properties"]:
         schema["additionalProperties"] = False
