@@ -58,7 +58,7 @@ OWNERS = {
     "opentelemetry": {"telemetry"},
     "click": {"cli", "cli_http", "cli_install", "commands"},
     "msgpack": {"wire.codecs.packed"},
-    "cbor2": {"wire.framing"},
+    "cbor2": {"wire.codecs.packed"},
     "python_socks": {"net.dial"},
     "cryptography": {"wire.filters"},
     "mcp": {"mcp", "demo"},

@@ -88,7 +88,7 @@ def test_a_call_prints_its_result(manifest: Path) -> None:
 
 
 def test_what_a_call_prints_is_json_also_for_a_number_that_no_program_holds(manifest: Path) -> None:
-    assert json.loads(run("call", str(manifest), "m.endless").stdout, parse_constant=pytest.fail) == {"n": "inf"}
+    assert json.loads(run("call", str(manifest), "m.endless").stdout, parse_constant=pytest.fail) == {"n": "Infinity"}
 
 
 def test_a_call_takes_its_arguments_as_json_too(manifest: Path) -> None:

@@ -115,9 +115,9 @@ CLEANED = {
     "plain": ({"a": [1, 1.5, None, True, "ü"]}, {"a": [1, 1.5, None, True, "ü"]}),
     "a lone surrogate": ("a\ud800b", "a\ufffdb"),
     "a lone surrogate in a key": ({"\udfff": 1}, {"\ufffd": 1}),
-    "infinity": ([1e999, -1e999], ["inf", "-inf"]),
+    "numbers that JSON lacks": ([1e999, -1e999, float("nan")], ["Infinity", "-Infinity", "NaN"]),
     "bytes": (b"\x00\xff", "00ff"),
-    "a key that is no text": ({1: "x", None: "y"}, {"1": "x", "None": "y"}),
+    "a key that is no text": ({1: "x", None: "y", b"\xff": "z"}, {"1": "x", "null": "y", "ff": "z"}),
     "a tuple": ((1, 2), [1, 2]),
     "something else": ({"a": complex(1, 2)}, {"a": "(1+2j)"}),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -103,6 +104,51 @@ def test_a_packed_value_comes_back_as_it_was(codec: str, value: Any) -> None:
 def test_published_examples_are_read(codec: str, data: str, value: Any) -> None:
     raw = bytes.fromhex(data)
     assert decode(raw, codec=codec) == [raw if value is None else value]
+
+
+NOT_IN_JSON = {
+    "a typed array": ("cbor", "d840420102", b"\x01\x02"),
+    "undefined": ("cbor", "f7", None),
+    "a simple value": ("cbor", "f0", None),
+    "a set": ("cbor", "d901028101", [1]),
+    "an unknown tag around others": ("cbor", "d9010381d84041ff", [b"\xff"]),
+    "a time in seconds": ("cbor", "c11a514b67b0", "2013-03-21T20:04:00Z"),
+    "a time with an offset": (
+        "cbor",
+        "c07819323031332d30332d32315432323a30343a30302b30323a3030",
+        "2013-03-21T20:04:00Z",
+    ),
+    "a date": ("cbor", "d903ec6a313934302d31302d3039", "1940-10-09"),
+    "a decimal fraction": ("cbor", "c48221196ab3", "273.15"),
+    "a map in a key": ("cbor", "a1a1010203", {'{"1":2}': 3}),
+    "a list in a key": ("cbor", "a1810102", {"[1]": 2}),
+    "a timestamp": ("msgpack", "d6ff514b67b0", "2013-03-21T20:04:00Z"),
+    "an extension": ("msgpack", "d40501", [5, b"\x01"]),
+}
+
+
+@pytest.mark.parametrize(("codec", "data", "value"), NOT_IN_JSON.values(), ids=NOT_IN_JSON.keys())
+def test_what_json_does_not_have_becomes_what_it_has(codec: str, data: str, value: Any) -> None:
+    assert decode(bytes.fromhex(data), codec=codec) == [value]
+
+
+@pytest.mark.parametrize(("codec", "data"), [("cbor", "a1616101a1616102"), ("msgpack", "81a1610181a16102")])
+def test_two_values_in_one_message_are_not_taken_for_one(codec: str, data: str) -> None:
+    raw = bytes.fromhex(data)
+    assert decode(raw, codec=codec) == [raw]
+
+
+@pytest.mark.parametrize("codec", ["msgpack", "cbor", "mqtt"])
+def test_what_a_binary_codec_sends_is_shown_as_its_value(codec: Any) -> None:
+    framer = make_framer(Framing(codec=codec))
+    (sent,) = framer.encode({"type": "puback", "packet_id": 7})
+    assert json.loads(framer.shown(sent)) == {"type": "puback", "packet_id": 7}
+
+
+@pytest.mark.parametrize("codec", ["json", "text", "binary", "cbor"])
+@pytest.mark.parametrize("sent", ["x", b"\xff"])
+def test_what_no_codec_made_is_shown_as_it_was_sent(codec: Any, sent: str | bytes) -> None:
+    assert make_framer(Framing(codec=codec)).shown(sent) == sent
 
 
 @pytest.mark.parametrize("codec", ["msgpack", "cbor"])

@@ -74,6 +74,11 @@ INVALID = {
         "text",
         "m.t: the reply is not JSON: text",
     ),
+    "json: bytes that the codec cannot read": (
+        {"response_format": "json", "framing": {"codec": "cbor"}},
+        b"\xff",
+        "m.t: the reply is not CBOR: 1 bytes of binary data, 0xff",
+    ),
     "text: bytes that are none": (
         {"response_format": "text"},
         b"\xff",
@@ -147,7 +152,7 @@ TEXTS = {
     "an object": ({"a": [1, None]}, '{"a":[1,null]}'),
     "a number": (1.0, "1.0"),
     "null": (None, "null"),
-    "infinity": ([float("inf")], '["inf"]'),
+    "infinity": ([float("inf")], '["Infinity"]'),
     "bytes in an object": ({"a": b"\xff"}, '{"a":"ff"}'),
 }
 

@@ -138,7 +138,7 @@ class Connection:
         if not self._websocket.is_open:
             return False
         for message in messages:
-            self._observe(events.Sent(self.manual, message, what))
+            self._observe(events.Sent(self.manual, self._framer.shown(message), what))
             self._websocket.write(message)
         return True
 

@@ -112,7 +112,7 @@ def clean(value: Any, depth: int = 64) -> Any:
         case str():
             return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
         case float() if not math.isfinite(value):
-            return str(value)
+            return json.dumps(value)
         case bytes():
             return value.hex()
         case int() if value.bit_length() > LONGEST_NUMBER:
@@ -120,13 +120,19 @@ def clean(value: Any, depth: int = 64) -> Any:
         case dict() | list() | tuple() if depth == 0:
             return "… nested too deeply"
         case dict():
-            return {clean(str(key)): clean(item, depth - 1) for key, item in value.items()}
+            return {_name(key): clean(item, depth - 1) for key, item in value.items()}
         case list() | tuple():
             return [clean(item, depth - 1) for item in value]
         case None | bool() | int() | float():
             return value
         case _:
             return str(value)
+
+
+def _name(key: Any) -> str:
+    """A key of an object: text as it is, anything else as its JSON."""
+    found = clean(key)
+    return found if isinstance(found, str) else encode_json(found)
 
 
 def text_or_bytes(data: bytes) -> str | bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ..errors import InvalidTemplate
 from ..manifest.conduct import Framing
@@ -15,6 +15,9 @@ from .codec import Message, decode, encode, text_or_bytes
 
 Raw = str | bytes
 Text = TypeVar("Text", str, bytes)
+
+BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt")
+"""Those whose messages nobody can read."""
 
 LONGEST: Final = 16 << 20
 """Characters of a joined message; as many as an endpoint may send in one WebSocket message by default."""
@@ -145,6 +148,13 @@ class Framer:
             return [message.encode() if isinstance(message, str) else message for message in messages]
         return messages
 
+    def shown(self, sent: Raw) -> Raw:
+        """A message that was sent, for a reader: of what a binary codec made, its JSON."""
+        if isinstance(sent, str) or self._framing.codec not in BINARY_CODECS:
+            return sent
+        messages = list(_make_codec(self._framing.codec).decode(sent))
+        return messages[0].shown if len(messages) == 1 else sent
+
     def decode(self, raw: Raw) -> Iterator[Message]:
         """The messages in a WebSocket message, in order."""
         for part in self._split(raw):
@@ -202,23 +212,11 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
 
 
 def _packed(name: str) -> PackedCodec:
-    try:
-        if name == "msgpack":
-            from .codecs.packed import load_msgpack
+    from .codecs import packed
 
-            return PackedCodec(*load_msgpack())
-        import cbor2
+    try:
+        return PackedCodec(*(packed.load_msgpack() if name == "msgpack" else packed.load_cbor()))
     except ImportError:
         raise InvalidTemplate(
             f"the codec {name!r} needs a package that is not installed: pip install 'utcp-ws-mcp[{name}]'"
         ) from None
-    refused: Any = dict.fromkeys(_REFUSED_TAGS, _refuse)
-    return PackedCodec(cbor2.dumps, lambda data: cbor2.loads(data, semantic_decoders=refused))
-
-
-_REFUSED_TAGS: Final = (28, 29, 35)
-"""CBOR tags that a peer could harm with: references, which make values without end, and regular expressions."""
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise ValueError("a CBOR tag that is not read")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import InvalidReply, ToolFault
 from .codec import Message, clean, encode_json, excerpt, parse_json
 from .exchange import Exchange
 from .expression import ExpressionFailed
 from .plan import Plan
+
+PACKED_FORMS: Final = {"msgpack": "MessagePack", "cbor": "CBOR"}
+"""What is expected of a reply in the place of JSON, by codec."""
 
 
 def take_result(plan: Plan, exchange: Exchange, message: Message) -> Any:
@@ -78,7 +81,8 @@ def _as_json(plan: Plan, message: Message) -> Any:
     try:
         return parse_json(message.raw.decode() if isinstance(message.raw, bytes) else message.raw)
     except ValueError:
-        raise InvalidReply(plan.full_name, "the reply is not JSON", excerpt(message.raw)) from None
+        form = PACKED_FORMS.get(plan.template.framing.codec, "JSON")
+        raise InvalidReply(plan.full_name, f"the reply is not {form}", excerpt(message.raw)) from None
 
 
 def _as_text(plan: Plan, value: Any) -> str:

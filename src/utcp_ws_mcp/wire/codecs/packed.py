@@ -1,17 +1,89 @@
-"""MessagePack, for the codec and for the filters; its package is optional."""
+"""MessagePack and CBOR, for the codecs and the filters; their packages are optional.
+
+What they hold and JSON does not have becomes what JSON has (RFC 8949 §6.1).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import io
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+from ..codec import clean, encode_json
+
+Codec = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
+"""What packs a value, and what unpacks it."""
 
 
-def load_msgpack() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    """What packs a value, and what unpacks exactly one.
+def load_msgpack() -> Codec:
+    """MessagePack.
 
     Raises:
         ImportError: if the package is not installed.
     """
-    import msgpack
+    from msgpack import packb, unpackb
 
-    return msgpack.packb, lambda data: msgpack.unpackb(data, strict_map_key=False)
+    return packb, lambda data: plain(unpackb(data, strict_map_key=False, timestamp=3))
+
+
+def load_cbor() -> Codec:
+    """CBOR. Of a tag that is not known the content counts; undefined and other simple values are null.
+
+    Raises:
+        ImportError: if the package is not installed.
+    """
+    from cbor2 import CBORDecodeEOF, CBORDecoder, CBORSimpleValue, CBORTag, dumps, undefined
+
+    refused: Any = dict.fromkeys(_REFUSED_TAGS, _refuse)
+
+    def unwrap(value: Any) -> Any:
+        if isinstance(value, CBORTag):
+            return plain(value.value, unwrap)
+        return None if value is undefined or isinstance(value, CBORSimpleValue) else str(value)
+
+    def unpack(data: bytes) -> Any:
+        decoder = CBORDecoder(io.BytesIO(data), semantic_decoders=refused)
+        value = decoder.decode()
+        try:
+            decoder.read(1)
+        except CBORDecodeEOF:
+            return plain(value, unwrap)
+        raise ValueError("more than one value")
+
+    return dumps, unpack
+
+
+def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
+    """A value of objects, lists, texts, numbers, booleans, null and bytes only; `unwrap` makes one of anything else.
+
+    A time becomes its text (RFC 3339), a set a list.
+    """
+    match value:
+        case None | str() | bytes() | int() | float():
+            return value
+        case Mapping():
+            return {_key(key, unwrap): plain(member, unwrap) for key, member in value.items()}
+        case list() | tuple() | AbstractSet():
+            return [plain(member, unwrap) for member in value]
+        case datetime(tzinfo=None):
+            return value.isoformat()
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case _:
+            return unwrap(value)
+
+
+def _key(key: Any, unwrap: Callable[[Any], Any]) -> Any:
+    """A key; one that is an object or a list becomes its JSON."""
+    found = plain(key, unwrap)
+    return encode_json(clean(found)) if isinstance(found, dict | list) else found
+
+
+_REFUSED_TAGS: Final = (28, 29, 35)
+"""CBOR tags that a peer could harm with: references, which make values without end, and regular expressions."""
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError("a CBOR tag that is not read")
