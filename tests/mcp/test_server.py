@@ -131,7 +131,7 @@ async def test_a_stream_shows_the_binary_items_that_its_result_holds(
     ("reply", "expected"),
     [
         ('{"a": "\\ud800"}', {"a": "\ufffd"}),
-        ('{"a": NaN, "b": -Infinity, "c": 1e400}', {"a": "NaN", "b": "-Infinity", "c": "inf"}),
+        ('{"a": NaN, "b": -Infinity, "c": 1e400}', {"a": "NaN", "b": "-Infinity", "c": "Infinity"}),
         ('{"a": ' + "1" * 400 + "}", {"a": int("1" * 400)}),
     ],
     ids=["lone surrogate", "no numbers", "long number"],

@@ -86,6 +86,22 @@ def test_base64_is_that_of_rfc_4648(plain: str, encoded: str) -> None:
     assert evaluate("e | unbase64 | utf8", e=encoded.rstrip("=")) == plain
 
 
+def test_hex_is_read_in_either_case() -> None:
+    assert evaluate("h | unhex", h="00fFa1") == b"\x00\xff\xa1"
+
+
+def test_a_binary_string_has_a_character_for_each_byte() -> None:
+    data = bytes(range(256))
+    assert evaluate("d | latin1", d=data) == data.decode("latin-1")
+    assert evaluate("t | latin1", t=data.decode("latin-1")) == data
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("unhex", "abc"), ("unhex", "xy"), ("latin1", "\u2713")])
+def test_text_that_is_no_hex_or_has_characters_beyond_a_byte_is_an_error(name: str, wrong: str) -> None:
+    with pytest.raises(ExpressionFailed, match=name):
+        evaluate(f"v | {name}", v=wrong)
+
+
 def test_base64url_has_the_other_alphabet_and_no_padding() -> None:
     data = bytes([3, 236, 255, 224, 193])  # RFC 7515, appendix C
     assert evaluate("d | base64url", d=data) == "A-z_4ME"

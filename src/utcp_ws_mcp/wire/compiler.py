@@ -17,6 +17,11 @@ from .template import Argument, Array, Base64, Computed, Constant, Hole, JsonTex
 MAX_DEPTH: Final = 64
 """Levels of nesting of a template."""
 
+MADE_KEY: Final = (
+    "placeholders may stand in values only; make the whole object with an expression: {{ {args.key: args.value} }}"
+)
+"""What to write where a key is to be an argument."""
+
 _TOKEN = re.compile(
     r"\$\$\{|\$\{(?P<var>[A-Za-z_]\w*)\}|UTCP_ARG_(?P<arg>.{1,256}?)_UTCP_ARG|(?P<open>\{\{)", re.DOTALL
 )
@@ -111,7 +116,7 @@ class Compiler:
     @staticmethod
     def _key(key: str) -> str:
         if any(found["arg"] or found["open"] for found in _TOKEN.finditer(key)):
-            raise InvalidTemplate(f"the key {key!r} holds a placeholder; placeholders may stand in values only")
+            raise InvalidTemplate(f"the key {key!r} holds a placeholder; {MADE_KEY}")
         return key
 
     def _scan(self, text: str) -> Iterator[str | Hole]:
@@ -161,7 +166,7 @@ class Compiler:
         if None in documents:
             return None
         if any(_IN_KEY in key for key in _keys(documents[0])):
-            raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; placeholders may stand in values only")
+            raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; {MADE_KEY}")
         return JsonText(tuple(part for part in parts if part))
 
     def _scan_unbound(self, text: str) -> Iterator[str | Hole | Constant]:

@@ -106,24 +106,33 @@ def _crc32(value: Any) -> int:
     return zlib.crc32(_bytes(value))
 
 
-def _msgpack() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    from .codecs.packed import load_msgpack
+def _latin1(value: Any) -> str | bytes:
+    """The text with a character for each byte, as JavaScript's binary strings are; of a text, its bytes."""
+    return value.decode("latin-1") if isinstance(value, bytes) else Binary(_text(value).encode("latin-1"))
+
+
+def _load(form: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    from .codecs.packed import LOADERS
 
     try:
-        return load_msgpack()
+        return LOADERS[form]()
     except ImportError:
-        raise ValueError("needs a package that is not installed: pip install 'utcp-ws-mcp[msgpack]'") from None
+        raise ValueError(f"needs a package that is not installed: pip install 'utcp-ws-mcp[{form}]'") from None
 
 
-def _to_msgpack(value: Any) -> bytes:
-    pack, _ = _msgpack()
-    return Binary(pack(value))
+def _packer(form: str) -> Callable[[Any], bytes]:
+    def pack(value: Any) -> bytes:
+        return Binary(_load(form)[0](value))
+
+    return pack
 
 
-def _from_msgpack(value: Any) -> Any:
-    _, unpack = _msgpack()
-    found = unpack(_bytes(value))
-    return Binary(found) if isinstance(found, bytes) else found
+def _unpacker(form: str) -> Callable[[Any], Any]:
+    def unpack(value: Any) -> Any:
+        found = _load(form)[1](_bytes(value))
+        return Binary(found) if isinstance(found, bytes) else found
+
+    return unpack
 
 
 def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
@@ -257,10 +266,13 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "unbase64": _unbase64,
     "hex": lambda value: _bytes(value).hex(),
     "unhex": lambda value: Binary.fromhex(_text(value)),
+    "latin1": _latin1,
     "from_json": lambda value: parse_json(_text(value)),
     "to_json": _to_json,
-    "from_msgpack": _from_msgpack,
-    "to_msgpack": _to_msgpack,
+    "from_msgpack": _unpacker("msgpack"),
+    "to_msgpack": _packer("msgpack"),
+    "from_cbor": _unpacker("cbor"),
+    "to_cbor": _packer("cbor"),
     "utf8": _text,
     "jwt": _jwt,
     "byte_length": lambda value: len(_bytes(value)),

@@ -212,10 +212,10 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
 
 
 def _packed(name: str) -> PackedCodec:
-    from .codecs import packed
+    from .codecs.packed import LOADERS
 
     try:
-        return PackedCodec(*(packed.load_msgpack() if name == "msgpack" else packed.load_cbor()))
+        return PackedCodec(*LOADERS[name]())
     except ImportError:
         raise InvalidTemplate(
             f"the codec {name!r} needs a package that is not installed: pip install 'utcp-ws-mcp[{name}]'"

@@ -55,6 +55,10 @@ def load_cbor() -> Codec:
     return dumps, unpack
 
 
+LOADERS: Final[Mapping[str, Callable[[], Codec]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
+"""What loads each codec, by its name."""
+
+
 def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
     """A value of objects, lists, texts, numbers, booleans, null and bytes only; `unwrap` makes one of anything else.
 
