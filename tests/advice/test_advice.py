@@ -131,6 +131,10 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(tool(message=False, reply={"result": "message.q"}, stream={"match": "message.q == args.q"})),
         'reply.result: has no effect: an item of the stream is the whole message; write "stream.item"',
     ),
+    "a result where nothing answers": (
+        entry(tool(message="hi", reply={"none": True, "result": "message.id"})),
+        'tools[0].tool_call_template.reply.result: has no effect: with "reply": "none"',
+    ),
     "more messages of a call that sends none": (
         entry(message=False, then=["x"]),
         'then: has no effect: with "message": false',
@@ -202,6 +206,7 @@ HARMLESS: dict[str, Any] = {
     },
     "a preset that keeps more than is used": entry(preset="webdriver-bidi"),
     "a request that nothing answers": entry(tool(reply="none"), preset="jsonrpc2"),
+    "a preset whose requests nothing answers here": entry(preset="jsonrpc2", reply="none", message="{{ args.q }}"),
     "a notification without an id": entry(tool(message={"q": "{{ args.q }}"}, reply="none"), preset="jsonrpc2"),
     "an id in a text": entry(
         tool(message="{{ args.q }} {{ '%04d' | format(request_id) }}", reply={"match": "message.n == request_id"})

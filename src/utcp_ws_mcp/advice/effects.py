@@ -19,6 +19,8 @@ from .kept import text_of
 
 Idle = Callable[[CallTemplate], object]
 
+NOTHING_IS_READ: Final = 'has no effect: with "reply": "none" a call ends when its message is sent'
+
 IDLE_FIELDS: Final[tuple[tuple[str, Idle, str], ...]] = (
     (
         "reply.error_message",
@@ -35,10 +37,10 @@ IDLE_FIELDS: Final[tuple[tuple[str, Idle, str], ...]] = (
         lambda template: template.stream.include_last and template.stream.on and not template.stream.until,
         'has no effect without "until"',
     ),
-    (
-        "stream",
-        lambda template: template.stream.on and template.reply.none,
-        'has no effect: with "reply": "none" a call ends when its message is sent',
+    ("stream", lambda template: template.stream.on and template.reply.none, NOTHING_IS_READ),
+    *(
+        (f"reply.{name}", lambda template, name=name: _is_idle_in_reply(template, name), NOTHING_IS_READ)
+        for name in ("result", "error", "skip")
     ),
     (
         "tls",
@@ -146,6 +148,11 @@ def _options_without_effect(entry: Entry, plans: Sequence[Plan]) -> Iterator[Pro
                 yield Problem(join(join(entry.path, key), index), f"no tool has a name like {glob!r}")
     if not plans:
         yield Problem(join(entry.path, "tools"), "no tool is offered, so this call template does nothing")
+
+
+def _is_idle_in_reply(template: CallTemplate, name: str) -> bool:
+    """Whether a rule of `reply` is never asked; those of a preset are not the manifest's to take out."""
+    return template.reply.none and not template.preset and getattr(template.reply, name) is not None
 
 
 def _writes(document: Any, path: str) -> bool:
