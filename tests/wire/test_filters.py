@@ -414,3 +414,15 @@ def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
 
 def test_text_is_packed_as_its_utf_8() -> None:
     assert evaluate("[2, 'ü!', t] | pack('>B3s5s')", t="x") == b"\x02\xc3\xbc!x\0\0\0\0"
+
+
+def test_cbor_is_written_and_read_as_by_the_codec() -> None:
+    assert evaluate("v | to_cbor | hex", v={"a": 1, "b": [2, 3]}) == "a26161016162820203"  # RFC 8949, appendix A
+    assert evaluate("p | unhex | from_cbor", p="a26161016162820203") == {"a": 1, "b": [2, 3]}
+    assert evaluate("p | unhex | from_cbor", p="c11a514b67b0") == "2013-03-21T20:04:00Z"
+
+
+@pytest.mark.parametrize("packed", ["", "a161", "0102", "d81c81d81d00"])
+def test_what_is_not_one_value_in_cbor_is_an_error(packed: str) -> None:
+    with pytest.raises(ExpressionFailed, match="from_cbor. failed"):
+        evaluate("p | unhex | from_cbor", p=packed)

@@ -34,7 +34,7 @@ def load_cbor() -> Codec:
     Raises:
         ImportError: if the package is not installed.
     """
-    from cbor2 import CBORDecodeEOF, CBORDecoder, CBORSimpleValue, CBORTag, dumps, undefined
+    from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag, dumps, load, undefined
 
     refused: Any = dict.fromkeys(_REFUSED_TAGS, _refuse)
 
@@ -44,13 +44,14 @@ def load_cbor() -> Codec:
         return None if value is undefined or isinstance(value, CBORSimpleValue) else str(value)
 
     def unpack(data: bytes) -> Any:
-        decoder = CBORDecoder(io.BytesIO(data), semantic_decoders=refused)
-        value = decoder.decode()
+        file = io.BytesIO(data)
         try:
-            decoder.read(1)
-        except CBORDecodeEOF:
-            return plain(value, unwrap)
-        raise ValueError("more than one value")
+            value = load(file, semantic_decoders=refused, read_size=1)
+        except CBORDecodeError as wrong:
+            raise ValueError(str(wrong)) from None
+        if file.tell() < len(data):
+            raise ValueError("more than one value")
+        return plain(value, unwrap)
 
     return dumps, unpack
 
