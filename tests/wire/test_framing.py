@@ -145,6 +145,12 @@ def test_what_a_binary_codec_sends_is_shown_as_its_value(codec: Any) -> None:
     assert json.loads(framer.shown(sent)) == {"type": "puback", "packet_id": 7}
 
 
+def test_json_that_is_sent_in_binary_messages_is_shown_as_json() -> None:
+    framer = make_framer(Framing(), "binary")
+    assert [framer.shown(sent) for sent in framer.encode({"a": 1})] == ['{"a":1}']
+    assert framer.shown(b"\xff") == b"\xff"
+
+
 @pytest.mark.parametrize("codec", ["json", "text", "binary", "cbor"])
 @pytest.mark.parametrize("sent", ["x", b"\xff"])
 def test_what_no_codec_made_is_shown_as_it_was_sent(codec: Any, sent: str | bytes) -> None:

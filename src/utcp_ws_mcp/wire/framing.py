@@ -149,10 +149,11 @@ class Framer:
         return messages
 
     def shown(self, sent: Raw) -> Raw:
-        """A message that was sent, for a reader: of what a binary codec made, its JSON."""
-        if isinstance(sent, str) or self._framing.codec not in BINARY_CODECS:
+        """A message that was sent, for a reader: of what is binary for the wire only, its value."""
+        in_binary = self._send_as == "binary"
+        if isinstance(sent, str) or not (in_binary or self._framing.codec in BINARY_CODECS):
             return sent
-        messages = list(_make_codec(self._framing.codec).decode(sent))
+        messages = list(_make_codec(self._framing.codec, in_binary).decode(sent))
         return messages[0].shown if len(messages) == 1 else sent
 
     def decode(self, raw: Raw) -> Iterator[Message]:
