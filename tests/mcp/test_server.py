@@ -337,6 +337,21 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
     assert [block.text for block in result.content] == ["then this", 'what came before: ["first"]']
 
 
+async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:
+    async def fail(seen: Peer, connection: Any, message: Any) -> None:
+        for line in ('reading "a"\n', "not found\n"):
+            await connection.send(json.dumps({"id": message["id"], "result": line}))
+        await connection.send(json.dumps({"id": message["id"], "error": {"message": "exit code 2"}}))
+
+    tool = {**RPC, "stream": {"collect": "text"}}
+    async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", **tool), way) as client:
+        result = await client.call_tool("m_t", {})
+    assert [block.text for block in result.content] == [
+        "exit code 2",
+        'what came before: reading "a"\nnot found\n',
+    ]
+
+
 @pytest.mark.parametrize("value", ["text", None, 5])
 async def test_a_result_that_its_outputs_allow_is_no_error(tmp_path: Path, way: str, value: Any) -> None:
     tool = {"name": "t", "outputs": {"type": ["string", "integer", "null"]}}

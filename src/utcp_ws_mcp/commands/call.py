@@ -18,7 +18,7 @@ from ..log import Trace
 from ..redact import Redactor
 from ..sources import Loaded
 from ..wire.codec import clean
-from ..wire.result import text_of
+from ..wire.result import told_before
 
 CALL_FAILED: Final = 1
 
@@ -48,7 +48,7 @@ async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
     except BridgeError as failed:
         click.echo(redact(str(failed)), err=True)
         if collected := getattr(failed, "collected", ()):
-            click.echo(redact(f"what came before: {text_of(list(collected))}"), err=True)
+            click.echo(redact(told_before(made.tools.get(options.tool), collected)), err=True)
         return CALL_FAILED
     data = _binary(value) if options.output else value
     if not isinstance(data, bytes):

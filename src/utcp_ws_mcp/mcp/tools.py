@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -13,7 +13,7 @@ from ..bridge import Bridge
 from ..errors import BridgeError, InvalidReply
 from ..wire.codec import clean, encode_json
 from ..wire.plan import Plan
-from ..wire.result import text_of
+from ..wire.result import told_before
 from .content import Block, result_blocks, text_block
 from .endpoints import Endpoints
 from .offer import Offered, has_outputs, offer
@@ -78,7 +78,8 @@ class Tools:
         try:
             return self._result(plan, await self._bridge.call_tool(plan.full_name, arguments, progress.item))
         except BridgeError as failed:
-            return failure(failed, self._explained(str(failed), getattr(failed, "collected", ())))
+            collected = getattr(failed, "collected", ())
+            return failure(failed, self._explained(str(failed), told_before(plan, collected) if collected else None))
         except Exception:  # nothing may escape: its text would go to the model
             logger.exception("a defect of utcp-ws-mcp in a call of %s", plan.full_name)
             return Result(self._explained("internal error of utcp-ws-mcp; its log on stderr says more"), is_error=True)
@@ -108,12 +109,9 @@ class Tools:
         data = block["resource"]["blob"] if block["type"] == "resource" else block["data"]
         return block if self._redact_result(data) == data else text_block("binary data that holds a credential")
 
-    def _explained(self, text: str, collected: Sequence[object] = ()) -> list[Block]:
+    def _explained(self, text: str, before: str | None = None) -> list[Block]:
         """What went wrong; what a stream gave before it failed follows in a block of its own."""
-        blocks = [text_block(self._redact(text))]
-        if collected:
-            blocks.append(text_block(self._redact(f"what came before: {text_of(list(collected))}")))
-        return blocks
+        return [text_block(self._redact(each)) for each in (text, before) if each is not None]
 
     def _offer(self) -> Offered:
         if self._offered is None:

@@ -49,6 +49,13 @@ def collected(plan: Plan, items: Sequence[Any], end: str | None) -> dict[str, An
             return {"items": list(items), "end": end}
 
 
+def told_before(plan: Plan | None, items: Sequence[Any]) -> str:
+    """What a stream gave before it failed, for a reader: one text where it is collected as text."""
+    stream = plan.rules.stream if plan is not None else None
+    is_text = stream is not None and stream.bounds.collect == "text"
+    return f"what came before: {_joined(items) if is_text else text_of(list(items))}"
+
+
 def _joined(items: Sequence[Any]) -> str:
     """The texts of all items in one. Bytes are put together before they are read: a character may be cut in two."""
     if not any(isinstance(item, bytes) for item in items):
