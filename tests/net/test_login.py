@@ -565,6 +565,31 @@ async def test_http_requests_to_another_server_trust_the_usual_authorities_only(
 
 
 @pytest.mark.parametrize(
+    ("proof", "sent"),
+    [
+        ("[session.nonce, 'key'] | bytes | sha256", hashlib.sha256(b"\xffnonce" + b"key").digest()),
+        ("(session.nonce ~ 'key') | sha256", "binary data cannot stand inside text"),
+    ],
+    ids=["joined", "written"],
+)
+async def test_a_nonce_of_bytes_is_signed_beside_a_text_and_never_as_a_text(
+    tmp_path: Path, proof: str, sent: bytes | str
+) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(b"\xffnonce")
+
+    steps = [{"expect": "message", "capture": {"nonce": "message"}}, {"send": f"{{{{ {proof} }}}}"}]
+    document = {"framing": {"codec": "binary"}, "on_connect": steps, "message": "hi"}
+    async with peer(echo, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        if isinstance(sent, str):
+            with pytest.raises(ConnectFailed, match=sent):
+                await bridge.call_tool("m.t")
+        else:
+            await bridge.call_tool("m.t")
+            assert seen.received[0] == sent
+
+
+@pytest.mark.parametrize(
     ("status", "body", "step", "sentence"),
     [
         (403, "<html>no</html>", {}, "before_connect step 1 failed with HTTP 403$"),

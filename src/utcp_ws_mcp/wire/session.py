@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .codec import Message
+from .filters import Binary
 from .inbox import Inbox
 from .path import UNDEFINED
 from .protocol import Captures, Conduct, GoodbyePlan, StepPlan
@@ -57,7 +58,7 @@ class Session:
         for name, expression in captures:
             value = expression.find(scope)
             if value is not UNDEFINED:
-                self.values[name] = value
+                self.values[name] = Binary(value) if type(value) is bytes else value
 
     def retires(self, message: Message) -> bool:
         """Whether a message says that the connection is of no more use for new calls."""
