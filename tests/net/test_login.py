@@ -625,15 +625,26 @@ async def test_a_form_that_utf_8_cannot_encode_is_refused(tmp_path: Path) -> Non
 
 
 async def test_tickets_that_http_brings_are_told_so_that_they_can_be_hidden_and_names_are_not(tmp_path: Path) -> None:
-    answer = {"session": "s-12345678", "user": "ada-lovelace", "login": {"jwt": "e.y.J"}}
-    kept = {"id": "body.session", "name": "body.user", "proof": "body.login.jwt"}
+    answer = {
+        "session": "s-12345678",
+        "user": "ada-lovelace",
+        "login": {"jwt": "e.y.J", "city": "London"},
+        "cookies": {"sid": ["c-12345678"], "user": "ada-lovelace"},
+    }
+    kept = {
+        "id": "body.session",
+        "name": "body.user",
+        "proof": "body.login.jwt",
+        "all": "body.cookies",
+        "who": "body.login",
+    }
     fetched: list[str] = []
     async with token_endpoint(lambda number: (200, answer)) as http, peer(jsonrpc) as seen:
         before = {"http": {"url": http.url}, "capture": kept}
         (tmp_path / "m.json").write_text(json.dumps(entry(seen, "t", before_connect=[before], **RPC)))
         async with Bridge([load_manifest(tmp_path / "m.json", {})], on_token=fetched.append) as bridge:
             await bridge.call_tool("m.t")
-    assert fetched == ["s-12345678", "e.y.J"]
+    assert fetched == ["s-12345678", "e.y.J", "c-12345678", "e.y.J"]
 
 
 async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:

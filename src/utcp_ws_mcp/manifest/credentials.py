@@ -57,9 +57,16 @@ def without_credentials(message: str) -> str:
     return _UNDER_TELLING_KEY.sub(rf'\1"{HIDDEN}"', message)
 
 
-def tells_ticket(name: str, source: str) -> bool:
-    """Whether a value of an HTTP answer is a credential: by the name under which it is kept, or by what it is there."""
-    return any(told.search(text) for told in (TELLING, TICKET) for text in (name, source.removeprefix("session.")))
+def tickets(name: str, source: str, value: Any) -> Iterator[str]:
+    """The credentials in a value of an HTTP answer: by the name under which it is kept, or by what it is there."""
+    told = _tells_ticket(name) or _tells_ticket(source.removeprefix("session."))
+    for keys, text in _leaves(value, ()):
+        if any(map(_tells_ticket, keys)) or (told and not any(map(USER.search, keys))):
+            yield text
+
+
+def _tells_ticket(text: str) -> bool:
+    return bool(TELLING.search(text) or TICKET.search(text))
 
 
 def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -12,7 +12,7 @@ import anyio
 from .. import events
 from ..errors import ConnectFailed, InvalidTemplate
 from ..events import Observer
-from ..manifest.credentials import tells_ticket
+from ..manifest.credentials import tickets
 from ..wire.codec import encode, excerpt, parse_json, told
 from ..wire.expression import Expression
 from ..wire.path import UNDEFINED
@@ -70,9 +70,7 @@ def fetched_credentials(session: Session) -> Iterator[str]:
     """What `before_connect` has kept and nobody should see: tickets, tokens, cookies."""
     for step in session.conduct.before:
         for name, expression in step.captures:
-            value = session.values.get(name)
-            if isinstance(value, str) and tells_ticket(name, expression.source):
-                yield value
+            yield from tickets(name, expression.source, session.values.get(name))
 
 
 def _refusal(reply: HttpReply, fail: Expression) -> str:
