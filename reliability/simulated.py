@@ -22,7 +22,7 @@ PROCESSES: Final = 2
 PORTION: Final = 500
 """Seeds that a process plays at a time."""
 
-MOST: Final = 4_000
+MOST: Final = 12_000
 """Seeds in which a defect must be found."""
 
 SHOWN: Final = 10

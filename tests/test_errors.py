@@ -84,7 +84,7 @@ SENTENCES = [
     ),
     (
         e.CallTimeout("a.b", 0.5, "there was no connection", NOT_SENT),
-        "a.b: there was no connection within 0.5 s; the request was not sent",
+        "a.b: there was no connection within 0.5 s; no request was sent",
     ),
     (
         e.ConnectFailed("wss://a.example/", "connection refused"),
@@ -111,7 +111,7 @@ SENTENCES = [
     ),
     (
         e.ConnectionLost("wss://a.example/", "it was closing", NOT_SENT),
-        "the connection to wss://a.example/ was lost (it was closing); the request was not sent",
+        "the connection to wss://a.example/ was lost (it was closing); no request was sent",
     ),
     (
         e.TokenRejected("https://a.example/token", "HTTP 400, invalid_client"),

@@ -20,7 +20,7 @@ from enum import Enum
 class Outcome(Enum):
     """What is known of a request when its call fails."""
 
-    NOT_SENT = "the request was not sent"
+    NOT_SENT = "no request was sent"
     PERHAPS_EXECUTED = "the request was sent and may have been executed; check before you repeat it"
     ANSWERED = "the request was executed, and answered"
 

@@ -26,6 +26,11 @@ _SYMBOLS: Final[dict[int, int | str]] = {
 """How control characters are shown: separators can be read so, and a terminal obeys none that an endpoint sends."""
 
 
+def visible(text: str) -> str:
+    """The text for a terminal: with symbols for control characters, but for tabs and line breaks."""
+    return text.translate(_SYMBOLS)
+
+
 def start_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
     """Log to stderr in one line each, as text or as JSON objects, secrets taken out."""
     handler = logging.StreamHandler(sys.stderr)
@@ -135,7 +140,7 @@ class Trace:
 
     def _show(self, sigil: str, text: str, stamp: str | None = None) -> None:
         stamp = f"{stamp or f'{time.monotonic() - self._started:8.3f}'} {sigil} "
-        lines = self._redact(text)[:LONGEST_TRACE].translate(_SYMBOLS).split("\n")
+        lines = visible(self._redact(text)[:LONGEST_TRACE]).split("\n")
         indented = ("\n" + " " * len(stamp)).join(lines)
         print(stamp + indented, file=self._out, flush=True)
 

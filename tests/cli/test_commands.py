@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,25 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**environ, "PATH": ""}, check=False)
 
 
+ANSWERS: dict[str, list[Any]] = {
+    "utcp": ['{"utcp_version": "1.0", "tools": [{"name": "found"}]}'],
+    "stop": [{"result": "first"}, {"error": {"message": "then this"}}],
+    "fail": [{"error": {"message": "no"}}],
+    "endless": ['{"id": ID, "result": {"n": 1e400}}'],
+    "colour": [{"result": "\x1b[31mred"}],
+    "alarm": [{"error": {"message": "\x1b]0;title\x07no"}}],
+    "picture": [b"\x89PNG\r\n\x1a\n"],
+    "sound": [b"\x00\x01", b"\xff"],
+}
+
+
+def fitted(answer: Any, message: Any) -> str:
+    """An answer with the id of its request."""
+    if isinstance(answer, str):
+        return answer.replace("ID", json.dumps(message.get("id")))
+    return json.dumps({"id": message["id"], **answer})
+
+
 @contextmanager
 def endpoint() -> Iterator[str]:
     """A JSON-RPC endpoint in a thread: answers with the parameters; gives its URL."""
@@ -32,22 +52,8 @@ def endpoint() -> Iterator[str]:
     def handle(connection: ServerConnection) -> None:
         for raw in connection:
             message = json.loads(raw)
-            if message.get("type") == "utcp":
-                connection.send(json.dumps({"utcp_version": "1.0", "tools": [{"name": "found"}]}))
-            elif message["method"] == "stop":
-                connection.send(json.dumps({"id": message["id"], "result": "first"}))
-                connection.send(json.dumps({"id": message["id"], "error": {"message": "then this"}}))
-            elif message["method"] == "fail":
-                connection.send(json.dumps({"id": message["id"], "error": {"message": "no"}}))
-            elif message["method"] == "endless":
-                connection.send(f'{{"id": {message["id"]}, "result": {{"n": 1e400}}}}')
-            elif message["method"] == "picture":
-                connection.send(b"\x89PNG\r\n\x1a\n")
-            elif message["method"] == "sound":
-                connection.send(b"\x00\x01")
-                connection.send(b"\xff")
-            else:
-                connection.send(json.dumps({"id": message["id"], "result": message["params"]}))
+            for answer in ANSWERS.get(message.get("method", message.get("type")), [{"result": message.get("params")}]):
+                connection.send(answer if isinstance(answer, bytes) else fitted(answer, message))
 
     with served(handle) as url:
         yield url
@@ -67,6 +73,8 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
                 {"name": "echo", "description": "Echo.\nMore.", "inputs": {**inputs, "required": ["n"]}},
                 {"name": "fail"},
                 {"name": "endless"},
+                {"name": "colour"},
+                {"name": "alarm"},
                 {"name": "stop", "tool_call_template": {"stream": True}},
                 {"name": "picture", "tool_call_template": picture},
                 {"name": "sound", "tool_call_template": sound},
@@ -127,6 +135,17 @@ def test_a_call_that_fails_says_why_on_stderr(manifest: Path, arguments: list[st
     assert "Traceback" not in called.stderr
 
 
+def test_no_terminal_obeys_what_an_endpoint_sends(manifest: Path) -> None:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "call", str(manifest), "m.colour"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=True).stdout == b"\x1b[31mred\n"
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        subprocess.run(command, stdout=theirs, timeout=60, check=True)
+        os.close(theirs)
+        assert terminal.read(100).decode() == "␛[31mred\r\n"
+    assert run("call", str(manifest), "m.alarm").stderr == "␛]0;title␇no\n"
+
+
 def test_binary_goes_to_stdout_as_it_is_or_into_a_file(manifest: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "utcp_ws_mcp", "call", str(manifest), "m.picture"]
     assert subprocess.run(command, capture_output=True, timeout=60, check=True).stdout == b"\x89PNG\r\n\x1a\n"
@@ -171,7 +190,7 @@ def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> 
 def test_check_counts_what_is_right(manifest: Path) -> None:
     checked = run("check", str(manifest))
     assert checked.returncode == 0
-    assert "1 call template, 8 tools listed" in checked.stdout
+    assert "1 call template, 10 tools listed" in checked.stdout
 
 
 def test_check_names_every_problem_at_once(tmp_path: Path) -> None:

@@ -668,7 +668,7 @@ async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_
 
     async with peer(silent, greet=close_at_once) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         monkeypatch.setattr(bridge._pool, "_opener", open_late)
-        with pytest.raises(ConnectionLost, match="4406: Subprotocol not acceptable.*the request was not sent") as lost:
+        with pytest.raises(ConnectionLost, match="4406: Subprotocol not acceptable.*no request was sent") as lost:
             await bridge.call_tool("m.t")
         assert (lost.value.outcome, lost.value.code) == (Outcome.NOT_SENT, 4406)
         assert len(seen.upgrades) == REPLACED

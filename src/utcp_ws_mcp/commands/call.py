@@ -14,7 +14,7 @@ import click
 from .. import events
 from ..bridge import Bridge, Streamed
 from ..errors import BridgeError, UnknownVariable
-from ..log import Trace
+from ..log import Trace, visible
 from ..redact import Redactor
 from ..sources import Loaded
 from ..wire.codec import clean
@@ -46,9 +46,9 @@ async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
     except UnknownVariable:
         return CALL_FAILED  # it was told when the manifest was loaded
     except BridgeError as failed:
-        click.echo(redact(str(failed)), err=True)
+        click.echo(visible(redact(str(failed))), err=True)
         if collected := getattr(failed, "collected", ()):
-            click.echo(redact(told_before(made.tools.get(options.tool), collected)), err=True)
+            click.echo(visible(redact(told_before(made.tools.get(options.tool), collected))), err=True)
         return CALL_FAILED
     data = _binary(value) if options.output else value
     if not isinstance(data, bytes):
@@ -126,5 +126,5 @@ def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
     elif is_binary and sys.stdout.isatty():
         click.echo(f"{len(data)} bytes of binary data; use --output FILE to keep them", err=True)
     else:
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(visible(data.decode()).encode() if sys.stdout.isatty() else data)
         sys.stdout.buffer.flush()
