@@ -20,7 +20,8 @@ from anyio.abc import TaskGroup
 from . import events
 from .errors import BridgeError, ConnectFailed, InvalidManifest
 from .events import Observer
-from .manifest.load import Disabled, Entry
+from .manifest.load import Entry
+from .manifest.shapes import Disabled
 from .manuals import Manuals
 from .net.call import Call
 from .net.caller import Caller, OnItem, Streamed

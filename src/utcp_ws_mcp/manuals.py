@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .errors import UnknownTool, UnknownVariable
-from .manifest.load import Disabled, Entry, ToolEntry
+from .manifest.load import Entry, ToolEntry
 from .manifest.manual import read_manual
 from .manifest.pin import judge
 from .manifest.problems import nearest
+from .manifest.shapes import Disabled
 from .pins import Pins
 from .sources import Loaded, check_unique
 from .wire.catalog import compile_tools, pinned_origin

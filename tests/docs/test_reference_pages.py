@@ -11,9 +11,9 @@ import pytest
 
 from utcp_ws_mcp import errors
 from utcp_ws_mcp.cli import main
-from utcp_ws_mcp.manifest import load
-from utcp_ws_mcp.manifest.auth import Model
+from utcp_ws_mcp.manifest import shapes
 from utcp_ws_mcp.manifest.merge import preset_names
+from utcp_ws_mcp.manifest.values import Model
 
 from .examples import ROOT
 
@@ -35,7 +35,7 @@ def test_every_field_of_a_manifest_is_described(model: Any) -> None:
 
 
 def test_every_key_of_a_file_and_every_preset_is_described() -> None:
-    keys = (load._CLIENT_KEYS | load._INERT_KEYS | load._MANUAL_DOCUMENT_KEYS | preset_names()) - {"info"}
+    keys = (shapes._CLIENT_KEYS | shapes._INERT_KEYS | shapes._MANUAL_DOCUMENT_KEYS | preset_names()) - {"info"}
     assert {key for key in keys if f"`{key}`" not in MANUAL and f'"{key}"' not in MANUAL} == set()
 
 

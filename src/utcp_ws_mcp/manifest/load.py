@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
@@ -11,20 +11,13 @@ from ..errors import InvalidManifest, Problem
 from .merge import ENTRY_KEYS, KNOWN_KEYS, check_fields, inherit, named_presets, normalise, with_preset
 from .models import MANUAL_KEYS, CallTemplate, ManualOptions, Tool
 from .problems import check_model, join, unknown_keys, without_comments
+from .shapes import Disabled, Findings, raw_entries
 from .values import Json
 from .variables import Lookup, find_optional, find_variables, substitute
 
 WEBSOCKET = "websocket"
-_CLIENT_KEYS = {"manual_call_templates", "variables", "load_variables_from", "$schema"}
-_INERT_KEYS = {"tool_repository", "tool_search_strategy", "post_processing"}
-_MANUAL_DOCUMENT_KEYS = {"utcp_version", "manual_version", "version", "info", "tools", "name", "variables", "$schema"}
 _STAND_IN = {"url": "wss://localhost/"}
 """What tools inherit while their entry is wrong, so that their own problems are found in the same run."""
-_EXPECTED = (
-    'expected an object with "manual_call_templates", an array of call templates, '
-    'one call template (with "url"), or a UTCP manual (with "tools")'
-)
-
 
 ReadFile = Callable[[PurePath, str], bytes]
 """Reads a file that a manifest names, relative to a folder; raises InvalidTemplate where it cannot."""
@@ -84,14 +77,6 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Disabled:
-    """An entry that cannot run because nobody sets these variables."""
-
-    name: str
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a file offers, and what of it is left out and why (`notices`, one line each)."""
 
@@ -99,13 +84,6 @@ class Manifest:
     entries: tuple[Entry, ...]
     disabled: tuple[Disabled, ...] = ()
     notices: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Findings:
-    problems: list[Problem] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    disabled: list[Disabled] = field(default_factory=list)
 
 
 def load_document(
@@ -116,10 +94,10 @@ def load_document(
     Raises:
         InvalidManifest: with all problems of the document.
     """
-    findings = _Findings()
+    findings = Findings()
     document = without_comments(document)
     entries: list[Entry] = []
-    for path, raw, default_name in _raw_entries(document, findings, PurePath(source).stem):
+    for path, raw, default_name in raw_entries(document, findings, PurePath(source).stem):
         if entry := _entry(raw, path, default_name, lookup, findings):
             own = lookup.named_for(entry.name)
             entries.append(replace(entry, folder=folder, own_variables=own, read_file=read_file))
@@ -145,54 +123,7 @@ def inline_variables(document: Json) -> dict[str, str]:
     return {key: str(value) for key, value in variables.items()} if isinstance(variables, dict) else {}
 
 
-def _raw_entries(document: Json, findings: _Findings, stem: str) -> Iterator[tuple[str, Json, str | None]]:
-    """Each entry of any shape of file: its path, its document, the name it has if it brings none."""
-    if isinstance(document, list):
-        yield from ((f"[{index}]", raw, None) for index, raw in enumerate(document))
-    elif not isinstance(document, dict):
-        findings.problems.append(Problem("", _EXPECTED))
-    elif "manual_call_templates" in document:
-        yield from _client_configuration(document, findings)
-    elif isinstance(document, dict) and (wrong := list(_check_variables(document))):
-        findings.problems += wrong
-    elif "url" in document or "call_template_type" in document:
-        yield "", {key: value for key, value in document.items() if key not in _CLIENT_KEYS}, None
-    elif "tools" in document:
-        findings.problems += unknown_keys(document, _MANUAL_DOCUMENT_KEYS | {"url"}, "")
-        yield "", {"tools": document["tools"], "name": document.get("name", stem)}, None
-    else:
-        findings.problems.append(Problem("", _EXPECTED))
-
-
-def _client_configuration(document: Json, findings: _Findings) -> Iterator[tuple[str, Json, str | None]]:
-    findings.problems += unknown_keys(document, _CLIENT_KEYS | _INERT_KEYS, "")
-    inert = sorted(_INERT_KEYS & document.keys())
-    if inert:
-        findings.notices.append(f"{', '.join(inert)}: without effect here, ignored")
-    findings.problems += _check_variables(document)
-    templates = document["manual_call_templates"]
-    if not isinstance(templates, list):
-        findings.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
-        return
-    yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
-
-
-def _check_variables(document: Json) -> Iterator[Problem]:
-    if not isinstance(document.get("variables", {}), dict):
-        yield Problem("variables", "expected an object of names and values")
-    loaders = document.get("load_variables_from")
-    if not isinstance(loaders, list | None):
-        yield Problem("load_variables_from", "expected an array of variable loaders")
-    for index, loader in enumerate(loaders if isinstance(loaders, list) else ()):
-        kind = loader.get("variable_loader_type") if isinstance(loader, dict) else None
-        if kind != "dotenv" or not isinstance(loader.get("env_file_path"), str):
-            yield Problem(
-                f"load_variables_from[{index}]",
-                'expected {"variable_loader_type": "dotenv", "env_file_path": "…"}',
-            )
-
-
-def _entry(raw: Json, path: str, default: str | None, lookup: Lookup, findings: _Findings) -> Entry | None:
+def _entry(raw: Json, path: str, default: str | None, lookup: Lookup, findings: Findings) -> Entry | None:
     if not isinstance(raw, dict):
         findings.problems.append(Problem(path, "expected a call template (an object)"))
         return None
@@ -209,7 +140,7 @@ def _entry(raw: Json, path: str, default: str | None, lookup: Lookup, findings: 
     return None if variables is None else _checked_entry(substitute(raw, variables), path, name, variables, findings)
 
 
-def _bind(raw: Json, name: str, lookup: Lookup, findings: _Findings) -> dict[str, str] | None:
+def _bind(raw: Json, name: str, lookup: Lookup, findings: Findings) -> dict[str, str] | None:
     """Every variable of the entry, or None where one is missing: then the entry is disabled."""
     written = [raw, *named_presets(raw)]
     names = list(dict.fromkeys(find_variables(written)))
@@ -224,7 +155,7 @@ def _bind(raw: Json, name: str, lookup: Lookup, findings: _Findings) -> dict[str
 
 
 def _checked_entry(
-    raw: dict[str, Json], path: str, name: str, variables: Mapping[str, str], findings: _Findings
+    raw: dict[str, Json], path: str, name: str, variables: Mapping[str, str], findings: Findings
 ) -> Entry | None:
     problems = unknown_keys(raw, ENTRY_KEYS, path) + check_fields(raw, path)
     own = {key: value for key, value in raw.items() if key in KNOWN_KEYS}
@@ -295,7 +226,7 @@ def _name(raw: Mapping[str, Json]) -> str | None:
     return re.sub(r"[^A-Za-z0-9]+", "_", host[1]).strip("_") if host else None
 
 
-def _unique(entries: Sequence[Entry], findings: _Findings) -> list[Entry]:
+def _unique(entries: Sequence[Entry], findings: Findings) -> list[Entry]:
     seen: dict[str, Entry] = {}
     for entry in entries:
         if other := seen.get(entry.name):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import lru_cache
 from typing import Any, Final
 
 from ..manifest.models import CallTemplate, Reply, Stream
 from .codec import Message
 from .compiler import Compiler
+from .correlation import id_in
 from .expression import Expression, ExpressionFailed, compile_expression
-from .path import LITERAL, UNDEFINED, Path, parse_path
+from .path import UNDEFINED, Path
 from .problems import Problems
 from .scope import REPLY_NAMES
 from .template import Node, Unfilled
@@ -261,42 +260,11 @@ def compile_auto_replies(template: CallTemplate, messages: Compiler, found: Prob
     return tuple(rules)
 
 
-_TERM = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
-
-
 def _with_correlation(rules: Rules) -> Rules:
     """Find out whether `match` ties messages to one exchange, and where the id stands."""
     if rules.none or (rules.unasked and rules.stream and rules.stream.match):
         return replace(rules, sharing=Sharing.SHARED)
     if rules.match is None or "request_id" not in rules.match.names:
         return rules
-    path, alone = _id_in(rules.match.source)
+    path, alone = id_in(rules.match.source)
     return replace(rules, sharing=Sharing.SHARED, id_path=path, by_id_alone=alone)
-
-
-@lru_cache(maxsize=256)  # the tools of a preset have the same `match`
-def _id_in(match: str) -> tuple[Path | None, bool]:
-    """Where the correlation id stands in a message for which a predicate holds, and whether it asks no more."""
-    terms = _conjunction(match)
-    paths = [path for term in terms if (path := _id_path(term))]
-    return (paths[0], len(terms) == 1) if paths else (None, False)
-
-
-def _conjunction(source: str) -> list[str]:
-    """The terms of `a and b and c`; an expression that may be anything else is one term."""
-    masked = LITERAL.sub(lambda found: "_" * len(found[0]), source)
-    if re.search(r"\b(or|if|else)\b|[()]", masked):
-        return [source]
-    cuts = [0, *(place for found in re.finditer(r"\s+and\s+", masked) for place in found.span()), len(source)]
-    return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
-
-
-def _id_path(term: str) -> Path | None:
-    """The path that a term `message.id == request_id` compares with the correlation id."""
-    found = _TERM.match(term)
-    sides = found.groups() if found else ()
-    for side, other in (sides, sides[::-1]) if sides else ():
-        path = parse_path(side)
-        if other == "request_id" and path and path[0] == "message" and len(path) > 1:
-            return path[1:]
-    return None
