@@ -135,6 +135,18 @@ HURTING: dict[str, tuple[Any, str]] = {
         entry(tool(message="hi", reply={"none": True, "result": "message.id"})),
         'tools[0].tool_call_template.reply.result: has no effect: with "reply": "none"',
     ),
+    "a value that nothing computes": (
+        entry(tool(message={"a": "{{ let.nonse }}", "q": "{{ args.q }}"}, let={"nonce": "uuid()"})),
+        "tools[0].name: nothing computes let.nonse, which is used here; is 'nonce' meant?",
+    ),
+    "a value that nothing uses": (
+        entry(let={"nonce": "uuid()"}),
+        "let.nonce: nothing uses let.nonce; take it out",
+    ),
+    "a value of a tool that nothing uses": (
+        entry(tool(message="{{ args.q }}", let={"nonce": "uuid()"})),
+        "tools[0].tool_call_template.let.nonce: nothing uses let.nonce",
+    ),
     "more messages of a call that sends none": (
         entry(message=False, then=["x"]),
         'then: has no effect: with "message": false',

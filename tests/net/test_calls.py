@@ -107,6 +107,37 @@ async def test_nothing_of_a_call_is_sent_when_one_of_its_messages_cannot_be_writ
     assert seen.received == [{"a": 1}]
 
 
+async def test_a_value_that_a_call_computes_once_is_the_same_wherever_it_stands(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"tag": "of nobody"}))
+        await connection.send(json.dumps({"tag": message["tag"], "sum": message["sum"]}))
+
+    template = {
+        "let": {"tag": "random_hex(8)", "frame": "args.n ~ ':' ~ let.tag"},
+        "message": {"tag": "{{ let.tag }}", "frame": "{{ let.frame }}", "sum": "{{ let.frame | crc32 }}"},
+        "reply": {"match": "message.tag == let.tag", "result": "[message.sum, let.frame | crc32]"},
+    }
+    tool = {"name": "t", "inputs": {"properties": {"n": {"type": "integer"}}}, "tool_call_template": template}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, response_format="json")) as bridge:
+        for number in range(3):
+            sent, computed = await bridge.call_tool("m.t", {"n": number})
+            assert sent == computed
+    assert [message["frame"] for message in seen.received] == [
+        f"{number}:{message['tag']}" for number, message in enumerate(seen.received)
+    ]
+    assert len({message["tag"] for message in seen.received}) == 3
+
+
+async def test_a_value_that_cannot_be_computed_is_told_and_nothing_is_sent(tmp_path: Path) -> None:
+    template = {"let": {"key": "args.key | unhex"}, "message": {"key": "{{ let.key | base64 }}"}}
+    tool = {"name": "t", "inputs": {"properties": {"key": {}}}, "tool_call_template": template}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool, response_format="json")) as bridge:
+        with pytest.raises(InvalidArguments, match=r"let\.key: "):
+            await bridge.call_tool("m.t", {"key": "no hex"})
+        assert await bridge.call_tool("m.t", {"key": "ff"}) == {"key": "/w=="}
+    assert len(seen.received) == 1
+
+
 async def test_a_manual_from_the_network_may_send_several_messages_and_is_asked_for_with_one(tmp_path: Path) -> None:
     manual = {
         "tools": [

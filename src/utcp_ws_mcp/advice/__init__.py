@@ -10,6 +10,7 @@ from ..manifest.values import Json
 from ..sources import Loaded
 from .effects import fields_without_effect, unused_variables
 from .kept import doubtful_values
+from .lets import doubtful_lets
 from .secrets import clear_secrets, open_roads
 from .tools import doubtful_tools
 
@@ -24,4 +25,5 @@ def advise(document: Json, loaded: Loaded) -> Iterator[Problem]:
         yield from open_roads(entry)
         yield from fields_without_effect(entry, plans)
         yield from doubtful_values(entry)
+        yield from doubtful_lets(entry)
         yield from doubtful_tools(entry, plans)

@@ -75,7 +75,7 @@ def _arguments(entry: Entry, plan: Plan, tool: ToolEntry) -> Iterator[Problem]:
             use = f"compare args.{name} where a message is chosen"
         how = f"{use}, or take it out"
         yield Problem(path, f"nothing is done with the argument {name!r}; {how}")
-    for key in ("message", "then", "url", "headers"):
+    for key in ("let", "message", "then", "url", "headers"):
         for name in sorted(_asked(entry, template, key, declared) - declared - {EVERY_ARGUMENT}):
             near = nearest(name, declared)
             hint = f"is {near!r} meant?" if near else DESCRIBE

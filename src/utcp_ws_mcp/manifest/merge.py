@@ -11,7 +11,7 @@ from .models import MANUAL_KEYS, CallTemplate, ManualOptions
 from .problems import join, nearest
 from .values import Json
 
-NESTED = frozenset({"reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
+NESTED = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
 KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}

@@ -1,5 +1,6 @@
 """The parts of a manifest as frozen values. The manifest language is described in docs/manifest.md."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -125,6 +126,7 @@ class CallTemplate(Model):
     url: str
     message: Json = None
     then: tuple[Json, ...] = ()
+    let: dict[str, Expression] = Field(default_factory=dict)
     send_as: Literal["text", "binary"] | None = None
     typed_arguments: bool = False
     response_format: Literal["json", "text", "raw"] | None = None
@@ -164,6 +166,14 @@ class CallTemplate(Model):
     def _message_shape(cls, value: object) -> object:
         if value is not None and value is not False and not isinstance(value, str | dict | list):
             raise ValueError("expected a string, an object or an array, or false to send nothing")
+        return value
+
+    @field_validator("let")
+    @classmethod
+    def _names_only(cls, value: dict[str, Expression]) -> dict[str, Expression]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+                raise ValueError(f"{name!r} cannot be written as let.{name}; use letters, digits and _")
         return value
 
     @field_validator("then")

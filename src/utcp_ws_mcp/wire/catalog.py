@@ -21,6 +21,9 @@ from .upgrade import UpgradeTemplate
 DISCOVERY = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""
 
+_OF_CALLS = ("header_fields", "ignore", "let", "then")
+"""Fields of an entry that only its tools are called with."""
+
 _IS_MANUAL = "{0} is mapping and {0}.tools is defined and {0}.tools is sequence and {0}.tools is not string"
 
 
@@ -82,7 +85,7 @@ def discovery_plan(entry: Entry) -> Plan:
     asked = entry.options.discovery or Discovery()
     manual = asked.manual or "message"
     found = asked.match or _IS_MANUAL.format(f"({manual})" if asked.manual else manual)
-    inherited = {key: value for key, value in entry.raw.items() if key not in ("header_fields", "ignore", "then")}
+    inherited = {key: value for key, value in entry.raw.items() if key not in _OF_CALLS}
     raw = {
         **inherited,
         "message": asked.send,

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from .codec import Message
 from .exchange import Close, Exchange
 from .inbox import Inbox
+from .lets import with_lets
 from .path import Path
 from .reply import Role, Rules, Sharing
 from .scope import Scope
@@ -67,13 +68,14 @@ class Exchanges:
         """Open an exchange for a request that is sent next; its correlation id is assigned here.
 
         Raises:
-            Unfilled: where a bound of its stream cannot be computed.
+            Unfilled: where a value of `let`, or a bound of its stream, cannot be computed.
         """
         self.unclaimed = None if self.opened else self.unclaimed
         self.opened += 1
         request_id = self.next_id()
         names = {"request_id": request_id, "next_id": self.next_id, "counter": self.count}
         scope = scope.extended(**names)
+        scope = with_lets(scope, rules.lets) if rules.lets else scope
         limits = rules.stream.limits(scope) if rules.stream is not None else None
         exchange = Exchange(rules, scope, request_id, limits=limits)
         if rules.id_path is not None:

@@ -26,7 +26,7 @@ MOST_EXCHANGES: Final = 3
 """Exchanges whose rules are explained for one message."""
 
 _NAMES = re.compile(
-    r"(?<![\w.])(?:message|session|args|reply)(?:\.\w+\b(?!\()|\[-?\d+\]|\['[^']*'\])+|(?<![\w.])request_id\b"
+    r"(?<![\w.])(?:message|session|args|let|reply)(?:\.\w+\b(?!\()|\[-?\d+\]|\['[^']*'\])+|(?<![\w.])request_id\b"
 )
 
 

@@ -169,8 +169,8 @@ def _is_same_connection(tool: ToolEntry, template: CallTemplate) -> bool:
 
 
 _OF_CONNECTION: Final = frozenset(CallTemplate.model_fields) - {
-    *("name", "message", "then", "typed_arguments", "response_format", "timeout", "allowed_communication_protocols"),
-    *("preset", "reply", "ignore", "stream", "auto_reply"),
+    *("name", "preset", "let", "message", "then", "typed_arguments", "response_format", "timeout"),
+    *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
 }
 """Fields that an upgrade, or the conduct of its connection, is made of. What is not named here counts as one."""
 

@@ -12,6 +12,7 @@ from .codec import Message
 from .compiler import Compiler
 from .correlation import id_in
 from .expression import Expression, ExpressionFailed, compile_expression
+from .lets import Lets, compile_lets
 from .path import UNDEFINED, Path
 from .problems import Problems
 from .scope import REPLY_NAMES
@@ -104,7 +105,7 @@ AutoReplies = tuple[AutoAnswer, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The compiled `reply`, `ignore`, `stream` and own `auto_reply` of one tool.
+    """The compiled `let`, `reply`, `ignore`, `stream` and own `auto_reply` of one tool.
 
     `id_path` is where in a message the correlation id stands, if `match` says so; `by_id_alone` if it says no more.
     `none`: nothing answers. `unasked`: nothing is sent, messages just come.
@@ -123,6 +124,7 @@ class Rules:
     ignore: tuple[Expression, ...] = ()
     auto_replies: AutoReplies = ()
     stream: StreamRules | None = None
+    lets: Lets = ()
 
     @property
     def replies_first(self) -> bool:
@@ -212,6 +214,7 @@ def compile_rules(
         skip=compiled("reply.skip", reply.skip),
         ignore=listed("ignore", template.ignore),
         auto_replies=compile_auto_replies(template, messages, found) if own_auto_reply else (),
+        lets=compile_lets(template, found, local=local("let")),
     )
     if stream.on:
         until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)

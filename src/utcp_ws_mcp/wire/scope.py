@@ -14,7 +14,7 @@ _EVERYWHERE: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s
 URL_NAMES: Final = _EVERYWHERE
 """Names in `url`, `headers` and `protocol`."""
 
-REQUEST_NAMES: Final = _EVERYWHERE | {"request_id", "next_id", "counter", "reply"}
+REQUEST_NAMES: Final = _EVERYWHERE | {"let", "request_id", "next_id", "counter", "reply"}
 """Names in messages that are sent."""
 
 REPLY_NAMES: Final = REQUEST_NAMES | {"message", "reply"}

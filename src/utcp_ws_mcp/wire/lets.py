@@ -1,0 +1,41 @@
+"""Values that a call computes once and uses in several places (manifest language, section 3)."""
+
+from __future__ import annotations
+
+from ..manifest.models import CallTemplate
+from .expression import Expression, ExpressionFailed, compile_expression
+from .path import UNDEFINED
+from .problems import Problems
+from .scope import REQUEST_NAMES, Scope
+from .template import Unfilled
+
+Lets = tuple[tuple[str, Expression], ...]
+"""The compiled `let` of a call template: names and what they stand for, in order."""
+
+
+def compile_lets(template: CallTemplate, found: Problems, *, local: bool) -> Lets:
+    """Compile; what is wrong is noted in `found`. `local`: the manifest wrote it, not the network."""
+    lets: list[tuple[str, Expression]] = []
+    for name, source in template.let.items():
+        with found.at(f"let.{name}"):
+            names = REQUEST_NAMES if local else REQUEST_NAMES - {"vars"}
+            lets.append((name, compile_expression(source, names, local=local)))
+    return tuple(lets)
+
+
+def with_lets(scope: Scope, lets: Lets) -> Scope:
+    """The scope with the values; each may use those before it. One that finds nothing is not there.
+
+    Raises:
+        Unfilled: where a value cannot be computed from these arguments.
+    """
+    moment = scope.at_once()
+    values: dict[str, object] = {}
+    for name, expression in lets:
+        try:
+            value = expression.evaluate(moment.extended(let=values))
+        except ExpressionFailed as failed:
+            raise Unfilled(f"let.{name}: {failed}") from None
+        if value is not UNDEFINED:
+            values[name] = value
+    return scope.extended(let=values)
