@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
+from ..errors import InvalidTemplate
 from ..manifest.models import CallTemplate
 from .expression import Expression, ExpressionFailed, compile_expression
-from .path import UNDEFINED
+from .path import LITERAL, UNDEFINED
 from .problems import Problems
 from .scope import REQUEST_NAMES, Scope
 from .template import Unfilled
 
 Lets = tuple[tuple[str, Expression], ...]
 """The compiled `let` of a call template: names and what they stand for, in order."""
+
+_USED = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
 
 
 def compile_lets(template: CallTemplate, found: Problems, *, local: bool) -> Lets:
@@ -19,8 +25,15 @@ def compile_lets(template: CallTemplate, found: Problems, *, local: bool) -> Let
     for name, source in template.let.items():
         with found.at(f"let.{name}"):
             names = REQUEST_NAMES if local else REQUEST_NAMES - {"vars"}
+            _check_order(source, [known for known, _ in lets])
             lets.append((name, compile_expression(source, names, local=local)))
     return tuple(lets)
+
+
+def _check_order(source: str, known: Collection[str]) -> None:
+    for name in _USED.findall(LITERAL.sub("''", source)):
+        if name not in known:
+            raise InvalidTemplate(f"let.{name} is not known here; a value may use those that stand before it")
 
 
 def with_lets(scope: Scope, lets: Lets) -> Scope:

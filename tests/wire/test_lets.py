@@ -1,0 +1,74 @@
+"""Values of `let`: computed once, in order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+
+from utcp_ws_mcp.manifest.models import CallTemplate
+from utcp_ws_mcp.wire.lets import compile_lets, with_lets
+from utcp_ws_mcp.wire.problems import Problems
+from utcp_ws_mcp.wire.scope import Ambient, Scope
+from utcp_ws_mcp.wire.template import Unfilled
+
+TICKS = count(1)
+AMBIENT = Ambient(lambda: datetime.fromtimestamp(next(TICKS), UTC), bytes)
+
+
+def problems_of(lets: dict[str, str], *, local: bool = True) -> list[str]:
+    found = Problems("")
+    compile_lets(CallTemplate(url="wss://a.example/", let=lets), found, local=local)
+    return list(map(str, found.found))
+
+
+def values_of(lets: dict[str, str], **names: object) -> dict[str, object]:
+    found = Problems("")
+    compiled = compile_lets(CallTemplate(url="wss://a.example/", let=lets), found, local=True)
+    assert not found.found
+    values: dict[str, object] = with_lets(Scope(AMBIENT, {"args": {}, "vars": {}, **names}), compiled)["let"]
+    return values
+
+
+def test_a_value_may_use_those_before_it():
+    assert values_of({"a": "args.n + 1", "b": "let.a * 2"}, args={"n": 4}) == {"a": 5, "b": 10}
+
+
+def test_all_values_are_computed_at_one_moment():
+    values = values_of({"a": "now_ms", "b": "now_ms"})
+
+    assert values["a"] == values["b"]
+
+
+def test_a_value_that_finds_nothing_is_not_there():
+    assert values_of({"a": "args.n", "b": "let.a | default(3)"}) == {"b": 3}
+
+
+def test_a_value_that_cannot_be_computed_is_named():
+    with pytest.raises(Unfilled, match=r"^let\.b: "):
+        values_of({"a": "1", "b": "args.n + let.a"}, args={"n": "x"})
+
+
+@pytest.mark.parametrize("lets", [{"a": "let.b", "b": "1"}, {"a": "let.a"}, {"a": "'x' ~ let.c"}])
+def test_a_value_that_stands_behind_or_nowhere_cannot_be_used(lets: dict[str, str]):
+    assert problems_of(lets)[0].startswith("let.a: let.")
+
+
+def test_a_text_that_looks_like_a_value_is_text():
+    assert problems_of({"a": "'let.b'"}) == []
+
+
+@pytest.mark.parametrize("source", ["vars.KEY", "random_hex(8)", "args.a | upper", "message.id", "nonsense"])
+def test_a_manual_from_the_network_may_only_look_up_and_compare(source: str):
+    assert problems_of({"a": source}, local=False)
+
+
+@pytest.mark.parametrize("name", ["a-b", "1a", "", "a.b", "ä"])
+def test_a_name_can_stand_behind_a_dot(name: str):
+    with pytest.raises(ValueError, match="cannot be written as let"):
+        CallTemplate(url="wss://a.example/", let={name: "1"})
+
+
+def test_there_is_no_message_yet():
+    assert "unknown name 'message'" in problems_of({"a": "message.id"})[0]
