@@ -128,6 +128,29 @@ async def test_a_value_that_a_call_computes_once_is_the_same_wherever_it_stands(
     assert len({message["tag"] for message in seen.received}) == 3
 
 
+async def test_what_is_made_of_a_missing_argument_is_missing_too(tmp_path: Path) -> None:
+    lets = {"name": "args.user | lower", "sum": "let.name | crc32"}
+    message = {"plain": "{{ let.name }}", "sum": "{{ let.sum }}", "made": "{{ let.name | upper }}", "n": 1}
+    template = {"let": lets, "message": message, "response_format": "json"}
+    tool = {"name": "t", "inputs": {"properties": {"user": {}}}, "tool_call_template": template}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool)) as bridge:
+        assert await bridge.call_tool("m.t") == {"n": 1}
+        assert (await bridge.call_tool("m.t", {"user": "ADA"}))["made"] == "ADA"
+
+
+async def test_a_tool_from_the_network_sees_nothing_of_what_the_manifest_computes(tmp_path: Path) -> None:
+    manual = {"tools": [{"name": "t", "tool_call_template": {"message": {"a": 1}, "reply": {"result": "let.key"}}}]}
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps(manual if message == {"type": "utcp"} else {"ok": True}))
+
+    lets = {"key": "vars.KEY | sha256 | hex"}
+    environ = {"KEY": "a-secret-123"}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, let=lets), environ=environ) as bridge:
+        with pytest.raises(InvalidReply):
+            await bridge.call_tool("m.t")
+
+
 async def test_a_value_that_cannot_be_computed_is_told_and_nothing_is_sent(tmp_path: Path) -> None:
     template = {"let": {"key": "args.key | unhex"}, "message": {"key": "{{ let.key | base64 }}"}}
     tool = {"name": "t", "inputs": {"properties": {"key": {}}}, "tool_call_template": template}

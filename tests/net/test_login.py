@@ -19,7 +19,7 @@ import trustme
 
 from tests.net.test_oauth import token_endpoint
 from tests.net.test_upgrades import server_context
-from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, timed
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent, timed
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault, load_manifest
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
 from utcp_ws_mcp.events import Asked, Event, Received, Sent, Unsent
@@ -335,6 +335,64 @@ async def test_after_a_message_that_retires_the_connection_the_next_call_logs_in
     assert len(seen.upgrades) == 2
 
 
+async def test_a_session_that_ends_before_it_was_used_is_not_opened_again_and_again(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"welcome": True}))
+        await connection.send(json.dumps({"error": {"code": 401}}))
+
+    template = {**RPC, "on_connect": LOGIN, "retire": "message.error.code == 401", "timeout": 1}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        with pytest.raises(CallTimeout, match='"retire" holds') as late:
+            await bridge.call_tool("m.t")
+        assert len(seen.upgrades) < 20
+    assert late.value.outcome is Outcome.NOT_SENT
+
+
+async def test_a_call_that_waits_is_served_when_the_connection_is_retired(tmp_path: Path) -> None:
+    stuck = anyio.Event()
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message["method"] == "stick":
+            stuck.set()
+        else:
+            await jsonrpc(seen, connection, message)
+
+    limits = {"max_in_flight": 1, "max_connections": 2}
+    template = {**RPC, "retire": "message.method == 'reconnect'", "limits": limits}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", "stick", **template)) as bridge:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(bridge.call_tool, "m.stick")
+                await stuck.wait()
+                calls.start_soon(bridge.call_tool, "m.t")
+                await anyio.wait_all_tasks_blocked()
+                await seen.open[0].send(json.dumps({"method": "reconnect"}))
+                await seen.until(lambda: len(seen.received) == 2)
+                calls.cancel_scope.cancel()
+
+
+async def test_a_retired_connection_that_nobody_uses_is_closed(tmp_path: Path) -> None:
+    template = {**RPC, "retire": "message.method == 'reconnect'"}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        await bridge.call_tool("m.t")
+        await seen.open[0].send(json.dumps({"method": "reconnect"}))
+        await seen.until(lambda: not seen.open)
+
+
+async def test_what_retires_a_connection_may_come_with_the_end_of_its_login(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if "login" in message:
+            ended = [{"method": "reconnect"}] if len(seen.upgrades) == 1 else []
+            await connection.send(json.dumps([{"welcome": True}, *ended]))
+        else:
+            await jsonrpc(seen, connection, message)
+
+    retire = {"retire": "message.method == 'reconnect'", "framing": {"batch": True}}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **retire, on_connect=LOGIN)) as bridge:
+        await bridge.call_tool("m.t")
+    assert len(seen.upgrades) == 2
+
+
 LOGOUT = [{"send": {"logout": "{{ session.user }}", "id": "{{ request_id }}"}, "when": "session.user is defined"}]
 
 
@@ -360,6 +418,23 @@ async def test_before_a_connection_is_closed_it_says_goodbye(
     goodbyes = [message for message in seen.received if "logout" in message]
     assert goodbyes == ([{"logout": "ada", "id": 2 if template else 3}] * len(seen.upgrades) if user else [])
     assert {code for code, _ in seen.closed} <= {1000, 1001}
+
+
+async def test_a_login_that_fails_says_goodbye(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"seat": 7}))
+        await connection.send(json.dumps({"denied": True}))
+
+    login = [
+        {"expect": "message.seat", "capture": {"seat": "message.seat"}},
+        {"expect": "false", "fail": "message.denied"},
+    ]
+    conduct = {**RPC, "on_connect": login, "on_disconnect": [{"send": {"leave": "{{ session.seat }}"}}]}
+    async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **conduct)) as bridge:
+        with pytest.raises(ConnectFailed, match="refused"):
+            await bridge.call_tool("m.t")
+        await seen.until(lambda: not seen.open)
+    assert seen.received == [{"leave": 7}]
 
 
 async def test_a_goodbye_that_cannot_be_written_is_told_and_the_connection_closed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.peer import Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, CallTimeout
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault
 from utcp_ws_mcp.bridge import Streamed
 from utcp_ws_mcp.errors import Outcome
 
@@ -49,3 +49,71 @@ async def test_a_subscription_that_nobody_confirms_times_out_and_is_no_empty_str
         with pytest.raises(CallTimeout, match="no reply came within") as timeout:
             await bridge.call_tool("m.t")
     assert timeout.value.outcome is Outcome.PERHAPS_EXECUTED
+
+
+BY_ID = {"match": "message.id == request_id", "error": "message.error is defined", "error_message": "message.error"}
+ASK = {"id": "{{ request_id }}", "do": "{{ tool }}"}
+
+
+async def test_the_fault_of_one_call_is_none_of_those_that_watch(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message["do"] == "watch":
+            await connection.send(json.dumps({"id": message["id"], "ok": True}))
+        else:
+            await connection.send(json.dumps({"id": message["id"], "room": "r", "error": "muted"}))
+            await connection.send(json.dumps({"room": "r", "text": "hello"}))
+
+    stream = {"match": "message.room == 'r'", "item": "message.text", "max_items": 1}
+    watch = {"name": "watch", "tool_call_template": {"stream": stream}}
+    watched: list[Any] = []
+    async with (
+        peer(answer) as seen,
+        bridge_to(tmp_path, entry(seen, watch, "say", message=ASK, reply=BY_ID)) as bridge,
+    ):
+
+        async def look() -> None:
+            watched.append(await bridge.call_tool("m.watch"))
+
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(look)
+            await seen.until(lambda: len(seen.received) == 1)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(ToolFault, match="muted"):
+                await bridge.call_tool("m.say")
+    assert watched[0].items == ("hello",)
+
+
+@pytest.mark.parametrize("broken", [{"let": {"n": "args.k | unhex"}}, {"stream": {"max_items": "args.k"}}])
+async def test_a_connection_whose_listener_could_not_begin_serves_the_next_call(
+    tmp_path: Path, broken: dict[str, Any]
+) -> None:
+    listen = {"message": False, **broken, "stream": {"until": "message.x", **broken.get("stream", {})}}
+    tools = ({"name": "listen", "tool_call_template": listen}, "t")
+    template = {"limits": {"max_connections": 1}, "timeout": 2, "response_format": "json"}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, *tools, **template)) as bridge:
+        with pytest.raises(InvalidArguments):
+            await bridge.call_tool("m.listen", {"k": "-1"})
+        assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+
+
+@pytest.mark.parametrize("by", ["a close", "a message"])
+async def test_a_watch_does_not_begin_on_a_connection_that_has_ended(tmp_path: Path, by: str) -> None:
+    opened: list[Any] = []
+
+    async def greet(connection: Any) -> None:
+        opened.append(connection)
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"]}))
+
+    watch = {"message": False, "reply": {}, "stream": {"match": "message.ev", "max_items": 1}}
+    template = {"message": ASK, "reply": BY_ID, "limits": {"requests_per_second": 2}, "retire": "message.bye"}
+    tools = ("t", {"name": "watch", "tool_call_template": watch})
+    async with peer(answer, greet=greet) as seen, bridge_to(tmp_path, entry(seen, *tools, **template)) as bridge:
+        await bridge.call_tool("m.t")
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(bridge.call_tool, "m.watch")
+            await anyio.wait_all_tasks_blocked()
+            await (opened[0].close() if by == "a close" else opened[0].send(json.dumps({"bye": 1})))
+            await seen.until(lambda: len(opened) == 2)
+            calls.cancel_scope.cancel()

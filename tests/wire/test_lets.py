@@ -45,6 +45,11 @@ def test_a_value_that_finds_nothing_is_not_there():
     assert values_of({"a": "args.n", "b": "let.a | default(3)"}) == {"b": 3}
 
 
+@pytest.mark.parametrize("source", ["args.x | sha256 | hex", "args.x ~ ':'", "args.n * args.x", "let.none ~ 'a'"])
+def test_nothing_is_made_of_an_argument_that_is_not_there(source: str):
+    assert values_of({"none": "args.x", "a": source}, args={"n": 1}) == {}
+
+
 def test_a_value_that_cannot_be_computed_is_named():
     with pytest.raises(Unfilled, match=r"^let\.b: "):
         values_of({"a": "1", "b": "args.n + let.a"}, args={"n": "x"})

@@ -60,6 +60,14 @@ class Goodbye(Model):
     send: Json
     when: Expression | None = None
 
+    @field_validator("send")
+    @classmethod
+    def _message_shape(cls, value: Json) -> Json:
+        is_message = isinstance(value, str | dict | list)
+        if not is_message:
+            raise ValueError("expected a message: a string, an object or an array")
+        return value
+
 
 class AutoReply(Model):
     """A message that is answered at once (section 7); with `keep` it is a reply or an item all the same."""

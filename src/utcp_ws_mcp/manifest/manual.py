@@ -93,9 +93,15 @@ def _known_annotations(annotations: Json) -> Json:
     return {key: value for key, value in annotations.items() if key in known} if isinstance(annotations, dict) else {}
 
 
+_COMPUTED_FOR = frozenset({"let", "message", "then", "reply", "ignore", "stream", "auto_reply"})
+"""Fields in which `let` is used."""
+
+
 def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
     """What a tool inherits: what may hold credentials only where the tool stays at the entry's origin."""
     raw = dict(entry.raw)
+    if not _COMPUTED_FOR.isdisjoint(own):
+        raw.pop("let", None)  # it was written for the entry's own messages
     if not _leaves(entry, own):
         return raw
     kept = {key: value for key, value in raw.items() if key in _MAY_LEAVE}

@@ -141,8 +141,8 @@ class Call:
     def _try_send(self) -> bool:
         """Send the request, if the connection takes it now."""
         assert self._lease is not None
-        connection = self._lease.connection
-        if not self.plan.rules.unasked and not (connection.is_usable and connection.has_room):
+        connection, unread = self._lease.connection, self._lease.read is not None
+        if not unread and not (connection.is_usable and (connection.has_room or self.plan.rules.unasked)):
             return False
         self._send(connection)
         return True
@@ -158,13 +158,13 @@ class Call:
     def _send(self, connection: Connection) -> None:
         """Open the exchange and send; nothing can come between, so ids are sent in the order they are given."""
         assert self._lease is not None
+        if self._lease.read is not None:
+            self._lease.read()
         scope = self._scope.extended(session=connection.session.values)
         exchange = self._in_arguments(lambda: connection.exchanges.open(self.plan.rules, scope))
         self._exchange = exchange
         exchange.wake = self._wake
         if self.plan.rules.unasked:
-            if self._lease.read is not None:
-                self._lease.read()
             return
         try:
             messages = self._in_arguments(lambda: self._encode(self.plan.wire.request))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -57,8 +57,10 @@ class Connection:
         self._since = anyio.current_time()
         self.close: Close | None = None
         self._why = ""
+        self.on_retired: Callable[[], None] = lambda: None
         self.explains = False
         self._unanswered = False
+        self._said_goodbye = False
         self._websocket = websocket
         self._observe = observe
 
@@ -114,7 +116,9 @@ class Connection:
         """Read until the connection ends; then every exchange on it is settled."""
         try:
             while self._ahead:
-                self.exchanges.receive(self._ahead.popleft())
+                message = self._ahead.popleft()
+                self._heed(message)
+                self.exchanges.receive(message)
             await self._websocket.deliver(self._take)
         except ConnectionClosed:
             pass
@@ -138,7 +142,8 @@ class Connection:
         if not self._websocket.is_open:
             return False
         for message in messages:
-            self._observe(events.Sent(self.manual, self._framer.shown(message), what))
+            shown = self._framer.shown(message) if self.explains else message
+            self._observe(events.Sent(self.manual, shown, what))
             self._websocket.write(message)
         return True
 
@@ -242,6 +247,9 @@ class Connection:
             self.abort()
 
     def _say_goodbye(self) -> None:
+        if self._said_goodbye:
+            return
+        self._said_goodbye = True
         for index, goodbye in enumerate(self.session.conduct.goodbyes):
             what = f"on_disconnect[{index}]"
             scope = self.session.scope(request_id=self.exchanges.next_id(), counter=self.exchanges.count)
@@ -276,14 +284,19 @@ class Connection:
         return explain_message(self.session, self.exchanges, message)
 
     def _receive(self, message: Message) -> Role:
-        if self.session.retires(message):
-            self.exchanges.retire()
+        self._heed(message)
         if self.session.react(message, self.exchanges.outbox.append):
             return Role.ANSWERED
         if self.session.answers_heartbeat(message):
             self._beat.set()
             return Role.HEARTBEAT
         return self.exchanges.receive(message)
+
+    def _heed(self, message: Message) -> None:
+        """Take no new calls after a message that says so."""
+        if self.session.retires(message):
+            self.exchanges.retire()
+            self.on_retired()
 
     def _answer(self) -> None:
         """Send what is to be sent at once; observers hear of it after the message that it answers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ..manifest.credentials import SHORTEST, without_credentials
@@ -36,8 +36,17 @@ def describe_close(websocket: GuardedConnection, *, unanswered: bool) -> Close:
 def without_repeats(said: Message, known: Iterable[Any]) -> str:
     """An excerpt of a server's last words without credentials; nothing where they repeat one of the values."""
     text = said.shown if isinstance(said.shown, str) else said.shown.decode("utf-8", "replace")
-    repeats = any(isinstance(each, str) and len(each) >= SHORTEST and each in text for each in known)
+    repeats = any(len(each) >= SHORTEST and each in text for each in _texts(known))
     return "" if repeats else without_credentials(excerpt(said.shown))
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """The texts among the values, and inside of them."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            yield from _texts(value.values() if isinstance(value, dict) else value)
 
 
 def _code(code: int, reason: str) -> str:

@@ -69,6 +69,8 @@ class Opener:
         try:
             await log_in(opened)
         except BaseException:
+            if upgrade.conduct.goodbyes:
+                await opened.aclose()
             opened.abort()
             raise
         self._observe(events.Opened(upgrade.manual, upgrade.address, self._clock() - started))

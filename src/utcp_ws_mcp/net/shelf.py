@@ -81,7 +81,7 @@ class Shelf:
         slot.listeners -= wish.listens
         was_owned, slot.owned, slot.settled = slot.owned, False, False
         usable = slot.connection.is_usable
-        if slot.connection.received:
+        if slot.connection.received and slot.connection.exchanges.opened:
             self._troubles.proved(slot.upgrade)
         if not slot.leases and not slot.upgrade.template.keep_alive:
             self._discard(slot)
@@ -124,6 +124,7 @@ class Shelf:
     def assign(self) -> None:
         """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
         for slot in [slot for slot in self._slots if slot.is_spent]:
+            self._note_useless(slot)
             self._discard(slot, slot.doubt)
         opening = {slot for slot in self._slots if slot.connection is None}
         blocked: set[Upgrade] = set()
@@ -167,7 +168,7 @@ class Shelf:
                     opening.difference_update({slot} if wish.owns else ())
                     return True
             elif not wish.owns:
-                if slot.connection.is_usable and not slot.owned:
+                if slot.connection.is_usable and not slot.owned and not slot.closing:
                     return True
             elif wish.sharing is Sharing.OWNED and slot.has_room(wish) and slot not in opening:
                 opening.add(slot)
@@ -204,7 +205,7 @@ class Shelf:
             of_use = same and not wish.unread and slot.has_room(wish)
             if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not of_use:
                 self._discard(slot, slot.doubt if same else "a call needs another connection")
-                return True
+                return not slot.closing
         return False
 
     def _grant(self, waiter: Waiter, slot: Slot) -> None:
@@ -243,6 +244,7 @@ class Shelf:
             self.assign()
             return
         slot.connection = connection
+        connection.on_retired = self.assign
         self._troubles.opened(slot.upgrade)
         if slot.reserved is None:
             self._tasks.start_soon(self._run, slot)
@@ -254,6 +256,14 @@ class Shelf:
         if self._troubles.circuit(slot.upgrade).is_open:
             ending = connection.ending
             self._turn_away(slot, ConnectionLost(connection.address, ending.text, Outcome.NOT_SENT, code=ending.code))
+
+    def _note_useless(self, slot: Slot) -> None:
+        """A session that ends before it was used is a failure, or one call would log in again and again."""
+        if slot.is_stillborn:
+            assert slot.connection is not None
+            why = f'{slot.doubt}: a message for which "retire" holds came before any call'
+            self._troubles.count(slot.upgrade)
+            self._troubles.keep(slot.upgrade, ConnectionLost(slot.connection.address, why, Outcome.NOT_SENT))
 
     async def _run(self, slot: Slot) -> None:
         connection = slot.connection
@@ -301,7 +311,16 @@ class Shelf:
         self.assign()
 
     def _discard(self, slot: Slot, why: str = "") -> None:
+        connection = slot.connection
+        if connection is not None and connection.is_open and not self._closed and not slot.closing:
+            slot.closing = bool(slot.upgrade.conduct.goodbyes)
+            self._tasks.start_soon(self._part, slot, connection, why)
+        if not slot.closing and slot in self._slots:
+            self._slots.remove(slot)
+
+    async def _part(self, slot: Slot, connection: Connection, why: str) -> None:
+        """Close; one that says goodbye keeps its place until then, for the server may allow no session more."""
+        await connection.aclose(1000, "", why)
         if slot in self._slots:
             self._slots.remove(slot)
-        if slot.connection is not None and slot.connection.is_open and not self._closed:
-            self._tasks.start_soon(slot.connection.aclose, 1000, "", why)
+            self.assign()

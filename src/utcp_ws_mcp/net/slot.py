@@ -32,6 +32,7 @@ class Slot:
     `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
     `listeners` are those of the `leases` whose calls send no request.
     `reserved`: it is opened for one call, and not read before that call is there.
+    `closing`: it says goodbye, and its place is free when the server knows.
     """
 
     upgrade: Upgrade
@@ -42,18 +43,27 @@ class Slot:
     settled: bool = False
     settling: bool = False
     reserved: Waiter | None = None
+    closing: bool = False
 
     @property
     def is_idle(self) -> bool:
         """Whether the connection is open for nobody."""
-        return self.connection is not None and not self.leases and not self.settling and not self.reserved
+        if self.connection is None or self.closing:
+            return False
+        return not self.leases and not self.settling and not self.reserved
 
     @property
     def is_spent(self) -> bool:
         """Whether nothing uses the connection and nothing may use it any more."""
-        if self.connection is None or self.leases or self.reserved is not None:
+        if self.connection is None or self.leases or self.reserved is not None or self.closing:
             return False
         return not self.connection.is_usable
+
+    @property
+    def is_stillborn(self) -> bool:
+        """Whether the session of an open connection has ended before anybody could use it."""
+        connection = self.connection
+        return connection is not None and connection.is_open and not connection.exchanges.opened
 
     @property
     def doubt(self) -> str:
@@ -65,7 +75,7 @@ class Slot:
 
         Where one was abandoned its answer may still come, so none may own the connection.
         """
-        if self.connection is None or not self.connection.is_usable:
+        if self.connection is None or self.closing or not self.connection.is_usable:
             return False
         return sharing is Sharing.SHARED or not self.connection.exchanges.abandoned
 

@@ -192,10 +192,11 @@ class Exchanges:
         claimed = [exchange for exchange in self._others if exchange.claims(message)]
         streams = [exchange for exchange in claimed if exchange.rules.stream and exchange.rules.stream.match]
         answered = self._with_id(message)
-        if answered is not None:
-            return [answered, *streams]
         asked = [exchange for exchange in claimed if exchange not in streams and (not streams or exchange.rules.match)]
-        return [*asked[:1], *streams]
+        addressed = asked[:1] if answered is None else [answered]
+        if addressed:  # the failure of one call is none of those that watch
+            streams = [exchange for exchange in streams if not exchange.rules.faults(exchange.seeing(message))]
+        return [*addressed, *streams]
 
     def _with_id(self, message: Message) -> Exchange | None:
         """The exchange whose correlation id a message holds, if it is that one's."""

@@ -43,16 +43,18 @@ class ExpressionFailed(Exception):
 
 
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
-_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, struct.error)
+_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, struct.error)
 _PATTERN = re.compile(rf"\bregex_find['\"]?\s*[(,]\s*({LITERAL.pattern})\s*\)")
 _COSTLY = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]]\s*\(")
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
 
 
 class Expression:
-    """A compiled expression. `names` are the top-level names that it uses, `needs` arguments that must be there."""
+    """A compiled expression. `names` are the top-level names that it uses, `needs` arguments that must be there, and
+    `needs_let` values of `let`.
+    """
 
-    __slots__ = ("_shadowed", "_source", "names", "needs", "path", "source")
+    __slots__ = ("_shadowed", "_source", "names", "needs", "needs_let", "path", "source")
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
         """Compile `source`. One that is not `local` comes from the network and may only look up and compare.
@@ -67,6 +69,7 @@ class Expression:
         bare = LITERAL.sub("''", self.source)
         optional = re.search(r"\b(default|defined|undefined|if|or)\b", bare) or self.path is not None
         self.needs = () if optional else tuple(dict.fromkeys(re.findall(r"\bargs\.([A-Za-z_]\w*)", bare)))
+        self.needs_let = () if optional else tuple(dict.fromkeys(re.findall(r"\blet\.([A-Za-z_]\w*)", bare)))
         for name in self.names:
             if name not in allowed:
                 raise InvalidTemplate(
@@ -105,6 +108,13 @@ class Expression:
             return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
         except (TemplateError, *_PYTHON_ERRORS):
             return False
+
+    def misses(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a filter or an operator would make something of a value that is not there."""
+        lets = scope["let"] if self.needs_let else ()
+        return any(name not in scope["args"] for name in self.needs) or any(
+            name not in lets for name in (self.needs_let if lets is not UNDEFINED else ())
+        )
 
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """The names that have a value."""

@@ -10,7 +10,7 @@ from ..manifest.models import CallTemplate
 from .expression import Expression, ExpressionFailed, compile_expression
 from .path import LITERAL, UNDEFINED
 from .problems import Problems
-from .scope import REQUEST_NAMES, Scope
+from .scope import CALL_NAMES, Scope
 from .template import Unfilled
 
 Lets = tuple[tuple[str, Expression], ...]
@@ -24,7 +24,7 @@ def compile_lets(template: CallTemplate, found: Problems, *, local: bool) -> Let
     lets: list[tuple[str, Expression]] = []
     for name, source in template.let.items():
         with found.at(f"let.{name}"):
-            names = REQUEST_NAMES if local else REQUEST_NAMES - {"vars"}
+            names = CALL_NAMES if local else CALL_NAMES - {"vars"}
             _check_order(source, [known for known, _ in lets])
             lets.append((name, compile_expression(source, names, local=local)))
     return tuple(lets)
@@ -45,8 +45,9 @@ def with_lets(scope: Scope, lets: Lets) -> Scope:
     moment = scope.at_once()
     values: dict[str, object] = {}
     for name, expression in lets:
+        known = moment.extended(let=values)
         try:
-            value = expression.evaluate(moment.extended(let=values))
+            value = UNDEFINED if expression.misses(known) else expression.evaluate(known)
         except ExpressionFailed as failed:
             raise Unfilled(f"let.{name}: {failed}") from None
         if value is not UNDEFINED:

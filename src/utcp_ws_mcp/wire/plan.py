@@ -17,6 +17,7 @@ from .protocol import compile_conduct
 from .provenance import Provenance
 from .reply import Rules, as_framed_stream, compile_rules
 from .schema import InvalidSchema, Schema
+from .scope import CALL_NAMES
 from .template import AllArguments, Node
 from .upgrade import UpgradeTemplate, compile_upgrade
 
@@ -141,21 +142,24 @@ def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems, shared: W
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
         return Compiler(origin.variables(key), typed=template.typed_arguments, read_file=read)
 
+    def of_call(key: str) -> Compiler:
+        return replace(compiler(key), names=CALL_NAMES)
+
     request: list[Node] = []
     cancel = None
     with found.at("message"):
         unwritten = template.message in (None, False)
         all_arguments = AllArguments(frozenset(template.header_fields))
-        request.append(all_arguments if unwritten else compiler("message").message(template.message))
+        request.append(all_arguments if unwritten else of_call("message").message(template.message))
     for index, message in enumerate(template.then):
         with found.at(f"then[{index}]"):
-            request.append(compiler("then").message(message))
+            request.append(of_call("then").message(message))
     with found.at("stream.cancel"):
         if template.stream.cancel is not None:
-            cancel = compiler("stream").message(template.stream.cancel)
+            cancel = of_call("stream").message(template.stream.cancel)
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     own = template.auto_reply != common
-    rules = compile_rules(template, compiler("auto_reply"), own, origin.is_local, found)
+    rules = compile_rules(template, of_call("auto_reply"), own, origin.is_local, found)
     if shared is not None and entry.template is not None and _is_same_connection(tool_entry, entry.template):
         return WirePlan(tuple(request), cancel, rules, shared.upgrade)
     conduct = compile_conduct(template, compiler, common, entry.variables, found)

@@ -15,7 +15,7 @@ from .expression import Expression, ExpressionFailed, compile_expression
 from .lets import Lets, compile_lets
 from .path import UNDEFINED, Path
 from .problems import Problems
-from .scope import REPLY_NAMES
+from .scope import ANSWER_NAMES, REPLY_NAMES
 from .template import Node, Unfilled
 
 
@@ -198,7 +198,7 @@ def compile_rules(
             return None
         mine = trusted or local(key.split(".", maxsplit=1)[0])
         with found.at(key):
-            return compile_expression(source, REPLY_NAMES if mine else REPLY_NAMES - {"vars"}, local=mine)
+            return compile_expression(source, ANSWER_NAMES if mine else ANSWER_NAMES - {"vars"}, local=mine)
         return None
 
     def listed(key: str, sources: tuple[str, ...]) -> tuple[Expression, ...]:
@@ -256,7 +256,7 @@ def compile_auto_replies(template: CallTemplate, messages: Compiler, found: Prob
     rules = []
     for index, rule in enumerate(template.auto_reply):
         with found.at(f"auto_reply[{index}]"):
-            names = REPLY_NAMES if messages.is_local else REPLY_NAMES - {"vars"}
+            names = (messages.names | {"message"}) - (frozenset() if messages.is_local else {"vars"})
             answer = replace(messages, names=names)
             match = compile_expression(rule.match, names, local=messages.is_local)
             rules.append(AutoAnswer(match, answer.message(rule.send), rule.keep))

@@ -14,11 +14,17 @@ _EVERYWHERE: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s
 URL_NAMES: Final = _EVERYWHERE
 """Names in `url`, `headers` and `protocol`."""
 
-REQUEST_NAMES: Final = _EVERYWHERE | {"let", "request_id", "next_id", "counter", "reply"}
+REQUEST_NAMES: Final = _EVERYWHERE | {"request_id", "next_id", "counter", "reply"}
 """Names in messages that are sent."""
+
+CALL_NAMES: Final = REQUEST_NAMES | {"let"}
+"""Names in the messages of a call."""
 
 REPLY_NAMES: Final = REQUEST_NAMES | {"message", "reply"}
 """Names in predicates and expressions on an incoming message."""
+
+ANSWER_NAMES: Final = REPLY_NAMES | {"let"}
+"""Names in those of a call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Computed:
             value = self.expression.evaluate(scope)
         except ExpressionFailed as failed:
             raise Unfilled(str(failed)) from None
-        if self._misses_argument(scope):
+        if self.expression.misses(scope):
             return OMIT
         if value is UNDEFINED and self._looks_elsewhere():
             raise Unfilled(f"{{{{ {self.expression.source} }}}} has no value")
@@ -83,14 +83,10 @@ class Computed:
 
     value = render
 
-    def _misses_argument(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a filter or an operator would make something of an argument that is not there."""
-        return any(name not in scope["args"] for name in self.expression.needs)
-
     def _looks_elsewhere(self) -> bool:
-        """Whether what has no value is no argument: those that are needed are there."""
+        """Whether what has no value is no argument, nor made of one: those that are needed are there."""
         names = self.expression.names
-        return "args" not in names or (len(names) > 1 and bool(self.expression.needs))
+        return not {"args", "let"} & {*names} or (len(names) > 1 and bool(self.expression.needs))
 
     def __str__(self) -> str:
         path = self.expression.path

@@ -25,7 +25,13 @@ def load_msgpack() -> Codec:
     """
     from msgpack import packb, unpackb
 
-    return packb, lambda data: plain(unpackb(data, strict_map_key=False, timestamp=3))
+    def unpack(data: bytes) -> Any:
+        try:
+            return plain(unpackb(data, strict_map_key=False, timestamp=3))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    return packb, unpack
 
 
 def load_cbor() -> Codec:
@@ -51,10 +57,15 @@ def load_cbor() -> Codec:
             raise ValueError(str(wrong)) from None
         if file.tell() < len(data):
             raise ValueError("more than one value")
-        return plain(value, unwrap)
+        try:
+            return plain(value, unwrap)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
     return dumps, unpack
 
+
+_PLAIN: Final = frozenset({type(None), bool, str, bytes, int, float})
 
 LOADERS: Final[Mapping[str, Callable[[], Codec]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
 """What loads each codec, by its name."""
@@ -65,13 +76,14 @@ def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
 
     A time becomes its text (RFC 3339), a set a list.
     """
+    if type(value) in _PLAIN:
+        return value
     match value:
-        case None | str() | bytes() | int() | float():
-            return value
         case Mapping():
-            return {_key(key, unwrap): plain(member, unwrap) for key, member in value.items()}
+            members = ((_key(key, unwrap), member) for key, member in value.items())
+            return {key: member if type(member) in _PLAIN else plain(member, unwrap) for key, member in members}
         case list() | tuple() | AbstractSet():
-            return [plain(member, unwrap) for member in value]
+            return [member if type(member) in _PLAIN else plain(member, unwrap) for member in value]
         case datetime(tzinfo=None):
             return value.isoformat()
         case datetime():
@@ -82,6 +94,8 @@ def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
 
 def _key(key: Any, unwrap: Callable[[Any], Any]) -> Any:
     """A key; one that is an object or a list becomes its JSON."""
+    if type(key) is str:
+        return key
     found = plain(key, unwrap)
     return encode_json(clean(found)) if isinstance(found, dict | list) else found
 
