@@ -18,6 +18,7 @@ from utcp_ws_mcp.net.oauth import Tokens
 from utcp_ws_mcp.net.pool import Access
 from utcp_ws_mcp.net.shelf import Shelf
 from utcp_ws_mcp.net.slot import Slot
+from utcp_ws_mcp.net.upkeep import Upkeep
 from utcp_ws_mcp.wire.backoff import Circuit
 from utcp_ws_mcp.wire.exchange import Exchange
 from utcp_ws_mcp.wire.exchanges import Exchanges
@@ -75,7 +76,7 @@ MUTANTS: Final = (
     Mutant("max_in_flight is one more", Slot, "has_room", "listeners <", "listeners <="),
     Mutant("max_connections is one more", Shelf, "_make_room", "len(same) >= most", "len(same) > most"),
     Mutant("requests_per_second is ignored", Access, "lease", "1 / rate", "0"),
-    Mutant("a silent peer is kept", Connection, "beat", "self.abort()", "pass"),
+    Mutant("a silent peer is kept", Upkeep, "_expect_answer", "self._connection.abort()", "pass"),
     Mutant("a refusing endpoint is tried without pause", Circuit, "wait", "self._not_before - now", "0.0"),
     Mutant("discovery does not pause", Discovery, "_pause", "delay(max(failures, 1), random.random)", "0.01"),
     Mutant("a rejected token is used again", Tokens, "reject", "del self._held[auth]", "pass"),

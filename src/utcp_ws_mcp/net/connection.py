@@ -1,4 +1,4 @@
-"""One WebSocket: the pump that reads it, sending, heartbeats and closing."""
+"""One WebSocket: the pump that reads it, sending and closing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..wire.exchanges import Exchanges
 from ..wire.framing import Framer
 from ..wire.reply import Role
 from ..wire.session import Session
-from ..wire.template import Unfilled
 from .ending import CLOSED_BY_US, describe_close, without_repeats
 from .handshake import CLOSE_TIMEOUT, GuardedConnection
+from .upkeep import Upkeep
 
 __all__ = ["Connection", "ConnectionClosed"]
 
@@ -50,8 +50,8 @@ class Connection:
         self.address = address
         self.exchanges: Exchanges
         self.session: Session
+        self.upkeep = Upkeep(self)
         self._framer = framer
-        self._beat = anyio.Event()
         self._ahead: deque[Message] = deque()
         self.received = 0
         self._since = anyio.current_time()
@@ -59,8 +59,6 @@ class Connection:
         self._why = ""
         self.on_retired: Callable[[], None] = lambda: None
         self.explains = False
-        self._unanswered = False
-        self._said_goodbye = False
         self._websocket = websocket
         self._observe = observe
 
@@ -93,7 +91,7 @@ class Connection:
     @property
     def ending(self) -> Close:
         """How the connection ended, or is ending; where the server closed it, with its last words."""
-        close, said = self.close or describe_close(self._websocket, unanswered=self._unanswered), self.last_words
+        close, said = self.close or describe_close(self._websocket, unanswered=self.upkeep.unanswered), self.last_words
         if not said or self._websocket.protocol.close_rcvd is None or close.text == CLOSED_BY_US:
             return close
         return replace(close, text=f"{close.text}; before that it said {said}")
@@ -123,7 +121,7 @@ class Connection:
         except ConnectionClosed:
             pass
         finally:
-            self.close = describe_close(self._websocket, unanswered=self._unanswered)
+            self.close = describe_close(self._websocket, unanswered=self.upkeep.unanswered)
             self.exchanges.lose(self.ending)
             by_peer = self.close.text != CLOSED_BY_US
             text = self.close.text if by_peer or not self._why else f"{self.close.text}: {self._why}"
@@ -192,31 +190,6 @@ class Connection:
                 self._answer()
         return self._ahead.popleft()
 
-    async def beat(self) -> None:
-        """Send heartbeats until the connection ends; one that gets no answer in time ends it."""
-        heartbeat, interval = self.session.conduct.heartbeat, self.session.interval()
-        if heartbeat is None:
-            return
-        if interval is None:
-            self.unsent("heartbeat", f"{heartbeat.every.source} gives no seconds")
-            return
-        while self.is_open:
-            await anyio.sleep(interval)
-            self._beat = anyio.Event()
-            try:
-                self.session.beat_id = self.exchanges.next_id()
-                names = {"request_id": self.session.beat_id, "counter": self.exchanges.count}
-                self.post(heartbeat.send.render(self.session.scope(**names).at_once()), "heartbeat")
-            except Unfilled as unfilled:
-                self.unsent("heartbeat", str(unfilled))
-                continue
-            if heartbeat.expect is not None:
-                with anyio.move_on_after(heartbeat.timeout):
-                    await self._beat.wait()
-                if not self._beat.is_set():
-                    self._unanswered = True
-                    self.abort()
-
     async def settle(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
 
@@ -240,25 +213,11 @@ class Connection:
     async def aclose(self, code: int = 1000, reason: str = "", why: str = "") -> None:
         """Say goodbye and close, within CLOSE_TIMEOUT seconds; `why` is for observers, `reason` for the peer."""
         self._why = why
-        self._say_goodbye()
+        self.upkeep.say_goodbye()
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as closing:
             await self._websocket.close(code, reason)
         if closing.cancelled_caught:  # the peer reads nothing
             self.abort()
-
-    def _say_goodbye(self) -> None:
-        if self._said_goodbye:
-            return
-        self._said_goodbye = True
-        for index, goodbye in enumerate(self.session.conduct.goodbyes):
-            what = f"on_disconnect[{index}]"
-            scope = self.session.scope(request_id=self.exchanges.next_id(), counter=self.exchanges.count)
-            if not self.session.wants(goodbye, scope):
-                continue
-            try:
-                self.write(self.encode(goodbye.send.render(scope.at_once())), what)
-            except (Unfilled, ValueError) as wrong:
-                self.unsent(what, str(wrong))
 
     def abort(self) -> None:
         """Drop the connection without a closing handshake."""
@@ -288,7 +247,7 @@ class Connection:
         if self.session.react(message, self.exchanges.outbox.append):
             return Role.ANSWERED
         if self.session.answers_heartbeat(message):
-            self._beat.set()
+            self.upkeep.note_answer()
             return Role.HEARTBEAT
         return self.exchanges.receive(message)
 

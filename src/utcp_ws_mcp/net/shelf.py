@@ -259,7 +259,7 @@ class Shelf:
 
     def _note_useless(self, slot: Slot) -> None:
         """A session that ends before it was used is a failure, or one call would log in again and again."""
-        if slot.is_stillborn:
+        if slot.is_useless:
             assert slot.connection is not None
             why = f'{slot.doubt}: a message for which "retire" holds came before any call'
             self._troubles.count(slot.upgrade)
@@ -270,7 +270,7 @@ class Shelf:
         assert connection is not None
         try:
             async with anyio.create_task_group() as running:
-                running.start_soon(connection.beat)
+                running.start_soon(connection.upkeep.beat)
                 await connection.run()
                 running.cancel_scope.cancel()
         finally:

@@ -60,7 +60,7 @@ class Slot:
         return not self.connection.is_usable
 
     @property
-    def is_stillborn(self) -> bool:
+    def is_useless(self) -> bool:
         """Whether the session of an open connection has ended before anybody could use it."""
         connection = self.connection
         return connection is not None and connection.is_open and not connection.exchanges.opened
