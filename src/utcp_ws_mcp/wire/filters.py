@@ -13,7 +13,7 @@ from typing import Any, Final
 from .codec import encode_json, parse_json
 
 BINARY: Final = "\ufdd0\ufdd1\ufdd2"
-"""What MiniJinja makes of bytes that it writes into a text, which it never refuses: no text holds these characters."""
+"""What MiniJinja makes of bytes that it writes into a text, which it never refuses: noncharacters of Unicode."""
 
 BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
 

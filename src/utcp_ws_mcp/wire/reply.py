@@ -220,11 +220,8 @@ def compile_rules(
         until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)
         item = compiled("stream.item", _UTCP_ITEM if framed else stream.item, trusted=framed)
         match = compiled("stream.match", stream.match)
-        sources = {name: getattr(stream, name) for name in BOUNDS}
-        computed = {
-            name: compiled(f"stream.{name}", source) for name, source in sources.items() if isinstance(source, str)
-        }
-        bounds = {name: expression for name, expression in computed.items() if expression is not None}
+        written = {name: source for name in BOUNDS if isinstance(source := getattr(stream, name), str)}
+        bounds = {name: bound for name in written if (bound := compiled(f"stream.{name}", written[name])) is not None}
         rules = replace(rules, stream=StreamRules(match, until, item, stream, bounds))
     return _with_correlation(rules)
 

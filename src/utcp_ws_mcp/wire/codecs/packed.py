@@ -25,13 +25,7 @@ def load_msgpack() -> Codec:
     """
     from msgpack import packb, unpackb
 
-    def unpack(data: bytes) -> Any:
-        try:
-            return plain(unpackb(data, strict_map_key=False, timestamp=3))
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-    return packb, unpack
+    return packb, lambda data: plain(unpackb(data, strict_map_key=False, timestamp=3))
 
 
 def load_cbor() -> Codec:
@@ -57,10 +51,7 @@ def load_cbor() -> Codec:
             raise ValueError(str(wrong)) from None
         if file.tell() < len(data):
             raise ValueError("more than one value")
-        try:
-            return plain(value, unwrap)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        return plain(value, unwrap)
 
     return dumps, unpack
 
@@ -75,15 +66,25 @@ def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
     """A value of objects, lists, texts, numbers, booleans, null and bytes only; `unwrap` makes one of anything else.
 
     A time becomes its text (RFC 3339), a set a list.
+
+    Raises:
+        ValueError: if it is nested too deeply.
     """
+    try:
+        return _plain(value, unwrap)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
     if type(value) in _PLAIN:
         return value
     match value:
         case Mapping():
             members = ((_key(key, unwrap), member) for key, member in value.items())
-            return {key: member if type(member) in _PLAIN else plain(member, unwrap) for key, member in members}
+            return {key: member if type(member) in _PLAIN else _plain(member, unwrap) for key, member in members}
         case list() | tuple() | AbstractSet():
-            return [member if type(member) in _PLAIN else plain(member, unwrap) for member in value]
+            return [member if type(member) in _PLAIN else _plain(member, unwrap) for member in value]
         case datetime(tzinfo=None):
             return value.isoformat()
         case datetime():
@@ -96,7 +97,7 @@ def _key(key: Any, unwrap: Callable[[Any], Any]) -> Any:
     """A key; one that is an object or a list becomes its JSON."""
     if type(key) is str:
         return key
-    found = plain(key, unwrap)
+    found = _plain(key, unwrap)
     return encode_json(clean(found)) if isinstance(found, dict | list) else found
 
 
