@@ -8,9 +8,10 @@ from itertools import count
 import pytest
 
 from utcp_ws_mcp.manifest.models import CallTemplate
+from utcp_ws_mcp.wire.expression import compile_expression
 from utcp_ws_mcp.wire.lets import compile_lets, with_lets
 from utcp_ws_mcp.wire.problems import Problems
-from utcp_ws_mcp.wire.scope import Ambient, Scope
+from utcp_ws_mcp.wire.scope import CALL_NAMES, Ambient, Scope
 from utcp_ws_mcp.wire.template import Unfilled
 
 TICKS = count(1)
@@ -77,3 +78,7 @@ def test_a_name_can_stand_behind_a_dot(name: str):
 
 def test_there_is_no_message_yet():
     assert "unknown name 'message'" in problems_of({"a": "message.id"})[0]
+
+
+def test_where_nothing_is_computed_nothing_is_made_of_it():
+    assert compile_expression("let.none ~ ':'", CALL_NAMES).misses(Scope(AMBIENT, {"args": {}}))

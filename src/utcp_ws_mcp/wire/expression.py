@@ -111,9 +111,8 @@ class Expression:
 
     def misses(self, scope: Mapping[str, Any]) -> bool:
         """Whether a filter or an operator would make something of a value that is not there."""
-        lets = scope["let"] if self.needs_let else ()
         return any(name not in scope["args"] for name in self.needs) or any(
-            name not in lets for name in (self.needs_let if lets is not UNDEFINED else ())
+            name not in (scope["let"] or ()) for name in self.needs_let
         )
 
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
