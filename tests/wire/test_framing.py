@@ -145,6 +145,19 @@ def test_what_a_binary_codec_sends_is_shown_as_its_value(codec: Any) -> None:
     assert json.loads(framer.shown(sent)) == {"type": "puback", "packet_id": 7}
 
 
+@pytest.mark.parametrize(
+    "packet",
+    [
+        {"type": "connect", "client_id": "c", "username": "ada"},
+        {"type": "subscribe", "packet_id": 1, "topics": [{"topic": "a", "qos": 1}]},
+    ],
+)
+def test_what_a_codec_cannot_read_back_is_shown_as_it_was_sent(packet: dict[str, Any]) -> None:
+    framer = make_framer(Framing(codec="mqtt"))
+    (sent,) = framer.encode(packet)
+    assert framer.shown(sent) == sent
+
+
 def test_json_that_is_sent_in_binary_messages_is_shown_as_json() -> None:
     framer = make_framer(Framing(), "binary")
     assert [framer.shown(sent) for sent in framer.encode({"a": 1})] == ['{"a":1}']

@@ -150,11 +150,14 @@ class Framer:
 
     def shown(self, sent: Raw) -> Raw:
         """A message that was sent, for a reader: of what is binary for the wire only, its value."""
-        in_binary = self._send_as == "binary"
-        if isinstance(sent, str) or not (in_binary or self._framing.codec in BINARY_CODECS):
+        in_binary, packed = self._send_as == "binary", self._framing.codec in BINARY_CODECS
+        if isinstance(sent, str) or not (in_binary or packed):
             return sent
-        messages = list(_make_codec(self._framing.codec, in_binary).decode(sent))
-        return messages[0].shown if len(messages) == 1 else sent
+        codec = _make_codec(self._framing.codec, in_binary)
+        messages = list(codec.decode(sent))
+        if len(messages) != 1 or (packed and not _is_whole(codec, messages[0].value, sent)):
+            return sent
+        return messages[0].shown
 
     def decode(self, raw: Raw) -> Iterator[Message]:
         """The messages in a WebSocket message, in order."""
@@ -182,6 +185,14 @@ def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
         InvalidTemplate: if the codec needs a package that is not installed.
     """
     return Framer(framing, _make_codec(framing.codec, send_as == "binary"), send_as)
+
+
+def _is_whole(codec: Codec, value: Any, sent: bytes) -> bool:
+    """Whether a value is all of a message: codecs read what servers send, and less of what clients do."""
+    try:
+        return codec.encode(value) == [sent]
+    except ValueError:
+        return False
 
 
 def _append(message: Raw, separator: str) -> Raw:
