@@ -13,13 +13,27 @@ import anyio
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
-from utcp_ws_mcp import CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, Outcome, ReplyTooBig
 from utcp_ws_mcp.events import Event, Requested
 from utcp_ws_mcp.net.call import REPLACED
 from utcp_ws_mcp.wire.backoff import FREE
 
 RPC = {"preset": "jsonrpc2"}
+
+
+async def together(bridge: Bridge, count: int) -> dict[int, Any]:
+    """The results of so many calls at once, by their argument."""
+    results: dict[int, Any] = {}
+
+    async def call(number: int) -> None:
+        results[number] = await bridge.call_tool("m.t", {"n": number})
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as calls:
+            for number in range(count):
+                calls.start_soon(call, number)
+    return results
 
 
 async def test_without_a_template_the_arguments_are_the_message(tmp_path: Path) -> None:
@@ -80,16 +94,8 @@ async def test_several_messages_of_a_call_go_out_one_behind_the_other(tmp_path: 
     reply = {"match": "message.id == request_id", "result": "message.parts"}
     inputs = {"properties": {"n": {"type": "integer"}}}
     tool = {"name": "t", "inputs": inputs, "tool_call_template": {"message": message, "then": then, "reply": reply}}
-    results: dict[int, Any] = {}
     async with peer(join) as seen, bridge_to(tmp_path, entry(seen, tool)) as bridge:
-
-        async def call(number: int) -> None:
-            results[number] = await bridge.call_tool("m.t", {"n": number})
-
-        with anyio.fail_after(PATIENCE):
-            async with anyio.create_task_group() as calls:
-                for number in range(16):
-                    calls.start_soon(call, number)
+        results = await together(bridge, 16)
         sent = [each["id"] for each in seen.received]
     assert results == {number: [f"{number}-0", f"{number}-1", f"{number}-2"] for number in range(16)}
     assert all(sent[at] == sent[at + 1] == sent[at + 2] for at in range(0, 48, 3))
@@ -186,16 +192,8 @@ async def test_replies_in_reverse_order_reach_their_own_calls(tmp_path: Path) ->
                 await connection.send(json.dumps({"event": "noise"}))
                 await connection.send(json.dumps({"id": request["id"], "result": request["params"]["n"]}))
 
-    results: dict[int, Any] = {}
     async with peer(reverse) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-
-        async def call(number: int) -> None:
-            results[number] = await bridge.call_tool("m.t", {"n": number})
-
-        with anyio.fail_after(PATIENCE):
-            async with anyio.create_task_group() as calls:
-                for number in range(32):
-                    calls.start_soon(call, number)
+        results = await together(bridge, 32)
         assert len(seen.upgrades) == 1
     assert results == {number: number for number in range(32)}
 
