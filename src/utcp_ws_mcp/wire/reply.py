@@ -217,13 +217,22 @@ def compile_rules(
         lets=compile_lets(template, found, local=local("let")),
     )
     if stream.on:
-        until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)
-        item = compiled("stream.item", _UTCP_ITEM if framed else stream.item, trusted=framed)
-        match = compiled("stream.match", stream.match)
-        written = {name: source for name in BOUNDS if isinstance(source := getattr(stream, name), str)}
-        bounds = {name: bound for name in written if (bound := compiled(f"stream.{name}", written[name])) is not None}
-        rules = replace(rules, stream=StreamRules(match, until, item, stream, bounds))
+        rules = replace(rules, stream=_stream_rules(stream, framed, compiled, listed))
     return _with_correlation(rules)
+
+
+def _stream_rules(
+    stream: Stream,
+    framed: bool,
+    compiled: Callable[..., Expression | None],
+    listed: Callable[[str, tuple[str, ...]], tuple[Expression, ...]],
+) -> StreamRules:
+    until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)
+    item = compiled("stream.item", _UTCP_ITEM if framed else stream.item, trusted=framed)
+    match = compiled("stream.match", stream.match)
+    written = {name: source for name in BOUNDS if isinstance(source := getattr(stream, name), str)}
+    bounds = {name: bound for name in written if (bound := compiled(f"stream.{name}", written[name])) is not None}
+    return StreamRules(match, until, item, stream, bounds)
 
 
 def as_framed_stream(rules: Rules, template: CallTemplate) -> Rules:
