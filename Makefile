@@ -38,50 +38,50 @@ demo: venv ## See the bridge at work
 test: venv ## Run the tests
 	$(BIN)/python -m pytest -n 3
 
-hosts: tools/hosts/node_modules/.stamp ## Install the MCP hosts that the tests drive (needs Node)
+hosts: scripts/hosts/node_modules/.stamp ## Install the MCP hosts that the tests drive (needs Node)
 
-tools/hosts/node_modules/.stamp: tools/hosts/package-lock.json
-	cd tools/hosts && npm ci --no-audit --no-fund --loglevel=error
+scripts/hosts/node_modules/.stamp: scripts/hosts/package-lock.json
+	cd scripts/hosts && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-conformance: venv hosts tools/conformance/node_modules/.stamp ## Run the official MCP conformance suite (needs Node)
-	@$(BIN)/python -m conformance
+conformance: venv hosts scripts/conformance/node_modules/.stamp ## Run the official MCP conformance suite (needs Node)
+	@$(BIN)/python -m verification.conformance
 
-tools/conformance/node_modules/.stamp: tools/conformance/package-lock.json
-	cd tools/conformance && npm ci --no-audit --no-fund --loglevel=error
+scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
+	cd scripts/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clients: venv tools/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Try the MCP clients of docs/hosts.md (needs Node); INTO=docs/hosts.md keeps the table
-	@$(BIN)/python tools/clients/run.py $(if $(INTO),--into $(INTO))
+clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Try the MCP clients of docs/hosts.md (needs Node); INTO=docs/hosts.md keeps the table
+	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
 
-tools/clients/node_modules/.stamp: tools/clients/package-lock.json
-	cd tools/clients && npm ci --no-audit --no-fund --loglevel=error
+scripts/clients/node_modules/.stamp: scripts/clients/package-lock.json
+	cd scripts/clients && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-build/clients/%/.stamp: tools/clients/python/%.txt
+build/clients/%/.stamp: scripts/clients/python/%.txt
 	'$(PYTHON)' -m venv --clear build/clients/$*
 	build/clients/$*/bin/python -m pip install --quiet -r $<
 	@touch $@
 
-bundle: venv tools/bundle/node_modules/.stamp ## Check and pack the MCP bundle for Claude Desktop into dist/ (needs Node)
-	@$(BIN)/python tools/bundle/bundle.py
+bundle: venv scripts/bundle/node_modules/.stamp ## Check and pack the MCP bundle for Claude Desktop into dist/ (needs Node)
+	@$(BIN)/python scripts/bundle/bundle.py
 
-tools/bundle/node_modules/.stamp: tools/bundle/package-lock.json
-	cd tools/bundle && npm ci --no-audit --no-fund --loglevel=error
+scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
+	cd scripts/bundle && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
 	@$(BIN)/python -m compileall -q src # as pip does it for those who install
-	@$(BIN)/python -m bench $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
+	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
 reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again, AGAIN=1 a second try
-	@$(BIN)/python -m reliability $(MEASURED)
+	@$(BIN)/python -m verification.reliability $(MEASURED)
 
 security: venv ## Measure what is promised of safety; likewise
-	@$(BIN)/python -m security $(MEASURED)
+	@$(BIN)/python -m verification.security $(MEASURED)
 
 real: venv ## Run the cases of the real servers in the folder SERVERS
-	$(BIN)/python -m real
+	$(BIN)/python -m verification.real
 
 check: venv ## Lint, check the format, the types, the layers and the documentation
 	$(BIN)/ruff check .
@@ -93,7 +93,7 @@ docs-check: venv ## Run every example, command and program of the documentation;
 	$(BIN)/python -m pytest -q tests/docs
 
 pictures: venv ## Draw the terminal pictures of the README anew
-	@$(BIN)/python -m tools.pictures
+	@$(BIN)/python -m scripts.pictures
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
@@ -107,5 +107,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Take away everything that was made
-	rm -rf .venv .servers build dist tools/hosts/node_modules tools/clients/node_modules tools/bundle/node_modules tools/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/bundle/node_modules scripts/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""`python -m bench`: all measurements, one after the other, as tables with targets and verdicts."""
+"""`python -m benchmarks`: all measurements, one after the other, as tables with targets and verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from figures.figure import Figure
+from verification.harness.figure import Figure
 
 from . import call, endpoints, growth, listing, memory, payload, start, streams, throughput
 from .command import Measure, Size
@@ -34,7 +34,7 @@ MARKS = ("<!-- bench -->", "<!-- /bench -->")
 
 def main() -> None:
     """Measure, print all tables, and exit: 1 if a target is not met, or in a smoke test if a command fails."""
-    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--smoke", action="store_true", help="only show that everything works, in a minute")
     parser.add_argument("--into", type=Path, help="put the tables into this page, in the place of the last ones")
     parser.add_argument("names", nargs="*", help=f"run only these: {', '.join(COMMANDS)}")

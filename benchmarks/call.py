@@ -1,4 +1,4 @@
-"""`python -m bench.call`: what one call takes, one at a time, in both eras of the protocol."""
+"""`python -m benchmarks.call`: what one call takes, one at a time, in both eras of the protocol."""
 
 from __future__ import annotations
 

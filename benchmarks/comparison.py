@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from figures.figure import Figure
+from verification.harness.figure import Figure
 
 UNITS: Mapping[str, tuple[float, str]] = {
     "ms": (1e3, ".1f"),

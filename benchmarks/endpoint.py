@@ -1,4 +1,4 @@
-"""The endpoint of every measurement: `python -m bench.endpoint` prints its port and answers until it is ended.
+"""The endpoint of every measurement: `python -m benchmarks.endpoint` prints its port and answers until it is ended.
 
 It speaks WebSocket by hand (RFC 6455), because it shares the machine with what is measured: it costs a third of a
 `websockets` server. A request is an object; what is asked for stands in `params`, in `arguments`, or is the object.

@@ -1,4 +1,4 @@
-"""`python -m bench.endpoints`: the start with 1, 10 and 100 endpoints of 10 tools each."""
+"""`python -m benchmarks.endpoints`: the start with 1, 10 and 100 endpoints of 10 tools each."""
 
 from __future__ import annotations
 

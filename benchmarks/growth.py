@@ -1,4 +1,4 @@
-"""`python -m bench.growth`: what a call takes as endpoints, tools and pending calls grow from 1 to 1,000."""
+"""`python -m benchmarks.growth`: what a call takes as endpoints, tools and pending calls grow from 1 to 1,000."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m bench.listing`: what `tools/list` takes with 1,000 and with 10,000 tools, first and again."""
+"""`python -m benchmarks.listing`: what `tools/list` takes with 1,000 and with 10,000 tools, first and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m bench.memory`: resident memory when idle, with 1,000 tools, and what 20,000 calls add."""
+"""`python -m benchmarks.memory`: resident memory when idle, with 1,000 tools, and what 20,000 calls add."""
 
 from __future__ import annotations
 

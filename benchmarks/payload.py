@@ -1,4 +1,4 @@
-"""`python -m bench.payload`: large answers, 1 MiB and 8 MiB, as JSON of rows, as JSON of one text, and binary."""
+"""`python -m benchmarks.payload`: large answers, 1 MiB and 8 MiB, as JSON of rows, as JSON of one text, and binary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m bench.start`: from the start of the process until the host is answered, and until it has the tools."""
+"""`python -m benchmarks.start`: from the start of the process until the host is answered, and until it has the tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m bench.streams`: items a second that reach an MCP client as progress, from one stream."""
+"""`python -m benchmarks.streams`: items a second that reach an MCP client as progress, from one stream."""
 
 from __future__ import annotations
 

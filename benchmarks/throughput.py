@@ -1,4 +1,4 @@
-"""`python -m bench.throughput`: calls a second with 64 in flight, on one connection. Only right answers count."""
+"""`python -m benchmarks.throughput`: calls a second with 64 in flight, on one connection. Only right answers count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m bench.where`: where the time of this project goes, at the start, in a call, in a burst, in a list.
+"""`python -m benchmarks.where`: where the time of this project goes, at the start, in a call, in a burst, in a list.
 
 The start by imports (`-X importtime`): each package with the milliseconds of its own modules. The rest under cProfile,
 which makes small functions look dearer than they are: the shares count, not the sums. What a start costs is taken off.

@@ -35,10 +35,10 @@ LIMITS: Mapping[str, int] = {"max_message_bytes": 64 << 20, "max_in_flight": 200
 
 MODULES: Mapping[str, str] = {
     OURS: "utcp_ws_mcp",
-    BARE: "bench.servers.bare_sdk",
-    SMALLEST: "bench.servers.smallest_bridge",
-    UTCP: "bench.servers.utcp_bridge",
-    BY_HAND: "bench.servers.by_hand",
+    BARE: "benchmarks.servers.bare_sdk",
+    SMALLEST: "benchmarks.servers.smallest_bridge",
+    UTCP: "benchmarks.servers.utcp_bridge",
+    BY_HAND: "benchmarks.servers.by_hand",
 }
 """What is started with a file, for each contender."""
 
@@ -93,7 +93,7 @@ class Stage:
 @contextmanager
 def stage() -> Iterator[Stage]:
     """A stage, as long as the block lasts."""
-    endpoint = subprocess.Popen([sys.executable, "-m", "bench.endpoint"], stdout=subprocess.PIPE)
+    endpoint = subprocess.Popen([sys.executable, "-m", "benchmarks.endpoint"], stdout=subprocess.PIPE)
     try:
         assert endpoint.stdout
         port = int(endpoint.stdout.readline())

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.events import Event, Observer, ignore
+from utcp_ws_mcp.observability.events import Event, Observer, ignore
 
 Answer = Callable[["Peer", ServerConnection, Any], Awaitable[None]]
 Greet = Callable[[ServerConnection], Awaitable[None]]

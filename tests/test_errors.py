@@ -4,7 +4,7 @@ import pytest
 
 import utcp_ws_mcp
 from utcp_ws_mcp import errors as e
-from utcp_ws_mcp.net.discovery import NoManual
+from utcp_ws_mcp.client.discovery import NoManual
 
 NOT_SENT = e.Outcome.NOT_SENT
 PERHAPS = e.Outcome.PERHAPS_EXECUTED

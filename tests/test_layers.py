@@ -9,65 +9,59 @@ import utcp_ws_mcp
 PACKAGE = utcp_ws_mcp.__name__
 ROOT = Path(utcp_ws_mcp.__file__).parent
 
-BELOW_MANIFEST = {"errors", "events", "version"}
-BELOW_WIRE = BELOW_MANIFEST | {"manifest"}
-BELOW_NET = BELOW_WIRE | {"wire"}
-BELOW_BRIDGE = BELOW_NET | {"net", "pins", "redact", "sources", "manuals"}
-BELOW_MCP = BELOW_BRIDGE | {"bridge"}
-BELOW_CLI = BELOW_MCP | {"reload", "mcp", "log", "redact", "metrics", "telemetry", "serve", "serve_http"}
+BELOW_MANIFEST = {"errors", "observability.events", "__init__"}
+BELOW_CORE = BELOW_MANIFEST | {"manifest"}
+BELOW_CLIENT = BELOW_CORE | {"core"}
+BELOW_BRIDGE = BELOW_CLIENT | {"client", "observability.redaction"}
+BELOW_SERVER = BELOW_BRIDGE | {"bridge", "observability"}
+BELOW_CLI = BELOW_SERVER | {"server"}
 
 MAY_IMPORT = {
     "errors": set(),
-    "events": set(),
-    "version": set(),
     "manifest": BELOW_MANIFEST,
-    "redact": {"manifest"},
-    "wire": BELOW_WIRE,
-    "log": {"events", "manifest.credentials", "wire.codec"},
-    "pins": BELOW_WIRE,
-    "sources": BELOW_NET,
-    "manuals": BELOW_NET | {"pins", "sources"},
-    "net": BELOW_NET,
+    "core": BELOW_CORE,
+    "observability": {"errors", "__init__", "manifest.secret_names", "core.codecs.message", "manifest"},
+    "client": BELOW_CLIENT,
     "bridge": BELOW_BRIDGE,
-    "mcp": BELOW_MCP,
-    "metrics": {"events"},
-    "telemetry": {"errors", "events", "metrics", "version"},
-    "reload": BELOW_MCP | {"redact"},
-    "serve": BELOW_CLI - {"serve", "serve_http"},
-    "serve_http": BELOW_CLI - {"serve_http"},
+    "server": BELOW_SERVER,
     "demo": BELOW_CLI,
-    "advice": BELOW_MCP | {"mcp.names"},
-    "draft": BELOW_WIRE | {"wire", "advice"},
-    "utcp_plugin": BELOW_MCP,
-    "commands": BELOW_CLI - {"serve", "serve_http", "commands"} | {"advice", "draft", "install"},
-    "install": {"errors"},
-    "cli": BELOW_CLI | {"cli_http", "cli_install", "commands", "demo"},
-    "cli_http": set(),
-    "cli_install": {"commands"},
-    "__init__": {"bridge", "errors", "sources", "version"},
+    "lint": BELOW_BRIDGE | {"server.tool_names"},
+    "recorder": BELOW_CORE | {"core", "lint"},
+    "plugins": BELOW_BRIDGE | {"bridge"},
+    "hosts": {"errors"},
+    "cli": BELOW_CLI | {"lint", "recorder", "hosts", "demo"},
+    "__init__": {"bridge", "errors", "client.manifest_files"},
     "__main__": {"cli"},
 }
 
 OWNERS = {
-    "websockets": {"net.connection", "net.handshake", "demo"},
-    "minijinja": {"wire.expression"},
-    "jsonschema_rs": {"wire.schema"},
-    "httpx2": {"net.http"},
-    "dotenv": {"sources"},
-    "uvicorn": {"mcp.http"},
-    "opentelemetry": {"telemetry"},
-    "click": {"cli", "cli_http", "cli_install", "commands"},
-    "msgpack": {"wire.codecs.packed"},
-    "cbor2": {"wire.codecs.packed"},
-    "python_socks": {"net.dial"},
-    "cryptography": {"wire.filters"},
-    "mcp": {"mcp", "demo"},
-    "mcp_types": {"mcp", "demo"},
-    "utcp": {"utcp_plugin"},
-    "asyncio": {"net.call", "net.dial", "net.handshake", "mcp", "demo", "utcp_plugin"},
+    "websockets": {"client.connection", "client.websocket", "demo"},
+    "minijinja": {"core.expressions.expression"},
+    "jsonschema_rs": {"core.tools.argument_schema"},
+    "httpx2": {"client.http_client"},
+    "dotenv": {"client.manifest_files"},
+    "uvicorn": {"server.http.app"},
+    "opentelemetry": {"observability.opentelemetry"},
+    "click": {"cli"},
+    "msgpack": {"core.codecs.msgpack_cbor"},
+    "cbor2": {"core.codecs.msgpack_cbor"},
+    "python_socks": {"client.dial"},
+    "cryptography": {"core.expressions.filters"},
+    "mcp": {"server", "demo"},
+    "mcp_types": {"server", "demo"},
+    "utcp": {"plugins.utcp"},
+    "asyncio": {"client.call", "client.dial", "client.websocket", "server", "demo", "plugins.utcp"},
 }
 
-PURE = ("manifest", "wire", "errors", "events", "metrics", "mcp.front", "redact")
+PURE = (
+    "manifest",
+    "core",
+    "errors",
+    "observability.events",
+    "observability.metrics",
+    "observability.redaction",
+    "server.http.security",
+)
 IMPURE = {"asyncio", "anyio", "logging", "os", "socket", "ssl", "sys", "threading", "subprocess"}
 IMPURE |= {"time", "random", "secrets"}
 IO_CALLS = {"open", "print", "input", "breakpoint"}
@@ -162,19 +156,19 @@ def test_a_pure_module_opens_and_prints_nothing(path):
 
 
 def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
-    file = tmp_path / "wire" / "sample.py"
+    file = tmp_path / "core" / "sample.py"
     file.parent.mkdir()
     file.write_text(
-        "from .. import events\nfrom ..manifest.load import Entry\n"
-        "from . import codec\nimport utcp_ws_mcp.net.dial\n"
+        "from ..observability import events\nfrom ..manifest.loader import Entry\n"
+        "from . import backoff\nimport utcp_ws_mcp.client.dial\n"
         "def late():\n    import asyncio.events\n    from ..bridge import Bridge\n"
     )
 
     assert list(read_imports(file, tmp_path)) == [
-        (True, "events"),
-        (True, "manifest.load"),
-        (True, "wire.codec"),
-        (True, "net.dial"),
+        (True, "observability.events"),
+        (True, "manifest.loader"),
+        (True, "core.backoff"),
+        (True, "client.dial"),
         (False, "asyncio.events"),
         (True, "bridge"),
     ]
@@ -194,7 +188,7 @@ def called(path: Path, without: str = "") -> Iterator[str]:
             yield ast.unparse(node.func)
 
 
-STARTS_A_PROGRAM = "install.change"
+STARTS_A_PROGRAM = "hosts.change"
 """The module that may start one: `claude mcp add`, because Claude Code changes its own file while it runs."""
 
 
@@ -202,11 +196,11 @@ STARTS_A_PROGRAM = "install.change"
 def test_only_one_module_dials(path):
     dialled = [name for name in called(path, without="sock") if name.rpartition(".")[2] in DIALS]
 
-    assert dialled == [] or dotted(path) == "net.dial"
+    assert dialled == [] or dotted(path) == "client.dial"
 
 
 def test_the_module_that_dials_does():
-    assert {name.rpartition(".")[2] for name in called(MODULES["net.dial"])} & DIALS
+    assert {name.rpartition(".")[2] for name in called(MODULES["client.dial"])} & DIALS
 
 
 @pytest.mark.parametrize("path", FILES, ids=dotted)

@@ -16,8 +16,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.net.test_discovery import manual, tells
-from tests.net.test_oauth import token_endpoint
+from tests.client.test_discovery import manual, tells
+from tests.client.test_oauth import token_endpoint
 from tests.peer import Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp.errors import CallTimeout, ConnectionLost
 

@@ -6,9 +6,13 @@ async with Bridge.open("manifest.json") as bridge:
 
 from typing import Any, Final
 
+__version__ = "0.1.0"
+USER_AGENT = f"utcp-ws-mcp/{__version__}"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .bridge import Bridge, Streamed
+    from .client.manifest_files import load_manifest
     from .errors import (
         BridgeError,
         CallError,
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
         ToolFault,
         UnknownTool,
     )
-    from .sources import load_manifest
-    from .version import __version__
 
 __all__ = [
     "Bridge",
@@ -43,7 +45,7 @@ __all__ = [
     "load_manifest",
 ]
 
-_HOMES: Final = {"Bridge": "bridge", "Streamed": "bridge", "load_manifest": "sources", "__version__": "version"}
+_HOMES: Final = {"Bridge": "bridge", "Streamed": "bridge", "load_manifest": "client.manifest_files"}
 """Where names of the API are defined; all others in `errors`."""
 
 

@@ -6,7 +6,7 @@ import gc
 def run() -> None:
     """Run the command line. What the start makes stays: garbage is looked for only when a command runs."""
     gc.disable()
-    from .cli import main
+    from .cli.main import main
 
     main(prog_name="utcp-ws-mcp")
 

@@ -17,31 +17,31 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from . import events
+from .client.call import Call
+from .client.caller import Caller, OnItem, Streamed
+from .client.dial import Resolver, system_resolver
+from .client.discoveries import Discoveries
+from .client.discovery import Discovery
+from .client.manifest_files import Loaded, load_manifest
+from .client.pin_store import Pins
+from .client.pool.entry import Standing
+from .client.pool.manager import Pool
+from .client.tool_repository import Manuals
+from .core.exchange.result import take_result
+from .core.expressions.scope import Ambient
+from .core.tools.tool import Plan
 from .errors import BridgeError, ConnectFailed, InvalidManifest
-from .events import Observer
-from .manifest.load import Entry
+from .manifest.loader import Entry
 from .manifest.shapes import Disabled
-from .manuals import Manuals
-from .net.call import Call
-from .net.caller import Caller, OnItem, Streamed
-from .net.dial import Resolver, system_resolver
-from .net.discoveries import Discoveries
-from .net.discovery import Discovery
-from .net.pool import Pool
-from .net.slot import Standing
-from .pins import Pins
-from .redact import Redactor
-from .sources import Loaded, load_manifest
-from .wire.plan import Plan
-from .wire.result import take_result
-from .wire.scope import Ambient
+from .observability import events
+from .observability.events import Observer
+from .observability.redaction import Redactor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .net.connection import Connection
-    from .net.opener import Opener
-    from .wire.upgrade import Upgrade
+    from .client.connection import Connection
+    from .client.connector import Opener
+    from .core.handshake_request import Upgrade
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Bridge:
 
     @cached_property
     def _opener(self) -> Opener:
-        from .net.opener import Opener  # with `websockets`: a host that only lists the tools need not wait for it
+        from .client.connector import Opener  # with `websockets`: a host that only lists the tools need not wait for it
 
         clock, learn = time.monotonic, self._learn_token
         return Opener(self._ambient, clock, self._resolver, self._observe, explain=self._explain, on_token=learn)

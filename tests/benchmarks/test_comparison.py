@@ -1,6 +1,6 @@
 import pytest
 
-from bench.comparison import Comparison, Target
+from benchmarks.comparison import Comparison, Target
 
 
 def compare(ours, theirs, **more):

@@ -10,7 +10,7 @@ def test_the_bridge_of_utcp_is_measured_with_its_own_plugin(tmp_path):
     (tmp_path / "client.json").write_text(json.dumps({"manual_call_templates": []}))
     program = """
 import asyncio, sys
-from bench.servers import utcp_bridge as bench
+from benchmarks.servers import utcp_bridge as bench
 
 async def main():
     client = await bench.UtcpClient.create(config=sys.argv[1])

@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from bench.host import Host, is_right
-from bench.world import BARE, OURS, SMALLEST, UTCP, stage
+from benchmarks.host import Host, is_right
+from benchmarks.world import BARE, OURS, SMALLEST, UTCP, stage
 
 
 @pytest.fixture(scope="module")

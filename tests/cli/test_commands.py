@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp import __version__
-from utcp_ws_mcp.manifest.schema import manifest_schema
+from utcp_ws_mcp.manifest.json_schema import manifest_schema
 
 from .endpoint import served
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from utcp_ws_mcp.manifest.layout import lay_out
-from utcp_ws_mcp.manifest.merge import preset_names
+from utcp_ws_mcp.manifest.inheritance import preset_names
+from utcp_ws_mcp.manifest.json_format import lay_out
 
 from .test_commands import run
 

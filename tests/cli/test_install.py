@@ -15,9 +15,9 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from utcp_ws_mcp.cli_install import HOSTS
+from utcp_ws_mcp.cli.install_options import HOSTS
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
-from utcp_ws_mcp.install.hosts import known_hosts
+from utcp_ws_mcp.hosts.hosts import known_hosts
 
 from .test_check import GOOD, write
 

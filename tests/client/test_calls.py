@@ -14,10 +14,10 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
+from utcp_ws_mcp.client.call import REPLACED
+from utcp_ws_mcp.core.backoff import FREE
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, Outcome, ReplyTooBig
-from utcp_ws_mcp.events import Event, Requested
-from utcp_ws_mcp.net.call import REPLACED
-from utcp_ws_mcp.wire.backoff import FREE
+from utcp_ws_mcp.observability.events import Event, Requested
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -492,7 +492,7 @@ def cuts(times: int, code: int) -> Any:
 async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.net.caller.random.random", lambda: 0.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.caller.random.random", lambda: 0.0)
     tool = {"name": "t", "idempotent": True}
     async with peer(cuts(4, 1012)) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
         assert await bridge.call_tool("m.t") == "done"
@@ -570,7 +570,7 @@ async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
 async def test_a_close_frame_ends_what_waits_although_the_connection_stays_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # found by seed 1790 of reliability.simulated
-    monkeypatch.setattr("utcp_ws_mcp.net.handshake.CLOSE_TIMEOUT", 3600.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.websocket.CLOSE_TIMEOUT", 3600.0)
 
     async def linger(seen: Peer, connection: Any, message: Any) -> None:
         connection.transport.write_eof = connection.transport.close = lambda: None
@@ -628,7 +628,7 @@ async def test_text_that_is_no_utf_8_ends_the_connection_with_an_error(tmp_path:
 async def test_a_call_that_waits_for_an_endpoint_in_vain_says_why_there_is_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.net.troubles.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.circuit_breaker.random.random", lambda: 1.0)
     document = {"name": "m", "url": "ws://127.0.0.1:9/", "timeout": 0.2, "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, document) as bridge:
         for _ in range(FREE):
@@ -662,7 +662,7 @@ async def test_the_first_call_after_an_endpoint_has_healed_succeeds(tmp_path: Pa
 async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.net.troubles.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.circuit_breaker.random.random", lambda: 1.0)
 
     async def hang_up(seen: Peer, connection: Any, message: Any) -> None:
         await connection.close(1011)
@@ -678,7 +678,7 @@ async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
 
 
 async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_too_much(tmp_path: Path) -> None:
-    """`python -m reliability.fault_matrix` found a close with 1009 taken for a reply that is too big."""
+    """`python -m verification.reliability.fault_matrix` found a close with 1009 taken for a reply that is too big."""
     async with peer(echo, max_size=100) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
         with pytest.raises(ConnectionLost, match="closed by the server with code 1009"):
             await bridge.call_tool("m.t", {"text": "x" * 200})

@@ -11,9 +11,9 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
+from utcp_ws_mcp.client.discovery import UNHEALED
 from utcp_ws_mcp.errors import ConnectFailed
-from utcp_ws_mcp.events import Discovered, Event, Failed, Noticed
-from utcp_ws_mcp.net.discovery import UNHEALED
+from utcp_ws_mcp.observability.events import Discovered, Event, Failed, Noticed
 
 
 def manual(*tools: Any, **more: Any) -> dict[str, Any]:
@@ -250,7 +250,7 @@ async def test_a_preset_that_a_tool_elsewhere_names_gets_no_variable_of_the_user
 async def test_a_call_of_a_missing_tool_asks_an_endpoint_that_failed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.net.discovery.delay", lambda *_: 3600.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.discovery.delay", lambda *_: 3600.0)
     async with peer(echo) as gone:
         pass
     async with bridge_to(tmp_path, entry(gone)) as bridge:
@@ -261,7 +261,7 @@ async def test_a_call_of_a_missing_tool_asks_an_endpoint_that_failed_at_once(
 
 
 async def test_a_call_that_comes_while_a_question_fails_waits_for_the_next_one(tmp_path: Path) -> None:
-    """`python -m reliability.fault_matrix` found that it got the failure of a question asked before it."""
+    """`python -m verification.reliability.fault_matrix` found that it got the failure of a question asked before it."""
     fail, results = anyio.Event(), []
 
     async def third_time(seen: Peer, connection: Any, message: Any) -> None:
@@ -299,7 +299,7 @@ async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(t
 async def test_every_call_that_waits_for_a_missing_tool_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # found by seed 299 of reliability.simulated
-    monkeypatch.setattr("utcp_ws_mcp.net.discovery.delay", lambda *_: 3600.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.discovery.delay", lambda *_: 3600.0)
     async with peer(echo) as gone:
         pass
     async with bridge_to(tmp_path, entry(gone)) as bridge:

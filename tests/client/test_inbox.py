@@ -10,7 +10,7 @@ import pytest
 
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.events import Event, Received
+from utcp_ws_mcp.observability.events import Event, Received
 
 CHAT = {"preset": "jsonrpc2", "inbox": {"match": "message.from is defined"}}
 

@@ -17,12 +17,12 @@ import anyio
 import pytest
 import trustme
 
-from tests.net.test_oauth import token_endpoint
-from tests.net.test_upgrades import server_context
+from tests.client.test_oauth import token_endpoint
+from tests.client.test_websocket import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent, timed
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault, load_manifest
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
-from utcp_ws_mcp.events import Asked, Event, Received, Sent, Unsent
+from utcp_ws_mcp.observability.events import Asked, Event, Received, Sent, Unsent
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"

@@ -15,13 +15,13 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from tests.net.test_upgrades import serve_tcp
+from tests.client.test_websocket import serve_tcp
 from tests.peer import PATIENCE, bridge_to, entry, jsonrpc, peer
+from utcp_ws_mcp.client.dial import system_resolver
+from utcp_ws_mcp.client.oauth import Tokens
 from utcp_ws_mcp.errors import ForbiddenURL, HandshakeRejected, TokenRejected
-from utcp_ws_mcp.manifest.auth import OAuth2Auth
-from utcp_ws_mcp.manifest.models import Network
-from utcp_ws_mcp.net.dial import system_resolver
-from utcp_ws_mcp.net.oauth import Tokens
+from utcp_ws_mcp.manifest.models.auth import OAuth2Auth
+from utcp_ws_mcp.manifest.models.call_template import Network
 
 RPC = {"preset": "jsonrpc2"}
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.net.test_discovery import manual, tells
+from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.events import Event, Noticed
-from utcp_ws_mcp.manifest.pin import digest, judge
-from utcp_ws_mcp.pins import Pins
-from utcp_ws_mcp.sources import load_manifest
+from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.client.pin_store import Pins
+from utcp_ws_mcp.manifest.pinning import digest, judge
+from utcp_ws_mcp.observability.events import Event, Noticed
 
 TOOL: dict[str, Any] = {
     "name": "a",

@@ -15,9 +15,9 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.pool.pool import MAX_OF_MANUAL
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost, HandshakeRejected
-from utcp_ws_mcp.events import Closed, Event, Sent
-from utcp_ws_mcp.net.shelf import MAX_OF_MANUAL
+from utcp_ws_mcp.observability.events import Closed, Event, Sent
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -162,7 +162,7 @@ async def test_all_calls_that_wait_for_a_connection_get_the_reason_why_there_is_
 
 
 async def test_calls_right_after_a_failed_write_take_a_new_connection(tmp_path: Path) -> None:
-    """Seen with RST under 16 calls in flight (`python -m reliability.killed_connections`)."""
+    """Seen with RST under 16 calls in flight (`python -m verification.reliability.killed_connections`)."""
     lost = 0
 
     async def call() -> None:

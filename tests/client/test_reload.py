@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import InvalidManifest, load_manifest
-from utcp_ws_mcp.sources import Loaded
+from utcp_ws_mcp.client.manifest_files import Loaded
 
 RPC = {"preset": "jsonrpc2"}
 

@@ -14,8 +14,9 @@ import anyio.lowlevel
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, NetError, events
+from utcp_ws_mcp import Bridge, NetError
 from utcp_ws_mcp.errors import ConnectionLost, Outcome
+from utcp_ws_mcp.observability import events
 
 RPC = {"preset": "jsonrpc2"}
 

@@ -18,8 +18,8 @@ from websockets.http11 import Response
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge, PolicyError
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import ConnectFailed, ForbiddenAddress, ForbiddenHeader, ForbiddenRedirect, HandshakeRejected
-from utcp_ws_mcp.sources import load_manifest
 
 RPC = {"preset": "jsonrpc2"}
 KEY = {"auth_type": "api_key", "api_key": "${TOKEN}"}
@@ -169,7 +169,7 @@ async def test_an_endpoint_that_is_no_websocket_is_named(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("answered", [b"", b"HTTP/1.1 101 Switching"])
 async def test_a_connection_that_is_cut_during_the_upgrade_is_named(tmp_path: Path, answered: bytes) -> None:
-    """`python -m reliability.fault_matrix` found it called an answer that is no upgrade."""
+    """`python -m verification.reliability.fault_matrix` found it called an answer that is no upgrade."""
 
     async def cut(stream: anyio.abc.SocketStream) -> None:
         async with stream:

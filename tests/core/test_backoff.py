@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.backoff import FIRST, FREE, LONGEST, Circuit, delay
+from utcp_ws_mcp.core.backoff import FIRST, FREE, LONGEST, Circuit, delay
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.network_policy import parse_url
+from utcp_ws_mcp.core.templates.nodes import Unfilled
+from utcp_ws_mcp.core.tools.catalog import compile_local, compile_tools
 from utcp_ws_mcp.errors import ForbiddenHeader, ForbiddenURL
-from utcp_ws_mcp.manifest.load import load_document
-from utcp_ws_mcp.manifest.manual import read_manual
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local, compile_tools
-from utcp_ws_mcp.wire.policy import parse_url
-from utcp_ws_mcp.wire.scope import Ambient, Scope
-from utcp_ws_mcp.wire.template import Unfilled
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://a.example/ws"

@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
-from utcp_ws_mcp.manifest.models import Network
-from utcp_ws_mcp.wire.policy import (
+from utcp_ws_mcp.core.network_policy import (
     MAX_HEADER,
     MAX_URL,
     URL,
@@ -19,6 +17,8 @@ from utcp_ws_mcp.wire.policy import (
     classify_address,
     parse_url,
 )
+from utcp_ws_mcp.errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
+from utcp_ws_mcp.manifest.models.call_template import Network
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
+from utcp_ws_mcp.core.requests import check_proxy, parse_http_url
 from utcp_ws_mcp.errors import BridgeError
-from utcp_ws_mcp.wire.requests import check_proxy, parse_http_url
 
 PROXIES = ("env", "http://proxy.example:3128", "socks5://user:pw@10.0.0.1:1080", "socks5://[::1]:1080/")
 NO_PROXIES = ("", "proxy.example:3128", "http://proxy.example", "ftp://proxy:1", "http://proxy:0", "http://p:99999")

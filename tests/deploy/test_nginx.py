@@ -26,8 +26,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.mcp.test_http import BEARER, ERAS, RPC, TOKEN
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer
+from tests.server.http.test_app import BEARER, ERAS, RPC, TOKEN
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"

@@ -44,10 +44,11 @@ import anyio
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from utcp_ws_mcp import Bridge, BridgeError, Streamed, events
-from utcp_ws_mcp.commands.tools import signature
-from utcp_ws_mcp.wire.scope import Ambient
-from utcp_ws_mcp.wire.session import Session
+from utcp_ws_mcp import Bridge, BridgeError, Streamed
+from utcp_ws_mcp.cli.tools import signature
+from utcp_ws_mcp.core.exchange.connection_state import Session
+from utcp_ws_mcp.core.expressions.scope import Ambient
+from utcp_ws_mcp.observability import events
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from conformance.__main__ import Checks, judge, read_reasons, table
-from conformance.endpoint import png, wav
 from tests.docs.examples import ROOT
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.mcp.content import media_type
+from utcp_ws_mcp.server.content import media_type
+from verification.conformance.__main__ import Checks, judge, read_reasons, table
+from verification.conformance.endpoint import png, wav
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
@@ -24,7 +24,7 @@ def test_the_page_gives_the_reason_for_every_scenario_that_does_not_apply() -> N
 
 
 def test_the_page_names_the_version_that_is_pinned() -> None:
-    package = json.loads((ROOT / "tools" / "conformance" / "package.json").read_text(encoding="utf-8"))
+    package = json.loads((ROOT / "scripts" / "conformance" / "package.json").read_text(encoding="utf-8"))
     assert f"version {package['dependencies']['@modelcontextprotocol/conformance']}," in PAGE
 
 
@@ -54,6 +54,8 @@ def test_a_reason_that_is_no_longer_needed_is_a_failure_too() -> None:
 
 
 def test_the_fixtures_are_what_they_say() -> None:
-    loaded = load_manifest(ROOT / "conformance" / "manifest.json", {"CONFORMANCE_ENDPOINT": "ws://127.0.0.1:1/"})
+    loaded = load_manifest(
+        ROOT / "verification" / "conformance" / "manifest.json", {"CONFORMANCE_ENDPOINT": "ws://127.0.0.1:1/"}
+    )
     assert sum(len(plans) for plans in loaded.plans.values()) == 11
     assert [media_type(png()), media_type(wav())] == ["image/png", "audio/wav"]

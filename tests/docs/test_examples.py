@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
-from utcp_ws_mcp.cli import main
-from utcp_ws_mcp.wire.expression import Expression
-from utcp_ws_mcp.wire.filters import FILTERS
+from utcp_ws_mcp.cli.main import main
+from utcp_ws_mcp.core.expressions.expression import Expression
+from utcp_ws_mcp.core.expressions.filters import FILTERS
 
 from .examples import (
     PAGES,

@@ -18,14 +18,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from utcp_ws_mcp import __version__
-from utcp_ws_mcp.install.hosts import known_hosts
-from utcp_ws_mcp.install.yaml import put
+from utcp_ws_mcp.hosts.hosts import known_hosts
+from utcp_ws_mcp.hosts.yaml import put
 
 from .examples import ROOT, read_blocks
 
 PAGE = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TOOLS = ROOT / "tools"
+TOOLS = ROOT / "scripts"
 
 
 def load(name: str) -> ModuleType:
@@ -74,7 +74,7 @@ def sentences() -> list[str]:
     """What `install` and `uninstall` say when they refuse; what changes in a sentence is `…`."""
     said = []
     for file in ("plan.py", "file.py", "change.py"):
-        for node in ast.walk(ast.parse((ROOT / "src" / "utcp_ws_mcp" / "install" / file).read_text(encoding="utf-8"))):
+        for node in ast.walk(ast.parse((ROOT / "src" / "utcp_ws_mcp" / "hosts" / file).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "CannotInstall":
                 parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args
                 said.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts))

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from tests.docs.examples import ROOT
-from utcp_ws_mcp.cli import main
-from utcp_ws_mcp.metrics import INSTRUMENTS, Prometheus
+from utcp_ws_mcp.cli.main import main
+from utcp_ws_mcp.observability.metrics import INSTRUMENTS, Prometheus
 
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 OPTIONS = [option for parameter in main.commands["serve"].params for option in parameter.opts if option.startswith("-")]
-SOURCES = ("mcp/address.py", "telemetry.py")
+SOURCES = ("server/http/config.py", "observability/opentelemetry.py")
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option != "--env-file"])

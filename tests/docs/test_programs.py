@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tools.pictures import COLUMNS, FOLDER, PICTURES, draw, read_picture
+from scripts.pictures import COLUMNS, FOLDER, PICTURES, draw, read_picture
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 
 from .examples import PAGES, ROOT, Block, read_blocks

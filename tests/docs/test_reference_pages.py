@@ -10,10 +10,10 @@ import click
 import pytest
 
 from utcp_ws_mcp import errors
-from utcp_ws_mcp.cli import main
+from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.manifest import shapes
-from utcp_ws_mcp.manifest.merge import preset_names
-from utcp_ws_mcp.manifest.values import Model
+from utcp_ws_mcp.manifest.inheritance import preset_names
+from utcp_ws_mcp.manifest.models.base import Model
 
 from .examples import ROOT
 

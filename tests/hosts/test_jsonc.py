@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import CannotInstall
-from utcp_ws_mcp.install.jsonc import drop, entries, put, secrets
+from utcp_ws_mcp.hosts.jsonc import drop, entries, put, secrets
 
 ENTRY = {"command": "/bin/x", "args": ["a"]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from utcp_ws_mcp.errors import CannotInstall
-from utcp_ws_mcp.install.yaml import drop, entries, put
+from utcp_ws_mcp.hosts.yaml import drop, entries, put
 
 ENTRY = {"name": "new", "type": "stdio", "cmd": "/bin/x y", "args": ["--a", "ü: #"], "timeout": 300}
 LINES = ['name: "new"', 'type: "stdio"', 'cmd: "/bin/x y"', 'args: ["--a", "ü: #"]', "timeout: 300"]

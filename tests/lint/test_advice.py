@@ -10,8 +10,8 @@ import pytest
 
 from tests.docs.examples import VARIABLES, read_examples, write_manifest
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.advice import advise
-from utcp_ws_mcp.manifest.merge import named_presets
+from utcp_ws_mcp.lint import advise
+from utcp_ws_mcp.manifest.inheritance import named_presets
 from utcp_ws_mcp.manifest.variables import find_variables
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,8 @@ import base64
 import pytest
 from pydantic import ValidationError
 
-from utcp_ws_mcp.manifest.auth import Credentials, credentials
-from utcp_ws_mcp.manifest.models import CallTemplate
+from utcp_ws_mcp.manifest.models.auth import Credentials, credentials
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 
 KEY = {"auth_type": "api_key", "api_key": "key-123"}
 BASIC = {"auth_type": "basic", "username": "Aladdin", "password": "open sesame"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from utcp_ws_mcp.manifest.meaning import _MODELS, meaning_of
-from utcp_ws_mcp.manifest.schema import descriptions
+from utcp_ws_mcp.manifest.field_docs import _MODELS, meaning_of
+from utcp_ws_mcp.manifest.json_schema import descriptions
 
 MEANINGS = {
     "a field of a call template": ("timeout", "Seconds for a whole call"),

@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from utcp_ws_mcp.errors import Problem
-from utcp_ws_mcp.manifest.merge import (
+from utcp_ws_mcp.manifest.inheritance import (
     check_fields,
     inherit,
     merge,
@@ -12,8 +12,8 @@ from utcp_ws_mcp.manifest.merge import (
     read_preset,
     with_preset,
 )
-from utcp_ws_mcp.manifest.models import CallTemplate
-from utcp_ws_mcp.manifest.problems import check_model
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate
+from utcp_ws_mcp.manifest.validation import check_model
 
 MERGED = {
     "nothing": ({"a": 1}, {}, {"a": 1}),

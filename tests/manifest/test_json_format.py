@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.layout import WIDTH, lay_out
+from utcp_ws_mcp.manifest.json_format import WIDTH, lay_out
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=30),

@@ -11,15 +11,17 @@ import pytest
 from pydantic.json_schema import models_json_schema
 
 from tests.docs.examples import read_examples
-from utcp_ws_mcp.manifest.merge import preset_names
-from utcp_ws_mcp.manifest.models import CallTemplate, ManualOptions, Tool
-from utcp_ws_mcp.manifest.schema import descriptions, manifest_schema
+from utcp_ws_mcp.manifest.inheritance import preset_names
+from utcp_ws_mcp.manifest.json_schema import descriptions, manifest_schema
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = manifest_schema()
 FILE = jsonschema_rs.validator_for(SCHEMA)
 TOOL_TEMPLATE = jsonschema_rs.validator_for({"$ref": "#/$defs/ToolTemplate", "$defs": SCHEMA["$defs"]})
-MANIFESTS = sorted([*(ROOT / "manifests").glob("*.json"), *(ROOT / "real" / "manifests").glob("*.json")])
+MANIFESTS = sorted(
+    [*(ROOT / "manifests").glob("*.json"), *(ROOT / "verification" / "real" / "manifests").glob("*.json")]
+)
 PRESETS = ROOT / "src" / "utcp_ws_mcp" / "manifest" / "presets"
 EXAMPLES = read_examples()
 URL = "wss://example.com/"

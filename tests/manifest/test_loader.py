@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import InvalidManifest
-from utcp_ws_mcp.manifest.load import inline_variables, load_document, variable_files
-from utcp_ws_mcp.manifest.merge import ENTRY_KEYS, read_preset
+from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS, read_preset
+from utcp_ws_mcp.manifest.loader import inline_variables, load_document, variable_files
 from utcp_ws_mcp.manifest.shapes import Disabled
 from utcp_ws_mcp.manifest.variables import Lookup
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.load import load_document
-from utcp_ws_mcp.manifest.manual import read_manual
-from utcp_ws_mcp.manifest.merge import KNOWN_KEYS
+from utcp_ws_mcp.manifest.inheritance import KNOWN_KEYS
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)

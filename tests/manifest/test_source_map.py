@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import Problem
-from utcp_ws_mcp.manifest.places import Places, explain_syntax
-from utcp_ws_mcp.manifest.problems import join
+from utcp_ws_mcp.manifest.source_map import Places, explain_syntax
+from utcp_ws_mcp.manifest.validation import join
 
 TEXT = """{
   "name": "a\\"b",

@@ -1,7 +1,7 @@
 import pytest
 
-from utcp_ws_mcp.manifest.models import CallTemplate, ManualOptions, Tool
-from utcp_ws_mcp.manifest.problems import check_model, join, nearest, unknown_key, unknown_keys, without_comments
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
+from utcp_ws_mcp.manifest.validation import check_model, join, nearest, unknown_key, unknown_keys, without_comments
 
 SENTENCES = {
     "a missing field": ({}, "url: is required"),

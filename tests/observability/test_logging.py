@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from utcp_ws_mcp import events
-from utcp_ws_mcp.log import Trace, log_event, start_logging
-from utcp_ws_mcp.redact import redactor
+from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.observability.logging import Trace, log_event, start_logging
+from utcp_ws_mcp.observability.redaction import redactor
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from utcp_ws_mcp import events
-from utcp_ws_mcp.metrics import INSTRUMENTS, Meter, Prometheus
+from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.observability.metrics import INSTRUMENTS, Meter, Prometheus
 
 
 def text(*happened: events.Event) -> list[str]:

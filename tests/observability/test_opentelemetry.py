@@ -18,8 +18,8 @@ import httpx2
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.mcp.test_stdio import MODERN, RPC, host_of
 from tests.peer import entry, jsonrpc, peer
+from tests.server.stdio.test_transport import MODERN, RPC, host_of
 
 sdk = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 metrics_service = pytest.importorskip("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
@@ -125,7 +125,7 @@ async def test_a_collector_that_is_away_does_not_hold_up_the_end(tmp_path: Path)
 def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}')
-    hidden = "import sys; sys.modules['opentelemetry.sdk'] = None; from utcp_ws_mcp.cli import main; main()"
+    hidden = "import sys; sys.modules['opentelemetry.sdk'] = None; from utcp_ws_mcp.cli.main import main; main()"
     command = [sys.executable, "-c", hidden, str(file), "--otel"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
@@ -135,9 +135,14 @@ def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
 def test_nothing_of_it_is_loaded_where_nobody_asks(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}')
-    watched = ("utcp_ws_mcp.telemetry", "utcp_ws_mcp.metrics", "utcp_ws_mcp.mcp.http", "opentelemetry.sdk")
+    watched = (
+        "utcp_ws_mcp.observability.opentelemetry",
+        "utcp_ws_mcp.observability.metrics",
+        "utcp_ws_mcp.server.http.app",
+        "opentelemetry.sdk",
+    )
     shown = f"print([name for name in {watched!r} if name in sys.modules], file=sys.stderr)"
-    program = f"import atexit, sys; atexit.register(lambda: {shown}); from utcp_ws_mcp.cli import main; main()"
+    program = f"import atexit, sys; atexit.register(lambda: {shown}); from utcp_ws_mcp.cli.main import main; main()"
     command = [sys.executable, "-c", program, str(file)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert done.stderr == "[]\n"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.redact import HIDDEN, Redactor, quick_redactor, redactor, secret_values
+from utcp_ws_mcp.observability.redaction import HIDDEN, Redactor, quick_redactor, redactor, secret_values
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 SECRET = 'p@ss "w\\ord/+1'

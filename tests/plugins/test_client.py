@@ -18,12 +18,12 @@ from utcp.interfaces.serializer import Serializer
 from utcp.plugins.discovery import register_call_template
 from utcp.utcp_client import UtcpClient
 
-from tests.net.test_discovery import manual, tells
-from tests.net.test_oauth import token, token_endpoint
+from tests.client.test_discovery import manual, tells
+from tests.client.test_oauth import token, token_endpoint
 from tests.peer import Peer, echo, jsonrpc, peer, silent
 from utcp_ws_mcp import CallTimeout, InvalidArguments, PolicyError, ToolFault
-from utcp_ws_mcp.utcp_plugin.manual import manual_of
-from utcp_ws_mcp.utcp_plugin.protocol import WebSocketProtocol
+from utcp_ws_mcp.plugins.utcp.manual import manual_of
+from utcp_ws_mcp.plugins.utcp.protocol import WebSocketProtocol
 
 
 def template(seen: Peer, *tools: Any, **more: Any) -> dict[str, Any]:
@@ -373,7 +373,7 @@ async def test_a_call_template_made_by_the_class_of_utcp_websocket_works() -> No
 
 async def test_this_plugin_wins_over_utcp_websocket_in_whatever_order_they_are_found() -> None:
     theirs = pytest.importorskip("utcp_websocket")
-    import utcp_ws_mcp.utcp_plugin as ours
+    import utcp_ws_mcp.plugins.utcp as ours
 
     for order in ((ours, theirs), (theirs, ours)):
         for plugin in order:
@@ -387,7 +387,7 @@ def test_a_client_that_is_too_old_keeps_what_it_has(
 ) -> None:
     from utcp.plugins import discovery
 
-    import utcp_ws_mcp.utcp_plugin as ours
+    import utcp_ws_mcp.plugins.utcp as ours
 
     monkeypatch.delattr(discovery, "register_communication_protocol_factory")
     monkeypatch.setattr(discovery, "register_call_template", lambda *_, **__: pytest.fail("it was registered"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.test_oauth import token_endpoint
+from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
 from utcp_ws_mcp.errors import ConnectFailed, ToolFault
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.http11 import Response
 
-from tests.net.test_oauth import token_endpoint
+from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
 from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, HandshakeRejected, ToolFault
 

@@ -7,22 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.net.test_oauth import token_endpoint
+from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
 from utcp_ws_mcp.errors import ConnectFailed, ToolFault
 
-from .sides import (
-    TOGETHER,
-    Broken,
-    Side,
-    Stage,
-    call_together,
-    cancel_after_an_item,
-    cut,
-    say,
-    stage,
-    watch_during,
-)
+from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
 NEW = {"id": 1, "method": "session.new", "params": {"capabilities": {}}}
 TREE = {"id": 2, "method": "browsingContext.getTree", "params": {}}

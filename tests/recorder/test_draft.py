@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.draft.manifest import Draft, draft_manifest
-from utcp_ws_mcp.draft.seen import Seen, predicate_on
-from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.core.expressions.expression import Expression
+from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.network_policy import parse_url
+from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local
-from utcp_ws_mcp.wire.expression import Expression
-from utcp_ws_mcp.wire.policy import parse_url
-from utcp_ws_mcp.wire.scope import REPLY_NAMES, Ambient, Scope
+from utcp_ws_mcp.recorder.manifest import Draft, draft_manifest
+from utcp_ws_mcp.recorder.messages import Seen, predicate_on
 
 URL = "wss://api.clock.example/ws"
 

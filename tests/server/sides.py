@@ -14,9 +14,9 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.mcp.server import Face
-from utcp_ws_mcp.mcp.session import Session
-from utcp_ws_mcp.mcp.tools import Tools
+from utcp_ws_mcp.server.sdk_server import Face
+from utcp_ws_mcp.server.stdio.session import Session
+from utcp_ws_mcp.server.tools import Tools
 
 
 @asynccontextmanager

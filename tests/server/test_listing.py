@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path, PurePath
 
-from tests.net.test_discovery import manual, tells
+from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, bridge_to, entry, peer
-from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.mcp.offer import offer
-from utcp_ws_mcp.redact import HIDDEN, redactor
-from utcp_ws_mcp.wire.catalog import compile_local
+from utcp_ws_mcp.observability.redaction import HIDDEN, redactor
+from utcp_ws_mcp.server.listing import offer
 
 
 async def test_a_manual_that_repeats_a_credential_does_not_show_it_to_the_model(tmp_path: Path) -> None:

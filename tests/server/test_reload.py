@@ -12,7 +12,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.peer import PATIENCE, entry, jsonrpc, peer
 
-from .test_stdio import Host, host_of
+from .stdio.test_transport import Host, host_of
 
 RPC = {"preset": "jsonrpc2"}
 CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}

@@ -11,8 +11,8 @@ from unittest import mock
 import pytest
 
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.redact import Redactor
-from utcp_ws_mcp.reload import _reload, _state
+from utcp_ws_mcp.observability.redaction import Redactor
+from utcp_ws_mcp.server.reload import _reload, _state
 
 
 def written(folder: Path, **fields: Any) -> Path:

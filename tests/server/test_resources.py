@@ -13,11 +13,11 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from tests.mcp.sides import BOTH_ERAS, BOTH_SIDES
 from tests.peer import bridge_to, entry, jsonrpc, peer
+from tests.server.sides import BOTH_ERAS, BOTH_SIDES
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.mcp.tools import Tools
-from utcp_ws_mcp.redact import redactor
+from utcp_ws_mcp.observability.redaction import redactor
+from utcp_ws_mcp.server.tools import Tools
 
 pytestmark = [BOTH_ERAS, BOTH_SIDES]
 RPC = {"preset": "jsonrpc2"}

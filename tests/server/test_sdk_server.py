@@ -16,9 +16,9 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from tests.mcp.sides import sdk_client, session_client
-from tests.net.test_discovery import manual, tells
+from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
+from tests.server.sides import sdk_client, session_client
 from utcp_ws_mcp import Bridge
 
 RPC = {"preset": "jsonrpc2"}

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from utcp_ws_mcp.mcp.names import MAX_NAME, mcp_names
+from utcp_ws_mcp.server.tool_names import MAX_NAME, mcp_names
 
 KEYS = [("a", "b_c"), ("a_b", "c"), ("m", "get.user"), ("m", "get_user"), ("m", "x" * 70), ("m", "x" * 71), ("m", "t")]
 

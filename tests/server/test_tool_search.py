@@ -11,11 +11,11 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from tests.mcp.sides import BOTH_ERAS, BOTH_SIDES
-from tests.net.test_discovery import manual, tells
+from tests.client.test_discovery import manual, tells
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
-from utcp_ws_mcp.redact import Redactor
-from utcp_ws_mcp.serve import ServeOptions, make_tools
+from tests.server.sides import BOTH_ERAS, BOTH_SIDES
+from utcp_ws_mcp.observability.redaction import Redactor
+from utcp_ws_mcp.server.run import ServeOptions, make_tools
 
 pytestmark = [BOTH_ERAS, BOTH_SIDES]
 RPC = {"preset": "jsonrpc2"}

@@ -1,4 +1,4 @@
-"""`python -m conformance`: run the suite for both revisions and print a table; 0 if nothing fails that applies."""
+"""`python -m verification.conformance`: run the suite for both revisions and print a table; 0 if nothing fails that applies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .endpoint import endpoint
 
 REVISIONS: Final = ("2025-11-25", "2026-07-28")
 HERE: Final = Path(__file__).parent
-TOOLS: Final = HERE.parent / "tools"
+TOOLS: Final = HERE.parents[1] / "scripts"
 NODE: Final = TOOLS / "hosts" / "node_modules" / "node" / "bin" / "node"
 SUITE: Final = TOOLS / "conformance" / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 LONGEST: Final = 180

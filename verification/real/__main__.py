@@ -17,7 +17,7 @@ ROW = "{:<14}{:<8}{:>6}{:>8}{:>9}"
 def main() -> int:
     """Run them; 0 if all passed."""
     servers = sorted(LIGHT + HEAVY)
-    parser = argparse.ArgumentParser(prog="python -m real", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m verification.real", description=__doc__)
     parser.add_argument("--only", help="these servers, with commas between")
     parser.add_argument("--era", choices=list(ERAS), help="one era of MCP instead of both")
     chosen = parser.parse_args()

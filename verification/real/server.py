@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SERVERS = Path(os.environ.get("SERVERS") or ROOT.parent / "shared" / "servers")
 CACHE = Path(os.environ.get("SERVERS_CACHE") or ROOT / ".servers")
 INSTALLING = 600

@@ -1,6 +1,6 @@
-"""`python -m reliability`: all commands, one after the other, as a table."""
+"""`python -m verification.reliability`: all commands, one after the other, as a table."""
 
-from figures.table import run_all
+from verification.harness.table import run_all
 
 COMMANDS: tuple[str, ...] = (
     "killed_connections",
@@ -21,4 +21,4 @@ COMMANDS: tuple[str, ...] = (
 )
 
 if __name__ == "__main__":
-    run_all("reliability", COMMANDS)
+    run_all("verification.reliability", COMMANDS)

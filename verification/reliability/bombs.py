@@ -15,8 +15,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .host import Host
 from .memory import Memory

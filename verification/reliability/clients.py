@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.events import Observer, ignore
+from utcp_ws_mcp.observability.events import Observer, ignore
 
 Caller = Callable[..., Awaitable[Any]]
 """Calls the tool with arguments by name, and gives what answers it."""

@@ -23,10 +23,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .raw import listening
 

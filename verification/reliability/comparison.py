@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from figures.command import Size
+from verification.harness.command import Size
 
 from . import crossed_replies, killed_connections
 from .clients import WITHOUT_IDS, Client, bridge, reference

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
-from utcp_ws_mcp.events import Event, Received
+from utcp_ws_mcp.observability.events import Event, Received
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, Client, bridge
 from .endpoint import endpoint

@@ -49,7 +49,7 @@ async def endpoint(kill_every: int = 0) -> AsyncIterator[Endpoint]:
     """Run an endpoint. It kills the connection on which each so manieth request arrives; 0: none."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = Path(folder) / "ledger"
-        command = [sys.executable, "-m", "reliability.endpoint", str(ledger), str(kill_every)]
+        command = [sys.executable, "-m", "verification.reliability.endpoint", str(ledger), str(kill_every)]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         try:
             assert process.stdout is not None

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, Literal, get_args
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp.errors import Outcome
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .clients import Caller
 from .faults import TROUBLES, Phase

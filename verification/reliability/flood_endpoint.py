@@ -1,6 +1,6 @@
 """An endpoint in a process of its own that floods its clients.
 
-    python -m reliability.flood_endpoint KIND RATE SECONDS
+    python -m verification.reliability.flood_endpoint KIND RATE SECONDS
 
 It prints its port. "messages": it answers JSON-RPC requests and sends RATE events a second, but never more ahead than a
 window that pings measure, because what waits in the buffers of TCP delays a reply, whoever reads it. "pings": it sends

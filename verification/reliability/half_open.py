@@ -23,12 +23,12 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost
-from utcp_ws_mcp.events import Closed, Event
-from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
+from utcp_ws_mcp.observability.events import Closed, Event
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .proxy import proxy
 

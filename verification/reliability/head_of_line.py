@@ -21,11 +21,11 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError
-from utcp_ws_mcp.events import Event, Opened
+from utcp_ws_mcp.observability.events import Event, Opened
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 BLOCK: Final = 50
 RATIO: Final = 2.0

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.sources import Loaded
-from utcp_ws_mcp.wire.backoff import LONGEST
+from utcp_ws_mcp.client.manifest_files import Loaded
+from utcp_ws_mcp.core.backoff import LONGEST
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .simulation.endpoint import Endpoint, Habits
 from .simulation.ledger import Ledger

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .host import Host
 from .raw import PING, PONG, TEXT, accept, dead_port, frame, hang, listening, read_frame, read_head

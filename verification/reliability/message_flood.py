@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .host import Answer, Host
 from .memory import Memory
@@ -32,7 +32,7 @@ PAUSE: Final = 0.005
 @asynccontextmanager
 async def endpoint(kind: str, seconds: int) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
     """A flooding endpoint in a process of its own: its port, and what it prints after that."""
-    command = ["-m", "reliability.flood_endpoint", kind, str(RATE), str(seconds)]
+    command = ["-m", "verification.reliability.flood_endpoint", kind, str(RATE), str(seconds)]
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
     assert process.stdout
     try:

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .host import Host
 from .memory import Memory

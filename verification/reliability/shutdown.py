@@ -18,8 +18,8 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .host import Host
 from .raw import CLOSE, TEXT, accept, black_hole, frame, hang, listening, read_frame

@@ -1,6 +1,6 @@
 """T3: the bridge in virtual time, with every fault that a seed can think of; and defects that must be found.
 
-`python -m reliability.simulation SEED` plays one seed again and shows all of it.
+`python -m verification.reliability.simulation SEED` plays one seed again and shows all of it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .simulation.mutants import MUTANTS, infected
 from .simulation.run import simulate

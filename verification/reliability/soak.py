@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .clients import WITH_IDS
 from .endpoint import endpoint

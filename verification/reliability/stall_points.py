@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import BridgeError
-from utcp_ws_mcp.sources import load_manifest
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .leaks import sockets_to, tasks
 from .raw import PING, PONG, Talk, accept, black_hole, frame, hang, header, listening, read_frame, read_head

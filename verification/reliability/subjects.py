@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from utcp_ws_mcp.net.dial import Resolver
+from utcp_ws_mcp.client.dial import Resolver
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, open_bridge, silenced_reference
 from .faults import Phase, Trouble

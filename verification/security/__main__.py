@@ -1,6 +1,6 @@
-"""`python -m security`: all commands, one after the other, as a table."""
+"""`python -m verification.security`: all commands, one after the other, as a table."""
 
-from figures.table import run_all
+from verification.harness.table import run_all
 
 COMMANDS = (
     "addresses",
@@ -21,4 +21,4 @@ COMMANDS = (
 )
 
 if __name__ == "__main__":
-    run_all("security", COMMANDS)
+    run_all("verification.security", COMMANDS)

@@ -14,14 +14,14 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import PATIENCE, JSONObject, bridge_of, loadable
-from security.dials import Dials
-from security.endpoint import endpoint, manual_of
-from security.urls import PUBLIC, Case, bad_urls, good_urls
 from utcp_ws_mcp import Bridge, BridgeError
-from utcp_ws_mcp.net.dial import Resolver
+from utcp_ws_mcp.client.dial import Resolver
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import PATIENCE, JSONObject, bridge_of, loadable
+from verification.security.dials import Dials
+from verification.security.endpoint import endpoint, manual_of
+from verification.security.urls import PUBLIC, Case, bad_urls, good_urls
 
 NOWHERE = "wss://192.168.255.1/"
 URLS = 2100

@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from utcp_ws_mcp import Bridge, InvalidManifest, events
-from utcp_ws_mcp.net.dial import Resolver, system_resolver
-from utcp_ws_mcp.pins import Pins
-from utcp_ws_mcp.sources import load_manifest
+from utcp_ws_mcp import Bridge, InvalidManifest
+from utcp_ws_mcp.client.dial import Resolver, system_resolver
+from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.client.pin_store import Pins
+from utcp_ws_mcp.observability import events
 
 JSONObject = dict[str, Any]
 PATIENCE = 20.0

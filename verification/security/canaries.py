@@ -23,14 +23,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import JSONObject, bridge_of
-from security.endpoint import endpoint, manual_of
-from security.leaky import ANSWERS, leak, refuse
-from security.listener import http_reply, listener
-from security.secrets_of import KINDS, Canary, canaries
 from utcp_ws_mcp import BridgeError
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import JSONObject, bridge_of
+from verification.security.endpoint import endpoint, manual_of
+from verification.security.leaky import ANSWERS, leak, refuse
+from verification.security.listener import http_reply, listener
+from verification.security.secrets_of import KINDS, Canary, canaries
 
 SINKS = ("results", "errors", "tools/list", "stderr", "trace", "files", "process list", "repr", "tracebacks")
 

@@ -17,12 +17,12 @@ from typing import Any, Final
 
 import trustme
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import JSONObject, bridge_of
-from security.endpoint import endpoint
 from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectFailed
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import JSONObject, bridge_of
+from verification.security.endpoint import endpoint
 
 DAY: Final = datetime.timedelta(days=1)
 

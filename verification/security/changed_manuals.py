@@ -18,14 +18,14 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from websockets.asyncio.server import ServerConnection
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import PATIENCE, bridge_of
-from security.endpoint import echo, endpoint, manual_of
-from security.tampering import BASE, Mutation, mutations
-from utcp_ws_mcp import events
-from utcp_ws_mcp.mcp.server import Face
-from utcp_ws_mcp.mcp.tools import Tools
+from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.server.sdk_server import Face
+from utcp_ws_mcp.server.tools import Tools
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import PATIENCE, bridge_of
+from verification.security.endpoint import echo, endpoint, manual_of
+from verification.security.tampering import BASE, Mutation, mutations
 
 Shown = dict[str, tuple[Any, Any]]
 """By MCP name: how a tool is listed, and the message that a call of it sends (None where it sends none)."""

@@ -10,21 +10,21 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any, Final
 
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.codecs.message import decode, encode
+from utcp_ws_mcp.core.exchange.connection_state import Session
+from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.result import take_result
+from utcp_ws_mcp.core.expressions.expression import Expression, ExpressionFailed
+from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.templates.compiler import Compiler
+from utcp_ws_mcp.core.templates.nodes import Unfilled
+from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.core.tools.tool import Plan
 from utcp_ws_mcp.errors import InvalidReply, InvalidTemplate, ToolFault
-from utcp_ws_mcp.manifest.load import load_document
-from utcp_ws_mcp.manifest.merge import preset_names
+from utcp_ws_mcp.manifest.inheritance import preset_names
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local
-from utcp_ws_mcp.wire.codec import decode, encode
-from utcp_ws_mcp.wire.compiler import Compiler
-from utcp_ws_mcp.wire.exchanges import Exchanges
-from utcp_ws_mcp.wire.expression import Expression, ExpressionFailed
-from utcp_ws_mcp.wire.framing import make_framer
-from utcp_ws_mcp.wire.plan import Plan
-from utcp_ws_mcp.wire.result import take_result
-from utcp_ws_mcp.wire.scope import REPLY_NAMES, Ambient, Scope
-from utcp_ws_mcp.wire.session import Session
-from utcp_ws_mcp.wire.template import Unfilled
 
 from . import seeds
 from .parsers import Parser, text_of
@@ -88,7 +88,7 @@ def accept_template(data: bytes) -> None:
 
 @cache
 def _framing(codec: Any) -> Any:
-    from utcp_ws_mcp.manifest.conduct import Framing
+    from utcp_ws_mcp.manifest.models.connection import Framing
 
     return Framing(codec=codec)
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import InvalidArguments
-from utcp_ws_mcp.manifest.manual import read_manual
-from utcp_ws_mcp.wire.catalog import compile_tools
+from utcp_ws_mcp.manifest.remote_manual import read_manual
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .parsers import ENTRY
 from .schemas import hostile_schemas

@@ -8,19 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
-from .http_service import (
-    TOKEN,
-    Answer,
-    RawClient,
-    Service,
-    call_body,
-    initialize_body,
-    mcp_headers,
-    service,
-)
+from .http_service import TOKEN, Answer, RawClient, Service, call_body, initialize_body, mcp_headers, service
 
 BINDS: Final = (
     ("127.0.0.1:0", ()),

@@ -13,13 +13,13 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import bridge_of, loadable
-from security.listener import Listener, http_reply, listener
-from security.slots import SLOTS, Slot
 from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import Defect
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import bridge_of, loadable
+from verification.security.listener import Listener, http_reply, listener
+from verification.security.slots import SLOTS, Slot
 
 HARMLESS = "abc"
 SPLITTING = (

@@ -18,10 +18,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from figures.command import Size, run
-from figures.figure import Figure
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError, Defect
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .bridges import bridge_of
 from .fuzz import try_input

@@ -1,4 +1,4 @@
-"""The product, with everything in its process that could write to stdout: `python -m security.noisy manifest.json`.
+"""The product, with everything in its process that could write to stdout: `python -m verification.security.noisy manifest.json`.
 
 At each event of the bridge something prints: Python code, C code, a warning, a child process, a logger that somebody
 turned towards stdout. Each writes the word NOISE.
@@ -16,8 +16,9 @@ import warnings
 from collections.abc import Callable
 from typing import Final
 
-from utcp_ws_mcp import events, serve
-from utcp_ws_mcp.cli import main
+from utcp_ws_mcp.cli.main import main
+from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.server import run as serve
 
 NOISE: Final = "NOISE"
 EVERY: Final = 50

@@ -19,22 +19,22 @@ from urllib.parse import urlsplit
 from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.http_client import HttpReply
+from utcp_ws_mcp.client.manifest_files import load_manifest, read_dotenv
+from utcp_ws_mcp.client.oauth import read_token
+from utcp_ws_mcp.client.pin_store import Pins
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.codecs.message import clean, decode, encode_json, excerpt
+from utcp_ws_mcp.core.network_policy import URL, parse_url
+from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRejected
-from utcp_ws_mcp.manifest.conduct import Framing
-from utcp_ws_mcp.manifest.load import Entry, load_document
-from utcp_ws_mcp.manifest.manual import read_manual
+from utcp_ws_mcp.manifest.loader import Entry, load_document
+from utcp_ws_mcp.manifest.models.connection import Framing
+from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.mcp.content import result_blocks
-from utcp_ws_mcp.mcp.offer import offer
-from utcp_ws_mcp.mcp.result import Result
-from utcp_ws_mcp.net.http import HttpReply
-from utcp_ws_mcp.net.oauth import read_token
-from utcp_ws_mcp.pins import Pins
-from utcp_ws_mcp.sources import load_manifest, read_dotenv
-from utcp_ws_mcp.wire.catalog import compile_tools
-from utcp_ws_mcp.wire.codec import clean, decode, encode_json, excerpt
-from utcp_ws_mcp.wire.framing import make_framer
-from utcp_ws_mcp.wire.policy import URL, parse_url
+from utcp_ws_mcp.server.content import result_blocks
+from utcp_ws_mcp.server.listing import offer
+from utcp_ws_mcp.server.result import Result
 
 from . import seeds
 

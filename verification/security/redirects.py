@@ -10,12 +10,12 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import PATIENCE, JSONObject, bridge_of
-from security.listener import Listener, http_reply, listener
 from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectFailed, ForbiddenRedirect, TokenRejected
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import PATIENCE, JSONObject, bridge_of
+from verification.security.listener import Listener, http_reply, listener
 
 STATUSES = (300, 301, 302, 303, 305, 307, 308)
 LOCATIONS = (

@@ -21,11 +21,12 @@ from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import PATIENCE, JSONObject, bridge_of
-from security.endpoint import echo, endpoint, manual_of
-from utcp_ws_mcp import Bridge, BridgeError, events
+from utcp_ws_mcp import Bridge, BridgeError
+from utcp_ws_mcp.observability import events
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import PATIENCE, JSONObject, bridge_of
+from verification.security.endpoint import echo, endpoint, manual_of
 
 NAME: Final = "CANARY"
 VALUE: Final = "canary-7f3a9c51"

@@ -9,11 +9,11 @@ from typing import Any, Final
 import cbor2
 import msgpack
 
-from utcp_ws_mcp.manifest.merge import preset_names
-from utcp_ws_mcp.wire.codecs.mqtt import MqttCodec
-from utcp_ws_mcp.wire.codecs.stomp import StompCodec
+from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
+from utcp_ws_mcp.core.codecs.stomp import StompCodec
+from utcp_ws_mcp.manifest.inheritance import preset_names
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 
 
 def as_bytes(*values: Any) -> tuple[bytes, ...]:

@@ -18,13 +18,13 @@ from typing import Any
 import trustme
 from websockets.asyncio.server import ServerConnection
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import bridge_of
-from security.certificates import server_context
-from security.endpoint import endpoint
-from security.listener import http_reply, listener
-from security.pairs import BY_ARGUMENT, PAIRS, JSONObject, Pair
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import bridge_of
+from verification.security.certificates import server_context
+from verification.security.endpoint import endpoint
+from verification.security.listener import http_reply, listener
+from verification.security.pairs import BY_ARGUMENT, PAIRS, JSONObject, Pair
 
 Ports = dict[str, int]
 

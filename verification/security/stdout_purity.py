@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from mcp_types import jsonrpc_message_adapter
 
-from figures.command import Size, run
-from figures.figure import Figure
-from reliability.host import Host
-from reliability.raw import PING, PONG, TEXT, accept, frame, listening, read_frame
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.reliability.host import Host
+from verification.reliability.raw import PING, PONG, TEXT, accept, frame, listening, read_frame
 
 from .noisy import NOISE
 
@@ -59,7 +59,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     lots = size.random()
     async with listening(_talk) as port:
         document = {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": [_tool()]}
-        async with Strict(document, command=("-m", "security.noisy"), stderr=PIPE) as host:
+        async with Strict(document, command=("-m", "verification.security.noisy"), stderr=PIPE) as host:
             assert host.process.stderr
             listening_to = asyncio.create_task(_count_noise(host.process.stderr))
             await host.initialize()

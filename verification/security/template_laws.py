@@ -10,15 +10,15 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.codecs.message import decode, encode
+from utcp_ws_mcp.core.expressions.scope import Scope
+from utcp_ws_mcp.core.handshake_request import UpgradeTemplate
+from utcp_ws_mcp.core.network_policy import parse_url
+from utcp_ws_mcp.core.templates.compiler import Compiler
+from utcp_ws_mcp.core.templates.nodes import Unfilled, to_text
 from utcp_ws_mcp.errors import PolicyError
-from utcp_ws_mcp.manifest.conduct import Framing
-from utcp_ws_mcp.wire.codec import decode, encode
-from utcp_ws_mcp.wire.compiler import Compiler
-from utcp_ws_mcp.wire.framing import make_framer
-from utcp_ws_mcp.wire.policy import parse_url
-from utcp_ws_mcp.wire.scope import Scope
-from utcp_ws_mcp.wire.template import Unfilled, to_text
-from utcp_ws_mcp.wire.upgrade import UpgradeTemplate
+from utcp_ws_mcp.manifest.models.connection import Framing
 
 from .expressions import AMBIENT
 from .parsers import entry
@@ -222,7 +222,7 @@ def _url_keeps_its_place(drawn: Any) -> None:
 
 
 def _endpoint() -> UpgradeTemplate:
-    from utcp_ws_mcp.wire.catalog import compile_local
+    from utcp_ws_mcp.core.tools.catalog import compile_local
 
     if not _ENDPOINTS:
         a, ab, b = (Hole(name).text for name in NAMES)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import hypothesis
 
-from figures.command import Size, run
-from figures.figure import Figure
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
 
 from .template_laws import Law, laws
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from figures.command import Size, run
-from figures.figure import Figure
-from security.bridges import bridge_of
-from security.endpoint import Endpoint, endpoint
-from security.listener import http_reply, listener
 from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectFailed, TokenRejected
+from verification.harness.command import Size, run
+from verification.harness.figure import Figure
+from verification.security.bridges import bridge_of
+from verification.security.endpoint import Endpoint, endpoint
+from verification.security.listener import http_reply, listener
 
 SECRET: Final = "canary+of/the&client=secret"
 TOKEN: Final = "canary-of-the-token.abc_~+/="

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import click
 
-from .. import events
 from ..bridge import Bridge, Streamed
+from ..client.manifest_files import Loaded
+from ..core.codecs.message import clean
+from ..core.exchange.result import told_before
 from ..errors import BridgeError, UnknownVariable
-from ..log import Trace, visible
-from ..redact import Redactor
-from ..sources import Loaded
-from ..wire.codec import clean
-from ..wire.result import told_before
+from ..observability import events
+from ..observability.logging import Trace, visible
+from ..observability.redaction import Redactor
 
 CALL_FAILED: Final = 1
 

@@ -10,11 +10,11 @@ from typing import Final
 
 import click
 
-from ..advice import advise
+from ..client.manifest_files import Loaded, check_unique, load_manifest
 from ..errors import InvalidManifest, Problem, UnknownVariable
-from ..manifest.meaning import meaning_of
-from ..manifest.places import Places
-from ..sources import Loaded, check_unique, load_manifest
+from ..lint import advise
+from ..manifest.field_docs import meaning_of
+from ..manifest.source_map import Places
 
 WRONG: Final = 2
 

@@ -9,8 +9,8 @@ from typing import Final
 import click
 
 from .. import manifest
-from ..manifest.merge import preset_names, preset_purpose
-from ..manifest.problems import nearest
+from ..manifest.inheritance import preset_names, preset_purpose
+from ..manifest.validation import nearest
 
 NONE: Final = "none"
 """The starter that uses no preset."""

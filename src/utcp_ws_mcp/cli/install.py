@@ -13,11 +13,11 @@ from typing import Final
 
 import click
 
+from ..client.manifest_files import Loaded, load_manifest
 from ..errors import CannotInstall
-from ..install.change import Change
-from ..install.hosts import known_hosts
-from ..install.plan import Target, plan_install, plan_uninstall
-from ..sources import Loaded, load_manifest
+from ..hosts.change import Change
+from ..hosts.hosts import known_hosts
+from ..hosts.plan import Target, plan_install, plan_uninstall
 from .check import check_manifests
 
 DECLINED: Final = 1

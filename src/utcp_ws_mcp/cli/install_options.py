@@ -50,7 +50,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @_options
 def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...], **how: Any) -> None:
     """Let HOST start a server for MANIFESTS. Shows the change of the host's file first, and asks."""
-    from .commands.install import install_server
+    from .install import install_server
 
     sys.exit(install_server(_wish(host, how), manifests, env_files))
 
@@ -60,7 +60,7 @@ def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...],
 @_options
 def uninstall(host: str, **how: Any) -> None:
     """Take a server of utcp-ws-mcp out of HOST again. Without --name it must be the only one."""
-    from .commands.install import uninstall_server
+    from .install import uninstall_server
 
     sys.exit(uninstall_server(_wish(host, how)))
 
@@ -68,6 +68,6 @@ def uninstall(host: str, **how: Any) -> None:
 def _wish(host: str, how: dict[str, Any]) -> Any:
     if how["dry_run"] and how["yes"]:
         raise click.UsageError("--dry-run and --yes contradict each other; leave one out")
-    from .commands.install import InstallOptions
+    from .install import InstallOptions
 
     return InstallOptions(host, **how)

@@ -12,12 +12,12 @@ from typing import Any, Final
 import anyio
 import click
 
-from .cli_http import http_options, read_token, refuse_without_http
-from .cli_install import install, uninstall
-from .errors import BridgeError, InvalidManifest, UnknownVariable
-from .manifest.problems import nearest
-from .sources import Loaded, load_manifest
-from .version import __version__
+from .. import __version__
+from ..client.manifest_files import Loaded, load_manifest
+from ..errors import BridgeError, InvalidManifest, UnknownVariable
+from ..manifest.validation import nearest
+from .http_options import http_options, read_token, refuse_without_http
+from .install_options import install, uninstall
 
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 WRONG_INPUT: Final = 2
@@ -86,14 +86,14 @@ def serve(
     loaded = _load(manifests, env_files)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(WRONG_INPUT)
-    from .serve import ServeOptions, serve_stdio
+    from ..server.run import ServeOptions, serve_stdio
 
     options = ServeOptions(log_level, log_format == "json", otel, meta_tools, env_files)
     if http["address"] is None:
         refuse_without_http(http)
         _run(serve_stdio, loaded, options)
-    from .mcp.address import HttpOptions
-    from .serve_http import serve_http
+    from ..server.http.config import HttpOptions
+    from ..server.run_http import serve_http
 
     http["token"] = read_token(http.pop("token_file"))
     _run(serve_http, loaded, options, HttpOptions(**http))
@@ -107,11 +107,11 @@ def serve(
 @_env_file
 def check(manifests: tuple[Path, ...], strict: bool, online: bool, listen: float, env_files: tuple[Path, ...]) -> None:
     """Say everything that is wrong with MANIFESTS, and what will hurt; exit 2 if anything is wrong."""
-    from .commands.check import check_manifests
+    from .check import check_manifests
 
     checked = check_manifests(manifests, env_files)
     if online:
-        from .commands.online import visit_endpoints
+        from .probe import visit_endpoints
 
         _run(visit_endpoints, checked, strict, listen)
     sys.exit(checked.exit_code(strict))
@@ -124,7 +124,7 @@ def check(manifests: tuple[Path, ...], strict: bool, online: bool, listen: float
 @_env_file
 def tools(manifests: tuple[Path, ...], as_json: bool, wait: float, env_files: tuple[Path, ...]) -> None:
     """List the tools of MANIFESTS; endpoints that speak UTCP are asked for theirs."""
-    from .commands.tools import list_tools
+    from .tools import list_tools
 
     _run(list_tools, _load(manifests, env_files), as_json, wait)
 
@@ -147,7 +147,7 @@ def call(
     if not rest:
         raise click.UsageError("say which tool to call: MANUAL.TOOL")
     loaded = _load(manifests, env_files)
-    from .commands.call import CallOptions, call_tool
+    from .call import CallOptions, call_tool
 
     _run(call_tool, loaded, CallOptions(rest[0], rest[1:], arguments, trace, output))
 
@@ -161,7 +161,7 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
     Without MANUAL.TOOL only show them.
     """
     manifests, names = _split_manifests(words)
-    from .commands.tools import approve_tools
+    from .tools import approve_tools
 
     _run(approve_tools, _load(manifests, env_files), names)
 
@@ -171,7 +171,7 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
 @click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
 def init(preset: str | None, file: Path) -> None:
     """Write a commented manifest for PRESET to FILE (manifest.json); without PRESET, list them."""
-    from .commands.init import list_presets, write_starter
+    from .init import list_presets, write_starter
 
     sys.exit(list_presets() if preset is None else write_starter(preset, file))
 
@@ -195,7 +195,7 @@ def record(
 
     ${NAME} in the URL, a header or a line is the variable NAME: the draft says ${NAME}, too, never its value.
     """
-    from .commands.record import RecordOptions, record
+    from .record import RecordOptions, record
 
     split = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     _run(record, RecordOptions(url, split, protocols, output, pause, env_files))
@@ -204,7 +204,7 @@ def record(
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of a manifest, for editors."""
-    from .commands.schema import print_schema
+    from .schema import print_schema
 
     print_schema()
 
@@ -214,7 +214,7 @@ def schema() -> None:
 @click.option("--port", default=0, help="The port of the endpoint; 8765 with --keep unless given.")
 def demo(keep: bool, port: int) -> None:
     """Start a small endpoint, serve it to a real MCP client, and show what happens."""
-    from .demo.show import keep_endpoint, show_demo
+    from ..demo.session import keep_endpoint, show_demo
 
     if keep:
         _run(keep_endpoint, port or 8765)

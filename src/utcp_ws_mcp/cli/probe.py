@@ -12,23 +12,23 @@ from datetime import UTC, datetime
 import anyio
 import click
 
-from .. import events
-from ..advice.tools import takes_what_comes
 from ..bridge import Bridge
+from ..client.connection import Connection
+from ..client.connector import Opener
+from ..client.dial import system_resolver
+from ..client.manifest_files import Loaded
+from ..core.codecs.message import decode, excerpt
+from ..core.exchange.reply_rules import Role
+from ..core.expressions.scope import Ambient, Scope
+from ..core.templates.nodes import Unfilled
+from ..core.tools.catalog import discovery_plan
+from ..core.tools.tool import Plan
 from ..errors import BridgeError
-from ..log import Trace
-from ..manifest.load import Entry
-from ..net.connection import Connection
-from ..net.dial import system_resolver
-from ..net.opener import Opener
-from ..redact import Redactor
-from ..sources import Loaded
-from ..wire.catalog import discovery_plan
-from ..wire.codec import decode, excerpt
-from ..wire.plan import Plan
-from ..wire.reply import Role
-from ..wire.scope import Ambient, Scope
-from ..wire.template import Unfilled
+from ..lint.tools import takes_what_comes
+from ..manifest.loader import Entry
+from ..observability import events
+from ..observability.logging import Trace
+from ..observability.redaction import Redactor
 from .check import Checked
 from .tools import signature
 

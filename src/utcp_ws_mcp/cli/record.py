@@ -20,23 +20,23 @@ import click
 from anyio.from_thread import BlockingPortal
 from anyio.streams.memory import MemoryObjectSendStream
 
-from .. import events
-from ..draft.manifest import Draft, draft_manifest
-from ..draft.seen import Seen
+from ..client.connection import Connection
+from ..client.connector import Opener
+from ..client.dial import system_resolver
+from ..client.manifest_files import read_dotenv
+from ..core.codecs.message import decode
+from ..core.expressions.scope import Ambient, Scope
+from ..core.network_policy import URL
+from ..core.tools.catalog import compile_local
 from ..errors import BridgeError, InvalidManifest, UnknownVariable
-from ..log import Trace
-from ..manifest.layout import lay_out
-from ..manifest.load import load_document
+from ..manifest.json_format import lay_out
+from ..manifest.loader import load_document
 from ..manifest.variables import REFERENCE, Lookup
-from ..net.connection import Connection
-from ..net.dial import system_resolver
-from ..net.opener import Opener
-from ..redact import redactor
-from ..sources import read_dotenv
-from ..wire.catalog import compile_local
-from ..wire.codec import decode
-from ..wire.policy import URL
-from ..wire.scope import Ambient, Scope
+from ..observability import events
+from ..observability.logging import Trace
+from ..observability.redaction import redactor
+from ..recorder.manifest import Draft, draft_manifest
+from ..recorder.messages import Seen
 
 FAILED: Final = 1
 LONGEST_PAUSE: Final = 10

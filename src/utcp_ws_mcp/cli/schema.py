@@ -6,7 +6,7 @@ import json
 
 import click
 
-from ..manifest.schema import manifest_schema
+from ..manifest.json_schema import manifest_schema
 
 
 def print_schema() -> None:

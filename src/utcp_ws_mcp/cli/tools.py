@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import click
 
-from .. import events
 from ..bridge import Bridge
-from ..redact import Redactor
-from ..sources import Loaded
+from ..client.manifest_files import Loaded
+from ..observability import events
+from ..observability.redaction import Redactor
 
 FAILED: Final = 1
 APPROVE_WAIT: Final = 15.0

@@ -10,16 +10,16 @@ from typing import Any, Final, Self, TypeVar
 
 import anyio
 
+from ..core.codecs.message import Message
+from ..core.exchange.exchange import End, Exchange
+from ..core.exchange.reply_rules import Sharing
+from ..core.expressions.scope import Ambient, Scope
+from ..core.handshake_request import Upgrade
+from ..core.templates.nodes import Node, Unfilled
+from ..core.tools.tool import Plan
 from ..errors import CallTimeout, ConnectionLost, InvalidArguments, Outcome, ReplyTooBig
-from ..wire.codec import Message
-from ..wire.exchange import End, Exchange
-from ..wire.plan import Plan
-from ..wire.reply import Sharing
-from ..wire.scope import Ambient, Scope
-from ..wire.template import Node, Unfilled
-from ..wire.upgrade import Upgrade
-from .pool import Access, Lease
-from .wish import Wish
+from .pool.manager import Access, Lease
+from .pool.wish import Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

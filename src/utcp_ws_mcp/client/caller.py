@@ -10,15 +10,15 @@ from typing import Any, Final
 
 import anyio
 
-from .. import events
+from ..core.backoff import UNHEALING, delay
+from ..core.exchange.result import collected, take_result
+from ..core.expressions.scope import Ambient
+from ..core.tools.tool import Plan
 from ..errors import BridgeError, ConnectionLost, NetError, Outcome, ToolFault
-from ..events import Observer
-from ..wire.backoff import UNHEALING, delay
-from ..wire.plan import Plan
-from ..wire.result import collected, take_result
-from ..wire.scope import Ambient
+from ..observability import events
+from ..observability.events import Observer
 from .call import Call
-from .pool import Access, Pool
+from .pool.manager import Access, Pool
 
 RESENDS: Final = 10
 """How often a request of an idempotent tool is sent again, within the call's deadline."""

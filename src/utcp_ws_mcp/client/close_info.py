@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ..manifest.credentials import SHORTEST, without_credentials
-from ..wire.codec import Message, excerpt
-from ..wire.exchange import Close
-from .handshake import GuardedConnection
+from ..core.codecs.message import Message, excerpt
+from ..core.exchange.exchange import Close
+from ..manifest.secret_names import SHORTEST, without_credentials
+from .websocket import GuardedConnection
 
 CLOSED_BY_US: Final = "closed by the bridge"
 CUT: Final = "the network connection was cut"

@@ -11,17 +11,17 @@ from typing import Any, Final
 import anyio
 from websockets.exceptions import ConnectionClosed
 
-from .. import events
-from ..events import Observer
-from ..wire.codec import Message, clean, encode_json
-from ..wire.exchange import Close
-from ..wire.exchanges import Exchanges
-from ..wire.framing import Framer
-from ..wire.reply import Role
-from ..wire.session import Session
-from .ending import CLOSED_BY_US, describe_close, without_repeats
-from .handshake import CLOSE_TIMEOUT, GuardedConnection
-from .upkeep import Upkeep
+from ..core.codecs.framing import Framer
+from ..core.codecs.message import Message, clean, encode_json
+from ..core.exchange.connection_state import Session
+from ..core.exchange.dispatcher import Exchanges
+from ..core.exchange.exchange import Close
+from ..core.exchange.reply_rules import Role
+from ..observability import events
+from ..observability.events import Observer
+from .close_info import CLOSED_BY_US, describe_close, without_repeats
+from .heartbeat import Upkeep
+from .websocket import CLOSE_TIMEOUT, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
 
@@ -238,7 +238,7 @@ class Connection:
             self.abort()
 
     def _reasons(self, message: Message) -> tuple[str, ...]:
-        from ..wire.explain import explain_message
+        from ..core.exchange.trace import explain_message
 
         return explain_message(self.session, self.exchanges, message)
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import anyio
 
-from .. import events
+from ..core.codecs.framing import make_framer
+from ..core.exchange.connection_state import Session
+from ..core.exchange.dispatcher import Exchanges
+from ..core.expressions.scope import Ambient, Scope
+from ..core.handshake_request import Upgrade
+from ..core.templates.nodes import Unfilled
 from ..errors import ConnectFailed, HandshakeRejected, InvalidTemplate
-from ..events import Observer
-from ..manifest.auth import OAuth2Auth
-from ..wire.exchanges import Exchanges
-from ..wire.framing import make_framer
-from ..wire.scope import Ambient, Scope
-from ..wire.session import Session
-from ..wire.template import Unfilled
-from ..wire.upgrade import Upgrade
-from . import handshake as websocket
+from ..manifest.models.auth import OAuth2Auth
+from ..observability import events
+from ..observability.events import Observer
+from . import websocket
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
 from .login import ask_before, fetched_credentials, log_in

@@ -15,10 +15,10 @@ from contextlib import suppress
 
 import anyio
 
+from ..core.network_policy import URL, as_literal, check_addresses
+from ..core.requests import ENVIRONMENT
 from ..errors import ConnectFailed
-from ..manifest.models import Network
-from ..wire.policy import URL, as_literal, check_addresses
-from ..wire.requests import ENVIRONMENT
+from ..manifest.models.call_template import Network
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HEAD_START = 0.25

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import BridgeError
-from ..manifest.load import Entry
+from ..manifest.loader import Entry
 from .discovery import Discovery
 
 GRACE: Final = 0.02

@@ -10,7 +10,11 @@ from typing import Any, Final
 
 import anyio
 
-from .. import events
+from ..core.backoff import delay, spread
+from ..core.exchange.result import take_result
+from ..core.expressions.scope import Ambient
+from ..core.tools.catalog import discovery_plan
+from ..core.tools.tool import Plan
 from ..errors import (
     BridgeError,
     CallTimeout,
@@ -21,16 +25,12 @@ from ..errors import (
     PolicyError,
     TokenRejected,
 )
-from ..events import Observer
-from ..manifest.load import Entry
-from ..wire.backoff import delay, spread
-from ..wire.catalog import discovery_plan
-from ..wire.plan import Plan
-from ..wire.result import take_result
-from ..wire.scope import Ambient
+from ..manifest.loader import Entry
+from ..observability import events
+from ..observability.events import Observer
 from .call import Call
-from .pool import Pool
-from .slot import shutting_down
+from .pool.entry import shutting_down
+from .pool.manager import Pool
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from ..wire.template import Unfilled
+from ..core.templates.nodes import Unfilled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

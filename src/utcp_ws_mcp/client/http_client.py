@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from .. import version
+from .. import USER_AGENT
+from ..core.network_policy import URL
 from ..errors import ConnectFailed
-from ..manifest.models import Network
-from ..wire.policy import URL
+from ..manifest.models.call_template import Network
 from .dial import Resolver, resolve
 
 MAX_BODY: Final = 1 << 16
@@ -90,7 +90,7 @@ async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
         asked.method,
         f"{url.scheme}://{literal}:{url.port}{url.target}",
         headers={
-            "User-Agent": version.USER_AGENT,
+            "User-Agent": USER_AGENT,
             "Accept": "application/json",
             **asked.headers,
             "Host": url.authority,

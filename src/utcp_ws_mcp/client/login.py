@@ -9,25 +9,25 @@ from typing import Any
 
 import anyio
 
-from .. import events
+from ..core.codecs.message import encode, excerpt, parse_json, told
+from ..core.connection_rules import HttpPlan, StepPlan
+from ..core.exchange.connection_state import Session
+from ..core.exchange.result import text_of
+from ..core.expressions.expression import Expression
+from ..core.expressions.paths import UNDEFINED
+from ..core.expressions.scope import Scope
+from ..core.handshake_request import Upgrade
+from ..core.network_policy import check_header
+from ..core.requests import parse_http_url
+from ..core.templates.nodes import OMIT, Unfilled, to_text
 from ..errors import ConnectFailed, InvalidTemplate
-from ..events import Observer
-from ..manifest.credentials import tickets
-from ..wire.codec import encode, excerpt, parse_json, told
-from ..wire.expression import Expression
-from ..wire.path import UNDEFINED
-from ..wire.policy import check_header
-from ..wire.protocol import HttpPlan, StepPlan
-from ..wire.requests import parse_http_url
-from ..wire.result import text_of
-from ..wire.scope import Scope
-from ..wire.session import Session
-from ..wire.template import OMIT, Unfilled, to_text
-from ..wire.upgrade import Upgrade
+from ..manifest.secret_names import tickets
+from ..observability import events
+from ..observability.events import Observer
+from .close_info import CUT
 from .connection import Connection, ConnectionClosed
 from .dial import Resolver
-from .ending import CUT
-from .http import HttpReply, HttpRequest, send_request
+from .http_client import HttpReply, HttpRequest, send_request
 
 
 async def ask_before(
@@ -130,7 +130,7 @@ async def log_in(connection: Connection) -> None:
             names["request_id"] = connection.exchanges.next_id()
         scope = connection.session.scope(**names)
         if connection.explains and step.when is not None:
-            from ..wire.explain import explain_when
+            from ..core.exchange.trace import explain_when
 
             connection.explain(explain_when(step, number - 1, scope))
         if connection.session.wants(step, scope):
@@ -172,7 +172,7 @@ async def _expect(connection: Connection, step: StepPlan, number: int, names: di
         message = await connection.receive()
         scope = connection.session.scope(message=message.value, **names)
         if connection.explains:
-            from ..wire.explain import explain_step
+            from ..core.exchange.trace import explain_step
 
             connection.explain(explain_step(step, number - 1, scope))
         if step.fail is not None and step.fail.holds(scope):

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
 
-from .errors import InvalidManifest, InvalidTemplate, Problem
-from .manifest.load import Entry, Manifest, inline_variables, load_document, variable_files
-from .manifest.problems import is_deeper
-from .manifest.values import Json
-from .manifest.variables import Lookup
-from .wire.catalog import compile_local
-from .wire.plan import Plan
+from ..core.tools.catalog import compile_local
+from ..core.tools.tool import Plan
+from ..errors import InvalidManifest, InvalidTemplate, Problem
+from ..manifest.loader import Entry, Manifest, inline_variables, load_document, variable_files
+from ..manifest.models.base import Json
+from ..manifest.validation import is_deeper
+from ..manifest.variables import Lookup
 
 MAX_MANIFEST = 16 << 20
 """Bytes of a manifest."""
@@ -53,7 +53,7 @@ def load_manifest(
         manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent, read_file)
         return Loaded(manifest, _compile(manifest), (file, *dotenvs, beside))
     except InvalidManifest as invalid:
-        from .manifest.places import Places
+        from ..manifest.source_map import Places
 
         places = Places(text)
         located = [replace(problem, place=places.of(problem.path)) for problem in invalid.problems]
@@ -142,7 +142,7 @@ def _parse(text: str, source: str) -> Json:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as wrong:
-        from .manifest.places import explain_syntax
+        from ..manifest.source_map import explain_syntax
 
         raise InvalidManifest(source, [explain_syntax(text, wrong)]) from wrong
     except (RecursionError, ValueError) as wrong:

@@ -13,13 +13,13 @@ from urllib.parse import quote_plus
 
 import anyio
 
+from ..core.network_policy import URL
+from ..core.requests import parse_http_url
 from ..errors import TokenRejected
-from ..manifest.auth import OAuth2Auth
-from ..manifest.models import Network
-from ..wire.policy import URL
-from ..wire.requests import parse_http_url
+from ..manifest.models.auth import OAuth2Auth
+from ..manifest.models.call_template import Network
 from .dial import Resolver
-from .http import HttpReply, HttpRequest, send_request
+from .http_client import HttpReply, HttpRequest, send_request
 
 DEFAULT_LIFETIME: Final = 300.0
 """Seconds that a token lives whose answer does not say (RFC 6749 §5.1 only recommends it)."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .manifest.pin import Pinned
+from ..manifest.pinning import Pinned
 
 FOLDER_VARIABLE: Final = "UTCP_WS_MCP_STATE"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .errors import UnknownTool, UnknownVariable
-from .manifest.load import Entry, ToolEntry
-from .manifest.manual import read_manual
-from .manifest.pin import judge
-from .manifest.problems import nearest
-from .manifest.shapes import Disabled
-from .pins import Pins
-from .sources import Loaded, check_unique
-from .wire.catalog import compile_tools, pinned_origin
-from .wire.plan import Plan
+from ..core.tools.catalog import compile_tools, pinned_origin
+from ..core.tools.tool import Plan
+from ..errors import UnknownTool, UnknownVariable
+from ..manifest.loader import Entry, ToolEntry
+from ..manifest.pinning import judge
+from ..manifest.remote_manual import read_manual
+from ..manifest.shapes import Disabled
+from ..manifest.validation import nearest
+from .manifest_files import Loaded, check_unique
+from .pin_store import Pins
 
 
 class Manuals:

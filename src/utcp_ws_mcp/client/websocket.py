@@ -17,11 +17,11 @@ from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
+from .. import USER_AGENT
+from ..core.codecs.message import told
+from ..core.network_policy import URL
 from ..errors import BridgeError, ConnectFailed, ForbiddenRedirect, HandshakeRejected
-from ..manifest.models import Limits
-from ..version import USER_AGENT
-from ..wire.codec import told
-from ..wire.policy import URL
+from ..manifest.models.call_template import Limits
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..manifest.conduct import AutoReply, Framing, Heartbeat, HttpStep, Inbox, Step
-from ..manifest.models import CallTemplate
-from .compiler import Compiler
-from .expression import Expression, compile_expression
-from .problems import Problems
-from .reply import AutoReplies, compile_auto_replies
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, Inbox, Step
+from .diagnostics import Problems
+from .exchange.reply_rules import AutoReplies, compile_auto_replies
+from .expressions.expression import Expression, compile_expression
+from .expressions.scope import REPLY_NAMES, REQUEST_NAMES
 from .requests import parse_http_url
-from .scope import REPLY_NAMES, REQUEST_NAMES
-from .template import Constant, Node
+from .templates.compiler import Compiler
+from .templates.nodes import Constant, Node
 
 HTTP_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from ..errors import BridgeError, Problem
-from ..manifest.problems import join
+from ..manifest.validation import join
 
 
 class TemplateProblem(Exception):

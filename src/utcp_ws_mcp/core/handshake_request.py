@@ -10,17 +10,17 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
-from ..manifest.auth import OAuth2Auth, credentials
-from ..manifest.models import CallTemplate
-from .codec import encode_json
-from .compiler import Compiler
-from .policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
-from .problems import Problems
-from .protocol import EVERY_ARGUMENT, Conduct, arguments_in
+from ..manifest.models.auth import OAuth2Auth, credentials
+from ..manifest.models.call_template import CallTemplate
+from .codecs.message import encode_json
+from .connection_rules import EVERY_ARGUMENT, Conduct, arguments_in
+from .diagnostics import Problems
+from .expressions.scope import URL_NAMES
+from .network_policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
 from .provenance import Provenance
 from .requests import check_proxy, parse_http_url
-from .scope import URL_NAMES
-from .template import OMIT, Computed, Hole, Unfilled, to_text
+from .templates.compiler import Compiler
+from .templates.nodes import OMIT, Computed, Hole, Unfilled, to_text
 
 Parts = tuple[str | Hole, ...]
 """Literal text and holes in turn."""

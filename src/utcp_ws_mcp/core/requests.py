@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from ..errors import ForbiddenURL, InvalidTemplate
-from .policy import URL, parse_url
+from .network_policy import URL, parse_url
 
 ENVIRONMENT: Final = "env"
 """The proxy that the environment names."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ..errors import CannotInstall
-from .file import HostFile, replace_host_file
+from .config_file import HostFile, replace_host_file
 
 SECONDS: Final = 60
 HIDDEN: Final = "…"

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import CannotInstall
 from .change import Change, CommandChange, FileChange
-from .file import HostFile, read_host_file
+from .config_file import HostFile, read_host_file
 from .hosts import Host
 
 _OURS: Final = re.compile(r"utcp[-_]ws[-_]mcp")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..client.manifest_files import Loaded
 from ..errors import Problem
-from ..manifest.problems import without_comments
-from ..manifest.values import Json
-from ..sources import Loaded
-from .effects import fields_without_effect, unused_variables
-from .kept import doubtful_values
-from .lets import doubtful_lets
-from .secrets import clear_secrets, open_roads
+from ..manifest.models.base import Json
+from ..manifest.validation import without_comments
+from .hardcoded_secrets import clear_secrets, open_roads
+from .let_bindings import doubtful_lets
+from .session_values import doubtful_values
 from .tools import doubtful_tools
+from .unused_fields import fields_without_effect, unused_variables
 
 
 def advise(document: Json, loaded: Loaded) -> Iterator[Problem]:

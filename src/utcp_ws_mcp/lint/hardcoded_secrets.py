@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from ..core.network_policy import parse_url
 from ..errors import ForbiddenURL, Problem
-from ..manifest.load import Entry
-from ..manifest.models import CallTemplate
-from ..manifest.problems import join
-from ..manifest.values import Json
+from ..manifest.loader import Entry
+from ..manifest.models.base import Json
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.validation import join
 from ..manifest.variables import DOCUMENTATION_KEYS
-from ..wire.policy import parse_url
 
 CLEAR: Final = 'a secret stands here in clear; write "${NAME}", and set NAME in the environment or in a .env file'
 _SECRET_NAME = re.compile(

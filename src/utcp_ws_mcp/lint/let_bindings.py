@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from ..errors import Problem
-from ..manifest.load import Entry, ToolEntry
-from ..manifest.models import CallTemplate
-from ..manifest.problems import join, nearest
+from ..manifest.loader import Entry, ToolEntry
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.validation import join, nearest
 
 _USED = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
 

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..core.expressions.paths import LITERAL
 from ..errors import Problem
-from ..manifest.load import Entry, ToolEntry
-from ..manifest.merge import named_presets
-from ..manifest.problems import join, nearest
-from ..manifest.values import Json
+from ..manifest.inheritance import named_presets
+from ..manifest.loader import Entry, ToolEntry
+from ..manifest.models.base import Json
+from ..manifest.validation import join, nearest
 from ..manifest.variables import TEMPLATE_KEYS
-from ..wire.path import LITERAL
 
 _USED = re.compile(r"(?<![\w.])session\.([A-Za-z_]\w*)")
 

@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from ..core.connection_rules import EVERY_ARGUMENT, arguments_in
+from ..core.exchange.reply_rules import Sharing
+from ..core.tools.tool import Plan
 from ..errors import Problem
-from ..manifest.load import Entry, ToolEntry
-from ..manifest.merge import named_presets
-from ..manifest.models import CallTemplate
-from ..manifest.problems import join, nearest
-from ..mcp.names import MAX_NAME, mcp_names
-from ..wire.plan import Plan
-from ..wire.protocol import EVERY_ARGUMENT, arguments_in
-from ..wire.reply import Sharing
+from ..manifest.inheritance import named_presets
+from ..manifest.loader import Entry, ToolEntry
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.validation import join, nearest
+from ..server.tool_names import MAX_NAME, mcp_names
 
 DESCRIBE: Final = 'describe it in the tool\'s "inputs"'
 _ID = re.compile(r"\b(request_id|next_id)\b")

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from ..core.tools.tool import Plan
 from ..errors import Problem
-from ..manifest.load import Entry, Manifest, inline_variables
-from ..manifest.merge import named_presets
-from ..manifest.models import CallTemplate
-from ..manifest.problems import join, nearest
-from ..manifest.values import Json
+from ..manifest.inheritance import named_presets
+from ..manifest.loader import Entry, Manifest, inline_variables
+from ..manifest.models.base import Json
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.validation import join, nearest
 from ..manifest.variables import find_variables, namespaced
-from ..wire.plan import Plan
-from .kept import text_of
+from .session_values import text_of
 
 Idle = Callable[[CallTemplate], object]
 

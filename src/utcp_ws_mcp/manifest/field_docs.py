@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .schema import descriptions
+from .json_schema import descriptions
 
 _MODELS: Final = {
     "": ("CallTemplate", "ManualOptions"),

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import Problem
-from .models import MANUAL_KEYS, CallTemplate, ManualOptions
-from .problems import join, nearest
-from .values import Json
+from .models.base import Json
+from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions
+from .validation import join, nearest
 
 NESTED = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""

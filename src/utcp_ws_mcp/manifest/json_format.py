@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from .values import Json
+from .models.base import Json
 
 WIDTH: Final = 110
 """Characters of a line."""

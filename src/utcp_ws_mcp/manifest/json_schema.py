@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from .load import WEBSOCKET
-from .merge import preset_names
-from .models import CallTemplate, ManualOptions, Tool
-from .problems import COMMENT
-from .values import Json
+from .inheritance import preset_names
+from .loader import WEBSOCKET
+from .models.base import Json
+from .models.call_template import CallTemplate, ManualOptions, Tool
+from .validation import COMMENT
 
 Schema = dict[str, Any]
 

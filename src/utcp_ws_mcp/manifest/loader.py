@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ..errors import InvalidManifest, Problem
-from .merge import ENTRY_KEYS, KNOWN_KEYS, check_fields, inherit, named_presets, normalise, with_preset
-from .models import MANUAL_KEYS, CallTemplate, ManualOptions, Tool
-from .problems import check_model, join, unknown_keys, without_comments
+from .inheritance import ENTRY_KEYS, KNOWN_KEYS, check_fields, inherit, named_presets, normalise, with_preset
+from .models.base import Json
+from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions, Tool
 from .shapes import Disabled, Findings, raw_entries
-from .values import Json
+from .validation import check_model, join, unknown_keys, without_comments
 from .variables import Lookup, find_optional, find_variables, substitute
 
 WEBSOCKET = "websocket"

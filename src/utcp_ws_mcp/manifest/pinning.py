@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .hygiene import visible_name
-from .values import Json
+from .models.base import Json
+from .sanitize import visible_name
 
 Mode = Literal["tofu", "strict", "off"]
 Pinned = Mapping[str, str]

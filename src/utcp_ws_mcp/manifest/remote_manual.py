@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import Problem
-from .hygiene import clean_schema, clean_text, schema_problem
-from .load import WEBSOCKET, Entry, ToolEntry, check_tool
-from .merge import KNOWN_KEYS, normalise, with_preset
-from .models import Annotations, Tool
-from .pin import digest
-from .problems import is_deeper
-from .values import Json
+from .inheritance import KNOWN_KEYS, normalise, with_preset
+from .loader import WEBSOCKET, Entry, ToolEntry, check_tool
+from .models.base import Json
+from .models.call_template import Annotations, Tool
+from .pinning import digest
+from .sanitize import clean_schema, clean_text, schema_problem
+from .validation import is_deeper
 from .variables import REFERENCE, WHOLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})

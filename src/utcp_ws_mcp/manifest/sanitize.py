@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .unfold import unfolding_problem
-from .values import Json
+from .models.base import Json
+from .schema_limits import unfolding_problem
 
 MAX_TEXT: Final = 2048
 """Characters of a description."""

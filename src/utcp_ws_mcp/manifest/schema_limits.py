@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from .values import Json
+from .models.base import Json
 
 MAX_UNFOLDED: Final = 10_000
 """Parts of a schema with every reference replaced by what it refers to."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .models import CallTemplate
+from .models.call_template import CallTemplate
 
 ALWAYS: Final = frozenset({"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect"})
 """Fields in which every variable is a credential."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import Problem
-from .problems import unknown_keys
-from .values import Json
+from .models.base import Json
+from .validation import unknown_keys
 
 _CLIENT_KEYS = {"manual_call_templates", "variables", "load_variables_from", "$schema"}
 _INERT_KEYS = {"tool_repository", "tool_search_strategy", "post_processing"}

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import Place, Problem
-from .problems import join
+from .validation import join
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _LAST_STEP = re.compile(r"(?:\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+)\Z")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ..errors import Problem
-from .values import EXPRESSION, NUMBER, Json
+from .models.base import EXPRESSION, NUMBER, Json
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
 M = TypeVar("M", bound=BaseModel)
@@ -135,7 +135,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _auth_models() -> dict[str, type[BaseModel]]:
-    from .auth import ApiKeyAuth, BasicAuth, OAuth2Auth
+    from .models.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
 
     return {"api_key": ApiKeyAuth, "basic": BasicAuth, "oauth2": OAuth2Auth}
 

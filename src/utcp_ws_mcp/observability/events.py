@@ -53,7 +53,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came in; `role` is what it was taken for (the values of `wire.reply.Role`)."""
+    """A message came in; `role` is what it was taken for (the values of `core.exchange.reply_rules.Role`)."""
 
     manual: str
     message: str | bytes

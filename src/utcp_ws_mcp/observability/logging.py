@@ -11,9 +11,9 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from ..core.codecs.message import excerpt
+from ..manifest.secret_names import without_credentials
 from . import events
-from .manifest.credentials import without_credentials
-from .wire.codec import excerpt
 
 logger = logging.getLogger("utcp_ws_mcp")
 LONGEST_TRACE: Final = 20_000

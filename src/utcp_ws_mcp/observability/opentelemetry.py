@@ -16,10 +16,10 @@ from typing import Any, Final
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from .. import __version__
+from ..errors import CannotServe
 from . import events
-from .errors import CannotServe
 from .metrics import BOUNDS, INSTRUMENTS, Instrument, Meter
-from .version import __version__
 
 NAME: Final = "utcp-ws-mcp"
 SHUTDOWN: Final = 2.0

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from .manifest.credentials import HIDDEN, SHORTEST, credential_variables
-from .manifest.load import Entry, Manifest
-from .manifest.models import CallTemplate
+from ..manifest.loader import Entry, Manifest
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.secret_names import HIDDEN, SHORTEST, credential_variables
 
 NESTED: Final = 64
 """Characters of a secret that are recognised one by one where a text was cut off in its middle."""
@@ -82,7 +82,7 @@ def _entry_secrets(entry: Entry) -> Iterator[str]:
 
 
 def credential_values(entries: Iterable[Entry]) -> list[str]:
-    """Values that an endpoint must not bring into a result: see `manifest.credentials`."""
+    """Values that an endpoint must not bring into a result: see `manifest.secret_names`."""
     return [secret for entry in entries for secret in _entry_credentials(entry)]
 
 

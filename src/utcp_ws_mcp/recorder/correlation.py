@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..wire.path import Path
-from .seen import ANYTHING, Seen, kind_of, leaves, predicate_on, value_at, written
+from ..core.expressions.paths import Path
+from .messages import ANYTHING, Seen, kind_of, leaves, predicate_on, value_at, written
 
 ID_NAMES: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..advice.secrets import is_secret_name
+from ..core.network_policy import URL
+from ..lint.hardcoded_secrets import is_secret_name
 from ..manifest.variables import REFERENCE
-from ..wire.policy import URL
-from .replies import Conversation, Exchange, reply_rules, take_apart
-from .seen import Seen, leaves, predicate_on
+from .correlation import Conversation, Exchange, reply_rules, take_apart
+from .messages import Seen, leaves, predicate_on
 from .tools import constant, draft_tools
 
 Document = dict[str, Any]

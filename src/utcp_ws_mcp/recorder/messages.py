@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..wire.path import UNDEFINED, Path
+from ..core.expressions.paths import UNDEFINED, Path
 
 KIND_NAMES: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
 """Keys whose value says what a message is about."""

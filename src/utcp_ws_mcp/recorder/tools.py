@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from ..core.expressions.paths import UNDEFINED, Path
 from ..manifest.variables import REFERENCE, WHOLE
-from ..wire.path import UNDEFINED, Path
-from .replies import Exchange, Ids
-from .seen import KIND_NAMES, kind_of, leaves, predicate_on, quoted, value_at
+from .correlation import Exchange, Ids
+from .messages import KIND_NAMES, kind_of, leaves, predicate_on, quoted, value_at
 
 CONSTANTS: Final = (*KIND_NAMES, "jsonrpc", "version", "v")
 """Keys at the root of a message whose value is no argument, unless it was seen to differ."""

@@ -6,8 +6,8 @@ import base64
 from typing import Any, Final
 
 from ..bridge import Streamed
-from ..wire.codec import clean, encode_json
-from ..wire.result import text_of
+from ..core.codecs.message import clean, encode_json
+from ..core.exchange.result import text_of
 
 Block = dict[str, Any]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..wire.plan import Plan
+from ..core.tools.tool import Plan
 from .content import json_text
-from .names import mcp_names
 from .schemas import advertised_inputs, advertised_outputs
+from .tool_names import mcp_names
 
 logger = logging.getLogger(__name__)
 

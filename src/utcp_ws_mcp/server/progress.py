@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import anyio
 
-from ..wire.codec import clean
-from ..wire.result import text_of
+from ..core.codecs.message import clean
+from ..core.exchange.result import text_of
 
 FIRST_SIGN: Final = 5.0
 """Seconds after which a client that wants progress hears that a call is still running; then every SIGN_EVERY."""

@@ -10,10 +10,10 @@ from typing import Final
 
 import anyio
 
-from .bridge import Bridge
-from .errors import InvalidManifest, Problem, UnknownVariable
-from .redact import Redactor
-from .sources import Loaded, load_manifest
+from ..bridge import Bridge
+from ..client.manifest_files import Loaded, load_manifest
+from ..errors import InvalidManifest, Problem, UnknownVariable
+from ..observability.redaction import Redactor
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..bridge import Bridge
+from ..core.codecs.message import clean
 from ..errors import UnknownVariable
-from ..manifest.load import Entry
-from ..wire.codec import clean
+from ..manifest.loader import Entry
 
 ALL: Final = "utcp-ws://endpoints"
 JSON: Final = "application/json"

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .. import __version__
+from ..core.codecs.message import encode_json
 from ..errors import BridgeError, Outcome
-from ..version import __version__
-from ..wire.codec import encode_json
 from .content import Block
-from .revisions import SERVER_INFO_KEY
+from .stdio.protocol_versions import SERVER_INFO_KEY
 
 SERVER_INFO: Final = {"name": "utcp-ws-mcp", "title": "WebSocket tools", "version": __version__}
 _STAMP: Final = {SERVER_INFO_KEY: SERVER_INFO}

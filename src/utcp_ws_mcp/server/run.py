@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bridge import Bridge
-from .events import Observer, tell
-from .log import log_event, start_logging
-from .mcp.stdio import serve_tools
-from .mcp.tools import Tools
-from .redact import Redactor
+from ..bridge import Bridge
+from ..client.manifest_files import Loaded
+from ..observability.events import Observer, tell
+from ..observability.logging import log_event, start_logging
+from ..observability.redaction import Redactor
 from .reload import reloading
-from .sources import Loaded
+from .stdio.transport import serve_tools
+from .tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def observed(loaded: Sequence[Loaded], options: ServeOptions, *more: Observer) -
     if not options.otel:
         yield tell((log_event, *more)), redact
         return
-    from .telemetry import telemetry
+    from ..observability.opentelemetry import telemetry
 
     with telemetry(redact) as observe:
         yield tell((log_event, observe, *more)), redact
@@ -60,6 +60,6 @@ def make_tools(bridge: Bridge, redact: Redactor, options: ServeOptions) -> Tools
     """The tools of the bridge, or those that search, describe and call them."""
     if not options.meta_tools:
         return Tools(bridge, redact, redact.in_result)
-    from .mcp.meta import MetaTools
+    from .tool_search import MetaTools
 
     return MetaTools(bridge, redact, redact.in_result)

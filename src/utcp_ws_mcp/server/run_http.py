@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from .bridge import Bridge
-from .mcp.address import HttpOptions, open_door
-from .mcp.http import serve_face
-from .mcp.server import Face
-from .metrics import Meter, Prometheus
+from ..bridge import Bridge
+from ..client.manifest_files import Loaded
+from ..observability.metrics import Meter, Prometheus
+from .http.app import serve_face
+from .http.config import HttpOptions, open_door
 from .reload import reloading
-from .serve import ServeOptions, make_tools, observed
-from .sources import Loaded
+from .run import ServeOptions, make_tools, observed
+from .sdk_server import Face
 
 
 async def serve_http(loaded: Sequence[Loaded], options: ServeOptions, http: HttpOptions) -> int:

@@ -15,10 +15,10 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from ..version import __version__
-from ..wire.codec import clean
-from .endpoints import ALL, JSON, RESOURCE_TEMPLATES, RESOURCES
+from .. import __version__
+from ..core.codecs.message import clean
 from .progress import give_signs
+from .resources import ALL, JSON, RESOURCE_TEMPLATES, RESOURCES
 from .result import SERVER_INFO
 from .tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ..manifest.hygiene import visible_name
+from ..manifest.sanitize import visible_name
 
 MAX_NAME: Final = 64
 _HASH = 8

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..wire.codec import encode_json
+from ..core.codecs.message import encode_json
 from .content import text_block
-from .offer import Offered
+from .listing import Offered
 from .progress import Report
 from .result import Result
 from .tools import CALL_PATIENCE, Tools

@@ -10,14 +10,14 @@ from typing import Any, Final
 import anyio
 
 from ..bridge import Bridge
+from ..core.codecs.message import clean, encode_json
+from ..core.exchange.result import told_before
+from ..core.tools.tool import Plan
 from ..errors import BridgeError, InvalidReply
-from ..wire.codec import clean, encode_json
-from ..wire.plan import Plan
-from ..wire.result import told_before
 from .content import Block, result_blocks, text_block
-from .endpoints import Endpoints
-from .offer import Offered, has_outputs, offer
+from .listing import Offered, has_outputs, offer
 from .progress import Progress, Report
+from .resources import Endpoints
 from .result import Result, failure
 from .schemas import advertised_inputs
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.codec import Message, clean, decode, encode, encode_json, excerpt, parse_json, told
+from utcp_ws_mcp.core.codecs.message import Message, clean, decode, encode, encode_json, excerpt, parse_json, told
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.codecs.mqtt import MAX_PACKET, MqttCodec
+from utcp_ws_mcp.core.codecs.mqtt import MAX_PACKET, MqttCodec
 
 WRITTEN = [
     ({"type": "pingreq"}, "c000"),  # [3.12]

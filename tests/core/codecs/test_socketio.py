@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.codecs.socketio import SocketIOCodec
+from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
 
 CONNECT_DATA = {"sid": "oSO0OpakMV_3jnilAAAA"}
 BYTES = b"\x01\x02\x03\x04"

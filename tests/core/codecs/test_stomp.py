@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.codecs.stomp import StompCodec
+from utcp_ws_mcp.core.codecs.stomp import StompCodec
 
 EXAMPLES = [
     ("CONNECT\naccept-version:1.2\nhost:stomp.github.org\n\n\0", "CONNECT", {"host": "stomp.github.org"}, ""),

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.core.codecs.message import decode
+from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.exchange import Close
+from utcp_ws_mcp.core.exchange.reply_rules import Role
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local
-from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.exchange import Close
-from utcp_ws_mcp.wire.exchanges import Exchanges
-from utcp_ws_mcp.wire.reply import Role
-from utcp_ws_mcp.wire.scope import Ambient, Scope
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 BY_ID = {"reply": {"match": "message.id == request_id"}}

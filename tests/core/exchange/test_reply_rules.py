@@ -3,15 +3,15 @@ from pathlib import PurePath
 
 import pytest
 
-from utcp_ws_mcp.manifest.load import load_document
-from utcp_ws_mcp.manifest.manual import read_manual
+from utcp_ws_mcp.core.codecs.message import decode
+from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.reply_rules import Role, Sharing
+from utcp_ws_mcp.core.expressions.expression import ExpressionFailed
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.tools.catalog import compile_local, compile_tools
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local, compile_tools
-from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.exchanges import Exchanges
-from utcp_ws_mcp.wire.expression import ExpressionFailed
-from utcp_ws_mcp.wire.reply import Role, Sharing
-from utcp_ws_mcp.wire.scope import Ambient, Scope
 
 
 def compiled(local, fields):

@@ -3,14 +3,14 @@ from pathlib import PurePath
 
 import pytest
 
+from utcp_ws_mcp.core.codecs.message import decode
+from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.result import collected, take_result, text_of
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.tools.catalog import compile_local
 from utcp_ws_mcp.errors import InvalidReply, ToolFault
-from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local
-from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.exchanges import Exchanges
-from utcp_ws_mcp.wire.result import collected, take_result, text_of
-from utcp_ws_mcp.wire.scope import Ambient, Scope
 
 
 def plan_of(**fields):

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.manifest.load import load_document
+from utcp_ws_mcp.core.codecs.message import Message
+from utcp_ws_mcp.core.exchange.connection_state import Session
+from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.trace import explain_message, explain_step, explain_when
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.core.tools.tool import Plan
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local
-from utcp_ws_mcp.wire.codec import Message
-from utcp_ws_mcp.wire.exchanges import Exchanges
-from utcp_ws_mcp.wire.explain import explain_message, explain_step, explain_when
-from utcp_ws_mcp.wire.plan import Plan
-from utcp_ws_mcp.wire.scope import Ambient, Scope
-from utcp_ws_mcp.wire.session import Session
 
 AMBIENT = Ambient(None, None)  # type: ignore[arg-type]
 BY_ID = {"match": "message.id == request_id"}

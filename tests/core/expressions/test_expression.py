@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.expressions.expression import MAX_LENGTH, Expression, ExpressionFailed, compile_expression
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED, look_up, parse_path
 from utcp_ws_mcp.errors import InvalidTemplate
-from utcp_ws_mcp.wire.expression import MAX_LENGTH, Expression, ExpressionFailed, compile_expression
-from utcp_ws_mcp.wire.path import UNDEFINED, look_up, parse_path
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 NAMES = frozenset({"message", "request_id", "args", "vars", "uuid", "random_hex"})

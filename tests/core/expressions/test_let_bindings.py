@@ -7,12 +7,12 @@ from itertools import count
 
 import pytest
 
-from utcp_ws_mcp.manifest.models import CallTemplate
-from utcp_ws_mcp.wire.expression import compile_expression
-from utcp_ws_mcp.wire.lets import compile_lets, with_lets
-from utcp_ws_mcp.wire.problems import Problems
-from utcp_ws_mcp.wire.scope import CALL_NAMES, Ambient, Scope
-from utcp_ws_mcp.wire.template import Unfilled
+from utcp_ws_mcp.core.diagnostics import Problems
+from utcp_ws_mcp.core.expressions.expression import compile_expression
+from utcp_ws_mcp.core.expressions.let_bindings import compile_lets, with_lets
+from utcp_ws_mcp.core.expressions.scope import CALL_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.templates.nodes import Unfilled
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 
 TICKS = count(1)
 AMBIENT = Ambient(lambda: datetime.fromtimestamp(next(TICKS), UTC), bytes)

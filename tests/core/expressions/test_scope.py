@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from utcp_ws_mcp.wire.expression import Expression
-from utcp_ws_mcp.wire.path import UNDEFINED
-from utcp_ws_mcp.wire.scope import REPLY_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.expressions.expression import Expression
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED
+from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
 
 MOMENT = datetime(2026, 11, 20, 8, 12, 0, 123999, tzinfo=UTC)
 

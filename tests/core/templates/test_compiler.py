@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED
+from utcp_ws_mcp.core.expressions.scope import REQUEST_NAMES
+from utcp_ws_mcp.core.templates.compiler import Compiler
+from utcp_ws_mcp.core.templates.nodes import OMIT, AllArguments, Unfilled, to_text
 from utcp_ws_mcp.errors import InvalidTemplate
-from utcp_ws_mcp.wire.compiler import Compiler
-from utcp_ws_mcp.wire.path import UNDEFINED
-from utcp_ws_mcp.wire.scope import REQUEST_NAMES
-from utcp_ws_mcp.wire.template import OMIT, AllArguments, Unfilled, to_text
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 VARIABLES = {"TOKEN": "s3cret", "TRICKY": '{{ tool }} UTCP_ARG_a_UTCP_ARG ${TOKEN} "', "JSON": '{"x": [1]}'}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.wire.schema import MAX_SHOWN, InvalidSchema, Schema
+from utcp_ws_mcp.core.tools.argument_schema import MAX_SHOWN, InvalidSchema, Schema
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 

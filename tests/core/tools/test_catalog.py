@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.load import load_document
-from utcp_ws_mcp.manifest.manual import read_manual
-from utcp_ws_mcp.manifest.merge import KNOWN_KEYS
+from utcp_ws_mcp.core.codecs.message import decode
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED
+from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES
+from utcp_ws_mcp.core.tools.catalog import DISCOVERY, compile_local, compile_tools, discovery_plan
+from utcp_ws_mcp.manifest.inheritance import KNOWN_KEYS
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import DISCOVERY, compile_local, compile_tools, discovery_plan
-from utcp_ws_mcp.wire.codec import decode
-from utcp_ws_mcp.wire.path import UNDEFINED
-from utcp_ws_mcp.wire.scope import REPLY_NAMES
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://own.example/ws"

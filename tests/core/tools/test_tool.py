@@ -2,14 +2,14 @@ from pathlib import PurePath
 
 import pytest
 
+from utcp_ws_mcp.core.exchange.reply_rules import Sharing
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED
+from utcp_ws_mcp.core.expressions.scope import REQUEST_NAMES
+from utcp_ws_mcp.core.tools.catalog import compile_local, compile_tools
 from utcp_ws_mcp.errors import InvalidArguments
-from utcp_ws_mcp.manifest.load import load_document
-from utcp_ws_mcp.manifest.manual import read_manual
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.wire.catalog import compile_local, compile_tools
-from utcp_ws_mcp.wire.path import UNDEFINED
-from utcp_ws_mcp.wire.reply import Sharing
-from utcp_ws_mcp.wire.scope import REQUEST_NAMES
 
 URL = "wss://a.example/ws"
 INPUTS = {

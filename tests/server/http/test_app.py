@@ -15,15 +15,15 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.mcp.test_stdio import MODERN
-from tests.net.test_discovery import manual, tells
+from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
-from utcp_ws_mcp.mcp import http as http_face
-from utcp_ws_mcp.mcp.address import HttpOptions, open_door
-from utcp_ws_mcp.mcp.http import serve_face
-from utcp_ws_mcp.mcp.server import Face
-from utcp_ws_mcp.mcp.tools import Tools
-from utcp_ws_mcp.metrics import Meter, Prometheus
+from tests.server.stdio.test_transport import MODERN
+from utcp_ws_mcp.observability.metrics import Meter, Prometheus
+from utcp_ws_mcp.server.http import app as http_face
+from utcp_ws_mcp.server.http.app import serve_face
+from utcp_ws_mcp.server.http.config import HttpOptions, open_door
+from utcp_ws_mcp.server.sdk_server import Face
+from utcp_ws_mcp.server.tools import Tools
 
 RPC = {"preset": "jsonrpc2"}
 TOKEN = "s3cret-token"

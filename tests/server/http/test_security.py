@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.errors import CannotServe
-from utcp_ws_mcp.mcp.address import Address, HttpOptions, check_token, listen, make_front, parse_address
-from utcp_ws_mcp.mcp.front import Front, parse_authority, parse_origin, refusal_headers, wrong_form
+from utcp_ws_mcp.server.http.config import Address, HttpOptions, check_token, listen, make_front, parse_address
+from utcp_ws_mcp.server.http.security import Front, parse_authority, parse_origin, refusal_headers, wrong_form
 
 LOOPBACK = parse_address("8080")
 TOKEN = "s3cret-token"

@@ -12,10 +12,10 @@ import mcp_types.version as sdk_versions
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
-from utcp_ws_mcp.mcp import revisions
-from utcp_ws_mcp.mcp.express import Express
-from utcp_ws_mcp.mcp.session import Session
-from utcp_ws_mcp.mcp.tools import Tools
+from utcp_ws_mcp.server.stdio import protocol_versions as revisions
+from utcp_ws_mcp.server.stdio.fast_path import Express
+from utcp_ws_mcp.server.stdio.session import Session
+from utcp_ws_mcp.server.tools import Tools
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

@@ -18,7 +18,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client, StdioServerParameters
 
-from tests.net.test_discovery import manual, tells
+from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer, silent
 
 RPC = {"preset": "jsonrpc2"}

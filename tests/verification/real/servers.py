@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "manifests"
-HOSTS = ROOT / "tools" / "hosts" / "node_modules"
+HOSTS = ROOT / "scripts" / "hosts" / "node_modules"
 SECRET = "example-secret"
 PROGRAM = "globalThis.calls = 0; setInterval(() => console.log('tick', Date.now()), 5)"
 

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from real.run import LIGHT, run_server
-from real.server import SERVERS, NotReady
-from real.tools import ERAS
+from verification.real.run import LIGHT, run_server
+from verification.real.server import SERVERS, NotReady
+from verification.real.tools import ERAS
 
 pytestmark = pytest.mark.skipif(
     not (SERVERS / "cases.json").exists(), reason="the folder of the real servers is not there; set SERVERS"

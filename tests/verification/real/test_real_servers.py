@@ -14,7 +14,7 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from tests.real.servers import SECRET, aria2, inspect, node_inspector
+from tests.verification.real.servers import SECRET, aria2, inspect, node_inspector
 from utcp_ws_mcp import Bridge
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])

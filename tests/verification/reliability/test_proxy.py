@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reliability.proxy import HEALTHY, Fault, Flow, Proxy, proxy
+from verification.reliability.proxy import HEALTHY, Fault, Flow, Proxy, proxy
 
 HEAD = b"GET / HTTP/1.1\r\n\r\n"
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]

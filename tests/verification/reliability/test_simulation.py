@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from reliability.simulation.loop import Stuck, VirtualLoop
-from reliability.simulation.mutants import MUTANTS, Mutant, infected
-from reliability.simulation.run import simulate
-from utcp_ws_mcp.net.call import Call
+from utcp_ws_mcp.client.call import Call
+from verification.reliability.simulation.loop import Stuck, VirtualLoop
+from verification.reliability.simulation.mutants import MUTANTS, Mutant, infected
+from verification.reliability.simulation.run import simulate
 
 SEEDS = range(40)
 FOUND = {

@@ -8,9 +8,9 @@ import random
 import cbor2
 import pytest
 
-from security.fuzz import try_input, try_many
-from security.parsers import Parser, parsers
-from utcp_ws_mcp.mcp.session import read_message
+from utcp_ws_mcp.server.stdio.session import read_message
+from verification.security.fuzz import try_input, try_many
+from verification.security.parsers import Parser, parsers
 
 PARSERS = {parser.name: parser for parser in parsers()}
 COUNT = 300

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from security.hostile_schemas import Watch
-from security.schemas import about
-from utcp_ws_mcp.manifest.hygiene import schema_problem
-from utcp_ws_mcp.manifest.unfold import unfolding_problem
+from utcp_ws_mcp.manifest.sanitize import schema_problem
+from utcp_ws_mcp.manifest.schema_limits import unfolding_problem
+from verification.security.hostile_schemas import Watch
+from verification.security.schemas import about
 
 HERE = {"$ref": "#/$defs/n"}
 NODE = {"$defs": {"n": {}}}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from security.template_laws import Law, laws
-from security.template_properties import try_law
+from verification.security.template_laws import Law, laws
+from verification.security.template_properties import try_law
 
 LAWS = {law.sentence: law for law in laws()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from real.tools import Tools
+from verification.real.tools import Tools
 
 
 async def add(tools: Tools) -> None:

@@ -6,7 +6,7 @@ import re
 
 import anyio
 
-from real.tools import Tools
+from verification.real.tools import Tools
 
 
 async def version(tools: Tools) -> None:

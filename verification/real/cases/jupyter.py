@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from real.tools import Tools
+from verification.real.tools import Tools
 
 
 async def kernel_info(tools: Tools) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from real.tools import Tools
+from verification.real.tools import Tools
 
 
 async def evaluate(tools: Tools) -> None:

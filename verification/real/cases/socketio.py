@@ -6,7 +6,7 @@ import base64
 
 import anyio
 
-from real.tools import Tools
+from verification.real.tools import Tools
 
 
 async def add(tools: Tools) -> None:

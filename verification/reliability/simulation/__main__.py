@@ -1,4 +1,4 @@
-"""`python -m reliability.simulation SEED`: play one seed, and show everything that happens in it."""
+"""`python -m verification.reliability.simulation SEED`: play one seed, and show everything that happens in it."""
 
 import sys
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from utcp_ws_mcp.bridge import Bridge
+from utcp_ws_mcp.client.call import CANCEL_TIMEOUT
+from utcp_ws_mcp.client.caller import RESENDS, SENT, Streamed
+from utcp_ws_mcp.client.discovery import PATIENCE
+from utcp_ws_mcp.client.pool.pool import Shelf
+from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
+from utcp_ws_mcp.core.backoff import FIRST, FREE, LEAST, LONGEST_FOR_CALLS
 from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolFault, UnknownTool
-from utcp_ws_mcp.net.call import CANCEL_TIMEOUT
-from utcp_ws_mcp.net.caller import RESENDS, SENT, Streamed
-from utcp_ws_mcp.net.discovery import PATIENCE
-from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
-from utcp_ws_mcp.net.shelf import Shelf
-from utcp_ws_mcp.wire.backoff import FIRST, FREE, LEAST, LONGEST_FOR_CALLS
 
 from .ledger import Ended, Ledger
 from .manifests import MAX_ITEMS, Shape

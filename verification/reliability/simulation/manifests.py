@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from utcp_ws_mcp.net.handshake import CLOSE_TIMEOUT
-from utcp_ws_mcp.sources import Loaded, load_manifest
+from utcp_ws_mcp.client.manifest_files import Loaded, load_manifest
+from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 
 SHAPES: Final = 180
 NAME: Final = "api"

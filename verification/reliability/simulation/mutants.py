@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest.mock import patch
 
-from utcp_ws_mcp.net.call import Call
-from utcp_ws_mcp.net.caller import Caller
-from utcp_ws_mcp.net.connection import Connection
-from utcp_ws_mcp.net.discovery import Discovery
-from utcp_ws_mcp.net.oauth import Tokens
-from utcp_ws_mcp.net.pool import Access
-from utcp_ws_mcp.net.shelf import Shelf
-from utcp_ws_mcp.net.slot import Slot
-from utcp_ws_mcp.net.upkeep import Upkeep
-from utcp_ws_mcp.wire.backoff import Circuit
-from utcp_ws_mcp.wire.exchange import Exchange
-from utcp_ws_mcp.wire.exchanges import Exchanges
+from utcp_ws_mcp.client.call import Call
+from utcp_ws_mcp.client.caller import Caller
+from utcp_ws_mcp.client.connection import Connection
+from utcp_ws_mcp.client.discovery import Discovery
+from utcp_ws_mcp.client.heartbeat import Upkeep
+from utcp_ws_mcp.client.oauth import Tokens
+from utcp_ws_mcp.client.pool.entry import Slot
+from utcp_ws_mcp.client.pool.manager import Access
+from utcp_ws_mcp.client.pool.pool import Shelf
+from utcp_ws_mcp.core.backoff import Circuit
+from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from unittest.mock import patch
 import anyio
 
 from utcp_ws_mcp import bridge as bridge_module
-from utcp_ws_mcp import events
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.net import caller, oauth
-from utcp_ws_mcp.net.discovery import PATIENCE as DISCOVERY
-from utcp_ws_mcp.net.http import HttpReply
-from utcp_ws_mcp.pins import Pins
+from utcp_ws_mcp.client import caller, oauth
+from utcp_ws_mcp.client.discovery import PATIENCE as DISCOVERY
+from utcp_ws_mcp.client.http_client import HttpReply
+from utcp_ws_mcp.client.pin_store import Pins
+from utcp_ws_mcp.observability import events
 
 from . import checks
 from .endpoint import Endpoint

@@ -7,9 +7,9 @@ from typing import Final, TypeVar
 
 import anyio
 
-from ..errors import BridgeError
-from ..wire.backoff import Circuit
-from ..wire.upgrade import Upgrade
+from ...core.backoff import Circuit
+from ...core.handshake_request import Upgrade
+from ...errors import BridgeError
 
 T = TypeVar("T")
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from ..errors import BridgeError, ConnectionLost, Outcome
-from ..wire.reply import Sharing
-from ..wire.upgrade import Upgrade
+from ...core.exchange.reply_rules import Sharing
+from ...core.handshake_request import Upgrade
+from ...errors import BridgeError, ConnectionLost, Outcome
 from .wish import Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .connection import Connection
+    from ..connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from weakref import WeakSet
 import anyio
 from anyio.abc import TaskGroup
 
-from ..wire.upgrade import Upgrade
-from .shelf import Opener, Shelf
-from .slot import Standing
+from ...core.handshake_request import Upgrade
+from .entry import Standing
+from .pool import Opener, Shelf
 from .wish import Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .connection import Connection
+    from ..connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..errors import BridgeError, ConnectionLost, Defect, Outcome
-from ..wire.reply import Sharing
-from ..wire.upgrade import Upgrade
-from .slot import Slot, Standing, Waiter, shutting_down
-from .troubles import Troubles
+from ...core.exchange.reply_rules import Sharing
+from ...core.handshake_request import Upgrade
+from ...errors import BridgeError, ConnectionLost, Defect, Outcome
+from .circuit_breaker import Troubles
+from .entry import Slot, Standing, Waiter, shutting_down
 from .wish import Wish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .connection import Connection
+    from ..connection import Connection
 
 MAX_OF_MANUAL: Final = 32
 """Connections of one manual, over all the headers, arguments and URLs that its calls need."""

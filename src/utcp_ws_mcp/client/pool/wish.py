@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..wire.reply import Sharing
-from ..wire.upgrade import Upgrade
+from ...core.exchange.reply_rules import Sharing
+from ...core.handshake_request import Upgrade
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from ..errors import InvalidTemplate
-from ..manifest.conduct import Framing
-from .codec import Message, decode, encode, text_or_bytes
+from ...errors import InvalidTemplate
+from ...manifest.models.connection import Framing
+from .message import Message, decode, encode, text_or_bytes
 
 Raw = str | bytes
 Text = TypeVar("Text", str, bytes)
@@ -208,15 +208,15 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
         case "msgpack" | "cbor":
             return _packed(name)
         case "stomp":
-            from .codecs.stomp import StompCodec
+            from .stomp import StompCodec
 
             return StompCodec()
         case "socketio4":
-            from .codecs.socketio import SocketIOCodec
+            from .socketio import SocketIOCodec
 
             return SocketIOCodec()
         case "mqtt":
-            from .codecs.mqtt import MqttCodec
+            from .mqtt import MqttCodec
 
             return MqttCodec()
         case _:
@@ -224,7 +224,7 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
 
 
 def _packed(name: str) -> PackedCodec:
-    from .codecs.packed import LOADERS
+    from .msgpack_cbor import LOADERS
 
     try:
         return PackedCodec(*LOADERS[name]())

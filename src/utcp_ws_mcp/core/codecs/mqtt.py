@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..codec import Message, encode_json, text_or_bytes
+from .message import Message, encode_json, text_or_bytes
 
 _TYPES: Final = (
     *("", "connect", "connack", "publish", "puback", "pubrec", "pubrel", "pubcomp", "subscribe", "suback"),

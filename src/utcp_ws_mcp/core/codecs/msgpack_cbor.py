@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
-from ..codec import clean, encode_json
+from .message import clean, encode_json
 
 Codec = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
 """What packs a value, and what unpacks it."""

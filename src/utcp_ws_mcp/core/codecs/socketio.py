@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ..codec import Message, encode_json, parse_json
+from .message import Message, encode_json, parse_json
 
 _ENGINE: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 _PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..codec import Message, encode_json, text_or_bytes
+from .message import Message, encode_json, text_or_bytes
 
 HEARTBEAT: Final = "\n"
 MAX_FRAME: Final = 16 << 20

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .codec import Message
-from .filters import Binary
+from ..codecs.message import Message
+from ..connection_rules import Captures, Conduct, GoodbyePlan, StepPlan
+from ..expressions.filters import Binary
+from ..expressions.paths import UNDEFINED
+from ..expressions.scope import Ambient, Scope
+from ..templates.nodes import Unfilled
 from .inbox import Inbox
-from .path import UNDEFINED
-from .protocol import Captures, Conduct, GoodbyePlan, StepPlan
-from .scope import Ambient, Scope
-from .template import Unfilled
 
 
 class Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from .path import LITERAL, Path, parse_path
+from ..expressions.paths import LITERAL, Path, parse_path
 
 _TERM = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
 

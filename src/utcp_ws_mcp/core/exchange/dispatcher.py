@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
-from .codec import Message
+from ..codecs.message import Message
+from ..expressions.let_bindings import with_lets
+from ..expressions.paths import Path
+from ..expressions.scope import Scope
+from ..templates.nodes import Unfilled
 from .exchange import Close, Exchange
 from .inbox import Inbox
-from .lets import with_lets
-from .path import Path
-from .reply import Role, Rules, Sharing
-from .scope import Scope
-from .template import Unfilled
+from .reply_rules import Role, Rules, Sharing
 
 IdKind = Literal["uuid", "counter", "string_counter"]
 CUT_SHORT: Final = ("max_items", "max_bytes")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from .codec import Message
-from .reply import Limits, Role, Rules
-from .scope import Scope
+from ..codecs.message import Message
+from ..expressions.scope import Scope
+from .reply_rules import Limits, Role, Rules
 
 End = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
 """What ended a stream."""

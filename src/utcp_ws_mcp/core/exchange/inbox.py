@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from .codec import Message
+from ..codecs.message import Message
 
 MAX_BYTES: Final = 1 << 20
 """Bytes of messages that are kept; the oldest give way."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
-from ..manifest.models import CallTemplate, Reply, Stream
-from .codec import Message
-from .compiler import Compiler
+from ...manifest.models.call_template import CallTemplate, Reply, Stream
+from ..codecs.message import Message
+from ..diagnostics import Problems
+from ..expressions.expression import Expression, ExpressionFailed, compile_expression
+from ..expressions.let_bindings import Lets, compile_lets
+from ..expressions.paths import UNDEFINED, Path
+from ..expressions.scope import ANSWER_NAMES, REPLY_NAMES
+from ..templates.compiler import Compiler
+from ..templates.nodes import Node, Unfilled
 from .correlation import id_in
-from .expression import Expression, ExpressionFailed, compile_expression
-from .lets import Lets, compile_lets
-from .path import UNDEFINED, Path
-from .problems import Problems
-from .scope import ANSWER_NAMES, REPLY_NAMES
-from .template import Node, Unfilled
 
 
 class Role(Enum):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..errors import InvalidReply, ToolFault
-from .codec import Message, clean, encode_json, excerpt, parse_json
+from ...errors import InvalidReply, ToolFault
+from ..codecs.message import Message, clean, encode_json, excerpt, parse_json
+from ..expressions.expression import ExpressionFailed
+from ..tools.tool import Plan
 from .exchange import Exchange
-from .expression import ExpressionFailed
-from .plan import Plan
 
 PACKED_FORMS: Final = {"msgpack": "MessagePack", "cbor": "CBOR"}
 """What is expected of a reply in the place of JSON, by codec."""

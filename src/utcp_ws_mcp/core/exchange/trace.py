@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from .codec import Message, clean, encode_json
+from ..codecs.message import Message, clean, encode_json
+from ..connection_rules import Captures, StepPlan
+from ..expressions.expression import Expression, ExpressionFailed
+from ..expressions.paths import LITERAL, UNDEFINED, look_up, parse_path
+from ..expressions.scope import Scope
+from .connection_state import Session
+from .dispatcher import Exchanges
 from .exchange import Exchange
-from .exchanges import Exchanges
-from .expression import Expression, ExpressionFailed
-from .path import LITERAL, UNDEFINED, look_up, parse_path
-from .protocol import Captures, StepPlan
-from .reply import AutoReplies, Rules
-from .scope import Scope
-from .session import Session
+from .reply_rules import AutoReplies, Rules
 
 LONGEST_VALUE: Final = 60
 """Characters of a value that is shown."""

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from minijinja import Environment, TemplateError
 
-from ..errors import InvalidTemplate
-from ..manifest.problems import nearest
+from ...errors import InvalidTemplate
+from ...manifest.validation import nearest
 from .filters import FILTERS, Binary, check_text, compile_pattern
-from .path import LITERAL, UNDEFINED, look_up, parse_path, take_shadowed
+from .paths import LITERAL, UNDEFINED, look_up, parse_path, take_shadowed
 
 FUEL: Final = 50_000
 """Steps of one evaluation."""

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from .codec import encode_json, parse_json
+from ..codecs.message import encode_json, parse_json
 
 BINARY: Final = "\ufdd0\ufdd1\ufdd2"
 """What MiniJinja makes of bytes that it writes into a text, which it never refuses: noncharacters of Unicode."""
@@ -112,7 +112,7 @@ def _latin1(value: Any) -> str | bytes:
 
 
 def _load(form: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    from .codecs.packed import LOADERS
+    from ..codecs.msgpack_cbor import LOADERS
 
     try:
         return LOADERS[form]()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from ..errors import InvalidTemplate
-from ..manifest.models import CallTemplate
+from ...errors import InvalidTemplate
+from ...manifest.models.call_template import CallTemplate
+from ..diagnostics import Problems
+from ..templates.nodes import Unfilled
 from .expression import Expression, ExpressionFailed, compile_expression
-from .path import LITERAL, UNDEFINED
-from .problems import Problems
+from .paths import LITERAL, UNDEFINED
 from .scope import CALL_NAMES, Scope
-from .template import Unfilled
 
 Lets = tuple[tuple[str, Expression], ...]
 """The compiled `let` of a call template: names and what they stand for, in order."""

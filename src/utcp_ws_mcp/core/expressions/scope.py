@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .path import UNDEFINED
+from .paths import UNDEFINED
 
 _EVERYWHERE: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
 URL_NAMES: Final = _EVERYWHERE

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..errors import InvalidTemplate
-from ..manifest.variables import WHOLE
-from .expression import compile_expression
-from .scope import REQUEST_NAMES
-from .template import Argument, Array, Base64, Computed, Constant, Hole, JsonText, Node, Object, Text, Whole, quote_json
+from ...errors import InvalidTemplate
+from ...manifest.variables import WHOLE
+from ..expressions.expression import compile_expression
+from ..expressions.scope import REQUEST_NAMES
+from .nodes import Argument, Array, Base64, Computed, Constant, Hole, JsonText, Node, Object, Text, Whole, quote_json
 
 MAX_DEPTH: Final = 64
 """Levels of nesting of a template."""

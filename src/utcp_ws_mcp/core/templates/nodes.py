@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from .expression import Expression, ExpressionFailed
-from .path import UNDEFINED
+from ..expressions.expression import Expression, ExpressionFailed
+from ..expressions.paths import UNDEFINED
 
 OMIT: Final = UNDEFINED
 """What a hole renders to where its argument is missing: the key or element that it stands for is left out."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from ..errors import ForbiddenURL, Problem
-from ..manifest.load import Entry, ToolEntry
-from ..manifest.models import CallTemplate, Discovery, Tool
-from ..manifest.pin import Mode
-from ..manifest.problems import check_model, join, nearest
-from .compiler import Compiler
-from .plan import Plan, WirePlan, compile_tool, compile_wire
-from .policy import URL, parse_url
-from .problems import Problems, TemplateProblem
-from .scope import URL_NAMES
-from .template import Hole
-from .upgrade import UpgradeTemplate
+from ...errors import ForbiddenURL, Problem
+from ...manifest.loader import Entry, ToolEntry
+from ...manifest.models.call_template import CallTemplate, Discovery, Tool
+from ...manifest.pinning import Mode
+from ...manifest.validation import check_model, join, nearest
+from ..diagnostics import Problems, TemplateProblem
+from ..expressions.scope import URL_NAMES
+from ..handshake_request import UpgradeTemplate
+from ..network_policy import URL, parse_url
+from ..templates.compiler import Compiler
+from ..templates.nodes import Hole
+from .tool import Plan, WirePlan, compile_tool, compile_wire
 
 DISCOVERY = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from ..errors import InvalidArguments, InvalidTemplate
-from ..manifest.load import Entry, ToolEntry
-from ..manifest.models import Annotations, CallTemplate, ToolOverride
-from ..manifest.problems import join
-from .compiler import Compiler
-from .problems import Problems
-from .protocol import compile_conduct
-from .provenance import Provenance
-from .reply import Rules, as_framed_stream, compile_rules
-from .schema import InvalidSchema, Schema
-from .scope import CALL_NAMES
-from .template import AllArguments, Node
-from .upgrade import UpgradeTemplate, compile_upgrade
+from ...errors import InvalidArguments, InvalidTemplate
+from ...manifest.loader import Entry, ToolEntry
+from ...manifest.models.call_template import Annotations, CallTemplate, ToolOverride
+from ...manifest.validation import join
+from ..connection_rules import compile_conduct
+from ..diagnostics import Problems
+from ..exchange.reply_rules import Rules, as_framed_stream, compile_rules
+from ..expressions.scope import CALL_NAMES
+from ..handshake_request import UpgradeTemplate, compile_upgrade
+from ..provenance import Provenance
+from ..templates.compiler import Compiler
+from ..templates.nodes import AllArguments, Node
+from .argument_schema import InvalidSchema, Schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
-from .values import Model
+from .base import Model
 
 
 def _can_be_sent(value: Any) -> Any:

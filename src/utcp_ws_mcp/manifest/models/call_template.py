@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from .auth import Auth
-from .conduct import AutoReply, Capture, Framing, Goodbye, Heartbeat, HttpStep, Inbox, Step
-from .values import Count, Expression, Json, Model, Seconds
+from .base import Count, Expression, Json, Model, Seconds
+from .connection import AutoReply, Capture, Framing, Goodbye, Heartbeat, HttpStep, Inbox, Step
 
 
 class Reply(Model):

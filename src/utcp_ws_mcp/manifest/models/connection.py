@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .values import Expression, Json, Model, Seconds
+from .base import Expression, Json, Model, Seconds
 
 
 class Step(Model):

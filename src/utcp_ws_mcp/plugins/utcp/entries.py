@@ -11,11 +11,11 @@ from typing import Final
 from utcp.data.call_template import CallTemplate
 from utcp.utcp_client import UtcpClient
 
-from ..errors import PolicyError
-from ..manifest.manual import FORBIDDEN_KEYS, read_manual
-from ..manifest.values import Json
-from ..sources import Loaded, load_template
-from ..wire.catalog import compile_tools
+from ...client.manifest_files import Loaded, load_template
+from ...core.tools.catalog import compile_tools
+from ...errors import PolicyError
+from ...manifest.models.base import Json
+from ...manifest.remote_manual import FORBIDDEN_KEYS, read_manual
 from .template import WebSocketCallTemplateSerializer, document_of, literal
 from .variables import ClientVariables, lookup_for
 

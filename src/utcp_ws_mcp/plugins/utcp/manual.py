@@ -12,10 +12,10 @@ from utcp.data.tool import JsonSchema, Tool, ToolSerializer
 from utcp.data.utcp_manual import UtcpManual
 from utcp.exceptions import UtcpSerializerValidationError
 
-from ..errors import ForbiddenURL
-from ..manifest.values import Json
-from ..wire.plan import Plan
-from ..wire.policy import parse_url
+from ...core.network_policy import parse_url
+from ...core.tools.tool import Plan
+from ...errors import ForbiddenURL
+from ...manifest.models.base import Json
 from .template import WEBSOCKET
 
 logger = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from utcp.data.register_manual_response import RegisterManualResult
 from utcp.interfaces.communication_protocol import CommunicationProtocol
 from utcp.utcp_client import UtcpClient
 
-from ..bridge import Bridge, Streamed
-from ..errors import InvalidManifest
-from ..events import Event, Noticed
-from ..manifest.values import Json
-from ..sources import Loaded
+from ...bridge import Bridge, Streamed
+from ...client.manifest_files import Loaded
+from ...errors import InvalidManifest
+from ...manifest.models.base import Json
+from ...observability.events import Event, Noticed
 from .entries import load_manual, load_stray
 from .manual import manual_of
 from .template import WEBSOCKET, WebSocketCallTemplateSerializer

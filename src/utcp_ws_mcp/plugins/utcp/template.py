@@ -12,11 +12,11 @@ from utcp.data.call_template import CallTemplate
 from utcp.exceptions import UtcpSerializerValidationError
 from utcp.interfaces.serializer import Serializer
 
-from ..errors import ForbiddenURL
-from ..manifest.models import Network
-from ..manifest.values import Json
-from ..manifest.variables import WHOLE
-from ..wire.policy import check_scheme, parse_url
+from ...core.network_policy import check_scheme, parse_url
+from ...errors import ForbiddenURL
+from ...manifest.models.base import Json
+from ...manifest.models.call_template import Network
+from ...manifest.variables import WHOLE
 
 WEBSOCKET: Final = "websocket"
 

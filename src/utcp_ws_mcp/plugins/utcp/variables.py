@@ -9,9 +9,9 @@ from utcp.data.utcp_client_config import UtcpClientConfig
 from utcp.exceptions import UtcpVariableNotFound
 from utcp.implementations.default_variable_substitutor import DefaultVariableSubstitutor
 
-from ..manifest.merge import named_presets
-from ..manifest.values import Json
-from ..manifest.variables import Lookup, find_optional, find_variables, namespaced
+from ...manifest.inheritance import named_presets
+from ...manifest.models.base import Json
+from ...manifest.variables import Lookup, find_optional, find_variables, namespaced
 from .template import DOLLAR
 
 

@@ -17,9 +17,9 @@ import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
-from .address import Door
-from .front import PREFLIGHT, Front, Headers, Refusal, is_preflight, refusal_headers, sharing_headers, wrong_form
-from .server import Face
+from ..sdk_server import Face
+from .config import Door
+from .security import PREFLIGHT, Front, Headers, Refusal, is_preflight, refusal_headers, sharing_headers, wrong_form
 
 ENDPOINT: Final = "/mcp"
 METHODS: Final = ("POST", "GET", "DELETE")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from ..errors import CannotServe
-from .front import Authority, Front, Origin, parse_authority, parse_origin
+from ...errors import CannotServe
+from .security import Authority, Front, Origin, parse_authority, parse_origin
 
 TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a variable
 BACKLOG: Final = 2048

@@ -11,11 +11,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
 from typing import Any, Final
 
-from ..wire.codec import encode_json
-from .host import Host
-from .progress import Report
-from .result import SERVER_INFO
-from .revisions import (
+from ...core.codecs.message import encode_json
+from ..progress import Report
+from ..result import SERVER_INFO
+from ..tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
+from .outbound import Host
+from .protocol_versions import (
     HANDSHAKE,
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -24,7 +25,6 @@ from .revisions import (
     has_envelope,
     is_modern,
 )
-from .tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
 
 CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": False, "subscribe": False}}
 LIST_CHANGED: Final = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'

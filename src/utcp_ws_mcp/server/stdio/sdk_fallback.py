@@ -12,10 +12,10 @@ from typing import Any, Final, Self
 import anyio
 import anyio.to_thread
 
-from ..wire.codec import encode_json
-from .host import Host
-from .revisions import INTERNAL_ERROR, INVALID_REQUEST
-from .tools import Tools
+from ...core.codecs.message import encode_json
+from ..tools import Tools
+from .outbound import Host
+from .protocol_versions import INTERNAL_ERROR, INVALID_REQUEST
 
 logger = logging.getLogger(__name__)
 FAREWELL: Final = 1.0
@@ -42,7 +42,7 @@ class SdkSide:
     async def run(self, opening: Sequence[bytes]) -> None:
         """Serve; `opening` are messages that tell how the session began. The request among them is not answered."""
         await anyio.to_thread.run_sync(_import_sdk, abandon_on_cancel=True)
-        from .server import Face
+        from ..sdk_server import Face
 
         self._inward.begin(opening)
         server = Face(self._tools, announces=self._announces).server

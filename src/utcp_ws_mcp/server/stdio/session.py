@@ -7,18 +7,18 @@ from typing import Any, Final
 
 import anyio
 
-from ..wire.codec import clean, encode_json
-from .express import Express
-from .host import Host
-from .progress import give_signs
+from ...core.codecs.message import clean, encode_json
+from ..progress import give_signs
+from ..tools import Tools
+from .fast_path import Express
+from .outbound import Host
+from .protocol_versions import INVALID_REQUEST, PARSE_ERROR
 from .reader import Reader
-from .revisions import INVALID_REQUEST, PARSE_ERROR
-from .tools import Tools
 from .writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .sdk import SdkSide
+    from .sdk_fallback import SdkSide
 
 DRAIN: Final = 1.0
 """Seconds that calls have to finish after the host has closed its end or sent a signal."""
@@ -101,7 +101,7 @@ class Session:
         """Give a message to the SDK's server; one that comes before the era is decided takes the session along."""
         self._is_left_to_sdk = self._is_left_to_sdk or self._express.is_modern is None
         if self._sdk is None:
-            from .sdk import SdkSide
+            from .sdk_fallback import SdkSide
 
             self._sdk = SdkSide(self._tools, self._host, announces=self._is_left_to_sdk)
             self._tasks.start_soon(self._sdk.run, list(self._opening))

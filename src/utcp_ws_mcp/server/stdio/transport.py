@@ -10,8 +10,8 @@ import os
 import signal
 from collections.abc import Callable
 
+from ..tools import Tools
 from .session import Session
-from .tools import Tools
 
 
 async def serve_tools(tools: Tools, *, traced: bool = False) -> None:

@@ -1,0 +1,1 @@
+"""Expressions over messages and arguments, their filters, and the names they see."""

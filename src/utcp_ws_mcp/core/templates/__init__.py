@@ -1,0 +1,1 @@
+"""Message templates: compiled when a manifest is loaded, rendered for each call."""

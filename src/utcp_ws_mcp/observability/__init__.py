@@ -1,0 +1,1 @@
+"""Events, logs, metrics, traces and redaction of secrets."""

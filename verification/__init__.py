@@ -1,0 +1,1 @@
+"""Checks of what the documentation promises: reliability, security, conformance, real servers."""
