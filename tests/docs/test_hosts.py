@@ -18,8 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from utcp_ws_mcp import __version__
-from utcp_ws_mcp.hosts.hosts import known_hosts
-from utcp_ws_mcp.hosts.yaml import put
+from utcp_ws_mcp.hosts.hosts import supported_hosts
+from utcp_ws_mcp.hosts.yaml import set_entry
 
 from .examples import ROOT, read_blocks
 
@@ -59,7 +59,7 @@ def test_the_links_hold_what_the_page_says(text: str) -> None:
     assert (code["name"], json.loads(code["config"])) == ("websocket", {"type": "stdio", **said()})
 
 
-@pytest.mark.parametrize("host", known_hosts().values(), ids=known_hosts())
+@pytest.mark.parametrize("host", supported_hosts().values(), ids=supported_hosts())
 def test_the_page_names_the_file_of_every_host(host: Any) -> None:
     rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
     row = next(row for row in rows if row[-1] == f"`{host.servers}` |" and Path(host.files["linux"]).name in row[1])
@@ -90,9 +90,9 @@ def test_every_sentence_that_refuses_is_on_the_page(sentence: str) -> None:
 
 def test_the_yaml_of_the_page_is_what_install_changes() -> None:
     yaml = next(block.text for block in read_blocks(ROOT / "docs" / "hosts.md") if block.language == "yaml")
-    host = known_hosts()["goose"]
-    assert list(host.text.entries(yaml, host.servers)) == ["websocket"]
-    written = put("", host.servers, "websocket", host.describe("websocket", ["/x", "y"]))
+    host = supported_hosts()["goose"]
+    assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
+    written = set_entry("", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"]))
     keys = re.compile(r"^    (\w+):", re.MULTILINE)
     assert keys.findall(yaml) == keys.findall(written)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.examples import ROOT
 from utcp_ws_mcp.cli.main import main
-from utcp_ws_mcp.observability.metrics import INSTRUMENTS, Prometheus
+from utcp_ws_mcp.observability.metrics import INSTRUMENTS, PrometheusRegistry
 
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 OPTIONS = [option for parameter in main.commands["serve"].params for option in parameter.opts if option.startswith("-")]
@@ -21,7 +21,7 @@ def test_every_option_is_described(option: str) -> None:
 
 
 def test_every_metric_is_described_with_its_labels() -> None:
-    shown = re.findall(r"^# TYPE (\S+)", Prometheus().text(), re.MULTILINE)
+    shown = re.findall(r"^# TYPE (\S+)", PrometheusRegistry().render(), re.MULTILINE)
     assert re.findall(r"^\| `(utcp_ws_\w+)`", PAGE, re.MULTILINE) == shown
     rows = {row.split("`")[1]: row for row in PAGE.splitlines() if row.startswith("| `utcp_ws_")}
     for name, instrument in zip(shown, INSTRUMENTS, strict=True):
