@@ -75,7 +75,7 @@ def sentences() -> list[str]:
     said = []
     for file in ("plan.py", "file.py", "change.py"):
         for node in ast.walk(ast.parse((ROOT / "src" / "utcp_ws_mcp" / "hosts" / file).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "CannotInstall":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "InstallError":
                 parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args
                 said.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts))
     return said

@@ -32,8 +32,8 @@ def test_every_metric_is_described_with_its_labels() -> None:
 def test_every_sentence_that_ends_serve_is_in_the_table(source: str) -> None:
     """Literal parts of the sentences; what stands in braces is a name or a number."""
     code = (ROOT / "src" / "utcp_ws_mcp" / source).read_text(encoding="utf-8")
-    raised = re.findall(r"raise CannotServe\(\s*((?:f?\"[^\"]*\"\s*)+)\)", code)
-    assert len(raised) == code.count("raise CannotServe(")
+    raised = re.findall(r"raise ServeOptionsError\(\s*((?:f?\"[^\"]*\"\s*)+)\)", code)
+    assert len(raised) == code.count("raise ServeOptionsError(")
     page = PAGE.replace("`", "")
     for literal in raised:
         text = "".join(re.findall(r"\"([^\"]*)\"", literal)).replace("`", "")
