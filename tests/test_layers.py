@@ -50,13 +50,17 @@ OWNERS = {
     "mcp": {"server", "demo"},
     "mcp_types": {"server", "demo"},
     "utcp": {"plugins.utcp"},
-    "asyncio": {"client.call", "client.dial", "client.websocket", "server", "demo", "plugins.utcp"},
+    "asyncio": {"client.wakeup", "client.dial", "client.websocket", "server", "demo", "plugins.utcp"},
 }
 
 PURE = (
     "manifest",
     "core",
     "errors",
+    "client.pool.circuit_breaker",
+    "client.pool.entry",
+    "client.pool.planner",
+    "client.pool.state",
     "observability.events",
     "observability.metrics",
     "observability.redaction",

@@ -49,7 +49,9 @@ class Connector:
         self._token_cache = TokenCache(clock, resolver, on_token)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
 
-    async def __call__(self, upgrade: HandshakeRequest, arguments: dict[str, Any]) -> Connection:
+    async def __call__(
+        self, upgrade: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None] = lambda: None
+    ) -> Connection:
         """Open a connection: `limits.connect_timeout` seconds for the upgrade, and for each login step its own.
 
         Raises:
@@ -63,6 +65,7 @@ class Connector:
         upgrade = self._render_deferred(upgrade, session)
         opened = await self._connect_with_timeout(upgrade)
         opened.session = session
+        opened.on_draining = on_draining
         session.on_send_failed = opened.dispatcher.on_send_failed = opened.on_send_failed
         opened.dispatcher.inbox = session.make_inbox()
         opened.trace_rules = self._trace_rules
