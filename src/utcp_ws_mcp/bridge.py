@@ -146,9 +146,11 @@ class Bridge:
                 self._discovery_manager.start(entry)
         self._notify_tools_changed()
 
-    async def _open_connection(self, upgrade: HandshakeRequest, arguments: dict[str, Any]) -> Connection:
+    async def _open_connection(
+        self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
+    ) -> Connection:
         try:
-            return await self._connector(upgrade, arguments)
+            return await self._connector(request, arguments, on_draining)
         except ConnectError as failed:
             failed.redact(self._redact)
             raise

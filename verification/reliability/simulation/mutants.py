@@ -36,24 +36,42 @@ class Mutant:
 
 
 MUTANTS: Final = (
-    Mutant("ids are taken modulo 4", Dispatcher, "next_id", "self._sent += 1", "self._sent = (self._sent + 1) % 4"),
-    Mutant("an abandoned exchange is not forgotten", Dispatcher, "abandon", "self._forget(exchange)", "pass"),
+    Mutant(
+        "ids are taken modulo 4", Dispatcher, "next_id", "self._last_id += 1", "self._last_id = (self._last_id + 1) % 4"
+    ),
+    Mutant("an abandoned exchange is not forgotten", Dispatcher, "discard", "self._pending.remove(exchange)", "pass"),
     Mutant(
         "after a timeout an owned connection is used again",
         Dispatcher,
-        "abandon",
-        "exchange.finished = True",
-        "return self.withdraw(exchange)",
+        "cancel",
+        "self._mark_incomplete(exchange)",
+        "pass",
     ),
-    Mutant("after a stream that was cut short, too", Dispatcher, "_deliver", "exchange.end in CUT_SHORT", "False"),
+    Mutant("after a stream that was cut short, too", Dispatcher, "_deliver", "exchange.end in TRUNCATED", "False"),
     Mutant(
-        "what nobody waits for goes to another call", Dispatcher, "_find", "asked[:1]", "(asked or self._others)[:1]"
+        "what nobody waits for goes to another call",
+        Dispatcher,
+        "_match",
+        "[] if by_id",
+        "list(self._pending)[:1] if by_id",
     ),
-    Mutant("a loss is told to one call only", Dispatcher, "lose", "list(self.pending())", "list(self.pending())[:1]"),
-    Mutant("a retired connection is used again", Dispatcher, "retire", "self.trusted = False", "pass"),
-    Mutant("any close ends a stream well", Exchange, "lose", "close.code in CLEAN_CLOSE", "True"),
-    Mutant("a close is an empty stream", Exchange, "lose", "self.items and", ""),
-    Mutant("a stream ends before its end", Exchange, "_take_item", "if ended:", "if ended or self.items > 1:"),
+    Mutant(
+        "a loss is told to one call only",
+        Dispatcher,
+        "connection_lost",
+        "in self._pending:",
+        "in list(self._pending)[:1]:",
+    ),
+    Mutant("a retired connection is used again", Dispatcher, "drain", "self._make_unusable(SESSION_ENDED)", "pass"),
+    Mutant("any close ends a stream well", Exchange, "connection_lost", "close.code in NORMAL_CLOSE_CODES", "True"),
+    Mutant("a close is an empty stream", Exchange, "connection_lost", "self.item_count and", ""),
+    Mutant(
+        "a stream ends before its end",
+        Exchange,
+        "_accept_item",
+        "if ends and len(",
+        "if self.item_count > 1 or ends and len(",
+    ),
     Mutant("a request is always sent again", CallRunner, "call", "plan.idempotent and", ""),
     Mutant("what is sent again has a new deadline", CallRunner, "_attempt", "arguments, deadline", "arguments"),
     Mutant("what was lost is said not to be sent", CallRunner, "call", "raise loss from failed", "raise"),
@@ -69,17 +87,17 @@ MUTANTS: Final = (
     Mutant(
         "settling does not wait for the pong",
         Connection,
-        "settle",
-        "await (await self._websocket.ping())",
+        "sync",
         "await self._websocket.ping()",
+        "True",
     ),
     Mutant("max_in_flight is one more", PooledConnection, "has_room", "listeners <", "listeners <="),
     Mutant("max_connections is one more", ConnectionPool, "_make_room", "len(same) >= most", "len(same) > most"),
     Mutant("requests_per_second is ignored", PoolHandle, "lease", "1 / rate", "0"),
-    Mutant("a silent peer is kept", HeartbeatTask, "_expect_answer", "self._connection.abort()", "pass"),
+    Mutant("a silent peer is kept", HeartbeatTask, "_wait_for_reply", "self._abort()", "pass"),
     Mutant("a refusing endpoint is tried without pause", CircuitBreaker, "wait", "self._not_before - now", "0.0"),
     Mutant("discovery does not pause", DiscoveryTask, "_pause", "delay(max(failures, 1), random.random)", "0.01"),
-    Mutant("a rejected token is used again", TokenCache, "reject", "del self._held[auth]", "pass"),
+    Mutant("a rejected token is used again", TokenCache, "invalidate", "del self._tokens[auth]", "pass"),
     Mutant("a closed bridge is still used", ConnectionPool, "close", "self._closed = True", "pass"),
 )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS_PER_MANUAL: Final = 32
 """Connections of one manual, over all the headers, arguments and URLs that its calls need."""
 
-OpenConnection = Callable[[HandshakeRequest, dict[str, Any]], Awaitable["Connection"]]
+OpenConnection = Callable[[HandshakeRequest, dict[str, Any], Callable[[], None]], Awaitable["Connection"]]
 
 
 class ConnectionPool:
@@ -229,7 +229,7 @@ class ConnectionPool:
     async def _open(self, pooled: PooledConnection, arguments: dict[str, Any]) -> None:
         try:
             await anyio.sleep(self._failures.breaker(pooled.upgrade).retry_after(anyio.current_time()))
-            connection = await self._open_connection(pooled.upgrade, arguments)
+            connection = await self._open_connection(pooled.upgrade, arguments, self._assign_requests_to_connections)
         except Exception as failed:  # of a defect, too, every waiting call must hear
             error = failed if isinstance(failed, BridgeError) else InternalError(pooled.upgrade.address, failed)
             self._connections.remove(pooled)
@@ -248,7 +248,6 @@ class ConnectionPool:
             self._assign_requests_to_connections()
             return
         pooled.connection = connection
-        connection.on_draining = self._assign_requests_to_connections
         self._failures.clear_error(pooled.upgrade)
         if pooled.reserved_for is None:
             self._tasks.start_soon(self._run_connection, pooled)
