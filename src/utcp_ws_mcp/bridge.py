@@ -146,10 +146,10 @@ class Bridge:
         self._notify_tools_changed()
 
     async def _open_connection(
-        self, upgrade: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
+        self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
     ) -> Connection:
         try:
-            return await self._connector(upgrade, arguments, on_draining)
+            return await self._connector(request, arguments, on_draining)
         except ConnectError as failed:
             failed.redact(self._redact)
             raise

@@ -715,7 +715,8 @@ async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_
 
     async def open_late(*request: Any) -> Any:
         opened = await bridge._connector(*request)
-        await opened._websocket.wait_closed()
+        while opened.is_open:
+            await anyio.lowlevel.checkpoint()
         return opened
 
     async with peer(silent, greet=close_at_once) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:

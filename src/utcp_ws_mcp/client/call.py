@@ -184,7 +184,7 @@ class Call:
         assert self._lease is not None
         if self._lease.start_reading is not None:
             self._lease.start_reading()
-        scope = self._scope.with_values(session=connection.session.values)
+        scope = self._scope.with_values(session=connection.state.values)
         exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
         self._exchange = exchange
         exchange.wake = self._wakeup.set
