@@ -39,7 +39,7 @@ def test_a_seed_does_the_same_again():
 
 
 def test_a_seed_does_the_same_in_another_process():
-    code = "from tests.reliability.test_simulation import digests; print(*digests())"
+    code = "from tests.verification.reliability.test_simulation import digests; print(*digests())"
     again = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONHASHSEED": "17", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
