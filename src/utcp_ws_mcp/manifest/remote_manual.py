@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
+from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..errors import Problem
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
@@ -14,14 +15,10 @@ from .models.base import Json
 from .models.call_template import Annotations, Tool
 from .pinning import tool_digest
 from .sanitize import sanitize_schema, sanitize_text, schema_problem
-from .validation import is_deeper
 from .variables import VARIABLE, WHOLE_STRING_VARIABLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
 """What a manual from the network may not say."""
-
-MAX_DEPTH: Final = 100
-"""Levels of nesting of a tool."""
 
 _CROSS_ORIGIN_SAFE = frozenset(
     {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
@@ -57,8 +54,8 @@ def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool
 def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool | None, list[Problem]]:
     if not isinstance(raw, dict):
         return None, [Problem(path, "is no tool (an object); left out")]
-    if is_deeper(raw, MAX_DEPTH):
-        return None, [Problem(path, f"is nested more than {MAX_DEPTH} deep; left out")]
+    if is_deeper(raw, MAX_DOCUMENT_DEPTH):
+        return None, [Problem(path, f"is nested more than {MAX_DOCUMENT_DEPTH} deep; left out")]
     own = raw.get("tool_call_template")
     own = own if isinstance(own, dict) else {}
     kind = own.get("call_template_type", WEBSOCKET)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..core.limits import MAX_REMOTE_SCHEMA_DEPTH
 from .models.base import Json
 from .schema_limits import expansion_problem
 
@@ -16,7 +17,6 @@ MAX_TEXT_LENGTH: Final = 2048
 MAX_SCHEMA_LENGTH: Final = 64 << 10
 """Characters of a schema."""
 
-MAX_DEPTH: Final = 32
 MAX_SCHEMA_VALUES: Final = 2000
 """Values in a schema, at any depth."""
 
@@ -69,8 +69,8 @@ def schema_problem(schema: Json) -> str | None:
     parts = 0
     for depth, key, value in _walk(schema):
         parts += 1
-        if depth > MAX_DEPTH:
-            return f"is nested more than {MAX_DEPTH} deep"
+        if depth > MAX_REMOTE_SCHEMA_DEPTH:
+            return f"is nested more than {MAX_REMOTE_SCHEMA_DEPTH} deep"
         if key in ("$ref", "$dynamicRef") and isinstance(value, str) and (key != "$ref" or not _is_json_pointer(value)):
             return "refers to another document, or not by a JSON pointer"
         patterns += _regex_patterns(key, value)

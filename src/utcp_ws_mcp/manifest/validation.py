@@ -37,17 +37,6 @@ def strip_comments(raw: Json) -> Json:
     return [strip_comments(item) for item in raw] if isinstance(raw, list) else raw
 
 
-def is_deeper(value: Json, limit: int) -> bool:
-    """Whether a document is nested more than `limit` deep."""
-    level = [value]
-    for _ in range(limit + 1):
-        objects = [item for each in level if isinstance(each, dict) for item in each.values()]
-        level = objects + [item for each in level if isinstance(each, list) for item in each]
-        if not level:
-            return False
-    return True
-
-
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """A problem for each key that is not known, with the nearest known one."""
     known = sorted(known)
