@@ -15,8 +15,7 @@ from ..connection_rules import compile_connection_rules
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, compile_reply_rules, with_utcp_framing
 from ..expressions.scope import CALL_REQUEST_NAMES
-from ..handshake_request import HandshakeTemplate, compile_handshake
-from ..provenance import Provenance
+from ..handshake_request import HandshakeTemplate, Provenance, compile_handshake
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
 from .argument_schema import InvalidSchema, SchemaValidator
