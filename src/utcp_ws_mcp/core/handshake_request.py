@@ -49,7 +49,7 @@ class HandshakeRequest:
     def __post_init__(self) -> None:
         template = self.template
         settings = (template.auth, template.network, template.tls, template.limits, template.proxy)
-        object.__setattr__(self, "shared", (*settings, template.request_id, template.keep_alive))
+        object.__setattr__(self, "settings_key", (*settings, template.request_id, template.keep_alive))
         values = (self.manual, self.url, self.headers, self.subprotocols, self.connection_rules, self.arguments)
         object.__setattr__(self, "_hash", hash(values))
 

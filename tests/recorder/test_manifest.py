@@ -46,8 +46,8 @@ def plans_of(draft: Draft, **variables: str) -> dict[str, Any]:
 
 def sent_by(plan: Any, **args: Any) -> Any:
     ambient = Ambient(None, None)  # type: ignore[arg-type]
-    scope = Scope(ambient, {"args": plan.complete(args), "request_id": 5, "vars": plan.variables, "session": {}})
-    return plan.wire.request[0].render(scope)
+    scope = Scope(ambient, {"args": plan.validate_arguments(args), "request_id": 5, "vars": plan.variables, "session": {}})
+    return plan.compiled_template.request[0].render(scope)
 
 
 def test_ids_are_recognised_wherever_they_stand() -> None:
