@@ -18,7 +18,7 @@ import anyio
 from ..core.network_policy import URL, check_addresses, parse_ip
 from ..core.requests import PROXY_FROM_ENV
 from ..errors import ConnectError
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HAPPY_EYEBALLS_DELAY = 0.25

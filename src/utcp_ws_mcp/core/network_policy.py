@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Final, Literal
 
 from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressKind = Literal["public", "private", "loopback", "link-local", "special"]
