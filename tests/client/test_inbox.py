@@ -18,7 +18,7 @@ CHAT = {"preset": "jsonrpc2", "inbox": {"match": "message.from is defined"}}
 def listening(name: str, match: str = "message.from is defined", **stream: Any) -> dict[str, Any]:
     return {
         "name": name,
-        "tool_call_template": {"message": False, "stream": {"match": match, "max_seconds": 0.05, **stream}},
+        "tool_call_template": {"listen": True, "stream": {"match": match, "max_seconds": 0.05, **stream}},
     }
 
 

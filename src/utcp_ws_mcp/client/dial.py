@@ -17,7 +17,7 @@ import anyio
 
 from ..core.network_policy import PROXY_FROM_ENV, URL, check_addresses, parse_ip
 from ..errors import ConnectError
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HAPPY_EYEBALLS_DELAY = 0.25

@@ -21,7 +21,7 @@ from .. import USER_AGENT
 from ..core.codecs.message import http_error_detail
 from ..core.network_policy import URL
 from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected
-from ..manifest.models.call_template import Limits
+from ..manifest.models.network import Limits
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""

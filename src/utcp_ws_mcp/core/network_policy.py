@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Final, Literal
 
 from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL, InvalidTemplate
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 from .limits import MAX_HEADER_LENGTH, MAX_HEADER_NAME_LENGTH, MAX_URL_LENGTH
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

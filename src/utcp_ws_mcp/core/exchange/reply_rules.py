@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
-from ...manifest.models.call_template import CallTemplate, Reply, Stream
+from ...manifest.models.call_template import CallTemplate
+from ...manifest.models.reply import Reply, Stream
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
@@ -184,7 +185,7 @@ def _is_utcp_framed(template: CallTemplate) -> bool:
     """Whether a stream says nothing of its messages: then they are framed as UTCP frames them."""
     stream = template.stream
     silent = not stream.until and stream.item is None and stream.match is None
-    return stream.on and silent and template.reply == Reply() and template.message is not False
+    return stream.on and silent and template.reply == Reply() and not template.listen
 
 
 def compile_reply_rules(
@@ -215,7 +216,7 @@ def compile_reply_rules(
 
     rules = ReplyRules(
         no_reply=reply.none,
-        listen_only=template.message is False,
+        listen_only=template.listen,
         match=compiled("reply.match", reply.match),
         error=compiled("reply.error", reply.error),
         error_message=compiled("reply.error_message", reply.error_message),

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 
 from ...errors import ForbiddenURL, Problem
 from ...manifest.loader import ManifestEntry, ResolvedTool
-from ...manifest.models.call_template import CallTemplate, DiscoverySettings, Tool
+from ...manifest.models.call_template import CallTemplate
+from ...manifest.models.manual import DiscoverySettings, Tool
 from ...manifest.pinning import PinMode
 from ...manifest.validation import check_model, closest_match, join_path
 from ..diagnostics import CompileError, Diagnostics
@@ -21,7 +22,7 @@ from .tool import CompiledTemplate, CompiledTool, compile_template, compile_tool
 DISCOVERY_TOOL_NAME = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""
 
-_CALL_ONLY_FIELDS = ("header_fields", "ignore", "let", "then")
+_CALL_ONLY_FIELDS = ("header_fields", "ignore", "let", "listen", "then")
 """Fields of an entry that only its tools are called with."""
 
 _MANUAL_PREDICATE = "{0} is mapping and {0}.tools is defined and {0}.tools is sequence and {0}.tools is not string"

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from ...errors import InvalidArguments, InvalidTemplate
 from ...manifest.loader import ManifestEntry, ResolvedTool
-from ...manifest.models.call_template import Annotations, CallTemplate, ToolOverride
+from ...manifest.models.call_template import CallTemplate
+from ...manifest.models.manual import Annotations, ToolOverride
 from ...manifest.validation import join_path
 from ..connection_rules import compile_connection_rules
 from ..diagnostics import Diagnostics
@@ -154,7 +155,7 @@ def compile_template(
     request: list[Node] = []
     cancel = None
     with diagnostics.collect("message"):
-        unwritten = template.message in (None, False)
+        unwritten = template.message is None
         all_arguments = AllArguments(frozenset(template.header_fields))
         request.append(all_arguments if unwritten else of_call("message").message(template.message))
     for index, message in enumerate(template.then):
@@ -181,7 +182,7 @@ def _is_same_connection(tool: ResolvedTool, template: CallTemplate) -> bool:
 
 
 _CONNECTION_FIELDS: Final = frozenset(CallTemplate.model_fields) - {
-    *("name", "preset", "let", "message", "then", "typed_arguments", "response_format", "timeout"),
+    *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
     *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
 }
 """Fields that an upgrade, or the conduct of its connection, is made of. What is not named here counts as one."""
