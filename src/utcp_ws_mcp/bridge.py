@@ -30,8 +30,7 @@ from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
 from .errors import BridgeError, ConnectError, InvalidManifest
-from .manifest.loader import ManifestEntry
-from .manifest.shapes import DisabledEntry
+from .manifest.loader import DisabledEntry, ManifestEntry
 from .observability import events
 from .observability.events import Observer
 from .observability.redaction import Redactor

@@ -499,7 +499,7 @@ async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
         assert len(seen.received) == 5
 
 
-WATCH = {"message": False, "reply": {"match": "message.event is defined", "result": "message.event"}}
+WATCH = {"listen": True, "reply": {"match": "message.event is defined", "result": "message.event"}}
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])

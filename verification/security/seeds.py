@@ -11,7 +11,7 @@ import msgpack
 
 from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
-from utcp_ws_mcp.manifest.inheritance import preset_names
+from utcp_ws_mcp.manifest.presets import preset_names
 
 ROOT: Final = Path(__file__).parents[2]
 

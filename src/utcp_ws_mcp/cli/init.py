@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from .. import manifest
-from ..manifest.inheritance import preset_names, preset_purpose
+from ..manifest.presets import preset_names, preset_summary
 from ..manifest.validation import closest_match
 
 NO_PRESET: Final = "none"
@@ -20,7 +20,7 @@ FAILED: Final = 2
 
 def list_presets() -> int:
     """Print the presets, and how to go on."""
-    known = {name: preset_purpose(name) for name in sorted(preset_names())}
+    known = {name: preset_summary(name) for name in sorted(preset_names())}
     known[NO_PRESET] = "No preset: an endpoint with messages of its own"
     width = max(map(len, known))
     for name, purpose in known.items():

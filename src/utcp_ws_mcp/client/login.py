@@ -17,8 +17,7 @@ from ..core.expressions.expression import Expression
 from ..core.expressions.paths import UNDEFINED
 from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
-from ..core.network_policy import check_header
-from ..core.requests import parse_http_url
+from ..core.network_policy import check_header, parse_http_url
 from ..core.templates.nodes import OMIT, RenderError, to_text
 from ..errors import ConnectError, InvalidTemplate
 from ..manifest.secret_names import secrets_in

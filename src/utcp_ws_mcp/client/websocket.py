@@ -26,7 +26,7 @@ from websockets.uri import WebSocketURI
 
 from .. import USER_AGENT
 from ..core.network_policy import URL
-from ..manifest.models.call_template import Limits
+from ..manifest.models.network import Limits
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""

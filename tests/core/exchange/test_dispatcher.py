@@ -358,7 +358,7 @@ def test_a_failure_ends_a_stream_and_is_no_item():
     assert (exchange.finished, bool(exchange.error), exchange.end, exchange.item_count) == (True, True, None, 1)
 
 
-WATCH = {"message": False, "stream": {"match": "message.said is defined"}}
+WATCH = {"listen": True, "stream": {"match": "message.said is defined"}}
 
 
 def test_an_event_that_is_also_the_reply_to_a_request_reaches_both():

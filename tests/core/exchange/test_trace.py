@@ -109,12 +109,12 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
     ),
     "an item of a stream": ({"stream": {"until": "message.done"}, "reply": {"result": "message"}}, {"n": 1}, []),
     "a watched message": (
-        {"message": False, "stream": {"match": "message.type == args.q"}},
+        {"listen": True, "stream": {"match": "message.type == args.q"}},
         {"type": "Bergen"},
         ["stream.match does not hold"],
     ),
     "an end that is no message of the stream": (
-        {"message": False, "stream": {"match": "message.type == args.q", "until": "message.done"}},
+        {"listen": True, "stream": {"match": "message.type == args.q", "until": "message.done"}},
         {"done": 1},
         ["stream.match does not hold", "stream.until[0] would hold, and is only asked where stream.match holds"],
     ),

@@ -102,6 +102,6 @@ def test_a_parser_that_breaks_is_found_with_the_input_that_breaks_it() -> None:
 
 
 def test_an_input_that_takes_too_long_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("security.fuzz.SLOWEST", -1.0)
+    monkeypatch.setattr("verification.security.fuzz.MAX_SECONDS", -1.0)
 
     assert try_input(Parser("slow", lambda data: None, ()), b"") == "took 0.0 s"

@@ -29,7 +29,7 @@ async def after_idle(tools: ToolClient) -> None:
     """The server pings every two seconds and closes where nobody answers."""
     await anyio.sleep(5)
     assert await tools.json("add", a=1, b=1) == {"sum": 2}
-    assert len([role for role, text in tools.messages("<") if role == "answered"]) >= 2
+    assert len([role for role, text in tools.messages("<") if role == "auto-replied"]) >= 2
 
 
 async def digest(tools: ToolClient) -> None:

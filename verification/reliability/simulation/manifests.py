@@ -181,7 +181,7 @@ def _tools(kind: Kind, discovered: bool) -> list[dict[str, Any]]:
         tools.append({"name": "watch", "tool_call_template": {"stream": watch}})
     if kind == "one-shot" and not discovered:
         url = "ws://127.0.0.1:8000/hear/UTCP_ARG_n_UTCP_ARG"
-        hear = {"url": url, "message": False, "auth": None, "on_connect": None, "ignore": EVENTS}
+        hear = {"url": url, "listen": True, "auth": None, "on_connect": None, "ignore": EVENTS}
         tools.append({"name": "hear", "tool_call_template": {**hear, "stream": flow}})
     return [{**tool, "inputs": inputs} for tool in tools]
 

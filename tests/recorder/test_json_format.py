@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.json_format import LINE_WIDTH, format_json
+from utcp_ws_mcp.recorder.manifest import LINE_WIDTH, format_json
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=30),

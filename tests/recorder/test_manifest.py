@@ -46,8 +46,10 @@ def plans_of(draft: Draft, **variables: str) -> dict[str, Any]:
 
 def sent_by(plan: Any, **args: Any) -> Any:
     ambient = Ambient(None, None)  # type: ignore[arg-type]
-    scope = Scope(ambient, {"args": plan.complete(args), "request_id": 5, "vars": plan.variables, "session": {}})
-    return plan.wire.request[0].render(scope)
+    scope = Scope(
+        ambient, {"args": plan.validate_arguments(args), "request_id": 5, "vars": plan.variables, "session": {}}
+    )
+    return plan.compiled_template.request[0].render(scope)
 
 
 def test_ids_are_recognised_wherever_they_stand() -> None:
@@ -165,8 +167,8 @@ def test_failures_are_recognised(reply: str, place: str) -> None:
     assert draft.document["reply"]["result"] == "message.result"
     (plan,) = plans_of(draft).values()
     ambient = Ambient(None, None)  # type: ignore[arg-type]
-    assert plan.rules.faults(Scope(ambient, {"message": json.loads(reply)}))
-    assert not plan.rules.faults(Scope(ambient, {"message": {"id": 2, "result": 0}}))
+    assert plan.rules.is_error(Scope(ambient, {"message": json.loads(reply)}))
+    assert not plan.rules.is_error(Scope(ambient, {"message": {"id": 2, "result": 0}}))
 
 
 def test_what_differs_is_an_argument_and_what_is_sometimes_there_is_optional() -> None:
@@ -208,14 +210,14 @@ def test_several_answers_to_one_request_are_a_stream() -> None:
 def test_a_message_that_nothing_answered_waits_for_no_reply() -> None:
     draft = drafted("> LOG hello", "> TIME", "< 10:12")
     plans = plans_of(draft)
-    assert (plans["log"].rules.none, plans["time"].rules.none) == (True, False)
-    assert "replies are told by their order" in draft.document["$comment"][0]
+    assert (plans["log"].rules.no_reply, plans["time"].rules.no_reply) == (True, False)
+    assert "replies are matched by their order" in draft.document["$comment"][0]
 
 
 def test_a_conversation_in_which_nothing_answered_says_so() -> None:
     draft = drafted("> TIME", '> {"id": 1, "op": "time"}')
-    assert "nothing answered them" in draft.document["$comment"][0]
-    assert all(plan.rules.none for plan in plans_of(draft).values())
+    assert "none was answered" in draft.document["$comment"][0]
+    assert all(plan.rules.no_reply for plan in plans_of(draft).values())
 
 
 def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
@@ -282,7 +284,7 @@ conversations = st.lists(
 def test_a_draft_is_always_a_manifest_that_is_right(seen: list[RecordedMessage]) -> None:
     draft = draft_manifest({"url": URL}, parse_url(URL), seen, ())
     for plan in plans_of(draft).values():
-        plan.complete({name: schema_value(schema) for name, schema in plan.inputs["properties"].items()})
+        plan.validate_arguments({name: schema_value(schema) for name, schema in plan.inputs["properties"].items()})
 
 
 def schema_value(schema: dict[str, Any]) -> Any:

@@ -97,11 +97,11 @@ HURTING: dict[str, tuple[Any, str]] = {
         "m.t waits for a reply with its id and sends none",
     ),
     "an id that is compared where nothing is sent": (
-        entry(tool(message=False, stream={"item": "args.q"}), preset="jsonrpc2"),
+        entry(tool(listen=True, stream={"item": "args.q"}), preset="jsonrpc2"),
         'm.t sends nothing, so no message has its id; say what it waits for in "reply.match" or "stream.match"',
     ),
     "an argument of a tool that only listens": (
-        entry(tool(message=False, stream={"match": "message.x"})),
+        entry(tool(listen=True, stream={"match": "message.x"})),
         "nothing is done with the argument 'q'; compare args.q where a message is chosen",
     ),
     "replies at an endpoint that greets": (entry(on_connect=[{"expect": "message.hi"}]), "speaks first"),
@@ -128,7 +128,7 @@ HURTING: dict[str, tuple[Any, str]] = {
         "reply.result: has no effect: an item of the stream is \"stream.item\", here 'message.data'",
     ),
     "a result of a tool that watches events": (
-        entry(tool(message=False, reply={"result": "message.q"}, stream={"match": "message.q == args.q"})),
+        entry(tool(listen=True, reply={"result": "message.q"}, stream={"match": "message.q == args.q"})),
         'reply.result: has no effect: an item of the stream is the whole message; write "stream.item"',
     ),
     "a result where nothing answers": (
@@ -148,7 +148,7 @@ HURTING: dict[str, tuple[Any, str]] = {
         "tools[0].tool_call_template.let.nonce: nothing uses let.nonce",
     ),
     "more messages of a call that sends none": (
-        entry(message=False, then=["x"]),
+        entry(listen=True, then=["x"]),
         'then: has no effect: with "message": false',
     ),
     "an argument of a later message that is not asked for": (
@@ -227,7 +227,7 @@ HARMLESS: dict[str, Any] = {
         {**TOOL, "inputs": {"properties": {"query": {"type": "string"}}}}, preset="graphql-transport-ws"
     ),
     "a tool that listens beside a preset's ids": entry(
-        tool(message=False, stream={"match": "message.q == args.q"}), preset="jsonrpc2"
+        tool(listen=True, stream={"match": "message.q == args.q"}), preset="jsonrpc2"
     ),
     "a session that is the endpoint's": entry(
         tool(
