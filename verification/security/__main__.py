@@ -15,7 +15,7 @@ COMMANDS = (
     "fuzz",
     "template_properties",
     "hostile_schemas",
-    "http_front",
+    "http_access",
     "malformed_input",
     "stdout_purity",
 )

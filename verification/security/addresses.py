@@ -18,8 +18,8 @@ from utcp_ws_mcp import Bridge, BridgeError
 from utcp_ws_mcp.client.dial import Resolver
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, JSONObject, loadable_tools, open_bridge
-from verification.security.dials import ConnectRecorder
+from verification.security.bridge_fixture import STEP_TIMEOUT, JSONObject, loadable_tools, open_bridge
+from verification.security.connect_recorder import ConnectRecorder
 from verification.security.endpoint import endpoint, manual_of
 from verification.security.urls import PUBLIC, Case, bad_urls, good_urls
 

@@ -26,11 +26,11 @@ from urllib.parse import quote
 from utcp_ws_mcp import BridgeError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import JSONObject, open_bridge
+from verification.security.bridge_fixture import JSONObject, open_bridge
+from verification.security.canary import CANARY_KINDS, Canary, canaries
 from verification.security.endpoint import endpoint, manual_of
-from verification.security.leaky import ANSWERS, leak, refuse
+from verification.security.leaky_endpoint import ANSWERS, leak, refuse
 from verification.security.listener import http_reply, listener
-from verification.security.secrets_of import CANARY_KINDS, Canary, canaries
 
 SINKS = ("results", "errors", "tools/list", "stderr", "trace", "files", "process list", "repr", "tracebacks")
 

@@ -21,7 +21,7 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import JSONObject, open_bridge
+from verification.security.bridge_fixture import JSONObject, open_bridge
 from verification.security.endpoint import endpoint
 
 DAY: Final = datetime.timedelta(days=1)

@@ -23,7 +23,7 @@ from utcp_ws_mcp.server.sdk_server import SdkServer
 from utcp_ws_mcp.server.tools import ToolService
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, open_bridge
+from verification.security.bridge_fixture import STEP_TIMEOUT, open_bridge
 from verification.security.endpoint import echo, endpoint, manual_of
 from verification.security.tampering import BASE, Mutation, mutations
 

@@ -17,9 +17,9 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import loadable_tools, open_bridge
+from verification.security.bridge_fixture import loadable_tools, open_bridge
+from verification.security.injection_slots import SLOTS, Slot
 from verification.security.listener import Listener, http_reply, listener
-from verification.security.slots import SLOTS, Slot
 
 HARMLESS = "abc"
 SPLITTING = (

@@ -23,7 +23,7 @@ from utcp_ws_mcp.errors import BridgeError, InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .bridges import open_bridge
+from .bridge_fixture import open_bridge
 from .fuzz import try_input
 from .lines import expected_id
 from .malformed import malformed_inputs

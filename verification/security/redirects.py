@@ -14,7 +14,7 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectError, ForbiddenRedirect, TokenRequestError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge
+from verification.security.bridge_fixture import STEP_TIMEOUT, JSONObject, open_bridge
 from verification.security.listener import Listener, http_reply, listener
 
 STATUSES = (300, 301, 302, 303, 305, 307, 308)

@@ -25,7 +25,7 @@ from utcp_ws_mcp import Bridge, BridgeError
 from utcp_ws_mcp.observability import events
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge
+from verification.security.bridge_fixture import STEP_TIMEOUT, JSONObject, open_bridge
 from verification.security.endpoint import echo, endpoint, manual_of
 
 NAME: Final = "CANARY"

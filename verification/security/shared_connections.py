@@ -20,11 +20,11 @@ from websockets.asyncio.server import ServerConnection
 
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import open_bridge
+from verification.security.bridge_fixture import open_bridge
 from verification.security.certificates import server_context
+from verification.security.connection_pairs import BY_ARGUMENT, PAIRS, JSONObject, Pair
 from verification.security.endpoint import endpoint
 from verification.security.listener import http_reply, listener
-from verification.security.pairs import BY_ARGUMENT, PAIRS, JSONObject, Pair
 
 Ports = dict[str, int]
 

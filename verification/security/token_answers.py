@@ -17,7 +17,7 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectError, TokenRequestError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import open_bridge
+from verification.security.bridge_fixture import open_bridge
 from verification.security.endpoint import Endpoint, endpoint
 from verification.security.listener import http_reply, listener
 

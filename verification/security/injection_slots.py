@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from verification.security.bridges import JSONObject
+from verification.security.bridge_fixture import JSONObject
 
 TemplateFactory = Callable[[int, str], JSONObject]
 """A tool's call template for a listener at a port, with a text in the slot."""
