@@ -48,7 +48,7 @@ def test_a_reason_that_is_no_longer_needed_is_a_failure_too() -> None:
     assert all(fine for _, fine in table({"one": ran}))
     passing = {**ran, "prompts-list": {"prompts-list": "SUCCESS"}}
     assert [row for row, fine in table({"one": passing}) if not fine] == [
-        "| prompts-list | 1 passed | passes now, so that its reason can go: prompts-list |"
+        "| prompts-list | 1 passed | passes now; remove it from not_applicable.json: prompts-list |"
     ]
     assert [fine for _, fine in table({"one": {}})] == [False] * len(ran)
 

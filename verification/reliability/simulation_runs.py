@@ -1,6 +1,6 @@
-"""T3: the bridge in virtual time, with every fault that a seed can think of; and defects that must be found.
+"""T3: simulate the bridge in virtual time with random faults, and check that known defects are found.
 
-`python -m verification.reliability.simulation SEED` plays one seed again and shows all of it.
+`python -m verification.reliability.simulation SEED` repeats one seed and prints all of its events.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from .simulation.run import simulate
 
 PROCESSES: Final = 2
 BATCH_SIZE: Final = 500
-"""Seeds that a process plays at a time."""
+"""Seeds per task of a process."""
 
 MAX_SEEDS_PER_MUTANT: Final = 12_000
-"""Seeds in which a defect must be found."""
+"""Seeds within which a defect must be found."""
 
 MAX_VIOLATIONS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """Seeds that were played: how many, their calls, and what was violated, by seed."""
+    """The result of a batch of seeds: their number, their calls, and the violations as (seed, description)."""
 
     seeds: int
     calls: int
@@ -39,20 +39,20 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class MutantResult:
-    """How many seeds it took to find a defect (None: it was not found), and what gave it away."""
+    """The number of seeds until a defect was found (None: not found), and the violation."""
 
     seeds: int | None
     violation: str = ""
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Play the seeds, then look for each defect."""
-    draw, count = size.random(), size.of(20_000, 1_000_000)
-    first = draw.randrange(1 << 40)
+    """Simulate the seeds, then search each defect."""
+    rng, count = size.random(), size.of(20_000, 1_000_000)
+    first = rng.randrange(1 << 40)
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
-        played = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))
+        batches = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))
         found = list(processes.map(_find_mutant, range(len(MUTANTS)), [first] * len(MUTANTS)))
-    return [_violations_figure(played, count), _mutants_figure(found)]
+    return [_violations_figure(batches, count), _mutants_figure(found)]
 
 
 def _run_batch(first: int) -> BatchResult:
@@ -69,13 +69,13 @@ def _find_mutant(index: int, first: int) -> MutantResult:
     return MutantResult(None)
 
 
-def _violations_figure(played: Sequence[BatchResult], count: int) -> Figure:
-    violations = [violation for each in played for violation in each.violations]
+def _violations_figure(batches: Sequence[BatchResult], count: int) -> Figure:
+    violations = [violation for each in batches for violation in each.violations]
     for seed, what in violations[:MAX_VIOLATIONS_SHOWN]:
         print(f"seed {seed}: {what}", file=sys.stderr)
-    calls, wrong = sum(each.calls for each in played), len({seed for seed, _ in violations})
-    result = f"{wrong} of {sum(each.seeds for each in played):,} seeds ({calls:,} calls)"
-    return Figure("T3", "seeds with a violation, in virtual time", result, f"0 of {count:,}", not wrong)
+    calls, violating = sum(each.calls for each in batches), len({seed for seed, _ in violations})
+    result = f"{violating} of {sum(each.seeds for each in batches):,} seeds ({calls:,} calls)"
+    return Figure("T3", "seeds with a violation, in virtual time", result, f"0 of {count:,}", not violating)
 
 
 def _mutants_figure(found: Sequence[MutantResult]) -> Figure:
@@ -86,7 +86,7 @@ def _mutants_figure(found: Sequence[MutantResult]) -> Figure:
         print(f"{mutant.what}: {verdict}", file=sys.stderr)
     seeds = [each.seeds for each in found if each.seeds is not None]
     result = f"{len(seeds)} of {len(MUTANTS)}, the last one after {max(seeds, default=0):,} seeds"
-    return Figure("T3", "defects put in that were found", result, "all", len(seeds) == len(MUTANTS))
+    return Figure("T3", "injected defects that were found", result, "all", len(seeds) == len(MUTANTS))
 
 
 if __name__ == "__main__":

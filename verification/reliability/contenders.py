@@ -1,4 +1,4 @@
-"""Who meets the faults: the bridge, and the reference implementation of UTCP, each with the same two endpoints."""
+"""The clients of the fault matrix: the bridge and the reference implementation of UTCP, with the same two endpoints."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MODES: Final[dict[Mode, dict[str, Any]]] = {
 }
 
 TIMEOUT: Final = 3
-"""Seconds that a call has."""
+"""Seconds of a call's timeout."""
 
 SLACK: Final = 2.0
-"""Seconds after its deadline at which a call counts as late; the machine may be busy."""
+"""Seconds after its deadline from which a call counts as late; the machine may be busy."""
 
 LIMITS: Final = {"connect_timeout": 2.0, "ping_interval": 0.5, "ping_timeout": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One place of the matrix."""
+    """A cell of the fault matrix."""
 
     fault_case: FaultCase
     mode: Mode
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a subject gets to see: the ports of an endpoint in trouble, of a good one and of the token endpoint."""
+    """The input of a subject: the ports of the faulty, the healthy and the token endpoint, and the resolver."""
 
     cell: Cell
     faulty: int
@@ -52,12 +52,12 @@ class Scene:
 
 
 Subject = Callable[[Scene], AbstractAsyncContextManager[Caller]]
-"""Makes calls: the first argument is "faulty" or "good"."""
+"""Opens a client; the first argument of its calls is "faulty" or "good"."""
 
 
 @asynccontextmanager
 async def bridge_subject(scene: Scene) -> AsyncIterator[Caller]:
-    """The bridge with two call templates."""
+    """Open the bridge with two call templates."""
     entries = [_entry(scene, "faulty", scene.faulty), _entry(scene, "good", scene.good)]
     async with open_bridge(entries, resolver=scene.resolver) as opened:
 
@@ -91,7 +91,7 @@ def _credentials(scene: Scene) -> dict[str, str]:
 
 @asynccontextmanager
 async def reference_subject(scene: Scene) -> AsyncIterator[Caller]:
-    """`utcp-websocket` with two call templates. It is not asked to discover: it cannot take a correct manual."""
+    """Open `utcp-websocket` with two call templates; without discovery, since it rejects a correct manual."""
     from utcp.data.auth_implementations.oauth2_auth import OAuth2Auth
     from utcp_websocket.websocket_call_template import WebSocketCallTemplate
 

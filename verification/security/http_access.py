@@ -1,4 +1,4 @@
-"""S11: the HTTP front. Nobody enters who may not, nobody gets another's answer, nobody fills the memory."""
+"""S11: the HTTP server rejects unauthorized requests, separates clients and bounds its memory."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ALLOWED: Final = {
     },
     True: {"host": ("mcp.example",), "origin": ("NONE", "https://app.example"), **VALID_FORM},
 }
-"""What may enter on loopback, and where the server is known by the name it was told."""
+"""The accepted values, by whether the server is bound to all addresses: on loopback, and with `--allowed-host`."""
 
 CLIENTS: Final = 8
 MEBIBYTE: Final = 1 << 20
@@ -71,60 +71,60 @@ class Row:
     method: str
 
     def is_allowed(self, bind: str) -> bool:
-        """Whether the request may reach a handler."""
+        """Return whether the request may reach a handler."""
         return _violations(self, bind) == 0
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """The matrix against each bind, calls with equal ids, sessions without end."""
-    wrong = missing = strangers = guests = 0
+    """Measure the request matrix for each bind address, calls with equal ids, and many sessions."""
+    accepted = rejected = unauthorized = authorized = 0
     for bind, options in BINDS:
         async with service(bind, *options) as served:
             chosen = _rows(size, bind)
-            entered, refused = await _matrix(served, bind, chosen)
-            invited = sum(row.is_allowed(bind) for row in chosen)
-            strangers, guests = strangers + len(chosen) - invited, guests + invited
-            wrong, missing = wrong + entered, missing + refused
+            wrongly_accepted, wrongly_rejected = await _matrix(served, bind, chosen)
+            allowed = sum(row.is_allowed(bind) for row in chosen)
+            unauthorized, authorized = unauthorized + len(chosen) - allowed, authorized + allowed
+            accepted, rejected = accepted + wrongly_accepted, rejected + wrongly_rejected
     async with service("0", "--max-sessions", "500") as served:
         crossed, answered = await _equal_ids(served, size.of(10_000, 50_000))
     async with service("0") as served:
-        grown, opened = await _sessions(served, size.of(20_000, 100_000))
+        growth, opened = await _open_sessions(served, size.of(20_000, 100_000))
     return [
-        Figure("S11", "unauthorised requests that reached a handler", f"{wrong} of {strangers}", "0", wrong == 0),
-        Figure("S11", "authorised requests that were not answered", f"{missing} of {guests}", "0", missing == 0),
+        Figure("S11", "unauthorized requests accepted", f"{accepted} of {unauthorized}", "0", not accepted),
+        Figure("S11", "authorized requests rejected", f"{rejected} of {authorized}", "0", not rejected),
         Figure(
             "S11", f"crossed answers of {CLIENTS} clients with equal ids", f"{crossed} of {answered}", "0", not crossed
         ),
         Figure(
             "S11",
-            "memory after `initialize` without end",
-            f"{grown / MEBIBYTE:+.0f} MiB after {opened:,}",
+            "memory after many `initialize` requests",
+            f"{growth / MEBIBYTE:+.0f} MiB after {opened:,}",
             "≤ +64 MiB",
-            grown <= 64 * MEBIBYTE,
+            growth <= 64 * MEBIBYTE,
         ),
     ]
 
 
 def _rows(size: Size, bind: str) -> list[Row]:
-    """Every request that may enter, all that differ from one of them in one thing, and a sample of the others."""
+    """Return every allowed request, requests with one violation, and a sample of the others."""
     every = [Row(*values) for values in product(HOSTS, ORIGINS, TOKENS, KINDS, METHODS)]
-    right = [row for row in every if row.is_allowed(bind)]
+    allowed = [row for row in every if row.is_allowed(bind)]
     near = [row for row in every if _violations(row, bind) == 1]
     rest = [row for row in every if _violations(row, bind) > 1]
-    draws = size.random()
-    return [*right, *draws.sample(near, min(len(near), size.of(400, len(near)))),
-            *draws.sample(rest, size.of(300, len(rest)))]  # fmt: skip
+    rng = size.random()
+    return [*allowed, *rng.sample(near, min(len(near), size.of(400, len(near)))),
+            *rng.sample(rest, size.of(300, len(rest)))]  # fmt: skip
 
 
 def _violations(row: Row, bind: str) -> int:
-    """In how many things a request would have to be another one to enter."""
-    right = ALLOWED[bind.startswith("0.0.0.0")]
-    return sum(getattr(row, name) not in values for name, values in right.items())
+    """Return the number of fields with a value that is not allowed."""
+    allowed = ALLOWED[bind.startswith("0.0.0.0")]
+    return sum(getattr(row, name) not in values for name, values in allowed.items())
 
 
 async def _matrix(served: Service, bind: str, rows: Sequence[Row]) -> tuple[int, int]:
-    """How many entered that may not, and how many did not that may."""
-    wrong = missing = 0
+    """Return the number of unauthorized requests that were accepted, and of authorized ones that were not."""
+    wrongly_accepted = wrongly_rejected = 0
     for number, row in enumerate(rows):
         client = RawClient(served)
         before = len(served.received_calls)
@@ -132,34 +132,34 @@ async def _matrix(served: Service, bind: str, rows: Sequence[Row]) -> tuple[int,
         body = call_body(number, {"n": number}, modern=True)
         answer = await client.request(row.method, target, list(_headers(served, row)), body)
         await client.aclose()
-        entered = len(served.received_calls) > before or answer.status < 400
-        wrong += entered and not row.is_allowed(bind)
-        missing += row.is_allowed(bind) and not _answers(answer, number)
-    return wrong, missing
+        reached = len(served.received_calls) > before or answer.status < 400
+        wrongly_accepted += reached and not row.is_allowed(bind)
+        wrongly_rejected += row.is_allowed(bind) and not _answers(answer, number)
+    return wrongly_accepted, wrongly_rejected
 
 
 def _headers(served: Service, row: Row) -> Iterator[tuple[str, str]]:
-    usual = dict(mcp_headers(served, modern=True))
-    own = usual["Host"]
+    defaults = dict(mcp_headers(served, modern=True))
+    own_host = defaults["Host"]
 
-    def filled(text: str) -> str:
-        return text.replace("OWN", own).replace("PORT", str(served.port))
+    def fill(text: str) -> str:
+        return text.replace("OWN", own_host).replace("PORT", str(served.port))
 
     tokens = {"RIGHT": f"Bearer {TOKEN}", "LOWER": f"bearer {TOKEN}", "WRONG": "Bearer wrong",
               "PREFIX": f"Bearer {TOKEN[:-1]}", "BASIC": f"Basic {TOKEN}", "TWICE": f"Bearer {TOKEN}"}  # fmt: skip
     if row.host != "NONE":
-        yield "Host", own if row.host == "TWICE" else filled(row.host)
+        yield "Host", own_host if row.host == "TWICE" else fill(row.host)
     if row.host == "TWICE":
-        yield "Host", own
+        yield "Host", own_host
     if row.origin != "NONE":
-        yield "Origin", filled(row.origin)
+        yield "Origin", fill(row.origin)
     if row.token in tokens:
         yield "Authorization", tokens[row.token]
     if row.token == "TWICE":
         yield "Authorization", tokens["WRONG"]
     if row.kind != "NONE":
         yield "Content-Type", row.kind
-    yield from ((name, usual[name]) for name in ("Accept", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"))
+    yield from ((name, defaults[name]) for name in ("Accept", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"))
 
 
 def _answers(answer: HttpResponse, number: int) -> bool:
@@ -167,7 +167,7 @@ def _answers(answer: HttpResponse, number: int) -> bool:
 
 
 async def _equal_ids(served: Service, calls: int) -> tuple[int, int]:
-    """Half of the clients speak 2026-07-28, half have sessions; all number their calls alike."""
+    """Make concurrent calls with the same ids; half of the clients use 2026-07-28, half have sessions."""
     counts = await asyncio.gather(*(_call_many(served, number, calls // CLIENTS) for number in range(CLIENTS)))
     return sum(counts), calls
 
@@ -189,16 +189,16 @@ async def _call_many(served: Service, name: int, calls: int) -> int:
     return crossed
 
 
-async def _sessions(served: Service, count: int) -> tuple[int, int]:
-    """How much memory grows, and how many were asked for."""
+async def _open_sessions(served: Service, count: int) -> tuple[int, int]:
+    """Open sessions and return the growth of memory in bytes and their number."""
     client, headers = RawClient(served), mcp_headers(served, modern=False)
     await client.request("POST", "/mcp", headers, initialize_body())
     before = served.memory()
     for _ in range(count):
         await client.request("POST", "/mcp", headers, initialize_body())
-    grown = served.memory() - before
+    growth = served.memory() - before
     await client.aclose()
-    return grown, count
+    return growth, count
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every address that this process connects to, as the operating system would get it."""
+"""Record every address that this process passes to the operating system for a connection."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class ConnectRecorder:
-    """Records what is passed to `connect`, from now to the end of the process, and refuses it.
+    """Records and refuses every call of `connect`, until the end of the process (audit hooks cannot be removed).
 
-    Only the ports in `let_through` are really connected to; so nothing leaves this machine.
+    Only the ports in `allowed_ports` are connected, so that nothing leaves this machine.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class ConnectRecorder:
         sys.addaudithook(self._audit)
 
     def take_addresses(self) -> list[str]:
-        """The addresses since the last time."""
+        """Return the addresses since the last call of this method."""
         taken, self.addresses = self.addresses, []
         return taken
 

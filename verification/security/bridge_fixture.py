@@ -1,4 +1,4 @@
-"""A bridge for a document, with nothing of this machine in it: no environment, no pins, no other resolver."""
+"""Open a bridge for a document, isolated from this machine: no environment variables, no saved pins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from utcp_ws_mcp.observability import events
 
 JSONObject = dict[str, Any]
 STEP_TIMEOUT = 20.0
-"""Seconds after which a step of a measurement has failed."""
+"""Seconds after which a step of a measurement fails."""
 
 
 @asynccontextmanager
@@ -30,10 +30,10 @@ async def open_bridge(
     observe: events.Observer = events.noop,
     folder: Path | None = None,
 ) -> AsyncIterator[Bridge]:
-    """An open bridge. `folder` holds the manifest, files that it names, and the pins; else it is a new one.
+    """Open a bridge until the block ends. `folder` holds the manifest, its files and the pins; default: a new folder.
 
     Raises:
-        InvalidManifest: if the document cannot be used.
+        InvalidManifest: if the document is invalid.
     """
     with TemporaryDirectory() as new:
         folder = Path(new) if folder is None else folder
@@ -46,23 +46,23 @@ async def open_bridge(
 
 
 def loadable_tools(tools: Iterable[JSONObject], environ: Mapping[str, str] | None = None) -> list[JSONObject]:
-    """Those tools that a manifest may list; the others are refused before anything is opened.
+    """Return the tools that a manifest accepts; the loader rejects the others before any connection.
 
-    Each has a `tool_call_template` with a URL.
+    Each tool has a `tool_call_template` with a URL.
     """
-    left = list(tools)
+    remaining = list(tools)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "manifest.json"
-        while left:
-            file.write_text(json.dumps({"tools": left}), encoding="utf-8")
+        while remaining:
+            file.write_text(json.dumps({"tools": remaining}), encoding="utf-8")
             try:
                 load_manifest(file, environ or {})
             except InvalidManifest as invalid:
-                wrong = {_index(problem.path) for problem in invalid.problems}
-                left = [tool for index, tool in enumerate(left) if index not in wrong]
+                rejected = {_index(problem.path) for problem in invalid.problems}
+                remaining = [tool for index, tool in enumerate(remaining) if index not in rejected]
             else:
                 break
-    return left
+    return remaining
 
 
 def _index(path: str) -> int:

@@ -1,4 +1,4 @@
-"""Replies that disturb: late, out of order, doubled, foreign, stale."""
+"""Disturbed replies: late, out of order, duplicated, foreign, stale."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ ReplyKind = Literal["plain", "late", "overtaken", "twice", "foreign", "stale"]
 REPLY_KINDS: Final[tuple[ReplyKind, ...]] = get_args(ReplyKind)
 
 DELAYS: Final = {"late": 0.06, "overtaken": 0.004}
-"""Seconds after which these replies come: after a short timeout, and after replies to later requests."""
+"""Seconds of delay: "late" exceeds a short timeout, "overtaken" arrives after replies to later requests."""
 
 
 def answer_to(number: int) -> str:
-    """The only right answer."""
+    """Return the only correct answer."""
     return f"the answer to {number}"
 
 
 def reply_to(request: Any) -> str:
-    """The right reply to a request."""
+    """Return the correct reply to a request."""
     return json.dumps({**request, "answer": answer_to(request["n"])})
 
 
 class Replies:
-    """Answers requests as their `how` says, and remembers what it needs for that.
+    """Answers requests with the disturbance of their field `how`.
 
-    The reply comes "late", is "overtaken" by others, comes "twice", or beside it comes a "foreign" one, which belongs
-    to no call, or a "stale" one, which has been sent before. Those come first, except where replies carry no id: there
-    nothing could tell them apart.
+    The reply is "late", "overtaken" by others, sent "twice", or accompanied by a "foreign" reply with an id of no call
+    or by a "stale" reply that was sent before. The additional replies are sent first, except where replies have no id:
+    such a reply could not be distinguished from the correct one.
     """
 
     def __init__(self) -> None:
@@ -42,14 +42,14 @@ class Replies:
         self._delayed: set[asyncio.Task[None]] = set()
 
     async def send(self, connection: ServerConnection, request: Any) -> None:
-        """Answer one request."""
-        reply, how = reply_to(request), request["how"]
+        """Answer a request."""
+        reply, kind = reply_to(request), request["how"]
         messages = [reply, *self._extra_replies(connection, request, reply)]
         if "id" in request:
             messages.reverse()
         self._last[connection] = reply
-        if how in DELAYS:
-            task = asyncio.create_task(_send(connection, messages, DELAYS[how]))
+        if kind in DELAYS:
+            task = asyncio.create_task(_send(connection, messages, DELAYS[kind]))
             self._delayed.add(task)
             task.add_done_callback(self._delayed.discard)
         else:
@@ -60,8 +60,8 @@ class Replies:
             case "twice":
                 return [reply]
             case "foreign":
-                ids = [str(request.get("id")), [request.get("id")], "nobody", None, True]
-                return [reply_to({"id": strange, "n": -1}) for strange in ids if strange != request.get("id")]
+                ids = [str(request.get("id")), [request.get("id")], "unknown", None, True]
+                return [reply_to({"id": foreign, "n": -1}) for foreign in ids if foreign != request.get("id")]
             case "stale":
                 return [self._last.get(connection, reply)]
             case _:

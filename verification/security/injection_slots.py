@@ -1,4 +1,4 @@
-"""The places of a call template whose text ends up in an HTTP request."""
+"""The fields of a call template whose text becomes part of an HTTP request."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from verification.security.bridges import JSONObject
+from verification.security.bridge_fixture import JSONObject
 
 TemplateFactory = Callable[[int, str], JSONObject]
-"""A tool's call template for a listener at a port, with a text in the slot."""
+"""Returns a call template for a listener at a port, with a text in the slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place. `by_argument`: the text comes from the model, as the argument `v`, not from the manifest."""
+    """A field. `by_argument`: the text is the argument `v` of a call; otherwise it is in the manifest."""
 
     name: str
     make_template: TemplateFactory

@@ -1,4 +1,4 @@
-"""Secrets that can be recognised wherever and however they come out, and the manifest that puts them everywhere."""
+"""Secrets that can be found in any output and encoding, and the call templates that use them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Final
 
 JSONObject = dict[str, Any]
 TAIL: Final = '"+/&=%\\x'
-"""What makes a secret look different in JSON, in a URL and in base64."""
+"""Characters that JSON, URLs and base64 encode differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A secret: `core` is random, and no other text holds it. It may be sent to the origins in `to` only."""
+    """A secret. `core` is random and unique. The secret may only be sent to `allowed_origins`."""
 
     name: str
     core: str
@@ -27,7 +27,7 @@ class Canary:
         return self.core + TAIL
 
     def is_in(self, data: bytes) -> bool:
-        """Whether it, or the better half of it, stands in the data: plain, in base64 (any offset) or in hex."""
+        """Return whether data holds the first 10 characters of `core`, or all of it in base64 (any offset) or hex."""
         return any(form in data for form in self._forms())
 
     def _forms(self) -> list[bytes]:
@@ -36,7 +36,7 @@ class Canary:
         return [core[:10], *inside, core.hex().encode(), core.hex().upper().encode()]
 
 
-ENDPOINT, TOKENS, NOBODY = frozenset({"endpoint"}), frozenset({"tokens"}), frozenset[str]()
+ENDPOINT, TOKENS, NOWHERE = frozenset({"endpoint"}), frozenset({"tokens"}), frozenset[str]()
 CANARY_KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
     "HEADER": (ENDPOINT, {"auth": {"auth_type": "api_key", "api_key": "${HEADER}"}}),
     "QUERY": (ENDPOINT, {"auth": {"auth_type": "api_key", "api_key": "${QUERY}", "location": "query"}}),
@@ -58,19 +58,19 @@ CANARY_KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
             }
         },
     ),
-    "PROXY": (NOBODY, {"proxy": "http://ann:${PROXY}@127.0.0.1:1"}),
-    "KEY_PATH": (NOBODY, {"tls": {"client_cert": "${KEY_PATH}.pem", "client_key": "${KEY_PATH}.key"}, "secure": True}),
+    "PROXY": (NOWHERE, {"proxy": "http://ann:${PROXY}@127.0.0.1:1"}),
+    "KEY_PATH": (NOWHERE, {"tls": {"client_cert": "${KEY_PATH}.pem", "client_key": "${KEY_PATH}.key"}, "secure": True}),
 }
-"""Where a secret stands: the origins that it is for, and what the call template says. USER_NAME is one as well."""
+"""By kind of secret: the origins that may receive it, and fields of the call template. USER_NAME is a canary, too."""
 
 
 def canaries(random: Random) -> dict[str, Canary]:
-    """A canary of each kind, and two that stand beside: in the dotenv file, and in the environment."""
+    """Return a canary of each kind, and two that no template uses: in the dotenv file and in the environment."""
     places = {
         "USER_NAME": ENDPOINT,
         **{name: to for name, (to, _) in CANARY_KINDS.items()},
-        "DOTENV": NOBODY,
-        "HOST": NOBODY,
+        "DOTENV": NOWHERE,
+        "HOST": NOWHERE,
     }
     letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789"
     return {name: Canary(name, "".join(random.choices(letters, k=18)), to) for name, to in places.items()}

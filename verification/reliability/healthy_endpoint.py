@@ -1,4 +1,4 @@
-"""What is healthy around the faults: an endpoint that writes down what it executes, and a token endpoint."""
+"""An endpoint without faults that records what it executes, and a token endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from .replies import reply_to
+from .reply_disturbances import reply_to
 
 MANUAL: Final = {
     "utcp_version": "1.0.0",
@@ -28,14 +28,14 @@ TOKEN: Final = json.dumps({"access_token": "t0ken", "token_type": "Bearer", "exp
 
 @dataclass
 class HealthyEndpoint:
-    """An endpoint on `port`. `numbers` are given to calls, `executed` have arrived."""
+    """An endpoint on `port`. `numbers` yields the numbers of calls, `executed` holds those that arrived."""
 
     port: int = 0
     executed: set[int] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=count)
 
     async def serve(self, connection: ServerConnection) -> None:
-        """Tell the manual, and answer requests."""
+        """Return the manual to a discovery, and answer other requests."""
         with suppress(ConnectionClosed):
             async for raw in connection:
                 request = json.loads(raw)
@@ -48,16 +48,16 @@ class HealthyEndpoint:
 
 @asynccontextmanager
 async def healthy_endpoint() -> AsyncIterator[HealthyEndpoint]:
-    """The endpoint, until the block ends."""
-    made = HealthyEndpoint()
-    async with serve(made.serve, "127.0.0.1", 0, compression=None) as server:
-        made.port = next(iter(server.sockets)).getsockname()[1]
-        yield made
+    """Serve the endpoint until the block ends."""
+    running = HealthyEndpoint()
+    async with serve(running.serve, "127.0.0.1", 0, compression=None) as server:
+        running.port = next(iter(server.sockets)).getsockname()[1]
+        yield running
 
 
 @asynccontextmanager
 async def token_server() -> AsyncIterator[int]:
-    """An OAuth2 token endpoint, until the block ends; gives its port."""
+    """Serve an OAuth2 token endpoint until the block ends, and yield its port."""
     async with await asyncio.start_server(_serve_token, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""An endpoint that gives away what it was told, in every way that an endpoint has."""
+"""An endpoint that returns everything that it received, in every way that an endpoint can."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ ANSWERS: Final[Mapping[str, dict[str, Any]]] = {
     "broken": {},
     "discovery": {},
 }
-"""What an endpoint does at each path, and what a call template says about it."""
+"""The behavior of the endpoint at each path, with the fields of the call template for it."""
 
 _STATUSES: Final = {"/unauthorized": 401, "/redirect": 302, "/broken": 500}
 
 
 def refuse(connection: ServerConnection, request: Request) -> Response | None:
-    """Answer the upgrade with another status, everything repeated in it."""
+    """Reject the upgrade on some paths, with the request in the response."""
     status = _STATUSES.get(request.path.partition("?")[0])
     if status is None:
         return None
@@ -47,20 +47,20 @@ def refuse(connection: ServerConnection, request: Request) -> Response | None:
 
 
 async def leak(connection: ServerConnection, message: Any) -> None:
-    """Answer a message as the path says, with everything that was told."""
+    """Answer a message with everything that was received, in the way that the path selects."""
     assert connection.request is not None
-    told = _echo_of(connection.request, message)
-    text, path = json.dumps(told), connection.request.path.partition("?")[0].strip("/")
+    received = _echo_of(connection.request, message)
+    text, path = json.dumps(received), connection.request.path.partition("?")[0].strip("/")
     match path:
         case "no_json":
             await connection.send(text[1:])
         case "straddling":
             for number in range(0, 240, 7):
-                await connection.send(" " * (200 - number) + str(message) + str(told["headers"]))
+                await connection.send(" " * (200 - number) + str(message) + str(received["headers"]))
         case "binary":
             await connection.send(b"\xff" + text.encode())
         case "close":
-            await connection.close(4001, str(message)[:60] + str(told["headers"])[-60:])
+            await connection.close(4001, str(message)[:60] + str(received["headers"])[-60:])
         case "abort":
             connection.transport.abort()
         case "silence":
