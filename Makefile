@@ -70,7 +70,7 @@ scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
 	cd scripts/bundle && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
+bench: venv ## Measure the speed next to the contenders; SMOKE=1 only tries it, INTO=benchmarks/results/2026-11.md keeps the tables
 	@$(BIN)/python -m compileall -q src # as pip does it for those who install
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
