@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs-check pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs-check reference pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -91,6 +91,9 @@ check: venv ## Lint, check the format, the types, the layers and the documentati
 
 docs-check: venv ## Run every example, command and program of the documentation; find what it does not describe
 	$(BIN)/python -m pytest -q tests/docs
+
+reference: venv ## Generate the tables of docs/reference from the program
+	@$(BIN)/python -m scripts.reference
 
 pictures: venv ## Draw the terminal pictures of the README anew
 	@$(BIN)/python -m scripts.pictures
