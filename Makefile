@@ -51,7 +51,7 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 	cd scripts/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Try the MCP clients of docs/hosts.md (needs Node); INTO=docs/hosts.md keeps the table
+clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Test the MCP clients of docs/project/clients-tested.md (needs Node); INTO=docs/project/clients-tested.md keeps the table
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
 
 scripts/clients/node_modules/.stamp: scripts/clients/package-lock.json

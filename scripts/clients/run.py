@@ -106,10 +106,10 @@ def row(client: Client, seen: dict[str, Any], version: str, wrong: Sequence[str]
     if "steps" in seen:
         return f"{start} {', '.join(seen['steps'])} | | | | |"
     progress = "not shown" if "progress" in client.not_shown else f"{len(seen['progress'])} messages"
-    mistake = "found by the client" if "mistake" in client.by_itself else "our sentence"
+    mistake = "found by the client" if "mistake" in client.by_itself else "exact message"
     return (
         f"{start} {len(seen['listed'])} tools | number, image | {len(seen['stream'])} items, progress: {progress} | "
-        f"our sentence | {mistake} |"
+        f"exact message | {mistake} |"
     )
 
 
@@ -130,7 +130,7 @@ def look(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
 
 async def try_all(chosen: str) -> tuple[str, bool]:
     """The table, and whether everything is as it should be."""
-    columns = ("client", "version", "protocol", "lists", "calls", "stream", "a tool's failure", "wrong arguments")
+    columns = ("client", "version", "protocol", "lists", "calls", "stream", "tool error", "wrong arguments")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     well = True
     async with demo_endpoint(0) as port:
