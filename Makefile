@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs-check reference pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs docs-check reference pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -89,13 +89,18 @@ check: venv ## Lint, check the format, the types, the layers and the documentati
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
 
+# Material for MkDocs advertises its successor at each build unless this variable is set.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: venv ## Build the documentation site into build/site; warnings are errors
+	@$(BIN)/mkdocs build --strict
+
 docs-check: venv ## Run every example, command and program of the documentation; find what it does not describe
 	$(BIN)/python -m pytest -q tests/docs
 
 reference: venv ## Generate the tables of docs/reference from the program
 	@$(BIN)/python -m scripts.reference
 
-pictures: venv ## Draw the terminal pictures of the README anew
+pictures: venv ## Draw the terminal pictures of the documentation
 	@$(BIN)/python -m scripts.pictures
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows

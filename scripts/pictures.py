@@ -1,4 +1,4 @@
-"""Terminal pictures for the README: SVG files that show what commands print (`make pictures`).
+"""Terminal pictures for the documentation: SVG files that show what commands print (`make pictures`).
 
 Each is drawn from a real run on this machine, and follows the reader's choice of light or dark.
 """
@@ -58,8 +58,9 @@ async def show_demo() -> str:
 
 
 async def show_trace() -> str:
-    """The trace of a call: the third recipe of docs/recipes.md, against the endpoint that it describes."""
-    example = next(each for each in read_examples([ROOT / "docs" / "recipes.md"]) if '"notes"' in each.manifest.text)
+    """Return the trace of a call: the complete manifest of the tutorial, against the endpoint that it describes."""
+    page = ROOT / "docs" / "get-started" / "a-real-api.md"
+    example = next(each for each in read_examples([page]) if "on_connect" in each.manifest.text)
     command = ["call", "manifest.json", "notes.search", "text=bread", "--trace"]
     async with Endpoint([*example.lines, *example.scenes[0].lines]).run() as endpoint:
         with tempfile.TemporaryDirectory() as folder:

@@ -190,7 +190,9 @@ def read_blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("language")) + 1
-        yield Block(f"{page.name}:{line}", found["mark"] or "", found["language"], found["text"])
+        yield Block(
+            f"{page.relative_to(ROOT).as_posix()}:{line}", found["mark"] or "", found["language"], found["text"]
+        )
 
 
 _OF_AN_EXAMPLE = {"asked", "manual", "tools", "problems", "http", "beat"}

@@ -94,7 +94,7 @@ async def test_every_list_of_tools_is_the_one_that_the_documentation_shows(examp
     assert await list_tools(example, tmp_path) == example.blocks["tools"].text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_block_of_json_is_json(page: Path) -> None:
     for block in read_blocks(page):
         if block.language == "json":
@@ -103,9 +103,8 @@ def test_every_block_of_json_is_json(page: Path) -> None:
 
 def filter_rows() -> list[tuple[str, str, str]]:
     """The rows of the table of filters: the names, an example, what it gives."""
-    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
-    table = manual.partition("### Filters")[2].partition("\n\nThe others are")[0]
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines() if line.startswith("| `")]
+    page = (ROOT / "docs" / "reference" / "manifest" / "filters.md").read_text(encoding="utf-8")
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("| `")]
     return [(names, *(cell.strip().strip("`").replace("\\|", "|") for cell in cells[2:])) for names, *cells in rows]
 
 
@@ -120,21 +119,22 @@ def test_every_filter_is_described() -> None:
 
 
 def commands() -> list[str]:
-    """The command lines of our program that the README shows."""
-    lines = [
-        line for block in read_blocks(ROOT / "README.md") if block.language == "sh" for line in block.text.splitlines()
-    ]
-    ours = re.compile(r"(?:utcp-ws-mcp|python -m utcp_ws_mcp)\b")
-    return [line[found.end() :].partition("  #")[0] for line in lines if (found := ours.match(line.removeprefix("$ ")))]
+    """Return the command lines of utcp-ws-mcp that pages show, without the name of the program."""
+    blocks = [block for page in PAGES for block in read_blocks(page) if block.language == "sh"]
+    lines = {line for block in blocks for line in block.text.splitlines()}
+    ours = re.compile(r"(?:utcp-ws-mcp|python -m utcp_ws_mcp)\b(.*?)(?:\s+&)?(?:\s+#.*)?$")
+    return sorted({found[1] for line in lines if (found := ours.match(line))})
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_line_of_the_readme_parses(command: str) -> None:
+def test_every_command_line_of_the_documentation_parses(command: str) -> None:
     asked = CliRunner().invoke(main, [*shlex.split(command), "--help"])
     assert asked.exit_code == 0, asked.output
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", sorted({*PAGES, *ROOT.glob("*.md")}), ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text(encoding="utf-8")):
         file = page.parent / target if target else page
