@@ -1,4 +1,4 @@
-"""The documentation is executed: its manifests load, its calls send what it shows, its commands parse."""
+"""Execute the documentation: its manifests load, its calls send what it shows, its commands parse."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from .examples import (
     VARIABLES,
     Example,
     Scene,
-    list_tools,
-    play,
     read_blocks,
     read_examples,
     write_manifest,
 )
+from .playback import list_tools, play
 
 EXAMPLES = read_examples()
 RIGHT = [example for example in EXAMPLES if example.manifest.kind == "manifest"]
@@ -46,7 +45,9 @@ def test_every_manifest_of_the_documentation_loads(example: Example, tmp_path: P
 
 
 @pytest.mark.parametrize("example", [wrong for wrong in EXAMPLES if wrong not in RIGHT], ids=by_place)
-def test_every_wrong_manifest_is_refused_in_the_words_of_the_documentation(example: Example, tmp_path: Path) -> None:
+def test_every_wrong_manifest_is_rejected_with_the_messages_of_the_documentation(
+    example: Example, tmp_path: Path
+) -> None:
     file = write_manifest(example.manifest.text, tmp_path)
     with pytest.raises(InvalidManifest) as refused:
         load_manifest(file, environ=VARIABLES)
@@ -76,7 +77,7 @@ async def test_every_call_sends_and_gives_what_the_documentation_shows(
 
 
 def check_request(request: str, shown: str) -> None:
-    """An HTTP request has the first line, the headers and the body that the page shows."""
+    """Compare the first line, the headers and the body of an HTTP request with those that the page shows."""
     (first, headers, body), (first_shown, headers_shown, body_shown) = parts_of(request), parts_of(shown)
     assert first == first_shown
     assert headers_shown <= headers
@@ -102,7 +103,7 @@ def test_every_block_of_json_is_json(page: Path) -> None:
 
 
 def filter_rows() -> list[tuple[str, str, str]]:
-    """The rows of the table of filters: the names, an example, what it gives."""
+    """Return the rows of the table of filters: the names, an example, its result."""
     page = (ROOT / "docs" / "reference" / "manifest" / "filters.md").read_text(encoding="utf-8")
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("| `")]
     return [(names, *(cell.strip().strip("`").replace("\\|", "|") for cell in cells[2:])) for names, *cells in rows]
@@ -143,6 +144,6 @@ def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of the headings of a page, as the forge creates them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

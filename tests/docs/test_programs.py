@@ -1,4 +1,4 @@
-"""The commands and programs that the documentation shows are run, and print what it shows."""
+"""Run the commands and programs of the documentation; they print what it shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .examples import PAGES, ROOT, Block, read_blocks
 
 
 def read_programs() -> Iterator[tuple[Path, Block, Block]]:
-    """Each block of Python, and what stands below it: what it prints."""
+    """Yield each block of Python, and the block below it with its output."""
     for page in PAGES:
         for code, shown in pairwise(read_blocks(page)):
             if code.language == "python":
@@ -30,7 +30,7 @@ def read_programs() -> Iterator[tuple[Path, Block, Block]]:
 
 
 def read_sessions() -> Iterator[tuple[Block, Block]]:
-    """Each session at a terminal, with the manifest above it."""
+    """Yield each session at a terminal, with the manifest above it."""
     for page in PAGES:
         manifest = None
         for block in read_blocks(page):
@@ -53,7 +53,7 @@ async def test_every_session_at_a_terminal_goes_as_it_is_shown(manifest: Block, 
 
 
 async def session(line: str, folder: Path) -> str:
-    """What a terminal shows of a command line."""
+    """Run a command line, and return what a terminal shows."""
     return f"{line}\n" + await run_python(["-m", "utcp_ws_mcp", *shlex.split(line)[2:]], folder)
 
 
@@ -87,7 +87,7 @@ async def test_every_program_of_the_documentation_prints_what_it_shows(
 
 
 async def run_python(arguments: list[str], folder: Path, *, stderr: int = subprocess.STDOUT) -> str:
-    """What Python prints, stderr with it unless that goes elsewhere."""
+    """Run Python and return its output, with stderr unless that goes elsewhere."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
     with anyio.fail_after(60):
         done = await anyio.run_process(
@@ -97,7 +97,7 @@ async def run_python(arguments: list[str], folder: Path, *, stderr: int = subpro
 
 
 def steady(text: str) -> str:
-    """The text without what differs from run to run: ports, and times of any length."""
+    """Return the text without the parts that differ from run to run: ports and times."""
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
     text = re.sub(r"^ *\d+\.\d{3} ", "TIME ", text, flags=re.MULTILINE)
     return re.sub(r"\d+(\.\d)? (ms|s)\b", r"TIME \2", text)

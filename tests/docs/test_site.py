@@ -1,4 +1,4 @@
-"""The documentation keeps its limits of length, its navigation is complete, and its guide for agents is sound."""
+"""Check the length of the pages, the navigation of the site and the guide for agents."""
 
 from __future__ import annotations
 
