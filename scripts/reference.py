@@ -18,6 +18,7 @@ from typing import Any, Final
 import click
 
 import utcp_ws_mcp
+from scripts import manifest_reference
 from utcp_ws_mcp.cli.main import main as cli
 from utcp_ws_mcp.observability import events, logging
 from utcp_ws_mcp.observability.metrics import BOUNDS, INSTRUMENTS, Instrument
@@ -260,6 +261,7 @@ RENDERERS: Final[dict[str, Callable[[str], str]]] = {
     "resources": render_resources,
     "python": render_python,
     "errors": render_errors,
+    **manifest_reference.RENDERERS,
 }
 """What each kind of generated part is made by; the argument is the name behind the kind."""
 
