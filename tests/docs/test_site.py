@@ -56,6 +56,13 @@ def test_the_links_of_llms_txt_lead_to_pages() -> None:
     assert [target for target in targets if not (DOCS / target).is_file()] == []
 
 
+def test_every_pattern_of_an_api_links_to_its_description() -> None:
+    tables = (DOCS / "guides" / "index.md").read_text(encoding="utf-8").partition("\n## ")[2]
+    rows = [row for row in tables.splitlines() if row.startswith("| ") and not row.startswith(("| ---", "| the API's"))]
+    assert len(rows) > 60
+    assert [row for row in rows if "](" not in row] == []
+
+
 def test_the_navigation_of_the_site_names_every_page_once() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     pages = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
