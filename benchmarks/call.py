@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from .command import Size, run
 from .comparison import Comparison, Target
 from .host import HANDSHAKE, MODERN
-from .raw import Raw
-from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, Stage, all_in, stage
+from .raw import RawWebSocket
+from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
 
 TARGET = 0.60
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """p50 and p99 of each era."""
-    with stage() as on:
+    with benchmark_environment() as on:
         return [each for era in (HANDSHAKE, MODERN) for each in _era(on, era, size.of(15, 2), size.of(300, 20))]
 
 
-def _era(on: Stage, era: str, rounds: int, calls: int) -> Sequence[Comparison]:
+def _era(environment: BenchmarkEnvironment, era: str, rounds: int, calls: int) -> Sequence[Comparison]:
     middle, slowest, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
     names = (BARE, SMALLEST, UTCP, BY_HAND, OURS) if era == HANDSHAKE else (BARE, SMALLEST, UTCP, OURS)
-    worlds = all_in(on.world(), names)
-    with Raw(on.url()) as raw, on.hosts(worlds, era) as hosts:
+    worlds = same_workload(environment.workload(), names)
+    with RawWebSocket(environment.url()) as raw, environment.hosts(worlds, era) as hosts:
         raw.time_calls(calls)
         for host in hosts.values():
             host.time_calls("m0_t0", calls)

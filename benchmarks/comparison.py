@@ -54,8 +54,8 @@ class Comparison:
         for name, target in self.targets.items():
             relation = "≥" if target.at_least else "≤"
             if target.absolute:
-                value, result = self._shown(self.subject)
-                limit, what = f"{relation} {self._form(target.limit)} {self.unit}", self.what
+                value, result = self._median_text(self.subject)
+                limit, what = f"{relation} {self._format(target.limit)} {self.unit}", self.what
             else:
                 value, result = self._ratio(name, self.rounds)
                 limit, what = f"{relation} {target.limit:g} ×", f"{self.what}: {self.subject} ÷ {name}"
@@ -67,17 +67,17 @@ class Comparison:
         head = ["", "median (quartiles)", f"{self.subject} ÷ it", "÷ it, CPU of the server", "target", "verdict"]
         lines = [f"**{self.what}**, {count} rounds", "", f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
         names = (*self.rounds, *(self.notes.keys() - self.rounds.keys()))
-        rows = ([self._noted(name), *self._cells(name), *_verdict(verdicts.get(name))] for name in names)
+        rows = ([self._name_with_note(name), *self._cells(name), *_verdict(verdicts.get(name))] for name in names)
         return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
     def _cells(self, name: str) -> tuple[str, str, str]:
         if not self.rounds.get(name):
             return "—", "—", "—"
         if name == self.subject:
-            return self._shown(name)[1], "", ""
-        return self._shown(name)[1], self._ratio(name, self.rounds)[1], self._ratio(name, self.cpu)[1]
+            return self._median_text(name)[1], "", ""
+        return self._median_text(name)[1], self._ratio(name, self.rounds)[1], self._ratio(name, self.cpu)[1]
 
-    def _noted(self, name: str) -> str:
+    def _name_with_note(self, name: str) -> str:
         return f"{name} ({self.notes[name]})" if name in self.notes else name
 
     def _ratio(self, name: str, rounds: Mapping[str, Sequence[float]]) -> tuple[float, str]:
@@ -91,12 +91,12 @@ class Comparison:
         ratio = statistics.median(mine) / statistics.median(theirs)
         return ratio, f"{ratio:.2f} × ({low:.2f} – {high:.2f})"
 
-    def _shown(self, name: str) -> tuple[float, str]:
+    def _median_text(self, name: str) -> tuple[float, str]:
         middle = statistics.median(self.rounds[name])
         low, high = quartiles(self.rounds[name])
-        return middle, f"{self._form(middle)} {self.unit} ({self._form(low)} – {self._form(high)})"
+        return middle, f"{self._format(middle)} {self.unit} ({self._format(low)} – {self._format(high)})"
 
-    def _form(self, value: float) -> str:
+    def _format(self, value: float) -> str:
         factor, form = UNITS[self.unit]
         return format(value * factor, form)
 

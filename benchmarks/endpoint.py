@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.speedups import apply_mask
 
-from .tools import INPUTS, described
+from .tools import INPUT_SCHEMA, tool_descriptions
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
@@ -54,7 +54,7 @@ class Peer(asyncio.Protocol):
         self._buffer += data
         if not self._url and b"\r\n\r\n" in self._buffer:
             self._upgrade()
-        while self._url and (taken := self._take()):
+        while self._url and (taken := self._process_buffer()):
             opcode, payload = taken
             if opcode == TEXT:
                 self._answer(json.loads(payload))
@@ -74,7 +74,7 @@ class Peer(asyncio.Protocol):
         self._transport.write("\r\n".join([*answer, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode())
         self._url = f"ws://{headers['host']}{request.split()[1]}"
 
-    def _take(self) -> tuple[int, bytes] | None:
+    def _process_buffer(self) -> tuple[int, bytes] | None:
         """The next masked frame, if it is whole."""
         buffer = self._buffer
         if len(buffer) < 6:
@@ -93,7 +93,7 @@ class Peer(asyncio.Protocol):
     def _answer(self, request: dict[str, Any]) -> None:
         asked = request.get("params") or request.get("arguments") or request
         if request.get("type") == "utcp":
-            self._tell_manual()
+            self._send_manual()
         elif "items" in asked:
             self._stream(request, asked["items"])
         elif asked.get("shape") == "binary":
@@ -117,7 +117,7 @@ class Peer(asyncio.Protocol):
         end = frame(TEXT, json.dumps({**known, "type": "stream_end", "result": None}).encode())
         self._transport.write(b"".join([*frames, end]))
 
-    def _tell_manual(self) -> None:
+    def _send_manual(self) -> None:
         path = urlsplit(self._url)
         query = parse_qs(path.query)
         template = {
@@ -127,8 +127,8 @@ class Peer(asyncio.Protocol):
             "response_format": "json",
         }
         tools = [
-            {"name": name, "description": text, "inputs": INPUTS, "tool_call_template": template}
-            for name, text in described(int(query["tools"][0]))
+            {"name": name, "description": text, "inputs": INPUT_SCHEMA, "tool_call_template": template}
+            for name, text in tool_descriptions(int(query["tools"][0]))
         ]
         manual = json.dumps({"utcp_version": "1.0.1", "manual_version": "1.0.0", "tools": tools}).encode()
         delay = float(query.get("delay", ["0"])[0])

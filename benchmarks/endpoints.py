@@ -8,40 +8,40 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, OURS, UTCP, stage
+from .world import BARE, OURS, UTCP, benchmark_environment
 
 COUNTS = (1, 10, 100)
-ASKED = f"{OURS}, tools asked for"
+WITH_DISCOVERY = f"{OURS}, tools asked for"
 TARGET = Target(1.2)
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Until `initialize` is answered, and until all tools are listed."""
     answered, listed, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
-    with stage() as on:
+    with benchmark_environment() as on:
         for _ in range(size.of(6, 1)):
-            for name in (BARE, UTCP, OURS, ASKED):
+            for name in (BARE, UTCP, OURS, WITH_DISCOVERY):
                 for count in COUNTS:
-                    world = on.world(count, 10, discovered=name == ASKED)
-                    with on.host(OURS if name == ASKED else name, world) as host:
+                    world = on.workload(count, 10, discovered=name == WITH_DISCOVERY)
+                    with on.host(OURS if name == WITH_DISCOVERY else name, world) as host:
                         used = host.cpu()
                         host.list_until(10 * count)
-                        answered[_label(name, count)].append(host.started)
-                        listed[_label(name, count)].append(time.perf_counter() - host.began)
+                        answered[_label(name, count)].append(host.startup_seconds)
+                        listed[_label(name, count)].append(time.perf_counter() - host.started_at)
                         cpu[_label(name, count)].append(used)
     subject = _label(OURS, 100)
     targets = {_label(OURS, 1): TARGET}
     return [
         Comparison("many endpoints: start until `initialize` is answered", "ms", subject, answered, cpu, targets),
-        _asked(answered),
+        _discovery_comparison(answered),
         Comparison("many endpoints: start until all tools are listed", "ms", subject, listed),
     ]
 
 
-def _asked(answered: dict[str, list[float]]) -> Comparison:
-    rows = {label: values for label, values in answered.items() if label.startswith(ASKED)}
+def _discovery_comparison(answered: dict[str, list[float]]) -> Comparison:
+    rows = {label: values for label, values in answered.items() if label.startswith(WITH_DISCOVERY)}
     what = "many endpoints that are asked for their tools: start until `initialize` is answered"
-    return Comparison(what, "ms", _label(ASKED, 100), rows, targets={_label(ASKED, 1): TARGET})
+    return Comparison(what, "ms", _label(WITH_DISCOVERY, 100), rows, targets={_label(WITH_DISCOVERY, 1): TARGET})
 
 
 def _label(name: str, count: int) -> str:

@@ -9,34 +9,34 @@ from collections.abc import Callable, Sequence
 from .command import Size, run
 from .comparison import Comparison, Target
 from .host import Host
-from .world import OURS, SMALLEST, UTCP, Stage, World, stage
+from .world import OURS, SMALLEST, UTCP, BenchmarkEnvironment, Workload, benchmark_environment
 
-MANY = 1000
+LARGE_COUNT = 1000
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """One table for each of the three. Every endpoint is connected before the calls are timed."""
-    many, rounds, calls = size.of(MANY, 20), size.of(15, 2), size.of(200, 10)
-    with stage() as on:
+    many, rounds, calls = size.of(LARGE_COUNT, 20), size.of(15, 2), size.of(200, 10)
+    with benchmark_environment() as on:
         return [
-            _grown(on, "endpoint", [on.world(), on.world(many)], (SMALLEST, UTCP, OURS), _connect, rounds, calls),
-            _grown(on, "tool", [on.world(), on.world(tools=many)], (SMALLEST, UTCP, OURS), _nothing, rounds, calls),
-            _grown(on, "pending call", [on.world(), on.world()], (SMALLEST, OURS), _hold(many), rounds, calls),
+            _compare_growth(on, "endpoint", [on.workload(), on.workload(many)], (SMALLEST, UTCP, OURS), _connect, rounds, calls),
+            _compare_growth(on, "tool", [on.workload(), on.workload(tools=many)], (SMALLEST, UTCP, OURS), _list_tools, rounds, calls),
+            _compare_growth(on, "pending call", [on.workload(), on.workload()], (SMALLEST, OURS), _hold(many), rounds, calls),
         ]
 
 
-Prepare = Callable[[Host, World, bool], int]
+Prepare = Callable[[Host, Workload, bool], int]
 """Makes it many where it is asked to; how many there are then."""
 
 
-def _grown(
-    on: Stage, what: str, worlds: Sequence[World], names: Sequence[str], prepare: Prepare, rounds: int, calls: int
+def _compare_growth(
+    environment: BenchmarkEnvironment, what: str, workloads: Sequence[Workload], names: Sequence[str], prepare: Prepare, rounds: int, calls: int
 ) -> Comparison:
     taken, cpu = defaultdict(list), defaultdict(list)
     sizes = {
-        f"{name}, {size}": (name, world) for name in names for size, world in zip(("one", "many"), worlds, strict=True)
+        f"{name}, {size}": (name, world) for name in names for size, world in zip(("one", "many"), workloads, strict=True)
     }
-    with on.hosts(sizes) as hosts:
+    with environment.hosts(sizes) as hosts:
         named = {}
         for label, host in hosts.items():
             count = prepare(host, sizes[label][1], label.endswith("many"))
@@ -51,19 +51,19 @@ def _grown(
     return Comparison(f"a call as {what}s grow", "µs", subject, taken, cpu, {few: Target(1.1)})
 
 
-def _connect(host: Host, world: World, many: bool) -> int:
-    for name in world.urls:
+def _connect(host: Host, workload: Workload, many: bool) -> int:
+    for name in workload.urls:
         host.call(f"{name}_t0", {"n": 1})
-    return len(world.urls)
+    return len(workload.urls)
 
 
-def _nothing(host: Host, world: World, many: bool) -> int:
-    host.list_until(world.tools)
-    return world.tools
+def _list_tools(host: Host, workload: Workload, many: bool) -> int:
+    host.list_until(workload.tools)
+    return workload.tools
 
 
 def _hold(count: int) -> Prepare:
-    def hold(host: Host, world: World, many: bool) -> int:
+    def hold(host: Host, world: Workload, many: bool) -> int:
         """All but the one that is timed stay pending; then one that is answered says that all were sent."""
         held = count - 1 if many else 0
         for _ in range(held):

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE = 60
+RESPONSE_TIMEOUT = 60
 """Seconds without a byte from the server after which a measurement has failed."""
 
 LIST_CHANGED = "notifications/tools/list_changed"
@@ -33,12 +33,12 @@ class Burst:
     """Calls in flight together: seconds for all of them, and how many were answered rightly."""
 
     seconds: float
-    right: int
+    correct: int
     calls: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedResult:
     """A result, and the seconds until it was there."""
 
     seconds: float
@@ -58,14 +58,14 @@ class Host:
         self._meta = ENVELOPE if era == MODERN else {}
         self._ids = 0
         self._lines: list[bytes] = []
-        self._rest: list[bytes] = []
+        self._partial_line: list[bytes] = []
         self._ready = select.poll()
-        self.started = 0.0
-        self.notified: list[dict[str, Any]] = []
+        self.startup_seconds = 0.0
+        self.notifications: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
-        self.began = time.perf_counter()
+        self.started_at = time.perf_counter()
         self._process = subprocess.Popen(
             self.command, stdin=pipe, stdout=pipe, stderr=quiet, bufsize=0, env={**os.environ, **self._environ}
         )
@@ -74,11 +74,11 @@ class Host:
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._ready.register(self._out, select.POLLIN)
         try:
-            self._greet()
+            self._initialize()
         except BaseException:
             self._end()
             raise
-        self.started = time.perf_counter() - self.began
+        self.startup_seconds = time.perf_counter() - self.started_at
         return self
 
     def __exit__(
@@ -111,7 +111,7 @@ class Host:
                 if "result" not in message:
                     raise RuntimeError(f"{self.command[2]}: {method}: {message['error']}")
                 return message["result"]
-            self.notified.append(message)
+            self.notifications.append(message)
 
     def post(self, method: str, params: Mapping[str, Any] | None = None) -> int:
         """Send a request and wait for nothing; its id."""
@@ -129,7 +129,7 @@ class Host:
         params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta else {})}
         return self.request("tools/call", params)
 
-    def time_request(self, method: str, params: Mapping[str, Any]) -> Answer:
+    def time_request(self, method: str, params: Mapping[str, Any]) -> TimedResult:
         """A request whose answer is parsed only when its time has been taken."""
         begin = time.perf_counter()
         number = self.post(method, params)
@@ -138,7 +138,7 @@ class Host:
         message = json.loads(line)
         if message.get("id") != number or "result" not in message:
             raise RuntimeError(f"{self.command[2]}: {method}: {line[:500]!r}")
-        return Answer(seconds, message["result"])
+        return TimedResult(seconds, message["result"])
 
     def list_until(self, count: int, prefix: str = "") -> None:
         """Ask for the tools, again after each change of the list, until so many begin with the prefix."""
@@ -146,9 +146,9 @@ class Host:
             tools = self.request("tools/list")["tools"]
             if sum(tool["name"].startswith(prefix) for tool in tools) >= count:
                 return
-            while not any(message["method"] == LIST_CHANGED for message in self.notified):
-                self.notified.append(self.receive())
-            self.notified.clear()
+            while not any(message["method"] == LIST_CHANGED for message in self.notifications):
+                self.notifications.append(self.receive())
+            self.notifications.clear()
 
     def time_stream(self, tool: str, items: int) -> float:
         """Seconds of a call whose items come as progress.
@@ -199,7 +199,7 @@ class Host:
             self.write(request)
             line = self.line()
             seconds.append(time.perf_counter() - begin)
-            if not is_right(json.loads(line)):
+            if not is_correct(json.loads(line)):
                 raise RuntimeError(f"{self.command[2]}: a wrong answer: {line[:500]!r}")
         return seconds
 
@@ -218,7 +218,7 @@ class Host:
             self.write(b"".join(requests[sent : sent + len(arrived)]))
             sent += len(arrived)
         seconds = time.perf_counter() - begin
-        return Burst(seconds, sum(is_right(json.loads(line)) for line in lines), count)
+        return Burst(seconds, sum(is_correct(json.loads(line)) for line in lines), count)
 
     def write(self, data: bytes) -> None:
         """Send bytes, all of them."""
@@ -242,24 +242,24 @@ class Host:
             lines, self._lines = self._lines[::-1], []
             return lines
         while True:
-            if not self._ready.poll(PATIENCE * 1000):
-                raise TimeoutError(f"{self.command[2]} sent nothing for {PATIENCE} s")
+            if not self._ready.poll(RESPONSE_TIMEOUT * 1000):
+                raise TimeoutError(f"{self.command[2]} sent nothing for {RESPONSE_TIMEOUT} s")
             chunk = os.read(self._out, 1 << 18)
             if not chunk:
                 raise EOFError(f"{self.command[2]} has ended")
             first, *lines = chunk.split(b"\n")
-            self._rest.append(first)
+            self._partial_line.append(first)
             if lines:
-                first, self._rest = b"".join(self._rest), [lines.pop()]
+                first, self._partial_line = b"".join(self._partial_line), [lines.pop()]
                 return [first, *lines]
 
     def close(self) -> None:
         """Close this end, as a host does that has finished, and wait until the server has ended."""
         assert self._process.stdin
         self._process.stdin.close()
-        self._process.wait(PATIENCE)
+        self._process.wait(RESPONSE_TIMEOUT)
 
-    def _greet(self) -> None:
+    def _initialize(self) -> None:
         if self._meta:
             self.request("server/discover")
             return
@@ -276,7 +276,7 @@ class Host:
         return self._request(number, "tools/call", {"name": tool, "arguments": {"n": number}})
 
 
-def is_right(message: Mapping[str, Any]) -> bool:
+def is_correct(message: Mapping[str, Any]) -> bool:
     """Whether this is the answer of the tool that gives its arguments back: the `n` that was sent with the id."""
     result = message.get("result", {})
     return not result.get("isError") and bool(result.get("structuredContent") == {"n": message["id"]})

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from .command import Size, run
 from .comparison import Comparison, Target
 from .host import HANDSHAKE, MODERN
-from .world import BARE, OURS, UTCP, Stage, all_in, stage
+from .world import BARE, OURS, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
 
-AGAIN = 5
+REPEATED_LISTS = 5
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """1,000 tools in both eras, 10,000 in one. The smallest bridge lists as the bare server does."""
-    with stage() as on:
+    with benchmark_environment() as on:
         return [
             *_lists(on, 1, HANDSHAKE, size.of(5, 1)),
             *_lists(on, 1, MODERN, size.of(5, 1)),
@@ -24,24 +24,24 @@ def measure(size: Size) -> Sequence[Comparison]:
         ]
 
 
-def _lists(on: Stage, endpoints: int, era: str, rounds: int) -> Sequence[Comparison]:
+def _lists(environment: BenchmarkEnvironment, endpoints: int, era: str, rounds: int) -> Sequence[Comparison]:
     """1,000 tools for each endpoint: a longer manual is more than UTCP's plugin can read."""
     first, again = defaultdict(list), defaultdict(list)
     first_cpu, again_cpu = defaultdict(list), defaultdict(list)
     count = 1000 * endpoints
     for _ in range(rounds):
-        for label, given in all_in(on.world(endpoints, 1000), (BARE, UTCP, OURS)).items():
-            with on.host(*given, era) as host:
+        for label, given in same_workload(environment.workload(endpoints, 1000), (BARE, UTCP, OURS)).items():
+            with environment.host(*given, era) as host:
                 used = host.cpu()
                 answer = host.time_request("tools/list", {})
                 if len(answer.result["tools"]) != count:
                     raise RuntimeError(f"{label} listed {len(answer.result['tools'])} tools instead of {count}")
                 first[label].append(answer.seconds)
                 between = host.cpu()
-                later = [host.time_request("tools/list", {}).seconds for _ in range(AGAIN)]
+                later = [host.time_request("tools/list", {}).seconds for _ in range(REPEATED_LISTS)]
                 again[label].append(statistics.median(later))
                 first_cpu[label].append(between - used)
-                again_cpu[label].append((host.cpu() - between) / AGAIN)
+                again_cpu[label].append((host.cpu() - between) / REPEATED_LISTS)
     strict = endpoints == 1
     targets: Mapping[str, Target] = {BARE: Target(1.0)} if strict else {}
     repeated: Mapping[str, Target] = {BARE: Target(0.3)} if strict else {}

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, OURS, SMALLEST, UTCP, Stage, all_in, stage
+from .world import BARE, OURS, SMALLEST, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
 
 NAMES = (BARE, SMALLEST, UTCP, OURS)
-WARM = 1000
+WARM_UP_CALLS = 1000
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """All three."""
-    with stage() as on:
+    with benchmark_environment() as on:
         rounds, calls = size.of(3, 1), size.of(20_000, 100)
         return [*_idle(on, rounds), *_many_tools(on, rounds), _growth(on, size.of(2, 1), calls)]
 
 
-def _idle(on: Stage, rounds: int) -> Sequence[Comparison]:
+def _idle(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comparison]:
     idle, used = defaultdict(list), defaultdict(list)
     for _ in range(rounds):
-        for label, given in all_in(on.world(), NAMES).items():
-            with on.host(*given) as host:
+        for label, given in same_workload(environment.workload(), NAMES).items():
+            with environment.host(*given) as host:
                 host.list_until(1)
                 idle[label].append(host.memory())
                 host.time_calls("m0_t0", 1)
@@ -35,28 +35,28 @@ def _idle(on: Stage, rounds: int) -> Sequence[Comparison]:
     )
 
 
-def _many_tools(on: Stage, rounds: int) -> Sequence[Comparison]:
+def _many_tools(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comparison]:
     taken = defaultdict(list)
     for _ in range(rounds):
-        for label, given in all_in(on.world(tools=1000), NAMES).items():
-            with on.host(*given) as host:
+        for label, given in same_workload(environment.workload(tools=1000), NAMES).items():
+            with environment.host(*given) as host:
                 host.list_until(1000)
                 taken[label].append(host.memory())
     return (Comparison("memory with 1,000 tools, listed once", "MiB", OURS, taken),)
 
 
-def _growth(on: Stage, rounds: int, calls: int) -> Comparison:
+def _growth(environment: BenchmarkEnvironment, rounds: int, calls: int) -> Comparison:
     """Calls with 64 in flight; with one for the UTCP-MCP bridge, which can do no more."""
     grown = defaultdict(list)
     for _ in range(rounds):
-        for label, given in all_in(on.world(), NAMES).items():
+        for label, given in same_workload(environment.workload(), NAMES).items():
             in_flight = 1 if label == UTCP else 64
-            with on.host(*given) as host:
-                host.burst("m0_t0", WARM, in_flight)
+            with environment.host(*given) as host:
+                host.burst("m0_t0", WARM_UP_CALLS, in_flight)
                 before = host.memory()
                 host.burst("m0_t0", calls, in_flight)
                 grown[label].append(host.memory() - before)
-    what = f"growth of memory over {calls:,} calls, after {WARM:,} others"
+    what = f"growth of memory over {calls:,} calls, after {WARM_UP_CALLS:,} others"
     return Comparison(what, "MiB", OURS, grown, targets={OURS: Target(2 << 20, absolute=True)})
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .raw import Raw
-from .world import OURS, RAW, SMALLEST, UTCP, Stage, all_in, stage
+from .raw import RawWebSocket
+from .world import OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
 
 SHAPES = {"rows": "JSON of many rows", "text": "JSON of one text", "binary": "binary"}
 MIB = 1 << 20
@@ -17,26 +17,26 @@ MIB = 1 << 20
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Time and memory of each size and shape."""
-    with stage() as on:
+    with benchmark_environment() as on:
         sizes = (MIB,) if size.smoke else (MIB, 8 * MIB)
         return [each for count in sizes for shape in SHAPES for each in _answers(on, shape, count, size.of(3, 1))]
 
 
-def _answers(on: Stage, shape: str, count: int, rounds: int) -> Sequence[Comparison]:
+def _answers(environment: BenchmarkEnvironment, shape: str, count: int, rounds: int) -> Sequence[Comparison]:
     """A fresh process each time, because freed memory would hide what a later answer needs."""
     seconds, memory, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
     failures: dict[str, str] = {}
     arguments = {"shape": shape, "size": count}
-    world = on.world(kind="binary" if shape == "binary" else "replies")
+    world = environment.workload(kind="binary" if shape == "binary" else "replies")
     for _ in range(rounds):
-        with Raw(on.url()) as raw:
+        with RawWebSocket(environment.url()) as raw:
             seconds[RAW].append(raw.time_answer(arguments))
-        for label, given in all_in(world, (SMALLEST, UTCP, OURS)).items():
-            with on.host(*given) as host:
+        for label, given in same_workload(world, (SMALLEST, UTCP, OURS)).items():
+            with environment.host(*given) as host:
                 host.call("m0_t0", {**arguments, "size": 1024})
                 before, used = host.reset_peak(), host.cpu()
                 answer = host.time_request("tools/call", {"name": "m0_t0", "arguments": arguments})
-                if not is_whole(answer.result, count):
+                if not is_complete(answer.result, count):
                     failures[label] = answer.result["content"][0]["text"][:80]
                     continue
                 seconds[label].append(answer.seconds)
@@ -52,7 +52,7 @@ def _answers(on: Stage, shape: str, count: int, rounds: int) -> Sequence[Compari
     )
 
 
-def is_whole(result: Mapping[str, Any], count: int) -> bool:
+def is_complete(result: Mapping[str, Any], count: int) -> bool:
     """Whether the result holds about so many bytes."""
     content = result["content"][0]
     resource = content.get("resource", {}).get("blob", "")

@@ -12,7 +12,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 
 
-class Raw:
+class RawWebSocket:
     """One connection."""
 
     def __init__(self, url: str) -> None:

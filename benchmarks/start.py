@@ -9,30 +9,30 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, BY_HAND, OURS, SMALLEST, UTCP, Stage, World, all_in, stage
+from .world import BARE, BY_HAND, OURS, SMALLEST, UTCP, BenchmarkEnvironment, Workload, same_workload, benchmark_environment
 
 ANSWERED, LISTED = "`initialize` answered", "tools listed"
-SLOW = 3.0
+MANUAL_DELAY = 3.0
 """Seconds after which the slow endpoint tells its tools."""
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """The start with one endpoint, and the start with a dead, a slow and a good one."""
-    with stage() as on:
+    with benchmark_environment() as on:
         return [*_ordinary(on, size.of(15, 1)), _with_dead_and_slow(on, size.of(5, 1))]
 
 
-def _ordinary(on: Stage, rounds: int) -> Sequence[Comparison]:
+def _ordinary(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comparison]:
     answered, listed, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
-    worlds = all_in(on.world(), (BARE, SMALLEST, UTCP, BY_HAND, OURS))
+    worlds = same_workload(environment.workload(), (BARE, SMALLEST, UTCP, BY_HAND, OURS))
     for number in range(rounds + 1):
         for label, given in worlds.items():
-            with on.host(*given) as host:
+            with environment.host(*given) as host:
                 used = host.cpu()
                 host.list_until(1)
                 if number:  # the first round only warms the caches of the file system
-                    answered[label].append(host.started)
-                    listed[label].append(time.perf_counter() - host.began)
+                    answered[label].append(host.startup_seconds)
+                    listed[label].append(time.perf_counter() - host.started_at)
                     cpu[label].append(used)
     targets = {BARE: Target(0.85), UTCP: Target(0.5)}
     return (
@@ -41,21 +41,21 @@ def _ordinary(on: Stage, rounds: int) -> Sequence[Comparison]:
     )
 
 
-def _with_dead_and_slow(on: Stage, rounds: int) -> Comparison:
+def _with_dead_and_slow(environment: BenchmarkEnvironment, rounds: int) -> Comparison:
     with socket.socket() as bound:  # a port where nobody listens, as long as it is bound
         bound.bind(("127.0.0.1", 0))
         dead = f"ws://127.0.0.1:{bound.getsockname()[1]}/m0"
-        urls = {"m0": dead, "m1": on.url("m1", 10, SLOW), "m2": on.url("m2", 10)}
-        world = World(urls, 10, discovered=True)
+        urls = {"m0": dead, "m1": environment.url("m1", 10, MANUAL_DELAY), "m2": environment.url("m2", 10)}
+        world = Workload(urls, 10, discovered=True)
         taken = defaultdict(list)
         for _ in range(rounds):
             for label in (OURS, UTCP):
-                with on.host(label, world) as host:
+                with environment.host(label, world) as host:
                     host.list_until(10, "m2_")
-                    taken[f"{label}, {LISTED}"].append(time.perf_counter() - host.began)
-                    taken[f"{label}, {ANSWERED}"].append(host.started)
+                    taken[f"{label}, {LISTED}"].append(time.perf_counter() - host.started_at)
+                    taken[f"{label}, {ANSWERED}"].append(host.startup_seconds)
     return Comparison(
-        f"start with a dead endpoint, one that tells its tools after {SLOW:g} s, and a good one: tools of the good one",
+        f"start with a dead endpoint, one that tells its tools after {MANUAL_DELAY:g} s, and a good one: tools of the good one",
         "ms",
         f"{OURS}, {LISTED}",
         taken,

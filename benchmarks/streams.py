@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison
-from .raw import Raw
-from .world import OURS, RAW, SMALLEST, UTCP, all_in, stage
+from .raw import RawWebSocket
+from .world import OURS, RAW, SMALLEST, UTCP, same_workload, benchmark_environment
 
 
 def measure(size: Size) -> Sequence[Comparison]:
     """The endpoint sends all items at once; each must come as a notification and stand in the result."""
     rounds, items = size.of(10, 1), size.of(1000, 20)
     rate, cpu = defaultdict(list), defaultdict(list)
-    with stage() as on:
-        worlds = all_in(on.world(kind="streams"), (SMALLEST, UTCP, OURS))
-        with Raw(on.url()) as raw, on.hosts(worlds) as hosts:
+    with benchmark_environment() as on:
+        worlds = same_workload(on.workload(kind="streams"), (SMALLEST, UTCP, OURS))
+        with RawWebSocket(on.url()) as raw, on.hosts(worlds) as hosts:
             for number in range(rounds + 1):
                 seconds = {RAW: raw.time_items(items)}
                 used = {}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .raw import Raw
-from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, all_in, stage
+from .raw import RawWebSocket
+from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, same_workload, benchmark_environment
 
 IN_FLIGHT = 64
 ALONE = f"{UTCP}, one in flight"
@@ -19,9 +19,9 @@ def measure(size: Size) -> Sequence[Comparison]:
     rounds, calls = size.of(7, 1), size.of(1500, 128)
     rate, cpu = defaultdict(list), defaultdict(list)
     wrong: dict[str, int] = defaultdict(int)
-    with stage() as on:
-        worlds = {**all_in(on.world(), (BARE, SMALLEST, UTCP, BY_HAND, OURS)), ALONE: (UTCP, on.world())}
-        with Raw(on.url()) as raw, on.hosts(worlds) as hosts:
+    with benchmark_environment() as on:
+        worlds = {**same_workload(on.workload(), (BARE, SMALLEST, UTCP, BY_HAND, OURS)), ALONE: (UTCP, on.workload())}
+        with RawWebSocket(on.url()) as raw, on.hosts(worlds) as hosts:
             for number in range(rounds + 1):
                 seconds = raw.burst(calls, IN_FLIGHT)
                 if number:  # the first round warms up
@@ -30,9 +30,9 @@ def measure(size: Size) -> Sequence[Comparison]:
                     before = host.cpu()
                     burst = host.burst("m0_t0", calls, 1 if label == ALONE else IN_FLIGHT)
                     if number:
-                        rate[label].append(burst.right / burst.seconds)
+                        rate[label].append(burst.correct / burst.seconds)
                         cpu[label].append((host.cpu() - before) / calls)
-                        wrong[label] += burst.calls - burst.right
+                        wrong[label] += burst.calls - burst.correct
     notes = {label: f"{count / rounds / calls:.1%} of the calls fail" for label, count in wrong.items() if count}
     targets = {SMALLEST: Target(3, at_least=True)}
     return [Comparison("right answers with 64 calls in flight", "/s", OURS, rate, cpu, targets, notes)]

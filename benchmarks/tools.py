@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-INPUTS: dict[str, Any] = {
+INPUT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "n": {"type": "integer", "description": "A number that comes back."},
@@ -16,6 +16,6 @@ INPUTS: dict[str, Any] = {
 """The input schema of every tool."""
 
 
-def described(count: int) -> list[tuple[str, str]]:
+def tool_descriptions(count: int) -> list[tuple[str, str]]:
     """Name and description of the tools of one endpoint."""
     return [(f"t{number}", f"Answer with the arguments, in the manner of tool {number}.") for number in range(count)]

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .host import Host
-from .world import OURS, Stage, World, stage
+from .world import OURS, BenchmarkEnvironment, Workload, benchmark_environment
 
-SHOWN = 25
+ROWS_SHOWN = 25
 CALLS = 3000
 
 
@@ -28,23 +28,23 @@ Costs = dict[str, tuple[int, float, float]]
 
 def main() -> None:
     """Print everything."""
-    with stage() as on:
+    with benchmark_environment() as on:
         print("## start: imports, own time of the modules of each package", _imports(on), sep="\n")
-        one, many = on.world(), on.world(tools=1000)
-        _show(on, "call, one at a time", one, lambda host: host.time_calls("m0_t0", CALLS))
-        _show(on, "call, 64 in flight", one, lambda host: host.burst("m0_t0", CALLS, 64))
-        _show(on, "`tools/list` with 1,000 tools, the first", many, lambda host: host.list_until(1000))
-        _show(
+        one, many = on.workload(), on.workload(tools=1000)
+        _print_profile(on, "call, one at a time", one, lambda host: host.time_calls("m0_t0", CALLS))
+        _print_profile(on, "call, 64 in flight", one, lambda host: host.burst("m0_t0", CALLS, 64))
+        _print_profile(on, "`tools/list` with 1,000 tools, the first", many, lambda host: host.list_until(1000))
+        _print_profile(
             on, "`tools/list` with 1,000 tools, 21 times", many, lambda host: [host.list_until(1000) for _ in range(21)]
         )
         large = {"shape": "rows", "size": 8 << 20}
-        _show(on, "8 MiB of rows", one, lambda host: host.call("m0_t0", large))
-        _show(on, "start with 1,000 tools, compared with the start with one", many, _nothing, one)
+        _print_profile(on, "8 MiB of rows", one, lambda host: host.call("m0_t0", large))
+        _print_profile(on, "start with 1,000 tools, compared with the start with one", many, _start_only, one)
 
 
-def _imports(on: Stage) -> str:
+def _imports(environment: BenchmarkEnvironment) -> str:
     """Python says of every import: `import time: own | cumulative | name`, in microseconds."""
-    with on.host(OURS, on.world()) as known:
+    with environment.host(OURS, environment.workload()) as known:
         module, file = known.command[2:]
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", module, file],
@@ -59,18 +59,18 @@ def _imports(on: Stage) -> str:
         packages[name.partition(".")[0]] += int(own)
         modules[name] += int(own)
     total = f"{sum(packages.values()) / 1000:8.1f} ms  all, {len(modules)} modules"
-    rows = [f"{own / 1000:8.1f} ms  {name}" for name, own in packages.most_common(SHOWN)]
-    dear = [f"{own / 1000:8.1f} ms  {name}" for name, own in modules.most_common(SHOWN)]
+    rows = [f"{own / 1000:8.1f} ms  {name}" for name, own in packages.most_common(ROWS_SHOWN)]
+    dear = [f"{own / 1000:8.1f} ms  {name}" for name, own in modules.most_common(ROWS_SHOWN)]
     return "\n".join([total, *rows, "", "the dearest modules:", *dear])
 
 
-def _nothing(host: Host) -> None:
+def _start_only(host: Host) -> None:
     """Only start."""
 
 
-def _show(on: Stage, what: str, world: World, work: Work, idle: World | None = None) -> None:
+def _print_profile(environment: BenchmarkEnvironment, what: str, workload: Workload, work: Work, idle: Workload | None = None) -> None:
     """The functions that the work adds to what a start costs."""
-    before, after = _profile(on, idle or world, _nothing), _profile(on, world, work)
+    before, after = _profile(environment, idle or workload, _start_only), _profile(environment, workload, work)
     added = {}
     for place, (calls, own, within) in after.items():
         less = before.get(place, (0, 0.0, 0.0))
@@ -79,20 +79,20 @@ def _show(on: Stage, what: str, world: World, work: Work, idle: World | None = N
     print(f"\n## {what}", _table(added), sep="\n")
 
 
-def _profile(on: Stage, world: World, work: Work) -> Costs:
+def _profile(environment: BenchmarkEnvironment, workload: Workload, work: Work) -> Costs:
     """Serve under cProfile, do the work, close, and read what the process wrote."""
-    output = on.folder / "profile"
-    with on.host(OURS, world) as known:
+    output = environment.folder / "profile"
+    with environment.host(OURS, workload) as known:
         module, file = known.command[2:]
-    host = Host([sys.executable, "-m", "cProfile", "-o", str(output), "-m", module, file], on.environ)
+    host = Host([sys.executable, "-m", "cProfile", "-o", str(output), "-m", module, file], environment.environ)
     with host:
         work(host)
         host.close()
     stats = pstats.Stats(str(output)).stats  # type: ignore[attr-defined]
-    return {_place(*key): (calls, own, within) for key, (_, calls, own, within, _) in stats.items()}
+    return {_qualified_name(*key): (calls, own, within) for key, (_, calls, own, within, _) in stats.items()}
 
 
-def _place(file: str, line: int, name: str) -> str:
+def _qualified_name(file: str, line: int, name: str) -> str:
     """Package and module of a function; of one written in C only its name."""
     path = Path(file).with_suffix("").parts
     root = next((number for number, part in enumerate(path) if part in ("site-packages", "src", "python3.11")), -1)
@@ -106,9 +106,9 @@ def _table(costs: Costs) -> str:
     for place, (_, own, _) in costs.items():
         packages[place.partition(".")[0].partition(":")[0].partition(" ")[0]] += own
     lines = [f"{own:8.3f} s {own / total:4.0%}  {name}" for name, own in packages.most_common(10)]
-    by_own = sorted(costs.items(), key=lambda item: -item[1][1])[:SHOWN]
+    by_own = sorted(costs.items(), key=lambda item: -item[1][1])[:ROWS_SHOWN]
     ours = [item for item in costs.items() if item[0].startswith("utcp_ws_mcp")]
-    by_within = sorted(ours, key=lambda item: -item[1][2])[:SHOWN]
+    by_within = sorted(ours, key=lambda item: -item[1][2])[:ROWS_SHOWN]
     rows = [
         f"{own:8.3f} s own {within:8.3f} s within {calls:9,} calls  {place}"
         for place, (calls, own, within) in [*by_own, ("", (0, 0.0, 0.0)), *by_within]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .host import HANDSHAKE, Host
-from .tools import INPUTS, described
+from .tools import INPUT_SCHEMA, tool_descriptions
 
 OURS = "utcp-ws-mcp"
 BARE = "bare SDK server, does nothing"
@@ -44,7 +44,7 @@ MODULES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Workload:
     """Endpoints by the name of their manual, with so many tools each. `discovered`: this project asks for the tools."""
 
     urls: Mapping[str, str]
@@ -54,7 +54,7 @@ class World:
 
 
 @dataclass(slots=True)
-class Stage:
+class BenchmarkEnvironment:
     """A running endpoint, a folder for the contenders' files, and their environment."""
 
     port: int
@@ -69,14 +69,14 @@ class Stage:
         """A URL of the endpoint, which tells so many tools after so many seconds."""
         return f"ws://127.0.0.1:{self.port}/{name}?tools={tools}&delay={delay}"
 
-    def world(self, endpoints: int = 1, tools: int = 1, kind: str = "replies", *, discovered: bool = False) -> World:
+    def workload(self, endpoints: int = 1, tools: int = 1, kind: str = "replies", *, discovered: bool = False) -> Workload:
         """So many endpoints m0, m1, … with tools t0, t1, … each."""
         urls = {f"m{number}": self.url(f"m{number}", tools) for number in range(endpoints)}
-        return World(urls, tools, kind, discovered)
+        return Workload(urls, tools, kind, discovered)
 
-    def host(self, name: str, world: World, era: str = HANDSHAKE) -> Host:
+    def host(self, name: str, workload: Workload, era: str = HANDSHAKE) -> Host:
         """A host for one contender in this world; entering it starts the process."""
-        told = {OURS: _manifest, UTCP: _utcp_configuration}.get(name, _plain)(world)
+        told = {OURS: _manifest, UTCP: _utcp_configuration}.get(name, _generic_configuration)(workload)
         self._count += 1
         file = self.folder / f"{self._count}.json"
         file.write_text(json.dumps(told))
@@ -84,42 +84,42 @@ class Stage:
         return Host(command, self.environ, era)
 
     @contextmanager
-    def hosts(self, worlds: Mapping[str, tuple[str, World]], era: str = HANDSHAKE) -> Iterator[dict[str, Host]]:
+    def hosts(self, workloads: Mapping[str, tuple[str, Workload]], era: str = HANDSHAKE) -> Iterator[dict[str, Host]]:
         """Running contenders, by a label: which contender, and in which world."""
         with ExitStack() as stack:
-            yield {label: stack.enter_context(self.host(*given, era)) for label, given in worlds.items()}
+            yield {label: stack.enter_context(self.host(*given, era)) for label, given in workloads.items()}
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def benchmark_environment() -> Iterator[BenchmarkEnvironment]:
     """A stage, as long as the block lasts."""
     endpoint = subprocess.Popen([sys.executable, "-m", "benchmarks.endpoint"], stdout=subprocess.PIPE)
     try:
         assert endpoint.stdout
         port = int(endpoint.stdout.readline())
         with tempfile.TemporaryDirectory() as folder:
-            yield Stage(port, Path(folder))
+            yield BenchmarkEnvironment(port, Path(folder))
     finally:
         endpoint.terminate()
         endpoint.communicate()
 
 
-def all_in(world: World, names: Iterable[str]) -> dict[str, tuple[str, World]]:
+def same_workload(workload: Workload, names: Iterable[str]) -> dict[str, tuple[str, Workload]]:
     """These contenders in the same world."""
-    return {name: (name, world) for name in names}
+    return {name: (name, workload) for name in names}
 
 
-def _manifest(world: World) -> Sequence[Mapping[str, Any]]:
-    template = {**TEMPLATES[world.kind], "timeout": 600, "limits": LIMITS}
-    tools = [{"name": name, "description": text, "inputs": INPUTS} for name, text in described(world.tools)]
-    listed = {} if world.discovered else {"tools": tools}
-    return [{"name": name, "url": url, **template, **listed} for name, url in world.urls.items()]
+def _manifest(workload: Workload) -> Sequence[Mapping[str, Any]]:
+    template = {**TEMPLATES[workload.kind], "timeout": 600, "limits": LIMITS}
+    tools = [{"name": name, "description": text, "inputs": INPUT_SCHEMA} for name, text in tool_descriptions(workload.tools)]
+    listed = {} if workload.discovered else {"tools": tools}
+    return [{"name": name, "url": url, **template, **listed} for name, url in workload.urls.items()]
 
 
-def _utcp_configuration(world: World) -> Mapping[str, Any]:
-    templates = [{"name": name, "call_template_type": "websocket", "url": url} for name, url in world.urls.items()]
+def _utcp_configuration(workload: Workload) -> Mapping[str, Any]:
+    templates = [{"name": name, "call_template_type": "websocket", "url": url} for name, url in workload.urls.items()]
     return {"manual_call_templates": templates}
 
 
-def _plain(world: World) -> Mapping[str, Any]:
-    return {"manuals": world.urls, "tools": world.tools}
+def _generic_configuration(workload: Workload) -> Mapping[str, Any]:
+    return {"manuals": workload.urls, "tools": workload.tools}

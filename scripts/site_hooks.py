@@ -16,6 +16,8 @@ DOCS = ROOT / "docs"
 
 _LINK = re.compile(r"\[([^\]\n]+)\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
 _MARKED_BLOCK = re.compile(r"^<!-- (?P<mark>.+) -->\n```(?P<language>\w+)$", re.MULTILINE)
+_TABLE_ROW = re.compile(r"^\|.+\|$", re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
 _TITLES = {
     "call": "{} sends",
     "watch": "{} receives",
@@ -47,7 +49,13 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         page: the page of MkDocs; `file.abs_src_path` is its path.
     """
     folder = Path(page.file.abs_src_path).parent
+    markdown = _TABLE_ROW.sub(_unescape_pipes, markdown)
     return _MARKED_BLOCK.sub(_add_title, _LINK.sub(lambda link: _drop_outside_link(link, folder), markdown))
+
+
+def _unescape_pipes(row: re.Match[str]) -> str:
+    """Write the pipes in the code of a table row plainly: the forge needs the backslash, Python-Markdown shows it."""
+    return _CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0])
 
 
 def on_post_build(*, config: Any, **_: Any) -> None:

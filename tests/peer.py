@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.observability.events import Event, Observer, ignore
+from utcp_ws_mcp.observability.events import Event, Observer, noop
 
 Answer = Callable[["Peer", ServerConnection, Any], Awaitable[None]]
 Greet = Callable[[ServerConnection], Awaitable[None]]
@@ -123,7 +123,7 @@ async def bridge_to(
     *,
     environ: dict[str, str] | None = None,
     events: list[Event] | None = None,
-    observe: Observer = ignore,
+    observe: Observer = noop,
 ) -> AsyncIterator[Bridge]:
     """A bridge for a manifest, open as long as the block lasts."""
     file = folder / "manifest.json"

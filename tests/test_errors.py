@@ -4,32 +4,32 @@ import pytest
 
 import utcp_ws_mcp
 from utcp_ws_mcp import errors as e
-from utcp_ws_mcp.client.discovery import NoManual
+from utcp_ws_mcp.client.discovery import DiscoveryTimeout
 
 NOT_SENT = e.Outcome.NOT_SENT
-PERHAPS = e.Outcome.PERHAPS_EXECUTED
+PERHAPS = e.Outcome.MAYBE_EXECUTED
 
 SENTENCES = [
     (e.BridgeError("anything"), "anything"),
     (e.ManifestError("the author's"), "the author's"),
     (e.PolicyError("the operator's"), "the operator's"),
     (e.CallError("the caller's"), "the caller's"),
-    (e.NetError("the network's"), "the network's"),
+    (e.NetworkError("the network's"), "the network's"),
     (
         e.InvalidManifest("a.json", [e.Problem("[0].url", "is required"), e.Problem("", "is empty")]),
         "a.json: [0].url: is required\na.json: is empty",
     ),
     (
-        e.Defect("stocks.quote", KeyError("s3cret")),
+        e.InternalError("stocks.quote", KeyError("s3cret")),
         "a defect of utcp-ws-mcp (KeyError) at stocks.quote; please report it",
     ),
     (e.InvalidTemplate("'{{' never ends"), "'{{' never ends"),
     (
-        e.UnknownVariable(["KEY"], "stocks"),
+        e.MissingVariable(["KEY"], "stocks"),
         'stocks: KEY is not set; set it in the environment, in a .env file beside the manifest, or under "variables"',
     ),
     (
-        e.UnknownVariable(["KEY", "HOST"], "stocks"),
+        e.MissingVariable(["KEY", "HOST"], "stocks"),
         (
             "stocks: KEY, HOST are not set; set them in the environment, in a .env file beside the manifest, "
             'or under "variables"'
@@ -55,16 +55,16 @@ SENTENCES = [
         "wss://a.example/ws answered with a redirect (HTTP 302); write the final URL into the manifest",
     ),
     (e.ForbiddenHeader("Host", "belongs to the handshake"), "header 'Host' belongs to the handshake"),
-    (e.CannotServe("cannot listen on [::1]:80: Permission denied"), "cannot listen on [::1]:80: Permission denied"),
-    (e.CannotInstall("mcp.json: expected an object"), "mcp.json: expected an object"),
+    (e.ServeOptionsError("cannot listen on [::1]:80: Permission denied"), "cannot listen on [::1]:80: Permission denied"),
+    (e.InstallError("mcp.json: expected an object"), "mcp.json: expected an object"),
     (e.UnknownTool("stocks.qoute", "stocks.quote"), "there is no tool 'stocks.qoute'; did you mean 'stocks.quote'?"),
     (e.UnknownTool("zzz"), "there is no tool 'zzz'; list the tools to see their names"),
     (e.InvalidArguments("a.b", "argument 'x' is missing"), "a.b: argument 'x' is missing"),
-    (e.ToolFault("a.b", "no such symbol", {"code": 4}), "no such symbol"),
+    (e.ToolError("a.b", "no such symbol", {"code": 4}), "no such symbol"),
     (e.InvalidReply("a.b", "the reply is not JSON", "<html>"), "a.b: the reply is not JSON: <html>"),
     (e.InvalidReply("a.b", "the reply is not JSON"), "a.b: the reply is not JSON"),
     (
-        e.ReplyTooBig("wss://a.example/", 16777216, PERHAPS),
+        e.MessageTooBig("wss://a.example/", 16777216, PERHAPS),
         (
             "wss://a.example/ sent a message of more than 16,777,216 bytes; "
             'ask for less, or raise "limits": {"max_message_bytes": …} in its call template; '
@@ -87,7 +87,7 @@ SENTENCES = [
         "a.b: there was no connection within 0.5 s; no request was sent",
     ),
     (
-        e.ConnectFailed("wss://a.example/", "connection refused"),
+        e.ConnectError("wss://a.example/", "connection refused"),
         "cannot connect to wss://a.example/: connection refused",
     ),
     (
@@ -114,11 +114,11 @@ SENTENCES = [
         "the connection to wss://a.example/ was lost (it was closing); no request was sent",
     ),
     (
-        e.TokenRejected("https://a.example/token", "HTTP 400, invalid_client"),
+        e.TokenRequestError("https://a.example/token", "HTTP 400, invalid_client"),
         "no token from https://a.example/token: HTTP 400, invalid_client",
     ),
     (
-        NoManual("stocks", 20.0),
+        DiscoveryTimeout("stocks", 20.0),
         (
             "stocks: no UTCP manual came within 20 s; "
             'if the endpoint does not speak UTCP, write its tools into the manifest ("tools": […])'
@@ -127,18 +127,18 @@ SENTENCES = [
 ]
 
 WHO_MUST_ACT = [
-    (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.UnknownVariable)),
+    (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.CannotServe, e.CannotInstall)),
-    (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolFault, e.InvalidReply, e.ReplyTooBig, e.CallTimeout)),
-    (e.NetError, (e.ConnectFailed, e.HandshakeRejected, e.ConnectionLost, e.TokenRejected)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError)),
+    (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolError, e.InvalidReply, e.MessageTooBig, e.CallTimeout)),
+    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
 ]
 
 ALSO = [
     (e.CallError, RuntimeError),
     (e.CallTimeout, TimeoutError),
-    (e.NetError, ConnectionError),
-    (e.HandshakeRejected, e.ConnectFailed),
+    (e.NetworkError, ConnectionError),
+    (e.HandshakeRejected, e.ConnectError),
 ]
 
 
@@ -161,7 +161,7 @@ def test_every_error_class_stands_in_the_table():
 
 @pytest.mark.parametrize(("group", "members"), WHO_MUST_ACT, ids=lambda value: getattr(value, "__name__", ""))
 def test_an_error_belongs_to_the_one_group_that_must_act(group, members):
-    groups = [e.ManifestError, e.PolicyError, e.CallError, e.NetError]
+    groups = [e.ManifestError, e.PolicyError, e.CallError, e.NetworkError]
 
     assert {member: [known for known in groups if issubclass(member, known)] for member in members} == {
         member: [group] for member in members
@@ -178,15 +178,15 @@ def test_an_error_keeps_its_data():
     lost = e.ConnectionLost("wss://a.example/", "gone", PERHAPS, items)
     items.append("two")
 
-    assert (lost.address, lost.close, lost.outcome, lost.collected) == ("wss://a.example/", "gone", PERHAPS, ("one",))
-    assert e.ToolFault("a.b", "no", {"code": 4}).fault == {"code": 4}
+    assert (lost.address, lost.close_reason, lost.outcome, lost.partial) == ("wss://a.example/", "gone", PERHAPS, ("one",))
+    assert e.ToolError("a.b", "no", {"code": 4}).payload == {"code": 4}
     assert e.ForbiddenAddress("h", "10.0.0.7", "private").address == "10.0.0.7"
     assert e.HandshakeRejected("wss://a.example/", 401).status == 401
     assert e.CallTimeout("a.b", 30, "no reply came", NOT_SENT).outcome is NOT_SENT
 
 
 @pytest.mark.parametrize(
-    "error", [e.ConnectFailed, e.HandshakeRejected, e.TokenRejected], ids=lambda kind: kind.__name__
+    "error", [e.ConnectError, e.HandshakeRejected, e.TokenRequestError], ids=lambda kind: kind.__name__
 )
 def test_a_call_that_got_no_connection_was_not_sent(error):
     assert error.outcome is NOT_SENT

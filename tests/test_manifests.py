@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.manifest.inheritance import inherit, named_presets, normalise, with_preset
+from utcp_ws_mcp.manifest.inheritance import inherit, referenced_presets, normalize, apply_preset
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +84,7 @@ def strings(value: Any) -> Iterator[str]:
 
 def placeholders(template: JsonObject, tool: JsonObject) -> set[str]:
     """The arguments that a tool's own call template and what it inherits refer to; `args` alone is all of them."""
-    form = inherit(with_preset(normalise(template)), tool.get("tool_call_template", {}))
+    form = inherit(apply_preset(normalize(template)), tool.get("tool_call_template", {}))
     if not form.get("stream", {}).get("on"):
         form.pop("stream", None)
     texts = list(strings([form.get(key) for key in FILLED]))
@@ -94,7 +94,7 @@ def placeholders(template: JsonObject, tool: JsonObject) -> set[str]:
 
 def written(template: JsonObject) -> list[JsonObject]:
     """A call template and the presets that it takes in."""
-    return [{**template, "$comment": ""}, *named_presets(template)]
+    return [{**template, "$comment": ""}, *referenced_presets(template)]
 
 
 each_manifest = pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
@@ -110,7 +110,7 @@ def test_an_example_loads_with_the_variables_of_the_env_example(path: Path) -> N
     manifest = load_manifest(path, environ=DUMMIES).manifest
     assert [entry.name for entry in manifest.entries] == [template["name"] for template in call_templates(path)]
     assert not manifest.disabled
-    assert not manifest.notices
+    assert not manifest.warnings
 
 
 @each_manifest

@@ -10,15 +10,15 @@ import mcp_types as types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from ..tools import INPUTS, described
+from ..tools import INPUT_SCHEMA, tool_descriptions
 
 
-async def main(asked: dict[str, Any]) -> None:
+async def main(config: dict[str, Any]) -> None:
     """Serve the tools that are asked for."""
     tools = [
-        types.Tool(name=f"{manual}_{name}", description=text, input_schema=INPUTS)
-        for manual in asked["manuals"]
-        for name, text in described(asked["tools"])
+        types.Tool(name=f"{manual}_{name}", description=text, input_schema=INPUT_SCHEMA)
+        for manual in config["manuals"]
+        for name, text in tool_descriptions(config["tools"])
     ]
 
     async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:

@@ -11,31 +11,31 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..tools import INPUTS, described
+from ..tools import INPUT_SCHEMA, tool_descriptions
 
 
 class Session:
     """The host on one side, the endpoint on the other."""
 
-    def __init__(self, asked: dict[str, Any], out: asyncio.WriteTransport) -> None:
-        self.url = asked["manuals"]["m0"]
+    def __init__(self, config: dict[str, Any], out: asyncio.WriteTransport) -> None:
+        self.url = config["manuals"]["m0"]
         self.tools = [
-            {"name": f"m0_{name}", "description": text, "inputSchema": INPUTS}
-            for name, text in described(asked["tools"])
+            {"name": f"m0_{name}", "description": text, "inputSchema": INPUT_SCHEMA}
+            for name, text in tool_descriptions(config["tools"])
         ]
         self.out = out
         self.opening = asyncio.Lock()
         self.connection: ClientConnection | None = None
 
-    async def take(self, request: dict[str, Any]) -> None:
+    async def handle(self, request: dict[str, Any]) -> None:
         """Answer a request, or send it on."""
         method = request["method"]
         if method == "initialize":
             info = {"name": "by hand", "version": "1"}
             version = request["params"]["protocolVersion"]
-            self.answer(request["id"], {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+            self.respond(request["id"], {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
         elif method == "tools/list":
-            self.answer(request["id"], {"tools": self.tools})
+            self.respond(request["id"], {"tools": self.tools})
         elif method == "tools/call":
             await self.send(request)
 
@@ -54,22 +54,22 @@ class Session:
         async for raw in connection:
             message = json.loads(raw)
             content = [{"type": "text", "text": json.dumps(message["result"])}]
-            self.answer(message["id"], {"content": content, "structuredContent": message["result"]})
+            self.respond(message["id"], {"content": content, "structuredContent": message["result"]})
 
-    def answer(self, number: int, result: dict[str, Any]) -> None:
+    def respond(self, number: int, result: dict[str, Any]) -> None:
         """A line for the host."""
         self.out.write(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n")
 
 
-async def main(asked: dict[str, Any]) -> None:
+async def main(config: dict[str, Any]) -> None:
     """Serve until the host closes its end."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     out, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout)
-    session = Session(asked, out)
+    session = Session(config, out)
     async for line in reader:
-        await session.take(json.loads(line))
+        await session.handle(json.loads(line))
 
 
 if __name__ == "__main__":

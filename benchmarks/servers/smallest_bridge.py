@@ -13,7 +13,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..tools import INPUTS, described
+from ..tools import INPUT_SCHEMA, tool_descriptions
 
 
 class Endpoint:
@@ -59,13 +59,13 @@ def as_result(answer: Any) -> types.CallToolResult:
     return types.CallToolResult(content=content, structured_content=answer)
 
 
-async def main(asked: dict[str, Any]) -> None:
+async def main(config: dict[str, Any]) -> None:
     """Serve the tools that are asked for."""
-    endpoints = {manual: Endpoint(url) for manual, url in asked["manuals"].items()}
+    endpoints = {manual: Endpoint(url) for manual, url in config["manuals"].items()}
     tools = [
-        types.Tool(name=f"{manual}_{name}", description=text, input_schema=INPUTS)
+        types.Tool(name=f"{manual}_{name}", description=text, input_schema=INPUT_SCHEMA)
         for manual in endpoints
-        for name, text in described(asked["tools"])
+        for name, text in tool_descriptions(config["tools"])
     ]
 
     async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:

@@ -17,7 +17,7 @@ TOOL_FAILED = 5
 """The exit code for a result that is an error; that of a schema which other hosts refuse is another one."""
 
 
-def ask(era: str, command: list[str], *options: str) -> dict[str, Any]:
+def list_tools(era: str, command: list[str], *options: str) -> dict[str, Any]:
     """The result of one method."""
     program = [str(NODE), str(PACKAGES / ".bin" / "mcp-inspector"), "--cli", "--protocol-era", era]
     done = subprocess.run([*program, *command, *options, "-q", "--format", "json"], capture_output=True, check=False)
@@ -29,7 +29,7 @@ def ask(era: str, command: list[str], *options: str) -> dict[str, Any]:
 def call(era: str, command: list[str], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The result of a call."""
     given = ("--tool-name", tool, "--tool-args-json", json.dumps(arguments))
-    return ask(era, command, "--method", "tools/call", *given)
+    return list_tools(era, command, "--method", "tools/call", *given)
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     version = json.loads((INSPECTOR / "package.json").read_text(encoding="utf-8"))["version"]
     seen = {
         "client": f"MCP Inspector {version}",
-        "listed": [tool["name"] for tool in ask(era, command, "--method", "tools/list", "--strict")["tools"]],
+        "listed": [tool["name"] for tool in list_tools(era, command, "--method", "tools/list", "--strict")["tools"]],
         "sum": call(era, command, "demo_add", {"a": 2, "b": 3})["structuredContent"],
         "picture": call(era, command, "demo_picture", {"colour": "#3366cc"})["content"][0]["type"],
         "stream": call(era, command, "demo_countdown", {"start": 3})["structuredContent"]["items"],

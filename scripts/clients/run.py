@@ -17,9 +17,9 @@ import anyio
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 
 HERE = Path(__file__).resolve().parent
-SCRATCH = HERE.parents[1] / "build" / "clients"
+BUILD_FOLDER = HERE.parents[1] / "build" / "clients"
 NODE = HERE / "node_modules" / "node" / "bin" / "node"
-SECONDS = 180
+CLIENT_TIMEOUT = 180
 BEGINS, ENDS = "<!-- clients -->\n", "<!-- end of clients -->\n"
 
 EXPECTED: dict[str, Any] = {
@@ -44,13 +44,13 @@ class Client:
     title: str
     script: tuple[str, ...]
     era: str
-    not_shown: frozenset[str] = frozenset()
-    by_itself: frozenset[str] = frozenset()
-    hasty: bool = False
+    hidden_fields: frozenset[str] = frozenset()
+    client_checked: frozenset[str] = frozenset()
+    drops_late_progress: bool = False
 
 
 def _python(environment: str, script: str, *options: str) -> tuple[str, ...]:
-    return (str(SCRATCH / environment / "bin" / "python"), str(HERE / "python" / script), *options)
+    return (str(BUILD_FOLDER / environment / "bin" / "python"), str(HERE / "python" / script), *options)
 
 
 def _node(script: str, *options: str) -> tuple[str, ...]:
@@ -62,64 +62,64 @@ def _here(script: str, *options: str) -> tuple[str, ...]:
 
 
 OLD, NEW = "2025-11-25", "2026-07-28"
-SILENT = frozenset({"progress"})
+NO_PROGRESS = frozenset({"progress"})
 CLIENTS = (
-    Client("MCP Inspector, `--cli`", _here("inspector.py", "legacy"), OLD, SILENT),
-    Client("MCP Inspector, `--cli --protocol-era modern`", _here("inspector.py", "modern"), NEW, SILENT),
-    Client("TypeScript SDK 1", _node("sdk1.mjs"), OLD, hasty=True),
-    Client("TypeScript SDK 2", _node("sdk2.mjs", "legacy"), OLD, hasty=True),
-    Client('TypeScript SDK 2, `mode: "auto"`', _node("sdk2.mjs", "auto"), NEW, hasty=True),
+    Client("MCP Inspector, `--cli`", _here("inspector.py", "legacy"), OLD, NO_PROGRESS),
+    Client("MCP Inspector, `--cli --protocol-era modern`", _here("inspector.py", "modern"), NEW, NO_PROGRESS),
+    Client("TypeScript SDK 1", _node("sdk1.mjs"), OLD, drops_late_progress=True),
+    Client("TypeScript SDK 2", _node("sdk2.mjs", "legacy"), OLD, drops_late_progress=True),
+    Client('TypeScript SDK 2, `mode: "auto"`', _node("sdk2.mjs", "auto"), NEW, drops_late_progress=True),
     Client("Python SDK 1", _python("sdk1", "mcp_session.py"), OLD),
     Client("Python SDK 2", _python("sdk2", "mcp_client.py"), NEW),
     Client('Python SDK 2, `mode="legacy"`', _python("sdk2", "mcp_client.py", "--mode", "legacy"), OLD),
     Client("fastmcp", _python("sdk2", "fastmcp_client.py"), NEW),
-    Client("LangChain", _python("sdk1", "langchain_adapters.py"), OLD, SILENT),
-    Client("Pydantic AI", _python("sdk2", "pydantic_ai_toolset.py"), NEW, SILENT),
-    Client("OpenAI Agents", _python("sdk2", "openai_agents_server.py"), NEW, SILENT, frozenset({"mistake"})),
-    Client("mcp-use", _python("mcp-use", "mcp_use_client.py"), OLD, SILENT),
+    Client("LangChain", _python("sdk1", "langchain_adapters.py"), OLD, NO_PROGRESS),
+    Client("Pydantic AI", _python("sdk2", "pydantic_ai_toolset.py"), NEW, NO_PROGRESS),
+    Client("OpenAI Agents", _python("sdk2", "openai_agents_server.py"), NEW, NO_PROGRESS, frozenset({"mistake"})),
+    Client("mcp-use", _python("mcp-use", "mcp_use_client.py"), OLD, NO_PROGRESS),
     Client("Claude Code, no login", _here("claude_code.py"), OLD),
 )
 
 
-def judge(client: Client, seen: dict[str, Any], version: str) -> list[str]:
+def find_differences(client: Client, seen: dict[str, Any], version: str) -> list[str]:
     """What is not as it should be."""
     wrong = [] if version == client.era else [f"protocol {version}"]
     if "steps" in seen:
         return wrong + [step for step, went in seen["steps"].items() if not went]
-    wrong += [name for name in client.by_itself if not seen.get(name)]
-    compared = sorted(EXPECTED.keys() - client.not_shown - client.by_itself)
+    wrong += [name for name in client.client_checked if not seen.get(name)]
+    compared = sorted(EXPECTED.keys() - client.hidden_fields - client.client_checked)
     return wrong + [f"{name}: {seen.get(name)!r}" for name in compared if not _is_right(client, name, seen.get(name))]
 
 
 def _is_right(client: Client, name: str, value: Any) -> bool:
     expected = EXPECTED[name]
-    if name == "progress" and client.hasty:
+    if name == "progress" and client.drops_late_progress:
         return bool(value) and value == expected[: len(value)]
     return value == expected
 
 
-def row(client: Client, seen: dict[str, Any], version: str, wrong: Sequence[str]) -> str:
+def table_row(client: Client, seen: dict[str, Any], version: str, wrong: Sequence[str]) -> str:
     """The line of the table."""
     start = f"| {client.title} | {seen['client']} | {version} |"
     if wrong:
         return f"{start} FAILED: {'; '.join(wrong)} | | | | |"
     if "steps" in seen:
         return f"{start} {', '.join(seen['steps'])} | | | | |"
-    progress = "not shown" if "progress" in client.not_shown else f"{len(seen['progress'])} messages"
-    mistake = "found by the client" if "mistake" in client.by_itself else "exact message"
+    progress = "not shown" if "progress" in client.hidden_fields else f"{len(seen['progress'])} messages"
+    mistake = "found by the client" if "mistake" in client.client_checked else "exact message"
     return (
         f"{start} {len(seen['listed'])} tools | number, image | {len(seen['stream'])} items, progress: {progress} | "
         f"exact message | {mistake} |"
     )
 
 
-def look(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
+def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
     """What the script of a client says, and the version of the protocol that went between it and the server."""
     note = manifest.with_name("version")
     note.write_text("none", encoding="utf-8")
     server = [sys.executable, str(HERE / "tap.py"), str(note), sys.executable, "-m", "utcp_ws_mcp", str(manifest)]
     try:
-        done = subprocess.run([*client.script, *server], capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run([*client.script, *server], capture_output=True, text=True, timeout=CLIENT_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as failed:
         return {"client": type(failed).__name__}, note.read_text(encoding="utf-8")
     if done.returncode:
@@ -128,7 +128,7 @@ def look(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
     return json.loads(done.stdout.splitlines()[-1]), note.read_text(encoding="utf-8")
 
 
-async def try_all(chosen: str) -> tuple[str, bool]:
+async def run_all(chosen: str) -> tuple[str, bool]:
     """The table, and whether everything is as it should be."""
     columns = ("client", "version", "protocol", "lists", "calls", "stream", "tool error", "wrong arguments")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
@@ -138,10 +138,10 @@ async def try_all(chosen: str) -> tuple[str, bool]:
             manifest = Path(folder) / "manifest.json"
             manifest.write_text(json.dumps({"name": "demo", "url": f"ws://127.0.0.1:{port}/"}), encoding="utf-8")
             for client in (client for client in CLIENTS if chosen in client.title):
-                seen, version = await anyio.to_thread.run_sync(look, client, manifest)
-                wrong = judge(client, seen, version)
+                seen, version = await anyio.to_thread.run_sync(run_client, client, manifest)
+                wrong = find_differences(client, seen, version)
                 well = well and not wrong
-                lines.append(row(client, seen, version, wrong))
+                lines.append(table_row(client, seen, version, wrong))
     return "\n".join(lines) + "\n", well
 
 
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="put the table into this page, in the place of the last one")
     parser.add_argument("--only", default="", help="clients whose title has this in it")
     given = parser.parse_args()
-    table, well = anyio.run(try_all, given.only)
+    table, well = anyio.run(run_all, given.only)
     print(table, end="")
     if given.into:
         page = given.into.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ USER_AGENT = f"utcp-ws-mcp/{__version__}"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .bridge import Bridge, Streamed
+    from .bridge import Bridge, StreamResult
     from .client.manifest_files import load_manifest
     from .errors import (
         BridgeError,
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
         InvalidManifest,
         InvalidReply,
         ManifestError,
-        NetError,
+        NetworkError,
         PolicyError,
-        ToolFault,
+        ToolError,
         UnknownTool,
     )
 
@@ -36,16 +36,16 @@ __all__ = [
     "InvalidManifest",
     "InvalidReply",
     "ManifestError",
-    "NetError",
+    "NetworkError",
     "PolicyError",
-    "Streamed",
-    "ToolFault",
+    "StreamResult",
+    "ToolError",
     "UnknownTool",
     "__version__",
     "load_manifest",
 ]
 
-_HOMES: Final = {"Bridge": "bridge", "Streamed": "bridge", "load_manifest": "client.manifest_files"}
+_LAZY_EXPORTS: Final = {"Bridge": "bridge", "Streamed": "bridge", "load_manifest": "client.manifest_files"}
 """Where names of the API are defined; all others in `errors`."""
 
 
@@ -55,4 +55,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+    return getattr(import_module(f".{_LAZY_EXPORTS.get(name, 'errors')}", __name__), name)

@@ -18,21 +18,21 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .client.call import Call
-from .client.caller import Caller, OnItem, Streamed
+from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.dial import Resolver, system_resolver
-from .client.discoveries import Discoveries
-from .client.discovery import Discovery
-from .client.manifest_files import Loaded, load_manifest
-from .client.pin_store import Pins
-from .client.pool.entry import Standing
-from .client.pool.manager import Pool
-from .client.tool_repository import Manuals
-from .core.exchange.result import take_result
+from .client.discoveries import DiscoveryManager
+from .client.discovery import DiscoveryTask
+from .client.manifest_files import LoadedManifest, load_manifest
+from .client.pin_store import PinStore
+from .client.pool.entry import PoolStats
+from .client.pool.manager import PoolManager
+from .client.tool_repository import ToolRepository
+from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
-from .core.tools.tool import Plan
-from .errors import BridgeError, ConnectFailed, InvalidManifest
-from .manifest.loader import Entry
-from .manifest.shapes import Disabled
+from .core.tools.tool import CompiledTool
+from .errors import BridgeError, ConnectError, InvalidManifest
+from .manifest.loader import ManifestEntry
+from .manifest.shapes import DisabledEntry
 from .observability import events
 from .observability.events import Observer
 from .observability.redaction import Redactor
@@ -40,8 +40,8 @@ from .observability.redaction import Redactor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .client.connection import Connection
-    from .client.connector import Opener
-    from .core.handshake_request import Upgrade
+    from .client.connector import Connector
+    from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
 
@@ -63,29 +63,29 @@ class Bridge:
 
     def __init__(
         self,
-        loaded: Sequence[Loaded],
+        loaded: Sequence[LoadedManifest],
         *,
-        observe: Observer = events.ignore,
+        observe: Observer = events.noop,
         resolver: Resolver = system_resolver,
-        pins: Pins | None = None,
-        explain: bool = False,
+        pin_store: PinStore | None = None,
+        trace_rules: bool = False,
         on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
-        self._observe_outside = observe
+        self._observer = observe
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
         self._resolver = resolver
-        self._explain = explain
+        self._trace_rules = trace_rules
         self._on_token = on_token
         self._redact = Redactor(each.manifest for each in loaded)
-        self._manuals = Manuals(loaded, Pins.of_user() if pins is None else pins, self._notice)
+        self._repository = ToolRepository(loaded, PinStore.default() if pin_store is None else pin_store, self._warn)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
-        self._asking: TaskGroup
-        self._pool: Pool
-        self._caller: Caller
-        self._discoveries: Discoveries
-        self.changed: list[Callable[[], None]] = []
-        self.told: list[Callable[[str, Any], None]] = []
+        self._discovery_tasks: TaskGroup
+        self._pool_manager: PoolManager
+        self._call_runner: CallRunner
+        self._discovery_manager: DiscoveryManager
+        self.on_tools_changed: list[Callable[[], None]] = []
+        self.on_manual_discovered: list[Callable[[str, Any], None]] = []
 
     @classmethod
     def open(
@@ -93,7 +93,7 @@ class Bridge:
         *manifests: PathLike,
         environ: Mapping[str, str] | None = None,
         env_files: Sequence[Path] = (),
-        observe: Observer = events.ignore,
+        observe: Observer = events.noop,
     ) -> Bridge:
         """A bridge for these manifest files, to be entered with `async with`.
 
@@ -105,29 +105,29 @@ class Bridge:
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._pool = Pool(self._tasks, self._open)
-        self._caller = Caller(self._pool, self._ambient, self._observe)
-        self._asking = await self._stack.enter_async_context(anyio.create_task_group())
-        self._discoveries = Discoveries(self._asking, self._discovery)
+        self._pool_manager = PoolManager(self._tasks, self._open_connection)
+        self._call_runner = CallRunner(self._pool_manager, self._ambient, self._observe)
+        self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
         for entry in self.entries:
-            self._discoveries.ask(entry)
+            self._discovery_manager.start(entry)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._asking.cancel_scope.cancel()
-        self._discoveries.stop()
+        self._discovery_tasks.cancel_scope.cancel()
+        self._discovery_manager.stop()
         with anyio.CancelScope(shield=True):
-            await self.shut_down()
+            await self.aclose()
         self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
 
-    async def shut_down(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections with 1001; calls that run, or come later, fail and say what became of the request."""
-        await self._pool.aclose()
+        await self._pool_manager.aclose()
 
-    def reload(self, loaded: Sequence[Loaded]) -> None:
+    def reload(self, loaded: Sequence[LoadedManifest]) -> None:
         """Offer the tools of these manifests from now on. Calls that run finish as they began.
 
         What was discovered of call templates that are as they were stays; the others are asked anew.
@@ -136,84 +136,84 @@ class Bridge:
             InvalidManifest: where two call templates have one name; then everything stays.
         """
         old = {entry.name for entry in self.entries}
-        same = self._manuals.replace(loaded)
-        self._redact.learn(each.manifest for each in loaded)
+        same = self._repository.replace_manifests(loaded)
+        self._redact.add_secrets(each.manifest for each in loaded)
         for name in old - same:
-            self._discoveries.forget(name)
-            self._pool.retire(name)
+            self._discovery_manager.remove(name)
+            self._pool_manager.drain(name)
         for entry in self.entries:
             if entry.name not in same:
-                self._discoveries.ask(entry)
-        self._tell_changes()
+                self._discovery_manager.start(entry)
+        self._notify_tools_changed()
 
-    async def _open(self, upgrade: Upgrade, arguments: dict[str, Any]) -> Connection:
+    async def _open_connection(self, upgrade: HandshakeRequest, arguments: dict[str, Any]) -> Connection:
         try:
-            return await self._opener(upgrade, arguments)
-        except ConnectFailed as failed:
-            failed.hide(self._redact)
+            return await self._connector(upgrade, arguments)
+        except ConnectError as failed:
+            failed.redact(self._redact)
             raise
 
-    def _learn_token(self, token: str) -> None:
-        self._redact.learn_token(token)
+    def _add_token(self, token: str) -> None:
+        self._redact.add_token(token)
         self._on_token(token)
 
     @cached_property
-    def _opener(self) -> Opener:
-        from .client.connector import Opener  # with `websockets`: a host that only lists the tools need not wait for it
+    def _connector(self) -> Connector:
+        from .client.connector import Connector  # with `websockets`: a host that only lists the tools need not wait for it
 
-        clock, learn = time.monotonic, self._learn_token
-        return Opener(self._ambient, clock, self._resolver, self._observe, explain=self._explain, on_token=learn)
+        clock, learn = time.monotonic, self._add_token
+        return Connector(self._ambient, clock, self._resolver, self._observe, trace_rules=self._trace_rules, on_token=learn)
 
-    def _discovery(self, entry: Entry) -> Discovery:
-        return Discovery(entry, self._pool, self._ambient, self._take_manual, self._observe)
+    def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
+        return DiscoveryTask(entry, self._pool_manager, self._ambient, self._on_manual, self._observe)
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ManifestEntry]:
         """The call templates that run."""
-        return self._manuals.entries
+        return self._repository.entries
 
     @property
-    def disabled(self) -> list[Disabled]:
+    def disabled_entries(self) -> list[DisabledEntry]:
         """The call templates that cannot run, because variables are missing."""
-        return self._manuals.disabled
+        return self._repository.disabled_entries
 
     @property
-    def tools(self) -> Mapping[str, Plan]:
+    def tools(self) -> Mapping[str, CompiledTool]:
         """The tools that are known now, by `manual.tool`, in the order of the manifests."""
-        return self._manuals.tools
+        return self._repository.tools
 
     @property
     def withheld(self) -> Mapping[str, str]:
         """The tools that are not offered, by `manual.tool`, and why."""
-        return self._manuals.withheld
+        return self._repository.withheld
 
     @property
-    def failures(self) -> dict[str, BridgeError]:
+    def discovery_errors(self) -> dict[str, BridgeError]:
         """Why manuals are missing: the last failure of each discovery that has not succeeded since."""
-        return self._discoveries.failures
+        return self._discovery_manager.errors
 
-    def standing(self, manual: str) -> Standing:
+    def stats(self, manual: str) -> PoolStats:
         """How it stands with the connections of a manual."""
-        return self._pool.standing(manual)
+        return self._pool_manager.stats(manual)
 
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until every endpoint was asked once, for so long at most; whether all were."""
-        return await self._discoveries.wait(seconds)
+        return await self._discovery_manager.wait_all(seconds)
 
-    async def wait_told(self, name: str) -> None:
+    async def wait_manual_discovered(self, name: str) -> None:
         """Wait until the endpoint of a call template has told its tools; at once where it is not asked.
 
         Raises:
             BridgeError: why it has not.
         """
-        await self._discoveries.wait_told(name)
+        await self._discovery_manager.wait_discovered(name)
 
-    async def wait_quick_answers(self, seconds: float) -> None:
+    async def wait_fast_discovery(self, seconds: float) -> None:
         """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones have."""
-        await self._discoveries.wait_quick(seconds)
+        await self._discovery_manager.wait_for_fast(seconds)
 
     async def call_tool(
-        self, name: str, arguments: Mapping[str, Any] | None = None, on_item: OnItem | None = None
+        self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
     ) -> Any:
         """Call `manual.tool`; the result is JSON, text or bytes. A stream gives `Streamed`; `on_item` gets each item.
 
@@ -225,8 +225,8 @@ class Bridge:
         error: str | None = None
         kind: str | None = None
         try:
-            plan = await self._find(name)
-            return await self._caller.call(plan, plan.complete(arguments or {}), on_item, since)
+            plan = await self._find_tool(name)
+            return await self._call_runner.call(plan, plan.validate_arguments(arguments or {}), on_item, since)
         except BridgeError as failed:
             error, kind = str(failed), type(failed).__name__
             raise
@@ -234,10 +234,10 @@ class Bridge:
             error, kind = "it was cancelled", "Cancelled"
             raise
         finally:
-            self._observe(events.Called(name, time.monotonic() - started, error, kind))
+            self._observe(events.CallFinished(name, time.monotonic() - started, error, kind))
 
     async def call_tool_streaming(
-        self, name: str, arguments: Mapping[str, Any] | None = None, *, framed: bool = False
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False
     ) -> AsyncGenerator[Any]:
         """Call a streaming tool and give each item when it comes. Leaving the loop early ends the stream.
 
@@ -247,12 +247,12 @@ class Bridge:
             What `call_tool` raises.
         """
         since = anyio.current_time()
-        plan = await self._find(name)
-        plan = plan.as_framed_stream() if framed else plan
-        access, given = self._pool.access(plan.manual), plan.complete(arguments or {})
+        plan = await self._find_tool(name)
+        plan = plan.with_utcp_framing() if utcp_framing else plan
+        access, given = self._pool_manager.handle(plan.manual), plan.validate_arguments(arguments or {})
         async with Call(access, self._ambient, plan, given, since + plan.template.timeout) as call:
-            while not plan.rules.none and (message := await call.receive()) is not None:
-                yield take_result(plan, call.exchange, message)
+            while not plan.rules.no_reply and (message := await call.receive()) is not None:
+                yield extract_result(plan, call.exchange, message)
                 if plan.rules.stream is None:
                     return
 
@@ -262,41 +262,41 @@ class Bridge:
         Raises:
             UnknownTool: if there is no such tool.
         """
-        return (await self._find(name)).inputs
+        return (await self._find_tool(name)).inputs
 
-    async def _find(self, name: str) -> Plan:
+    async def _find_tool(self, name: str) -> CompiledTool:
         """The plan of a tool; one that an endpoint has not told yet is waited for until it was asked once."""
         if name not in self.tools:
-            await self._discoveries.find(name, lambda: name in self.tools)
-        return self._manuals.find(name)
+            await self._discovery_manager.find_tool(name, lambda: name in self.tools)
+        return self._repository.find(name)
 
-    def _take_manual(self, entry: Entry, manual: Any) -> int:
-        count, changes = self._manuals.take(entry, manual)
-        for told in self.told:
+    def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
+        count, changes = self._repository.save_manual(entry, manual)
+        for told in self.on_manual_discovered:
             told(entry.name, manual)
-        self._discoveries.answered()
+        self._discovery_manager.on_manual()
         if changes:
-            self._tell_changes()
+            self._notify_tools_changed()
         return count
 
-    def _tell_changes(self) -> None:
-        for changed in self.changed:
+    def _notify_tools_changed(self) -> None:
+        for changed in self.on_tools_changed:
             changed()
 
     def approve(self, name: str) -> str | None:
         """Take a withheld `manual.tool` in, from the next start on; what went wrong, or None."""
-        return self._manuals.approve(name)
+        return self._repository.approve(name)
 
-    def _notice(self, text: str) -> None:
-        self._observe(events.Noticed(text))
+    def _warn(self, text: str) -> None:
+        self._observe(events.WarningIssued(text))
 
     def _observe(self, event: events.Event) -> None:
-        if isinstance(event, events.Closed) and event.by_peer:
-            self._discoveries.connection_lost(event.manual)
+        if isinstance(event, events.ConnectionClosed) and event.remote:
+            self._discovery_manager.connection_lost(event.manual)
         try:
-            self._observe_outside(event)
+            self._observer(event)
         except Exception:  # an observer must not harm a call
             logger.exception("an observer failed")
 
 
-__all__ = ["Bridge", "InvalidManifest", "Streamed"]
+__all__ = ["Bridge", "InvalidManifest", "StreamResult"]

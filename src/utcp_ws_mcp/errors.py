@@ -21,11 +21,11 @@ class Outcome(Enum):
     """What is known of a request when its call fails."""
 
     NOT_SENT = "no request was sent"
-    PERHAPS_EXECUTED = "the request was sent and may have been executed; check before you repeat it"
+    MAYBE_EXECUTED = "the request was sent and may have been executed; check before you repeat it"
     ANSWERED = "the request was executed, and answered"
 
 
-Place = tuple[int, int]
+Position = tuple[int, int]
 """Line and column in a file, from 1."""
 
 
@@ -37,15 +37,15 @@ class Problem:
     """
 
     path: str
-    text: str
-    place: Place | None = None
+    message: str
+    position: Position | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.text}" if self.path else self.text
+        return f"{self.path}: {self.message}" if self.path else self.message
 
-    def in_file(self, source: str) -> str:
+    def format(self, source: str) -> str:
         """The problem behind the name of its file, with line and column in the form that editors follow."""
-        place = f"{source}:{self.place[0]}:{self.place[1]}" if self.place else source
+        place = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
         return f"{place}: {self}"
 
 
@@ -65,14 +65,14 @@ class InvalidManifest(ManifestError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__("\n".join(problem.in_file(source) for problem in self.problems))
+        super().__init__("\n".join(problem.format(source) for problem in self.problems))
 
 
 class InvalidTemplate(ManifestError):
     """A template or expression that cannot be compiled, or cannot be filled with these arguments."""
 
 
-class UnknownVariable(ManifestError):
+class MissingVariable(ManifestError):
     """Variables that a manifest names and nobody sets."""
 
     def __init__(self, names: Sequence[str], manual: str) -> None:
@@ -90,23 +90,23 @@ class PolicyError(BridgeError):
     """The operator must allow it in the manifest, or it must not happen."""
 
 
-class CannotServe(PolicyError):
+class ServeOptionsError(PolicyError):
     """The options of `serve` do not fit together, or what they ask for cannot be had."""
 
 
-class CannotInstall(PolicyError):
+class InstallError(PolicyError):
     """A host's file, or its command, does not let a server be put in or taken out. The sentence says why."""
 
 
-class Defect(BridgeError):
+class InternalError(BridgeError):
     """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
 
-    outcome = Outcome.PERHAPS_EXECUTED
+    outcome = Outcome.MAYBE_EXECUTED
 
-    def __init__(self, where: str, what: BaseException) -> None:
-        self.where = where
-        self.__cause__ = what
-        super().__init__(f"a defect of utcp-ws-mcp ({type(what).__name__}) at {where}; please report it")
+    def __init__(self, context: str, cause: BaseException) -> None:
+        self.context = context
+        self.__cause__ = cause
+        super().__init__(f"a defect of utcp-ws-mcp ({type(cause).__name__}) at {context}; please report it")
 
 
 class ForbiddenURL(PolicyError):
@@ -137,9 +137,9 @@ class ForbiddenRedirect(PolicyError):
 class ForbiddenHeader(PolicyError):
     """A header that may not be sent: its name belongs to the handshake, or it holds control characters."""
 
-    def __init__(self, name: str, why: str) -> None:
+    def __init__(self, name: str, reason: str) -> None:
         self.name = name
-        super().__init__(f"header {name!r} {why}")
+        super().__init__(f"header {name!r} {reason}")
 
 
 class CallError(BridgeError, RuntimeError):
@@ -158,12 +158,12 @@ class UnknownTool(CallError):
 class InvalidArguments(CallError):
     """Arguments that do not fit the tool's input schema, or cannot be put into its message. Nothing was sent."""
 
-    def __init__(self, tool: str, why: str) -> None:
+    def __init__(self, tool: str, reason: str) -> None:
         self.tool = tool
-        super().__init__(f"{tool}: {why}")
+        super().__init__(f"{tool}: {reason}")
 
 
-class ToolFault(CallError):
+class ToolError(CallError):
     """The endpoint answered that the tool failed. `fault` is the message that says so (any JSON).
 
     `collected` holds the items of a stream that came before it.
@@ -171,8 +171,8 @@ class ToolFault(CallError):
 
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, message: str, fault: object = None, collected: Sequence[object] = ()) -> None:
-        self.tool, self.fault, self.collected = tool, fault, tuple(collected)
+    def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
+        self.tool, self.payload, self.partial = tool, payload, tuple(partial)
         super().__init__(message)
 
 
@@ -181,20 +181,20 @@ class InvalidReply(CallError):
 
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, why: str, shown: str = "") -> None:
+    def __init__(self, tool: str, reason: str, excerpt: str = "") -> None:
         self.tool = tool
-        super().__init__(f"{tool}: {why}" + (f": {shown}" if shown else ""))
+        super().__init__(f"{tool}: {reason}" + (f": {excerpt}" if excerpt else ""))
 
 
-class ReplyTooBig(CallError):
+class MessageTooBig(CallError):
     """A message that exceeds `limits.max_message_bytes`, so that the connection is closed.
 
     `others`: more calls were waiting on the connection; nobody knows whose reply it was.
     """
 
-    def __init__(self, address: str, limit: int, outcome: Outcome, *, others: bool = False) -> None:
-        self.address, self.limit, self.outcome, self.others = address, limit, outcome, others
-        whose = ", for this call or for another on its connection" if others else ""
+    def __init__(self, address: str, limit: int, outcome: Outcome, *, other_calls_pending: bool = False) -> None:
+        self.address, self.limit, self.outcome, self.other_calls_pending = address, limit, outcome, other_calls_pending
+        whose = ", for this call or for another on its connection" if other_calls_pending else ""
         super().__init__(
             f"{address} sent a message of more than {limit:,} bytes{whose}; "
             'ask for less, or raise "limits": {"max_message_bytes": …} in its call template; '
@@ -205,51 +205,51 @@ class ReplyTooBig(CallError):
 class CallTimeout(CallError, TimeoutError):
     """No result within the call's timeout (seconds). `last` is what came and was not taken for it."""
 
-    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome, last: str = "") -> None:
+    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome, last_message: str = "") -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
-        came = f"; the last message that came was {last}" if last else ""
+        came = f"; the last message that came was {last_message}" if last_message else ""
         super().__init__(f"{tool}: {stage} within {timeout:g} s{came}; {outcome.value}")
 
 
-class NetError(BridgeError, ConnectionError):
+class NetworkError(BridgeError, ConnectionError):
     """The network, or the endpoint's side of it, failed."""
 
 
-class ConnectFailed(NetError):
+class ConnectError(NetworkError):
     """No connection could be opened. Nothing was sent."""
 
-    def __init__(self, address: str, why: str) -> None:
-        self.address, self.why = address, why
-        super().__init__(f"cannot connect to {address}: {why}")
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"cannot connect to {address}: {reason}")
 
-    def hide(self, redact: Callable[[str], str]) -> None:
+    def redact(self, redactor: Callable[[str], str]) -> None:
         """Take out of the sentence what `redact` hides: servers repeat what they refuse."""
-        self.why = redact(self.why)
-        self.args = (redact(str(self)),)
+        self.reason = redactor(self.reason)
+        self.args = (redactor(str(self)),)
 
 
-class HandshakeRejected(ConnectFailed):
+class HandshakeRejected(ConnectError):
     """The endpoint answered the WebSocket upgrade with an HTTP status instead (RFC 6455 §4.1), and `told` why."""
 
-    def __init__(self, address: str, status: int, hint: str = "", told: str = "") -> None:
+    def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
         self.status = status
-        super().__init__(address, f"the upgrade was answered with HTTP {status}{told}" + (f"; {hint}" if hint else ""))
+        super().__init__(address, f"the upgrade was answered with HTTP {status}{detail}" + (f"; {hint}" if hint else ""))
 
 
-class ConnectionLost(NetError):
+class ConnectionLost(NetworkError):
     """An open connection ended while a call waited. `close` says how, `code` is its code (RFC 6455 §7.4)."""
 
     def __init__(
-        self, address: str, close: str, outcome: Outcome, collected: Sequence[object] = (), code: int = 1006
+        self, address: str, close_reason: str, outcome: Outcome, partial: Sequence[object] = (), code: int = 1006
     ) -> None:
-        self.address, self.close, self.outcome, self.code = address, close, outcome, code
-        self.collected = tuple(collected)
-        count = len(self.collected)
+        self.address, self.close_reason, self.outcome, self.code = address, close_reason, outcome, code
+        self.partial = tuple(partial)
+        count = len(self.partial)
         got = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
-        super().__init__(f"the connection to {address} was lost{got} ({close}); {outcome.value}")
+        super().__init__(f"the connection to {address} was lost{got} ({close_reason}); {outcome.value}")
 
 
-class NoManual(NetError):
+class DiscoveryTimeout(NetworkError):
     """An endpoint that was asked for its manual and did not give one within `seconds`."""
 
     def __init__(self, manual: str, seconds: float) -> None:
@@ -260,9 +260,9 @@ class NoManual(NetError):
         )
 
 
-class TokenRejected(NetError):
+class TokenRequestError(NetworkError):
     """The token endpoint gave no token. Nothing was sent to the tool's endpoint."""
 
-    def __init__(self, address: str, why: str) -> None:
+    def __init__(self, address: str, reason: str) -> None:
         self.address = address
-        super().__init__(f"no token from {address}: {why}")
+        super().__init__(f"no token from {address}: {reason}")

@@ -2,13 +2,13 @@ import sys
 
 import pytest
 
-from benchmarks.host import Host, is_right
-from benchmarks.world import BARE, OURS, SMALLEST, UTCP, stage
+from benchmarks.host import Host, is_correct
+from benchmarks.world import BARE, OURS, SMALLEST, UTCP, benchmark_environment
 
 
 @pytest.fixture(scope="module")
 def on():
-    with stage() as running:
+    with benchmark_environment() as running:
         yield running
 
 
@@ -31,7 +31,7 @@ def test_every_contender_gives_each_call_its_own_answer(on, name):
     ],
 )
 def test_an_error_and_the_answer_to_another_call_are_wrong(message):
-    assert not is_right(message)
+    assert not is_correct(message)
 
 
 @pytest.mark.parametrize("name", [SMALLEST, UTCP, OURS])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from utcp_ws_mcp.manifest.inheritance import preset_names
-from utcp_ws_mcp.manifest.json_format import lay_out
+from utcp_ws_mcp.manifest.json_format import format_json
 
 from .test_commands import run
 
@@ -25,7 +25,7 @@ def test_every_starter_passes_the_check_and_is_commented(preset: str, tmp_path: 
     assert document.get("preset", "none") == preset
     assert document["$comment"]
     assert document["tools"][0]["$comment"]
-    assert lay_out(document) + "\n" == file.read_text(encoding="utf-8")
+    assert format_json(document) + "\n" == file.read_text(encoding="utf-8")
     checked = run("check", str(file), **TOKENS)
     assert checked.returncode == 0, checked.stderr
     assert "everybody on the way" in checked.stderr if preset == "homeassistant" else checked.stderr == ""

@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 
 from utcp_ws_mcp.cli.install_options import HOSTS
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
-from utcp_ws_mcp.hosts.hosts import known_hosts
+from utcp_ws_mcp.hosts.hosts import supported_hosts
 
 from .test_check import GOOD, write
 
@@ -55,20 +55,20 @@ def manifest(tmp_path: Path) -> str:
 
 
 def test_the_command_line_names_the_hosts_that_are_known() -> None:
-    assert list(known_hosts()) == list(HOSTS)
+    assert list(supported_hosts()) == list(HOSTS)
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest: str) -> None:
     done = run(tmp_path, "install", host, manifest, "--yes")
     assert done.returncode == 0, done.stderr
-    file = known_hosts()[host].file(sys.platform, {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, tmp_path)
+    file = supported_hosts()[host].config_path(sys.platform, {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, tmp_path)
     assert file.is_file()
     assert f"{file} is written" in done.stdout
     assert json.dumps(manifest) in file.read_text(encoding="utf-8")
     before = file.read_text(encoding="utf-8")
     again = run(tmp_path, "install", host, manifest, "--yes")
-    assert again.stdout.splitlines()[-1].startswith(f"nothing to change: {known_hosts()[host].title} has a server 'm'")
+    assert again.stdout.splitlines()[-1].startswith(f"nothing to change: {supported_hosts()[host].title} has a server 'm'")
     undone = run(tmp_path, "uninstall", host, "--yes")
     assert (undone.returncode, undone.stderr) == (0, "")
     assert "utcp" not in file.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest:
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_the_files_are_where_the_hosts_of_each_platform_look(platform: str, tmp_path: Path) -> None:
     environ = {"HOME": "/h", "USERPROFILE": "/h", "APPDATA": "/h/roaming"}
-    files = {name: host.file(platform, environ, tmp_path).as_posix() for name, host in known_hosts().items()}
+    files = {name: host.config_path(platform, environ, tmp_path).as_posix() for name, host in supported_hosts().items()}
     config = {"linux": "/h/.config", "darwin": "/h/Library/Application Support", "win32": "/h/roaming"}[platform]
     goose = {"linux": f"{config}/goose", "darwin": "/h/.config/goose", "win32": f"{config}/Block/goose/config"}
     assert files == {

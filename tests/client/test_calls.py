@@ -13,11 +13,11 @@ import anyio
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
-from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetError, ToolFault, UnknownTool
-from utcp_ws_mcp.client.call import REPLACED
-from utcp_ws_mcp.core.backoff import FREE
-from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, Outcome, ReplyTooBig
-from utcp_ws_mcp.observability.events import Event, Requested
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetworkError, ToolError, UnknownTool
+from utcp_ws_mcp.client.call import MAX_CONNECTION_ATTEMPTS
+from utcp_ws_mcp.core.backoff import FAILURE_THRESHOLD
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, Outcome, MessageTooBig
+from utcp_ws_mcp.observability.events import Event, RequestSent
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -211,7 +211,7 @@ async def test_a_late_reply_after_a_timeout_is_dropped_and_the_shared_connection
     async with peer(hold_first) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=0.1, **RPC)) as bridge:
         with pytest.raises(CallTimeout) as timeout:
             await bridge.call_tool("m.t")
-        assert timeout.value.outcome is Outcome.PERHAPS_EXECUTED
+        assert timeout.value.outcome is Outcome.MAYBE_EXECUTED
         assert await bridge.call_tool("m.t") == "mine"
         assert len(seen.upgrades) == 1
 
@@ -336,7 +336,7 @@ async def test_a_fault_carries_its_message(tmp_path: Path) -> None:
         await connection.send(json.dumps({"id": message["id"], "error": {"code": 7, "message": "no such thing"}}))
 
     async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        with pytest.raises(ToolFault, match="^no such thing$") as fault:
+        with pytest.raises(ToolError, match="^no such thing$") as fault:
             await bridge.call_tool("m.t")
         assert isinstance(fault.value, RuntimeError)
 
@@ -357,7 +357,7 @@ async def test_a_message_that_is_too_big_is_an_error_with_the_limit(tmp_path: Pa
 
     small = {"limits": {"max_message_bytes": 2000}}
     async with peer(big) as seen, bridge_to(tmp_path, entry(seen, "t", **small)) as bridge:
-        with pytest.raises(ReplyTooBig, match="2,000 bytes"):
+        with pytest.raises(MessageTooBig, match="2,000 bytes"):
             await bridge.call_tool("m.t")
 
 
@@ -373,7 +373,7 @@ async def test_calls_that_lose_their_connection_to_a_reply_that_is_too_big_know_
     async with peer(answer_third) as seen, bridge_to(tmp_path, entry(seen, "t", **small)) as bridge:
 
         async def call() -> None:
-            with pytest.raises(ReplyTooBig, match="for this call or for another on its connection") as big:
+            with pytest.raises(MessageTooBig, match="for this call or for another on its connection") as big:
                 await bridge.call_tool("m.t")
             errors.append(str(big.value))
 
@@ -432,7 +432,7 @@ async def test_an_unknown_tool_is_answered_with_the_nearest_name(tmp_path: Path)
 async def test_an_endpoint_that_refuses_is_a_connection_error_that_says_what_to_check(tmp_path: Path) -> None:
     nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, nobody) as bridge:
-        with pytest.raises(NetError, match="connection refused; is the server running, and is the port right"):
+        with pytest.raises(NetworkError, match="connection refused; is the server running, and is the port right"):
             await bridge.call_tool("m.t")
 
 
@@ -445,7 +445,7 @@ async def test_an_endpoint_that_cannot_be_reached_is_told_in_the_words_of_the_sy
     monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", fail)
     nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, nobody) as bridge:
-        with pytest.raises(NetError, match=os.strerror(errno.ENETUNREACH).lower()):
+        with pytest.raises(NetworkError, match=os.strerror(errno.ENETUNREACH).lower()):
             await bridge.call_tool("m.t")
 
 
@@ -509,7 +509,7 @@ async def test_a_watch_that_is_lost_sent_nothing_and_goes_on_where_it_is_idempot
     watching: asyncio.Queue[Event] = asyncio.Queue()
 
     async def cut_twice(connection: Any) -> None:
-        while not isinstance(await watching.get(), Requested):
+        while not isinstance(await watching.get(), RequestSent):
             continue
         if len(seen.upgrades) <= 2:
             await connection.close(1012, "restart")
@@ -563,7 +563,7 @@ async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
     ):
         with pytest.raises(ConnectionLost) as lost:
             await bridge.call_tool("m.t")
-        assert lost.value.outcome is Outcome.PERHAPS_EXECUTED
+        assert lost.value.outcome is Outcome.MAYBE_EXECUTED
         assert len(seen.received) == 1
 
 
@@ -609,7 +609,7 @@ async def test_a_message_in_too_many_fragments_ends_the_connection_and_the_next_
         await connection.send([*text, *[" "] * 5000] if len(seen.upgrades) == 1 else text)
 
     async with peer(in_crumbs) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        with pytest.raises(ReplyTooBig):
+        with pytest.raises(MessageTooBig):
             await bridge.call_tool("m.t")
         assert await bridge.call_tool("m.t") == 2
 
@@ -631,8 +631,8 @@ async def test_a_call_that_waits_for_an_endpoint_in_vain_says_why_there_is_no_co
     monkeypatch.setattr("utcp_ws_mcp.client.pool.circuit_breaker.random.random", lambda: 1.0)
     document = {"name": "m", "url": "ws://127.0.0.1:9/", "timeout": 0.2, "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, document) as bridge:
-        for _ in range(FREE):
-            with pytest.raises(ConnectFailed):
+        for _ in range(FAILURE_THRESHOLD):
+            with pytest.raises(ConnectError):
                 await bridge.call_tool("m.t")
         with pytest.raises(CallTimeout, match=r"there was no connection \(.*connection refused") as timeout:
             await bridge.call_tool("m.t")
@@ -652,8 +652,8 @@ async def test_the_first_call_after_an_endpoint_has_healed_succeeds(tmp_path: Pa
     async with peer(jsonrpc) as gone:
         pass
     async with bridge_to(tmp_path, entry(gone, "t", **RPC)) as bridge:
-        for _ in range(FREE + 1):
-            with pytest.raises(ConnectFailed):
+        for _ in range(FAILURE_THRESHOLD + 1):
+            with pytest.raises(ConnectError):
                 await bridge.call_tool("m.t")
         async with peer(jsonrpc, port=gone.port):
             assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
@@ -669,12 +669,12 @@ async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
 
     template = {"keep_alive": False, "timeout": 0.2, **RPC}
     async with peer(hang_up) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
-        for _ in range(FREE):
+        for _ in range(FAILURE_THRESHOLD):
             with pytest.raises(ConnectionLost):
                 await bridge.call_tool("m.t")
         with pytest.raises(CallTimeout):
             await bridge.call_tool("m.t")
-        assert len(seen.upgrades) == FREE
+        assert len(seen.upgrades) == FAILURE_THRESHOLD
 
 
 async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_too_much(tmp_path: Path) -> None:
@@ -714,13 +714,13 @@ async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_
         await connection.close(4406, "Subprotocol not acceptable")
 
     async def open_late(upgrade: Any, arguments: Any) -> Any:
-        opened = await bridge._opener(upgrade, arguments)
+        opened = await bridge._connector(upgrade, arguments)
         await opened._websocket.wait_closed()
         return opened
 
     async with peer(silent, greet=close_at_once) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        monkeypatch.setattr(bridge._pool, "_opener", open_late)
+        monkeypatch.setattr(bridge._pool_manager, "_opener", open_late)
         with pytest.raises(ConnectionLost, match="4406: Subprotocol not acceptable.*no request was sent") as lost:
             await bridge.call_tool("m.t")
         assert (lost.value.outcome, lost.value.code) == (Outcome.NOT_SENT, 4406)
-        assert len(seen.upgrades) == REPLACED
+        assert len(seen.upgrades) == MAX_CONNECTION_ATTEMPTS

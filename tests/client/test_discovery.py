@@ -11,9 +11,9 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
-from utcp_ws_mcp.client.discovery import UNHEALED
-from utcp_ws_mcp.errors import ConnectFailed
-from utcp_ws_mcp.observability.events import Discovered, Event, Failed, Noticed
+from utcp_ws_mcp.client.discovery import FATAL_RETRY_INTERVAL
+from utcp_ws_mcp.errors import ConnectError
+from utcp_ws_mcp.observability.events import DiscoverySucceeded, Event, DiscoveryFailed, WarningIssued
 
 
 def manual(*tools: Any, **more: Any) -> dict[str, Any]:
@@ -125,7 +125,7 @@ async def test_overrides_rename_describe_fix_and_hide(tmp_path: Path) -> None:
 async def test_an_endpoint_that_gives_no_manual_is_told_apart_from_a_dead_one(tmp_path: Path) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, timeout=0.1)) as bridge:
         assert await discovered(bridge) == []
-        assert 'write its tools into the manifest ("tools": […])' in str(bridge.failures["m"])
+        assert 'write its tools into the manifest ("tools": […])' in str(bridge.discovery_errors["m"])
 
 
 async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: Path) -> None:
@@ -137,13 +137,13 @@ async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: P
         async with bridge_to(tmp_path, document, events=events) as bridge:
             assert await discovered(bridge) == ["m.a"]
             changed = anyio.Event()
-            bridge.changed.append(changed.set)
+            bridge.on_tools_changed.append(changed.set)
             async with peer(tells(manual("b")), port=port):
                 with anyio.fail_after(PATIENCE):
                     await changed.wait()
                 assert list(bridge.tools) == ["dead.b", "m.a"]
                 assert await bridge.call_tool("dead.b", {"n": 1}) == '{"n": 1}'
-    assert [type(event) for event in events if isinstance(event, Failed | Discovered)][0] is Failed
+    assert [type(event) for event in events if isinstance(event, DiscoveryFailed | DiscoverySucceeded)][0] is DiscoveryFailed
 
 
 async def test_a_manual_that_has_changed_when_the_endpoint_is_back_changes_the_tools(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_a_manual_that_has_changed_when_the_endpoint_is_back_changes_the_t
     async with peer(tells(lambda: next(versions))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await discovered(bridge) == ["m.a"]
         changed = anyio.Event()
-        bridge.changed.append(changed.set)
+        bridge.on_tools_changed.append(changed.set)
         seen.open[0].transport.abort()
         with anyio.fail_after(PATIENCE):
             await changed.wait()
@@ -164,7 +164,7 @@ async def test_a_tool_that_points_elsewhere_is_left_out_with_a_notice(tmp_path: 
         events: list[Event] = []
         async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
             assert await discovered(bridge) == ["m.a"]
-        notices = [event.text for event in events if isinstance(event, Noticed)]
+        notices = [event.text for event in events if isinstance(event, WarningIssued)]
         assert any("allow_origins" in notice for notice in notices)
 
 
@@ -226,7 +226,7 @@ async def test_what_a_manual_may_not_say_is_left_out_and_the_rest_is_offered(
         if "m.bad" in bridge.tools:
             assert bridge.tools["m.bad"].template.network.allow == ()
             assert not bridge.tools["m.bad"].template.tls.insecure
-    assert any(isinstance(event, Noticed) for event in events)
+    assert any(isinstance(event, WarningIssued) for event in events)
 
 
 async def test_a_preset_that_a_tool_elsewhere_names_gets_no_variable_of_the_user(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(t
     events: list[Event] = []
     async with peer(echo, process_request=refuse) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
         assert await discovered(bridge) == []
-    assert [event.retry_in for event in events if isinstance(event, Failed)] == [UNHEALED]
+    assert [event.retry_in for event in events if isinstance(event, DiscoveryFailed)] == [FATAL_RETRY_INTERVAL]
 
 
 async def test_every_call_that_waits_for_a_missing_tool_is_answered(
@@ -309,7 +309,7 @@ async def test_every_call_that_waits_for_a_missing_tool_is_answered(
         async def call() -> None:
             try:
                 await bridge.call_tool("m.t")
-            except ConnectFailed as error:
+            except ConnectError as error:
                 failed.append(error)
 
         with anyio.fail_after(PATIENCE):

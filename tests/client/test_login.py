@@ -20,9 +20,9 @@ import trustme
 from tests.client.test_oauth import token_endpoint
 from tests.client.test_websocket import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent, timed
-from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault, load_manifest
-from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
-from utcp_ws_mcp.observability.events import Asked, Event, Received, Sent, Unsent
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError, load_manifest
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
+from utcp_ws_mcp.observability.events import HttpRequestFinished, Event, MessageReceived, MessageSent, MessageSendFailed
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"
@@ -101,7 +101,7 @@ async def test_a_manifest_chooses_what_is_said_of_a_refused_login(tmp_path: Path
         peer(refuse) as seen,
         bridge_to(tmp_path, entry(seen, "t", on_connect=[{"send": "hello"}, wait])) as bridge,
     ):
-        with pytest.raises(ConnectFailed, match=f"the server refused: {re.escape(sentence)}$"):
+        with pytest.raises(ConnectError, match=f"the server refused: {re.escape(sentence)}$"):
             await bridge.call_tool("m.t")
 
 
@@ -114,7 +114,7 @@ async def test_a_refused_login_that_repeats_a_credential_is_told_without_it(tmp_
         peer(refuse) as seen,
         bridge_to(tmp_path, entry(seen, "t", on_connect=login), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
     ):
-        with pytest.raises(ConnectFailed, match=r"nobody has \*\*\*"):
+        with pytest.raises(ConnectError, match=r"nobody has \*\*\*"):
             await bridge.call_tool("m.t")
 
 
@@ -122,7 +122,7 @@ async def test_a_refused_login_shows_what_the_server_said_and_no_secret(tmp_path
     greet, answer = obs({"salt": "s", "challenge": "c"})
     async with peer(answer, greet=greet) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **OBS), environ={"OBS_PASSWORD": "wrong-one"}) as bridge:
-            with pytest.raises(ConnectFailed, match=r'on_connect step 4: the server refused: \{"op": 8\}'):
+            with pytest.raises(ConnectError, match=r'on_connect step 4: the server refused: \{"op": 8\}'):
                 await bridge.call_tool("m.t")
 
 
@@ -142,7 +142,7 @@ async def test_the_login_runs_again_on_every_new_connection_before_a_request(tmp
 async def test_a_step_that_waits_in_vain_names_itself_and_its_timeout(tmp_path: Path) -> None:
     document = {**RPC, "on_connect": [{"expect": "message.hello", "timeout": 0.1}]}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectFailed, match=r"on_connect step 1: no message matched within 0\.1 s"):
+        with pytest.raises(ConnectError, match=r"on_connect step 1: no message matched within 0\.1 s"):
             await bridge.call_tool("m.t")
 
 
@@ -152,7 +152,7 @@ async def test_a_close_during_the_login_is_told_with_its_code_and_reason(tmp_pat
 
     document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
     async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectFailed, match="on_connect step 2: closed by the server with code 4403: Forbidden"):
+        with pytest.raises(ConnectError, match="on_connect step 2: closed by the server with code 4403: Forbidden"):
             await bridge.call_tool("m.t")
 
 
@@ -162,7 +162,7 @@ async def test_a_connection_that_is_cut_during_the_login_may_be_a_refusal(tmp_pa
 
     document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
     async with peer(cut) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectFailed, match="step 2: the network connection was cut; .*: check the credentials$"):
+        with pytest.raises(ConnectError, match="step 2: the network connection was cut; .*: check the credentials$"):
             await bridge.call_tool("m.t")
 
 
@@ -176,7 +176,7 @@ async def test_what_a_server_says_before_it_closes_during_the_login_is_told(tmp_
         r'closed by the server with code 1000; before that it said \{"type": "connection_error", "why": "Forbidden"\}'
     )
     async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectFailed, match=said):
+        with pytest.raises(ConnectError, match=said):
             await bridge.call_tool("m.t")
 
 
@@ -190,7 +190,7 @@ async def test_last_words_that_repeat_a_variable_are_not_told(tmp_path: Path) ->
         peer(repeat) as seen,
         bridge_to(tmp_path, entry(seen, "t", **document), environ={"KEY": PASSWORD}) as bridge,
     ):
-        with pytest.raises(ConnectFailed, match="closed by the server with code 4403: Forbidden$"):
+        with pytest.raises(ConnectError, match="closed by the server with code 4403: Forbidden$"):
             await bridge.call_tool("m.t")
 
 
@@ -200,7 +200,7 @@ async def test_what_came_last_is_told_of_a_step_that_waits_in_vain(tmp_path: Pat
 
     document = {**RPC, "on_connect": [{"expect": "message.hello", "timeout": 0.1}]}
     async with peer(jsonrpc, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectFailed, match=r'within 0\.1 s; the last that came was \{"helo": 1\}'):
+        with pytest.raises(ConnectError, match=r'within 0\.1 s; the last that came was \{"helo": 1\}'):
             await bridge.call_tool("m.t")
 
 
@@ -328,7 +328,7 @@ async def test_after_a_message_that_retires_the_connection_the_next_call_logs_in
     async with peer(expiring(2)) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
         for number in range(2):
             assert await bridge.call_tool("m.t", {"n": number}) == {"n": number}
-        with pytest.raises(ToolFault, match="expired"):
+        with pytest.raises(ToolError, match="expired"):
             await bridge.call_tool("m.t", {"n": 2})
         assert await bridge.call_tool("m.t", {"n": 3}) == {"n": 3}
         await seen.until(lambda: len(seen.open) == 1)
@@ -431,7 +431,7 @@ async def test_a_login_that_fails_says_goodbye(tmp_path: Path) -> None:
     ]
     conduct = {**RPC, "on_connect": login, "on_disconnect": [{"send": {"leave": "{{ session.seat }}"}}]}
     async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **conduct)) as bridge:
-        with pytest.raises(ConnectFailed, match="refused"):
+        with pytest.raises(ConnectError, match="refused"):
             await bridge.call_tool("m.t")
         await seen.until(lambda: not seen.open)
     assert seen.received == [{"leave": 7}]
@@ -444,8 +444,8 @@ async def test_a_goodbye_that_cannot_be_written_is_told_and_the_connection_close
         async with bridge_to(tmp_path, entry(seen, "t", **conduct), events=happened) as bridge:
             await bridge.call_tool("m.t")
         await seen.until(lambda: not seen.open)
-    (unsent,) = [event for event in happened if isinstance(event, Unsent)]
-    assert (unsent.what, unsent.why) == ("on_disconnect[0]", "{{ session.nothing }} has no value")
+    (unsent,) = [event for event in happened if isinstance(event, MessageSendFailed)]
+    assert (unsent.purpose, unsent.reason) == ("on_disconnect[0]", "{{ session.nothing }} has no value")
     assert seen.closed == [(1001, "the bridge is shutting down")]
 
 
@@ -456,7 +456,7 @@ async def test_a_connection_that_is_lost_says_no_goodbye(tmp_path: Path) -> None
         await bridge.call_tool("m.t")
         await seen.open[0].close()
         await bridge.call_tool("m.t")
-    assert [event.what for event in happened if isinstance(event, Sent)] == ["", "", "on_disconnect[0]"]
+    assert [event.purpose for event in happened if isinstance(event, MessageSent)] == ["", "", "on_disconnect[0]"]
 
 
 async def test_calls_on_a_retired_connection_are_answered_there(tmp_path: Path) -> None:
@@ -485,7 +485,7 @@ async def test_calls_on_a_retired_connection_are_answered_there(tmp_path: Path) 
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
                 calls.start_soon(call)
-                while not any(isinstance(event, Received) for event in observed):
+                while not any(isinstance(event, MessageReceived) for event in observed):
                     await anyio.lowlevel.checkpoint()
                 calls.start_soon(call)
         await seen.until(lambda: len(seen.open) == 1)
@@ -516,7 +516,7 @@ async def test_heartbeats_are_sent_and_their_answers_reach_no_call(tmp_path: Pat
         with pytest.raises(CallTimeout):
             await bridge.call_tool("m.t")
     assert sum(message == {"type": "beat"} for message in seen.received) >= 3
-    assert sum(isinstance(event, Received) and event.role == "heartbeat" for event in roles) >= 3
+    assert sum(isinstance(event, MessageReceived) and event.role == "heartbeat" for event in roles) >= 3
 
 
 async def test_the_answer_to_a_heartbeat_is_told_by_its_id(tmp_path: Path) -> None:
@@ -571,7 +571,7 @@ async def test_what_an_http_request_brings_goes_into_the_url_and_the_headers(tmp
         async with bridge_to(tmp_path, document, environ={"USER": "me"}, events=events) as bridge:
             assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
             assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
-    assert [event for event in events if isinstance(event, Asked)] == [Asked("m", "POST", http.url, 200)]
+    assert [event for event in events if isinstance(event, HttpRequestFinished)] == [HttpRequestFinished("m", "POST", http.url, 200)]
     assert [upgrade.path for upgrade in seen.upgrades] == ["/ws/t1"]
     assert seen.upgrades[0].headers["X-Node"] == "n1"
     assert http.requests[0][1] == {"user": ["me"]}
@@ -635,7 +635,7 @@ async def test_http_requests_to_another_server_trust_the_usual_authorities_only(
     async with ticket_office(authority) as seen, ticket_office(authority) as other:
         document = entry(seen, "t", before_connect=[ticket_at(other)], tls={"insecure": True}, **RPC)
         async with bridge_to(tmp_path, document) as bridge:
-            with pytest.raises(ConnectFailed, match=r"its certificate valid\? \(before_connect step 1\)"):
+            with pytest.raises(ConnectError, match=r"its certificate valid\? \(before_connect step 1\)"):
                 await bridge.call_tool("m.t")
 
 
@@ -657,7 +657,7 @@ async def test_a_nonce_of_bytes_is_signed_beside_a_text_and_never_as_a_text(
     document = {"framing": {"codec": "binary"}, "on_connect": steps, "message": "hi"}
     async with peer(echo, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         if isinstance(sent, str):
-            with pytest.raises(ConnectFailed, match=sent):
+            with pytest.raises(ConnectError, match=sent):
                 await bridge.call_tool("m.t")
         else:
             await bridge.call_tool("m.t")
@@ -687,7 +687,7 @@ async def test_an_http_request_that_fails_opens_no_connection(
     async with token_endpoint(lambda number: (status, body)) as http, peer(jsonrpc) as seen:
         before = {"http": {"url": http.url}, **step}
         async with bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
-            with pytest.raises(ConnectFailed, match=sentence):
+            with pytest.raises(ConnectError, match=sentence):
                 await bridge.call_tool("m.t")
         assert not seen.upgrades
 

@@ -12,9 +12,9 @@ from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
-from utcp_ws_mcp.client.pin_store import Pins
-from utcp_ws_mcp.manifest.pinning import digest, judge
-from utcp_ws_mcp.observability.events import Event, Noticed
+from utcp_ws_mcp.client.pin_store import PinStore
+from utcp_ws_mcp.manifest.pinning import tool_digest, check_pins
+from utcp_ws_mcp.observability.events import Event, WarningIssued
 
 TOOL: dict[str, Any] = {
     "name": "a",
@@ -29,16 +29,16 @@ async def offered(
 ) -> tuple[set[str], set[str]]:
     """What a new process offers and withholds of a manual."""
     events: list[Event] = []
-    file, pins = folder / "m.json", Pins(folder / "pins.json")
+    file, pins = folder / "m.json", PinStore(folder / "pins.json")
     port = json.loads(file.read_text())["url"].split(":")[2].strip("/") if file.exists() else 0
     async with peer(tells(manual(*tools)), port=int(port)) as seen:
         file.write_text(json.dumps({**entry(seen), **({"pin": mode} if mode else {})}))
-        async with Bridge([load_manifest(file, {})], observe=events.append, pins=pins) as bridge:
+        async with Bridge([load_manifest(file, {})], observe=events.append, pin_store=pins) as bridge:
             assert await bridge.wait_discovered(PATIENCE)
             if approve:
                 assert bridge.approve(approve) is None
             withheld = set(bridge.withheld)
-            assert len(withheld) <= sum(isinstance(event, Noticed) for event in events)
+            assert len(withheld) <= sum(isinstance(event, WarningIssued) for event in events)
             return set(bridge.tools), withheld
 
 
@@ -71,9 +71,9 @@ async def test_a_new_tool_is_trusted_when_it_is_first_seen(tmp_path: Path) -> No
 
 
 async def test_a_tool_that_comes_later_is_told_of(tmp_path: Path) -> None:
-    verdict = judge("tofu", {"a": "1"}, {"a": "1", "z": "2"})
+    verdict = check_pins("tofu", {"a": "1"}, {"a": "1", "z": "2"})
     assert (verdict.offered, verdict.new) == ({"a", "z"}, {"z"})
-    assert not judge("tofu", {}, {"a": "1"}).new
+    assert not check_pins("tofu", {}, {"a": "1"}).new
 
 
 @pytest.mark.parametrize("name", ["a", "a\u200b"], ids=["the same name", "a name that looks the same"])
@@ -106,8 +106,8 @@ async def test_endpoints_on_this_machine_are_not_pinned_by_default(tmp_path: Pat
 
 def test_the_order_of_keys_and_tools_changes_nothing() -> None:
     turned = dict(reversed(TOOL.items()))
-    assert digest(turned) == digest(TOOL)
-    verdict = judge("tofu", {"a": digest(TOOL)}, {"b": "x", "a": digest(turned)})
+    assert tool_digest(turned) == tool_digest(TOOL)
+    verdict = check_pins("tofu", {"a": tool_digest(TOOL)}, {"b": "x", "a": tool_digest(turned)})
     assert verdict.offered == {"a", "b"}
 
 
@@ -115,12 +115,12 @@ def test_the_order_of_keys_and_tools_changes_nothing() -> None:
 def test_a_spoiled_file_of_pins_forgets_and_harms_nothing(tmp_path: Path, content: str) -> None:
     file = tmp_path / "pins.json"
     file.write_text(content)
-    pins = Pins(file)
-    assert pins.of("m", "ws://x") == {}
-    assert pins.keep("m", "ws://x", {"a": "1"}) is None
-    assert pins.of("m", "ws://x") == {"a": "1"}
+    pins = PinStore(file)
+    assert pins.get("m", "ws://x") == {}
+    assert pins.save("m", "ws://x", {"a": "1"}) is None
+    assert pins.get("m", "ws://x") == {"a": "1"}
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_harms_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be kept" in str(Pins(tmp_path / "file" / "pins.json").keep("m", "ws://x", {"a": "1"}))
+    assert "cannot be kept" in str(PinStore(tmp_path / "file" / "pins.json").save("m", "ws://x", {"a": "1"}))

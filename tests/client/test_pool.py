@@ -15,9 +15,9 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.client.pool.pool import MAX_OF_MANUAL
+from utcp_ws_mcp.client.pool.pool import MAX_CONNECTIONS_PER_MANUAL
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost, HandshakeRejected
-from utcp_ws_mcp.observability.events import Closed, Event, Sent
+from utcp_ws_mcp.observability.events import ConnectionClosed, Event, MessageSent
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -105,10 +105,10 @@ async def test_header_fields_stay_out_of_the_message(tmp_path: Path) -> None:
 async def test_an_idle_connection_gives_way_to_one_with_other_headers(tmp_path: Path) -> None:
     template = {"header_fields": ["X-Tenant"], "limits": {"max_connections": 1}, **RPC}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
-        for tenant in range(MAX_OF_MANUAL + 5):
+        for tenant in range(MAX_CONNECTIONS_PER_MANUAL + 5):
             await bridge.call_tool("m.t", {"X-Tenant": str(tenant)})
-        assert len(seen.upgrades) == MAX_OF_MANUAL + 5
-        await seen.until(lambda: len(seen.open) == MAX_OF_MANUAL)
+        assert len(seen.upgrades) == MAX_CONNECTIONS_PER_MANUAL + 5
+        await seen.until(lambda: len(seen.open) == MAX_CONNECTIONS_PER_MANUAL)
 
 
 async def test_call_templates_with_the_same_url_never_share(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ async def test_calls_right_after_a_failed_write_take_a_new_connection(tmp_path: 
 
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         await bridge.call_tool("m.t")
-        (slot,) = bridge._pool.access("m").shelf._slots
+        (slot,) = bridge._pool_manager.handle("m").pool._connections
         slot.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
@@ -250,7 +250,7 @@ class Calling(list[Event]):
         self._called = called
 
     def append(self, event: Event) -> None:
-        if isinstance(event, Sent):
+        if isinstance(event, MessageSent):
             self._called.set()
 
 
@@ -417,7 +417,7 @@ async def test_a_connection_that_is_thrown_away_is_told_with_why(
                 with suppress(CallTimeout):
                     await bridge.call_tool("m.t", {"n": n})
             await seen.until(lambda: len(seen.closed) == 1)
-    closed = [event.why for event in events if isinstance(event, Closed)]
+    closed = [event.reason for event in events if isinstance(event, ConnectionClosed)]
     assert closed[0] == f"closed by the bridge: {why}"
     assert "stream" in template or closed[1:] == ["closed by the bridge"]
 
@@ -427,8 +427,8 @@ async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_told_
     async with peer(jsonrpc) as seen:
         document = {**entry(seen, "t", **RPC), "url": seen.url + "{{ args.room }}"}
         async with bridge_to(tmp_path, document, events=events) as bridge:
-            for room in range(MAX_OF_MANUAL + 1):
+            for room in range(MAX_CONNECTIONS_PER_MANUAL + 1):
                 await bridge.call_tool("m.t", {"room": room})
             await seen.until(lambda: len(seen.closed) == 1)
-    closed = [event.why for event in events if isinstance(event, Closed)]
+    closed = [event.reason for event in events if isinstance(event, ConnectionClosed)]
     assert closed[0] == "closed by the bridge: a call needs another connection"

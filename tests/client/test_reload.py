@@ -11,12 +11,12 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, timed
 from utcp_ws_mcp import InvalidManifest, load_manifest
-from utcp_ws_mcp.client.manifest_files import Loaded
+from utcp_ws_mcp.client.manifest_files import LoadedManifest
 
 RPC = {"preset": "jsonrpc2"}
 
 
-def loaded(folder: Path, document: Any, **environ: str) -> Loaded:
+def loaded(folder: Path, document: Any, **environ: str) -> LoadedManifest:
     file = folder / "manifest.json"
     file.write_text(json.dumps(document), encoding="utf-8")
     return load_manifest(file, environ=environ)
@@ -25,7 +25,7 @@ def loaded(folder: Path, document: Any, **environ: str) -> Loaded:
 async def test_changed_tools_are_there_at_once_and_whoever_wants_to_know_is_told(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "old", **RPC)) as bridge:
         told: list[list[str]] = []
-        bridge.changed.append(lambda: told.append(list(bridge.tools)))
+        bridge.on_tools_changed.append(lambda: told.append(list(bridge.tools)))
         bridge.reload([loaded(tmp_path, entry(seen, "new", "more", **RPC))])
         assert told == [["m.new", "m.more"]]
         assert await bridge.call_tool("m.new", {"n": 1}) == {"n": 1}
@@ -138,7 +138,7 @@ async def test_a_new_call_template_is_asked_for_its_tools_and_one_that_is_gone_i
         await bridge.wait_discovered(PATIENCE)
         assert list(bridge.tools) == ["m.found"]
         bridge.reload([loaded(tmp_path, entry(seen, "t", **RPC))])
-        assert (list(bridge.tools), bridge.failures) == (["m.t"], {})
+        assert (list(bridge.tools), bridge.discovery_errors) == (["m.t"], {})
         await seen.until(lambda: len(seen.closed) == 1)
 
 

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, NetError
+from utcp_ws_mcp import Bridge, NetworkError
 from utcp_ws_mcp.errors import ConnectionLost, Outcome
 from utcp_ws_mcp.observability import events
 
@@ -25,11 +25,11 @@ class Calls:
     """Calls that run while their bridge is closed, and how they ended."""
 
     def __init__(self) -> None:
-        self.errors: list[NetError] = []
+        self.errors: list[NetworkError] = []
         self.item = anyio.Event()
 
     async def make(self, bridge: Bridge, name: str) -> None:
-        with pytest.raises(NetError) as failed:
+        with pytest.raises(NetworkError) as failed:
             await bridge.call_tool(name, on_item=self.note)
         self.errors.append(failed.value)
 
@@ -55,7 +55,7 @@ async def test_a_call_that_waits_for_its_reply_may_have_been_executed(tmp_path: 
     async with peer(silent) as seen:
         async with ending(tmp_path, entry(seen, "t", **RPC), "m.t") as (_, calls):
             await seen.until(lambda: len(seen.received) == 1)
-    assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED]
+    assert [error.outcome for error in calls.errors] == [Outcome.MAYBE_EXECUTED]
 
 
 async def test_a_stream_is_not_complete_because_the_bridge_goes(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_a_stream_is_not_complete_because_the_bridge_goes(tmp_path: Path) 
             await calls.item.wait()
     (lost,) = calls.errors
     assert isinstance(lost, ConnectionLost)
-    assert lost.outcome is Outcome.PERHAPS_EXECUTED
+    assert lost.outcome is Outcome.MAYBE_EXECUTED
 
 
 async def test_an_idempotent_request_is_not_repeated_when_the_bridge_goes(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_an_idempotent_request_is_not_repeated_when_the_bridge_goes(tmp_pa
         async with ending(tmp_path, entry(seen, tool, timeout=600, **RPC), "m.t") as (_, calls):
             await seen.until(lambda: len(seen.received) == 1)
         assert len(seen.received) == 1
-    assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED]
+    assert [error.outcome for error in calls.errors] == [Outcome.MAYBE_EXECUTED]
 
 
 async def test_a_call_that_waits_for_its_tool_was_not_sent(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ async def test_a_call_that_keeps_to_the_rate_is_not_sent_after_the_bridge_has_go
             await seen.until(lambda: len(seen.received) == 1)
             start("m.watch")
             await seen.until(lambda: len(seen.received) == 2)
-    assert [error.outcome for error in calls.errors] == [Outcome.PERHAPS_EXECUTED, Outcome.NOT_SENT]
+    assert [error.outcome for error in calls.errors] == [Outcome.MAYBE_EXECUTED, Outcome.NOT_SENT]
 
 
 @pytest.mark.parametrize("turns", range(0, 40, 2))
@@ -117,4 +117,4 @@ async def test_an_endpoint_that_is_asked_for_its_tools_then_has_not_failed(tmp_p
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen), events=happened):
         for _ in range(turns):
             await anyio.lowlevel.checkpoint()
-    assert [event for event in happened if isinstance(event, events.Failed)] == []
+    assert [event for event in happened if isinstance(event, events.DiscoveryFailed)] == []

@@ -10,17 +10,17 @@ import anyio
 import pytest
 
 from tests.peer import Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolFault
-from utcp_ws_mcp.bridge import Streamed
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError
+from utcp_ws_mcp.bridge import StreamResult
 from utcp_ws_mcp.errors import Outcome
 
 SUBSCRIBES = {"preset": "jsonrpc2", "stream": {"match": "message.event is defined", "item": "message.event"}}
 
 
-async def _call_after_a_wait(bridge: Bridge) -> Streamed:
+async def _call_after_a_wait(bridge: Bridge) -> StreamResult:
     """Call a tool that has waited twenty seconds for its connection."""
     plan, since = bridge.tools["m.t"], anyio.current_time() - 20
-    result: Streamed = await bridge._caller.call(plan, {}, None, since)
+    result: StreamResult = await bridge._call_runner.call(plan, {}, None, since)
     return result
 
 
@@ -48,7 +48,7 @@ async def test_a_subscription_that_nobody_confirms_times_out_and_is_no_empty_str
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", **subscribes)) as bridge:
         with pytest.raises(CallTimeout, match="no reply came within") as timeout:
             await bridge.call_tool("m.t")
-    assert timeout.value.outcome is Outcome.PERHAPS_EXECUTED
+    assert timeout.value.outcome is Outcome.MAYBE_EXECUTED
 
 
 BY_ID = {"match": "message.id == request_id", "error": "message.error is defined", "error_message": "message.error"}
@@ -78,7 +78,7 @@ async def test_the_fault_of_one_call_is_none_of_those_that_watch(tmp_path: Path)
             calls.start_soon(look)
             await seen.until(lambda: len(seen.received) == 1)
             await anyio.wait_all_tasks_blocked()
-            with pytest.raises(ToolFault, match="muted"):
+            with pytest.raises(ToolError, match="muted"):
                 await bridge.call_tool("m.say")
     assert watched[0].items == ("hello",)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.observability.events import Event, Explained, Received, Sent, Unsent
+from utcp_ws_mcp.observability.events import Event, MatchExplained, MessageReceived, MessageSent, MessageSendFailed
 
 ASKS = {"message": {"q": "{{ args.q | default(1) }}"}, "response_format": "json"}
 BACK = [{"match": "message.ping", "send": {"pong": "{{ message.nothing.here }}"}}]
@@ -29,7 +29,7 @@ async def test_an_answer_that_lacks_a_value_is_told(tmp_path: Path, where: str) 
     common = {"auto_reply": BACK} if where == "the connection" else {}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
         assert await bridge.call_tool("m.t") == {"done": 1}
-    assert Unsent("m", "auto_reply", "{{ message.nothing.here }} has no value") in events
+    assert MessageSendFailed("m", "auto_reply", "{{ message.nothing.here }} has no value") in events
     assert len(seen.received) == 1
 
 
@@ -41,8 +41,8 @@ async def test_an_answer_is_told_after_the_message_that_it_answers(tmp_path: Pat
     common = {"auto_reply": back} if where == "the connection" else {}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
         await bridge.call_tool("m.t")
-    place = events.index(Received("m", '{"ping": 1}', "answered"))
-    assert events[place + 1] == Sent("m", '{"pong":1}', "auto_reply")
+    place = events.index(MessageReceived("m", '{"ping": 1}', "answered"))
+    assert events[place + 1] == MessageSent("m", '{"pong":1}', "auto_reply")
 
 
 async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
     async with peer(answer) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **ASKS, stream=stream), events=events) as bridge:
             await bridge.call_tool("m.t")
-    assert Unsent("m", "stream.cancel", "{{ session.id }} has no value") in events
+    assert MessageSendFailed("m", "stream.cancel", "{{ session.id }} has no value") in events
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_a_heartbeat_that_lacks_a_value_is_told(tmp_path: Path, heartbeat:
     told = anyio.Event()
 
     def observe(event: Event) -> None:
-        if event == Unsent("m", "heartbeat", why):
+        if event == MessageSendFailed("m", "heartbeat", why):
             told.set()
 
     document = {"reply": {"match": "message.done"}, "heartbeat": heartbeat, **ASKS}
@@ -83,12 +83,12 @@ async def test_reasons_follow_their_message_only_where_they_are_asked_for(tmp_pa
             file = tmp_path / "manifest.json"
             file.write_text(json.dumps(document))
             loaded = [load_manifest(file, {})]
-            async with Bridge(loaded, observe=events.append, explain=explain) as bridge:
+            async with Bridge(loaded, observe=events.append, trace_rules=explain) as bridge:
                 await bridge.call_tool("m.t")
         return events
 
     events = await events_of(explain=True)
-    said = [events[index + 1] for index, event in enumerate(events) if isinstance(event, Received)]
-    assert Explained("m", ("ignore[0] holds: message.ping (message.ping is 1)",)) in said
-    assert [event.what for event in events if isinstance(event, Sent)] == ["on_connect[0]", ""]
-    assert not [event for event in await events_of(explain=False) if isinstance(event, Explained)]
+    said = [events[index + 1] for index, event in enumerate(events) if isinstance(event, MessageReceived)]
+    assert MatchExplained("m", ("ignore[0] holds: message.ping (message.ping is 1)",)) in said
+    assert [event.purpose for event in events if isinstance(event, MessageSent)] == ["on_connect[0]", ""]
+    assert not [event for event in await events_of(explain=False) if isinstance(event, MatchExplained)]

@@ -19,7 +19,7 @@ from websockets.http11 import Response
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge, PolicyError
 from utcp_ws_mcp.client.manifest_files import load_manifest
-from utcp_ws_mcp.errors import ConnectFailed, ForbiddenAddress, ForbiddenHeader, ForbiddenRedirect, HandshakeRejected
+from utcp_ws_mcp.errors import ConnectError, ForbiddenAddress, ForbiddenHeader, ForbiddenRedirect, HandshakeRejected
 
 RPC = {"preset": "jsonrpc2"}
 KEY = {"auth_type": "api_key", "api_key": "${TOKEN}"}
@@ -114,7 +114,7 @@ async def test_a_subprotocol_is_offered_and_must_be_selected(tmp_path: Path) -> 
         tools = ["t", {"name": "other", "tool_call_template": {"protocol": ["soap", "wamp"]}}]
         async with bridge_to(tmp_path, entry(seen, *tools, protocol="chat", **RPC)) as bridge:
             assert await bridge.call_tool("m.t") == {}
-            with pytest.raises(ConnectFailed, match="accepts none of the subprotocols soap, wamp; .* or leave it out"):
+            with pytest.raises(ConnectError, match="accepts none of the subprotocols soap, wamp; .* or leave it out"):
                 await bridge.call_tool("m.other")
 
 
@@ -163,7 +163,7 @@ async def test_an_endpoint_that_is_no_websocket_is_named(tmp_path: Path) -> None
 
     async with serve_tcp(plain) as port:
         async with bridge_to(tmp_path, entry(Peer(port), "t")) as bridge:
-            with pytest.raises(ConnectFailed, match="no WebSocket upgrade"):
+            with pytest.raises(ConnectError, match="no WebSocket upgrade"):
                 await bridge.call_tool("m.t")
 
 
@@ -178,7 +178,7 @@ async def test_a_connection_that_is_cut_during_the_upgrade_is_named(tmp_path: Pa
 
     async with serve_tcp(cut) as port:
         async with bridge_to(tmp_path, entry(Peer(port), "t")) as bridge:
-            with pytest.raises(ConnectFailed, match="the connection was cut during the upgrade; .* the credentials"):
+            with pytest.raises(ConnectError, match="the connection was cut during the upgrade; .* the credentials"):
                 await bridge.call_tool("m.t")
 
 
@@ -190,7 +190,7 @@ async def test_a_silent_endpoint_ends_with_the_connect_timeout(tmp_path: Path) -
     async with serve_tcp(hang) as port:
         async with bridge_to(tmp_path, entry(Peer(port), "t", limits={"connect_timeout": 0.2})) as bridge:
             with pytest.raises(
-                ConnectFailed, match=r"the port is open, but the upgrade was not answered .* within 0\.2 s"
+                ConnectError, match=r"the port is open, but the upgrade was not answered .* within 0\.2 s"
             ):
                 await bridge.call_tool("m.t")
 
@@ -261,7 +261,7 @@ async def test_a_certificate_that_does_not_fit_is_refused(tmp_path: Path, author
     issuer, name = (trustme.CA(), "localhost") if case == "unknown authority" else (authority, "example.org")
     async with peer(jsonrpc, scheme="wss", ssl=server_context(issuer, name)) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", tls={"ca_file": "ca.pem"}, **RPC)) as bridge:
-            with pytest.raises(ConnectFailed, match="TLS certificate is not valid"):
+            with pytest.raises(ConnectError, match="TLS certificate is not valid"):
                 await bridge.call_tool("m.t")
 
 
@@ -294,7 +294,7 @@ async def test_a_server_that_misses_a_client_certificate_is_asked_about_it(
     authority.configure_trust(context)
     async with peer(jsonrpc, scheme="wss", ssl=context) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", tls={"ca_file": "ca.pem"}, **RPC)) as bridge:
-            with pytest.raises(ConnectFailed, match="want(s)? a client certificate"):
+            with pytest.raises(ConnectError, match="want(s)? a client certificate"):
                 await bridge.call_tool("m.t")
 
 
@@ -302,7 +302,7 @@ async def test_an_endpoint_without_tls_may_be_meant_where_the_handshake_is_cut(t
     async with peer(jsonrpc) as seen:
         document = {**entry(seen, "t"), "url": f"wss://127.0.0.1:{seen.port}/"}
         async with bridge_to(tmp_path, document) as bridge:
-            with pytest.raises(ConnectFailed, match="it may be a ws:// endpoint"):
+            with pytest.raises(ConnectError, match="it may be a ws:// endpoint"):
                 await bridge.call_tool("m.t")
 
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.network_policy import parse_url
-from utcp_ws_mcp.core.templates.nodes import Unfilled
-from utcp_ws_mcp.core.tools.catalog import compile_local, compile_tools
+from utcp_ws_mcp.core.templates.nodes import RenderError
+from utcp_ws_mcp.core.tools.catalog import compile_entry, compile_tools
 from utcp_ws_mcp.errors import ForbiddenHeader, ForbiddenURL
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://a.example/ws"
@@ -28,11 +28,11 @@ def compile_(remote=(), name="m", **fields):
     own = {key: value for key, value in fields.items() if key not in remote}
     tool = {"name": "t", "tool_call_template": {key: fields[key] for key in remote}}
     document = [{"name": name, "url": URL, **own, "tools": [] if remote else [{"name": "t"}]}]
-    (entry,) = load_document(document, Lookup([VARIABLES]), "m.json", PurePath("/m")).entries
-    plans, problems = compile_tools(entry, read_manual({"tools": [tool]}, entry)[0]) if remote else compile_local(entry)
+    (entry,) = load_document(document, VariableResolver([VARIABLES]), "m.json", PurePath("/m")).entries
+    plans, problems = compile_tools(entry, read_manual({"tools": [tool]}, entry)[0]) if remote else compile_entry(entry)
     if problems:
         raise Refused("\n".join(map(str, problems)))
-    return plans[0].wire.upgrade
+    return plans[0].compiled_template.handshake
 
 
 def upgrade(args=None, **fields):
@@ -71,7 +71,7 @@ def test_an_argument_stays_inside_its_component(url, args, target):
 
 @pytest.mark.parametrize("dots", [".", ".."])
 def test_a_segment_of_dots_is_refused(dots):
-    with pytest.raises(Unfilled, match="cannot be"):
+    with pytest.raises(RenderError, match="cannot be"):
         upgrade({"a": dots}, url=f"wss://a.example/x/{A}/y")
 
 
@@ -85,7 +85,7 @@ DOTS = {
 
 @pytest.mark.parametrize(("url", "args"), DOTS.values(), ids=DOTS)
 def test_a_segment_that_becomes_dots_is_refused(url, args):
-    with pytest.raises(Unfilled, match="cannot be"):
+    with pytest.raises(RenderError, match="cannot be"):
         upgrade(args, url=url)
 
 
@@ -99,7 +99,7 @@ def test_a_dot_in_a_query_is_only_a_dot():
 
 @pytest.mark.parametrize("url", [f"wss://a.example/{A}", f"wss://a.example/?q={A}", "wss://a.example/{{ args.a }}"])
 def test_a_url_with_a_hole_in_it_is_never_used(url):
-    with pytest.raises(Unfilled, match="'a' is missing"):
+    with pytest.raises(RenderError, match="'a' is missing"):
         upgrade(url=url)
 
 
@@ -165,7 +165,7 @@ def test_no_argument_changes_where_a_call_goes(argument):
     url = f"wss://a.example:444/one/{A}/two?q={A}&r=1"
     try:
         found = upgrade({"a": argument}, url=url).url
-    except (Unfilled, ValueError):
+    except (RenderError, ValueError):
         return
 
     assert found.origin == ("wss", "a.example", 444)
@@ -222,7 +222,7 @@ def test_a_header_of_the_handshake_is_refused_at_the_latest_when_it_is_filled():
 
 
 def test_a_header_with_a_hole_in_it_is_never_sent():
-    with pytest.raises(Unfilled, match="argument 'a' is missing"):
+    with pytest.raises(RenderError, match="argument 'a' is missing"):
         upgrade(headers={"X-A": A})
 
 
@@ -332,7 +332,7 @@ REQUESTS = {
 def test_the_request_carries_the_credentials(fields, token, target, headers):
     found = upgrade(**fields)
 
-    assert (found.target(), found.all_headers(token)) == (target, headers)
+    assert (found.target(), found.headers_with_auth(token)) == (target, headers)
 
 
 BAD_CREDENTIALS = [
@@ -346,7 +346,7 @@ BAD_CREDENTIALS = [
 @pytest.mark.parametrize("auth", BAD_CREDENTIALS, ids=["a line break", "a handshake header", "beyond ASCII", "nothing"])
 def test_a_credential_that_cannot_be_a_header_is_refused_and_not_shown(auth):
     with pytest.raises(ForbiddenHeader) as forbidden:
-        upgrade(auth=auth).all_headers()
+        upgrade(auth=auth).headers_with_auth()
 
     assert "s3cr" not in str(forbidden.value)
 
@@ -355,7 +355,7 @@ def test_a_token_that_cannot_be_a_header_is_refused():
     auth = {"auth_type": "oauth2", "token_url": "https://a.example/t", "client_id": "i", "client_secret": "s"}
 
     with pytest.raises(ForbiddenHeader):
-        upgrade(auth=auth).all_headers("tok\r\nX: y")
+        upgrade(auth=auth).headers_with_auth("tok\r\nX: y")
 
 
 def test_an_upgrade_shows_no_secrets():

@@ -56,4 +56,4 @@ def test_a_manifest_that_can_never_work_does_not_load(fields: dict[str, Any], se
     with pytest.raises(InvalidManifest) as refused:
         load_manifest(file)
     assert sentence in str(refused.value)
-    assert refused.value.problems[0].place is not None
+    assert refused.value.problems[0].position is not None

@@ -16,9 +16,9 @@ import anyio
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from utcp_ws_mcp import Bridge, BridgeError, Streamed
-from utcp_ws_mcp.cli.tools import signature
-from utcp_ws_mcp.core.exchange.connection_state import Session
+from utcp_ws_mcp import Bridge, BridgeError, StreamResult
+from utcp_ws_mcp.cli.tools import format_signature
+from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
 from utcp_ws_mcp.core.expressions.scope import Ambient
 from utcp_ws_mcp.observability import events
 
@@ -70,7 +70,7 @@ class Endpoint:
         return _ORIGIN.sub(lambda found: f"{found[1]}://127.0.0.1:{ports[found[1]]}", text)
 
     def observe(self, event: events.Event) -> None:
-        if isinstance(event, events.Opened):
+        if isinstance(event, events.ConnectionOpened):
             self.opened.set()
 
     async def _serve(self, websocket: ServerConnection) -> None:
@@ -129,8 +129,10 @@ async def open_example(example: Example, folder: Path, endpoint: Endpoint) -> As
     file = write_manifest(endpoint.here(example.manifest.text), folder)
     bridge = Bridge.open(file, environ=VARIABLES, observe=endpoint.observe)
     bridge._ambient = Ambient(lambda: NOW, lambda count: RANDOM[:count])
-    interval = Session.interval
-    hurried = mock.patch.object(Session, "interval", lambda session: interval(session) and HEARTBEAT)
+    interval = ConnectionState.heartbeat_interval
+    hurried = mock.patch.object(
+        ConnectionState, "heartbeat_interval", lambda state: interval(state) and HEARTBEAT
+    )
     with anyio.fail_after(10), hurried:
         async with bridge:
             await bridge.wait_discovered(5)
@@ -140,7 +142,7 @@ async def open_example(example: Example, folder: Path, endpoint: Endpoint) -> As
 async def list_tools(example: Example, folder: Path) -> str:
     """Return the tools of an example, as the command line lists them."""
     async with Endpoint(example.lines).run() as endpoint, open_example(example, folder, endpoint) as bridge:
-        return "".join(f"{plan.full_name}({signature(plan.inputs)})\n" for plan in bridge.tools.values())
+        return "".join(f"{plan.full_name}({format_signature(plan.inputs)})\n" for plan in bridge.tools.values())
 
 
 async def play(example: Example, scene: Scene, folder: Path) -> tuple[Endpoint, Any]:
@@ -169,7 +171,7 @@ async def _outcome(bridge: Bridge, scene: Scene, endpoint: Endpoint) -> Any:
                 value = await bridge.call_tool(scene.tool, scene.arguments)
             except BridgeError as failed:
                 value = str(failed)
-            outcome = value.value if isinstance(value, Streamed) else value
+            outcome = value.value if isinstance(value, StreamResult) else value
             endpoint.received_all.set()
 
         tasks.start_soon(call)

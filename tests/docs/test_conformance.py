@@ -11,7 +11,7 @@ import pytest
 from tests.docs.examples import ROOT
 from utcp_ws_mcp import load_manifest
 from utcp_ws_mcp.server.content import media_type
-from verification.conformance.__main__ import Checks, judge, read_reasons, table
+from verification.conformance.__main__ import Checks, evaluate, read_reasons, table
 from verification.conformance.endpoint import png, wav
 
 PAGE = (ROOT / "docs" / "project" / "conformance.md").read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def test_the_page_names_the_version_that_is_pinned() -> None:
     ],
 )
 def test_a_scenario_fails_with_any_check_that_has_no_reason(checks: Checks, may_fail: set[str], verdict: Any) -> None:
-    assert judge(checks, may_fail) == verdict
+    assert evaluate(checks, may_fail) == verdict
 
 
 def test_a_reason_that_is_no_longer_needed_is_a_failure_too() -> None:
@@ -57,5 +57,5 @@ def test_the_fixtures_are_what_they_say() -> None:
     loaded = load_manifest(
         ROOT / "verification" / "conformance" / "manifest.json", {"CONFORMANCE_ENDPOINT": "ws://127.0.0.1:1/"}
     )
-    assert sum(len(plans) for plans in loaded.plans.values()) == 11
+    assert sum(len(plans) for plans in loaded.tools.values()) == 11
     assert [media_type(png()), media_type(wav())] == ["image/png", "audio/wav"]

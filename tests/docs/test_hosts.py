@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from utcp_ws_mcp import __version__
-from utcp_ws_mcp.hosts.hosts import known_hosts
-from utcp_ws_mcp.hosts.yaml import put
+from utcp_ws_mcp.hosts.hosts import supported_hosts
+from utcp_ws_mcp.hosts.yaml import set_entry
 
 from .examples import PAGES, ROOT, read_blocks
 
@@ -64,10 +64,10 @@ def test_the_links_contain_the_documented_entry(page: Path) -> None:
     assert (code["name"], json.loads(code["config"])) == ("websocket", {"type": "stdio", **entry})
 
 
-@pytest.mark.parametrize("host", known_hosts().values(), ids=known_hosts())
+@pytest.mark.parametrize("host", supported_hosts().values(), ids=supported_hosts())
 def test_the_page_names_the_file_of_every_host(host: Any) -> None:
     rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
-    row = next(row for row in rows if row[-1] == f"`{host.servers}` |" and Path(host.files["linux"]).name in row[1])
+    row = next(row for row in rows if row[-1] == f"`{host.servers_key}` |" and Path(host.files["linux"]).name in row[1])
     environ = {"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}
     for cell, platform in zip(row[1:4], ("linux", "darwin", "win32"), strict=True):
         file = str(host.file(platform, environ, Path("HERE")))
@@ -77,9 +77,9 @@ def test_the_page_names_the_file_of_every_host(host: Any) -> None:
 
 def test_the_yaml_of_the_page_is_what_install_changes() -> None:
     yaml = next(block.text for block in read_blocks(INSTALL) if block.language == "yaml")
-    host = known_hosts()["goose"]
-    assert list(host.text.entries(yaml, host.servers)) == ["websocket"]
-    written = put("", host.servers, "websocket", host.describe("websocket", ["/x", "y"]))
+    host = supported_hosts()["goose"]
+    assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
+    written = set_entry("", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"]))
     keys = re.compile(r"^    (\w+):", re.MULTILINE)
     assert keys.findall(yaml) == keys.findall(written)
 
@@ -103,19 +103,19 @@ def test_a_client_that_sees_something_else_is_a_failure() -> None:
     clients = load("clients/run.py")
     every = {"client": "x 1", **clients.EXPECTED}
     new = next(
-        client for client in clients.CLIENTS if client.era == "2026-07-28" and not (client.not_shown or client.hasty)
+        client for client in clients.CLIENTS if client.era == "2026-07-28" and not (client.hidden_fields or client.drops_late_progress)
     )
-    assert clients.judge(new, every, "2026-07-28") == []
-    assert clients.judge(new, every, "2025-11-25") == ["protocol 2025-11-25"]
-    assert clients.judge(new, {**every, "sum": {"sum": 6}}, "2026-07-28") == ["sum: {'sum': 6}"]
-    assert "FAILED: sum" in clients.row(new, every, "2026-07-28", ["sum: 6"])
-    hasty = next(client for client in clients.CLIENTS if client.hasty)
-    assert clients.judge(hasty, {**every, "progress": ["3"]}, hasty.era) == []
-    assert clients.judge(hasty, {**every, "progress": ["2"]}, hasty.era) == ["progress: ['2']"]
-    assert clients.judge(hasty, {**every, "progress": []}, hasty.era) == ["progress: []"]
-    assert clients.judge(new, {**every, "progress": ["3"]}, new.era) == ["progress: ['3']"]
+    assert clients.find_differences(new, every, "2026-07-28") == []
+    assert clients.find_differences(new, every, "2025-11-25") == ["protocol 2025-11-25"]
+    assert clients.find_differences(new, {**every, "sum": {"sum": 6}}, "2026-07-28") == ["sum: {'sum': 6}"]
+    assert "FAILED: sum" in clients.table_row(new, every, "2026-07-28", ["sum: 6"])
+    hasty = next(client for client in clients.CLIENTS if client.drops_late_progress)
+    assert clients.find_differences(hasty, {**every, "progress": ["3"]}, hasty.era) == []
+    assert clients.find_differences(hasty, {**every, "progress": ["2"]}, hasty.era) == ["progress: ['2']"]
+    assert clients.find_differences(hasty, {**every, "progress": []}, hasty.era) == ["progress: []"]
+    assert clients.find_differences(new, {**every, "progress": ["3"]}, new.era) == ["progress: ['3']"]
     claude = clients.CLIENTS[-1]
-    assert clients.judge(claude, {"client": "c", "steps": {"a": True, "b": False}}, claude.era) == ["b"]
+    assert clients.find_differences(claude, {"client": "c", "steps": {"a": True, "b": False}}, claude.era) == ["b"]
 
 
 def test_the_tap_passes_everything_on_and_notes_the_version(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.docs.examples import ROOT
 from utcp_ws_mcp import load_manifest
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.cli.main import main
-from utcp_ws_mcp.observability.metrics import INSTRUMENTS, Prometheus
+from utcp_ws_mcp.observability.metrics import INSTRUMENTS, PrometheusRegistry
 from utcp_ws_mcp.server.resources import ALL, Endpoints
 
 GUIDES = ROOT / "docs" / "guides"
@@ -35,7 +35,7 @@ def test_the_guide_for_http_describes_the_options_of_http() -> None:
 
 
 def test_every_metric_is_described_with_its_labels() -> None:
-    shown = re.findall(r"^# TYPE (\S+)", Prometheus().text(), re.MULTILINE)
+    shown = re.findall(r"^# TYPE (\S+)", PrometheusRegistry().render(), re.MULTILINE)
     assert re.findall(r"^\| `(utcp_ws_\w+)`", METRICS, re.MULTILINE) == shown
     rows = {row.split("`")[1]: row for row in METRICS.splitlines() if row.startswith("| `utcp_ws_")}
     for name, instrument in zip(shown, INSTRUMENTS, strict=True):

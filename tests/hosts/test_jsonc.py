@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.errors import CannotInstall
-from utcp_ws_mcp.hosts.jsonc import drop, entries, put, secrets
+from utcp_ws_mcp.errors import InstallError
+from utcp_ws_mcp.hosts.jsonc import remove_entry, entries, set_entry, secrets
 
 ENTRY = {"command": "/bin/x", "args": ["a"]}
 
@@ -40,30 +40,30 @@ KEPT = {
 
 @pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
 def test_an_entry_goes_in_and_its_removal_gives_the_same_text(text: str) -> None:
-    with_it = put(text, "s", "new", ENTRY)
+    with_it = set_entry(text, "s", "new", ENTRY)
     expected = bare(text.lstrip("\ufeff"))
     expected["s"]["new"] = ENTRY
     assert bare(with_it.lstrip("\ufeff")) == expected
     assert COMMENT.findall(with_it) == COMMENT.findall(text)
-    assert drop(with_it, "s", "new") == text
+    assert remove_entry(with_it, "s", "new") == text
 
 
 def test_an_entry_in_the_middle_and_the_first_one_come_out_alone() -> None:
     text = '{"s": {\n  "a": 1, // one\n  "b": 2,\n  "c": 3\n}}'
-    assert drop(text, "s", "b") == '{"s": {\n  "a": 1, // one\n  "c": 3\n}}'
-    assert bare(drop(text, "s", "a")) == {"s": {"b": 2, "c": 3}}
-    assert bare(drop(text, "s", "c")) == {"s": {"a": 1, "b": 2}}
+    assert remove_entry(text, "s", "b") == '{"s": {\n  "a": 1, // one\n  "c": 3\n}}'
+    assert bare(remove_entry(text, "s", "a")) == {"s": {"b": 2, "c": 3}}
+    assert bare(remove_entry(text, "s", "c")) == {"s": {"a": 1, "b": 2}}
 
 
 def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
     text = '{\n  "s": {\n    "new": {"old": true}, // mine\n    "b": 2\n  }\n}'
-    assert bare(put(text, "s", "new", ENTRY)) == {"s": {"new": ENTRY, "b": 2}}
-    assert "// mine" in put(text, "s", "new", ENTRY)
+    assert bare(set_entry(text, "s", "new", ENTRY)) == {"s": {"new": ENTRY, "b": 2}}
+    assert "// mine" in set_entry(text, "s", "new", ENTRY)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"t": 1}', '{\n  "t": 1\n}\n', "{ // only this\n}"])
 def test_without_the_key_for_servers_it_is_added(text: str) -> None:
-    made = bare(put(text, "s", "new", ENTRY))
+    made = bare(set_entry(text, "s", "new", ENTRY))
     assert made == {**bare(text or "{}"), "s": {"new": ENTRY}}
 
 
@@ -85,8 +85,8 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "sentence"), WRONG.items(), ids=[key[:15] for key in WRONG])
 def test_what_is_no_json_with_comments_is_refused_with_its_place(text: str, sentence: str) -> None:
-    for attempt in (lambda: entries(text, "s"), lambda: put(text, "s", "new", ENTRY)):
-        with pytest.raises(CannotInstall) as refused:
+    for attempt in (lambda: entries(text, "s"), lambda: set_entry(text, "s", "new", ENTRY)):
+        with pytest.raises(InstallError) as refused:
             attempt()
         assert str(refused.value) == sentence
 
@@ -112,7 +112,7 @@ VALUES = st.recursive(
 def test_any_document_keeps_everything_else(around: Any, servers: Any, indent: Any, ascii_only: bool) -> None:
     document = {**around, "s": {key: value for key, value in servers.items() if key != "new"}}
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
-    with_it = put(text, "s", "new", ENTRY)
+    with_it = set_entry(text, "s", "new", ENTRY)
     assert json.loads(with_it) == {**document, "s": {**document["s"], "new": ENTRY}}
     assert list(entries(with_it, "s")) == [*document["s"], "new"]
-    assert drop(with_it, "s", "new") == text
+    assert remove_entry(with_it, "s", "new") == text

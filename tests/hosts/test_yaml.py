@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from utcp_ws_mcp.errors import CannotInstall
-from utcp_ws_mcp.hosts.yaml import drop, entries, put
+from utcp_ws_mcp.errors import InstallError
+from utcp_ws_mcp.hosts.yaml import remove_entry, entries, set_entry
 
 ENTRY = {"name": "new", "type": "stdio", "cmd": "/bin/x y", "args": ["--a", "ü: #"], "timeout": 300}
 LINES = ['name: "new"', 'type: "stdio"', 'cmd: "/bin/x y"', 'args: ["--a", "ü: #"]', "timeout: 300"]
@@ -38,23 +38,23 @@ KEPT = {
 
 @pytest.mark.parametrize(("text", "behind"), KEPT.values(), ids=KEPT)
 def test_an_entry_goes_in_behind_the_others_and_comes_out_again(text: str, behind: str) -> None:
-    with_it = put(text, "extensions", "new", ENTRY)
+    with_it = set_entry(text, "extensions", "new", ENTRY)
     indent = 4 if "    a:" in text else 2
     before = text.removesuffix(behind).replace("extensions: {}", "extensions:")
     assert with_it == before + made(indent) + behind
     assert list(entries(with_it, "extensions"))[-1] == "new"
-    assert drop(with_it, "extensions", "new") == text
+    assert remove_entry(with_it, "extensions", "new") == text
 
 
 @pytest.mark.parametrize("text", ["", "a: 1\n", "a: 1", "---\na: 1\n"])
 def test_without_extensions_they_are_added(text: str) -> None:
     end = "" if text.endswith("\n") or not text else "\n"
-    assert put(text, "extensions", "new", ENTRY) == f"{text}{end}extensions:\n{made(2)}"
+    assert set_entry(text, "extensions", "new", ENTRY) == f"{text}{end}extensions:\n{made(2)}"
 
 
 def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
     text = "extensions:\n  new:\n    cmd: old\n  b:\n    cmd: c\n"
-    assert put(text, "extensions", "new", ENTRY) == f"extensions:\n{made(2)}  b:\n    cmd: c\n"
+    assert set_entry(text, "extensions", "new", ENTRY) == f"extensions:\n{made(2)}  b:\n    cmd: c\n"
 
 
 def test_the_entries_are_told_with_their_texts() -> None:
@@ -78,6 +78,6 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "sentence"), WRONG.items(), ids=WRONG)
 def test_what_could_be_damaged_is_refused(text: str, sentence: str) -> None:
-    with pytest.raises(CannotInstall) as refused:
-        put(text, "extensions", "new", ENTRY)
+    with pytest.raises(InstallError) as refused:
+        set_entry(text, "extensions", "new", ENTRY)
     assert str(refused.value) == sentence

@@ -10,8 +10,8 @@ import pytest
 
 from tests.docs.examples import VARIABLES, read_examples, write_manifest
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.lint import advise
-from utcp_ws_mcp.manifest.inheritance import named_presets
+from utcp_ws_mcp.lint import lint_manifest
+from utcp_ws_mcp.manifest.inheritance import referenced_presets
 from utcp_ws_mcp.manifest.variables import find_variables
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ TOOL: dict[str, Any] = {"name": "t", "description": "Ask.", "inputs": TEXT}
 def advice(document: Any, folder: Path, environ: dict[str, str]) -> list[str]:
     file = folder / "m.json"
     file.write_text(json.dumps(document), encoding="utf-8")
-    return [str(problem) for problem in advise(document, load_manifest(file, environ=environ))]
+    return [str(problem) for problem in lint_manifest(document, load_manifest(file, environ=environ))]
 
 
 def entry(*tools: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -247,16 +247,16 @@ def test_what_is_well_written_gets_no_advice(document: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize("file", sorted((ROOT / "manifests").glob("*.json")), ids=lambda file: file.name)
 def test_the_manifests_of_the_gallery_get_no_advice(file: Path, tmp_path: Path) -> None:
     document = json.loads(file.read_text(encoding="utf-8"))
-    names = find_variables([document, named_presets(document)])
+    names = find_variables([document, referenced_presets(document)])
     loaded = load_manifest(file, environ=dict.fromkeys(names, "dummy"))
-    assert [str(problem) for problem in advise(document, loaded)] == []
+    assert [str(problem) for problem in lint_manifest(document, loaded)] == []
 
 
 def test_the_examples_of_the_documentation_hold_no_secrets(tmp_path: Path) -> None:
     for example in read_examples():
         if example.manifest.kind == "manifest":
             loaded = load_manifest(write_manifest(example.manifest.text, tmp_path), environ=VARIABLES)
-            said = [str(problem) for problem in advise(example.manifest.message, loaded)]
+            said = [str(problem) for problem in lint_manifest(example.manifest.message, loaded)]
             assert [line for line in said if "in clear" in line and "quotes_TOKEN" not in line] == [], (
                 example.manifest.place
             )

@@ -3,7 +3,7 @@ import base64
 import pytest
 from pydantic import ValidationError
 
-from utcp_ws_mcp.manifest.models.auth import Credentials, credentials
+from utcp_ws_mcp.manifest.models.auth import Credentials, credentials_for
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 
 KEY = {"auth_type": "api_key", "api_key": "key-123"}
@@ -70,7 +70,7 @@ def parse(auth):
 
 @pytest.mark.parametrize(("auth", "token", "expected"), CARRIED.values(), ids=CARRIED)
 def test_credentials_go_where_the_auth_says(auth, token, expected):
-    assert credentials(parse(auth), token) == expected
+    assert credentials_for(parse(auth), token) == expected
 
 
 @pytest.mark.parametrize("auth", REFUSED.values(), ids=REFUSED)
@@ -87,7 +87,7 @@ def test_wrong_auth_is_refused_without_repeating_its_secrets(auth):
 def test_secrets_are_not_shown(auth):
     parsed = parse(auth)
 
-    for shown in (repr(parsed), str(parsed), repr(credentials(parsed, "tok-123")), parsed.model_dump_json()):
+    for shown in (repr(parsed), str(parsed), repr(credentials_for(parsed, "tok-123")), parsed.model_dump_json()):
         assert not [secret for secret in ("key-123", "open sesame", "cs-123", "tok-123") if secret in shown]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from utcp_ws_mcp.manifest.field_docs import _MODELS, meaning_of
-from utcp_ws_mcp.manifest.json_schema import descriptions
+from utcp_ws_mcp.manifest.field_docs import _MODELS_BY_KEY, describe_field
+from utcp_ws_mcp.manifest.json_schema import field_descriptions
 
 MEANINGS = {
     "a field of a call template": ("timeout", "Seconds for a whole call"),
@@ -21,13 +21,13 @@ MEANINGS = {
 
 @pytest.mark.parametrize(("path", "meaning"), MEANINGS.values(), ids=MEANINGS)
 def test_a_path_has_the_meaning_of_its_field(path: str, meaning: str) -> None:
-    assert str(meaning_of(path)).startswith(meaning)
+    assert str(describe_field(path)).startswith(meaning)
 
 
 @pytest.mark.parametrize("path", ["", "[1]", "message.timeout", "tools[0].inputs.properties.url", "headers.Host"])
 def test_other_paths_have_none(path: str) -> None:
-    assert meaning_of(path) is None
+    assert describe_field(path) is None
 
 
 def test_every_model_has_a_place() -> None:
-    assert {model for models in _MODELS.values() for model in models} == set(descriptions())
+    assert {model for models in _MODELS_BY_KEY.values() for model in models} == set(field_descriptions())

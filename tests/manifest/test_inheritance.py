@@ -7,10 +7,10 @@ from utcp_ws_mcp.manifest.inheritance import (
     check_fields,
     inherit,
     merge,
-    normalise,
+    normalize,
     preset_names,
     read_preset,
-    with_preset,
+    apply_preset,
 )
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 from utcp_ws_mcp.manifest.validation import check_model
@@ -94,13 +94,13 @@ FORMS = {
 def test_short_forms_and_the_older_dialect_have_one_full_form(raw, expected):
     before = copy.deepcopy(raw)
 
-    assert normalise(raw) == expected
+    assert normalize(raw) == expected
     assert raw == before
-    assert normalise(normalise(raw)) == expected
+    assert normalize(normalize(raw)) == expected
 
 
 def test_an_entry_wins_over_its_preset_key_by_key():
-    merged = with_preset(normalise({"preset": "jsonrpc2", "request_id": "uuid", "reply": {"result": "message.r"}}))
+    merged = apply_preset(normalize({"preset": "jsonrpc2", "request_id": "uuid", "reply": {"result": "message.r"}}))
 
     assert merged["request_id"] == "uuid"
     assert merged["reply"] == {**read_preset("jsonrpc2")["reply"], "result": "message.r"}
@@ -109,7 +109,7 @@ def test_an_entry_wins_over_its_preset_key_by_key():
 
 @pytest.mark.parametrize("preset", ["nonesuch", 5, "../utcp"])
 def test_a_preset_that_does_not_exist_adds_nothing(preset):
-    assert with_preset({"preset": preset, "url": "x"}) == {"preset": preset, "url": "x"}
+    assert apply_preset({"preset": preset, "url": "x"}) == {"preset": preset, "url": "x"}
 
 
 INHERITED = {

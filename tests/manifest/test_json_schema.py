@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from tests.docs.examples import read_examples
 from utcp_ws_mcp.manifest.inheritance import preset_names
-from utcp_ws_mcp.manifest.json_schema import descriptions, manifest_schema
+from utcp_ws_mcp.manifest.json_schema import field_descriptions, manifest_schema
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def test_every_field_of_every_model_is_described_and_no_other() -> None:
     _, made = models_json_schema([(model, "validation") for model in (CallTemplate, ManualOptions, Tool)])
     fields = {name: {"", *model["properties"]} for name, model in made["$defs"].items()}
     fields["CallTemplate"] |= {"request_data_format", "request_data_template"}
-    assert {name: set(said) for name, said in descriptions().items()} == fields
+    assert {name: set(said) for name, said in field_descriptions().items()} == fields
 
 
 def test_every_property_in_the_schema_has_a_description() -> None:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from utcp_ws_mcp.errors import InvalidManifest
 from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS, read_preset
 from utcp_ws_mcp.manifest.loader import inline_variables, load_document, variable_files
-from utcp_ws_mcp.manifest.shapes import Disabled
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.shapes import DisabledEntry
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://api.example/ws"
@@ -19,7 +19,7 @@ SHAPE = (
 
 
 def load(document, source="m.json", **variables):
-    return load_document(document, Lookup([variables]), source, PurePath("/manifests"))
+    return load_document(document, VariableResolver([variables]), source, PurePath("/manifests"))
 
 
 def problems_of(document, **variables):
@@ -193,7 +193,7 @@ def test_entries_of_other_types_are_skipped_and_named():
     manifest = load([{"call_template_type": "http", "name": "web"}, {"url": URL}, {"call_template_type": "cli"}])
 
     assert [entry.name for entry in manifest.entries] == ["api_example"]
-    assert manifest.notices == (
+    assert manifest.warnings == (
         "web: call_template_type 'http' is not served here, skipped",
         "[2]: call_template_type 'cli' is not served here, skipped",
     )
@@ -202,7 +202,7 @@ def test_entries_of_other_types_are_skipped_and_named():
 def test_keys_without_effect_are_named_once():
     manifest = load({"manual_call_templates": [{"url": URL}], "tool_repository": {}, "post_processing": []})
 
-    assert manifest.notices == ("post_processing, tool_repository: without effect here, ignored",)
+    assert manifest.warnings == ("post_processing, tool_repository: without effect here, ignored",)
 
 
 def test_comments_are_read_by_nobody():
@@ -263,14 +263,14 @@ DISCOVERS = {
 def test_an_endpoint_is_asked_for_its_manual_where_the_manifest_does_not_give_it(options, asked):
     (entry,) = load({"url": URL, **options}).entries
 
-    assert entry.discovers is asked
+    assert entry.uses_discovery is asked
 
 
 def test_a_manual_as_a_manifest_asks_nobody():
     (entry,) = load({"tools": [{"name": "t", "tool_call_template": {"url": URL}}]}).entries
 
     assert entry.template is None
-    assert not entry.discovers
+    assert not entry.uses_discovery
 
 
 def test_missing_variables_disable_only_their_entry_and_all_are_reported():
@@ -283,14 +283,14 @@ def test_missing_variables_disable_only_their_entry_and_all_are_reported():
     manifest = load(document, SET="set")
 
     assert [entry.name for entry in manifest.entries] == ["b"]
-    assert manifest.disabled == (Disabled("a", ("HOST", "KEY", "TOKEN")), Disabled("c", ("URL",)))
+    assert manifest.disabled == (DisabledEntry("a", ("HOST", "KEY", "TOKEN")), DisabledEntry("c", ("URL",)))
 
 
 def test_a_manifest_whose_entries_are_all_disabled_still_loads():
     manifest = load([{"name": "a", "url": "$URL"}])
 
     assert manifest.entries == ()
-    assert manifest.disabled == (Disabled("a", ("URL",)),)
+    assert manifest.disabled == (DisabledEntry("a", ("URL",)),)
 
 
 def test_variables_are_bound_for_the_entry_that_names_them():
@@ -436,7 +436,7 @@ def test_any_document_is_accepted_or_refused_with_its_problems(document):
         found = invalid
 
     if isinstance(found, InvalidManifest):
-        assert all(problem.text for problem in found.problems)
+        assert all(problem.message for problem in found.problems)
         assert found.problems
     else:
         assert found.entries or found.disabled

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.manifest.inheritance import KNOWN_KEYS
+from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://own.example/ws"
@@ -19,7 +19,7 @@ VARIABLES = {"my__api_KEY": "named-key", "PLAIN": "plain-secret", "KEY": "plain-
 
 def entry_of(**fields):
     (entry,) = load_document(
-        [{"name": "my_api", "url": URL, **fields}], Lookup([VARIABLES]), "m.json", PurePath()
+        [{"name": "my_api", "url": URL, **fields}], VariableResolver([VARIABLES]), "m.json", PurePath()
     ).entries
     return entry
 
@@ -50,21 +50,21 @@ def test_a_tool_without_a_template_gets_its_entrys():
     assert (tool.tool.name, tool.tool.description, tool.tool.tags) == ("t", "d", ("x",))
     assert (tool.template.url, tool.template.timeout, tool.template.message) == (URL, 7, {"a": 1})
     assert tool.template.auth.api_key.get_secret_value() == "entry-key"
-    assert tool.remote == frozenset()
+    assert tool.remote_fields == frozenset()
 
 
 def test_fields_from_the_network_are_known_as_such():
     tool, notices = read_one({"message": "hi", "stream": True, "call_template_type": "websocket", "name": "x"})
 
     assert notices == []
-    assert tool.remote == {"message", "stream", "call_template_type"}
+    assert tool.remote_fields == {"message", "stream", "call_template_type"}
 
 
 def test_the_older_dialect_from_the_network_is_known_as_a_message_from_the_network():
     tool, _ = read_one({"request_data_format": "text", "request_data_template": "${PLAIN}"})
 
     assert tool.template.message == "${PLAIN}"
-    assert tool.remote == {"message"}
+    assert tool.remote_fields == {"message"}
 
 
 LEFT_OUT = {
@@ -117,7 +117,7 @@ def test_what_a_manual_may_not_say_is_dropped_with_a_notice(key, value):
     assert tool.template.network.allow == ("loopback",)
     assert not tool.template.network.plaintext
     assert not tool.template.tls.insecure
-    assert tool.remote == {"timeout"}
+    assert tool.remote_fields == {"timeout"}
 
 
 def test_unknown_keys_of_a_tool_are_no_error():
@@ -230,7 +230,7 @@ anything = st.recursive(
     max_leaves=6,
 )
 texts = st.sampled_from([URL, OTHER, "websocket", "$KEY", "${KEY}", "${NONE}", "json", "wss:", "\ud800"])
-names = st.sampled_from(sorted(KNOWN_KEYS - {"preset"})) | st.text(max_size=4)
+names = st.sampled_from(sorted(CALL_TEMPLATE_KEYS - {"preset"})) | st.text(max_size=4)
 auths = st.dictionaries(st.sampled_from(["auth_type", "api_key", "token_url", "username"]), texts | anything)
 templates = st.dictionaries(names, texts | anything | auths, max_size=5) | st.fixed_dictionaries(
     {"auth": auths | anything}

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import Problem
-from utcp_ws_mcp.manifest.source_map import Places, explain_syntax
-from utcp_ws_mcp.manifest.validation import join
+from utcp_ws_mcp.manifest.source_map import SourceMap, syntax_problem
+from utcp_ws_mcp.manifest.validation import join_path
 
 TEXT = """{
   "name": "a\\"b",
@@ -35,11 +35,11 @@ PLACED = {
 
 @pytest.mark.parametrize(("path", "place"), PLACED.values(), ids=PLACED)
 def test_a_value_has_the_line_and_the_column_where_it_begins(path: str, place: tuple[int, int]) -> None:
-    assert Places(TEXT).of(path) == place
+    assert SourceMap(TEXT).locate(path) == place
 
 
 def test_a_key_that_stands_twice_is_reported_where_it_stands_again() -> None:
-    assert [(problem.path, problem.place) for problem in Places('{"a": {"b": 1,\n"b": 2}}').repeated] == [
+    assert [(problem.path, problem.position) for problem in SourceMap('{"a": {"b": 1,\n"b": 2}}').duplicate_keys] == [
         ("a.b", (2, 1))
     ]
 
@@ -54,16 +54,16 @@ json_values = st.recursive(
 @given(json_values, st.sampled_from([None, 1]), st.booleans())
 def test_every_value_is_found_where_it_stands(value: object, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    places, lines = Places(text), text.split("\n")
+    places, lines = SourceMap(text), text.split("\n")
 
     def check(value: object, path: str) -> None:
-        line, column = places.of(path)
+        line, column = places.locate(path)
         assert json.JSONDecoder().raw_decode("\n".join([lines[line - 1][column - 1 :], *lines[line:]]))[0] == value
         for key, item in value.items() if isinstance(value, dict) else ():
             if "." not in key and "[" not in key and key:
-                check(item, join(path, key))
+                check(item, join_path(path, key))
         for index, item in enumerate(value) if isinstance(value, list) else ():
-            check(item, join(path, index))
+            check(item, join_path(path, index))
 
     check(value, "")
 
@@ -85,6 +85,6 @@ NO_JSON = {
 def test_what_is_no_json_is_explained_at_its_place(text: str, place: tuple[int, int], word: str) -> None:
     with pytest.raises(json.JSONDecodeError) as wrong:
         json.loads(text)
-    problem = explain_syntax(text, wrong.value)
+    problem = syntax_problem(text, wrong.value)
     assert isinstance(problem, Problem)
-    assert (problem.place, word in problem.text) == (place, True), problem
+    assert (problem.position, word in problem.message) == (place, True), problem

@@ -1,7 +1,7 @@
 import pytest
 
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
-from utcp_ws_mcp.manifest.validation import check_model, join, nearest, unknown_key, unknown_keys, without_comments
+from utcp_ws_mcp.manifest.validation import check_model, join_path, closest_match, unknown_key_message, unknown_keys, strip_comments
 
 SENTENCES = {
     "a missing field": ({}, "url: is required"),
@@ -138,7 +138,7 @@ NEAREST = {
 
 @pytest.mark.parametrize(("name", "known", "expected"), NEAREST.values(), ids=NEAREST)
 def test_the_nearest_name_is_suggested(name, known, expected):
-    assert nearest(name, known) == expected
+    assert closest_match(name, known) == expected
 
 
 def test_unknown_keys_are_told():
@@ -160,20 +160,20 @@ COMMENTS = {
 
 @pytest.mark.parametrize(("document", "expected"), COMMENTS.values(), ids=COMMENTS)
 def test_comments_are_taken_out_of_a_manifest_but_not_of_what_is_sent_or_shown(document, expected):
-    assert without_comments(document) == expected
+    assert strip_comments(document) == expected
 
 
 def test_the_nearest_key_is_found_in_whatever_case_it_is_written():
-    assert unknown_key("URL", ["url", "name"]) == "unknown key; did you mean 'url'?"
-    assert unknown_key("inputSchema", ["inputs", "name"]) == "unknown key; did you mean 'inputs'?"
+    assert unknown_key_message("URL", ["url", "name"]) == "unknown key; did you mean 'url'?"
+    assert unknown_key_message("inputSchema", ["inputs", "name"]) == "unknown key; did you mean 'inputs'?"
 
 
 def test_what_is_known_is_listed_where_nothing_is_near():
-    assert unknown_key("zzz", ["b", "a"]) == "unknown key; known are a, b"
+    assert unknown_key_message("zzz", ["b", "a"]) == "unknown key; known are a, b"
 
 
 @pytest.mark.parametrize(
     ("path", "key", "joined"), [("", "a", "a"), ("a", "b", "a.b"), ("a", 0, "a[0]"), ("", 1, "[1]")]
 )
 def test_a_json_path_grows_by_keys_and_indices(path, key, joined):
-    assert join(path, key) == joined
+    assert join_path(path, key) == joined

@@ -1,6 +1,6 @@
 import pytest
 
-from utcp_ws_mcp.manifest.variables import Lookup, find_variables, namespaced, substitute
+from utcp_ws_mcp.manifest.variables import VariableResolver, find_variables, namespaced_variable, substitute
 
 FOUND = {
     "in braces": ("${A}", ["A"]),
@@ -76,7 +76,7 @@ def test_a_document_is_not_changed_in_place():
 
 @pytest.mark.parametrize(("manual", "name", "expected"), NAMESPACED.values(), ids=NAMESPACED)
 def test_a_manuals_underscores_are_doubled(manual, name, expected):
-    assert namespaced(manual, name) == expected
+    assert namespaced_variable(manual, name) == expected
 
 
 LOOKUPS = {
@@ -95,29 +95,29 @@ LOOKUPS = {
 
 @pytest.mark.parametrize(("sources", "expected"), LOOKUPS.values(), ids=LOOKUPS)
 def test_a_variable_is_looked_up_nearest_first(sources, expected):
-    assert Lookup(sources).find("my_api", "KEY") == expected
+    assert VariableResolver(sources).resolve("my_api", "KEY") == expected
 
 
 def test_variables_that_were_set_for_a_manual_are_given_without_its_name():
-    lookup = Lookup(
+    lookup = VariableResolver(
         [{"my__api_KEY": "near", "OTHER": "x"}, {"my__api_KEY": "far", "my__api_URL": "u", "my_api_NO": "x"}]
     )
 
-    assert lookup.named_for("my_api") == {"KEY": "near", "URL": "u"}
+    assert lookup.for_manual("my_api") == {"KEY": "near", "URL": "u"}
 
 
 def test_a_manual_does_not_get_the_variables_of_one_whose_name_begins_alike():
-    lookup = Lookup([{"a_KEY": "of a", "a__b_KEY": "of a_b"}])
+    lookup = VariableResolver([{"a_KEY": "of a", "a__b_KEY": "of a_b"}])
 
-    assert lookup.named_for("a_b") == {"KEY": "of a_b"}
-    assert lookup.find("a", "KEY") == "of a"
+    assert lookup.for_manual("a_b") == {"KEY": "of a_b"}
+    assert lookup.resolve("a", "KEY") == "of a"
 
 
 def test_a_manual_does_not_get_the_variables_of_one_whose_name_goes_on():
-    lookup = Lookup([{"a_KEY": "of a", "a__b_KEY": "of a_b"}])
+    lookup = VariableResolver([{"a_KEY": "of a", "a__b_KEY": "of a_b"}])
 
-    assert lookup.named_for("a") == {"KEY": "of a"}
+    assert lookup.for_manual("a") == {"KEY": "of a"}
 
 
 def test_a_lookup_does_not_show_its_values():
-    assert "s3cret" not in repr(Lookup([{"KEY": "s3cret"}]))
+    assert "s3cret" not in repr(VariableResolver([{"KEY": "s3cret"}]))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from utcp_ws_mcp.observability import events
-from utcp_ws_mcp.observability.logging import Trace, log_event, start_logging
+from utcp_ws_mcp.observability.logging import Trace, log_event, configure_logging
 from utcp_ws_mcp.observability.redaction import redactor
 
 
@@ -25,14 +25,14 @@ def restored() -> Iterator[None]:
 
 
 def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: str = "info") -> list[dict[str, object]]:
-    start_logging(level, redactor(["topsecret-value"]), as_json=True)
+    configure_logging(level, redactor(["topsecret-value"]), as_json=True)
     for event in happened:
         log_event(event)
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
 def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
-    line = logged(capsys, events.Called("m.t", 0.25, "out of paper", "ToolFault"))[0]
+    line = logged(capsys, events.CallFinished("m.t", 0.25, "out of paper", "ToolFault"))[0]
     assert str(line.pop("time")).endswith("+00:00")
     assert line == {
         "level": "info",
@@ -46,11 +46,11 @@ def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[
 
 
 def test_a_json_line_is_one_line_and_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    assert logged(capsys, events.Noticed("a\nb topsecret-value"))[0]["message"] == "a\nb ***"
+    assert logged(capsys, events.WarningIssued("a\nb topsecret-value"))[0]["message"] == "a\nb ***"
 
 
 def test_messages_stand_in_the_log_cut_to_size_and_only_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
-    sent = events.Sent("m", "x" * 5000)
+    sent = events.MessageSent("m", "x" * 5000)
     assert logged(capsys, sent) == []
     line = logged(capsys, sent, level="debug")[0]
     assert len(str(line["message"])) < 1100
@@ -58,7 +58,7 @@ def test_messages_stand_in_the_log_cut_to_size_and_only_at_debug(capsys: pytest.
 
 
 def test_a_defect_brings_its_traceback_into_the_json_line(capsys: pytest.CaptureFixture[str]) -> None:
-    start_logging("warning", as_json=True)
+    configure_logging("warning", as_json=True)
     try:
         raise ZeroDivisionError
     except ZeroDivisionError:
@@ -69,7 +69,7 @@ def test_a_defect_brings_its_traceback_into_the_json_line(capsys: pytest.Capture
 
 
 def test_what_the_web_server_has_to_say_is_logged_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
-    start_logging("info", as_json=True)
+    configure_logging("info", as_json=True)
     logging.getLogger("uvicorn.error").info("chatter")
     logging.getLogger("uvicorn.error").error("trouble")
     assert json.loads(capsys.readouterr().err)["message"] == "trouble"
@@ -86,19 +86,19 @@ def test_what_the_web_server_has_to_say_is_logged_in_the_same_form(capsys: pytes
 )
 def test_a_trace_shows_control_characters_and_a_terminal_obeys_none(message: str, shown: str) -> None:
     out = io.StringIO()
-    Trace(str, out)(events.Sent("m", message, ""))
+    Trace(str, out)(events.MessageSent("m", message, ""))
     assert out.getvalue().split(" > ", 1)[1] == f"{shown}\n"
 
 
 ISSUED = "eyJhbGciOiJIUzI1NiJ9.e30.x"
 TOLD = {
-    "a login's answer": events.Received("m", json.dumps({"ok": 1, "login": {"accessToken": ISSUED}}), "login"),
-    "a later message with it": events.Sent("m", json.dumps({"token": ISSUED, "q": "x" * 100})),
-    "a token that is longer than what is shown": events.Received("m", json.dumps({"token": ISSUED * 100}), "reply"),
-    "in a binary message": events.Received("m", json.dumps({"token": ISSUED}).encode(), "reply"),
-    "several messages in one": events.Received("m", f'{{"token": "{ISSUED}"}}\x1e{{"n": 1}}\x1e', "reply"),
-    "what is kept of it": events.Explained("m", (f'session.token is now "{ISSUED}"',)),
-    "what a rule looked at": events.Explained("m", (f'reply.error holds: x (message.token is "{ISSUED[:12]}…)',)),
+    "a login's answer": events.MessageReceived("m", json.dumps({"ok": 1, "login": {"accessToken": ISSUED}}), "login"),
+    "a later message with it": events.MessageSent("m", json.dumps({"token": ISSUED, "q": "x" * 100})),
+    "a token that is longer than what is shown": events.MessageReceived("m", json.dumps({"token": ISSUED * 100}), "reply"),
+    "in a binary message": events.MessageReceived("m", json.dumps({"token": ISSUED}).encode(), "reply"),
+    "several messages in one": events.MessageReceived("m", f'{{"token": "{ISSUED}"}}\x1e{{"n": 1}}\x1e', "reply"),
+    "what is kept of it": events.MatchExplained("m", (f'session.token is now "{ISSUED}"',)),
+    "what a rule looked at": events.MatchExplained("m", (f'reply.error holds: x (message.token is "{ISSUED[:12]}…)',)),
 }
 
 
@@ -108,7 +108,7 @@ def test_a_token_that_an_endpoint_brings_is_shown_in_no_log_and_no_trace(
 ) -> None:
     shown = io.StringIO()
     Trace(str, shown)(event)
-    start_logging("debug")
+    configure_logging("debug")
     log_event(event)
     assert ISSUED[:8] not in shown.getvalue() + capsys.readouterr().err
     assert "***" in shown.getvalue()
@@ -116,5 +116,5 @@ def test_a_token_that_an_endpoint_brings_is_shown_in_no_log_and_no_trace(
 
 def test_what_stands_beside_a_token_is_shown() -> None:
     shown = io.StringIO()
-    Trace(str, shown)(events.Received("m", '{"token_type": "Bearer", "token": "a-b-c-d", "tokens": 17, "x": "y"}', ""))
+    Trace(str, shown)(events.MessageReceived("m", '{"token_type": "Bearer", "token": "a-b-c-d", "tokens": 17, "x": "y"}', ""))
     assert '{"token_type": "Bearer", "token": "***", "tokens": 17, "x": "y"}' in shown.getvalue()

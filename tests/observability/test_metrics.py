@@ -5,31 +5,31 @@ from __future__ import annotations
 import pytest
 
 from utcp_ws_mcp.observability import events
-from utcp_ws_mcp.observability.metrics import INSTRUMENTS, Meter, Prometheus
+from utcp_ws_mcp.observability.metrics import INSTRUMENTS, MetricsObserver, PrometheusRegistry
 
 
 def text(*happened: events.Event) -> list[str]:
-    kept = Prometheus()
-    meter = Meter(kept.record)
+    kept = PrometheusRegistry()
+    meter = MetricsObserver(kept.record)
     for event in happened:
         meter(event)
-    return [line for line in kept.text().splitlines() if not line.startswith("#")]
+    return [line for line in kept.render().splitlines() if not line.startswith("#")]
 
 
-OPENED = events.Opened("m", "wss://m/", 0.1)
-LOST = events.Closed("m", "wss://m/", "cut", by_peer=True)
-CLOSED = events.Closed("m", "wss://m/", "closed by the bridge", by_peer=False)
+OPENED = events.ConnectionOpened("m", "wss://m/", 0.1)
+LOST = events.ConnectionClosed("m", "wss://m/", "cut", remote=True)
+CLOSED = events.ConnectionClosed("m", "wss://m/", "closed by the bridge", remote=False)
 
 
 def test_calls_are_counted_by_how_they_ended() -> None:
     ended = [None, None, "CallTimeout"]
-    lines = text(*(events.Called("m.t", 0.2, kind and "sentence", kind) for kind in ended))
+    lines = text(*(events.CallFinished("m.t", 0.2, kind and "sentence", kind) for kind in ended))
     assert 'utcp_ws_calls_total{tool="m.t",outcome="ok"} 2' in lines
     assert 'utcp_ws_calls_total{tool="m.t",outcome="CallTimeout"} 1' in lines
 
 
 def test_a_duration_counts_in_its_bucket_and_in_all_that_are_larger() -> None:
-    lines = text(*(events.Called("m.t", seconds, None) for seconds in (0.005, 0.2, 100)))
+    lines = text(*(events.CallFinished("m.t", seconds, None) for seconds in (0.005, 0.2, 100)))
     assert 'utcp_ws_call_seconds_bucket{tool="m.t",le="0.005"} 1' in lines
     assert 'utcp_ws_call_seconds_bucket{tool="m.t",le="0.1"} 1' in lines
     assert 'utcp_ws_call_seconds_bucket{tool="m.t",le="0.25"} 2' in lines
@@ -60,7 +60,7 @@ def test_a_connection_in_place_of_a_lost_one_is_a_reconnect(
 
 
 def test_dropped_messages_are_counted_apart() -> None:
-    lines = text(events.Sent("m", "x"), events.Received("m", "x", "reply"), events.Received("m", "x", "dropped"))
+    lines = text(events.MessageSent("m", "x"), events.MessageReceived("m", "x", "reply"), events.MessageReceived("m", "x", "dropped"))
     assert lines == [
         'utcp_ws_messages_sent_total{manual="m"} 1',
         'utcp_ws_messages_taken_total{manual="m"} 1',
@@ -69,7 +69,7 @@ def test_dropped_messages_are_counted_apart() -> None:
 
 
 def test_discoveries_and_waits_are_counted() -> None:
-    told = events.Discovered("m", 3), events.Failed("m", "why", None), events.Requested("m.t", "wss://m/", 7.0)
+    told = events.DiscoverySucceeded("m", 3), events.DiscoveryFailed("m", "why", None), events.RequestSent("m.t", "wss://m/", 7.0)
     lines = text(*told)
     assert 'utcp_ws_discoveries_total{manual="m"} 1' in lines
     assert 'utcp_ws_discoveries_failed_total{manual="m"} 1' in lines
@@ -77,11 +77,11 @@ def test_discoveries_and_waits_are_counted() -> None:
 
 
 def test_labels_are_escaped() -> None:
-    assert text(events.Sent('a"b\\c\nd', "x")) == ['utcp_ws_messages_sent_total{manual="a\\"b\\\\c\\nd"} 1']
+    assert text(events.MessageSent('a"b\\c\nd', "x")) == ['utcp_ws_messages_sent_total{manual="a\\"b\\\\c\\nd"} 1']
 
 
 def test_every_instrument_is_described_even_before_anything_happened() -> None:
-    shown = Prometheus().text().splitlines()
+    shown = PrometheusRegistry().render().splitlines()
     assert len(shown) == 2 * len(INSTRUMENTS)
     assert "# TYPE utcp_ws_calls_total counter" in shown
     assert "# TYPE utcp_ws_connections gauge" in shown

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.variables import Lookup
-from utcp_ws_mcp.observability.redaction import HIDDEN, Redactor, quick_redactor, redactor, secret_values
+from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.observability.redaction import REDACTED, Redactor, fast_redactor, redactor, secret_values
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 SECRET = 'p@ss "w\\ord/+1'
@@ -31,7 +31,7 @@ FORMS = {
 
 
 def secrets_of(*entries, variables=None):
-    manifest = load_document(list(entries), Lookup([variables or {}]), "m.json", PurePath())
+    manifest = load_document(list(entries), VariableResolver([variables or {}]), "m.json", PurePath())
     return secret_values(manifest.entries)
 
 
@@ -40,7 +40,7 @@ def test_a_secret_is_hidden_in_every_form(form):
     shown = redactor([SECRET])(f"before {form} after")
 
     assert form not in shown
-    assert HIDDEN in shown
+    assert REDACTED in shown
     assert shown.startswith("before ")
     assert shown.endswith(" after")
 
@@ -50,13 +50,13 @@ def test_a_secret_is_hidden_in_every_form(form):
 def test_a_secret_is_hidden_inside_a_longer_base64_text(before, after):
     encoded = base64.b64encode(f"{before}{SECRET}{after}".encode()).decode()
 
-    assert len(redactor([SECRET])(encoded).replace(HIDDEN, "")) <= len(encoded) - 16
+    assert len(redactor([SECRET])(encoded).replace(REDACTED, "")) <= len(encoded) - 16
 
 
 def test_the_shortest_secret_is_hidden_in_base64_wherever_it_starts():
     encoded = base64.b64encode(b"ab" + b"S3cret" + b"z").decode()
 
-    assert HIDDEN in redactor(["S3cret"])(encoded)
+    assert REDACTED in redactor(["S3cret"])(encoded)
 
 
 def test_a_secret_of_several_lines_is_hidden_in_json():
@@ -66,13 +66,13 @@ def test_a_secret_of_several_lines_is_hidden_in_json():
 
 
 def test_a_secret_that_is_not_ascii_is_hidden_in_ascii_json():
-    assert HIDDEN in redactor(["pässwörd"])(json.dumps("pässwörd"))
+    assert REDACTED in redactor(["pässwörd"])(json.dumps("pässwörd"))
 
 
 def test_a_secret_with_bytes_that_are_not_utf_8_is_hidden_too():
     secret = b"caf\xe9-caf\xe9".decode("utf-8", "surrogateescape")
 
-    assert redactor([secret])(f"<{secret}>") == f"<{HIDDEN}>"
+    assert redactor([secret])(f"<{secret}>") == f"<{REDACTED}>"
 
 
 @pytest.mark.parametrize("form", [SECRET, json.dumps(SECRET)[1:-1], quote(SECRET, safe="")])
@@ -85,13 +85,13 @@ def test_the_beginning_of_a_secret_in_hex_is_hidden_where_the_bytes_are_cut():
     for length in range(6, len(SECRET)):
         shown = redactor([SECRET])(f"30 bytes of binary data, 0x00{SECRET[:length].encode().hex()}…")
 
-        assert shown == f"30 bytes of binary data, 0x00{HIDDEN}…"
+        assert shown == f"30 bytes of binary data, 0x00{REDACTED}…"
 
 
 def test_the_beginning_of_a_long_secret_is_hidden_where_a_text_is_cut():
     secret = "abcdefgh" * 500
 
-    assert redactor([secret])(f"before {secret[:3000]}…") == f"before {HIDDEN}…"
+    assert redactor([secret])(f"before {secret[:3000]}…") == f"before {REDACTED}…"
 
 
 def test_texts_are_left_alone_where_nothing_is_secret():
@@ -100,11 +100,11 @@ def test_texts_are_left_alone_where_nothing_is_secret():
 
 
 def test_the_longer_of_two_secrets_is_hidden_whole():
-    assert redactor(["secret", "secret-and-more"])("a secret-and-more b") == f"a {HIDDEN} b"
+    assert redactor(["secret", "secret-and-more"])("a secret-and-more b") == f"a {REDACTED} b"
 
 
 def test_a_secret_is_no_pattern():
-    assert redactor(["a.c.e.g"])("abcdefg a.c.e.g") == f"abcdefg {HIDDEN}"
+    assert redactor(["a.c.e.g"])("abcdefg a.c.e.g") == f"abcdefg {REDACTED}"
 
 
 @FUZZ
@@ -112,7 +112,7 @@ def test_a_secret_is_no_pattern():
 def test_a_secret_never_comes_through(secret, before, after):
     shown = redactor([secret])(before + secret + after)
 
-    assert secret not in shown.replace(HIDDEN, "\0")
+    assert secret not in shown.replace(REDACTED, "\0")
 
 
 @FUZZ
@@ -120,7 +120,7 @@ def test_a_secret_never_comes_through(secret, before, after):
 def test_a_secret_never_comes_through_in_base64(before, secret, after):
     encoded = base64.b64encode(before + secret.encode() + after).decode()
 
-    assert HIDDEN in redactor([secret])(encoded)
+    assert REDACTED in redactor([secret])(encoded)
 
 
 CREDENTIALS = [
@@ -177,14 +177,14 @@ def test_the_parts_of_a_manifest_do_not_show_their_secrets():
         "tls": {"ca_file": "file-123456"},
     }
     manifest = load_document(
-        [{"url": "wss://a.example/?k=quer-123456", "auth": auth, **fields}], Lookup([{}]), "m.json", PurePath()
+        [{"url": "wss://a.example/?k=quer-123456", "auth": auth, **fields}], VariableResolver([{}]), "m.json", PurePath()
     )
 
     assert "-123456" not in repr(manifest) + repr(manifest.entries[0].template) + str(manifest.entries[0].template)
 
 
 def manifest_of(*entries, **variables):
-    return load_document(list(entries), Lookup([variables]), "m.json", PurePath())
+    return load_document(list(entries), VariableResolver([variables]), "m.json", PurePath())
 
 
 TELLING = {
@@ -201,13 +201,13 @@ def test_a_credential_does_not_come_back_in_a_result(where):
     template = {"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **where}
     redact = Redactor([manifest_of(template, NAME="kitchen-lamp")])
 
-    assert redact.in_result("you sent kitchen-lamp") == "you sent ***"
+    assert redact.redact_result("you sent kitchen-lamp") == "you sent ***"
 
 
 def test_a_variable_whose_name_tells_is_a_credential_wherever_it_stands():
     template = {"name": "m", "url": "wss://a.example/", "message": {"x": "${MY_API_KEY}"}, "tools": [{"name": "t"}]}
 
-    assert Redactor([manifest_of(template, MY_API_KEY="kitchen-lamp")]).in_result("kitchen-lamp") == "***"
+    assert Redactor([manifest_of(template, MY_API_KEY="kitchen-lamp")]).redact_result("kitchen-lamp") == "***"
 
 
 @pytest.mark.parametrize("name", ["USER", "API_USER", "API_USERNAME", "api_user_name"])
@@ -218,7 +218,7 @@ def test_the_name_of_a_user_may_stand_in_a_result_but_in_no_log(name):
     template = {"name": "m", "url": "wss://a.example/", "before_connect": [login], "tools": [{"name": "t"}]}
     redact = Redactor([manifest_of(template, **{name: "ada.lovelace"})])
 
-    assert redact.in_result("owned by ada.lovelace") == "owned by ada.lovelace"
+    assert redact.redact_result("owned by ada.lovelace") == "owned by ada.lovelace"
     assert redact("owned by ada.lovelace") == "owned by ***"
 
 
@@ -226,27 +226,27 @@ def test_the_name_of_a_user_may_stand_in_a_result_but_in_no_log(name):
 def test_a_variable_that_only_speaks_of_a_user_is_a_credential_where_it_logs_in(name):
     template = {"name": "m", "url": "wss://a.example/", "headers": {"X": f"${{{name}}}"}, "tools": [{"name": "t"}]}
 
-    assert Redactor([manifest_of(template, **{name: "kitchen-lamp"})]).in_result("kitchen-lamp") == "***"
+    assert Redactor([manifest_of(template, **{name: "kitchen-lamp"})]).redact_result("kitchen-lamp") == "***"
 
 
 def test_what_a_tool_was_asked_for_stays_in_its_result():
     template = {"name": "m", "url": "wss://a.example/", "message": {"room": "${ROOM}"}, "tools": [{"name": "t"}]}
     redact = Redactor([manifest_of(template, ROOM="kitchen-lamp")])
 
-    assert redact.in_result("the kitchen-lamp is on") == "the kitchen-lamp is on"
+    assert redact.redact_result("the kitchen-lamp is on") == "the kitchen-lamp is on"
     assert redact("the kitchen-lamp is on") == "the *** is on"
 
 
 def test_a_fetched_token_is_hidden_from_then_on():
     redact = Redactor([])
-    redact.learn_token("eyJhbGciOi.token")
+    redact.add_token("eyJhbGciOi.token")
 
-    assert redact("got eyJhbGciOi.token") == redact.in_result("got eyJhbGciOi.token") == "got ***"
+    assert redact("got eyJhbGciOi.token") == redact.redact_result("got eyJhbGciOi.token") == "got ***"
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_result_is_searched_for_every_form(form):
-    assert form not in quick_redactor([SECRET, "plain-secret"])(f"before {form} after")
+    assert form not in fast_redactor([SECRET, "plain-secret"])(f"before {form} after")
 
 
 @FUZZ
@@ -255,4 +255,4 @@ def test_a_plain_secret_is_found_wherever_it_stands(secret, before, form):
     data = before + secret.encode() + b"!"
     text = {"raw": data.decode("latin-1"), "64": base64.b64encode(data).decode(), "hex": data.hex()}[form]
 
-    assert quick_redactor([secret])(text) == redactor([secret])(text) != text
+    assert fast_redactor([secret])(text) == redactor([secret])(text) != text

@@ -21,8 +21,8 @@ from utcp.utcp_client import UtcpClient
 from tests.client.test_discovery import manual, tells
 from tests.client.test_oauth import token, token_endpoint
 from tests.peer import Peer, echo, jsonrpc, peer, silent
-from utcp_ws_mcp import CallTimeout, InvalidArguments, PolicyError, ToolFault
-from utcp_ws_mcp.plugins.utcp.manual import manual_of
+from utcp_ws_mcp import CallTimeout, InvalidArguments, PolicyError, ToolError
+from utcp_ws_mcp.plugins.utcp.manual import build_manual
 from utcp_ws_mcp.plugins.utcp.protocol import WebSocketProtocol
 
 
@@ -238,7 +238,7 @@ async def test_a_streaming_call_fails_where_utcp_reports_a_failure() -> None:
         await connection.send(json.dumps({"type": "tool_error", "error": "no such symbol"}))
 
     async with peer(fail) as seen, client_of(template(seen, "t")) as client:
-        with pytest.raises(ToolFault, match="no such symbol"):
+        with pytest.raises(ToolError, match="no such symbol"):
             await anext(client.call_tool_streaming("m.t", {}))
 
 
@@ -471,7 +471,7 @@ def test_a_manual_from_elsewhere_hands_on_no_tool_that_points_at_this_machine(ma
     own = CallTemplateSerializer().validate_dict({"call_template_type": "websocket", "url": manual_url})
     own.allowed_communication_protocols = ["websocket", "file"]
     told = [{"name": "x", "tool_call_template": {"call_template_type": "file", "url": "http://127.0.0.1/"}}]
-    handed = [tool.name for tool in manual_of(own, {"tools": told}, ()).tools]
+    handed = [tool.name for tool in build_manual(own, {"tools": told}, ()).tools]
     assert handed == (["x"] if manual_url.startswith("ws://127") else [])
 
 

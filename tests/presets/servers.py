@@ -16,7 +16,7 @@ from websockets.protocol import State
 
 from tests.peer import PATIENCE, Peer, peer
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.errors import ConnectFailed
+from utcp_ws_mcp.errors import ConnectError
 
 
 class Broken(Exception):
@@ -141,14 +141,14 @@ async def calling(bridge: Bridge, name: str, arguments: dict[str, Any] | None = 
 
 def interval(bridge: Bridge) -> float | None:
     """Seconds between the heartbeats of the one connection there is."""
-    connections = [slot.connection for shelf in bridge._pool.shelves for slot in shelf._slots]
+    connections = [slot.connection for shelf in bridge._pool_manager.pools for slot in shelf._connections]
     assert len(connections) == 1
     assert connections[0] is not None
-    return connections[0].session.interval()
+    return connections[0].session.heartbeat_interval()
 
 
 async def refused(bridge: Bridge, name: str, arguments: dict[str, Any] | None = None) -> str:
     """What is said of a login that fails."""
-    with pytest.raises(ConnectFailed) as failed:
+    with pytest.raises(ConnectError) as failed:
         await bridge.call_tool(name, arguments)
     return str(failed.value)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectFailed, ToolFault
+from utcp_ws_mcp.errors import ConnectError, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, check, cut, say, stage
 
@@ -212,7 +212,7 @@ async def test_a_browser_that_lets_nobody_attach_is_told_of(tmp_path: Path) -> N
             await self.fail(message, -32000, "Not allowed")
 
     async with stage(Closed) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ConnectFailed, match="on_connect step 2: the server refused: .*Not allowed"):
+        with pytest.raises(ConnectError, match="on_connect step 2: the server refused: .*Not allowed"):
             await bridge.call_tool("m.Page.navigate", {"url": "x"})
 
 
@@ -245,7 +245,7 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
 
 async def test_a_fault_is_told_in_the_words_of_the_browser(tmp_path: Path) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match="^Invalid parameters$"):
+        with pytest.raises(ToolError, match="^Invalid parameters$"):
             await bridge.call_tool("m.Page.nonsense")
 
 
@@ -295,7 +295,7 @@ async def test_after_its_page_was_closed_the_next_call_attaches_to_another(tmp_p
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
         await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
         on.sides[0].sessions.clear()
-        with pytest.raises(ToolFault, match="Session with given id not found"):
+        with pytest.raises(ToolError, match="Session with given id not found"):
             await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
         assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"}) == {"value": 1}
     assert len(on.sides) == 2

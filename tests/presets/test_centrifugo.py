@@ -10,7 +10,7 @@ import pytest
 
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 
 TOKEN = {"CENTRIFUGO_TOKEN": "right"}
 WATCH = {
@@ -135,7 +135,7 @@ async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> Non
 
 async def test_an_error_fails_the_call_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolFault, match=r"^method not found \(104\)$"):
+        with pytest.raises(ToolError, match=r"^method not found \(104\)$"):
             await bridge.call_tool("m.nope")
 
 
@@ -159,7 +159,7 @@ async def test_a_subscription_ends_with_unsubscribe_when_it_is_cancelled(tmp_pat
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         async with calling(bridge, "m.watch", {"channel": "a"}):
             await server.until(lambda: bool(server.sessions and server.session.channels))
-            with pytest.raises(ToolFault, match="already subscribed"):
+            with pytest.raises(ToolError, match="already subscribed"):
                 await bridge.call_tool("m.watch", {"channel": "a"})
         await server.until(lambda: not server.session.channels)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.peer import Peer, peer
-from utcp_ws_mcp import Bridge, ToolFault
+from utcp_ws_mcp import Bridge, ToolError
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 ENVIRON = {"ETHEREUM_ENDPOINT": "x.example", "OPENAI_API_KEY": "sk-test", "DEEPGRAM_API_KEY": "dg-test"}
@@ -49,7 +49,7 @@ async def test_ethereum_reads_and_watches(tmp_path: Path) -> None:
         async with Bridge.open(file, environ=ENVIRON) as bridge:
             assert await bridge.call_tool("ethereum.block_number") == "0x10"
             blocks = await bridge.call_tool("ethereum.watch_blocks", {"count": 2})
-            with pytest.raises(ToolFault, match="invalid argument"):
+            with pytest.raises(ToolError, match="invalid argument"):
                 await bridge.call_tool("ethereum.get_block", {})
             await seen.until(lambda: any(each["method"] == "eth_unsubscribe" for each in seen.received))
     assert blocks.items == ({"number": 0}, {"number": 1})
@@ -74,7 +74,7 @@ async def test_kraken_gives_the_snapshot_and_ends_the_subscription(tmp_path: Pat
     async with peer(kraken, greet=greet) as seen:
         async with Bridge.open(moved("kraken", tmp_path, seen, "wss://ws.kraken.com"), environ={}) as bridge:
             ticker = await bridge.call_tool("kraken.ticker", {"symbol": "BTC/USD"})
-            with pytest.raises(ToolFault, match="not supported"):
+            with pytest.raises(ToolError, match="not supported"):
                 await bridge.call_tool("kraken.ticker", {"symbol": "XXX/USD"})
             await seen.until(lambda: len(seen.received) == 3)
     assert ticker.value["item"] == {"symbol": "BTC/USD", "last": 5}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ToolFault
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage
 
@@ -145,14 +145,14 @@ async def test_an_argument_cannot_take_the_place_of_id_and_type(tmp_path: Path) 
 
 async def test_a_wrong_token_is_told_in_the_words_of_the_house(tmp_path: Path) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on, token="wrong-token") as bridge:
-        with pytest.raises(ConnectFailed, match="on_connect step 3: .*Invalid access token or password") as failed:
+        with pytest.raises(ConnectError, match="on_connect step 3: .*Invalid access token or password") as failed:
             await bridge.call_tool("m.get_states")
     assert "wrong-token" not in str(failed.value)
 
 
 async def test_without_a_token_the_manifest_says_which_variable_is_missing(tmp_path: Path) -> None:
     async with stage(HomeAssistant) as on, bridge_to(tmp_path, document(on)) as bridge:
-        assert bridge.disabled[0].missing == ("HOMEASSISTANT_TOKEN",)
+        assert bridge.disabled_entries[0].missing == ("HOMEASSISTANT_TOKEN",)
 
 
 async def test_commands_at_once_each_get_their_own_result_between_events(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ async def test_a_fault_is_told_in_the_words_of_the_house(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match=sentence):
+        with pytest.raises(ToolError, match=sentence):
             await bridge.call_tool(f"m.{tool}", arguments)
     assert not on.broken
 

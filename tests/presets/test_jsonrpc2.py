@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.peer import Peer, bridge_to, entry, peer
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 
 ERRORS: dict[str, tuple[Any, str]] = {
     "a message alone": ({"code": -32601, "message": "Method not found"}, "Method not found"),
@@ -31,6 +31,6 @@ async def test_an_error_is_told_with_its_data(tmp_path: Path, preset: str, error
     request = {"id": "{{ request_id }}", "method": "{{ tool }}"}
     document = {"preset": preset, "on_connect": [], "message": request}
     async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ToolFault) as fault:
+        with pytest.raises(ToolError) as fault:
             await bridge.call_tool("m.t")
     assert str(fault.value) == sentence

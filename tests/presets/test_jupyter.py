@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, strict
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 from utcp_ws_mcp.errors import HandshakeRejected
 
 TOKEN = {"JUPYTER_TOKEN": "right"}
@@ -197,7 +197,7 @@ async def test_a_request_with_one_reply_skips_the_status_messages(tmp_path: Path
 
 async def test_an_exception_fails_the_call_and_nothing_else(tmp_path: Path) -> None:
     async with kernel() as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolFault, match="^ZeroDivisionError: division by zero$"):
+        with pytest.raises(ToolError, match="^ZeroDivisionError: division by zero$"):
             await bridge.call_tool("m.run", {"code": "1/0"})
         assert (await bridge.call_tool("m.run", {"code": "1"})).value["end"] == "until"
         assert len(server.sessions) == 1
@@ -207,7 +207,7 @@ async def test_a_question_in_the_middle_is_answered(tmp_path: Path) -> None:
     async with kernel() as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         asked = await bridge.call_tool("m.ask", {"code": "input()", "answer": "Ada"})
         assert [item["data"]["text/plain"] for item in asked.items] == ["'you said Ada'"]
-        with pytest.raises(ToolFault, match="StdinNotImplementedError"):
+        with pytest.raises(ToolError, match="StdinNotImplementedError"):
             await bridge.call_tool("m.run", {"code": "input()"})
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, strict
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 
 PLAY = {
     "name": "core.playback.play",
@@ -84,7 +84,7 @@ async def test_an_error_is_told_in_its_nearest_words(
     tmp_path: Path, name: str, arguments: dict[str, Any], why: str
 ) -> None:
     async with strict(Music) as server, bridge_to(tmp_path, manifest(server)) as bridge:
-        with pytest.raises(ToolFault, match=why):
+        with pytest.raises(ToolError, match=why):
             await bridge.call_tool(f"m.{name}", arguments)
 
 

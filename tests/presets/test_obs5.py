@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectFailed, ToolFault
+from utcp_ws_mcp.errors import ConnectError, ToolError
 
 from .sides import (
     TOGETHER,
@@ -182,7 +182,7 @@ async def test_the_login_goes_as_the_greeting_asks(tmp_path: Path, side: type[OB
 @pytest.mark.parametrize("password", ["wrong", None])
 async def test_a_wrong_password_is_told_with_the_code(tmp_path: Path, password: str | None) -> None:
     async with stage(OBS) as on, studio(tmp_path, on, password) as bridge:
-        with pytest.raises(ConnectFailed, match="closed by the server with code 4009: Authentication failed"):
+        with pytest.raises(ConnectError, match="closed by the server with code 4009: Authentication failed"):
             await bridge.call_tool("m.GetSceneList")
 
 
@@ -211,7 +211,7 @@ async def test_a_fault_is_told_by_its_comment_or_its_code(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(OBS) as on, studio(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match=sentence):
+        with pytest.raises(ToolError, match=sentence):
             await bridge.call_tool(f"m.{tool}", arguments)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, ToolFault
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
@@ -174,7 +174,7 @@ async def test_each_topic_has_a_connection(tmp_path: Path) -> None:
 
 async def test_a_channel_that_lets_nobody_in_is_told_of(tmp_path: Path) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
-        with pytest.raises(ConnectFailed, match="on_connect step 2: the server refused: .*unauthorized"):
+        with pytest.raises(ConnectError, match="on_connect step 2: the server refused: .*unauthorized"):
             await bridge.call_tool("m.shout", {"topic": "room:secret"})
         assert await bridge.call_tool("m.secret", {"topic": "room:secret", "text": "hi"}) == {"text": "hi"}
 
@@ -189,7 +189,7 @@ async def test_pushes_at_once_each_get_their_own_reply_between_broadcasts(tmp_pa
 
 async def test_an_error_reply_is_a_fault(tmp_path: Path) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match=r'^\{"code":7\}$'):
+        with pytest.raises(ToolError, match=r'^\{"code":7\}$'):
             await bridge.call_tool("m.fail", ROOM)
 
 
@@ -216,7 +216,7 @@ async def test_a_channel_that_crashes_ends_a_watch_with_a_fault(tmp_path: Path) 
 
         with pytest.raises(BaseExceptionGroup) as failed:
             await watch_during(bridge, "m.watch", ROOM, crash)
-    assert failed.value.subgroup(lambda error: isinstance(error, ToolFault) and "phx_error" in str(error))
+    assert failed.value.subgroup(lambda error: isinstance(error, ToolError) and "phx_error" in str(error))
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -228,7 +228,7 @@ async def test_a_channel_that_has_crashed_is_joined_again(tmp_path: Path, told: 
             await (await on.sides[0].connection.ping())
         else:
             del on.sides[0].joined["room:1"]
-            with pytest.raises(ToolFault, match="unmatched topic"):
+            with pytest.raises(ToolError, match="unmatched topic"):
                 await bridge.call_tool("m.shout", ROOM)
         assert await bridge.call_tool("m.shout", {**ROOM, "payload": {"n": 1}}) == {"n": 1}
     assert len(on.sides) == 2
@@ -352,11 +352,11 @@ async def test_the_example_manifest_watches_a_table(tmp_path: Path, only: dict[s
 
 async def test_the_example_manifest_tells_why_a_table_cannot_be_watched(tmp_path: Path) -> None:
     async with stage(Supabase) as on, supabase(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match="^table none$"):
+        with pytest.raises(ToolError, match="^table none$"):
             await bridge.call_tool("supabase.watch_table", {"table": "none"})
 
 
 async def test_the_example_manifest_tells_that_a_key_is_wrong(tmp_path: Path) -> None:
     async with stage(Supabase) as on, supabase(tmp_path, on, key="wrong") as bridge:
-        with pytest.raises(ConnectFailed, match="Unauthorized: no access"):
+        with pytest.raises(ConnectError, match="Unauthorized: no access"):
             await bridge.call_tool("supabase.list_presence", {"topic": "realtime:room"})

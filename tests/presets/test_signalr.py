@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectFailed, ConnectionLost, HandshakeRejected, ToolFault
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, HandshakeRejected, ToolError
 
 from .sides import (
     TOGETHER,
@@ -202,7 +202,7 @@ async def test_a_hub_that_speaks_no_json_is_told_of(tmp_path: Path) -> None:
         protocols = ("messagepack",)
 
     async with stage(Packed) as on, hub(tmp_path, on) as bridge:
-        with pytest.raises(ConnectFailed, match="on_connect step 2: the server refused: .*'json' is not available"):
+        with pytest.raises(ConnectError, match="on_connect step 2: the server refused: .*'json' is not available"):
             await bridge.call_tool("m.Add")
 
 
@@ -250,7 +250,7 @@ async def test_invocations_at_once_each_get_their_own_result_between_others(tmp_
 )
 async def test_a_fault_is_told_in_the_words_of_the_hub(tmp_path: Path, tool: str, sentence: str) -> None:
     async with stage(Hub) as on, hub(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match=sentence):
+        with pytest.raises(ToolError, match=sentence):
             await bridge.call_tool(f"m.{tool}")
     assert not on.broken
 

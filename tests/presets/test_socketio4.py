@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 
 LOGIN = {"SOCKETIO_AUTH": '{"token": "right"}'}
 PACKET = re.compile(r"4([0-6])(?:(\d+)-)?(/[^,]+,)?(\d+)?(.*)", re.DOTALL)
@@ -158,7 +158,7 @@ async def test_acknowledgements_in_reverse_and_events_between_reach_their_own_ca
 
 async def test_an_error_in_the_acknowledgement_fails_the_call(tmp_path: Path) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "fail"), environ=LOGIN) as bridge:
-        with pytest.raises(ToolFault, match="^no such thing$"):
+        with pytest.raises(ToolError, match="^no such thing$"):
             await bridge.call_tool("m.fail")
 
 

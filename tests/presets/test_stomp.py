@@ -10,7 +10,7 @@ import pytest
 
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, interval, meanwhile, refused, strict
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 from utcp_ws_mcp.errors import ConnectionLost
 
 LOGIN = {"STOMP_LOGIN": "ada", "STOMP_PASSCODE": "se:cret"}
@@ -152,7 +152,7 @@ async def test_receipts_in_any_order_reach_their_own_calls(tmp_path: Path) -> No
 @pytest.mark.parametrize("nameless", [False, True], ids=["with its receipt", "without a receipt"])
 async def test_an_error_fails_the_call_and_the_next_one_logs_in_again(tmp_path: Path, nameless: bool) -> None:
     async with broker(nameless=nameless) as server, bridge_to(tmp_path, manifest(server), environ=LOGIN) as bridge:
-        with pytest.raises(ToolFault, match="^access refused: not yours$"):
+        with pytest.raises(ToolError, match="^access refused: not yours$"):
             await bridge.call_tool("m.send", {"destination": "/forbidden", "body": "x"})
         assert await bridge.call_tool("m.send", {"destination": "/queue/a"}) == {"accepted": True}
         assert [session.connected for session in server.sessions] == [True, True]

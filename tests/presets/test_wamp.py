@@ -13,7 +13,7 @@ import pytest
 
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
-from utcp_ws_mcp import ToolFault
+from utcp_ws_mcp import ToolError
 
 HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE = 1, 2, 3, 4, 5, 6
 ERROR, PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, EVENT = 8, 16, 17, 32, 33, 34, 35, 36
@@ -229,7 +229,7 @@ async def test_results_in_reverse_reach_their_own_calls(tmp_path: Path) -> None:
 
 async def test_an_error_names_its_uri_and_arguments(tmp_path: Path) -> None:
     async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
-        with pytest.raises(ToolFault, match=r"^wamp\.error\.no_such_procedure: com\.example\.nope$"):
+        with pytest.raises(ToolError, match=r"^wamp\.error\.no_such_procedure: com\.example\.nope$"):
             await bridge.call_tool("m.com.example.nope")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectFailed, ToolFault
+from utcp_ws_mcp.errors import ConnectError, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
@@ -133,7 +133,7 @@ async def test_a_browser_that_is_taken_says_so(tmp_path: Path) -> None:
         most = 0
 
     async with stage(Taken) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ConnectFailed, match="the server refused: .*Maximum number of active sessions"):
+        with pytest.raises(ConnectError, match="the server refused: .*Maximum number of active sessions"):
             await bridge.call_tool("m.browsingContext.getTree")
 
 
@@ -175,7 +175,7 @@ async def test_a_fault_is_told_in_the_words_of_the_browser(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ToolFault, match=sentence):
+        with pytest.raises(ToolError, match=sentence):
             await bridge.call_tool(f"m.{tool}", arguments)
 
 

@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, Ambient, Scope
 from utcp_ws_mcp.core.network_policy import parse_url
-from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.recorder.manifest import Draft, draft_manifest
-from utcp_ws_mcp.recorder.messages import Seen, predicate_on
+from utcp_ws_mcp.recorder.messages import RecordedMessage, kind_predicate
 
 URL = "wss://api.clock.example/ws"
 
@@ -31,15 +31,15 @@ def drafted(*lines: str, url: str = URL, variables: tuple[str, ...] = (), **endp
             value = json.loads(text)
         except ValueError:
             value = text
-        seen.append(Seen(line[0] == ">", value))
+        seen.append(RecordedMessage(line[0] == ">", value))
     return draft_manifest({"url": url, **endpoint}, parse_url(url), seen, variables)
 
 
 def plans_of(draft: Draft, **variables: str) -> dict[str, Any]:
     """The tools of a draft, compiled; it must be right."""
-    values = {**dict.fromkeys(draft.missing, "x"), **variables}
-    (entry,) = load_document(draft.document, Lookup([values]), "draft", PurePath()).entries
-    plans, problems = compile_local(entry)
+    values = {**dict.fromkeys(draft.missing_variables, "x"), **variables}
+    (entry,) = load_document(draft.document, VariableResolver([values]), "draft", PurePath()).entries
+    plans, problems = compile_entry(entry)
     assert problems == []
     return {plan.name: plan for plan in plans}
 
@@ -117,7 +117,7 @@ def test_the_word_in_an_array_that_names_the_tool_is_no_argument() -> None:
 def test_no_message_that_answers_is_ignored(news: str) -> None:
     draft = drafted(f"< {news}", f"< {news}", '> {"get": 1}', "< [7, 8]", f"< {news}", '> {"get": 2}', "< [9]")
     for predicate in draft.document.get("ignore", ()):
-        assert not Expression(predicate, REPLY_NAMES).holds({"message": [7, 8]})
+        assert not Expression(predicate, MESSAGE_NAMES).is_true({"message": [7, 8]})
 
 
 def test_without_ids_the_order_tells_and_events_are_ignored() -> None:
@@ -225,10 +225,10 @@ def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
         {"$comment": "A login.", "send": {"type": "auth", "token": "${MY_TOKEN}"}},
         {"expect": "message.type == 'ready'"},
     ]
-    assert (draft.missing, list(plans_of(draft, MY_TOKEN="x"))) == ([], ["get"])
+    assert (draft.missing_variables, list(plans_of(draft, MY_TOKEN="x"))) == ([], ["get"])
     clear = drafted(lines[0] % "s3cret", *lines[1:])
     assert "s3cret" not in json.dumps(clear.document)
-    assert clear.missing == ["TOKEN"]
+    assert clear.missing_variables == ["TOKEN"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_header_keeps_its_variable_and_never_a_secret(typed: str, kept: str) -
     headers = {"Authorization": typed, "X-Client": "hand"}
     draft = drafted('> {"type": "get"}', '< {"n": 1}', variables=("KEY",), headers=headers)
     assert draft.document["headers"] == {"Authorization": kept, "X-Client": "hand"}
-    assert draft.missing == (["AUTHORIZATION"] if kept == "${AUTHORIZATION}" else [])
+    assert draft.missing_variables == (["AUTHORIZATION"] if kept == "${AUTHORIZATION}" else [])
 
 
 def test_a_conversation_in_which_nothing_was_sent_gives_a_watch() -> None:
@@ -268,18 +268,18 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8
 )
 conversations = st.lists(
-    st.builds(Seen, st.booleans(), values.filter(lambda value: isinstance(value, str | dict | list)))
+    st.builds(RecordedMessage, st.booleans(), values.filter(lambda value: isinstance(value, str | dict | list)))
 )
 
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(conversations)
-@example([Seen(False, {"type": "${HOME}"})])
-@example([Seen(False, {"type": "vars.X"})])
-@example([Seen(False, {"type": "vars['X'] $NAME"})])
-@example([Seen(True, {"type": "vars.X"})])
-@example([Seen(True, "vars.X"), Seen(True, ["vars.X"]), Seen(True, "vars_")])
-def test_a_draft_is_always_a_manifest_that_is_right(seen: list[Seen]) -> None:
+@example([RecordedMessage(False, {"type": "${HOME}"})])
+@example([RecordedMessage(False, {"type": "vars.X"})])
+@example([RecordedMessage(False, {"type": "vars['X'] $NAME"})])
+@example([RecordedMessage(True, {"type": "vars.X"})])
+@example([RecordedMessage(True, "vars.X"), RecordedMessage(True, ["vars.X"]), RecordedMessage(True, "vars_")])
+def test_a_draft_is_always_a_manifest_that_is_right(seen: list[RecordedMessage]) -> None:
     draft = draft_manifest({"url": URL}, parse_url(URL), seen, ())
     for plan in plans_of(draft).values():
         plan.complete({name: schema_value(schema) for name, schema in plan.inputs["properties"].items()})
@@ -295,14 +295,14 @@ def schema_value(schema: dict[str, Any]) -> Any:
 def test_a_text_that_was_sent_twice_is_sent_again_as_it_was(text: str, key: str) -> None:
     value = {"method": "m", key: {"x": text, "n": 1}}
     other = {"method": "m", key: {"x": text, "n": 2}}
-    draft = draft_manifest({"url": URL}, parse_url(URL), [Seen(True, value), Seen(True, other)], ())
+    draft = draft_manifest({"url": URL}, parse_url(URL), [RecordedMessage(True, value), RecordedMessage(True, other)], ())
     assert sent_by(plans_of(draft)["m"], n=1) == value
 
 
 @pytest.mark.parametrize("said", ["${HOME}", "vars.X", "vars['X']", "costs $5", "it's", "a\\b"])
 def test_what_an_endpoint_said_stands_for_itself_in_a_predicate(said: str) -> None:
-    predicate = Expression(predicate_on({"type": said}), REPLY_NAMES)
+    predicate = Expression(kind_predicate({"type": said}), MESSAGE_NAMES)
 
-    assert predicate.holds({"message": {"type": said}})
+    assert predicate.is_true({"message": {"type": said}})
     assert "${" not in predicate.source
     assert "vars" not in predicate.source

@@ -14,36 +14,36 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.server.sdk_server import Face
-from utcp_ws_mcp.server.stdio.session import Session
-from utcp_ws_mcp.server.tools import Tools
+from utcp_ws_mcp.server.sdk_server import SdkServer
+from utcp_ws_mcp.server.stdio.session import StdioSession
+from utcp_ws_mcp.server.tools import ToolService
 
 
 @asynccontextmanager
 async def sdk_client(bridge: Bridge, mode: str, **options: Any) -> AsyncIterator[Client]:
     """An MCP client of the SDK's server."""
-    async with Client(Face(Tools(bridge)).server, mode=mode, **options) as client:
+    async with Client(SdkServer(ToolService(bridge)).server, mode=mode, **options) as client:
         yield client
 
 
 @asynccontextmanager
 async def session_client(bridge: Bridge, mode: str, **options: Any) -> AsyncIterator[Client]:
     """An MCP client of a stdio session."""
-    async with Client(session_over_pipes(Tools(bridge)), mode=mode, **options) as client:
+    async with Client(session_over_pipes(ToolService(bridge)), mode=mode, **options) as client:
         yield client
 
 
-def sdk_server(tools: Tools) -> Any:
+def sdk_server(tools: ToolService) -> Any:
     """What the SDK's client connects to for the SDK's server."""
-    return Face(tools).server
+    return SdkServer(tools).server
 
 
 @asynccontextmanager
-async def session_over_pipes(tools: Tools) -> AsyncIterator[Any]:
+async def session_over_pipes(tools: ToolService) -> AsyncIterator[Any]:
     """A transport for the SDK's client whose other end is a session."""
     to_session, from_client = os.pipe()
     to_client, from_session = os.pipe()
-    session = Session(tools, to_session, from_session)
+    session = StdioSession(tools, to_session, from_session)
     incoming, received = anyio.create_memory_object_stream[SessionMessage | Exception](1000)
     sent, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
 

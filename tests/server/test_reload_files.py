@@ -12,7 +12,7 @@ import pytest
 
 from utcp_ws_mcp import Bridge, load_manifest
 from utcp_ws_mcp.observability.redaction import Redactor
-from utcp_ws_mcp.server.reload import _reload, _state
+from utcp_ws_mcp.server.reload import _reload, _file_signatures
 
 
 def written(folder: Path, **fields: Any) -> Path:
@@ -39,8 +39,8 @@ def test_every_file_of_a_manifest_counts(tmp_path: Path, name: str) -> None:
     for each in (tmp_path / "named.env", option):
         each.write_text("A=1\n")
     loaded = [load_manifest(file, env_files=[option])]
-    before = _state(loaded)
-    assert _state(loaded) == before
+    before = _file_signatures(loaded)
+    assert _file_signatures(loaded) == before
     with (tmp_path / name).open("a") as changed:
         changed.write("\n")
-    assert _state(loaded) != before
+    assert _file_signatures(loaded) != before

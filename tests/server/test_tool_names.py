@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from utcp_ws_mcp.server.tool_names import MAX_NAME, mcp_names
+from utcp_ws_mcp.server.tool_names import MAX_NAME_LENGTH, mcp_names
 
 KEYS = [("a", "b_c"), ("a_b", "c"), ("m", "get.user"), ("m", "get_user"), ("m", "x" * 70), ("m", "x" * 71), ("m", "t")]
 
@@ -32,4 +32,4 @@ def test_a_tool_that_is_called_like_the_hash_of_another_takes_nothing_from_it() 
     names = mcp_names([forged, *pair])
     assert names[hashed] == pair[0]
     assert len(names) == 3
-    assert all(len(name) <= MAX_NAME for name in names)
+    assert all(len(name) <= MAX_NAME_LENGTH for name in names)

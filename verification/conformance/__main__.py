@@ -20,13 +20,13 @@ HERE: Final = Path(__file__).parent
 TOOLS: Final = HERE.parents[1] / "scripts"
 NODE: Final = TOOLS / "hosts" / "node_modules" / "node" / "bin" / "node"
 SUITE: Final = TOOLS / "conformance" / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
-LONGEST: Final = 180
+RUN_TIMEOUT: Final = 180
 """Seconds for a revision."""
 
 Checks = Mapping[str, str]
 """The status of each check of a scenario; of a check that ran more than once the worst one."""
 
-RANK: Final = ("SKIPPED", "INFO", "SUCCESS", "WARNING", "FAILURE")
+STATUS_ORDER: Final = ("SKIPPED", "INFO", "SUCCESS", "WARNING", "FAILURE")
 
 
 def read_reasons() -> dict[str, tuple[str, set[str]]]:
@@ -40,7 +40,7 @@ async def run_suite(url: str, revision: str, folder: Path) -> dict[str, Checks]:
     command = (str(NODE), str(SUITE), "server", "--url", url, "--requirements", revision, "-o", str(folder))
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*command, stdout=nothing, stderr=nothing)
-    await asyncio.wait_for(process.wait(), LONGEST)
+    await asyncio.wait_for(process.wait(), RUN_TIMEOUT)
     return {_scenario(path): _checks(path) for path in sorted(folder.glob("*/checks.json"))}
 
 
@@ -51,11 +51,11 @@ def _scenario(path: Path) -> str:
 def _checks(path: Path) -> Checks:
     worst: dict[str, str] = {}
     for check in json.loads(path.read_text(encoding="utf-8")):
-        worst[check["id"]] = max(worst.get(check["id"], "SKIPPED"), check["status"], key=RANK.index)
+        worst[check["id"]] = max(worst.get(check["id"], "SKIPPED"), check["status"], key=STATUS_ORDER.index)
     return worst
 
 
-def judge(checks: Checks, may_fail: set[str]) -> tuple[str, bool]:
+def evaluate(checks: Checks, may_fail: set[str]) -> tuple[str, bool]:
     """What to say of a scenario, and whether it is as it should be."""
     failed = {check for check, status in checks.items() if status == "FAILURE"}
     if wrong := failed - may_fail:
@@ -76,7 +76,7 @@ def table(results: Mapping[str, Mapping[str, Checks]]) -> Iterator[tuple[str, bo
     reasons = read_reasons()
     for name in dict.fromkeys(name for ran in results.values() for name in ran):
         why, may_fail = reasons.get(name, ("", set()))
-        verdicts = [judge(ran[name], may_fail) if name in ran else ("", True) for ran in results.values()]
+        verdicts = [evaluate(ran[name], may_fail) if name in ran else ("", True) for ran in results.values()]
         failing = {
             check for ran in results.values() for check, status in ran.get(name, {}).items() if status == "FAILURE"
         }

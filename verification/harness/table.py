@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from .figure import Figure
 
-SLOWEST = 3600
+COMMAND_TIMEOUT = 3600
 """Seconds after which a command has failed."""
 
 
@@ -29,11 +29,11 @@ def run_all(package: str, names: Sequence[str]) -> None:
     met = True
     for name in given.names or names:
         command = [sys.executable, "-m", f"{package}.{name}", *options]
-        met = (_shown(name, command) or (given.again and _shown(name, command))) and met
+        met = (_run_and_print(name, command) or (given.again and _run_and_print(name, command))) and met
     sys.exit(not met)
 
 
-def _shown(name: str, command: Sequence[str]) -> bool:
+def _run_and_print(name: str, command: Sequence[str]) -> bool:
     """Run a command and print its rows; whether every target was met."""
     started = time.monotonic()
     figures = list(_figures(name, command))
@@ -49,9 +49,9 @@ def _shown(name: str, command: Sequence[str]) -> bool:
 
 def _figures(name: str, command: Sequence[str]) -> Iterator[Figure]:
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, timeout=SLOWEST)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, timeout=COMMAND_TIMEOUT)
     except subprocess.TimeoutExpired:
-        yield Figure(name, "the command", f"did not end within {SLOWEST} s", "ends", met=False)
+        yield Figure(name, "the command", f"did not end within {COMMAND_TIMEOUT} s", "ends", met=False)
         return
     lines = done.stdout.splitlines()
     yield from (Figure(**json.loads(line)) for line in lines)

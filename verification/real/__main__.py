@@ -8,7 +8,7 @@ import sys
 import anyio
 
 from .run import HEAVY, LIGHT, Report, cases_of, run_server
-from .server import SERVERS, NotReady
+from .server import SERVERS, ServerNotReady
 from .tools import ERAS
 
 ROW = "{:<14}{:<8}{:>6}{:>8}{:>9}"
@@ -37,7 +37,7 @@ def main() -> int:
 def _run(server: str, era: str) -> Report:
     try:
         report = anyio.run(run_server, server, era)
-    except NotReady as failed:
+    except ServerNotReady as failed:
         cases = cases_of(server)
         report = Report(server, era, len(cases), failed=dict.fromkeys(cases, str(failed)))
     passed = report.cases - len(report.failed)

@@ -14,10 +14,10 @@ from typing import Final
 
 import anyio
 
-from .server import NotReady, case_names, running
-from .tools import Tools, tools_of
+from .server import ServerNotReady, case_names, run_launcher
+from .tools import ToolClient, serve_manifest
 
-PATIENCE: Final = 60
+CASE_TIMEOUT: Final = 60
 """Seconds for one case."""
 
 LIGHT: Final = ("aria2", "graphql-ws", "nchan", "node-inspect", "pylsp", "socketio", "vite", "websocketd")
@@ -26,7 +26,7 @@ LIGHT: Final = ("aria2", "graphql-ws", "nchan", "node-inspect", "pylsp", "socket
 HEAVY: Final = ("actioncable", "jupyter", "mopidy")
 """Those that are not."""
 
-Case = Callable[[Tools], Awaitable[None]]
+Case = Callable[[ToolClient], Awaitable[None]]
 
 
 @dataclass
@@ -52,15 +52,15 @@ async def run_server(server: str, era: str) -> Report:
     if differing := set(case_names(server)) ^ cases.keys():
         report.failed["(names)"] = f"not the names of cases.json: {', '.join(sorted(differing))}"
     try:
-        async with running(server) as variables, tools_of(server, era, variables) as tools:
+        async with run_launcher(server) as variables, serve_manifest(server, era, variables) as tools:
             for name, case in cases.items():
-                tools.begin()
+                tools.start_case()
                 if wrong := await _run(case, tools):
                     report.failed[name] = wrong
-    except NotReady:
+    except ServerNotReady:
         raise
     except Exception as failed:  # the bridge did not start, or did not live
-        report.failed |= dict.fromkeys(cases, _said(failed))
+        report.failed |= dict.fromkeys(cases, _describe_failure(failed))
     report.seconds = time.monotonic() - started
     return report
 
@@ -73,17 +73,17 @@ def cases_of(server: str) -> dict[str, Case]:
     return dict(sorted(own, key=lambda pair: pair[1].__code__.co_firstlineno))
 
 
-async def _run(case: Case, tools: Tools) -> str:
+async def _run(case: Case, tools: ToolClient) -> str:
     """Run a case; what went wrong, or nothing."""
     try:
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(CASE_TIMEOUT):
             await case(tools)
     except Exception as failed:  # whatever a case meets is its failure
-        return f"{_said(failed)}\n{str(tools.last)[:500]}\n{tools.log()[-3000:]}"
+        return f"{_describe_failure(failed)}\n{str(tools.last)[:500]}\n{tools.log()[-3000:]}"
     return ""
 
 
-def _said(failed: Exception) -> str:
+def _describe_failure(failed: Exception) -> str:
     """The line of the case that failed, and why."""
     while isinstance(failed, ExceptionGroup):
         failed = failed.exceptions[0]

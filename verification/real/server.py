@@ -18,13 +18,13 @@ from anyio.streams.text import TextReceiveStream
 ROOT = Path(__file__).parents[2]
 SERVERS = Path(os.environ.get("SERVERS") or ROOT.parent / "shared" / "servers")
 CACHE = Path(os.environ.get("SERVERS_CACHE") or ROOT / ".servers")
-INSTALLING = 600
+INSTALL_TIMEOUT = 600
 """Seconds for a launcher to be ready: the first time it installs its server."""
 
-ENDING = 15
+STOP_TIMEOUT = 15
 
 
-class NotReady(Exception):
+class ServerNotReady(Exception):
     """The server did not start; the text says what its launcher said."""
 
 
@@ -35,7 +35,7 @@ def case_names(server: str) -> list[str]:
 
 
 @asynccontextmanager
-async def running(server: str) -> AsyncIterator[dict[str, str]]:
+async def run_launcher(server: str) -> AsyncIterator[dict[str, str]]:
     """Run a server; gives the variables that its operator knows, with its URL and PORT.
 
     Raises:
@@ -50,22 +50,22 @@ async def running(server: str) -> AsyncIterator[dict[str, str]]:
             stderr=errors,
         )
         try:
-            found = await _announced(process)
+            found = await _read_announcement(process)
             if "URL" not in found:
                 errors.seek(0)
-                raise NotReady(f"{server} did not start: {errors.read()[-2000:]}")
+                raise ServerNotReady(f"{server} did not start: {errors.read()[-2000:]}")
             yield {**found, "PORT": port}
         finally:
             with anyio.CancelScope(shield=True):
-                await _end(process)
+                await _stop(process)
 
 
-async def _announced(process: Process) -> dict[str, str]:
+async def _read_announcement(process: Process) -> dict[str, str]:
     """What the launcher says until it is READY, or ends, or takes too long."""
     assert process.stdout
     found: dict[str, str] = {}
     rest = ""
-    with anyio.move_on_after(INSTALLING):
+    with anyio.move_on_after(INSTALL_TIMEOUT):
         async for text in TextReceiveStream(process.stdout):
             *lines, rest = (rest + text).split("\n")
             for word, _, said in (line.partition(" ") for line in lines):
@@ -77,10 +77,10 @@ async def _announced(process: Process) -> dict[str, str]:
     return found
 
 
-async def _end(process: Process) -> None:
+async def _stop(process: Process) -> None:
     if process.returncode is None:
         process.terminate()
-    with anyio.move_on_after(ENDING):
+    with anyio.move_on_after(STOP_TIMEOUT):
         await process.wait()
     if process.returncode is None:
         process.kill()

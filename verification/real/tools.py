@@ -22,11 +22,11 @@ MANIFESTS: Final = Path(__file__).parent / "manifests"
 ERAS: Final = {"modern": "auto", "legacy": "legacy"}
 """The modes of the SDK's client."""
 
-_LOGGED = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>\w+)\) )?(?P<text>.*)")
+_LOG_LINE = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>\w+)\) )?(?P<text>.*)")
 
 
 @dataclass
-class Streamed:
+class StreamResult:
     """A stream's result, and the progress that came before it as (seconds, text)."""
 
     value: dict[str, Any]
@@ -45,7 +45,7 @@ class Streamed:
 
 
 @dataclass
-class Started:
+class RunningCall:
     """A call that runs while others are made."""
 
     progress: list[tuple[float, str]] = field(default_factory=list)
@@ -54,12 +54,12 @@ class Started:
     arrived: anyio.Event = field(default_factory=anyio.Event)
     result: Any = None
 
-    async def note(self, progress: float, total: float | None, message: str | None) -> None:
+    async def on_progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Progress came."""
         self.progress.append((anyio.current_time(), message or ""))
         self.arrived.set()
 
-    async def reach(self, count: int) -> None:
+    async def wait_for_items(self, count: int) -> None:
         """Wait for so many items."""
         while len(self.progress) < count:
             self.arrived = anyio.Event()
@@ -71,7 +71,7 @@ class Started:
         await self.ended.wait()
 
 
-class Tools:
+class ToolClient:
     """The tools of one process. `variables` are those that it was started with."""
 
     def __init__(
@@ -83,9 +83,9 @@ class Tools:
         self._manual = manual
         self._era = era
         self._log = log
-        self._read = 0
+        self._log_offset = 0
         self._tasks = tasks
-        self._kept: dict[str, Any] = {}
+        self._remembered: dict[str, Any] = {}
 
     async def json(self, tool: str, /, **arguments: Any) -> Any:
         """Call a tool whose result is JSON (a string would be text)."""
@@ -103,13 +103,13 @@ class Tools:
         assert result.structured_content is None
         return str(result.content[0].text)
 
-    async def stream(self, tool: str, /, **arguments: Any) -> Streamed:
+    async def stream(self, tool: str, /, **arguments: Any) -> StreamResult:
         """Call a tool that streams; each item came as progress, too."""
-        seen = Started()
+        seen = RunningCall()
         result = await self._call(tool, arguments, seen)
         assert not result.is_error, result.content[0].text
         assert result.structured_content == json.loads(result.content[0].text)
-        return Streamed(result.structured_content, seen.progress)
+        return StreamResult(result.structured_content, seen.progress)
 
     async def error(self, tool: str, /, **arguments: Any) -> str:
         """Call a tool that must fail; gives what it says."""
@@ -117,9 +117,9 @@ class Tools:
         assert result.is_error, f"it did not fail: {result.content[0].text[:200]}"
         return str(result.content[0].text)
 
-    def start(self, tool: str, /, **arguments: Any) -> Started:
+    def start(self, tool: str, /, **arguments: Any) -> RunningCall:
         """Call a tool without waiting for it."""
-        started = Started()
+        started = RunningCall()
 
         async def run() -> None:
             with started.scope:
@@ -129,50 +129,50 @@ class Tools:
         self._tasks.start_soon(run)
         return started
 
-    def keep(self, **values: Any) -> None:
+    def remember(self, **values: Any) -> None:
         """Keep what a later case needs, as a user would remember it."""
-        self._kept.update(values)
+        self._remembered.update(values)
 
-    def kept(self, name: str) -> Any:
+    def recall(self, name: str) -> Any:
         """What an earlier case kept."""
-        return self._kept[name]
+        return self._remembered[name]
 
-    def messages(self, way: str) -> list[tuple[str, str]]:
+    def messages(self, direction: str) -> list[tuple[str, str]]:
         """The messages of this case that were sent (`>`) or received (`<`): what each was taken for, and its text."""
-        found = (_LOGGED.match(line) for line in self.log().splitlines())
-        return [(line["role"] or "", line["text"]) for line in found if line and line["way"] == way]
+        found = (_LOG_LINE.match(line) for line in self.log().splitlines())
+        return [(line["role"] or "", line["text"]) for line in found if line and line["way"] == direction]
 
     def log(self) -> str:
         """What the process has logged since the case began."""
-        return self._log.read_bytes()[self._read :].decode()
+        return self._log.read_bytes()[self._log_offset :].decode()
 
-    def begin(self) -> None:
+    def start_case(self) -> None:
         """A case begins."""
-        self._read = self._log.stat().st_size
+        self._log_offset = self._log.stat().st_size
 
     @asynccontextmanager
-    async def another(self, changed: Mapping[str, str]) -> AsyncIterator[Tools]:
+    async def restarted(self, changed_variables: Mapping[str, str]) -> AsyncIterator[ToolClient]:
         """The same manifest in another process, with other variables."""
-        async with tools_of(self._manual, self._era, {**self.variables, **changed}) as tools:
+        async with serve_manifest(self._manual, self._era, {**self.variables, **changed_variables}) as tools:
             try:
                 yield tools
             finally:
                 self.last = tools.last
 
-    async def _call(self, tool: str, arguments: dict[str, Any], seen: Started | None = None) -> Any:
+    async def _call(self, tool: str, arguments: dict[str, Any], running_call: RunningCall | None = None) -> Any:
         name = f"{self._manual}_{tool}"
         self.last = None
-        self.last = await self._client.call_tool(name, arguments, progress_callback=seen.note if seen else None)
+        self.last = await self._client.call_tool(name, arguments, progress_callback=running_call.on_progress if running_call else None)
         return self.last
 
 
 @asynccontextmanager
-async def tools_of(server: str, era: str, variables: Mapping[str, str]) -> AsyncIterator[Tools]:
+async def serve_manifest(server: str, era: str, variables: Mapping[str, str]) -> AsyncIterator[ToolClient]:
     """Serve the manifest of a server and connect to it, as a host does."""
     command = ["-m", "utcp_ws_mcp", str(MANIFESTS / f"{server}.json"), "--log-level", "debug"]
     process = StdioServerParameters(command=sys.executable, args=command, env={**os.environ, **variables})
     with tempfile.NamedTemporaryFile("w", prefix=f"{server}-") as log:
         host = Client(stdio_client(process, errlog=log.file), mode=ERAS[era])
         async with host as client, anyio.create_task_group() as tasks:
-            yield Tools(client, server, era, variables, Path(log.name), tasks)
+            yield ToolClient(client, server, era, variables, Path(log.name), tasks)
             tasks.cancel_scope.cancel()

@@ -20,13 +20,13 @@ from verification.harness.figure import Figure
 
 from .host import Host
 from .memory import Memory
-from .raw import CLOSE, PING, PONG, TEXT, Talk, accept, frame, header, listening, read_frame, read_head
+from .raw import CLOSE, PING, PONG, TEXT, ConnectionHandler, accept, frame, header, listening, read_frame, read_head
 
-GROWTH: Final = 32
+MAX_GROWTH: Final = 32
 """MiB."""
 
 TIMEOUT: Final = 1.0
-LATE: Final = 0.5
+MAX_LATENESS: Final = 0.5
 """Seconds after its timeout that a host may wait for a call; the machine is busy throwing bombs."""
 
 CONTINUATION: Final = 0
@@ -37,26 +37,26 @@ class Bomb:
     """What is thrown. `talk` is the endpoint's side of a connection."""
 
     name: str
-    talk: Talk
+    talk: ConnectionHandler
 
 
-def after_request(chunk: bytes, times: int = 1, first: bytes = b"") -> Talk:
+def after_request(chunk: bytes, times: int = 1, first: bytes = b"") -> ConnectionHandler:
     """Accept the upgrade, wait for the request, then send `first`, and a chunk so many times."""
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await accept(reader, writer)
         await _request(reader, writer)
-        await _pour(writer, first, chunk, times)
+        await _send_repeatedly(writer, first, chunk, times)
 
     return talk
 
 
-def in_upgrade(first: bytes, chunk: bytes = b"", times: int = 0, pause: float = 0.0) -> Talk:
+def in_upgrade(first: bytes, chunk: bytes = b"", times: int = 0, pause: float = 0.0) -> ConnectionHandler:
     """Answer the upgrade with `first`, and a chunk so many times."""
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await read_head(reader)
-        await _pour(writer, first, chunk, times, pause)
+        await _send_repeatedly(writer, first, chunk, times, pause)
 
     return talk
 
@@ -70,7 +70,7 @@ async def _request(reader: StreamReader, writer: StreamWriter) -> Any:
     return json.loads(payload)
 
 
-async def _pour(writer: StreamWriter, first: bytes, chunk: bytes, times: int, pause: float = 0.0) -> None:
+async def _send_repeatedly(writer: StreamWriter, first: bytes, chunk: bytes, times: int, pause: float = 0.0) -> None:
     writer.write(first)
     for _ in range(times):
         writer.write(chunk)
@@ -79,7 +79,7 @@ async def _pour(writer: StreamWriter, first: bytes, chunk: bytes, times: int, pa
     await asyncio.sleep(2 * TIMEOUT)
 
 
-async def _good(reader: StreamReader, writer: StreamWriter) -> None:
+async def _serve_correctly(reader: StreamReader, writer: StreamWriter) -> None:
     await accept(reader, writer)
     while True:
         request = await _request(reader, writer)
@@ -117,7 +117,7 @@ BOMBS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Blast:
+class BombResult:
     """What one bomb did: MiB, seconds of the call, and whether everything was right afterwards."""
 
     name: str
@@ -128,16 +128,16 @@ class Blast:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Throw every bomb, one after the other."""
-    blasts: list[Blast] = []
+    blasts: list[BombResult] = []
     async with AsyncExitStack() as stack:
         ports = [await stack.enter_async_context(listening(bomb.talk)) for bomb in BOMBS]
-        good = await stack.enter_async_context(listening(_good))
+        good = await stack.enter_async_context(listening(_serve_correctly))
         document = [_template("good", good), *(_template(f"b{n}", port) for n, port in enumerate(ports))]
         host = await stack.enter_async_context(Host(document))
         await host.initialize()
         await host.call("good_t")
         for _ in range(size.of(1, 10)):
-            blasts += [await _throw(host, f"b{number}_t", bomb) for number, bomb in enumerate(BOMBS)]
+            blasts += [await _call_bomb(host, f"b{number}_t", bomb) for number, bomb in enumerate(BOMBS)]
     biggest = max(blasts, key=lambda blast: blast.growth)
     slowest = max(blasts, key=lambda blast: blast.seconds)
     wrong = sorted({blast.name for blast in blasts if not blast.right})
@@ -145,9 +145,9 @@ async def measure(size: Size) -> Sequence[Figure]:
     end = f"{slowest.seconds:.2f} s ({slowest.name})"
     return [
         Figure("T9", f"{bombs}: process or next call suffered", ", ".join(wrong) or "0", "0", not wrong),
-        Figure("T9", "memory", worst, f"+{GROWTH} MiB", biggest.growth <= GROWTH),
+        Figure("T9", "memory", worst, f"+{MAX_GROWTH} MiB", biggest.growth <= MAX_GROWTH),
         Figure(
-            "T9", "slowest end of a call that has 1 s", end, f"{TIMEOUT + LATE} s", slowest.seconds <= TIMEOUT + LATE
+            "T9", "slowest end of a call that has 1 s", end, f"{TIMEOUT + MAX_LATENESS} s", slowest.seconds <= TIMEOUT + MAX_LATENESS
         ),
     ]
 
@@ -157,12 +157,12 @@ def _template(name: str, port: int) -> dict[str, Any]:
     return {"name": name, "url": url, "preset": "jsonrpc2", "timeout": TIMEOUT, "tools": [{"name": "t"}]}
 
 
-async def _throw(host: Host, tool: str, bomb: Bomb) -> Blast:
+async def _call_bomb(host: Host, tool: str, bomb: Bomb) -> BombResult:
     memory = Memory(host.process.pid)
     answer = await host.call(tool)
     after = await host.call("good_t")
     right = answer.failed and not after.failed and "result" in await host.request("ping", {})
-    return Blast(bomb.name, memory.growth, answer.seconds, right)
+    return BombResult(bomb.name, memory.growth, answer.seconds, right)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.observability.events import Observer, ignore
+from utcp_ws_mcp.observability.events import Observer, noop
 
 Caller = Callable[..., Awaitable[Any]]
 """Calls the tool with arguments by name, and gives what answers it."""
@@ -20,7 +20,7 @@ Caller = Callable[..., Awaitable[Any]]
 Client = Callable[..., AbstractAsyncContextManager[Caller]]
 """Connects to the endpoint on a port. `observe` sees its events, if it has any; the rest is for the call template."""
 
-QUICK: Final = 0.03
+QUICK_TIMEOUT: Final = 0.03
 
 WITH_IDS: Final[dict[str, Any]] = {
     "message": {"id": "{{ request_id }}", "n": "{{ args.n }}", "how": "{{ args.how }}"},
@@ -34,7 +34,7 @@ WITHOUT_IDS: Final[dict[str, Any]] = {"response_format": "json"}
 
 
 @asynccontextmanager
-async def open_bridge(entries: Sequence[Any], observe: Observer = ignore, **options: Any) -> AsyncIterator[Bridge]:
+async def open_bridge(entries: Sequence[Any], observe: Observer = noop, **options: Any) -> AsyncIterator[Bridge]:
     """A bridge for some call templates; `options` go to its constructor."""
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "manifest.json"
@@ -45,12 +45,12 @@ async def open_bridge(entries: Sequence[Any], observe: Observer = ignore, **opti
 
 @asynccontextmanager
 async def bridge(
-    port: int, *, idempotent: bool = False, observe: Observer = ignore, **template: Any
+    port: int, *, idempotent: bool = False, observe: Observer = noop, **template: Any
 ) -> AsyncIterator[Caller]:
     """The bridge. It has two tools: `t`, and the hasty `quick`, which has QUICK seconds."""
     tools = [
         {"name": "t", "idempotent": idempotent},
-        {"name": "quick", "tool_call_template": {"timeout": QUICK}},
+        {"name": "quick", "tool_call_template": {"timeout": QUICK_TIMEOUT}},
     ]
     entry = {"name": "m", "url": f"ws://localhost:{port}/", "tools": tools, **template}
     async with open_bridge([entry], observe) as opened:
@@ -75,7 +75,7 @@ async def silenced_reference() -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def reference(port: int, *, observe: Observer = ignore, **template: Any) -> AsyncIterator[Caller]:
+async def reference(port: int, *, observe: Observer = noop, **template: Any) -> AsyncIterator[Caller]:
     """`utcp-websocket`, called as its client calls it. It has no ids, no events, and no timeout below a second."""
     from utcp_websocket.websocket_call_template import WebSocketCallTemplate
 
@@ -83,7 +83,7 @@ async def reference(port: int, *, observe: Observer = ignore, **template: Any) -
     async with silenced_reference() as protocol:
 
         async def call(tool: str = "t", **arguments: Any) -> Any:
-            async with asyncio.timeout(QUICK if tool == "quick" else None):
+            async with asyncio.timeout(QUICK_TIMEOUT if tool == "quick" else None):
                 return await protocol.call_tool(None, f"m.{tool}", arguments, document)
 
         yield call

@@ -46,7 +46,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.upgrades = 0
         self.requests: list[float] = []
-        self._valid: dict[str, float] = {}
+        self._valid_until: dict[str, float] = {}
 
     async def answer(self, connection: ServerConnection) -> None:
         """Serve a connection."""
@@ -59,25 +59,25 @@ class Endpoint:
     def check(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse an upgrade whose token has expired, or was taken back."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not token or self._valid.get(token, 0.0) > time.monotonic():
+        if not token or self._valid_until.get(token, 0.0) > time.monotonic():
             return None
         return connection.respond(HTTPStatus.UNAUTHORIZED, "")
 
-    async def give(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def serve_token(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Answer a token request."""
         await reader.readuntil(b"client_secret=s")
         self.requests.append(time.monotonic())
         await asyncio.sleep(SLOW)
         token = f"t{len(self.requests)}"
-        self._valid[token] = time.monotonic() + LIFETIME
+        self._valid_until[token] = time.monotonic() + LIFETIME
         body = json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME}).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()
         await reader.read()
 
-    def take_back(self) -> None:
+    def revoke_tokens(self) -> None:
         """From now on no token is valid that was given before."""
-        self._valid.clear()
+        self._valid_until.clear()
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ async def _world(**template: Any) -> AsyncIterator[tuple[Endpoint, Bridge]]:
     endpoint = Endpoint()
     async with (
         serve(endpoint.answer, "127.0.0.1", 0, process_request=endpoint.check, compression=None) as server,
-        listening(endpoint.give) as port,
+        listening(endpoint.serve_token) as port,
     ):
         url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
         credentials = {"client_id": "i", "client_secret": "s", "token_url": f"http://127.0.0.1:{port}/"}
@@ -102,17 +102,17 @@ async def _world(**template: Any) -> AsyncIterator[tuple[Endpoint, Bridge]]:
 async def measure(size: Size) -> Sequence[Figure]:
     """Call, with everything cold."""
     async with _world() as (endpoint, bridge):
-        failed = await _together(bridge)
+        failed = await _call_concurrently(bridge)
         cold = endpoint.upgrades, failed
     async with _world(token=True, header_fields=["set"]) as (endpoint, bridge):
-        failed = await _together(bridge)
+        failed = await _call_concurrently(bridge)
         waiting = len(endpoint.requests), failed
     expiring = await _expiring(size.of(5, 60))
     async with _world(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
-        await _together(bridge)
-        endpoint.take_back()
+        await _call_concurrently(bridge)
+        endpoint.revoke_tokens()
         before = len(endpoint.requests)
-        failed = await _together(bridge)
+        failed = await _call_concurrently(bridge)
         rejected = len(endpoint.requests) - before, failed
     return [
         _figure(f"{CALLS} cold calls: upgrades", cold),
@@ -132,7 +132,7 @@ async def _expiring(seconds: int) -> Figure:
         until = time.monotonic() + seconds
         rounds = failed = 0
         while time.monotonic() < until:
-            failed += await _together(bridge)
+            failed += await _call_concurrently(bridge)
             rounds += 1
     gaps = [later - earlier for earlier, later in zip(endpoint.requests, endpoint.requests[1:], strict=False)]
     early = sum(gap < LIFETIME / 2 for gap in gaps)
@@ -141,7 +141,7 @@ async def _expiring(seconds: int) -> Figure:
     return Figure("T11", f"{what}, failed calls", f"{early}, {failed}", "0, 0", met)
 
 
-async def _together(bridge: Bridge) -> int:
+async def _call_concurrently(bridge: Bridge) -> int:
     """Many calls at once; how many of them failed."""
     return sum(await asyncio.gather(*(_fails(bridge, number) for number in range(CALLS))))
 

@@ -20,7 +20,7 @@ from verification.harness.command import Size
 
 from . import crossed_replies, killed_connections
 from .clients import WITHOUT_IDS, Client, bridge, reference
-from .fault_matrix import Flaw, cells, play
+from .fault_matrix import Flaw, cells, run_cell
 from .subjects import Cell, Subject, bridge_subject, reference_subject
 
 CALLS: Final = 5_000
@@ -55,7 +55,7 @@ async def crossed(client: Client, size: Size, at_once: int) -> list[Row]:
     measured = f"T2: {CALLS:,} calls, {at_once} at once, disturbing replies"
     return [
         Row(measured, "answered", tally.answered),
-        Row(measured, "cut short by the caller or a timeout", tally.cut_short),
+        Row(measured, "cut short by the caller or a timeout", tally.interrupted),
         Row(measured, "an error", tally.failed.total()),
         Row(measured, "**a wrong answer**", tally.crossed),
     ]
@@ -63,7 +63,7 @@ async def crossed(client: Client, size: Size, at_once: int) -> list[Row]:
 
 async def faults(subject: Subject, matrix: Sequence[Cell]) -> list[Row]:
     """T5."""
-    played = await play(subject, matrix, exact=False)
+    played = await run_cell(subject, matrix, exact=False)
     flaws = Counter(chain.from_iterable(played.values()))
     measured = f"T5: {len(matrix)} faults"
     right = sum(not found for found in played.values())
@@ -77,7 +77,7 @@ def _template(client: Client) -> dict[str, Any]:
 async def column(client: Client, subject: Subject, size: Size) -> list[Row]:
     """All figures of one of the two."""
     matrix = [cell for cell in cells() if cell.mode == "exclusive" and cell.phase != "discovery"]
-    matrix = [cell for cell in matrix if cell.trouble.where != "name"]
+    matrix = [cell for cell in matrix if cell.fault_case.where != "name"]
     return [
         *await killed(client, 1),
         *await killed(client, 16),

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from utcp_ws_mcp.observability.events import Event, Received
+from utcp_ws_mcp.observability.events import Event, MessageReceived
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, Client, bridge
 from .endpoint import endpoint
-from .replies import HOWS, How, answer_to
+from .replies import REPLY_KINDS, ReplyKind, answer_to
 
-CUT_SHORT: Final = 0.3
+MIN_INTERRUPTED_SHARE: Final = 0.3
 """The share of calls that must have been cut short."""
 
-TRIED: Final = 0.42
+INTERRUPT_SHARE: Final = 0.42
 """The share of calls that are to be cut short; some of their replies come before."""
 
 LIMITS: Final = {"max_connections": 32}
@@ -33,14 +33,14 @@ class Tally:
     """What became of calls. `dropped` counts the replies that the bridge gave to nobody."""
 
     calls: int
-    cut_short: int = 0
+    interrupted: int = 0
     answered: int = 0
     crossed: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    hows: Counter[How] = field(default_factory=Counter)
+    reply_kinds: Counter[ReplyKind] = field(default_factory=Counter)
     dropped: int = 0
 
-    def take(self, number: int, result: Any) -> None:
+    def record_result(self, number: int, result: Any) -> None:
         """A call has given a result."""
         if isinstance(result, dict) and result.get("answer") == answer_to(number):
             self.answered += 1
@@ -49,18 +49,18 @@ class Tally:
 
     def observe(self, event: Event) -> None:
         """See what the bridge takes messages for."""
-        self.dropped += isinstance(event, Received) and event.role == "dropped"
+        self.dropped += isinstance(event, MessageReceived) and event.role == "dropped"
 
     @property
     def is_clean(self) -> bool:
         """Whether no reply was crossed, every call that nobody cut short was answered, and there were disturbances."""
-        tried = self.cut_short >= CUT_SHORT * self.calls and len(self.hows) == len(HOWS)
+        tried = self.interrupted >= MIN_INTERRUPTED_SHARE * self.calls and len(self.reply_kinds) == len(REPLY_KINDS)
         return not self.crossed and not self.failed and tried
 
     def __str__(self) -> str:
-        disturbed = self.hows.total() - self.hows["plain"]
+        disturbed = self.reply_kinds.total() - self.reply_kinds["plain"]
         return (
-            f"{self.crossed} crossed, {self.answered:,} answered, {self.cut_short:,} cut short, "
+            f"{self.crossed} crossed, {self.answered:,} answered, {self.interrupted:,} cut short, "
             f"{self.failed.total()} failed; {disturbed:,} disturbing replies, {self.dropped:,} dropped"
         )
 
@@ -70,7 +70,7 @@ class Trial:
     """What is done with one call."""
 
     number: int
-    how: How
+    reply_kind: ReplyKind
     end: str | None
     cancel_after: float
 
@@ -78,8 +78,8 @@ class Trial:
 def trials(source: random.Random, calls: int) -> Iterator[Trial]:
     """So many calls. A part is cut short: by "timeout", where the reply comes too late, or "cancel" by the caller."""
     for number in range(calls):
-        how, end = source.choices(HOWS, weights=(60, 0, 10, 10, 10, 10))[0], None
-        if source.random() < TRIED:
+        how, end = source.choices(REPLY_KINDS, weights=(60, 0, 10, 10, 10, 10))[0], None
+        if source.random() < INTERRUPT_SHARE:
             end = source.choice(("timeout", "cancel"))
         if end == "timeout" or (end == "cancel" and source.random() < 0.5):
             how = "late"
@@ -96,25 +96,25 @@ async def drive(client: Client, size: Size, calls: int, at_once: int, template: 
         asyncio.TaskGroup() as workers,
     ):
         for _ in range(at_once):
-            workers.create_task(_work(call, left, tally))
+            workers.create_task(_worker(call, left, tally))
     return tally
 
 
-async def _work(call: Caller, left: Iterator[Trial], tally: Tally) -> None:
+async def _worker(call: Caller, left: Iterator[Trial], tally: Tally) -> None:
     for trial in left:
-        tally.hows[trial.how] += 1
+        tally.reply_kinds[trial.reply_kind] += 1
         tool = "quick" if trial.end == "timeout" else "t"
         patience = trial.cancel_after if trial.end == "cancel" else None
         try:
             async with asyncio.timeout(patience):
-                result = await call(tool, n=trial.number, how=trial.how)
+                result = await call(tool, n=trial.number, how=trial.reply_kind)
         except Exception as failed:
             if trial.end is not None and isinstance(failed, TimeoutError):
-                tally.cut_short += 1
+                tally.interrupted += 1
             else:
                 tally.failed[type(failed).__name__] += 1
         else:
-            tally.take(trial.number, result)
+            tally.record_result(trial.number, result)
 
 
 async def measure(size: Size) -> Sequence[Figure]:
@@ -134,7 +134,7 @@ async def measure(size: Size) -> Sequence[Figure]:
 
 def _figure(what: str, tally: Tally) -> Figure:
     what = f"{tally.calls:,} calls among disturbing replies, {what}"
-    target = f"0 crossed, 0 failed, at least {CUT_SHORT:.0%} cut short"
+    target = f"0 crossed, 0 failed, at least {MIN_INTERRUPTED_SHARE:.0%} cut short"
     return Figure("T2", what, str(tally), target, met=tally.is_clean)
 
 

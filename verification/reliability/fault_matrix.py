@@ -17,16 +17,16 @@ from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .clients import Caller
-from .faults import TROUBLES, Phase
+from .faults import FAULT_CASES, Phase
 from .proxy import Proxy, proxy
 from .replies import answer_to
 from .subjects import SLACK, TIMEOUT, Cell, Mode, Scene, Subject, bridge_subject
-from .world import World, token_server, world
+from .world import HealthyEndpoint, token_server, healthy_endpoint
 
-AT_ONCE: Final = 16
+CONCURRENCY: Final = 16
 """Cells that are played side by side. Most of them wait most of the time."""
 
-NOTICE: Final = 10
+DETECTION_CHECKS: Final = 10
 """Rounds of the event loop, each of 10 ms at least, in which the end of an idle connection is noticed."""
 
 Flaw = Literal["wrong error", "wrong outcome", "late", "not healed", "others touched"]
@@ -47,12 +47,12 @@ class Attempt:
         return isinstance(self.result, dict) and self.result.get("answer") == answer_to(self.number)
 
 
-class Play:
+class CellRun:
     """One cell being played. `exact`: an error must have the right class and words, not only be one."""
 
-    def __init__(self, cell: Cell, world: World, path: Proxy, tokens: Proxy, *, exact: bool) -> None:
+    def __init__(self, cell: Cell, world: HealthyEndpoint, path: Proxy, tokens: Proxy, *, exact: bool) -> None:
         self._cell, self._world, self._path, self._tokens, self._exact = cell, world, path, tokens, exact
-        self._in_trouble = False
+        self._fault_active = False
         self.flaws: list[Flaw] = []
 
     async def run(self, subject: Subject) -> None:
@@ -63,36 +63,36 @@ class Play:
             scene = Scene(self._cell, self._path.port, self._world.port, self._tokens.port, self._resolve)
             call = await stack.enter_async_context(subject(scene))
             if self._cell.phase == "idle":
-                self._hold((await self._attempt(call, "faulty")).is_right, "wrong error")
-                self._hold((await self._attempt(call, "good")).is_right, "others touched")
+                self._expect((await self._attempt(call, "faulty")).is_right, "wrong error")
+                self._expect((await self._attempt(call, "good")).is_right, "others touched")
                 self._begin()
-                for _ in range(NOTICE):
+                for _ in range(DETECTION_CHECKS):
                     await asyncio.sleep(0.01)
             troubled, other = await asyncio.gather(self._attempt(call, "faulty"), self._attempt(call, "good"))
-            self._judge(troubled)
-            self._hold(other.is_right, "others touched")
+            self._check_attempt(troubled)
+            self._expect(other.is_right, "others touched")
             self._end()
-            self._hold((await self._attempt(call, "faulty")).is_right, "not healed")
-            self._hold((await self._attempt(call, "good")).is_right, "others touched")
+            self._expect((await self._attempt(call, "faulty")).is_right, "not healed")
+            self._expect((await self._attempt(call, "good")).is_right, "others touched")
 
     async def _resolve(self, host: str, port: int) -> list[str]:
-        if self._in_trouble and self._cell.trouble.where == "name" and host.startswith("faulty"):
+        if self._fault_active and self._cell.fault_case.where == "name" and host.startswith("faulty"):
             raise OSError("no such name")
         return ["127.0.0.1"]
 
     def _begin(self) -> None:
-        trouble, owned = self._cell.trouble, self._cell.mode != "shared" or self._cell.phase == "discovery"
-        self._in_trouble = True
-        self._path.suffer(trouble.path(self._cell.phase, owned=owned))
-        self._path.strike(trouble.ending, trouble.farewell)
+        trouble, owned = self._cell.fault_case, self._cell.mode != "shared" or self._cell.phase == "discovery"
+        self._fault_active = True
+        self._path.set_fault(trouble.connection_fault(self._cell.phase, exclusive=owned))
+        self._path.end_connections(trouble.ending, trouble.close_bytes)
         if trouble.where == "token":
-            self._tokens.suffer(trouble.fault)
+            self._tokens.set_fault(trouble.fault)
 
     def _end(self) -> None:
         """Connections that the trouble has left hanging stay as they are."""
-        self._in_trouble = False
-        self._path.heal()
-        self._tokens.heal()
+        self._fault_active = False
+        self._path.clear_fault()
+        self._tokens.clear_fault()
 
     async def _attempt(self, call: Caller, name: str) -> Attempt:
         number, started = next(self._world.numbers), time.monotonic()
@@ -104,44 +104,44 @@ class Play:
             error = failed
         return Attempt(number, result, error, time.monotonic() - started)
 
-    def _judge(self, troubled: Attempt) -> None:
+    def _check_attempt(self, attempt: Attempt) -> None:
         """Hold what came of a call against what had to come of it."""
-        expected, says = self._cell.trouble.expected(self._cell.phase, pooled=self._cell.mode != "one-shot")
-        error = troubled.error
+        expected, says = self._cell.fault_case.expected(self._cell.phase, pooled=self._cell.mode != "one-shot")
+        error = attempt.error
         if expected is None:
-            self._hold(troubled.is_right, "wrong error")
+            self._expect(attempt.is_right, "wrong error")
         elif self._exact:
-            self._hold(type(error) is expected and bool(re.search(says, str(error))), "wrong error")
+            self._expect(type(error) is expected and bool(re.search(says, str(error))), "wrong error")
         else:
-            self._hold(error is not None, "wrong error")
-        denied = getattr(error, "outcome", None) is Outcome.NOT_SENT and troubled.number in self._world.executed
-        self._hold(not denied, "wrong outcome")
-        self._hold(troubled.seconds < TIMEOUT + SLACK, "late")
+            self._expect(error is not None, "wrong error")
+        denied = getattr(error, "outcome", None) is Outcome.NOT_SENT and attempt.number in self._world.executed
+        self._expect(not denied, "wrong outcome")
+        self._expect(attempt.seconds < TIMEOUT + SLACK, "late")
 
-    def _hold(self, holds: bool, flaw: Flaw) -> None:
+    def _expect(self, holds: bool, flaw: Flaw) -> None:
         if not holds and flaw not in self.flaws:
             self.flaws.append(flaw)
 
 
 def cells() -> list[Cell]:
     """The whole matrix."""
-    return [Cell(*each) for each in product(TROUBLES, get_args(Mode), get_args(Phase))]
+    return [Cell(*each) for each in product(FAULT_CASES, get_args(Mode), get_args(Phase))]
 
 
-async def play(subject: Subject, matrix: Sequence[Cell], *, exact: bool = True) -> Mapping[Cell, Sequence[Flaw]]:
+async def run_cell(subject: Subject, matrix: Sequence[Cell], *, exact: bool = True) -> Mapping[Cell, Sequence[Flaw]]:
     """Play cells side by side; what was wrong in each."""
     flaws: dict[Cell, Sequence[Flaw]] = {}
     left = iter(matrix)
 
-    async def work(world: World, tokens: int) -> None:
+    async def work(world: HealthyEndpoint, tokens: int) -> None:
         for cell in left:
             async with proxy(world.port) as path, proxy(tokens) as before_tokens:
-                played = Play(cell, world, path, before_tokens, exact=exact)
+                played = CellRun(cell, world, path, before_tokens, exact=exact)
                 await played.run(subject)
                 flaws[cell] = played.flaws
 
-    async with world() as real, token_server() as tokens, asyncio.TaskGroup() as workers:
-        for _ in range(AT_ONCE):
+    async with healthy_endpoint() as real, token_server() as tokens, asyncio.TaskGroup() as workers:
+        for _ in range(CONCURRENCY):
             workers.create_task(work(real, tokens))
     return flaws
 
@@ -153,14 +153,14 @@ async def measure(size: Size) -> Sequence[Figure]:
     flawed: dict[Phase, list[str]] = {phase: [] for phase in get_args(Phase)}
     for _ in range(size.of(1, 20)):
         size.random().shuffle(matrix)
-        for cell, flaws in (await play(bridge_subject, matrix)).items():
+        for cell, flaws in (await run_cell(bridge_subject, matrix)).items():
             played[cell.phase] += 1
             flawed[cell.phase] += [f"{cell}: {', '.join(flaws)}"] if flaws else []
     return [_figure(phase, played[phase], flawed[phase]) for phase in played]
 
 
 def _figure(phase: Phase, played: int, flawed: Sequence[str]) -> Figure:
-    what = f"{len(TROUBLES)} faults in 3 modes, met by: {phase}"
+    what = f"{len(FAULT_CASES)} faults in 3 modes, met by: {phase}"
     result = "; ".join([f"{played - len(flawed)} of {played}", *flawed[:5]])
     target = f"{played} of {played}: right error in time, truth about the request, healed, others untouched"
     return Figure("T5", what, result, target, met=not flawed)

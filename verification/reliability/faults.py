@@ -10,18 +10,18 @@ from typing import Final, Literal
 from utcp_ws_mcp.errors import (
     BridgeError,
     CallTimeout,
-    ConnectFailed,
+    ConnectError,
     ConnectionLost,
     ForbiddenRedirect,
     HandshakeRejected,
-    NoManual,
-    TokenRejected,
+    DiscoveryTimeout,
+    TokenRequestError,
 )
 
 from .proxy import HEALTHY, Ending, Fault, Flow
 
 Phase = Literal["discovery", "call", "idle"]
-Where = Literal["path", "name", "token"]
+FaultLocation = Literal["path", "name", "token"]
 
 PING: Final = 10
 """Bytes of the ping that a bridge sends before a request on a connection that one call owns."""
@@ -31,7 +31,7 @@ PONG: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class FaultCase:
     """A fault, and what it does to a call: the class of the error and words of its sentence, or no `error`.
 
     `fault` meets connections that are opened while it lasts. Those that are open when it begins end with `ending`,
@@ -41,12 +41,12 @@ class Trouble:
 
     name: str
     error: type[BridgeError] | None
-    says: str = ""
+    error_pattern: str = ""
     fault: Fault = HEALTHY
     ending: Ending = "fin"
-    farewell: bytes = b""
+    close_bytes: bytes = b""
     on_open: bool = False
-    where: Where = "path"
+    where: FaultLocation = "path"
 
     def expected(self, phase: Phase, *, pooled: bool) -> tuple[type[BridgeError] | None, str]:
         """The error and its words. `pooled`: a connection was open when it began."""
@@ -55,14 +55,14 @@ class Trouble:
         if phase == "idle" and (self.on_open or self.where == "token"):
             return None, ""
         if phase == "discovery" and self.error is CallTimeout:
-            return NoManual, "no UTCP manual came within"
-        return self.error, self.says
+            return DiscoveryTimeout, "no UTCP manual came within"
+        return self.error, self.error_pattern
 
-    def path(self, phase: Phase, *, owned: bool) -> Fault:
+    def connection_fault(self, phase: Phase, *, exclusive: bool) -> Fault:
         """What connections meet. On a connection that one call owns, a ping and its answer come before the request."""
         if self.where != "path" or (phase == "idle" and self.on_open):
             return HEALTHY
-        if not owned or not self.on_open:
+        if not exclusive or not self.on_open:
             return self.fault
         return replace(self.fault, up=_later(self.fault.up, PING), down=_later(self.fault.down, PONG))
 
@@ -103,40 +103,40 @@ _BROKEN: Final = "the server broke the WebSocket protocol"
 _SWITCHING: Final = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
 
 _CONNECTING: Final = (
-    Trouble("refused", ConnectFailed, _REFUSED, Fault(refuse=True)),
-    Trouble("restart", ConnectFailed, _REFUSED, Fault(refuse=True), farewell=close_frame(1012)),
-    Trouble("reset after accept", ConnectFailed, _CUT, Fault(up=Flow(at=0)), "rst"),
-    Trouble("reset in the upgrade", ConnectFailed, _CUT, Fault(down=Flow(at=40)), "rst"),
-    Trouble("fin in the upgrade", ConnectFailed, _CUT, Fault(down=Flow(at=40, ending="fin"))),
-    Trouble("black hole after accept", ConnectFailed, _UNANSWERED, Fault(up=Flow(at=0, ending="stop"))),
-    Trouble("black hole in the upgrade", ConnectFailed, _UNANSWERED, Fault(down=Flow(at=40, ending="stop"))),
-    Trouble("corrupt upgrade", ConnectFailed, _NO_UPGRADE, Fault(down=Flow(at=9, ending="flip"))),
-    Trouble("101 that is none", ConnectFailed, _NO_UPGRADE, _answered("HTTP/1.1 101 Switching Protocols")),
-    Trouble(
+    FaultCase("refused", ConnectError, _REFUSED, Fault(refuse=True)),
+    FaultCase("restart", ConnectError, _REFUSED, Fault(refuse=True), close_bytes=close_frame(1012)),
+    FaultCase("reset after accept", ConnectError, _CUT, Fault(up=Flow(at=0)), "rst"),
+    FaultCase("reset in the upgrade", ConnectError, _CUT, Fault(down=Flow(at=40)), "rst"),
+    FaultCase("fin in the upgrade", ConnectError, _CUT, Fault(down=Flow(at=40, ending="fin"))),
+    FaultCase("black hole after accept", ConnectError, _UNANSWERED, Fault(up=Flow(at=0, ending="stop"))),
+    FaultCase("black hole in the upgrade", ConnectError, _UNANSWERED, Fault(down=Flow(at=40, ending="stop"))),
+    FaultCase("corrupt upgrade", ConnectError, _NO_UPGRADE, Fault(down=Flow(at=9, ending="flip"))),
+    FaultCase("101 that is none", ConnectError, _NO_UPGRADE, _answered("HTTP/1.1 101 Switching Protocols")),
+    FaultCase(
         "wrong Sec-WebSocket-Accept",
-        ConnectFailed,
+        ConnectError,
         _NO_UPGRADE,
         _answered(f"{_SWITCHING}\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
     ),
-    Trouble("garbage", ConnectFailed, _NO_UPGRADE, _answered("SSH-2.0-OpenSSH_9.6\r\n")),
-    Trouble(
+    FaultCase("garbage", ConnectError, _NO_UPGRADE, _answered("SSH-2.0-OpenSSH_9.6\r\n")),
+    FaultCase(
         "redirect",
         ForbiddenRedirect,
         "a redirect .HTTP 302.; write the final URL",
         _answered("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:9/"),
     ),
-    Trouble("401", HandshakeRejected, "HTTP 401; it wants other credentials", _answered("HTTP/1.1 401 Unauthorized")),
-    Trouble("403", HandshakeRejected, "HTTP 403: no; it refuses these", _answered("HTTP/1.1 403 Forbidden", "no")),
-    Trouble("429", HandshakeRejected, "HTTP 429; it limits", _answered("HTTP/1.1 429 Too Many Requests")),
-    Trouble("500", HandshakeRejected, "HTTP 500", _answered("HTTP/1.1 500 Internal Server Error", "oops")),
-    Trouble("503", HandshakeRejected, "HTTP 503; it is busy", _answered("HTTP/1.1 503 Service Unavailable")),
-    Trouble("unknown host", ConnectFailed, "the host .* cannot be resolved", where="name"),
-    Trouble(
-        "token endpoint down", ConnectFailed, "no connection; is the server running", Fault(refuse=True), where="token"
+    FaultCase("401", HandshakeRejected, "HTTP 401; it wants other credentials", _answered("HTTP/1.1 401 Unauthorized")),
+    FaultCase("403", HandshakeRejected, "HTTP 403: no; it refuses these", _answered("HTTP/1.1 403 Forbidden", "no")),
+    FaultCase("429", HandshakeRejected, "HTTP 429; it limits", _answered("HTTP/1.1 429 Too Many Requests")),
+    FaultCase("500", HandshakeRejected, "HTTP 500", _answered("HTTP/1.1 500 Internal Server Error", "oops")),
+    FaultCase("503", HandshakeRejected, "HTTP 503; it is busy", _answered("HTTP/1.1 503 Service Unavailable")),
+    FaultCase("unknown host", ConnectError, "the host .* cannot be resolved", where="name"),
+    FaultCase(
+        "token endpoint down", ConnectError, "no connection; is the server running", Fault(refuse=True), where="token"
     ),
-    Trouble(
+    FaultCase(
         "token endpoint broken",
-        TokenRejected,
+        TokenRequestError,
         "it answered HTTP 500",
         _answered("HTTP/1.1 500 Internal Server Error"),
         where="token",
@@ -144,20 +144,20 @@ _CONNECTING: Final = (
 )
 
 _SLOW: Final = (
-    Trouble("one byte at a time", None, fault=Fault(up=Flow(piece=1), down=Flow(piece=1))),
-    Trouble("latency", None, fault=Fault(up=Flow(delay=0.03), down=Flow(delay=0.03))),
-    Trouble("narrow path", None, fault=Fault(down=Flow(piece=16, delay=0.002))),
+    FaultCase("one byte at a time", None, fault=Fault(up=Flow(piece=1), down=Flow(piece=1))),
+    FaultCase("latency", None, fault=Fault(up=Flow(delay=0.03), down=Flow(delay=0.03))),
+    FaultCase("narrow path", None, fault=Fault(down=Flow(piece=16, delay=0.002))),
 )
 
 _OPEN: Final = (
-    Trouble("reset before the request", ConnectionLost, _LOST, _request(0, "rst"), "rst"),
-    Trouble("reset in the request", ConnectionLost, _LOST, _request(5, "rst"), "rst"),
-    Trouble("reset before the reply", ConnectionLost, _LOST, _reply(0, "rst"), "rst"),
-    Trouble("reset in the reply", ConnectionLost, _LOST, _reply(5, "rst"), "rst"),
-    Trouble("fin in the reply", ConnectionLost, _LOST, _reply(5, "fin")),
-    Trouble("request into a black hole", CallTimeout, _NO_REPLY, _request(0, "stop"), "stop"),
-    Trouble("black hole in the reply", CallTimeout, _NO_REPLY, _reply(5, "stop"), "stop"),
-    Trouble("corrupt frame", ConnectionLost, _BROKEN, _reply(0, "flip"), farewell=b"\x7e\x00"),
+    FaultCase("reset before the request", ConnectionLost, _LOST, _request(0, "rst"), "rst"),
+    FaultCase("reset in the request", ConnectionLost, _LOST, _request(5, "rst"), "rst"),
+    FaultCase("reset before the reply", ConnectionLost, _LOST, _reply(0, "rst"), "rst"),
+    FaultCase("reset in the reply", ConnectionLost, _LOST, _reply(5, "rst"), "rst"),
+    FaultCase("fin in the reply", ConnectionLost, _LOST, _reply(5, "fin")),
+    FaultCase("request into a black hole", CallTimeout, _NO_REPLY, _request(0, "stop"), "stop"),
+    FaultCase("black hole in the reply", CallTimeout, _NO_REPLY, _reply(5, "stop"), "stop"),
+    FaultCase("corrupt frame", ConnectionLost, _BROKEN, _reply(0, "flip"), close_bytes=b"\x7e\x00"),
 )
 
 CODES: Final = (None, *range(1000, 1016), 3000, 4000)
@@ -165,16 +165,16 @@ ILLEGAL: Final = (1004, 1005, 1006, 1015)
 """Codes that never travel (RFC 6455 §7.4.1)."""
 
 
-def _closes() -> Iterator[Trouble]:
+def _closes() -> Iterator[FaultCase]:
     for code in CODES:
         farewell = close_frame(code)
         fault = _reply(0, "fin", farewell)
         how = f"with code {code}" if code else "without a code"
         says = _BROKEN if code in ILLEGAL else f"closed by the server {how}"
-        yield Trouble(f"close {code or 'without a code'}", ConnectionLost, says, fault, farewell=farewell)
+        yield FaultCase(f"close {code or 'without a code'}", ConnectionLost, says, fault, close_bytes=farewell)
 
 
-TROUBLES: Final = (
+FAULT_CASES: Final = (
     *_CONNECTING,
     *_SLOW,
     *(replace(trouble, on_open=True) for trouble in (*_OPEN, *_closes())),

@@ -26,7 +26,8 @@ from websockets.exceptions import ConnectionClosed
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost
-from utcp_ws_mcp.observability.events import Closed, Event
+from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.observability.events import Event
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
@@ -35,11 +36,11 @@ from .proxy import proxy
 PINGS: Final = 0.3
 """`ping_interval` and `ping_timeout`, seconds."""
 
-BOUND: Final = PINGS + PINGS + CLOSE_TIMEOUT + 0.5
-SHORT: Final = 0.4
-LONG: Final = 30.0
-LATE: Final = 0.1
-BIG: Final = "x" * (12 << 20)
+DETECTION_LIMIT: Final = PINGS + PINGS + CLOSE_TIMEOUT + 0.5
+SHORT_TIMEOUT: Final = 0.4
+LONG_TIMEOUT: Final = 30.0
+MAX_LATENESS: Final = 0.1
+LARGE_TEXT: Final = "x" * (12 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ async def measure(size: Size) -> Sequence[Figure]:
     wrong = sorted({each.where for each in silences if not each.right})
     return [
         Figure("T6", f"slowest of {len(silences)} silent peers found", f"{slowest.found:.2f} s ({slowest.where})",
-               f"{BOUND} s", slowest.found <= BOUND),
+               f"{DETECTION_LIMIT} s", slowest.found <= DETECTION_LIMIT),
         Figure("T6", "latest end of a call with a short deadline", f"{latest.late:.3f} s after it ({latest.where})",
-               f"{LATE} s", latest.late <= LATE),
+               f"{MAX_LATENESS} s", latest.late <= MAX_LATENESS),
         Figure("T6", "wrong errors, or no answer afterwards", ", ".join(wrong) or "0", "0", not wrong),
     ]  # fmt: skip
 
@@ -89,7 +90,7 @@ async def _silence(where: str, target: int, folder: Path, lots: random.Random) -
         closed = asyncio.Event()
 
         def observe(event: Event) -> None:
-            if isinstance(event, Closed):
+            if isinstance(event, events.ConnectionClosed):
                 closed.set()
 
         file = folder / f"{path.port}.json"
@@ -97,7 +98,7 @@ async def _silence(where: str, target: int, folder: Path, lots: random.Random) -
         async with Bridge.open(file, observe=observe) as bridge:
             await bridge.call_tool("m.long", {"answer": True})
             await asyncio.sleep(pause)
-            path.strike("stop")
+            path.end_connections("stop")
             began = time.monotonic()
             outcomes = await asyncio.gather(*_calls(bridge, where), _timed(closed.wait(), began))
             right = all(isinstance(error, ConnectionLost) for error, _ in outcomes[1:-1])
@@ -105,14 +106,14 @@ async def _silence(where: str, target: int, folder: Path, lots: random.Random) -
             afterwards, _ = await _timed(bridge.call_tool("m.short", {"answer": True}), began)
             right = right and afterwards is None
         found = max(seconds for _, seconds in outcomes[1:])
-        return Silence(where, found, outcomes[0][1] - SHORT, right)
+        return Silence(where, found, outcomes[0][1] - SHORT_TIMEOUT, right)
 
 
 def _document(port: int) -> Any:
-    tools = [{"name": "long"}, {"name": "short", "tool_call_template": {"timeout": SHORT}}]
+    tools = [{"name": "long"}, {"name": "short", "tool_call_template": {"timeout": SHORT_TIMEOUT}}]
     limits = {"ping_interval": PINGS, "ping_timeout": PINGS}
     url = f"ws://127.0.0.1:{port}/"
-    return {"name": "m", "url": url, "preset": "jsonrpc2", "timeout": LONG, "limits": limits, "tools": tools}
+    return {"name": "m", "url": url, "preset": "jsonrpc2", "timeout": LONG_TIMEOUT, "limits": limits, "tools": tools}
 
 
 def _calls(bridge: Bridge, where: str) -> list[Any]:
@@ -120,7 +121,7 @@ def _calls(bridge: Bridge, where: str) -> list[Any]:
     began = time.monotonic()
     calls = [_timed(bridge.call_tool("m.short"), began)]
     if where != "idle":
-        calls.append(_timed(bridge.call_tool("m.long", {"much": BIG} if where == "sending" else {}), began))
+        calls.append(_timed(bridge.call_tool("m.long", {"much": LARGE_TEXT} if where == "sending" else {}), began))
     return calls
 
 
@@ -128,7 +129,7 @@ async def _timed(work: Any, began: float) -> tuple[BridgeError | None, float]:
     """How some work failed, and how many seconds after `began` it ended."""
     error: BridgeError | None = None
     try:
-        async with asyncio.timeout(LONG):
+        async with asyncio.timeout(LONG_TIMEOUT):
             await work
     except BridgeError as failed:
         error = failed

@@ -23,12 +23,12 @@ from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError
-from utcp_ws_mcp.observability.events import Event, Opened
+from utcp_ws_mcp.observability.events import Event, ConnectionOpened
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-BLOCK: Final = 50
-RATIO: Final = 2.0
+CALLS_PER_BLOCK: Final = 50
+MAX_RATIO: Final = 2.0
 STREAM: Final = 500
 """Items that the endpoint sends of a stream, at once."""
 
@@ -61,16 +61,16 @@ async def measure(size: Size) -> Sequence[Figure]:
             file = Path(folder) / "manifest.json"
             file.write_text(json.dumps(_document(int(await endpoint.stdout.readline()))))
             async with Bridge.open(file, observe=opened.append) as bridge:
-                alone, beside = await _turns(bridge, size.of(1000, 20_000) // BLOCK)
+                alone, beside = await _turns(bridge, size.of(1000, 20_000) // CALLS_PER_BLOCK)
     finally:
         endpoint.kill()
         await endpoint.wait()
     base, p99 = _p99(alone), _p99(beside)
-    connections = sum(isinstance(event, Opened) for event in opened)
+    connections = sum(isinstance(event, ConnectionOpened) for event in opened)
     what = f"{len(beside)} calls beside slow ones: p99"
     shown = f"{p99 * 1000:.2f} ms, {p99 / base:.2f} × that of {base * 1000:.2f} ms without"
     return [
-        Figure("T14", what, shown, f"{RATIO} ×", p99 <= RATIO * base),
+        Figure("T14", what, shown, f"{MAX_RATIO} ×", p99 <= MAX_RATIO * base),
         Figure("T14", "connections", str(connections), "1", connections == 1),
     ]
 
@@ -88,7 +88,7 @@ async def _turns(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]
     for _ in range(blocks):
         alone += await _block(bridge)
         streaming = asyncio.Event()
-        slow = [asyncio.create_task(_slow(bridge)), asyncio.create_task(_stuck(bridge, streaming))]
+        slow = [asyncio.create_task(_slow(bridge)), asyncio.create_task(_hold_up_stream(bridge, streaming))]
         await streaming.wait()
         await bridge.call_tool("m.fast")  # answered after all the items
         beside += await _block(bridge)
@@ -100,7 +100,7 @@ async def _turns(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]
 
 async def _block(bridge: Bridge) -> list[float]:
     seconds = []
-    for number in range(BLOCK):
+    for number in range(CALLS_PER_BLOCK):
         began = time.perf_counter()
         await bridge.call_tool("m.fast", {"n": number})
         seconds.append(time.perf_counter() - began)
@@ -112,7 +112,7 @@ async def _slow(bridge: Bridge) -> None:
         await bridge.call_tool("m.slow")
 
 
-async def _stuck(bridge: Bridge, streaming: asyncio.Event) -> None:
+async def _hold_up_stream(bridge: Bridge, streaming: asyncio.Event) -> None:
     """Take one item of a stream, and no more."""
     async for _ in bridge.call_tool_streaming("m.stream", {"n": 0}):
         streaming.set()

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 INITIALIZE: Final = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "m", "version": "1"}}
-PATIENCE: Final = 30.0
+REQUEST_TIMEOUT: Final = 30.0
 """Seconds that one request may take before the measurement has failed."""
 
 
@@ -31,14 +31,14 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Heard:
+class ReceivedOutput:
     """Everything that came on stdout: notifications by method, lines that were no JSON objects, the rest at the end."""
 
-    notices: list[str] = field(default_factory=list)
-    broken: list[bytes] = field(default_factory=list)
+    notifications: list[str] = field(default_factory=list)
+    invalid_lines: list[bytes] = field(default_factory=list)
     lines: int = 0
-    unasked: int = 0
-    tail: bytes = b""
+    unsolicited: int = 0
+    trailing_bytes: bytes = b""
 
 
 class Host:
@@ -54,7 +54,7 @@ class Host:
         self._folder = tempfile.TemporaryDirectory()
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ids = 0
-        self.heard = Heard()
+        self.received = ReceivedOutput()
         self.notified = asyncio.Event()
         self.started = 0.0
         self.process: Process
@@ -108,7 +108,7 @@ class Host:
         self._ids += 1
         answer = self._waiting[self._ids] = asyncio.get_running_loop().create_future()
         self.send({"jsonrpc": "2.0", "id": self._ids, "method": method, "params": params})
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(REQUEST_TIMEOUT):
             return await answer
 
     def send(self, message: Any) -> None:
@@ -126,7 +126,7 @@ class Host:
 
     async def ended(self) -> int:
         """The exit code, when the process has ended and everything that it wrote was read."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(REQUEST_TIMEOUT):
             code = await self.process.wait()
             await self._reading
         return code
@@ -134,26 +134,26 @@ class Host:
     async def _read(self) -> None:
         assert self.process.stdout
         async for line in self.process.stdout:
-            self.heard.lines += 1
-            self._take(line)
+            self.received.lines += 1
+            self._on_line(line)
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the process ended without an answer"))
 
-    def _take(self, line: bytes) -> None:
+    def _on_line(self, line: bytes) -> None:
         if not line.endswith(b"\n"):
-            self.heard.tail = line
+            self.received.trailing_bytes = line
             return
         try:
             message = json.loads(line)
         except ValueError:
             message = None
         if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-            self.heard.broken.append(line)
+            self.received.invalid_lines.append(line)
         elif "method" in message:
-            self.heard.notices.append(message["method"])
+            self.received.notifications.append(message["method"])
             self.notified.set()
         elif (answer := self._waiting.pop(message.get("id"), None)) is None:
-            self.heard.unasked += 1
+            self.received.unsolicited += 1
         elif not answer.done():
             answer.set_result(message)

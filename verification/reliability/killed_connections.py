@@ -17,13 +17,13 @@ from .endpoint import endpoint
 from .replies import answer_to
 
 KILL_EVERY: Final = 50
-TRIED: Final = 0.7
+MIN_KILL_SHARE: Final = 0.7
 """The share of the kills that must have happened; requests that a kill takes along do not count for the next one."""
 
 TIMEOUT: Final = 10.0
 """Seconds that a call has."""
 
-GRACE: Final = 5.0
+HANG_MARGIN: Final = 5.0
 """Seconds after its deadline at which a call counts as hung."""
 
 
@@ -42,7 +42,7 @@ class Tally:
     kills: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
-    def take(self, number: int, result: Any) -> None:
+    def record_result(self, number: int, result: Any) -> None:
         """A call has given a result."""
         if not result:
             self.empty += 1
@@ -51,7 +51,7 @@ class Tally:
         else:
             self.wrong += 1
 
-    def fail(self, number: int, error: Exception) -> None:
+    def record_error(self, number: int, error: Exception) -> None:
         """A call has raised an error."""
         self.errors[type(error).__name__] += 1
         if getattr(error, "outcome", None) is Outcome.NOT_SENT:
@@ -73,7 +73,7 @@ class Tally:
     @property
     def is_clean(self) -> bool:
         """Whether connections were killed, and nothing happened that may never happen."""
-        tried = self.kills * KILL_EVERY >= TRIED * self.calls
+        tried = self.kills * KILL_EVERY >= MIN_KILL_SHARE * self.calls
         return tried and not (self.wrong or self.empty or self.doubled or self.hung or self.lost)
 
     def __str__(self) -> str:
@@ -92,22 +92,22 @@ async def drive(client: Client, calls: int, at_once: int = 1, **template: Any) -
     async with endpoint(KILL_EVERY) as seen:
         async with client(seen.port, timeout=TIMEOUT, **template) as call, asyncio.TaskGroup() as workers:
             for _ in range(at_once):
-                workers.create_task(_work(call, numbers, tally))
+                workers.create_task(_worker(call, numbers, tally))
         tally.compare(*seen.read())
     return tally
 
 
-async def _work(call: Caller, numbers: Iterator[int], tally: Tally) -> None:
+async def _worker(call: Caller, numbers: Iterator[int], tally: Tally) -> None:
     for number in numbers:
         try:
-            async with asyncio.timeout(TIMEOUT + GRACE) as guard:
+            async with asyncio.timeout(TIMEOUT + HANG_MARGIN) as guard:
                 result = await call(n=number)
         except Exception as failed:
             if guard.expired():
                 tally.hung += 1
-            tally.fail(number, failed)
+            tally.record_error(number, failed)
         else:
-            tally.take(number, result)
+            tally.record_result(number, result)
 
 
 async def measure(size: Size) -> Sequence[Figure]:

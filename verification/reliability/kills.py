@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 Moment = Literal["before", "executed", "frame", "answered", "unread"]
 Means = Literal["fin", "rst", 1001, 1011, 1012]
 
-UNREAD: Final = 0.005
+READ_DELAY: Final = 0.005
 """Seconds that the next request has to arrive at an endpoint that no longer reads."""
 
 
@@ -45,7 +45,7 @@ class Kill:
                 await connection.send(reply)
             if self.moment == "unread":
                 connection.transport.pause_reading()
-                await asyncio.sleep(UNREAD)
+                await asyncio.sleep(READ_DELAY)
             await self._end(connection)
 
     async def _end(self, connection: ServerConnection) -> None:

@@ -21,11 +21,11 @@ from .host import Answer, Host
 from .memory import Memory
 
 RATE: Final = 100_000
-GROWTH: Final = 16
+MAX_GROWTH: Final = 16
 """MiB."""
 
-P99: Final = 0.05
-PAUSE: Final = 0.005
+MAX_P99: Final = 0.05
+CALL_INTERVAL: Final = 0.005
 """Seconds between two calls: 200 a second at most."""
 
 
@@ -64,9 +64,9 @@ async def measure(size: Size) -> Sequence[Figure]:
     rate = int(flooding.result())
     calls = f"{len(answers)} calls under {rate:,} unsolicited messages a second"
     return [
-        Figure("T7", f"{calls}: p99", f"{p99 * 1000:.1f} ms", f"{P99 * 1000:.0f} ms", p99 <= P99),
+        Figure("T7", f"{calls}: p99", f"{p99 * 1000:.1f} ms", f"{MAX_P99 * 1000:.0f} ms", p99 <= MAX_P99),
         Figure("T7", "errors", str(failed), "0", not failed),
-        Figure("T7", "memory", f"+{growth:.1f} MiB", f"+{GROWTH} MiB", growth <= GROWTH),
+        Figure("T7", "memory", f"+{growth:.1f} MiB", f"+{MAX_GROWTH} MiB", growth <= MAX_GROWTH),
     ]
 
 
@@ -74,7 +74,7 @@ async def _calls(host: Host, flooding: asyncio.Task[bytes]) -> list[Answer]:
     answers = []
     while not flooding.done():
         answers.append(await host.call("m_t"))
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(CALL_INTERVAL)
     return answers
 
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 Ending = Literal["fin", "rst", "stop", "flip"]
 HEAD_END: Final = b"\r\n\r\n"
-MOST: Final = 1 << 16
+MAX_CHUNK: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Flow:
     after_head: bool = False
     instead: bytes = b""
     ending: Ending = "rst"
-    piece: int = MOST
+    piece: int = MAX_CHUNK
     delay: float = 0.0
 
 
@@ -51,12 +51,12 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._fault = HEALTHY
-        self._kept = _bound(0)  # keeps the port for us while nobody listens on it
-        self.port: int = self._kept.getsockname()[1]
+        self._reserved_socket = _bound(0)  # keeps the port for us while nobody listens on it
+        self.port: int = self._reserved_socket.getsockname()[1]
         self._listener: socket.socket | None = None
         self._links: dict[_Link, asyncio.Task[None]] = {}
 
-    def suffer(self, fault: Fault) -> None:
+    def set_fault(self, fault: Fault) -> None:
         """Connections that are opened from now on have this fault; open ones keep theirs."""
         self._fault = fault
         if fault.refuse:
@@ -65,11 +65,11 @@ class Proxy:
             self._listener = _listening(self.port)
             asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
-    def heal(self) -> None:
+    def clear_fault(self) -> None:
         """Connections that are opened from now on have no fault."""
-        self.suffer(HEALTHY)
+        self.set_fault(HEALTHY)
 
-    def strike(self, ending: Ending, instead: bytes = b"") -> None:
+    def end_connections(self, ending: Ending, instead: bytes = b"") -> None:
         """End all connections that are open now, after sending some bytes to their clients."""
         for link in list(self._links):
             link.end(ending, instead)
@@ -81,7 +81,7 @@ class Proxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._kept.close()
+        self._reserved_socket.close()
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -103,7 +103,7 @@ class _Link:
     def __init__(self, client: socket.socket, fault: Fault) -> None:
         self._client, self._server = client, socket.socket()
         self._fault = fault
-        self._deaf = False
+        self._discards_data = False
         self.task: asyncio.Task[None] | None = None
 
     async def run(self, target: int) -> None:
@@ -116,7 +116,7 @@ class _Link:
             down = asyncio.create_task(self._forward(self._server, self._client, self._fault.down))
             try:
                 await self._forward(self._client, self._server, self._fault.up)
-                if not self._deaf:
+                if not self._discards_data:
                     await down
             finally:
                 down.cancel()
@@ -132,15 +132,15 @@ class _Link:
             if ending == "rst":
                 for end in (self._client, self._server):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._deaf = True
+        self._discards_data = True
         if ending == "rst" and self.task is not None:
             self.task.cancel()
 
     async def _forward(self, source: socket.socket, sink: socket.socket, flow: Flow) -> None:
         loop, mark = asyncio.get_running_loop(), _Mark(flow)
         with suppress(OSError):
-            while data := await loop.sock_recv(source, MOST):
-                if self._deaf:
+            while data := await loop.sock_recv(source, MAX_CHUNK):
+                if self._discards_data:
                     continue
                 found = mark.find(data)
                 if found is not None and flow.ending == "flip":
@@ -151,7 +151,7 @@ class _Link:
                     await loop.sock_sendall(sink, piece)
                 if found is not None:
                     self.end(flow.ending, flow.instead)
-            if not self._deaf:
+            if not self._discards_data:
                 sink.shutdown(socket.SHUT_WR)
 
 
@@ -205,7 +205,7 @@ def _listening(port: int) -> socket.socket:
 async def proxy(target: int, fault: Fault = HEALTHY) -> AsyncIterator[Proxy]:
     """A proxy in front of a port, until the block ends."""
     made = Proxy(target)
-    made.suffer(fault)
+    made.set_fault(fault)
     try:
         yield made
     finally:

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
-Talk = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+ConnectionHandler = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
-HANG: Final = 10.0
+HANG_SECONDS: Final = 10.0
 """Seconds that a peer stalls: a measurement ends, even if what it measures would wait for ever."""
 
 TEXT: Final = 1
@@ -76,11 +76,11 @@ async def read_frame(reader: StreamReader) -> tuple[int, bytes]:
 
 async def hang(reader: StreamReader, writer: StreamWriter) -> None:
     """Neither read nor write, for longer than anybody should wait; then reset the connection."""
-    await asyncio.sleep(HANG)
+    await asyncio.sleep(HANG_SECONDS)
 
 
 @asynccontextmanager
-async def listening(talk: Talk, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
+async def listening(talk: ConnectionHandler, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
     """Serve on a port of loopback, until the block ends; `talk` has each connection, which is reset when it returns."""
     talks: set[asyncio.Task[None]] = set()
 

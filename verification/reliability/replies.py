@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-How = Literal["plain", "late", "overtaken", "twice", "foreign", "stale"]
-HOWS: Final[tuple[How, ...]] = get_args(How)
+ReplyKind = Literal["plain", "late", "overtaken", "twice", "foreign", "stale"]
+REPLY_KINDS: Final[tuple[ReplyKind, ...]] = get_args(ReplyKind)
 
 DELAYS: Final = {"late": 0.06, "overtaken": 0.004}
 """Seconds after which these replies come: after a short timeout, and after replies to later requests."""
@@ -44,7 +44,7 @@ class Replies:
     async def send(self, connection: ServerConnection, request: Any) -> None:
         """Answer one request."""
         reply, how = reply_to(request), request["how"]
-        messages = [reply, *self._beside(connection, request, reply)]
+        messages = [reply, *self._extra_replies(connection, request, reply)]
         if "id" in request:
             messages.reverse()
         self._last[connection] = reply
@@ -55,7 +55,7 @@ class Replies:
         else:
             await _send(connection, messages)
 
-    def _beside(self, connection: ServerConnection, request: Any, reply: str) -> list[str]:
+    def _extra_replies(self, connection: ServerConnection, request: Any, reply: str) -> list[str]:
         match request["how"]:
             case "twice":
                 return [reply]

@@ -24,16 +24,16 @@ from verification.harness.figure import Figure
 from .host import Host
 from .raw import CLOSE, TEXT, accept, black_hole, frame, hang, listening, read_frame
 
-GRACE: Final = 4.0
+GRACE_PERIOD: Final = 4.0
 SLACK: Final = 0.5
-AT_ONCE: Final = 0.2
+SECOND_SIGNAL_LIMIT: Final = 0.2
 """Seconds that a process may take to end after the second signal."""
 
 IN_FLIGHT: Final = 20
-MUCH: Final = "x" * (1 << 19)
+LARGE_TEXT: Final = "x" * (1 << 19)
 """Twenty times this is more than the buffers before a peer hold that does not read."""
 
-PATIENCE: Final = 5.0
+STEP_TIMEOUT: Final = 5.0
 WAYS: Final = ("eof", "SIGTERM", "SIGINT")
 
 
@@ -44,7 +44,7 @@ class LivePeer:
         self.upgrades = 0
         self.messages = 0
         self.codes: list[int] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def talk(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve a connection."""
@@ -56,7 +56,7 @@ class LivePeer:
                 self._answer(json.loads(payload), writer)
             opcode, payload = await read_frame(reader)
         self.codes.append(int.from_bytes(payload[:2], "big"))
-        self._news.set()
+        self._changed.set()
         writer.write(frame(payload, CLOSE))
         await writer.drain()
         await reader.read()
@@ -64,14 +64,14 @@ class LivePeer:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that messages bring about; who calls judges whether it does."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(STEP_TIMEOUT):
                 while not condition():
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def _answer(self, message: dict[str, Any], writer: StreamWriter) -> None:
         self.messages += 1
-        self._news.set()
+        self._changed.set()
         if message.get("params", {}).get("answer"):
             writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": "here"}).encode()))
 
@@ -112,8 +112,8 @@ async def measure(size: Size) -> Sequence[Figure]:
     ways = f"{len(ends)} ends, {len(WAYS)} ways × {len(SITUATIONS)} situations"
     return [
         Figure("T15", f"{ways}: not in order", _shown(wrong), "0", not wrong),
-        Figure("T15", "slowest end", f"{slowest:.2f} s", f"{GRACE + SLACK} s", slowest <= GRACE + SLACK),
-        Figure("T15", f"second signal, {len(twice)} times", f"{again:.2f} s", f"{AT_ONCE} s", again <= AT_ONCE),
+        Figure("T15", "slowest end", f"{slowest:.2f} s", f"{GRACE_PERIOD + SLACK} s", slowest <= GRACE_PERIOD + SLACK),
+        Figure("T15", f"second signal, {len(twice)} times", f"{again:.2f} s", f"{SECOND_SIGNAL_LIMIT} s", again <= SECOND_SIGNAL_LIMIT),
     ]
 
 
@@ -144,8 +144,8 @@ async def _end(way: str, situation: Situation) -> End:
         faults = {
             f"exit code {code}": code != 0,
             "a call without an answer": any(isinstance(answer, BaseException) for answer in answers),
-            "a second answer": host.heard.unasked > 0,
-            "a broken line": bool(host.heard.broken or host.heard.tail),
+            "a second answer": host.received.unsolicited > 0,
+            "a broken line": bool(host.received.invalid_lines or host.received.trailing_bytes),
             f"closed with {sorted(set(peer.codes))}": peer.codes != [1001] * peer.upgrades,
             "a peer that was never reached": not peer.upgrades,
         }
@@ -156,13 +156,13 @@ async def _document(situation: Situation, peer: LivePeer, stack: AsyncExitStack)
     """One live peer in every situation, and beside it two dead ends, if the situation wants them."""
     ports = {"live": await stack.enter_async_context(listening(peer.talk))}
     if situation.before_dead_ends:
-        ports |= {"gone": stack.enter_context(black_hole()), "deaf": await stack.enter_async_context(listening(_deaf))}
+        ports |= {"gone": stack.enter_context(black_hole()), "deaf": await stack.enter_async_context(listening(_serve_without_reading))}
     rpc = {"preset": "jsonrpc2", "tools": [{"name": "t"}], "timeout": 30}
     told = {"discovery": "handshake"} if situation.discovering else rpc
     return [{"name": name, "url": f"ws://127.0.0.1:{port}/", **told} for name, port in ports.items()]
 
 
-async def _deaf(reader: StreamReader, writer: StreamWriter) -> None:
+async def _serve_without_reading(reader: StreamReader, writer: StreamWriter) -> None:
     await accept(reader, writer)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     await hang(reader, writer)
@@ -175,7 +175,7 @@ async def _busy(host: Host, situation: Situation, peer: LivePeer) -> list[asynci
     arguments = [{"n": number} for number in range(situation.calls)]
     calls = [("live_t", each) for each in arguments]
     if situation.before_dead_ends:
-        calls += [("gone_t", each) for each in arguments] + [("deaf_t", {"much": MUCH})] * situation.calls
+        calls += [("gone_t", each) for each in arguments] + [("deaf_t", {"much": LARGE_TEXT})] * situation.calls
     tasks = [asyncio.create_task(host.call(name, **each)) for name, each in calls]
     await peer.until(lambda: peer.messages == situation.calls + 1)
     await host.request("ping", {})  # all that was written before has been read

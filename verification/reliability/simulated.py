@@ -15,21 +15,21 @@ from typing import Final
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .simulation.mutants import MUTANTS, infected
+from .simulation.mutants import MUTANTS, apply_mutant
 from .simulation.run import simulate
 
 PROCESSES: Final = 2
-PORTION: Final = 500
+BATCH_SIZE: Final = 500
 """Seeds that a process plays at a time."""
 
-MOST: Final = 12_000
+MAX_SEEDS_PER_MUTANT: Final = 12_000
 """Seeds in which a defect must be found."""
 
-SHOWN: Final = 10
+MAX_VIOLATIONS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class BatchResult:
     """Seeds that were played: how many, their calls, and what was violated, by seed."""
 
     seeds: int
@@ -38,11 +38,11 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MutantResult:
     """How many seeds it took to find a defect (None: it was not found), and what gave it away."""
 
     seeds: int | None
-    why: str = ""
+    violation: str = ""
 
 
 async def measure(size: Size) -> Sequence[Figure]:
@@ -50,37 +50,37 @@ async def measure(size: Size) -> Sequence[Figure]:
     draw, count = size.random(), size.of(20_000, 1_000_000)
     first = draw.randrange(1 << 40)
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
-        played = list(processes.map(_play, range(first, first + count, PORTION)))
-        found = list(processes.map(_hunt, range(len(MUTANTS)), [first] * len(MUTANTS)))
-    return [_honest(played, count), _broken(found)]
+        played = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))
+        found = list(processes.map(_find_mutant, range(len(MUTANTS)), [first] * len(MUTANTS)))
+    return [_violations_figure(played, count), _mutants_figure(found)]
 
 
-def _play(first: int) -> Played:
-    verdicts = [simulate(seed) for seed in range(first, first + PORTION)]
+def _run_batch(first: int) -> BatchResult:
+    verdicts = [simulate(seed) for seed in range(first, first + BATCH_SIZE)]
     violations = tuple((verdict.seed, what) for verdict in verdicts for what in verdict.violations)
-    return Played(len(verdicts), sum(verdict.calls for verdict in verdicts), violations)
+    return BatchResult(len(verdicts), sum(verdict.calls for verdict in verdicts), violations)
 
 
-def _hunt(index: int, first: int) -> Found:
-    with infected(MUTANTS[index]):
-        for seed in range(first, first + MOST):
+def _find_mutant(index: int, first: int) -> MutantResult:
+    with apply_mutant(MUTANTS[index]):
+        for seed in range(first, first + MAX_SEEDS_PER_MUTANT):
             if violations := simulate(seed).violations:
-                return Found(seed - first + 1, violations[0])
-    return Found(None)
+                return MutantResult(seed - first + 1, violations[0])
+    return MutantResult(None)
 
 
-def _honest(played: Sequence[Played], count: int) -> Figure:
+def _violations_figure(played: Sequence[BatchResult], count: int) -> Figure:
     violations = [violation for each in played for violation in each.violations]
-    for seed, what in violations[:SHOWN]:
+    for seed, what in violations[:MAX_VIOLATIONS_SHOWN]:
         print(f"seed {seed}: {what}", file=sys.stderr)
     calls, wrong = sum(each.calls for each in played), len({seed for seed, _ in violations})
     result = f"{wrong} of {sum(each.seeds for each in played):,} seeds ({calls:,} calls)"
     return Figure("T3", "seeds with a violation, in virtual time", result, f"0 of {count:,}", not wrong)
 
 
-def _broken(found: Sequence[Found]) -> Figure:
+def _mutants_figure(found: Sequence[MutantResult]) -> Figure:
     for mutant, each in zip(MUTANTS, found, strict=True):
-        verdict = f"not in {MOST:,} seeds" if each.seeds is None else f"seed {each.seeds}: {each.why}"
+        verdict = f"not in {MAX_SEEDS_PER_MUTANT:,} seeds" if each.seeds is None else f"seed {each.seeds}: {each.violation}"
         print(f"{mutant.what}: {verdict}", file=sys.stderr)
     seeds = [each.seeds for each in found if each.seeds is not None]
     result = f"{len(seeds)} of {len(MUTANTS)}, the last one after {max(seeds, default=0):,} seeds"

@@ -23,25 +23,25 @@ from .host import Host
 from .replies import answer_to
 
 KILL_EVERY: Final = 500
-AT_ONCE: Final = 16
+CONCURRENCY: Final = 16
 PARTS: Final = 24
-WARM: Final = 12
+WARM_UP_PARTS: Final = 12
 """The first parts, in which memory may grow: caches fill, and the allocator finds its size."""
 
-PER: Final = 100_000
-GROWTH: Final = 1.0
+CALLS_PER_UNIT: Final = 100_000
+MAX_GROWTH: Final = 1.0
 """MiB in PER calls."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ResourceUsage:
     """What a process holds at rest."""
 
     descriptors: int
     threads: int
 
     @classmethod
-    def by(cls, pid: int) -> Held:
+    def of_process(cls, pid: int) -> ResourceUsage:
         """What it holds now."""
         return cls(len(list(Path(f"/proc/{pid}/fd").iterdir())), int(_status(pid, "Threads")))
 
@@ -49,7 +49,7 @@ class Held:
 async def measure(size: Size) -> Sequence[Figure]:
     """Call in parts of one size."""
     calls = size.of(96_000, 2_000_000) // PARTS
-    held: list[Held] = []
+    held: list[ResourceUsage] = []
     memory: list[float] = []
     wrong = 0
     async with endpoint(KILL_EVERY) as seen, Host(_document(seen.port)) as host:
@@ -57,14 +57,14 @@ async def measure(size: Size) -> Sequence[Figure]:
         for part in range(PARTS):
             wrong += await _drive(host, range(part * calls, (part + 1) * calls))
             memory.append(int(_status(host.process.pid, "VmRSS")) / 1024)
-            held.append(await _at_rest(host))
+            held.append(await _usage_at_rest(host))
         _, kills = seen.read()
-    slope = linear_regression([part * calls for part in range(WARM, PARTS)], memory[WARM:]).slope * PER
-    first, last = held[WARM], held[-1]
+    slope = linear_regression([part * calls for part in range(WARM_UP_PARTS, PARTS)], memory[WARM_UP_PARTS:]).slope * CALLS_PER_UNIT
+    first, last = held[WARM_UP_PARTS], held[-1]
     what = f"{PARTS * calls:,} calls, {kills:,} kills"
     return [
-        Figure("T10", f"{what}: memory", f"{slope:+.2f} MiB in {PER:,} calls", f"+{GROWTH:g} MiB", slope <= GROWTH),
-        Figure("T10", "descriptors, threads", f"{_both(first)}, then {_both(last)}", "no more", _within(last, first)),
+        Figure("T10", f"{what}: memory", f"{slope:+.2f} MiB in {CALLS_PER_UNIT:,} calls", f"+{MAX_GROWTH:g} MiB", slope <= MAX_GROWTH),
+        Figure("T10", "descriptors, threads", f"{_format_usage(first)}, then {_format_usage(last)}", "no more", _is_within(last, first)),
         Figure("T10", "wrong answers", str(wrong), "0, at least 80 kills", not wrong and kills >= 80),
     ]
 
@@ -72,10 +72,10 @@ async def measure(size: Size) -> Sequence[Figure]:
 async def _drive(host: Host, numbers: range) -> int:
     """Make calls, and count the answers that are wrong; a kill may take some along."""
     left = iter(numbers)
-    return sum(await asyncio.gather(*(_work(host, left) for _ in range(AT_ONCE))))
+    return sum(await asyncio.gather(*(_worker(host, left) for _ in range(CONCURRENCY))))
 
 
-async def _work(host: Host, numbers: Iterator[int]) -> int:
+async def _worker(host: Host, numbers: Iterator[int]) -> int:
     wrong = 0
     for number in numbers:
         answer = await host.call("m_t", n=number)
@@ -83,11 +83,11 @@ async def _work(host: Host, numbers: Iterator[int]) -> int:
     return wrong
 
 
-async def _at_rest(host: Host) -> Held:
+async def _usage_at_rest(host: Host) -> ResourceUsage:
     """What is held between calls, with a connection open."""
     while (await host.call("m_t", n=0)).failed:
         pass
-    return Held.by(host.process.pid)
+    return ResourceUsage.of_process(host.process.pid)
 
 
 def _document(port: int) -> object:
@@ -95,11 +95,11 @@ def _document(port: int) -> object:
     return {"name": "m", "url": f"ws://127.0.0.1:{port}/", "tools": [{"name": "t", "inputs": inputs}], **WITH_IDS}
 
 
-def _both(held: Held) -> str:
+def _format_usage(held: ResourceUsage) -> str:
     return f"{held.descriptors} and {held.threads}"
 
 
-def _within(later: Held, earlier: Held) -> bool:
+def _is_within(later: ResourceUsage, earlier: ResourceUsage) -> bool:
     return later.descriptors <= earlier.descriptors and later.threads <= earlier.threads
 
 

@@ -26,22 +26,22 @@ from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .leaks import sockets_to, tasks
-from .raw import PING, PONG, Talk, accept, black_hole, frame, hang, header, listening, read_frame, read_head
+from .raw import PING, PONG, ConnectionHandler, accept, black_hole, frame, hang, header, listening, read_frame, read_head
 
 TIMEOUT: Final = 0.5
-LATE: Final = 0.1
+MAX_LATENESS: Final = 0.1
 """Seconds after its deadline by which a call must have ended."""
 
-STEP: Final = 1.0
+STEP_TIMEOUT: Final = 1.0
 """`connect_timeout`, and the timeout of each step before the first request."""
 
-OPENED: Final = 2.0
+OPENING_LIMIT: Final = 2.0
 """Seconds after which nothing may be opening any more."""
 
-APART: Final = 0.08
+START_INTERVAL: Final = 0.08
 """Seconds between the starts of two points, so that none has to wait for another one's first steps."""
 
-CLOSING: Final = 2.5
+CLOSE_LIMIT: Final = 2.5
 """Seconds that closing the bridge may take: the closing handshake has 2."""
 
 
@@ -53,7 +53,7 @@ class Point:
     """
 
     name: str
-    talk: Talk | None
+    talk: ConnectionHandler | None
     template: Callable[[str], dict[str, Any]] = lambda host: {}
     arguments: dict[str, Any] = field(default_factory=dict)
     answers: bool = False
@@ -98,7 +98,7 @@ def _token(host: str) -> dict[str, Any]:
 
 
 def _before(host: str) -> dict[str, Any]:
-    return {"before_connect": [{"http": {"url": f"http://{host}/ticket"}, "timeout": STEP}]}
+    return {"before_connect": [{"http": {"url": f"http://{host}/ticket"}, "timeout": STEP_TIMEOUT}]}
 
 
 RPC: Final = {"preset": "jsonrpc2"}
@@ -111,7 +111,7 @@ POINTS: Final = (
     Point("token, body", _half_a_body, _token),
     Point("before_connect", hang, _before),
     Point("upgrade", hang),
-    Point("login", _accept_and, lambda host: {"on_connect": [{"expect": "message.ready", "timeout": STEP}]}),
+    Point("login", _accept_and, lambda host: {"on_connect": [{"expect": "message.ready", "timeout": STEP_TIMEOUT}]}),
     Point("discovery", _accept_and, lambda host: {"tools": None}, opens=True),
     Point("first frame", _accept_and, lambda host: RPC, opens=True),
     Point("half a frame", _half_a_frame, lambda host: RPC, opens=True),
@@ -122,7 +122,7 @@ POINTS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StallResult:
     """One point in one round: how late the call ended, what was left, and how long the bridge took to close."""
 
     point: str
@@ -145,13 +145,13 @@ async def measure(size: Size) -> Sequence[Figure]:
     points = f"{len(POINTS)} points where a peer stalls, {len(seen)} calls"
     return [
         Figure("T13", f"{points}: ended otherwise than they should", _names(wrong), "0", not wrong),
-        Figure("T13", "latest end of a call", _at(latest.late, latest), f"{LATE} s", latest.late <= LATE),
+        Figure("T13", "latest end of a call", _at(latest.late, latest), f"{MAX_LATENESS} s", latest.late <= MAX_LATENESS),
         Figure("T13", "left behind", f"{left} tasks, {sockets} sockets", "0, 0", not left and not sockets),
-        Figure("T13", "slowest close", _at(slowest.closing, slowest), f"{CLOSING} s", slowest.closing <= CLOSING),
+        Figure("T13", "slowest close", _at(slowest.closing, slowest), f"{CLOSE_LIMIT} s", slowest.closing <= CLOSE_LIMIT),
     ]
 
 
-def _at(seconds: float, seen: Seen) -> str:
+def _at(seconds: float, seen: StallResult) -> str:
     return f"{seconds:.3f} s ({seen.point})"
 
 
@@ -159,13 +159,13 @@ def _names(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names)})" if names else "0"
 
 
-async def _round() -> list[Seen]:
+async def _round() -> list[StallResult]:
     with tempfile.TemporaryDirectory() as folder:
-        stalled = (_stalled(point, Path(folder), number * APART) for number, point in enumerate(POINTS))
+        stalled = (_stalled(point, Path(folder), number * START_INTERVAL) for number, point in enumerate(POINTS))
         return await asyncio.gather(*stalled)
 
 
-async def _stalled(point: Point, folder: Path, start: float) -> Seen:
+async def _stalled(point: Point, folder: Path, start: float) -> StallResult:
     await asyncio.sleep(start)
     async with AsyncExitStack() as stack:
         port = await _open(point, stack)
@@ -174,11 +174,11 @@ async def _stalled(point: Point, folder: Path, start: float) -> Seen:
             began = time.monotonic()
             answered = await _call(bridge, point)
             late = time.monotonic() - began - TIMEOUT
-            await asyncio.sleep(OPENED - TIMEOUT if not point.answers else CLOSING)
+            await asyncio.sleep(OPENING_LIMIT - TIMEOUT if not point.answers else CLOSE_LIMIT)
             sockets = 0 if point.opens else sockets_to(port) - ours
             began = time.monotonic()
         closing = time.monotonic() - began
-        return Seen(point.name, answered == point.answers, late, sockets + sockets_to(port) - ours, closing)
+        return StallResult(point.name, answered == point.answers, late, sockets + sockets_to(port) - ours, closing)
 
 
 async def _open(point: Point, stack: AsyncExitStack) -> int:
@@ -187,7 +187,7 @@ async def _open(point: Point, stack: AsyncExitStack) -> int:
     return await stack.enter_async_context(listening(point.talk))
 
 
-async def _never(host: str, port: int) -> list[str]:
+async def _never_resolve(host: str, port: int) -> list[str]:
     await asyncio.get_running_loop().create_future()
     return []
 
@@ -199,12 +199,12 @@ def _bridge(point: Point, port: int, folder: Path) -> Bridge:
         "url": f"ws://{host}/",
         "tools": [{"name": "t"}],
         "timeout": TIMEOUT,
-        "limits": {"connect_timeout": STEP},
+        "limits": {"connect_timeout": STEP_TIMEOUT},
     }
     file = folder / f"{port}.json"
     template = {**document, **point.template(host)}
     file.write_text(json.dumps({key: value for key, value in template.items() if value is not None}))
-    return Bridge([load_manifest(file)], resolver=_never)
+    return Bridge([load_manifest(file)], resolver=_never_resolve)
 
 
 async def _call(bridge: Bridge, point: Point) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from utcp_ws_mcp.client.dial import Resolver
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, open_bridge, silenced_reference
-from .faults import Phase, Trouble
+from .faults import Phase, FaultCase
 
 Mode = Literal["shared", "exclusive", "one-shot"]
 MODES: Final[dict[Mode, dict[str, Any]]] = {
@@ -32,12 +32,12 @@ LIMITS: Final = {"connect_timeout": 2.0, "ping_interval": 0.5, "ping_timeout": 1
 class Cell:
     """One place of the matrix."""
 
-    trouble: Trouble
+    fault_case: FaultCase
     mode: Mode
     phase: Phase
 
     def __str__(self) -> str:
-        return f"{self.trouble.name}, {self.mode}, {self.phase}"
+        return f"{self.fault_case.name}, {self.mode}, {self.phase}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _entry(scene: Scene, name: str, port: int) -> dict[str, Any]:
     }
     if cell.phase != "discovery":
         entry["tools"] = [{"name": "t"}]
-    if cell.trouble.where == "token" and name == "faulty":
+    if cell.fault_case.where == "token" and name == "faulty":
         entry["auth"] = {"auth_type": "oauth2", **_credentials(scene)}
     return entry
 
@@ -95,7 +95,7 @@ async def reference_subject(scene: Scene) -> AsyncIterator[Caller]:
     from utcp.data.auth_implementations.oauth2_auth import OAuth2Auth
     from utcp_websocket.websocket_call_template import WebSocketCallTemplate
 
-    auth = OAuth2Auth(**_credentials(scene)) if scene.cell.trouble.where == "token" else None
+    auth = OAuth2Auth(**_credentials(scene)) if scene.cell.fault_case.where == "token" else None
     templates = {
         name: WebSocketCallTemplate(
             name=name,

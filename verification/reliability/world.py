@@ -27,7 +27,7 @@ TOKEN: Final = json.dumps({"access_token": "t0ken", "token_type": "Bearer", "exp
 
 
 @dataclass
-class World:
+class HealthyEndpoint:
     """An endpoint on `port`. `numbers` are given to calls, `executed` have arrived."""
 
     port: int = 0
@@ -47,9 +47,9 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def healthy_endpoint() -> AsyncIterator[HealthyEndpoint]:
     """The endpoint, until the block ends."""
-    made = World()
+    made = HealthyEndpoint()
     async with serve(made.serve, "127.0.0.1", 0, compression=None) as server:
         made.port = next(iter(server.sockets)).getsockname()[1]
         yield made
@@ -58,11 +58,11 @@ async def world() -> AsyncIterator[World]:
 @asynccontextmanager
 async def token_server() -> AsyncIterator[int]:
     """An OAuth2 token endpoint, until the block ends; gives its port."""
-    async with await asyncio.start_server(_give_token, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(_serve_token, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
 
 
-async def _give_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head.lower())

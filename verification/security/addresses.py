@@ -18,15 +18,15 @@ from utcp_ws_mcp import Bridge, BridgeError
 from utcp_ws_mcp.client.dial import Resolver
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import PATIENCE, JSONObject, bridge_of, loadable
-from verification.security.dials import Dials
+from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge, loadable_tools
+from verification.security.dials import ConnectRecorder
 from verification.security.endpoint import endpoint, manual_of
 from verification.security.urls import PUBLIC, Case, bad_urls, good_urls
 
-NOWHERE = "wss://192.168.255.1/"
+UNREACHABLE_URL = "wss://192.168.255.1/"
 URLS = 2100
 REBINDINGS = 1000
-PART = 100
+BATCH_SIZE = 100
 """Cases that one bridge has at a time."""
 
 
@@ -38,12 +38,12 @@ def call_url(url: str) -> JSONObject:
 def token_url(url: str) -> JSONObject:
     """A call template whose token comes from this URL."""
     credentials = {"auth_type": "oauth2", "client_id": "id", "client_secret": "secret"}
-    return {"url": NOWHERE, "auth": {**credentials, "token_url": _over_http(url)}}
+    return {"url": UNREACHABLE_URL, "auth": {**credentials, "token_url": _over_http(url)}}
 
 
 def before_url(url: str) -> JSONObject:
     """A call template that asks this URL first."""
-    return {"url": NOWHERE, "before_connect": [{"http": {"url": _over_http(url)}}]}
+    return {"url": UNREACHABLE_URL, "before_connect": [{"http": {"url": _over_http(url)}}]}
 
 
 ENTRIES: Sequence[Callable[[str], JSONObject]] = (call_url, token_url, before_url)
@@ -51,7 +51,7 @@ ENTRIES: Sequence[Callable[[str], JSONObject]] = (call_url, token_url, before_ur
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Dial every URL at every entry point, then the names whose answers change."""
-    dials = Dials()
+    dials = ConnectRecorder()
     bad, good = list(bad_urls(size.random(), size.of(1, 4))), list(good_urls())
     cases = [*size.random().sample(bad, size.of(URLS, len(bad))), *good]
     forbidden: list[str] = []
@@ -83,58 +83,58 @@ async def measure(size: Size) -> Sequence[Figure]:
 
 
 Dialled = AsyncIterator[tuple[Case, list[str]]]
-Round = Callable[[Dials, Sequence[Case], Resolver], Dialled]
+Round = Callable[[ConnectRecorder, Sequence[Case], Resolver], Dialled]
 
 
 def _rounds(cases: Sequence[Case]) -> Sequence[tuple[Round, Sequence[Case]]]:
     """Every entry point, a part of the cases at a time. Without `allow_origins` a discovered tool may go nowhere."""
     elsewhere = [Case(case.url, case.answers) for case in cases]
     points = [*((_listed(make), cases) for make in ENTRIES), (_discovered, cases), (_discovered_unlisted, elsewhere)]
-    return [(calls, given[start : start + PART]) for calls, given in points for start in range(0, len(given), PART)]
+    return [(calls, given[start : start + BATCH_SIZE]) for calls, given in points for start in range(0, len(given), BATCH_SIZE)]
 
 
 def _listed(make: Callable[[str], JSONObject]) -> Round:
-    async def calls(dials: Dials, cases: Sequence[Case], resolver: Resolver) -> Dialled:
+    async def calls(dials: ConnectRecorder, cases: Sequence[Case], resolver: Resolver) -> Dialled:
         tools = [{"name": f"t{number}", "tool_call_template": make(case.url)} for number, case in enumerate(cases)]
-        async with bridge_of({"name": "m", "tools": loadable(tools)}, resolver=resolver) as bridge:
+        async with open_bridge({"name": "m", "tools": loadable_tools(tools)}, resolver=resolver) as bridge:
             for number, case in enumerate(cases):
                 yield case, await _dialled(dials, bridge, f"m.t{number}")
 
     return calls
 
 
-async def _discovered(dials: Dials, cases: Sequence[Case], resolver: Resolver) -> Dialled:
+async def _discovered(dials: ConnectRecorder, cases: Sequence[Case], resolver: Resolver) -> Dialled:
     """The tools of a discovered manual, at origins that the manifest lists as far as it can."""
-    usable = loadable({"name": case.url or "-", "tool_call_template": call_url(case.url)} for case in cases)
+    usable = loadable_tools({"name": case.url or "-", "tool_call_template": call_url(case.url)} for case in cases)
     origins = list(dict.fromkeys(_origin(tool["name"]) for tool in usable))
     async for found in _of_manual(dials, cases, resolver, origins):
         yield found
 
 
-async def _discovered_unlisted(dials: Dials, cases: Sequence[Case], resolver: Resolver) -> Dialled:
+async def _discovered_unlisted(dials: ConnectRecorder, cases: Sequence[Case], resolver: Resolver) -> Dialled:
     async for found in _of_manual(dials, cases, resolver, []):
         yield found
 
 
-async def _of_manual(dials: Dials, cases: Sequence[Case], resolver: Resolver, origins: Sequence[str]) -> Dialled:
+async def _of_manual(dials: ConnectRecorder, cases: Sequence[Case], resolver: Resolver, origins: Sequence[str]) -> Dialled:
     tools = [{"name": f"t{number}", "tool_call_template": {"url": case.url}} for number, case in enumerate(cases)]
     async with endpoint(manual=manual_of(*tools)) as asked:
-        dials.let_through.add(asked.port)
+        dials.allowed_ports.add(asked.port)
         document = {"name": "m", "url": asked.url, "max_tools": len(tools), "allow_origins": origins}
-        async with bridge_of(document, resolver=resolver) as bridge:
-            await bridge.wait_discovered(PATIENCE)
-            assert not bridge.failures, bridge.failures
+        async with open_bridge(document, resolver=resolver) as bridge:
+            await bridge.wait_discovered(STEP_TIMEOUT)
+            assert not bridge.discovery_errors, bridge.discovery_errors
             for number, case in enumerate(cases):
                 yield case, await _dialled(dials, bridge, f"m.t{number}")
-        dials.let_through.discard(asked.port)
+        dials.allowed_ports.discard(asked.port)
 
 
-async def _dialled(dials: Dials, bridge: Bridge, tool: str) -> list[str]:
-    dials.take()
+async def _dialled(dials: ConnectRecorder, bridge: Bridge, tool: str) -> list[str]:
+    dials.take_addresses()
     if tool in bridge.tools:
         with suppress(BridgeError):
             await bridge.call_tool(tool)
-    return dials.take()
+    return dials.take_addresses()
 
 
 def _answering(cases: Sequence[Case]) -> Resolver:
@@ -159,7 +159,7 @@ def _flipping() -> Resolver:
     return resolve
 
 
-async def _rebind(dials: Dials) -> tuple[int, int]:
+async def _rebind(dials: ConnectRecorder) -> tuple[int, int]:
     """How many names were dialled at a second answer, and how many at the first."""
     cases = [Case(f"wss://r{number}.example/") for number in range(REBINDINGS // 4)]
     wrong = right = 0

@@ -13,21 +13,21 @@ from typing import Any
 from utcp_ws_mcp import Bridge, InvalidManifest
 from utcp_ws_mcp.client.dial import Resolver, system_resolver
 from utcp_ws_mcp.client.manifest_files import load_manifest
-from utcp_ws_mcp.client.pin_store import Pins
+from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.observability import events
 
 JSONObject = dict[str, Any]
-PATIENCE = 20.0
+STEP_TIMEOUT = 20.0
 """Seconds after which a step of a measurement has failed."""
 
 
 @asynccontextmanager
-async def bridge_of(
+async def open_bridge(
     document: Any,
     *,
     environ: Mapping[str, str] | None = None,
     resolver: Resolver = system_resolver,
-    observe: events.Observer = events.ignore,
+    observe: events.Observer = events.noop,
     folder: Path | None = None,
 ) -> AsyncIterator[Bridge]:
     """An open bridge. `folder` holds the manifest, files that it names, and the pins; else it is a new one.
@@ -40,12 +40,12 @@ async def bridge_of(
         file = folder / "manifest.json"
         file.write_text(json.dumps(document), encoding="utf-8")
         loaded = load_manifest(file, environ or {})
-        pins = Pins(folder / "pins.json")
-        async with Bridge([loaded], observe=observe, resolver=resolver, pins=pins) as bridge:
+        pins = PinStore(folder / "pins.json")
+        async with Bridge([loaded], observe=observe, resolver=resolver, pin_store=pins) as bridge:
             yield bridge
 
 
-def loadable(tools: Iterable[JSONObject], environ: Mapping[str, str] | None = None) -> list[JSONObject]:
+def loadable_tools(tools: Iterable[JSONObject], environ: Mapping[str, str] | None = None) -> list[JSONObject]:
     """Those tools that a manifest may list; the others are refused before anything is opened.
 
     Each has a `tool_call_template` with a URL.

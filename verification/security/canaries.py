@@ -26,17 +26,17 @@ from urllib.parse import quote
 from utcp_ws_mcp import BridgeError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import JSONObject, bridge_of
+from verification.security.bridges import JSONObject, open_bridge
 from verification.security.endpoint import endpoint, manual_of
 from verification.security.leaky import ANSWERS, leak, refuse
 from verification.security.listener import http_reply, listener
-from verification.security.secrets_of import KINDS, Canary, canaries
+from verification.security.secrets_of import CANARY_KINDS, Canary, canaries
 
 SINKS = ("results", "errors", "tools/list", "stderr", "trace", "files", "process list", "repr", "tracebacks")
 
 
 @dataclass
-class Outlets:
+class Outputs:
     """All that came out, by sink, and all that arrived, by origin."""
 
     sinks: dict[str, bytearray] = field(default_factory=lambda: defaultdict(bytearray))
@@ -46,20 +46,20 @@ class Outlets:
         """The canaries that came out there."""
         return [canary.name for canary in secrets if canary.is_in(bytes(self.sinks[sink]))]
 
-    def strays(self, secrets: Sequence[Canary]) -> list[str]:
+    def misdirected(self, secrets: Sequence[Canary]) -> list[str]:
         """The canaries that arrived at an origin which they are not for."""
         return [
             f"{canary.name} at {origin}"
             for canary in secrets
             for origin, data in self.origins.items()
-            if origin not in canary.to and canary.is_in(bytes(data))
+            if origin not in canary.allowed_origins and canary.is_in(bytes(data))
         ]
 
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Serve, call, trace; then search."""
     known = canaries(size.random())
-    secrets, out = list(known.values()), Outlets()
+    secrets, out = list(known.values()), Outputs()
     with TemporaryDirectory() as name:
         folder = Path(name)
         async with _origins(out) as (url, tokens, stranger):
@@ -73,7 +73,7 @@ async def measure(size: Size) -> Sequence[Figure]:
             await _trace(folder, environ, out, size.of(8, len(document)))
             await _use(document, values, out)
     figures = [_figure(sink, out.leaks(secrets, sink), len(out.sinks[sink])) for sink in SINKS]
-    strays = out.strays(secrets)
+    strays = out.misdirected(secrets)
     arrived = [canary.name for canary in secrets if any(canary.is_in(bytes(data)) for data in out.origins.values())]
     return [
         *figures,
@@ -92,11 +92,11 @@ def _names(leaks: Sequence[str]) -> str:
     return f"{len(leaks)} ({', '.join(leaks)})" if leaks else "0"
 
 
-def _document(url: str, tokens: str, stranger: str) -> list[JSONObject]:
+def _document(url: str, tokens: str, foreign_origin: str) -> list[JSONObject]:
     """A call template for each kind of secret and each answer."""
-    away = {"allow_origins": [stranger], "pin": "tofu"}
+    away = {"allow_origins": [foreign_origin], "pin": "tofu"}
     entries = []
-    for kind, (_, said) in KINDS.items():
+    for kind, (_, said) in CANARY_KINDS.items():
         template = json.loads(json.dumps(said).replace("{tokens}", tokens))
         query = template.pop("url_query", "")
         base = url.replace("ws://", "wss://") if template.pop("secure", False) else url
@@ -115,7 +115,7 @@ def _tool(path: str) -> JSONObject:
 
 
 @asynccontextmanager
-async def _origins(out: Outlets) -> AsyncIterator[tuple[str, str, str]]:
+async def _origins(out: Outputs) -> AsyncIterator[tuple[str, str, str]]:
     """The URLs of the endpoint, of the token endpoint, and of a stranger that discovered tools point at."""
 
     def answer(request: bytes) -> bytes:
@@ -143,7 +143,7 @@ async def _origins(out: Outlets) -> AsyncIterator[tuple[str, str, str]]:
 def _manual(connection: Any, away: str) -> JSONObject:
     """A manual that repeats what it was told, asks for variables, and has a tool that leads elsewhere."""
     told = str(connection.request.headers) + connection.request.path
-    taken = "".join(f"${{{name}}} {{{{ vars.{name} }}}} " for name in (*KINDS, "DOTENV", "HOST"))
+    taken = "".join(f"${{{name}}} {{{{ vars.{name} }}}} " for name in (*CANARY_KINDS, "DOTENV", "HOST"))
     schema = {"type": "object", "description": told, "properties": {"a": {"type": "string", "default": told[-200:]}}}
     tool = {"description": f"It was {told} {taken}", "inputs": schema, "tags": [told]}
     headers = {"X-Taken": "${HEADER} ${HOST} ${DOTENV}"}
@@ -153,7 +153,7 @@ def _manual(connection: Any, away: str) -> JSONObject:
     )
 
 
-async def _serve(folder: Path, environ: Mapping[str, str], out: Outlets) -> int:
+async def _serve(folder: Path, environ: Mapping[str, str], out: Outputs) -> int:
     """Call every tool of the real process over stdio; the number of calls."""
     command = [sys.executable, "-m", "utcp_ws_mcp", "serve", str(folder / "manifest.json"), "--log-level", "debug"]
     process = await asyncio.create_subprocess_exec(
@@ -204,9 +204,9 @@ async def _ask(process: asyncio.subprocess.Process, requests: Mapping[int, tuple
     return answers
 
 
-async def _trace(folder: Path, environ: Mapping[str, str], out: Outlets, most: int) -> None:
+async def _trace(folder: Path, environ: Mapping[str, str], out: Outputs, most: int) -> None:
     """Call some tools from the command line."""
-    tools = [f"{kind}-{path}.t" for path in ("json", "fault", "close", "no_json") for kind in KINDS]
+    tools = [f"{kind}-{path}.t" for path in ("json", "fault", "close", "no_json") for kind in CANARY_KINDS]
     for tool in tools[:: max(1, len(tools) // most)]:
         command = [sys.executable, "-m", "utcp_ws_mcp", "call", str(folder / "manifest.json"), tool, "--trace"]
         process = await asyncio.create_subprocess_exec(*command, stdin=-3, stdout=-1, stderr=-1, env=dict(environ))
@@ -215,7 +215,7 @@ async def _trace(folder: Path, environ: Mapping[str, str], out: Outlets, most: i
         out.sinks["results"].extend(printed)
 
 
-async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], out: Outlets) -> None:
+async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], out: Outputs) -> None:
     """Call the tools from Python: what the bridge itself says of a failure, and of its objects.
 
     A fault is the endpoint's own text, which the library hands on as it does results.
@@ -223,16 +223,16 @@ async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], out: 
     own = [
         entry for entry in document if not entry["name"].endswith(("-fault", "-fault_text", "-stream", "-discovery"))
     ]
-    async with bridge_of(own, environ=environ) as bridge:
+    async with open_bridge(own, environ=environ) as bridge:
         for name, plan in bridge.tools.items():
             try:
                 await bridge.call_tool(name)
             except BridgeError as failed:
                 if not name.endswith(("json.t", "straddling.t", "cut_stream.t", "close.t", "outputs.t")):
                     out.sinks["tracebacks"].extend("".join(traceback.format_exception(failed)).encode())
-            described = (plan, plan.wire, plan.wire.upgrade.constant, plan.template, plan.template.auth)
+            described = (plan, plan.compiled_template, plan.compiled_template.handshake.constant, plan.template, plan.template.auth)
             out.sinks["repr"].extend(repr(described).encode())
-        objects = (bridge, bridge.entries, bridge.disabled, bridge.failures, vars(bridge))
+        objects = (bridge, bridge.entries, bridge.disabled_entries, bridge.discovery_errors, vars(bridge))
         out.sinks["repr"].extend(repr(objects).encode())
 
 

@@ -18,10 +18,10 @@ from typing import Any, Final
 import trustme
 
 from utcp_ws_mcp import BridgeError
-from utcp_ws_mcp.errors import ConnectFailed
+from utcp_ws_mcp.errors import ConnectError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import JSONObject, bridge_of
+from verification.security.bridges import JSONObject, open_bridge
 from verification.security.endpoint import endpoint
 
 DAY: Final = datetime.timedelta(days=1)
@@ -57,7 +57,7 @@ def cases(folder: Path) -> Iterator[Case]:
     yield Case("address in the certificate", server_context(authority.issue_cert("127.0.0.1")), host="127.0.0.1")
     yield Case("wildcard", server_context(authority.issue_cert("*.example", "localhost")))
     yield Case("insecure", server_context(other.issue_cert("localhost")), tls={"insecure": True})
-    yield Case("client certificate", _asking(good, authority), tls={"ca_file": "ca.pem", "client_cert": "client.pem"})
+    yield Case("client certificate", _client_cert_context(good, authority), tls={"ca_file": "ca.pem", "client_cert": "client.pem"})
 
 
 def _refused(authority: trustme.CA, other: trustme.CA, good: trustme.LeafCert) -> Iterator[Case]:
@@ -74,12 +74,12 @@ def _refused(authority: trustme.CA, other: trustme.CA, good: trustme.LeafCert) -
     yield Case("expired", server_context(expired), "expired")
     early = authority.issue_cert("localhost", not_before=now + DAY, not_after=now + 2 * DAY)
     yield Case("not yet valid", server_context(early), "not yet valid")
-    yield Case("TLS 1.0", _old(good, ssl.TLSVersion.TLSv1), "TLS")
-    yield Case("TLS 1.1", _old(good, ssl.TLSVersion.TLSv1_1), "TLS")
+    yield Case("TLS 1.0", _outdated_context(good, ssl.TLSVersion.TLSv1), "TLS")
+    yield Case("TLS 1.1", _outdated_context(good, ssl.TLSVersion.TLSv1_1), "TLS")
     mutual = {"ca_file": "ca.pem", "client_cert": "stranger.pem"}
-    yield Case("no client certificate", _asking(good, authority), "client certificate")
-    yield Case("no client certificate, TLS 1.2", _asking(good, authority, ssl.TLSVersion.TLSv1_2), "client certificate")
-    yield Case("a stranger's client certificate", _asking(good, authority), "client certificate", mutual)
+    yield Case("no client certificate", _client_cert_context(good, authority), "client certificate")
+    yield Case("no client certificate, TLS 1.2", _client_cert_context(good, authority, ssl.TLSVersion.TLSv1_2), "client certificate")
+    yield Case("a stranger's client certificate", _client_cert_context(good, authority), "client certificate", mutual)
 
 
 def _self_signed() -> ssl.SSLContext:
@@ -91,7 +91,7 @@ def _self_signed() -> ssl.SSLContext:
     return context
 
 
-def _old(certificate: trustme.LeafCert, version: ssl.TLSVersion) -> ssl.SSLContext:
+def _outdated_context(certificate: trustme.LeafCert, version: ssl.TLSVersion) -> ssl.SSLContext:
     """A server that speaks nothing newer."""
     context = server_context(certificate)
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -101,7 +101,7 @@ def _old(certificate: trustme.LeafCert, version: ssl.TLSVersion) -> ssl.SSLConte
     return context
 
 
-def _asking(
+def _client_cert_context(
     certificate: trustme.LeafCert, authority: trustme.CA, newest: ssl.TLSVersion | None = None
 ) -> ssl.SSLContext:
     """A server that wants a client certificate of an authority."""
@@ -119,25 +119,25 @@ async def measure(size: Size) -> Sequence[Figure]:
     with TemporaryDirectory() as name:
         for case in cases(Path(name)):
             tried[bool(case.words)] += 1
-            wrong[bool(case.words)] += await _judged(case, Path(name))
+            wrong[bool(case.words)] += await _check_case(case, Path(name))
     return [
         Figure("S12", "certificates that must be refused", *_shown(wrong[True], tried[True])),
         Figure("S12", "certificates that must be accepted", *_shown(wrong[False], tried[False])),
     ]
 
 
-async def _judged(case: Case, folder: Path) -> list[str]:
+async def _check_case(case: Case, folder: Path) -> list[str]:
     async with endpoint(ssl=case.context) as asked:
         document: dict[str, Any] = {"name": "m", "url": f"wss://{case.host}:{asked.port}/", "tls": case.tls}
         reached: BridgeError | None = None
-        async with bridge_of({**document, "tools": [{"name": "t"}]}, folder=folder) as bridge:
+        async with open_bridge({**document, "tools": [{"name": "t"}]}, folder=folder) as bridge:
             try:
                 await bridge.call_tool("m.t")
             except BridgeError as failed:
                 reached = failed
     if not case.words:
         return [] if reached is None else [f"{case.name}: {reached}"]
-    right = type(reached) is ConnectFailed and case.words in str(reached) and not asked.connections
+    right = type(reached) is ConnectError and case.words in str(reached) and not asked.connections
     return [] if right else [f"{case.name}: {reached!r}"]
 
 

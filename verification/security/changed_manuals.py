@@ -19,19 +19,19 @@ from mcp.shared.exceptions import MCPError
 from websockets.asyncio.server import ServerConnection
 
 from utcp_ws_mcp.observability import events
-from utcp_ws_mcp.server.sdk_server import Face
-from utcp_ws_mcp.server.tools import Tools
+from utcp_ws_mcp.server.sdk_server import SdkServer
+from utcp_ws_mcp.server.tools import ToolService
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import PATIENCE, bridge_of
+from verification.security.bridges import STEP_TIMEOUT, open_bridge
 from verification.security.endpoint import echo, endpoint, manual_of
 from verification.security.tampering import BASE, Mutation, mutations
 
-Shown = dict[str, tuple[Any, Any]]
+ListedTools = dict[str, tuple[Any, Any]]
 """By MCP name: how a tool is listed, and the message that a call of it sends (None where it sends none)."""
 
 
-class Manuals:
+class ChangeableManual:
     """An endpoint whose manual can be exchanged, and a host that looks at it, each time in a new run of the bridge."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,21 +48,21 @@ class Manuals:
         self._received.append(message)
         await echo(connection, message)
 
-    async def look(self, url: str) -> tuple[Shown, str]:
+    async def list_and_call(self, url: str) -> tuple[ListedTools, str]:
         """What a host sees and gets, and what the operator is told."""
         told: list[events.Event] = []
         document = {"name": "m", "url": url, "pin": "tofu", "timeout": 2}
-        async with bridge_of(document, observe=told.append, folder=self._folder) as bridge:
-            await bridge.wait_discovered(PATIENCE)
-            async with Client(Face(Tools(bridge)).server) as client:
+        async with open_bridge(document, observe=told.append, folder=self._folder) as bridge:
+            await bridge.wait_discovered(STEP_TIMEOUT)
+            async with Client(SdkServer(ToolService(bridge)).server) as client:
                 listed = {tool.name: tool.model_dump() for tool in (await client.list_tools()).tools}
-                shown = {name: (form, await self._called(client, name)) for name, form in listed.items()}
-        return shown, "\n".join(event.text for event in told if isinstance(event, events.Noticed))
+                shown = {name: (form, await self._call(client, name)) for name, form in listed.items()}
+        return shown, "\n".join(event.text for event in told if isinstance(event, events.WarningIssued))
 
-    async def _called(self, client: Client, name: str) -> Any:
+    async def _call(self, client: Client, name: str) -> Any:
         self._received.clear()
         with suppress(MCPError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(STEP_TIMEOUT):
                 await client.call_tool(name, {"n": 1})
         return self._received[0] if self._received else None
 
@@ -70,32 +70,32 @@ class Manuals:
 async def measure(size: Size) -> Sequence[Figure]:
     """Every mutation, each after the same first run."""
     with TemporaryDirectory() as name:
-        manuals = Manuals(Path(name))
+        manuals = ChangeableManual(Path(name))
         async with endpoint(manuals.answer, manual=manuals.manual) as asked:
-            approved, _ = await manuals.look(asked.url)
+            approved, _ = await manuals.list_and_call(asked.url)
             pins = (Path(name) / "pins.json").read_bytes()
             tried, wrong = 0, list[str]()
             for mutation in mutations():
                 (Path(name) / "pins.json").write_bytes(pins)
                 manuals.tools = mutation.tools
-                problems = judge(mutation, approved, *await manuals.look(asked.url))
+                problems = check_mutation(mutation, approved, *await manuals.list_and_call(asked.url))
                 wrong += [f"{mutation.name}: {problem}" for problem in problems]
                 tried += 1
     result = f"{len(wrong)} wrong in {tried}" + (f", such as {wrong[0]}" if wrong else "")
     return [Figure("S10", "mutations of a manual", result, "0 in >= 60", not wrong and tried >= 60)]
 
 
-def judge(mutation: Mutation, approved: Shown, now: Shown, told: str) -> list[str]:
+def check_mutation(mutation: Mutation, approved: ListedTools, now: ListedTools, warnings: str) -> list[str]:
     """What went wrong in the second run."""
     problems = []
     for name, before in approved.items():
         tool = before[1]["tool"]
         if tool not in mutation.changed:
             problems += [] if now.get(name) == before else [f"{tool} is no longer there as it was"]
-            problems += [f"{tool} is complained of"] if f"m.{tool} is withheld" in told else []
+            problems += [f"{tool} is complained of"] if f"m.{tool} is withheld" in warnings else []
         elif name in now:
             problems.append(f"{tool} is offered, though it has changed")
-    problems += [f"nobody is told of {tool}" for tool in mutation.new if f"m.{tool}" not in told]
+    problems += [f"nobody is told of {tool}" for tool in mutation.new if f"m.{tool}" not in warnings]
     return problems
 
 

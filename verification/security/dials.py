@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 
-class Dials:
+class ConnectRecorder:
     """Records what is passed to `connect`, from now to the end of the process, and refuses it.
 
     Only the ports in `let_through` are really connected to; so nothing leaves this machine.
@@ -14,10 +14,10 @@ class Dials:
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
-        self.let_through: set[int] = set()
+        self.allowed_ports: set[int] = set()
         sys.addaudithook(self._audit)
 
-    def take(self) -> list[str]:
+    def take_addresses(self) -> list[str]:
         """The addresses since the last time."""
         taken, self.addresses = self.addresses, []
         return taken
@@ -26,7 +26,7 @@ class Dials:
         if event != "socket.connect":
             return
         address = details[1]
-        if isinstance(address, tuple) and address[1] in self.let_through:
+        if isinstance(address, tuple) and address[1] in self.allowed_ports:
             return
         self.addresses.append(str(address[0] if isinstance(address, tuple) else address))
         raise ConnectionRefusedError(111, "refused by the measurement")

@@ -12,19 +12,19 @@ from typing import Any, Final
 
 from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.core.codecs.message import decode, encode
-from utcp_ws_mcp.core.exchange.connection_state import Session
-from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
-from utcp_ws_mcp.core.exchange.result import take_result
-from utcp_ws_mcp.core.expressions.expression import Expression, ExpressionFailed
-from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
+from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
+from utcp_ws_mcp.core.exchange.result import extract_result
+from utcp_ws_mcp.core.expressions.expression import Expression, EvaluationError
+from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, Ambient, Scope
 from utcp_ws_mcp.core.templates.compiler import Compiler
-from utcp_ws_mcp.core.templates.nodes import Unfilled
-from utcp_ws_mcp.core.tools.catalog import compile_local
-from utcp_ws_mcp.core.tools.tool import Plan
-from utcp_ws_mcp.errors import InvalidReply, InvalidTemplate, ToolFault
+from utcp_ws_mcp.core.templates.nodes import RenderError
+from utcp_ws_mcp.core.tools.catalog import compile_entry
+from utcp_ws_mcp.core.tools.tool import CompiledTool
+from utcp_ws_mcp.errors import InvalidReply, InvalidTemplate, ToolError
 from utcp_ws_mcp.manifest.inheritance import preset_names
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 from . import seeds
 from .parsers import Parser, text_of
@@ -63,11 +63,11 @@ def accept_expression(data: bytes) -> None:
     """An expression of a local manifest, and the same from the network."""
     text = text_of(data)
     with suppress(InvalidTemplate):
-        Expression(text, REPLY_NAMES - {"vars"}, local=False).holds(scope())
+        Expression(text, MESSAGE_NAMES - {"vars"}, local=False).is_true(scope())
     if "*" in text:  # a repetition of text is as long as its author wants, and a local manifest is trusted like code
         return
-    expression = Expression(text, REPLY_NAMES)
-    assert isinstance(expression.holds(scope()), bool)
+    expression = Expression(text, MESSAGE_NAMES)
+    assert isinstance(expression.is_true(scope()), bool)
     expression.evaluate(scope())
 
 
@@ -94,40 +94,40 @@ def _framing(codec: Any) -> Any:
 
 
 @cache
-def preset_plans() -> tuple[Plan, ...]:
+def preset_plans() -> tuple[CompiledTool, ...]:
     """A tool under the rules of every preset."""
     documents = [
         {"name": name.replace("-", "_"), "url": "wss://a.example/", "preset": name, "tools": [{"name": "t"}]}
         for name in sorted(preset_names())
     ]
     environ = Anything()
-    entries = load_document(documents, Lookup([environ]), "m.json", PurePath()).entries
-    return tuple(plan for found in entries for plan in compile_local(found)[0])
+    entries = load_document(documents, VariableResolver([environ]), "m.json", PurePath()).entries
+    return tuple(plan for found in entries for plan in compile_entry(found)[0])
 
 
 def accept_under_presets(data: bytes) -> None:
     """A message while an exchange of each preset is open: it is the exchange's or it is not, and nothing else."""
     for plan in preset_plans():
-        conduct = plan.wire.upgrade.conduct
-        session = Session(conduct, AMBIENT, {}, {})
-        exchanges = Exchanges("counter", lambda: "u")
+        conduct = plan.compiled_template.handshake.connection_rules
+        session = ConnectionState(conduct, AMBIENT, {}, {})
+        exchanges = Dispatcher("counter", lambda: "u")
         exchange = exchanges.open(plan.rules, session.scope(args={}, tool="t"))
         framer = make_framer(conduct.framing)
         for raw in (text_of(data), data):
             for message in framer.decode(raw):
-                session.react(message, lambda value: None)
+                session.process(message, lambda value: None)
                 exchanges.receive(message)
-        for message in exchange.inbox:
+        for message in exchange.received:
             try:
-                take_result(plan, exchange, message)
-            except (ToolFault, InvalidReply) as failed:
+                extract_result(plan, exchange, message)
+            except (ToolError, InvalidReply) as failed:
                 str(failed)
 
 
 def expression_parsers() -> Iterator[Parser]:
     """Those parsers."""
-    yield Parser("expression", accept_expression, seeds.EXPRESSIONS, (InvalidTemplate, ExpressionFailed), cost=4)
-    yield Parser("template", accept_template, seeds.TEMPLATES, (InvalidTemplate, Unfilled, ValueError), cost=4)
+    yield Parser("expression", accept_expression, seeds.EXPRESSIONS, (InvalidTemplate, EvaluationError), cost=4)
+    yield Parser("template", accept_template, seeds.TEMPLATES, (InvalidTemplate, RenderError, ValueError), cost=4)
     yield Parser("message under presets", accept_under_presets, seeds.as_bytes(*_answers()), cost=20)
 
 

@@ -17,11 +17,11 @@ from verification.harness.figure import Figure
 from .mutation import Mutator
 from .parsers import Parser, parsers
 
-INPUTS: Final = 6_000
+INPUT_COUNT: Final = 6_000
 """Inputs of a parser in CI; a slow one gets fewer."""
 
-NIGHTLY: Final = 1_500_000
-SLOWEST: Final = 2.0
+NIGHTLY_INPUT_COUNT: Final = 1_500_000
+MAX_SECONDS: Final = 2.0
 """Seconds of processor time that one input may take."""
 
 
@@ -49,7 +49,7 @@ def try_input(parser: Parser, data: bytes) -> str | None:
     except BaseException as broken:  # a panic of a library in Rust is no Exception
         return f"{type(broken).__name__}: {str(broken)[:120]}"
     took = time.process_time() - started
-    return f"took {took:.1f} s" if took > SLOWEST else verdict
+    return f"took {took:.1f} s" if took > MAX_SECONDS else verdict
 
 
 def try_many(parser: Parser, draw: random.Random, count: int) -> Verdicts:
@@ -86,7 +86,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     logging.disable()  # what a library says of malformed input is not what is measured
     figures = []
     for parser in parsers():
-        count = size.of(INPUTS, NIGHTLY) // parser.cost
+        count = size.of(INPUT_COUNT, NIGHTLY_INPUT_COUNT) // parser.cost
         verdicts = await asyncio.to_thread(try_many, parser, size.random(), count)  # some start a loop of their own
         figures.append(figure_of(parser, verdicts))
     return figures

@@ -16,25 +16,25 @@ from verification.harness.figure import Figure
 from .parsers import ENTRY
 from .schemas import hostile_schemas
 
-LONGEST: Final = 0.050
+MAX_SECONDS: Final = 0.050
 """Seconds of processor time for a decision: to take the schema or leave it out, or to check one set of arguments."""
 
-TURNS: Final = 3
+REPETITIONS: Final = 3
 """The best of so many counts, because others use the machine too."""
 
-WATCHED: Final = ("open", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
+AUDITED_EVENTS: Final = ("open", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
 
 
-class Watch:
+class AuditRecorder:
     """Notes what the process opens while it is `on`."""
 
     def __init__(self) -> None:
-        self.on = False
+        self.enabled = False
         self.opened: list[str] = []
         sys.addaudithook(self._note)
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.on and event in WATCHED:
+        if self.enabled and event in AUDITED_EVENTS:
             self.opened.append(f"{event} {arguments[0]!r}")
 
 
@@ -48,7 +48,7 @@ def decide(schema: dict[str, Any], values: Sequence[Any]) -> tuple[bool, float]:
         for value in values:
             started = time.process_time()
             try:
-                plan.complete({"x": value})
+                plan.validate_arguments({"x": value})
             except InvalidArguments as invalid:
                 str(invalid)
             longest = max(longest, time.process_time() - started)
@@ -58,20 +58,20 @@ def decide(schema: dict[str, Any], values: Sequence[Any]) -> tuple[bool, float]:
 async def measure(size: Size) -> Sequence[Figure]:
     """Every schema; the first is decided once before, so that what is imported late is imported."""
     decide({"type": "object"}, [1])
-    watch = Watch()
+    watch = AuditRecorder()
     slow, offered, count, longest = [], 0, 0, 0.0
-    watch.on = True
+    watch.enabled = True
     for name, schema, values in hostile_schemas():
-        turns = [decide(schema, values) for _ in range(TURNS)]
+        turns = [decide(schema, values) for _ in range(REPETITIONS)]
         took = min(seconds for _, seconds in turns)
         count, offered, longest = count + 1, offered + turns[0][0], max(longest, took)
-        slow += [f"{name} ({took * 1000:.0f} ms)"] if took > LONGEST else []
-    watch.on = False
+        slow += [f"{name} ({took * 1000:.0f} ms)"] if took > MAX_SECONDS else []
+    watch.enabled = False
     shown = "".join(f"; {one}" for one in slow[:5])
     return [
         Figure(
             *("S8", "hostile schemas, the slowest decision", f"{longest * 1000:.1f} ms of {count}{shown}"),
-            *(f"≤ {LONGEST * 1000:.0f} ms each, ≥ 60 schemas", not slow and count >= 60),
+            *(f"≤ {MAX_SECONDS * 1000:.0f} ms each, ≥ 60 schemas", not slow and count >= 60),
         ),
         Figure(
             *("S8", "hostile schemas, files and hosts opened", f"{len(watch.opened)} ({offered} tools offered)"),

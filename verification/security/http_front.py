@@ -11,7 +11,7 @@ from typing import Final
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .http_service import TOKEN, Answer, RawClient, Service, call_body, initialize_body, mcp_headers, service
+from .http_service import TOKEN, HttpResponse, RawClient, Service, call_body, initialize_body, mcp_headers, service
 
 BINDS: Final = (
     ("127.0.0.1:0", ()),
@@ -45,14 +45,14 @@ ORIGINS: Final = (
 TOKENS: Final = ("RIGHT", "LOWER", "NONE", "WRONG", "PREFIX", "QUERY", "BASIC", "TWICE")
 KINDS: Final = ("application/json", "application/json; charset=utf-8", "application/jsonx", "text/plain", "NONE")
 METHODS: Final = ("POST", "GET", "DELETE", "OPTIONS", "PUT")
-FORM: Final = {"token": ("RIGHT", "LOWER"), "kind": KINDS[:2], "method": ("POST",)}
-RIGHT: Final = {
+VALID_FORM: Final = {"token": ("RIGHT", "LOWER"), "kind": KINDS[:2], "method": ("POST",)}
+ALLOWED: Final = {
     False: {
         "host": ("OWN", "localhost:PORT", "LOCALHOST:PORT"),
         "origin": ("NONE", "http://OWN", "http://localhost:PORT"),
-        **FORM,
+        **VALID_FORM,
     },
-    True: {"host": ("mcp.example",), "origin": ("NONE", "https://app.example"), **FORM},
+    True: {"host": ("mcp.example",), "origin": ("NONE", "https://app.example"), **VALID_FORM},
 }
 """What may enter on loopback, and where the server is known by the name it was told."""
 
@@ -70,9 +70,9 @@ class Row:
     kind: str
     method: str
 
-    def may_enter(self, bind: str) -> bool:
+    def is_allowed(self, bind: str) -> bool:
         """Whether the request may reach a handler."""
-        return _misses(self, bind) == 0
+        return _violations(self, bind) == 0
 
 
 async def measure(size: Size) -> Sequence[Figure]:
@@ -82,7 +82,7 @@ async def measure(size: Size) -> Sequence[Figure]:
         async with service(bind, *options) as served:
             chosen = _rows(size, bind)
             entered, refused = await _matrix(served, bind, chosen)
-            invited = sum(row.may_enter(bind) for row in chosen)
+            invited = sum(row.is_allowed(bind) for row in chosen)
             strangers, guests = strangers + len(chosen) - invited, guests + invited
             wrong, missing = wrong + entered, missing + refused
     async with service("0", "--max-sessions", "500") as served:
@@ -108,17 +108,17 @@ async def measure(size: Size) -> Sequence[Figure]:
 def _rows(size: Size, bind: str) -> list[Row]:
     """Every request that may enter, all that differ from one of them in one thing, and a sample of the others."""
     every = [Row(*values) for values in product(HOSTS, ORIGINS, TOKENS, KINDS, METHODS)]
-    right = [row for row in every if row.may_enter(bind)]
-    near = [row for row in every if _misses(row, bind) == 1]
-    rest = [row for row in every if _misses(row, bind) > 1]
+    right = [row for row in every if row.is_allowed(bind)]
+    near = [row for row in every if _violations(row, bind) == 1]
+    rest = [row for row in every if _violations(row, bind) > 1]
     draws = size.random()
     return [*right, *draws.sample(near, min(len(near), size.of(400, len(near)))),
             *draws.sample(rest, size.of(300, len(rest)))]  # fmt: skip
 
 
-def _misses(row: Row, bind: str) -> int:
+def _violations(row: Row, bind: str) -> int:
     """In how many things a request would have to be another one to enter."""
-    right = RIGHT[bind.startswith("0.0.0.0")]
+    right = ALLOWED[bind.startswith("0.0.0.0")]
     return sum(getattr(row, name) not in values for name, values in right.items())
 
 
@@ -127,14 +127,14 @@ async def _matrix(served: Service, bind: str, rows: Sequence[Row]) -> tuple[int,
     wrong = missing = 0
     for number, row in enumerate(rows):
         client = RawClient(served)
-        before = len(served.entered)
+        before = len(served.received_calls)
         target = f"/mcp?token={TOKEN}&access_token={TOKEN}" if row.token == "QUERY" else "/mcp"
         body = call_body(number, {"n": number}, modern=True)
         answer = await client.request(row.method, target, list(_headers(served, row)), body)
         await client.aclose()
-        entered = len(served.entered) > before or answer.status < 400
-        wrong += entered and not row.may_enter(bind)
-        missing += row.may_enter(bind) and not _answers(answer, number)
+        entered = len(served.received_calls) > before or answer.status < 400
+        wrong += entered and not row.is_allowed(bind)
+        missing += row.is_allowed(bind) and not _answers(answer, number)
     return wrong, missing
 
 
@@ -162,7 +162,7 @@ def _headers(served: Service, row: Row) -> Iterator[tuple[str, str]]:
     yield from ((name, usual[name]) for name in ("Accept", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"))
 
 
-def _answers(answer: Answer, number: int) -> bool:
+def _answers(answer: HttpResponse, number: int) -> bool:
     return answer.status == 200 and answer.message()["result"]["structuredContent"] == {"n": number}
 
 

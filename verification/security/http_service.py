@@ -32,7 +32,7 @@ class Service:
     host: str
     port: int
     process: asyncio.subprocess.Process
-    entered: list[Any] = field(default_factory=list)
+    received_calls: list[Any] = field(default_factory=list)
 
     def memory(self) -> int:
         """Bytes of resident memory."""
@@ -81,7 +81,7 @@ async def _address(process: asyncio.subprocess.Process) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a request was answered with; header names are in lower case."""
 
     status: int
@@ -103,7 +103,7 @@ class RawClient:
         self._service = service
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def request(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> Answer:
+    async def request(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> HttpResponse:
         """Send a request; of the headers only Content-Length is added."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._service.host, self._service.port)
@@ -123,14 +123,14 @@ class RawClient:
             self._streams = None
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> Answer:
+async def _read_answer(reader: asyncio.StreamReader) -> HttpResponse:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").splitlines()
     pairs = (line.partition(":") for line in head[1:] if line)
     headers = {name.lower(): value.strip() for name, _, value in pairs}
     if headers.get("transfer-encoding") == "chunked":
-        return Answer(int(head[0].split()[1]), headers, await _read_chunks(reader))
+        return HttpResponse(int(head[0].split()[1]), headers, await _read_chunks(reader))
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Answer(int(head[0].split()[1]), headers, body)
+    return HttpResponse(int(head[0].split()[1]), headers, body)
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:

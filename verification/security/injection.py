@@ -14,10 +14,10 @@ import re
 from collections.abc import AsyncIterator, Sequence
 
 from utcp_ws_mcp import BridgeError
-from utcp_ws_mcp.errors import Defect
+from utcp_ws_mcp.errors import InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import bridge_of, loadable
+from verification.security.bridges import open_bridge, loadable_tools
 from verification.security.listener import Listener, http_reply, listener
 from verification.security.slots import SLOTS, Slot
 
@@ -74,17 +74,17 @@ async def _cases(slot: Slot, server: Listener, texts: Sequence[str]) -> AsyncIte
     given = [HARMLESS] if slot.by_argument else texts
     inputs = {"properties": {"v": {"type": "string"}}}
     common = {"message": "hello", "reply": "none", "keep_alive": False, "timeout": 5}
-    tools = loadable(
-        {"name": f"t{number}", "inputs": inputs, "tool_call_template": {**slot.make(server.port, text), **common}}
+    tools = loadable_tools(
+        {"name": f"t{number}", "inputs": inputs, "tool_call_template": {**slot.make_template(server.port, text), **common}}
         for number, text in enumerate(given)
     )
-    async with bridge_of({"name": "m", "tools": tools}) as bridge:
+    async with open_bridge({"name": "m", "tools": tools}) as bridge:
         calls = [("t0", text) for text in texts] if slot.by_argument else [(tool["name"], "") for tool in tools]
         for name, argument in calls:
             try:
                 await bridge.call_tool(f"m.{name}", {"v": argument})
             except BridgeError as error:
-                if isinstance(error, Defect):
+                if isinstance(error, InternalError):
                     raise
             yield argument or given[int(name[1:])], [bytes(each) for each in server.captured]
             server.captured.clear()

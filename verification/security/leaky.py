@@ -41,7 +41,7 @@ def refuse(connection: ServerConnection, request: Request) -> Response | None:
     status = _STATUSES.get(request.path.partition("?")[0])
     if status is None:
         return None
-    echoed = json.dumps(_told(request, []))
+    echoed = json.dumps(_echo_of(request, []))
     headers = Headers({"Location": f"http://127.0.0.1:1/{request.path}", "X-Echo": json.dumps(dict(request.headers))})
     return Response(status, HTTPStatus(status).phrase, headers, echoed.encode())
 
@@ -49,7 +49,7 @@ def refuse(connection: ServerConnection, request: Request) -> Response | None:
 async def leak(connection: ServerConnection, message: Any) -> None:
     """Answer a message as the path says, with everything that was told."""
     assert connection.request is not None
-    told = _told(connection.request, message)
+    told = _echo_of(connection.request, message)
     text, path = json.dumps(told), connection.request.path.partition("?")[0].strip("/")
     match path:
         case "no_json":
@@ -72,7 +72,7 @@ async def leak(connection: ServerConnection, message: Any) -> None:
             await connection.send(text)
 
 
-def _told(request: Request, message: Any) -> dict[str, Any]:
+def _echo_of(request: Request, message: Any) -> dict[str, Any]:
     return {
         "path": request.path,
         "headers": [f"{name}: {value}" for name, value in request.headers.raw_items()],

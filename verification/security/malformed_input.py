@@ -19,18 +19,18 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.errors import BridgeError, Defect
+from utcp_ws_mcp.errors import BridgeError, InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .bridges import bridge_of
+from .bridges import open_bridge
 from .fuzz import try_input
 from .lines import expected_id
 from .malformed import malformed_inputs
 from .parsers import Parser, parsers
 
-PATIENCE: Final = 10.0
-RIGHT: Final = {"right": True}
+STEP_TIMEOUT: Final = 10.0
+VALID_RESULT: Final = {"right": True}
 MANUAL: Final = {"utcp_version": "1.0.1", "manual_version": "1", "tools": [{"name": "t"}]}
 _BY_ID: Final = {"match": "message.id == request_id", "result": "message.result"}
 FILES: Final = ("manifest", "dotenv", "pins")
@@ -48,18 +48,18 @@ class Endpoint:
         path = connection.request.path if connection.request else ""
         try:
             if path == "/login":
-                await self._spoil(connection)
+                await self._send_malformed(connection)
                 await connection.send('{"op": 0}')
             async for raw in connection:
                 message = json.loads(raw)
                 if path != "/login":
-                    await self._spoil(connection)
-                answer = MANUAL if message == {"type": "utcp"} else {"id": message.get("id"), "result": RIGHT}
+                    await self._send_malformed(connection)
+                answer = MANUAL if message == {"type": "utcp"} else {"id": message.get("id"), "result": VALID_RESULT}
                 await connection.send(json.dumps(answer))
         except ConnectionClosed:
             return
 
-    async def _spoil(self, connection: ServerConnection) -> None:
+    async def _send_malformed(self, connection: ServerConnection) -> None:
         malformed, self.malformed = self.malformed, None
         if malformed is not None:
             await connection.send(malformed, text=False)
@@ -91,7 +91,7 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 def places(made: Endpoint) -> dict[str, dict[str, Any]]:
     """A call template for each place where an endpoint's data comes in."""
-    base = {"name": "m", "url": f"ws://127.0.0.1:{made.port}/", "tools": [{"name": "t"}], "timeout": PATIENCE}
+    base = {"name": "m", "url": f"ws://127.0.0.1:{made.port}/", "tools": [{"name": "t"}], "timeout": STEP_TIMEOUT}
     by_id = {"message": {"id": "{{ request_id }}"}, "reply": _BY_ID}
     web = f"http://127.0.0.1:{made.http_port}/"
     oauth = {"auth_type": "oauth2", "token_url": web, "client_id": "c", "client_secret": "s"}
@@ -114,7 +114,7 @@ async def call_after(made: Endpoint, bridge: Bridge, data: bytes) -> str | None:
         str(failed)
     made.malformed = None
     result = await bridge.call_tool("m.t", {})
-    good = result == RIGHT or (isinstance(result, dict) and result.get("result") == RIGHT)
+    good = result == VALID_RESULT or (isinstance(result, dict) and result.get("result") == VALID_RESULT)
     return None if good else f"the next call gave {result!r}"
 
 
@@ -122,10 +122,10 @@ async def discover_after(made: Endpoint, data: bytes) -> str | None:
     """A discovery that meets malformed data before the manual: it ends without a defect."""
     made.malformed = data
     template = {"name": "m", "url": f"ws://127.0.0.1:{made.port}/", "preset": "utcp"}
-    async with bridge_of(template) as bridge:
-        await bridge.wait_discovered(PATIENCE)
-        failed = bridge.failures.get("m")
-        return f"{failed!r}" if isinstance(failed, Defect) else None  # no tool: it was itself a manual, without one
+    async with open_bridge(template) as bridge:
+        await bridge.wait_discovered(STEP_TIMEOUT)
+        failed = bridge.discovery_errors.get("m")
+        return f"{failed!r}" if isinstance(failed, InternalError) else None  # no tool: it was itself a manual, without one
 
 
 async def count_broken(inputs: Sequence[bytes], trial: Callable[[bytes], Awaitable[str | None]]) -> list[str]:
@@ -133,7 +133,7 @@ async def count_broken(inputs: Sequence[bytes], trial: Callable[[bytes], Awaitab
     broken = []
     for data in inputs:
         try:
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(STEP_TIMEOUT):
                 wrong = await trial(data)
         except Exception as failed:  # whatever escapes is what is looked for
             wrong = f"{type(failed).__name__}: {failed}"
@@ -201,7 +201,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     broken: dict[str, list[str]] = {}
     async with endpoint() as made:
         for place, template in places(made).items():
-            async with bridge_of(template) as bridge:
+            async with open_bridge(template) as bridge:
                 broken[place] = await count_broken(inputs, lambda data, to=bridge: call_after(made, to, data))
         broken["discovery"] = await count_broken(inputs, lambda data: discover_after(made, data))
         async with host(places(made)["a call, replies by id"]) as opened:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
-NASTY: Final[tuple[Any, ...]] = (
+HOSTILE_VALUES: Final[tuple[Any, ...]] = (
     *(None, True, False, 0, -1, 1, 0.5, -0.0, 1e308, float("inf"), float("nan"), 2**63, -(2**64), 10**400),
     *("", " ", "0", "\0", "\r\n", "\ud800", "\udfff\ud800", "\u2028", "\ufeff", "\u202e", "\U000e0041", "é", "𝒳"),
     *("..", "../", "/", "//", "\\", "#", "?", "@", "%", "%2e%2e", "*", "[", "(", "(a+)+$", "\\d{1000}{1000}", "$"),
@@ -23,15 +23,15 @@ _PIECES: Final = (
     *("://", "@", "#", "?", "[::1]", "127.1", "%00", "xn--", "１２７", "。", "\r\n", "\n\n", "\0", "\x1e", "\ufeff"),
     *("${", "{{", "}}", "UTCP_ARG_", "_UTCP_ARG", "|", "~", "**", "content-length:", "\\c", "51-", "450-", "/,"),
 )
-_NO_TEXT: Final = (
+_BINARY_WORDS: Final = (
     *(b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
     *(b"\xd8\x1c", b"\xc2\x5b\xff", b"\x9f\xff", b"\x80"),
 )
-WORDS: Final = (*(piece.encode("utf-8", "surrogatepass") for piece in _PIECES), *_NO_TEXT)
+WORDS: Final = (*(piece.encode("utf-8", "surrogatepass") for piece in _PIECES), *_BINARY_WORDS)
 """Pieces that mean something to one of the parsers, or to none."""
 
-DEEPEST: Final = (20, 70, 200, 900, 3000)
-LONGEST: Final = 1 << 14
+DEPTHS: Final = (20, 70, 200, 900, 3000)
+MAX_LENGTH: Final = 1 << 14
 """Bytes of an input."""
 
 
@@ -52,10 +52,10 @@ class Mutator:
         if lot < 0.03:
             return self._deep()
         if self._values and lot < 0.7:
-            data = self._written(self._changed(draw.choice(self._values)))
+            data = self._encode(self._changed(draw.choice(self._values)))
         else:
-            data = self._spoilt(draw.choice(self._seeds))
-        return self._spoilt(data) if draw.random() < 0.1 else data
+            data = self._corrupt(draw.choice(self._seeds))
+        return self._corrupt(data) if draw.random() < 0.1 else data
 
     def _changed(self, value: Any) -> Any:
         for _ in range(self._draw.choice((1, 1, 1, 2, 3, 6))):
@@ -94,11 +94,11 @@ class Mutator:
             case 1:
                 return self._nested(value)
             case 2 if isinstance(value, str):
-                return self._spoilt(value.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+                return self._corrupt(value.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
             case 3 if isinstance(value, int | float):
                 return value * draw.choice((-1, 0, 10, 10**9))
             case _:
-                return draw.choice(NASTY)
+                return draw.choice(HOSTILE_VALUES)
 
     def _nested(self, value: Any) -> Any:
         for _ in range(self._draw.choice((1, 1, 1, 1, 40, 70, 400, 900))):
@@ -112,18 +112,18 @@ class Mutator:
         return value
 
     def _deep(self) -> bytes:
-        count = self._draw.choice(DEEPEST)
+        count = self._draw.choice(DEPTHS)
         opening, closing = self._draw.choice((("[", "]"), ('{"a":', "}"), ('[{"tools":', "}]"), ("(", ")"), ("-", "")))
         return (opening * count + "0" + closing * self._draw.choice((0, count))).encode()
 
-    def _written(self, value: Any) -> bytes:
+    def _encode(self, value: Any) -> bytes:
         ascii_only = self._draw.random() < 0.5
         try:
             return json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
         except RecursionError:  # nested more than once
             return self._deep()
 
-    def _spoilt(self, data: bytes) -> bytes:
+    def _corrupt(self, data: bytes) -> bytes:
         """Some bytes changed, taken out, put in or repeated."""
         draw, spoilt = self._draw, bytearray(data)
         for _ in range(draw.choice((1, 1, 2, 4))):
@@ -138,7 +138,7 @@ class Mutator:
                     spoilt[start:end] = spoilt[start:end] * draw.choice((2, 3, 100))
                 case _:
                     spoilt[start:end] = b""
-        return bytes(spoilt[:LONGEST])
+        return bytes(spoilt[:MAX_LENGTH])
 
 
 def _as_json(data: bytes) -> Any:

@@ -21,7 +21,7 @@ from utcp_ws_mcp.observability import events
 from utcp_ws_mcp.server import run as serve
 
 NOISE: Final = "NOISE"
-EVERY: Final = 50
+CHILD_PROCESS_EVERY: Final = 50
 """Events between two child processes, which cost more than the rest."""
 
 _libc = ctypes.CDLL(None)
@@ -60,7 +60,7 @@ _count = itertools.count()
 def observe(event: events.Event) -> None:
     """Make a noise, each time in another way."""
     next(_turns)()
-    if next(_count) % EVERY == 0:
+    if next(_count) % CHILD_PROCESS_EVERY == 0:
         subprocess.run(["sh", "-c", f"echo {NOISE}"], check=True)
 
 

@@ -19,21 +19,21 @@ from urllib.parse import urlsplit
 from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.client.http_client import HttpReply
+from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.manifest_files import load_manifest, read_dotenv
-from utcp_ws_mcp.client.oauth import read_token
-from utcp_ws_mcp.client.pin_store import Pins
+from utcp_ws_mcp.client.oauth import parse_token_response
+from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.core.codecs.framing import make_framer
-from utcp_ws_mcp.core.codecs.message import clean, decode, encode_json, excerpt
+from utcp_ws_mcp.core.codecs.message import to_json_safe, decode, encode_json, excerpt
 from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
-from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRejected
-from utcp_ws_mcp.manifest.loader import Entry, load_document
+from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError
+from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
 from utcp_ws_mcp.manifest.models.connection import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.server.content import result_blocks
-from utcp_ws_mcp.server.listing import offer
+from utcp_ws_mcp.server.listing import build_listing
 from utcp_ws_mcp.server.result import Result
 
 from . import seeds
@@ -94,7 +94,7 @@ def accept_manifest(data: bytes) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "m.json"
         file.write_bytes(data)
-        Bridge([load_manifest(file, environ={"X": "x"})], pins=Pins(Path(folder) / "pins.json"))
+        Bridge([load_manifest(file, environ={"X": "x"})], pin_store=PinStore(Path(folder) / "pins.json"))
 
 
 def accept_dotenv(data: bytes) -> None:
@@ -111,17 +111,17 @@ def accept_pins(data: bytes) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "pins.json"
         file.write_bytes(data)
-        pins = Pins(file)
-        found = pins.of("m", "wss://localhost")
+        pins = PinStore(file)
+        found = pins.get("m", "wss://localhost")
         assert isinstance(found, dict)
-        assert pins.keep("m", "wss://localhost", {**found, "new": "digest"}) is None
-        assert Pins(file).of("m", "wss://localhost")["new"] == "digest", "a pin was lost"
+        assert pins.save("m", "wss://localhost", {**found, "new": "digest"}) is None
+        assert PinStore(file).get("m", "wss://localhost")["new"] == "digest", "a pin was lost"
 
 
-def entry(**fields: Any) -> Entry:
+def entry(**fields: Any) -> ManifestEntry:
     """An entry as a manifest gives it, whose manual comes from the network."""
     document = [{"name": "m", "url": "wss://own.example/ws", **fields}]
-    (made,) = load_document(document, Lookup([{"m_KEY": "k"}]), "m.json", PurePath()).entries
+    (made,) = load_document(document, VariableResolver([{"m_KEY": "k"}]), "m.json", PurePath()).entries
     return made
 
 
@@ -132,7 +132,7 @@ def accept_manual(data: bytes) -> None:
     """A manual from the network: its tools compile and can be listed, or are left out with a notice each."""
     tools, notices = read_manual(decode(text_of(data)).value, ENTRY)
     plans, problems = compile_tools(ENTRY, tools)
-    offered = offer(plans)
+    offered = build_listing(plans)
     for revision, listed in (("2025-11-25", offered.handshake), ("2026-07-28", offered.modern)):
         result = {"tools": json.loads(listed), "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
         serialize_server_result("tools/list", revision, result)
@@ -143,9 +143,9 @@ def accept_manual(data: bytes) -> None:
 def accept_token(data: bytes) -> None:
     """The answer of a token endpoint, as an error and as a success."""
     url = URL("https", "a.example", 443, "/")
-    with suppress(TokenRejected):
-        read_token(url, HttpReply(400, data))
-    token, lifetime = read_token(url, HttpReply(200, data))
+    with suppress(TokenRequestError):
+        parse_token_response(url, HttpResponse(400, data))
+    token, lifetime = parse_token_response(url, HttpResponse(200, data))
     assert token.isascii()
     assert 0 <= lifetime <= 86_400
 
@@ -158,8 +158,8 @@ def accept_message(framing: Framing) -> Accept:
         text = text_of(data)
         for raw in (text, data, data[: len(data) // 2], data[len(data) // 2 :]):
             for message in framer.decode(raw):
-                excerpt(message.shown)
-                encode_json(clean(message.value))
+                excerpt(message.for_display)
+                encode_json(to_json_safe(message.value))
                 assert message.size >= 0
                 blocks, structured = result_blocks(message.value)
                 Result(blocks, structured).to_json(modern=True).encode()
@@ -180,7 +180,7 @@ def parsers() -> list[Parser]:
         Parser("dotenv", accept_dotenv, seeds.DOTENVS, (InvalidManifest,), cost=3),
         Parser("pins", accept_pins, seeds.PINS, cost=4),
         Parser("manual", accept_manual, seeds.manuals(), cost=20),
-        Parser("token", accept_token, seeds.TOKENS, (TokenRejected,)),
+        Parser("token", accept_token, seeds.TOKENS, (TokenRequestError,)),
         *(
             Parser(f"message {_label(framing)}", accept_message(framing), seeds.MESSAGES[framing.codec])
             for framing in framings

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from utcp_ws_mcp import BridgeError
-from utcp_ws_mcp.errors import ConnectFailed, ForbiddenRedirect, TokenRejected
+from utcp_ws_mcp.errors import ConnectError, ForbiddenRedirect, TokenRequestError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import PATIENCE, JSONObject, bridge_of
+from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge
 from verification.security.listener import Listener, http_reply, listener
 
 STATUSES = (300, 301, 302, 303, 305, 307, 308)
@@ -55,8 +55,8 @@ def _before(port: int) -> JSONObject:
 ENTRY_POINTS = (
     EntryPoint("discovery", _over_websocket, ForbiddenRedirect),
     EntryPoint("call", lambda port: {**_over_websocket(port), "tools": [{"name": "t"}]}, ForbiddenRedirect),
-    EntryPoint("token", lambda port: {**_token(port), "tools": [{"name": "t"}]}, TokenRejected),
-    EntryPoint("before_connect", lambda port: {**_before(port), "tools": [{"name": "t"}]}, ConnectFailed),
+    EntryPoint("token", lambda port: {**_token(port), "tools": [{"name": "t"}]}, TokenRequestError),
+    EntryPoint("before_connect", lambda port: {**_before(port), "tools": [{"name": "t"}]}, ConnectError),
 )
 
 
@@ -88,10 +88,10 @@ async def _redirected(entry: EntryPoint, status: int, location: str, other: int)
 
 
 async def _error(entry: EntryPoint, first: Listener) -> BridgeError | None:
-    async with bridge_of({"name": "m", **entry.document(first.port)}) as bridge:
+    async with open_bridge({"name": "m", **entry.document(first.port)}) as bridge:
         if entry.name == "discovery":
-            await bridge.wait_discovered(PATIENCE)
-            return bridge.failures.get("m")
+            await bridge.wait_discovered(STEP_TIMEOUT)
+            return bridge.discovery_errors.get("m")
         try:
             await bridge.call_tool("m.t")
         except BridgeError as failed:

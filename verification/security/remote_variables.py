@@ -25,7 +25,7 @@ from utcp_ws_mcp import Bridge, BridgeError
 from utcp_ws_mcp.observability import events
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import PATIENCE, JSONObject, bridge_of
+from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge
 from verification.security.endpoint import echo, endpoint, manual_of
 
 NAME: Final = "CANARY"
@@ -51,14 +51,14 @@ EXPRESSIONS: Final = (
 )
 """Texts that an expression language reads."""
 
-Make = Callable[[str], JSONObject]
+ToolFactory = Callable[[str], JSONObject]
 
 
-def _template(**fields: Callable[[str], Any]) -> Make:
+def _template(**fields: Callable[[str], Any]) -> ToolFactory:
     return lambda text: {"tool_call_template": {key: make(text) for key, make in fields.items()}}
 
 
-SLOTS: Final[Mapping[str, Make]] = {
+SLOTS: Final[Mapping[str, ToolFactory]] = {
     "description": lambda text: {"description": text},
     "a property's description": lambda text: {"inputs": {"properties": {"n": {"description": text}}}},
     "a property's default": lambda text: {"inputs": {"properties": {"n": {"default": text}}}},
@@ -87,11 +87,11 @@ SLOTS: Final[Mapping[str, Make]] = {
 }
 """The places of a tool for a text. `{url}` is where its endpoint is."""
 
-SENT_AS_IT_IS: Final = ("the message", "inside a message", "a key of a message")
-SHOWN_AS_IT_IS: Final = ("description", "a property's description", "a property's default", "an enum")
+SENT_VERBATIM: Final = ("the message", "inside a message", "a key of a message")
+LISTED_VERBATIM: Final = ("description", "a property's description", "a property's default", "an enum")
 
 
-class Watched(dict[str, str]):
+class RecordingEnvironment(dict[str, str]):
     """An environment that says whether somebody looks the canary up in it, or opens a dotenv file instead."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -118,18 +118,18 @@ class Watched(dict[str, str]):
 
 
 @dataclass
-class Seen:
+class Observed:
     """Everything that came out of one bridge: `shown` to a host, `told` to the operator, `sent` to the endpoint."""
 
-    shown: dict[str, Any] = field(default_factory=dict)
+    listed: dict[str, Any] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
 
     @property
     def leaks(self) -> list[str]:
         """Where the canary is."""
-        everything = {"lists": [json.dumps(self.shown)], "results": self.results, "events": self.told}
+        everything = {"lists": [json.dumps(self.listed)], "results": self.results, "events": self.warnings}
         everything["messages"] = self.sent
         return [name for name, texts in everything.items() if any(VALUE in text for text in texts)]
 
@@ -137,7 +137,7 @@ class Seen:
 async def measure(size: Size) -> Sequence[Figure]:
     """One manual for each way to name a variable, with a tool for each place."""
     calls, changed, leaks, lookups = 0, list[str](), list[str](), list[str]()
-    watched = Watched({NAME: VALUE, f"other_{NAME}": VALUE})
+    watched = RecordingEnvironment({NAME: VALUE, f"other_{NAME}": VALUE})
     with _own_environment():
         for text in (*PLAIN, *EXPRESSIONS):
             seen = await _used(text, watched)
@@ -157,16 +157,16 @@ async def measure(size: Size) -> Sequence[Figure]:
     ]
 
 
-async def _used(text: str, environ: Watched, *, local: bool = False) -> Seen:
+async def _used(text: str, environ: RecordingEnvironment, *, local: bool = False) -> Observed:
     """List and call everything that a manual with this text offers, or, if `local`, a manifest."""
-    seen = Seen()
+    seen = Observed()
 
     async def hear(connection: ServerConnection, message: Any) -> None:
         seen.sent.append(json.dumps(message))
         await echo(connection, message)
 
     def tools() -> list[JSONObject]:
-        places = [SLOTS[place] for place in SENT_AS_IT_IS] if local else list(SLOTS.values())
+        places = [SLOTS[place] for place in SENT_VERBATIM] if local else list(SLOTS.values())
         made = [{"name": f"t{index}", **make(text)} for index, make in enumerate(places)]
         return list(json.loads(json.dumps(made).replace("{url}", asked.url)))
 
@@ -174,10 +174,10 @@ async def _used(text: str, environ: Watched, *, local: bool = False) -> Seen:
         (Path(name) / ".env").write_text(f"{NAME}={VALUE}\n")
         async with endpoint(hear, manual=lambda: manual_of(*tools())) as asked:
             document = {"name": "m", "url": asked.url, "timeout": 1, **({"tools": tools()} if local else {})}
-            async with bridge_of(document, environ=environ, observe=_note(seen), folder=Path(name)) as bridge:
+            async with open_bridge(document, environ=environ, observe=_note(seen), folder=Path(name)) as bridge:
                 environ.lookups.clear()
-                await bridge.wait_discovered(PATIENCE)
-                seen.shown = {
+                await bridge.wait_discovered(STEP_TIMEOUT)
+                seen.listed = {
                     name: [plan.description, plan.inputs, plan.outputs] for name, plan in bridge.tools.items()
                 }
                 seen.results += await asyncio.gather(*(_called(bridge, name) for name in bridge.tools))
@@ -185,8 +185,8 @@ async def _used(text: str, environ: Watched, *, local: bool = False) -> Seen:
     return seen
 
 
-def _note(seen: Seen) -> events.Observer:
-    return lambda event: seen.told.append(repr(event))
+def _note(seen: Observed) -> events.Observer:
+    return lambda event: seen.warnings.append(repr(event))
 
 
 async def _called(bridge: Bridge, name: str) -> str:
@@ -196,15 +196,15 @@ async def _called(bridge: Bridge, name: str) -> str:
         return str(failed)
 
 
-def _changed(text: str, seen: Seen) -> Iterator[str]:
+def _changed(text: str, seen: Observed) -> Iterator[str]:
     """The places in which a text that is only text became another one."""
     names = list(SLOTS)
     sent, written = "\n".join(seen.sent), json.dumps(text)[1:-1]
-    for slot in SENT_AS_IT_IS:
-        if f"m.t{names.index(slot)}" in seen.shown and written not in sent:
+    for slot in SENT_VERBATIM:
+        if f"m.t{names.index(slot)}" in seen.listed and written not in sent:
             yield f"{text} in {slot}"
-    for slot in SHOWN_AS_IT_IS:
-        if written not in json.dumps(seen.shown.get(f"m.t{names.index(slot)}")):
+    for slot in LISTED_VERBATIM:
+        if written not in json.dumps(seen.listed.get(f"m.t{names.index(slot)}")):
             yield f"{text} in {slot}"
 
 

@@ -19,7 +19,7 @@ class Canary:
 
     name: str
     core: str
-    to: frozenset[str] = frozenset()
+    allowed_origins: frozenset[str] = frozenset()
 
     @property
     def value(self) -> str:
@@ -37,7 +37,7 @@ class Canary:
 
 
 ENDPOINT, TOKENS, NOBODY = frozenset({"endpoint"}), frozenset({"tokens"}), frozenset[str]()
-KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
+CANARY_KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
     "HEADER": (ENDPOINT, {"auth": {"auth_type": "api_key", "api_key": "${HEADER}"}}),
     "QUERY": (ENDPOINT, {"auth": {"auth_type": "api_key", "api_key": "${QUERY}", "location": "query"}}),
     "COOKIE": (ENDPOINT, {"auth": {"auth_type": "api_key", "api_key": "${COOKIE}", "location": "cookie"}}),
@@ -66,6 +66,6 @@ KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
 
 def canaries(random: Random) -> dict[str, Canary]:
     """A canary of each kind, and two that stand beside: in the dotenv file, and in the environment."""
-    places = {"USER_NAME": ENDPOINT, **{name: to for name, (to, _) in KINDS.items()}, "DOTENV": NOBODY, "HOST": NOBODY}
+    places = {"USER_NAME": ENDPOINT, **{name: to for name, (to, _) in CANARY_KINDS.items()}, "DOTENV": NOBODY, "HOST": NOBODY}
     letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789"
     return {name: Canary(name, "".join(random.choices(letters, k=18)), to) for name, to in places.items()}

@@ -20,7 +20,7 @@ from websockets.asyncio.server import ServerConnection
 
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import bridge_of
+from verification.security.bridges import open_bridge
 from verification.security.certificates import server_context
 from verification.security.endpoint import endpoint
 from verification.security.listener import http_reply, listener
@@ -59,7 +59,7 @@ async def _numbers(folder: Path, ports: Ports, pair: Pair, manuals: tuple[str, s
     }
     for tool, manual, template in zip("ab", manuals, (pair.one, pair.other), strict=True):
         document[manual]["tools"].append({"name": tool, "tool_call_template": _filled(template, ports)})
-    async with bridge_of(list(document.values()), folder=folder) as bridge:
+    async with open_bridge(list(document.values()), folder=folder) as bridge:
         first, second = pair.arguments
         calls = ((f"{manuals[0]}.a", first), (f"{manuals[1]}.b", second), (f"{manuals[0]}.a", first))
         return [await bridge.call_tool(tool, arguments) for tool, arguments in calls]

@@ -8,7 +8,7 @@ from typing import Final
 
 from verification.security.bridges import JSONObject
 
-Make = Callable[[int, str], JSONObject]
+TemplateFactory = Callable[[int, str], JSONObject]
 """A tool's call template for a listener at a port, with a text in the slot."""
 
 
@@ -17,7 +17,7 @@ class Slot:
     """A place. `by_argument`: the text comes from the model, as the argument `v`, not from the manifest."""
 
     name: str
-    make: Make
+    make_template: TemplateFactory
     by_argument: bool = False
 
 
@@ -25,11 +25,11 @@ def _url(port: int, rest: str = "", scheme: str = "ws") -> str:
     return f"{scheme}://127.0.0.1:{port}/{rest}"
 
 
-def _with(**fields: Callable[[str], object]) -> Make:
+def _with(**fields: Callable[[str], object]) -> TemplateFactory:
     return lambda port, text: {"url": _url(port), **{name: make(text) for name, make in fields.items()}}
 
 
-def _key(**fields: Callable[[str], str]) -> Make:
+def _key(**fields: Callable[[str], str]) -> TemplateFactory:
     return _with(
         auth=lambda text: {
             "auth_type": "api_key",
@@ -39,7 +39,7 @@ def _key(**fields: Callable[[str], str]) -> Make:
     )
 
 
-def _basic(**fields: Callable[[str], str]) -> Make:
+def _basic(**fields: Callable[[str], str]) -> TemplateFactory:
     return _with(
         auth=lambda text: {
             "auth_type": "basic",
@@ -50,7 +50,7 @@ def _basic(**fields: Callable[[str], str]) -> Make:
     )
 
 
-def _token(auth_method: str, field: str) -> Make:
+def _token(auth_method: str, field: str) -> TemplateFactory:
     credentials = {"client_id": "id", "client_secret": "abc", "scope": "a", "auth_method": auth_method}
     return lambda port, text: {
         "url": _url(port),
@@ -58,7 +58,7 @@ def _token(auth_method: str, field: str) -> Make:
     }
 
 
-def _before(make: Callable[[int, str], JSONObject]) -> Make:
+def _before(make: Callable[[int, str], JSONObject]) -> TemplateFactory:
     return lambda port, text: {
         "url": _url(port),
         "before_connect": [{"http": {"url": _url(port, scheme="http"), **make(port, text)}}],

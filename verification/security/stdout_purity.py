@@ -31,13 +31,13 @@ GARBAGE: Final = (b"hello\n", b"[]\n", b'{"jsonrpc": "2.0", "id": "g", "method":
 class Strict(Host):
     """A host that takes every line for broken which the SDK's parser refuses."""
 
-    def _take(self, line: bytes) -> None:
+    def _on_line(self, line: bytes) -> None:
         try:
             jsonrpc_message_adapter.validate_json(line, by_name=False)
         except ValueError:
-            self.heard.broken.append(line)
+            self.received.invalid_lines.append(line)
         else:
-            super()._take(line)
+            super()._on_line(line)
 
 
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +71,7 @@ async def measure(size: Size) -> Sequence[Figure]:
             host.end("eof")
             await host.ended()
             noise = await listening_to
-    broken, lines = len(host.heard.broken) + bool(host.heard.tail), host.heard.lines
+    broken, lines = len(host.received.invalid_lines) + bool(host.received.trailing_bytes), host.received.lines
     clean = not broken and lines > answered
     return [
         Figure(

@@ -63,7 +63,7 @@ def _of_a_tool() -> Iterator[tuple[str, Callable[[JSONObject], object]]]:
     for path, value in _SCHEMAS:
         yield (
             f"inputs {'.'.join(path)} = {value}",
-            lambda tool, path=path, value=value: _put(tool["inputs"], path, value),
+            lambda tool, path=path, value=value: _set_path(tool["inputs"], path, value),
         )
     for key, value in _FIELDS:
         yield f"{key} = {value}", lambda tool, key=key, value=value: tool.update({key: value})
@@ -154,7 +154,7 @@ _TEMPLATES: Final[tuple[tuple[str, Any], ...]] = (
 )
 
 
-def _put(schema: JSONObject, path: tuple[str, ...], value: Any) -> None:
+def _set_path(schema: JSONObject, path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         schema = schema[key]
     schema[path[-1]] = value

@@ -13,10 +13,10 @@ from hypothesis.strategies import SearchStrategy
 from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.core.codecs.message import decode, encode
 from utcp_ws_mcp.core.expressions.scope import Scope
-from utcp_ws_mcp.core.handshake_request import UpgradeTemplate
+from utcp_ws_mcp.core.handshake_request import HandshakeTemplate
 from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.core.templates.compiler import Compiler
-from utcp_ws_mcp.core.templates.nodes import Unfilled, to_text
+from utcp_ws_mcp.core.templates.nodes import RenderError, to_text
 from utcp_ws_mcp.errors import PolicyError
 from utcp_ws_mcp.manifest.models.connection import Framing
 
@@ -45,7 +45,7 @@ ARGUMENTS = st.fixed_dictionaries(dict.fromkeys(NAMES, JSON))
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class Placeholder:
     """A place of a template that an argument fills."""
 
     name: str
@@ -61,8 +61,8 @@ class Hole:
         return f"UTCP_ARG_{self.name}_UTCP_ARG"
 
 
-HOLES = st.sampled_from(NAMES).map(Hole)
-LEAVES = HOLES | PLAIN | NUMBERS | st.none() | st.booleans()
+PLACEHOLDERS = st.sampled_from(NAMES).map(Placeholder)
+LEAVES = PLACEHOLDERS | PLAIN | NUMBERS | st.none() | st.booleans()
 TREES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN, inner, max_size=3), max_leaves=6
 ).filter(lambda tree: isinstance(tree, dict | list))
@@ -72,8 +72,8 @@ TREES = st.recursive(
 class Law:
     """A sentence that is true, what it is tried on, and how; `check` raises AssertionError where it is not."""
 
-    sentence: str
-    over: SearchStrategy[Any]
+    statement: str
+    strategy: SearchStrategy[Any]
     check: Callable[[Any], None]
 
 
@@ -85,7 +85,7 @@ def fill(template: Any, arguments: dict[str, Any], typed: bool = False) -> Any:
 
 def written(tree: Any, text: bool = False) -> Any:
     """A tree with its holes as a manifest has them."""
-    if isinstance(tree, Hole):
+    if isinstance(tree, Placeholder):
         return tree.text if text else tree.typed
     if isinstance(tree, dict):
         return {key: written(item, text) for key, item in tree.items()}
@@ -94,7 +94,7 @@ def written(tree: Any, text: bool = False) -> Any:
 
 def model(tree: Any, arguments: dict[str, Any], text: bool = False) -> Any:
     """What a tree must become: by looking at its structure only."""
-    if isinstance(tree, Hole):
+    if isinstance(tree, Placeholder):
         return to_text(arguments[tree.name]) if text else arguments[tree.name]
     if isinstance(tree, dict):
         return {key: model(item, arguments, text) for key, item in tree.items()}
@@ -103,7 +103,7 @@ def model(tree: Any, arguments: dict[str, Any], text: bool = False) -> Any:
 
 def as_json_text(tree: Any) -> str:
     """A tree as a text of JSON, with its holes bare."""
-    if isinstance(tree, Hole):
+    if isinstance(tree, Placeholder):
         return tree.text
     if isinstance(tree, dict):
         return "{" + ",".join(f"{json.dumps(key)}:{as_json_text(item)}" for key, item in tree.items()) + "}"
@@ -144,7 +144,7 @@ def _no_other_leaf(drawn: Any) -> None:
 
 def _without(tree: Any, name: str, value: Any) -> Any:
     """A filled tree with null in the holes of one argument."""
-    if isinstance(tree, Hole):
+    if isinstance(tree, Placeholder):
         return None if tree.name == name else value
     if isinstance(tree, dict):
         assert list(tree) == list(value), "the keys have changed"
@@ -180,13 +180,13 @@ def _documents_stay_apart(drawn: Any) -> None:
 
 def _text_is_concatenated(drawn: Any) -> None:
     parts, arguments = drawn
-    template = "x" + "".join(part.text if isinstance(part, Hole) else part for part in parts)
-    expected = "x" + "".join(to_text(arguments[part.name]) if isinstance(part, Hole) else part for part in parts)
+    template = "x" + "".join(part.text if isinstance(part, Placeholder) else part for part in parts)
+    expected = "x" + "".join(to_text(arguments[part.name]) if isinstance(part, Placeholder) else part for part in parts)
     assert fill(template, arguments) == expected
 
 
 def _scalars_come_back(text: str) -> None:
-    (sent,) = make_framer(Framing()).encode(fill({"k": Hole("a").typed, "t": "<" + Hole("a").text + ">"}, {"a": text}))
+    (sent,) = make_framer(Framing()).encode(fill({"k": Placeholder("a").typed, "t": "<" + Placeholder("a").text + ">"}, {"a": text}))
     assert decode(sent).value == {"k": text, "t": f"<{text}>"}
 
 
@@ -197,7 +197,7 @@ def _framed_is_one_message(drawn: Any) -> None:
     assert [message.value for message in framer.decode(sent)] == [model(tree, arguments)]
 
 
-def _id_is_the_exchanges(drawn: Any) -> None:
+def _id_belongs_to_exchange(drawn: Any) -> None:
     tree, arguments = drawn
     hostile = {**arguments, "request_id": "forged", "id": "forged"}
     message = {"id": "{{ request_id }}", "params": written(tree), "all": "{{ args }}", "tail": "{{ request_id }}"}
@@ -209,7 +209,7 @@ def _url_keeps_its_place(drawn: Any) -> None:
     arguments = drawn
     try:
         url, _, _ = _endpoint().render_parts(Scope(AMBIENT, {"args": arguments, "session": {}, "vars": {}}))
-    except (Unfilled, PolicyError):
+    except (RenderError, PolicyError):
         return
     assert parse_url(f"wss://{url.authority}{url.target}") == url
     assert url.origin == ("wss", "own.example", 443)
@@ -221,18 +221,18 @@ def _url_keeps_its_place(drawn: Any) -> None:
     assert len(url.query.split("&")) == 2
 
 
-def _endpoint() -> UpgradeTemplate:
-    from utcp_ws_mcp.core.tools.catalog import compile_local
+def _endpoint() -> HandshakeTemplate:
+    from utcp_ws_mcp.core.tools.catalog import compile_entry
 
     if not _ENDPOINTS:
-        a, ab, b = (Hole(name).text for name in NAMES)
+        a, ab, b = (Placeholder(name).text for name in NAMES)
         url = f"wss://own.example/x/{{{{ args.a }}}}{b}/y/.{ab}?q={a}&r={b}"
-        (plan,), _ = compile_local(entry(url=url, tools=[{"name": "t"}]))
-        _ENDPOINTS.append(plan.wire.upgrade)
+        (plan,), _ = compile_entry(entry(url=url, tools=[{"name": "t"}]))
+        _ENDPOINTS.append(plan.compiled_template.handshake)
     return _ENDPOINTS[0]
 
 
-_ENDPOINTS: Final[list[UpgradeTemplate]] = []
+_ENDPOINTS: Final[list[HandshakeTemplate]] = []
 _FILLED = st.tuples(TREES, ARGUMENTS)
 
 
@@ -248,10 +248,10 @@ def laws() -> Iterator[Law]:
     yield Law("A text of JSON stays JSON with every argument in its place.", _FILLED, _json_text_is_the_model)
     documents = st.tuples(st.lists(TREES, min_size=1, max_size=3), st.sampled_from(["\n", "\x1e"]), ARGUMENTS)
     yield Law("Several documents stay as many, each with its arguments in place.", documents, _documents_stay_apart)
-    parts = st.tuples(st.lists(PLAIN | HOLES, max_size=5), ARGUMENTS)
+    parts = st.tuples(st.lists(PLAIN | PLACEHOLDERS, max_size=5), ARGUMENTS)
     yield Law("A plain text is its parts, and no argument is scanned.", parts, _text_is_concatenated)
     yield Law("Every Unicode scalar value comes back.", st.text(_SCALARS, max_size=50), _scalars_come_back)
     yield Law("A framed message is one message.", _FILLED, _framed_is_one_message)
-    yield Law("No argument changes a correlation id.", _FILLED, _id_is_the_exchanges)
+    yield Law("No argument changes a correlation id.", _FILLED, _id_belongs_to_exchange)
     urls = st.fixed_dictionaries(dict.fromkeys(NAMES, TEXT | NUMBERS | st.sampled_from([".", "..", "", "/", "%2e"])))
     yield Law("An argument in a URL stays in its place.", urls, _url_keeps_its_place)

@@ -31,7 +31,7 @@ def try_law(law: Law, examples: int, seed: int) -> tuple[int, str | None]:
         verbosity=hypothesis.Verbosity.quiet,
         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
     )
-    @hypothesis.given(law.over)
+    @hypothesis.given(law.strategy)
     def holds(drawn: Any) -> None:
         nonlocal tried
         tried += 1
@@ -52,7 +52,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     for law in laws():
         tried, broken = try_law(law, wanted, size.seed)
         result = broken or f"holds for {tried:,} examples"
-        figures.append(Figure("S6", law.sentence, result, f"holds for {wanted:,}", broken is None and tried >= wanted))
+        figures.append(Figure("S6", law.statement, result, f"holds for {wanted:,}", broken is None and tried >= wanted))
     return figures
 
 

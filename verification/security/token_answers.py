@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from utcp_ws_mcp import BridgeError
-from utcp_ws_mcp.errors import ConnectFailed, TokenRejected
+from utcp_ws_mcp.errors import ConnectError, TokenRequestError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import bridge_of
+from verification.security.bridges import open_bridge
 from verification.security.endpoint import Endpoint, endpoint
 from verification.security.listener import http_reply, listener
 
@@ -37,26 +37,26 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    yield from (Case(f"taken: {name}", _json(TAKEN[name])) for name in TAKEN)
-    yield from (Case(f"used once: {name}", _json(SPENT[name]), requests=2) for name in SPENT)
-    yield from (Case(f"rejected: {name}", _json(REJECTED[name]), TokenRejected) for name in REJECTED)
-    yield from (Case(f"no JSON: {text[:20]!r}", http_reply(200, text), TokenRejected) for text in NO_JSON)
+    yield from (Case(f"taken: {name}", _json(ACCEPTED[name])) for name in ACCEPTED)
+    yield from (Case(f"used once: {name}", _json(SINGLE_USE[name]), requests=2) for name in SINGLE_USE)
+    yield from (Case(f"rejected: {name}", _json(REJECTED[name]), TokenRequestError) for name in REJECTED)
+    yield from (Case(f"no JSON: {text[:20]!r}", http_reply(200, text), TokenRequestError) for text in NO_JSON)
     echoed = json.dumps({"error": SECRET, "error_description": SECRET, "error_uri": TOKEN}).encode()
-    yield from (Case(f"HTTP {status}", http_reply(status, echoed), TokenRejected) for status in STATUSES)
+    yield from (Case(f"HTTP {status}", http_reply(status, echoed), TokenRequestError) for status in STATUSES)
     page = f"<html>{SECRET}</html>".encode()
-    yield Case("an error page", http_reply(502, page, "Content-Type: text/html"), TokenRejected)
-    yield Case("an error with line breaks", http_reply(400, b'{"error": "a\\r\\n[31mb"}'), TokenRejected)
+    yield Case("an error page", http_reply(502, page, "Content-Type: text/html"), TokenRequestError)
+    yield Case("an error with line breaks", http_reply(400, b'{"error": "a\\r\\n[31mb"}'), TokenRequestError)
     yield Case(
-        "a redirect with the secret", http_reply(307, b"", f"Location: http://127.0.0.1:1/{SECRET}"), TokenRejected
+        "a redirect with the secret", http_reply(307, b"", f"Location: http://127.0.0.1:1/{SECRET}"), TokenRequestError
     )
-    yield Case("10 MB", http_reply(200, b" " * (10 << 20)), ConnectFailed)
-    yield Case("no HTTP", b"SSH-2.0-" + SECRET.encode() + b"\r\n", ConnectFailed)
-    yield Case("an end in the middle", http_reply(200, b'{"access')[:-4], ConnectFailed)
+    yield Case("10 MB", http_reply(200, b" " * (10 << 20)), ConnectError)
+    yield Case("no HTTP", b"SSH-2.0-" + SECRET.encode() + b"\r\n", ConnectError)
+    yield Case("an end in the middle", http_reply(200, b'{"access')[:-4], ConnectError)
     yield Case(
-        "more headers than anyone reads", b"HTTP/1.1 200 X\r\n" + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n", ConnectFailed
+        "more headers than anyone reads", b"HTTP/1.1 200 X\r\n" + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n", ConnectError
     )
-    yield Case("compressed nonsense", http_reply(200, b"x", "Content-Encoding: gzip"), TokenRejected)
-    yield Case("nothing", b"", ConnectFailed)
+    yield Case("compressed nonsense", http_reply(200, b"x", "Content-Encoding: gzip"), TokenRequestError)
+    yield Case("nothing", b"", ConnectError)
 
 
 def _json(answer: Any) -> bytes:
@@ -67,7 +67,7 @@ def _token(**more: Any) -> dict[str, Any]:
     return {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600, **more}
 
 
-TAKEN: Final = {
+ACCEPTED: Final = {
     "as it should be": _token(),
     "lower case": _token(token_type="bearer"),
     "a lifetime as text": _token(expires_in="3600"),
@@ -81,7 +81,7 @@ TAKEN: Final = {
     "no type": {"access_token": TOKEN},
     "much more": _token(refresh_token=SECRET, scope="x", id_token=[1], more={"a": {}}),
 }
-SPENT: Final = {
+SINGLE_USE: Final = {
     "no time left": _token(expires_in=0),
     "a negative time": _token(expires_in=-5),
     "less than nothing": _token(expires_in=-(10**30)),
@@ -130,19 +130,19 @@ async def measure(size: Size) -> Sequence[Figure]:
     async with endpoint() as asked:
         for case in cases():
             for method in ("post", "basic"):
-                wrong += [f"{case.name}: {problem}" for problem in await _judged(case, method, asked)]
+                wrong += [f"{case.name}: {problem}" for problem in await _check_case(case, method, asked)]
                 tried += 1
     result = f"{len(wrong)} wrong in {tried}" + (f", such as {wrong[0]}" if wrong else "")
     return [Figure("S13", "answers of a token endpoint", result, "0 in >= 40", not wrong and tried >= 40)]
 
 
-async def _judged(case: Case, method: str, asked: Endpoint) -> list[str]:
+async def _check_case(case: Case, method: str, asked: Endpoint) -> list[str]:
     async with listener(lambda request: case.answer) as tokens:
         credentials = {"client_id": "id", "client_secret": SECRET, "auth_method": method}
         auth = {"auth_type": "oauth2", "token_url": f"http://127.0.0.1:{tokens.port}/t", **credentials}
         document = {"name": "m", "url": asked.url, "auth": auth, "tools": [{"name": "t"}], "keep_alive": False}
         asked.connections.clear()
-        async with bridge_of({**document, "limits": {"connect_timeout": 0.5}}) as bridge:
+        async with open_bridge({**document, "limits": {"connect_timeout": 0.5}}) as bridge:
             errors = [await _error(bridge.call_tool("m.t")) for _ in range(1 if case.error else 2)]
         requests = len(await tokens.settle())
     sent = {connection.request.headers.get("Authorization") for connection in asked.connections if connection.request}

@@ -7,12 +7,12 @@ import sys
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 from fastmcp.exceptions import ToolError
-from seen import Seen, report
+from seen import Observation, report
 
 
-async def look(command: list[str]) -> Seen:
+async def observe(command: list[str]) -> Observation:
     """List, call, follow a stream, fail."""
-    seen = Seen()
+    seen = Observation()
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
         seen.progress.append(message)
@@ -35,4 +35,4 @@ async def look(command: list[str]) -> Seen:
     return seen
 
 
-report(look, "fastmcp", sys.argv[1:])
+report(observe, "fastmcp", sys.argv[1:])

@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from langchain_mcp_adapters.client import MultiServerMCPClient
-from seen import Seen, report
+from seen import Observation, report
 
 
-async def look(command: list[str]) -> Seen:
+async def observe(command: list[str]) -> Observation:
     """List, call, fail. It shows no progress."""
     server = {"transport": "stdio", "command": command[0], "args": command[1:]}
     tools = {tool.name: tool for tool in await MultiServerMCPClient({"demo": server}).get_tools()}
@@ -24,7 +24,7 @@ async def look(command: list[str]) -> Seen:
         except Exception as error:
             return str(error)
 
-    return Seen(
+    return Observation(
         listed=list(tools),
         sum=json.loads(_text(await call("demo_add", {"a": 2, "b": 3}))),
         picture=(await call("demo_picture", {"colour": "#3366cc"}))[0]["type"],
@@ -39,4 +39,4 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else content[0]["text"]
 
 
-report(look, "langchain-mcp-adapters", sys.argv[1:])
+report(observe, "langchain-mcp-adapters", sys.argv[1:])

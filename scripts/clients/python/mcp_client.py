@@ -6,15 +6,15 @@ import sys
 from typing import Any, Literal, cast
 
 from mcp import Client, StdioServerParameters
-from seen import Seen, report
+from seen import Observation, report
 
 
-async def look(command: list[str]) -> Seen:
+async def observe(command: list[str]) -> Observation:
     """List, call, follow a stream, fail."""
     mode: Any = "auto"
     if command[0] == "--mode":
         mode, command = cast("Literal['legacy', 'auto']", command[1]), command[2:]
-    seen = Seen()
+    seen = Observation()
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
         seen.progress.append(message)
@@ -30,4 +30,4 @@ async def look(command: list[str]) -> Seen:
     return seen
 
 
-report(look, "mcp", sys.argv[1:])
+report(observe, "mcp", sys.argv[1:])

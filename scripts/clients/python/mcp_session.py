@@ -6,12 +6,12 @@ import sys
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from seen import Seen, report
+from seen import Observation, report
 
 
-async def look(command: list[str]) -> Seen:
+async def observe(command: list[str]) -> Observation:
     """List, call, follow a stream, fail."""
-    seen = Seen()
+    seen = Observation()
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
         seen.progress.append(message)
@@ -29,4 +29,4 @@ async def look(command: list[str]) -> Seen:
     return seen
 
 
-report(look, "mcp", sys.argv[1:])
+report(observe, "mcp", sys.argv[1:])

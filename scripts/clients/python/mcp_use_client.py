@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 
 from mcp_use import MCPClient
-from seen import Seen, report
+from seen import Observation, report
 
 
-async def look(command: list[str]) -> Seen:
+async def observe(command: list[str]) -> Observation:
     """List, call, fail. It shows no progress."""
     client = MCPClient({"mcpServers": {"demo": {"command": command[0], "args": command[1:]}}})
     session = await client.create_session("demo")
     try:
-        return Seen(
+        return Observation(
             listed=[tool.name for tool in await session.list_tools()],
             sum=(await session.call_tool("demo_add", {"a": 2, "b": 3})).structuredContent,
             picture=(await session.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type,
@@ -26,4 +26,4 @@ async def look(command: list[str]) -> Seen:
         await client.close_all_sessions()
 
 
-report(look, "mcp-use", sys.argv[1:])
+report(observe, "mcp-use", sys.argv[1:])

@@ -8,10 +8,10 @@ from typing import Any
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import ModelRetry
 from pydantic_ai.mcp import MCPToolset
-from seen import Seen, report
+from seen import Observation, report
 
 
-async def look(command: list[str]) -> Seen:
+async def observe(command: list[str]) -> Observation:
     """List, call, fail. It shows no progress."""
     async with MCPToolset(StdioTransport(command[0], command[1:])) as toolset:
 
@@ -22,7 +22,7 @@ async def look(command: list[str]) -> Seen:
                 return str(retry)
             return None
 
-        return Seen(
+        return Observation(
             listed=[tool.name for tool in await toolset.list_tools()],
             sum=await toolset.direct_call_tool("demo_add", {"a": 2, "b": 3}),
             picture=_kind(await toolset.direct_call_tool("demo_picture", {"colour": "#3366cc"})),
@@ -37,4 +37,4 @@ def _kind(content: Any) -> str:
     return "image" if getattr(content, "media_type", "").startswith("image/") else type(content).__name__
 
 
-report(look, "pydantic-ai-slim", sys.argv[1:])
+report(observe, "pydantic-ai-slim", sys.argv[1:])

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass
-class Seen:
+class Observation:
     """The names of the tools; 2 + 3; the kind of the picture; the countdown and its progress; two errors."""
 
     listed: list[str] = field(default_factory=list)
@@ -23,10 +23,10 @@ class Seen:
     mistake: str | None = None
 
 
-def report(look: Callable[[list[str]], Awaitable[Seen]], package: str, command: list[str]) -> None:
+def report(observe: Callable[[list[str]], Awaitable[Observation]], package: str, command: list[str]) -> None:
     """Look at the server that a command starts, and print what was seen."""
 
-    async def run() -> Seen:
-        return await look(command)
+    async def run() -> Observation:
+        return await observe(command)
 
     print(json.dumps({"client": f"{package} {version(package)}", **asdict(asyncio.run(run()))}))

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import click
 
-from ..bridge import Bridge, Streamed
-from ..client.manifest_files import Loaded
-from ..core.codecs.message import clean
-from ..core.exchange.result import told_before
-from ..errors import BridgeError, UnknownVariable
+from ..bridge import Bridge, StreamResult
+from ..client.manifest_files import LoadedManifest
+from ..core.codecs.message import to_json_safe
+from ..core.exchange.result import partial_stream_text
+from ..errors import BridgeError, MissingVariable
 from ..observability import events
-from ..observability.logging import Trace, visible
+from ..observability.logging import Trace, escape_control_chars
 from ..observability.redaction import Redactor
 
 CALL_FAILED: Final = 1
@@ -29,37 +29,37 @@ class CallOptions:
 
     tool: str
     pairs: Sequence[str]
-    whole: str | None
+    input_json: str | None
     trace: bool
     output: Path | None
 
 
-async def call_tool(loaded: Sequence[Loaded], options: CallOptions) -> int:
+async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -> int:
     """Call one tool and print its result; 1 if it fails."""
-    redact = Redactor(each.manifest for each in loaded)
-    observe = Trace(redact, sys.stderr) if options.trace else events.ignore
+    redact = Redactor(each.manifest for each in manifests)
+    observe = Trace(redact, sys.stderr) if options.trace else events.noop
     try:
-        made = Bridge(_only(loaded, options.tool), observe=observe, explain=options.trace, on_token=redact.learn_token)
+        made = Bridge(_restrict_to_tool(manifests, options.tool), observe=observe, trace_rules=options.trace, on_token=redact.add_token)
         async with made as bridge:
             schema = await bridge.input_schema(options.tool)
-            value = await bridge.call_tool(options.tool, read_arguments(options.pairs, options.whole, schema))
-    except UnknownVariable:
+            value = await bridge.call_tool(options.tool, parse_arguments(options.pairs, options.input_json, schema))
+    except MissingVariable:
         return CALL_FAILED  # it was told when the manifest was loaded
     except BridgeError as failed:
-        click.echo(visible(redact(str(failed))), err=True)
+        click.echo(escape_control_chars(redact(str(failed))), err=True)
         if collected := getattr(failed, "collected", ()):
-            click.echo(visible(redact(told_before(made.tools.get(options.tool), collected))), err=True)
+            click.echo(escape_control_chars(redact(partial_stream_text(made.tools.get(options.tool), collected))), err=True)
         return CALL_FAILED
-    data = _binary(value) if options.output else value
+    data = _binary_data(value) if options.output else value
     if not isinstance(data, bytes):
-        data = _as_text(value.value if isinstance(value, Streamed) else value, redact)
+        data = _format_result(value.value if isinstance(value, StreamResult) else value, redact)
     _print_result(data, options.output, is_binary=isinstance(value, bytes))
     return 0
 
 
-def _only(loaded: Sequence[Loaded], tool: str) -> list[Loaded]:
+def _restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[LoadedManifest]:
     """The manifests without the call templates that have nothing to do with a tool."""
-    names = [entry.name for each in loaded for entry in each.manifest.entries]
+    names = [entry.name for each in manifests for entry in each.manifest.entries]
     wanted = {name for name in names if tool.startswith(f"{name}.")} or set(names)
     return [
         replace(
@@ -68,35 +68,35 @@ def _only(loaded: Sequence[Loaded], tool: str) -> list[Loaded]:
                 each.manifest, entries=tuple(entry for entry in each.manifest.entries if entry.name in wanted)
             ),
         )
-        for each in loaded
+        for each in manifests
     ]
 
 
-def _example(schema: Any) -> str:
+def _example_argument(schema: Any) -> str:
     return f"{next(iter(schema.get('properties', {})), 'name')}=…"
 
 
-def read_arguments(pairs: Sequence[str], whole: str | None, schema: Any) -> dict[str, Any]:
+def parse_arguments(pairs: Sequence[str], input_json: str | None, schema: Any) -> dict[str, Any]:
     """The arguments of a call from the command line: KEY=VALUE by the schema's type, KEY:=JSON, or one JSON object."""
     arguments: dict[str, Any] = {}
-    if whole is not None:
-        read = _from_json(whole, strict=False)
+    if input_json is not None:
+        read = _parse_json(input_json, strict=False)
         if not isinstance(read, dict):
-            raise click.UsageError(f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {whole[:80]!r}')
+            raise click.UsageError(f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {input_json[:80]!r}')
         arguments = read
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"expected KEY=VALUE, such as {_example(schema)}, or --json OBJECT; not {pair!r}")
+            raise click.UsageError(f"expected KEY=VALUE, such as {_example_argument(schema)}, or --json OBJECT; not {pair!r}")
         if key.endswith(":"):
-            arguments[key[:-1]] = _from_json(text, strict=True)
+            arguments[key[:-1]] = _parse_json(text, strict=True)
         else:
             kind = schema.get("properties", {}).get(key, {}).get("type")
-            arguments[key] = text if kind == "string" else _from_json(text, strict=False)
+            arguments[key] = text if kind == "string" else _parse_json(text, strict=False)
     return arguments
 
 
-def _from_json(text: str, *, strict: bool) -> Any:
+def _parse_json(text: str, *, strict: bool) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -105,18 +105,18 @@ def _from_json(text: str, *, strict: bool) -> Any:
         return text
 
 
-def _binary(value: Any) -> bytes | None:
+def _binary_data(value: Any) -> bytes | None:
     """What a file holds of a result that is binary: of a stream, the items one after the other."""
-    if not isinstance(value, Streamed):
+    if not isinstance(value, StreamResult):
         return value if isinstance(value, bytes) else None
     items = value.value.get("items") or [value.value.get("item")]
     return b"".join(items) if all(isinstance(item, bytes) for item in items) else None
 
 
-def _as_text(value: Any, redact: Redactor) -> bytes:
+def _format_result(value: Any, redact: Redactor) -> bytes:
     """A result as it is printed: text as it is, anything else as JSON, without credentials."""
-    text = value if isinstance(value, str) else json.dumps(clean(value), indent=2, ensure_ascii=False)
-    return (redact.in_result(text) + "\n").encode("utf-8", "replace")
+    text = value if isinstance(value, str) else json.dumps(to_json_safe(value), indent=2, ensure_ascii=False)
+    return (redact.redact_result(text) + "\n").encode("utf-8", "replace")
 
 
 def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
@@ -126,5 +126,5 @@ def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
     elif is_binary and sys.stdout.isatty():
         click.echo(f"{len(data)} bytes of binary data; use --output FILE to keep them", err=True)
     else:
-        sys.stdout.buffer.write(visible(data.decode()).encode() if sys.stdout.isatty() else data)
+        sys.stdout.buffer.write(escape_control_chars(data.decode()).encode() if sys.stdout.isatty() else data)
         sys.stdout.buffer.flush()

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a variable
-DEFAULT_SESSIONS: Final = 500
+DEFAULT_MAX_SESSIONS: Final = 500
 
 _OPTIONS: Final = (
     click.option("--http", "address", metavar="[HOST:]PORT", help="Serve streamable HTTP here; HOST is loopback."),
@@ -27,7 +27,7 @@ _OPTIONS: Final = (
     click.option(
         "--max-sessions",
         type=click.IntRange(min=1),
-        default=DEFAULT_SESSIONS,
+        default=DEFAULT_MAX_SESSIONS,
         show_default=True,
         help="Sessions of clients of the handshake revisions.",
     ),
@@ -39,13 +39,13 @@ def http_options(command: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda made, option: option(made), reversed(_OPTIONS), command)
 
 
-def refuse_without_http(given: dict[str, Any]) -> None:
+def reject_http_options(options: dict[str, Any]) -> None:
     """Say that an option has no meaning on stdio.
 
     Raises:
         UsageError: naming the first one.
     """
-    meant = {**given, "max_sessions": given["max_sessions"] != DEFAULT_SESSIONS}
+    meant = {**options, "max_sessions": options["max_sessions"] != DEFAULT_MAX_SESSIONS}
     for name, value in meant.items():
         if value:
             option = name.removesuffix("s") if name.startswith("allowed") else name

@@ -10,9 +10,9 @@ import click
 
 from .. import manifest
 from ..manifest.inheritance import preset_names, preset_purpose
-from ..manifest.validation import nearest
+from ..manifest.validation import closest_match
 
-NONE: Final = "none"
+NO_PRESET: Final = "none"
 """The starter that uses no preset."""
 
 FAILED: Final = 2
@@ -21,7 +21,7 @@ FAILED: Final = 2
 def list_presets() -> int:
     """Print the presets, and how to go on."""
     known = {name: preset_purpose(name) for name in sorted(preset_names())}
-    known[NONE] = "No preset: an endpoint with messages of its own"
+    known[NO_PRESET] = "No preset: an endpoint with messages of its own"
     width = max(map(len, known))
     for name, purpose in known.items():
         click.echo(f"{name:{width}}  {purpose}")
@@ -29,11 +29,11 @@ def list_presets() -> int:
     return 0
 
 
-def write_starter(preset: str, file: Path) -> int:
+def write_example_manifest(preset: str, file: Path) -> int:
     """Write the commented manifest of a preset to a file that does not exist yet; the exit code."""
-    known = preset_names() | {NONE}
+    known = preset_names() | {NO_PRESET}
     if preset not in known:
-        near = nearest(preset, known)
+        near = closest_match(preset, known)
         hint = f"did you mean {near!r}?" if near else "`utcp-ws-mcp init` lists them"
         click.echo(f"there is no preset {preset!r}; {hint}", err=True)
         return FAILED

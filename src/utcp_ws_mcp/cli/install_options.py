@@ -33,7 +33,7 @@ _OPTIONS: Final = (
 )
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
+def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
     return reduce(lambda made, option: option(made), reversed(_OPTIONS), command)
 
 
@@ -47,27 +47,27 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Variables for the manifest, NAME=value in each line. May be given more than once.",
 )
-@_options
-def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...], **how: Any) -> None:
+@_shared_options
+def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...], **options: Any) -> None:
     """Let HOST start a server for MANIFESTS. Shows the change of the host's file first, and asks."""
     from .install import install_server
 
-    sys.exit(install_server(_wish(host, how), manifests, env_files))
+    sys.exit(install_server(_make_options(host, options), manifests, env_files))
 
 
 @click.command()
 @click.argument("host", type=click.Choice(HOSTS))
-@_options
-def uninstall(host: str, **how: Any) -> None:
+@_shared_options
+def uninstall(host: str, **options: Any) -> None:
     """Take a server of utcp-ws-mcp out of HOST again. Without --name it must be the only one."""
     from .install import uninstall_server
 
-    sys.exit(uninstall_server(_wish(host, how)))
+    sys.exit(uninstall_server(_make_options(host, options)))
 
 
-def _wish(host: str, how: dict[str, Any]) -> Any:
-    if how["dry_run"] and how["yes"]:
+def _make_options(host: str, options: dict[str, Any]) -> Any:
+    if options["dry_run"] and options["yes"]:
         raise click.UsageError("--dry-run and --yes contradict each other; leave one out")
     from .install import InstallOptions
 
-    return InstallOptions(host, **how)
+    return InstallOptions(host, **options)

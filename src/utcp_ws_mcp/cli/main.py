@@ -13,15 +13,15 @@ import anyio
 import click
 
 from .. import __version__
-from ..client.manifest_files import Loaded, load_manifest
-from ..errors import BridgeError, InvalidManifest, UnknownVariable
-from ..manifest.validation import nearest
-from .http_options import http_options, read_token, refuse_without_http
+from ..client.manifest_files import LoadedManifest, load_manifest
+from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..manifest.validation import closest_match
+from .http_options import http_options, read_token, reject_http_options
 from .install_options import install, uninstall
 
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 WRONG_INPUT: Final = 2
-LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 class DefaultServe(click.Group):
@@ -31,7 +31,7 @@ class DefaultServe(click.Group):
         """Put `serve` in front of arguments that begin with no command."""
         own = {"-h", "--help", "--version"}
         if args and args[0] not in self.commands and args[0] not in own:
-            if args[0].isalpha() and not Path(args[0]).exists() and (near := nearest(args[0], self.commands)):
+            if args[0].isalpha() and not Path(args[0]).exists() and (near := closest_match(args[0], self.commands)):
                 raise click.UsageError(f"there is no command {args[0]!r}; did you mean {near!r}?", ctx)
             args = ["serve", *args]
         return super().parse_args(ctx, args)
@@ -44,7 +44,7 @@ _env_file = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Variables for the manifest, NAME=value in each line. May be given more than once.",
 )
-_log_level = click.option("--log-level", type=click.Choice(LEVELS), default="warning", help="What stderr shows.")
+_log_level = click.option("--log-level", type=click.Choice(LOG_LEVELS), default="warning", help="What stderr shows.")
 
 
 @click.group(cls=DefaultServe, context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,7 +90,7 @@ def serve(
 
     options = ServeOptions(log_level, log_format == "json", otel, meta_tools, env_files)
     if http["address"] is None:
-        refuse_without_http(http)
+        reject_http_options(http)
         _run(serve_stdio, loaded, options)
     from ..server.http.config import HttpOptions
     from ..server.run_http import serve_http
@@ -111,9 +111,9 @@ def check(manifests: tuple[Path, ...], strict: bool, online: bool, listen: float
 
     checked = check_manifests(manifests, env_files)
     if online:
-        from .probe import visit_endpoints
+        from .probe import probe_endpoints
 
-        _run(visit_endpoints, checked, strict, listen)
+        _run(probe_endpoints, checked, strict, listen)
     sys.exit(checked.exit_code(strict))
 
 
@@ -171,9 +171,9 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
 @click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
 def init(preset: str | None, file: Path) -> None:
     """Write a commented manifest for PRESET to FILE (manifest.json); without PRESET, list them."""
-    from .init import list_presets, write_starter
+    from .init import list_presets, write_example_manifest
 
-    sys.exit(list_presets() if preset is None else write_starter(preset, file))
+    sys.exit(list_presets() if preset is None else write_example_manifest(preset, file))
 
 
 @main.command()
@@ -214,38 +214,38 @@ def schema() -> None:
 @click.option("--port", default=0, help="The port of the endpoint; 8765 with --keep unless given.")
 def demo(keep: bool, port: int) -> None:
     """Start a small endpoint, serve it to a real MCP client, and show what happens."""
-    from ..demo.session import keep_endpoint, show_demo
+    from ..demo.session import serve_endpoint, run_demo
 
     if keep:
-        _run(keep_endpoint, port or 8765)
+        _run(serve_endpoint, port or 8765)
     else:
-        _run(show_demo, port)
+        _run(run_demo, port)
 
 
 main.add_command(install)
 main.add_command(uninstall)
 
 
-def _load(manifests: Sequence[Path], env_files: Sequence[Path]) -> list[Loaded]:
+def _load(manifests: Sequence[Path], env_files: Sequence[Path]) -> list[LoadedManifest]:
     """The manifests, or exit 2 with every problem of theirs on stderr."""
-    loaded: list[Loaded] = []
+    loaded: list[LoadedManifest] = []
     try:
         loaded = [load_manifest(path, env_files=env_files) for path in manifests]
     except InvalidManifest as invalid:
         click.echo(str(invalid), err=True)
         sys.exit(WRONG_INPUT)
     for each in loaded:
-        _report(each)
+        _print_warnings(each)
     return loaded
 
 
-def _report(loaded: Loaded) -> None:
+def _print_warnings(loaded: LoadedManifest) -> None:
     """Print what is left out of a manifest."""
     manifest = loaded.manifest
-    for notice in manifest.notices:
+    for notice in manifest.warnings:
         click.echo(f"{manifest.source}: {notice}", err=True)
     for disabled in manifest.disabled:
-        click.echo(f"{manifest.source}: {UnknownVariable(disabled.missing, disabled.name)}", err=True)
+        click.echo(f"{manifest.source}: {MissingVariable(disabled.missing, disabled.name)}", err=True)
 
 
 def _split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:

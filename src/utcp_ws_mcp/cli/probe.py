@@ -14,123 +14,123 @@ import click
 
 from ..bridge import Bridge
 from ..client.connection import Connection
-from ..client.connector import Opener
+from ..client.connector import Connector
 from ..client.dial import system_resolver
-from ..client.manifest_files import Loaded
+from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import decode, excerpt
 from ..core.exchange.reply_rules import Role
 from ..core.expressions.scope import Ambient, Scope
-from ..core.templates.nodes import Unfilled
-from ..core.tools.catalog import discovery_plan
-from ..core.tools.tool import Plan
+from ..core.templates.nodes import RenderError
+from ..core.tools.catalog import compile_discovery
+from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
-from ..lint.tools import takes_what_comes
-from ..manifest.loader import Entry
+from ..lint.tools import accepts_any_message
+from ..manifest.loader import ManifestEntry
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
-from .check import Checked
-from .tools import signature
+from .check import CheckResult
+from .tools import format_signature
 
-DISCOVERY_WAIT = 15.0
+DISCOVERY_TIMEOUT = 15.0
 """Seconds that an endpoint has for its manual."""
 
 
 @dataclass(slots=True)
-class Visit:
+class EndpointProbe:
     """What was seen of one endpoint; `unasked` are messages that nobody had asked for."""
 
-    entry: Entry
-    plans: Sequence[Plan]
-    show: Trace
-    unasked: list[str | bytes] = field(default_factory=list)
+    entry: ManifestEntry
+    plans: Sequence[CompiledTool]
+    trace: Trace
+    unsolicited: list[str | bytes] = field(default_factory=list)
     failed: bool = False
-    doubtful: bool = False
+    has_warnings: bool = False
 
     def observe(self, event: events.Event) -> None:
         """Show an event, and keep what came unasked."""
-        self.show(event)
-        if isinstance(event, events.Received) and event.role == Role.DROPPED.value:
-            self.unasked.append(event.message)
+        self.trace(event)
+        if isinstance(event, events.MessageReceived) and event.role == Role.DROPPED.value:
+            self.unsolicited.append(event.message)
 
-    def fail(self, why: str) -> None:
+    def fail(self, reason: str) -> None:
         """Say why the visit went wrong."""
         self.failed = True
-        self.show(events.Noticed(f"{self.entry.name}: {why}"))
+        self.trace(events.WarningIssued(f"{self.entry.name}: {reason}"))
 
 
-async def visit_endpoints(checked: Checked, strict: bool, listen: float) -> int:
+async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -> int:
     """Visit each endpoint in turn, listening so many seconds for what it says unasked; the exit code."""
     redact = Redactor(each.manifest for each in checked.loaded)
-    visits: list[Visit] = []
+    visits: list[EndpointProbe] = []
     for loaded in checked.loaded:
         for entry in loaded.manifest.entries:
             click.echo(f"{entry.name}:")
-            visit = Visit(entry, loaded.plans[entry.name], Trace(redact, sys.stdout))
+            visit = EndpointProbe(entry, loaded.tools[entry.name], Trace(redact, sys.stdout))
             visits.append(visit)
-            await _connect(visit, listen)
-            if entry.discovers and not visit.failed:
+            await _connect(visit, duration)
+            if entry.uses_discovery and not visit.failed:
                 await _discover(visit, loaded)
-    wrong = checked.wrong or any(visit.failed for visit in visits)
-    doubtful = checked.doubtful or any(visit.doubtful for visit in visits)
+    wrong = checked.has_errors or any(visit.failed for visit in visits)
+    doubtful = checked.has_warnings or any(visit.has_warnings for visit in visits)
     return replace(checked, wrong=wrong, doubtful=doubtful).exit_code(strict)
 
 
-async def _connect(visit: Visit, listen: float) -> None:
+async def _connect(probe: EndpointProbe, duration: float) -> None:
     """Open a connection as a call would, and listen on it."""
     ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
-    plan = discovery_plan(visit.entry) if visit.entry.discovers else next(iter(visit.plans), None)
+    plan = compile_discovery(probe.entry) if probe.entry.uses_discovery else next(iter(probe.plans), None)
     if plan is None:
         return
     arguments = dict(plan.defaults)
-    scope = Scope(ambient, {"args": arguments, "tool": plan.tool, "vars": plan.variables, "session": {}})
+    scope = Scope(ambient, {"args": arguments, "tool": plan.original_name, "vars": plan.variables, "session": {}})
     try:
-        upgrade = plan.wire.upgrade.render(scope)
-        opened = await Opener(ambient, time.monotonic, system_resolver, visit.observe, explain=True)(upgrade, arguments)
-    except Unfilled as unfilled:
-        visit.show(events.Noticed(f"not visited, because connecting needs arguments: {unfilled}; make a call instead"))
+        upgrade = plan.compiled_template.handshake.render(scope)
+        opened = await Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)(upgrade, arguments)
+    except RenderError as unfilled:
+        probe.trace(events.WarningIssued(f"not visited, because connecting needs arguments: {unfilled}; make a call instead"))
         return
     except BridgeError as failed:
-        visit.fail(str(failed))
+        probe.fail(str(failed))
         return
     async with anyio.create_task_group() as running:
-        with anyio.move_on_after(listen):
+        with anyio.move_on_after(duration):
             ended = anyio.Event()
-            running.start_soon(_read, opened, ended)
+            running.start_soon(_receive, opened, ended)
             await ended.wait()
         await opened.aclose()
-    _judge(visit, scope)
+    _check_unsolicited(probe, scope)
 
 
-def _judge(visit: Visit, scope: Scope) -> None:
+def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:
     """Warn where a call would take what came unasked for its reply."""
-    for plan in filter(takes_what_comes, visit.plans):
-        for raw in visit.unasked:
-            if not plan.rules.ignores(scope.extended(message=decode(raw).value)):
+    for plan in filter(accepts_any_message, probe.plans):
+        for raw in probe.unsolicited:
+            if not plan.rules.is_ignored(scope.with_values(message=decode(raw).value)):
                 told = f"{plan.full_name} would take this for its reply, and nobody had asked: {excerpt(raw, 100)}"
                 way = 'say which message answers ("reply.match"), or which never does ("ignore")'
-                visit.show(events.Noticed(f"warning: {told}; {way}"))
-                visit.doubtful = True
+                probe.trace(events.WarningIssued(f"warning: {told}; {way}"))
+                probe.has_warnings = True
                 return
 
 
-async def _read(opened: Connection, ended: anyio.Event) -> None:
-    await opened.run()
+async def _receive(connection: Connection, ended: anyio.Event) -> None:
+    await connection.receive_loop()
     ended.set()
 
 
-async def _discover(visit: Visit, loaded: Loaded) -> None:
+async def _discover(probe: EndpointProbe, loaded: LoadedManifest) -> None:
     """Ask the endpoint for its tools, and list them."""
-    entry = visit.entry
+    entry = probe.entry
     only = replace(loaded, manifest=replace(loaded.manifest, entries=(entry,)))
     started = time.monotonic()
-    async with Bridge([only], observe=visit.observe, explain=True) as bridge:
-        await bridge.wait_discovered(DISCOVERY_WAIT)
+    async with Bridge([only], observe=probe.observe, trace_rules=True) as bridge:
+        await bridge.wait_discovered(DISCOVERY_TIMEOUT)
         seconds = time.monotonic() - started
-        plans, failure = list(bridge.tools.values()), bridge.failures.get(entry.name)
+        plans, failure = list(bridge.tools.values()), bridge.discovery_errors.get(entry.name)
     if failure is not None:
-        visit.fail(str(failure))
+        probe.fail(str(failure))
         return
     click.echo(f"{entry.name}: {len(plans)} tool{'s' * (len(plans) != 1)} in {seconds * 1000:.0f} ms")
     for plan in plans:
-        click.echo(f"  {plan.full_name}({signature(plan.inputs)})")
+        click.echo(f"  {plan.full_name}({format_signature(plan.inputs)})")

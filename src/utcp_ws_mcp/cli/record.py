@@ -21,25 +21,25 @@ from anyio.from_thread import BlockingPortal
 from anyio.streams.memory import MemoryObjectSendStream
 
 from ..client.connection import Connection
-from ..client.connector import Opener
+from ..client.connector import Connector
 from ..client.dial import system_resolver
 from ..client.manifest_files import read_dotenv
 from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
-from ..core.tools.catalog import compile_local
-from ..errors import BridgeError, InvalidManifest, UnknownVariable
-from ..manifest.json_format import lay_out
+from ..core.tools.catalog import compile_entry
+from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..manifest.json_format import format_json
 from ..manifest.loader import load_document
-from ..manifest.variables import REFERENCE, Lookup
+from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import redactor
 from ..recorder.manifest import Draft, draft_manifest
-from ..recorder.messages import Seen
+from ..recorder.messages import RecordedMessage
 
 FAILED: Final = 1
-LONGEST_PAUSE: Final = 10
+MAX_IDLE_PERIODS: Final = 10
 """How many pauses a line waits for silence, where an endpoint never stops talking."""
 
 
@@ -51,7 +51,7 @@ class RecordOptions:
     headers: Mapping[str, str]
     protocols: Sequence[str]
     output: Path | None
-    pause: float
+    idle: float
     env_files: Sequence[Path]
 
 
@@ -60,43 +60,43 @@ class Recording:
     """A conversation under way."""
 
     variables: Mapping[str, str] = field(repr=False)
-    show: Trace = field(init=False)
-    seen: list[Seen] = field(default_factory=list)
-    used: dict[str, str] = field(default_factory=dict, repr=False)
+    trace: Trace = field(init=False)
+    messages: list[RecordedMessage] = field(default_factory=list)
+    used_variables: dict[str, str] = field(default_factory=dict, repr=False)
     arrived: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
-        self.show = Trace(self.hide, sys.stderr)
+        self.trace = Trace(self.redact, sys.stderr)
 
     def observe(self, event: events.Event) -> None:
         """Show an event, and keep what came."""
-        if isinstance(event, events.Received):
-            self.seen.append(Seen(False, decode(event.message).value))
+        if isinstance(event, events.MessageReceived):
+            self.messages.append(RecordedMessage(False, decode(event.message).value))
             self.arrived.set()
             event = replace(event, role="")
-        self.show(event)
+        self.trace(event)
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """A text without the values of the variables that were used."""
-        return redactor(self.used.values())(text)
+        return redactor(self.used_variables.values())(text)
 
-    def bind(self, text: str) -> str:
+    def substitute(self, text: str) -> str:
         """A text with the variables that are set filled in."""
 
         def value(name: str, whole: str) -> str:
             if name in self.variables:
-                self.used[name] = self.variables[name]
+                self.used_variables[name] = self.variables[name]
             return self.variables.get(name, whole)
 
-        return REFERENCE.sub(lambda found: value(found[1], found[0]) if found[1] else "${", text)
+        return VARIABLE.sub(lambda found: value(found[1], found[0]) if found[1] else "${", text)
 
-    async def quiet(self, pause: float) -> None:
+    async def wait_until_idle(self, idle: float) -> None:
         """Wait until nothing has come for so many seconds."""
-        with anyio.move_on_after(pause * LONGEST_PAUSE):
+        with anyio.move_on_after(idle * MAX_IDLE_PERIODS):
             silent = False
             while not silent:
                 self.arrived = anyio.Event()
-                with anyio.move_on_after(pause) as waiting:
+                with anyio.move_on_after(idle) as waiting:
                     await self.arrived.wait()
                 silent = waiting.cancelled_caught
 
@@ -116,12 +116,12 @@ async def record(options: RecordOptions) -> int:
     try:
         opened, url = await _connect(endpoint, recording)
     except BridgeError as failed:
-        click.echo(recording.hide(str(failed)), err=True)
+        click.echo(recording.redact(str(failed)), err=True)
         return FAILED
     try:
-        await _talk(opened, recording, options.pause)
+        await _run_session(opened, recording, options.idle)
     finally:  # whoever presses Ctrl-C wants the draft, too
-        _hand_over(draft_manifest(endpoint, url, recording.seen, recording.used), options.output)
+        _write_draft(draft_manifest(endpoint, url, recording.messages, recording.used_variables), options.output)
     return 0
 
 
@@ -134,27 +134,27 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
     network = {"allow": ["private", "loopback"], "plaintext": True}
     watch = {"name": "watch", "tool_call_template": {"message": False, "stream": True}}
     document = {**endpoint, "name": "record", "network": network, "tools": [watch]}
-    manifest = load_document(document, Lookup([recording.variables]), "record", PurePath())
+    manifest = load_document(document, VariableResolver([recording.variables]), "record", PurePath())
     for disabled in manifest.disabled:
-        raise UnknownVariable(disabled.missing, disabled.name)
+        raise MissingVariable(disabled.missing, disabled.name)
     (entry,) = manifest.entries
-    recording.used |= entry.variables
-    plans, problems = compile_local(entry)
+    recording.used_variables |= entry.variables
+    plans, problems = compile_entry(entry)
     if problems:
         raise InvalidManifest("record", problems)
     ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
-    upgrade = plans[0].wire.upgrade.render(Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}}))
+    upgrade = plans[0].compiled_template.handshake.render(Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}}))
     assert upgrade.url is not None
-    opened = await Opener(ambient, time.monotonic, system_resolver, recording.observe)(upgrade, {})
+    opened = await Connector(ambient, time.monotonic, system_resolver, recording.observe)(upgrade, {})
     return opened, upgrade.url
 
 
-async def _talk(opened: Connection, recording: Recording, pause: float) -> None:
+async def _run_session(connection: Connection, recording: Recording, idle: float) -> None:
     """Send what is typed until there is no more, or the endpoint goes away."""
     async with anyio.create_task_group() as tasks:
 
         async def read() -> None:
-            await opened.run()
+            await connection.receive_loop()
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(read)
@@ -162,52 +162,52 @@ async def _talk(opened: Connection, recording: Recording, pause: float) -> None:
         if typed:
             click.echo("type a message in each line; Ctrl-D ends and drafts the manifest", err=True)
         else:
-            await recording.quiet(pause)
-        async with lines_of(sys.stdin.fileno()) as lines:
+            await recording.wait_until_idle(idle)
+        async with read_lines(sys.stdin.fileno()) as lines:
             async for line in lines:
-                await _send(opened, recording, line)
+                await _send(connection, recording, line)
                 if not typed:
-                    await recording.quiet(pause)
-        await recording.quiet(pause)
-        await opened.aclose()
+                    await recording.wait_until_idle(idle)
+        await recording.wait_until_idle(idle)
+        await connection.aclose()
 
 
-async def _send(opened: Connection, recording: Recording, line: str) -> None:
+async def _send(connection: Connection, recording: Recording, line: str) -> None:
     if line.strip():
-        recording.seen.append(Seen(True, decode(line).value))
-        await opened.send([recording.bind(line)])
+        recording.messages.append(RecordedMessage(True, decode(line).value))
+        await connection.send([recording.substitute(line)])
 
 
 @asynccontextmanager
-async def lines_of(descriptor: int) -> AsyncIterator[AsyncIterable[str]]:
+async def read_lines(descriptor: int) -> AsyncIterator[AsyncIterable[str]]:
     """The lines of a file, read in a thread that nobody waits for: it may hang in a terminal for ever."""
     gives, takes = anyio.create_memory_object_stream[str](math.inf)
     async with BlockingPortal() as portal:
-        threading.Thread(target=_read_lines, args=(descriptor, portal, gives), daemon=True).start()
+        threading.Thread(target=_read_lines_in_thread, args=(descriptor, portal, gives), daemon=True).start()
         with takes:
             yield takes
 
 
-def _read_lines(descriptor: int, portal: BlockingPortal, gives: MemoryObjectSendStream[str]) -> None:
+def _read_lines_in_thread(descriptor: int, portal: BlockingPortal, send_stream: MemoryObjectSendStream[str]) -> None:
     rest = b""
     with suppress(RuntimeError, anyio.BrokenResourceError):  # nobody listens any more
         while data := os.read(descriptor, 1 << 16):
             *whole, rest = (rest + data).split(b"\n")
             for line in whole:
-                portal.call(gives.send_nowait, line.decode("utf-8", "replace").removesuffix("\r"))
+                portal.call(send_stream.send_nowait, line.decode("utf-8", "replace").removesuffix("\r"))
         if rest:
-            portal.call(gives.send_nowait, rest.decode("utf-8", "replace"))
-        portal.call(gives.close)
+            portal.call(send_stream.send_nowait, rest.decode("utf-8", "replace"))
+        portal.call(send_stream.close)
 
 
-def _hand_over(draft: Draft, output: Path | None) -> None:
+def _write_draft(draft: Draft, output: Path | None) -> None:
     """Print the draft, or write it to a file that does not exist yet."""
-    text = lay_out(draft.document) + "\n"
+    text = format_json(draft.document) + "\n"
     if output is None:
         click.echo(text, nl=False)
     else:
         with output.open("x", encoding="utf-8") as new:
             new.write(text)
         click.echo(f"{output} is written; try: utcp-ws-mcp check {output}", err=True)
-    for name in dict.fromkeys(draft.missing):
+    for name in dict.fromkeys(draft.missing_variables):
         click.echo(f"a secret was typed; the draft says ${{{name}}} instead, so set {name} before you use it", err=True)

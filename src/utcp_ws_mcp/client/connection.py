@@ -12,28 +12,28 @@ import anyio
 from websockets.exceptions import ConnectionClosed
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message, clean, encode_json
-from ..core.exchange.connection_state import Session
-from ..core.exchange.dispatcher import Exchanges
-from ..core.exchange.exchange import Close
+from ..core.codecs.message import Message, to_json_safe, encode_json
+from ..core.exchange.connection_state import ConnectionState
+from ..core.exchange.dispatcher import Dispatcher
+from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
 from ..observability import events
 from ..observability.events import Observer
-from .close_info import CLOSED_BY_US, describe_close, without_repeats
-from .heartbeat import Upkeep
+from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
+from .heartbeat import HeartbeatTask
 from .websocket import CLOSE_TIMEOUT, GuardedConnection
 
 __all__ = ["Connection", "ConnectionClosed"]
 
 logger = logging.getLogger(__name__)
 TRY_AGAIN_LATER: Final = 1013
-PROVEN: Final = 5.0
+HEALTHY_AFTER: Final = 5.0
 """Seconds after which a connection has proved itself, even if nothing came over it."""
 
-QUIET: Final = 0.05
+QUIET_PERIOD: Final = 0.05
 """Seconds of silence that separate two exchanges on an owned connection to a peer that must not be pinged."""
 
-SETTLE_TIMEOUT: Final = 0.5
+SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""
 
 
@@ -48,27 +48,27 @@ class Connection:
     ) -> None:
         self.manual = manual
         self.address = address
-        self.exchanges: Exchanges
-        self.session: Session
-        self.upkeep = Upkeep(self)
+        self.dispatcher: Dispatcher
+        self.session: ConnectionState
+        self.heartbeat = HeartbeatTask(self)
         self._framer = framer
-        self._ahead: deque[Message] = deque()
-        self.received = 0
-        self._since = anyio.current_time()
-        self.close: Close | None = None
-        self._why = ""
-        self.on_retired: Callable[[], None] = lambda: None
-        self.explains = False
+        self._prefetched: deque[Message] = deque()
+        self.received_count = 0
+        self._opened_at = anyio.current_time()
+        self.closed_with: CloseInfo | None = None
+        self._local_close_reason = ""
+        self.on_draining: Callable[[], None] = lambda: None
+        self.trace_rules = False
         self._websocket = websocket
         self._observe = observe
 
     def __repr__(self) -> str:
-        return f"<Connection {self.address} {self._websocket.state.name} {self.exchanges!r}>"
+        return f"<Connection {self.address} {self._websocket.state.name} {self.dispatcher!r}>"
 
     @property
-    def is_usable(self) -> bool:
+    def is_available(self) -> bool:
         """Whether a new exchange may start here."""
-        return self.exchanges.trusted and self._websocket.is_open
+        return self.dispatcher.reusable and self._websocket.is_open
 
     @property
     def is_open(self) -> bool:
@@ -76,56 +76,56 @@ class Connection:
         return self._websocket.is_open
 
     @property
-    def has_room(self) -> bool:
+    def can_write(self) -> bool:
         """Whether the peer keeps up with what is sent."""
         return not self._websocket.paused
 
     @property
-    def is_failure(self) -> bool:
+    def failed_early(self) -> bool:
         """Whether the peer ended the connection before it proved itself, or wants to be left alone for a while."""
-        if self.close is None or self.close.text == CLOSED_BY_US:
+        if self.closed_with is None or self.closed_with.reason == CLOSED_LOCALLY:
             return False
-        early = anyio.current_time() - self._since < PROVEN
-        return self.close.code == TRY_AGAIN_LATER or (early and not self.received)
+        early = anyio.current_time() - self._opened_at < HEALTHY_AFTER
+        return self.closed_with.code == TRY_AGAIN_LATER or (early and not self.received_count)
 
     @property
-    def ending(self) -> Close:
+    def close_info(self) -> CloseInfo:
         """How the connection ended, or is ending; where the server closed it, with its last words."""
-        close, said = self.close or describe_close(self._websocket, unanswered=self.upkeep.unanswered), self.last_words
-        if not said or self._websocket.protocol.close_rcvd is None or close.text == CLOSED_BY_US:
+        close, said = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out), self.last_message
+        if not said or self._websocket.protocol.close_rcvd is None or close.reason == CLOSED_LOCALLY:
             return close
-        return replace(close, text=f"{close.text}; before that it said {said}")
+        return replace(close, text=f"{close.reason}; before that it said {said}")
 
     @property
-    def last_words(self) -> str:
+    def last_message(self) -> str:
         """The last message, if no call waited for it; nothing where it repeats what may be a credential."""
-        said = self.exchanges.unclaimed
-        known = (*self.session.conduct.variables.values(), *self.session.values.values())
-        return "" if said is None else without_repeats(said, known)
+        said = self.dispatcher.last_unmatched
+        known = (*self.session.rules.variables.values(), *self.session.values.values())
+        return "" if said is None else excerpt_without_secrets(said, known)
 
     @property
-    def is_oversized(self) -> bool:
+    def closed_by_oversized_message(self) -> bool:
         """Whether the connection ended because the peer's message was too big."""
         protocol = self._websocket.protocol
         sent = protocol.close_sent
         return sent is not None and sent.code == 1009 and not protocol.close_rcvd_then_sent
 
-    async def run(self) -> None:
+    async def receive_loop(self) -> None:
         """Read until the connection ends; then every exchange on it is settled."""
         try:
-            while self._ahead:
-                message = self._ahead.popleft()
-                self._heed(message)
-                self.exchanges.receive(message)
-            await self._websocket.deliver(self._take)
+            while self._prefetched:
+                message = self._prefetched.popleft()
+                self._check_drain(message)
+                self.dispatcher.receive(message)
+            await self._websocket.receive_until_closed(self._on_message)
         except ConnectionClosed:
             pass
         finally:
-            self.close = describe_close(self._websocket, unanswered=self.upkeep.unanswered)
-            self.exchanges.lose(self.ending)
-            by_peer = self.close.text != CLOSED_BY_US
-            text = self.close.text if by_peer or not self._why else f"{self.close.text}: {self._why}"
-            self._observe(events.Closed(self.manual, self.address, text, by_peer))
+            self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+            self.dispatcher.connection_lost(self.close_info)
+            by_peer = self.closed_with.reason != CLOSED_LOCALLY
+            text = self.closed_with.reason if by_peer or not self._local_close_reason else f"{self.closed_with.reason}: {self._local_close_reason}"
+            self._observe(events.ConnectionClosed(self.manual, self.address, text, by_peer))
 
     def encode(self, value: Any) -> list[str | bytes]:
         """The WebSocket messages for a value.
@@ -135,19 +135,19 @@ class Connection:
         """
         return self._framer.encode(value)
 
-    def write(self, messages: Sequence[str | bytes], what: str = "") -> bool:
+    def send_nowait(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:
         """Send messages without waiting for the peer; False where the connection is ending, and none was sent."""
         if not self._websocket.is_open:
             return False
         for message in messages:
-            shown = self._framer.shown(message) if self.explains else message
-            self._observe(events.Sent(self.manual, shown, what))
-            self._websocket.write(message)
+            shown = self._framer.for_display(message) if self.trace_rules else message
+            self._observe(events.MessageSent(self.manual, shown, purpose))
+            self._websocket.send_nowait(message)
         return True
 
-    async def send(self, messages: Sequence[str | bytes], what: str = "") -> bool:
+    async def send(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:
         """Send messages, and wait as long as the peer does not keep up; False where none was sent."""
-        sent = self.write(messages, what)
+        sent = self.send_nowait(messages, purpose)
         await self.drain()
         return sent
 
@@ -156,24 +156,24 @@ class Connection:
         if self._websocket.paused:
             await self._websocket.drain()
 
-    def post(self, value: Any, what: str = "auto_reply") -> None:
+    def send_or_abort(self, value: Any, purpose: str = "auto_reply") -> None:
         """Send a value without waiting; a peer that does not read loses the connection."""
         try:
             messages = self.encode(value)
         except ValueError as wrong:
-            self.unsent(what, str(wrong))
+            self.on_send_failed(purpose, str(wrong))
             return
-        before = self._websocket.unsent
-        self.write(messages, what)
-        self._websocket.drop_deaf_peer(before)
+        before = self._websocket.write_buffer_size
+        self.send_nowait(messages, purpose)
+        self._websocket.enforce_write_limit(before)
 
-    def unsent(self, what: str, why: str) -> None:
+    def on_send_failed(self, purpose: str, reason: str) -> None:
         """A message was due, and could not be made."""
-        self._observe(events.Unsent(self.manual, what, why))
+        self._observe(events.MessageSendFailed(self.manual, purpose, reason))
 
-    def explain(self, reasons: tuple[str, ...]) -> None:
+    def emit_explanation(self, reasons: tuple[str, ...]) -> None:
         """Tell why the message that came last was taken for what it was."""
-        self._observe(events.Explained(self.manual, reasons))
+        self._observe(events.MatchExplained(self.manual, reasons))
 
     async def receive(self) -> Message:
         """Read and react to the next message while nobody else reads: before `run`.
@@ -181,16 +181,16 @@ class Connection:
         Raises:
             ConnectionClosed: where the connection has ended.
         """
-        while not self._ahead:
+        while not self._prefetched:
             raw = await self._websocket.recv()
             for message in self._framer.decode(raw):
-                role = Role.ANSWERED if self.session.react(message, self.exchanges.outbox.append) else Role.LOGIN
-                self._ahead += [message] if role is Role.LOGIN else []
-                self._observe(events.Received(self.manual, _shown(raw, message), role.value))
-                self._answer()
-        return self._ahead.popleft()
+                role = Role.AUTO_REPLIED if self.session.process(message, self.dispatcher.outbox.append) else Role.LOGIN
+                self._prefetched += [message] if role is Role.LOGIN else []
+                self._observe(events.MessageReceived(self.manual, _format_for_trace(raw, message), role.value))
+                self._flush_outbox()
+        return self._prefetched.popleft()
 
-    async def settle(self) -> bool:
+    async def sync(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
 
         A ping is answered in order (RFC 6455 §5.5.2), so what comes after its answer was sent after the ping. From a
@@ -198,22 +198,22 @@ class Connection:
         switches pings off, a moment of silence has to do.
         """
         if self._websocket.ping_interval is None:
-            await anyio.sleep(QUIET)
-            return self.is_usable
+            await anyio.sleep(QUIET_PERIOD)
+            return self.is_available
         try:
-            with anyio.move_on_after(SETTLE_TIMEOUT) as waiting:
+            with anyio.move_on_after(SYNC_TIMEOUT) as waiting:
                 await (await self._websocket.ping())
         except ConnectionClosed:
             return False
-        if waiting.cancelled_caught and self.exchanges.opened:
+        if waiting.cancelled_caught and self.dispatcher.opened:
             return False
         await anyio.lowlevel.checkpoint()
-        return self.is_usable
+        return self.is_available
 
-    async def aclose(self, code: int = 1000, reason: str = "", why: str = "") -> None:
+    async def aclose(self, code: int = 1000, reason: str = "", local_reason: str = "") -> None:
         """Say goodbye and close, within CLOSE_TIMEOUT seconds; `why` is for observers, `reason` for the peer."""
-        self._why = why
-        self.upkeep.say_goodbye()
+        self._local_close_reason = local_reason
+        self.heartbeat.send_disconnect_messages()
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as closing:
             await self._websocket.close(code, reason)
         if closing.cancelled_caught:  # the peer reads nothing
@@ -223,53 +223,53 @@ class Connection:
         """Drop the connection without a closing handshake."""
         self._websocket.transport.abort()
 
-    def _take(self, raw: str | bytes) -> None:
-        self.received += 1
+    def _on_message(self, raw: str | bytes) -> None:
+        self.received_count += 1
         try:
             for message in self._framer.decode(raw):
-                reasons = self._reasons(message) if self.explains else ()
-                role = self._receive(message)
-                self._observe(events.Received(self.manual, _shown(raw, message), role.value))
+                reasons = self._explain_match(message) if self.trace_rules else ()
+                role = self._classify(message)
+                self._observe(events.MessageReceived(self.manual, _format_for_trace(raw, message), role.value))
                 if reasons:
-                    self.explain(reasons)
-                self._answer()
+                    self.emit_explanation(reasons)
+                self._flush_outbox()
         except Exception:  # a defect of ours: it must not take the other connections along
             logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
             self.abort()
 
-    def _reasons(self, message: Message) -> tuple[str, ...]:
+    def _explain_match(self, message: Message) -> tuple[str, ...]:
         from ..core.exchange.trace import explain_message
 
-        return explain_message(self.session, self.exchanges, message)
+        return explain_message(self.session, self.dispatcher, message)
 
-    def _receive(self, message: Message) -> Role:
-        self._heed(message)
-        if self.session.react(message, self.exchanges.outbox.append):
-            return Role.ANSWERED
-        if self.session.answers_heartbeat(message):
-            self.upkeep.note_answer()
+    def _classify(self, message: Message) -> Role:
+        self._check_drain(message)
+        if self.session.process(message, self.dispatcher.outbox.append):
+            return Role.AUTO_REPLIED
+        if self.session.is_heartbeat_reply(message):
+            self.heartbeat.acknowledge()
             return Role.HEARTBEAT
-        return self.exchanges.receive(message)
+        return self.dispatcher.receive(message)
 
-    def _heed(self, message: Message) -> None:
+    def _check_drain(self, message: Message) -> None:
         """Take no new calls after a message that says so."""
-        if self.session.retires(message):
-            self.exchanges.retire()
-            self.on_retired()
+        if self.session.should_drain(message):
+            self.dispatcher.drain()
+            self.on_draining()
 
-    def _answer(self) -> None:
+    def _flush_outbox(self) -> None:
         """Send what is to be sent at once; observers hear of it after the message that it answers."""
-        if self.exchanges.outbox:
-            for answer in self.exchanges.outbox:
-                self.post(answer)
-            self.exchanges.outbox.clear()
+        if self.dispatcher.outbox:
+            for answer in self.dispatcher.outbox:
+                self.send_or_abort(answer)
+            self.dispatcher.outbox.clear()
 
 
-def _shown(raw: str | bytes, message: Message) -> str | bytes:
+def _format_for_trace(raw: str | bytes, message: Message) -> str | bytes:
     """A message for a trace; one that a codec made is shown as its value."""
     if not message.decoded:
         return message.raw
     try:
-        return encode_json(clean(message.value))
+        return encode_json(to_json_safe(message.value))
     except ValueError:
         return raw

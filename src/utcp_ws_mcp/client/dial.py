@@ -15,13 +15,13 @@ from contextlib import suppress
 
 import anyio
 
-from ..core.network_policy import URL, as_literal, check_addresses
-from ..core.requests import ENVIRONMENT
-from ..errors import ConnectFailed
+from ..core.network_policy import URL, parse_ip, check_addresses
+from ..core.requests import PROXY_FROM_ENV
+from ..errors import ConnectError
 from ..manifest.models.call_template import Network
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
-HEAD_START = 0.25
+HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds that an address has for itself before the next one is tried too (RFC 8305 §5)."""
 
 
@@ -40,10 +40,10 @@ async def resolve(url: URL, network: Network, resolver: Resolver = system_resolv
     """
     if url.host == "localhost":
         addresses = ["127.0.0.1", "::1"]
-    elif as_literal(url.host):
+    elif parse_ip(url.host):
         addresses = [url.host]
     else:
-        addresses = await _look_up(url, resolver)
+        addresses = await _resolve_host(url, resolver)
     check_addresses(url, addresses, network)
     return addresses
 
@@ -58,35 +58,35 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
     reasons: list[str] = []
 
     try:
-        await _race(url, addresses, winners, reasons)
+        await _connect_to_first(url, addresses, winners, reasons)
     except BaseException:
         for winner in winners:
             winner.close()
         raise
     if not winners:
-        raise ConnectFailed(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
+        raise ConnectError(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
     for loser in winners[1:]:
         loser.close()
     return winners[0]
 
 
-async def _race(url: URL, addresses: Sequence[str], winners: list[socket.socket], reasons: list[str]) -> None:
+async def _connect_to_first(url: URL, addresses: Sequence[str], connected_sockets: list[socket.socket], errors: list[str]) -> None:
     async with anyio.create_task_group() as racers:
 
         async def attempt(address: str, done: anyio.Event) -> None:
             try:
-                connected = await _connect(address, url.port)
+                connected = await _connect_to(address, url.port)
             except OSError as failed:
-                reasons.append(_reason(failed))
+                errors.append(_describe_os_error(failed))
                 done.set()
             else:
-                winners.append(connected)
+                connected_sockets.append(connected)
                 racers.cancel_scope.cancel()
 
         for address in addresses:
             done = anyio.Event()
             racers.start_soon(attempt, address, done)
-            with anyio.move_on_after(HEAD_START):
+            with anyio.move_on_after(HAPPY_EYEBALLS_DELAY):
                 await done.wait()
 
 
@@ -100,38 +100,38 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         from python_socks import ProxyError
         from python_socks.async_.asyncio import Proxy
     except ImportError:
-        raise ConnectFailed(url.address, "a proxy needs one more package: pip install 'utcp-ws-mcp[proxy]'") from None
-    if proxy == ENVIRONMENT:
-        proxy = _proxy_of_environment(url)
+        raise ConnectError(url.address, "a proxy needs one more package: pip install 'utcp-ws-mcp[proxy]'") from None
+    if proxy == PROXY_FROM_ENV:
+        proxy = _proxy_from_environment(url)
     try:
         connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)
     except (ProxyError, OSError, ValueError, TimeoutError) as failed:
         reason = "is the proxy running, and does it allow this host?"
-        raise ConnectFailed(url.address, f"the proxy did not connect ({type(failed).__name__}); {reason}") from failed
+        raise ConnectError(url.address, f"the proxy did not connect ({type(failed).__name__}); {reason}") from failed
     return connected
 
 
-def _proxy_of_environment(url: URL) -> str:
+def _proxy_from_environment(url: URL) -> str:
     from urllib.request import getproxies, proxy_bypass  # with HTTP and mail: only who asks for it waits for that
 
     found = getproxies()
     proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
     if not proxy or proxy_bypass(url.host):
-        raise ConnectFailed(url.address, 'the environment names no proxy for it; give its URL under "proxy"')
+        raise ConnectError(url.address, 'the environment names no proxy for it; give its URL under "proxy"')
     return proxy
 
 
-async def _look_up(url: URL, resolver: Resolver) -> list[str]:
+async def _resolve_host(url: URL, resolver: Resolver) -> list[str]:
     try:
         addresses = await resolver(url.host, url.port)
     except (OSError, UnicodeError):
         addresses = []
     if not addresses:
-        raise ConnectFailed(url.address, f"the host {url.host} cannot be resolved; check its spelling")
+        raise ConnectError(url.address, f"the host {url.host} cannot be resolved; check its spelling")
     return addresses
 
 
-async def _connect(address: str, port: int) -> socket.socket:
+async def _connect_to(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -145,11 +145,11 @@ async def _connect(address: str, port: int) -> socket.socket:
     return connecting
 
 
-def _reason(failed: OSError) -> str:
-    match failed:
+def _describe_os_error(error: OSError) -> str:
+    match error:
         case ConnectionRefusedError():
             return "connection refused; is the server running, and is the port right?"
         case TimeoutError():
             return "no answer"
         case _:
-            return (os.strerror(failed.errno) if failed.errno else type(failed).__name__).lower()
+            return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()

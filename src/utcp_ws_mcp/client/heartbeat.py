@@ -6,70 +6,70 @@ from typing import Any
 
 import anyio
 
-from ..core.templates.nodes import Unfilled
+from ..core.templates.nodes import RenderError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .connection import Connection
 
 
-class Upkeep:
+class HeartbeatTask:
     """Heartbeats and goodbyes of a connection. `unanswered`: the peer has not answered a heartbeat in time."""
 
     def __init__(self, connection: Connection) -> None:
-        self.unanswered = False
+        self.timed_out = False
         self._connection = connection
-        self._answered = anyio.Event()
-        self._said_goodbye = False
+        self._acknowledged = anyio.Event()
+        self._disconnect_messages_sent = False
 
-    def note_answer(self) -> None:
+    def acknowledge(self) -> None:
         """The heartbeat that was sent last has been answered."""
-        self._answered.set()
+        self._acknowledged.set()
 
-    async def beat(self) -> None:
+    async def run(self) -> None:
         """Send heartbeats until the connection ends; one that gets no answer in time ends it."""
         connection, session = self._connection, self._connection.session
-        heartbeat, interval = session.conduct.heartbeat, session.interval()
+        heartbeat, interval = session.rules.heartbeat, session.heartbeat_interval()
         if heartbeat is None:
             return
         if interval is None:
-            connection.unsent("heartbeat", f"{heartbeat.every.source} gives no seconds")
+            connection.on_send_failed("heartbeat", f"{heartbeat.every.source} gives no seconds")
             return
         while connection.is_open:
             await anyio.sleep(interval)
-            self._answered = anyio.Event()
-            names = self._names()
-            session.beat_id = names["request_id"]
+            self._acknowledged = anyio.Event()
+            names = self._template_values()
+            session.heartbeat_id = names["request_id"]
             try:
-                connection.post(heartbeat.send.render(session.scope(**names).at_once()), "heartbeat")
-            except Unfilled as unfilled:
-                connection.unsent("heartbeat", str(unfilled))
+                connection.send_or_abort(heartbeat.send.render(session.scope(**names).with_frozen_time()), "heartbeat")
+            except RenderError as unfilled:
+                connection.on_send_failed("heartbeat", str(unfilled))
                 continue
             if heartbeat.expect is not None:
-                await self._expect_answer(heartbeat.timeout)
+                await self._wait_for_reply(heartbeat.timeout)
 
-    async def _expect_answer(self, timeout: float) -> None:
+    async def _wait_for_reply(self, timeout: float) -> None:
         with anyio.move_on_after(timeout):
-            await self._answered.wait()
-        if not self._answered.is_set():
-            self.unanswered = True
+            await self._acknowledged.wait()
+        if not self._acknowledged.is_set():
+            self.timed_out = True
             self._connection.abort()
 
-    def say_goodbye(self) -> None:
+    def send_disconnect_messages(self) -> None:
         """Send the messages of `on_disconnect`, once."""
-        if self._said_goodbye:
+        if self._disconnect_messages_sent:
             return
-        self._said_goodbye = True
+        self._disconnect_messages_sent = True
         connection, session = self._connection, self._connection.session
-        for index, goodbye in enumerate(session.conduct.goodbyes):
-            what, scope = f"on_disconnect[{index}]", session.scope(**self._names())
-            if not session.wants(goodbye, scope):
+        for index, goodbye in enumerate(session.rules.on_disconnect):
+            what, scope = f"on_disconnect[{index}]", session.scope(**self._template_values())
+            if not session.applies(goodbye, scope):
                 continue
             try:
-                connection.write(connection.encode(goodbye.send.render(scope.at_once())), what)
-            except (Unfilled, ValueError) as wrong:
-                connection.unsent(what, str(wrong))
+                connection.send_nowait(connection.encode(goodbye.send.render(scope.with_frozen_time())), what)
+            except (RenderError, ValueError) as wrong:
+                connection.on_send_failed(what, str(wrong))
 
-    def _names(self) -> dict[str, Any]:
-        exchanges = self._connection.exchanges
+    def _template_values(self) -> dict[str, Any]:
+        exchanges = self._connection.dispatcher
         return {"request_id": exchanges.next_id(), "counter": exchanges.count}

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from .. import USER_AGENT
 from ..core.network_policy import URL
-from ..errors import ConnectFailed
+from ..errors import ConnectError
 from ..manifest.models.call_template import Network
 from .dial import Resolver, resolve
 
-MAX_BODY: Final = 1 << 16
+MAX_BODY_BYTES: Final = 1 << 16
 """Bytes of an answer that are read."""
 
 
@@ -33,7 +33,7 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpReply:
+class HttpResponse:
     """An HTTP answer: `headers` by their names in small letters, `cookies` as it sets them.
 
     What may hold secrets stays out of `repr`.
@@ -50,8 +50,8 @@ async def send_request(
     network: Network,
     resolver: Resolver,
     timeout: float,
-    tls: ssl.SSLContext | None = None,
-) -> HttpReply:
+    ssl_context: ssl.SSLContext | None = None,
+) -> HttpResponse:
     """Send one request; it is answered within `timeout` seconds. `tls` takes the place of the usual context.
 
     Raises:
@@ -63,40 +63,40 @@ async def send_request(
     url = request.url
     addresses = await resolve(url, network, resolver)
     problem: Exception | None = None
-    verify = (tls or _trusted()) if url.secure else False  # without TLS there is nothing to verify
+    verify = (ssl_context or _default_ssl_context()) if url.secure else False  # without TLS there is nothing to verify
     async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=timeout) as client:
         for address in addresses:
             try:
-                return await _exchange(client, request, address)
+                return await _send_to_address(client, request, address)
             except httpx2.ConnectError as failed:
                 problem = failed
             except httpx2.HTTPError as failed:
-                raise ConnectFailed(url.address, f"no HTTP answer ({type(failed).__name__})") from failed
+                raise ConnectError(url.address, f"no HTTP answer ({type(failed).__name__})") from failed
     trouble = "is the server running, and its certificate valid?" if url.secure else "is the server running?"
-    raise ConnectFailed(url.address, f"no connection; {trouble}") from problem
+    raise ConnectError(url.address, f"no connection; {trouble}") from problem
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def _default_ssl_context() -> ssl.SSLContext:
     """The operating system's authorities, as for WebSockets; reading them takes too long to do it for each request."""
     return ssl.create_default_context()
 
 
-async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
+async def _send_to_address(client: Any, http_request: HttpRequest, address: str) -> HttpResponse:
     """Send to a checked address; the host's own name stays in the Host header and in the TLS verification."""
-    url = asked.url
+    url = http_request.url
     literal = f"[{address}]" if ":" in address else address
     request = client.build_request(
-        asked.method,
+        http_request.method,
         f"{url.scheme}://{literal}:{url.port}{url.target}",
         headers={
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
-            **asked.headers,
+            **http_request.headers,
             "Host": url.authority,
         },
-        data=dict(asked.form) or None,
-        content=asked.body,
+        data=dict(http_request.form) or None,
+        content=http_request.body,
         extensions={"sni_hostname": url.host},
     )
     reply = await client.send(request, stream=True)
@@ -104,15 +104,15 @@ async def _exchange(client: Any, asked: HttpRequest, address: str) -> HttpReply:
         body = b""
         async for chunk in reply.aiter_bytes():
             body += chunk
-            if len(body) > MAX_BODY:
-                raise ConnectFailed(url.address, f"its answer has more than {MAX_BODY} bytes")
+            if len(body) > MAX_BODY_BYTES:
+                raise ConnectError(url.address, f"its answer has more than {MAX_BODY_BYTES} bytes")
         set_cookies = reply.headers.get_list("set-cookie")
-        return HttpReply(reply.status_code, body, dict(reply.headers), dict(map(_cookie, set_cookies)))
+        return HttpResponse(reply.status_code, body, dict(reply.headers), dict(map(_parse_set_cookie, set_cookies)))
     finally:
         await reply.aclose()
 
 
-def _cookie(line: str) -> tuple[str, str]:
+def _parse_set_cookie(header: str) -> tuple[str, str]:
     """The name and the value of a Set-Cookie header, as a Cookie header repeats them (RFC 6265 §5.2)."""
-    name, _, value = line.partition(";")[0].partition("=")
+    name, _, value = header.partition(";")[0].partition("=")
     return name.strip(), value.strip()

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
 
-from ..core.tools.catalog import compile_local
-from ..core.tools.tool import Plan
+from ..core.tools.catalog import compile_entry
+from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
-from ..manifest.loader import Entry, Manifest, inline_variables, load_document, variable_files
+from ..manifest.loader import ManifestEntry, Manifest, inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import is_deeper
-from ..manifest.variables import Lookup
+from ..manifest.variables import VariableResolver
 
-MAX_MANIFEST = 16 << 20
+MAX_MANIFEST_BYTES = 16 << 20
 """Bytes of a manifest."""
 
 MAX_DEPTH = 128
@@ -25,17 +25,17 @@ MAX_DEPTH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedManifest:
     """A manifest that was found to be right, with the tools that it lists itself, and the files that it depends on."""
 
     manifest: Manifest
-    plans: Mapping[str, Sequence[Plan]]
+    tools: Mapping[str, Sequence[CompiledTool]]
     files: tuple[Path, ...] = ()
 
 
 def load_manifest(
     path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, env_files: Sequence[Path] = ()
-) -> Loaded:
+) -> LoadedManifest:
     """Read and check a manifest. `environ` is the environment if None; `env_files` come before the manifest's own.
 
     Raises:
@@ -43,31 +43,31 @@ def load_manifest(
     """
     file = Path(path)
     text = _read_text(file)
-    document = _parse(text, str(file))
+    document = _parse_json(text, str(file))
     environ = dict(os.environ) if environ is None else environ
     beside = file.parent / ".env"
     dotenvs = [*env_files, *(file.parent / named for named in variable_files(document))]
     read = [*dotenvs, beside] if beside.is_file() else dotenvs
     sources = [inline_variables(document), *(read_dotenv(dotenv, str(file)) for dotenv in read)]
     try:
-        manifest = load_document(document, Lookup([*sources, environ]), str(file), file.parent, read_file)
-        return Loaded(manifest, _compile(manifest), (file, *dotenvs, beside))
+        manifest = load_document(document, VariableResolver([*sources, environ]), str(file), file.parent, read_file)
+        return LoadedManifest(manifest, _compile_tools(manifest), (file, *dotenvs, beside))
     except InvalidManifest as invalid:
-        from ..manifest.source_map import Places
+        from ..manifest.source_map import SourceMap
 
-        places = Places(text)
-        located = [replace(problem, place=places.of(problem.path)) for problem in invalid.problems]
+        places = SourceMap(text)
+        located = [replace(problem, place=places.locate(problem.path)) for problem in invalid.problems]
         raise InvalidManifest(str(file), located) from None
 
 
-def load_template(document: Json, lookup: Lookup, source: str, folder: Path) -> Loaded:
+def load_call_template(document: Json, lookup: VariableResolver, source: str, folder: Path) -> LoadedManifest:
     """Check a call template that came from a program. Relative paths in it start at `folder`.
 
     Raises:
         InvalidManifest: with every problem of it; `source` is its name there.
     """
     manifest = load_document(document, lookup, source, folder, read_file)
-    return Loaded(manifest, _compile(manifest))
+    return LoadedManifest(manifest, _compile_tools(manifest))
 
 
 def read_dotenv(path: Path, source: str) -> dict[str, str]:
@@ -81,7 +81,7 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as failed:
-        raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_why(failed, path)}")]) from failed
+        raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_error_reason(failed, path)}")]) from failed
     return {
         key: value
         for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
@@ -98,17 +98,17 @@ def read_file(folder: PurePath, name: str) -> bytes:
     try:
         return (Path(folder) / name).read_bytes()
     except (OSError, ValueError) as failed:
-        raise InvalidTemplate(f"cannot read the file {name!r}: {_why(failed)}") from failed
+        raise InvalidTemplate(f"cannot read the file {name!r}: {_error_reason(failed)}") from failed
 
 
-def check_unique(loaded: Sequence[Loaded]) -> None:
+def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
     """Names of call templates are unique over all manifests.
 
     Raises:
         InvalidManifest: for the first manifest that repeats one.
     """
     owners: dict[str, str] = {}
-    for each in loaded:
+    for each in manifests:
         for entry in each.manifest.entries:
             if other := owners.get(entry.name):
                 why = f"{entry.name!r} is already a call template of {other}; give it another name"
@@ -116,11 +116,11 @@ def check_unique(loaded: Sequence[Loaded]) -> None:
             owners[entry.name] = each.manifest.source
 
 
-def _compile(manifest: Manifest) -> dict[str, Sequence[Plan]]:
+def _compile_tools(manifest: Manifest) -> dict[str, Sequence[CompiledTool]]:
     problems: list[Problem] = []
-    plans: dict[str, Sequence[Plan]] = {}
+    plans: dict[str, Sequence[CompiledTool]] = {}
     for entry in manifest.entries:
-        plans[entry.name], wrong = compile_local(entry)
+        plans[entry.name], wrong = compile_entry(entry)
         problems += wrong
     if problems:
         raise InvalidManifest(manifest.source, list(dict.fromkeys(problems)))
@@ -129,22 +129,22 @@ def _compile(manifest: Manifest) -> dict[str, Sequence[Plan]]:
 
 def _read_text(file: Path) -> str:
     try:
-        if file.stat().st_size > MAX_MANIFEST:
-            raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST:,} bytes")])
+        if file.stat().st_size > MAX_MANIFEST_BYTES:
+            raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST_BYTES:,} bytes")])
         return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
-        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_why(failed, file)}")]) from failed
+        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_error_reason(failed, file)}")]) from failed
     except UnicodeDecodeError as wrong:
         raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from wrong
 
 
-def _parse(text: str, source: str) -> Json:
+def _parse_json(text: str, source: str) -> Json:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as wrong:
-        from ..manifest.source_map import explain_syntax
+        from ..manifest.source_map import syntax_problem
 
-        raise InvalidManifest(source, [explain_syntax(text, wrong)]) from wrong
+        raise InvalidManifest(source, [syntax_problem(text, wrong)]) from wrong
     except (RecursionError, ValueError) as wrong:
         raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from wrong
     if is_deeper(document, MAX_DEPTH):
@@ -152,16 +152,16 @@ def _parse(text: str, source: str) -> Json:
     return document
 
 
-def _why(failed: Exception, file: Path | None = None) -> str:
-    if isinstance(failed, FileNotFoundError):
-        return "there is no such file" + (f" in {Path.cwd()}" if file and not file.is_absolute() else "")
-    if isinstance(failed, IsADirectoryError):
+def _error_reason(error: Exception, path: Path | None = None) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file" + (f" in {Path.cwd()}" if path and not path.is_absolute() else "")
+    if isinstance(error, IsADirectoryError):
         return "it is a folder"
-    if isinstance(failed, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError):
         return "it is not a text in UTF-8"
-    if isinstance(failed, ValueError):
+    if isinstance(error, ValueError):
         return "no file can have this name"
-    return (getattr(failed, "strerror", None) or type(failed).__name__).lower()
+    return (getattr(error, "strerror", None) or type(error).__name__).lower()
 
 
-__all__ = ["Entry", "Loaded", "check_unique", "load_manifest", "load_template", "read_dotenv"]
+__all__ = ["ManifestEntry", "LoadedManifest", "check_unique_names", "load_manifest", "load_call_template", "read_dotenv"]

@@ -15,18 +15,18 @@ import anyio
 
 from ..core.network_policy import URL
 from ..core.requests import parse_http_url
-from ..errors import TokenRejected
+from ..errors import TokenRequestError
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import Network
 from .dial import Resolver
-from .http_client import HttpReply, HttpRequest, send_request
+from .http_client import HttpResponse, HttpRequest, send_request
 
-DEFAULT_LIFETIME: Final = 300.0
+DEFAULT_TOKEN_LIFETIME: Final = 300.0
 """Seconds that a token lives whose answer does not say (RFC 6749 §5.1 only recommends it)."""
 
-MAX_LIFETIME: Final = 86_400.0
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
-_CODES: Final = frozenset(
+MAX_TOKEN_LIFETIME: Final = 86_400.0
+_TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
+_KNOWN_ERROR_CODES: Final = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"}
     | {"invalid_scope", "invalid_target", "access_denied", "server_error", "temporarily_unavailable"}
 )
@@ -34,14 +34,14 @@ _CODES: Final = frozenset(
 
 
 @dataclass(slots=True)
-class _Held:
+class _CachedToken:
     """A token and the instant from which it is refreshed."""
 
     token: str = field(repr=False)
-    fresh_until: float
+    refresh_at: float
 
 
-class Tokens:
+class TokenCache:
     """The tokens of a bridge. `clock` gives monotonic seconds; `on_token` gets each token that was fetched."""
 
     def __init__(
@@ -50,10 +50,10 @@ class Tokens:
         self._clock = clock
         self._on_token = on_token
         self._resolver = resolver
-        self._held: dict[OAuth2Auth, _Held] = {}
+        self._tokens: dict[OAuth2Auth, _CachedToken] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
 
-    async def token(self, auth: OAuth2Auth, network: Network, timeout: float) -> str:
+    async def get(self, auth: OAuth2Auth, network: Network, timeout: float) -> str:
         """A token that is not about to expire.
 
         Raises:
@@ -61,28 +61,28 @@ class Tokens:
             ConnectFailed, PolicyError: if it cannot or may not be reached.
         """
         async with self._locks.setdefault(auth, anyio.Lock()):
-            held = self._held.get(auth)
-            if held is None or held.fresh_until <= self._clock():
-                held = self._held[auth] = await self._fetch(auth, network, timeout)
+            held = self._tokens.get(auth)
+            if held is None or held.refresh_at <= self._clock():
+                held = self._tokens[auth] = await self._fetch(auth, network, timeout)
                 self._on_token(held.token)
             return held.token
 
-    def reject(self, auth: OAuth2Auth, token: str) -> None:
+    def invalidate(self, auth: OAuth2Auth, token: str) -> None:
         """The endpoint did not accept this token: it is not used again."""
-        held = self._held.get(auth)
+        held = self._tokens.get(auth)
         if held is not None and held.token == token:
-            del self._held[auth]
+            del self._tokens[auth]
 
-    async def _fetch(self, auth: OAuth2Auth, network: Network, timeout: float) -> _Held:
+    async def _fetch(self, auth: OAuth2Auth, network: Network, timeout: float) -> _CachedToken:
         url = parse_http_url(auth.token_url)
-        headers, form = token_request(auth)
+        headers, form = build_token_request(auth)
         reply = await send_request(HttpRequest("POST", url, headers, form), network, self._resolver, timeout)
-        token, lifetime = read_token(url, reply)
+        token, lifetime = parse_token_response(url, reply)
         early = max(30.0, lifetime / 10) if lifetime > 60 else lifetime / 2
-        return _Held(token, self._clock() + lifetime - early)
+        return _CachedToken(token, self._clock() + lifetime - early)
 
 
-def token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str]]:
+def build_token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str]]:
     """The headers and the form of a token request (RFC 6749 §4.4.2); with "basic" both parts are form-encoded first."""
     secret = auth.client_secret.get_secret_value()
     form = {"grant_type": "client_credentials"}
@@ -93,34 +93,34 @@ def token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str]]:
     return {}, form | {"client_id": auth.client_id, "client_secret": secret}
 
 
-def read_token(url: URL, reply: HttpReply) -> tuple[str, float]:
+def parse_token_response(url: URL, response: HttpResponse) -> tuple[str, float]:
     """The access token of an answer and the seconds that it lives (RFC 6749 §5.1).
 
     Raises:
         TokenRejected: with the status and the error code, never the body.
     """
     try:
-        body = json.loads(reply.body)
+        body = json.loads(response.body)
     except (ValueError, RecursionError):
         body = None
     body = body if isinstance(body, dict) else {}
-    if reply.status != 200:
+    if response.status != 200:
         code = body.get("error")
-        shown = f" ({code})" if isinstance(code, str) and code in _CODES else ""
-        raise TokenRejected(
-            url.address, f"it answered HTTP {reply.status}{shown}; check client_id, client_secret and scope"
+        shown = f" ({code})" if isinstance(code, str) and code in _KNOWN_ERROR_CODES else ""
+        raise TokenRequestError(
+            url.address, f"it answered HTTP {response.status}{shown}; check client_id, client_secret and scope"
         )
     token, kind = body.get("access_token"), body.get("token_type", "bearer")
-    if not isinstance(token, str) or not _TOKEN.match(token):
-        raise TokenRejected(url.address, "its answer holds no usable access_token")
+    if not isinstance(token, str) or not _TOKEN_PATTERN.match(token):
+        raise TokenRequestError(url.address, "its answer holds no usable access_token")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise TokenRejected(url.address, "its token is not of the type Bearer, the only one supported")
-    return token, _lifetime(body.get("expires_in"))
+        raise TokenRequestError(url.address, "its token is not of the type Bearer, the only one supported")
+    return token, _parse_expires_in(body.get("expires_in"))
 
 
-def _lifetime(expires_in: Any) -> float:
+def _parse_expires_in(expires_in: Any) -> float:
     try:
         seconds = float(expires_in)
     except (TypeError, ValueError, OverflowError):
-        return DEFAULT_LIFETIME
-    return DEFAULT_LIFETIME if math.isnan(seconds) else min(max(seconds, 0.0), MAX_LIFETIME)
+        return DEFAULT_TOKEN_LIFETIME
+    return DEFAULT_TOKEN_LIFETIME if math.isnan(seconds) else min(max(seconds, 0.0), MAX_TOKEN_LIFETIME)

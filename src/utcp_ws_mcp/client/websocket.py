@@ -18,29 +18,29 @@ from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
 from .. import USER_AGENT
-from ..core.codecs.message import told
+from ..core.codecs.message import http_error_detail
 from ..core.network_policy import URL
-from ..errors import BridgeError, ConnectFailed, ForbiddenRedirect, HandshakeRejected
+from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected
 from ..manifest.models.call_template import Limits
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""
 
-MAX_UNREAD: Final = 4 << 20
+MAX_UNREAD_BYTES: Final = 4 << 20
 """Bytes of answers to pings and messages that a peer may leave unread before the connection is dropped."""
 
 MAX_FRAGMENTS: Final = 4096
 """Frames that a message may consist of."""
 
-Take = Callable[[str | bytes], None]
+MessageHandler = Callable[[str | bytes], None]
 
-_SILENT = logging.getLogger("utcp_ws_mcp.websockets")
-_SILENT.setLevel(logging.CRITICAL)
+_SILENT_LOGGER = logging.getLogger("utcp_ws_mcp.websockets")
+_SILENT_LOGGER.setLevel(logging.CRITICAL)
 logging.getLogger("websockets").setLevel(logging.INFO)  # its DEBUG prints credentials
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
+class OpeningHandshake:
     """What is asked for in an upgrade."""
 
     url: URL
@@ -48,7 +48,7 @@ class Handshake:
     headers: Sequence[tuple[str, str]]
     subprotocols: Sequence[str]
     limits: Limits
-    tls: ssl.SSLContext | None
+    ssl_context: ssl.SSLContext | None
 
 
 class GuardedConnection(ClientConnection):
@@ -57,16 +57,16 @@ class GuardedConnection(ClientConnection):
     `dropped` says why, where that has happened.
     """
 
-    def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
-        self._take: Take | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._message_handler: MessageHandler | None = None
         self._fragments: list[Frame] = []
-        self._is_ending = False
-        self._unread = 0
-        self.dropped = ""
+        self._is_closing = False
+        self._unread_bytes = 0
+        self.abort_reason = ""
 
     @property
-    def unsent(self) -> int:
+    def write_buffer_size(self) -> int:
         """Bytes that were written and wait for the peer to read."""
         return self.transport.get_write_buffer_size()
 
@@ -75,7 +75,7 @@ class GuardedConnection(ClientConnection):
         """Whether messages can be sent."""
         return self.protocol.state is State.OPEN and not self.transport.is_closing()
 
-    async def deliver(self, take: Take) -> None:
+    async def receive_until_closed(self, handler: MessageHandler) -> None:
         """Give every message to `take` as soon as it is here, until the connection has ended.
 
         Nothing more is read while `take` runs.
@@ -84,8 +84,8 @@ class GuardedConnection(ClientConnection):
             ConnectionClosed: where the connection has ended before.
         """
         while len(self.recv_messages.frames):
-            take(await self.recv())
-        self._take = take
+            handler(await self.recv())
+        self._message_handler = handler
         await self.wait_closed()
 
     def data_received(self, data: bytes) -> None:
@@ -94,53 +94,53 @@ class GuardedConnection(ClientConnection):
         Nothing comes after a close frame, so what waits here need not wait for the peer to close TCP first
         (RFC 6455 §7.1.1 lets the client do it).
         """
-        unsent, unread = self.unsent, self._unread
+        unsent, unread = self.write_buffer_size, self._unread_bytes
         super().data_received(data)
         state = self.protocol.state
         if state is State.OPEN:
-            self.drop_deaf_peer(unsent + self._unread - unread)  # `post` has counted its own
-        elif state is State.CLOSING and not self._is_ending:
-            self._is_ending = True
+            self.enforce_write_limit(unsent + self._unread_bytes - unread)  # `post` has counted its own
+        elif state is State.CLOSING and not self._is_closing:
+            self._is_closing = True
             self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
             if self.protocol.close_rcvd is not None:
                 self.transport.close()
 
     def process_event(self, event: object) -> None:
         """Hand a whole message over; everything else is the library's."""
-        if self._take is None or not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+        if self._message_handler is None or not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
             super().process_event(event)  # type: ignore[arg-type]  # the library calls its two kinds Event
         elif event.fin and not self._fragments:
-            self._hand_over(event)
+            self._dispatch_frame(event)
         else:
             self._assemble(event)
 
     def _assemble(self, frame: Frame) -> None:
         self._fragments.append(frame)
         if len(self._fragments) > MAX_FRAGMENTS:
-            self._refuse(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self._fail_connection(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
         elif frame.fin:
             frames, self._fragments = self._fragments, []
-            self._hand_over(Frame(frames[0].opcode, b"".join(part.data for part in frames)))
+            self._dispatch_frame(Frame(frames[0].opcode, b"".join(part.data for part in frames)))
 
-    def _hand_over(self, frame: Frame) -> None:
-        assert self._take is not None
+    def _dispatch_frame(self, frame: Frame) -> None:
+        assert self._message_handler is not None
         try:
             message = str(frame.data, "utf-8") if frame.opcode is Opcode.TEXT else bytes(frame.data)
             frame.data = b""  # the library still holds the frame; a large one must not be held twice
         except UnicodeDecodeError:
-            self._refuse(CloseCode.INVALID_DATA, "invalid UTF-8")
+            self._fail_connection(CloseCode.INVALID_DATA, "invalid UTF-8")
         else:
-            self._take(message)
+            self._message_handler(message)
 
-    def _refuse(self, code: CloseCode, reason: str) -> None:
+    def _fail_connection(self, code: CloseCode, reason: str) -> None:
         """End the connection over what came; nothing after it is taken."""
-        self._take = _drop
+        self._message_handler = _ignore_message
         self._fragments = []
         if self.protocol.state is State.OPEN:
             self.protocol.fail(code, reason)
             self.send_data()
 
-    def write(self, message: str | bytes) -> None:
+    def send_nowait(self, message: str | bytes) -> None:
         """Send a message without waiting for the peer to read it."""
         if isinstance(message, str):
             self.protocol.send_text(message.encode())
@@ -155,33 +155,33 @@ class GuardedConnection(ClientConnection):
         """
         patience = self.ping_timeout if self.ping_interval is not None else None
         while True:
-            unsent = self.unsent
+            unsent = self.write_buffer_size
             try:
                 async with asyncio.timeout(patience):
                     return await super().drain()
             except TimeoutError:
-                if self.unsent >= unsent:
+                if self.write_buffer_size >= unsent:
                     self._abort("the server stopped reading")
 
-    def drop_deaf_peer(self, before: int) -> None:
+    def enforce_write_limit(self, size_before: int) -> None:
         """End the connection if too many answers are unread; `before` is what was unsent before the last one.
 
         A request may be as big as it likes.
         """
-        self._unread = min(self._unread + max(self.unsent - before, 0), self.unsent)
-        if self._unread > MAX_UNREAD:
+        self._unread_bytes = min(self._unread_bytes + max(self.write_buffer_size - size_before, 0), self.write_buffer_size)
+        if self._unread_bytes > MAX_UNREAD_BYTES:
             self._abort("the server reads no answers to its pings and messages")
 
-    def _abort(self, why: str) -> None:
-        self.dropped = self.dropped or why
+    def _abort(self, reason: str) -> None:
+        self.abort_reason = self.abort_reason or reason
         self.transport.abort()
 
 
-def _drop(message: str | bytes) -> None:
+def _ignore_message(message: str | bytes) -> None:
     """Take nothing."""
 
 
-async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConnection:
+async def open_websocket(handshake: OpeningHandshake, sock: socket.socket) -> GuardedConnection:
     """Run TLS and the upgrade (RFC 6455 §4.1) over a connected socket.
 
     Raises:
@@ -192,12 +192,12 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConn
     url, limits = handshake.url, handshake.limits
 
     def make() -> GuardedConnection:
-        uri = WebSocketURI(url.secure, url.host, url.port, handshake.target.split("?")[0], _query(handshake.target))
+        uri = WebSocketURI(url.secure, url.host, url.port, handshake.target.split("?")[0], _query_of_target(handshake.target))
         protocol = ClientProtocol(
             uri,
             subprotocols=list(handshake.subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str
             max_size=limits.max_message_bytes,
-            logger=_SILENT,
+            logger=_SILENT_LOGGER,
         )
         return GuardedConnection(
             protocol,
@@ -209,19 +209,19 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConn
     name = url.host if url.secure else None
     connect = asyncio.get_running_loop().create_connection
     try:
-        _, websocket = await connect(make, sock=connected, ssl=handshake.tls, server_hostname=name)
+        _, websocket = await connect(make, sock=sock, ssl=handshake.ssl_context, server_hostname=name)
     except (OSError, ssl.SSLError) as failed:
-        connected.close()
-        raise ConnectFailed(url.address, _tls_reason(failed)) from failed
+        sock.close()
+        raise ConnectError(url.address, _tls_reason(failed)) from failed
     except BaseException:
-        connected.close()
+        sock.close()
         raise
     try:
         await websocket.handshake(list(handshake.headers), USER_AGENT)
         _check_subprotocol(handshake, websocket)
     except (InvalidHandshake, PayloadTooBig, OSError, EOFError) as failed:
         websocket.transport.abort()
-        raise _explained(url, failed) from failed
+        raise _to_bridge_error(url, failed) from failed
     except BaseException:
         websocket.transport.abort()
         raise
@@ -229,32 +229,32 @@ async def upgrade(handshake: Handshake, connected: socket.socket) -> GuardedConn
     return websocket
 
 
-def _check_subprotocol(handshake: Handshake, websocket: ClientConnection) -> None:
+def _check_subprotocol(handshake: OpeningHandshake, websocket: ClientConnection) -> None:
     if handshake.subprotocols and websocket.subprotocol is None:
         offered = ", ".join(handshake.subprotocols)
         why = f'the server accepts none of the subprotocols {offered}; check "protocol", or leave it out'
-        raise ConnectFailed(handshake.url.address, why)
+        raise ConnectError(handshake.url.address, why)
 
 
-def _explained(url: URL, failed: Exception) -> BridgeError:
+def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
     """What happened to an upgrade, in our words; texts of the library may hold header values."""
-    if isinstance(failed, BridgeError):
-        return failed
-    if isinstance(failed, InvalidStatus):
-        status = failed.response.status_code
+    if isinstance(error, BridgeError):
+        return error
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        said = told(status, bytes(failed.response.body or b""))
+        said = http_error_detail(status, bytes(error.response.body or b""))
         return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), said)
-    if isinstance(failed, NegotiationError):
-        return ConnectFailed(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
-    if isinstance(failed, OSError | EOFError) or isinstance(failed.__cause__, EOFError):
+    if isinstance(error, NegotiationError):
+        return ConnectError(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
+    if isinstance(error, OSError | EOFError) or isinstance(error.__cause__, EOFError):
         wish = ', and whether it wants a client certificate ("tls")' if url.secure else ""
         why = (
             f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{wish}'
         )
-        return ConnectFailed(url.address, why)
-    return ConnectFailed(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
+        return ConnectError(url.address, why)
+    return ConnectError(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
 
 
 _STATUS_HINTS: Final = {
@@ -278,16 +278,16 @@ _STATUS_HINTS: Final = {
 }
 
 
-def _tls_reason(failed: Exception) -> str:
-    if isinstance(failed, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not valid: {failed.verify_message}"
-    if isinstance(failed, ssl.SSLError):
-        return f"TLS failed ({failed.reason or 'no reason given'}); is it a wss:// endpoint?"
+def _tls_reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not valid: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or 'no reason given'}); is it a wss:// endpoint?"
     return (
         "the connection was cut during the TLS handshake; it may be a ws:// endpoint, "
         'want a client certificate ("tls"), or TLS before 1.2'
     )
 
 
-def _query(target: str) -> str:
+def _query_of_target(target: str) -> str:
     return target.partition("?")[2]

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, Inbox, Step
-from .diagnostics import Problems
+from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.expression import Expression, compile_expression
-from .expressions.scope import REPLY_NAMES, REQUEST_NAMES
+from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES
 from .requests import parse_http_url
 from .templates.compiler import Compiler
 from .templates.nodes import Constant, Node
 
-HTTP_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
+HTTP_RESPONSE_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""
 
-EVERY_ARGUMENT = "*"
+ALL_ARGUMENTS = "*"
 """Stands for all arguments, where a template takes them as a whole."""
 
 _WHOLE_ARGS = re.compile(r"""\bargs\b(?![.\[]|":)""")
@@ -34,7 +34,7 @@ Captures = tuple[tuple[str, Expression], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class StepPlan:
+class CompiledLoginStep:
     """A compiled step of `on_connect`: `send` or `expect`. `timeout` in seconds."""
 
     send: Node | None
@@ -44,11 +44,11 @@ class StepPlan:
     fail: Expression | None
     fail_message: Expression | None
     timeout: float
-    takes_id: bool
+    allocates_request_id: bool
 
 
 @dataclass(frozen=True, slots=True)
-class GoodbyePlan:
+class CompiledDisconnectMessage:
     """A compiled message of `on_disconnect`."""
 
     send: Node
@@ -56,7 +56,7 @@ class GoodbyePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpPlan:
+class CompiledHttpStep:
     """A compiled step of `before_connect`; a header or a form field is a template of its text."""
 
     method: str
@@ -71,7 +71,7 @@ class HttpPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class InboxPlan:
+class CompiledInbox:
     """Which messages are kept while no call listens, and how many."""
 
     match: Expression
@@ -79,7 +79,7 @@ class InboxPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class HeartbeatPlan:
+class CompiledHeartbeat:
     """A compiled heartbeat; `every` is an expression that gives seconds."""
 
     every: Expression
@@ -89,175 +89,175 @@ class HeartbeatPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class Conduct:
+class ConnectionRules:
     """The compiled conduct of a connection. Two are equal if they were written equally, with the same variables."""
 
-    written: str
-    before: tuple[HttpPlan, ...] = ()
-    steps: tuple[StepPlan, ...] = ()
-    goodbyes: tuple[GoodbyePlan, ...] = ()
+    fingerprint: str
+    before_connect: tuple[CompiledHttpStep, ...] = ()
+    on_connect: tuple[CompiledLoginStep, ...] = ()
+    on_disconnect: tuple[CompiledDisconnectMessage, ...] = ()
     captures: tuple[tuple[Expression, Captures], ...] = ()
     auto_replies: AutoReplies = ()
-    inbox: InboxPlan | None = None
-    retire: Expression | None = None
-    heartbeat: HeartbeatPlan | None = None
+    inbox: CompiledInbox | None = None
+    reconnect_when: Expression | None = None
+    heartbeat: CompiledHeartbeat | None = None
     framing: Framing = field(default_factory=Framing)
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Conduct):
+        if not isinstance(other, ConnectionRules):
             return False
-        return self.written == other.written and self.variables == other.variables
+        return self.fingerprint == other.fingerprint and self.variables == other.variables
 
     def __hash__(self) -> int:
-        return hash(self.written)
+        return hash(self.fingerprint)
 
 
-def compile_conduct(
+def compile_connection_rules(
     template: CallTemplate,
     compiler: Callable[[str], Compiler],
     auto_reply: tuple[AutoReply, ...],
     variables: Mapping[str, str],
-    found: Problems,
-) -> Conduct:
+    diagnostics: Diagnostics,
+) -> ConnectionRules:
     """Compile what a call template says about its connections; `auto_reply` is what holds on the whole connection.
 
     `compiler(field)` compiles the templates of a field, as trusted as where it came from.
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
-    written = _written(template, auto_reply)
-    return Conduct(
-        written=written,
-        arguments=arguments_in(written),
-        before=tuple(
-            _http(step, compiler("before_connect"), found, index) for index, step in enumerate(template.before_connect)
+    written = _fingerprint(template, auto_reply)
+    return ConnectionRules(
+        fingerprint=written,
+        arguments=find_arguments(written),
+        before_connect=tuple(
+            _compile_http_step(step, compiler("before_connect"), diagnostics, index) for index, step in enumerate(template.before_connect)
         ),
-        steps=tuple(
-            _step(step, compiler("on_connect"), found, index) for index, step in enumerate(template.on_connect)
+        on_connect=tuple(
+            _compile_step(step, compiler("on_connect"), diagnostics, index) for index, step in enumerate(template.on_connect)
         ),
-        goodbyes=_goodbyes(template, compiler("on_disconnect"), found),
-        captures=_captures(template, compiler("capture"), found),
-        auto_replies=compile_auto_replies(auto, compiler("auto_reply"), found),
-        inbox=_inbox(template.inbox, compiler("inbox"), found),
-        retire=_retire(template.retire, compiler("retire"), found),
-        heartbeat=_heartbeat(template.heartbeat, compiler("heartbeat"), found),
+        on_disconnect=_compile_disconnect_messages(template, compiler("on_disconnect"), diagnostics),
+        captures=_compile_captures(template, compiler("capture"), diagnostics),
+        auto_replies=compile_auto_replies(auto, compiler("auto_reply"), diagnostics),
+        inbox=_compile_inbox(template.inbox, compiler("inbox"), diagnostics),
+        reconnect_when=_compile_reconnect_when(template.reconnect_when, compiler("retire"), diagnostics),
+        heartbeat=_compile_heartbeat(template.heartbeat, compiler("heartbeat"), diagnostics),
         framing=template.framing,
         send_as=template.send_as,
         variables=variables,
     )
 
 
-def arguments_in(text: str) -> frozenset[str]:
+def find_arguments(text: str) -> frozenset[str]:
     """The arguments that templates in a text need."""
-    every = {EVERY_ARGUMENT} if _WHOLE_ARGS.search(text) else set()
+    every = {ALL_ARGUMENTS} if _WHOLE_ARGS.search(text) else set()
     return frozenset({"".join(found) for found in _ARGUMENT.findall(text)} | every)
 
 
-def _written(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
+def _fingerprint(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
     steps = (*template.before_connect, *template.on_connect, *template.on_disconnect)
     parts: list[Any] = [step.model_dump(mode="json") for step in steps]
     parts += [rule.model_dump(mode="json") for rule in (*auto_reply, *template.capture)]
     parts += [template.heartbeat.model_dump(mode="json") if template.heartbeat else None]
     parts += [template.inbox.model_dump(mode="json") if template.inbox else None]
-    parts += [template.framing.model_dump(), template.retire]
+    parts += [template.framing.model_dump(), template.reconnect_when]
     return json.dumps([*parts, template.send_as], sort_keys=True)
 
 
-def _expression(source: str, messages: Compiler, names: frozenset[str] = REPLY_NAMES) -> Expression:
-    return compile_expression(source, names if messages.is_local else names - {"vars"}, local=messages.is_local)
+def _compile(source: str, compiler: Compiler, names: frozenset[str] = MESSAGE_NAMES) -> Expression:
+    return compile_expression(source, names if compiler.is_local else names - {"vars"}, local=compiler.is_local)
 
 
-_NOTHING = Compiler().value(None)
+_NULL = Compiler().value(None)
 
 
-def _step(step: Step, messages: Compiler, found: Problems, index: int) -> StepPlan:
+def _compile_step(step: Step, compiler: Compiler, diagnostics: Diagnostics, index: int) -> CompiledLoginStep:
     path = f"on_connect[{index}]"
     send, captures = None, []
     if step.send is not None:
-        with found.at(f"{path}.send"):
-            send = messages.message(step.send)
+        with diagnostics.collect(f"{path}.send"):
+            send = compiler.message(step.send)
     for name, source in step.capture.items():
-        with found.at(f"{path}.capture.{name}"):
-            captures.append((name, _expression(source, messages)))
+        with diagnostics.collect(f"{path}.capture.{name}"):
+            captures.append((name, _compile(source, compiler)))
     parts: dict[str, Expression | None] = {}
     for key in ("expect", "when", "fail", "fail_message"):
         parts[key] = None
         if (predicate := getattr(step, key)) is not None:
-            with found.at(f"{path}.{key}"):
-                parts[key] = _expression(predicate, messages)
-    return StepPlan(send, captures=tuple(captures), timeout=step.timeout, takes_id=step.request_id, **parts)
+            with diagnostics.collect(f"{path}.{key}"):
+                parts[key] = _compile(predicate, compiler)
+    return CompiledLoginStep(send, captures=tuple(captures), timeout=step.timeout, allocates_request_id=step.request_id, **parts)
 
 
-def _http(step: HttpStep, messages: Compiler, found: Problems, index: int) -> HttpPlan:
+def _compile_http_step(step: HttpStep, compiler: Compiler, diagnostics: Diagnostics, index: int) -> CompiledHttpStep:
     path = f"before_connect[{index}]"
-    nodes: dict[str, Node] = {"url": _NOTHING, "json": _NOTHING, "form": _NOTHING}
+    nodes: dict[str, Node] = {"url": _NULL, "json": _NULL, "form": _NULL}
     for key, value in (("url", step.http.url), ("json", step.http.json_body), ("form", step.http.form)):
-        with found.at(f"{path}.http.{key}"):
-            nodes[key] = messages.value(value)
+        with diagnostics.collect(f"{path}.http.{key}"):
+            nodes[key] = compiler.value(value)
             if key == "url" and isinstance(fixed := nodes[key], Constant):
                 parse_http_url(str(fixed.value))
     headers = []
     for name, value in step.http.headers.items():
-        with found.at(f"{path}.http.headers.{name}"):
-            headers.append((name, messages.value(value)))
-    captures, fail = [], compile_expression("false", HTTP_NAMES)
+        with diagnostics.collect(f"{path}.http.headers.{name}"):
+            headers.append((name, compiler.value(value)))
+    captures, fail = [], compile_expression("false", HTTP_RESPONSE_NAMES)
     for name, source in step.capture.items():
-        with found.at(f"{path}.capture.{name}"):
-            captures.append((name, _expression(source, messages, HTTP_NAMES)))
-    with found.at(f"{path}.fail"):
-        fail = _expression(step.fail, messages, HTTP_NAMES)
+        with diagnostics.collect(f"{path}.capture.{name}"):
+            captures.append((name, _compile(source, compiler, HTTP_RESPONSE_NAMES)))
+    with diagnostics.collect(f"{path}.fail"):
+        fail = _compile(step.fail, compiler, HTTP_RESPONSE_NAMES)
     fail_message = None
     if step.fail_message is not None:
-        with found.at(f"{path}.fail_message"):
-            fail_message = _expression(step.fail_message, messages, HTTP_NAMES)
+        with diagnostics.collect(f"{path}.fail_message"):
+            fail_message = _compile(step.fail_message, compiler, HTTP_RESPONSE_NAMES)
     json_body = None if step.http.json_body is None else nodes["json"]
     form = None if step.http.form is None else nodes["form"]
     method = step.http.method.upper()
     rest = (tuple(captures), fail, fail_message, step.timeout)
-    return HttpPlan(method, nodes["url"], tuple(headers), json_body, form, *rest)
+    return CompiledHttpStep(method, nodes["url"], tuple(headers), json_body, form, *rest)
 
 
-def _goodbyes(template: CallTemplate, messages: Compiler, found: Problems) -> tuple[GoodbyePlan, ...]:
-    goodbyes: list[GoodbyePlan] = []
+def _compile_disconnect_messages(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> tuple[CompiledDisconnectMessage, ...]:
+    goodbyes: list[CompiledDisconnectMessage] = []
     for index, goodbye in enumerate(template.on_disconnect):
-        with found.at(f"on_disconnect[{index}]"):
-            when = None if goodbye.when is None else _expression(goodbye.when, messages)
-            goodbyes.append(GoodbyePlan(messages.message(goodbye.send), when))
+        with diagnostics.collect(f"on_disconnect[{index}]"):
+            when = None if goodbye.when is None else _compile(goodbye.when, compiler)
+            goodbyes.append(CompiledDisconnectMessage(compiler.message(goodbye.send), when))
     return tuple(goodbyes)
 
 
-def _captures(template: CallTemplate, messages: Compiler, found: Problems) -> tuple[tuple[Expression, Captures], ...]:
+def _compile_captures(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> tuple[tuple[Expression, Captures], ...]:
     rules = []
     for index, rule in enumerate(template.capture):
-        with found.at(f"capture[{index}]"):
-            values = tuple((name, _expression(source, messages)) for name, source in rule.set.items())
-            rules.append((_expression(rule.match, messages), values))
+        with diagnostics.collect(f"capture[{index}]"):
+            values = tuple((name, _compile(source, compiler)) for name, source in rule.set.items())
+            rules.append((_compile(rule.match, compiler), values))
     return tuple(rules)
 
 
-def _inbox(inbox: Inbox | None, messages: Compiler, found: Problems) -> InboxPlan | None:
+def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics: Diagnostics) -> CompiledInbox | None:
     if inbox is None:
         return None
-    with found.at("inbox"):
-        return InboxPlan(_expression(inbox.match, messages), inbox.size)
+    with diagnostics.collect("inbox"):
+        return CompiledInbox(_compile(inbox.match, compiler), inbox.size)
     return None
 
 
-def _retire(source: str | None, messages: Compiler, found: Problems) -> Expression | None:
+def _compile_reconnect_when(source: str | None, compiler: Compiler, diagnostics: Diagnostics) -> Expression | None:
     if source is None:
         return None
-    with found.at("retire"):
-        return _expression(source, messages)
+    with diagnostics.collect("retire"):
+        return _compile(source, compiler)
     return None
 
 
-def _heartbeat(heartbeat: Heartbeat | None, messages: Compiler, found: Problems) -> HeartbeatPlan | None:
+def _compile_heartbeat(heartbeat: Heartbeat | None, compiler: Compiler, diagnostics: Diagnostics) -> CompiledHeartbeat | None:
     if heartbeat is None:
         return None
-    with found.at("heartbeat"):
-        send = replace(messages, names=REQUEST_NAMES).message(heartbeat.send)
-        expect = None if heartbeat.expect is None else _expression(heartbeat.expect, messages)
-        return HeartbeatPlan(_expression(str(heartbeat.every), messages), send, expect, heartbeat.timeout)
+    with diagnostics.collect("heartbeat"):
+        send = replace(compiler, names=REQUEST_NAMES).message(heartbeat.send)
+        expect = None if heartbeat.expect is None else _compile(heartbeat.expect, compiler)
+        return CompiledHeartbeat(_compile(str(heartbeat.every), compiler), send, expect, heartbeat.timeout)
     return None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from ..errors import BridgeError, Problem
-from ..manifest.validation import join
+from ..manifest.validation import join_path
 
 
-class TemplateProblem(Exception):
+class CompileError(Exception):
     """What makes a tool impossible to call."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -17,42 +17,42 @@ class TemplateProblem(Exception):
         super().__init__("\n".join(map(str, problems)))
 
 
-class Problems:
+class Diagnostics:
     """The problems below one JSON path."""
 
     def __init__(self, path: str) -> None:
-        self.found: list[Problem] = []
+        self.problems: list[Problem] = []
         self._path = path
 
-    def at(self, key: str) -> AbstractContextManager[None, bool]:
+    def collect(self, key: str) -> AbstractContextManager[None, bool]:
         """Note an error of compiling as a problem of this key, and go on."""
-        return _Noting(self, key)
+        return _Collector(self, key)
 
-    def note(self, key: str, problem: str) -> None:
+    def add(self, key: str, message: str) -> None:
         """Note a problem of this key."""
-        self.found.append(Problem(join(self._path, key), problem))
+        self.problems.append(Problem(join_path(self._path, key), message))
 
-    def raise_any(self) -> None:
+    def raise_if_any(self) -> None:
         """Raise what was noted.
 
         Raises:
             TemplateProblem: if anything was.
         """
-        if self.found:
-            raise TemplateProblem(self.found)
+        if self.problems:
+            raise CompileError(self.problems)
 
 
-class _Noting(AbstractContextManager[None, bool]):
+class _Collector(AbstractContextManager[None, bool]):
     """What `Problems.at` gives; a generator would cost twice as much, and each tool needs two dozen."""
 
-    __slots__ = ("_key", "_problems")
+    __slots__ = ("_key", "_diagnostics")
 
-    def __init__(self, problems: Problems, key: str) -> None:
-        self._problems = problems
+    def __init__(self, diagnostics: Diagnostics, key: str) -> None:
+        self._diagnostics = diagnostics
         self._key = key
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+    def __exit__(self, error_type: object, error: BaseException | None, traceback: object) -> bool:
         if not isinstance(error, BridgeError):
             return False
-        self._problems.note(self._key, str(error))
+        self._diagnostics.add(self._key, str(error))
         return True

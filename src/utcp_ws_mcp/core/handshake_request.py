@@ -10,24 +10,24 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
-from ..manifest.models.auth import OAuth2Auth, credentials
+from ..manifest.models.auth import OAuth2Auth, credentials_for
 from ..manifest.models.call_template import CallTemplate
 from .codecs.message import encode_json
-from .connection_rules import EVERY_ARGUMENT, Conduct, arguments_in
-from .diagnostics import Problems
+from .connection_rules import ALL_ARGUMENTS, ConnectionRules, find_arguments
+from .diagnostics import Diagnostics
 from .expressions.scope import URL_NAMES
 from .network_policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
 from .provenance import Provenance
 from .requests import check_proxy, parse_http_url
 from .templates.compiler import Compiler
-from .templates.nodes import OMIT, Computed, Hole, Unfilled, to_text
+from .templates.nodes import OMIT, ExpressionValue, Placeholder, RenderError, to_text
 
-Parts = tuple[str | Hole, ...]
+Parts = tuple[str | Placeholder, ...]
 """Literal text and holes in turn."""
 
 
 @dataclass(frozen=True)
-class Upgrade:
+class HandshakeRequest:
     """Everything that calls must agree on to share a connection, and all that opening it needs.
 
     `arguments` holds those that the connection itself depends on. Where the URL, a header or a subprotocol needs what
@@ -39,18 +39,18 @@ class Upgrade:
     url: URL | None
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     subprotocols: tuple[str, ...]
-    conduct: Conduct = field(repr=False)
+    connection_rules: ConnectionRules = field(repr=False)
     arguments: str = field(repr=False)
     template: CallTemplate = field(repr=False, compare=False)
     folder: PurePath
-    later: UpgradeTemplate | None = field(default=None, repr=False, compare=False)
-    shared: tuple[object, ...] = field(default=(), repr=False)
+    deferred: HandshakeTemplate | None = field(default=None, repr=False, compare=False)
+    settings_key: tuple[object, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         template = self.template
         settings = (template.auth, template.network, template.tls, template.limits, template.proxy)
         object.__setattr__(self, "shared", (*settings, template.request_id, template.keep_alive))
-        values = (self.manual, self.url, self.headers, self.subprotocols, self.conduct, self.arguments)
+        values = (self.manual, self.url, self.headers, self.subprotocols, self.connection_rules, self.arguments)
         object.__setattr__(self, "_hash", hash(values))
 
     def __hash__(self) -> int:
@@ -61,45 +61,45 @@ class Upgrade:
         """What errors and logs call the endpoint."""
         return self.url.address if self.url else f"the endpoint of {self.manual}"
 
-    def is_at(self, url: URL) -> bool:
+    def same_server_as(self, url: URL) -> bool:
         """Whether the endpoint is the server of this URL, as far as that is known before `before_connect`."""
-        own = self.url or (self.later.server if self.later else None)
+        own = self.url or (self.deferred.server if self.deferred else None)
         return own is not None and (own.host, own.port) == (url.host, url.port)
 
     def target(self) -> str:
         """The request's target with a credential that goes into the query."""
         assert self.url is not None
-        extra = credentials(self.template.auth).query
+        extra = credentials_for(self.template.auth).query
         pairs = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in extra]
         query = "&".join(([self.url.query] if self.url.query else []) + pairs)
         return f"{self.url.path}?{query}" if query else self.url.path
 
-    def all_headers(self, token: str | None = None) -> tuple[tuple[str, str], ...]:
+    def headers_with_auth(self, token: str | None = None) -> tuple[tuple[str, str], ...]:
         """The headers of the upgrade with credentials; `token` is the OAuth2 token.
 
         Raises:
             ForbiddenHeader: where a header, or a credential that goes into one, may not be sent.
         """
-        headers = (*self.headers, *credentials(self.template.auth, token).headers)
+        headers = (*self.headers, *credentials_for(self.template.auth, token).headers)
         for name, value in headers:
             check_header(name, value)
         return headers
 
 
 @dataclass(frozen=True, slots=True)
-class UpgradeTemplate:
+class HandshakeTemplate:
     """The compiled `url`, `headers` and `protocol` of a call template. `constant` is set where no call changes them."""
 
     manual: str
     template: CallTemplate
     folder: PurePath
-    conduct: Conduct
+    connection_rules: ConnectionRules
     url: Parts = field(repr=False)
     headers: tuple[tuple[str, Parts], ...] = field(repr=False)
     subprotocols: tuple[Parts, ...] = field(repr=False)
-    constant: Upgrade | None = None
+    constant: HandshakeRequest | None = None
 
-    def render(self, scope: Mapping[str, Any]) -> Upgrade:
+    def render(self, scope: Mapping[str, Any]) -> HandshakeRequest:
         """The upgrade for a call with these values.
 
         Raises:
@@ -108,36 +108,36 @@ class UpgradeTemplate:
         """
         if self.constant is not None:
             return self.constant
-        needed = self.conduct.arguments
+        needed = self.connection_rules.arguments
         if self._needs_session:
-            needed = needed.union(self.template.header_fields, *map(_arguments_of, self.holes))
+            needed = needed.union(self.template.header_fields, *map(_arguments_used_by, self.placeholders))
         given = scope["args"]
-        names = given if EVERY_ARGUMENT in needed else needed
+        names = given if ALL_ARGUMENTS in needed else needed
         arguments = {name: given[name] for name in sorted(names) if name in given}
         if self._needs_session:
             written = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
-            return self._upgrade(None, (), (), encode_json([*written, arguments]), later=self)
+            return self._build_request(None, (), (), encode_json([*written, arguments]), deferred=self)
         url, headers, subprotocols = self.render_parts(scope)
-        return self._upgrade(url, headers, subprotocols, encode_json(arguments) if arguments else "")
+        return self._build_request(url, headers, subprotocols, encode_json(arguments) if arguments else "")
 
     def render_parts(self, scope: Mapping[str, Any]) -> tuple[URL, tuple[tuple[str, str], ...], tuple[str, ...]]:
         """The URL, the headers and the subprotocols with these values, all of them checked."""
         text = ""
         for part in self.url:
-            text += _in_url(part, scope)
-        if any(not isinstance(part, str) and _is_argument(part) for part in self.url):
-            self._check_segments(text)
+            text += _render_url_part(part, scope)
+        if any(not isinstance(part, str) and _uses_arguments(part) for part in self.url):
+            self._check_path_segments(text)
         url = parse_url(text)
         check_scheme(url, self.template.network)
         arguments = scope["args"]
         own = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
         taken = {name.lower() for name in own}
         fixed = [(name, parts) for name, parts in self.headers if name.lower() not in taken]
-        headers = [(name, "".join(_as_text(part, scope) for part in parts)) for name, parts in fixed]
+        headers = [(name, "".join(_render_text(part, scope) for part in parts)) for name, parts in fixed]
         headers += own.items()
         for name, value in headers:
             check_header(name, value)
-        subprotocols = tuple("".join(_as_text(part, scope) for part in parts) for parts in self.subprotocols)
+        subprotocols = tuple("".join(_render_text(part, scope) for part in parts) for parts in self.subprotocols)
         for subprotocol in subprotocols:
             check_subprotocol(subprotocol)
         return url, tuple(headers), subprotocols
@@ -149,138 +149,138 @@ class UpgradeTemplate:
         found = re.match(r"wss?://[^/?#]+(?=[/?#])", written)
         return parse_url(found[0]) if found else None
 
-    def _check_segments(self, text: str) -> None:
+    def _check_path_segments(self, text: str) -> None:
         """An argument may not make a segment `.` or `..`, alone or with what stands beside it."""
         written = "".join(part if isinstance(part, str) else "x" for part in self.url)
-        if _count_dots(text) > _count_dots(written):
-            raise Unfilled("an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them")
+        if _count_dot_segments(text) > _count_dot_segments(written):
+            raise RenderError("an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them")
 
     @property
-    def holes(self) -> list[Hole]:
+    def placeholders(self) -> list[Placeholder]:
         """What is filled in with each call."""
         parts = (self.url, *(parts for _, parts in self.headers), *self.subprotocols)
         return [part for listed in parts for part in listed if not isinstance(part, str)]
 
     @property
     def _needs_session(self) -> bool:
-        return any(isinstance(hole, Computed) and "session" in hole.expression.names for hole in self.holes)
+        return any(isinstance(hole, ExpressionValue) and "session" in hole.expression.names for hole in self.placeholders)
 
-    def _upgrade(
+    def _build_request(
         self,
         url: URL | None,
         headers: tuple[tuple[str, str], ...],
         subprotocols: tuple[str, ...],
         arguments: str,
-        later: UpgradeTemplate | None = None,
-    ) -> Upgrade:
-        return Upgrade(
+        deferred: HandshakeTemplate | None = None,
+    ) -> HandshakeRequest:
+        return HandshakeRequest(
             manual=self.manual,
             url=url,
             headers=headers,
             subprotocols=subprotocols,
-            conduct=self.conduct,
+            connection_rules=self.connection_rules,
             arguments=arguments,
             template=self.template,
             folder=self.folder,
-            later=later,
+            deferred=deferred,
         )
 
 
-def compile_upgrade(
-    manual: str, template: CallTemplate, conduct: Conduct, origin: Provenance, folder: PurePath, found: Problems
-) -> UpgradeTemplate:
+def compile_handshake(
+    manual: str, template: CallTemplate, connection_rules: ConnectionRules, provenance: Provenance, folder: PurePath, diagnostics: Diagnostics
+) -> HandshakeTemplate:
     """Compile; what no call can change is checked at once, and what is wrong is noted in `found`."""
 
     def parts(key: str, text: str) -> Parts:
-        return tuple(Compiler(origin.variables(key), names=URL_NAMES).parts(text))
+        return tuple(Compiler(provenance.variables(key), names=URL_NAMES).parts(text))
 
     url: Parts = ()
     headers: list[tuple[str, Parts]] = []
     subprotocols: list[Parts] = []
-    with found.at("url"):
+    with diagnostics.collect("url"):
         url = parts("url", template.url)
-        _check_url_holes(url, local=origin.is_local("url"))
+        _check_url_placeholders(url, local=provenance.is_local("url"))
     for name, value in template.headers.items():
-        with found.at(f"headers.{name}"):
+        with diagnostics.collect(f"headers.{name}"):
             headers.append((name, parts("headers", value)))
             check_header(name, "checked-with-each-call")
     for name in template.header_fields:
-        with found.at("header_fields"):
+        with diagnostics.collect("header_fields"):
             check_header(name, "checked-with-each-call")
     for name in template.protocol:
-        with found.at("protocol"):
+        with diagnostics.collect("protocol"):
             subprotocols.append(parts("protocol", name))
             if all(isinstance(part, str) for part in subprotocols[-1]):
                 check_subprotocol("".join(map(str, subprotocols[-1])))
-    _check_settings(template, found)
-    compiled = UpgradeTemplate(manual, template, folder, conduct, url, tuple(headers), tuple(subprotocols))
-    if compiled.holes or template.header_fields or conduct.arguments or found.found:
+    _check_settings(template, diagnostics)
+    compiled = HandshakeTemplate(manual, template, folder, connection_rules, url, tuple(headers), tuple(subprotocols))
+    if compiled.placeholders or template.header_fields or connection_rules.arguments or diagnostics.problems:
         return compiled
-    with found.at("url"):
-        parse_and_check(compiled)
+    with diagnostics.collect("url"):
+        check_constant_url(compiled)
     constants = [(f"headers.{name}", name, "".join(map(str, value))) for name, value in headers]
     for key, name, value in constants:
-        with found.at(key):
+        with diagnostics.collect(key):
             check_header(name, value)
-    return compiled if found.found else replace(compiled, constant=compiled.render({"args": {}}))
+    return compiled if diagnostics.problems else replace(compiled, constant=compiled.render({"args": {}}))
 
 
-def _check_settings(template: CallTemplate, found: Problems) -> None:
-    with found.at("network.allow"):
+def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
+    with diagnostics.collect("network.allow"):
         if wrong := check_network(template.network):
             raise InvalidTemplate(wrong)
     if template.proxy is not None:
-        with found.at("proxy"):
+        with diagnostics.collect("proxy"):
             check_proxy(template.proxy)
     if isinstance(template.auth, OAuth2Auth):
-        with found.at("auth.token_url"):
+        with diagnostics.collect("auth.token_url"):
             parse_http_url(template.auth.token_url)
 
 
-def parse_and_check(compiled: UpgradeTemplate) -> None:
+def check_constant_url(compiled: HandshakeTemplate) -> None:
     """Raise what is wrong with a URL that no call changes."""
     check_scheme(parse_url("".join(map(str, compiled.url))), compiled.template.network)
 
 
-def _check_url_holes(parts: Parts, *, local: bool) -> None:
+def _check_url_placeholders(parts: Parts, *, local: bool) -> None:
     """An argument may stand behind the host only; other holes may not come from the network at all."""
     before = ""
     for part in parts:
         if isinstance(part, str):
             before += part
-        elif not local and isinstance(part, Computed):
+        elif not local and isinstance(part, ExpressionValue):
             raise ForbiddenURL("expressions in a URL are for local manifests")
-        elif not _is_argument(part):
+        elif not _uses_arguments(part):
             before += "wss://host/" if not before else "x"
         elif not re.match(r"wss?://[^/?#]+[/?#]", before):
             raise ForbiddenURL("an argument cannot stand in the scheme, host or port of a URL")
 
 
-def _arguments_of(hole: Hole) -> set[str]:
+def _arguments_used_by(placeholder: Placeholder) -> set[str]:
     """The arguments that a hole needs."""
-    if not isinstance(hole, Computed):
-        return {hole.name}
-    return set(arguments_in(hole.expression.source))
+    if not isinstance(placeholder, ExpressionValue):
+        return {placeholder.name}
+    return set(find_arguments(placeholder.expression.source))
 
 
-def _is_argument(hole: Hole) -> bool:
-    return not isinstance(hole, Computed) or "args" in hole.expression.names
+def _uses_arguments(placeholder: Placeholder) -> bool:
+    return not isinstance(placeholder, ExpressionValue) or "args" in placeholder.expression.names
 
 
-def _as_text(part: str | Hole, scope: Mapping[str, Any]) -> str:
+def _render_text(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
     if isinstance(part, str):
         return part
     value = part.value(scope)
     if value is OMIT:
-        raise Unfilled(str(part))
+        raise RenderError(str(part))
     return to_text(value)
 
 
-def _in_url(part: str | Hole, scope: Mapping[str, Any]) -> str:
-    text = _as_text(part, scope)
-    return text if isinstance(part, str) or not _is_argument(part) else quote(text, safe="")
+def _render_url_part(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
+    text = _render_text(part, scope)
+    return text if isinstance(part, str) or not _uses_arguments(part) else quote(text, safe="")
 
 
-def _count_dots(url: str) -> int:
+def _count_dot_segments(url: str) -> int:
     """How many segments of a URL's path lead to where they stand, or above it."""
     return sum(segment in (".", "..") for segment in url.partition("?")[0].split("/"))

@@ -12,7 +12,7 @@ from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
 from ..manifest.models.call_template import Network
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-Kind = Literal["public", "private", "loopback", "link-local", "special"]
+AddressKind = Literal["public", "private", "loopback", "link-local", "special"]
 
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 _URL = re.compile(
@@ -20,8 +20,8 @@ _URL = re.compile(
     r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?\Z"
 )
 _FORBIDDEN_CHARACTERS = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
-MAX_URL: Final = 4096
+_HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+MAX_URL_LENGTH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class URL:
     @property
     def is_loopback_literal(self) -> bool:
         """Whether the host is `localhost` or a loopback address, as written."""
-        literal = as_literal(self.host)
+        literal = parse_ip(self.host)
         return self.host == "localhost" or (literal is not None and literal.is_loopback)
 
 
@@ -74,8 +74,8 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
     Raises:
         ForbiddenURL: with what is wrong; the text itself is not repeated, it may hold a secret.
     """
-    if len(text) > MAX_URL:
-        raise ForbiddenURL(f"a URL of more than {MAX_URL} characters")
+    if len(text) > MAX_URL_LENGTH:
+        raise ForbiddenURL(f"a URL of more than {MAX_URL_LENGTH} characters")
     if bad := _FORBIDDEN_CHARACTERS.search(text):
         raise ForbiddenURL(f"a URL cannot contain {bad[0]!r}; percent-encode it, and write hosts in ASCII")
     if "#" in text:
@@ -98,14 +98,14 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
 
 def _check_host(host: str, bracketed: bool) -> None:
     if bracketed:
-        if not isinstance(as_literal(host), ipaddress.IPv6Address):
+        if not isinstance(parse_ip(host), ipaddress.IPv6Address):
             raise ForbiddenURL(f"[{host}] is not an IPv6 address")
         return
     labels = host.removesuffix(".").split(".")
-    if not all(_LABEL.match(label) for label in labels) or len(host) > 253:
+    if not all(_HOST_LABEL.match(label) for label in labels) or len(host) > 253:
         raise ForbiddenURL(f"{host} is not a host name")
     numeric = re.match(r"(0x[0-9a-f]*|[0-9]+)\Z", labels[-1])
-    if numeric and not isinstance(as_literal(host), ipaddress.IPv4Address):
+    if numeric and not isinstance(parse_ip(host), ipaddress.IPv4Address):
         raise ForbiddenURL(f"{host} is not an IPv4 address in its usual form of four decimal numbers")
 
 
@@ -148,7 +148,7 @@ def check_network(network: Network) -> str | None:
     return None
 
 
-def _is_allowed(address: IPAddress, kind: Kind, network: Network) -> bool:
+def _is_allowed(address: IPAddress, kind: AddressKind, network: Network) -> bool:
     if kind in ("private", "loopback") and kind in network.allow:
         return True
     networks = [found for item in network.allow if (found := _as_network(item))]
@@ -166,7 +166,7 @@ def _as_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
 
 
 @lru_cache(maxsize=256)
-def as_literal(host: str) -> IPAddress | None:
+def parse_ip(host: str) -> IPAddress | None:
     """The address that a host is written as, if it is one."""
     try:
         return ipaddress.ip_address(host)
@@ -185,7 +185,7 @@ _SPECIAL = _networks(
     *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8", "fec0::/10", "2001:db8::/32"),
     *("100::/64", "2001::/23", "3fff::/20", "5f00::/16", "64:ff9b:1::/48"),
 )
-_EMBEDDING: Final = (
+_IPV4_EMBEDDING_NETWORKS: Final = (
     ("::ffff:0:0/96", 0),
     ("::ffff:0:0:0/96", 0),
     ("::/96", 0),
@@ -196,14 +196,14 @@ _EMBEDDING: Final = (
 """IPv6 networks that carry an IPv4 address, and how far to the left of the lowest bits it stands."""
 
 
-def classify_address(address: IPAddress) -> Kind:
+def classify_address(address: IPAddress) -> AddressKind:
     """The kind of an address; an IPv6 address that carries an IPv4 address is of the kind of the worse one."""
-    order: tuple[Kind, ...] = ("link-local", "special", "loopback", "private", "public")
-    kinds = [_plain_kind(candidate) for candidate in (address, *_embedded(address))]
+    order: tuple[AddressKind, ...] = ("link-local", "special", "loopback", "private", "public")
+    kinds = [_classify_single_address(candidate) for candidate in (address, *_embedded_ipv4_addresses(address))]
     return min(kinds, key=order.index)
 
 
-def _plain_kind(address: IPAddress) -> Kind:
+def _classify_single_address(address: IPAddress) -> AddressKind:
     def within(networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> bool:
         return any(address in network for network in networks if network.version == address.version)
 
@@ -216,13 +216,13 @@ def _plain_kind(address: IPAddress) -> Kind:
     return "special" if within(_SPECIAL) or address.is_multicast or address.is_unspecified else "public"
 
 
-def _embedded(address: IPAddress) -> list[ipaddress.IPv4Address]:
+def _embedded_ipv4_addresses(address: IPAddress) -> list[ipaddress.IPv4Address]:
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
         return []
     number = int(address)
     found = [
         ipaddress.IPv4Address(number >> shift & 0xFFFFFFFF)
-        for network, shift in _EMBEDDING
+        for network, shift in _IPV4_EMBEDDING_NETWORKS
         if address in ipaddress.ip_network(network)
     ]
     if number >> 32 & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE):  # ISATAP, RFC 5214 §6.1
@@ -233,13 +233,13 @@ def _embedded(address: IPAddress) -> list[ipaddress.IPv4Address]:
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-MAX_HEADER_NAME: Final = 128
-_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?\Z")
+MAX_HEADER_NAME_LENGTH: Final = 128
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?\Z")
 _HANDSHAKE_HEADERS: Final = frozenset(
     {"host", "connection", "upgrade", "content-length", "transfer-encoding", "te", "trailer", "keep-alive", "expect"}
     | {"http2-settings"}
 )
-MAX_HEADER: Final = 8192
+MAX_HEADER_LENGTH: Final = 8192
 
 
 def check_header(name: str, value: str) -> None:
@@ -249,13 +249,13 @@ def check_header(name: str, value: str) -> None:
         ForbiddenHeader: with the reason; the value is never repeated.
     """
     lower = name.lower()
-    if len(name) > MAX_HEADER_NAME or not _TOKEN.match(name):
+    if len(name) > MAX_HEADER_NAME_LENGTH or not _TOKEN.match(name):
         raise ForbiddenHeader(name[:64], "is no header name; use letters, digits and hyphens")
     if lower in _HANDSHAKE_HEADERS or lower.startswith(("sec-websocket-", "proxy-")):
         raise ForbiddenHeader(name, "belongs to the handshake and cannot be set; take it out")
-    if len(value) > MAX_HEADER or not _VALUE.match(value):
+    if len(value) > MAX_HEADER_LENGTH or not _HEADER_VALUE.match(value):
         raise ForbiddenHeader(
-            name, f"needs a value of 1 to {MAX_HEADER} visible ASCII characters, without line breaks or outer spaces"
+            name, f"needs a value of 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer spaces"
         )
 
 
@@ -265,5 +265,5 @@ def check_subprotocol(name: str) -> None:
     Raises:
         ForbiddenHeader: if it is none, or longer than a header may be.
     """
-    if len(name) > MAX_HEADER or not _TOKEN.match(name):
+    if len(name) > MAX_HEADER_LENGTH or not _TOKEN.match(name):
         raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")

@@ -8,7 +8,7 @@ from typing import Final
 from ..errors import ForbiddenURL, InvalidTemplate
 from .network_policy import URL, parse_url
 
-ENVIRONMENT: Final = "env"
+PROXY_FROM_ENV: Final = "env"
 """The proxy that the environment names."""
 
 _PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/?\Z")
@@ -33,5 +33,5 @@ def check_proxy(proxy: str) -> None:
         InvalidTemplate: if it is neither.
     """
     found = _PROXY.match(proxy)
-    if proxy != ENVIRONMENT and (found is None or not 0 < int(found[1]) < 65536):
+    if proxy != PROXY_FROM_ENV and (found is None or not 0 < int(found[1]) < 65536):
         raise InvalidTemplate('expected "http://host:port", "socks5://host:port" or "env"')

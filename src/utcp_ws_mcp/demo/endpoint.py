@@ -13,7 +13,7 @@ import anyio
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-TICK = 0.1
+COUNTDOWN_INTERVAL = 0.1
 """Seconds between the items of the countdown."""
 
 
@@ -63,17 +63,17 @@ def _tool(name: str, description: str, properties: dict[str, Any], **template: A
 async def demo_endpoint(port: int = 0) -> AsyncIterator[int]:
     """Run the endpoint on loopback; gives its port."""
     server: Server
-    async with serve(_serve, "127.0.0.1", port) as server:
+    async with serve(_handle_connection, "127.0.0.1", port) as server:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
-async def _serve(websocket: ServerConnection) -> None:
+async def _handle_connection(websocket: ServerConnection) -> None:
     """Talk to a client, however it goes away."""
     with suppress(ConnectionClosed):
-        await _talk(websocket)
+        await _handle_messages(websocket)
 
 
-async def _talk(websocket: ServerConnection) -> None:
+async def _handle_messages(websocket: ServerConnection) -> None:
     async for message in websocket:
         if isinstance(message, bytes):
             continue
@@ -86,29 +86,29 @@ async def _talk(websocket: ServerConnection) -> None:
             await websocket.send(json.dumps({"type": "tool_error", "error": "not JSON"}))
             continue
         if isinstance(request, dict):
-            await _answer(websocket, request)
+            await _handle_request(websocket, request)
 
 
-async def _answer(websocket: ServerConnection, request: dict[str, Any]) -> None:
+async def _handle_request(websocket: ServerConnection, request: dict[str, Any]) -> None:
     match request:
         case {"type": "utcp"}:
             await websocket.send(json.dumps(manual()))
         case {"type": "picture", "colour": str(colour)}:
             await websocket.send(draw_square(colour))
         case {"type": "call_tool", "request_id": request_id, "tool_name": name, "arguments": dict(arguments)}:
-            await _call(websocket, request_id, str(name), arguments)
+            await _call_tool(websocket, request_id, str(name), arguments)
         case _:
             await websocket.send(json.dumps({"type": "tool_error", "error": "unknown request"}))
 
 
-async def _call(websocket: ServerConnection, request_id: str, name: str, arguments: dict[str, Any]) -> None:
+async def _call_tool(websocket: ServerConnection, request_id: str, name: str, arguments: dict[str, Any]) -> None:
     async def reply(kind: str, **fields: Any) -> None:
         await websocket.send(json.dumps({"type": kind, "request_id": request_id, **fields}))
 
     if name == "countdown":
         for number in range(int(arguments["start"]), -1, -1):
             await reply("tool_response", result=number)
-            await anyio.sleep(TICK)
+            await anyio.sleep(COUNTDOWN_INTERVAL)
         await reply("stream_end")
     elif name == "add":
         await reply("tool_response", result={"sum": arguments["a"] + arguments["b"]})

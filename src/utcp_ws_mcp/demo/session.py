@@ -27,7 +27,7 @@ CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-async def keep_endpoint(port: int) -> int:
+async def serve_endpoint(port: int) -> int:
     """Run only the endpoint, until it is stopped; 2 if the port is taken."""
     try:
         async with demo_endpoint(port) as bound:
@@ -41,7 +41,7 @@ async def keep_endpoint(port: int) -> int:
     return 2
 
 
-async def show_demo(port: int) -> int:
+async def run_demo(port: int) -> int:
     """Show a whole session; 0 if everything went as it should."""
     async with demo_endpoint(port) as bound:
         manifest = {"name": "demo", "url": f"ws://127.0.0.1:{bound}/"}
@@ -51,10 +51,10 @@ async def show_demo(port: int) -> int:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "manifest.json"
             file.write_text(json.dumps(manifest), encoding="utf-8")
-            return await _session(file)
+            return await _run_session(file)
 
 
-async def _session(manifest: Path) -> int:
+async def _run_session(manifest: Path) -> int:
     kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     command = StdioServerParameters(command=sys.executable, args=["-m", "utcp_ws_mcp", str(manifest)], env=kept or None)
     started = time.perf_counter()
@@ -66,12 +66,12 @@ async def _session(manifest: Path) -> int:
         for tool in tools:
             print(f"  {tool.name:<16} {tool.description}")
         print("\ntools/call: one of each kind")
-        outcomes = [await _call(client, *call) for call in CALLS]
+        outcomes = [await _call_and_print(client, *call) for call in CALLS]
         print(f"\nThat was MCP {client.protocol_version} over stdio. Now your own endpoint: see README.md.")
     return 0 if outcomes == [False] * 4 + [True] * 2 else 1
 
 
-async def _call(client: Client, kind: str, name: str, arguments: dict[str, Any]) -> bool:
+async def _call_and_print(client: Client, kind: str, name: str, arguments: dict[str, Any]) -> bool:
     """Call a tool and print what came; whether it was an error."""
 
     async def show(progress: float, total: float | None, message: str | None) -> None:
@@ -83,11 +83,11 @@ async def _call(client: Client, kind: str, name: str, arguments: dict[str, Any])
     took = (time.perf_counter() - started) * 1000
     label = "error" if result.is_error else "→"
     for block in result.content:
-        print(f"    {label} {_shown(block)}   [{took:.0f} ms]")
+        print(f"    {label} {_format_block(block)}   [{took:.0f} ms]")
     return bool(result.is_error)
 
 
-def _shown(block: Any) -> str:
+def _format_block(block: Any) -> str:
     if isinstance(block, TextContent):
         return block.text
     if isinstance(block, ImageContent):

@@ -9,21 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from ..errors import CannotInstall
-from .config_file import HostFile, replace_host_file
+from ..errors import InstallError
+from .config_file import ConfigFile, replace_config_file
 
-SECONDS: Final = 60
-HIDDEN: Final = "…"
+COMMAND_TIMEOUT: Final = 60
+REDACTED: Final = "…"
 
 
 class Change(Protocol):
     """What `shown` describes and `make` does; the sentence of `make` says what happened."""
 
     @property
-    def shown(self) -> str:
+    def diff(self) -> str:
         """The change as a person reads it, with a line break at its end; empty if there is nothing to change."""
 
-    def make(self) -> str:
+    def apply(self) -> str:
         """Make it.
 
         Raises:
@@ -35,27 +35,27 @@ class Change(Protocol):
 class FileChange:
     """Another text for a file. `hidden` are parts of it that are not shown."""
 
-    file: HostFile
-    after: str
-    hidden: Iterable[str] = field(default=(), repr=False)
+    file: ConfigFile
+    new_text: str
+    secrets: Iterable[str] = field(default=(), repr=False)
 
     @property
-    def shown(self) -> str:
+    def diff(self) -> str:
         """The lines that change."""
-        before, after = self._lines(self.file.text), self._lines(self.after)
+        before, after = self._redacted_lines(self.file.text), self._redacted_lines(self.new_text)
         path = str(self.file.path)
         old = path if self.file.content is not None else "(no file yet)"
         return "".join(f"{line}\n" for line in difflib.unified_diff(before, after, old, path, n=0, lineterm=""))
 
-    def make(self) -> str:
+    def apply(self) -> str:
         """Write the file; the old content goes beside it."""
-        replace_host_file(self.file, self.after)
-        kept = f"; what it was is in {self.file.backup}" if self.file.content is not None else ""
+        replace_config_file(self.file, self.new_text)
+        kept = f"; what it was is in {self.file.backup_path}" if self.file.content is not None else ""
         return f"{self.file.path} is written{kept}"
 
-    def _lines(self, text: str) -> list[str]:
-        for hidden in sorted(self.hidden, key=len, reverse=True):
-            text = text.replace(f'"{hidden}"', f'"{HIDDEN}"')
+    def _redacted_lines(self, text: str) -> list[str]:
+        for hidden in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(f'"{hidden}"', f'"{REDACTED}"')
         return text.splitlines()
 
 
@@ -66,23 +66,23 @@ class CommandChange:
     commands: Sequence[Sequence[str]]
 
     @property
-    def shown(self) -> str:
+    def diff(self) -> str:
         """The command lines."""
         return "".join(f"$ {shlex.join(command)}\n" for command in self.commands)
 
-    def make(self) -> str:
+    def apply(self) -> str:
         """Run them up to the first that fails."""
-        return "\n".join(map(_run, self.commands))
+        return "\n".join(map(_run_command, self.commands))
 
 
-def _run(command: Sequence[str]) -> str:
+def _run_command(command: Sequence[str]) -> str:
     try:
         done = subprocess.run(  # noqa: S603  # an argument list, no shell
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as failed:
-        raise CannotInstall(f"{command[0]} could not be run: {type(failed).__name__}") from failed
+        raise InstallError(f"{command[0]} could not be run: {type(failed).__name__}") from failed
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-        raise CannotInstall(f"{shlex.join(command[:3])} failed: {said}")
+        raise InstallError(f"{shlex.join(command[:3])} failed: {said}")
     return done.stdout.strip()

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..errors import CannotInstall
+from ..errors import InstallError
 
 MAX_BYTES: Final = 16 << 20
-BACKUP: Final = ".before-utcp-ws-mcp"
-NEW_MODE: Final = 0o644
+BACKUP_SUFFIX: Final = ".before-utcp-ws-mcp"
+NEW_FILE_MODE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)
-class HostFile:
+class ConfigFile:
     """A file that may not be there yet (`content` is None). `path` is where it is, all links followed."""
 
     path: Path
@@ -33,16 +33,16 @@ class HostFile:
         try:
             text = (self.content or b"").decode("utf-8")
         except UnicodeDecodeError:
-            raise CannotInstall(f"{self.path} is not a text in UTF-8; nothing is changed") from None
+            raise InstallError(f"{self.path} is not a text in UTF-8; nothing is changed") from None
         return text if text.strip("\ufeff \t\r\n") else ""
 
     @property
-    def backup(self) -> Path:
+    def backup_path(self) -> Path:
         """Where the content goes that a change replaces."""
-        return self.path.with_name(self.path.name + BACKUP)
+        return self.path.with_name(self.path.name + BACKUP_SUFFIX)
 
 
-def read_host_file(path: Path) -> HostFile:
+def read_config_file(path: Path) -> ConfigFile:
     """The file as it is now.
 
     Raises:
@@ -51,33 +51,33 @@ def read_host_file(path: Path) -> HostFile:
     path = Path(os.path.realpath(path))
     try:
         if not path.exists():
-            return HostFile(path, None)
+            return ConfigFile(path, None)
         if path.stat().st_size > MAX_BYTES:
-            raise CannotInstall(f"{path} has more than {MAX_BYTES:,} bytes; nothing is changed")
-        return HostFile(path, path.read_bytes())
+            raise InstallError(f"{path} has more than {MAX_BYTES:,} bytes; nothing is changed")
+        return ConfigFile(path, path.read_bytes())
     except OSError as failed:
-        raise CannotInstall(f"{path} cannot be read: {_why(failed)}") from failed
+        raise InstallError(f"{path} cannot be read: {_reason(failed)}") from failed
 
 
-def replace_host_file(file: HostFile, text: str) -> None:
+def replace_config_file(file: ConfigFile, text: str) -> None:
     """Keep the old content beside the file and put the new one in its place.
 
     Raises:
         CannotInstall: if the file has changed since it was read, or cannot be written; then it stays as it is.
     """
-    if read_host_file(file.path).content != file.content:
-        raise CannotInstall(f"{file.path} has been changed in the meantime; nothing is changed, try again")
+    if read_config_file(file.path).content != file.content:
+        raise InstallError(f"{file.path} has been changed in the meantime; nothing is changed, try again")
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
-        mode = NEW_MODE if file.content is None else file.path.stat().st_mode & 0o777
+        mode = NEW_FILE_MODE if file.content is None else file.path.stat().st_mode & 0o777
         if file.content is not None:
-            _write(file.backup, file.content, mode)
-        _write(file.path, text.encode("utf-8"), mode)
+            _write_atomically(file.backup_path, file.content, mode)
+        _write_atomically(file.path, text.encode("utf-8"), mode)
     except OSError as failed:
-        raise CannotInstall(f"{file.path} cannot be written: {_why(failed)}; nothing is changed") from failed
+        raise InstallError(f"{file.path} cannot be written: {_reason(failed)}; nothing is changed") from failed
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def _write_atomically(path: Path, content: bytes, mode: int) -> None:
     """Write a file of its own and move it to its place, so that nobody sees half of it."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -93,5 +93,5 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         raise
 
 
-def _why(failed: OSError) -> str:
+def _reason(failed: OSError) -> str:
     return (failed.strerror or type(failed).__name__).lower()

@@ -17,7 +17,7 @@ FORMATS: Final[Mapping[str, ModuleType]] = {"json": jsonc, "yaml": yaml}
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class HostApp:
     """A host. `servers` is the key of its file under which servers stand, `entry` what stands there for one of them.
 
     `files` are the paths by platform, with {home}, {here} and {config}; `then` is what a person does afterwards.
@@ -25,12 +25,12 @@ class Host:
 
     title: str
     format: str
-    servers: str
-    entry: Mapping[str, Any]
+    servers_key: str
+    entry_template: Mapping[str, Any]
     files: Mapping[str, str]
-    then: str
+    next_step: str
 
-    def file(self, platform: str, environ: Mapping[str, str], here: Path) -> Path:
+    def config_path(self, platform: str, environ: Mapping[str, str], cwd: Path) -> Path:
         """The host's file on a platform (as `sys.platform` names it)."""
         known = platform if platform in self.files else "linux"
         home = environ.get("USERPROFILE" if known == "win32" else "HOME") or str(Path.home())
@@ -39,21 +39,21 @@ class Host:
             "darwin": f"{home}/Library/Application Support",
             "win32": environ.get("APPDATA") or f"{home}/AppData/Roaming",
         }
-        return Path(self.files[known].format(home=home, here=here, config=configs[known]))
+        return Path(self.files[known].format(home=home, here=cwd, config=configs[known]))
 
-    def describe(self, name: str, command: list[str]) -> dict[str, Any]:
+    def server_entry(self, name: str, command: list[str]) -> dict[str, Any]:
         """The entry of a server that a command starts."""
         values = {"$NAME": name, "$COMMAND": command[0], "$ARGS": command[1:]}
-        return {key: values.get(value, value) if isinstance(value, str) else value for key, value in self.entry.items()}
+        return {key: values.get(value, value) if isinstance(value, str) else value for key, value in self.entry_template.items()}
 
     @property
-    def text(self) -> ModuleType:
+    def format_module(self) -> ModuleType:
         """The module that changes texts of this host's format: `entries`, `put`, `drop`."""
         return FORMATS[self.format]
 
 
 @cache
-def known_hosts() -> dict[str, Host]:
+def supported_hosts() -> dict[str, HostApp]:
     """The hosts by the names that the command line has for them."""
     document = json.loads((resources.files(__package__) / "hosts.json").read_text(encoding="utf-8"))
-    return {name: Host(**fields) for name, fields in document.items()}
+    return {name: HostApp(**fields) for name, fields in document.items()}

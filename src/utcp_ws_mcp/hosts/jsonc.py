@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import CannotInstall
+from ..errors import InstallError
 
-_SPACE: Final = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_WHITESPACE_AND_COMMENTS: Final = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SCALAR: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s{}\[\],:"/]+')
 _REST_OF_LINE: Final = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\n]*?\*/[ \t]*(?=\r?\n))?")
 _INDENT: Final = re.compile(r'^([ \t]+)["}]', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class JsonNode:
     """A value of a text: `text[start:end]`. An object has members, each with the place where its key begins."""
 
     value: Any
     start: int
     end: int
-    members: Mapping[str, tuple[int, Node]] = field(default_factory=dict)
+    members: Mapping[str, tuple[int, JsonNode]] = field(default_factory=dict)
 
 
 def entries(text: str, servers: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def entries(text: str, servers: str) -> dict[str, str]:
     Raises:
         CannotInstall: if the text is not what it should be; the sentence begins with line and column.
     """
-    found = _servers(text, _read(text or "{}"), servers)
+    found = _find_servers(text, _parse(text or "{}"), servers)
     return {name: text[node.start : node.end] for name, (_, node) in found.members.items()} if found else {}
 
 
@@ -50,38 +50,38 @@ def secrets(text: str) -> set[str]:
         elif isinstance(value, str) and inside:
             found.update((json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]))
 
-    search(_read(text or "{}").value, False)
+    search(_parse(text or "{}").value, False)
     return found - {""}
 
 
-def put(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
+def set_entry(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
     """The text with the entry below `servers`, new or in place of one of its name.
 
     Raises:
         CannotInstall: as `entries` does.
     """
     text = text or "{}\n"
-    root = _read(text)
-    around = _servers(text, root, servers)
+    root = _parse(text)
+    around = _find_servers(text, root, servers)
     if around is None:
-        return _insert(text, root, servers, {name: entry})
+        return _insert_member(text, root, servers, {name: entry})
     if name not in around.members:
-        return _insert(text, around, name, entry)
+        return _insert_member(text, around, name, entry)
     start, old = around.members[name]
     return text[: old.start] + _render(text, entry, _indent_at(text, start)) + text[old.end :]
 
 
-def drop(text: str, servers: str, name: str) -> str:
+def remove_entry(text: str, servers: str, name: str) -> str:
     """The text without the entry, which must be there."""
-    around = _servers(text, _read(text), servers)
+    around = _find_servers(text, _parse(text), servers)
     assert around is not None
     key, node = around.members[name]
     names = list(around.members)
     number = names.index(name)
-    start, comma = _line_start(text, key), _comma(text, node.end)
+    start, comma = _line_start(text, key), _after_comma(text, node.end)
     left, right = text[:start], text[comma or node.end :]
     if comma is None and number:
-        before = _comma(text, around.members[names[number - 1]][1].end)
+        before = _after_comma(text, around.members[names[number - 1]][1].end)
         assert before is not None
         left = text[: before - 1] + text[before:start]
     inside = left[around.start + 1 :] + right[: around.end - 1 - (comma or node.end)]
@@ -90,25 +90,25 @@ def drop(text: str, servers: str, name: str) -> str:
     return left + right
 
 
-def _insert(text: str, node: Node, key: str, value: Any) -> str:
+def _insert_member(text: str, node: JsonNode, key: str, value: Any) -> str:
     """The text with a member more, behind the last one."""
-    return _append(text, node, key, value) if node.members else _begin(text, node, key, value)
+    return _append_member(text, node, key, value) if node.members else _insert_first_member(text, node, key, value)
 
 
-def _begin(text: str, node: Node, key: str, value: Any) -> str:
+def _insert_first_member(text: str, node: JsonNode, key: str, value: Any) -> str:
     """The text with the first member of an object."""
     newline = _newline(text)
     outer = _indent_at(text, node.start)
-    inner = outer + _step(text)
+    inner = outer + _indent_unit(text)
     member = f"{newline}{inner}{json.dumps(key)}: {_render(text, value, inner)}"
     inside = text[node.start + 1 : node.end - 1]
     return text[: node.start + 1] + member + (inside if inside.strip() else newline + outer) + text[node.end - 1 :]
 
 
-def _append(text: str, node: Node, key: str, value: Any) -> str:
+def _append_member(text: str, node: JsonNode, key: str, value: Any) -> str:
     """The text with a member behind the last one, which keeps the comment on its line."""
     start, last = list(node.members.values())[-1]
-    comma = _comma(text, last.end)
+    comma = _after_comma(text, last.end)
     after = comma or last.end
     place, lead, shown = after, " ", json.dumps(value, ensure_ascii=False)
     if _starts_line(text, start):
@@ -121,125 +121,125 @@ def _append(text: str, node: Node, key: str, value: Any) -> str:
 
 
 def _render(text: str, value: Any, indent: str) -> str:
-    return json.dumps(value, indent=_step(text), ensure_ascii=False).replace("\n", _newline(text) + indent)
+    return json.dumps(value, indent=_indent_unit(text), ensure_ascii=False).replace("\n", _newline(text) + indent)
 
 
 def _newline(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _step(text: str) -> str:
+def _indent_unit(text: str) -> str:
     """What one level is indented by."""
     found = _INDENT.search(text)
     return found[1] if found else "  "
 
 
-def _indent_at(text: str, place: int) -> str:
-    line = text[text.rfind("\n", 0, place) + 1 : place]
+def _indent_at(text: str, position: int) -> str:
+    line = text[text.rfind("\n", 0, position) + 1 : position]
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-def _starts_line(text: str, place: int) -> bool:
-    return "\n" in text[:place] and not text[text.rfind("\n", 0, place) : place].strip()
+def _starts_line(text: str, position: int) -> bool:
+    return "\n" in text[:position] and not text[text.rfind("\n", 0, position) : position].strip()
 
 
-def _line_start(text: str, place: int) -> int:
+def _line_start(text: str, position: int) -> int:
     """Where the white space in front of a place begins, with the line break."""
-    while place and text[place - 1] in " \t":
-        place -= 1
-    if place and text[place - 1] == "\n":
-        place -= 2 if text[place - 2 : place] == "\r\n" else 1
-    return place
+    while position and text[position - 1] in " \t":
+        position -= 1
+    if position and text[position - 1] == "\n":
+        position -= 2 if text[position - 2 : position] == "\r\n" else 1
+    return position
 
 
-def _comma(text: str, place: int) -> int | None:
+def _after_comma(text: str, position: int) -> int | None:
     """Where the text goes on behind the comma that follows a place; None if none follows."""
-    at = _skip(text, place)
+    at = _skip_whitespace(text, position)
     return at + 1 if text[at : at + 1] == "," else None
 
 
-def _servers(text: str, root: Node, servers: str) -> Node | None:
+def _find_servers(text: str, root: JsonNode, servers: str) -> JsonNode | None:
     if not isinstance(root.value, dict):
-        raise _wrong(text, root.start, "expected an object")
+        raise _syntax_error(text, root.start, "expected an object")
     if servers not in root.members:
         return None
     _, found = root.members[servers]
     if not isinstance(found.value, dict):
-        raise _wrong(text, found.start, f"expected an object under {servers!r}")
+        raise _syntax_error(text, found.start, f"expected an object under {servers!r}")
     return found
 
 
-def _read(text: str) -> Node:
+def _parse(text: str) -> JsonNode:
     """The whole text as nodes."""
     try:
-        node = _value(text, _skip(text, 1 if text.startswith("\ufeff") else 0))
+        node = _parse_value(text, _skip_whitespace(text, 1 if text.startswith("\ufeff") else 0))
     except RecursionError:
-        raise CannotInstall("it is nested too deeply") from None
-    end = _skip(text, node.end)
+        raise InstallError("it is nested too deeply") from None
+    end = _skip_whitespace(text, node.end)
     if end < len(text):
-        raise _wrong(text, end, "the document has ended before this")
+        raise _syntax_error(text, end, "the document has ended before this")
     return node
 
 
-def _value(text: str, at: int) -> Node:
+def _parse_value(text: str, at: int) -> JsonNode:
     mark = text[at : at + 1]
     if mark == "{":
-        return _object(text, at)
+        return _parse_object(text, at)
     if mark == "[":
-        return _array(text, at)
+        return _parse_array(text, at)
     found = _SCALAR.match(text, at)
     try:
-        return Node(json.loads(found[0]), at, found.end()) if found else _nothing(text, at)
+        return JsonNode(json.loads(found[0]), at, found.end()) if found else _missing_value(text, at)
     except ValueError:
-        raise _wrong(text, at, "it is no JSON from here on") from None
+        raise _syntax_error(text, at, "it is no JSON from here on") from None
 
 
-def _nothing(text: str, at: int) -> Node:
-    raise _wrong(text, at, "expected a value")
+def _missing_value(text: str, at: int) -> JsonNode:
+    raise _syntax_error(text, at, "expected a value")
 
 
-def _object(text: str, start: int) -> Node:
-    members: dict[str, tuple[int, Node]] = {}
-    at = _skip(text, start + 1)
+def _parse_object(text: str, start: int) -> JsonNode:
+    members: dict[str, tuple[int, JsonNode]] = {}
+    at = _skip_whitespace(text, start + 1)
     while text[at : at + 1] != "}":
-        key = _value(text, at)
+        key = _parse_value(text, at)
         if not isinstance(key.value, str) or key.value in members:
             why = "a key stands here for the second time" if key.value in members else "expected a key"
-            raise _wrong(text, at, why)
-        colon = _skip(text, key.end)
+            raise _syntax_error(text, at, why)
+        colon = _skip_whitespace(text, key.end)
         if text[colon : colon + 1] != ":":
-            raise _wrong(text, colon, "expected a colon")
-        node = _value(text, _skip(text, colon + 1))
+            raise _syntax_error(text, colon, "expected a colon")
+        node = _parse_value(text, _skip_whitespace(text, colon + 1))
         members[key.value] = (at, node)
-        at = _next(text, node.end, "}")
-    return Node({key: node.value for key, (_, node) in members.items()}, start, at + 1, members)
+        at = _next_member(text, node.end, "}")
+    return JsonNode({key: node.value for key, (_, node) in members.items()}, start, at + 1, members)
 
 
-def _array(text: str, start: int) -> Node:
+def _parse_array(text: str, start: int) -> JsonNode:
     items = []
-    at = _skip(text, start + 1)
+    at = _skip_whitespace(text, start + 1)
     while text[at : at + 1] != "]":
-        items.append(_value(text, at))
-        at = _next(text, items[-1].end, "]")
-    return Node([item.value for item in items], start, at + 1)
+        items.append(_parse_value(text, at))
+        at = _next_member(text, items[-1].end, "]")
+    return JsonNode([item.value for item in items], start, at + 1)
 
 
-def _next(text: str, at: int, closing: str) -> int:
+def _next_member(text: str, at: int, closing: str) -> int:
     """Where the next member is, or the closing mark; a comma in front of that is allowed."""
-    at = _skip(text, at)
+    at = _skip_whitespace(text, at)
     if text[at : at + 1] == ",":
-        return _skip(text, at + 1)
+        return _skip_whitespace(text, at + 1)
     if text[at : at + 1] == closing:
         return at
-    raise _wrong(text, at, f"expected a comma or {closing!r}")
+    raise _syntax_error(text, at, f"expected a comma or {closing!r}")
 
 
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
+def _skip_whitespace(text: str, at: int) -> int:
+    found = _WHITESPACE_AND_COMMENTS.match(text, at)
     assert found is not None
     return found.end()
 
 
-def _wrong(text: str, at: int, why: str) -> CannotInstall:
+def _syntax_error(text: str, at: int, message: str) -> InstallError:
     line = text.count("\n", 0, at) + 1
-    return CannotInstall(f"line {line}, column {at - text.rfind(chr(10), 0, at)}: {why}")
+    return InstallError(f"line {line}, column {at - text.rfind(chr(10), 0, at)}: {message}")

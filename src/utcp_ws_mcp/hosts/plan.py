@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..errors import CannotInstall
+from ..errors import InstallError
 from .change import Change, CommandChange, FileChange
-from .config_file import HostFile, read_host_file
-from .hosts import Host
+from .config_file import ConfigFile, read_config_file
+from .hosts import HostApp
 
-_OURS: Final = re.compile(r"utcp[-_]ws[-_]mcp")
+_OUR_COMMAND: Final = re.compile(r"utcp[-_]ws[-_]mcp")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A host and its file. With `command` (of Claude Code) the host changes the file itself."""
 
-    host: Host
+    host: HostApp
     path: Path
     command: str | None = None
 
@@ -32,14 +32,14 @@ def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
         CannotInstall: if the file is not understood, or another server has this name.
     """
     file, entries = _entries(target)
-    if name in entries and not _OURS.search(entries[name]):
-        raise CannotInstall(f"{file.path} has another server {name!r}; give this one another name with --name")
+    if name in entries and not _OUR_COMMAND.search(entries[name]):
+        raise InstallError(f"{file.path} has another server {name!r}; give this one another name with --name")
     if target.command is not None:
-        remove = [_remove(target.command, name)] if name in entries else []
+        remove = [_remove_command(target.command, name)] if name in entries else []
         return CommandChange([*remove, [target.command, "mcp", "add", "--scope", "user", name, "--", *command]])
     host = target.host
-    after = host.text.put(file.text, host.servers, name, host.describe(name, list(command)))
-    return FileChange(file, after, host.text.secrets(file.text))
+    after = host.format_module.put(file.text, host.servers_key, name, host.server_entry(name, list(command)))
+    return FileChange(file, after, host.format_module.secrets(file.text))
 
 
 def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
@@ -49,34 +49,34 @@ def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
         CannotInstall: if the file is not understood, or there is no such server, or several.
     """
     file, entries = _entries(target)
-    name = _only(file, entries) if name is None else name
+    name = _single_server(file, entries) if name is None else name
     if name not in entries:
-        raise CannotInstall(f"{file.path} has no server {name!r}; nothing is changed")
-    if not _OURS.search(entries[name]):
-        raise CannotInstall(f"the server {name!r} in {file.path} is not of utcp-ws-mcp; nothing is changed")
+        raise InstallError(f"{file.path} has no server {name!r}; nothing is changed")
+    if not _OUR_COMMAND.search(entries[name]):
+        raise InstallError(f"the server {name!r} in {file.path} is not of utcp-ws-mcp; nothing is changed")
     if target.command is not None:
-        return name, CommandChange([_remove(target.command, name)])
-    text = target.host.text
-    return name, FileChange(file, text.drop(file.text, target.host.servers, name), text.secrets(file.text))
+        return name, CommandChange([_remove_command(target.command, name)])
+    text = target.host.format_module
+    return name, FileChange(file, text.drop(file.text, target.host.servers_key, name), text.secrets(file.text))
 
 
-def _entries(target: Target) -> tuple[HostFile, Mapping[str, str]]:
-    file = read_host_file(target.path)
+def _entries(target: Target) -> tuple[ConfigFile, Mapping[str, str]]:
+    file = read_config_file(target.path)
     text = file.text
     try:
-        return file, target.host.text.entries(text, target.host.servers)
-    except CannotInstall as wrong:
-        raise CannotInstall(f"{file.path}: {wrong}; nothing is changed") from None
+        return file, target.host.format_module.entries(text, target.host.servers_key)
+    except InstallError as wrong:
+        raise InstallError(f"{file.path}: {wrong}; nothing is changed") from None
 
 
-def _only(file: HostFile, entries: Mapping[str, str]) -> str:
-    ours = [name for name, text in entries.items() if _OURS.search(text)]
+def _single_server(file: ConfigFile, entries: Mapping[str, str]) -> str:
+    ours = [name for name, text in entries.items() if _OUR_COMMAND.search(text)]
     if not ours:
-        raise CannotInstall(f"{file.path} has no server of utcp-ws-mcp; nothing is changed")
+        raise InstallError(f"{file.path} has no server of utcp-ws-mcp; nothing is changed")
     if len(ours) > 1:
-        raise CannotInstall(f"{file.path} has several servers of utcp-ws-mcp; say which with --name: {', '.join(ours)}")
+        raise InstallError(f"{file.path} has several servers of utcp-ws-mcp; say which with --name: {', '.join(ours)}")
     return ours[0]
 
 
-def _remove(command: str, name: str) -> list[str]:
+def _remove_command(command: str, name: str) -> list[str]:
     return [command, "mcp", "remove", "--scope", "user", name]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..errors import CannotInstall
+from ..errors import InstallError
 
 _CONTENT: Final = re.compile(r"( *)[^\s#]")
 _PLAIN: Final = r"""[^\s"'#:{\[&*!|>%@`-](?:[^:#]|:(?=\S)|(?<=\S)#)*?"""
@@ -16,7 +16,7 @@ _KEY: Final = re.compile(rf""" *(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|({_PLAIN
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class YamlBlock:
     """Lines `start` to `end` of a text, below the key of line `start - 1`; `indent` is that of its entries."""
 
     start: int
@@ -30,11 +30,11 @@ def entries(text: str, servers: str) -> dict[str, str]:
     Raises:
         CannotInstall: if the text is not what it should be; the sentence begins with the line.
     """
-    lines = _lines(text)
-    block = _block(lines, servers)
+    lines = _split_lines(text)
+    block = _find_block(lines, servers)
     if block is None:
         return {}
-    return {name: "".join(lines[start:end]) for name, start, end in _entries(lines, block)}
+    return {name: "".join(lines[start:end]) for name, start, end in _block_entries(lines, block)}
 
 
 def secrets(text: str) -> set[str]:
@@ -42,32 +42,32 @@ def secrets(text: str) -> set[str]:
     return set()
 
 
-def put(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
+def set_entry(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
     """The text with the entry in the block `servers`, new or in place of one of its name.
 
     Raises:
         CannotInstall: as `entries` does.
     """
-    lines = _lines(text)
+    lines = _split_lines(text)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
-    block = _block(lines, servers)
+    block = _find_block(lines, servers)
     if block is None:
         return "".join([*lines, f"{servers}:\n", *_render(name, entry, 2)])
     lines[block.start - 1] = re.sub(r":\s*(\{\s*\}|null|~)", ":", lines[block.start - 1])
     made = _render(name, entry, block.indent)
-    for known, start, end in _entries(lines, block):
+    for known, start, end in _block_entries(lines, block):
         if known == name:
             return "".join([*lines[:start], *made, *lines[end:]])
     return "".join([*lines[: block.end], *made, *lines[block.end :]])
 
 
-def drop(text: str, servers: str, name: str) -> str:
+def remove_entry(text: str, servers: str, name: str) -> str:
     """The text without the entry, which must be there."""
-    lines = _lines(text)
-    block = _block(lines, servers)
+    lines = _split_lines(text)
+    block = _find_block(lines, servers)
     assert block is not None
-    found = list(_entries(lines, block))
+    found = list(_block_entries(lines, block))
     start, end = next((start, end) for known, start, end in found if known == name)
     if len(found) == 1:
         lines[block.start - 1] = re.sub(r":", ": {}", lines[block.start - 1], count=1)
@@ -81,51 +81,51 @@ def _render(name: str, entry: Mapping[str, Any], indent: int) -> list[str]:
     return [f"{pad}{name}:\n", *values]
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
         if re.match(r"(---|\.\.\.)\s", line) and any(_CONTENT.match(earlier) for earlier in lines[: number - 1]):
-            raise CannotInstall(f"line {number}: expected one YAML document, not several")
+            raise InstallError(f"line {number}: expected one YAML document, not several")
         if re.match(r" *\t", line) and line.strip():
-            raise CannotInstall(f"line {number}: YAML is not indented by tabs")
+            raise InstallError(f"line {number}: YAML is not indented by tabs")
     return lines
 
 
-def _block(lines: Sequence[str], servers: str) -> Block | None:
+def _find_block(lines: Sequence[str], servers: str) -> YamlBlock | None:
     """Where the block of a key of the outermost level is."""
-    found = [number for number, line in enumerate(lines) if _indent(line) == 0 and _key(line)[0] == servers]
+    found = [number for number, line in enumerate(lines) if _indent_of(line) == 0 and _parse_key(line)[0] == servers]
     if not found:
         return None
     number = found[0]
     if len(found) > 1:
-        raise CannotInstall(f"line {found[1] + 1}: {servers!r} stands here for the second time")
-    rest = _key(lines[number])[1]
+        raise InstallError(f"line {found[1] + 1}: {servers!r} stands here for the second time")
+    rest = _parse_key(lines[number])[1]
     if rest and not rest.startswith("#") and not re.fullmatch(r"(\{\s*\}|null|~)\s*(#.*)?", rest):
-        raise CannotInstall(f"line {number + 1}: write what stands behind {servers!r} on lines of its own")
+        raise InstallError(f"line {number + 1}: write what stands behind {servers!r} on lines of its own")
     end = number + 1
     for place in range(number + 1, len(lines)):
-        indent = _indent(lines[place])
+        indent = _indent_of(lines[place])
         if indent == 0:
             break
         end = place + 1 if indent is not None else end
-    indents = [indent for line in lines[number + 1 : end] if (indent := _indent(line)) is not None]
-    return Block(number + 1, end, indents[0] if indents else 2)
+    indents = [indent for line in lines[number + 1 : end] if (indent := _indent_of(line)) is not None]
+    return YamlBlock(number + 1, end, indents[0] if indents else 2)
 
 
-def _entries(lines: Sequence[str], block: Block) -> Iterator[tuple[str, int, int]]:
+def _block_entries(lines: Sequence[str], block: YamlBlock) -> Iterator[tuple[str, int, int]]:
     """Name, first line and line behind the last one of each entry of a block."""
-    heads = [place for place in range(block.start, block.end) if _indent(lines[place]) == block.indent]
+    heads = [place for place in range(block.start, block.end) if _indent_of(lines[place]) == block.indent]
     for place, following in zip(heads, [*heads[1:], block.end], strict=False):
-        name, _ = _key(lines[place])
+        name, _ = _parse_key(lines[place])
         if name is None:
-            raise CannotInstall(f"line {place + 1}: expected the name of an entry and a colon")
+            raise InstallError(f"line {place + 1}: expected the name of an entry and a colon")
         end = following
-        while end > place + 1 and _indent(lines[end - 1]) is None:
+        while end > place + 1 and _indent_of(lines[end - 1]) is None:
             end -= 1  # comments and empty lines belong to what follows
         yield name, place, end
 
 
-def _key(line: str) -> tuple[str | None, str]:
+def _parse_key(line: str) -> tuple[str | None, str]:
     """The key that a line begins with, and what follows its colon."""
     found = _KEY.match(line)
     if not found:
@@ -133,7 +133,7 @@ def _key(line: str) -> tuple[str | None, str]:
     return next(group for group in found.groups()[:3] if group is not None), found[4] or ""
 
 
-def _indent(line: str) -> int | None:
+def _indent_of(line: str) -> int | None:
     """How far a line is indented; None for an empty line and a comment."""
     found = _CONTENT.match(line)
     return len(found[1]) if found else None

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..client.manifest_files import Loaded
+from ..client.manifest_files import LoadedManifest
 from ..errors import Problem
 from ..manifest.models.base import Json
-from ..manifest.validation import without_comments
-from .hardcoded_secrets import clear_secrets, open_roads
-from .let_bindings import doubtful_lets
-from .session_values import doubtful_values
-from .tools import doubtful_tools
-from .unused_fields import fields_without_effect, unused_variables
+from ..manifest.validation import strip_comments
+from .hardcoded_secrets import check_hardcoded_secrets, check_insecure_transport
+from .let_bindings import check_let_bindings
+from .session_values import check_session_values
+from .tools import check_tools
+from .unused_fields import check_ineffective_fields, check_unused_variables
 
 
-def advise(document: Json, loaded: Loaded) -> Iterator[Problem]:
+def lint_manifest(document: Json, loaded: LoadedManifest) -> Iterator[Problem]:
     """All advice on a manifest; `document` is its JSON as it was written."""
-    written = without_comments(document)
-    yield from clear_secrets(written)
-    yield from unused_variables(written, loaded.manifest)
+    written = strip_comments(document)
+    yield from check_hardcoded_secrets(written)
+    yield from check_unused_variables(written, loaded.manifest)
     for entry in loaded.manifest.entries:
-        plans = loaded.plans[entry.name]
-        yield from open_roads(entry)
-        yield from fields_without_effect(entry, plans)
-        yield from doubtful_values(entry)
-        yield from doubtful_lets(entry)
-        yield from doubtful_tools(entry, plans)
+        plans = loaded.tools[entry.name]
+        yield from check_insecure_transport(entry)
+        yield from check_ineffective_fields(entry, plans)
+        yield from check_session_values(entry)
+        yield from check_let_bindings(entry)
+        yield from check_tools(entry, plans)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .json_schema import descriptions
+from .json_schema import field_descriptions
 
-_MODELS: Final = {
+_MODELS_BY_KEY: Final = {
     "": ("CallTemplate", "ManualOptions"),
     "manual_call_templates": ("CallTemplate", "ManualOptions"),
     "tools": ("Tool",),
@@ -33,17 +33,17 @@ _MODELS: Final = {
 }
 """The models of the object that stands under a key, or in the array there."""
 
-_STEP = re.compile(r"[^.\[\]]+")
+_PATH_STEP = re.compile(r"[^.\[\]]+")
 
 
-def meaning_of(path: str) -> str | None:
+def describe_field(path: str) -> str | None:
     """What the field is for, or None where nobody knows: the path leads into a template, a schema, or nowhere."""
-    steps = [step for step in _STEP.findall(path) if not step.isdigit()]
+    steps = [step for step in _PATH_STEP.findall(path) if not step.isdigit()]
     if not steps:
         return None
     around = steps[-2] if len(steps) > 1 else ""
     if len(steps) > 2 and steps[-3] == "tool_overrides":
         around = "tool_overrides"
-    said = descriptions()
-    found = (said[model].get(steps[-1]) for model in _MODELS.get(around, ()))
+    said = field_descriptions()
+    found = (said[model].get(steps[-1]) for model in _MODELS_BY_KEY.get(around, ()))
     return next((meaning for meaning in found if meaning), None)

@@ -9,31 +9,31 @@ from pathlib import Path
 from ..errors import Problem
 from .models.base import Json
 from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions
-from .validation import join, nearest
+from .validation import join_path, closest_match
 
-NESTED = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
+MERGED_KEYS = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
-KNOWN_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
-ENTRY_KEYS = KNOWN_KEYS | frozenset(ManualOptions.model_fields)
+CALL_TEMPLATE_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
+ENTRY_KEYS = CALL_TEMPLATE_KEYS | frozenset(ManualOptions.model_fields)
 _PRESETS = Path(__file__).with_name("presets")
 _NOT_INHERITED = MANUAL_KEYS | {"name"}
 
 
-def merge(base: Json, over: Json) -> dict[str, Json]:
+def merge(base: Json, overlay: Json) -> dict[str, Json]:
     """`over` on top of `base`. A null takes the inherited value away."""
     merged = dict(base)
-    for key, value in over.items():
+    for key, value in overlay.items():
         if value is None:
             merged.pop(key, None)
-        elif key in NESTED and isinstance(value, dict) and isinstance(merged.get(key), dict):
+        elif key in MERGED_KEYS and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {name: item for name, item in {**merged[key], **value}.items() if item is not None}
         else:
             merged[key] = value
     return merged
 
 
-def normalise(raw: Json) -> dict[str, Json]:
+def normalize(raw: Json) -> dict[str, Json]:
     """An entry or a tool's call template in its one full form: the older dialect and short forms spelled out."""
     form = dict(raw)
     if form.get("reply") == "none":
@@ -51,7 +51,7 @@ def normalise(raw: Json) -> dict[str, Json]:
     return form
 
 
-def with_preset(raw: Json) -> dict[str, Json]:
+def apply_preset(raw: Json) -> dict[str, Json]:
     """The document on top of the preset that it names, if it names one that exists."""
     return merge(_preset_of(raw), raw)
 
@@ -61,7 +61,7 @@ def _preset_of(raw: Json) -> dict[str, Json]:
     return read_preset(name) if isinstance(name, str) and name in preset_names() else {}
 
 
-def named_presets(entry: Json) -> list[dict[str, Json]]:
+def referenced_presets(entry: Json) -> list[dict[str, Json]]:
     """The presets that an entry and its tools name."""
     tools = entry.get("tools")
     own = [
@@ -74,7 +74,7 @@ def named_presets(entry: Json) -> list[dict[str, Json]]:
 def inherit(entry: Json, tool: Json) -> dict[str, Json]:
     """A tool's call template on top of its entry's. A preset of the tool's own stands between the two."""
     inherited = {key: value for key, value in entry.items() if key not in _NOT_INHERITED}
-    own = {key: value for key, value in normalise(tool).items() if key != "name"}
+    own = {key: value for key, value in normalize(tool).items() if key != "name"}
     return merge(merge(inherited, _preset_of(own)), own)
 
 
@@ -83,16 +83,16 @@ def check_fields(raw: Json, path: str) -> list[Problem]:
     problems: list[Problem] = []
     name = raw.get("preset")
     if name is not None and not (isinstance(name, str) and name in preset_names()):
-        near = nearest(str(name), preset_names())
+        near = closest_match(str(name), preset_names())
         known = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(preset_names()))}"
-        problems.append(Problem(join(path, "preset"), f"there is no preset {name!r}; {known}"))
+        problems.append(Problem(join_path(path, "preset"), f"there is no preset {name!r}; {known}"))
     if raw.get("request_data_format") not in (None, "json", "text"):
-        problems.append(Problem(join(path, "request_data_format"), "expected 'json' or 'text'"))
+        problems.append(Problem(join_path(path, "request_data_format"), "expected 'json' or 'text'"))
     if "request_data_template" in raw and raw.get("request_data_format") != "text":
         why = 'is read only with "request_data_format": "text"; or write it as "message"'
-        problems.append(Problem(join(path, "request_data_template"), why))
+        problems.append(Problem(join_path(path, "request_data_template"), why))
     if raw.get("request_data_format") == "text" and "request_data_template" not in raw:
-        problems.append(Problem(join(path, "request_data_template"), 'is required with "request_data_format": "text"'))
+        problems.append(Problem(join_path(path, "request_data_template"), 'is required with "request_data_format": "text"'))
     return problems
 
 
@@ -104,16 +104,16 @@ def preset_names() -> frozenset[str]:
 
 def preset_purpose(name: str) -> str:
     """What a preset is for, in one sentence."""
-    purpose = str(_read_preset(name)["$comment"])
+    purpose = str(_read_preset_file(name)["$comment"])
     return purpose.partition(". ")[0].rstrip(".")
 
 
 @cache
 def read_preset(name: str) -> dict[str, Json]:
     """A preset: a call template without URL, in the manifest language."""
-    return normalise({key: value for key, value in _read_preset(name).items() if key != "$comment"})
+    return normalize({key: value for key, value in _read_preset_file(name).items() if key != "$comment"})
 
 
-def _read_preset(name: str) -> dict[str, Json]:
+def _read_preset_file(name: str) -> dict[str, Json]:
     preset: dict[str, Json] = json.loads((_PRESETS / f"{name}.json").read_text(encoding="utf-8"))
     return preset

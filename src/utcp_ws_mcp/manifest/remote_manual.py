@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import Problem
-from .inheritance import KNOWN_KEYS, normalise, with_preset
-from .loader import WEBSOCKET, Entry, ToolEntry, check_tool
+from .inheritance import CALL_TEMPLATE_KEYS, normalize, apply_preset
+from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
 from .models.base import Json
 from .models.call_template import Annotations, Tool
-from .pinning import digest
-from .sanitize import clean_schema, clean_text, schema_problem
+from .pinning import tool_digest
+from .sanitize import sanitize_schema, sanitize_text, schema_problem
 from .validation import is_deeper
-from .variables import REFERENCE, WHOLE
+from .variables import VARIABLE, WHOLE_STRING_VARIABLE
 
 FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
 """What a manual from the network may not say."""
@@ -23,19 +23,19 @@ FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", 
 MAX_DEPTH: Final = 100
 """Levels of nesting of a tool."""
 
-_MAY_LEAVE = frozenset(
+_CROSS_ORIGIN_SAFE = frozenset(
     {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
     | {"ignore", "limits", "framing", "send_as", "network"}
 )
 """What a tool at another origin inherits: nothing that could hold a credential."""
 
 
-def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str]]:
+def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool], list[str]]:
     """The tools of a manual, and one line for each thing in it that is left out.
 
     `${NAME}` is replaced in `auth` only, and only by variables that the user named for this manual.
     """
-    tools: list[ToolEntry] = []
+    tools: list[ResolvedTool] = []
     notices: list[str] = []
     listed = document.get("tools") if isinstance(document, dict) else None
     if not isinstance(listed, list):
@@ -54,7 +54,7 @@ def read_manual(document: Json, entry: Entry) -> tuple[list[ToolEntry], list[str
     return tools, notices
 
 
-def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, list[Problem]]:
+def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool | None, list[Problem]]:
     if not isinstance(raw, dict):
         return None, [Problem(path, "is no tool (an object); left out")]
     if is_deeper(raw, MAX_DEPTH):
@@ -64,9 +64,9 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
     kind = own.get("call_template_type", WEBSOCKET)
     if kind != WEBSOCKET:
         return None, [Problem(path, f"call_template_type {str(kind)[:40]!r} is not served here; left out")]
-    unread = [key for key in own if key not in KNOWN_KEYS or key in FORBIDDEN_KEYS - {"name"}]
+    unread = [key for key in own if key not in CALL_TEMPLATE_KEYS or key in FORBIDDEN_KEYS - {"name"}]
     kept = {key: value for key, value in own.items() if key not in unread}
-    kept = normalise({key: value for key, value in kept.items() if key != "name"})
+    kept = normalize({key: value for key, value in kept.items() if key != "name"})
     notices = [Problem(path, f"tool_call_template.{key[:40]} is not read; left out") for key in unread]
     if "auth" in kept and (why := _auth_problem(kept, str(entry.raw.get("url", "")))):
         return None, [Problem(path, f"{why}; left out")]
@@ -78,14 +78,14 @@ def _read_tool(raw: Json, entry: Entry, path: str) -> tuple[ToolEntry | None, li
             ]
     known = {key: value for key, value in raw.items() if key in Tool.model_fields and value is not None}
     known["annotations"] = _known_annotations(known.get("annotations"))
-    known |= {key: clean_text(known[key]) for key in ("name", "description") if isinstance(known.get(key), str)}
+    known |= {key: sanitize_text(known[key]) for key in ("name", "description") if isinstance(known.get(key), str)}
     for key in ("inputs", "outputs"):
         if key in known and (why := schema_problem(known[key])):
             return None, [Problem(path, f"{key} {why}; left out")]
-        known |= {key: clean_schema(known[key])} if key in known else {}
-    tool, wrong = check_tool({**known, "tool_call_template": kept}, _inheritable(entry, kept), path, entry.template)
-    remote = frozenset(with_preset(kept) if _leaves(entry, kept) else kept)  # no variable of a preset goes elsewhere
-    return (replace(tool, remote=remote, discovered=True, digest=digest(raw)) if tool else None), notices + wrong
+        known |= {key: sanitize_schema(known[key])} if key in known else {}
+    tool, wrong = check_tool({**known, "tool_call_template": kept}, _inherited_document(entry, kept), path, entry.template)
+    remote = frozenset(apply_preset(kept) if _is_cross_origin(entry, kept) else kept)  # no variable of a preset goes elsewhere
+    return (replace(tool, remote=remote, discovered=True, digest=tool_digest(raw)) if tool else None), notices + wrong
 
 
 def _known_annotations(annotations: Json) -> Json:
@@ -93,34 +93,34 @@ def _known_annotations(annotations: Json) -> Json:
     return {key: value for key, value in annotations.items() if key in known} if isinstance(annotations, dict) else {}
 
 
-_COMPUTED_FOR = frozenset({"let", "message", "then", "reply", "ignore", "stream", "auto_reply"})
+_FIELDS_USING_LET = frozenset({"let", "message", "then", "reply", "ignore", "stream", "auto_reply"})
 """Fields in which `let` is used."""
 
 
-def _inheritable(entry: Entry, own: Mapping[str, Json]) -> dict[str, Json]:
+def _inherited_document(entry: ManifestEntry, own: Mapping[str, Json]) -> dict[str, Json]:
     """What a tool inherits: what may hold credentials only where the tool stays at the entry's origin."""
     raw = dict(entry.raw)
-    if not _COMPUTED_FOR.isdisjoint(own):
+    if not _FIELDS_USING_LET.isdisjoint(own):
         raw.pop("let", None)  # it was written for the entry's own messages
-    if not _leaves(entry, own):
+    if not _is_cross_origin(entry, own):
         return raw
-    kept = {key: value for key, value in raw.items() if key in _MAY_LEAVE}
+    kept = {key: value for key, value in raw.items() if key in _CROSS_ORIGIN_SAFE}
     authority = {key: value for key, value in raw.get("tls", {}).items() if key == "ca_file"}
     return kept | ({"tls": authority} if authority else {})
 
 
-def _leaves(entry: Entry, own: Mapping[str, Json]) -> bool:
+def _is_cross_origin(entry: ManifestEntry, own: Mapping[str, Json]) -> bool:
     """Whether a tool points at another origin than its manual's."""
     return "url" in own and not _same_origin(str(own["url"]), str(entry.raw.get("url", "")))
 
 
-def _auth_problem(own: Mapping[str, Json], origin: str) -> str | None:
+def _auth_problem(own: Mapping[str, Json], manual_url: str) -> str | None:
     """Why a tool may not bring credentials: they, and what fetches a token with them, stay at the manual's own host."""
     auth = own["auth"]
     token_url = auth.get("token_url") if isinstance(auth, dict) else None
-    if "url" in own and not _same_origin(str(own["url"]), origin):
+    if "url" in own and not _same_origin(str(own["url"]), manual_url):
         return "brings credentials for another origin than its manual's"
-    if token_url is not None and not _same_origin(_as_websocket(str(token_url)), origin):
+    if token_url is not None and not _same_origin(_as_websocket(str(token_url)), manual_url):
         return "has a token_url at another origin than its manual's"
     return None
 
@@ -130,10 +130,10 @@ def _as_websocket(url: str) -> str:
 
 
 def _same_origin(one: str, other: str) -> bool:
-    return _authority(one) == _authority(other)
+    return _origin(one) == _origin(other)
 
 
-def _authority(url: str) -> str:
+def _origin(url: str) -> str:
     found = re.match(r"(wss?)://([^/?#]*)", url.lower())
     if found is None:
         return url
@@ -149,9 +149,9 @@ def _bind_auth(auth: Any, variables: Mapping[str, str]) -> tuple[Any, list[str]]
                 missing.append(name)
             return variables.get(name, "")
 
-        if whole := WHOLE.match(text):
+        if whole := WHOLE_STRING_VARIABLE.match(text):
             return value(whole[1])
-        return REFERENCE.sub(lambda found: value(found[1]) if found[1] else "${", text)
+        return VARIABLE.sub(lambda found: value(found[1]) if found[1] else "${", text)
 
     if not isinstance(auth, dict):
         return auth, []

@@ -8,34 +8,34 @@ from typing import Any, Final
 
 from .models.call_template import CallTemplate
 
-ALWAYS: Final = frozenset({"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect"})
+SECRET_FIELDS: Final = frozenset({"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect"})
 """Fields in which every variable is a credential."""
 
-TELLING: Final = re.compile(
+SECRET_NAME: Final = re.compile(
     r"token|secret|passw|pwd|passphrase|credential|auth(?!or)|bearer|signature|cookie|(?:^|[^a-z])key|key$",
     re.IGNORECASE,
 )
 """Names of variables, and keys of messages, that tell of a credential."""
 
-USER: Final = re.compile(r"(?:^|[^a-z])user(?:_?name)?$", re.IGNORECASE)
+USERNAME: Final = re.compile(r"(?:^|[^a-z])user(?:_?name)?$", re.IGNORECASE)
 """Names of variables that hold the name of a user: results are full of it, and it opens nothing by itself."""
 
-TICKET: Final = re.compile(r"ticket|session|csrf|xsrf|jwt", re.IGNORECASE)
+SESSION_SECRET_NAME: Final = re.compile(r"ticket|session|csrf|xsrf|jwt", re.IGNORECASE)
 """What else tells of a credential where an HTTP answer brings it."""
 
-SHORTEST: Final = 6
+MIN_SECRET_LENGTH: Final = 6
 """Characters below which a value is not looked for: it would be found everywhere."""
 
-HIDDEN: Final = "***"
+REDACTED: Final = "***"
 
-_UNDER_TELLING_KEY: Final = re.compile(
+_VALUE_OF_SECRET_KEY: Final = re.compile(
     r'((?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie)(?:"\s*:\s*| is (?:now )?))'
-    rf'"(?:[^"\\…]|\\.){{{SHORTEST},}}["…]?',
+    rf'"(?:[^"\\…]|\\.){{{MIN_SECRET_LENGTH},}}["…]?',
     re.IGNORECASE,
 )
 """A text under a key that tells of a credential: in JSON, or in a sentence of a trace."""
 
-_REFERENCE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
+_VARIABLE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
 
 
 def credential_variables(template: CallTemplate) -> set[str]:
@@ -45,41 +45,41 @@ def credential_variables(template: CallTemplate) -> set[str]:
     return {
         name
         for field, value in written.items()
-        for keys, text in _leaves(value, (field,))
-        for name in _names(text)
-        if not USER.search(name)
-        and (field in ALWAYS or TELLING.search(name) or any(TELLING.search(key) for key in keys))
+        for keys, text in _leaf_strings(value, (field,))
+        for name in _variable_names(text)
+        if not USERNAME.search(name)
+        and (field in SECRET_FIELDS or SECRET_NAME.search(name) or any(SECRET_NAME.search(key) for key in keys))
     }
 
 
-def without_credentials(message: str) -> str:
+def redact_by_key(message: str) -> str:
     """A message for logs, traces and errors without what its keys call a credential, such as a fetched token."""
-    return _UNDER_TELLING_KEY.sub(rf'\1"{HIDDEN}"', message)
+    return _VALUE_OF_SECRET_KEY.sub(rf'\1"{REDACTED}"', message)
 
 
-def tickets(name: str, source: str, value: Any) -> Iterator[str]:
+def secrets_in(name: str, source: str, value: Any) -> Iterator[str]:
     """The credentials in a value of an HTTP answer: by the name under which it is kept, or by what it is there."""
-    told = _tells_ticket(name) or _tells_ticket(source.removeprefix("session."))
-    for keys, text in _leaves(value, ()):
-        if any(map(_tells_ticket, keys)) or (told and not any(map(USER.search, keys))):
+    told = _is_secret_name(name) or _is_secret_name(source.removeprefix("session."))
+    for keys, text in _leaf_strings(value, ()):
+        if any(map(_is_secret_name, keys)) or (told and not any(map(USERNAME.search, keys))):
             yield text
 
 
-def _tells_ticket(text: str) -> bool:
-    return bool(TELLING.search(text) or TICKET.search(text))
+def _is_secret_name(text: str) -> bool:
+    return bool(SECRET_NAME.search(text) or SESSION_SECRET_NAME.search(text))
 
 
-def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _leaf_strings(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The strings in a value with the keys that lead to them."""
     if isinstance(value, str):
         yield keys, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _leaves(item, (*keys, str(key)))
+            yield from _leaf_strings(item, (*keys, str(key)))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _leaves(item, keys)
+            yield from _leaf_strings(item, keys)
 
 
-def _names(text: str) -> Iterator[str]:
-    return ("".join(found) for found in _REFERENCE.findall(text))
+def _variable_names(text: str) -> Iterator[str]:
+    return ("".join(found) for found in _VARIABLE.findall(text))

@@ -19,7 +19,7 @@ _EXPECTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Disabled:
+class DisabledEntry:
     """An entry that cannot run because nobody sets these variables."""
 
     name: str
@@ -27,42 +27,42 @@ class Disabled:
 
 
 @dataclass(slots=True)
-class Findings:
+class LoadReport:
     """What is found while a document is read."""
 
     problems: list[Problem] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    disabled: list[Disabled] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    disabled: list[DisabledEntry] = field(default_factory=list)
 
 
-def raw_entries(document: Json, findings: Findings, stem: str) -> Iterator[tuple[str, Json, str | None]]:
+def raw_entries(document: Json, report: LoadReport, default_name: str) -> Iterator[tuple[str, Json, str | None]]:
     """Each entry of any shape of file: its path, its document, the name it has if it brings none."""
     if isinstance(document, list):
         yield from ((f"[{index}]", raw, None) for index, raw in enumerate(document))
     elif not isinstance(document, dict):
-        findings.problems.append(Problem("", _EXPECTED))
+        report.problems.append(Problem("", _EXPECTED))
     elif "manual_call_templates" in document:
-        yield from _client_configuration(document, findings)
+        yield from _client_configuration_entries(document, report)
     elif isinstance(document, dict) and (wrong := list(_check_variables(document))):
-        findings.problems += wrong
+        report.problems += wrong
     elif "url" in document or "call_template_type" in document:
         yield "", {key: value for key, value in document.items() if key not in _CLIENT_KEYS}, None
     elif "tools" in document:
-        findings.problems += unknown_keys(document, _MANUAL_DOCUMENT_KEYS | {"url"}, "")
-        yield "", {"tools": document["tools"], "name": document.get("name", stem)}, None
+        report.problems += unknown_keys(document, _MANUAL_DOCUMENT_KEYS | {"url"}, "")
+        yield "", {"tools": document["tools"], "name": document.get("name", default_name)}, None
     else:
-        findings.problems.append(Problem("", _EXPECTED))
+        report.problems.append(Problem("", _EXPECTED))
 
 
-def _client_configuration(document: Json, findings: Findings) -> Iterator[tuple[str, Json, str | None]]:
-    findings.problems += unknown_keys(document, _CLIENT_KEYS | _INERT_KEYS, "")
+def _client_configuration_entries(document: Json, report: LoadReport) -> Iterator[tuple[str, Json, str | None]]:
+    report.problems += unknown_keys(document, _CLIENT_KEYS | _INERT_KEYS, "")
     inert = sorted(_INERT_KEYS & document.keys())
     if inert:
-        findings.notices.append(f"{', '.join(inert)}: without effect here, ignored")
-    findings.problems += _check_variables(document)
+        report.warnings.append(f"{', '.join(inert)}: without effect here, ignored")
+    report.problems += _check_variables(document)
     templates = document["manual_call_templates"]
     if not isinstance(templates, list):
-        findings.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
+        report.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
         return
     yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
 

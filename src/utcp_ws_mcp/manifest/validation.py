@@ -9,12 +9,12 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ..errors import Problem
-from .models.base import EXPRESSION, NUMBER, Json
+from .models.base import EXPRESSION_TAG, NUMBER_TAG, Json
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
 M = TypeVar("M", bound=BaseModel)
 
-COMMENT = "$comment"
+COMMENT_KEY = "$comment"
 """A key that may stand in every object of a local manifest and means nothing."""
 
 _CONTENT_KEYS = TEMPLATE_KEYS | DOCUMENTATION_KEYS | {"send", "defaults"}
@@ -26,15 +26,15 @@ def check_model(model: type[M], raw: Json, path: str) -> tuple[M | None, list[Pr
     try:
         return model.model_validate(raw), []
     except ValidationError as invalid:
-        return None, [_problem(model, error, path) for error in invalid.errors(include_url=False)]
+        return None, [_to_problem(model, error, path) for error in invalid.errors(include_url=False)]
 
 
-def without_comments(raw: Json) -> Json:
+def strip_comments(raw: Json) -> Json:
     """The document without its comments; below templates and schemas `$comment` is content, and stays."""
     if isinstance(raw, dict):
-        items = ((key, value) for key, value in raw.items() if key != COMMENT)
-        return {key: value if key in _CONTENT_KEYS else without_comments(value) for key, value in items}
-    return [without_comments(item) for item in raw] if isinstance(raw, list) else raw
+        items = ((key, value) for key, value in raw.items() if key != COMMENT_KEY)
+        return {key: value if key in _CONTENT_KEYS else strip_comments(value) for key, value in items}
+    return [strip_comments(item) for item in raw] if isinstance(raw, list) else raw
 
 
 def is_deeper(value: Json, limit: int) -> bool:
@@ -51,48 +51,48 @@ def is_deeper(value: Json, limit: int) -> bool:
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """A problem for each key that is not known, with the nearest known one."""
     known = sorted(known)
-    return [Problem(join(path, key), unknown_key(key, known)) for key in raw if key not in known]
+    return [Problem(join_path(path, key), unknown_key_message(key, known)) for key in raw if key not in known]
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
+def unknown_key_message(key: str, known: Iterable[str]) -> str:
     """What to say of a key that nobody reads."""
-    near = nearest(key, known)
+    near = closest_match(key, known)
     return "unknown key" + (f"; did you mean {near!r}?" if near else f"; known are {', '.join(sorted(known))}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def closest_match(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` was probably meant to be, in whatever case it is written."""
     spelt = {each.lower(): each for each in known}
     matches = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
     return spelt[matches[0]] if matches else None
 
 
-def join(path: str, key: str | int) -> str:
+def join_path(path: str, key: str | int) -> str:
     """The JSON path of a key or an index below `path`."""
     if isinstance(key, int):
         return f"{path}[{key}]"
     return f"{path}.{key}" if path else key
 
 
-def _problem(model: type[BaseModel], error: Any, path: str) -> Problem:
+def _to_problem(model: type[BaseModel], error: Any, path: str) -> Problem:
     loc = error["loc"]
     for before, part in zip(("", *loc), loc, strict=False):
-        is_tag = part in (NUMBER, EXPRESSION) or (before == "auth" and part in _UNION_TAGS)
-        path = path if is_tag else join(path, part)
+        is_tag = part in (NUMBER_TAG, EXPRESSION_TAG) or (before == "auth" and part in _UNION_TAGS)
+        path = path if is_tag else join_path(path, part)
     if error["type"] == "extra_forbidden":
-        return Problem(path, unknown_key(str(loc[-1]), _fields_at(model, loc[:-1])))
-    return Problem(path, _explain(error))
+        return Problem(path, unknown_key_message(str(loc[-1]), _fields_at(model, loc[:-1])))
+    return Problem(path, _error_message(error))
 
 
-def _explain(error: Any) -> str:
+def _error_message(error: Any) -> str:
     context = error.get("ctx", {})
-    if sentence := _SENTENCES.get(error["type"]):
+    if sentence := _ERROR_MESSAGES.get(error["type"]):
         return sentence.format(**context)
     text = str(error["msg"]).removeprefix("Input ")
     return f"expected {text.removeprefix('should be ')}" if text.startswith("should be ") else text
 
 
-_SENTENCES = {
+_ERROR_MESSAGES = {
     "missing": "is required",
     "literal_error": "expected {expected}",
     "union_tag_not_found": 'needs "auth_type": "api_key", "basic" or "oauth2"',
@@ -119,8 +119,8 @@ _SENTENCES = {
 def _fields_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     """The known keys of the object at `loc` below `model`."""
     for part in loc:
-        if part in _AUTH and part not in model.model_fields:
-            model = _AUTH[part]
+        if part in _AUTH_MODELS and part not in model.model_fields:
+            model = _AUTH_MODELS[part]
         elif isinstance(part, str) and part in model.model_fields:
             model = _model_in(model.model_fields[part].annotation) or model
     return [field.alias or name for name, field in model.model_fields.items()]
@@ -140,4 +140,4 @@ def _auth_models() -> dict[str, type[BaseModel]]:
     return {"api_key": ApiKeyAuth, "basic": BasicAuth, "oauth2": OAuth2Auth}
 
 
-_AUTH = _auth_models()
+_AUTH_MODELS = _auth_models()

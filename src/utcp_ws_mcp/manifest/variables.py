@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from .models.base import Json
 
-REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """`${NAME}`, or the escape `$${`, which stands for a literal `${`."""
 
-WHOLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
+WHOLE_STRING_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 """`$NAME`, a reference only where it is the whole string."""
 
 TEMPLATE_KEYS = frozenset(
@@ -29,82 +29,82 @@ TEMPLATE_KEYS = frozenset(
 DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 """Keys that are shown to models and hosts: variables are neither looked for nor replaced below them."""
 
-DEFAULTS = "defaults"
+DEFAULTS_KEY = "defaults"
 """The key of an override's values, in which every key is an argument's name."""
 
-_TEXT_KEYS = TEMPLATE_KEYS - {"discovery"} | {DEFAULTS, "name", "$comment"}
+_PLACEHOLDER_KEYS = TEMPLATE_KEYS - {"discovery"} | {DEFAULTS_KEY, "name", "$comment"}
 """Keys whose strings are expressions in their holes only."""
 
-_HOLES = re.compile(r"\{[{%].*[}%]\}", re.DOTALL)
+_PLACEHOLDERS = re.compile(r"\{[{%].*[}%]\}", re.DOTALL)
 """From the first hole of a template to the end of the last one: where each ends, only the grammar knows."""
 
-_VARS = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
-_OPTIONAL = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)")
-_UNEXPANDED = re.compile(r"\$\{[^}]*\}\Z")
+_VARS_REFERENCE = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
+_OPTIONAL_VARS_REFERENCE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)")
+_UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class VariableResolver:
     """Where variables are looked up, nearest first. Values are secrets and stay out of `repr`."""
 
     sources: Sequence[Mapping[str, str]] = field(repr=False)
 
-    def find(self, manual: str, name: str) -> str | None:
+    def resolve(self, manual: str, name: str) -> str | None:
         """The value for a manual: `<manual>_NAME` in every source (UTCP doubles the manual's underscores), then `NAME`.
 
         A host that could not expand its own `${NAME}` passes it on as it is: that counts as not set.
         """
-        for key in (namespaced(manual, name), name):
+        for key in (namespaced_variable(manual, name), name):
             for source in self.sources:
                 value = source.get(key)
-                if value is not None and not _UNEXPANDED.match(value):
+                if value is not None and not _UNEXPANDED_VARIABLE.match(value):
                     return value
         return None
 
-    def named_for(self, manual: str) -> dict[str, str]:
+    def for_manual(self, manual: str) -> dict[str, str]:
         """All variables that are set for this manual by name, without their namespace."""
-        prefix = namespaced(manual, "")
+        prefix = namespaced_variable(manual, "")
         names = {key for source in self.sources for key in source if key.startswith(prefix)}
         values = {key: next(source[key] for source in self.sources if key in source) for key in names}
         own = {key.removeprefix(prefix): value for key, value in values.items()}
         return {name: value for name, value in own.items() if not name.startswith("_")}  # those are another manual's
 
 
-def namespaced(manual: str, name: str) -> str:
+def namespaced_variable(manual: str, name: str) -> str:
     """UTCP's namespacing of a variable."""
     return f"{manual.replace('_', '__')}_{name}"
 
 
 def find_variables(document: Json) -> Iterator[str]:
     """The names of all variables that a document refers to: `${NAME}`, `$NAME`, and `vars.NAME` in an expression."""
-    for text, expression in _strings(document):
-        if whole := WHOLE.match(text):
+    for text, expression in _strings_with_variables(document):
+        if whole := WHOLE_STRING_VARIABLE.match(text):
             yield whole[1]
-        yield from (name for name in REFERENCE.findall(text) if name)
-        yield from _VARS.findall(expression)
+        yield from (name for name in VARIABLE.findall(text) if name)
+        yield from _VARS_REFERENCE.findall(expression)
 
 
 def find_optional(document: Json) -> set[str]:
     """The variables of which a document says what happens without them: `vars.NAME is defined`, `… | default(…)`."""
-    return {name for _, expression in _strings(document) for name in _OPTIONAL.findall(expression)}
+    return {name for _, expression in _strings_with_variables(document) for name in _OPTIONAL_VARS_REFERENCE.findall(expression)}
 
 
-def _strings(value: Json, content: bool = False, template: bool = False) -> Iterator[tuple[str, str]]:
+def _strings_with_variables(value: Json, content: bool = False, template: bool = False) -> Iterator[tuple[str, str]]:
     """All strings that may refer to variables, and of each what is an expression: of a template that is its holes only.
 
     In `content` (templates, defaults) every key is data.
     """
     if isinstance(value, str):
         if "$" in value or "vars" in value:  # few have either, and a manifest has many
-            yield value, "".join(_HOLES.findall(value)) if template else value
+            yield value, "".join(_PLACEHOLDERS.findall(value)) if template else value
     elif isinstance(value, dict):
         for key, item in value.items():
             if content or key not in DOCUMENTATION_KEYS:
-                inside = content or key in TEMPLATE_KEYS or key == DEFAULTS
-                yield from _strings(item, inside, template or key in _TEXT_KEYS)
+                inside = content or key in TEMPLATE_KEYS or key == DEFAULTS_KEY
+                yield from _strings_with_variables(item, inside, template or key in _PLACEHOLDER_KEYS)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item, content, template)
+            yield from _strings_with_variables(item, content, template)
 
 
 def substitute(value: Json, variables: Mapping[str, str], content: bool = False) -> Json:
@@ -115,13 +115,13 @@ def substitute(value: Json, variables: Mapping[str, str], content: bool = False)
     if isinstance(value, str):
         if "$" not in value:
             return value
-        if whole := WHOLE.match(value):
+        if whole := WHOLE_STRING_VARIABLE.match(value):
             return variables[whole[1]]
-        return REFERENCE.sub(lambda found: variables[found[1]] if found[1] else "${", value)
+        return VARIABLE.sub(lambda found: variables[found[1]] if found[1] else "${", value)
     if isinstance(value, dict):
         kept = frozenset() if content else TEMPLATE_KEYS | DOCUMENTATION_KEYS
         return {
-            key: item if key in kept else substitute(item, variables, content or key == DEFAULTS)
+            key: item if key in kept else substitute(item, variables, content or key == DEFAULTS_KEY)
             for key, item in value.items()
         }
     if isinstance(value, list):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ConnectionOpened:
     """A connection was opened; `address` is its URL without the query."""
 
     manual: str
@@ -20,7 +20,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HttpRequestFinished:
     """A request of `before_connect` was answered with an HTTP status; `address` is its URL without the query."""
 
     manual: str
@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ConnectionClosed:
     """A connection ended; `why` is its close code and reason, or what the network said.
 
     `by_peer` is false where the bridge itself closed it.
@@ -38,21 +38,21 @@ class Closed:
 
     manual: str
     address: str
-    why: str
-    by_peer: bool
+    reason: str
+    remote: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class MessageSent:
     """A message went out; `what` says which, where it is not the request of a call: `heartbeat`, `on_connect[0]` …"""
 
     manual: str
     message: str | bytes
-    what: str = ""
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class MessageReceived:
     """A message came in; `role` is what it was taken for (the values of `core.exchange.reply_rules.Role`)."""
 
     manual: str
@@ -61,7 +61,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class MatchExplained:
     """Why the message that came last was taken for what it was, a sentence for each rule; only if that is asked for."""
 
     manual: str
@@ -69,16 +69,16 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class MessageSendFailed:
     """A message of a connection that was due, and could not be made: `what` names its field."""
 
     manual: str
-    what: str
-    why: str
+    purpose: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class RequestSent:
     """A request of a call went out, on the connection to `address`, which it got after waiting for `seconds`."""
 
     tool: str
@@ -87,17 +87,17 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class CallFinished:
     """A call ended; `error` is its sentence, or None where it succeeded. `kind` is the class of the error."""
 
     tool: str
     seconds: float
     error: str | None
-    kind: str | None = None
+    error_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
+class DiscoverySucceeded:
     """A manual was fetched from its endpoint and `tools` of it are offered."""
 
     manual: str
@@ -105,32 +105,32 @@ class Discovered:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class DiscoveryFailed:
     """Discovery failed; it is tried again after about `retry_in` seconds."""
 
     manual: str
-    why: str
+    reason: str
     retry_in: float
 
 
 @dataclass(frozen=True, slots=True)
-class Noticed:
+class WarningIssued:
     """Something that an operator should read once."""
 
     text: str
 
 
 Event = (
-    Opened | Asked | Closed | Sent | Received | Explained | Unsent | Requested | Called | Discovered | Failed | Noticed
+    ConnectionOpened | HttpRequestFinished | ConnectionClosed | MessageSent | MessageReceived | MatchExplained | MessageSendFailed | RequestSent | CallFinished | DiscoverySucceeded | DiscoveryFailed | WarningIssued
 )
 Observer = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:
+def noop(event: Event) -> None:
     """The observer that does nothing."""
 
 
-def tell(observers: Sequence[Observer]) -> Observer:
+def broadcast(observers: Sequence[Observer]) -> Observer:
     """One observer that tells them all, in order."""
     if len(observers) == 1:
         return observers[0]

@@ -12,29 +12,29 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from ..core.codecs.message import excerpt
-from ..manifest.secret_names import without_credentials
+from ..manifest.secret_names import redact_by_key
 from . import events
 
 logger = logging.getLogger("utcp_ws_mcp")
-LONGEST_TRACE: Final = 20_000
+MAX_TRACE_LENGTH: Final = 20_000
 """Characters of one traced message."""
 
-_SYMBOLS: Final[dict[int, int | str]] = {
+_CONTROL_CHAR_SYMBOLS: Final[dict[int, int | str]] = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
     **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)},
 }
 """How control characters are shown: separators can be read so, and a terminal obeys none that an endpoint sends."""
 
 
-def visible(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     """The text for a terminal: with symbols for control characters, but for tabs and line breaks."""
-    return text.translate(_SYMBOLS)
+    return text.translate(_CONTROL_CHAR_SYMBOLS)
 
 
-def start_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
+def configure_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
     """Log to stderr in one line each, as text or as JSON objects, secrets taken out."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter(redact) if as_json else _Formatter(redact))
+    handler.setFormatter(_JsonFormatter(redact) if as_json else _RedactingFormatter(redact))
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
@@ -45,7 +45,7 @@ def start_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bo
         library.setLevel(max(logger.level, logging.WARNING))
 
 
-class _Formatter(logging.Formatter):
+class _RedactingFormatter(logging.Formatter):
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
         self._redact = redact
@@ -55,20 +55,20 @@ class _Formatter(logging.Formatter):
         return self._redact(super().format(record))
 
 
-class _JsonFormatter(_Formatter):
+class _JsonFormatter(_RedactingFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """An object: time (UTC, RFC 3339), level, message, the event's own fields, and a defect's traceback."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "message": record.getMessage()}
         happened = getattr(record, "happened", None)
         if happened is not None:
-            line |= {"event": type(happened).__name__.lower(), **_facts(happened)}
+            line |= {"event": type(happened).__name__.lower(), **_event_fields(happened)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return self._redact(json.dumps(line, ensure_ascii=False))
 
 
-def _facts(event: events.Event) -> dict[str, object]:
+def _event_fields(event: events.Event) -> dict[str, object]:
     """The fields of an event, but for the text of a message: that is cut to size in the line's own message."""
     named = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: value for name, value in named.items() if name != "message"}
@@ -78,29 +78,29 @@ def log_event(event: events.Event) -> None:
     """An observer for the log."""
     extra = {"happened": event}
     match event:
-        case events.Called(tool, seconds, None):
+        case events.CallFinished(tool, seconds, None):
             logger.info("%s answered in %.0f ms", tool, seconds * 1000, extra=extra)
-        case events.Called(tool, seconds, error):
+        case events.CallFinished(tool, seconds, error):
             logger.info("%s failed after %.0f ms: %s", tool, seconds * 1000, error, extra=extra)
-        case events.Opened(manual, address, seconds):
+        case events.ConnectionOpened(manual, address, seconds):
             logger.info("%s: connected to %s in %.0f ms", manual, address, seconds * 1000, extra=extra)
-        case events.Closed(manual, address, why, by_peer):
+        case events.ConnectionClosed(manual, address, why, by_peer):
             logger.log(logging.INFO if by_peer else logging.DEBUG, "%s: %s: %s", manual, address, why, extra=extra)
-        case events.Discovered(manual, tools):
+        case events.DiscoverySucceeded(manual, tools):
             logger.info("%s: %d tools discovered", manual, tools, extra=extra)
-        case events.Failed(manual, why):
+        case events.DiscoveryFailed(manual, why):
             logger.warning("%s: no tools yet: %s; it is asked again", manual, why, extra=extra)
-        case events.Noticed(text):
+        case events.WarningIssued(text):
             logger.warning("%s", text, extra=extra)
-        case events.Unsent(manual, what, why):
+        case events.MessageSendFailed(manual, what, why):
             logger.info("%s: %s was not sent: %s", manual, what, why, extra=extra)
-        case events.Sent() | events.Received() if logger.isEnabledFor(logging.DEBUG):
+        case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event)
 
 
-def _log_message(event: events.Sent | events.Received) -> None:
-    extra, shown = {"happened": event}, without_credentials(excerpt(event.message, 1000))
-    if isinstance(event, events.Sent):
+def _log_message(event: events.MessageSent | events.MessageReceived) -> None:
+    extra, shown = {"happened": event}, redact_by_key(excerpt(event.message, 1000))
+    if isinstance(event, events.MessageSent):
         logger.debug("%s > %s", event.manual, shown, extra=extra)
     else:
         logger.debug("%s < (%s) %s", event.manual, event.role, shown, extra=extra)
@@ -120,37 +120,37 @@ class Trace:
     def __call__(self, event: events.Event) -> None:
         """Show an event."""
         match event:
-            case events.Opened(_, address, seconds):
-                self._show("=", f"connected to {address} in {seconds * 1000:.0f} ms")
-            case events.Closed(_, address, why, _):
-                self._show("=", f"{address}: {why}")
-            case events.Asked(_, method, address, status):
-                self._show("=", f"{method} {address} was answered with HTTP {status}")
-            case events.Sent(_, message, what):
-                self._show(">", f"({what}) {_pretty(message)}" if what else _pretty(message))
-            case events.Received(_, message, role):
-                self._show("<", f"({role}) {_pretty(message)}" if role else _pretty(message))
-            case events.Explained(_, reasons):
+            case events.ConnectionOpened(_, address, seconds):
+                self._print("=", f"connected to {address} in {seconds * 1000:.0f} ms")
+            case events.ConnectionClosed(_, address, why, _):
+                self._print("=", f"{address}: {why}")
+            case events.HttpRequestFinished(_, method, address, status):
+                self._print("=", f"{method} {address} was answered with HTTP {status}")
+            case events.MessageSent(_, message, what):
+                self._print(">", f"({what}) {_format_message(message)}" if what else _format_message(message))
+            case events.MessageReceived(_, message, role):
+                self._print("<", f"({role}) {_format_message(message)}" if role else _format_message(message))
+            case events.MatchExplained(_, reasons):
                 for reason in reasons:
-                    self._show(" ", without_credentials(f"· {reason}"), stamp=" " * 8)
-            case events.Unsent(_, what, why):
-                self._show("!", f"{what} was not sent: {why}")
-            case events.Failed(_, text) | events.Noticed(text):
-                self._show("!", text)
+                    self._print(" ", redact_by_key(f"· {reason}"), stamp=" " * 8)
+            case events.MessageSendFailed(_, what, why):
+                self._print("!", f"{what} was not sent: {why}")
+            case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
+                self._print("!", text)
 
-    def _show(self, sigil: str, text: str, stamp: str | None = None) -> None:
+    def _print(self, sigil: str, text: str, stamp: str | None = None) -> None:
         stamp = f"{stamp or f'{time.monotonic() - self._started:8.3f}'} {sigil} "
-        lines = visible(self._redact(text)[:LONGEST_TRACE]).split("\n")
+        lines = escape_control_chars(self._redact(text)[:MAX_TRACE_LENGTH]).split("\n")
         indented = ("\n" + " " * len(stamp)).join(lines)
         print(stamp + indented, file=self._out, flush=True)
 
 
-def _pretty(message: str | bytes) -> str:
+def _format_message(message: str | bytes) -> str:
     if isinstance(message, bytes):
-        return without_credentials(excerpt(message))
+        return redact_by_key(excerpt(message))
     try:
         value = json.loads(message)
     except (ValueError, RecursionError):
-        return without_credentials(message)
-    text = without_credentials(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= 100 else without_credentials(json.dumps(value, ensure_ascii=False, indent=2))
+        return redact_by_key(message)
+    text = redact_by_key(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= 100 else redact_by_key(json.dumps(value, ensure_ascii=False, indent=2))

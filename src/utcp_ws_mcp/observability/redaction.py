@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from ..manifest.loader import Entry, Manifest
+from ..manifest.loader import ManifestEntry, Manifest
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.secret_names import HIDDEN, SHORTEST, credential_variables
+from ..manifest.secret_names import REDACTED, MIN_SECRET_LENGTH, credential_variables
 
-NESTED: Final = 64
+MAX_TRUNCATED_PREFIX: Final = 64
 """Characters of a secret that are recognised one by one where a text was cut off in its middle."""
 
 
-MOST_TOKENS: Final = 64
+MAX_TOKENS: Final = 64
 """Fetched tokens that are remembered; the oldest are forgotten."""
 
 
@@ -34,43 +34,43 @@ class Redactor:
     def __init__(self, manifests: Iterable[Manifest]) -> None:
         self._secrets: set[str] = set()
         self._credentials: set[str] = set()
-        self._tokens: deque[str] = deque(maxlen=MOST_TOKENS)
-        self._hide: Callable[[str], str] = str
-        self._hide_credentials: Callable[[str], str] = str
-        self.learn(manifests)
+        self._tokens: deque[str] = deque(maxlen=MAX_TOKENS)
+        self._redact_all: Callable[[str], str] = str
+        self._redact_credentials: Callable[[str], str] = str
+        self.add_secrets(manifests)
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
-        return self._hide(text)
+        return self._redact_all(text)
 
-    def learn(self, manifests: Iterable[Manifest]) -> None:
+    def add_secrets(self, manifests: Iterable[Manifest]) -> None:
         """Hide the secrets of these manifests too."""
         entries = [entry for manifest in manifests for entry in manifest.entries]
         self._secrets.update(secret_values(entries))
         self._credentials.update(credential_values(entries))
-        self._prepare()
+        self._rebuild()
 
-    def learn_token(self, token: str) -> None:
+    def add_token(self, token: str) -> None:
         """Hide a token or a ticket that was fetched."""
         if token not in self._tokens:
             self._tokens.append(token)
-            self._prepare()
+            self._rebuild()
 
-    def in_result(self, text: str) -> str:
+    def redact_result(self, text: str) -> str:
         """A text from an endpoint without credentials."""
-        return self._hide_credentials(text)
+        return self._redact_credentials(text)
 
-    def _prepare(self) -> None:
-        self._hide = redactor([*self._secrets, *self._tokens])
-        self._hide_credentials = quick_redactor([*self._credentials, *self._tokens])
+    def _rebuild(self) -> None:
+        self._redact_all = redactor([*self._secrets, *self._tokens])
+        self._redact_credentials = fast_redactor([*self._credentials, *self._tokens])
 
 
-def secret_values(entries: Iterable[Entry]) -> list[str]:
+def secret_values(entries: Iterable[ManifestEntry]) -> list[str]:
     """Values that must not be shown: credentials and bound variables."""
     return [secret for entry in entries for secret in _entry_secrets(entry)]
 
 
-def _entry_secrets(entry: Entry) -> Iterator[str]:
+def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
     """The secret values of an entry. What stands in its URL before the query is an address, and shown."""
     templates = _templates(entry)
     for template in templates:
@@ -81,12 +81,12 @@ def _entry_secrets(entry: Entry) -> Iterator[str]:
     yield from entry.own_variables.values()
 
 
-def credential_values(entries: Iterable[Entry]) -> list[str]:
+def credential_values(entries: Iterable[ManifestEntry]) -> list[str]:
     """Values that an endpoint must not bring into a result: see `manifest.secret_names`."""
     return [secret for entry in entries for secret in _entry_credentials(entry)]
 
 
-def _entry_credentials(entry: Entry) -> Iterator[str]:
+def _entry_credentials(entry: ManifestEntry) -> Iterator[str]:
     for template in _templates(entry):
         if template.auth is not None:
             yield from _secret_fields(template.auth)
@@ -95,41 +95,41 @@ def _entry_credentials(entry: Entry) -> Iterator[str]:
     yield from entry.own_variables.values()
 
 
-def _templates(entry: Entry) -> list[CallTemplate]:
+def _templates(entry: ManifestEntry) -> list[CallTemplate]:
     """The call templates of an entry, each once: most of its tools have the entry's own."""
     templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
     return list({id(template): template for template in templates}.values())
 
 
-def quick_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+def fast_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """What `redactor` gives, for large texts: where all secrets are plain words, most texts are only searched."""
-    known = [secret for secret in secrets if len(secret) >= SHORTEST]
+    known = [secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH]
     hide = redactor(known)
     if not all(re.fullmatch(r"[\w~.-]+", secret, re.ASCII) for secret in known):
         return hide
-    hints = tuple({hint for secret in known for hint in _plain_forms(secret)})
+    hints = tuple({hint for secret in known for hint in _encoded_forms(secret)})
     return lambda text: hide(text) if any(hint in text for hint in hints) else text
 
 
-def _plain_forms(secret: str) -> Iterator[str]:
+def _encoded_forms(secret: str) -> Iterator[str]:
     """How a secret of letters, digits and `_~.-` can stand in a text; percent-encoding of these is not usual."""
     encoded = secret.encode()
     yield from (secret, encoded.hex(), encoded.hex().upper())
-    yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= SHORTEST)
+    yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH)
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that hides these values: as they are, in URLs, in JSON inside JSON, in base64, in hex, cut by "…"."""
-    known = sorted({secret for secret in secrets if len(secret) >= SHORTEST}, key=len, reverse=True)
+    known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH}, key=len, reverse=True)
     if not known:
         return str
-    whole = re.compile("|".join(pattern for secret in known for pattern in _patterns(secret)))
+    whole = re.compile("|".join(pattern for secret in known for pattern in _secret_patterns(secret)))
 
     @cache
     def cut() -> re.Pattern[str]:
-        return re.compile("|".join(map(_cut, known)))
+        return re.compile("|".join(map(_truncated_pattern, known)))
 
-    return lambda text: cut().sub(HIDDEN, shown) if "…" in (shown := whole.sub(HIDDEN, text)) else shown
+    return lambda text: cut().sub(REDACTED, shown) if "…" in (shown := whole.sub(REDACTED, text)) else shown
 
 
 def _secret_fields(auth: BaseModel) -> Iterator[str]:
@@ -140,32 +140,32 @@ def _secret_fields(auth: BaseModel) -> Iterator[str]:
         yield base64.b64encode(pair.encode()).decode()
 
 
-def _patterns(secret: str) -> Iterator[str]:
+def _secret_patterns(secret: str) -> Iterator[str]:
     encoded = secret.encode("utf-8", "replace")
-    yield "".join(map(_written, secret))
+    yield "".join(map(_char_pattern, secret))
     yield f"(?i:{encoded.hex()})"
-    yield from (re.escape(form) for offset in range(3) if len(form := _base64_core(encoded, offset)) >= SHORTEST)
+    yield from (re.escape(form) for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH)
 
 
-def _cut(secret: str) -> str:
+def _truncated_pattern(secret: str) -> str:
     """The beginning of a secret, as text or in hex, in front of the sign that something was cut off."""
     hex_digits = [f"(?i:{byte:02x})" for byte in secret.encode("utf-8", "replace")]
-    return rf"(?:{_beginning([_written(char) for char in secret])}\\*(?:%[0-9A-Fa-f]?)?|{_beginning(hex_digits)})(?=…)"
+    return rf"(?:{_prefix_pattern([_char_pattern(char) for char in secret])}\\*(?:%[0-9A-Fa-f]?)?|{_prefix_pattern(hex_digits)})(?=…)"
 
 
-def _beginning(units: Sequence[str]) -> str:
+def _prefix_pattern(units: Sequence[str]) -> str:
     """A pattern for the first units of a secret, at least SHORTEST.
 
     Of a long secret only NESTED units are compared: a pattern cannot be nested without bound.
     """
-    middle, rest = units[SHORTEST:NESTED], units[NESTED:]
+    middle, rest = units[MIN_SECRET_LENGTH:MAX_TRUNCATED_PREFIX], units[MAX_TRUNCATED_PREFIX:]
     optional = "".join(f"(?:{unit}" for unit in middle)
     longer = f"(?:[^…]{{0,{12 * len(rest)}}})" if rest else ""
-    return "".join(units[:SHORTEST]) + optional + longer + ")?" * len(middle)
+    return "".join(units[:MIN_SECRET_LENGTH]) + optional + longer + ")?" * len(middle)
 
 
 @cache
-def _written(char: str) -> str:
+def _char_pattern(char: str) -> str:
     """A pattern for a character as it stands in texts, in URLs, and behind the backslashes of JSON in JSON."""
     if char.isascii() and char.isalnum():
         return char

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
-from .messages import ANYTHING, Seen, kind_of, leaves, predicate_on, value_at, written
+from .messages import CATCH_ALL_PREDICATES, RecordedMessage, message_kind, leaves, kind_predicate, value_at, path_expression
 
 ID_NAMES: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
@@ -17,20 +17,20 @@ ID_NAMES: Final = (
 
 RESULT_NAMES: Final = ("result", "data", "payload", "response", "value", "body")
 MESSAGE_NAMES: Final = ("message", "msg", "reason", "text", "description")
-_POSITIONS: Final = 3
+_ID_POSITIONS: Final = 3
 """The first elements of an array, in which an id may stand."""
 
 
 @dataclass(slots=True)
-class Exchange:
+class RecordedExchange:
     """A message that was sent, and those that seem to answer it."""
 
-    request: Seen
-    replies: list[Seen] = field(default_factory=list)
+    request: RecordedMessage
+    replies: list[RecordedMessage] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Ids:
+class CorrelationIds:
     """Where correlation ids stand, in what is sent and in what answers, and how they are made."""
 
     sent: Path
@@ -42,43 +42,43 @@ class Ids:
 class Conversation:
     """A conversation taken apart: what came before anything was sent, the exchanges, and what came unasked."""
 
-    greeting: Seen | None
-    exchanges: Sequence[Exchange]
-    unasked: Sequence[Seen]
-    ids: Ids | None
+    greeting: RecordedMessage | None
+    exchanges: Sequence[RecordedExchange]
+    unsolicited: Sequence[RecordedMessage]
+    ids: CorrelationIds | None
 
 
-def take_apart(seen: Sequence[Seen]) -> Conversation:
+def analyze(messages: Sequence[RecordedMessage]) -> Conversation:
     """Find out what answers what: by ids where there are any, else by the order."""
-    first = next((index for index, message in enumerate(seen) if message.sent), len(seen))
-    greeting = seen[0] if first else None
-    unasked = list(seen[1:first])
-    ids = find_ids(seen)
-    exchanges = _by_id(seen[first:], ids, unasked) if ids else _by_order(seen[first:], unasked)
+    first = next((index for index, message in enumerate(messages) if message.sent), len(messages))
+    greeting = messages[0] if first else None
+    unasked = list(messages[1:first])
+    ids = find_correlation_ids(messages)
+    exchanges = _group_by_id(messages[first:], ids, unasked) if ids else _group_by_order(messages[first:], unasked)
     return Conversation(greeting, exchanges, unasked, ids)
 
 
-def find_ids(seen: Sequence[Seen]) -> Ids | None:
+def find_correlation_ids(messages: Sequence[RecordedMessage]) -> CorrelationIds | None:
     """The ids that most requests hold and their replies repeat."""
-    best: tuple[int, int, Ids] | None = None
-    for path in dict.fromkeys(path for message in seen if message.sent for path, _ in leaves(message.value)):
-        if not path or not _may_be_id(path):
+    best: tuple[int, int, CorrelationIds] | None = None
+    for path in dict.fromkeys(path for message in messages if message.sent for path, _ in leaves(message.value)):
+        if not path or not _can_hold_id(path):
             continue
-        asked = _asked_with(seen, path)
+        asked = _request_ids(messages, path)
         if asked is None or (isinstance(path[-1], int) and len(asked) < 2):
             continue
-        for received in _paths_of(seen, asked.keys()):
+        for received in _paths_holding(messages, asked.keys()):
             answered = sum(
-                any(not later.sent and value_at(later.value, received) == value for later in seen[index:])
+                any(not later.sent and value_at(later.value, received) == value for later in messages[index:])
                 for value, index in asked.items()
             )
             same = int(received == path)
             if answered * 2 >= len(asked) and (best is None or (answered, same) > best[:2]):
-                best = (answered, same, Ids(path, received, _kind([*asked])))
+                best = (answered, same, CorrelationIds(path, received, _id_kind([*asked])))
     return best[2] if best else None
 
 
-def _asked_with(seen: Sequence[Seen], path: Path) -> dict[Any, int] | None:
+def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, int] | None:
     """The values at a path that may be ids, each with the index of the first request that holds it.
 
     None where a value comes again in a message of the same kind. In one of another kind it may: a subscription and
@@ -86,9 +86,9 @@ def _asked_with(seen: Sequence[Seen], path: Path) -> dict[Any, int] | None:
     """
     asked: dict[Any, int] = {}
     uses: set[tuple[Any, Any]] = set()
-    for index, message in enumerate(seen):
+    for index, message in enumerate(messages):
         if message.sent and _is_id(value := value_at(message.value, path)):
-            use = (value, _label(message))
+            use = (value, _kind_value(message))
             if use in uses:
                 return None
             uses.add(use)
@@ -96,23 +96,23 @@ def _asked_with(seen: Sequence[Seen], path: Path) -> dict[Any, int] | None:
     return asked
 
 
-def reply_rules(conversation: Conversation) -> dict[str, Any]:
+def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
     """The fields `reply`, `response_format` and `ignore`, as far as the conversation shows them."""
     replies = [reply for exchange in conversation.exchanges for reply in exchange.replies[:1]]
     rules: dict[str, Any] = {}
     if conversation.ids is not None:
-        rules["match"] = f"{written(conversation.ids.received)} == request_id"
-    faults = [reply for reply in replies if _fault(reply.value)]
+        rules["match"] = f"{path_expression(conversation.ids.received)} == request_id"
+    faults = [reply for reply in replies if _error_rules(reply.value)]
     if faults:
-        rules |= _fault(faults[0].value) or {}
+        rules |= _error_rules(faults[0].value) or {}
     results = [reply.value for reply in replies if reply not in faults]
     common = [
         name for name in RESULT_NAMES if results and all(isinstance(value, dict) and name in value for value in results)
     ]
     if common:
-        rules["result"] = written((common[0],))
+        rules["result"] = path_expression((common[0],))
     fields: dict[str, Any] = {"reply": rules} if rules else {}
-    events = [] if conversation.ids else _events(conversation.unasked, replies)
+    events = [] if conversation.ids else _event_predicates(conversation.unsolicited, replies)
     fields |= {"ignore": events} if events else {}
     if replies and all(reply.is_json for reply in replies):
         fields["response_format"] = "json"
@@ -121,19 +121,19 @@ def reply_rules(conversation: Conversation) -> dict[str, Any]:
     return fields
 
 
-def _events(unasked: Sequence[Seen], replies: Sequence[Seen]) -> list[str]:
+def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> list[str]:
     """Predicates on what came unasked that hold for no reply."""
-    answering = ANYTHING | {predicate_on(reply.value) for reply in replies}
-    found = dict.fromkeys(predicate_on(each.value) for each in unasked if each.is_json)
+    answering = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
+    found = dict.fromkeys(kind_predicate(each.value) for each in unsolicited if each.is_json)
     return [predicate for predicate in found if predicate not in answering]
 
 
-def _by_id(seen: Sequence[Seen], ids: Ids, unasked: list[Seen]) -> list[Exchange]:
-    exchanges: list[Exchange] = []
-    by_id: dict[Any, Exchange] = {}
-    for message in seen:
+def _group_by_id(messages: Sequence[RecordedMessage], ids: CorrelationIds, unsolicited: list[RecordedMessage]) -> list[RecordedExchange]:
+    exchanges: list[RecordedExchange] = []
+    by_id: dict[Any, RecordedExchange] = {}
+    for message in messages:
         if message.sent:
-            exchanges.append(Exchange(message))
+            exchanges.append(RecordedExchange(message))
             if _is_id(key := value_at(message.value, ids.sent)):
                 by_id[key] = exchanges[-1]
             continue
@@ -142,49 +142,49 @@ def _by_id(seen: Sequence[Seen], ids: Ids, unasked: list[Seen]) -> list[Exchange
         if found is not None:
             found.replies.append(message)
         else:
-            unasked.append(message)
+            unsolicited.append(message)
     return exchanges
 
 
-def _by_order(seen: Sequence[Seen], unasked: list[Seen]) -> list[Exchange]:
+def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[RecordedMessage]) -> list[RecordedExchange]:
     """The first message after a request answers it, unless messages of its kind come unasked, too."""
-    groups: list[tuple[Seen, list[Seen]]] = []
-    for message in seen:
+    groups: list[tuple[RecordedMessage, list[RecordedMessage]]] = []
+    for message in messages:
         if message.sent:
             groups.append((message, []))
         else:
             groups[-1][1].append(message)
-    events = {_label(message) for message in unasked}
-    left = [[message for message in group if _label(message) not in events] for _, group in groups]
-    answering = {_label(group[0]) for group in left if group}
-    events |= {_label(message) for group in left for message in group[1:]} - answering
+    events = {_kind_value(message) for message in unsolicited}
+    left = [[message for message in group if _kind_value(message) not in events] for _, group in groups]
+    answering = {_kind_value(group[0]) for group in left if group}
+    events |= {_kind_value(message) for group in left for message in group[1:]} - answering
     exchanges = []
     for request, group in groups:
-        answers = [message for message in group if _label(message) is None or _label(message) not in events]
-        exchanges.append(Exchange(request, answers[:1]))
-        unasked += [message for message in group if message not in answers[:1]]
+        answers = [message for message in group if _kind_value(message) is None or _kind_value(message) not in events]
+        exchanges.append(RecordedExchange(request, answers[:1]))
+        unsolicited += [message for message in group if message not in answers[:1]]
     return exchanges
 
 
-def _label(message: Seen) -> Any:
-    kind = kind_of(message.value)
+def _kind_value(message: RecordedMessage) -> Any:
+    kind = message_kind(message.value)
     return kind[1] if kind else None
 
 
-def _may_be_id(path: Path) -> bool:
+def _can_hold_id(path: Path) -> bool:
     last = path[-1]
-    return last in ID_NAMES if isinstance(last, str) else len(path) == 1 and last < _POSITIONS
+    return last in ID_NAMES if isinstance(last, str) else len(path) == 1 and last < _ID_POSITIONS
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
-def _paths_of(seen: Sequence[Seen], values: Collection[Any]) -> list[Path]:
+def _paths_holding(messages: Sequence[RecordedMessage], values: Collection[Any]) -> list[Path]:
     """Where in the messages that came one of these values stands."""
     found = (
         path
-        for message in seen
+        for message in messages
         if not message.sent
         for path, value in leaves(message.value)
         if _is_id(value) and value in values
@@ -192,13 +192,13 @@ def _paths_of(seen: Sequence[Seen], values: Collection[Any]) -> list[Path]:
     return [path for path in dict.fromkeys(found) if path]
 
 
-def _kind(values: Sequence[Any]) -> str:
+def _id_kind(values: Sequence[Any]) -> str:
     if all(isinstance(value, int) for value in values):
         return "counter"
     return "string_counter" if all(str(value).isdigit() for value in values) else "uuid"
 
 
-def _fault(value: Any) -> dict[str, Any] | None:
+def _error_rules(value: Any) -> dict[str, Any] | None:
     """The rules that find a failure like this one, or None where the message reports none."""
     if not isinstance(value, dict):
         return None
@@ -207,14 +207,14 @@ def _fault(value: Any) -> dict[str, Any] | None:
         named = next(
             (name for name in MESSAGE_NAMES if isinstance(error, dict) and isinstance(error.get(name), str)), None
         )
-        place = written(("error", named)) if named else written(("error",))
+        place = path_expression(("error", named)) if named else path_expression(("error",))
         return {"error": "message.error is defined and message.error", "error_message": place}
-    kind = kind_of(value)
+    kind = message_kind(value)
     if kind and str(kind[1]).lower() in ("error", "err", "failure"):
-        sign = f"{written(kind[0])} == '{kind[1]}'"
+        sign = f"{path_expression(kind[0])} == '{kind[1]}'"
     elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
-        sign = f"{written((failed,))} == false"
+        sign = f"{path_expression((failed,))} == false"
     else:
         return None
     told = next((name for name in MESSAGE_NAMES if isinstance(value.get(name), str)), None)
-    return {"error": sign} | ({"error_message": written((told,))} if told else {})
+    return {"error": sign} | ({"error_message": path_expression((told,))} if told else {})

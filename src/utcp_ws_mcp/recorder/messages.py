@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED, Path
 
-KIND_NAMES: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
+KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
 """Keys whose value says what a message is about."""
 
-_PLAIN = re.compile(r"[A-Za-z_]\w*\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecordedMessage:
     """One message: `value` is parsed JSON, text or bytes."""
 
     sent: bool
@@ -28,27 +28,27 @@ class Seen:
         return isinstance(self.value, dict | list)
 
 
-def kind_of(value: Any) -> tuple[Path, Any] | None:
+def message_kind(value: Any) -> tuple[Path, Any] | None:
     """Where a message says what it is about, and what it says there."""
     if isinstance(value, dict):
-        for name in KIND_NAMES:
+        for name in KIND_KEYS:
             if isinstance(value.get(name), str | int) and not isinstance(value[name], bool):
                 return (name,), value[name]
-    if isinstance(value, list) and len(value) > 1 and isinstance(value[0], str) and _PLAIN.match(value[0]):
+    if isinstance(value, list) and len(value) > 1 and isinstance(value[0], str) and _IDENTIFIER.match(value[0]):
         return (0,), value[0]
     return None
 
 
-ANYTHING: Final = frozenset({"message is string", "message is defined"})
+CATCH_ALL_PREDICATES: Final = frozenset({"message is string", "message is defined"})
 """Predicates on messages that do not say what they are about."""
 
 
-def predicate_on(value: Any) -> str:
+def kind_predicate(value: Any) -> str:
     """A predicate that holds for messages of the same kind; one of `ANYTHING` where they do not say it."""
-    if kind := kind_of(value):
-        return f"{written(kind[0])} == {quoted(kind[1])}"
+    if kind := message_kind(value):
+        return f"{path_expression(kind[0])} == {literal(kind[1])}"
     if isinstance(value, dict) and value:
-        return f"{written((next(iter(value)),))} is defined"
+        return f"{path_expression((next(iter(value)),))} is defined"
     return "message is string" if isinstance(value, str) else "message is defined"
 
 
@@ -74,21 +74,21 @@ def value_at(value: Any, path: Path) -> Any:
     return value
 
 
-def written(path: Path) -> str:
+def path_expression(path: Path) -> str:
     """A path in a message as an expression."""
-    steps = (f".{step}" if isinstance(step, str) and _PLAIN.match(step) else f"[{quoted(step)}]" for step in path)
+    steps = (f".{step}" if isinstance(step, str) and _IDENTIFIER.match(step) else f"[{literal(step)}]" for step in path)
     return "message" + "".join(steps)
 
 
-def quoted(value: Any) -> str:
+def literal(value: Any) -> str:
     """A number or a text as it stands in an expression."""
     if not isinstance(value, str):
         return str(value)
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
     for name in ("$", "vars"):  # what an endpoint said names no variable
-        escaped = re.sub(rf"{re.escape(name)}(?=[{{.\[])", _as_escape, escaped)
+        escaped = re.sub(rf"{re.escape(name)}(?=[{{.\[])", _unicode_escape, escaped)
     return f"'{escaped}'"
 
 
-def _as_escape(found: re.Match[str]) -> str:
+def _unicode_escape(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0][0]):04x}{found[0][1:]}"

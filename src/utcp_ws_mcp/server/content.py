@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
-from ..bridge import Streamed
-from ..core.codecs.message import clean, encode_json
-from ..core.exchange.result import text_of
+from ..bridge import StreamResult
+from ..core.codecs.message import to_json_safe, encode_json
+from ..core.exchange.result import as_text
 
-Block = dict[str, Any]
+ContentBlock = dict[str, Any]
 
-_MAGIC: Final = (
+_MAGIC_NUMBERS: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
@@ -24,19 +24,19 @@ _MAGIC: Final = (
     (b"PK\x03\x04", "application/zip"),
     (b"\x1f\x8b", "application/gzip"),
 )
-_ROUND: Final = bytes.maketrans(b"[{]}", b"(())")
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+_BRACKETS_TO_PARENS: Final = bytes.maketrans(b"[{]}", b"(())")
+_NON_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_RIFF_TYPES: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 MAX_DEPTH: Final = 64
 """Levels of nesting that results may have; what is deeper becomes a note."""
 
 
-def result_blocks(value: Any) -> tuple[list[Block], str | None]:
+def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:
     """The content blocks of a result, and the JSON of its structured content (None for text and binary).
 
     JSON stands in a text block as well, for hosts that read only that.
     """
-    if isinstance(value, Streamed):
+    if isinstance(value, StreamResult):
         return _stream_blocks(value)
     if isinstance(value, bytes):
         return [binary_block(value)], None
@@ -46,12 +46,12 @@ def result_blocks(value: Any) -> tuple[list[Block], str | None]:
     return [{"type": "text", "text": text}], text
 
 
-def text_block(text: str) -> Block:
+def text_block(text: str) -> ContentBlock:
     """A text block; what UTF-8 cannot encode is replaced."""
-    return {"type": "text", "text": clean(text)}
+    return {"type": "text", "text": to_json_safe(text)}
 
 
-def binary_block(data: bytes, number: int = 1) -> Block:
+def binary_block(data: bytes, number: int = 1) -> ContentBlock:
     """An image, an audio clip, or any other data as an embedded resource."""
     kind = media_type(data)
     encoded = base64.b64encode(data).decode()
@@ -63,11 +63,11 @@ def binary_block(data: bytes, number: int = 1) -> Block:
 
 def media_type(data: bytes) -> str:
     """What the first bytes say that the data is."""
-    for magic, kind in _MAGIC:
+    for magic, kind in _MAGIC_NUMBERS:
         if data.startswith(magic):
             return kind
     if data.startswith(b"RIFF"):
-        return _RIFF.get(data[8:12], "application/octet-stream")
+        return _RIFF_TYPES.get(data[8:12], "application/octet-stream")
     return "application/octet-stream"
 
 
@@ -77,37 +77,37 @@ def json_text(value: Any) -> str:
         text = encode_json(value)
         if not text.isascii():
             text.encode()
-        if not is_deeper(text, MAX_DEPTH):
+        if not json_text_is_deeper(text, MAX_DEPTH):
             return text
     except ValueError:
         pass
-    return encode_json(clean(value, MAX_DEPTH))
+    return encode_json(to_json_safe(value, MAX_DEPTH))
 
 
-def is_deeper(text: str, levels: int) -> bool:
+def json_text_is_deeper(text: str, max_depth: int) -> bool:
     """Whether JSON is nested more deeply; text with brackets may be taken for it.
 
     Each pass takes the innermost level away.
     """
-    if text.count("[") + text.count("{") <= levels:
+    if text.count("[") + text.count("{") <= max_depth:
         return False
-    brackets = text.encode("utf-8", "replace").translate(_ROUND, _NO_BRACKETS)
-    for _ in range(levels):
+    brackets = text.encode("utf-8", "replace").translate(_BRACKETS_TO_PARENS, _NON_BRACKETS)
+    for _ in range(max_depth):
         brackets = brackets.replace(b"()", b"")
     return bool(brackets)
 
 
-def _stream_blocks(streamed: Streamed) -> tuple[list[Block], str | None]:
+def _stream_blocks(stream_result: StreamResult) -> tuple[list[ContentBlock], str | None]:
     """A stream's result as JSON; the binary items in it follow as blocks of their own, named by their place."""
-    held = streamed.value.get("items", [streamed.value.get("item")])
+    held = stream_result.value.get("items", [stream_result.value.get("item")])
     binary = [(number, item) for number, item in enumerate(held, 1) if isinstance(item, bytes)]
-    text = json_text(_described(streamed.value))
+    text = json_text(_describe_binary(stream_result.value))
     return [{"type": "text", "text": text}, *(binary_block(item, number) for number, item in binary)], text
 
 
-def _described(value: Any) -> Any:
+def _describe_binary(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _described(item) for key, item in value.items()}
+        return {key: _describe_binary(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [text_of(item) if isinstance(item, bytes) else item for item in value]
-    return text_of(value) if isinstance(value, bytes) else value
+        return [as_text(item) if isinstance(item, bytes) else item for item in value]
+    return as_text(value) if isinstance(value, bytes) else value

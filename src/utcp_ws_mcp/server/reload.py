@@ -11,75 +11,75 @@ from typing import Final
 import anyio
 
 from ..bridge import Bridge
-from ..client.manifest_files import Loaded, load_manifest
-from ..errors import InvalidManifest, Problem, UnknownVariable
+from ..client.manifest_files import LoadedManifest, load_manifest
+from ..errors import InvalidManifest, Problem, MissingVariable
 from ..observability.redaction import Redactor
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY: Final = 0.5
+POLL_INTERVAL: Final = 0.5
 """Seconds between two looks at the files; what has changed must then stay as it is for as long."""
 
-State = tuple[tuple[int, int, int] | None, ...]
+FileSignatures = tuple[tuple[int, int, int] | None, ...]
 """Of each file, what shows that it has changed; None where it is not there."""
 
 
 @asynccontextmanager
-async def reloading(
-    bridge: Bridge, loaded: Sequence[Loaded], env_files: Sequence[Path], redact: Redactor
+async def watch_manifests(
+    bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor
 ) -> AsyncIterator[None]:
     """Reload the manifests of an open bridge whenever one of their files has changed."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_follow, bridge, loaded, env_files, redact)
+        tasks.start_soon(_poll, bridge, loaded, env_files, redact)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _follow(bridge: Bridge, loaded: Sequence[Loaded], env_files: Sequence[Path], redact: Redactor) -> None:
-    taken = before = _state(loaded)
+async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor) -> None:
+    taken = before = _file_signatures(loaded)
     while True:
-        await anyio.sleep(LOOK_EVERY)
-        now = _state(loaded)
+        await anyio.sleep(POLL_INTERVAL)
+        now = _file_signatures(loaded)
         settled, before = now == before, now
         if now != taken and settled:
             loaded = _reload(bridge, loaded, env_files, redact)
             taken = now
 
 
-def _reload(bridge: Bridge, loaded: Sequence[Loaded], env_files: Sequence[Path], redact: Redactor) -> Sequence[Loaded]:
+def _reload(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor) -> Sequence[LoadedManifest]:
     """The manifests that hold now: those that were read anew, or the old ones if anything is wrong with the new."""
     try:
         again = [load_manifest(each.manifest.source, env_files=env_files) for each in loaded]
-        _check_useful(again)
-        redact.learn(each.manifest for each in again)
+        _check_has_entries(again)
+        redact.add_secrets(each.manifest for each in again)
         bridge.reload(again)
     except InvalidManifest as invalid:
         more = f" (and {len(invalid.problems) - 1} more)" if len(invalid.problems) > 1 else ""
-        logger.warning("%s%s; the manifest stays as it was", invalid.problems[0].in_file(invalid.source), more)
+        logger.warning("%s%s; the manifest stays as it was", invalid.problems[0].format(invalid.source), more)
         return loaded
     except Exception:  # whatever an edit holds, it must not end the server
         logger.exception("a defect of utcp-ws-mcp while the manifests were read again")
         return loaded
     for each in again:
         for disabled in each.manifest.disabled:
-            logger.warning("%s: %s", each.manifest.source, UnknownVariable(disabled.missing, disabled.name))
+            logger.warning("%s: %s", each.manifest.source, MissingVariable(disabled.missing, disabled.name))
     logger.info("the manifests were read again: %d tools", len(bridge.tools))
     return again
 
 
-def _check_useful(loaded: Sequence[Loaded]) -> None:
+def _check_has_entries(loaded: Sequence[LoadedManifest]) -> None:
     """Raise where nothing would be left to serve: variables are missing for all of it."""
     if not any(each.manifest.entries for each in loaded):
         for each in loaded:
-            sentences = [str(UnknownVariable(disabled.missing, disabled.name)) for disabled in each.manifest.disabled]
+            sentences = [str(MissingVariable(disabled.missing, disabled.name)) for disabled in each.manifest.disabled]
             raise InvalidManifest(each.manifest.source, [Problem("", sentence) for sentence in sentences])
 
 
-def _state(loaded: Sequence[Loaded]) -> State:
-    return tuple(_stamp(file) for each in loaded for file in each.files)
+def _file_signatures(loaded: Sequence[LoadedManifest]) -> FileSignatures:
+    return tuple(_stat_signature(file) for each in loaded for file in each.files)
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _stat_signature(file: Path) -> tuple[int, int, int] | None:
     try:
         found = file.stat()
     except OSError:

@@ -8,33 +8,33 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..bridge import Bridge
-from ..core.codecs.message import clean
-from ..errors import UnknownVariable
-from ..manifest.loader import Entry
+from ..core.codecs.message import to_json_safe
+from ..errors import MissingVariable
+from ..manifest.loader import ManifestEntry
 
-ALL: Final = "utcp-ws://endpoints"
-JSON: Final = "application/json"
+ENDPOINTS_URI: Final = "utcp-ws://endpoints"
+JSON_MEDIA_TYPE: Final = "application/json"
 RESOURCES: Final = (
     {
-        "uri": ALL,
+        "uri": ENDPOINTS_URI,
         "name": "endpoints",
         "title": "WebSocket endpoints",
         "description": "State, connections, tools and last problem of each endpoint.",
-        "mimeType": JSON,
+        "mimeType": JSON_MEDIA_TYPE,
     },
 )
 RESOURCE_TEMPLATES: Final = (
     {
-        "uriTemplate": f"{ALL}/{{name}}",
+        "uriTemplate": f"{ENDPOINTS_URI}/{{name}}",
         "name": "endpoint",
         "title": "One WebSocket endpoint",
         "description": "The same for the call template of this name.",
-        "mimeType": JSON,
+        "mimeType": JSON_MEDIA_TYPE,
     },
 )
 
 
-class Endpoints:
+class EndpointResources:
     """The states of an open bridge's endpoints. `redact` takes secrets out of a text."""
 
     def __init__(self, bridge: Bridge, redact: Callable[[str], str] = str) -> None:
@@ -44,22 +44,22 @@ class Endpoints:
     def read(self, uri: str) -> str | None:
         """The JSON text of a resource, or None where there is no such one."""
         shown: Any = self._states()
-        if uri != ALL:
-            shown = next((state for state in shown if uri == f"{ALL}/{state['name']}"), None)
-        return self._redact(json.dumps(clean(shown), indent=2, ensure_ascii=False)) if shown is not None else None
+        if uri != ENDPOINTS_URI:
+            shown = next((state for state in shown if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
+        return self._redact(json.dumps(to_json_safe(shown), indent=2, ensure_ascii=False)) if shown is not None else None
 
     def _states(self) -> list[dict[str, Any]]:
         """A record for each call template, in the order of the manifests."""
         running = [self._state(entry) for entry in self._bridge.entries]
         disabled = [
-            {"name": each.name, "state": "disabled", "problem": str(UnknownVariable(each.missing, each.name))}
-            for each in self._bridge.disabled
+            {"name": each.name, "state": "disabled", "problem": str(MissingVariable(each.missing, each.name))}
+            for each in self._bridge.disabled_entries
         ]
         return [*running, *disabled]
 
-    def _state(self, entry: Entry) -> dict[str, Any]:
-        bridge, standing = self._bridge, self._bridge.standing(entry.name)
-        failure = standing.failure or bridge.failures.get(entry.name)
+    def _state(self, entry: ManifestEntry) -> dict[str, Any]:
+        bridge, standing = self._bridge, self._bridge.stats(entry.name)
+        failure = standing.last_error or bridge.discovery_errors.get(entry.name)
         prefix = f"{entry.name}."
         return {
             "name": entry.name,
@@ -73,7 +73,7 @@ class Endpoints:
         }
 
 
-def _origin(entry: Entry) -> str | None:
+def _origin(entry: ManifestEntry) -> str | None:
     """Scheme, host and port; None for a UTCP manual, where each tool brings its own URL."""
     found = re.match(r"wss?://[^/?#]*", entry.template.url) if entry.template else None
     return found.group() if found else None

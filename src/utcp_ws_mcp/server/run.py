@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..bridge import Bridge
-from ..client.manifest_files import Loaded
-from ..observability.events import Observer, tell
-from ..observability.logging import log_event, start_logging
+from ..client.manifest_files import LoadedManifest
+from ..observability.events import Observer, broadcast
+from ..observability.logging import log_event, configure_logging
 from ..observability.redaction import Redactor
-from .reload import reloading
+from .reload import watch_manifests
 from .stdio.transport import serve_tools
-from .tools import Tools
+from .tools import ToolService
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +29,37 @@ class ServeOptions:
     env_files: tuple[Path, ...] = ()
 
 
-async def serve_stdio(loaded: Sequence[Loaded], options: ServeOptions) -> int:
+async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions) -> int:
     """Serve until the host closes its end or sends a signal; 0 is the exit code."""
-    with observed(loaded, options) as (observe, redact):
+    with open_observability(manifests, options) as (observe, redact):
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
-            Bridge(loaded, observe=observe, on_token=redact.learn_token) as bridge,
-            reloading(bridge, loaded, options.env_files, redact),
+            Bridge(manifests, observe=observe, on_token=redact.add_token) as bridge,
+            watch_manifests(bridge, manifests, options.env_files, redact),
         ):
-            await serve_tools(make_tools(bridge, redact, options), traced=options.otel)
+            await serve_tools(make_tool_service(bridge, redact, options), force_sdk=options.otel)
     return 0
 
 
 @contextmanager
-def observed(loaded: Sequence[Loaded], options: ServeOptions, *more: Observer) -> Iterator[tuple[Observer, Redactor]]:
+def open_observability(manifests: Sequence[LoadedManifest], options: ServeOptions, *observers: Observer) -> Iterator[tuple[Observer, Redactor]]:
     """What tells the log, the telemetry that was wished for, and more; and the function that takes secrets out."""
-    redact = Redactor(each.manifest for each in loaded)
-    start_logging(options.log_level, redact, as_json=options.json_logs)
+    redact = Redactor(each.manifest for each in manifests)
+    configure_logging(options.log_level, redact, as_json=options.json_logs)
     if not options.otel:
-        yield tell((log_event, *more)), redact
+        yield broadcast((log_event, *observers)), redact
         return
     from ..observability.opentelemetry import telemetry
 
     with telemetry(redact) as observe:
-        yield tell((log_event, observe, *more)), redact
+        yield broadcast((log_event, observe, *observers)), redact
 
 
-def make_tools(bridge: Bridge, redact: Redactor, options: ServeOptions) -> Tools:
+def make_tool_service(bridge: Bridge, redact: Redactor, options: ServeOptions) -> ToolService:
     """The tools of the bridge, or those that search, describe and call them."""
     if not options.meta_tools:
-        return Tools(bridge, redact, redact.in_result)
+        return ToolService(bridge, redact, redact.redact_result)
     from .tool_search import MetaTools
 
-    return MetaTools(bridge, redact, redact.in_result)
+    return MetaTools(bridge, redact, redact.redact_result)

@@ -20,17 +20,17 @@ def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in _properties(branch).items():
                 properties.setdefault(name, value)
     shown |= {"type": "object", "properties": properties}
-    return _well_formed(shown)
+    return _drop_malformed_keywords(shown)
 
 
 def advertised_outputs(schema: Mapping[str, Any], *, objects_only: bool) -> dict[str, Any] | None:
     """An output schema, or None where it cannot be shown: handshake revisions know object roots only."""
     if not schema or (objects_only and schema.get("type") != "object"):
         return None
-    return _well_formed(dict(schema))
+    return _drop_malformed_keywords(dict(schema))
 
 
-def _well_formed(schema: dict[str, Any]) -> dict[str, Any]:
+def _drop_malformed_keywords(schema: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(schema.get("$schema", ""), str):
         del schema["$schema"]
     if "required" in schema and not isinstance(schema["required"], list):

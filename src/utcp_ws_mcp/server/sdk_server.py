@@ -16,11 +16,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .. import __version__
-from ..core.codecs.message import clean
-from .progress import give_signs
-from .resources import ALL, JSON, RESOURCE_TEMPLATES, RESOURCES
+from ..core.codecs.message import to_json_safe
+from .progress import send_keepalive_progress
+from .resources import ENDPOINTS_URI, JSON_MEDIA_TYPE, RESOURCE_TEMPLATES, RESOURCES
 from .result import SERVER_INFO
-from .tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
+from .tools import INSTRUCTIONS, LIST_TTL, ToolService, unknown_tool_message
 
 Context = Any
 
@@ -29,28 +29,28 @@ class McpServer(Server[Any]):
     """The SDK's server; every revision is told that the list of tools changes, and that resources are not announced."""
 
     def get_capabilities(  # noqa: D102  # the SDK describes it
-        self, notification_options: NotificationOptions | None = None, *rest: Any, **more: Any
+        self, notification_options: NotificationOptions | None = None, *args: Any, **kwargs: Any
     ) -> Any:
-        capabilities = super().get_capabilities(NotificationOptions(tools_changed=True), *rest, **more)
+        capabilities = super().get_capabilities(NotificationOptions(tools_changed=True), *args, **kwargs)
         capabilities.resources = types.ResourcesCapability(list_changed=False, subscribe=False)
         return capabilities
 
 
-class Face:
+class SdkServer:
     """Serves tools through the SDK.
 
     `announces`: it tells handshake clients when tools change, and that long calls run; somebody else does it otherwise.
     """
 
-    def __init__(self, tools: Tools, *, announces: bool = True) -> None:
+    def __init__(self, tools: ToolService, *, sends_list_changed: bool = True) -> None:
         self._tools = tools
-        self._announces = announces
+        self._sends_list_changed = sends_list_changed
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self._sessions: dict[Any, Any] = {}
         self._changed = anyio.Event()
         self.server = self._make_server()
-        tools.changed.append(self._tools_changed)
+        tools.on_tools_changed.append(self._on_tools_changed)
 
     def _make_server(self) -> McpServer:
         server = McpServer(
@@ -68,15 +68,15 @@ class Face:
             on_list_resource_templates=self._list_resource_templates,
             on_read_resource=self._read_resource,
         )
-        server.add_notification_handler("notifications/initialized", types.NotificationParams, self._initialized)
+        server.add_notification_handler("notifications/initialized", types.NotificationParams, self._on_initialized)
         return server
 
     @asynccontextmanager
     async def _lifespan(self, _: Server[Any]) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._announce_changes)
-            if self._announces:
-                tasks.start_soon(give_signs, self._tools.running)
+            tasks.start_soon(self._send_list_changed)
+            if self._sends_list_changed:
+                tasks.start_soon(send_keepalive_progress, self._tools.running)
             try:
                 yield None
             finally:
@@ -88,7 +88,7 @@ class Face:
         self._listen.close()
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
-        offered = await self._tools.listed()
+        offered = await self._tools.list_tools()
         if _is_modern(ctx):
             return {"tools": json.loads(offered.modern), "resultType": "complete"}
         return {"tools": json.loads(offered.handshake)}
@@ -99,7 +99,7 @@ class Face:
 
         plan = await self._tools.find(params.name)
         if plan is None:
-            raise MCPError(types.INVALID_PARAMS, unknown_tool(params.name))
+            raise MCPError(types.INVALID_PARAMS, unknown_tool_message(params.name))
         result = await self._tools.call(plan, params.arguments, report)
         return result.to_dict(modern=_is_modern(ctx))
 
@@ -110,28 +110,28 @@ class Face:
         return types.ListResourceTemplatesResult.model_validate({"resourceTemplates": RESOURCE_TEMPLATES})
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        text = self._tools.endpoints.read(params.uri)
+        text = self._tools.resources.read(params.uri)
         if text is None:
-            uri = clean(params.uri)[:200]
-            raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri!r}; {ALL} shows all", {"uri": uri})
-        content = types.TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
+            uri = to_json_safe(params.uri)[:200]
+            raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri!r}; {ENDPOINTS_URI} shows all", {"uri": uri})
+        content = types.TextResourceContents(uri=params.uri, mime_type=JSON_MEDIA_TYPE, text=text)
         return types.ReadResourceResult(contents=[content])
 
-    async def _initialized(self, ctx: Context, params: types.NotificationParams) -> None:
+    async def _on_initialized(self, ctx: Context, params: types.NotificationParams) -> None:
         connection = ctx.session._connection  # noqa: SLF001  # the SDK's only object with the life of a handshake connection
         self._sessions[connection] = ctx.session
         connection.exit_stack.callback(self._sessions.pop, connection, None)
 
-    def _tools_changed(self) -> None:
+    def _on_tools_changed(self) -> None:
         self._changed.set()
 
-    async def _announce_changes(self) -> None:
+    async def _send_list_changed(self) -> None:
         """Tell every client, in the way of its era. What changes at once is told once."""
         while True:
             await self._changed.wait()
             self._changed = anyio.Event()
             await self._bus.publish(ToolsListChanged())
-            for session in list(self._sessions.values()) if self._announces else ():
+            for session in list(self._sessions.values()) if self._sends_list_changed else ():
                 await session.send_tool_list_changed()
 
 

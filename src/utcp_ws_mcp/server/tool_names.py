@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ..manifest.sanitize import visible_name
+from ..manifest.sanitize import ascii_tool_name
 
-MAX_NAME: Final = 64
-_HASH = 8
+MAX_NAME_LENGTH: Final = 64
+_HASH_LENGTH = 8
 
 
 def mcp_names(full_names: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -19,19 +19,19 @@ def mcp_names(full_names: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str
     A name that is too long, or that several tools would have, ends in a short hash for all of them: so no tool takes
     the name that another one had.
     """
-    names = {key: visible_name("_".join(key)) for key in full_names}
+    names = {key: ascii_tool_name("_".join(key)) for key in full_names}
     while ambiguous := _ambiguous(names):
-        names |= {key: _hashed(*key) for key in ambiguous}
+        names |= {key: _name_with_hash(*key) for key in ambiguous}
     return {name: key for key, name in names.items()}
 
 
 def _ambiguous(names: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
     """The tools that need a hash and have none yet."""
     times = Counter(names.values())
-    needy = [key for key, name in names.items() if len(name) > MAX_NAME or times[name] > 1]
-    return [key for key in needy if names[key] != _hashed(*key)]
+    needy = [key for key, name in names.items() if len(name) > MAX_NAME_LENGTH or times[name] > 1]
+    return [key for key in needy if names[key] != _name_with_hash(*key)]
 
 
-def _hashed(manual: str, tool: str) -> str:
-    digest = hashlib.sha256(f"{manual}\0{tool}".encode("utf-8", "replace")).hexdigest()[:_HASH]
-    return f"{visible_name(f'{manual}_{tool}')[: MAX_NAME - _HASH - 1]}_{digest}"
+def _name_with_hash(manual: str, tool: str) -> str:
+    digest = hashlib.sha256(f"{manual}\0{tool}".encode("utf-8", "replace")).hexdigest()[:_HASH_LENGTH]
+    return f"{ascii_tool_name(f'{manual}_{tool}')[: MAX_NAME_LENGTH - _HASH_LENGTH - 1]}_{digest}"

@@ -142,7 +142,7 @@ def test_two_values_in_one_message_are_not_taken_for_one(codec: str, data: str) 
 def test_what_a_binary_codec_sends_is_shown_as_its_value(codec: Any) -> None:
     framer = make_framer(Framing(codec=codec))
     (sent,) = framer.encode({"type": "puback", "packet_id": 7})
-    assert json.loads(framer.shown(sent)) == {"type": "puback", "packet_id": 7}
+    assert json.loads(framer.for_display(sent)) == {"type": "puback", "packet_id": 7}
 
 
 @pytest.mark.parametrize(
@@ -155,19 +155,19 @@ def test_what_a_binary_codec_sends_is_shown_as_its_value(codec: Any) -> None:
 def test_what_a_codec_cannot_read_back_is_shown_as_it_was_sent(packet: dict[str, Any]) -> None:
     framer = make_framer(Framing(codec="mqtt"))
     (sent,) = framer.encode(packet)
-    assert framer.shown(sent) == sent
+    assert framer.for_display(sent) == sent
 
 
 def test_json_that_is_sent_in_binary_messages_is_shown_as_json() -> None:
     framer = make_framer(Framing(), "binary")
-    assert [framer.shown(sent) for sent in framer.encode({"a": 1})] == ['{"a":1}']
-    assert framer.shown(b"\xff") == b"\xff"
+    assert [framer.for_display(sent) for sent in framer.encode({"a": 1})] == ['{"a":1}']
+    assert framer.for_display(b"\xff") == b"\xff"
 
 
 @pytest.mark.parametrize("codec", ["json", "text", "binary", "cbor"])
 @pytest.mark.parametrize("sent", ["x", b"\xff"])
 def test_what_no_codec_made_is_shown_as_it_was_sent(codec: Any, sent: str | bytes) -> None:
-    assert make_framer(Framing(codec=codec)).shown(sent) == sent
+    assert make_framer(Framing(codec=codec)).for_display(sent) == sent
 
 
 @pytest.mark.parametrize("codec", ["msgpack", "cbor"])
@@ -217,7 +217,7 @@ def test_the_packages_are_those_that_the_codecs_use() -> None:
 def test_a_joined_stream_gives_the_same_messages_wherever_it_is_cut(pieces: list[str], data: st.DataObject) -> None:
     stream = "\r\n".join(pieces) + "\r\n"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
-    framer = make_framer(Framing(codec="text", separator="\r\n", joined=True))
+    framer = make_framer(Framing(codec="text", separator="\r\n", spans_messages=True))
 
     parts = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     found = [message.value for part in parts for message in framer.decode(part)]
@@ -226,14 +226,14 @@ def test_a_joined_stream_gives_the_same_messages_wherever_it_is_cut(pieces: list
 
 
 def test_a_joined_message_of_bytes_waits_for_its_separator() -> None:
-    framer = make_framer(Framing(separator="\r\n", joined=True))
+    framer = make_framer(Framing(separator="\r\n", spans_messages=True))
 
     assert [message.value for part in (b"+O", b"K\r", b"\n$3") for message in framer.decode(part)] == [b"+OK"]
 
 
 def test_a_joined_message_without_end_is_given_as_far_as_it_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("utcp_ws_mcp.core.codecs.framing.LONGEST", 10)
-    framer = make_framer(Framing(codec="text", separator=";", joined=True))
+    framer = make_framer(Framing(codec="text", separator=";", spans_messages=True))
 
     assert [message.value for part in ("12345", "67890", "x", "y;") for message in framer.decode(part)] == [
         "1234567890x",
@@ -243,4 +243,4 @@ def test_a_joined_message_without_end_is_given_as_far_as_it_is_here(monkeypatch:
 
 def test_joined_needs_a_separator() -> None:
     with pytest.raises(ValueError, match="needs a"):
-        Framing(joined=True)
+        Framing(spans_messages=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.codecs.message import Message, clean, decode, encode, encode_json, excerpt, parse_json, told
+from utcp_ws_mcp.core.codecs.message import Message, to_json_safe, decode, encode, encode_json, excerpt, parse_json, http_error_detail
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 
@@ -125,13 +125,13 @@ CLEANED = {
 
 @pytest.mark.parametrize(("value", "expected"), CLEANED.values(), ids=CLEANED)
 def test_a_value_from_outside_is_made_writable(value, expected):
-    assert clean(value) == expected
+    assert to_json_safe(value) == expected
 
 
 def test_a_value_that_is_nested_too_deeply_is_cut():
-    assert clean([[["x"]]], depth=2) == [["… nested too deeply"]]
-    assert clean([["x"]], depth=2) == [["x"]]
-    assert len(encode_json(clean(nested(100_000)))) < 200
+    assert to_json_safe([[["x"]]], depth=2) == [["… nested too deeply"]]
+    assert to_json_safe([["x"]], depth=2) == [["x"]]
+    assert len(encode_json(to_json_safe(nested(100_000)))) < 200
 
 
 EXCERPTS = {
@@ -165,19 +165,19 @@ jsonish = st.text(alphabet='[]{}":, \n\t\\u019eE+-.truefalsnNaIfity\ud800', max_
 
 
 @FUZZ
-@given(st.text(st.characters()) | st.binary() | jsonish | values.map(lambda value: json.dumps(clean(value))))
+@given(st.text(st.characters()) | st.binary() | jsonish | values.map(lambda value: json.dumps(to_json_safe(value))))
 def test_any_message_is_decoded_and_its_value_can_be_written_again(raw):
     message = decode(raw)
 
     assert message.raw is raw
-    assert encode(clean(message.value)) is not None
+    assert encode(to_json_safe(message.value)) is not None
     assert excerpt(raw).isprintable()
 
 
 @FUZZ
 @given(values)
 def test_any_value_can_be_written_once_it_is_clean(value):
-    cleaned = clean(value)
+    cleaned = to_json_safe(value)
 
     assert parse_json(encode(encode_json(cleaned))) == cleaned
 
@@ -193,7 +193,7 @@ json_values = st.recursive(
 @given(st.dictionaries(st.text(), json_values) | st.lists(json_values))
 def test_what_is_written_is_read_as_it_was(value):
     assert decode(encode(value)).value == value
-    assert clean(value) == value
+    assert to_json_safe(value) == value
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,4 @@ def test_what_is_written_is_read_as_it_was(value):
     ],
 )
 def test_a_failure_over_http_is_told_in_its_own_words_unless_it_is_a_page(status: int, body: bytes, shown: str) -> None:
-    assert told(status, body) == shown
+    assert http_error_detail(status, body) == shown

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.codecs.mqtt import MAX_PACKET, MqttCodec
+from utcp_ws_mcp.core.codecs.mqtt import MAX_PACKET_BYTES, MqttCodec
 
 WRITTEN = [
     ({"type": "pingreq"}, "c000"),  # [3.12]
@@ -80,7 +80,7 @@ def test_the_remaining_length_has_one_to_four_digits(size: int, digits: str) -> 
 
 def test_a_packet_of_more_than_16_mib_is_not_sent() -> None:
     with pytest.raises(ValueError, match="16 MiB"):
-        MqttCodec().encode({"type": "publish", "topic": "a", "payload": "x" * MAX_PACKET})
+        MqttCodec().encode({"type": "publish", "topic": "a", "payload": "x" * MAX_PACKET_BYTES})
 
 
 @pytest.mark.parametrize(

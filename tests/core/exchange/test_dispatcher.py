@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import decode
-from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
-from utcp_ws_mcp.core.exchange.exchange import Close
+from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
+from utcp_ws_mcp.core.exchange.exchange import CloseInfo
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
-from utcp_ws_mcp.core.tools.catalog import compile_local
+from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 BY_ID = {"reply": {"match": "message.id == request_id"}}
@@ -26,8 +26,8 @@ STREAM = {"reply": {"match": "message.id == request_id"}, "stream": {"until": "m
 
 def rules_of(fields):
     document = [{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}]
-    (entry,) = load_document(document, Lookup([]), "m.json", PurePath()).entries
-    (plan,), _ = compile_local(entry)
+    (entry,) = load_document(document, VariableResolver([]), "m.json", PurePath()).entries
+    (plan,), _ = compile_entry(entry)
     return plan.rules
 
 
@@ -36,7 +36,7 @@ class Wire:
 
     def __init__(self, id_kind="counter"):
         numbers = itertools.count(1)
-        self.exchanges = Exchanges(id_kind, lambda: f"uuid-{next(numbers)}")
+        self.exchanges = Dispatcher(id_kind, lambda: f"uuid-{next(numbers)}")
         self.wakes = {}
 
     def open(self, rules=None, **args):
@@ -118,7 +118,7 @@ def test_a_message_answers_the_exchange_that_it_matches_or_is_dropped(rules, val
 
     assert wire.receive(value) is (Role.REPLY if answers else Role.DROPPED)
     assert exchange.finished is answers
-    assert len(exchange.inbox) == wire.woken(exchange) == int(answers)
+    assert len(exchange.received) == wire.woken(exchange) == int(answers)
     assert wire.exchanges.dropped == int(not answers)
     assert len(wire.exchanges) == int(not answers)
 
@@ -157,12 +157,12 @@ def test_exchanges_with_ids_in_different_places_stand_side_by_side():
 def test_a_late_reply_after_a_timeout_is_dropped():
     wire = Wire()
     late, waiting = wire.open(BY_ID), wire.open(BY_ID)
-    wire.exchanges.abandon(late)
+    wire.exchanges.cancel(late)
 
     assert wire.receive({"id": 1}) is Role.DROPPED
     assert inbox_of(late) == []
     assert not waiting.finished
-    assert (wire.exchanges.dropped, wire.exchanges.abandoned, wire.exchanges.trusted) == (1, 1, True)
+    assert (wire.exchanges.dropped, wire.exchanges.incomplete, wire.exchanges.reusable) == (1, 1, True)
 
 
 def test_the_second_of_two_equal_replies_is_dropped():
@@ -177,20 +177,20 @@ def test_the_second_of_two_equal_replies_is_dropped():
 def test_a_request_that_was_not_sent_leaves_nothing_behind():
     wire = Wire()
     exchange = wire.open()
-    wire.exchanges.withdraw(exchange)
+    wire.exchanges.discard(exchange)
 
     assert exchange.finished
     assert len(wire.exchanges) == 0
-    assert (wire.exchanges.abandoned, wire.exchanges.trusted) == (0, True)
+    assert (wire.exchanges.incomplete, wire.exchanges.reusable) == (0, True)
 
 
 def test_abandoning_a_finished_exchange_changes_nothing():
     wire = Wire()
     exchange = wire.open()
     wire.receive("reply")
-    wire.exchanges.abandon(exchange)
+    wire.exchanges.cancel(exchange)
 
-    assert (wire.exchanges.abandoned, wire.exchanges.trusted) == (0, True)
+    assert (wire.exchanges.incomplete, wire.exchanges.reusable) == (0, True)
 
 
 TRUST = {
@@ -217,26 +217,26 @@ def test_a_connection_is_trusted_while_its_next_message_can_be_told(rules, happe
     exchange = wire.open(rules)
 
     for each in happens:
-        wire.exchanges.abandon(exchange) if each == "abandon" else wire.receive(each)
+        wire.exchanges.cancel(exchange) if each == "abandon" else wire.receive(each)
 
-    assert wire.exchanges.trusted is trusted
+    assert wire.exchanges.reusable is trusted
 
 
 def test_a_greeting_before_the_first_request_costs_no_trust():
     wire = Wire()
 
     assert wire.receive("hello") is Role.DROPPED
-    assert wire.exchanges.trusted
+    assert wire.exchanges.reusable
 
 
 def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_come():
     wire = Wire()
     exchange = wire.open({**STREAM, "stream": {"until": "message.done", "max_items": 1}})
     wire.receive({"id": 1})
-    wire.exchanges.abandon(exchange)
+    wire.exchanges.cancel(exchange)
 
     assert exchange.end == "max_items"
-    assert wire.exchanges.abandoned == 1
+    assert wire.exchanges.incomplete == 1
 
 
 @pytest.mark.parametrize(
@@ -254,12 +254,12 @@ def test_the_last_message_that_no_call_waits_for_is_known_unless_it_may_answer_a
     wire = Wire()
     first = wire.open(rules)
     if before == "abandon":
-        wire.exchanges.abandon(first)
+        wire.exchanges.cancel(first)
     wire.open(rules)
     if before in ("answer", "tick"):
         wire.receive({"id": 1} if before == "answer" else {"tick": 0})
     wire.receive(message)
-    unclaimed = wire.exchanges.unclaimed
+    unclaimed = wire.exchanges.last_unmatched
     assert (unclaimed is not None and unclaimed.value == message) is told
 
 
@@ -268,7 +268,7 @@ def test_what_was_said_before_a_request_explains_nothing_of_it():
     wire.open(BY_ID)
     wire.receive({"tick": 1})
     wire.open(BY_ID)
-    assert wire.exchanges.unclaimed is None
+    assert wire.exchanges.last_unmatched is None
 
 
 def test_what_an_exchange_ignores_reaches_nobody():
@@ -286,7 +286,7 @@ def test_an_acknowledgement_leaves_the_exchange_open():
     wire = Wire()
     exchange = wire.open({"reply": {"match": "message.id == request_id", "skip": "message.ack"}})
 
-    assert wire.receive({"id": 1, "ack": True}) is Role.ACKNOWLEDGEMENT
+    assert wire.receive({"id": 1, "ack": True}) is Role.ACK
     assert not exchange.finished
     assert wire.receive({"id": 1}) is Role.REPLY
     assert inbox_of(exchange) == [{"id": 1}]
@@ -296,8 +296,8 @@ def test_a_failure_settles_the_exchange_as_one():
     wire = Wire()
     exchange = wire.open({"reply": {"match": "message.id == request_id", "error": "message.error is defined"}})
 
-    assert wire.receive({"id": 1, "error": "no"}) is Role.FAULT
-    assert (exchange.finished, bool(exchange.fault), inbox_of(exchange)) == (True, True, [{"id": 1, "error": "no"}])
+    assert wire.receive({"id": 1, "error": "no"}) is Role.ERROR
+    assert (exchange.finished, bool(exchange.error), inbox_of(exchange)) == (True, True, [{"id": 1, "error": "no"}])
 
 
 # --- streams ---
@@ -333,14 +333,14 @@ def test_a_stream_ends_where_it_should(bounds, messages, roles, items, end):
     exchange, found, wire = run_stream(messages, **bounds)
 
     assert found == roles
-    assert (len(exchange.inbox), exchange.items, exchange.end, exchange.finished) == (items, items, end, True)
+    assert (len(exchange.received), exchange.item_count, exchange.end, exchange.finished) == (items, items, end, True)
     assert len(wire.exchanges) == 0
 
 
 def test_a_stream_that_goes_on_has_no_end():
     exchange, _, wire = run_stream([{"n": 1}, {"n": 2}])
 
-    assert (exchange.finished, exchange.end, bool(exchange.fault)) == (False, None, False)
+    assert (exchange.finished, exchange.end, bool(exchange.error)) == (False, None, False)
     assert wire.woken(exchange) == 2
 
 
@@ -354,8 +354,8 @@ def test_a_failure_ends_a_stream_and_is_no_item():
     )
     roles = [wire.receive({"id": 1}), wire.receive({"id": 1, "error": "no"})]
 
-    assert roles == [Role.ITEM, Role.FAULT]
-    assert (exchange.finished, bool(exchange.fault), exchange.end, exchange.items) == (True, True, None, 1)
+    assert roles == [Role.ITEM, Role.ERROR]
+    assert (exchange.finished, bool(exchange.error), exchange.end, exchange.item_count) == (True, True, None, 1)
 
 
 WATCH = {"message": False, "stream": {"match": "message.said is defined"}}
@@ -385,7 +385,7 @@ def test_an_event_is_no_reply_to_a_request_that_takes_any_message():
     watch, ask = wire.open(WATCH), wire.open()
 
     assert wire.receive({"said": "hi"}) is Role.ITEM
-    assert (len(watch.inbox), len(ask.inbox)) == (1, 0)
+    assert (len(watch.received), len(ask.received)) == (1, 0)
 
 
 def test_max_bytes_counts_bytes():
@@ -419,40 +419,40 @@ def test_a_connection_that_closes_settles_every_exchange(rules, code, end, lost)
     if rules is STREAM:
         wire.receive({"id": exchange.request_id, "n": 1})
         before = wire.woken(exchange)
-    close = Close(code, "closed")
-    wire.exchanges.lose(close)
+    close = CloseInfo(code, "closed")
+    wire.exchanges.connection_lost(close)
 
     assert exchange.finished
-    assert (exchange.end, exchange.lost) == (end, close if lost else None)
+    assert (exchange.end, exchange.close_info) == (end, close if lost else None)
     assert wire.woken(exchange) == before + 1
-    assert (len(wire.exchanges), wire.exchanges.trusted) == (0, False)
+    assert (len(wire.exchanges), wire.exchanges.reusable) == (0, False)
 
 
 @pytest.mark.parametrize("code", [1000, 1001])
 def test_a_stream_of_which_nothing_came_before_the_close_is_lost(code):  # found by seed 3487 of reliability.simulated
     wire = Wire()
     exchange = wire.open(STREAM)
-    wire.exchanges.lose(Close(code, "closed"))
+    wire.exchanges.connection_lost(CloseInfo(code, "closed"))
 
-    assert (exchange.end, exchange.lost) == (None, Close(code, "closed"))
+    assert (exchange.end, exchange.close_info) == (None, CloseInfo(code, "closed"))
 
 
 def test_a_reply_before_the_close_is_kept():
     wire = Wire()
     answered, waiting = wire.open(BY_ID), wire.open(BY_ID)
     wire.receive({"id": 1})
-    wire.exchanges.lose(Close(1006, "gone"))
+    wire.exchanges.connection_lost(CloseInfo(1006, "gone"))
 
-    assert (answered.lost, inbox_of(answered)) == (None, [{"id": 1}])
-    assert waiting.lost == Close(1006, "gone")
+    assert (answered.close_info, inbox_of(answered)) == (None, [{"id": 1}])
+    assert waiting.close_info == CloseInfo(1006, "gone")
     assert wire.woken(answered) == 1
 
 
 def test_items_before_the_close_are_kept():
     exchange, _, wire = run_stream([{"n": 1}, {"n": 2}])
-    wire.exchanges.lose(Close(1006, "gone"))
+    wire.exchanges.connection_lost(CloseInfo(1006, "gone"))
 
-    assert exchange.items == len(exchange.inbox) == 2
+    assert exchange.item_count == len(exchange.received) == 2
 
 
 def test_exchanges_show_how_they_stand():
@@ -495,10 +495,10 @@ def test_a_reply_reaches_only_its_own_exchange_and_settles_it_once(steps, kinds,
             wire.receive(FOREIGN[number])
             received += 1
         elif step == "abandon" and exchange is not None:
-            wire.exchanges.abandon(exchange)
+            wire.exchanges.cancel(exchange)
             abandoned |= {number} - answered if not closed else set()
         elif step == "close":
-            wire.exchanges.lose(Close(1006, "gone"))
+            wire.exchanges.connection_lost(CloseInfo(1006, "gone"))
             closed = True
 
     for number, exchange in enumerate(opened):
@@ -507,7 +507,7 @@ def test_a_reply_reaches_only_its_own_exchange_and_settles_it_once(steps, kinds,
         assert wire.woken(exchange) <= 1
         assert (exchange.lost is not None) is (closed and number not in answered | abandoned)
     assert wire.exchanges.dropped == received - len(answered)
-    assert wire.exchanges.abandoned == len(abandoned)
+    assert wire.exchanges.incomplete == len(abandoned)
     assert len(wire.exchanges) == sum(not exchange.finished for exchange in opened)
 
 
@@ -522,7 +522,7 @@ def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(
     wire, unanswered, current, served = Wire(), [], None, {}
     for step in steps:
         if step == "call" and (current is None or current.finished):
-            if not wire.exchanges.trusted:
+            if not wire.exchanges.reusable:
                 wire, unanswered = Wire(), []
             current = wire.open()
             served[id(current)] = (current, len(served))
@@ -532,7 +532,7 @@ def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(
         elif step == "event" and (current is None or current.finished):
             wire.receive({"event": 1})
         elif step == "abandon" and current is not None:
-            wire.exchanges.abandon(current)
+            wire.exchanges.cancel(current)
 
     for exchange, number in served.values():
         assert inbox_of(exchange) in ([], [{"to": number}])

@@ -4,21 +4,21 @@ from pathlib import PurePath
 import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
-from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
-from utcp_ws_mcp.core.exchange.reply_rules import Role, Sharing
-from utcp_ws_mcp.core.expressions.expression import ExpressionFailed
+from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
+from utcp_ws_mcp.core.exchange.reply_rules import Role, Concurrency
+from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
-from utcp_ws_mcp.core.tools.catalog import compile_local, compile_tools
+from utcp_ws_mcp.core.tools.catalog import compile_entry, compile_tools
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 
 def compiled(local, fields):
     tool = {"name": "t", "tool_call_template": fields}
     document = [{"name": "m", "url": "wss://a.example/", "tools": [tool] if local else []}]
-    (entry,) = load_document(document, Lookup([{"TOKEN": "x"}]), "m.json", PurePath()).entries
-    plans, problems = compile_local(entry) if local else compile_tools(entry, read_manual({"tools": [tool]}, entry)[0])
+    (entry,) = load_document(document, VariableResolver([{"TOKEN": "x"}]), "m.json", PurePath()).entries
+    plans, problems = compile_entry(entry) if local else compile_tools(entry, read_manual({"tools": [tool]}, entry)[0])
     return plans, "".join(map(str, problems))
 
 
@@ -37,29 +37,29 @@ def seeing(message, **values):
 
 
 def classified(rules, value):
-    exchanges = Exchanges("counter", str)
+    exchanges = Dispatcher("counter", str)
     exchanges.open(rules, Scope(Ambient(None, None), {"args": {}}))
     return exchanges.receive(message_of(value))
 
 
 SHARING = {
-    "without match": (None, Sharing.OWNED, None, False),
-    "match without the id": ("message.type == 'answer'", Sharing.OWNED, None, False),
-    "the id": ("message.id == request_id", Sharing.SHARED, ("id",), True),
-    "the id, the other way round": ("request_id == message.id", Sharing.SHARED, ("id",), True),
-    "the id, close together": ("message.id==request_id", Sharing.SHARED, ("id",), True),
-    "the id deep inside": ("message.meta.ids[0] == request_id", Sharing.SHARED, ("meta", "ids", 0), True),
-    "the id and more": ("message.id == request_id and message.ok", Sharing.SHARED, ("id",), False),
-    "more and the id": ("message.type == 'a and b' and request_id == message.id", Sharing.SHARED, ("id",), False),
-    "the id or more": ("message.id == request_id or message.ok", Sharing.SHARED, None, False),
-    "not the id": ("not message.id == request_id", Sharing.SHARED, None, False),
-    "the id in brackets": ("(message.id == request_id)", Sharing.SHARED, None, False),
-    "the id, compared otherwise": ("message.id >= request_id", Sharing.SHARED, None, False),
-    "the id in a text": ("message.topic == 'r/' ~ request_id", Sharing.SHARED, None, False),
-    "the id as the message itself": ("message == request_id", Sharing.SHARED, None, False),
-    "the id and something of the call": ("args.id == request_id", Sharing.SHARED, None, False),
-    "the id in quotes only": ("message.id == 'request_id'", Sharing.OWNED, None, False),
-    "or in quotes": ("message.id == request_id and message.t == 'this or (that)'", Sharing.SHARED, ("id",), False),
+    "without match": (None, Concurrency.EXCLUSIVE, None, False),
+    "match without the id": ("message.type == 'answer'", Concurrency.EXCLUSIVE, None, False),
+    "the id": ("message.id == request_id", Concurrency.MULTIPLEXED, ("id",), True),
+    "the id, the other way round": ("request_id == message.id", Concurrency.MULTIPLEXED, ("id",), True),
+    "the id, close together": ("message.id==request_id", Concurrency.MULTIPLEXED, ("id",), True),
+    "the id deep inside": ("message.meta.ids[0] == request_id", Concurrency.MULTIPLEXED, ("meta", "ids", 0), True),
+    "the id and more": ("message.id == request_id and message.ok", Concurrency.MULTIPLEXED, ("id",), False),
+    "more and the id": ("message.type == 'a and b' and request_id == message.id", Concurrency.MULTIPLEXED, ("id",), False),
+    "the id or more": ("message.id == request_id or message.ok", Concurrency.MULTIPLEXED, None, False),
+    "not the id": ("not message.id == request_id", Concurrency.MULTIPLEXED, None, False),
+    "the id in brackets": ("(message.id == request_id)", Concurrency.MULTIPLEXED, None, False),
+    "the id, compared otherwise": ("message.id >= request_id", Concurrency.MULTIPLEXED, None, False),
+    "the id in a text": ("message.topic == 'r/' ~ request_id", Concurrency.MULTIPLEXED, None, False),
+    "the id as the message itself": ("message == request_id", Concurrency.MULTIPLEXED, None, False),
+    "the id and something of the call": ("args.id == request_id", Concurrency.MULTIPLEXED, None, False),
+    "the id in quotes only": ("message.id == 'request_id'", Concurrency.EXCLUSIVE, None, False),
+    "or in quotes": ("message.id == request_id and message.t == 'this or (that)'", Concurrency.MULTIPLEXED, ("id",), False),
 }
 
 
@@ -67,19 +67,19 @@ SHARING = {
 def test_match_says_whether_a_connection_is_shared_and_where_the_id_stands(match, sharing, path, alone):
     rules = rules_of(reply={"match": match})
 
-    assert (rules.sharing, rules.id_path, rules.by_id_alone) == (sharing, path, alone)
+    assert (rules.concurrency, rules.correlation_path, rules.match_is_id_only) == (sharing, path, alone)
 
 
 @pytest.mark.parametrize("match", ["message['x-id'] == request_id", 'request_id == message["x-id"] and message.ok'])
 def test_an_id_whose_name_needs_quotes_is_found(match):
-    assert rules_of(reply={"match": match}).id_path in (("x-id",), None)
+    assert rules_of(reply={"match": match}).correlation_path in (("x-id",), None)
 
 
 ROLES = {
     "an answer": ({"result": 1}, Role.REPLY),
-    "a failure": ({"error": "no"}, Role.FAULT),
-    "an acknowledgement": ({"janus": "ack"}, Role.ACKNOWLEDGEMENT),
-    "a failure that looks like an acknowledgement": ({"janus": "ack", "error": "no"}, Role.FAULT),
+    "a failure": ({"error": "no"}, Role.ERROR),
+    "an acknowledgement": ({"janus": "ack"}, Role.ACK),
+    "a failure that looks like an acknowledgement": ({"janus": "ack", "error": "no"}, Role.ERROR),
     "a text": ("PONG", Role.REPLY),
     "bytes": (b"\x00", Role.REPLY),
 }
@@ -95,7 +95,7 @@ def test_a_message_is_classified(value, role):
 STREAM_ROLES = {
     "an item": ({"n": 1}, Role.ITEM),
     "the end": ({"done": True}, Role.END),
-    "a failure": ({"error": "no", "done": True}, Role.FAULT),
+    "a failure": ({"error": "no", "done": True}, Role.ERROR),
 }
 
 
@@ -110,7 +110,7 @@ UTCP_ROLES = {
     "an item": ({"type": "tool_response", "result": 5}, Role.ITEM, 5),
     "another message": ({"type": "progress", "p": 1}, Role.ITEM, {"type": "progress", "p": 1}),
     "the end": ({"type": "stream_end"}, Role.END, None),
-    "a failure": ({"type": "tool_error", "error": "no"}, Role.FAULT, None),
+    "a failure": ({"type": "tool_error", "error": "no"}, Role.ERROR, None),
 }
 
 
@@ -122,9 +122,9 @@ def test_stream_alone_understands_the_framing_of_utcp(value, role, item, local):
 
     assert classified(rules, value) is role
     if role is Role.ITEM:
-        assert rules.take(seeing(message), message) == item
-    if role is Role.FAULT:
-        assert rules.fault_message(seeing(message)) == "no"
+        assert rules.extract(seeing(message), message) == item
+    if role is Role.ERROR:
+        assert rules.error_text(seeing(message)) == "no"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ IGNORED = {
 
 @pytest.mark.parametrize(("ignore", "value", "ignored"), IGNORED.values(), ids=IGNORED)
 def test_messages_that_answer_nothing_are_ignored(ignore, value, ignored):
-    assert rules_of(ignore=ignore).ignores(seeing(message_of(value))) is ignored
+    assert rules_of(ignore=ignore).is_ignored(seeing(message_of(value))) is ignored
 
 
 TAKEN = {
@@ -177,15 +177,15 @@ TAKEN = {
 def test_the_result_is_taken_out_of_a_message(fields, raw, expected):
     message = decode(raw)
 
-    assert rules_of(**fields).take(seeing(message, args={"x": "x"}), message) == expected
+    assert rules_of(**fields).extract(seeing(message, args={"x": "x"}), message) == expected
 
 
 @pytest.mark.parametrize("raw", ["{}", "text", '{"result": {}}'])
 def test_a_reply_without_its_result_says_so(raw):
     message = decode(raw)
 
-    with pytest.raises(ExpressionFailed, match=r"the reply has no message\.result\.value"):
-        rules_of(reply={"result": "message.result.value"}).take(seeing(message), message)
+    with pytest.raises(EvaluationError, match=r"the reply has no message\.result\.value"):
+        rules_of(reply={"result": "message.result.value"}).extract(seeing(message), message)
 
 
 FAULTS = {
@@ -201,7 +201,7 @@ FAULTS = {
 def test_the_message_of_a_failure_is_found_or_not(expression, found):
     message = message_of({"error": {"text": "no such symbol"}})
 
-    assert rules_of(reply={"error_message": expression}).fault_message(seeing(message)) == found
+    assert rules_of(reply={"error_message": expression}).error_text(seeing(message)) == found
 
 
 FIELDS = {

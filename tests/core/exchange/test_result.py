@@ -4,26 +4,26 @@ from pathlib import PurePath
 import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
-from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
-from utcp_ws_mcp.core.exchange.result import collected, take_result, text_of
+from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
+from utcp_ws_mcp.core.exchange.result import collect_stream, extract_result, as_text
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
-from utcp_ws_mcp.core.tools.catalog import compile_local
-from utcp_ws_mcp.errors import InvalidReply, ToolFault
+from utcp_ws_mcp.core.tools.catalog import compile_entry
+from utcp_ws_mcp.errors import InvalidReply, ToolError
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 
 def plan_of(**fields):
     document = [{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}]
-    (entry,) = load_document(document, Lookup([]), "m.json", PurePath()).entries
-    return compile_local(entry)[0][0]
+    (entry,) = load_document(document, VariableResolver([]), "m.json", PurePath()).entries
+    return compile_entry(entry)[0][0]
 
 
 def result_of(raw, **fields):
-    plan, exchanges = plan_of(**fields), Exchanges("counter", str)
+    plan, exchanges = plan_of(**fields), Dispatcher("counter", str)
     exchange = exchanges.open(plan.rules, Scope(Ambient(None, None), {"args": {}}))
     exchanges.receive(decode(raw if isinstance(raw, str | bytes) else json.dumps(raw)))
-    return take_result(plan, exchange, exchange.inbox.popleft())
+    return extract_result(plan, exchange, exchange.received.popleft())
 
 
 RESULT = {"reply": {"result": "message.r"}}
@@ -115,11 +115,11 @@ FAULTS = {
 def test_a_reported_failure_is_a_fault_with_its_message(expression, message, text):
     reply = {"error": "message.error is defined", "error_message": expression, "result": "message.result"}
 
-    with pytest.raises(ToolFault) as fault:
+    with pytest.raises(ToolError) as fault:
         result_of(message, reply=reply, response_format="json")
 
     assert str(fault.value) == text
-    assert fault.value.fault == message
+    assert fault.value.payload == message
 
 
 COLLECTED = {
@@ -135,12 +135,12 @@ COLLECTED = {
 
 @pytest.mark.parametrize(("how", "items", "result"), COLLECTED.values(), ids=COLLECTED)
 def test_a_stream_is_collected(how, items, result):
-    assert collected(plan_of(stream={"until": "message.done", "collect": how}), items, "until") == result
+    assert collect_stream(plan_of(stream={"until": "message.done", "collect": how}), items, "until") == result
 
 
 def test_a_collected_list_is_a_new_one():
     items = [1]
-    result = collected(plan_of(stream=True), items, None)
+    result = collect_stream(plan_of(stream=True), items, None)
     items.append(2)
 
     assert result == {"items": [1], "end": None}
@@ -159,4 +159,4 @@ TEXTS = {
 
 @pytest.mark.parametrize(("value", "text"), TEXTS.values(), ids=TEXTS)
 def test_every_result_has_a_text(value, text):
-    assert text_of(value) == text
+    assert as_text(value) == text

@@ -9,31 +9,31 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.core.codecs.message import Message
-from utcp_ws_mcp.core.exchange.connection_state import Session
-from utcp_ws_mcp.core.exchange.dispatcher import Exchanges
+from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
+from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.trace import explain_message, explain_step, explain_when
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
-from utcp_ws_mcp.core.tools.catalog import compile_local
-from utcp_ws_mcp.core.tools.tool import Plan
+from utcp_ws_mcp.core.tools.catalog import compile_entry
+from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 AMBIENT = Ambient(None, None)  # type: ignore[arg-type]
 BY_ID = {"match": "message.id == request_id"}
 
 
-def compiled(fields: dict[str, Any]) -> Plan:
+def compiled(fields: dict[str, Any]) -> CompiledTool:
     document = [{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t"}], **fields}]
-    (entry,) = load_document(document, Lookup([{"KEY": "a-secret"}]), "m.json", PurePath()).entries
-    (plan,), problems = compile_local(entry)
+    (entry,) = load_document(document, VariableResolver([{"KEY": "a-secret"}]), "m.json", PurePath()).entries
+    (plan,), problems = compile_entry(entry)
     assert problems == []
     return plan
 
 
 def explained(fields: dict[str, Any], value: Any, calls: int = 1) -> list[str]:
     plan, numbers = compiled(fields), itertools.count(1)
-    session = Session(plan.wire.upgrade.conduct, AMBIENT, {}, {})
-    exchanges = Exchanges("counter", lambda: str(next(numbers)))
+    session = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    exchanges = Dispatcher("counter", lambda: str(next(numbers)))
     for _ in range(calls):
         exchanges.open(plan.rules, Scope(AMBIENT, {"args": {"q": "Oslo"}, "session": {}}))
     before = repr(exchanges), dict(session.values)
@@ -179,7 +179,7 @@ def test_a_step_of_a_login_says_what_it_made_of_a_message() -> None:
         {"send": "x", "when": "session.who == 'ada'"},
     ]
     plan = compiled({"on_connect": steps})
-    first, second = plan.wire.upgrade.conduct.steps
+    first, second = plan.compiled_template.handshake.connection_rules.on_connect
 
     def scope(message: Any) -> Scope:
         return Scope(AMBIENT, {"session": {"who": "bob"}, "message": message})

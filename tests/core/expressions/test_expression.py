@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.expressions.expression import MAX_LENGTH, Expression, ExpressionFailed, compile_expression
+from utcp_ws_mcp.core.expressions.expression import MAX_EXPRESSION_LENGTH, Expression, EvaluationError, compile_expression
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED, look_up, parse_path
 from utcp_ws_mcp.errors import InvalidTemplate
 
@@ -21,7 +21,7 @@ def evaluate(source, **values):
 
 
 def holds(source, message=UNDEFINED, **values):
-    return Expression(source, NAMES).holds(scope(message=message, **values))
+    return Expression(source, NAMES).is_true(scope(message=message, **values))
 
 
 PATHS = {
@@ -201,7 +201,7 @@ UNREADABLE = {
     "a pattern that runs away": "message | regex_find('a*b*c*d*')",
     "a pattern for each element": "message.x and message.y | map('regex_find', '(') | list",
     "a function that could run long": "range(100000)",
-    "too much": "message." + "a" * MAX_LENGTH + " == 1",
+    "too much": "message." + "a" * MAX_EXPRESSION_LENGTH + " == 1",
     "too deep": "(" * 1500 + "1" + ")" * 1500,
 }
 
@@ -221,7 +221,7 @@ FAILS = {
 
 @pytest.mark.parametrize("source", FAILS.values(), ids=FAILS)
 def test_an_impossible_operation_fails_without_showing_values(source):
-    with pytest.raises(ExpressionFailed) as failed:
+    with pytest.raises(EvaluationError) as failed:
         evaluate(source, args={"a": "s3cret"})
 
     assert "s3cret" not in str(failed.value)
@@ -229,7 +229,7 @@ def test_an_impossible_operation_fails_without_showing_values(source):
 
 @pytest.mark.parametrize("source", FAILS.values(), ids=FAILS)
 def test_a_predicate_that_cannot_be_evaluated_does_not_hold(source):
-    assert not Expression(source, NAMES).holds(scope(args={"a": "s3cret"}))
+    assert not Expression(source, NAMES).is_true(scope(args={"a": "s3cret"}))
 
 
 PREDICATES = {
@@ -314,7 +314,7 @@ def test_any_text_is_an_expression_or_refused(source, local):
         expression = Expression(source, NAMES, local=local)
     except InvalidTemplate:
         return
-    assert isinstance(expression.holds(scope(message={"id": 1})), bool)
+    assert isinstance(expression.is_true(scope(message={"id": 1})), bool)
 
 
 keys = st.text(alphabet="abc_", min_size=1, max_size=3)

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from utcp_ws_mcp.core.expressions.expression import Expression, ExpressionFailed
+from utcp_ws_mcp.core.expressions.expression import Expression, EvaluationError
 
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
@@ -98,7 +98,7 @@ def test_a_binary_string_has_a_character_for_each_byte() -> None:
 
 @pytest.mark.parametrize(("name", "wrong"), [("unhex", "abc"), ("unhex", "xy"), ("latin1", "\u2713")])
 def test_text_that_is_no_hex_or_has_characters_beyond_a_byte_is_an_error(name: str, wrong: str) -> None:
-    with pytest.raises(ExpressionFailed, match=name):
+    with pytest.raises(EvaluationError, match=name):
         evaluate(f"v | {name}", v=wrong)
 
 
@@ -111,7 +111,7 @@ def test_base64url_has_the_other_alphabet_and_no_padding() -> None:
 
 @pytest.mark.parametrize("wrong", ["a", "a b=", "ab\u00e9d"])
 def test_text_that_is_no_base64_is_an_error(wrong: str) -> None:
-    with pytest.raises(ExpressionFailed, match="unbase64"):
+    with pytest.raises(EvaluationError, match="unbase64"):
         evaluate("e | unbase64", e=wrong)
 
 
@@ -175,7 +175,7 @@ def test_a_jwt_with_rs256_is_verified_by_its_public_key() -> None:
 
 @pytest.mark.parametrize(("key", "alg"), [("no key", "ES256"), ("secret", "none"), ("secret", "HS1")])
 def test_a_jwt_that_cannot_be_signed_is_an_error(key: str, alg: str) -> None:
-    with pytest.raises(ExpressionFailed, match="jwt"):
+    with pytest.raises(EvaluationError, match="jwt"):
         evaluate("c | jwt(k, alg)", c={}, k=key, alg=alg)
 
 
@@ -213,7 +213,7 @@ def test_a_part_of_bytes_is_bytes_and_a_part_of_a_text_is_text(message: str | by
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, 12, None])
 def test_only_bytes_and_texts_have_parts(value: Any) -> None:
-    with pytest.raises(ExpressionFailed):
+    with pytest.raises(EvaluationError):
         evaluate("v | part(1)", v=value)
 
 
@@ -233,7 +233,7 @@ def test_texts_bytes_and_numbers_are_joined_to_bytes(source: str, given: Any, da
 
 @pytest.mark.parametrize("value", [12, None, True, {"a": 1}, [256], [-1], [True], [1.0], [[1]], [None]])
 def test_what_is_neither_text_nor_byte_is_not_joined(value: Any) -> None:
-    with pytest.raises(ExpressionFailed, match="bytes are made of"):
+    with pytest.raises(EvaluationError, match="bytes are made of"):
         evaluate("v | bytes", v=value)
 
 
@@ -272,12 +272,12 @@ def test_the_checksum_is_that_of_the_crc_catalogue(value: str | bytes) -> None:
     ],
 )
 def test_bytes_never_become_text_unnoticed(source: str) -> None:
-    with pytest.raises(ExpressionFailed, match="binary data cannot stand inside text; .*bytes"):
+    with pytest.raises(EvaluationError, match="binary data cannot stand inside text; .*bytes"):
         evaluate(source, v=b"a\xff")
 
 
 def test_a_long_expression_that_fails_is_shown_in_part_before_the_reason() -> None:
-    with pytest.raises(ExpressionFailed) as failed:
+    with pytest.raises(EvaluationError) as failed:
         evaluate("[" + "v, " * 300 + "v] | pack('>B')", v=1)
     assert len(str(failed.value)) < 300
     assert "expected 1 items" in str(failed.value)
@@ -289,7 +289,7 @@ def test_unpack_reads_the_beginning_of_longer_data() -> None:
 
 @pytest.mark.parametrize(("source", "given"), [("v | pack('>H')", 65536), ("v | unpack('>I')", b"\x00")])
 def test_data_that_does_not_fit_is_an_error(source: str, given: Any) -> None:
-    with pytest.raises(ExpressionFailed):
+    with pytest.raises(EvaluationError):
         evaluate(source, v=given)
 
 
@@ -301,7 +301,7 @@ def test_json_is_read_and_written() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000], ids=["cut", "deep", "long"])
 def test_text_that_is_no_json_is_an_error(text: str) -> None:
-    with pytest.raises(ExpressionFailed, match="from_json"):
+    with pytest.raises(EvaluationError, match="from_json"):
         evaluate("t | from_json", t=text)
 
 
@@ -321,7 +321,7 @@ def test_a_pattern_gives_its_group_or_all_that_it_matched(text: Any, pattern: st
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a*)*b", "(x+x+)+y", "(a|aa)*c", "a" * 201, "(", "a*a*a*b"])
 def test_a_pattern_that_could_run_away_is_refused(pattern: str) -> None:
-    with pytest.raises(ExpressionFailed):
+    with pytest.raises(EvaluationError):
         evaluate("t | regex_find(p)", t="a" * 50, p=pattern)
 
 
@@ -342,7 +342,7 @@ def test_signs_of_repetition_that_are_text_do_not_count() -> None:
 )
 def test_what_a_pattern_finds_is_whole_or_an_error(pattern: str, longest: int) -> None:
     assert evaluate("t | regex_find(p)", t=f"<b>{'a' * longest}</b>", p=pattern) == "a" * longest
-    with pytest.raises(ExpressionFailed, match=r"more than 16,384 characters|more than 3,072 characters"):
+    with pytest.raises(EvaluationError, match=r"more than 16,384 characters|more than 3,072 characters"):
         evaluate("t | regex_find(p)", t=f"<b>{'a' * 20_000}</b>", p=pattern)
 
 
@@ -369,13 +369,13 @@ def test_objects_are_given_with_some_of_their_members():
 
 @pytest.mark.parametrize("value", ["text", 5, [1]])
 def test_what_has_no_members_is_told(value):
-    with pytest.raises(ExpressionFailed, match="only an object, or a list of objects, has members"):
+    with pytest.raises(EvaluationError, match="only an object, or a list of objects, has members"):
         evaluate("v | without('a')", v=value)
 
 
 def test_a_value_that_may_be_null_is_told_with_what_to_write():
     remedy = "null has no members; where it may come, write 'x | only(…) if x else none'"
-    with pytest.raises(ExpressionFailed, match=re.escape(remedy)):
+    with pytest.raises(EvaluationError, match=re.escape(remedy)):
         evaluate("v | only('number')", v=None)
     assert evaluate("v | only('number') if v else none", v=None) is None
     assert evaluate("v | only('number') if v else none", v=BLOCK) == {"number": 7}
@@ -383,7 +383,7 @@ def test_a_value_that_may_be_null_is_told_with_what_to_write():
 
 def test_bytes_are_put_together_in_hex():
     assert evaluate("('0d' ~ (t | hex) ~ (b | hex)) | unhex", t="é", b=b"\xff") == b"\x0d\xc3\xa9\xff"
-    with pytest.raises(ExpressionFailed, match="non-hexadecimal"):
+    with pytest.raises(EvaluationError, match="non-hexadecimal"):
         evaluate("'0x' | unhex")
 
 
@@ -402,13 +402,13 @@ def test_messagepack_stands_inside_a_message(value, packed):
 
 @pytest.mark.parametrize("packed", ["", "c1", "0102", "91" * 3000, "dfffffffff", "81930102030a"])
 def test_what_is_not_one_value_in_messagepack_is_told(packed):
-    with pytest.raises(ExpressionFailed, match="from_msgpack. failed"):
+    with pytest.raises(EvaluationError, match="from_msgpack. failed"):
         evaluate("p | unhex | from_msgpack", p=packed)
 
 
 def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "msgpack", None)
-    with pytest.raises(ExpressionFailed, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")):
+    with pytest.raises(EvaluationError, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")):
         evaluate("v | to_msgpack", v=1)
 
 
@@ -424,5 +424,5 @@ def test_cbor_is_written_and_read_as_by_the_codec() -> None:
 
 @pytest.mark.parametrize("packed", ["", "a161", "0102", "d81c81d81d00"])
 def test_what_is_not_one_value_in_cbor_is_an_error(packed: str) -> None:
-    with pytest.raises(ExpressionFailed, match="from_cbor. failed"):
+    with pytest.raises(EvaluationError, match="from_cbor. failed"):
         evaluate("p | unhex | from_cbor", p=packed)

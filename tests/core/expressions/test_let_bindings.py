@@ -7,11 +7,11 @@ from itertools import count
 
 import pytest
 
-from utcp_ws_mcp.core.diagnostics import Problems
+from utcp_ws_mcp.core.diagnostics import Diagnostics
 from utcp_ws_mcp.core.expressions.expression import compile_expression
-from utcp_ws_mcp.core.expressions.let_bindings import compile_lets, with_lets
-from utcp_ws_mcp.core.expressions.scope import CALL_NAMES, Ambient, Scope
-from utcp_ws_mcp.core.templates.nodes import Unfilled
+from utcp_ws_mcp.core.expressions.let_bindings import compile_let_bindings, with_let_bindings
+from utcp_ws_mcp.core.expressions.scope import CALL_REQUEST_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.templates.nodes import RenderError
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 
 TICKS = count(1)
@@ -19,16 +19,16 @@ AMBIENT = Ambient(lambda: datetime.fromtimestamp(next(TICKS), UTC), bytes)
 
 
 def problems_of(lets: dict[str, str], *, local: bool = True) -> list[str]:
-    found = Problems("")
-    compile_lets(CallTemplate(url="wss://a.example/", let=lets), found, local=local)
-    return list(map(str, found.found))
+    found = Diagnostics("")
+    compile_let_bindings(CallTemplate(url="wss://a.example/", let=lets), found, local=local)
+    return list(map(str, found.problems))
 
 
 def values_of(lets: dict[str, str], **names: object) -> dict[str, object]:
-    found = Problems("")
-    compiled = compile_lets(CallTemplate(url="wss://a.example/", let=lets), found, local=True)
-    assert not found.found
-    values: dict[str, object] = with_lets(Scope(AMBIENT, {"args": {}, "vars": {}, **names}), compiled)["let"]
+    found = Diagnostics("")
+    compiled = compile_let_bindings(CallTemplate(url="wss://a.example/", let=lets), found, local=True)
+    assert not found.problems
+    values: dict[str, object] = with_let_bindings(Scope(AMBIENT, {"args": {}, "vars": {}, **names}), compiled)["let"]
     return values
 
 
@@ -52,7 +52,7 @@ def test_nothing_is_made_of_an_argument_that_is_not_there(source: str):
 
 
 def test_a_value_that_cannot_be_computed_is_named():
-    with pytest.raises(Unfilled, match=r"^let\.b: "):
+    with pytest.raises(RenderError, match=r"^let\.b: "):
         values_of({"a": "1", "b": "args.n + let.a"}, args={"n": "x"})
 
 
@@ -81,4 +81,4 @@ def test_there_is_no_message_yet():
 
 
 def test_where_nothing_is_computed_nothing_is_made_of_it():
-    assert compile_expression("let.none ~ ':'", CALL_NAMES).misses(Scope(AMBIENT, {"args": {}}))
+    assert compile_expression("let.none ~ ':'", CALL_REQUEST_NAMES).has_missing_inputs(Scope(AMBIENT, {"args": {}}))

@@ -4,7 +4,7 @@ import pytest
 
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
-from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
 
 MOMENT = datetime(2026, 11, 20, 8, 12, 0, 123999, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ def test_milliseconds_are_never_off_by_one():
 
 def test_the_time_is_read_when_it_is_asked_for():
     moments = iter([MOMENT, MOMENT + timedelta(seconds=1)])
-    scope = Scope(Ambient(lambda: next(moments), bytes), {}).extended(args={})
+    scope = Scope(Ambient(lambda: next(moments), bytes), {}).with_values(args={})
 
     assert [scope["now_s"], scope["now_s"]] == [1795162320, 1795162321]
 
@@ -54,7 +54,7 @@ def test_a_name_that_is_not_there_is_undefined():
 
 def test_more_names_do_not_change_the_scope_that_they_are_added_to():
     scope = scope_at(args={"a": 1})
-    more = scope.extended(request_id=5, args={"b": 2})
+    more = scope.with_values(request_id=5, args={"b": 2})
 
     assert (scope["args"], scope["request_id"]) == ({"a": 1}, UNDEFINED)
     assert (more["args"], more["request_id"], more["now_s"]) == ({"b": 2}, 5, 1795162320)
@@ -65,12 +65,12 @@ def test_values_win_over_what_is_computed():
 
 
 def test_a_reply_sees_what_a_request_sees_and_its_message():
-    assert URL_NAMES < REQUEST_NAMES < REPLY_NAMES
+    assert URL_NAMES < REQUEST_NAMES < MESSAGE_NAMES
     assert {"counter", "message", "request_id"}.isdisjoint(URL_NAMES)
-    assert {"counter", "message", "request_id"}.issubset(REPLY_NAMES)
+    assert {"counter", "message", "request_id"}.issubset(MESSAGE_NAMES)
     assert "message" not in REQUEST_NAMES
 
 
-@pytest.mark.parametrize("name", sorted(REPLY_NAMES))
+@pytest.mark.parametrize("name", sorted(MESSAGE_NAMES))
 def test_every_name_can_be_used_in_an_expression(name):
-    assert Expression(f"{name} is defined or true", REPLY_NAMES).evaluate(scope_at()) is True
+    assert Expression(f"{name} is defined or true", MESSAGE_NAMES).evaluate(scope_at()) is True

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import REQUEST_NAMES
 from utcp_ws_mcp.core.templates.compiler import Compiler
-from utcp_ws_mcp.core.templates.nodes import OMIT, AllArguments, Unfilled, to_text
+from utcp_ws_mcp.core.templates.nodes import OMIT, AllArguments, RenderError, to_text
 from utcp_ws_mcp.errors import InvalidTemplate
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
@@ -120,14 +120,14 @@ UNFILLED = {
 
 @pytest.mark.parametrize(("template", "sentence"), UNFILLED.values(), ids=UNFILLED)
 def test_a_message_with_a_hole_in_it_is_never_sent(template, sentence):
-    with pytest.raises(Unfilled) as unfilled:
+    with pytest.raises(RenderError) as unfilled:
         fill(template)
 
     assert str(unfilled.value) == sentence
 
 
 def test_what_an_argument_does_not_find_is_not_left_out():
-    with pytest.raises(Unfilled) as unfilled:
+    with pytest.raises(RenderError) as unfilled:
         fill({"k": "{{ session[args.a].id }}"}, a="x")
 
     assert str(unfilled.value) == "{{ session[args.a].id }} has no value"
@@ -141,7 +141,7 @@ def test_a_condition_says_itself_what_is_left_out():
 @pytest.mark.parametrize("template", ["<{{ args.a }}>", f"<{A}>"])
 @pytest.mark.parametrize("argument", [b"bytes", {1, 2}, float("nan")], ids=["bytes", "a set", "not a number"])
 def test_what_is_no_text_is_not_put_into_one(template, argument):
-    with pytest.raises(Unfilled):
+    with pytest.raises(RenderError):
         fill(template, a=argument)
 
 
@@ -398,7 +398,7 @@ def test_a_message_is_its_template_with_the_arguments_in_their_places_and_nothin
     try:
         expected = expected_of(node, args, typed)
     except KeyError:
-        with pytest.raises(Unfilled):
+        with pytest.raises(RenderError):
             fill(written(node), typed=typed, **args)
         return
 
@@ -479,6 +479,6 @@ def test_a_text_of_json_stays_json_with_every_argument_in_its_place(node, args):
 def test_any_text_is_a_template_or_refused(template, args):
     try:
         message = fill(template, variables=defaultdict(lambda: "v"), **args)
-    except (InvalidTemplate, Unfilled):
+    except (InvalidTemplate, RenderError):
         return
     assert isinstance(message, str)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.tools.argument_schema import MAX_SHOWN, InvalidSchema, Schema
+from utcp_ws_mcp.core.tools.argument_schema import MAX_ERROR_LENGTH, InvalidSchema, SchemaValidator
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 
@@ -29,33 +29,33 @@ CHECKED = {
 
 @pytest.mark.parametrize(("value", "wrong"), CHECKED.values(), ids=CHECKED)
 def test_a_value_is_checked_and_the_wrong_place_is_named(value, wrong):
-    assert Schema(OBJECT).check(value) == wrong
+    assert SchemaValidator(OBJECT).check(value) == wrong
 
 
 def test_all_values_of_an_enum_are_told():
-    schema = Schema({"properties": {"what": {"enum": ["version", 2, None, "é"]}}})
+    schema = SchemaValidator({"properties": {"what": {"enum": ["version", 2, None, "é"]}}})
 
     assert schema.check({"what": "x"}) == 'what: "x" is not one of "version", 2, null or "é"'
-    assert Schema({"enum": ["only"]}).check("x") == '"x" is not one of "only"'
+    assert SchemaValidator({"enum": ["only"]}).check("x") == '"x" is not one of "only"'
 
 
 def test_a_long_value_does_not_hide_what_is_allowed():
-    wrong = Schema({"enum": ["on", "off"]}).check("x" * 1000)
+    wrong = SchemaValidator({"enum": ["on", "off"]}).check("x" * 1000)
 
     assert wrong is not None
     assert wrong.endswith('x… is not one of "on" or "off"')
 
 
 def test_an_enum_of_hundreds_of_values_is_told_in_short():
-    wrong = Schema({"enum": [f"value {number}" for number in range(500)]}).check("x")
+    wrong = SchemaValidator({"enum": [f"value {number}" for number in range(500)]}).check("x")
 
     assert wrong == '"x" is not one of "value 0", "value 1" or 498 other candidates'
 
 
 def test_a_reason_is_cut():
-    wrong = Schema({"type": "integer"}).check("x" * 5000)
+    wrong = SchemaValidator({"type": "integer"}).check("x" * 5000)
 
-    assert len(wrong) == MAX_SHOWN + 1
+    assert len(wrong) == MAX_ERROR_LENGTH + 1
 
 
 DIALECTS = {
@@ -68,11 +68,11 @@ DIALECTS = {
 
 @pytest.mark.parametrize(("schema", "value"), DIALECTS.values(), ids=DIALECTS)
 def test_a_schema_holds(schema, value):
-    assert Schema(schema).check(value) is not None
+    assert SchemaValidator(schema).check(value) is not None
 
 
 def test_formats_are_descriptions_only():
-    assert Schema({"format": "email"}).check("no address") is None
+    assert SchemaValidator({"format": "email"}).check("no address") is None
 
 
 REMOTE = [
@@ -89,13 +89,13 @@ REMOTE = [
 @pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
 def test_a_reference_to_another_document_is_refused(reference, keyword):
     with pytest.raises(InvalidSchema, match="and retrieving it failed"):
-        Schema({"type": "object", "properties": {"a": {keyword: reference}}})
+        SchemaValidator({"type": "object", "properties": {"a": {keyword: reference}}})
 
 
 @pytest.mark.parametrize("reference", [REMOTE[0], REMOTE[2], REMOTE[5]])
 def test_a_reference_to_another_document_is_refused_before_it_is_looked_for(reference):
     with pytest.raises(InvalidSchema, match="ValueError: refers to"):
-        Schema({"$ref": reference})
+        SchemaValidator({"$ref": reference})
 
 
 def test_a_file_is_not_read_although_it_holds_a_schema(tmp_path):
@@ -103,12 +103,12 @@ def test_a_file_is_not_read_although_it_holds_a_schema(tmp_path):
     file.write_text('{"type": "integer"}')
 
     with pytest.raises(InvalidSchema, match="and retrieving it failed"):
-        Schema({"$ref": file.as_uri()})
+        SchemaValidator({"$ref": file.as_uri()})
 
 
 def test_a_reference_is_not_followed_to_where_the_schema_says_that_it_stands():
     with pytest.raises(InvalidSchema, match="and retrieving it failed"):
-        Schema({"$id": "https://evil.example/a.json", "$ref": "b.json"})
+        SchemaValidator({"$id": "https://evil.example/a.json", "$ref": "b.json"})
 
 
 INVALID = {
@@ -132,10 +132,10 @@ def test_what_is_no_schema_is_refused_in_one_line(schema):
             schema = {"properties": {"a": schema}}
 
     with pytest.raises(InvalidSchema) as invalid:
-        Schema(schema)
+        SchemaValidator(schema)
 
     assert "\n" not in str(invalid.value)
-    assert 0 < len(str(invalid.value)) <= MAX_SHOWN + 1
+    assert 0 < len(str(invalid.value)) <= MAX_ERROR_LENGTH + 1
 
 
 PATTERNS = {
@@ -150,7 +150,7 @@ PATTERNS = {
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
 def test_a_pattern_cannot_run_away(pattern):
     try:
-        schema = Schema({"pattern": pattern})
+        schema = SchemaValidator({"pattern": pattern})
     except InvalidSchema:
         return
     assert schema.check("a" * 5000 + "!") is not None
@@ -166,7 +166,7 @@ RECURSIVE = {
 
 @pytest.mark.parametrize("schema", RECURSIVE.values(), ids=RECURSIVE)
 def test_a_schema_that_refers_to_itself_is_decided(schema):
-    assert Schema(schema).check({"a": {"a": {}}}) is None
+    assert SchemaValidator(schema).check({"a": {"a": {}}}) is None
 
 
 ODD = {
@@ -179,7 +179,7 @@ ODD = {
 
 @pytest.mark.parametrize(("value", "place"), ODD.values(), ids=ODD)
 def test_odd_values_are_decided_too(value, place):
-    wrong = Schema(OBJECT).check(value)
+    wrong = SchemaValidator(OBJECT).check(value)
 
     assert (wrong and wrong.partition(":")[0]) == place
 
@@ -189,7 +189,7 @@ def test_a_value_that_is_nested_deeply_is_decided():
     for _ in range(900):
         value = {"a": value}
 
-    assert Schema({"properties": {"a": {"type": "object"}}}).check(value) is None
+    assert SchemaValidator({"properties": {"a": {"type": "object"}}}).check(value) is None
 
 
 json_values = st.recursive(
@@ -207,7 +207,7 @@ words = st.sampled_from(["object", "string", "#", "#/properties", "(a+)+$", "[",
 @given(st.dictionaries(keywords, words | json_values | st.dictionaries(keywords, words), max_size=4), json_values)
 def test_any_schema_is_refused_or_decides_any_value(raw, value):
     try:
-        schema = Schema(raw)
+        schema = SchemaValidator(raw)
     except InvalidSchema:
         return
     assert schema.check(value) is None or len(schema.check(value)) > 0
@@ -256,7 +256,7 @@ def test_a_schema_that_was_accepted_can_be_used(keyword):
     for part in ODD_PARTS:
         for schema in ({keyword: part}, {"properties": {"a": {keyword: part}}}):
             try:
-                accepted = Schema(schema)
+                accepted = SchemaValidator(schema)
             except InvalidSchema:
                 continue
             accepted.check({"a": 1})

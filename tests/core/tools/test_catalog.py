@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
-from utcp_ws_mcp.core.expressions.scope import REPLY_NAMES
-from utcp_ws_mcp.core.tools.catalog import DISCOVERY, compile_local, compile_tools, discovery_plan
-from utcp_ws_mcp.manifest.inheritance import KNOWN_KEYS
+from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES
+from utcp_ws_mcp.core.tools.catalog import DISCOVERY_TOOL_NAME, compile_entry, compile_tools, compile_discovery
+from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://own.example/ws"
@@ -21,11 +21,11 @@ OTHER = "wss://other.example/ws"
 
 def entry_of(variables=None, **fields):
     document = [{"name": "m", "url": URL, **fields}]
-    return load_document(document, Lookup([variables or {}]), "m.json", PurePath()).entries[0]
+    return load_document(document, VariableResolver([variables or {}]), "m.json", PurePath()).entries[0]
 
 
 def local(*names, **fields):
-    plans, problems = compile_local(entry_of(tools=[{"name": name} for name in names], **fields))
+    plans, problems = compile_entry(entry_of(tools=[{"name": name} for name in names], **fields))
     return [plan.name for plan in plans], [str(problem) for problem in problems]
 
 
@@ -61,20 +61,20 @@ def test_tools_are_chosen_by_the_name_in_their_manual_and_renamed_then():
 
 def test_tools_that_say_nothing_of_their_own_share_the_compiled_call_template():
     tools = [{"name": "a"}, {"name": "b"}, {"name": "c", "tool_call_template": {"message": "{{ args.text }}"}}]
-    a, b, c = compile_local(entry_of(tools=tools))[0]
+    a, b, c = compile_entry(entry_of(tools=tools))[0]
     (d, e, f), _ = discovered({}, {}, {"url": f"{URL}/other"})
 
-    assert (a.wire is b.wire, a.wire is c.wire) == (True, False)
-    assert (d.wire is e.wire, d.wire is f.wire) == (True, False)
+    assert (a.compiled_template is b.compiled_template, a.compiled_template is c.compiled_template) == (True, False)
+    assert (d.compiled_template is e.compiled_template, d.compiled_template is f.compiled_template) == (True, False)
 
 
 def test_tools_share_the_upgrade_where_they_ask_for_the_same_connection():
     own = {"a": {"message": "{{ args.text }}"}, "b": {"reply": {"none": True}}, "c": {"headers": {"X-A": "1"}}}
     own |= {"d": {"limits": {"max_in_flight": 1}}, "e": {"on_connect": [{"send": "hello"}]}}
     tools = [{"name": name, "tool_call_template": template} for name, template in own.items()]
-    plain, *others = compile_local(entry_of(tools=[{"name": "plain"}, *tools]))[0]
+    plain, *others = compile_entry(entry_of(tools=[{"name": "plain"}, *tools]))[0]
 
-    assert [plan.wire.upgrade is plain.wire.upgrade for plan in others] == [True, True, False, False, False]
+    assert [plan.compiled_template.handshake is plain.compiled_template.handshake for plan in others] == [True, True, False, False, False]
 
 
 def test_two_tools_of_one_name_are_a_problem():
@@ -103,7 +103,7 @@ def test_every_tool_that_cannot_be_called_is_a_problem_and_the_others_are_compil
         {"name": "b"},
         {"name": "c", "inputs": {"type": "objekt"}},
     ]
-    plans, problems = compile_local(entry_of(tools=tools))
+    plans, problems = compile_entry(entry_of(tools=tools))
 
     assert [plan.name for plan in plans] == ["b"]
     assert [problem.path[:12] for problem in problems] == ["[0].tools[0]", "[0].tools[2]"]
@@ -120,7 +120,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN)
 def test_an_entry_that_can_never_be_used_is_a_problem_when_it_is_loaded(fields):
-    plans, problems = compile_local(entry_of(**fields))
+    plans, problems = compile_entry(entry_of(**fields))
 
     assert plans == []
     assert problems
@@ -130,10 +130,10 @@ def test_an_entry_that_can_never_be_used_is_a_problem_when_it_is_loaded(fields):
 
 
 def answers(entry, value):
-    plan = discovery_plan(entry)
+    plan = compile_discovery(entry)
     message = decode(json.dumps(value) if not isinstance(value, str) else value)
-    scope = dict.fromkeys(REPLY_NAMES, UNDEFINED) | {"message": message.value}
-    return plan.rules.take(scope, message) if plan.rules.match.holds(scope) else None
+    scope = dict.fromkeys(MESSAGE_NAMES, UNDEFINED) | {"message": message.value}
+    return plan.rules.extract(scope, message) if plan.rules.match.is_true(scope) else None
 
 
 MANUAL = {"utcp_version": "1.0", "tools": [{"name": "t"}]}
@@ -162,12 +162,12 @@ def test_the_manual_is_the_first_message_that_is_one(discovery, value, manual):
     ids=["by default", "as configured", "beside a preset"],
 )
 def test_the_endpoint_is_asked(fields, question):
-    plan = discovery_plan(entry_of(**fields))
+    plan = compile_discovery(entry_of(**fields))
 
-    assert plan.wire.request[0].render({"args": {}}) == question
+    assert plan.compiled_template.request[0].render({"args": {}}) == question
     assert plan.rules.stream is None
     assert plan.rules.error is None
-    assert plan.full_name == f"m.{DISCOVERY}"
+    assert plan.full_name == f"m.{DISCOVERY_TOOL_NAME}"
 
 
 def test_a_manual_is_found_although_its_messages_are_ignored_elsewhere():
@@ -178,9 +178,9 @@ def test_discovery_uses_the_connection_of_the_entry():
     entry = entry_of(
         headers={"X-A": "1"}, header_fields=["X-B"], timeout=5, tools=[{"name": "t"}], discovery="handshake"
     )
-    plan = discovery_plan(entry)
+    plan = compile_discovery(entry)
 
-    assert plan.wire.upgrade.constant.headers == (("X-A", "1"),)
+    assert plan.compiled_template.handshake.constant.headers == (("X-A", "1"),)
     assert plan.template.timeout == 5
 
 
@@ -218,9 +218,9 @@ def test_a_refused_origin_is_named():
 
 
 def test_a_local_tool_may_go_anywhere():
-    plans, problems = compile_local(entry_of(tools=[{"name": "t", "tool_call_template": {"url": OTHER}}]))
+    plans, problems = compile_entry(entry_of(tools=[{"name": "t", "tool_call_template": {"url": OTHER}}]))
 
-    assert [plan.wire.upgrade.constant.url.host for plan in plans] == ["other.example"]
+    assert [plan.compiled_template.handshake.constant.url.host for plan in plans] == ["other.example"]
     assert problems == []
 
 
@@ -235,7 +235,7 @@ def test_a_discovered_tool_stays_at_an_origin_that_a_variable_names(url):
 
 @pytest.mark.parametrize("origin", ["other.example", "", "other"])
 def test_an_allowed_origin_that_is_no_url_is_a_problem_when_the_manifest_loads(origin):
-    assert compile_local(entry_of(allow_origins=[origin]))[1]
+    assert compile_entry(entry_of(allow_origins=[origin]))[1]
 
 
 def test_an_allowed_origin_that_is_no_url_does_not_stop_discovery():
@@ -258,9 +258,9 @@ def test_a_discovered_tool_takes_no_secret_of_the_manifest_to_another_origin(fie
     plans, _ = discovered({"url": OTHER}, variables={"TOKEN": "s3cret"}, allow_origins=[OTHER], **fields)
 
     for plan in plans:
-        wire, auth = plan.wire, plan.template.auth
+        wire, auth = plan.compiled_template, plan.template.auth
         sent = [wire.request[0].render({"args": {}}), wire.cancel and wire.cancel.render({"args": {}})]
-        sent += [wire.upgrade.constant.headers, wire.upgrade.constant.subprotocols]
+        sent += [wire.handshake.constant.headers, wire.handshake.constant.subprotocols]
         sent += [auth and auth.api_key.get_secret_value()]
         assert "s3cret" not in repr(sent)
 
@@ -314,7 +314,7 @@ rules = st.dictionaries(
     texts,
 )
 headers = st.dictionaries(texts, texts, max_size=2)
-fields = st.sampled_from(sorted(KNOWN_KEYS - {"preset", "protocol"}))
+fields = st.sampled_from(sorted(CALL_TEMPLATE_KEYS - {"preset", "protocol"}))
 templates = st.dictionaries(fields, texts | rules | headers | st.lists(texts, max_size=2) | anything, max_size=4)
 likely = st.fixed_dictionaries(
     {},
@@ -336,5 +336,5 @@ def test_any_tools_from_the_network_are_compiled_or_problems(found):
     plans, problems = discovered(*found, variables={"K": "s3cret", "m_K": "s3cret"})
 
     assert len(plans) <= len(found)
-    assert all(plan.wire.upgrade.url[0].startswith("wss://own.example") for plan in plans)
+    assert all(plan.compiled_template.handshake.url[0].startswith("wss://own.example") for plan in plans)
     assert "s3cret" not in "".join(problems)

@@ -2,14 +2,14 @@ from pathlib import PurePath
 
 import pytest
 
-from utcp_ws_mcp.core.exchange.reply_rules import Sharing
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import REQUEST_NAMES
-from utcp_ws_mcp.core.tools.catalog import compile_local, compile_tools
+from utcp_ws_mcp.core.tools.catalog import compile_entry, compile_tools
 from utcp_ws_mcp.errors import InvalidArguments
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
-from utcp_ws_mcp.manifest.variables import Lookup
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 URL = "wss://a.example/ws"
 INPUTS = {
@@ -25,12 +25,12 @@ INPUTS = {
 
 def entry_of(*tools, variables=None, **fields):
     document = [{"name": "m", "url": URL, "tools": list(tools), **fields}]
-    return load_document(document, Lookup([variables or {}]), "m.json", PurePath()).entries[0]
+    return load_document(document, VariableResolver([variables or {}]), "m.json", PurePath()).entries[0]
 
 
 def compiled(tool=None, override=None, variables=None, **fields):
     overrides = {"tool_overrides": {"t": override}} if override else {}
-    return compile_local(entry_of({"name": "t", **(tool or {})}, variables=variables, **overrides, **fields))
+    return compile_entry(entry_of({"name": "t", **(tool or {})}, variables=variables, **overrides, **fields))
 
 
 def plan_of(*args, **fields):
@@ -65,11 +65,11 @@ def test_a_plan_is_what_the_manifest_says():
         {"description": "d", "tags": ["x"], "inputs": INPUTS, "idempotent": True, "annotations": {"title": "T"}}
     )
 
-    assert (plan.full_name, plan.name, plan.tool, plan.description) == ("m.t", "t", "t", "d")
+    assert (plan.full_name, plan.name, plan.original_name, plan.description) == ("m.t", "t", "t", "d")
     assert (plan.tags, plan.idempotent, plan.annotations.title) == (("x",), True, "T")
     assert plan.inputs == INPUTS
-    assert plan.wire.cancel is None
-    assert plan.rules.sharing is Sharing.OWNED
+    assert plan.compiled_template.cancel is None
+    assert plan.rules.concurrency is Concurrency.EXCLUSIVE
 
 
 # --- arguments ---
@@ -83,7 +83,7 @@ COMPLETED = {
 
 @pytest.mark.parametrize(("args", "completed"), COMPLETED.values(), ids=COMPLETED)
 def test_arguments_are_completed_with_defaults(args, completed):
-    assert plan_of({"inputs": INPUTS}).complete(args) == completed
+    assert plan_of({"inputs": INPUTS}).validate_arguments(args) == completed
 
 
 WRONG = {
@@ -95,7 +95,7 @@ WRONG = {
 @pytest.mark.parametrize(("args", "sentence"), WRONG.values(), ids=WRONG)
 def test_wrong_arguments_are_named(args, sentence):
     with pytest.raises(InvalidArguments) as invalid:
-        plan_of({"inputs": INPUTS}).complete(args)
+        plan_of({"inputs": INPUTS}).validate_arguments(args)
 
     assert str(invalid.value) == sentence
 
@@ -112,12 +112,12 @@ def test_inputs_are_always_an_object(inputs, shown):
     plan = plan_of({"inputs": inputs})
 
     assert plan.inputs == shown
-    assert plan.complete({"a": 1, "b": 2}) == {"a": 1, "b": 2}
+    assert plan.validate_arguments({"a": 1, "b": 2}) == {"a": 1, "b": 2}
 
 
 def test_the_arguments_of_a_call_are_not_changed():
     args = {"symbol": "A"}
-    plan_of({"inputs": INPUTS}, {"defaults": {"mode": "x"}, "hidden": ["mode"]}).complete(args)
+    plan_of({"inputs": INPUTS}, {"defaults": {"mode": "x"}, "hidden": ["mode"]}).validate_arguments(args)
 
     assert args == {"symbol": "A"}
 
@@ -128,7 +128,7 @@ def test_the_arguments_of_a_call_are_not_changed():
 def test_an_override_renames_and_describes():
     plan = plan_of({"description": "old"}, {"name": "quote", "description": "new"})
 
-    assert (plan.full_name, plan.tool, plan.description) == ("m.quote", "t", "new")
+    assert (plan.full_name, plan.original_name, plan.description) == ("m.quote", "t", "new")
 
 
 def test_expressions_see_the_name_that_the_tool_has_in_its_manual():
@@ -143,7 +143,7 @@ def test_an_override_may_bring_other_inputs():
     plan = plan_of({"inputs": INPUTS}, {"inputs": {"properties": {"n": {"default": 3}}}})
 
     assert plan.inputs == {"type": "object", "properties": {"n": {"default": 3}}}
-    assert plan.complete({}) == {"n": 3}
+    assert plan.validate_arguments({}) == {"n": 3}
 
 
 def test_what_has_a_default_now_is_not_required_any_more():
@@ -151,15 +151,15 @@ def test_what_has_a_default_now_is_not_required_any_more():
 
     assert plan.inputs["required"] == []
     assert plan.inputs["properties"]["symbol"] == {"type": "string", "default": "ACME"}
-    assert plan.complete({}) == {"symbol": "ACME", "count": 3}
-    assert plan.complete({"symbol": "B"}) == {"symbol": "B", "count": 3}
+    assert plan.validate_arguments({}) == {"symbol": "ACME", "count": 3}
+    assert plan.validate_arguments({"symbol": "B"}) == {"symbol": "B", "count": 3}
 
 
 def test_a_hidden_argument_is_fixed_and_not_shown():
     plan = plan_of({"inputs": INPUTS}, {"defaults": {"symbol": "ACME"}, "hidden": ["symbol"]})
 
     assert "symbol" not in plan.inputs["properties"]
-    assert plan.complete({"symbol": "OTHER"}) == {"symbol": "ACME", "count": 10}
+    assert plan.validate_arguments({"symbol": "OTHER"}) == {"symbol": "ACME", "count": 10}
 
 
 @pytest.mark.parametrize("hidden", ["mode", "count"])
@@ -167,7 +167,7 @@ def test_a_hidden_argument_cannot_be_set_by_a_call(hidden):
     plan = plan_of({"inputs": INPUTS}, {"hidden": [hidden]})
     value = {"mode": "evil", "count": 99}[hidden]
     try:
-        completed = plan.complete({"symbol": "A", hidden: value})
+        completed = plan.validate_arguments({"symbol": "A", hidden: value})
     except InvalidArguments:
         return
     assert completed.get(hidden) != value
@@ -186,7 +186,7 @@ def test_a_hidden_argument_cannot_be_set_by_a_call(hidden):
 def test_an_override_changes_any_schema(properties):
     plan = plan_of({"inputs": {"properties": properties}}, {"defaults": {"b": 1}})
 
-    assert plan.complete({}) == {"b": 1}
+    assert plan.validate_arguments({}) == {"b": 1}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_typed_arguments_are_for_a_whole_template():
 def test_a_stream_is_cancelled_with_its_id():
     plan = plan_of(stream={"until": "message.done", "cancel": {"stop": "{{ request_id }}"}})
 
-    assert plan.wire.cancel.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | {"request_id": 7}) == {"stop": 7}
+    assert plan.compiled_template.cancel.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | {"request_id": 7}) == {"stop": 7}
 
 
 KEYS = {
@@ -275,7 +275,7 @@ def test_a_tool_that_can_never_be_called_is_a_problem_at_its_path(fields, text):
     problem = problem_of({"tool_call_template": fields})
 
     assert problem.path.startswith("[0].tools[0]")
-    assert text in problem.text
+    assert text in problem.message
 
 
 @pytest.mark.parametrize("key", ["inputs", "outputs"])
@@ -283,7 +283,7 @@ def test_a_schema_that_is_none_is_a_problem(key):
     problem = problem_of({key: {"properties": {"a": {"type": "objekt"}}}})
 
     assert problem.path.startswith("[0].tools[0]")
-    assert "is no usable JSON Schema" in problem.text
+    assert "is no usable JSON Schema" in problem.message
 
 
 def test_results_are_checked_where_the_tool_says_what_they_are():

@@ -18,12 +18,12 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.client.test_discovery import manual, tells
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from tests.server.stdio.test_transport import MODERN
-from utcp_ws_mcp.observability.metrics import Meter, Prometheus
+from utcp_ws_mcp.observability.metrics import MetricsObserver, PrometheusRegistry
 from utcp_ws_mcp.server.http import app as http_face
-from utcp_ws_mcp.server.http.app import serve_face
-from utcp_ws_mcp.server.http.config import HttpOptions, open_door
-from utcp_ws_mcp.server.sdk_server import Face
-from utcp_ws_mcp.server.tools import Tools
+from utcp_ws_mcp.server.http.app import run_http_server
+from utcp_ws_mcp.server.http.config import HttpOptions, bind_listener
+from utcp_ws_mcp.server.sdk_server import SdkServer
+from utcp_ws_mcp.server.tools import ToolService
 
 RPC = {"preset": "jsonrpc2"}
 TOKEN = "s3cret-token"
@@ -41,7 +41,7 @@ def initialize(number: int = 1) -> dict[str, Any]:
 @asynccontextmanager
 async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[str]:
     """The URL of a server, which a signal ends."""
-    kept, started, url = Prometheus(), anyio.Event(), ""
+    kept, started, url = PrometheusRegistry(), anyio.Event(), ""
 
     def announce(where: str) -> None:
         nonlocal url
@@ -51,10 +51,10 @@ async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[s
     asked = HttpOptions(**{"address": "0", "token": TOKEN, **options})
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     async with AsyncExitStack() as stack:
-        door = stack.enter_context(open_door(asked))
-        bridge = await stack.enter_async_context(bridge_to(folder, document, observe=Meter(kept.record)))
+        door = stack.enter_context(bind_listener(asked))
+        bridge = await stack.enter_async_context(bridge_to(folder, document, observe=MetricsObserver(kept.record)))
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(serve_face, Face(Tools(bridge)), door, {"/metrics": kept.text}, announce)
+        tasks.start_soon(run_http_server, SdkServer(ToolService(bridge)), door, {"/metrics": kept.render}, announce)
         with anyio.fail_after(PATIENCE):
             await started.wait()
         try:
@@ -85,7 +85,7 @@ async def test_tools_are_listed_and_called(tmp_path: Path, mode: str) -> None:
 async def test_a_call_does_not_list_the_tools(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url, client_of(url, mode) as client:
         await client.list_tools()
-        monkeypatch.setattr(Tools, "listed", None)
+        monkeypatch.setattr(ToolService, "listed", None)
         assert (await client.call_tool("m_t", {"n": 1})).structured_content == {"n": 1}
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.errors import CannotServe
-from utcp_ws_mcp.server.http.config import Address, HttpOptions, check_token, listen, make_front, parse_address
-from utcp_ws_mcp.server.http.security import Front, parse_authority, parse_origin, refusal_headers, wrong_form
+from utcp_ws_mcp.errors import ServeOptionsError
+from utcp_ws_mcp.server.http.config import ListenAddress, HttpOptions, check_token, listen, make_access_policy, parse_address
+from utcp_ws_mcp.server.http.security import HttpAccessPolicy, parse_authority, parse_origin, rejection_headers, check_method_and_content_type
 
 LOOPBACK = parse_address("8080")
 TOKEN = "s3cret-token"
-FRONT = make_front(HttpOptions("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
+FRONT = make_access_policy(HttpOptions("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
 ENTERS = {"host": "127.0.0.1:8080", "authorization": f"Bearer {TOKEN}"}
 
 
@@ -23,8 +23,8 @@ def headers(*more: tuple[str, str], **named: str | None) -> list[tuple[bytes, by
     return [(name.encode(), value.encode("latin-1")) for name, value in given if value is not None]
 
 
-def status(front: Front, *more: tuple[str, str], **named: str | None) -> int | None:
-    refusal = front.refusal(headers(*more, **named))
+def status(front: HttpAccessPolicy, *more: tuple[str, str], **named: str | None) -> int | None:
+    refusal = front.check(headers(*more, **named))
     return refusal.status if refusal else None
 
 
@@ -134,29 +134,29 @@ def test_two_tokens_are_refused() -> None:
     ],
 )
 def test_only_json_is_posted_and_only_three_methods_are_served(method: str, kind: str | None, expected: Any) -> None:
-    refusal = wrong_form(method, headers(**{"content-type": kind}), ("POST", "GET", "DELETE"))
+    refusal = check_method_and_content_type(method, headers(**{"content-type": kind}), ("POST", "GET", "DELETE"))
     assert (refusal.status if refusal else None) == expected
     if refusal and refusal.status == 405:
-        assert refusal_headers(refusal, ("POST", "GET")) == {"Allow": "POST, GET"}
+        assert rejection_headers(refusal, ("POST", "GET")) == {"Allow": "POST, GET"}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("8080", Address("127.0.0.1", 8080)),
-        ("localhost:1", Address("127.0.0.1", 1)),
-        ("0.0.0.0:8080", Address("0.0.0.0", 8080)),
-        ("[::1]:8080", Address("::1", 8080)),
-        ("[::]:0", Address("::", 0)),
+        ("8080", ListenAddress("127.0.0.1", 8080)),
+        ("localhost:1", ListenAddress("127.0.0.1", 1)),
+        ("0.0.0.0:8080", ListenAddress("0.0.0.0", 8080)),
+        ("[::1]:8080", ListenAddress("::1", 8080)),
+        ("[::]:0", ListenAddress("::", 0)),
     ],
 )
-def test_addresses_are_read(text: str, expected: Address) -> None:
+def test_addresses_are_read(text: str, expected: ListenAddress) -> None:
     assert parse_address(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", ":8080", "http", "65536", "-1", "example.com:80", "1.2.3.4", "1.2.3:80", "١:80"])
 def test_a_bad_address_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(CannotServe, match=r"expected PORT, or HOST:PORT .* such as 8080"):
+    with pytest.raises(ServeOptionsError, match=r"expected PORT, or HOST:PORT .* such as 8080"):
         parse_address(text)
 
 
@@ -173,22 +173,22 @@ def test_what_is_no_authority_is_none(text: str) -> None:
         (HttpOptions("", ""), LOOPBACK, "visible ASCII"),
         (HttpOptions("", "a b"), LOOPBACK, "visible ASCII"),
         (HttpOptions("", "tökén"), LOOPBACK, "visible ASCII"),
-        (HttpOptions("", "token", no_token=True), LOOPBACK, "contradict"),
-        (HttpOptions("", no_token=True), Address("0.0.0.0", 1), "for loopback only"),
-        (HttpOptions("", no_token=True), Address("192.0.2.1", 1), "for loopback only"),
-        (HttpOptions("", no_token=True), Address("::", 1), "for loopback only"),
+        (HttpOptions("", "token", no_auth=True), LOOPBACK, "contradict"),
+        (HttpOptions("", no_auth=True), ListenAddress("0.0.0.0", 1), "for loopback only"),
+        (HttpOptions("", no_auth=True), ListenAddress("192.0.2.1", 1), "for loopback only"),
+        (HttpOptions("", no_auth=True), ListenAddress("::", 1), "for loopback only"),
     ],
 )
 def test_a_token_is_asked_for_unless_loopback_goes_without(
-    options: HttpOptions, address: Address, sentence: str
+    options: HttpOptions, address: ListenAddress, sentence: str
 ) -> None:
-    with pytest.raises(CannotServe, match=sentence):
+    with pytest.raises(ServeOptionsError, match=sentence):
         check_token(options, address)
 
 
 def test_loopback_may_go_without_a_token() -> None:
-    assert check_token(HttpOptions("", no_token=True), Address("::1", 1)) is None
-    assert status(make_front(HttpOptions(""), LOOPBACK, 8080, None), authorization=None) is None
+    assert check_token(HttpOptions("", no_auth=True), ListenAddress("::1", 1)) is None
+    assert status(make_access_policy(HttpOptions(""), LOOPBACK, 8080, None), authorization=None) is None
 
 
 @pytest.mark.parametrize(
@@ -200,13 +200,13 @@ def test_loopback_may_go_without_a_token() -> None:
     ],
 )
 def test_names_that_make_no_sense_are_refused(options: HttpOptions, sentence: str) -> None:
-    with pytest.raises(CannotServe, match=sentence):
-        make_front(options, Address("0.0.0.0", 80), 80, "token")
+    with pytest.raises(ServeOptionsError, match=sentence):
+        make_access_policy(options, ListenAddress("0.0.0.0", 80), 80, "token")
 
 
 def test_an_address_that_every_name_leads_to_is_reached_by_the_allowed_names_only() -> None:
     options = HttpOptions("", allowed_hosts=["a.example:81"], allowed_origins=["https://app.example"])
-    front = make_front(options, Address("0.0.0.0", 80), 80, TOKEN)
+    front = make_access_policy(options, ListenAddress("0.0.0.0", 80), 80, TOKEN)
     assert status(front, host="a.example:81", origin="https://app.example") is None
     assert status(front, host="0.0.0.0:80") == 421
     assert status(front, host="127.0.0.1:80") == 421
@@ -215,13 +215,13 @@ def test_an_address_that_every_name_leads_to_is_reached_by_the_allowed_names_onl
 def test_a_port_in_use_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(CannotServe, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-            listen(Address("127.0.0.1", port))
+        with pytest.raises(ServeOptionsError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            listen(ListenAddress("127.0.0.1", port))
 
 
 def test_an_address_of_another_machine_is_told() -> None:
-    with pytest.raises(CannotServe, match=r"cannot listen on 192\.0\.2\.1:0: "):
-        listen(Address("192.0.2.1", 0))
+    with pytest.raises(ServeOptionsError, match=r"cannot listen on 192\.0\.2\.1:0: "):
+        listen(ListenAddress("192.0.2.1", 0))
 
 
 async def test_small_answers_are_not_held_back() -> None:
@@ -232,7 +232,7 @@ async def test_small_answers_are_not_held_back() -> None:
             accepted.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             transport.close()
 
-    with listen(Address("127.0.0.1", 0)) as listener:
+    with listen(ListenAddress("127.0.0.1", 0)) as listener:
         async with await asyncio.get_running_loop().create_server(Accepting, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             assert await accepted == 1

@@ -13,9 +13,9 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
 from utcp_ws_mcp.server.stdio import protocol_versions as revisions
-from utcp_ws_mcp.server.stdio.fast_path import Express
-from utcp_ws_mcp.server.stdio.session import Session
-from utcp_ws_mcp.server.tools import Tools
+from utcp_ws_mcp.server.stdio.fast_path import FastPath
+from utcp_ws_mcp.server.stdio.session import StdioSession
+from utcp_ws_mcp.server.tools import ToolService
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -100,7 +100,7 @@ async def answers(folder: Path, messages: list[dict[str, Any]]) -> dict[Any, lis
     to_test, from_session = os.pipe()
     found: dict[Any, list[Any]] = {}
     async with peer(answer) as seen, bridge_to(folder, entry(seen, *TOOLS, preset="jsonrpc2")) as bridge:
-        session = Session(Tools(bridge), to_session, from_session)
+        session = StdioSession(ToolService(bridge), to_session, from_session)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(session.run)
             waiting = {message["id"] for message in messages if "id" in message}
@@ -126,7 +126,7 @@ async def test_every_answer_is_the_one_that_the_sdk_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: str
 ) -> None:
     ours = await answers(tmp_path, SESSIONS[session])
-    monkeypatch.setattr(Express, "take", lambda *_: False)
+    monkeypatch.setattr(FastPath, "take", lambda *_: False)
     assert ours == await answers(tmp_path, SESSIONS[session])
 
 
@@ -136,10 +136,10 @@ def test_the_revisions_are_those_of_the_sdk() -> None:
 
 
 async def test_a_usual_session_never_imports_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def left(session: Session, line: bytes) -> None:
+    def left(session: StdioSession, line: bytes) -> None:
         raise AssertionError(line)
 
-    monkeypatch.setattr(Session, "_leave_to_sdk", left)
+    monkeypatch.setattr(StdioSession, "_leave_to_sdk", left)
     usual = [REQUESTS[0], REQUESTS[2], {"id": 33, "method": "ping"}]
     assert len(await answers(tmp_path, [*opening("2025-11-25"), *usual])) == 4
     assert len(await answers(tmp_path, [enveloped({"id": 5, "method": "server/discover"}), enveloped(usual[1])])) == 2

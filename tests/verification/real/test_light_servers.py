@@ -7,7 +7,7 @@ import os
 import pytest
 
 from verification.real.run import LIGHT, run_server
-from verification.real.server import SERVERS, NotReady
+from verification.real.server import SERVERS, ServerNotReady
 from verification.real.tools import ERAS
 
 pytestmark = pytest.mark.skipif(
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 async def test_every_case_of_a_real_server_passes(server: str, era: str) -> None:
     try:
         report = await run_server(server, era)
-    except NotReady as failed:
+    except ServerNotReady as failed:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(failed))

@@ -60,9 +60,9 @@ async def test_a_refusing_proxy_refuses_until_it_is_healed_and_keeps_its_port() 
     async with echoing(Fault(refuse=True)) as (between, connect):
         with pytest.raises(ConnectionRefusedError):
             await connect()
-        between.heal()
+        between.clear_fault()
         await connect()
-        between.suffer(Fault(refuse=True))
+        between.set_fault(Fault(refuse=True))
         with pytest.raises(ConnectionRefusedError):
             await connect()
 
@@ -97,7 +97,7 @@ async def test_a_stopped_connection_stays_open_and_silent_while_new_ones_work() 
         reader, writer = await connect()
         writer.write(b"a")
         assert await reader.readexactly(1) == b"a"
-        between.strike("stop")
+        between.end_connections("stop")
         writer.write(b"b")
         other, other_writer = await connect()
         other_writer.write(b"c")
@@ -113,5 +113,5 @@ async def test_struck_connections_get_the_last_bytes_and_the_end() -> None:
         reader, writer = await connect()
         writer.write(b"a")
         assert await reader.readexactly(1) == b"a"
-        between.strike("fin", b"bye")
+        between.end_connections("fin", b"bye")
         assert await reader.read() == b"bye"

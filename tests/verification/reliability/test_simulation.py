@@ -11,7 +11,7 @@ import pytest
 
 from utcp_ws_mcp.client.call import Call
 from verification.reliability.simulation.loop import Stuck, VirtualLoop
-from verification.reliability.simulation.mutants import MUTANTS, Mutant, infected
+from verification.reliability.simulation.mutants import MUTANTS, Mutant, apply_mutant
 from verification.reliability.simulation.run import simulate
 
 SEEDS = range(40)
@@ -61,7 +61,7 @@ def test_what_a_seed_has_found_stays_mended(seed: int):
 
 @pytest.mark.parametrize("mutant", QUICK, ids=lambda mutant: mutant.what)
 def test_a_defect_is_found(mutant: Mutant):
-    with infected(mutant):
+    with apply_mutant(mutant):
         assert any(simulate(seed).violations for seed in SEEDS)
     assert not any(simulate(seed).violations for seed in range(3))
 
@@ -69,13 +69,13 @@ def test_a_defect_is_found(mutant: Mutant):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
 def test_every_defect_can_still_be_put_in(mutant: Mutant):
     before = vars(mutant.owner)[mutant.method]
-    with infected(mutant):
+    with apply_mutant(mutant):
         assert vars(mutant.owner)[mutant.method] is not before
     assert vars(mutant.owner)[mutant.method] is before
 
 
 def test_a_defect_whose_line_is_gone_is_an_error():
-    with pytest.raises(LookupError, match="no longer holds"), infected(Mutant("", Call, "_finish", "no such line", "")):
+    with pytest.raises(LookupError, match="no longer holds"), apply_mutant(Mutant("", Call, "_finish", "no such line", "")):
         pass
 
 

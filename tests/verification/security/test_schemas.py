@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from utcp_ws_mcp.manifest.sanitize import schema_problem
-from utcp_ws_mcp.manifest.schema_limits import unfolding_problem
-from verification.security.hostile_schemas import Watch
+from utcp_ws_mcp.manifest.schema_limits import expansion_problem
+from verification.security.hostile_schemas import AuditRecorder
 from verification.security.schemas import about
 
 HERE = {"$ref": "#/$defs/n"}
@@ -39,7 +39,7 @@ USUAL = {
 
 @pytest.mark.parametrize("schema", ENDLESS.values(), ids=ENDLESS)
 def test_a_schema_that_could_take_for_ever_is_left_out(schema: dict[str, object]) -> None:
-    assert unfolding_problem(schema) is not None
+    assert expansion_problem(schema) is not None
 
 
 @pytest.mark.parametrize("schema", USUAL.values(), ids=USUAL)
@@ -66,15 +66,15 @@ def test_a_usual_pattern_stays(pattern: str) -> None:
 def test_what_is_opened_is_noted_while_it_is_watched(tmp_path: Path) -> None:
     file = tmp_path / "s.json"
     file.write_text("{}")
-    watch = Watch()
+    watch = AuditRecorder()
     file.read_text()
-    watch.on = True
+    watch.enabled = True
     file.read_text()
-    watch.on = False
+    watch.enabled = False
 
     assert watch.opened == [f"open {str(file)!r}"]
 
 
 @pytest.mark.parametrize("schema", [None, 5, "x", [], [{"$ref": "#"}]], ids=repr)
 def test_what_is_no_object_refers_to_nothing(schema: object) -> None:
-    assert unfolding_problem(schema) is None
+    assert expansion_problem(schema) is None

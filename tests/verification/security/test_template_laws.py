@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from verification.security.template_laws import Law, laws
 from verification.security.template_properties import try_law
 
-LAWS = {law.sentence: law for law in laws()}
+LAWS = {law.statement: law for law in laws()}
 
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import anyio
 
-from verification.real.tools import Tools
+from verification.real.tools import ToolClient
 
 
-async def add(tools: Tools) -> None:
+async def add(tools: ToolClient) -> None:
     """Arguments in JSON in a string of JSON."""
     assert await tools.json("add", a=20, b=22) == 42
 
 
-async def add_text(tools: Tools) -> None:
+async def add_text(tools: ToolClient) -> None:
     """Text that is escaped twice."""
     assert await tools.text("add", a='say "hi" ', b="to \\ é") == 'say "hi" to \\ é'
 
 
-async def count(tools: Tools) -> None:
+async def count(tools: ToolClient) -> None:
     """Ticks until one says that it is done."""
     assert (await tools.stream("count", n=3)).value == {"items": [1, 2, 3], "end": "until"}
 
 
-async def broadcast(tools: Tools) -> None:
+async def broadcast(tools: ToolClient) -> None:
     """Somebody else is heard."""
     listening = tools.start("listen")
-    async with tools.another({}) as somebody:
+    async with tools.restarted({}) as somebody:
         while not listening.ended.is_set():
             assert await somebody.json("say", text="hello all") == {"sent": True}
             with anyio.move_on_after(0.5):
@@ -33,19 +33,19 @@ async def broadcast(tools: Tools) -> None:
     assert listening.result.structured_content == {"items": ["hello all"], "end": "max_items"}
 
 
-async def after_pings(tools: Tools) -> None:
+async def after_pings(tools: ToolClient) -> None:
     """The pings of seven seconds are no answers."""
     await anyio.sleep(7)
     assert await tools.json("add", a=1, b=1) == 2
     assert len([text for role, text in tools.messages("<") if role == "dropped" and '"ping"' in text]) >= 2
 
 
-async def rejected(tools: Tools) -> None:
+async def rejected(tools: ToolClient) -> None:
     """A room that is closed."""
     assert "reject_subscription" in await tools.error("add", a=1, b=1, room="closed")
 
 
-async def wrong_token(tools: Tools) -> None:
+async def wrong_token(tools: ToolClient) -> None:
     """A message that says why, then the end."""
-    async with tools.another({"TOKEN": "wrong"}) as stranger:
+    async with tools.restarted({"TOKEN": "wrong"}) as stranger:
         assert "unauthorized" in await stranger.error("add", a=1, b=1)

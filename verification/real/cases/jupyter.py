@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from verification.real.tools import Tools
+from verification.real.tools import ToolClient
 
 
-async def kernel_info(tools: Tools) -> None:
+async def kernel_info(tools: ToolClient) -> None:
     """Status messages come before and after the reply."""
     result = await tools.json("kernel_info")
     assert result["language_info"]["name"] == "python"
     assert result["status"] == "ok"
 
 
-async def run_expression(tools: Tools) -> None:
+async def run_expression(tools: ToolClient) -> None:
     """What the code printed, and its value."""
     stream = await tools.stream("run", code="print('working')\n6*7")
     assert _printed(stream.items) == "working\n"
@@ -21,7 +21,7 @@ async def run_expression(tools: Tools) -> None:
     assert stream.end == "until"
 
 
-async def run_slow_output(tools: Tools) -> None:
+async def run_slow_output(tools: ToolClient) -> None:
     """Output arrives piece by piece."""
     code = "import time\nfor i in range(3):\n    print(i, flush=True); time.sleep(0.3)"
     stream = await tools.stream("run", code=code)
@@ -29,24 +29,24 @@ async def run_slow_output(tools: Tools) -> None:
     assert stream.progress[-1][0] - stream.progress[0][0] > 0.5
 
 
-async def run_error(tools: Tools) -> None:
+async def run_error(tools: ToolClient) -> None:
     """Code that raises fails the call."""
     assert await tools.error("run", code="1/0") == "ZeroDivisionError: division by zero"
 
 
-async def run_with_input(tools: Tools) -> None:
+async def run_with_input(tools: ToolClient) -> None:
     """The code asks in the middle of the call."""
     stream = await tools.stream("run", code="'you said ' + input('name? ')", answer="Ada")
     assert _values(stream.items) == ["'you said Ada'"]
 
 
-async def complete(tools: Tools) -> None:
+async def complete(tools: ToolClient) -> None:
     """Names at the cursor."""
     result = await tools.json("complete", code="import os; os.getcw", cursor_pos=19)
     assert "getcwd" in result["matches"]
 
 
-async def no_token(tools: Tools) -> None:
+async def no_token(tools: ToolClient) -> None:
     """Without the token the upgrade is refused."""
     assert "HTTP 403" in await tools.error("kernel_info_without_token")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from verification.real.tools import Tools
+from verification.real.tools import ToolClient
 
 
-async def publish(tools: Tools) -> None:
+async def publish(tools: ToolClient) -> None:
     """A receipt in JSON; the message is text that looks like JSON."""
     receipt = await tools.json("publish", channel="alpha", message='{"n": 1}')
     assert receipt["messages"] == 1
@@ -16,18 +16,18 @@ async def publish(tools: Tools) -> None:
     assert tools.messages(">") == [("", '{"n": 1}')]
 
 
-async def publish_and_read_back(tools: Tools) -> None:
+async def publish_and_read_back(tools: ToolClient) -> None:
     """What one says comes back."""
     assert await tools.text("say", channel="news", message="hello, é") == "hello, é"
 
 
-async def history(tools: Tools) -> None:
+async def history(tools: ToolClient) -> None:
     """Stored messages, until nothing comes."""
     stream = await tools.stream("history", channel="news")
     assert stream.value == {"items": ["hello, é"], "end": "idle_seconds"}
 
 
-async def follow(tools: Tools) -> None:
+async def follow(tools: ToolClient) -> None:
     """Messages with their ids."""
     for message in ("one", "two", "three"):
         await tools.json("publish", channel="gamma", message=message)
@@ -38,22 +38,22 @@ async def follow(tools: Tools) -> None:
     assert stream.end == "max_items"
 
 
-async def private(tools: Tools) -> None:
+async def private(tools: ToolClient) -> None:
     """A channel behind a login."""
     assert await tools.text("say_privately", channel="x", message="secret") == "secret"
 
 
-async def private_refused(tools: Tools) -> None:
+async def private_refused(tools: ToolClient) -> None:
     """The same without the login."""
     assert "HTTP 401" in await tools.error("say_privately_without_login", channel="x", message="secret")
 
 
-async def tls(tools: Tools) -> None:
+async def tls(tools: ToolClient) -> None:
     """A certificate that only our own file vouches for."""
     assert await tools.text("say_over_tls", channel="tls", message="over tls") == "over tls"
 
 
-async def tls_unknown_ca(tools: Tools) -> None:
+async def tls_unknown_ca(tools: ToolClient) -> None:
     """The same without that file."""
     text = await tools.error("say_over_tls_without_ca", channel="tls", message="over tls")
     assert "its TLS certificate is not valid" in text

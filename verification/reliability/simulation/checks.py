@@ -7,34 +7,34 @@ from typing import Any, Final
 
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client.call import CANCEL_TIMEOUT
-from utcp_ws_mcp.client.caller import RESENDS, SENT, Streamed
-from utcp_ws_mcp.client.discovery import PATIENCE
-from utcp_ws_mcp.client.pool.pool import Shelf
+from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
+from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
+from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
-from utcp_ws_mcp.core.backoff import FIRST, FREE, LEAST, LONGEST_FOR_CALLS
-from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolFault, UnknownTool
+from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, FAILURE_THRESHOLD, MIN_BACKOFF_FRACTION, MAX_CALL_BACKOFF
+from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolError, UnknownTool
 
-from .ledger import Ended, Ledger
+from .ledger import CallResult, Ledger
 from .manifests import MAX_ITEMS, Shape
 from .network import Network
-from .scenario import Planned
+from .scenario import PlannedCall
 
 EPSILON: Final = 0.01
 """Seconds after a deadline in which a call must have ended."""
 
-LEAST_PAUSE: Final = FIRST * LEAST
+MIN_DELAY: Final = INITIAL_BACKOFF * MIN_BACKOFF_FRACTION
 """Seconds between two attempts of discovery at least, and, after FREE failures in a row, of calls."""
 
-TOLD: Final = 0.3
+DELIVERY_DELAY: Final = 0.3
 """Seconds after which the client knows of what the endpoint has sent; latency and jitter are less."""
 
 
 def check_call(
-    planned: Planned, ended: Ended, shape: Shape, ledger: Ledger, ends_at: float | None = None
+    planned: PlannedCall, ended: CallResult, shape: Shape, ledger: Ledger, ends_at: float | None = None
 ) -> Iterator[str]:
     """What is wrong with one call's end."""
     executions = ledger.executed[planned.n]
-    most = 1 + (RESENDS if planned.tool == "look" and not shape.discovered else 0)
+    most = 1 + (MAX_RETRIES if planned.tool == "look" and not shape.discovered else 0)
     if executions > most:
         yield f"executed {executions} times"
     if ended.error is not None:
@@ -45,7 +45,7 @@ def check_call(
         yield f"ended {ended.ended - ended.started:.3f} s after it began"
 
 
-def latest_end(planned: Planned, ended: Ended, shape: Shape, ends_at: float | None) -> float:
+def latest_end(planned: PlannedCall, ended: CallResult, shape: Shape, ends_at: float | None) -> float:
     """The instant by which a call must have ended."""
     seconds = shape.timeout
     if ended.cancelled and planned.cancel_after is not None:
@@ -53,52 +53,52 @@ def latest_end(planned: Planned, ended: Ended, shape: Shape, ends_at: float | No
     if ends_at is not None:
         seconds = min(seconds, max(0.0, ends_at - ended.started) + CLOSE_TIMEOUT)
     streams = planned.tool not in ("ask", "look", "tell")
-    asked = min(PATIENCE, shape.timeout) if shape.discovered else 0.0
+    asked = min(DISCOVERY_TIMEOUT, shape.timeout) if shape.discovered else 0.0
     return ended.started + seconds + asked + (CANCEL_TIMEOUT if streams else 0.0) + EPSILON
 
 
-def _check_error(planned: Planned, error: BaseException, executions: int, ledger: Ledger) -> Iterator[str]:
+def _check_error(planned: PlannedCall, error: BaseException, executions: int, ledger: Ledger) -> Iterator[str]:
     if not isinstance(error, BridgeError):
         yield f"failed with {error!r}"
         return
     never_sent = isinstance(error, PolicyError | UnknownTool | InvalidArguments)
     if executions and planned.tool != "hear" and (never_sent or getattr(error, "outcome", None) is Outcome.NOT_SENT):
         yield f"executed, although {error}"
-    if isinstance(error, ToolFault) and (planned.n not in ledger.faults or str(error) != f"fault {planned.n}"):
+    if isinstance(error, ToolError) and (planned.n not in ledger.error_replies or str(error) != f"fault {planned.n}"):
         yield f"got the fault of another call: {error}"
     if isinstance(error, InvalidReply):
         yield f"got a reply that was not for it: {error}"
     yield from _check_items(planned, getattr(error, "collected", ()), ledger)
 
 
-def _check_value(planned: Planned, value: Any, ledger: Ledger, when: float) -> Iterator[str]:
+def _check_value(planned: PlannedCall, value: Any, ledger: Ledger, when: float) -> Iterator[str]:
     if planned.tool == "tell":
-        if value not in (SENT, []):
+        if value not in (SENT_RESULT, []):
             yield f"a request that nothing answers gave {value!r}"
     elif planned.tool in ("ask", "look"):
         if not _belongs(planned, value, ledger):
             yield f"got {value!r}"
-    elif isinstance(value, Streamed):
+    elif isinstance(value, StreamResult):
         yield from _check_items(planned, value.items, ledger)
         yield from _check_end(planned, value, ledger, when)
     else:
         yield from _check_items(planned, value, ledger)
 
 
-def _belongs(planned: Planned, value: Any, ledger: Ledger) -> bool:
+def _belongs(planned: PlannedCall, value: Any, ledger: Ledger) -> bool:
     if not isinstance(value, dict) or value.get("n") != planned.n:
         return False
     return ledger.executions[value["x"]].n == planned.n
 
 
-def _check_items(planned: Planned, items: Any, ledger: Ledger) -> Iterator[str]:
+def _check_items(planned: PlannedCall, items: Any, ledger: Ledger) -> Iterator[str]:
     """The items are those that the endpoint sent for one execution of this call, in order, from the first on."""
     for index, item in enumerate(items):
         if not _belongs(planned, item, ledger) or item.get("i") != index:
             yield f"got the item {item!r} in the place {index}"
 
 
-def _check_end(planned: Planned, value: Streamed, ledger: Ledger, when: float) -> Iterator[str]:
+def _check_end(planned: PlannedCall, value: StreamResult, ledger: Ledger, when: float) -> Iterator[str]:
     count = len(value.items)
     mine = [execution for execution in ledger.executions if execution.n == planned.n]
     if value.end == "until" and not any(execution.done and execution.items == count for execution in mine):
@@ -107,7 +107,7 @@ def _check_end(planned: Planned, value: Streamed, ledger: Ledger, when: float) -
     if value.end == "closed" and not (count and ended_well):
         yield f"a connection that was lost ended a stream of {count} items"
     when = ledger.cancels.get(planned.n, when)
-    told = any(execution.told_at is not None and execution.told_at < when - TOLD for execution in mine)
+    told = any(execution.close_sent_at is not None and execution.close_sent_at < when - DELIVERY_DELAY for execution in mine)
     if value.end in ("idle_seconds", "max_seconds") and told and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
     if value.end == "max_items" and count != MAX_ITEMS:
@@ -116,33 +116,33 @@ def _check_end(planned: Planned, value: Streamed, ledger: Ledger, when: float) -
         yield "a stream without idle_seconds ended for them"
 
 
-def _shelves(bridge: Bridge) -> list[Shelf]:
-    return bridge._pool.shelves
+def _pools(bridge: Bridge) -> list[ConnectionPool]:
+    return bridge._pool_manager.pools
 
 
 def check_rest(bridge: Bridge) -> Iterator[str]:
     """What is still held when every call has ended."""
-    for shelf in _shelves(bridge):
-        if shelf._waiting:
-            yield f"{len(shelf._waiting)} calls still wait for a connection"
-        for slot in shelf._slots:
-            if slot.leases:
-                yield f"{slot.leases} leases of a connection are held by nobody"
-            if slot.connection is not None and len(slot.connection.exchanges):
+    for shelf in _pools(bridge):
+        if shelf._waiters:
+            yield f"{len(shelf._waiters)} calls still wait for a connection"
+        for slot in shelf._connections:
+            if slot.in_flight:
+                yield f"{slot.in_flight} leases of a connection are held by nobody"
+            if slot.connection is not None and len(slot.connection.dispatcher):
                 yield f"an exchange of nobody is pending: {slot.connection!r}"
 
 
 def check_lost(bridge: Bridge) -> Iterator[str]:
     """Whether the end of a connection was told to every call on it."""
-    for shelf in _shelves(bridge):
-        for slot in shelf._slots:
-            if slot.connection is not None and slot.connection.close is not None and len(slot.connection.exchanges):
+    for shelf in _pools(bridge):
+        for slot in shelf._connections:
+            if slot.connection is not None and slot.connection.closed_with is not None and len(slot.connection.dispatcher):
                 yield f"the end of a connection was not told to all: {slot.connection!r}"
 
 
 def check_silence(network: Network, shape: Shape, now: float) -> Iterator[str]:
     """Whether connections that have fallen silent were given up in time."""
-    bound = shape.finds_silence
+    bound = shape.silence_limit
     for link in network.links if bound is not None else ():
         since = link.silent_since
         if since is not None and link.transport is not None and now > since + bound + EPSILON:
@@ -155,14 +155,14 @@ def check_backoff(network: Network, shape: Shape, spans: list[tuple[float, float
     A call that came while an attempt waited makes discovery try once more at once. Who gives up while a connection is
     still being opened pauses from then on.
     """
-    if shape.named or shape.token or "hear" in shape.tools:
+    if shape.uses_hostname or shape.token or "hear" in shape.tools:
         return
     refused = 0
     last: float | None = None
     for attempt in network.attempts:
         if last is not None and attempt.alone:
-            asked = any(began <= attempt.began and last - LONGEST_FOR_CALLS <= ended for began, ended in spans)
-            least = 0.0 if asked and refused < FREE else LEAST_PAUSE
+            asked = any(began <= attempt.began and last - MAX_CALL_BACKOFF <= ended for began, ended in spans)
+            least = 0.0 if asked and refused < FAILURE_THRESHOLD else MIN_DELAY
             if last <= attempt.began < last + least - EPSILON:
                 yield f"after {refused} refusals, the next attempt came {attempt.began - last:.3f} s later"
         refused = refused + 1 if attempt.refused is not None and attempt.alone else 0
@@ -174,13 +174,13 @@ def check_limits(bridge: Bridge, network: Network, shape: Shape) -> Iterator[str
     most = shape.limits["max_connections"]
     if "hear" not in shape.tools:
         count = sum(transport.counts for transport in network.transports)
-        if count > most * (1 + len(bridge._pool._retired)):
+        if count > most * (1 + len(bridge._pool_manager._draining)):
             yield f"{count} connections, and {most} are the most"
-    for shelf in _shelves(bridge):
-        for slot in shelf._slots:
-            in_flight = 1 if slot.owned or shape.kind.startswith("one-shot") else shape.limits["max_in_flight"]
-            if slot.leases - slot.listeners > in_flight:
-                yield f"{slot.leases} calls on one connection, and {in_flight} are the most"
+    for shelf in _pools(bridge):
+        for slot in shelf._connections:
+            in_flight = 1 if slot.exclusive or shape.kind.startswith("one-shot") else shape.limits["max_in_flight"]
+            if slot.in_flight - slot.passive_in_flight > in_flight:
+                yield f"{slot.in_flight} calls on one connection, and {in_flight} are the most"
 
 
 def check_rate(times: list[float], shape: Shape) -> Iterator[str]:

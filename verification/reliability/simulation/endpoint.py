@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 4000)
 STATUSES: Final = (403, 429, 500, 503)
-HEEDED: Final = 0.5
+CANCEL_HONORED_RATE: Final = 0.5
 """How many of the messages that end a stream are heeded."""
 
 TOKEN: Final = "token-"
 
-UNDERSTOOD: Final = 0.6
+CLOSE_PROPAGATION_DELAY: Final = 0.6
 """Seconds after which no request comes over a connection whose end was told; there and back, latency is less."""
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class FaultRates:
     """How often (0 to 1) the endpoint does what; `calm_at` is the instant from which it only behaves."""
 
     odds: dict[str, float] = field(default_factory=dict)
-    calm_at: float = 0.0
+    faults_end_at: float = 0.0
 
 
 class Endpoint:
     """All that the server's connections have in common."""
 
-    def __init__(self, loop: VirtualLoop, shape: Shape, habits: Habits, ledger: Ledger, seed: int) -> None:
+    def __init__(self, loop: VirtualLoop, shape: Shape, fault_rates: FaultRates, ledger: Ledger, seed: int) -> None:
         self.loop = loop
         self.shape = shape
         self.ledger = ledger
@@ -46,7 +46,7 @@ class Endpoint:
         self.peers: list[Peer] = []
         self.tokens = 0
         self.valid_from = 1
-        self._habits = habits
+        self._fault_rates = fault_rates
 
     def accept(self, link: Link) -> Peer:
         """The server's end of a connection."""
@@ -55,15 +55,15 @@ class Endpoint:
 
     def happens(self, what: str) -> bool:
         """Whether the endpoint does what it should not, this time."""
-        odds = self._habits.odds.get(what, 0.0)
-        return odds > 0 and self.loop.now < self._habits.calm_at and self.random.random() < odds
+        odds = self._fault_rates.odds.get(what, 0.0)
+        return odds > 0 and self.loop.now < self._fault_rates.faults_end_at and self.random.random() < odds
 
     def new_token(self) -> str:
         """A token for the upgrade; now and then the ones before it expire."""
         self.tokens += 1
         return f"{TOKEN}{self.tokens}"
 
-    def knows(self, token: str) -> bool:
+    def accepts_token(self, token: str) -> bool:
         """Whether a token is still good."""
         if self.happens("expire"):
             self.valid_from = self.tokens + 1
@@ -84,7 +84,7 @@ class Peer:
         self._ids: list[Any] = []
         self._stopped: set[int] = set()
         self._serials: list[int] = []
-        self._retired_at: float | None = None
+        self._session_ended_at: float | None = None
 
     def received(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -108,7 +108,7 @@ class Peer:
         if endpoint.happens("mute"):
             return
         delay = 3.0 if endpoint.happens("slow") else 0.0
-        if endpoint.shape.token and not endpoint.knows(request.token):
+        if endpoint.shape.token and not endpoint.accepts_token(request.token):
             self._later(delay, self._reject, 401)
         elif endpoint.happens("reject"):
             self._later(delay, self._reject, endpoint.random.choice(STATUSES))
@@ -122,7 +122,7 @@ class Peer:
     def _accept(self, request: frames.Request) -> None:
         self._upgraded = self._open = True
         self._link.down.push(frames.accept(request))
-        if self._endpoint.shape.greets or self._endpoint.happens("noise"):
+        if self._endpoint.shape.sends_greeting or self._endpoint.happens("noise"):
             self._send({"event": "welcome"})
         if request.target.startswith("/hear/"):
             self._execute({"do": "hear", "n": int(request.target.removeprefix("/hear/"))})
@@ -158,9 +158,9 @@ class Peer:
             if not endpoint.happens("never"):
                 self._send(endpoint.shape.manual)
         elif "cancel" in message:
-            self._stopped.update([message["cancel"]] if endpoint.random.random() < HEEDED else [])
-        elif self._retired_at is not None:
-            self._refuse(message, self._retired_at)
+            self._stopped.update([message["cancel"]] if endpoint.random.random() < CANCEL_HONORED_RATE else [])
+        elif self._session_ended_at is not None:
+            self._refuse(message, self._session_ended_at)
         else:
             self._execute(message)
 
@@ -173,16 +173,16 @@ class Peer:
         if message["do"] == "tell":
             return
         _Answering(self, endpoint, message, serial).begin()
-        if endpoint.shape.retires and endpoint.happens("retire"):
-            self._retired_at = endpoint.loop.now
+        if endpoint.shape.may_end_sessions and endpoint.happens("retire"):
+            self._session_ended_at = endpoint.loop.now
             self._send({"event": "retired"})
 
     def _refuse(self, message: dict[str, Any], since: float) -> None:
         """Nothing is executed on a connection that was retired; only what was under way may still come."""
         ledger, now, n = self._endpoint.ledger, self._endpoint.loop.now, message["n"]
-        if now > since + UNDERSTOOD and self._link.silent_since is None:
+        if now > since + CLOSE_PROPAGATION_DELAY and self._link.silent_since is None:
             ledger.violations.append(f"request {n} came over a connection that was retired {now - since:.3f} s before")
-        ledger.faults.add(n)
+        ledger.error_replies.add(n)
         self._send({**({"id": message["id"]} if message.get("id") is not None else {}), "error": f"fault {n}"})
 
     def _later(self, delay: float, act: Callable[..., None], *arguments: Any) -> None:
@@ -201,7 +201,7 @@ class Peer:
         self._link.down.push(frames.frame(frames.CLOSE, code.to_bytes(2, "big")))
         for execution in ended:
             execution.closed = code
-            execution.told_at = now if self._link.silent_since is None else None
+            execution.close_sent_at = now if self._link.silent_since is None else None
         self._open = False
 
     def _send(self, value: Any) -> None:
@@ -241,7 +241,7 @@ class _Answering:
     def _noise(self) -> None:
         """Unsolicited events; replies to other requests of this connection once more; replies to nobody's."""
         endpoint, peer = self._endpoint, self._peer
-        if endpoint.shape.ignores and endpoint.happens("noise"):
+        if endpoint.shape.allows_events and endpoint.happens("noise"):
             peer._send({"event": "noise"})
         if self._names and endpoint.happens("foreign"):
             strange = "strange" if isinstance(self._names["id"], str) else 10_000 + self._serial
@@ -254,7 +254,7 @@ class _Answering:
     def _reply(self) -> None:
         endpoint = self._endpoint
         if endpoint.happens("fault"):
-            endpoint.ledger.faults.add(self._n)
+            endpoint.ledger.error_replies.add(self._n)
             answer: dict[str, Any] = {"error": f"fault {self._n}"}
         else:
             answer = {"answer": {"n": self._n, "x": self._serial}}

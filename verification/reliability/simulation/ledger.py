@@ -20,11 +20,11 @@ class Execution:
     items: int = 0
     done: bool = False
     closed: int | None = None
-    told_at: float | None = None
+    close_sent_at: float | None = None
 
 
 @dataclass(slots=True)
-class Ended:
+class CallResult:
     """How a call ended: its value, its error, or neither where it was cancelled. Instants in virtual seconds."""
 
     started: float
@@ -41,8 +41,8 @@ class Ledger:
     lines: list[str] | None = None
     executions: list[Execution] = field(default_factory=list)
     executed: Counter[int] = field(default_factory=Counter)
-    faults: set[int] = field(default_factory=set)
-    ended: dict[int, Ended] = field(default_factory=dict)
+    error_replies: set[int] = field(default_factory=set)
+    ended: dict[int, CallResult] = field(default_factory=dict)
     requests: list[float] = field(default_factory=list)
     cancels: dict[int, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)

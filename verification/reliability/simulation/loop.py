@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .network import Network
 
-MOST_STEPS: Final = 60_000
+MAX_STEPS: Final = 60_000
 """Steps of the loop after which a simulation is running away."""
 
 
@@ -19,7 +19,7 @@ class Stuck(Exception):
     """Tasks wait and nothing will wake them, or they never stop."""
 
 
-class _Jump:
+class _VirtualSelector:
     """In the place of a selector: where nothing is ready, it is the time of the next timer."""
 
     def __init__(self, loop: VirtualLoop) -> None:
@@ -30,7 +30,7 @@ class _Jump:
         self._steps += 1
         if timeout is None:
             raise Stuck("everything waits, and nothing will happen any more")
-        if self._steps > MOST_STEPS:
+        if self._steps > MAX_STEPS:
             raise Stuck("it does not come to an end")
         if timeout > 0:
             self._loop.now += timeout
@@ -54,12 +54,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.complaints: list[str] = []
+        self.unhandled_errors: list[str] = []
         self.network: Network
         self._clock_resolution = 1e-9
-        self._selector = _Jump(self)
+        self._selector = _VirtualSelector(self)
         self._numbers = count(1)
-        self.set_exception_handler(lambda _, context: self.complaints.append(_told(context)))
+        self.set_exception_handler(lambda _, context: self.unhandled_errors.append(_describe_error(context)))
         self.set_task_factory(self._make_task)
 
     def time(self) -> float:
@@ -92,6 +92,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """There is no other thread that could have to wake this one."""
 
 
-def _told(context: dict[str, Any]) -> str:
+def _describe_error(context: dict[str, Any]) -> str:
     failed = context.get("exception")
     return f"{context.get('message')}: {failed!r}" if failed else str(context.get("message"))

@@ -10,18 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from utcp_ws_mcp.client.manifest_files import Loaded, load_manifest
+from utcp_ws_mcp.client.manifest_files import LoadedManifest, load_manifest
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 
 SHAPES: Final = 180
 NAME: Final = "api"
 TOKEN_URL: Final = "http://127.0.0.1:8001/token"
 MAX_ITEMS: Final = 3
-BEAT: Final = 4.0
-BEAT_TIMEOUT: Final = 2.0
-_BEAT: Final = {"send": {"beat": "{{ counter() }}"}, "expect": "message.beat is defined", "timeout": BEAT_TIMEOUT}
+HEARTBEAT_INTERVAL: Final = 4.0
+HEARTBEAT_TIMEOUT: Final = 2.0
+_HEARTBEAT: Final = {"send": {"beat": "{{ counter() }}"}, "expect": "message.beat is defined", "timeout": HEARTBEAT_TIMEOUT}
 EVENTS: Final = "message.event is defined"
-RETIRED: Final = "message.event == 'retired'"
+SESSION_ENDED: Final = "message.event == 'retired'"
 URLS: Final = (*("ws://127.0.0.1:8000/",) * 4, "ws://api.test:8000/")
 
 Kind = Literal["ids", "loose ids", "owned", "one-shot", "one-shot ids"]
@@ -35,8 +35,8 @@ class Shape:
     kind: Kind
     template: dict[str, Any] = field(repr=False)
     listed: list[dict[str, Any]] = field(repr=False)
-    loaded: Loaded = field(repr=False)
-    greets: bool
+    loaded: LoadedManifest = field(repr=False)
+    sends_greeting: bool
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -64,12 +64,12 @@ class Shape:
         return "tools" not in self.template
 
     @property
-    def ignores(self) -> bool:
+    def allows_events(self) -> bool:
         """Whether events may come at any time."""
         return "ignore" in self.template
 
     @property
-    def retires(self) -> bool:
+    def may_end_sessions(self) -> bool:
         """Whether an event may say that a connection is of no more use."""
         return "retire" in self.template
 
@@ -79,24 +79,24 @@ class Shape:
         return "auth" in self.template
 
     @property
-    def named(self) -> bool:
+    def uses_hostname(self) -> bool:
         """Whether the host has a name, and so perhaps several addresses."""
         return "api.test" in self.template["url"]
 
     @property
-    def finds_silence(self) -> float | None:
+    def silence_limit(self) -> float | None:
         """Seconds in which a peer that has fallen silent is found out, or None where nothing looks after it."""
         if "heartbeat" in self.template:
-            return BEAT + BEAT_TIMEOUT
+            return HEARTBEAT_INTERVAL + HEARTBEAT_TIMEOUT
         ping = self.limits["ping_interval"]
         return float(ping + self.limits["ping_timeout"] + CLOSE_TIMEOUT) if ping else None
 
     @property
-    def separates(self) -> bool:
+    def separates_calls(self) -> bool:
         """Whether ids or pings tell what belongs to a call."""
         return "ids" in self.kind or bool(self.limits["ping_interval"])
 
-    def changed(self) -> Loaded:
+    def with_changed_header(self) -> LoadedManifest:
         """The same manifest with another header."""
         return _loaded({**self.template, "headers": {"X-Version": "2"}})
 
@@ -123,7 +123,7 @@ def shape(number: int) -> Shape:
         **({} if discovered else {"tools": listed}),
     }
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
-        template["retire"] = RETIRED
+        template["retire"] = SESSION_ENDED
     return Shape(kind, template, listed, _loaded(template), draw.random() < 0.3)
 
 
@@ -153,7 +153,7 @@ def _extras(kind: Kind, draw: random.Random) -> dict[str, Any]:
     greeted = {"expect": "message.hello is defined", "fail": "message.denied is defined", "timeout": 2}
     every = {
         "on_connect": (0.3, [{"send": {"login": True}}, {**greeted, "capture": {"me": "message.hello"}}]),
-        "heartbeat": (0.2, {"every": BEAT, **_BEAT}),
+        "heartbeat": (0.2, {"every": HEARTBEAT_INTERVAL, **_HEARTBEAT}),
         "auth": (0.2, {"auth_type": "oauth2", "token_url": TOKEN_URL, "client_id": "c", "client_secret": "s"}),
         "ignore": (1.0 if "ids" in kind else 0.5, EVENTS),
     }
@@ -182,7 +182,7 @@ def _tools(kind: Kind, discovered: bool) -> list[dict[str, Any]]:
     return [{**tool, "inputs": inputs} for tool in tools]
 
 
-def _loaded(template: dict[str, Any]) -> Loaded:
+def _loaded(template: dict[str, Any]) -> LoadedManifest:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "manifest.json"
         file.write_text(json.dumps(template))

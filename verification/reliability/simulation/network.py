@@ -22,7 +22,7 @@ Cut = Literal["fin", "rst", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class LinkFaults:
     """What happens to one connection.
 
     `connect`: seconds until it is open; negative: it is refused after so many; None: nobody answers.
@@ -36,7 +36,7 @@ class Fate:
     down: int | None = None
     up: int | None = None
 
-    def calmed(self) -> Fate:
+    def without_faults(self) -> LinkFaults:
         """The same connection, and nothing more happens to it."""
         return replace(self, jitter=0.0, down=None, up=None)
 
@@ -76,7 +76,7 @@ class Direction:
     def later(self, act: Callable[..., None], *arguments: Any) -> None:
         """Do something at the other side, after all that was sent before it."""
         link = self._link
-        delay = link.fate.latency + (link.fate.jitter * link.random() if link.fate.jitter else 0.0)
+        delay = link.faults.latency + (link.faults.jitter * link.random() if link.faults.jitter else 0.0)
         self._last = max(link.loop.now + delay, self._last + TICK)
         link.loop.call_at(self._last, act, *arguments)
 
@@ -84,23 +84,23 @@ class Direction:
 class Link:
     """One TCP connection: the client's transport, the server's peer, and a direction for each."""
 
-    def __init__(self, loop: VirtualLoop, number: int, fate: Fate, draw: random.Random) -> None:
+    def __init__(self, loop: VirtualLoop, number: int, faults: LinkFaults, draw: random.Random) -> None:
         self.loop = loop
         self.number = number
-        self.fate = fate
+        self.faults = faults
         self.random = draw.random
         self.silent = False
         self.silent_since: float | None = None
         self.transport: Transport | None = None
         self.peer: Peer | None = None
-        self.down = Direction(self, fate.down, self._to_client)
-        self.up = Direction(self, fate.up, self._to_server)
+        self.down = Direction(self, faults.down, self._to_client)
+        self.up = Direction(self, faults.up, self._to_server)
 
     def cut(self) -> None:
         """The network ends the connection as its fate says; both sides learn of it, or neither."""
-        if self.fate.cut == "silence":
+        if self.faults.cut == "silence":
             self.silent, self.silent_since = True, self.loop.now
-        elif self.fate.cut == "fin":
+        elif self.faults.cut == "fin":
             self.down.later(self.client_sees_end)
             self.up.later(self.server_sees_end)
             self.silent = True
@@ -140,17 +140,17 @@ class Link:
 class Network:
     """All connections of a simulation. `draw_fate` says what happens to the next one."""
 
-    def __init__(self, loop: VirtualLoop, endpoint: Endpoint, draw_fate: Callable[[], Fate], seed: int) -> None:
+    def __init__(self, loop: VirtualLoop, endpoint: Endpoint, draw_faults: Callable[[], LinkFaults], seed: int) -> None:
         self._loop = loop
         self._endpoint = endpoint
-        self._draw_fate = draw_fate
+        self._draw_faults = draw_faults
         self._random = random.Random(seed)
         self._connected: dict[socket.socket, Link] = {}
         self.addresses: tuple[str, ...] = ("127.0.0.1",)
         self.links: list[Link] = []
         self.attempts: list[Attempt] = []
         self.down_until = 0.0
-        self._is_calm = False
+        self._faults_off = False
 
     async def look_up(self, host: Any, port: Any) -> list[Any]:
         """What a resolver says, after a moment."""
@@ -159,7 +159,7 @@ class Network:
 
     async def connect(self, sock: socket.socket, address: Any) -> None:
         """Open a connection, as its fate says."""
-        fate = self._draw_fate()
+        fate = self._draw_faults()
         attempt = Attempt(self._loop.now, not self.transports, address[1])
         self.attempts.append(attempt)
         if self._loop.now < self.down_until:
@@ -171,7 +171,7 @@ class Network:
         if fate.connect < 0 or self._loop.now < self.down_until:
             attempt.refused = self._loop.now
             raise ConnectionRefusedError(111, "Connection refused")
-        fate = fate.calmed() if self._is_calm else fate
+        fate = fate.without_faults() if self._faults_off else fate
         link = Link(self._loop, len(self.links), fate, self._random)
         self.links.append(link)
         self._connected[sock] = link
@@ -190,11 +190,11 @@ class Network:
             if link.transport is not None and not link.silent:
                 link.reset()
 
-    def calm(self, *, found: bool) -> None:
+    def stop_faults(self, *, found: bool) -> None:
         """The network works again. `found`: connections that have fallen silent must be found out, else they end."""
-        self._is_calm = True
+        self._faults_off = True
         for link in self.links:
-            link.fate = link.fate.calmed()
+            link.faults = link.faults.without_faults()
             link.down.left = link.up.left = None
             if link.silent_since is not None and link.transport is not None and not found:
                 link.reset()

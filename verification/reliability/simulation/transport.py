@@ -69,7 +69,7 @@ class Transport(asyncio.Transport):
     def write_eof(self) -> None:
         if not self._ended and not self._closing:
             self._ended = True
-            self._tell_server()
+            self._notify_server()
 
     def close(self) -> None:
         self.fail(None)
@@ -88,10 +88,10 @@ class Transport(asyncio.Transport):
             return
         self._closing = True
         if not self._ended:
-            self._tell_server()
+            self._notify_server()
         self._link.loop.call_soon(self._lost, error)
 
-    def _tell_server(self) -> None:
+    def _notify_server(self) -> None:
         if not self._link.silent:
             self._link.up.later(self._link.server_sees_end)
 

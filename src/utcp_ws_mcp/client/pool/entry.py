@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from ...core.exchange.reply_rules import Sharing
-from ...core.handshake_request import Upgrade
+from ...core.exchange.reply_rules import Concurrency
+from ...core.handshake_request import HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, Outcome
-from .wish import Wish
+from .wish import LeaseRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PoolStats:
     """How it stands with a manual: open connections, calls that wait for one, why none could be opened lately."""
 
     connections: int = 0
     waiting: int = 0
-    failure: BridgeError | None = None
+    last_error: BridgeError | None = None
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class PooledConnection:
     """A connection, or the place of one that is being opened (`connection` is None).
 
     `settled` says that nothing an earlier exchange caused can still arrive, so that one may own the connection.
@@ -35,75 +35,75 @@ class Slot:
     `closing`: it says goodbye, and its place is free when the server knows.
     """
 
-    upgrade: Upgrade
+    upgrade: HandshakeRequest
     connection: Connection | None = None
-    leases: int = 0
-    listeners: int = 0
-    owned: bool = False
-    settled: bool = False
-    settling: bool = False
-    reserved: Waiter | None = None
-    closing: bool = False
+    in_flight: int = 0
+    passive_in_flight: int = 0
+    exclusive: bool = False
+    synced: bool = False
+    syncing: bool = False
+    reserved_for: Waiter | None = None
+    draining: bool = False
 
     @property
     def is_idle(self) -> bool:
         """Whether the connection is open for nobody."""
-        if self.connection is None or self.closing:
+        if self.connection is None or self.draining:
             return False
-        return not self.leases and not self.settling and not self.reserved
+        return not self.in_flight and not self.syncing and not self.reserved_for
 
     @property
-    def is_spent(self) -> bool:
+    def is_perished(self) -> bool:
         """Whether nothing uses the connection and nothing may use it any more."""
-        if self.connection is None or self.leases or self.reserved is not None or self.closing:
+        if self.connection is None or self.in_flight or self.reserved_for is not None or self.draining:
             return False
-        return not self.connection.is_usable
+        return not self.connection.is_available
 
     @property
-    def is_useless(self) -> bool:
+    def ended_unused(self) -> bool:
         """Whether the session of an open connection has ended before anybody could use it."""
         connection = self.connection
-        return connection is not None and connection.is_open and not connection.exchanges.opened
+        return connection is not None and connection.is_open and not connection.dispatcher.opened
 
     @property
-    def doubt(self) -> str:
+    def unusable_reason(self) -> str:
         """Why the connection serves no further exchange, or none that would own it; empty where it does."""
-        return self.connection.exchanges.doubt if self.connection is not None else ""
+        return self.connection.dispatcher.unusable_reason if self.connection is not None else ""
 
-    def serves(self, sharing: Sharing) -> bool:
+    def can_handle_request(self, concurrency: Concurrency) -> bool:
         """Whether exchanges may start here, now or when others have ended.
 
         Where one was abandoned its answer may still come, so none may own the connection.
         """
-        if self.connection is None or self.closing or not self.connection.is_usable:
+        if self.connection is None or self.draining or not self.connection.is_available:
             return False
-        return sharing is Sharing.SHARED or not self.connection.exchanges.abandoned
+        return concurrency is Concurrency.MULTIPLEXED or not self.connection.dispatcher.incomplete
 
-    def has_room(self, wish: Wish) -> bool:
+    def has_capacity(self, request: LeaseRequest) -> bool:
         """Whether one more exchange may start here; those that only listen need no room."""
-        if (self.connection is not None and not self.serves(wish.sharing)) or self.owned or self.reserved:
+        if (self.connection is not None and not self.can_handle_request(request.concurrency)) or self.exclusive or self.reserved_for:
             return False
-        if wish.owns:
-            return not self.leases
-        return wish.listens or self.leases - self.listeners < self.upgrade.template.limits.max_in_flight
+        if request.exclusive:
+            return not self.in_flight
+        return request.passive or self.in_flight - self.passive_in_flight < self.upgrade.template.limits.max_in_flight
 
-    def take(self, wish: Wish) -> None:
+    def acquire(self, request: LeaseRequest) -> None:
         """An exchange starts."""
-        self.leases += 1
-        self.listeners += wish.listens
-        self.owned, self.reserved = wish.owns, None
+        self.in_flight += 1
+        self.passive_in_flight += request.passive
+        self.exclusive, self.reserved_for = request.exclusive, None
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
     """A call that waits for a connection: it gets a slot or an error, and is woken."""
 
-    wish: Wish
-    woken: anyio.Event = field(default_factory=anyio.Event)
-    slot: Slot | None = None
+    request: LeaseRequest
+    done: anyio.Event = field(default_factory=anyio.Event)
+    pooled: PooledConnection | None = None
     error: BridgeError | None = None
 
 
-def shutting_down(address: str) -> ConnectionLost:
+def shutdown_error(address: str) -> ConnectionLost:
     """The error of calls that come, or wait, when the bridge is being closed."""
     return ConnectionLost(address, "the bridge is shutting down", Outcome.NOT_SENT)

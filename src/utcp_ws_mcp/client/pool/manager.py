@@ -10,10 +10,10 @@ from weakref import WeakSet
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.handshake_request import Upgrade
-from .entry import Standing
-from .pool import Opener, Shelf
-from .wish import Wish
+from ...core.handshake_request import HandshakeRequest
+from .entry import PoolStats
+from .pool import OpenConnection, ConnectionPool
+from .wish import LeaseRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,111 +26,111 @@ class Lease:
 
     connection: Connection
     release: Callable[[], None]
-    read: Callable[[], None] | None = None
+    start_reading: Callable[[], None] | None = None
 
 
-class Pace:
+class RateLimiter:
     """When the next request of a manual may begin; reloading the manual does not change that."""
 
     def __init__(self) -> None:
-        self._next = 0.0
+        self._next_start = 0.0
 
-    async def keep(self, interval: float) -> None:
+    async def acquire(self, interval: float) -> None:
         """Wait until so many seconds after the request before may begin."""
-        start = max(anyio.current_time(), self._next)
-        self._next = start + interval
+        start = max(anyio.current_time(), self._next_start)
+        self._next_start = start + interval
         await anyio.sleep_until(start)
 
 
-class Access:
+class PoolHandle:
     """What a call leases its connections from.
 
     A call keeps the same one to its end, so that it never opens or uses connections of a manual that was reloaded
     meanwhile.
     """
 
-    def __init__(self, shelf: Shelf, pace: Pace) -> None:
-        self.shelf = shelf
-        self.pace = pace
+    def __init__(self, pool: ConnectionPool, rate_limiter: RateLimiter) -> None:
+        self.pool = pool
+        self.rate_limiter = rate_limiter
 
-    def lease_at_once(self, wish: Wish) -> Lease | None:
+    def try_lease(self, request: LeaseRequest) -> Lease | None:
         """The right to use a connection, if there is one that nobody else waits for."""
-        if wish.upgrade.template.limits.requests_per_second:
+        if request.upgrade.template.limits.requests_per_second:
             return None
-        shelf = self.shelf
-        slot = shelf.acquire_at_once(wish)
+        shelf = self.pool
+        slot = shelf.try_acquire(request)
         if slot is None or slot.connection is None:
             return None
-        return Lease(slot.connection, partial(shelf.release, slot, wish))
+        return Lease(slot.connection, partial(shelf.release, slot, request))
 
-    async def lease(self, wish: Wish) -> Lease:
+    async def lease(self, request: LeaseRequest) -> Lease:
         """The right to use a connection; it waits until there is one.
 
         Raises:
             NetError, PolicyError: if one has to be opened and cannot be.
         """
-        shelf = self.shelf
-        slot = await shelf.acquire(wish)
+        shelf = self.pool
+        slot = await shelf.acquire(request)
         try:
-            if rate := wish.upgrade.template.limits.requests_per_second:
-                await self.pace.keep(1 / rate)
-            shelf.check_open(wish)
+            if rate := request.upgrade.template.limits.requests_per_second:
+                await self.rate_limiter.acquire(1 / rate)
+            shelf.raise_if_closed(request)
         except BaseException:
-            shelf.release(slot, wish)
+            shelf.release(slot, request)
             raise
         assert slot.connection is not None
-        read = partial(shelf.read, slot) if wish.unread else None
-        return Lease(slot.connection, partial(shelf.release, slot, wish), read)
+        read = partial(shelf.start_reading, slot) if request.fresh else None
+        return Lease(slot.connection, partial(shelf.release, slot, request), read)
 
-    def obstacle(self, upgrade: Upgrade) -> str:
+    def wait_reason(self, upgrade: HandshakeRequest) -> str:
         """Why a call got no connection in time, as far as it is known."""
-        return self.shelf.obstacle(upgrade)
+        return self.pool.wait_reason(upgrade)
 
 
-class Pool:
+class PoolManager:
     """The connections of a bridge. They live in `tasks`; `opener` makes one that is ready for requests."""
 
-    def __init__(self, tasks: TaskGroup, opener: Opener) -> None:
+    def __init__(self, tasks: TaskGroup, open_connection: OpenConnection) -> None:
         self._tasks = tasks
-        self._opener = opener
-        self._accesses: dict[str, Access] = {}
-        self._retired: WeakSet[Shelf] = WeakSet()  # a shelf lives as long as a call or a connection needs it
+        self._open_connection = open_connection
+        self._handles: dict[str, PoolHandle] = {}
+        self._draining: WeakSet[ConnectionPool] = WeakSet()  # a shelf lives as long as a call or a connection needs it
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Pool {self.shelves!r}>"
+        return f"<Pool {self.pools!r}>"
 
     @property
-    def shelves(self) -> list[Shelf]:
+    def pools(self) -> list[ConnectionPool]:
         """Those of all manuals, and the retired ones that are still in use."""
-        return [*(access.shelf for access in self._accesses.values()), *self._retired]
+        return [*(access.pool for access in self._handles.values()), *self._draining]
 
-    def access(self, manual: str) -> Access:
+    def handle(self, manual: str) -> PoolHandle:
         """What a call of a manual that begins now leases its connections from."""
-        access = self._accesses.get(manual)
+        access = self._handles.get(manual)
         if access is None:
-            access = self._accesses[manual] = Access(self._shelf(), Pace())
+            access = self._handles[manual] = PoolHandle(self._new_pool(), RateLimiter())
         return access
 
-    def standing(self, manual: str) -> Standing:
+    def stats(self, manual: str) -> PoolStats:
         """How it stands with a manual."""
-        access = self._accesses.get(manual)
-        return access.shelf.standing() if access is not None else Standing()
+        access = self._handles.get(manual)
+        return access.pool.stats() if access is not None else PoolStats()
 
-    def retire(self, manual: str) -> None:
+    def drain(self, manual: str) -> None:
         """Later calls of a manual get new connections; calls that run finish on those that they have."""
-        if access := self._accesses.get(manual):
-            self._retired.add(access.shelf)
-            self._accesses[manual] = Access(self._shelf(), access.pace)
-            access.shelf.retire()
+        if access := self._handles.get(manual):
+            self._draining.add(access.pool)
+            self._handles[manual] = PoolHandle(self._new_pool(), access.rate_limiter)
+            access.pool.drain()
 
     async def aclose(self) -> None:
         """Close every connection with 1001, going away; waiting calls get an error."""
         self._closed = True
         async with anyio.create_task_group() as closing:
-            for shelf in self.shelves:
+            for shelf in self.pools:
                 for connection in shelf.close():
                     closing.start_soon(connection.aclose, 1001, "the bridge is shutting down")
 
-    def _shelf(self) -> Shelf:
-        return Shelf(self._tasks, self._opener, closed=self._closed)
+    def _new_pool(self) -> ConnectionPool:
+        return ConnectionPool(self._tasks, self._open_connection, closed=self._closed)

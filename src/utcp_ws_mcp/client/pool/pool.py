@@ -12,315 +12,315 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.exchange.reply_rules import Sharing
-from ...core.handshake_request import Upgrade
-from ...errors import BridgeError, ConnectionLost, Defect, Outcome
-from .circuit_breaker import Troubles
-from .entry import Slot, Standing, Waiter, shutting_down
-from .wish import Wish
+from ...core.exchange.reply_rules import Concurrency
+from ...core.handshake_request import HandshakeRequest
+from ...errors import BridgeError, ConnectionLost, InternalError, Outcome
+from .circuit_breaker import FailureTracker
+from .entry import PooledConnection, PoolStats, Waiter, shutdown_error
+from .wish import LeaseRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..connection import Connection
 
-MAX_OF_MANUAL: Final = 32
+MAX_CONNECTIONS_PER_MANUAL: Final = 32
 """Connections of one manual, over all the headers, arguments and URLs that its calls need."""
 
-Opener = Callable[[Upgrade, dict[str, Any]], Awaitable["Connection"]]
+OpenConnection = Callable[[HandshakeRequest, dict[str, Any]], Awaitable["Connection"]]
 
 
-class Shelf:
+class ConnectionPool:
     """The connections of one manual."""
 
-    def __init__(self, tasks: TaskGroup, opener: Opener, *, closed: bool = False) -> None:
+    def __init__(self, tasks: TaskGroup, open_connection: OpenConnection, *, closed: bool = False) -> None:
         self._tasks = tasks
-        self._opener = opener
-        self._slots: list[Slot] = []
-        self._waiting: deque[Waiter] = deque()
-        self._troubles = Troubles()
-        self._retired = False
+        self._open_connection = open_connection
+        self._connections: list[PooledConnection] = []
+        self._waiters: deque[Waiter] = deque()
+        self._failures = FailureTracker()
+        self._draining = False
         self._closed = closed
 
     def __repr__(self) -> str:
-        return f"<{len(self._slots)} connections, {len(self._waiting)} waiting>"
+        return f"<{len(self._connections)} connections, {len(self._waiters)} waiting>"
 
-    def acquire_at_once(self, wish: Wish) -> Slot | None:
+    def try_acquire(self, request: LeaseRequest) -> PooledConnection | None:
         """A slot with an open connection, leased to the caller, if there is one and nobody waits."""
-        if self._waiting or self._closed or wish.unread:
+        if self._waiters or self._closed or request.fresh:
             return None
-        slot = self._ready_slot(wish)
+        slot = self._find_available(request)
         if slot is not None:
-            slot.take(wish)
+            slot.acquire(request)
         return slot
 
-    async def acquire(self, wish: Wish) -> Slot:
+    async def acquire(self, request: LeaseRequest) -> PooledConnection:
         """A slot with an open connection, leased to the caller."""
-        self.check_open(wish)
-        waiter = Waiter(wish)
-        self._waiting.append(waiter)
-        self.assign()
+        self.raise_if_closed(request)
+        waiter = Waiter(request)
+        self._waiters.append(waiter)
+        self._assign_requests_to_connections()
         try:
-            await waiter.woken.wait()
+            await waiter.done.wait()
         except BaseException:
-            self._withdraw(waiter)
+            self._cancel_waiter(waiter)
             raise
         if waiter.error is not None:
             raise waiter.error
-        assert waiter.slot is not None
-        return waiter.slot
+        assert waiter.pooled is not None
+        return waiter.pooled
 
-    def check_open(self, wish: Wish) -> None:
+    def raise_if_closed(self, request: LeaseRequest) -> None:
         """Raise where nobody may use a connection any more."""
         if self._closed:
-            raise shutting_down(wish.upgrade.address)
+            raise shutdown_error(request.upgrade.address)
 
-    def release(self, slot: Slot, wish: Wish) -> None:
+    def release(self, pooled: PooledConnection, request: LeaseRequest) -> None:
         """The exchange is over: the connection serves the next one, or is thrown away."""
-        assert slot.connection is not None
-        slot.leases -= 1
-        slot.listeners -= wish.listens
-        was_owned, slot.owned, slot.settled = slot.owned, False, False
-        usable = slot.connection.is_usable
-        if slot.connection.received and slot.connection.exchanges.opened:
-            self._troubles.proved(slot.upgrade)
-        if not slot.leases and not slot.upgrade.template.keep_alive:
-            self._discard(slot)
+        assert pooled.connection is not None
+        pooled.in_flight -= 1
+        pooled.passive_in_flight -= request.passive
+        was_owned, pooled.exclusive, pooled.synced = pooled.exclusive, False, False
+        usable = pooled.connection.is_available
+        if pooled.connection.received_count and pooled.connection.dispatcher.opened:
+            self._failures.record_success(pooled.upgrade)
+        if not pooled.in_flight and not pooled.upgrade.template.keep_alive:
+            self._discard(pooled)
         elif was_owned and usable:
-            self._settle(slot)
-        if self._waiting or not usable or self._retired:
-            self.assign()
+            self._start_sync(pooled)
+        if self._waiters or not usable or self._draining:
+            self._assign_requests_to_connections()
 
-    def obstacle(self, upgrade: Upgrade) -> str:
+    def wait_reason(self, upgrade: HandshakeRequest) -> str:
         """Why a call got no connection in time, as far as it is known."""
-        if failure := self._troubles.error(upgrade):
+        if failure := self._failures.error_for(upgrade):
             return str(failure)
-        opening = any(slot.connection is None and slot.upgrade == upgrade for slot in self._slots)
+        opening = any(slot.connection is None and slot.upgrade == upgrade for slot in self._connections)
         return "one was still being opened or logged in" if opening else ""
 
-    def standing(self) -> Standing:
+    def stats(self) -> PoolStats:
         """How it stands now."""
-        connections = sum(slot.connection is not None and slot.connection.is_open for slot in self._slots)
-        return Standing(connections, len(self._waiting), self._troubles.newest)
+        connections = sum(slot.connection is not None and slot.connection.is_open for slot in self._connections)
+        return PoolStats(connections, len(self._waiters), self._failures.last_error)
 
-    def read(self, slot: Slot) -> None:
+    def start_reading(self, pooled: PooledConnection) -> None:
         """Start reading a connection that was opened unread."""
-        assert slot.connection is not None
-        self._tasks.start_soon(self._run, slot)
+        assert pooled.connection is not None
+        self._tasks.start_soon(self._run_connection, pooled)
 
     def close(self) -> Iterator[Connection]:
         """Turn everybody away, and give the connections that are to be closed."""
         self._closed = True
-        for waiter in self._waiting:
-            waiter.error = shutting_down(waiter.wish.upgrade.address)
-            waiter.woken.set()
-        self._waiting.clear()
-        yield from [slot.connection for slot in self._slots if slot.connection is not None]
+        for waiter in self._waiters:
+            waiter.error = shutdown_error(waiter.request.upgrade.address)
+            waiter.done.set()
+        self._waiters.clear()
+        yield from [slot.connection for slot in self._connections if slot.connection is not None]
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """Serve the calls that wait already; then close each connection once nothing uses it."""
-        self._retired = True
-        self.assign()
+        self._draining = True
+        self._assign_requests_to_connections()
 
-    def assign(self) -> None:
+    def _assign_requests_to_connections(self) -> None:
         """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
-        for slot in [slot for slot in self._slots if slot.is_spent]:
-            self._note_useless(slot)
-            self._discard(slot, slot.doubt)
-        opening = {slot for slot in self._slots if slot.connection is None}
-        blocked: set[Upgrade] = set()
-        for waiter in list(self._waiting):
-            wish = waiter.wish
+        for slot in [slot for slot in self._connections if slot.is_perished]:
+            self._record_unused_session(slot)
+            self._discard(slot, slot.unusable_reason)
+        opening = {slot for slot in self._connections if slot.connection is None}
+        blocked: set[HandshakeRequest] = set()
+        for waiter in list(self._waiters):
+            wish = waiter.request
             if wish.upgrade in blocked:
                 continue
-            if ready := self._reserved_slot(waiter) if wish.unread else self._ready_slot(wish):
-                self._grant(waiter, ready)
-            elif not self._expects(waiter, opening) and not self._make_room(waiter, opening):
+            if ready := self._find_reserved(waiter) if wish.fresh else self._find_available(wish):
+                self._assign(waiter, ready)
+            elif not self._is_covered(waiter, opening) and not self._try_open(waiter, opening):
                 blocked.add(wish.upgrade)
-        if self._retired and not self._waiting:
-            for slot in [slot for slot in self._slots if slot.is_idle]:
+        if self._draining and not self._waiters:
+            for slot in [slot for slot in self._connections if slot.is_idle]:
                 self._discard(slot)
 
-    def _reserved_slot(self, waiter: Waiter) -> Slot | None:
-        return next((slot for slot in self._slots if slot.connection and slot.reserved is waiter), None)
+    def _find_reserved(self, waiter: Waiter) -> PooledConnection | None:
+        return next((slot for slot in self._connections if slot.connection and slot.reserved_for is waiter), None)
 
-    def _ready_slot(self, wish: Wish) -> Slot | None:
-        for slot in self._slots:
-            if slot.connection is None or slot.upgrade != wish.upgrade or not slot.has_room(wish):
+    def _find_available(self, request: LeaseRequest) -> PooledConnection | None:
+        for slot in self._connections:
+            if slot.connection is None or slot.upgrade != request.upgrade or not slot.has_capacity(request):
                 continue
-            if wish.sharing is Sharing.SHARED or slot.settled:
+            if request.concurrency is Concurrency.MULTIPLEXED or slot.synced:
                 return slot
         return None
 
-    def _expects(self, waiter: Waiter, opening: set[Slot]) -> bool:
+    def _is_covered(self, waiter: Waiter, opening: set[PooledConnection]) -> bool:
         """Whether a connection will serve this call without another being opened.
 
         One that is being opened, or settled, serves one call that owns it, or any number that share it. `opening`
         holds those that nobody who would own them has been promised yet.
         """
-        wish = waiter.wish
-        if wish.unread:
-            return any(slot.reserved is waiter for slot in self._slots)
-        for slot in self._slots:
-            if slot.upgrade != wish.upgrade or slot.reserved:
+        wish = waiter.request
+        if wish.fresh:
+            return any(slot.reserved_for is waiter for slot in self._connections)
+        for slot in self._connections:
+            if slot.upgrade != wish.upgrade or slot.reserved_for:
                 continue
             if slot.connection is None:
                 if slot in opening:
-                    opening.difference_update({slot} if wish.owns else ())
+                    opening.difference_update({slot} if wish.exclusive else ())
                     return True
-            elif not wish.owns:
-                if slot.connection.is_usable and not slot.owned and not slot.closing:
+            elif not wish.exclusive:
+                if slot.connection.is_available and not slot.exclusive and not slot.draining:
                     return True
-            elif wish.sharing is Sharing.OWNED and slot.has_room(wish) and slot not in opening:
+            elif wish.concurrency is Concurrency.EXCLUSIVE and slot.has_capacity(wish) and slot not in opening:
                 opening.add(slot)
-                self._settle(slot)
+                self._start_sync(slot)
                 return True
         return False
 
-    def _make_room(self, waiter: Waiter, opening: set[Slot]) -> bool:
+    def _try_open(self, waiter: Waiter, opening: set[PooledConnection]) -> bool:
         """Open a connection for this call, in the place of an idle one if need be.
 
         An endpoint that has refused a further connection is not asked for one as long as another can serve the
         call, and one that fails again and again for one at a time.
         """
-        wish = waiter.wish
-        same = [slot for slot in self._slots if slot.upgrade == wish.upgrade]
-        if self._troubles.error(wish.upgrade) and self._served_later(wish) and not wish.unread:
+        wish = waiter.request
+        same = [slot for slot in self._connections if slot.upgrade == wish.upgrade]
+        if self._failures.error_for(wish.upgrade) and self._can_be_served_later(wish) and not wish.fresh:
             return False
-        if self._troubles.circuit(wish.upgrade).is_open and any(slot.connection is None for slot in same):
+        if self._failures.breaker(wish.upgrade).is_tripped and any(slot.connection is None for slot in same):
             return False
         most = wish.upgrade.template.limits.max_connections
-        if len(same) >= most and not self._make_way(wish, same=True):
+        if len(same) >= most and not self._evict_idle(wish, same_key=True):
             return False
-        if len(self._slots) >= max(most, MAX_OF_MANUAL) and not self._make_way(wish, same=False):
+        if len(self._connections) >= max(most, MAX_CONNECTIONS_PER_MANUAL) and not self._evict_idle(wish, same_key=False):
             return False
-        slot = Slot(wish.upgrade, reserved=waiter if wish.unread else None)
-        self._slots.append(slot)
-        opening.update(() if wish.owns else {slot})
+        slot = PooledConnection(wish.upgrade, reserved_for=waiter if wish.fresh else None)
+        self._connections.append(slot)
+        opening.update(() if wish.exclusive else {slot})
         self._tasks.start_soon(self._open, slot, wish.arguments)
         return True
 
-    def _make_way(self, wish: Wish, *, same: bool) -> bool:
+    def _evict_idle(self, request: LeaseRequest, *, same_key: bool) -> bool:
         """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
-        for slot in self._slots:
-            of_use = same and not wish.unread and slot.has_room(wish)
-            if slot.is_idle and (slot.upgrade == wish.upgrade) == same and not of_use:
-                self._discard(slot, slot.doubt if same else "a call needs another connection")
-                return not slot.closing
+        for slot in self._connections:
+            of_use = same_key and not request.fresh and slot.has_capacity(request)
+            if slot.is_idle and (slot.upgrade == request.upgrade) == same_key and not of_use:
+                self._discard(slot, slot.unusable_reason if same_key else "a call needs another connection")
+                return not slot.draining
         return False
 
-    def _grant(self, waiter: Waiter, slot: Slot) -> None:
-        self._waiting.remove(waiter)
-        slot.take(waiter.wish)
-        waiter.slot = slot
-        waiter.woken.set()
+    def _assign(self, waiter: Waiter, pooled: PooledConnection) -> None:
+        self._waiters.remove(waiter)
+        pooled.acquire(waiter.request)
+        waiter.pooled = pooled
+        waiter.done.set()
 
-    def _withdraw(self, waiter: Waiter) -> None:
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)
-            for slot in [slot for slot in self._slots if slot.reserved is waiter and slot.connection is not None]:
+    def _cancel_waiter(self, waiter: Waiter) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            for slot in [slot for slot in self._connections if slot.reserved_for is waiter and slot.connection is not None]:
                 self._discard(slot)
-        elif waiter.slot is not None:
-            self.release(waiter.slot, waiter.wish)
+        elif waiter.pooled is not None:
+            self.release(waiter.pooled, waiter.request)
 
-    async def _open(self, slot: Slot, arguments: dict[str, Any]) -> None:
+    async def _open(self, pooled: PooledConnection, arguments: dict[str, Any]) -> None:
         try:
-            await anyio.sleep(self._troubles.circuit(slot.upgrade).wait(anyio.current_time()))
-            connection = await self._opener(slot.upgrade, arguments)
+            await anyio.sleep(self._failures.breaker(pooled.upgrade).retry_after(anyio.current_time()))
+            connection = await self._open_connection(pooled.upgrade, arguments)
         except Exception as failed:  # of a defect, too, every waiting call must hear
-            error = failed if isinstance(failed, BridgeError) else Defect(slot.upgrade.address, failed)
-            self._slots.remove(slot)
-            self._fail(slot, error)
-            self.assign()
+            error = failed if isinstance(failed, BridgeError) else InternalError(pooled.upgrade.address, failed)
+            self._connections.remove(pooled)
+            self._on_open_failed(pooled, error)
+            self._assign_requests_to_connections()
             return
-        forsaken = slot.reserved is not None and slot.reserved not in self._waiting
+        forsaken = pooled.reserved_for is not None and pooled.reserved_for not in self._waiters
         if self._closed or forsaken:
-            self._slots.remove(slot)
+            self._connections.remove(pooled)
             connection.abort()
-            self.assign()
+            self._assign_requests_to_connections()
             return
-        if slot.reserved is None and not connection.is_open:
-            self._slots.remove(slot)
-            self._note_stillborn(slot, connection)
-            self.assign()
+        if pooled.reserved_for is None and not connection.is_open:
+            self._connections.remove(pooled)
+            self._record_early_close(pooled, connection)
+            self._assign_requests_to_connections()
             return
-        slot.connection = connection
-        connection.on_retired = self.assign
-        self._troubles.opened(slot.upgrade)
-        if slot.reserved is None:
-            self._tasks.start_soon(self._run, slot)
-        self.assign()
+        pooled.connection = connection
+        connection.on_draining = self._assign_requests_to_connections
+        self._failures.clear_error(pooled.upgrade)
+        if pooled.reserved_for is None:
+            self._tasks.start_soon(self._run_connection, pooled)
+        self._assign_requests_to_connections()
 
-    def _note_stillborn(self, slot: Slot, connection: Connection) -> None:
+    def _record_early_close(self, pooled: PooledConnection, connection: Connection) -> None:
         """A connection ended before anybody could use it: another one is tried, unless this happens again and again."""
-        self._troubles.count(slot.upgrade)
-        if self._troubles.circuit(slot.upgrade).is_open:
-            ending = connection.ending
-            self._turn_away(slot, ConnectionLost(connection.address, ending.text, Outcome.NOT_SENT, code=ending.code))
+        self._failures.record_failure(pooled.upgrade)
+        if self._failures.breaker(pooled.upgrade).is_tripped:
+            ending = connection.close_info
+            self._fail_waiters(pooled, ConnectionLost(connection.address, ending.reason, Outcome.NOT_SENT, code=ending.code))
 
-    def _note_useless(self, slot: Slot) -> None:
+    def _record_unused_session(self, pooled: PooledConnection) -> None:
         """A session that ends before it was used is a failure, or one call would log in again and again."""
-        if slot.is_useless:
-            assert slot.connection is not None
-            why = f'{slot.doubt}: a message for which "retire" holds came before any call'
-            self._troubles.count(slot.upgrade)
-            self._troubles.keep(slot.upgrade, ConnectionLost(slot.connection.address, why, Outcome.NOT_SENT))
+        if pooled.ended_unused:
+            assert pooled.connection is not None
+            why = f'{pooled.unusable_reason}: a message for which "retire" holds came before any call'
+            self._failures.record_failure(pooled.upgrade)
+            self._failures.set_last_error(pooled.upgrade, ConnectionLost(pooled.connection.address, why, Outcome.NOT_SENT))
 
-    async def _run(self, slot: Slot) -> None:
-        connection = slot.connection
+    async def _run_connection(self, pooled: PooledConnection) -> None:
+        connection = pooled.connection
         assert connection is not None
         try:
             async with anyio.create_task_group() as running:
-                running.start_soon(connection.upkeep.beat)
-                await connection.run()
+                running.start_soon(connection.heartbeat.run)
+                await connection.receive_loop()
                 running.cancel_scope.cancel()
         finally:
-            if connection.is_failure:
-                self._troubles.count(slot.upgrade)
-            self.assign()
+            if connection.failed_early:
+                self._failures.record_failure(pooled.upgrade)
+            self._assign_requests_to_connections()
 
-    def _fail(self, slot: Slot, error: BridgeError) -> None:
+    def _on_open_failed(self, pooled: PooledConnection, error: BridgeError) -> None:
         """Opening failed."""
-        self._troubles.count(slot.upgrade)
-        self._turn_away(slot, error)
+        self._failures.record_failure(pooled.upgrade)
+        self._fail_waiters(pooled, error)
 
-    def _turn_away(self, slot: Slot, error: BridgeError) -> None:
+    def _fail_waiters(self, pooled: PooledConnection, error: BridgeError) -> None:
         """The calls that wait for a connection get the error, unless an open one can serve them later."""
-        upgrade = slot.upgrade
-        self._troubles.keep(upgrade, error)
-        for waiter in [waiter for waiter in self._waiting if waiter.wish.upgrade == upgrade]:
-            if waiter is not slot.reserved and (waiter.wish.unread or self._served_later(waiter.wish)):
+        upgrade = pooled.upgrade
+        self._failures.set_last_error(upgrade, error)
+        for waiter in [waiter for waiter in self._waiters if waiter.request.upgrade == upgrade]:
+            if waiter is not pooled.reserved_for and (waiter.request.fresh or self._can_be_served_later(waiter.request)):
                 continue
-            self._waiting.remove(waiter)
+            self._waiters.remove(waiter)
             waiter.error = error
-            waiter.woken.set()
+            waiter.done.set()
 
-    def _served_later(self, wish: Wish) -> bool:
-        return any(slot.upgrade == wish.upgrade and slot.serves(wish.sharing) for slot in self._slots)
+    def _can_be_served_later(self, request: LeaseRequest) -> bool:
+        return any(slot.upgrade == request.upgrade and slot.can_handle_request(request.concurrency) for slot in self._connections)
 
-    def _settle(self, slot: Slot) -> None:
-        if not slot.settling:
-            slot.settling = True
-            self._tasks.start_soon(self._settle_slot, slot)
+    def _start_sync(self, pooled: PooledConnection) -> None:
+        if not pooled.syncing:
+            pooled.syncing = True
+            self._tasks.start_soon(self._sync, pooled)
 
-    async def _settle_slot(self, slot: Slot) -> None:
-        assert slot.connection is not None
-        slot.settled = await slot.connection.settle()
-        slot.settling = False
-        if not slot.settled and not slot.leases:
-            self._discard(slot, slot.doubt or "the server did not answer a ping in time")
-        self.assign()
+    async def _sync(self, pooled: PooledConnection) -> None:
+        assert pooled.connection is not None
+        pooled.synced = await pooled.connection.sync()
+        pooled.syncing = False
+        if not pooled.synced and not pooled.in_flight:
+            self._discard(pooled, pooled.unusable_reason or "the server did not answer a ping in time")
+        self._assign_requests_to_connections()
 
-    def _discard(self, slot: Slot, why: str = "") -> None:
-        connection = slot.connection
-        if connection is not None and connection.is_open and not self._closed and not slot.closing:
-            slot.closing = bool(slot.upgrade.conduct.goodbyes)
-            self._tasks.start_soon(self._part, slot, connection, why)
-        if not slot.closing and slot in self._slots:
-            self._slots.remove(slot)
+    def _discard(self, pooled: PooledConnection, reason: str = "") -> None:
+        connection = pooled.connection
+        if connection is not None and connection.is_open and not self._closed and not pooled.draining:
+            pooled.draining = bool(pooled.upgrade.connection_rules.on_disconnect)
+            self._tasks.start_soon(self._close_gracefully, pooled, connection, reason)
+        if not pooled.draining and pooled in self._connections:
+            self._connections.remove(pooled)
 
-    async def _part(self, slot: Slot, connection: Connection, why: str) -> None:
+    async def _close_gracefully(self, pooled: PooledConnection, connection: Connection, reason: str) -> None:
         """Close; one that says goodbye keeps its place until then, for the server may allow no session more."""
-        await connection.aclose(1000, "", why)
-        if slot in self._slots:
-            self._slots.remove(slot)
-            self.assign()
+        await connection.aclose(1000, "", reason)
+        if pooled in self._connections:
+            self._connections.remove(pooled)
+            self._assign_requests_to_connections()

@@ -13,27 +13,27 @@ from ...errors import InvalidTemplate
 from ...manifest.models.connection import Framing
 from .message import Message, decode, encode, text_or_bytes
 
-Raw = str | bytes
-Text = TypeVar("Text", str, bytes)
+Payload = str | bytes
+T = TypeVar("Text", str, bytes)
 
 BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt")
 """Those whose messages nobody can read."""
 
-LONGEST: Final = 16 << 20
+MAX_JOINED_LENGTH: Final = 16 << 20
 """Characters of a joined message; as many as an endpoint may send in one WebSocket message by default."""
 
 
 class Codec(Protocol):
     """One value to messages, one message to values."""
 
-    def encode(self, value: Any) -> list[Raw]:
+    def encode(self, value: Any) -> list[Payload]:
         """The messages for a value.
 
         Raises:
             ValueError: if the value cannot be encoded.
         """
 
-    def decode(self, raw: Raw) -> Iterable[Message]:
+    def decode(self, raw: Payload) -> Iterable[Message]:
         """The values in a message; what cannot be decoded is its own value."""
 
 
@@ -46,10 +46,10 @@ class JsonCodec:
 
     in_binary: bool = False
 
-    def encode(self, value: Any) -> list[Raw]:
+    def encode(self, value: Any) -> list[Payload]:
         return [value if isinstance(value, bytes) else encode(value)]
 
-    def decode(self, raw: Raw) -> list[Message]:
+    def decode(self, raw: Payload) -> list[Message]:
         if self.in_binary and isinstance(raw, bytes) and raw[:1] in (b"{", b"["):
             message = decode(text_or_bytes(raw))
             return [message if message.is_json else Message(raw, raw)]
@@ -59,10 +59,10 @@ class JsonCodec:
 class TextCodec:
     """Text, never read as JSON; what comes in binary messages is read as UTF-8 where it is UTF-8."""
 
-    def encode(self, value: Any) -> list[Raw]:
+    def encode(self, value: Any) -> list[Payload]:
         return [value if isinstance(value, bytes) else encode(value)]
 
-    def decode(self, raw: Raw) -> list[Message]:
+    def decode(self, raw: Payload) -> list[Message]:
         text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
         return [Message(text, text)]
 
@@ -70,10 +70,10 @@ class TextCodec:
 class BinaryCodec:
     """Bytes in both directions; text is sent as its UTF-8."""
 
-    def encode(self, value: Any) -> list[Raw]:
+    def encode(self, value: Any) -> list[Payload]:
         return [value if isinstance(value, bytes) else encode(value).encode()]
 
-    def decode(self, raw: Raw) -> list[Message]:
+    def decode(self, raw: Payload) -> list[Message]:
         data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
         return [Message(data, data)]
 
@@ -85,13 +85,13 @@ class PackedCodec:
     pack: Callable[[Any], bytes]
     unpack: Callable[[bytes], Any]
 
-    def encode(self, value: Any) -> list[Raw]:
+    def encode(self, value: Any) -> list[Payload]:
         try:
             return [self.pack(value)]
         except Exception as failed:  # the libraries have no common error of their own
             raise ValueError(type(failed).__name__) from None
 
-    def decode(self, raw: Raw) -> list[Message]:
+    def decode(self, raw: Payload) -> list[Message]:
         if isinstance(raw, str):
             return [decode(raw)]
         try:
@@ -100,25 +100,25 @@ class PackedCodec:
             return [Message(raw, raw)]
 
 
-class Cutter(Generic[Text]):
+class DelimiterSplitter(Generic[T]):
     """Cuts a stream of text or bytes at a separator, wherever it was cut on its way."""
 
-    def __init__(self, separator: Text) -> None:
-        self.separator: Text = separator
-        self._pieces: list[Text] = []
+    def __init__(self, separator: T) -> None:
+        self.separator: T = separator
+        self._pieces: list[T] = []
         self._size = 0
-        self._tail: Text = separator[:0]
+        self._tail: T = separator[:0]
 
-    def feed(self, piece: Text) -> list[Text]:
+    def feed(self, piece: T) -> list[T]:
         """The messages that a piece ends; one that grows without end is given as far as it is here."""
         self._pieces.append(piece)
         self._size += len(piece)
         seam = self._tail + piece
-        if self.separator not in seam and self._size <= LONGEST:
+        if self.separator not in seam and self._size <= MAX_JOINED_LENGTH:
             self._tail = seam[-len(self.separator) :]
             return []
         *messages, rest = self.separator[:0].join(self._pieces).split(self.separator)
-        if len(rest) > LONGEST:
+        if len(rest) > MAX_JOINED_LENGTH:
             messages, rest = [*messages, rest], self.separator[:0]
         self._pieces, self._size, self._tail = [rest], len(rest), rest[-len(self.separator) :]
         return messages
@@ -129,13 +129,13 @@ class Framer:
 
     def __init__(self, framing: Framing, codec: Codec, send_as: str | None = None) -> None:
         separator = framing.separator or ""
-        self._cutter = Cutter(separator)
-        self._binary_cutter = Cutter(separator.encode())
+        self._text_splitter = DelimiterSplitter(separator)
+        self._binary_splitter = DelimiterSplitter(separator.encode())
         self._framing = framing
         self._codec = codec
         self._send_as = send_as
 
-    def encode(self, value: Any) -> list[Raw]:
+    def encode(self, value: Any) -> list[Payload]:
         """The WebSocket messages for a value.
 
         Raises:
@@ -143,23 +143,23 @@ class Framer:
         """
         messages = self._codec.encode(value)
         if separator := self._framing.separator:
-            messages = [_append(message, separator) for message in messages]
+            messages = [_append_separator(message, separator) for message in messages]
         if self._send_as == "binary":
             return [message.encode() if isinstance(message, str) else message for message in messages]
         return messages
 
-    def shown(self, sent: Raw) -> Raw:
+    def for_display(self, sent: Payload) -> Payload:
         """A message that was sent, for a reader: of what is binary for the wire only, its value."""
         in_binary, packed = self._send_as == "binary", self._framing.codec in BINARY_CODECS
         if isinstance(sent, str) or not (in_binary or packed):
             return sent
         codec = _make_codec(self._framing.codec, in_binary)
         messages = list(codec.decode(sent))
-        if len(messages) != 1 or (packed and not _is_whole(codec, messages[0].value, sent)):
+        if len(messages) != 1 or (packed and not _round_trips(codec, messages[0].value, sent)):
             return sent
-        return messages[0].shown
+        return messages[0].for_display
 
-    def decode(self, raw: Raw) -> Iterator[Message]:
+    def decode(self, raw: Payload) -> Iterator[Message]:
         """The messages in a WebSocket message, in order."""
         for part in self._split(raw):
             for message in self._codec.decode(part):
@@ -168,14 +168,14 @@ class Framer:
                 else:
                     yield message
 
-    def _split(self, raw: Raw) -> list[Raw]:
+    def _split(self, raw: Payload) -> list[Payload]:
         if self._framing.separator is None:
             return [raw]
-        parts = self._cut(self._cutter, raw) if isinstance(raw, str) else self._cut(self._binary_cutter, raw)
+        parts = self._split_with(self._text_splitter, raw) if isinstance(raw, str) else self._split_with(self._binary_splitter, raw)
         return [part for part in parts if part]
 
-    def _cut(self, cutter: Cutter[Text], raw: Text) -> list[Text]:
-        return cutter.feed(raw) if self._framing.joined else raw.split(cutter.separator)
+    def _split_with(self, splitter: DelimiterSplitter[T], raw: T) -> list[T]:
+        return splitter.feed(raw) if self._framing.spans_messages else raw.split(splitter.separator)
 
 
 def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
@@ -187,7 +187,7 @@ def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
     return Framer(framing, _make_codec(framing.codec, send_as == "binary"), send_as)
 
 
-def _is_whole(codec: Codec, value: Any, sent: bytes) -> bool:
+def _round_trips(codec: Codec, value: Any, sent: bytes) -> bool:
     """Whether a value is all of a message: codecs read what servers send, and less of what clients do."""
     try:
         return codec.encode(value) == [sent]
@@ -195,7 +195,7 @@ def _is_whole(codec: Codec, value: Any, sent: bytes) -> bool:
         return False
 
 
-def _append(message: Raw, separator: str) -> Raw:
+def _append_separator(message: Payload, separator: str) -> Payload:
     return message + separator.encode() if isinstance(message, bytes) else message + separator
 
 
@@ -206,7 +206,7 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
         case "binary":
             return BinaryCodec()
         case "msgpack" | "cbor":
-            return _packed(name)
+            return _make_packed_codec(name)
         case "stomp":
             from .stomp import StompCodec
 
@@ -223,7 +223,7 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
             return JsonCodec(in_binary)
 
 
-def _packed(name: str) -> PackedCodec:
+def _make_packed_codec(name: str) -> PackedCodec:
     from .msgpack_cbor import LOADERS
 
     try:

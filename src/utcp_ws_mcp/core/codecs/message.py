@@ -21,14 +21,14 @@ class Message:
     decoded: bool = False
 
     @property
-    def content(self) -> Any:
+    def payload(self) -> Any:
         """What came."""
         return self.value if self.decoded else self.raw
 
     @property
-    def shown(self) -> str | bytes:
+    def for_display(self) -> str | bytes:
         """What came, for a reader: of what a codec made, its JSON."""
-        return encode_json(clean(self.value)) if self.decoded else self.raw
+        return encode_json(to_json_safe(self.value)) if self.decoded else self.raw
 
     @property
     def size(self) -> int:
@@ -98,11 +98,11 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-LONGEST_NUMBER: Final = 8192
+MAX_INTEGER_BITS: Final = 8192
 """Bits of a whole number that is written in decimal digits; Python refuses to write very long ones."""
 
 
-def clean(value: Any, depth: int = 64) -> Any:
+def to_json_safe(value: Any, depth: int = 64) -> Any:
     """A value that came from outside, made writable as JSON.
 
     Lone surrogates become U+FFFD, numbers that JSON lacks their names, bytes and very long numbers their hex, and what
@@ -115,23 +115,23 @@ def clean(value: Any, depth: int = 64) -> Any:
             return json.dumps(value)
         case bytes():
             return value.hex()
-        case int() if value.bit_length() > LONGEST_NUMBER:
+        case int() if value.bit_length() > MAX_INTEGER_BITS:
             return hex(value)
         case dict() | list() | tuple() if depth == 0:
             return "… nested too deeply"
         case dict():
-            return {_name(key): clean(item, depth - 1) for key, item in value.items()}
+            return {_json_key(key): to_json_safe(item, depth - 1) for key, item in value.items()}
         case list() | tuple():
-            return [clean(item, depth - 1) for item in value]
+            return [to_json_safe(item, depth - 1) for item in value]
         case None | bool() | int() | float():
             return value
         case _:
             return str(value)
 
 
-def _name(key: Any) -> str:
+def _json_key(key: Any) -> str:
     """A key of an object: text as it is, anything else as its JSON."""
-    found = clean(key)
+    found = to_json_safe(key)
     return found if isinstance(found, str) else encode_json(found)
 
 
@@ -152,10 +152,10 @@ def excerpt(raw: str | bytes, limit: int = 200) -> str:
         return f"{len(raw)} bytes of binary data, 0x{raw[:24].hex()}" + ("…" if len(raw) > 24 else "")
     text = raw.strip()
     shown = "".join(char if char.isprintable() else " " for char in text[:limit])
-    return str(clean(shown)) + ("…" if len(text) > limit else "")
+    return str(to_json_safe(shown)) + ("…" if len(text) > limit else "")
 
 
-def told(status: int, body: bytes) -> str:
+def http_error_detail(status: int, body: bytes) -> str:
     """What an HTTP answer says of a failure, for an error text; a page, binary data and success say nothing."""
     text = text_or_bytes(body)
     words = " ".join(text.split()) if isinstance(text, str) else ""

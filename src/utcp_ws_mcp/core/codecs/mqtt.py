@@ -19,7 +19,7 @@ _TYPES: Final = (
 )
 _FLAGS: Final = {"pubrel": 2, "subscribe": 2, "unsubscribe": 2}
 _MALFORMED: Final[dict[str, Any]] = {"type": "malformed"}
-MAX_PACKET: Final = 16 << 20
+MAX_PACKET_BYTES: Final = 16 << 20
 
 
 class MqttCodec:
@@ -33,10 +33,10 @@ class MqttCodec:
         if kind not in _TYPES[1:]:
             raise ValueError('an MQTT packet is {"type": "publish", "topic": …, "payload": …} or another known type')
         try:
-            flags, body = _body(kind, value)
+            flags, body = _encode_body(kind, value)
         except (KeyError, struct.error, AttributeError, TypeError, OverflowError) as failed:
             raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {failed}") from None
-        return [bytes([_TYPES.index(kind) << 4 | flags]) + _length(len(body)) + body]
+        return [bytes([_TYPES.index(kind) << 4 | flags]) + _encode_length(len(body)) + body]
 
     def decode(self, raw: str | bytes) -> Iterator[Message]:
         if isinstance(raw, str):
@@ -56,28 +56,28 @@ class MqttCodec:
             first, (start, position) = self._buffer[position], found
             body = bytes(self._buffer[start:position])
             try:
-                packet = _read(_TYPES[first >> 4] if first >> 4 < len(_TYPES) else "", first & 15, body)
+                packet = _parse_packet(_TYPES[first >> 4] if first >> 4 < len(_TYPES) else "", first & 15, body)
             except (struct.error, IndexError, UnicodeDecodeError):
                 packet = _MALFORMED
             yield Message(body, packet, decoded=True)
         del self._buffer[:position]
 
 
-def _body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
+def _encode_body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
     match kind:
         case "connect":
-            return 0, _connect(value)
+            return 0, _encode_connect(value)
         case "publish":
             qos = int(value.get("qos", 0))
             flags = qos << 1 | bool(value.get("retain")) | bool(value.get("dup")) << 3
             number = struct.pack(">H", value["packet_id"]) if qos else b""
-            return flags, _text(value["topic"]) + number + _payload(value.get("payload", ""))
+            return flags, _encode_text(value["topic"]) + number + _encode_payload(value.get("payload", ""))
         case "subscribe":
             topics = [topic if isinstance(topic, dict) else {"topic": topic} for topic in value["topics"]]
-            listed = b"".join(_text(topic["topic"]) + bytes([topic.get("qos", 0)]) for topic in topics)
+            listed = b"".join(_encode_text(topic["topic"]) + bytes([topic.get("qos", 0)]) for topic in topics)
             return _FLAGS[kind], struct.pack(">H", value["packet_id"]) + listed
         case "unsubscribe":
-            return _FLAGS[kind], struct.pack(">H", value["packet_id"]) + b"".join(map(_text, value["topics"]))
+            return _FLAGS[kind], struct.pack(">H", value["packet_id"]) + b"".join(map(_encode_text, value["topics"]))
         case "pingreq" | "pingresp" | "disconnect":
             return 0, b""
         case "puback" | "pubrec" | "pubrel" | "pubcomp" | "unsuback":
@@ -86,19 +86,19 @@ def _body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
             raise KeyError("only a server sends this type")
 
 
-def _connect(value: dict[str, Any]) -> bytes:
+def _encode_connect(value: dict[str, Any]) -> bytes:
     will, user, password = value.get("will"), value.get("username"), value.get("password")
     flags = 2 * bool(value.get("clean_session", True)) | 0x80 * (user is not None) | 0x40 * (password is not None)
-    payload = _text(value.get("client_id", ""))
+    payload = _encode_text(value.get("client_id", ""))
     if will is not None:
         flags |= 4 | int(will.get("qos", 0)) << 3 | 0x20 * bool(will.get("retain"))
-        message = _payload(will.get("payload", ""))
-        payload += _text(will["topic"]) + struct.pack(">H", len(message)) + message
-    payload += b"".join(_text(part) for part in (user, password) if part is not None)
-    return _text("MQTT") + bytes([4, flags]) + struct.pack(">H", value.get("keep_alive", 60)) + payload
+        message = _encode_payload(will.get("payload", ""))
+        payload += _encode_text(will["topic"]) + struct.pack(">H", len(message)) + message
+    payload += b"".join(_encode_text(part) for part in (user, password) if part is not None)
+    return _encode_text("MQTT") + bytes([4, flags]) + struct.pack(">H", value.get("keep_alive", 60)) + payload
 
 
-def _read(kind: str, flags: int, body: bytes) -> dict[str, Any]:
+def _parse_packet(kind: str, flags: int, body: bytes) -> dict[str, Any]:
     match kind:
         case "connack":
             return {"type": kind, "session_present": bool(body[0] & 1), "code": body[1]}
@@ -132,14 +132,14 @@ def _find_packet(buffer: bytearray, position: int) -> tuple[int, int] | None:
         size |= (byte & 127) << 7 * (digit - 1)
         if byte < 128:
             start = position + digit + 1
-            if size > MAX_PACKET:
+            if size > MAX_PACKET_BYTES:
                 raise ValueError("a packet of more than 16 MiB")
             return (start, start + size) if len(buffer) >= start + size else None
     raise ValueError("a length of more than four digits")
 
 
-def _length(size: int) -> bytes:
-    if size > MAX_PACKET:
+def _encode_length(size: int) -> bytes:
+    if size > MAX_PACKET_BYTES:
         raise ValueError("an MQTT packet of more than 16 MiB")
     digits = bytearray()
     while True:
@@ -149,12 +149,12 @@ def _length(size: int) -> bytes:
             return bytes(digits)
 
 
-def _text(text: str) -> bytes:
+def _encode_text(text: str) -> bytes:
     data = text.encode()
     return struct.pack(">H", len(data)) + data
 
 
-def _payload(payload: Any) -> bytes:
+def _encode_payload(payload: Any) -> bytes:
     if isinstance(payload, bytes):
         return payload
     return (payload if isinstance(payload, str) else encode_json(payload)).encode()

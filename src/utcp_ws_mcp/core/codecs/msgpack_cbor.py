@@ -11,13 +11,13 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
-from .message import clean, encode_json
+from .message import to_json_safe, encode_json
 
-Codec = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
+PackFunctions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
 """What packs a value, and what unpacks it."""
 
 
-def load_msgpack() -> Codec:
+def load_msgpack() -> PackFunctions:
     """MessagePack.
 
     Raises:
@@ -25,10 +25,10 @@ def load_msgpack() -> Codec:
     """
     from msgpack import packb, unpackb
 
-    return packb, lambda data: plain(unpackb(data, strict_map_key=False, timestamp=3))
+    return packb, lambda data: to_plain(unpackb(data, strict_map_key=False, timestamp=3))
 
 
-def load_cbor() -> Codec:
+def load_cbor() -> PackFunctions:
     """CBOR. Of a tag that is not known the content counts; undefined and other simple values are null.
 
     Raises:
@@ -36,11 +36,11 @@ def load_cbor() -> Codec:
     """
     from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag, dumps, load, undefined
 
-    refused: Any = dict.fromkeys(_REFUSED_TAGS, _refuse)
+    refused: Any = dict.fromkeys(_REJECTED_TAGS, _reject_tag)
 
     def unwrap(value: Any) -> Any:
         if isinstance(value, CBORTag):
-            return plain(value.value, unwrap)
+            return to_plain(value.value, unwrap)
         return None if value is undefined or isinstance(value, CBORSimpleValue) else str(value)
 
     def unpack(data: bytes) -> Any:
@@ -51,18 +51,18 @@ def load_cbor() -> Codec:
             raise ValueError(str(wrong)) from None
         if file.tell() < len(data):
             raise ValueError("more than one value")
-        return plain(value, unwrap)
+        return to_plain(value, unwrap)
 
     return dumps, unpack
 
 
-_PLAIN: Final = frozenset({type(None), bool, str, bytes, int, float})
+_PLAIN_TYPES: Final = frozenset({type(None), bool, str, bytes, int, float})
 
-LOADERS: Final[Mapping[str, Callable[[], Codec]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
+LOADERS: Final[Mapping[str, Callable[[], PackFunctions]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
 """What loads each codec, by its name."""
 
 
-def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
+def to_plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
     """A value of objects, lists, texts, numbers, booleans, null and bytes only; `unwrap` makes one of anything else.
 
     A time becomes its text (RFC 3339), a set a list.
@@ -71,20 +71,20 @@ def plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
         ValueError: if it is nested too deeply.
     """
     try:
-        return _plain(value, unwrap)
+        return _to_plain(value, unwrap)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
-    if type(value) in _PLAIN:
+def _to_plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
+    if type(value) in _PLAIN_TYPES:
         return value
     match value:
         case Mapping():
-            members = ((_key(key, unwrap), member) for key, member in value.items())
-            return {key: member if type(member) in _PLAIN else _plain(member, unwrap) for key, member in members}
+            members = ((_to_plain_key(key, unwrap), member) for key, member in value.items())
+            return {key: member if type(member) in _PLAIN_TYPES else _to_plain(member, unwrap) for key, member in members}
         case list() | tuple() | AbstractSet():
-            return [member if type(member) in _PLAIN else _plain(member, unwrap) for member in value]
+            return [member if type(member) in _PLAIN_TYPES else _to_plain(member, unwrap) for member in value]
         case datetime(tzinfo=None):
             return value.isoformat()
         case datetime():
@@ -93,17 +93,17 @@ def _plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
             return unwrap(value)
 
 
-def _key(key: Any, unwrap: Callable[[Any], Any]) -> Any:
+def _to_plain_key(key: Any, unwrap: Callable[[Any], Any]) -> Any:
     """A key; one that is an object or a list becomes its JSON."""
     if type(key) is str:
         return key
-    found = _plain(key, unwrap)
-    return encode_json(clean(found)) if isinstance(found, dict | list) else found
+    found = _to_plain(key, unwrap)
+    return encode_json(to_json_safe(found)) if isinstance(found, dict | list) else found
 
 
-_REFUSED_TAGS: Final = (28, 29, 35)
+_REJECTED_TAGS: Final = (28, 29, 35)
 """CBOR tags that a peer could harm with: references, which make values without end, and regular expressions."""
 
 
-def _refuse(*_: object) -> NoReturn:
+def _reject_tag(*_: object) -> NoReturn:
     raise ValueError("a CBOR tag that is not read")

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from .message import Message, encode_json, parse_json
 
-_ENGINE: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
+_ENGINE_PACKETS: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 _PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")
-_BINARY: Final = {"event": "binary_event", "ack": "binary_ack"}
+_BINARY_PACKETS: Final = {"event": "binary_event", "ack": "binary_ack"}
 _PACKET = re.compile(r"4([0-6])(?:([0-9]{1,9})-)?(/[^,]*)?,?([0-9]{1,18})?(.*)\Z", re.DOTALL)
 MAX_ATTACHMENTS: Final = 64
 
@@ -27,20 +27,20 @@ class SocketIOCodec:
     def __init__(self) -> None:
         self._pending: dict[str, Any] | None = None
         self._raw: str | bytes = ""
-        self._missing = 0
+        self._expected_attachments = 0
         self._attachments: list[bytes] = []
 
     def encode(self, value: Any) -> list[str | bytes]:
         kind = value.get("type") if isinstance(value, dict) else None
         if kind in ("open", "close", "ping", "pong", "upgrade", "noop"):
             data = value.get("data", "")
-            return [f"{_ENGINE.index(kind)}{data if isinstance(data, str) else encode_json(data)}"]
+            return [f"{_ENGINE_PACKETS.index(kind)}{data if isinstance(data, str) else encode_json(data)}"]
         if kind not in _PACKETS:
             raise ValueError('a Socket.IO packet is {"type": "event", "data": ["name", …]} or another known type')
         attachments: list[bytes] = []
-        data = _without_bytes(value.get("data"), attachments)
+        data = _extract_attachments(value.get("data"), attachments)
         if attachments:
-            kind = _BINARY.get(kind, kind)
+            kind = _BINARY_PACKETS.get(kind, kind)
         count = f"{len(attachments)}-" if attachments else ""
         namespace = value.get("namespace") or "/"
         where = "" if namespace == "/" else f"{namespace},"
@@ -50,37 +50,37 @@ class SocketIOCodec:
 
     def decode(self, raw: str | bytes) -> list[Message]:
         if isinstance(raw, bytes):
-            return self._attach(raw)
-        packet = _read(raw)
+            return self._add_attachment(raw)
+        packet = _parse_packet(raw)
         if packet is None:
             return [Message(raw, raw)]
-        self._missing = min(packet.pop("attachments", 0), MAX_ATTACHMENTS)
-        if not self._missing:
+        self._expected_attachments = min(packet.pop("attachments", 0), MAX_ATTACHMENTS)
+        if not self._expected_attachments:
             return [Message(raw, packet, decoded=True)]
         self._pending, self._raw, self._attachments = packet, raw, []
         return []
 
-    def _attach(self, data: bytes) -> list[Message]:
+    def _add_attachment(self, data: bytes) -> list[Message]:
         """The next attachment of the packet that announced it; the packet is whole with the last one."""
         if self._pending is None:
             return [Message(data, data)]
         self._attachments.append(data)
-        if len(self._attachments) < self._missing:
+        if len(self._attachments) < self._expected_attachments:
             return []
         packet, self._pending = self._pending, None
         try:
-            packet["data"] = _with_bytes(packet["data"], self._attachments)
+            packet["data"] = _insert_attachments(packet["data"], self._attachments)
         except RecursionError:
             return [Message(self._raw, self._raw)]
         return [Message(self._raw, packet, decoded=True)]
 
 
-def _read(raw: str) -> dict[str, Any] | None:
+def _parse_packet(raw: str) -> dict[str, Any] | None:
     if not raw or raw[0] not in "0123456":
         return None
     if raw[0] != "4":
         data = _json_or_text(raw[1:])
-        return {"type": _ENGINE[int(raw[0])], **({} if data == "" else {"data": data})}
+        return {"type": _ENGINE_PACKETS[int(raw[0])], **({} if data == "" else {"data": data})}
     found = _PACKET.match(raw)
     if found is None:
         return None
@@ -101,21 +101,21 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _without_bytes(value: Any, attachments: list[bytes]) -> Any:
+def _extract_attachments(value: Any, attachments: list[bytes]) -> Any:
     if isinstance(value, bytes):
         attachments.append(value)
         return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(value, dict):
-        return {key: _without_bytes(item, attachments) for key, item in value.items()}
+        return {key: _extract_attachments(item, attachments) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_bytes(item, attachments) for item in value]
+        return [_extract_attachments(item, attachments) for item in value]
     return value
 
 
-def _with_bytes(value: Any, attachments: list[bytes]) -> Any:
+def _insert_attachments(value: Any, attachments: list[bytes]) -> Any:
     if isinstance(value, dict):
         number = value.get("num")
         if value.get("_placeholder") is True and isinstance(number, int) and 0 <= number < len(attachments):
             return attachments[number]
-        return {key: _with_bytes(item, attachments) for key, item in value.items()}
-    return [_with_bytes(item, attachments) for item in value] if isinstance(value, list) else value
+        return {key: _insert_attachments(item, attachments) for key, item in value.items()}
+    return [_insert_attachments(item, attachments) for item in value] if isinstance(value, list) else value

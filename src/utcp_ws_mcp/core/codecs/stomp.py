@@ -12,15 +12,15 @@ from typing import Any, Final
 from .message import Message, encode_json, text_or_bytes
 
 HEARTBEAT: Final = "\n"
-MAX_FRAME: Final = 16 << 20
+MAX_FRAME_BYTES: Final = 16 << 20
 _ESCAPES: Final = {"\\": "\\\\", "\r": "\\r", "\n": "\\n", ":": "\\c"}
 _UNESCAPES: Final = {escaped: char for char, escaped in _ESCAPES.items()}
-_PLAIN: Final = frozenset({"CONNECT", "CONNECTED"})
+_UNESCAPED_COMMANDS: Final = frozenset({"CONNECT", "CONNECTED"})
 """Commands whose headers are not escaped."""
 
-_BEGINS = re.compile(rb"[A-Z]{1,32}(?:\r?\Z|\r?\n)")
-_BLANK = re.compile(rb"\r?\n\r?\n")
-_LENGTH = re.compile(rb"\ncontent-length:(\d{1,9})\r?\n")
+_COMMAND_LINE = re.compile(rb"[A-Z]{1,32}(?:\r?\Z|\r?\n)")
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_CONTENT_LENGTH = re.compile(rb"\ncontent-length:(\d{1,9})\r?\n")
 
 
 class StompCodec:
@@ -38,8 +38,8 @@ class StompCodec:
         content = body if isinstance(body, str | bytes) else encode_json(body)
         data = content.encode() if isinstance(content, str) else content
         headers = value.get("headers") or {}
-        escape = value["command"] not in _PLAIN
-        lines = [f"{_escaped(str(name), escape)}:{_escaped(_text(item), escape)}" for name, item in headers.items()]
+        escape = value["command"] not in _UNESCAPED_COMMANDS
+        lines = [f"{_escape(str(name), escape)}:{_escape(_header_text(item), escape)}" for name, item in headers.items()]
         if data and "content-length" not in headers:
             lines.append(f"content-length:{len(data)}")
         head = "\n".join([value["command"], *lines, "", ""])
@@ -52,19 +52,19 @@ class StompCodec:
             return
         self._buffer += data
         position = 0
-        while (start := _skip_ends(self._buffer, position)) < len(self._buffer):
+        while (start := _skip_line_ends(self._buffer, position)) < len(self._buffer):
             end = _frame_end(self._buffer, start)
-            if end is None and _BEGINS.match(self._buffer, start) and len(self._buffer) - start < MAX_FRAME:
+            if end is None and _COMMAND_LINE.match(self._buffer, start) and len(self._buffer) - start < MAX_FRAME_BYTES:
                 break
             frame = bytes(self._buffer[start:end])
             position = len(self._buffer) if end is None else end + 1
-            yield _read(frame)
+            yield _parse_frame(frame)
         else:
             position = len(self._buffer)
         del self._buffer[:position]
 
 
-def _skip_ends(buffer: bytearray, position: int) -> int:
+def _skip_line_ends(buffer: bytearray, position: int) -> int:
     """Where the next frame starts, behind ends of lines."""
     while position < len(buffer) and buffer[position] in b"\r\n":
         position += 1
@@ -73,24 +73,24 @@ def _skip_ends(buffer: bytearray, position: int) -> int:
 
 def _frame_end(buffer: bytearray, start: int) -> int | None:
     """Where the NUL stands that ends a frame, or None while it is not whole."""
-    blank = _BLANK.search(buffer, start)
-    length = _LENGTH.search(buffer, start, blank.end()) if blank else None
+    blank = _BLANK_LINE.search(buffer, start)
+    length = _CONTENT_LENGTH.search(buffer, start, blank.end()) if blank else None
     end = buffer.find(0, blank.end() + int(length[1]) if blank and length else start)
     return None if end < 0 else end
 
 
-def _read(frame: bytes) -> Message:
+def _parse_frame(frame: bytes) -> Message:
     """A frame without its NUL; what is no frame is its own value."""
     text = frame.decode("utf-8", "replace")
-    blank = _BLANK.search(frame)
-    if blank is None or not _BEGINS.match(frame):
+    blank = _BLANK_LINE.search(frame)
+    if blank is None or not _COMMAND_LINE.match(frame):
         return Message(text, text)
     command, *lines = re.split(r"\r?\n", frame[: blank.start()].decode("utf-8", "replace"))
     headers: dict[str, str] = {}
     try:
         for line in lines:
             name, _, item = line.partition(":")
-            headers.setdefault(_unescaped(name, command), _unescaped(item, command))
+            headers.setdefault(_unescape(name, command), _unescape(item, command))
     except KeyError:  # an undefined escape is a fatal error of the frame (specification, "Value Encoding")
         return Message(text, text)
     length = headers.get("content-length", "")
@@ -98,11 +98,11 @@ def _read(frame: bytes) -> Message:
     return Message(text, {"command": command, "headers": headers, "body": text_or_bytes(body)}, decoded=True)
 
 
-def _text(item: Any) -> str:
+def _header_text(item: Any) -> str:
     return item if isinstance(item, str) else encode_json(item)
 
 
-def _escaped(text: str, escape: bool) -> str:
+def _escape(text: str, escape: bool) -> str:
     if not escape:
         if "\n" in text or "\r" in text:
             raise ValueError("a header of CONNECT cannot hold a line break")
@@ -110,7 +110,7 @@ def _escaped(text: str, escape: bool) -> str:
     return re.sub(r"[\\\r\n:]", lambda found: _ESCAPES[found[0]], text)
 
 
-def _unescaped(text: str, command: str) -> str:
-    if command in _PLAIN:
+def _unescape(text: str, command: str) -> str:
+    if command in _UNESCAPED_COMMANDS:
         return text
     return re.sub(r"\\.?", lambda found: _UNESCAPES[found[0]], text, flags=re.DOTALL)

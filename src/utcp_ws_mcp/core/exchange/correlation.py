@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ..expressions.paths import LITERAL, Path, parse_path
+from ..expressions.paths import STRING_LITERAL, Path, parse_path
 
 _TERM = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
 
 
 @lru_cache(maxsize=256)  # the tools of a preset have the same `match`
-def id_in(match: str) -> tuple[Path | None, bool]:
+def find_correlation_path(match: str) -> tuple[Path | None, bool]:
     """Where the correlation id stands in a message for which a predicate holds, and whether it asks no more."""
     terms = _conjunction(match)
     paths = [path for term in terms if (path := _id_path(term))]
@@ -20,7 +20,7 @@ def id_in(match: str) -> tuple[Path | None, bool]:
 
 def _conjunction(source: str) -> list[str]:
     """The terms of `a and b and c`; an expression that may be anything else is one term."""
-    masked = LITERAL.sub(lambda found: "_" * len(found[0]), source)
+    masked = STRING_LITERAL.sub(lambda found: "_" * len(found[0]), source)
     if re.search(r"\b(or|if|else)\b|[()]", masked):
         return [source]
     cuts = [0, *(place for found in re.finditer(r"\s+and\s+", masked) for place in found.span()), len(source)]

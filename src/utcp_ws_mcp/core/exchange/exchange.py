@@ -12,24 +12,24 @@ from typing import Final, Literal
 
 from ..codecs.message import Message
 from ..expressions.scope import Scope
-from .reply_rules import Limits, Role, Rules
+from .reply_rules import StreamLimits, Role, ReplyRules
 
-End = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
+StreamEnd = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
 """What ended a stream."""
 
-EARLY: Final = 64
+MAX_EARLY_MESSAGES: Final = 64
 """Messages that are kept for a stream until the reply that opens it has come."""
 
-CLEAN_CLOSE: Final = (1000, 1001)
+NORMAL_CLOSE_CODES: Final = (1000, 1001)
 """Close codes with which a server ends a stream properly (RFC 6455 §7.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseInfo:
     """How a connection ended: its code (1006 if there was none) and what to say of it."""
 
     code: int
-    text: str
+    reason: str
 
 
 @dataclass(slots=True, eq=False)
@@ -40,65 +40,65 @@ class Exchange:
     Once `finished`, nothing is added to it, and either `fault`, `end`, `lost` or a reply says how it finished.
     """
 
-    rules: Rules
+    rules: ReplyRules
     scope: Scope
     request_id: int | str
-    inbox: deque[Message] = field(default_factory=deque)
+    received: deque[Message] = field(default_factory=deque)
     finished: bool = False
-    fault: Message | None = None
-    end: End | None = None
-    lost: Close | None = None
-    items: int = 0
-    bytes: int = 0
+    error: Message | None = None
+    end: StreamEnd | None = None
+    close_info: CloseInfo | None = None
+    item_count: int = 0
+    byte_count: int = 0
     replied: bool = False
-    limits: Limits | None = None
-    early: deque[Message] = field(default_factory=lambda: deque(maxlen=EARLY))
-    ends_seen: set[int] = field(default_factory=set)
+    limits: StreamLimits | None = None
+    early_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY_MESSAGES))
+    until_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def in_stream(self) -> bool:
         """Whether messages are items by now, not the reply."""
-        return self.rules.stream is not None and (self.replied or not self.rules.replies_first)
+        return self.rules.stream is not None and (self.replied or not self.rules.has_subscribe_reply)
 
-    def seeing(self, message: Message) -> Scope:
+    def scope_for(self, message: Message) -> Scope:
         """The names for predicates and expressions on `message`."""
-        return self.scope.extended(message=message.value)
+        return self.scope.with_values(message=message.value)
 
-    def claims(self, message: Message) -> bool:
+    def matches(self, message: Message) -> bool:
         """Whether a message belongs to this exchange."""
         stream = self.rules.stream
         if stream is not None and stream.match is not None and self.in_stream:
-            return stream.match.holds(self.seeing(message))
+            return stream.match.is_true(self.scope_for(message))
         match = self.rules.match
-        return match is None or match.holds(self.seeing(message))
+        return match is None or match.is_true(self.scope_for(message))
 
-    def take_in(self, message: Message) -> Role:
+    def accept(self, message: Message) -> Role:
         """Classify a message that belongs to this exchange, and keep what must be kept."""
-        scope = self.seeing(message)
-        if self.rules.ignores(scope):
+        scope = self.scope_for(message)
+        if self.rules.is_ignored(scope):
             return Role.IGNORED
         role = self._classify(message, scope)
-        if role is Role.FAULT:
-            self.finished, self.fault = True, message
-            self.inbox.append(message)
+        if role is Role.ERROR:
+            self.finished, self.error = True, message
+            self.received.append(message)
         elif role is Role.REPLY and self.rules.stream is None:
             self.finished = True
-            self.inbox.append(message)
+            self.received.append(message)
         elif role is Role.REPLY:
             self._open_stream(message)
-        if role is not Role.ACKNOWLEDGEMENT:
+        if role is not Role.ACK:
             self.wake()
         return role
 
     def _classify(self, message: Message, scope: Scope) -> Role:
-        if self.rules.faults(scope):
-            return Role.FAULT
+        if self.rules.is_error(scope):
+            return Role.ERROR
         if self.in_stream:
-            return self._take_item(message, scope)
-        return Role.ACKNOWLEDGEMENT if self.rules.skips(scope) else Role.REPLY
+            return self._accept_item(message, scope)
+        return Role.ACK if self.rules.is_ack(scope) else Role.REPLY
 
-    def lose(self, close: Close) -> None:
+    def connection_lost(self, close: CloseInfo) -> None:
         """The connection ended: a stream that it ended properly has its end, everything else is lost.
 
         A stream of which nothing has come may as well be a request that was never read.
@@ -107,37 +107,37 @@ class Exchange:
             return
         self.finished = True
         stream = self.rules.stream
-        if stream and (stream.bounds.until_close or (self.items and close.code in CLEAN_CLOSE)):
+        if stream and (stream.bounds.until_close or (self.item_count and close.code in NORMAL_CLOSE_CODES)):
             self.end = "closed"
         else:
-            self.lost = close
+            self.close_info = close
         self.wake()
 
     def _open_stream(self, reply: Message) -> None:
         """The reply that opens a stream is known as `reply`; what came before it may belong to the stream too."""
         self.replied = True
-        self.scope = self.scope.extended(reply=reply.value)
-        for message in list(self.early):
-            if not self.finished and self.claims(message):
-                self.take_in(message)
-        self.early.clear()
+        self.scope = self.scope.with_values(reply=reply.value)
+        for message in list(self.early_messages):
+            if not self.finished and self.matches(message):
+                self.accept(message)
+        self.early_messages.clear()
 
-    def _take_item(self, message: Message, scope: Scope) -> Role:
+    def _accept_item(self, message: Message, scope: Scope) -> Role:
         stream = self.rules.stream
         assert stream is not None
-        held = {index for index, predicate in enumerate(stream.until) if predicate.holds(scope)}
-        self.ends_seen |= held
-        ended = bool(held) and len(self.ends_seen) == len(stream.until)
-        if not ended and ((held and not stream.bounds.include_last) or (not held and self.rules.skips(scope))):
-            return Role.ACKNOWLEDGEMENT
+        held = {index for index, predicate in enumerate(stream.until) if predicate.is_true(scope)}
+        self.until_seen |= held
+        ended = bool(held) and len(self.until_seen) == len(stream.until)
+        if not ended and ((held and not stream.bounds.include_last) or (not held and self.rules.is_ack(scope))):
+            return Role.ACK
         if not ended or stream.bounds.include_last:
-            self.inbox.append(message)
-            self.items += 1
-            self.bytes += message.size
+            self.received.append(message)
+            self.item_count += 1
+            self.byte_count += message.size
         if ended:
             self.finished, self.end = True, "until"
-        elif self.limits is not None and self.items >= self.limits.items:
+        elif self.limits is not None and self.item_count >= self.limits.max_items:
             self.finished, self.end = True, "max_items"
-        elif self.bytes >= stream.bounds.max_bytes:
+        elif self.byte_count >= stream.bounds.max_bytes:
             self.finished, self.end = True, "max_bytes"
         return Role.END if ended else Role.ITEM

@@ -9,129 +9,129 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ..codecs.message import Message, clean, encode_json
-from ..connection_rules import Captures, StepPlan
-from ..expressions.expression import Expression, ExpressionFailed
-from ..expressions.paths import LITERAL, UNDEFINED, look_up, parse_path
+from ..codecs.message import Message, to_json_safe, encode_json
+from ..connection_rules import Captures, CompiledLoginStep
+from ..expressions.expression import Expression, EvaluationError
+from ..expressions.paths import STRING_LITERAL, UNDEFINED, look_up, parse_path
 from ..expressions.scope import Scope
-from .connection_state import Session
-from .dispatcher import Exchanges
+from .connection_state import ConnectionState
+from .dispatcher import Dispatcher
 from .exchange import Exchange
-from .reply_rules import AutoReplies, Rules
+from .reply_rules import AutoReplies, ReplyRules
 
-LONGEST_VALUE: Final = 60
+MAX_VALUE_LENGTH: Final = 60
 """Characters of a value that is shown."""
 
-MOST_EXCHANGES: Final = 3
+MAX_EXCHANGES: Final = 3
 """Exchanges whose rules are explained for one message."""
 
-_NAMES = re.compile(
+_REFERENCED_PATH = re.compile(
     r"(?<![\w.])(?:message|session|args|let|reply)(?:\.\w+\b(?!\()|\[-?\d+\]|\['[^']*'\])+|(?<![\w.])request_id\b"
 )
 
 
-def explain_message(session: Session, exchanges: Exchanges, message: Message) -> tuple[str, ...]:
+def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
     """What the rules of a connection and of the exchanges on it say of a message that has just come."""
-    account = Account(session.scope(message=message.value))
-    if session.conduct.retire is not None and account.holds("retire", session.conduct.retire):
-        account.say("the next call opens another connection")
-    account.captures(session)
-    if account.answers(session.conduct.auto_replies):
+    account = Explanation(state.scope(message=message.value))
+    if state.rules.reconnect_when is not None and account.evaluate("retire", state.rules.reconnect_when):
+        account.add("the next call opens another connection")
+    account.add_captures(state)
+    if account.is_auto_replied(state.rules.auto_replies):
         return tuple(account.lines)
-    heartbeat = session.conduct.heartbeat
-    if heartbeat and heartbeat.expect and session.answers_heartbeat(message):
-        answered = Account(session.beat_scope(message))
-        answered.holds("heartbeat.expect", heartbeat.expect)
+    heartbeat = state.rules.heartbeat
+    if heartbeat and heartbeat.expect and state.is_heartbeat_reply(message):
+        answered = Explanation(state.heartbeat_scope(message))
+        answered.evaluate("heartbeat.expect", heartbeat.expect)
         return (*account.lines, *answered.lines)
-    if session.conduct.inbox is not None:
-        account.holds("inbox.match", session.conduct.inbox.match)
-    waiting = list(exchanges.pending())
-    for exchange in waiting[:MOST_EXCHANGES]:
-        account.lines += _of_exchange(exchange, message)
-    if len(waiting) > MOST_EXCHANGES:
-        account.say(f"and the rules of {len(waiting) - MOST_EXCHANGES} calls more")
+    if state.rules.inbox is not None:
+        account.evaluate("inbox.match", state.rules.inbox.match)
+    waiting = list(dispatcher.pending())
+    for exchange in waiting[:MAX_EXCHANGES]:
+        account.lines += _explain_exchange(exchange, message)
+    if len(waiting) > MAX_EXCHANGES:
+        account.add(f"and the rules of {len(waiting) - MAX_EXCHANGES} calls more")
     if not waiting:
-        last = exchanges.last_owned
-        ignoring = Account(last.seeing(message)) if last else account
-        if last is None or not ignoring.ignored(last.rules):
-            account.say("no call waits for it")
+        last = dispatcher.last_exclusive
+        ignoring = Explanation(last.scope_for(message)) if last else account
+        if last is None or not ignoring.is_ignored(last.rules):
+            account.add("no call waits for it")
         elif last:
             account.lines += ignoring.lines
     return tuple(account.lines)
 
 
-def explain_step(step: StepPlan, index: int, scope: Scope) -> tuple[str, ...]:
+def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
     """What an expecting step of `on_connect` says of a message."""
-    account = Account(scope)
-    if step.fail is None or not account.holds(f"on_connect[{index}].fail", step.fail):
+    account = Explanation(scope)
+    if step.fail is None or not account.evaluate(f"on_connect[{index}].fail", step.fail):
         assert step.expect is not None
-        if account.holds(f"on_connect[{index}].expect", step.expect, say_no=True):
-            account.kept(f"on_connect[{index}].capture", step.captures)
+        if account.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True):
+            account.captured(f"on_connect[{index}].capture", step.captures)
     return tuple(account.lines)
 
 
-def explain_when(step: StepPlan, index: int, scope: Scope) -> tuple[str, ...]:
+def explain_when(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
     """Whether a step of `on_connect` is done."""
-    account = Account(scope)
-    if step.when is not None and not account.holds(f"on_connect[{index}].when", step.when, say_no=True):
-        account.say(f"on_connect[{index}] is left out")
+    account = Explanation(scope)
+    if step.when is not None and not account.evaluate(f"on_connect[{index}].when", step.when, include_false=True):
+        account.add(f"on_connect[{index}] is left out")
     return tuple(account.lines)
 
 
-class Account:
+class Explanation:
     """Collects sentences on one message."""
 
     def __init__(self, scope: Scope) -> None:
         self.lines: list[str] = []
         self._scope = scope
 
-    def say(self, line: str) -> None:
+    def add(self, line: str) -> None:
         """Add a sentence."""
         self.lines.append(line)
 
-    def holds(self, name: str, predicate: Expression, *, say_no: bool = False) -> bool:
+    def evaluate(self, name: str, predicate: Expression, *, include_false: bool = False) -> bool:
         """Whether a predicate holds. That is said if it does, or cannot be evaluated, or with `say_no`."""
         try:
             value = predicate.evaluate(self._scope)
-        except ExpressionFailed as failed:
-            self.say(f"{name} does not hold: {failed}")
+        except EvaluationError as failed:
+            self.add(f"{name} does not hold: {failed}")
             return False
         holds = value is not UNDEFINED and bool(value)
-        if holds or say_no:
-            self.say(f"{name} {'holds' if holds else 'does not hold'}: {predicate.source}{self._values(predicate)}")
+        if holds or include_false:
+            self.add(f"{name} {'holds' if holds else 'does not hold'}: {predicate.source}{self._format_values(predicate)}")
         return holds
 
-    def ignored(self, rules: Rules) -> bool:
+    def is_ignored(self, rules: ReplyRules) -> bool:
         """Whether one of `ignore` holds."""
-        return any(self.holds(f"ignore[{index}]", predicate) for index, predicate in enumerate(rules.ignore))
+        return any(self.evaluate(f"ignore[{index}]", predicate) for index, predicate in enumerate(rules.ignore))
 
-    def answers(self, rules: AutoReplies) -> bool:
+    def is_auto_replied(self, rules: AutoReplies) -> bool:
         """Whether an `auto_reply` answers the message, and that is all."""
         for index, rule in enumerate(rules):
-            if self.holds(f"auto_reply[{index}].match", rule.match):
+            if self.evaluate(f"auto_reply[{index}].match", rule.match):
                 return not rule.keep
         return False
 
-    def captures(self, session: Session) -> None:
+    def add_captures(self, state: ConnectionState) -> None:
         """What `capture` keeps of the message."""
-        for index, (predicate, captures) in enumerate(session.conduct.captures):
-            if self.holds(f"capture[{index}].match", predicate):
-                self.kept(f"capture[{index}].set", captures)
+        for index, (predicate, captures) in enumerate(state.rules.captures):
+            if self.evaluate(f"capture[{index}].match", predicate):
+                self.captured(f"capture[{index}].set", captures)
 
-    def kept(self, name: str, captures: Captures) -> None:
+    def captured(self, name: str, captures: Captures) -> None:
         """What is kept of the message under which name, and what is not there."""
         for key, expression in captures:
             try:
                 value = expression.evaluate(self._scope)
-            except ExpressionFailed as failed:
-                self.say(f"{name}.{key} keeps nothing: {failed}")
+            except EvaluationError as failed:
+                self.add(f"{name}.{key} keeps nothing: {failed}")
                 continue
             if value is UNDEFINED:
-                self.say(f"{name}.{key} keeps nothing: the message has no {expression.source}")
+                self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
             else:
-                self.say(f"session.{key} is now {_shown(value)}")
+                self.add(f"session.{key} is now {_format_value(value)}")
 
-    def sentence(self, error_message: Expression | None) -> None:
+    def error_text(self, error_message: Expression | None) -> None:
         """Why a failure is not told in the words that `error_message` should find."""
         if error_message is None:
             return
@@ -139,67 +139,67 @@ class Account:
             if error_message.evaluate(self._scope) is not UNDEFINED:
                 return
             why = f"the message has no {error_message.source}"
-        except ExpressionFailed as failed:
+        except EvaluationError as failed:
             why = str(failed)
-        self.say(f"reply.error_message has no value, so the whole message is shown: {why}")
+        self.add(f"reply.error_message has no value, so the whole message is shown: {why}")
 
-    def not_asked(self, until: Iterable[Expression]) -> None:
+    def not_evaluated(self, until: Iterable[Expression]) -> None:
         """That a message would end a stream, if it belonged to it."""
         for index, predicate in enumerate(until):
-            if predicate.holds(self._scope):
-                self.say(f"stream.until[{index}] would hold, and is only asked where stream.match holds")
+            if predicate.is_true(self._scope):
+                self.add(f"stream.until[{index}] would hold, and is only asked where stream.match holds")
 
-    def _values(self, predicate: Expression) -> str:
+    def _format_values(self, predicate: Expression) -> str:
         """The values that a predicate looked at."""
-        bare = LITERAL.sub(lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source)
-        paths = [path for name in dict.fromkeys(_NAMES.findall(bare)) if (path := parse_path(name))]
-        shown = [f"{_written(path)} is {_shown(look_up(self._scope, path))}" for path in paths]
+        bare = STRING_LITERAL.sub(lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source)
+        paths = [path for name in dict.fromkeys(_REFERENCED_PATH.findall(bare)) if (path := parse_path(name))]
+        shown = [f"{_format_path(path)} is {_format_value(look_up(self._scope, path))}" for path in paths]
         return f" ({', '.join(shown)})" if shown else ""
 
 
-def _of_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
+def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
     """What the rules of one call say."""
-    rules, account = exchange.rules, Account(exchange.seeing(message))
-    if not account.answers(rules.auto_replies) and _claims(exchange, account) and not account.ignored(rules):
-        _classify(exchange, account)
+    rules, account = exchange.rules, Explanation(exchange.scope_for(message))
+    if not account.is_auto_replied(rules.auto_replies) and _explain_match(exchange, account) and not account.is_ignored(rules):
+        _explain_role(exchange, account)
     yield from account.lines
 
 
-def _claims(exchange: Exchange, account: Account) -> bool:
+def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
     """Whether the message belongs to the call."""
     stream = exchange.rules.stream
     if exchange.in_stream and stream and stream.match:
-        claimed = account.holds("stream.match", stream.match, say_no=True)
+        claimed = explanation.evaluate("stream.match", stream.match, include_false=True)
         if not claimed:
-            account.not_asked(stream.until)
+            explanation.not_evaluated(stream.until)
         return claimed
     if exchange.rules.match is None:
         return True
-    return account.holds("reply.match", exchange.rules.match, say_no=True)
+    return explanation.evaluate("reply.match", exchange.rules.match, include_false=True)
 
 
-def _classify(exchange: Exchange, account: Account) -> None:
+def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
     """What the message is to the call that it belongs to."""
     rules = exchange.rules
-    if rules.error is not None and account.holds("reply.error", rules.error):
-        account.sentence(rules.error_message)
+    if rules.error is not None and explanation.evaluate("reply.error", rules.error):
+        explanation.error_text(rules.error_message)
         return
     if exchange.in_stream and rules.stream is not None:
-        ends = [account.holds(f"stream.until[{index}]", each) for index, each in enumerate(rules.stream.until)]
+        ends = [explanation.evaluate(f"stream.until[{index}]", each) for index, each in enumerate(rules.stream.until)]
         if any(ends):
             return
-    if rules.skip is not None and account.holds("reply.skip", rules.skip):
+    if rules.ack is not None and explanation.evaluate("reply.skip", rules.ack):
         return
     if rules.match is None and not exchange.in_stream:
-        account.say("the first message after the request that is not ignored")
+        explanation.add("the first message after the request that is not ignored")
 
 
-def _written(path: tuple[str | int, ...]) -> str:
+def _format_path(path: tuple[str | int, ...]) -> str:
     return str(path[0]) + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path[1:])
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is UNDEFINED:
         return "not there"
-    text = encode_json(clean(value))
-    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
+    text = encode_json(to_json_safe(value))
+    return text if len(text) <= MAX_VALUE_LENGTH else text[:MAX_VALUE_LENGTH] + "…"

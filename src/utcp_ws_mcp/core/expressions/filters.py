@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from ..codecs.message import encode_json, parse_json
 
-BINARY: Final = "\ufdd0\ufdd1\ufdd2"
+BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
 """What MiniJinja makes of bytes that it writes into a text, which it never refuses: noncharacters of Unicode."""
 
 BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
 
 JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
-LONGEST_JSON: Final = 16 << 20
+MAX_JSON_LENGTH: Final = 16 << 20
 """Characters; JSON of JSON doubles with every turn."""
 
-LONGEST_PATTERN: Final = 200
-SEARCHED: Final = (16_384, 3_072, 384)
+MAX_PATTERN_LENGTH: Final = 200
+MAX_SEARCH_LENGTH: Final = (16_384, 3_072, 384)
 """Characters that a pattern is looked for in, by how many parts of it repeat (one more may where it begins with `^`).
 
 Python's engine takes the length to the power of that, and once more for all the places where a match could begin.
@@ -35,7 +35,7 @@ class Binary(bytes):
     __slots__ = ()
 
     def __str__(self) -> str:
-        return BINARY
+        return BINARY_MARKER
 
 
 def check_text(text: str) -> str:
@@ -44,26 +44,26 @@ def check_text(text: str) -> str:
     Raises:
         ValueError: where bytes were written into it.
     """
-    if BINARY in text:
+    if BINARY_MARKER in text:
         raise ValueError(BINARY_IN_TEXT)
     return text
 
 
-def _bytes(value: Any) -> bytes:
+def _as_bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     return check_text(value if isinstance(value, str) else _to_json(value)).encode()
 
 
-def _joined(value: Any) -> bytes:
+def _concat_bytes(value: Any) -> bytes:
     """Text as UTF-8, and a list of parts one behind the other; a number is a byte."""
     parts = value if isinstance(value, list | tuple) else [value]
-    return Binary(b"".join(_joinable(part, alone=parts is not value) for part in parts))
+    return Binary(b"".join(_part_as_bytes(part, alone=parts is not value) for part in parts))
 
 
-def _joinable(part: Any, *, alone: bool) -> bytes:
+def _part_as_bytes(part: Any, *, alone: bool) -> bytes:
     if isinstance(part, str | bytes):
-        return _bytes(part)
+        return _as_bytes(part)
     if alone or type(part) is not int or not 0 <= part <= 255:
         raise TypeError("bytes are made of text, bytes, or a list of these and of numbers from 0 to 255")
     return part.to_bytes()
@@ -71,65 +71,65 @@ def _joinable(part: Any, *, alone: bool) -> bytes:
 
 def _to_json(value: Any) -> str:
     text = encode_json(value)
-    if len(text) > LONGEST_JSON:
-        raise ValueError(f"JSON of more than {LONGEST_JSON:,} characters")
+    if len(text) > MAX_JSON_LENGTH:
+        raise ValueError(f"JSON of more than {MAX_JSON_LENGTH:,} characters")
     return text
 
 
 def _digest(name: str) -> Callable[[Any], bytes]:
     """A digest by its name; which one is fit for an API is for that API to say."""
-    return lambda value: Binary(hashlib.new(name, _bytes(value), usedforsecurity=False).digest())
+    return lambda value: Binary(hashlib.new(name, _as_bytes(value), usedforsecurity=False).digest())
 
 
 def _hmac(name: str) -> Callable[[Any, Any], bytes]:
-    return lambda value, key: Binary(hmac.digest(_bytes(key), _bytes(value), name))
+    return lambda value, key: Binary(hmac.digest(_as_bytes(key), _as_bytes(value), name))
 
 
 def _base64(value: Any) -> str:
-    return base64.b64encode(_bytes(value)).decode()
+    return base64.b64encode(_as_bytes(value)).decode()
 
 
 def _base64url(value: Any) -> str:
     """Base64 with the URL alphabet and without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(_bytes(value)).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_as_bytes(value)).rstrip(b"=").decode()
 
 
 def _unbase64(value: Any) -> bytes:
     """Either alphabet, with or without padding."""
-    text = _bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    text = _as_bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     return Binary(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
 
 
 def _crc32(value: Any) -> int:
     import zlib
 
-    return zlib.crc32(_bytes(value))
+    return zlib.crc32(_as_bytes(value))
 
 
 def _latin1(value: Any) -> str | bytes:
     """The text with a character for each byte, as JavaScript's binary strings are; of a text, its bytes."""
-    return value.decode("latin-1") if isinstance(value, bytes) else Binary(_text(value).encode("latin-1"))
+    return value.decode("latin-1") if isinstance(value, bytes) else Binary(_as_text(value).encode("latin-1"))
 
 
-def _load(form: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+def _load_codec(codec: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     from ..codecs.msgpack_cbor import LOADERS
 
     try:
-        return LOADERS[form]()
+        return LOADERS[codec]()
     except ImportError:
-        raise ValueError(f"needs a package that is not installed: pip install 'utcp-ws-mcp[{form}]'") from None
+        raise ValueError(f"needs a package that is not installed: pip install 'utcp-ws-mcp[{codec}]'") from None
 
 
-def _packer(form: str) -> Callable[[Any], bytes]:
+def _packer(codec: str) -> Callable[[Any], bytes]:
     def pack(value: Any) -> bytes:
-        return Binary(_load(form)[0](value))
+        return Binary(_load_codec(codec)[0](value))
 
     return pack
 
 
-def _unpacker(form: str) -> Callable[[Any], Any]:
+def _unpacker(codec: str) -> Callable[[Any], Any]:
     def unpack(value: Any) -> Any:
-        found = _load(form)[1](_bytes(value))
+        found = _load_codec(codec)[1](_as_bytes(value))
         return Binary(found) if isinstance(found, bytes) else found
 
     return unpack
@@ -140,9 +140,9 @@ def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
     header = {"alg": alg, "typ": "JWT"}
     signed = f"{_base64url(encode_json(header))}.{_base64url(encode_json(claims))}"
     if alg in JWT_DIGESTS:
-        signature = hmac.digest(_bytes(key), signed.encode(), JWT_DIGESTS[alg])
+        signature = hmac.digest(_as_bytes(key), signed.encode(), JWT_DIGESTS[alg])
     else:
-        signature = _sign(signed.encode(), _bytes(key), alg)
+        signature = _sign(signed.encode(), _as_bytes(key), alg)
     return f"{signed}.{_base64url(signature)}"
 
 
@@ -168,10 +168,10 @@ def compile_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
     Raises:
         ValueError: where it could run away, or is no regular expression.
     """
-    if len(pattern) > LONGEST_PATTERN or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
+    if len(pattern) > MAX_PATTERN_LENGTH or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
         raise ValueError("a pattern that repeats a repetition or a group is refused: it could run away")
     repeated = len(_REPETITION.findall(pattern)) - pattern.startswith("^")
-    if repeated >= len(SEARCHED):
+    if repeated >= len(MAX_SEARCH_LENGTH):
         raise ValueError("a pattern in which more than two parts repeat is refused: it could run away")
     try:
         return re.compile(pattern), max(repeated, 0)
@@ -186,23 +186,23 @@ def _regex_find(value: Any, pattern: str) -> str | None:
         ValueError: where the pattern is refused, or what it finds may go on behind what is searched.
     """
     compiled, repeated = compile_pattern(pattern)
-    text = _text(value)
-    found = compiled.search(text[: SEARCHED[repeated]])
-    if found is not None and found.end() == SEARCHED[repeated] < len(text):
-        found = _prolonged(found, text, SEARCHED[max(repeated - 1, 0)])
+    text = _as_text(value)
+    found = compiled.search(text[: MAX_SEARCH_LENGTH[repeated]])
+    if found is not None and found.end() == MAX_SEARCH_LENGTH[repeated] < len(text):
+        found = _extend_match(found, text, MAX_SEARCH_LENGTH[max(repeated - 1, 0)])
     return None if found is None else found[min(compiled.groups, 1)]
 
 
-def _prolonged(found: re.Match[str], text: str, searched: int) -> re.Match[str] | None:
+def _extend_match(match: re.Match[str], text: str, max_length: int) -> re.Match[str] | None:
     """A match that goes on as far as it can: where it begins is known, so more text may be searched."""
-    end = found.start() + searched
-    longer = found.re.match(text[:end], found.start())
+    end = match.start() + max_length
+    longer = match.re.match(text[:end], match.start())
     if longer is not None and longer.end() == end < len(text):
-        raise ValueError(f"what the pattern finds has more than {searched:,} characters; take it with split")
+        raise ValueError(f"what the pattern finds has more than {max_length:,} characters; take it with split")
     return longer
 
 
-def _text(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return check_text(value if isinstance(value, str) else encode_json(value))
@@ -211,16 +211,16 @@ def _text(value: Any) -> str:
 def _unescape(value: Any) -> str:
     from html import unescape
 
-    return unescape(_text(value))
+    return unescape(_as_text(value))
 
 
 def _pack(value: Any, form: str) -> bytes:
     fields = value if isinstance(value, list | tuple) else [value]
-    return Binary(struct.pack(form, *(_bytes(field) if isinstance(field, str) else field for field in fields)))
+    return Binary(struct.pack(form, *(_as_bytes(field) if isinstance(field, str) else field for field in fields)))
 
 
 def _unpack(value: Any, form: str) -> list[Any]:
-    data = _bytes(value)
+    data = _as_bytes(value)
     return list(struct.unpack_from(form, data))
 
 
@@ -259,23 +259,23 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "hmac_sha1": _hmac("sha1"),
     "hmac_sha256": _hmac("sha256"),
     "hmac_sha512": _hmac("sha512"),
-    "bytes": _joined,
+    "bytes": _concat_bytes,
     "crc32": _crc32,
     "base64": _base64,
     "base64url": _base64url,
     "unbase64": _unbase64,
-    "hex": lambda value: _bytes(value).hex(),
-    "unhex": lambda value: Binary.fromhex(_text(value)),
+    "hex": lambda value: _as_bytes(value).hex(),
+    "unhex": lambda value: Binary.fromhex(_as_text(value)),
     "latin1": _latin1,
-    "from_json": lambda value: parse_json(_text(value)),
+    "from_json": lambda value: parse_json(_as_text(value)),
     "to_json": _to_json,
     "from_msgpack": _unpacker("msgpack"),
     "to_msgpack": _packer("msgpack"),
     "from_cbor": _unpacker("cbor"),
     "to_cbor": _packer("cbor"),
-    "utf8": _text,
+    "utf8": _as_text,
     "jwt": _jwt,
-    "byte_length": lambda value: len(_bytes(value)),
+    "byte_length": lambda value: len(_as_bytes(value)),
     "regex_find": _regex_find,
     "unescape": _unescape,
     "pack": _pack,

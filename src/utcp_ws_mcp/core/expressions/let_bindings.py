@@ -7,49 +7,49 @@ from collections.abc import Collection
 
 from ...errors import InvalidTemplate
 from ...manifest.models.call_template import CallTemplate
-from ..diagnostics import Problems
-from ..templates.nodes import Unfilled
-from .expression import Expression, ExpressionFailed, compile_expression
-from .paths import LITERAL, UNDEFINED
-from .scope import CALL_NAMES, Scope
+from ..diagnostics import Diagnostics
+from ..templates.nodes import RenderError
+from .expression import Expression, EvaluationError, compile_expression
+from .paths import STRING_LITERAL, UNDEFINED
+from .scope import CALL_REQUEST_NAMES, Scope
 
-Lets = tuple[tuple[str, Expression], ...]
+LetBindings = tuple[tuple[str, Expression], ...]
 """The compiled `let` of a call template: names and what they stand for, in order."""
 
-_USED = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
+_LET_REFERENCE = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
 
 
-def compile_lets(template: CallTemplate, found: Problems, *, local: bool) -> Lets:
+def compile_let_bindings(template: CallTemplate, diagnostics: Diagnostics, *, local: bool) -> LetBindings:
     """Compile; what is wrong is noted in `found`. `local`: the manifest wrote it, not the network."""
     lets: list[tuple[str, Expression]] = []
     for name, source in template.let.items():
-        with found.at(f"let.{name}"):
-            names = CALL_NAMES if local else CALL_NAMES - {"vars"}
+        with diagnostics.collect(f"let.{name}"):
+            names = CALL_REQUEST_NAMES if local else CALL_REQUEST_NAMES - {"vars"}
             _check_order(source, [known for known, _ in lets])
             lets.append((name, compile_expression(source, names, local=local)))
     return tuple(lets)
 
 
 def _check_order(source: str, known: Collection[str]) -> None:
-    for name in _USED.findall(LITERAL.sub("''", source)):
+    for name in _LET_REFERENCE.findall(STRING_LITERAL.sub("''", source)):
         if name not in known:
             raise InvalidTemplate(f"let.{name} is not known here; a value may use those that stand before it")
 
 
-def with_lets(scope: Scope, lets: Lets) -> Scope:
+def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
     """The scope with the values; each may use those before it. One that finds nothing is not there.
 
     Raises:
         Unfilled: where a value cannot be computed from these arguments.
     """
-    moment = scope.at_once()
+    moment = scope.with_frozen_time()
     values: dict[str, object] = {}
-    for name, expression in lets:
-        known = moment.extended(let=values)
+    for name, expression in bindings:
+        known = moment.with_values(let=values)
         try:
-            value = UNDEFINED if expression.misses(known) else expression.evaluate(known)
-        except ExpressionFailed as failed:
-            raise Unfilled(f"let.{name}: {failed}") from None
+            value = UNDEFINED if expression.has_missing_inputs(known) else expression.evaluate(known)
+        except EvaluationError as failed:
+            raise RenderError(f"let.{name}: {failed}") from None
         if value is not UNDEFINED:
             values[name] = value
-    return scope.extended(let=values)
+    return scope.with_values(let=values)

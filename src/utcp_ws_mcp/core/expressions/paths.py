@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+STRING_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _STEPS = r"""(?:\.[A-Za-z_]\w*+|\.\d++|\[-?\d++\]|\['[^'\\]*+'\]|\["[^"\\]*+"\])"""
 _PATH = re.compile(rf"[A-Za-z_]\w*+{_STEPS}*+\Z")
 _STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
-_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
-_PATHS = re.compile(rf"{LITERAL.pattern}|(?P<path>(?<![\w.])[A-Za-z_]\w*+{_STEPS}++)(?P<called>\s*\()?")
+_RESERVED_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
+_PATH_OR_LITERAL = re.compile(rf"{STRING_LITERAL.pattern}|(?P<path>(?<![\w.])[A-Za-z_]\w*+{_STEPS}++)(?P<called>\s*\()?")
 _METHOD = re.compile(r"\.\w+\Z")
-_SHADOWED = frozenset(name for kind in (dict, list, bytes) for name in dir(kind))
+_METHOD_NAMES = frozenset(name for kind in (dict, list, bytes) for name in dir(kind))
 """What MiniJinja finds in every object, array or bytes, also where the message has no such member."""
 
 
@@ -33,7 +33,7 @@ Path = tuple[str | int, ...]
 
 def parse_path(source: str) -> Path | None:
     """The steps of an expression that is only a path (`message.result.items[0]`), else None."""
-    if not _PATH.match(source) or source in _WORDS:
+    if not _PATH.match(source) or source in _RESERVED_WORDS:
         return None
     steps: list[str | int] = []
     for name, index, single, double in _STEP.findall(source):
@@ -52,7 +52,7 @@ def look_up(scope: Mapping[str, Any], path: Path) -> Any:
     return value
 
 
-def take_shadowed(source: str) -> tuple[str, dict[str, Path]]:
+def alias_method_names(source: str) -> tuple[str, dict[str, Path]]:
     """The expression with names for the paths whose members are called like Python's methods, and these paths.
 
     MiniJinja takes the method (`dict.update`) for a member that is not there, so that `message.update is defined`
@@ -65,10 +65,10 @@ def take_shadowed(source: str) -> tuple[str, dict[str, Path]]:
         end = _METHOD.search(written) if found["called"] else None
         reached = written[: end.start()] if end else written
         path = parse_path(reached)
-        if path is None or _SHADOWED.isdisjoint(path[1:]):
+        if path is None or _METHOD_NAMES.isdisjoint(path[1:]):
             return found[0]
         taken = f"path_{len(paths)}"
         paths[taken] = path
         return taken + found[0][len(reached) :]
 
-    return _PATHS.sub(name, source), paths
+    return _PATH_OR_LITERAL.sub(name, source), paths

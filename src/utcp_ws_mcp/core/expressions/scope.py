@@ -10,20 +10,20 @@ from typing import Any, Final
 
 from .paths import UNDEFINED
 
-_EVERYWHERE: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
-URL_NAMES: Final = _EVERYWHERE
+_COMMON_NAMES: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
+URL_NAMES: Final = _COMMON_NAMES
 """Names in `url`, `headers` and `protocol`."""
 
-REQUEST_NAMES: Final = _EVERYWHERE | {"request_id", "next_id", "counter", "reply"}
+REQUEST_NAMES: Final = _COMMON_NAMES | {"request_id", "next_id", "counter", "reply"}
 """Names in messages that are sent."""
 
-CALL_NAMES: Final = REQUEST_NAMES | {"let"}
+CALL_REQUEST_NAMES: Final = REQUEST_NAMES | {"let"}
 """Names in the messages of a call."""
 
-REPLY_NAMES: Final = REQUEST_NAMES | {"message", "reply"}
+MESSAGE_NAMES: Final = REQUEST_NAMES | {"message", "reply"}
 """Names in predicates and expressions on an incoming message."""
 
-ANSWER_NAMES: Final = REPLY_NAMES | {"let"}
+CALL_REPLY_NAMES: Final = MESSAGE_NAMES | {"let"}
 """Names in those of a call."""
 
 
@@ -56,12 +56,12 @@ class Scope(dict[str, Any]):
         compute = _COMPUTED.get(name)
         return UNDEFINED if compute is None else compute(self.ambient)
 
-    def at_once(self) -> Scope:
+    def with_frozen_time(self) -> Scope:
         """The same scope at one moment: however often a message asks for the time, it gets the same."""
         moment = self.ambient.now()
         return Scope(replace(self.ambient, now=lambda: moment), dict(self))
 
-    def extended(self, **values: Any) -> Scope:
+    def with_values(self, **values: Any) -> Scope:
         """The same scope with more names."""
         return Scope(self.ambient, {**self, **values})
 

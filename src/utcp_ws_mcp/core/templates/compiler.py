@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import InvalidTemplate
-from ...manifest.variables import WHOLE
+from ...manifest.variables import WHOLE_STRING_VARIABLE
 from ..expressions.expression import compile_expression
 from ..expressions.scope import REQUEST_NAMES
-from .nodes import Argument, Array, Base64, Computed, Constant, Hole, JsonText, Node, Object, Text, Whole, quote_json
+from .nodes import Argument, Array, Base64, ExpressionValue, Constant, Placeholder, JsonText, Node, Object, TextNode, WholeMessage, quote_json
 
 MAX_DEPTH: Final = 64
 """Levels of nesting of a template."""
 
-MADE_KEY: Final = (
+PLACEHOLDER_KEY_HINT: Final = (
     "placeholders may stand in values only; make the whole object with an expression: {{ {args.key: args.value} }}"
 )
 """What to write where a key is to be an argument."""
@@ -81,11 +81,11 @@ class Compiler:
             return Array(nodes)
         return Constant(value)
 
-    def parts(self, text: str) -> list[str | Hole]:
+    def parts(self, text: str) -> list[str | Placeholder]:
         """Literal text and holes in turn, variables bound."""
-        if self.variables is not None and (whole := WHOLE.match(text)):
+        if self.variables is not None and (whole := WHOLE_STRING_VARIABLE.match(text)):
             return [self.variables[whole[1]]]
-        merged: list[str | Hole] = []
+        merged: list[str | Placeholder] = []
         for part in self._scan(text):
             if isinstance(part, str) and merged and isinstance(merged[-1], str):
                 merged[-1] += part
@@ -95,18 +95,18 @@ class Compiler:
 
     def _text_message(self, text: str) -> Node:
         parts = self.parts(text)
-        if len(parts) == 1 and isinstance(whole := parts[0], Computed):
-            return Whole(whole)
+        if len(parts) == 1 and isinstance(whole := parts[0], ExpressionValue):
+            return WholeMessage(whole)
         return self._text(text, parts)
 
-    def _text(self, text: str, parts: list[str | Hole]) -> Node:
+    def _text(self, text: str, parts: list[str | Placeholder]) -> Node:
         """Text with what stands in it escaped where the text is JSON."""
-        compiled: Node = self._json_text(text) or Text(tuple(parts))
+        compiled: Node = self._json_text(text) or TextNode(tuple(parts))
         holes = any(not isinstance(part, str) for part in parts)
         return compiled if holes else Constant(compiled.render({}))
 
     def _leaf(self, text: str) -> Node:
-        if not _TOKEN.search(text) and not WHOLE.match(text):
+        if not _TOKEN.search(text) and not WHOLE_STRING_VARIABLE.match(text):
             return Constant(text)
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(hole := parts[0], str):
@@ -116,10 +116,10 @@ class Compiler:
     @staticmethod
     def _key(key: str) -> str:
         if any(found["arg"] or found["open"] for found in _TOKEN.finditer(key)):
-            raise InvalidTemplate(f"the key {key!r} holds a placeholder; {MADE_KEY}")
+            raise InvalidTemplate(f"the key {key!r} holds a placeholder; {PLACEHOLDER_KEY_HINT}")
         return key
 
-    def _scan(self, text: str) -> Iterator[str | Hole]:
+    def _scan(self, text: str) -> Iterator[str | Placeholder]:
         position = 0
         while token := _TOKEN.search(text, position):
             yield text[position : token.start()]
@@ -139,15 +139,15 @@ class Compiler:
             return token[0]
         return self.variables[token["var"]] if token["var"] else "${"
 
-    def _expression(self, source: str) -> Computed:
+    def _expression(self, source: str) -> ExpressionValue:
         if self.variables is not None and "${" in source:
             raise InvalidTemplate(f"write vars.NAME instead of ${{NAME}} inside {{{{ {source.strip()} }}}}")
         allowed = self.names if self.variables is not None else self.names - {"vars"}
-        return Computed(compile_expression(source, allowed, local=self.is_local))
+        return ExpressionValue(compile_expression(source, allowed, local=self.is_local))
 
     def _json_text(self, text: str) -> JsonText | None:
         """The template as JSON text, or None where it is not JSON once filled, whatever fills it."""
-        parts: list[str | tuple[Hole, bool]] = []
+        parts: list[str | tuple[Placeholder, bool]] = []
         samples, quoted = ["", ""], False
         for part in self._scan_unbound(text):
             if isinstance(part, str):
@@ -157,7 +157,7 @@ class Compiler:
                 literal = quote_json(part.value)[1:-1] if quoted else part.value
             else:
                 parts.append((part, quoted))
-                fillings = (_IN_KEY, _IN_KEY) if quoted else ("0", "[]")
+                fillings = (_STRING_SENTINEL, _STRING_SENTINEL) if quoted else ("0", "[]")
                 samples = [sample + filling for sample, filling in zip(samples, fillings, strict=True)]
                 continue
             parts.append(literal)
@@ -165,11 +165,11 @@ class Compiler:
         documents = [_json_documents(sample) for sample in samples]
         if None in documents:
             return None
-        if any(_IN_KEY in key for key in _keys(documents[0])):
-            raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; {MADE_KEY}")
+        if any(_STRING_SENTINEL in key for key in _all_keys(documents[0])):
+            raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; {PLACEHOLDER_KEY_HINT}")
         return JsonText(tuple(part for part in parts if part))
 
-    def _scan_unbound(self, text: str) -> Iterator[str | Hole | Constant]:
+    def _scan_unbound(self, text: str) -> Iterator[str | Placeholder | Constant]:
         """Like `_scan`, but a variable's value stays apart from the literal text, to be escaped for its place."""
         position = 0
         for token in _variable_tokens(text) if self.variables is not None else ():
@@ -179,13 +179,13 @@ class Compiler:
         yield from self._scan(text[position:])
 
 
-_IN_KEY: Final = "\ue000"
+_STRING_SENTINEL: Final = "\ue000"
 """Stands for what fills a JSON string while the template is looked at."""
 
 
 def _json_documents(text: str) -> list[Any] | None:
     """The JSON objects and arrays that a text is made of, one after the other; None where it is anything else."""
-    found, position = [], _behind_space(text, 0)
+    found, position = [], _skip_separators(text, 0)
     while position < len(text):
         if text[position] not in "{[":
             return None
@@ -194,26 +194,26 @@ def _json_documents(text: str) -> list[Any] | None:
         except (ValueError, RecursionError):
             return None
         found.append(document)
-        position = _behind_space(text, position)
+        position = _skip_separators(text, position)
     return found or None
 
 
-def _behind_space(text: str, position: int) -> int:
+def _skip_separators(text: str, position: int) -> int:
     """Where white space ends, and the separator of RFC 7464, which may stand between documents."""
-    while text[position : position + 1] in _BETWEEN:
+    while text[position : position + 1] in _SEPARATORS:
         position += 1
     return position
 
 
-_BETWEEN: Final = frozenset(" \t\n\r\x1e")
+_SEPARATORS: Final = frozenset(" \t\n\r\x1e")
 
 
-def _keys(value: Any) -> Iterator[str]:
+def _all_keys(value: Any) -> Iterator[str]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         if isinstance(key, str):
             yield key
-        yield from _keys(item)
+        yield from _all_keys(item)
 
 
 def _variable_tokens(text: str) -> list[re.Match[str]]:

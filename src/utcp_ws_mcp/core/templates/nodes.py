@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ..expressions.expression import Expression, ExpressionFailed
+from ..expressions.expression import Expression, EvaluationError
 from ..expressions.paths import UNDEFINED
 
 OMIT: Final = UNDEFINED
 """What a hole renders to where its argument is missing: the key or element that it stands for is left out."""
 
 
-class Unfilled(Exception):
+class RenderError(Exception):
     """A template that cannot be filled with these values; the text names the argument or expression."""
 
 
@@ -65,7 +65,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
+class ExpressionValue:
     """An expression; its value keeps its type."""
 
     expression: Expression
@@ -73,65 +73,65 @@ class Computed:
     def render(self, scope: Mapping[str, Any]) -> Any:
         try:
             value = self.expression.evaluate(scope)
-        except ExpressionFailed as failed:
-            raise Unfilled(str(failed)) from None
-        if self.expression.misses(scope):
+        except EvaluationError as failed:
+            raise RenderError(str(failed)) from None
+        if self.expression.has_missing_inputs(scope):
             return OMIT
-        if value is UNDEFINED and self._looks_elsewhere():
-            raise Unfilled(f"{{{{ {self.expression.source} }}}} has no value")
+        if value is UNDEFINED and self._is_not_from_arguments():
+            raise RenderError(f"{{{{ {self.expression.source} }}}} has no value")
         return value
 
     value = render
 
-    def _looks_elsewhere(self) -> bool:
+    def _is_not_from_arguments(self) -> bool:
         """Whether what has no value is no argument, nor made of one: those that are needed are there."""
         names = self.expression.names
-        return not {"args", "let"} & {*names} or (len(names) > 1 and bool(self.expression.needs))
+        return not {"args", "let"} & {*names} or (len(names) > 1 and bool(self.expression.required_args))
 
     def __str__(self) -> str:
         path = self.expression.path
         if path and path[0] == "args" and len(path) > 1:
             return f"argument {'.'.join(map(str, path[1:]))!r} is missing"
-        if len(self.expression.needs) == 1:
-            return f"argument {self.expression.needs[0]!r} is missing"
+        if len(self.expression.required_args) == 1:
+            return f"argument {self.expression.required_args[0]!r} is missing"
         return f"{{{{ {self.expression.source} }}}} has no value"
 
 
-Hole = Argument | Computed
+Placeholder = Argument | ExpressionValue
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeMessage:
     """A message that is one expression: its value with its type, which must be there."""
 
-    hole: Computed
+    placeholder: ExpressionValue
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        return _filled(self.hole, scope)
+        return _required_value(self.placeholder, scope)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextNode:
     """Literal text with holes in it, which must all be filled."""
 
-    parts: tuple[str | Hole, ...]
+    parts: tuple[str | Placeholder, ...]
 
     def render(self, scope: Mapping[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else to_text(_filled(part, scope)) for part in self.parts)
+        return "".join(part if isinstance(part, str) else to_text(_required_value(part, scope)) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class JsonText:
     """Text that is JSON once filled: (hole, whether it stands inside a JSON string) between literal parts."""
 
-    parts: tuple[str | tuple[Hole, bool], ...]
+    parts: tuple[str | tuple[Placeholder, bool], ...]
 
     def render(self, scope: Mapping[str, Any]) -> str:
         return "".join(part if isinstance(part, str) else self._fill(*part, scope) for part in self.parts)
 
     @staticmethod
-    def _fill(hole: Hole, quoted: bool, scope: Mapping[str, Any]) -> str:
-        value = _filled(hole, scope)
+    def _fill(placeholder: Placeholder, quoted: bool, scope: Mapping[str, Any]) -> str:
+        value = _required_value(placeholder, scope)
         return quote_json(to_text(value))[1:-1] if quoted else quote_json(value)
 
 
@@ -168,17 +168,17 @@ class Base64:
         try:
             return base64.b64decode(text, validate=True)
         except (TypeError, ValueError):
-            raise Unfilled('"$base64" needs text in base64') from None
+            raise RenderError('"$base64" needs text in base64') from None
 
 
 @dataclass(frozen=True, slots=True)
 class AllArguments:
     """The template of a call template without `message`: the arguments as one JSON object, less `without`."""
 
-    without: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
 
     def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in scope["args"].items() if name not in self.without}
+        return {name: value for name, value in scope["args"].items() if name not in self.excluded}
 
 
 def to_text(value: Any) -> str:
@@ -186,14 +186,14 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
-        raise Unfilled("binary data cannot stand inside text; put it through a filter such as base64")
+        raise RenderError("binary data cannot stand inside text; put it through a filter such as base64")
     return quote_json(value)
 
 
-def _filled(hole: Hole, scope: Mapping[str, Any]) -> Any:
-    value = hole.value(scope)
+def _required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
+    value = placeholder.value(scope)
     if value is OMIT:
-        raise Unfilled(str(hole))
+        raise RenderError(str(placeholder))
     return value
 
 
@@ -202,4 +202,4 @@ def quote_json(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        raise Unfilled("a value cannot be written as JSON") from None
+        raise RenderError("a value cannot be written as JSON") from None

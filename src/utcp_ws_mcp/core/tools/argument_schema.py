@@ -14,18 +14,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
 
-MAX_SHOWN: Final = 160
-MAX_VALUE: Final = 80
-MAX_ALLOWED: Final = 1000
+MAX_ERROR_LENGTH: Final = 160
+MAX_VALUE_LENGTH: Final = 80
+MAX_ENUM_LENGTH: Final = 1000
 """Characters of all values that an `enum` allows, which are told together: a model chooses among them."""
 
-MOST_TOLD: Final = 3
+MAX_ERRORS_SHOWN: Final = 3
 """Things that are told of one wrong value."""
 
-DEEP: Final = 64
+LAZY_MAX_DEPTH: Final = 64
 """Levels of nesting from which on a schema is compiled at once, because it may be too deep for that."""
 
-BACKTRACKS: Final = 50_000
+MAX_BACKTRACKS: Final = 50_000
 """Steps back that a pattern may take before it counts as not matched."""
 
 
@@ -33,7 +33,7 @@ class InvalidSchema(Exception):
     """A schema that cannot be used; the text says why."""
 
 
-class Schema:
+class SchemaValidator:
     """A JSON Schema (2020-12 unless its `$schema` says otherwise).
 
     It is compiled when the first value is checked: of a thousand tools few are called. One that might be no usable
@@ -49,7 +49,7 @@ class Schema:
             InvalidSchema: if it is no schema, or refers to another document.
         """
         self._schema = dict(schema)
-        self._validator = None if _is_plain(self._schema) else _compile(self._schema)
+        self._validator = None if _can_compile_lazily(self._schema) else _compile(self._schema)
 
     def check(self, value: Any) -> str | None:
         """What is wrong with a value, the first few things, each with its place in it; or None."""
@@ -57,23 +57,23 @@ class Schema:
             self._validator = _compile(self._schema)
         if self._validator.is_valid(value):
             return None
-        return "; ".join(_told(error) for error in islice(self._validator.iter_errors(value), MOST_TOLD))
+        return "; ".join(_format_error(error) for error in islice(self._validator.iter_errors(value), MAX_ERRORS_SHOWN))
 
 
-def _told(error: ValidationError) -> str:
+def _format_error(error: ValidationError) -> str:
     place = ".".join(str(step) for step in error.instance_path)
-    message = _alternatives(error) or _first_line(error.message)
+    message = _format_enum_error(error) or _first_line(error.message)
     return f"{place}: {message}" if place else message
 
 
-def _alternatives(error: ValidationError) -> str | None:
+def _format_enum_error(error: ValidationError) -> str | None:
     """What is wrong with a value that is none of an `enum`, with all that it may be, unless that is too much."""
     options = [json.dumps(option, ensure_ascii=False) for option in getattr(error.kind, "options", ())]
     if not options:
         return None
     allowed = " or ".join(filter(None, (", ".join(options[:-1]), options[-1])))
-    value = _cut(json.dumps(error.instance, ensure_ascii=False, default=str), MAX_VALUE)
-    return f"{value} is not one of {allowed}" if len(allowed) <= MAX_ALLOWED else None
+    value = _truncate(json.dumps(error.instance, ensure_ascii=False, default=str), MAX_VALUE_LENGTH)
+    return f"{value} is not one of {allowed}" if len(allowed) <= MAX_ENUM_LENGTH else None
 
 
 def _compile(schema: dict[str, Any]) -> Validator:
@@ -82,27 +82,27 @@ def _compile(schema: dict[str, Any]) -> Validator:
     try:
         return validator_for(
             schema,
-            retriever=_refuse,
-            pattern_options=FancyRegexOptions(backtrack_limit=BACKTRACKS),
+            retriever=_reject_reference,
+            pattern_options=FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
             validate_formats=False,
         )
     except (ValidationError, ReferencingError, ValueError, RecursionError) as invalid:
         raise InvalidSchema(_first_line(str(invalid))) from None
 
 
-def _is_plain(schema: dict[str, Any]) -> bool:
+def _can_compile_lazily(schema: dict[str, Any]) -> bool:
     """Whether a schema has no references, patterns, dialects or odd values, and its form is right: then it compiles."""
     from jsonschema_rs import meta
 
     level: list[Any] = [schema]
-    for _ in range(DEEP):
+    for _ in range(LAZY_MAX_DEPTH):
         below: list[Any] = []
         for value in level:
             if isinstance(value, str):
                 if not value.isascii():
                     return False
             elif isinstance(value, dict):
-                if _has_odd_key(value):
+                if _has_eager_keyword(value):
                     return False
                 below += value.values()
             elif isinstance(value, list):
@@ -115,24 +115,24 @@ def _is_plain(schema: dict[str, Any]) -> bool:
     return False
 
 
-def _has_odd_key(value: dict[Any, Any]) -> bool:
+def _has_eager_keyword(value: dict[Any, Any]) -> bool:
     for key in value:  # noqa: SIM110  # a generator takes twice as long
-        if not isinstance(key, str) or not key.isascii() or key.startswith(_INTRICATE):
+        if not isinstance(key, str) or not key.isascii() or key.startswith(_EAGER_KEYWORDS):
             return True
     return False
 
 
-_INTRICATE: Final = ("$", "pattern")
+_EAGER_KEYWORDS: Final = ("$", "pattern")
 """How keywords begin that can be wrong although the schema of schemas finds nothing wrong with them."""
 
 
-def _refuse(uri: str) -> NoReturn:
+def _reject_reference(uri: str) -> NoReturn:
     raise ValueError(f"refers to {uri[:80]}; only references within the schema are followed")
 
 
 def _first_line(text: str) -> str:
-    return _cut(text.strip().splitlines()[0] if text.strip() else "no reason given", MAX_SHOWN)
+    return _truncate(text.strip().splitlines()[0] if text.strip() else "no reason given", MAX_ERROR_LENGTH)
 
 
-def _cut(text: str, length: int) -> str:
+def _truncate(text: str, length: int) -> str:
     return text if len(text) <= length else text[:length] + "…"

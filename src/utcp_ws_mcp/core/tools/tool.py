@@ -8,32 +8,32 @@ from functools import partial
 from typing import Any, Final
 
 from ...errors import InvalidArguments, InvalidTemplate
-from ...manifest.loader import Entry, ToolEntry
+from ...manifest.loader import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import Annotations, CallTemplate, ToolOverride
-from ...manifest.validation import join
-from ..connection_rules import compile_conduct
-from ..diagnostics import Problems
-from ..exchange.reply_rules import Rules, as_framed_stream, compile_rules
-from ..expressions.scope import CALL_NAMES
-from ..handshake_request import UpgradeTemplate, compile_upgrade
+from ...manifest.validation import join_path
+from ..connection_rules import compile_connection_rules
+from ..diagnostics import Diagnostics
+from ..exchange.reply_rules import ReplyRules, with_utcp_framing, compile_reply_rules
+from ..expressions.scope import CALL_REQUEST_NAMES
+from ..handshake_request import HandshakeTemplate, compile_handshake
 from ..provenance import Provenance
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
-from .argument_schema import InvalidSchema, Schema
+from .argument_schema import InvalidSchema, SchemaValidator
 
 
 @dataclass(frozen=True, slots=True)
-class WirePlan:
+class CompiledTemplate:
     """What goes over the wire: the messages of a request, the one that cancels a stream, the rules for what comes."""
 
     request: tuple[Node, ...]
     cancel: Node | None
-    rules: Rules
-    upgrade: UpgradeTemplate
+    rules: ReplyRules
+    handshake: HandshakeTemplate
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CompiledTool:
     """One tool of one manual, ready to be called.
 
     `name` is what users call it; `tool` is its name in its manual, which expressions see. `inputs` and `outputs` are
@@ -43,7 +43,7 @@ class Plan:
 
     manual: str
     name: str
-    tool: str
+    original_name: str
     description: str
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
@@ -51,24 +51,24 @@ class Plan:
     annotations: Annotations
     idempotent: bool
     template: CallTemplate = field(repr=False)
-    wire: WirePlan = field(repr=False)
+    compiled_template: CompiledTemplate = field(repr=False)
     defaults: Mapping[str, Any] = field(repr=False)
     hidden: frozenset[str]
     variables: Mapping[str, str] = field(repr=False)
-    argument_schema: Schema = field(repr=False)
-    result_schema: Schema | None = field(repr=False)
+    argument_schema: SchemaValidator = field(repr=False)
+    result_schema: SchemaValidator | None = field(repr=False)
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> ReplyRules:
         """The rules for what comes back."""
-        return self.wire.rules
+        return self.compiled_template.rules
 
     @property
     def full_name(self) -> str:
         """`manual.tool`, unique in a bridge."""
         return f"{self.manual}.{self.name}"
 
-    def complete(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def validate_arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments with defaults, checked against the input schema.
 
         Raises:
@@ -79,41 +79,41 @@ class Plan:
             raise InvalidArguments(self.full_name, f"wrong arguments: {wrong}")
         return {**self.defaults, **given}
 
-    def as_framed_stream(self) -> Plan:
+    def with_utcp_framing(self) -> CompiledTool:
         """The tool as a stream that UTCP frames, where it says nothing of its replies; else itself."""
-        return replace(self, wire=replace(self.wire, rules=as_framed_stream(self.rules, self.template)))
+        return replace(self, wire=replace(self.compiled_template, rules=with_utcp_framing(self.rules, self.template)))
 
 
-_UNCHANGED: Final = ToolOverride()
+_NO_OVERRIDE: Final = ToolOverride()
 
 
 def compile_tool(
-    entry: Entry, tool_entry: ToolEntry, override: ToolOverride | None = None, wire: WirePlan | None = None
-) -> Plan:
+    entry: ManifestEntry, tool_entry: ResolvedTool, override: ToolOverride | None = None, compiled_template: CompiledTemplate | None = None
+) -> CompiledTool:
     """Compile a tool of an entry. `wire` is the entry's own call template, where that was compiled before.
 
     Raises:
         TemplateProblem: with all that makes it impossible to call.
     """
     tool, template = tool_entry.tool, tool_entry.template
-    override = override or _UNCHANGED
-    found = Problems(tool_entry.path)
-    below = found if tool_entry.is_template else Problems(join(tool_entry.path, "tool_call_template"))
-    inputs = _inputs(override.inputs if override.inputs is not None else tool.inputs, found)
-    argument_schema = _schema(inputs, "inputs", found)
-    visible = _visible(inputs, override)
+    override = override or _NO_OVERRIDE
+    found = Diagnostics(tool_entry.path)
+    below = found if tool_entry.is_template else Diagnostics(join_path(tool_entry.path, "tool_call_template"))
+    inputs = _normalize_inputs(override.inputs if override.inputs is not None else tool.inputs, found)
+    argument_schema = _compile_schema(inputs, "inputs", found)
+    visible = _visible_inputs(inputs, override)
     if visible is not inputs and argument_schema is not None:
-        argument_schema = _schema(visible, "tool_overrides", found)
-    if wire is None or template is not entry.template:
-        wire = compile_wire(entry, tool_entry, below, wire)
-    result_schema = _schema(tool.outputs, "outputs", found) if tool.outputs else None
-    found.found += below.found if below is not found else []
-    found.raise_any()
+        argument_schema = _compile_schema(visible, "tool_overrides", found)
+    if compiled_template is None or template is not entry.template:
+        compiled_template = compile_template(entry, tool_entry, below, compiled_template)
+    result_schema = _compile_schema(tool.outputs, "outputs", found) if tool.outputs else None
+    found.problems += below.problems if below is not found else []
+    found.raise_if_any()
     assert argument_schema is not None
-    return Plan(
+    return CompiledTool(
         manual=entry.name,
         name=override.name or tool.name,
-        tool=tool.name,
+        original_name=tool.name,
         description=override.description if override.description is not None else tool.description,
         inputs=visible,
         outputs=tool.outputs,
@@ -121,8 +121,8 @@ def compile_tool(
         annotations=tool.annotations,
         idempotent=tool.idempotent and not tool_entry.discovered,
         template=template,
-        wire=wire,
-        defaults={**_defaults(inputs), **override.defaults},
+        compiled_template=compiled_template,
+        defaults={**_default_values(inputs), **override.defaults},
         hidden=frozenset(override.hidden),
         variables=entry.variables,
         argument_schema=argument_schema,
@@ -130,73 +130,73 @@ def compile_tool(
     )
 
 
-def compile_wire(entry: Entry, tool_entry: ToolEntry, found: Problems, shared: WirePlan | None = None) -> WirePlan:
+def compile_template(entry: ManifestEntry, tool_entry: ResolvedTool, diagnostics: Diagnostics, shared: CompiledTemplate | None = None) -> CompiledTemplate:
     """Compile the call template of a tool; what is wrong is noted in `found`.
 
     `shared` is the entry's own: a tool that asks for the same connection has the same upgrade.
     """
     template = tool_entry.template
-    origin = Provenance(entry.variables, tool_entry.remote)
+    origin = Provenance(entry.variables, tool_entry.remote_fields)
 
     def compiler(key: str) -> Compiler:
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
         return Compiler(origin.variables(key), typed=template.typed_arguments, read_file=read)
 
     def of_call(key: str) -> Compiler:
-        return replace(compiler(key), names=CALL_NAMES)
+        return replace(compiler(key), names=CALL_REQUEST_NAMES)
 
     request: list[Node] = []
     cancel = None
-    with found.at("message"):
+    with diagnostics.collect("message"):
         unwritten = template.message in (None, False)
         all_arguments = AllArguments(frozenset(template.header_fields))
         request.append(all_arguments if unwritten else of_call("message").message(template.message))
     for index, message in enumerate(template.then):
-        with found.at(f"then[{index}]"):
+        with diagnostics.collect(f"then[{index}]"):
             request.append(of_call("then").message(message))
-    with found.at("stream.cancel"):
+    with diagnostics.collect("stream.cancel"):
         if template.stream.cancel is not None:
             cancel = of_call("stream").message(template.stream.cancel)
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     own = template.auto_reply != common
-    rules = compile_rules(template, of_call("auto_reply"), own, origin.is_local, found)
+    rules = compile_reply_rules(template, of_call("auto_reply"), own, origin.is_local, diagnostics)
     if shared is not None and entry.template is not None and _is_same_connection(tool_entry, entry.template):
-        return WirePlan(tuple(request), cancel, rules, shared.upgrade)
-    conduct = compile_conduct(template, compiler, common, entry.variables, found)
-    upgrade = compile_upgrade(entry.name, template, conduct, origin, entry.folder, found)
-    return WirePlan(tuple(request), cancel, rules, upgrade)
+        return CompiledTemplate(tuple(request), cancel, rules, shared.handshake)
+    conduct = compile_connection_rules(template, compiler, common, entry.variables, diagnostics)
+    upgrade = compile_handshake(entry.name, template, conduct, origin, entry.folder, diagnostics)
+    return CompiledTemplate(tuple(request), cancel, rules, upgrade)
 
 
-def _is_same_connection(tool: ToolEntry, template: CallTemplate) -> bool:
+def _is_same_connection(tool: ResolvedTool, template: CallTemplate) -> bool:
     """Whether a tool of the manifest says of its connection what the entry's call template says."""
-    return not tool.remote and all(getattr(tool.template, key) == getattr(template, key) for key in _OF_CONNECTION)
+    return not tool.remote_fields and all(getattr(tool.template, key) == getattr(template, key) for key in _CONNECTION_FIELDS)
 
 
-_OF_CONNECTION: Final = frozenset(CallTemplate.model_fields) - {
+_CONNECTION_FIELDS: Final = frozenset(CallTemplate.model_fields) - {
     *("name", "preset", "let", "message", "then", "typed_arguments", "response_format", "timeout"),
     *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
 }
 """Fields that an upgrade, or the conduct of its connection, is made of. What is not named here counts as one."""
 
 
-def _schema(schema: Mapping[str, Any], key: str, found: Problems) -> Schema | None:
+def _compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
     try:
-        return Schema(schema)
+        return SchemaValidator(schema)
     except InvalidSchema as invalid:
-        found.note(key, f"is no usable JSON Schema: {invalid}")
+        diagnostics.add(key, f"is no usable JSON Schema: {invalid}")
         return None
 
 
-def _inputs(inputs: Mapping[str, Any], found: Problems) -> dict[str, Any]:
+def _normalize_inputs(inputs: Mapping[str, Any], diagnostics: Diagnostics) -> dict[str, Any]:
     """The input schema with an object at its root, as MCP demands; one without properties takes any object."""
     kind = inputs.get("type", "object")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
-        with found.at("inputs"):
+        with diagnostics.collect("inputs"):
             raise InvalidTemplate(f"a tool takes its arguments by name: expected an object at the root, not {kind!r}")
     return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)
 
 
-def _visible(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:
+def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:
     """The schema without hidden arguments, and with changed defaults; what has a default is not required."""
     if not override.hidden and not override.defaults:
         return inputs
@@ -211,7 +211,7 @@ def _visible(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:
     return {**inputs, "properties": shown, "required": kept}
 
 
-def _defaults(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
     properties = inputs.get("properties")
     if not isinstance(properties, dict):
         return {}

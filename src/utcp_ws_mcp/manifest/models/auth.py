@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from .base import Model
 
 
-def _can_be_sent(value: Any) -> Any:
+def _require_utf8(value: Any) -> Any:
     """Refuse a text that UTF-8 cannot encode: a variable of the environment can hold any bytes."""
     try:
         value.encode() if isinstance(value, str) else None
@@ -18,16 +18,16 @@ def _can_be_sent(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, BeforeValidator(_can_be_sent)]
-Secret = Annotated[SecretStr, BeforeValidator(_can_be_sent)]
+Utf8Str = Annotated[str, BeforeValidator(_require_utf8)]
+Utf8Secret = Annotated[SecretStr, BeforeValidator(_require_utf8)]
 
 
 class ApiKeyAuth(Model):
     """A key in a header, in the query, or in a cookie."""
 
     auth_type: Literal["api_key"]
-    api_key: Secret
-    var_name: Text = "X-Api-Key"
+    api_key: Utf8Secret
+    var_name: Utf8Str = "X-Api-Key"
     location: Literal["header", "query", "cookie"] = "header"
 
 
@@ -35,8 +35,8 @@ class BasicAuth(Model):
     """HTTP Basic (RFC 7617)."""
 
     auth_type: Literal["basic"]
-    username: Text
-    password: Secret
+    username: Utf8Str
+    password: Utf8Secret
 
     @field_validator("username")
     @classmethod
@@ -50,11 +50,11 @@ class OAuth2Auth(Model):
     """OAuth2 client credentials (RFC 6749 §4.4). `auth_method` says where the client's secret goes (§2.3.1)."""
 
     auth_type: Literal["oauth2"]
-    token_url: Text
-    client_id: Text
-    client_secret: Secret
-    scope: Text | None = None
-    audience: Text | None = None
+    token_url: Utf8Str
+    client_id: Utf8Str
+    client_secret: Utf8Secret
+    scope: Utf8Str | None = None
+    audience: Utf8Str | None = None
     auth_method: Literal["post", "basic"] = "post"
 
 
@@ -69,7 +69,7 @@ class Credentials:
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
-def credentials(auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None, token: str | None = None) -> Credentials:
+def credentials_for(auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None, token: str | None = None) -> Credentials:
     """The headers and query parameters of `auth`; an OAuth2 `token` goes into the Authorization header."""
     if isinstance(auth, ApiKeyAuth):
         pair = (auth.var_name, auth.api_key.get_secret_value())

@@ -9,20 +9,20 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Json = Any
-Expression = str
+ExpressionSource = str
 
 
 def _number_or_expression(value: object) -> str:
-    return EXPRESSION if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value) else NUMBER
+    return EXPRESSION_TAG if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value) else NUMBER_TAG
 
 
-NUMBER, EXPRESSION = "a number", "an expression"
-_EITHER = Discriminator(_number_or_expression)
-_Expression = Annotated[str, Tag(EXPRESSION)]
-Count = Annotated[Annotated[int, Field(ge=1), Tag(NUMBER)] | _Expression, _EITHER]
+NUMBER_TAG, EXPRESSION_TAG = "a number", "an expression"
+_NUMBER_OR_EXPRESSION = Discriminator(_number_or_expression)
+_TaggedExpression = Annotated[str, Tag(EXPRESSION_TAG)]
+CountOrExpression = Annotated[Annotated[int, Field(ge=1), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION]
 """A whole number from 1 on, or an expression that gives one."""
 
-Seconds = Annotated[Annotated[float, Field(gt=0), Tag(NUMBER)] | _Expression, _EITHER]
+SecondsOrExpression = Annotated[Annotated[float, Field(gt=0), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION]
 """Seconds above 0, or an expression that gives them."""
 
 

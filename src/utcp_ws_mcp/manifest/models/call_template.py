@@ -6,19 +6,19 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from .auth import Auth
-from .base import Count, Expression, Json, Model, Seconds
-from .connection import AutoReply, Capture, Framing, Goodbye, Heartbeat, HttpStep, Inbox, Step
+from .base import CountOrExpression, ExpressionSource, Json, Model, SecondsOrExpression
+from .connection import AutoReply, Capture, Framing, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
 
 
 class Reply(Model):
     """Which message answers, and what of it is the result (section 5). `none`: nothing answers."""
 
     none: bool = False
-    match: Expression | None = None
-    error: Expression | None = None
-    error_message: Expression | None = None
-    result: Expression | None = None
-    skip: Expression | None = None
+    match: ExpressionSource | None = None
+    error: ExpressionSource | None = None
+    error_message: ExpressionSource | None = None
+    result: ExpressionSource | None = None
+    ack: ExpressionSource | None = None
 
 
 class Stream(Model):
@@ -30,14 +30,14 @@ class Stream(Model):
     """
 
     on: bool = True
-    match: Expression | None = None
-    until: tuple[Expression, ...] = ()
+    match: ExpressionSource | None = None
+    until: tuple[ExpressionSource, ...] = ()
     until_close: bool = False
     include_last: bool = False
-    item: Expression | None = None
-    max_items: Count = 1000
-    max_seconds: Seconds | None = None
-    idle_seconds: Seconds | None = None
+    item: ExpressionSource | None = None
+    max_items: CountOrExpression = 1000
+    max_seconds: SecondsOrExpression | None = None
+    idle_seconds: SecondsOrExpression | None = None
     max_bytes: int = Field(1 << 20, ge=1)
     collect: Literal["list", "last", "text"] = "list"
     cancel: Json = None
@@ -76,12 +76,12 @@ class Limits(Model):
     requests_per_second: float | None = Field(None, gt=0)
 
 
-class Discovery(Model):
+class DiscoverySettings(Model):
     """How an endpoint is asked for its manual (section 10)."""
 
     send: Json = Field(default_factory=lambda: {"type": "utcp"})
-    match: Expression | None = None
-    manual: Expression | None = None
+    match: ExpressionSource | None = None
+    manual: ExpressionSource | None = None
 
 
 class ToolOverride(Model):
@@ -126,7 +126,7 @@ class CallTemplate(Model):
     url: str
     message: Json = None
     then: tuple[Json, ...] = ()
-    let: dict[str, Expression] = Field(default_factory=dict)
+    let: dict[str, ExpressionSource] = Field(default_factory=dict)
     send_as: Literal["text", "binary"] | None = None
     typed_arguments: bool = False
     response_format: Literal["json", "text", "raw"] | None = None
@@ -140,15 +140,15 @@ class CallTemplate(Model):
     preset: str | None = None
     request_id: Literal["uuid", "counter", "string_counter"] = "uuid"
     reply: Reply = Reply()
-    ignore: tuple[Expression, ...] = ()
+    ignore: tuple[ExpressionSource, ...] = ()
     stream: Stream = Stream(on=False)
     before_connect: tuple[HttpStep, ...] = ()
     on_connect: tuple[Step, ...] = ()
-    on_disconnect: tuple[Goodbye, ...] = ()
+    on_disconnect: tuple[DisconnectMessage, ...] = ()
     auto_reply: tuple[AutoReply, ...] = ()
     capture: tuple[Capture, ...] = ()
-    inbox: Inbox | None = None
-    retire: Expression | None = None
+    inbox: InboxSettings | None = None
+    reconnect_when: ExpressionSource | None = None
     heartbeat: Heartbeat | None = None
     framing: Framing = Framing()
     proxy: str | None = None
@@ -170,7 +170,7 @@ class CallTemplate(Model):
 
     @field_validator("let")
     @classmethod
-    def _names_only(cls, value: dict[str, Expression]) -> dict[str, Expression]:
+    def _names_only(cls, value: dict[str, ExpressionSource]) -> dict[str, ExpressionSource]:
         for name in value:
             if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
                 raise ValueError(f"{name!r} cannot be written as let.{name}; use letters, digits and _")
@@ -194,7 +194,7 @@ class CallTemplate(Model):
 class ManualOptions(Model):
     """What an entry says about its manual as a whole (section 10); not inherited by tools."""
 
-    discovery: Discovery | None = None
+    discovery: DiscoverySettings | None = None
     tools: tuple[dict[str, Json], ...] | None = None
     include_tools: tuple[str, ...] | None = None
     exclude_tools: tuple[str, ...] = ()

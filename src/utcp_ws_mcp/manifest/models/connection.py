@@ -5,18 +5,18 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Expression, Json, Model, Seconds
+from .base import ExpressionSource, Json, Model, SecondsOrExpression
 
 
 class Step(Model):
     """One step of `on_connect` (section 4): exactly one of `send` and `expect`. `timeout` in seconds."""
 
     send: Json = None
-    expect: Expression | None = None
-    when: Expression | None = None
-    capture: dict[str, Expression] = Field(default_factory=dict)
-    fail: Expression | None = None
-    fail_message: Expression | None = None
+    expect: ExpressionSource | None = None
+    when: ExpressionSource | None = None
+    capture: dict[str, ExpressionSource] = Field(default_factory=dict)
+    fail: ExpressionSource | None = None
+    fail_message: ExpressionSource | None = None
     timeout: float = Field(10, gt=0)
     request_id: bool = False
 
@@ -27,7 +27,7 @@ class Step(Model):
         return self
 
 
-class HttpRequest(Model):
+class HttpRequestTemplate(Model):
     """A request of `before_connect`. `json` and `form` are templates of its body."""
 
     method: str = "GET"
@@ -47,18 +47,18 @@ class HttpRequest(Model):
 class HttpStep(Model):
     """One step of `before_connect` (section 4): a request, and what is taken out of its answer."""
 
-    http: HttpRequest
-    capture: dict[str, Expression] = Field(default_factory=dict)
-    fail: Expression = "status >= 300"
-    fail_message: Expression | None = None
+    http: HttpRequestTemplate
+    capture: dict[str, ExpressionSource] = Field(default_factory=dict)
+    fail: ExpressionSource = "status >= 300"
+    fail_message: ExpressionSource | None = None
     timeout: float = Field(10, gt=0)
 
 
-class Goodbye(Model):
+class DisconnectMessage(Model):
     """A message that is sent before the bridge closes a connection (section 4)."""
 
     send: Json
-    when: Expression | None = None
+    when: ExpressionSource | None = None
 
     @field_validator("send")
     @classmethod
@@ -72,7 +72,7 @@ class Goodbye(Model):
 class AutoReply(Model):
     """A message that is answered at once (section 7); with `keep` it is a reply or an item all the same."""
 
-    match: Expression
+    match: ExpressionSource
     send: Json
     keep: bool = False
 
@@ -80,23 +80,23 @@ class AutoReply(Model):
 class Capture(Model):
     """Values that are kept of any incoming message (section 7)."""
 
-    match: Expression
-    set: dict[str, Expression]
+    match: ExpressionSource
+    set: dict[str, ExpressionSource]
 
 
-class Inbox(Model):
+class InboxSettings(Model):
     """Messages that are kept while no call listens (section 7): those for which `match` holds, `size` at most."""
 
-    match: Expression
+    match: ExpressionSource
     size: int = Field(100, ge=1, le=1000)
 
 
 class Heartbeat(Model):
     """A message that is sent again and again (section 7); `every` in seconds, a number or an expression."""
 
-    every: Seconds
+    every: SecondsOrExpression
     send: Json
-    expect: Expression | None = None
+    expect: ExpressionSource | None = None
     timeout: float = Field(10, gt=0)
 
 
@@ -105,11 +105,11 @@ class Framing(Model):
 
     codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = "json"
     separator: str | None = Field(None, min_length=1)
-    joined: bool = False
+    spans_messages: bool = False
     batch: bool = False
 
     @model_validator(mode="after")
-    def _joined_by_a_separator(self) -> Self:
-        if self.joined and self.separator is None:
+    def _require_separator(self) -> Self:
+        if self.spans_messages and self.separator is None:
             raise ValueError('"joined" needs a "separator", which says where a message ends')
         return self

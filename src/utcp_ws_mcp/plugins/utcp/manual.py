@@ -13,7 +13,7 @@ from utcp.data.utcp_manual import UtcpManual
 from utcp.exceptions import UtcpSerializerValidationError
 
 from ...core.network_policy import parse_url
-from ...core.tools.tool import Plan
+from ...core.tools.tool import CompiledTool
 from ...errors import ForbiddenURL
 from ...manifest.models.base import Json
 from .template import WEBSOCKET
@@ -21,34 +21,34 @@ from .template import WEBSOCKET
 logger = logging.getLogger(__name__)
 
 
-def manual_of(template: CallTemplate, told: Mapping[str, Json], plans: Iterable[Plan]) -> UtcpManual:
+def build_manual(template: CallTemplate, manual_document: Mapping[str, Json], plans: Iterable[CompiledTool]) -> UtcpManual:
     """The manual of a call template: `told` is the document that lists its tools, `plans` are those that work.
 
     Each tool keeps the call template that it was told with, and has the manual's URL where it brings none.
     """
-    listed = told.get("tools")
+    listed = manual_document.get("tools")
     raw = {each["name"]: each for each in listed or () if isinstance(each, dict) and isinstance(each.get("name"), str)}
-    tools = [_tool(template, raw.get(plan.tool, {}), plan) for plan in plans]
-    version = told.get("manual_version")
-    others = _others(template, raw.values())
+    tools = [_to_utcp_tool(template, raw.get(plan.original_name, {}), plan) for plan in plans]
+    version = manual_document.get("manual_version")
+    others = _other_protocol_tools(template, raw.values())
     return UtcpManual([*tools, *others], manual_version=version if isinstance(version, str) else "1.0.0")
 
 
-def _tool(template: CallTemplate, raw: Mapping[str, Json], plan: Plan) -> Tool:
+def _to_utcp_tool(template: CallTemplate, raw: Mapping[str, Json], tool: CompiledTool) -> Tool:
     own = {key: value for key, value in (raw.get("tool_call_template") or {}).items() if value is not None}
     size = raw.get("average_response_size")
     return Tool(
-        name=plan.name,
-        description=plan.description,
-        inputs=_schema(plan.inputs),
-        outputs=_schema(plan.outputs),
-        tags=list(plan.tags),
+        name=tool.name,
+        description=tool.description,
+        inputs=_to_json_schema(tool.inputs),
+        outputs=_to_json_schema(tool.outputs),
+        tags=list(tool.tags),
         average_response_size=size if isinstance(size, int) else None,
         tool_call_template={"url": template.url, **own, "name": template.name, "call_template_type": WEBSOCKET},
     )
 
 
-def _schema(schema: Mapping[str, Json]) -> JsonSchema:
+def _to_json_schema(schema: Mapping[str, Json]) -> JsonSchema:
     """A schema as `utcp` holds it; one that it cannot hold says nothing there. Arguments are checked here."""
     try:
         return JsonSchema.model_validate(dict(schema))
@@ -56,7 +56,7 @@ def _schema(schema: Mapping[str, Json]) -> JsonSchema:
         return JsonSchema.model_validate({"type": schema.get("type", "object")})
 
 
-def _others(template: CallTemplate, listed: Iterable[Mapping[str, Json]]) -> Iterator[Tool]:
+def _other_protocol_tools(template: CallTemplate, listed: Iterable[Mapping[str, Json]]) -> Iterator[Tool]:
     """The tools of other kinds that the operator allows this manual to bring."""
     wanted = set(template.allowed_communication_protocols or ()) - {WEBSOCKET}
     for raw in listed:

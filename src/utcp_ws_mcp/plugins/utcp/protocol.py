@@ -13,13 +13,13 @@ from utcp.data.register_manual_response import RegisterManualResult
 from utcp.interfaces.communication_protocol import CommunicationProtocol
 from utcp.utcp_client import UtcpClient
 
-from ...bridge import Bridge, Streamed
-from ...client.manifest_files import Loaded
+from ...bridge import Bridge, StreamResult
+from ...client.manifest_files import LoadedManifest
 from ...errors import InvalidManifest
 from ...manifest.models.base import Json
-from ...observability.events import Event, Noticed
-from .entries import load_manual, load_stray
-from .manual import manual_of
+from ...observability.events import Event, WarningIssued
+from .entries import load_manual, load_standalone_tool
+from .manual import build_manual
 from .template import WEBSOCKET, WebSocketCallTemplateSerializer
 
 logger = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
     """
 
     def __init__(self) -> None:
-        self._loaded: dict[str, Loaded] = {}
-        self._told: dict[str, Mapping[str, Json]] = {}
-        self._strays: dict[str, CallTemplate] = {}
+        self._loaded: dict[str, LoadedManifest] = {}
+        self._manual_documents: dict[str, Mapping[str, Json]] = {}
+        self._standalone_tools: dict[str, CallTemplate] = {}
         self._task: asyncio.Task[None] | None = None
         self._bridge: asyncio.Future[Bridge]
         self._closing = asyncio.Event()
@@ -48,21 +48,21 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         """
         name = manual_call_template.name
         try:
-            bridge = await self._offer(caller, manual_call_template)
-            await bridge.wait_told(name)
+            bridge = await self._add_manual(caller, manual_call_template)
+            await bridge.wait_manual_discovered(name)
         except InvalidManifest as wrong:
             raise ValueError(str(wrong)) from wrong
         except BaseException:
-            self._withdraw(name)
+            self._remove_manual(name)
             raise
-        told = self._told.get(name) or WebSocketCallTemplateSerializer().to_dict(manual_call_template)
+        told = self._manual_documents.get(name) or WebSocketCallTemplateSerializer().to_dict(manual_call_template)
         plans = [plan for plan in bridge.tools.values() if plan.manual == name]
-        manual = manual_of(manual_call_template, told, plans)
+        manual = build_manual(manual_call_template, told, plans)
         return RegisterManualResult(manual_call_template=manual_call_template, manual=manual, success=True)
 
     async def deregister_manual(self, caller: UtcpClient, manual_call_template: CallTemplate) -> None:
         """Forget a manual. Calls that run finish; then its connections are closed."""
-        self._withdraw(manual_call_template.name)
+        self._remove_manual(manual_call_template.name)
 
     async def call_tool(
         self, caller: UtcpClient, tool_name: str, tool_args: dict[str, Any], tool_call_template: CallTemplate
@@ -72,9 +72,9 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         Raises:
             BridgeError: the tool failed, the arguments do not fit, no reply came in time, no connection could be had …
         """
-        bridge, name = await self._find(caller, tool_name, tool_call_template)
+        bridge, name = await self._resolve_tool(caller, tool_name, tool_call_template)
         result = await bridge.call_tool(name, tool_args)
-        return result.value if isinstance(result, Streamed) else result
+        return result.value if isinstance(result, StreamResult) else result
 
     async def call_tool_streaming(
         self, caller: UtcpClient, tool_name: str, tool_args: dict[str, Any], tool_call_template: CallTemplate
@@ -87,8 +87,8 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         Raises:
             BridgeError: as `call_tool`.
         """
-        bridge, name = await self._find(caller, tool_name, tool_call_template)
-        async with aclosing(bridge.call_tool_streaming(name, tool_args, framed=True)) as items:
+        bridge, name = await self._resolve_tool(caller, tool_name, tool_call_template)
+        async with aclosing(bridge.call_tool_streaming(name, tool_args, utcp_framing=True)) as items:
             async for item in items:
                 yield item
 
@@ -107,12 +107,12 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         return await asyncio.shield(self._bridge)
 
     async def _run(self) -> None:
-        async with Bridge([*self._loaded.values()], observe=_log) as bridge:
-            bridge.told.append(self._told.__setitem__)
+        async with Bridge([*self._loaded.values()], observe=_log_warning) as bridge:
+            bridge.on_manual_discovered.append(self._manual_documents.__setitem__)
             self._bridge.set_result(bridge)
             await self._closing.wait()
 
-    async def _offer(self, caller: UtcpClient, template: CallTemplate) -> Bridge:
+    async def _add_manual(self, caller: UtcpClient, template: CallTemplate) -> Bridge:
         """Take a manual's call template into the bridge."""
         loaded = load_manual(caller, template)
         bridge = await self._start()
@@ -120,33 +120,33 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         bridge.reload([*self._loaded.values()])
         return bridge
 
-    def _withdraw(self, name: str) -> None:
-        self._told.pop(name, None)
+    def _remove_manual(self, name: str) -> None:
+        self._manual_documents.pop(name, None)
         if self._loaded.pop(name, None) is not None and self._task is not None:
             self._bridge.result().reload([*self._loaded.values()])
 
-    async def _find(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
+    async def _resolve_tool(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
         """The bridge, and the tool's name in it; a manual that this client has not registered is looked for."""
         manual = tool_name.partition(".")[0]
         if manual not in self._loaded:
             owner = await caller.config.tool_repository.get_manual_call_template(manual)
             if owner is None or owner.call_template_type != WEBSOCKET:
-                return await self._take_stray(caller, tool_name, template)
-            await (await self._offer(caller, owner)).wait_told(manual)
+                return await self._load_standalone_tool(caller, tool_name, template)
+            await (await self._add_manual(caller, owner)).wait_manual_discovered(manual)
         bridge = await self._start()
         doubled = f"{manual}.{tool_name}"  # the client puts no second `manual.` before a name that begins with it
         return bridge, doubled if doubled in bridge.tools else tool_name
 
-    async def _take_stray(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
+    async def _load_standalone_tool(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
         """Take a tool whose manual is of another kind, a text or an OpenAPI description: it stands for itself."""
         tool = tool_name.partition(".")[2]
-        if self._strays.get(tool_name) != template:
-            self._loaded[tool_name] = load_stray(caller, tool_name, tool, template)
-            self._strays[tool_name] = template
+        if self._standalone_tools.get(tool_name) != template:
+            self._loaded[tool_name] = load_standalone_tool(caller, tool_name, tool, template)
+            self._standalone_tools[tool_name] = template
             (await self._start()).reload([*self._loaded.values()])
         return await self._start(), f"{tool_name}.{tool}"
 
 
-def _log(event: Event) -> None:
-    if isinstance(event, Noticed):
+def _log_warning(event: Event) -> None:
+    if isinstance(event, WarningIssued):
         logger.warning(event.text)

@@ -16,14 +16,14 @@ from ...core.network_policy import check_scheme, parse_url
 from ...errors import ForbiddenURL
 from ...manifest.models.base import Json
 from ...manifest.models.call_template import Network
-from ...manifest.variables import WHOLE
+from ...manifest.variables import WHOLE_STRING_VARIABLE
 
 WEBSOCKET: Final = "websocket"
 
 DOLLAR: Final = "DOLLAR"
 """The variable that stands for a dollar sign which is none of a variable."""
 
-_CLIENTS: Final = {"allowed_communication_protocols"}
+_CLIENT_FIELDS: Final = {"allowed_communication_protocols"}
 """What the client itself heeds."""
 
 
@@ -64,7 +64,7 @@ class WebSocketCallTemplate(CallTemplate):  # type: ignore[misc]  # utcp ships n
 
     @field_validator("auth", mode="before")
     @classmethod
-    def _keep_all_of_it(cls, auth: Any) -> Auth | None:
+    def _validate_auth_fields(cls, auth: Any) -> Auth | None:
         if isinstance(auth, dict) and auth.get("auth_type") == "oauth2":
             return TokenAuth.model_validate(auth)
         return CallTemplate.validate_auth(auth)
@@ -92,20 +92,20 @@ class WebSocketCallTemplateSerializer(Serializer[CallTemplate]):  # type: ignore
         return template
 
 
-def document_of(template: CallTemplate) -> dict[str, Json]:
+def to_manifest(template: CallTemplate) -> dict[str, Json]:
     """The document of a call template whose variables the client has put in: no dollar sign is a variable's any more.
 
     Nothing is pinned unless it asks for that: the client asks for a manual each time, and has nobody who approves.
     """
     written = WebSocketCallTemplateSerializer().to_dict(template)
-    document = {key: literal(value) for key, value in written.items() if key not in _CLIENTS}
+    document = {key: escape_dollars(value) for key, value in written.items() if key not in _CLIENT_FIELDS}
     return {"pin": "off", **document}
 
 
-def literal(value: Json) -> Json:
+def escape_dollars(value: Json) -> Json:
     """A value, written so that the manifest language reads it as it stands here."""
     if isinstance(value, str):
-        return f"${{{DOLLAR}}}{value[1:]}" if WHOLE.match(value) else value.replace("${", "$${")
+        return f"${{{DOLLAR}}}{value[1:]}" if WHOLE_STRING_VARIABLE.match(value) else value.replace("${", "$${")
     if isinstance(value, Mapping):
-        return {key: literal(item) for key, item in value.items()}
-    return [literal(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: escape_dollars(item) for key, item in value.items()}
+    return [escape_dollars(item) for item in value] if isinstance(value, list | tuple) else value

@@ -9,9 +9,9 @@ from utcp.data.utcp_client_config import UtcpClientConfig
 from utcp.exceptions import UtcpVariableNotFound
 from utcp.implementations.default_variable_substitutor import DefaultVariableSubstitutor
 
-from ...manifest.inheritance import named_presets
+from ...manifest.inheritance import referenced_presets
 from ...manifest.models.base import Json
-from ...manifest.variables import Lookup, find_optional, find_variables, namespaced
+from ...manifest.variables import VariableResolver, find_optional, find_variables, namespaced_variable
 from .template import DOLLAR
 
 
@@ -35,15 +35,15 @@ class ClientVariables(Mapping[str, str]):
         return 0
 
 
-def lookup_for(document: Json, variables: ClientVariables) -> Lookup:
+def make_resolver(document: Json, variables: ClientVariables) -> VariableResolver:
     """What a document's own expressions (`vars.NAME`) and presets refer to.
 
     Raises:
         UtcpVariableNotFound: for one that is not set, and must be.
     """
-    written = [document, *named_presets(document)]
+    written = [document, *referenced_presets(document)]
     names = set(find_variables(written)) - {DOLLAR}
     found = {name: value for name in names if (value := variables.get(name)) is not None}
     for name in sorted(names - found.keys() - find_optional(written)):
-        raise UtcpVariableNotFound(namespaced(variables.manual, name))
-    return Lookup([found | {DOLLAR: "$"}])
+        raise UtcpVariableNotFound(namespaced_variable(variables.manual, name))
+    return VariableResolver([found | {DOLLAR: "$"}])

@@ -17,26 +17,26 @@ import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
-from ..sdk_server import Face
-from .config import Door
-from .security import PREFLIGHT, Front, Headers, Refusal, is_preflight, refusal_headers, sharing_headers, wrong_form
+from ..sdk_server import SdkServer
+from .config import HttpListener
+from .security import CORS_PREFLIGHT_HEADERS, HttpAccessPolicy, Headers, Rejection, is_preflight, rejection_headers, cors_headers, check_method_and_content_type
 
-ENDPOINT: Final = "/mcp"
-METHODS: Final = ("POST", "GET", "DELETE")
-PAGE_METHODS: Final = ("GET", "HEAD")
-GRACE: Final = 10
+MCP_PATH: Final = "/mcp"
+MCP_METHODS: Final = ("POST", "GET", "DELETE")
+TEXT_ROUTE_METHODS: Final = ("GET", "HEAD")
+GRACEFUL_SHUTDOWN_TIMEOUT: Final = 10
 """Seconds that running calls have to end after a signal."""
 
-KEEP_ALIVE: Final = 75
+KEEP_ALIVE_TIMEOUT: Final = 75
 """Seconds that idle connections stay open: longer than nginx keeps its own, lest it send into one that closes."""
 
 MAX_CONNECTIONS: Final = 2000
 """Connections and requests at once; what is beyond gets 503."""
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Page = Callable[[], str]
+AsgiScope = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+TextRoute = Callable[[], str]
 
 
 class HttpApp:
@@ -46,71 +46,71 @@ class HttpApp:
     """
 
     def __init__(
-        self, manager: StreamableHTTPSessionManager, front: Front, pages: Mapping[str, Page], *, open_pages: bool
+        self, manager: StreamableHTTPSessionManager, access_policy: HttpAccessPolicy, routes: Mapping[str, TextRoute], *, routes_public: bool
     ) -> None:
         self._manager = manager
-        self._front = front
-        self._pages = pages
-        self._open_pages = open_pages
-        self._standing: set[anyio.CancelScope] = set()
+        self._access_policy = access_policy
+        self._routes = routes
+        self._routes_public = routes_public
+        self._event_streams: set[anyio.CancelScope] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve one request."""
         method, headers = scope["method"], scope["headers"]
         if scope["path"] == "/healthz":
-            await self._answer_page(scope, lambda: "ok\n", send)
-        elif refusal := self._front.stranger(headers):
-            await _refuse(refusal, send)
+            await self._serve_text_route(scope, lambda: "ok\n", send)
+        elif refusal := self._access_policy.check_host_and_origin(headers):
+            await _send_rejection(refusal, send)
         elif is_preflight(method, headers):
-            await _send_text(_shared(headers, send), 200, "", PREFLIGHT)
+            await _send_text(_with_cors_headers(headers, send), 200, "", CORS_PREFLIGHT_HEADERS)
         else:
-            await self._let_in(scope, receive, _shared(headers, send))
+            await self._route(scope, receive, _with_cors_headers(headers, send))
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         method, path, headers = scope["method"], scope["path"], scope["headers"]
-        if path in self._pages and self._open_pages:
-            await self._answer_page(scope, self._pages[path], send)
-        elif refusal := self._front.unauthorised(headers):
-            await _refuse(refusal, send)
-        elif path in self._pages:
-            await self._answer_page(scope, self._pages[path], send)
-        elif path != ENDPOINT:
-            await _refuse(Refusal(404, f"MCP is served at {ENDPOINT}"), send)
-        elif refusal := wrong_form(method, headers, METHODS):
-            await _refuse(refusal, send, METHODS)
+        if path in self._routes and self._routes_public:
+            await self._serve_text_route(scope, self._routes[path], send)
+        elif refusal := self._access_policy.check_token(headers):
+            await _send_rejection(refusal, send)
+        elif path in self._routes:
+            await self._serve_text_route(scope, self._routes[path], send)
+        elif path != MCP_PATH:
+            await _send_rejection(Rejection(404, f"MCP is served at {MCP_PATH}"), send)
+        elif refusal := check_method_and_content_type(method, headers, MCP_METHODS):
+            await _send_rejection(refusal, send, MCP_METHODS)
         elif method == "GET":
-            await self._stand(scope, receive, send)
+            await self._serve_event_stream(scope, receive, send)
         else:
             await self._manager.handle_request(scope, receive, send)
 
-    def end_standing(self) -> None:
+    def close_event_streams(self) -> None:
         """End the streams that clients hold open to be told of changes; they would never end by themselves."""
-        for scope in self._standing:
+        for scope in self._event_streams:
             scope.cancel()
 
-    async def _stand(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_event_stream(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         with anyio.CancelScope() as standing:
-            self._standing.add(standing)
+            self._event_streams.add(standing)
             try:
                 await self._manager.handle_request(scope, receive, send)
             finally:
-                self._standing.discard(standing)
+                self._event_streams.discard(standing)
         if standing.cancelled_caught:
             await send({"type": "http.response.body", "body": b""})
 
-    async def _answer_page(self, scope: Scope, page: Page, send: Send) -> None:
-        if refusal := wrong_form(scope["method"], scope["headers"], PAGE_METHODS):
-            await _refuse(refusal, send, PAGE_METHODS)
+    async def _serve_text_route(self, scope: AsgiScope, route: TextRoute, send: AsgiSend) -> None:
+        if refusal := check_method_and_content_type(scope["method"], scope["headers"], TEXT_ROUTE_METHODS):
+            await _send_rejection(refusal, send, TEXT_ROUTE_METHODS)
         else:
-            await _send_text(send, 200, page())
+            await _send_text(send, 200, route())
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     """uvicorn, told to stop by the first signal and to go at once by the second; it does not die of them."""
 
-    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
-        self._stop = stop
+        self._on_shutdown = on_shutdown
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -126,31 +126,31 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: Any = None) -> None:
-        self._stop()
+        self._on_shutdown()
         await super().shutdown(sockets)
 
 
-async def serve_face(face: Face, door: Door, pages: Mapping[str, Page], started: Callable[[str], None]) -> None:
+async def run_http_server(sdk_server: SdkServer, listener: HttpListener, routes: Mapping[str, TextRoute], on_started: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; then running calls have GRACE seconds to end. `started` gets the URL."""
     manager = StreamableHTTPSessionManager(
-        face.server,
-        stateless=door.stateless,
-        max_sessions=door.max_sessions,
+        sdk_server.server,
+        stateless=listener.stateless,
+        max_sessions=listener.max_sessions,
         # The front has checked both headers, and more strictly.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    app = HttpApp(manager, door.front, pages, open_pages=door.is_loopback)
+    app = HttpApp(manager, listener.access_policy, routes, routes_public=listener.is_loopback)
 
     def stop() -> None:
-        face.close_streams()
-        app.end_standing()
+        sdk_server.close_streams()
+        app.close_event_streams()
 
     async with manager.run():
-        started(f"{door.url}{ENDPOINT}")
-        await _Server(_configure(app), stop).serve([door.listener])
+        on_started(f"{listener.url}{MCP_PATH}")
+        await _UvicornServer(_uvicorn_config(app), stop).serve([listener.sock])
 
 
-def _configure(app: HttpApp) -> uvicorn.Config:
+def _uvicorn_config(app: HttpApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="h11",
@@ -161,14 +161,14 @@ def _configure(app: HttpApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_TIMEOUT,
     )
 
 
-def _shared(headers: Headers, send: Send) -> Send:
+def _with_cors_headers(headers: Headers, send: AsgiSend) -> AsgiSend:
     """`send`, for a web page where one asks."""
-    sharing = sharing_headers(headers)
+    sharing = cors_headers(headers)
     if not sharing:
         return send
 
@@ -180,11 +180,11 @@ def _shared(headers: Headers, send: Send) -> Send:
     return send_shared
 
 
-async def _refuse(refusal: Refusal, send: Send, methods: tuple[str, ...] = ()) -> None:
-    await _send_text(send, refusal.status, f"{refusal.why}\n", refusal_headers(refusal, methods))
+async def _send_rejection(rejection: Rejection, send: AsgiSend, allowed_methods: tuple[str, ...] = ()) -> None:
+    await _send_text(send, rejection.status, f"{rejection.detail}\n", rejection_headers(rejection, allowed_methods))
 
 
-async def _send_text(send: Send, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+async def _send_text(send: AsgiSend, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
     body = text.encode()
     named = {
         "Content-Type": "text/plain; version=0.0.4; charset=utf-8",

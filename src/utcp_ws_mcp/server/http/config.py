@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from ...errors import CannotServe
-from .security import Authority, Front, Origin, parse_authority, parse_origin
+from ...errors import ServeOptionsError
+from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
 
 TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a variable
-BACKLOG: Final = 2048
+LISTEN_BACKLOG: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class HttpOptions:
 
     address: str
     token: str | None = None
-    no_token: bool = False
+    no_auth: bool = False
     allowed_hosts: Sequence[str] = ()
     allowed_origins: Sequence[str] = ()
     stateless: bool = False
@@ -31,7 +31,7 @@ class HttpOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ListenAddress:
     """An IP address and a port to listen on; port 0 is any free one."""
 
     host: str
@@ -43,17 +43,17 @@ class Address:
         return ip_address(self.host).is_loopback
 
     @property
-    def is_every(self) -> bool:
+    def is_unspecified(self) -> bool:
         """Whether it stands for all addresses of this machine."""
         return ip_address(self.host).is_unspecified
 
     @property
-    def name(self) -> str:
+    def url_host(self) -> str:
         """The host as it stands in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> ListenAddress:
     """`PORT` (on loopback), `HOST:PORT` or `[IPV6]:PORT`.
 
     Raises:
@@ -62,78 +62,78 @@ def parse_address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     host = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
     try:
-        address = Address(str(ip_address(host)), int(port) if port.isascii() and port.isdigit() else -1)
+        address = ListenAddress(str(ip_address(host)), int(port) if port.isascii() and port.isdigit() else -1)
     except ValueError:
-        address = Address("", -1)
+        address = ListenAddress("", -1)
     if not 0 <= address.port < 1 << 16 or text.startswith(":"):
-        raise CannotServe(
+        raise ServeOptionsError(
             f"--http {text}: expected PORT, or HOST:PORT with an IP address or localhost, "
             "such as 8080, 0.0.0.0:8080 or [::1]:8080"
         )
     return address
 
 
-def check_token(options: HttpOptions, address: Address) -> str | None:
+def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
     """The token to ask for; None where loopback is to be open.
 
     Raises:
         CannotServe: if there is none, or it cannot stand in a header.
     """
-    if options.no_token:
+    if options.no_auth:
         if not address.is_loopback:
-            raise CannotServe(f"--no-token is for loopback only; {address.name} can be reached from other machines")
+            raise ServeOptionsError(f"--no-token is for loopback only; {address.url_host} can be reached from other machines")
         if options.token is not None:
-            raise CannotServe(f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)")
+            raise ServeOptionsError(f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)")
         return None
     if options.token is None:
-        raise CannotServe(
+        raise ServeOptionsError(
             f"serve --http needs a token: set {TOKEN_VARIABLE} or give --token-file FILE "
             "(`openssl rand -hex 32` makes a good one); on loopback, --no-token goes without"
         )
     if not options.token or not all("!" <= char <= "~" for char in options.token):
-        raise CannotServe("the token must be visible ASCII characters without spaces, at least one")
+        raise ServeOptionsError("the token must be visible ASCII characters without spaces, at least one")
     return options.token
 
 
-def make_front(options: HttpOptions, address: Address, port: int, token: str | None) -> Front:
+def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, token: str | None) -> HttpAccessPolicy:
     """The rules for requests: own addresses on `port`, and what was allowed besides.
 
     Raises:
         CannotServe: if an allowed host or origin cannot be read, or nobody could name this server.
     """
-    if address.is_every and not options.allowed_hosts:
-        raise CannotServe(
-            f"{address.name} stands for every address of this machine: say with --allowed-host NAME[:PORT] "
+    if address.is_unspecified and not options.allowed_hosts:
+        raise ServeOptionsError(
+            f"{address.url_host} stands for every address of this machine: say with --allowed-host NAME[:PORT] "
             "what clients call it"
         )
-    own: list[Authority] = [] if address.is_every else [(address.name, port)]
+    own: list[Authority] = [] if address.is_unspecified else [(address.url_host, port)]
     own += [(name, port) for name in ("127.0.0.1", "localhost", "[::1]")] if address.is_loopback else []
-    hosts = [*own, *(_parsed(text) for text in options.allowed_hosts)]
+    hosts = [*own, *(_parse_allowed_host(text) for text in options.allowed_hosts)]
     origins: list[Origin] = [("http", *authority) for authority in own]
-    origins += [_parsed_origin(text) for text in options.allowed_origins]
-    return Front(frozenset(hosts), frozenset(origins), token)
+    origins += [_parse_allowed_origin(text) for text in options.allowed_origins]
+    return HttpAccessPolicy(frozenset(hosts), frozenset(origins), token)
 
 
-def _parsed(text: str) -> Authority:
+def _parse_allowed_host(text: str) -> Authority:
     authority = parse_authority(text)
     if authority is None:
-        raise CannotServe(f"--allowed-host {text}: expected NAME or NAME:PORT, such as mcp.example.com")
+        raise ServeOptionsError(f"--allowed-host {text}: expected NAME or NAME:PORT, such as mcp.example.com")
     return authority
 
 
-def _parsed_origin(text: str) -> Origin:
+def _parse_allowed_origin(text: str) -> Origin:
     origin = parse_origin(text)
     if origin is None:
-        raise CannotServe(f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com")
+        raise ServeOptionsError(f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com")
     return origin
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class HttpListener:
     """Where requests come in: a listening socket, the rules, the URL without a path, and what clients may hold."""
 
-    listener: socket.socket
-    front: Front
+    sock: socket.socket
+    access_policy: HttpAccessPolicy
     url: str
     is_loopback: bool
     stateless: bool
@@ -141,7 +141,7 @@ class Door:
 
 
 @contextmanager
-def open_door(options: HttpOptions) -> Iterator[Door]:
+def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
     """Listen as was wished, as long as the block lasts.
 
     Raises:
@@ -151,11 +151,11 @@ def open_door(options: HttpOptions) -> Iterator[Door]:
     token = check_token(options, address)
     with listen(address) as listener:
         port = listener.getsockname()[1]
-        front, url = make_front(options, address, port, token), f"http://{address.name}:{port}"
-        yield Door(listener, front, url, address.is_loopback, options.stateless, options.max_sessions)
+        front, url = make_access_policy(options, address, port, token), f"http://{address.url_host}:{port}"
+        yield HttpListener(listener, front, url, address.is_loopback, options.stateless, options.max_sessions)
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: ListenAddress) -> socket.socket:
     """A socket that listens.
 
     Raises:
@@ -170,9 +170,9 @@ def listen(address: Address) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((address.host, address.port))
-        listener.listen(BACKLOG)
+        listener.listen(LISTEN_BACKLOG)
     except OSError as failed:
         listener.close()
         why = os.strerror(failed.errno) if failed.errno else "it cannot be used"
-        raise CannotServe(f"cannot listen on {address.name}:{address.port}: {why}") from failed
+        raise ServeOptionsError(f"cannot listen on {address.url_host}:{address.port}: {why}") from failed
     return listener

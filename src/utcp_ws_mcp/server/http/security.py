@@ -18,7 +18,7 @@ Authority = tuple[str, int | None]
 Origin = tuple[str, str, int | None]
 """A scheme, a host, and the port where one is written."""
 
-PREFLIGHT: Final = {
+CORS_PREFLIGHT_HEADERS: Final = {
     "Access-Control-Allow-Methods": "POST, GET, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, "
     "MCP-Protocol-Version, Mcp-Method, Mcp-Name",
@@ -28,57 +28,57 @@ PREFLIGHT: Final = {
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
-_JSON: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?[ \t]*', re.IGNORECASE)
+_JSON_CONTENT_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?[ \t]*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a request may not enter: an HTTP status and a sentence."""
 
     status: int
-    why: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class HttpAccessPolicy:
     """What requests must show. `token` is None where none is asked for."""
 
     hosts: frozenset[Authority]
     origins: frozenset[Origin]
     token: str | None
 
-    def refusal(self, headers: Headers) -> Refusal | None:
+    def check(self, headers: Headers) -> Rejection | None:
         """Why a request may not enter, or None where it may."""
-        return self.stranger(headers) or self.unauthorised(headers)
+        return self.check_host_and_origin(headers) or self.check_token(headers)
 
-    def stranger(self, headers: Headers) -> Refusal | None:
+    def check_host_and_origin(self, headers: Headers) -> Rejection | None:
         """Refuse what was not meant for this server, or comes from a web page that is none of its own."""
-        host, origin = _single(headers, b"host"), _all(headers, b"origin")
+        host, origin = _single_header(headers, b"host"), _header_values(headers, b"origin")
         if host is None or parse_authority(host) not in self.hosts:
-            return Refusal(421, "this Host is not served here; --allowed-host adds one")
+            return Rejection(421, "this Host is not served here; --allowed-host adds one")
         if origin and (len(origin) > 1 or parse_origin(origin[0]) not in self.origins):
-            return Refusal(403, "requests of this Origin are refused; --allowed-origin adds one")
+            return Rejection(403, "requests of this Origin are refused; --allowed-origin adds one")
         return None
 
-    def unauthorised(self, headers: Headers) -> Refusal | None:
+    def check_token(self, headers: Headers) -> Rejection | None:
         """Refuse what does not bring the token."""
         if self.token is None:
             return None
-        scheme, _, given = (_single(headers, b"authorization") or "").partition(" ")
+        scheme, _, given = (_single_header(headers, b"authorization") or "").partition(" ")
         right = hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode())
         if scheme.lower() == "bearer" and right:
             return None
-        return Refusal(401, "the header Authorization must be: Bearer, and the token of this server")
+        return Rejection(401, "the header Authorization must be: Bearer, and the token of this server")
 
 
 def is_preflight(method: str, headers: Headers) -> bool:
     """Whether a browser asks, before it sends a request for a web page; it never brings the token along."""
     return (
-        method == "OPTIONS" and bool(_all(headers, b"origin")) and bool(_all(headers, b"access-control-request-method"))
+        method == "OPTIONS" and bool(_header_values(headers, b"origin")) and bool(_header_values(headers, b"access-control-request-method"))
     )
 
 
-def sharing_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+def cors_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     """What lets a web page read the answer to its request; its origin has been checked."""
     origin = next((value for key, value in headers if key == b"origin"), None)
     if origin is None:
@@ -90,12 +90,12 @@ def sharing_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def wrong_form(method: str, headers: Headers, methods: Iterable[str]) -> Refusal | None:
+def check_method_and_content_type(method: str, headers: Headers, allowed_methods: Iterable[str]) -> Rejection | None:
     """Refuse a method that is not served, and a body that is not declared as JSON."""
-    if method not in methods:
-        return Refusal(405, f"use {', '.join(methods)}")
-    if method == "POST" and not _JSON.fullmatch((_single(headers, b"content-type") or "").encode("latin-1")):
-        return Refusal(415, "the Content-Type must be application/json")
+    if method not in allowed_methods:
+        return Rejection(405, f"use {', '.join(allowed_methods)}")
+    if method == "POST" and not _JSON_CONTENT_TYPE.fullmatch((_single_header(headers, b"content-type") or "").encode("latin-1")):
+        return Rejection(415, "the Content-Type must be application/json")
     return None
 
 
@@ -119,18 +119,18 @@ def parse_origin(text: str) -> Origin | None:
     return scheme, *authority
 
 
-def _single(headers: Headers, name: bytes) -> str | None:
+def _single_header(headers: Headers, name: bytes) -> str | None:
     """The value of a header that stands there once."""
-    values = _all(headers, name)
+    values = _header_values(headers, name)
     return values[0] if len(values) == 1 else None
 
 
-def _all(headers: Headers, name: bytes) -> list[str]:
+def _header_values(headers: Headers, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in headers if key == name]
 
 
-def refusal_headers(refusal: Refusal, methods: Iterable[str]) -> Mapping[str, str]:
+def rejection_headers(rejection: Rejection, allowed_methods: Iterable[str]) -> Mapping[str, str]:
     """The headers that belong to a refusal (RFC 9110 §11.6.1, §15.5.6)."""
-    if refusal.status == 401:
+    if rejection.status == 401:
         return {"WWW-Authenticate": 'Bearer realm="utcp-ws-mcp"'}
-    return {"Allow": ", ".join(methods)} if refusal.status == 405 else {}
+    return {"Allow": ", ".join(allowed_methods)} if rejection.status == 405 else {}

@@ -12,10 +12,10 @@ from itertools import chain
 from typing import Any, Final
 
 from ...core.codecs.message import encode_json
-from ..progress import Report
+from ..progress import ProgressCallback
 from ..result import SERVER_INFO
-from ..tools import INSTRUCTIONS, LIST_TTL, Tools, unknown_tool
-from .outbound import Host
+from ..tools import INSTRUCTIONS, LIST_TTL, ToolService, unknown_tool_message
+from .outbound import StdioOutbound
 from .protocol_versions import (
     HANDSHAKE,
     INTERNAL_ERROR,
@@ -28,11 +28,11 @@ from .protocol_versions import (
 
 CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": False, "subscribe": False}}
 LIST_CHANGED: Final = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
-_STAMP: Final = {SERVER_INFO_KEY: SERVER_INFO}
-_LIST_ENDING: Final = (
-    f',"ttlMs":{LIST_TTL},"cacheScope":"private","resultType":"complete","_meta":{encode_json(_STAMP)}}}'
+_SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
+_LIST_RESULT_SUFFIX: Final = (
+    f',"ttlMs":{LIST_TTL},"cacheScope":"private","resultType":"complete","_meta":{encode_json(_SERVER_INFO_META)}}}'
 )
-_DISCOVERED: Final = encode_json(
+_DISCOVER_RESULT: Final = encode_json(
     {
         "supportedVersions": MODERN,
         "capabilities": CAPABILITIES,
@@ -40,52 +40,52 @@ _DISCOVERED: Final = encode_json(
         "ttlMs": 0,
         "cacheScope": "private",
         "resultType": "complete",
-        "_meta": _STAMP,
+        "_meta": _SERVER_INFO_META,
     }
 )
-Message = dict[str, Any]
+JsonObject = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-class Express:
+class FastPath:
     """One host's usual requests. `is_modern` is the era of the session, decided by its first request; None before."""
 
-    def __init__(self, tools: Tools, host: Host) -> None:
+    def __init__(self, tools: ToolService, outbound: StdioOutbound) -> None:
         self.is_modern: bool | None = None
         self._tools = tools
-        self._host = host
+        self._outbound = outbound
         self._is_initialized = False
-        self._running: dict[Any, asyncio.Task[None]] = {}
-        self._requests: dict[str, Callable[[Any, Message], bool]] = {
+        self._tasks: dict[Any, asyncio.Task[None]] = {}
+        self._handlers: dict[str, Callable[[Any, JsonObject], bool]] = {
             "initialize": self._initialize,
             "server/discover": self._discover,
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
         }
-        tools.changed.append(self._tools_changed)
+        tools.on_tools_changed.append(self._on_tools_changed)
 
-    def take(self, message: Message) -> bool:
+    def try_handle(self, message: JsonObject) -> bool:
         """Answer a message, or say that it is none of those that are answered here."""
         method, params = message.get("method"), message.get("params", {})
         if message.get("jsonrpc") != "2.0" or not isinstance(method, str) or not isinstance(params, dict):
             return False
         if "id" not in message:
-            return self._notified(method, params)
+            return self._handle_notification(method, params)
         request_id = message["id"]
-        handle = self._requests.get(method)
+        handle = self._handlers.get(method)
         if handle is None or isinstance(request_id, bool) or not isinstance(request_id, int | str):
             return False
         return handle(request_id, params)
 
     async def aclose(self) -> None:
         """Cancel what is running."""
-        tasks = list(self._running.values())
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _initialize(self, request_id: Any, params: Message) -> bool:
+    def _initialize(self, request_id: Any, params: JsonObject) -> bool:
         version, client = params.get("protocolVersion"), params.get("clientInfo")
         named = isinstance(client, dict) and all(isinstance(client.get(key), str) for key in ("name", "version"))
         if self.is_modern is not None or not named or not isinstance(version, str):
@@ -99,117 +99,117 @@ class Express:
             "serverInfo": SERVER_INFO,
             "instructions": INSTRUCTIONS,
         }
-        self._answer(request_id, (encode_json(result),))
+        self._respond(request_id, (encode_json(result),))
         return True
 
-    def _discover(self, request_id: Any, params: Message) -> bool:
-        if not self._is_usual(params, {"_meta"}) or not self.is_modern:
+    def _discover(self, request_id: Any, params: JsonObject) -> bool:
+        if not self._is_supported(params, {"_meta"}) or not self.is_modern:
             return False
-        self._answer(request_id, (_DISCOVERED,))
+        self._respond(request_id, (_DISCOVER_RESULT,))
         return True
 
-    def _ping(self, request_id: Any, params: Message) -> bool:
-        if self.is_modern is not False or not self._is_usual(params, {"_meta"}):
+    def _ping(self, request_id: Any, params: JsonObject) -> bool:
+        if self.is_modern is not False or not self._is_supported(params, {"_meta"}):
             return False
-        self._answer(request_id, ("{}",))
+        self._respond(request_id, ("{}",))
         return True
 
-    def _list_tools(self, request_id: Any, params: Message) -> bool:
-        if not self._is_usual(params, {"_meta", "cursor"}):
+    def _list_tools(self, request_id: Any, params: JsonObject) -> bool:
+        if not self._is_supported(params, {"_meta", "cursor"}):
             return False
-        self._start(request_id, self._list(request_id))
+        self._start_task(request_id, self._send_tool_list(request_id))
         return True
 
-    def _call_tool(self, request_id: Any, params: Message) -> bool:
+    def _call_tool(self, request_id: Any, params: JsonObject) -> bool:
         arguments = params.get("arguments")
         if not isinstance(params.get("name"), str) or not (arguments is None or isinstance(arguments, dict)):
             return False
-        if not self._is_usual(params, {"_meta", "name", "arguments"}):
+        if not self._is_supported(params, {"_meta", "name", "arguments"}):
             return False
-        self._start(request_id, self._call(request_id, params))
+        self._start_task(request_id, self._run_tool_call(request_id, params))
         return True
 
-    def _is_usual(self, params: Message, known: set[str]) -> bool:
+    def _is_supported(self, params: JsonObject, known: set[str]) -> bool:
         """Whether these parameters hold nothing unknown, and fit the era, which the first request decides."""
-        if not params.keys() <= known or not _has_usual_meta(params):
+        if not params.keys() <= known or not _has_supported_meta(params):
             return False
         if self.is_modern is None and is_modern(params):
             self.is_modern = True
         return self.is_modern is not None and (is_modern(params) if self.is_modern else not has_envelope(params))
 
-    def _notified(self, method: str, params: Message) -> bool:
+    def _handle_notification(self, method: str, params: JsonObject) -> bool:
         if method == "notifications/initialized":
             self._is_initialized = True
             return self.is_modern is False
         if method == "notifications/cancelled":
-            task = self._running.get(_key(params.get("requestId")))
+            task = self._tasks.get(_request_key(params.get("requestId")))
             if task is not None:
                 task.cancel()
             return task is not None
         return False
 
-    async def _list(self, request_id: Any) -> None:
-        offered = await self._tools.listed()
+    async def _send_tool_list(self, request_id: Any) -> None:
+        offered = await self._tools.list_tools()
         if self.is_modern:
-            self._answer(request_id, ('{"tools":', offered.modern, _LIST_ENDING))
+            self._respond(request_id, ('{"tools":', offered.modern, _LIST_RESULT_SUFFIX))
         else:
-            self._answer(request_id, ('{"tools":', offered.handshake, "}"))
+            self._respond(request_id, ('{"tools":', offered.handshake, "}"))
 
-    async def _call(self, request_id: Any, params: Message) -> None:
+    async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
         plan = await self._tools.find(params["name"])
         if plan is None:
-            self._refuse(request_id, INVALID_PARAMS, unknown_tool(params["name"]))
+            self._respond_error(request_id, INVALID_PARAMS, unknown_tool_message(params["name"]))
             return
-        result = await self._tools.call(plan, params.get("arguments"), self._report(params))
-        await self._host.room()
-        self._answer(request_id, result.parts(modern=bool(self.is_modern)))
+        result = await self._tools.call(plan, params.get("arguments"), self._progress_callback(params))
+        await self._outbound.drain()
+        self._respond(request_id, result.json_chunks(modern=bool(self.is_modern)))
 
-    def _report(self, params: Message) -> Report:
+    def _progress_callback(self, params: JsonObject) -> ProgressCallback:
         """What sends the progress of a call to a host that asked for it."""
         token = params.get("_meta", {}).get("progressToken")
 
         async def report(number: float, message: str) -> None:
             if token is not None:
                 progress = {"progressToken": token, "progress": number, "message": message}
-                self._host.tell(
+                self._outbound.send(
                     f'{{"jsonrpc":"2.0","method":"notifications/progress","params":{encode_json(progress)}}}'
                 )
-                await self._host.room()
+                await self._outbound.drain()
 
         return report
 
-    def _answer(self, request_id: Any, result: Iterable[str]) -> None:
+    def _respond(self, request_id: Any, result: Iterable[str]) -> None:
         head = f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"result":'
-        self._host.answer(request_id, chain((head,), result, ("}",)))
+        self._outbound.respond(request_id, chain((head,), result, ("}",)))
 
-    def _refuse(self, request_id: Any, code: int, why: str) -> None:
-        error = encode_json({"code": code, "message": why})
-        self._host.answer(request_id, (f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}',))
+    def _respond_error(self, request_id: Any, code: int, message: str) -> None:
+        error = encode_json({"code": code, "message": message})
+        self._outbound.respond(request_id, (f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}',))
 
-    def _start(self, request_id: Any, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, request_id: Any, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._running[request_id] = task
-        task.add_done_callback(lambda done: self._ended(request_id, done))
+        self._tasks[request_id] = task
+        task.add_done_callback(lambda done: self._on_task_done(request_id, done))
 
-    def _ended(self, request_id: Any, task: asyncio.Task[None]) -> None:
-        if self._running.get(request_id) is task:
-            del self._running[request_id]
+    def _on_task_done(self, request_id: Any, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(request_id) is task:
+            del self._tasks[request_id]
         if not task.cancelled() and (failed := task.exception()) is not None:
             logger.error("a defect of utcp-ws-mcp while a request was answered", exc_info=failed)
-            self._refuse(request_id, INTERNAL_ERROR, "internal error of utcp-ws-mcp; its log on stderr says more")
+            self._respond_error(request_id, INTERNAL_ERROR, "internal error of utcp-ws-mcp; its log on stderr says more")
 
-    def _tools_changed(self) -> None:
+    def _on_tools_changed(self) -> None:
         if self._is_initialized and self.is_modern is False:
-            self._host.tell(LIST_CHANGED)
+            self._outbound.send(LIST_CHANGED)
 
 
-def _has_usual_meta(params: Message) -> bool:
+def _has_supported_meta(params: JsonObject) -> bool:
     meta = params.get("_meta", {})
     token = meta.get("progressToken") if isinstance(meta, dict) else None
     usual = token is None or (isinstance(token, int | str) and not isinstance(token, bool))
     return isinstance(meta, dict) and usual
 
 
-def _key(request_id: Any) -> Any:
+def _request_key(request_id: Any) -> Any:
     """What a request is found by; nothing unhashable."""
     return request_id if isinstance(request_id, int | str) else None

@@ -12,30 +12,30 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-CHUNK: Final = 1 << 16
-MAX_LINE: Final = 64 << 20
+READ_SIZE: Final = 1 << 16
+MAX_LINE_SIZE: Final = 64 << 20
 """Bytes of one incoming message; a longer line ends the session."""
 
-UNREAD_CHUNKS: Final = 64
+MAX_QUEUED_CHUNKS: Final = 64
 """Chunks that the reader thread may be ahead of the loop."""
 
 
 class Reader:
     """Gives each line to `take`, and calls `end` when the host has closed its end or sent too long a line."""
 
-    def __init__(self, fd: int, take: Callable[[bytes], None], end: Callable[[], None]) -> None:
+    def __init__(self, fd: int, on_line: Callable[[bytes], None], on_eof: Callable[[], None]) -> None:
         self._fd = fd
-        self._take = take
-        self._end = end
+        self._on_line = on_line
+        self._on_eof = on_eof
         self._loop = asyncio.get_running_loop()
-        self._tail: list[bytes] = []
-        self._size = 0
+        self._partial_line: list[bytes] = []
+        self._partial_size = 0
         self._stopped = False
-        self._room = threading.Semaphore(UNREAD_CHUNKS)
+        self._queue_slots = threading.Semaphore(MAX_QUEUED_CHUNKS)
         try:
-            self._loop.add_reader(fd, self._read_ready)
+            self._loop.add_reader(fd, self._on_readable)
         except (NotImplementedError, OSError):  # Windows, or a file
-            threading.Thread(target=self._read, daemon=True, name="stdin").start()
+            threading.Thread(target=self._read_in_thread, daemon=True, name="stdin").start()
 
     def stop(self) -> None:
         """Read nothing more."""
@@ -44,44 +44,44 @@ class Reader:
             with suppress(NotImplementedError):
                 self._loop.remove_reader(self._fd)
 
-    def _read_ready(self) -> None:
+    def _on_readable(self) -> None:
         try:
-            chunk = os.read(self._fd, CHUNK)
+            chunk = os.read(self._fd, READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             chunk = b""
         self._feed(chunk)
 
-    def _read(self) -> None:
+    def _read_in_thread(self) -> None:
         """The thread."""
         chunk = b"-"
         while chunk and not self._stopped:
             try:
-                chunk = os.read(self._fd, CHUNK)
+                chunk = os.read(self._fd, READ_SIZE)
             except OSError:
                 chunk = b""
-            self._room.acquire()
+            self._queue_slots.acquire()
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._feed_from_thread, chunk)
 
     def _feed_from_thread(self, chunk: bytes) -> None:
-        self._room.release()
+        self._queue_slots.release()
         self._feed(chunk)
 
     def _feed(self, chunk: bytes) -> None:
         """Cut a chunk into lines; an empty one is the end, and what was sent before is still served."""
         first, *rest = chunk.split(b"\n")
-        self._tail.append(first)
-        self._size += len(first)
+        self._partial_line.append(first)
+        self._partial_size += len(first)
         if rest or not chunk:
-            lines = [b"".join(self._tail), *rest[:-1]]
-            self._tail, self._size = [rest[-1] if rest else b""], len(rest[-1]) if rest else 0
+            lines = [b"".join(self._partial_line), *rest[:-1]]
+            self._partial_line, self._partial_size = [rest[-1] if rest else b""], len(rest[-1]) if rest else 0
             for line in lines:
                 if not self._stopped and line and not line.isspace():
-                    self._take(line)
-        if self._size > MAX_LINE:
-            logger.error("a message of more than %s bytes came on stdin; the session ends", MAX_LINE)
-        if not chunk or self._size > MAX_LINE:
+                    self._on_line(line)
+        if self._partial_size > MAX_LINE_SIZE:
+            logger.error("a message of more than %s bytes came on stdin; the session ends", MAX_LINE_SIZE)
+        if not chunk or self._partial_size > MAX_LINE_SIZE:
             self.stop()
-            self._end()
+            self._on_eof()

@@ -13,59 +13,59 @@ import anyio
 import anyio.to_thread
 
 from ...core.codecs.message import encode_json
-from ..tools import Tools
-from .outbound import Host
+from ..tools import ToolService
+from .outbound import StdioOutbound
 from .protocol_versions import INTERNAL_ERROR, INVALID_REQUEST
 
 logger = logging.getLogger(__name__)
-FAREWELL: Final = 1.0
+SDK_SHUTDOWN_TIMEOUT: Final = 1.0
 """Seconds that the SDK's server has to end."""
 
 
-class SdkSide:
+class SdkFallback:
     """The SDK's server, fed with lines. Its import runs in a thread, so that usual requests are served meanwhile.
 
     `announces`: it tells a handshake host when tools change, because Express does not.
     """
 
-    def __init__(self, tools: Tools, host: Host, *, announces: bool) -> None:
+    def __init__(self, tools: ToolService, outbound: StdioOutbound, *, sends_list_changed: bool) -> None:
         self._tools = tools
-        self._host = host
-        self._announces = announces
-        self._inward = Inward(self._refuse)
+        self._outbound = outbound
+        self._sends_list_changed = sends_list_changed
+        self._read_stream = SdkReadStream(self._reject_line)
         self._done = anyio.Event()
 
-    def take(self, line: bytes) -> None:
+    def feed_line(self, line: bytes) -> None:
         """A message from the host."""
-        self._inward.put(line)
+        self._read_stream.feed_line(line)
 
-    async def run(self, opening: Sequence[bytes]) -> None:
+    async def run(self, replayed_lines: Sequence[bytes]) -> None:
         """Serve; `opening` are messages that tell how the session began. The request among them is not answered."""
         await anyio.to_thread.run_sync(_import_sdk, abandon_on_cancel=True)
-        from ..sdk_server import Face
+        from ..sdk_server import SdkServer
 
-        self._inward.begin(opening)
-        server = Face(self._tools, announces=self._announces).server
+        self._read_stream.prepend_lines(replayed_lines)
+        server = SdkServer(self._tools, sends_list_changed=self._sends_list_changed).server
         try:
-            outward = Outward(self._host, [json.loads(line).get("id") for line in opening])
-            await server.run(self._inward, outward, server.create_initialization_options())
+            outward = SdkWriteStream(self._outbound, [json.loads(line).get("id") for line in replayed_lines])
+            await server.run(self._read_stream, outward, server.create_initialization_options())
         finally:
             self._done.set()
 
-    def _refuse(self, line: bytes) -> None:
+    def _reject_line(self, line: bytes) -> None:
         request_id = json.loads(line).get("id")
         error = {"code": INVALID_REQUEST, "message": "this line holds a character that UTF-8 cannot encode"}
         if request_id is not None:
-            self._host.answer(request_id, (encode_json({"jsonrpc": "2.0", "id": request_id, "error": error}),))
+            self._outbound.respond(request_id, (encode_json({"jsonrpc": "2.0", "id": request_id, "error": error}),))
 
     async def aclose(self) -> None:
         """Close its end, and wait a moment until it has gone."""
-        self._inward.end()
-        with anyio.move_on_after(FAREWELL):
+        self._read_stream.feed_eof()
+        with anyio.move_on_after(SDK_SHUTDOWN_TIMEOUT):
             await self._done.wait()
 
 
-class Stream:
+class SdkStream:
     """What the SDK expects of a stream besides `receive` or `send`."""
 
     async def __aenter__(self) -> Self:
@@ -78,25 +78,25 @@ class Stream:
         """Nothing is to be closed: the session does it."""
 
 
-class Inward(Stream):
+class SdkReadStream(SdkStream):
     """Messages from the host, as the SDK reads them; `refuse` gets a line that it cannot read."""
 
-    def __init__(self, refuse: Callable[[bytes], None]) -> None:
-        self._refuse = refuse
+    def __init__(self, on_invalid_line: Callable[[bytes], None]) -> None:
+        self._on_invalid_line = on_invalid_line
         self._lines: deque[bytes] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
 
-    def put(self, line: bytes) -> None:
+    def feed_line(self, line: bytes) -> None:
         """Another line."""
         self._lines.append(line)
         self._arrived.set()
 
-    def begin(self, lines: Sequence[bytes]) -> None:
+    def prepend_lines(self, lines: Sequence[bytes]) -> None:
         """Lines that came before all others."""
         self._lines.extendleft(reversed(lines))
 
-    def end(self) -> None:
+    def feed_eof(self) -> None:
         """No more lines."""
         self._ended = True
         self._arrived.set()
@@ -113,7 +113,7 @@ class Inward(Stream):
             try:
                 return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
             except ValueError:
-                self._refuse(line)
+                self._on_invalid_line(line)
 
     async def _next_line(self) -> bytes:
         while not self._lines:
@@ -135,19 +135,19 @@ class Inward(Stream):
             raise anyio.EndOfStream from None
 
 
-class Outward(Stream):
+class SdkWriteStream(SdkStream):
     """Messages to the host, as the SDK writes them; the first answer to each of the requests `answered` is dropped."""
 
-    def __init__(self, host: Host, answered: Sequence[Any]) -> None:
-        self._host = host
-        self._answered = [request_id for request_id in answered if request_id is not None]
+    def __init__(self, outbound: StdioOutbound, already_answered: Sequence[Any]) -> None:
+        self._outbound = outbound
+        self._already_answered = [request_id for request_id in already_answered if request_id is not None]
 
     async def send(self, item: Any) -> None:
         """Write a message. An answer that cannot be encoded becomes an error, anything else is lost."""
         message = item.message
         request_id = getattr(message, "id", None) if not hasattr(message, "method") else None
-        if request_id in self._answered:
-            self._answered.remove(request_id)
+        if request_id in self._already_answered:
+            self._already_answered.remove(request_id)
             return
         try:
             line: str = message.model_dump_json(by_alias=True, exclude_unset=True)
@@ -156,10 +156,10 @@ class Outward(Stream):
             error = {"code": INTERNAL_ERROR, "message": "the result cannot be encoded as JSON"}
             line = encode_json({"jsonrpc": "2.0", "id": request_id, "error": error})
         if request_id is not None:
-            self._host.answer(request_id, (line,))
+            self._outbound.respond(request_id, (line,))
         else:
-            self._host.tell(line)
-        await self._host.room()
+            self._outbound.send(line)
+        await self._outbound.drain()
 
 
 def _import_sdk() -> None:

@@ -10,13 +10,13 @@ import os
 import signal
 from collections.abc import Callable
 
-from ..tools import Tools
-from .session import Session
+from ..tools import ToolService
+from .session import StdioSession
 
 
-async def serve_tools(tools: Tools, *, traced: bool = False) -> None:
+async def serve_tools(tools: ToolService, *, force_sdk: bool = False) -> None:
     """Serve until the host closes its end or sends a signal; a second signal ends the process at once."""
-    session = Session(tools, *claim_descriptors(), traced=traced)
+    session = StdioSession(tools, *claim_descriptors(), force_sdk=force_sdk)
     _handle_signals(session.stop)
     await session.run()
 

@@ -14,16 +14,16 @@ from typing import Final
 
 import anyio
 
-BACKLOG: Final = 8 << 20
+MAX_BACKLOG: Final = 8 << 20
 """Bytes that wait for the host before `room` waits too."""
 
-ATOMIC: Final = 4096
+PIPE_BUF: Final = 4096
 """Bytes that a pipe which is ready takes without blocking (PIPE_BUF)."""
 
-LARGE: Final = 1 << 16
+THREAD_WRITE_SIZE: Final = 1 << 16
 """Bytes that are not copied together, and that the thread writes: more than a pipe holds."""
 
-FLUSH: Final = 1.0
+FLUSH_TIMEOUT: Final = 1.0
 """Seconds that a host has to read what is left at the end."""
 
 
@@ -34,11 +34,11 @@ class Writer:
     """
 
     def __init__(self, fd: int) -> None:
-        self.broken: Callable[[], None] = lambda: None
+        self.on_broken_pipe: Callable[[], None] = lambda: None
         self._fd = fd
         self._loop = asyncio.get_running_loop()
         self._buffer: list[bytes] = []
-        self._is_gathering = False
+        self._is_batching = False
         self._closed = False
         self._backlog = 0
         self._drained = asyncio.Event()
@@ -47,19 +47,19 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._poll = _writable_poll(fd)
 
-    def put(self, *line: bytes) -> None:
+    def write(self, *parts: bytes) -> None:
         """Write the parts of a line without waiting. After the end of the session it is lost."""
         if self._closed:
             return
-        self._buffer += line
-        if not self._is_gathering:
-            self._is_gathering = True
-            self._loop.call_soon(self._gathered)
+        self._buffer += parts
+        if not self._is_batching:
+            self._is_batching = True
+            self._loop.call_soon(self._end_batch)
             self._flush()
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Wait as long as the host does not keep up."""
-        if self._backlog > BACKLOG:
+        if self._backlog > MAX_BACKLOG:
             await self._drained.wait()
 
     async def aclose(self) -> None:
@@ -68,77 +68,77 @@ class Writer:
             return
         self._flush()
         if self._backlog:
-            with anyio.move_on_after(FLUSH, shield=True):
-                await self._drained_fully()
+            with anyio.move_on_after(FLUSH_TIMEOUT, shield=True):
+                await self._wait_flushed()
         self._closed = True
         self._queue.put(None)
 
-    async def _drained_fully(self) -> None:
+    async def _wait_flushed(self) -> None:
         while self._backlog:
             self._drained.clear()
             await self._drained.wait()
 
-    def _gathered(self) -> None:
-        self._is_gathering = False
+    def _end_batch(self) -> None:
+        self._is_batching = False
         self._flush()
 
     def _flush(self) -> None:
         parts, self._buffer = self._buffer, []
-        if sum(map(len, parts)) < LARGE:
+        if sum(map(len, parts)) < THREAD_WRITE_SIZE:
             parts = [b"".join(parts)]
         for part in parts:
             self._write_part(memoryview(part))
 
     def _write_part(self, data: memoryview) -> None:
-        if not self._backlog and self._poll is not None and len(data) < LARGE:
-            data = self._write_ready(data)
+        if not self._backlog and self._poll is not None and len(data) < THREAD_WRITE_SIZE:
+            data = self._write_nonblocking(data)
         if data and not self._closed:
             self._backlog += len(data)
-            if self._backlog > BACKLOG:
+            if self._backlog > MAX_BACKLOG:
                 self._drained.clear()
-            self._hand_over(data)
+            self._queue_for_thread(data)
 
-    def _write_ready(self, data: memoryview) -> memoryview:
+    def _write_nonblocking(self, data: memoryview) -> memoryview:
         """Write as long as the host takes it at once; what is left."""
         try:
             while data and self._poll is not None and self._poll():
-                data = data[os.write(self._fd, data[:ATOMIC]) :]
+                data = data[os.write(self._fd, data[:PIPE_BUF]) :]
         except OSError:
-            self._fail()
+            self._on_write_error()
             return memoryview(b"")
         return data
 
-    def _hand_over(self, data: memoryview) -> None:
+    def _queue_for_thread(self, data: memoryview) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write, daemon=True, name="stdout")
+            self._thread = threading.Thread(target=self._write_in_thread, daemon=True, name="stdout")
             self._thread.start()
         self._queue.put(data)
 
-    def _write(self) -> None:
+    def _write_in_thread(self) -> None:
         """The thread: blocking writes, for a host that reads slowly."""
         while (data := self._queue.get()) is not None:
             size = len(data)
             try:
                 while data:
                     data = data[os.write(self._fd, data) :]
-                self._loop.call_soon_threadsafe(self._written, size)
+                self._loop.call_soon_threadsafe(self._on_written, size)
             except OSError:
                 with suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._fail)
+                    self._loop.call_soon_threadsafe(self._on_write_error)
                 return
             except RuntimeError:  # the loop is closed
                 return
 
-    def _written(self, count: int) -> None:
+    def _on_written(self, count: int) -> None:
         self._backlog -= count
-        if self._backlog <= BACKLOG // 2:
+        if self._backlog <= MAX_BACKLOG // 2:
             self._drained.set()
 
-    def _fail(self) -> None:
+    def _on_write_error(self) -> None:
         self._closed = True
         self._backlog = 0
         self._drained.set()
-        self.broken()
+        self.on_broken_pipe()
 
 
 def _writable_poll(fd: int) -> Callable[[], bool] | None:
