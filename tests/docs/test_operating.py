@@ -13,7 +13,7 @@ from utcp_ws_mcp import load_manifest
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.observability.metrics import INSTRUMENTS, PrometheusRegistry
-from utcp_ws_mcp.server.resources import ALL, Endpoints
+from utcp_ws_mcp.server.resources import ENDPOINTS_URI, EndpointResources
 
 GUIDES = ROOT / "docs" / "guides"
 METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
@@ -46,5 +46,5 @@ async def test_every_field_of_the_state_of_an_endpoint_is_described(tmp_path: Pa
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "clock", "url": "wss://clock.example.com/", "tools": [{"name": "now"}]}')
     async with Bridge([load_manifest(file, environ={})]) as bridge:
-        [state] = json.loads(Endpoints(bridge).read(ALL) or "")
+        [state] = json.loads(EndpointResources(bridge).read(ENDPOINTS_URI) or "")
     assert re.findall(r"^\| `(\w+)` \|", RESOURCES, re.MULTILINE) == list(state)
