@@ -25,7 +25,7 @@ from scripts.manifest_reference import (
 from utcp_ws_mcp import errors, load_manifest
 from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.manifest import shapes
-from utcp_ws_mcp.manifest.inheritance import KNOWN_KEYS, preset_names
+from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS, preset_names
 from utcp_ws_mcp.manifest.models.base import Model
 from utcp_ws_mcp.server.tool_names import mcp_names
 
@@ -59,7 +59,7 @@ def _models_by_path() -> dict[str, tuple[type[Any], ...]]:
 
 @pytest.mark.parametrize("path", FIELDS, ids=lambda path: path or "call template")
 def test_every_field_has_one_row_and_no_row_is_of_another_field(path: str) -> None:
-    expected = set(FIELDS[path]) | (KNOWN_KEYS if not path else set())
+    expected = set(FIELDS[path]) | (CALL_TEMPLATE_KEYS if not path else set())
     rows = Counter(row.name for row in ROWS if row.path == path)
     assert set(rows) == expected
     assert {name for name, count in rows.items() if count > 1} == set()
