@@ -7,6 +7,7 @@ Everything else on the page is written by hand. tests/docs/test_generated.py fai
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import typing
@@ -21,7 +22,7 @@ import utcp_ws_mcp
 from scripts import manifest_reference
 from utcp_ws_mcp.cli.main import main as cli
 from utcp_ws_mcp.observability import events, logging
-from utcp_ws_mcp.observability.metrics import BOUNDS, INSTRUMENTS, Instrument
+from utcp_ws_mcp.observability.metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument
 from utcp_ws_mcp.server.resources import RESOURCE_TEMPLATES, RESOURCES
 
 ROOT: Final = Path(__file__).parents[1]
@@ -84,23 +85,23 @@ def render_metrics(_: str) -> str:
         labels = ", ".join(f"`{label}`" for label in instrument.labels)
         return f"`{name}`", instrument.kind, labels, _escape(instrument.description)
 
-    bounds = ", ".join(f"{bound:g}" for bound in BOUNDS)
+    bounds = ", ".join(f"{bound:g}" for bound in BUCKET_BOUNDS)
     table = write_table(("metric", "type", "labels", "description"), map(row, INSTRUMENTS))
     return f"{table}\nBuckets of the histograms, in seconds: {bounds}.\n"
 
 
 def render_events(_: str) -> str:
-    """Return a table of all events, with the level at which each is logged and its fields."""
+    """Return a table of all events, with the level at which each is logged and its fields in JSON."""
     rows = []
     for event in typing.get_args(events.Event):
-        level, name = _logged(event)
-        shown = ", ".join(f"`{field.name}`" for field in fields(event) if field.name != "message")
-        rows.append((f"`{name}`", level, shown, _escape(_reflow(inspect.getdoc(event) or "").replace("\n\n", " "))))
+        level, name, keys = _log(event)
+        meaning = _reflow(inspect.getdoc(event) or "").replace("\n\n", " ")
+        rows.append((f"`{name}`", level, ", ".join(f"`{key}`" for key in keys), _escape(meaning)))
     return write_table(("event", "level", "fields", "meaning"), rows)
 
 
-def _logged(event: type[Any]) -> tuple[str, str]:
-    """Return the level at which an event is logged ("" where it is only traced), and its name in JSON."""
+def _log(event: type[Any]) -> tuple[str, str, list[str]]:
+    """Log an event, and return its level, its name and its fields; one that is not logged has no level."""
     samples = {"str": "x", "float": 1.0, "int": 1, "bool": True, "str | bytes": "x", "tuple[str, ...]": ("x",)}
     values = [samples.get(str(field.type)) for field in fields(event)]
     records: list[Any] = []
@@ -113,12 +114,11 @@ def _logged(event: type[Any]) -> tuple[str, str]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-    return (records[0].levelname.lower() if records else "", event_name(event))
-
-
-def event_name(event: type[Any]) -> str:
-    """Return the name of an event in JSON logs."""
-    return event.__name__.lower()
+    if not records:
+        return "", event.__name__, [field.name for field in fields(event)]
+    line = json.loads(logging._JsonFormatter(str).format(records[0]))
+    name, keys = line.pop("event"), [key for key in line if key not in ("time", "level", "message")]
+    return records[0].levelname.lower(), name, keys
 
 
 class _Collector(logging.logging.Handler):
