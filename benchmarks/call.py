@@ -10,7 +10,7 @@ from .command import Size, run
 from .comparison import Comparison, Target
 from .host import HANDSHAKE, MODERN
 from .raw import RawWebSocket
-from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
+from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 TARGET = 0.60
 

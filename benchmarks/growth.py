@@ -19,9 +19,15 @@ def measure(size: Size) -> Sequence[Comparison]:
     many, rounds, calls = size.of(LARGE_COUNT, 20), size.of(15, 2), size.of(200, 10)
     with benchmark_environment() as on:
         return [
-            _compare_growth(on, "endpoint", [on.workload(), on.workload(many)], (SMALLEST, UTCP, OURS), _connect, rounds, calls),
-            _compare_growth(on, "tool", [on.workload(), on.workload(tools=many)], (SMALLEST, UTCP, OURS), _list_tools, rounds, calls),
-            _compare_growth(on, "pending call", [on.workload(), on.workload()], (SMALLEST, OURS), _hold(many), rounds, calls),
+            _compare_growth(
+                on, "endpoint", [on.workload(), on.workload(many)], (SMALLEST, UTCP, OURS), _connect, rounds, calls
+            ),
+            _compare_growth(
+                on, "tool", [on.workload(), on.workload(tools=many)], (SMALLEST, UTCP, OURS), _list_tools, rounds, calls
+            ),
+            _compare_growth(
+                on, "pending call", [on.workload(), on.workload()], (SMALLEST, OURS), _hold(many), rounds, calls
+            ),
         ]
 
 
@@ -30,11 +36,19 @@ Prepare = Callable[[Host, Workload, bool], int]
 
 
 def _compare_growth(
-    environment: BenchmarkEnvironment, what: str, workloads: Sequence[Workload], names: Sequence[str], prepare: Prepare, rounds: int, calls: int
+    environment: BenchmarkEnvironment,
+    what: str,
+    workloads: Sequence[Workload],
+    names: Sequence[str],
+    prepare: Prepare,
+    rounds: int,
+    calls: int,
 ) -> Comparison:
     taken, cpu = defaultdict(list), defaultdict(list)
     sizes = {
-        f"{name}, {size}": (name, world) for name in names for size, world in zip(("one", "many"), workloads, strict=True)
+        f"{name}, {size}": (name, world)
+        for name in names
+        for size, world in zip(("one", "many"), workloads, strict=True)
     }
     with environment.hosts(sizes) as hosts:
         named = {}

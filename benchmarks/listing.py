@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from .command import Size, run
 from .comparison import Comparison, Target
 from .host import HANDSHAKE, MODERN
-from .world import BARE, OURS, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
+from .world import BARE, OURS, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 REPEATED_LISTS = 5
 

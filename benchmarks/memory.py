@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, OURS, SMALLEST, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
+from .world import BARE, OURS, SMALLEST, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 NAMES = (BARE, SMALLEST, UTCP, OURS)
 WARM_UP_CALLS = 1000

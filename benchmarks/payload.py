@@ -9,7 +9,7 @@ from typing import Any
 from .command import Size, run
 from .comparison import Comparison, Target
 from .raw import RawWebSocket
-from .world import OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, same_workload, benchmark_environment
+from .world import OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 SHAPES = {"rows": "JSON of many rows", "text": "JSON of one text", "binary": "binary"}
 MIB = 1 << 20

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, BY_HAND, OURS, SMALLEST, UTCP, BenchmarkEnvironment, Workload, same_workload, benchmark_environment
+from .world import (
+    BARE,
+    BY_HAND,
+    OURS,
+    SMALLEST,
+    UTCP,
+    BenchmarkEnvironment,
+    Workload,
+    benchmark_environment,
+    same_workload,
+)
 
 ANSWERED, LISTED = "`initialize` answered", "tools listed"
 MANUAL_DELAY = 3.0

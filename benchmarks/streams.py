@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .command import Size, run
 from .comparison import Comparison
 from .raw import RawWebSocket
-from .world import OURS, RAW, SMALLEST, UTCP, same_workload, benchmark_environment
+from .world import OURS, RAW, SMALLEST, UTCP, benchmark_environment, same_workload
 
 
 def measure(size: Size) -> Sequence[Comparison]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .command import Size, run
 from .comparison import Comparison, Target
 from .raw import RawWebSocket
-from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, same_workload, benchmark_environment
+from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, benchmark_environment, same_workload
 
 IN_FLIGHT = 64
 ALONE = f"{UTCP}, one in flight"

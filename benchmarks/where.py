@@ -68,7 +68,9 @@ def _start_only(host: Host) -> None:
     """Only start."""
 
 
-def _print_profile(environment: BenchmarkEnvironment, what: str, workload: Workload, work: Work, idle: Workload | None = None) -> None:
+def _print_profile(
+    environment: BenchmarkEnvironment, what: str, workload: Workload, work: Work, idle: Workload | None = None
+) -> None:
     """The functions that the work adds to what a start costs."""
     before, after = _profile(environment, idle or workload, _start_only), _profile(environment, workload, work)
     added = {}

@@ -63,13 +63,15 @@ class BenchmarkEnvironment:
     _count: int = 0
 
     def __post_init__(self) -> None:
-        self.environ = {"UTCP_WS_MCP_STATE": str(self.folder / "state")}
+        self.environ = {"UTCP_WS_MCP_STATE_DIR": str(self.folder / "state")}
 
     def url(self, name: str = "m0", tools: int = 1, delay: float = 0.0) -> str:
         """A URL of the endpoint, which tells so many tools after so many seconds."""
         return f"ws://127.0.0.1:{self.port}/{name}?tools={tools}&delay={delay}"
 
-    def workload(self, endpoints: int = 1, tools: int = 1, kind: str = "replies", *, discovered: bool = False) -> Workload:
+    def workload(
+        self, endpoints: int = 1, tools: int = 1, kind: str = "replies", *, discovered: bool = False
+    ) -> Workload:
         """So many endpoints m0, m1, … with tools t0, t1, … each."""
         urls = {f"m{number}": self.url(f"m{number}", tools) for number in range(endpoints)}
         return Workload(urls, tools, kind, discovered)
@@ -111,7 +113,9 @@ def same_workload(workload: Workload, names: Iterable[str]) -> dict[str, tuple[s
 
 def _manifest(workload: Workload) -> Sequence[Mapping[str, Any]]:
     template = {**TEMPLATES[workload.kind], "timeout": 600, "limits": LIMITS}
-    tools = [{"name": name, "description": text, "inputs": INPUT_SCHEMA} for name, text in tool_descriptions(workload.tools)]
+    tools = [
+        {"name": name, "description": text, "inputs": INPUT_SCHEMA} for name, text in tool_descriptions(workload.tools)
+    ]
     listed = {} if workload.discovered else {"tools": tools}
     return [{"name": name, "url": url, **template, **listed} for name, url in workload.urls.items()]
 

@@ -55,7 +55,10 @@ SENTENCES = [
         "wss://a.example/ws answered with a redirect (HTTP 302); write the final URL into the manifest",
     ),
     (e.ForbiddenHeader("Host", "belongs to the handshake"), "header 'Host' belongs to the handshake"),
-    (e.ServeOptionsError("cannot listen on [::1]:80: Permission denied"), "cannot listen on [::1]:80: Permission denied"),
+    (
+        e.ServeOptionsError("cannot listen on [::1]:80: Permission denied"),
+        "cannot listen on [::1]:80: Permission denied",
+    ),
     (e.InstallError("mcp.json: expected an object"), "mcp.json: expected an object"),
     (e.UnknownTool("stocks.qoute", "stocks.quote"), "there is no tool 'stocks.qoute'; did you mean 'stocks.quote'?"),
     (e.UnknownTool("zzz"), "there is no tool 'zzz'; list the tools to see their names"),
@@ -178,7 +181,12 @@ def test_an_error_keeps_its_data():
     lost = e.ConnectionLost("wss://a.example/", "gone", PERHAPS, items)
     items.append("two")
 
-    assert (lost.address, lost.close_reason, lost.outcome, lost.partial) == ("wss://a.example/", "gone", PERHAPS, ("one",))
+    assert (lost.address, lost.close_reason, lost.outcome, lost.partial) == (
+        "wss://a.example/",
+        "gone",
+        PERHAPS,
+        ("one",),
+    )
     assert e.ToolError("a.b", "no", {"code": 4}).payload == {"code": 4}
     assert e.ForbiddenAddress("h", "10.0.0.7", "private").address == "10.0.0.7"
     assert e.HandshakeRejected("wss://a.example/", 401).status == 401

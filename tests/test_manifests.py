@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.manifest.inheritance import inherit, referenced_presets, normalize, apply_preset
+from utcp_ws_mcp.manifest.inheritance import apply_preset, inherit, normalize, referenced_presets
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
 
 ROOT = Path(__file__).parent.parent

@@ -119,7 +119,9 @@ def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
     note.write_text("none", encoding="utf-8")
     server = [sys.executable, str(HERE / "tap.py"), str(note), sys.executable, "-m", "utcp_ws_mcp", str(manifest)]
     try:
-        done = subprocess.run([*client.script, *server], capture_output=True, text=True, timeout=CLIENT_TIMEOUT, check=False)
+        done = subprocess.run(
+            [*client.script, *server], capture_output=True, text=True, timeout=CLIENT_TIMEOUT, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as failed:
         return {"client": type(failed).__name__}, note.read_text(encoding="utf-8")
     if done.returncode:

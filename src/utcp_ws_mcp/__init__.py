@@ -45,7 +45,7 @@ __all__ = [
     "load_manifest",
 ]
 
-_LAZY_EXPORTS: Final = {"Bridge": "bridge", "Streamed": "bridge", "load_manifest": "client.manifest_files"}
+_LAZY_EXPORTS: Final = {"Bridge": "bridge", "StreamResult": "bridge", "load_manifest": "client.manifest_files"}
 """Where names of the API are defined; all others in `errors`."""
 
 

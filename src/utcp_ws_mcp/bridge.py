@@ -159,10 +159,14 @@ class Bridge:
 
     @cached_property
     def _connector(self) -> Connector:
-        from .client.connector import Connector  # with `websockets`: a host that only lists the tools need not wait for it
+        from .client.connector import (
+            Connector,
+        )  # with `websockets`: a host that only lists the tools need not wait for it
 
         clock, learn = time.monotonic, self._add_token
-        return Connector(self._ambient, clock, self._resolver, self._observe, trace_rules=self._trace_rules, on_token=learn)
+        return Connector(
+            self._ambient, clock, self._resolver, self._observe, trace_rules=self._trace_rules, on_token=learn
+        )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
         return DiscoveryTask(entry, self._pool_manager, self._ambient, self._on_manual, self._observe)
@@ -215,11 +219,11 @@ class Bridge:
     async def call_tool(
         self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
     ) -> Any:
-        """Call `manual.tool`; the result is JSON, text or bytes. A stream gives `Streamed`; `on_item` gets each item.
+        """Call `manual.tool`; the result is JSON, text or bytes. A stream gives `StreamResult`; `on_item` gets each item.
 
         Raises:
-            CallError: the tool failed (ToolFault), the arguments do not fit, no reply came in time, …
-            NetError, PolicyError, ManifestError: no connection could be had, or it was lost.
+            CallError: the tool failed (ToolError), the arguments do not fit, no reply came in time, …
+            NetworkError, PolicyError, ManifestError: no connection could be had, or it was lost.
         """
         started, since = time.monotonic(), anyio.current_time()
         error: str | None = None

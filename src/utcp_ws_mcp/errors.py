@@ -4,7 +4,7 @@ BridgeError
 ├─ ManifestError   the author
 ├─ PolicyError     the operator
 ├─ CallError       the caller or the endpoint (also a RuntimeError)
-└─ NetError        the network (also a ConnectionError)
+└─ NetworkError        the network (also a ConnectionError)
 
 An error stores data and composes one sentence: what failed, where or at which limit, and what to do.
 Its text never holds a secret: addresses are shown without their query.
@@ -233,7 +233,9 @@ class HandshakeRejected(ConnectError):
 
     def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
         self.status = status
-        super().__init__(address, f"the upgrade was answered with HTTP {status}{detail}" + (f"; {hint}" if hint else ""))
+        super().__init__(
+            address, f"the upgrade was answered with HTTP {status}{detail}" + (f"; {hint}" if hint else "")
+        )
 
 
 class ConnectionLost(NetworkError):

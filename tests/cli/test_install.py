@@ -62,13 +62,17 @@ def test_the_command_line_names_the_hosts_that_are_known() -> None:
 def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest: str) -> None:
     done = run(tmp_path, "install", host, manifest, "--yes")
     assert done.returncode == 0, done.stderr
-    file = supported_hosts()[host].config_path(sys.platform, {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, tmp_path)
+    file = supported_hosts()[host].config_path(
+        sys.platform, {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, tmp_path
+    )
     assert file.is_file()
     assert f"{file} is written" in done.stdout
     assert json.dumps(manifest) in file.read_text(encoding="utf-8")
     before = file.read_text(encoding="utf-8")
     again = run(tmp_path, "install", host, manifest, "--yes")
-    assert again.stdout.splitlines()[-1].startswith(f"nothing to change: {supported_hosts()[host].title} has a server 'm'")
+    assert again.stdout.splitlines()[-1].startswith(
+        f"nothing to change: {supported_hosts()[host].title} has a server 'm'"
+    )
     undone = run(tmp_path, "uninstall", host, "--yes")
     assert (undone.returncode, undone.stderr) == (0, "")
     assert "utcp" not in file.read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, si
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetworkError, ToolError, UnknownTool
 from utcp_ws_mcp.client.call import MAX_CONNECTION_ATTEMPTS
 from utcp_ws_mcp.core.backoff import FAILURE_THRESHOLD
-from utcp_ws_mcp.errors import ConnectError, ConnectionLost, Outcome, MessageTooBig
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, MessageTooBig, Outcome
 from utcp_ws_mcp.observability.events import Event, RequestSent
 
 RPC = {"preset": "jsonrpc2"}
@@ -406,7 +406,7 @@ async def test_one_deadline_covers_waiting_for_a_connection(tmp_path: Path) -> N
                 for _ in range(3):
                     calls.start_soon(call, "m.waits")
         assert len(seen.received) == 1
-    assert [error.outcome.name for error in errors] == ["NOT_SENT"] * 3 + ["PERHAPS_EXECUTED"]
+    assert [error.outcome.name for error in errors] == ["NOT_SENT"] * 3 + ["MAYBE_EXECUTED"]
 
 
 async def test_a_cancelled_call_leaves_the_shared_connection_to_the_others(tmp_path: Path) -> None:

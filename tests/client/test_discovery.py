@@ -13,7 +13,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
 from utcp_ws_mcp.client.discovery import FATAL_RETRY_INTERVAL
 from utcp_ws_mcp.errors import ConnectError
-from utcp_ws_mcp.observability.events import DiscoverySucceeded, Event, DiscoveryFailed, WarningIssued
+from utcp_ws_mcp.observability.events import DiscoveryFailed, DiscoverySucceeded, Event, WarningIssued
 
 
 def manual(*tools: Any, **more: Any) -> dict[str, Any]:
@@ -143,7 +143,9 @@ async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: P
                     await changed.wait()
                 assert list(bridge.tools) == ["dead.b", "m.a"]
                 assert await bridge.call_tool("dead.b", {"n": 1}) == '{"n": 1}'
-    assert [type(event) for event in events if isinstance(event, DiscoveryFailed | DiscoverySucceeded)][0] is DiscoveryFailed
+    assert [type(event) for event in events if isinstance(event, DiscoveryFailed | DiscoverySucceeded)][
+        0
+    ] is DiscoveryFailed
 
 
 async def test_a_manual_that_has_changed_when_the_endpoint_is_back_changes_the_tools(tmp_path: Path) -> None:

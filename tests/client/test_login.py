@@ -22,7 +22,7 @@ from tests.client.test_websocket import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent, timed
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError, load_manifest
 from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
-from utcp_ws_mcp.observability.events import HttpRequestFinished, Event, MessageReceived, MessageSent, MessageSendFailed
+from utcp_ws_mcp.observability.events import Event, HttpRequestFinished, MessageReceived, MessageSendFailed, MessageSent
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"
@@ -324,7 +324,7 @@ LOGIN = [{"send": {"login": True}}, {"expect": "message.welcome"}]
 
 
 async def test_after_a_message_that_retires_the_connection_the_next_call_logs_in_again(tmp_path: Path) -> None:
-    template = {**RPC, "on_connect": LOGIN, "retire": "message.error.code == 401"}
+    template = {**RPC, "on_connect": LOGIN, "reconnect_when": "message.error.code == 401"}
     async with peer(expiring(2)) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
         for number in range(2):
             assert await bridge.call_tool("m.t", {"n": number}) == {"n": number}
@@ -340,9 +340,9 @@ async def test_a_session_that_ends_before_it_was_used_is_not_opened_again_and_ag
         await connection.send(json.dumps({"welcome": True}))
         await connection.send(json.dumps({"error": {"code": 401}}))
 
-    template = {**RPC, "on_connect": LOGIN, "retire": "message.error.code == 401", "timeout": 1}
+    template = {**RPC, "on_connect": LOGIN, "reconnect_when": "message.error.code == 401", "timeout": 1}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
-        with pytest.raises(CallTimeout, match='"retire" holds') as late:
+        with pytest.raises(CallTimeout, match='"reconnect_when" holds') as late:
             await bridge.call_tool("m.t")
         assert len(seen.upgrades) < 20
     assert late.value.outcome is Outcome.NOT_SENT
@@ -358,7 +358,7 @@ async def test_a_call_that_waits_is_served_when_the_connection_is_retired(tmp_pa
             await jsonrpc(seen, connection, message)
 
     limits = {"max_in_flight": 1, "max_connections": 2}
-    template = {**RPC, "retire": "message.method == 'reconnect'", "limits": limits}
+    template = {**RPC, "reconnect_when": "message.method == 'reconnect'", "limits": limits}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", "stick", **template)) as bridge:
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
@@ -372,7 +372,7 @@ async def test_a_call_that_waits_is_served_when_the_connection_is_retired(tmp_pa
 
 
 async def test_a_retired_connection_that_nobody_uses_is_closed(tmp_path: Path) -> None:
-    template = {**RPC, "retire": "message.method == 'reconnect'"}
+    template = {**RPC, "reconnect_when": "message.method == 'reconnect'"}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
         await bridge.call_tool("m.t")
         await seen.open[0].send(json.dumps({"method": "reconnect"}))
@@ -387,7 +387,7 @@ async def test_what_retires_a_connection_may_come_with_the_end_of_its_login(tmp_
         else:
             await jsonrpc(seen, connection, message)
 
-    retire = {"retire": "message.method == 'reconnect'", "framing": {"batch": True}}
+    retire = {"reconnect_when": "message.method == 'reconnect'", "framing": {"batch": True}}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **retire, on_connect=LOGIN)) as bridge:
         await bridge.call_tool("m.t")
     assert len(seen.upgrades) == 2
@@ -396,7 +396,7 @@ async def test_what_retires_a_connection_may_come_with_the_end_of_its_login(tmp_
 LOGOUT = [{"send": {"logout": "{{ session.user }}", "id": "{{ request_id }}"}, "when": "session.user is defined"}]
 
 
-@pytest.mark.parametrize("template", [{}, {"keep_alive": False}, {"retire": "message.result is defined"}])
+@pytest.mark.parametrize("template", [{}, {"keep_alive": False}, {"reconnect_when": "message.result is defined"}])
 @pytest.mark.parametrize("user", ["ada", None])
 async def test_before_a_connection_is_closed_it_says_goodbye(
     tmp_path: Path, template: dict[str, Any], user: str | None
@@ -473,7 +473,7 @@ async def test_calls_on_a_retired_connection_are_answered_there(tmp_path: Path) 
 
     results: list[Any] = []
     observed: list[Event] = []
-    template = {**RPC, "retire": "message.type == 'reconnect'"}
+    template = {**RPC, "reconnect_when": "message.type == 'reconnect'"}
     async with (
         peer(answer) as seen,
         bridge_to(tmp_path, entry(seen, "t", **template), observe=observed.append) as bridge,
@@ -571,7 +571,9 @@ async def test_what_an_http_request_brings_goes_into_the_url_and_the_headers(tmp
         async with bridge_to(tmp_path, document, environ={"USER": "me"}, events=events) as bridge:
             assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
             assert await bridge.call_tool("m.t", {"n": 2}) == {"n": 2}
-    assert [event for event in events if isinstance(event, HttpRequestFinished)] == [HttpRequestFinished("m", "POST", http.url, 200)]
+    assert [event for event in events if isinstance(event, HttpRequestFinished)] == [
+        HttpRequestFinished("m", "POST", http.url, 200)
+    ]
     assert [upgrade.path for upgrade in seen.upgrades] == ["/ws/t1"]
     assert seen.upgrades[0].headers["X-Node"] == "n1"
     assert http.requests[0][1] == {"user": ["me"]}

@@ -13,7 +13,7 @@ from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.pin_store import PinStore
-from utcp_ws_mcp.manifest.pinning import tool_digest, check_pins
+from utcp_ws_mcp.manifest.pinning import check_pins, tool_digest
 from utcp_ws_mcp.observability.events import Event, WarningIssued
 
 TOOL: dict[str, Any] = {

@@ -398,7 +398,7 @@ TOLD = {
         {"stream": {"max_items": 1}},
         "what still comes for a call that has ended could be taken for another's answer",
     ),
-    "ended": ({"retire": "message.n == 0"}, "its session has ended"),
+    "ended": ({"reconnect_when": "message.n == 0"}, "its session has ended"),
 }
 
 

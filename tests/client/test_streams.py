@@ -107,7 +107,7 @@ async def test_a_watch_does_not_begin_on_a_connection_that_has_ended(tmp_path: P
         await connection.send(json.dumps({"id": message["id"]}))
 
     watch = {"message": False, "reply": {}, "stream": {"match": "message.ev", "max_items": 1}}
-    template = {"message": ASK, "reply": BY_ID, "limits": {"requests_per_second": 2}, "retire": "message.bye"}
+    template = {"message": ASK, "reply": BY_ID, "limits": {"requests_per_second": 2}, "reconnect_when": "message.bye"}
     tools = ("t", {"name": "watch", "tool_call_template": watch})
     async with peer(answer, greet=greet) as seen, bridge_to(tmp_path, entry(seen, *tools, **template)) as bridge:
         await bridge.call_tool("m.t")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.observability.events import Event, MatchExplained, MessageReceived, MessageSent, MessageSendFailed
+from utcp_ws_mcp.observability.events import Event, MatchExplained, MessageReceived, MessageSendFailed, MessageSent
 
 ASKS = {"message": {"q": "{{ args.q | default(1) }}"}, "response_format": "json"}
 BACK = [{"match": "message.ping", "send": {"pong": "{{ message.nothing.here }}"}}]

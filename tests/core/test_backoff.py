@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, FAILURE_THRESHOLD, MAX_BACKOFF, CircuitBreaker, backoff_delay
+from utcp_ws_mcp.core.backoff import FAILURE_THRESHOLD, INITIAL_BACKOFF, MAX_BACKOFF, CircuitBreaker, backoff_delay
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 

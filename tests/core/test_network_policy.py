@@ -8,13 +8,13 @@ from utcp_ws_mcp.core.network_policy import (
     MAX_HEADER_LENGTH,
     MAX_URL_LENGTH,
     URL,
-    parse_ip,
     check_addresses,
     check_header,
     check_network,
     check_scheme,
     check_subprotocol,
     classify_address,
+    parse_ip,
     parse_url,
 )
 from utcp_ws_mcp.errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL

@@ -222,7 +222,7 @@ def test_every_option_of_a_command_is_described_and_no_other(name: str) -> None:
 def test_every_class_of_error_is_described() -> None:
     page = (REFERENCE / "errors" / "index.md").read_text(encoding="utf-8")
     classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
-    grouping = {"BridgeError", "ManifestError", "PolicyError", "CallError", "NetError"}
+    grouping = {"BridgeError", "ManifestError", "PolicyError", "CallError", "NetworkError"}
     assert {each.__name__ for each in classes if f"`{each.__name__}`" not in page} <= grouping
 
 

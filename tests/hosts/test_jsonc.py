@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.errors import InstallError
-from utcp_ws_mcp.hosts.jsonc import remove_entry, entries, set_entry, secrets
+from utcp_ws_mcp.hosts.jsonc import entries, remove_entry, secrets, set_entry
 
 ENTRY = {"command": "/bin/x", "args": ["a"]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from utcp_ws_mcp.errors import InstallError
-from utcp_ws_mcp.hosts.yaml import remove_entry, entries, set_entry
+from utcp_ws_mcp.hosts.yaml import entries, remove_entry, set_entry
 
 ENTRY = {"name": "new", "type": "stdio", "cmd": "/bin/x y", "args": ["--a", "ü: #"], "timeout": 300}
 LINES = ['name: "new"', 'type: "stdio"', 'cmd: "/bin/x y"', 'args: ["--a", "ü: #"]', "timeout: 300"]

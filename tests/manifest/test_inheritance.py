@@ -4,13 +4,13 @@ import pytest
 
 from utcp_ws_mcp.errors import Problem
 from utcp_ws_mcp.manifest.inheritance import (
+    apply_preset,
     check_fields,
     inherit,
     merge,
     normalize,
     preset_names,
     read_preset,
-    apply_preset,
 )
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 from utcp_ws_mcp.manifest.validation import check_model

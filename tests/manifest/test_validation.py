@@ -1,7 +1,14 @@
 import pytest
 
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
-from utcp_ws_mcp.manifest.validation import check_model, join_path, closest_match, unknown_key_message, unknown_keys, strip_comments
+from utcp_ws_mcp.manifest.validation import (
+    check_model,
+    closest_match,
+    join_path,
+    strip_comments,
+    unknown_key_message,
+    unknown_keys,
+)
 
 SENTENCES = {
     "a missing field": ({}, "url: is required"),

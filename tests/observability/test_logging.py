@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from utcp_ws_mcp.observability import events
-from utcp_ws_mcp.observability.logging import Trace, log_event, configure_logging
+from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event
 from utcp_ws_mcp.observability.redaction import redactor
 
 
@@ -32,7 +32,7 @@ def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: s
 
 
 def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
-    line = logged(capsys, events.CallFinished("m.t", 0.25, "out of paper", "ToolFault"))[0]
+    line = logged(capsys, events.CallFinished("m.t", 0.25, "out of paper", "ToolError"))[0]
     assert str(line.pop("time")).endswith("+00:00")
     assert line == {
         "level": "info",
@@ -41,7 +41,7 @@ def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[
         "tool": "m.t",
         "seconds": 0.25,
         "error": "out of paper",
-        "kind": "ToolFault",
+        "kind": "ToolError",
     }
 
 
@@ -94,7 +94,9 @@ ISSUED = "eyJhbGciOiJIUzI1NiJ9.e30.x"
 TOLD = {
     "a login's answer": events.MessageReceived("m", json.dumps({"ok": 1, "login": {"accessToken": ISSUED}}), "login"),
     "a later message with it": events.MessageSent("m", json.dumps({"token": ISSUED, "q": "x" * 100})),
-    "a token that is longer than what is shown": events.MessageReceived("m", json.dumps({"token": ISSUED * 100}), "reply"),
+    "a token that is longer than what is shown": events.MessageReceived(
+        "m", json.dumps({"token": ISSUED * 100}), "reply"
+    ),
     "in a binary message": events.MessageReceived("m", json.dumps({"token": ISSUED}).encode(), "reply"),
     "several messages in one": events.MessageReceived("m", f'{{"token": "{ISSUED}"}}\x1e{{"n": 1}}\x1e', "reply"),
     "what is kept of it": events.MatchExplained("m", (f'session.token is now "{ISSUED}"',)),
@@ -116,5 +118,7 @@ def test_a_token_that_an_endpoint_brings_is_shown_in_no_log_and_no_trace(
 
 def test_what_stands_beside_a_token_is_shown() -> None:
     shown = io.StringIO()
-    Trace(str, shown)(events.MessageReceived("m", '{"token_type": "Bearer", "token": "a-b-c-d", "tokens": 17, "x": "y"}', ""))
+    Trace(str, shown)(
+        events.MessageReceived("m", '{"token_type": "Bearer", "token": "a-b-c-d", "tokens": 17, "x": "y"}', "")
+    )
     assert '{"token_type": "Bearer", "token": "***", "tokens": 17, "x": "y"}' in shown.getvalue()

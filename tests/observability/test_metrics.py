@@ -60,7 +60,11 @@ def test_a_connection_in_place_of_a_lost_one_is_a_reconnect(
 
 
 def test_dropped_messages_are_counted_apart() -> None:
-    lines = text(events.MessageSent("m", "x"), events.MessageReceived("m", "x", "reply"), events.MessageReceived("m", "x", "dropped"))
+    lines = text(
+        events.MessageSent("m", "x"),
+        events.MessageReceived("m", "x", "reply"),
+        events.MessageReceived("m", "x", "dropped"),
+    )
     assert lines == [
         'utcp_ws_messages_sent_total{manual="m"} 1',
         'utcp_ws_messages_taken_total{manual="m"} 1',
@@ -69,7 +73,11 @@ def test_dropped_messages_are_counted_apart() -> None:
 
 
 def test_discoveries_and_waits_are_counted() -> None:
-    told = events.DiscoverySucceeded("m", 3), events.DiscoveryFailed("m", "why", None), events.RequestSent("m.t", "wss://m/", 7.0)
+    told = (
+        events.DiscoverySucceeded("m", 3),
+        events.DiscoveryFailed("m", "why", None),
+        events.RequestSent("m.t", "wss://m/", 7.0),
+    )
     lines = text(*told)
     assert 'utcp_ws_discoveries_total{manual="m"} 1' in lines
     assert 'utcp_ws_discoveries_failed_total{manual="m"} 1' in lines

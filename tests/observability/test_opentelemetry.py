@@ -109,7 +109,7 @@ async def test_a_failed_call_is_an_error_in_its_span(tmp_path: Path) -> None:
             await host.process.stdin.aclose()
             assert (await host.ended())[0] == 0
     span = spans_of(bodies["/v1/traces"])[0]["m.t"]
-    assert facts(span)["error.type"] == "ConnectFailed"
+    assert facts(span)["error.type"] == "ConnectError"
     assert "cannot connect to ws://127.0.0.1:1/" in span.status.message
 
 

@@ -177,7 +177,10 @@ def test_the_parts_of_a_manifest_do_not_show_their_secrets():
         "tls": {"ca_file": "file-123456"},
     }
     manifest = load_document(
-        [{"url": "wss://a.example/?k=quer-123456", "auth": auth, **fields}], VariableResolver([{}]), "m.json", PurePath()
+        [{"url": "wss://a.example/?k=quer-123456", "auth": auth, **fields}],
+        VariableResolver([{}]),
+        "m.json",
+        PurePath(),
     )
 
     assert "-123456" not in repr(manifest) + repr(manifest.entries[0].template) + str(manifest.entries[0].template)

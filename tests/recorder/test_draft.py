@@ -295,7 +295,9 @@ def schema_value(schema: dict[str, Any]) -> Any:
 def test_a_text_that_was_sent_twice_is_sent_again_as_it_was(text: str, key: str) -> None:
     value = {"method": "m", key: {"x": text, "n": 1}}
     other = {"method": "m", key: {"x": text, "n": 2}}
-    draft = draft_manifest({"url": URL}, parse_url(URL), [RecordedMessage(True, value), RecordedMessage(True, other)], ())
+    draft = draft_manifest(
+        {"url": URL}, parse_url(URL), [RecordedMessage(True, value), RecordedMessage(True, other)], ()
+    )
     assert sent_by(plans_of(draft)["m"], n=1) == value
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from utcp_ws_mcp import Bridge, load_manifest
 from utcp_ws_mcp.observability.redaction import Redactor
-from utcp_ws_mcp.server.reload import _reload, _file_signatures
+from utcp_ws_mcp.server.reload import _file_signatures, _reload
 
 
 def written(folder: Path, **fields: Any) -> Path:

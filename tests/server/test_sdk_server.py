@@ -66,7 +66,7 @@ async def test_tools_are_listed_with_all_that_hosts_show(tmp_path: Path, way: st
     assert listed.input_schema["required"] == ["symbol"]
     assert listed.annotations is not None
     assert listed.annotations.read_only_hint is True
-    assert listed.meta == {"utcp/tool": "m.get.quote", "utcp/tags": ["finance"]}
+    assert listed.meta == {"io.github.utcp-ws-mcp/tool": "m.get.quote", "io.github.utcp-ws-mcp/tags": ["finance"]}
 
 
 async def test_json_stands_in_a_text_block_and_as_structured_content(tmp_path: Path, way: str) -> None:

@@ -162,7 +162,9 @@ class ToolClient:
     async def _call(self, tool: str, arguments: dict[str, Any], running_call: RunningCall | None = None) -> Any:
         name = f"{self._manual}_{tool}"
         self.last = None
-        self.last = await self._client.call_tool(name, arguments, progress_callback=running_call.on_progress if running_call else None)
+        self.last = await self._client.call_tool(
+            name, arguments, progress_callback=running_call.on_progress if running_call else None
+        )
         return self.last
 
 

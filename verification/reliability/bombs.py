@@ -147,7 +147,11 @@ async def measure(size: Size) -> Sequence[Figure]:
         Figure("T9", f"{bombs}: process or next call suffered", ", ".join(wrong) or "0", "0", not wrong),
         Figure("T9", "memory", worst, f"+{MAX_GROWTH} MiB", biggest.growth <= MAX_GROWTH),
         Figure(
-            "T9", "slowest end of a call that has 1 s", end, f"{TIMEOUT + MAX_LATENESS} s", slowest.seconds <= TIMEOUT + MAX_LATENESS
+            "T9",
+            "slowest end of a call that has 1 s",
+            end,
+            f"{TIMEOUT + MAX_LATENESS} s",
+            slowest.seconds <= TIMEOUT + MAX_LATENESS,
         ),
     ]
 

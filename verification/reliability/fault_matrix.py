@@ -21,7 +21,7 @@ from .faults import FAULT_CASES, Phase
 from .proxy import Proxy, proxy
 from .replies import answer_to
 from .subjects import SLACK, TIMEOUT, Cell, Mode, Scene, Subject, bridge_subject
-from .world import HealthyEndpoint, token_server, healthy_endpoint
+from .world import HealthyEndpoint, healthy_endpoint, token_server
 
 CONCURRENCY: Final = 16
 """Cells that are played side by side. Most of them wait most of the time."""

@@ -12,9 +12,9 @@ from utcp_ws_mcp.errors import (
     CallTimeout,
     ConnectError,
     ConnectionLost,
+    DiscoveryTimeout,
     ForbiddenRedirect,
     HandshakeRejected,
-    DiscoveryTimeout,
     TokenRequestError,
 )
 

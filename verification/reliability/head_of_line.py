@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError
-from utcp_ws_mcp.observability.events import Event, ConnectionOpened
+from utcp_ws_mcp.observability.events import ConnectionOpened, Event
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 

@@ -51,7 +51,11 @@ async def measure(size: Size) -> Sequence[Figure]:
         Figure("T8", "slowest drop of the peer", f"{slowest:.2f} s", f"{DROP_LIMIT} s", slowest <= DROP_LIMIT),
         Figure("T8", f"{len(seconds)} calls of another endpoint: wrong ends", str(failed), "0", not failed),
         Figure(
-            "T8", "the slowest of them", f"{seconds[-1] * 1000:.0f} ms", f"{CALL_LIMIT * 1000:.0f} ms", seconds[-1] <= CALL_LIMIT
+            "T8",
+            "the slowest of them",
+            f"{seconds[-1] * 1000:.0f} ms",
+            f"{CALL_LIMIT * 1000:.0f} ms",
+            seconds[-1] <= CALL_LIMIT,
         ),
     ]
 

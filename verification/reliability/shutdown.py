@@ -113,7 +113,13 @@ async def measure(size: Size) -> Sequence[Figure]:
     return [
         Figure("T15", f"{ways}: not in order", _shown(wrong), "0", not wrong),
         Figure("T15", "slowest end", f"{slowest:.2f} s", f"{GRACE_PERIOD + SLACK} s", slowest <= GRACE_PERIOD + SLACK),
-        Figure("T15", f"second signal, {len(twice)} times", f"{again:.2f} s", f"{SECOND_SIGNAL_LIMIT} s", again <= SECOND_SIGNAL_LIMIT),
+        Figure(
+            "T15",
+            f"second signal, {len(twice)} times",
+            f"{again:.2f} s",
+            f"{SECOND_SIGNAL_LIMIT} s",
+            again <= SECOND_SIGNAL_LIMIT,
+        ),
     ]
 
 
@@ -156,7 +162,10 @@ async def _document(situation: Situation, peer: LivePeer, stack: AsyncExitStack)
     """One live peer in every situation, and beside it two dead ends, if the situation wants them."""
     ports = {"live": await stack.enter_async_context(listening(peer.talk))}
     if situation.before_dead_ends:
-        ports |= {"gone": stack.enter_context(black_hole()), "deaf": await stack.enter_async_context(listening(_serve_without_reading))}
+        ports |= {
+            "gone": stack.enter_context(black_hole()),
+            "deaf": await stack.enter_async_context(listening(_serve_without_reading)),
+        }
     rpc = {"preset": "jsonrpc2", "tools": [{"name": "t"}], "timeout": 30}
     told = {"discovery": "handshake"} if situation.discovering else rpc
     return [{"name": name, "url": f"ws://127.0.0.1:{port}/", **told} for name, port in ports.items()]

@@ -80,7 +80,9 @@ def _violations_figure(played: Sequence[BatchResult], count: int) -> Figure:
 
 def _mutants_figure(found: Sequence[MutantResult]) -> Figure:
     for mutant, each in zip(MUTANTS, found, strict=True):
-        verdict = f"not in {MAX_SEEDS_PER_MUTANT:,} seeds" if each.seeds is None else f"seed {each.seeds}: {each.violation}"
+        verdict = (
+            f"not in {MAX_SEEDS_PER_MUTANT:,} seeds" if each.seeds is None else f"seed {each.seeds}: {each.violation}"
+        )
         print(f"{mutant.what}: {verdict}", file=sys.stderr)
     seeds = [each.seeds for each in found if each.seeds is not None]
     result = f"{len(seeds)} of {len(MUTANTS)}, the last one after {max(seeds, default=0):,} seeds"

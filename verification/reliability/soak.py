@@ -59,12 +59,27 @@ async def measure(size: Size) -> Sequence[Figure]:
             memory.append(int(_status(host.process.pid, "VmRSS")) / 1024)
             held.append(await _usage_at_rest(host))
         _, kills = seen.read()
-    slope = linear_regression([part * calls for part in range(WARM_UP_PARTS, PARTS)], memory[WARM_UP_PARTS:]).slope * CALLS_PER_UNIT
+    slope = (
+        linear_regression([part * calls for part in range(WARM_UP_PARTS, PARTS)], memory[WARM_UP_PARTS:]).slope
+        * CALLS_PER_UNIT
+    )
     first, last = held[WARM_UP_PARTS], held[-1]
     what = f"{PARTS * calls:,} calls, {kills:,} kills"
     return [
-        Figure("T10", f"{what}: memory", f"{slope:+.2f} MiB in {CALLS_PER_UNIT:,} calls", f"+{MAX_GROWTH:g} MiB", slope <= MAX_GROWTH),
-        Figure("T10", "descriptors, threads", f"{_format_usage(first)}, then {_format_usage(last)}", "no more", _is_within(last, first)),
+        Figure(
+            "T10",
+            f"{what}: memory",
+            f"{slope:+.2f} MiB in {CALLS_PER_UNIT:,} calls",
+            f"+{MAX_GROWTH:g} MiB",
+            slope <= MAX_GROWTH,
+        ),
+        Figure(
+            "T10",
+            "descriptors, threads",
+            f"{_format_usage(first)}, then {_format_usage(last)}",
+            "no more",
+            _is_within(last, first),
+        ),
         Figure("T10", "wrong answers", str(wrong), "0, at least 80 kills", not wrong and kills >= 80),
     ]
 

@@ -26,7 +26,19 @@ from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .leaks import sockets_to, tasks
-from .raw import PING, PONG, ConnectionHandler, accept, black_hole, frame, hang, header, listening, read_frame, read_head
+from .raw import (
+    PING,
+    PONG,
+    ConnectionHandler,
+    accept,
+    black_hole,
+    frame,
+    hang,
+    header,
+    listening,
+    read_frame,
+    read_head,
+)
 
 TIMEOUT: Final = 0.5
 MAX_LATENESS: Final = 0.1
@@ -145,9 +157,13 @@ async def measure(size: Size) -> Sequence[Figure]:
     points = f"{len(POINTS)} points where a peer stalls, {len(seen)} calls"
     return [
         Figure("T13", f"{points}: ended otherwise than they should", _names(wrong), "0", not wrong),
-        Figure("T13", "latest end of a call", _at(latest.late, latest), f"{MAX_LATENESS} s", latest.late <= MAX_LATENESS),
+        Figure(
+            "T13", "latest end of a call", _at(latest.late, latest), f"{MAX_LATENESS} s", latest.late <= MAX_LATENESS
+        ),
         Figure("T13", "left behind", f"{left} tasks, {sockets} sockets", "0, 0", not left and not sockets),
-        Figure("T13", "slowest close", _at(slowest.closing, slowest), f"{CLOSE_LIMIT} s", slowest.closing <= CLOSE_LIMIT),
+        Figure(
+            "T13", "slowest close", _at(slowest.closing, slowest), f"{CLOSE_LIMIT} s", slowest.closing <= CLOSE_LIMIT
+        ),
     ]
 
 

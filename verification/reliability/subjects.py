@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from utcp_ws_mcp.client.dial import Resolver
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, open_bridge, silenced_reference
-from .faults import Phase, FaultCase
+from .faults import FaultCase, Phase
 
 Mode = Literal["shared", "exclusive", "one-shot"]
 MODES: Final[dict[Mode, dict[str, Any]]] = {

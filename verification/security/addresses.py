@@ -18,7 +18,7 @@ from utcp_ws_mcp import Bridge, BridgeError
 from utcp_ws_mcp.client.dial import Resolver
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge, loadable_tools
+from verification.security.bridges import STEP_TIMEOUT, JSONObject, loadable_tools, open_bridge
 from verification.security.dials import ConnectRecorder
 from verification.security.endpoint import endpoint, manual_of
 from verification.security.urls import PUBLIC, Case, bad_urls, good_urls
@@ -90,7 +90,11 @@ def _rounds(cases: Sequence[Case]) -> Sequence[tuple[Round, Sequence[Case]]]:
     """Every entry point, a part of the cases at a time. Without `allow_origins` a discovered tool may go nowhere."""
     elsewhere = [Case(case.url, case.answers) for case in cases]
     points = [*((_listed(make), cases) for make in ENTRIES), (_discovered, cases), (_discovered_unlisted, elsewhere)]
-    return [(calls, given[start : start + BATCH_SIZE]) for calls, given in points for start in range(0, len(given), BATCH_SIZE)]
+    return [
+        (calls, given[start : start + BATCH_SIZE])
+        for calls, given in points
+        for start in range(0, len(given), BATCH_SIZE)
+    ]
 
 
 def _listed(make: Callable[[str], JSONObject]) -> Round:
@@ -116,7 +120,9 @@ async def _discovered_unlisted(dials: ConnectRecorder, cases: Sequence[Case], re
         yield found
 
 
-async def _of_manual(dials: ConnectRecorder, cases: Sequence[Case], resolver: Resolver, origins: Sequence[str]) -> Dialled:
+async def _of_manual(
+    dials: ConnectRecorder, cases: Sequence[Case], resolver: Resolver, origins: Sequence[str]
+) -> Dialled:
     tools = [{"name": f"t{number}", "tool_call_template": {"url": case.url}} for number, case in enumerate(cases)]
     async with endpoint(manual=manual_of(*tools)) as asked:
         dials.allowed_ports.add(asked.port)

@@ -68,7 +68,7 @@ async def measure(size: Size) -> Sequence[Figure]:
             values = {name: canary.value for name, canary in known.items() if name != "HOST"}
             values["PROXY"] = quote(values["PROXY"], safe="")
             (folder / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
-            environ = {"PATH": os.environ["PATH"], "HOST": known["HOST"].value, "UTCP_WS_MCP_STATE": name}
+            environ = {"PATH": os.environ["PATH"], "HOST": known["HOST"].value, "UTCP_WS_MCP_STATE_DIR": name}
             calls = await _serve(folder, environ, out)
             await _trace(folder, environ, out, size.of(8, len(document)))
             await _use(document, values, out)
@@ -230,7 +230,13 @@ async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], out: 
             except BridgeError as failed:
                 if not name.endswith(("json.t", "straddling.t", "cut_stream.t", "close.t", "outputs.t")):
                     out.sinks["tracebacks"].extend("".join(traceback.format_exception(failed)).encode())
-            described = (plan, plan.compiled_template, plan.compiled_template.handshake.constant, plan.template, plan.template.auth)
+            described = (
+                plan,
+                plan.compiled_template,
+                plan.compiled_template.handshake.constant,
+                plan.template,
+                plan.template.auth,
+            )
             out.sinks["repr"].extend(repr(described).encode())
         objects = (bridge, bridge.entries, bridge.disabled_entries, bridge.discovery_errors, vars(bridge))
         out.sinks["repr"].extend(repr(objects).encode())

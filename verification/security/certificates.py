@@ -57,7 +57,11 @@ def cases(folder: Path) -> Iterator[Case]:
     yield Case("address in the certificate", server_context(authority.issue_cert("127.0.0.1")), host="127.0.0.1")
     yield Case("wildcard", server_context(authority.issue_cert("*.example", "localhost")))
     yield Case("insecure", server_context(other.issue_cert("localhost")), tls={"insecure": True})
-    yield Case("client certificate", _client_cert_context(good, authority), tls={"ca_file": "ca.pem", "client_cert": "client.pem"})
+    yield Case(
+        "client certificate",
+        _client_cert_context(good, authority),
+        tls={"ca_file": "ca.pem", "client_cert": "client.pem"},
+    )
 
 
 def _refused(authority: trustme.CA, other: trustme.CA, good: trustme.LeafCert) -> Iterator[Case]:
@@ -78,7 +82,11 @@ def _refused(authority: trustme.CA, other: trustme.CA, good: trustme.LeafCert) -
     yield Case("TLS 1.1", _outdated_context(good, ssl.TLSVersion.TLSv1_1), "TLS")
     mutual = {"ca_file": "ca.pem", "client_cert": "stranger.pem"}
     yield Case("no client certificate", _client_cert_context(good, authority), "client certificate")
-    yield Case("no client certificate, TLS 1.2", _client_cert_context(good, authority, ssl.TLSVersion.TLSv1_2), "client certificate")
+    yield Case(
+        "no client certificate, TLS 1.2",
+        _client_cert_context(good, authority, ssl.TLSVersion.TLSv1_2),
+        "client certificate",
+    )
     yield Case("a stranger's client certificate", _client_cert_context(good, authority), "client certificate", mutual)
 
 

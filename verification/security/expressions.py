@@ -15,7 +15,7 @@ from utcp_ws_mcp.core.codecs.message import decode, encode
 from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.result import extract_result
-from utcp_ws_mcp.core.expressions.expression import Expression, EvaluationError
+from utcp_ws_mcp.core.expressions.expression import EvaluationError, Expression
 from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, Ambient, Scope
 from utcp_ws_mcp.core.templates.compiler import Compiler
 from utcp_ws_mcp.core.templates.nodes import RenderError

@@ -103,7 +103,9 @@ class RawClient:
         self._service = service
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def request(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> HttpResponse:
+    async def request(
+        self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b""
+    ) -> HttpResponse:
         """Send a request; of the headers only Content-Length is added."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._service.host, self._service.port)

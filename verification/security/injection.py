@@ -17,7 +17,7 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import open_bridge, loadable_tools
+from verification.security.bridges import loadable_tools, open_bridge
 from verification.security.listener import Listener, http_reply, listener
 from verification.security.slots import SLOTS, Slot
 
@@ -75,7 +75,11 @@ async def _cases(slot: Slot, server: Listener, texts: Sequence[str]) -> AsyncIte
     inputs = {"properties": {"v": {"type": "string"}}}
     common = {"message": "hello", "reply": "none", "keep_alive": False, "timeout": 5}
     tools = loadable_tools(
-        {"name": f"t{number}", "inputs": inputs, "tool_call_template": {**slot.make_template(server.port, text), **common}}
+        {
+            "name": f"t{number}",
+            "inputs": inputs,
+            "tool_call_template": {**slot.make_template(server.port, text), **common},
+        }
         for number, text in enumerate(given)
     )
     async with open_bridge({"name": "m", "tools": tools}) as bridge:

@@ -125,7 +125,9 @@ async def discover_after(made: Endpoint, data: bytes) -> str | None:
     async with open_bridge(template) as bridge:
         await bridge.wait_discovered(STEP_TIMEOUT)
         failed = bridge.discovery_errors.get("m")
-        return f"{failed!r}" if isinstance(failed, InternalError) else None  # no tool: it was itself a manual, without one
+        return (
+            f"{failed!r}" if isinstance(failed, InternalError) else None
+        )  # no tool: it was itself a manual, without one
 
 
 async def count_broken(inputs: Sequence[bytes], trial: Callable[[bytes], Awaitable[str | None]]) -> list[str]:

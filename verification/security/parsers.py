@@ -24,7 +24,7 @@ from utcp_ws_mcp.client.manifest_files import load_manifest, read_dotenv
 from utcp_ws_mcp.client.oauth import parse_token_response
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.core.codecs.framing import make_framer
-from utcp_ws_mcp.core.codecs.message import to_json_safe, decode, encode_json, excerpt
+from utcp_ws_mcp.core.codecs.message import decode, encode_json, excerpt, to_json_safe
 from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError

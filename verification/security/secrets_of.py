@@ -66,6 +66,11 @@ CANARY_KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
 
 def canaries(random: Random) -> dict[str, Canary]:
     """A canary of each kind, and two that stand beside: in the dotenv file, and in the environment."""
-    places = {"USER_NAME": ENDPOINT, **{name: to for name, (to, _) in CANARY_KINDS.items()}, "DOTENV": NOBODY, "HOST": NOBODY}
+    places = {
+        "USER_NAME": ENDPOINT,
+        **{name: to for name, (to, _) in CANARY_KINDS.items()},
+        "DOTENV": NOBODY,
+        "HOST": NOBODY,
+    }
     letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789"
     return {name: Canary(name, "".join(random.choices(letters, k=18)), to) for name, to in places.items()}

@@ -186,7 +186,9 @@ def _text_is_concatenated(drawn: Any) -> None:
 
 
 def _scalars_come_back(text: str) -> None:
-    (sent,) = make_framer(Framing()).encode(fill({"k": Placeholder("a").typed, "t": "<" + Placeholder("a").text + ">"}, {"a": text}))
+    (sent,) = make_framer(Framing()).encode(
+        fill({"k": Placeholder("a").typed, "t": "<" + Placeholder("a").text + ">"}, {"a": text})
+    )
     assert decode(sent).value == {"k": text, "t": f"<{text}>"}
 
 

@@ -39,7 +39,12 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
     redact = Redactor(each.manifest for each in manifests)
     observe = Trace(redact, sys.stderr) if options.trace else events.noop
     try:
-        made = Bridge(_restrict_to_tool(manifests, options.tool), observe=observe, trace_rules=options.trace, on_token=redact.add_token)
+        made = Bridge(
+            _restrict_to_tool(manifests, options.tool),
+            observe=observe,
+            trace_rules=options.trace,
+            on_token=redact.add_token,
+        )
         async with made as bridge:
             schema = await bridge.input_schema(options.tool)
             value = await bridge.call_tool(options.tool, parse_arguments(options.pairs, options.input_json, schema))
@@ -47,8 +52,10 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         return CALL_FAILED  # it was told when the manifest was loaded
     except BridgeError as failed:
         click.echo(escape_control_chars(redact(str(failed))), err=True)
-        if collected := getattr(failed, "collected", ()):
-            click.echo(escape_control_chars(redact(partial_stream_text(made.tools.get(options.tool), collected))), err=True)
+        if collected := getattr(failed, "partial", ()):
+            click.echo(
+                escape_control_chars(redact(partial_stream_text(made.tools.get(options.tool), collected))), err=True
+            )
         return CALL_FAILED
     data = _binary_data(value) if options.output else value
     if not isinstance(data, bytes):
@@ -82,12 +89,16 @@ def parse_arguments(pairs: Sequence[str], input_json: str | None, schema: Any) -
     if input_json is not None:
         read = _parse_json(input_json, strict=False)
         if not isinstance(read, dict):
-            raise click.UsageError(f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {input_json[:80]!r}')
+            raise click.UsageError(
+                f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {input_json[:80]!r}'
+            )
         arguments = read
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"expected KEY=VALUE, such as {_example_argument(schema)}, or --json OBJECT; not {pair!r}")
+            raise click.UsageError(
+                f"expected KEY=VALUE, such as {_example_argument(schema)}, or --json OBJECT; not {pair!r}"
+            )
         if key.endswith(":"):
             arguments[key[:-1]] = _parse_json(text, strict=True)
         else:

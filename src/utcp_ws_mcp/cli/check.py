@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
-from ..errors import InvalidManifest, Problem, MissingVariable
+from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
 from ..manifest.field_docs import describe_field
 from ..manifest.source_map import SourceMap
@@ -78,13 +78,13 @@ def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -
     warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, loaded), source_map)))
     warnings += source_map.duplicate_keys
     for warning in sorted(warnings, key=lambda warning: warning.position or (0, 0)):
-        shown = replace(warning, path="", text=f"warning: {warning}")
+        shown = replace(warning, path="", message=f"warning: {warning}")
         click.echo(shown.format(loaded.manifest.source), err=True)
     return bool(warnings)
 
 
 def _with_positions(problems: Iterator[Problem], source_map: SourceMap) -> Iterator[Problem]:
-    return (replace(problem, place=source_map.locate(problem.path)) for problem in problems)
+    return (replace(problem, position=source_map.locate(problem.path)) for problem in problems)
 
 
 def _summary(loaded: LoadedManifest) -> str:

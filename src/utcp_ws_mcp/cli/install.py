@@ -68,7 +68,9 @@ def uninstall_server(options: InstallOptions) -> int:
     """Take a server of ours out of the host; the exit code."""
     try:
         name, change = plan_uninstall(_target(options), options.name)
-        return _confirm_and_apply(change, options, f"{supported_hosts()[options.host].title} has no server {name!r} any more")
+        return _confirm_and_apply(
+            change, options, f"{supported_hosts()[options.host].title} has no server {name!r} any more"
+        )
     except InstallError as refused:
         click.echo(str(refused), err=True)
         return REFUSED

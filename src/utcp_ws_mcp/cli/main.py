@@ -214,7 +214,7 @@ def schema() -> None:
 @click.option("--port", default=0, help="The port of the endpoint; 8765 with --keep unless given.")
 def demo(keep: bool, port: int) -> None:
     """Start a small endpoint, serve it to a real MCP client, and show what happens."""
-    from ..demo.session import serve_endpoint, run_demo
+    from ..demo.session import run_demo, serve_endpoint
 
     if keep:
         _run(serve_endpoint, port or 8765)

@@ -73,7 +73,7 @@ async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -
                 await _discover(visit, loaded)
     wrong = checked.has_errors or any(visit.failed for visit in visits)
     doubtful = checked.has_warnings or any(visit.has_warnings for visit in visits)
-    return replace(checked, wrong=wrong, doubtful=doubtful).exit_code(strict)
+    return replace(checked, has_errors=wrong, has_warnings=doubtful).exit_code(strict)
 
 
 async def _connect(probe: EndpointProbe, duration: float) -> None:
@@ -86,9 +86,13 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
     scope = Scope(ambient, {"args": arguments, "tool": plan.original_name, "vars": plan.variables, "session": {}})
     try:
         upgrade = plan.compiled_template.handshake.render(scope)
-        opened = await Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)(upgrade, arguments)
+        opened = await Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)(
+            upgrade, arguments
+        )
     except RenderError as unfilled:
-        probe.trace(events.WarningIssued(f"not visited, because connecting needs arguments: {unfilled}; make a call instead"))
+        probe.trace(
+            events.WarningIssued(f"not visited, because connecting needs arguments: {unfilled}; make a call instead")
+        )
         return
     except BridgeError as failed:
         probe.fail(str(failed))

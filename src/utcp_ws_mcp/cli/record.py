@@ -143,7 +143,9 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
     if problems:
         raise InvalidManifest("record", problems)
     ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
-    upgrade = plans[0].compiled_template.handshake.render(Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}}))
+    upgrade = plans[0].compiled_template.handshake.render(
+        Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}})
+    )
     assert upgrade.url is not None
     opened = await Connector(ambient, time.monotonic, system_resolver, recording.observe)(upgrade, {})
     return opened, upgrade.url

@@ -40,7 +40,9 @@ async def list_tools(manifests: Sequence[LoadedManifest], as_json: bool, timeout
         return FAILED if failures else 0
     for plan in plans:
         first_line = plan.description.strip().partition("\n")[0]
-        click.echo(redact(f"{plan.full_name}({format_signature(plan.inputs)})" + (f"  {first_line}" if first_line else "")))
+        click.echo(
+            redact(f"{plan.full_name}({format_signature(plan.inputs)})" + (f"  {first_line}" if first_line else ""))
+        )
     return FAILED if failures else 0
 
 

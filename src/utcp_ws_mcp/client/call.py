@@ -11,14 +11,14 @@ from typing import Any, Final, Self, TypeVar
 import anyio
 
 from ..core.codecs.message import Message
-from ..core.exchange.exchange import StreamEnd, Exchange
+from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import Node, RenderError
 from ..core.tools.tool import CompiledTool
-from ..errors import CallTimeout, ConnectionLost, InvalidArguments, Outcome, MessageTooBig
-from .pool.manager import PoolHandle, Lease
+from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome
+from .pool.manager import Lease, PoolHandle
 from .pool.wish import LeaseRequest
 
 TYPE_CHECKING = False
@@ -43,13 +43,20 @@ class Call:
     """
 
     def __init__(
-        self, pool_handle: PoolHandle, ambient: Ambient, tool: CompiledTool, arguments: dict[str, Any], deadline: float | None = None
+        self,
+        pool_handle: PoolHandle,
+        ambient: Ambient,
+        tool: CompiledTool,
+        arguments: dict[str, Any],
+        deadline: float | None = None,
     ) -> None:
         self.tool = tool
         self._pool_handle = pool_handle
         self._timeout = tool.template.timeout
         self._deadline = anyio.current_time() + self._timeout if deadline is None else deadline
-        self._scope = Scope(ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}})
+        self._scope = Scope(
+            ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}}
+        )
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._wakeup: asyncio.Future[bool] | None = None
@@ -89,7 +96,7 @@ class Call:
 
         Raises:
             CallTimeout: if no reply comes in time.
-            ConnectionLost, ReplyTooBig: if the connection ends before it.
+            ConnectionLost, MessageTooBig: if the connection ends before it.
         """
         exchange = self.exchange
         while not exchange.received:
@@ -237,7 +244,9 @@ class Call:
             return
         if lost.code == 1009 and connection.closed_by_oversized_message:
             limit, others = self.tool.template.limits.max_message_bytes, connection.dispatcher.lost > 1
-            raise MessageTooBig(connection.address, limit, self._outcome(Outcome.MAYBE_EXECUTED), other_calls_pending=others)
+            raise MessageTooBig(
+                connection.address, limit, self._outcome(Outcome.MAYBE_EXECUTED), other_calls_pending=others
+            )
         raise ConnectionLost(connection.address, lost.reason, self._outcome(Outcome.MAYBE_EXECUTED), code=lost.code)
 
     def _timeout_error(self, stage: str, outcome: Outcome, last_message: str = "") -> CallTimeout:

@@ -46,7 +46,9 @@ class CallRunner:
         self._ambient = ambient
         self._observe = observe
 
-    async def call(self, tool: CompiledTool, arguments: dict[str, Any], on_item: ItemCallback | None, started_at: float) -> Any:
+    async def call(
+        self, tool: CompiledTool, arguments: dict[str, Any], on_item: ItemCallback | None, started_at: float
+    ) -> Any:
         """The result of a tool; `on_item` gets each item of a stream. The call began at `since` (the clock of anyio).
 
         Raises:
@@ -71,7 +73,12 @@ class CallRunner:
             await anyio.sleep(pause)
 
     async def _attempt(
-        self, pool_handle: PoolHandle, tool: CompiledTool, arguments: dict[str, Any], deadline: float, on_item: ItemCallback | None
+        self,
+        pool_handle: PoolHandle,
+        tool: CompiledTool,
+        arguments: dict[str, Any],
+        deadline: float,
+        on_item: ItemCallback | None,
     ) -> Any:
         started = time.monotonic()
         async with Call(pool_handle, self._ambient, tool, arguments, deadline) as call:

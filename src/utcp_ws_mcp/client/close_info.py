@@ -35,7 +35,9 @@ def describe_close(websocket: GuardedConnection, *, heartbeat_timed_out: bool) -
 
 def excerpt_without_secrets(message: Message, secrets: Iterable[Any]) -> str:
     """An excerpt of a server's last words without credentials; nothing where they repeat one of the values."""
-    text = message.for_display if isinstance(message.for_display, str) else message.for_display.decode("utf-8", "replace")
+    text = (
+        message.for_display if isinstance(message.for_display, str) else message.for_display.decode("utf-8", "replace")
+    )
     repeats = any(len(each) >= MIN_SECRET_LENGTH and each in text for each in _iter_strings(secrets))
     return "" if repeats else redact_by_key(excerpt(message.for_display))
 

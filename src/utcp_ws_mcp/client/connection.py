@@ -12,7 +12,7 @@ import anyio
 from websockets.exceptions import ConnectionClosed
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message, to_json_safe, encode_json
+from ..core.codecs.message import Message, encode_json, to_json_safe
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
@@ -91,10 +91,13 @@ class Connection:
     @property
     def close_info(self) -> CloseInfo:
         """How the connection ended, or is ending; where the server closed it, with its last words."""
-        close, said = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out), self.last_message
+        close, said = (
+            self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out),
+            self.last_message,
+        )
         if not said or self._websocket.protocol.close_rcvd is None or close.reason == CLOSED_LOCALLY:
             return close
-        return replace(close, text=f"{close.reason}; before that it said {said}")
+        return replace(close, reason=f"{close.reason}; before that it said {said}")
 
     @property
     def last_message(self) -> str:
@@ -124,7 +127,11 @@ class Connection:
             self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
             self.dispatcher.connection_lost(self.close_info)
             by_peer = self.closed_with.reason != CLOSED_LOCALLY
-            text = self.closed_with.reason if by_peer or not self._local_close_reason else f"{self.closed_with.reason}: {self._local_close_reason}"
+            text = (
+                self.closed_with.reason
+                if by_peer or not self._local_close_reason
+                else f"{self.closed_with.reason}: {self._local_close_reason}"
+            )
             self._observe(events.ConnectionClosed(self.manual, self.address, text, by_peer))
 
     def encode(self, value: Any) -> list[str | bytes]:

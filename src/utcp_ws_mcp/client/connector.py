@@ -23,7 +23,7 @@ from ..observability.events import Observer
 from . import websocket
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
-from .login import run_before_connect, fetched_credentials, run_on_connect
+from .login import fetched_credentials, run_before_connect, run_on_connect
 from .oauth import TokenCache
 
 
@@ -53,7 +53,7 @@ class Connector:
         """Open a connection: `limits.connect_timeout` seconds for the upgrade, and for each login step its own.
 
         Raises:
-            NetError, PolicyError, InvalidTemplate: with the reason.
+            NetworkError, PolicyError, InvalidTemplate: with the reason.
         """
         started = self._clock()
         session = ConnectionState(upgrade.connection_rules, self._ambient, {}, arguments)
@@ -85,7 +85,7 @@ class Connector:
             url, headers, subprotocols = upgrade.deferred.render_parts(scope)
         except RenderError as unfilled:
             raise InvalidTemplate(f"{upgrade.manual}: {unfilled}") from None
-        return replace(upgrade, url=url, headers=headers, subprotocols=subprotocols, later=None)
+        return replace(upgrade, url=url, headers=headers, subprotocols=subprotocols, deferred=None)
 
     async def _connect_with_timeout(self, upgrade: HandshakeRequest) -> Connection:
         limit = upgrade.template.limits.connect_timeout
@@ -115,7 +115,9 @@ class Connector:
         template = upgrade.template
         return await self._token_cache.get(auth, template.network, template.limits.connect_timeout)
 
-    async def _connect(self, upgrade: HandshakeRequest, token: str | None, report_stage: Callable[[str], None]) -> Connection:
+    async def _connect(
+        self, upgrade: HandshakeRequest, token: str | None, report_stage: Callable[[str], None]
+    ) -> Connection:
         assert upgrade.url is not None
         template, url = upgrade.template, upgrade.url
         target, headers = upgrade.target(), upgrade.headers_with_auth(token)

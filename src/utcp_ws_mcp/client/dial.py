@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import anyio
 
-from ..core.network_policy import URL, parse_ip, check_addresses
+from ..core.network_policy import URL, check_addresses, parse_ip
 from ..core.requests import PROXY_FROM_ENV
 from ..errors import ConnectError
 from ..manifest.models.call_template import Network
@@ -36,7 +36,7 @@ async def resolve(url: URL, network: Network, resolver: Resolver = system_resolv
 
     Raises:
         ForbiddenAddress: if one of them is not allowed.
-        ConnectFailed: if there are none.
+        ConnectError: if there are none.
     """
     if url.host == "localhost":
         addresses = ["127.0.0.1", "::1"]
@@ -52,7 +52,7 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
     """A TCP connection to the first address that answers; each next one starts a little later, or on a failure.
 
     Raises:
-        ConnectFailed: if none answers.
+        ConnectError: if none answers.
     """
     winners: list[socket.socket] = []
     reasons: list[str] = []
@@ -70,7 +70,9 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
     return winners[0]
 
 
-async def _connect_to_first(url: URL, addresses: Sequence[str], connected_sockets: list[socket.socket], errors: list[str]) -> None:
+async def _connect_to_first(
+    url: URL, addresses: Sequence[str], connected_sockets: list[socket.socket], errors: list[str]
+) -> None:
     async with anyio.create_task_group() as racers:
 
         async def attempt(address: str, done: anyio.Event) -> None:
@@ -94,7 +96,7 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
     """A TCP connection to a URL's host through an `http://` or `socks5://` proxy, which resolves the host's name.
 
     Raises:
-        ConnectFailed: if the proxy cannot be used; its credentials are not shown.
+        ConnectError: if the proxy cannot be used; its credentials are not shown.
     """
     try:
         from python_socks import ProxyError

@@ -18,10 +18,10 @@ from ..core.tools.tool import CompiledTool
 from ..errors import (
     BridgeError,
     CallTimeout,
-    InternalError,
-    HandshakeRejected,
-    ManifestError,
     DiscoveryTimeout,
+    HandshakeRejected,
+    InternalError,
+    ManifestError,
     PolicyError,
     TokenRequestError,
 )
@@ -55,7 +55,12 @@ class DiscoveryTask:
     """The discovery of one entry. `found` gets each manual that was fetched, and returns how many tools it brings."""
 
     def __init__(
-        self, entry: ManifestEntry, pool_manager: PoolManager, ambient: Ambient, on_manual: Callable[[ManifestEntry, Any], int], observe: Observer
+        self,
+        entry: ManifestEntry,
+        pool_manager: PoolManager,
+        ambient: Ambient,
+        on_manual: Callable[[ManifestEntry, Any], int],
+        observe: Observer,
     ) -> None:
         self.entry = entry
         self.attempt_done = self._current_attempt = anyio.Event()

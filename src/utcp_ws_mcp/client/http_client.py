@@ -55,7 +55,7 @@ async def send_request(
     """Send one request; it is answered within `timeout` seconds. `tls` takes the place of the usual context.
 
     Raises:
-        ConnectFailed: if there is no answer, or it has more than MAX_BODY bytes.
+        ConnectError: if there is no answer, or it has more than MAX_BODY bytes.
         ForbiddenAddress: if the host's addresses may not be used.
     """
     import httpx2

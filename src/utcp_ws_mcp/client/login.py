@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from ..core.codecs.message import encode, excerpt, parse_json, http_error_detail
+from ..core.codecs.message import encode, excerpt, http_error_detail, parse_json
 from ..core.connection_rules import CompiledHttpStep, CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.result import as_text
@@ -27,18 +27,22 @@ from ..observability.events import Observer
 from .close_info import CONNECTION_RESET
 from .connection import Connection, ConnectionClosed
 from .dial import Resolver
-from .http_client import HttpResponse, HttpRequest, send_request
+from .http_client import HttpRequest, HttpResponse, send_request
 
 
 async def run_before_connect(
-    upgrade: HandshakeRequest, session: ConnectionState, resolver: Resolver, observe: Observer, get_ssl_context: Callable[[], ssl.SSLContext]
+    upgrade: HandshakeRequest,
+    session: ConnectionState,
+    resolver: Resolver,
+    observe: Observer,
+    get_ssl_context: Callable[[], ssl.SSLContext],
 ) -> None:
     """Make the requests of `before_connect` in order; `observe` hears of the answers.
 
     `context` gives the endpoint's own TLS, which is used at no other server.
 
     Raises:
-        ConnectFailed: where one is not answered, or its `fail` holds.
+        ConnectError: where one is not answered, or its `fail` holds.
         PolicyError: where its URL, address or a header may not be used.
     """
     for number, step in enumerate(session.rules.before_connect, 1):
@@ -53,7 +57,9 @@ async def run_before_connect(
         except ConnectError as failed:
             raise ConnectError(failed.address, f"{failed.reason} ({label})") from failed
         observe(events.HttpRequestFinished(upgrade.manual, request.method, request.url.address, reply.status))
-        scope = session.scope(status=reply.status, body=_parse_body(reply), headers=reply.headers, cookies=reply.cookies)
+        scope = session.scope(
+            status=reply.status, body=_parse_body(reply), headers=reply.headers, cookies=reply.cookies
+        )
         if step.fail.is_true(scope):
             said = _fail_message_text(step.fail_message, scope)
             why = _failure_reason(reply, step.fail) if said is None else f"{reply.status}: {said}"
@@ -78,9 +84,7 @@ def _failure_reason(response: HttpResponse, fail: Expression) -> str:
     if response.status < 300:
         return f'{response.status}: "fail" holds: {fail.source}'
     if 300 <= response.status < 400:
-        return (
-            f'{response.status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
-        )
+        return f'{response.status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
     return f"{response.status}{http_error_detail(response.status, response.body)}"
 
 
@@ -122,7 +126,7 @@ async def run_on_connect(connection: Connection) -> None:
     """Do the steps of `on_connect` in order, before anything else reads from the connection.
 
     Raises:
-        ConnectFailed: where a step's message does not come, its `fail` holds, or the connection ends.
+        ConnectError: where a step's message does not come, its `fail` holds, or the connection ends.
     """
     names: dict[str, Any] = {"counter": connection.dispatcher.count}
     for number, step in enumerate(connection.session.rules.on_connect, 1):

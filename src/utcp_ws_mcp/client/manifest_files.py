@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from ..core.tools.catalog import compile_entry
 from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
-from ..manifest.loader import ManifestEntry, Manifest, inline_variables, load_document, variable_files
+from ..manifest.loader import Manifest, ManifestEntry, inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import is_deeper
 from ..manifest.variables import VariableResolver
@@ -56,7 +56,7 @@ def load_manifest(
         from ..manifest.source_map import SourceMap
 
         places = SourceMap(text)
-        located = [replace(problem, place=places.locate(problem.path)) for problem in invalid.problems]
+        located = [replace(problem, position=places.locate(problem.path)) for problem in invalid.problems]
         raise InvalidManifest(str(file), located) from None
 
 
@@ -164,4 +164,11 @@ def _error_reason(error: Exception, path: Path | None = None) -> str:
     return (getattr(error, "strerror", None) or type(error).__name__).lower()
 
 
-__all__ = ["ManifestEntry", "LoadedManifest", "check_unique_names", "load_manifest", "load_call_template", "read_dotenv"]
+__all__ = [
+    "LoadedManifest",
+    "ManifestEntry",
+    "check_unique_names",
+    "load_call_template",
+    "load_manifest",
+    "read_dotenv",
+]

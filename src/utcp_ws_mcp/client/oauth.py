@@ -19,7 +19,7 @@ from ..errors import TokenRequestError
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import Network
 from .dial import Resolver
-from .http_client import HttpResponse, HttpRequest, send_request
+from .http_client import HttpRequest, HttpResponse, send_request
 
 DEFAULT_TOKEN_LIFETIME: Final = 300.0
 """Seconds that a token lives whose answer does not say (RFC 6749 §5.1 only recommends it)."""
@@ -57,8 +57,8 @@ class TokenCache:
         """A token that is not about to expire.
 
         Raises:
-            TokenRejected: if the token endpoint gives none.
-            ConnectFailed, PolicyError: if it cannot or may not be reached.
+            TokenRequestError: if the token endpoint gives none.
+            ConnectError, PolicyError: if it cannot or may not be reached.
         """
         async with self._locks.setdefault(auth, anyio.Lock()):
             held = self._tokens.get(auth)
@@ -97,7 +97,7 @@ def parse_token_response(url: URL, response: HttpResponse) -> tuple[str, float]:
     """The access token of an answer and the seconds that it lives (RFC 6749 §5.1).
 
     Raises:
-        TokenRejected: with the status and the error code, never the body.
+        TokenRequestError: with the status and the error code, never the body.
     """
     try:
         body = json.loads(response.body)

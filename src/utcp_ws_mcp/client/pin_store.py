@@ -10,7 +10,7 @@ from typing import Final
 
 from ..manifest.pinning import ApprovedDigests
 
-STATE_DIR_VARIABLE: Final = "UTCP_WS_MCP_STATE"
+STATE_DIR_VARIABLE: Final = "UTCP_WS_MCP_STATE_DIR"
 
 
 class PinStore:
@@ -21,7 +21,7 @@ class PinStore:
 
     @classmethod
     def default(cls, environ: Mapping[str, str] | None = None) -> PinStore:
-        """The pins in $UTCP_WS_MCP_STATE, or in the user's state folder (XDG Base Directory Specification)."""
+        """The pins in $UTCP_WS_MCP_STATE_DIR, or in the user's state folder (XDG Base Directory Specification)."""
         environ = os.environ if environ is None else environ
         base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
         folder = environ.get(STATE_DIR_VARIABLE) or str(Path(base) / "utcp-ws-mcp")

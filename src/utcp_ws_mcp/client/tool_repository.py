@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.tools.catalog import compile_tools, pin_settings
 from ..core.tools.tool import CompiledTool
-from ..errors import UnknownTool, MissingVariable
+from ..errors import MissingVariable, UnknownTool
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.pinning import check_pins
 from ..manifest.remote_manual import read_manual
@@ -57,7 +57,7 @@ class ToolRepository:
         """The plan of a tool.
 
         Raises:
-            UnknownVariable: where its call template cannot run.
+            MissingVariable: where its call template cannot run.
             UnknownTool: if there is no such tool.
         """
         try:
@@ -110,7 +110,9 @@ class ToolRepository:
         pinned = {**self._pin_store.get(entry.name, origin), tool: self._digests[entry.name][tool]}
         return self._pin_store.save(entry.name, origin, pinned)
 
-    def _filter_approved(self, entry: ManifestEntry, tools: Sequence[ResolvedTool], notices: list[str]) -> list[ResolvedTool]:
+    def _filter_approved(
+        self, entry: ManifestEntry, tools: Sequence[ResolvedTool], notices: list[str]
+    ) -> list[ResolvedTool]:
         """The tools that are what they were when they were approved, or are seen for the first time."""
         origin, mode = pin_settings(entry)
         self._digests[entry.name] = {tool.tool.name: tool.digest for tool in tools}
@@ -124,7 +126,10 @@ class ToolRepository:
         return [tool for tool in tools if tool.tool.name in verdict.offered]
 
     def _rebuild_index(self) -> None:
-        plans = {name: [*self._manifest_tools.get(name, ()), *self._discovered_tools.get(name, ())] for name in self._entry_names()}
+        plans = {
+            name: [*self._manifest_tools.get(name, ()), *self._discovered_tools.get(name, ())]
+            for name in self._entry_names()
+        }
         self._tools_by_name = {plan.full_name: plan for listed in plans.values() for plan in listed}
 
     def _entry_names(self) -> list[str]:

@@ -168,7 +168,9 @@ class GuardedConnection(ClientConnection):
 
         A request may be as big as it likes.
         """
-        self._unread_bytes = min(self._unread_bytes + max(self.write_buffer_size - size_before, 0), self.write_buffer_size)
+        self._unread_bytes = min(
+            self._unread_bytes + max(self.write_buffer_size - size_before, 0), self.write_buffer_size
+        )
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._abort("the server reads no answers to its pings and messages")
 
@@ -187,12 +189,14 @@ async def open_websocket(handshake: OpeningHandshake, sock: socket.socket) -> Gu
     Raises:
         HandshakeRejected: on any HTTP status but 101.
         ForbiddenRedirect: on a redirect.
-        ConnectFailed: if TLS fails, or the answer is no upgrade or lacks the subprotocol.
+        ConnectError: if TLS fails, or the answer is no upgrade or lacks the subprotocol.
     """
     url, limits = handshake.url, handshake.limits
 
     def make() -> GuardedConnection:
-        uri = WebSocketURI(url.secure, url.host, url.port, handshake.target.split("?")[0], _query_of_target(handshake.target))
+        uri = WebSocketURI(
+            url.secure, url.host, url.port, handshake.target.split("?")[0], _query_of_target(handshake.target)
+        )
         protocol = ClientProtocol(
             uri,
             subprotocols=list(handshake.subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str

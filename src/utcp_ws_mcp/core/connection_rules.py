@@ -132,16 +132,18 @@ def compile_connection_rules(
         fingerprint=written,
         arguments=find_arguments(written),
         before_connect=tuple(
-            _compile_http_step(step, compiler("before_connect"), diagnostics, index) for index, step in enumerate(template.before_connect)
+            _compile_http_step(step, compiler("before_connect"), diagnostics, index)
+            for index, step in enumerate(template.before_connect)
         ),
         on_connect=tuple(
-            _compile_step(step, compiler("on_connect"), diagnostics, index) for index, step in enumerate(template.on_connect)
+            _compile_step(step, compiler("on_connect"), diagnostics, index)
+            for index, step in enumerate(template.on_connect)
         ),
         on_disconnect=_compile_disconnect_messages(template, compiler("on_disconnect"), diagnostics),
         captures=_compile_captures(template, compiler("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, compiler("auto_reply"), diagnostics),
         inbox=_compile_inbox(template.inbox, compiler("inbox"), diagnostics),
-        reconnect_when=_compile_reconnect_when(template.reconnect_when, compiler("retire"), diagnostics),
+        reconnect_when=_compile_reconnect_when(template.reconnect_when, compiler("reconnect_when"), diagnostics),
         heartbeat=_compile_heartbeat(template.heartbeat, compiler("heartbeat"), diagnostics),
         framing=template.framing,
         send_as=template.send_as,
@@ -187,7 +189,9 @@ def _compile_step(step: Step, compiler: Compiler, diagnostics: Diagnostics, inde
         if (predicate := getattr(step, key)) is not None:
             with diagnostics.collect(f"{path}.{key}"):
                 parts[key] = _compile(predicate, compiler)
-    return CompiledLoginStep(send, captures=tuple(captures), timeout=step.timeout, allocates_request_id=step.request_id, **parts)
+    return CompiledLoginStep(
+        send, captures=tuple(captures), timeout=step.timeout, allocates_request_id=step.request_id, **parts
+    )
 
 
 def _compile_http_step(step: HttpStep, compiler: Compiler, diagnostics: Diagnostics, index: int) -> CompiledHttpStep:
@@ -219,7 +223,9 @@ def _compile_http_step(step: HttpStep, compiler: Compiler, diagnostics: Diagnost
     return CompiledHttpStep(method, nodes["url"], tuple(headers), json_body, form, *rest)
 
 
-def _compile_disconnect_messages(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> tuple[CompiledDisconnectMessage, ...]:
+def _compile_disconnect_messages(
+    template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics
+) -> tuple[CompiledDisconnectMessage, ...]:
     goodbyes: list[CompiledDisconnectMessage] = []
     for index, goodbye in enumerate(template.on_disconnect):
         with diagnostics.collect(f"on_disconnect[{index}]"):
@@ -228,7 +234,9 @@ def _compile_disconnect_messages(template: CallTemplate, compiler: Compiler, dia
     return tuple(goodbyes)
 
 
-def _compile_captures(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> tuple[tuple[Expression, Captures], ...]:
+def _compile_captures(
+    template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics
+) -> tuple[tuple[Expression, Captures], ...]:
     rules = []
     for index, rule in enumerate(template.capture):
         with diagnostics.collect(f"capture[{index}]"):
@@ -248,12 +256,14 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
 def _compile_reconnect_when(source: str | None, compiler: Compiler, diagnostics: Diagnostics) -> Expression | None:
     if source is None:
         return None
-    with diagnostics.collect("retire"):
+    with diagnostics.collect("reconnect_when"):
         return _compile(source, compiler)
     return None
 
 
-def _compile_heartbeat(heartbeat: Heartbeat | None, compiler: Compiler, diagnostics: Diagnostics) -> CompiledHeartbeat | None:
+def _compile_heartbeat(
+    heartbeat: Heartbeat | None, compiler: Compiler, diagnostics: Diagnostics
+) -> CompiledHeartbeat | None:
     if heartbeat is None:
         return None
     with diagnostics.collect("heartbeat"):

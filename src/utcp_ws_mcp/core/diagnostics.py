@@ -45,7 +45,7 @@ class Diagnostics:
 class _Collector(AbstractContextManager[None, bool]):
     """What `Problems.at` gives; a generator would cost twice as much, and each tool needs two dozen."""
 
-    __slots__ = ("_key", "_diagnostics")
+    __slots__ = ("_diagnostics", "_key")
 
     def __init__(self, diagnostics: Diagnostics, key: str) -> None:
         self._diagnostics = diagnostics

@@ -153,7 +153,9 @@ class HandshakeTemplate:
         """An argument may not make a segment `.` or `..`, alone or with what stands beside it."""
         written = "".join(part if isinstance(part, str) else "x" for part in self.url)
         if _count_dot_segments(text) > _count_dot_segments(written):
-            raise RenderError("an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them")
+            raise RenderError(
+                "an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them"
+            )
 
     @property
     def placeholders(self) -> list[Placeholder]:
@@ -163,7 +165,9 @@ class HandshakeTemplate:
 
     @property
     def _needs_session(self) -> bool:
-        return any(isinstance(hole, ExpressionValue) and "session" in hole.expression.names for hole in self.placeholders)
+        return any(
+            isinstance(hole, ExpressionValue) and "session" in hole.expression.names for hole in self.placeholders
+        )
 
     def _build_request(
         self,
@@ -187,7 +191,12 @@ class HandshakeTemplate:
 
 
 def compile_handshake(
-    manual: str, template: CallTemplate, connection_rules: ConnectionRules, provenance: Provenance, folder: PurePath, diagnostics: Diagnostics
+    manual: str,
+    template: CallTemplate,
+    connection_rules: ConnectionRules,
+    provenance: Provenance,
+    folder: PurePath,
+    diagnostics: Diagnostics,
 ) -> HandshakeTemplate:
     """Compile; what no call can change is checked at once, and what is wrong is noted in `found`."""
 

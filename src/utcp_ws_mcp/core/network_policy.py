@@ -255,7 +255,8 @@ def check_header(name: str, value: str) -> None:
         raise ForbiddenHeader(name, "belongs to the handshake and cannot be set; take it out")
     if len(value) > MAX_HEADER_LENGTH or not _HEADER_VALUE.match(value):
         raise ForbiddenHeader(
-            name, f"needs a value of 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer spaces"
+            name,
+            f"needs a value of 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer spaces",
         )
 
 

@@ -27,7 +27,7 @@ class Change(Protocol):
         """Make it.
 
         Raises:
-            CannotInstall: if that fails.
+            InstallError: if that fails.
         """
 
 

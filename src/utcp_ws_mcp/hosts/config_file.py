@@ -28,7 +28,7 @@ class ConfigFile:
         """Its text, empty where there is no file or nothing in it.
 
         Raises:
-            CannotInstall: if it is not UTF-8.
+            InstallError: if it is not UTF-8.
         """
         try:
             text = (self.content or b"").decode("utf-8")
@@ -46,7 +46,7 @@ def read_config_file(path: Path) -> ConfigFile:
     """The file as it is now.
 
     Raises:
-        CannotInstall: if it cannot be read.
+        InstallError: if it cannot be read.
     """
     path = Path(os.path.realpath(path))
     try:
@@ -63,7 +63,7 @@ def replace_config_file(file: ConfigFile, text: str) -> None:
     """Keep the old content beside the file and put the new one in its place.
 
     Raises:
-        CannotInstall: if the file has changed since it was read, or cannot be written; then it stays as it is.
+        InstallError: if the file has changed since it was read, or cannot be written; then it stays as it is.
     """
     if read_config_file(file.path).content != file.content:
         raise InstallError(f"{file.path} has been changed in the meantime; nothing is changed, try again")

@@ -20,7 +20,7 @@ FORMATS: Final[Mapping[str, ModuleType]] = {"json": jsonc, "yaml": yaml}
 class HostApp:
     """A host. `servers` is the key of its file under which servers stand, `entry` what stands there for one of them.
 
-    `files` are the paths by platform, with {home}, {here} and {config}; `then` is what a person does afterwards.
+    `files` are the paths by platform, with {home}, {cwd} and {config}; `then` is what a person does afterwards.
     """
 
     title: str
@@ -39,12 +39,15 @@ class HostApp:
             "darwin": f"{home}/Library/Application Support",
             "win32": environ.get("APPDATA") or f"{home}/AppData/Roaming",
         }
-        return Path(self.files[known].format(home=home, here=cwd, config=configs[known]))
+        return Path(self.files[known].format(home=home, cwd=cwd, config=configs[known]))
 
     def server_entry(self, name: str, command: list[str]) -> dict[str, Any]:
         """The entry of a server that a command starts."""
         values = {"$NAME": name, "$COMMAND": command[0], "$ARGS": command[1:]}
-        return {key: values.get(value, value) if isinstance(value, str) else value for key, value in self.entry_template.items()}
+        return {
+            key: values.get(value, value) if isinstance(value, str) else value
+            for key, value in self.entry_template.items()
+        }
 
     @property
     def format_module(self) -> ModuleType:

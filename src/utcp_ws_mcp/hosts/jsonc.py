@@ -30,7 +30,7 @@ def entries(text: str, servers: str) -> dict[str, str]:
     """The text of each entry below the key `servers`.
 
     Raises:
-        CannotInstall: if the text is not what it should be; the sentence begins with line and column.
+        InstallError: if the text is not what it should be; the sentence begins with line and column.
     """
     found = _find_servers(text, _parse(text or "{}"), servers)
     return {name: text[node.start : node.end] for name, (_, node) in found.members.items()} if found else {}
@@ -58,7 +58,7 @@ def set_entry(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
     """The text with the entry below `servers`, new or in place of one of its name.
 
     Raises:
-        CannotInstall: as `entries` does.
+        InstallError: as `entries` does.
     """
     text = text or "{}\n"
     root = _parse(text)

@@ -29,7 +29,7 @@ def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
     """The change that lets the host start `command` as a server `name`.
 
     Raises:
-        CannotInstall: if the file is not understood, or another server has this name.
+        InstallError: if the file is not understood, or another server has this name.
     """
     file, entries = _entries(target)
     if name in entries and not _OUR_COMMAND.search(entries[name]):
@@ -38,7 +38,7 @@ def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
         remove = [_remove_command(target.command, name)] if name in entries else []
         return CommandChange([*remove, [target.command, "mcp", "add", "--scope", "user", name, "--", *command]])
     host = target.host
-    after = host.format_module.put(file.text, host.servers_key, name, host.server_entry(name, list(command)))
+    after = host.format_module.set_entry(file.text, host.servers_key, name, host.server_entry(name, list(command)))
     return FileChange(file, after, host.format_module.secrets(file.text))
 
 
@@ -46,7 +46,7 @@ def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
     """The server that is meant, and the change that takes it out of the host. Without a name it must be the only one.
 
     Raises:
-        CannotInstall: if the file is not understood, or there is no such server, or several.
+        InstallError: if the file is not understood, or there is no such server, or several.
     """
     file, entries = _entries(target)
     name = _single_server(file, entries) if name is None else name
@@ -57,7 +57,7 @@ def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
     if target.command is not None:
         return name, CommandChange([_remove_command(target.command, name)])
     text = target.host.format_module
-    return name, FileChange(file, text.drop(file.text, target.host.servers_key, name), text.secrets(file.text))
+    return name, FileChange(file, text.remove_entry(file.text, target.host.servers_key, name), text.secrets(file.text))
 
 
 def _entries(target: Target) -> tuple[ConfigFile, Mapping[str, str]]:

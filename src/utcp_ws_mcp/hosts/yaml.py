@@ -28,7 +28,7 @@ def entries(text: str, servers: str) -> dict[str, str]:
     """The text of each entry of the block `servers`.
 
     Raises:
-        CannotInstall: if the text is not what it should be; the sentence begins with the line.
+        InstallError: if the text is not what it should be; the sentence begins with the line.
     """
     lines = _split_lines(text)
     block = _find_block(lines, servers)
@@ -46,7 +46,7 @@ def set_entry(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> s
     """The text with the entry in the block `servers`, new or in place of one of its name.
 
     Raises:
-        CannotInstall: as `entries` does.
+        InstallError: as `entries` does.
     """
     lines = _split_lines(text)
     if lines and not lines[-1].endswith("\n"):

@@ -14,7 +14,9 @@ from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import DOCUMENTATION_KEYS
 
-HARDCODED_SECRET_MESSAGE: Final = 'a secret stands here in clear; write "${NAME}", and set NAME in the environment or in a .env file'
+HARDCODED_SECRET_MESSAGE: Final = (
+    'a secret stands here in clear; write "${NAME}", and set NAME in the environment or in a .env file'
+)
 _SECRET_NAME = re.compile(
     r"(?:^|[a-z0-9][_-]|[_-])(?:token|secret|password|passwd|passphrase|api_?key|apikey|authorization|cookie)\Z",
     re.IGNORECASE,
@@ -25,7 +27,9 @@ _KNOWN_SECRET = re.compile(
     r"\b(?:sk-[\w-]{20,}|gh[pousr]_\w{30,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}"
     r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+)"
 )
-_SECRET_IN_QUERY = re.compile(r"[?&](?:[\w-]*token|[\w-]*key|secret|password)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}", re.IGNORECASE)
+_SECRET_IN_QUERY = re.compile(
+    r"[?&](?:[\w-]*token|[\w-]*key|secret|password)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}", re.IGNORECASE
+)
 _SKIPPED_KEYS: Final = DOCUMENTATION_KEYS | {"capture", "set", "reply", "annotations"}
 """Keys below which nothing is sent: texts for models, expressions."""
 

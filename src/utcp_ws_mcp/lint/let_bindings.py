@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..errors import Problem
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.validation import join_path, closest_match
+from ..manifest.validation import closest_match, join_path
 
 _LET_REFERENCE = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
 
@@ -24,7 +24,9 @@ def check_let_bindings(entry: ManifestEntry) -> Iterator[Problem]:
             yield Problem(join_path(tool.path, "name"), f"nothing computes let.{name}, which is used here; {hint}")
     if not entry.uses_discovery:
         yield from (
-            Problem(path, f"nothing uses let.{name}; take it out") for path, name in _declared_bindings(entry) if name not in used
+            Problem(path, f"nothing uses let.{name}; take it out")
+            for path, name in _declared_bindings(entry)
+            if name not in used
         )
 
 

@@ -12,7 +12,7 @@ from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
-from ..manifest.validation import join_path, closest_match
+from ..manifest.validation import closest_match, join_path
 from ..manifest.variables import TEMPLATE_KEYS
 
 _SESSION_REFERENCE = re.compile(r"(?<![\w.])session\.([A-Za-z_]\w*)")
@@ -29,7 +29,11 @@ def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
                 own = field in (tool.tool.tool_call_template or {})
                 near = closest_match(name, kept)
                 hint = f"is {near!r} meant?" if near else 'add it to a "capture"'
-                path = join_path(join_path(tool.path, "tool_call_template"), field) if own else join_path(entry.path, field)
+                path = (
+                    join_path(join_path(tool.path, "tool_call_template"), field)
+                    if own
+                    else join_path(entry.path, field)
+                )
                 yield Problem(path, f"nothing keeps session.{name}, which is used here; {hint}")
 
 

@@ -14,7 +14,7 @@ from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.validation import join_path, closest_match
+from ..manifest.validation import closest_match, join_path
 from ..server.tool_names import MAX_NAME_LENGTH, mcp_names
 
 ADD_TO_INPUTS_HINT: Final = 'describe it in the tool\'s "inputs"'

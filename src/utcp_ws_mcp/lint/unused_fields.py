@@ -10,10 +10,10 @@ from typing import Any, Final
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
-from ..manifest.loader import ManifestEntry, Manifest, inline_variables
+from ..manifest.loader import Manifest, ManifestEntry, inline_variables
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.validation import join_path, closest_match
+from ..manifest.validation import closest_match, join_path
 from ..manifest.variables import find_variables, namespaced_variable
 from .session_values import entry_text
 
@@ -40,7 +40,7 @@ INEFFECTIVE_FIELDS: Final[tuple[tuple[str, HasNoEffect, str], ...]] = (
     ("stream", lambda template: template.stream.on and template.reply.none, NO_REPLY_READ_MESSAGE),
     *(
         (f"reply.{name}", lambda template, name=name: _is_unread_reply_rule(template, name), NO_REPLY_READ_MESSAGE)
-        for name in ("result", "error", "skip")
+        for name in ("result", "error", "ack")
     ),
     (
         "tls",

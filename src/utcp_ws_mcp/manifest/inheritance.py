@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import Problem
 from .models.base import Json
 from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions
-from .validation import join_path, closest_match
+from .validation import closest_match, join_path
 
 MERGED_KEYS = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
@@ -92,7 +92,9 @@ def check_fields(raw: Json, path: str) -> list[Problem]:
         why = 'is read only with "request_data_format": "text"; or write it as "message"'
         problems.append(Problem(join_path(path, "request_data_template"), why))
     if raw.get("request_data_format") == "text" and "request_data_template" not in raw:
-        problems.append(Problem(join_path(path, "request_data_template"), 'is required with "request_data_format": "text"'))
+        problems.append(
+            Problem(join_path(path, "request_data_template"), 'is required with "request_data_format": "text"')
+        )
     return problems
 
 

@@ -29,7 +29,9 @@ _SHORT_FORMS: Final[dict[tuple[str, str], JsonSchema]] = {
 }
 """Short forms beside the one that the model has."""
 
-_NULLABLE_MODELS: Final = frozenset({"CallTemplate", "Reply", "Stream", "Limits", "Network", "Tls", "Framing", "Heartbeat"})
+_NULLABLE_MODELS: Final = frozenset(
+    {"CallTemplate", "Reply", "Stream", "Limits", "Network", "Tls", "Framing", "Heartbeat"}
+)
 """Objects in which null takes an inherited value away."""
 
 _NULL: Final[JsonSchema] = {"type": "null"}

@@ -8,11 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ..errors import InvalidManifest, Problem
-from .inheritance import ENTRY_KEYS, CALL_TEMPLATE_KEYS, check_fields, inherit, referenced_presets, normalize, apply_preset
+from .inheritance import (
+    CALL_TEMPLATE_KEYS,
+    ENTRY_KEYS,
+    apply_preset,
+    check_fields,
+    inherit,
+    normalize,
+    referenced_presets,
+)
 from .models.base import Json
 from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions, Tool
 from .shapes import DisabledEntry, LoadReport, raw_entries
-from .validation import check_model, join_path, unknown_keys, strip_comments
+from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variables import VariableResolver, find_optional, find_variables, substitute
 
 WEBSOCKET = "websocket"
@@ -123,7 +131,9 @@ def inline_variables(document: Json) -> dict[str, str]:
     return {key: str(value) for key, value in variables.items()} if isinstance(variables, dict) else {}
 
 
-def _load_entry(raw: Json, path: str, default: str | None, resolver: VariableResolver, report: LoadReport) -> ManifestEntry | None:
+def _load_entry(
+    raw: Json, path: str, default: str | None, resolver: VariableResolver, report: LoadReport
+) -> ManifestEntry | None:
     if not isinstance(raw, dict):
         report.problems.append(Problem(path, "expected a call template (an object)"))
         return None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import Problem
-from .inheritance import CALL_TEMPLATE_KEYS, normalize, apply_preset
+from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
 from .models.base import Json
 from .models.call_template import Annotations, Tool
@@ -83,9 +83,15 @@ def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool
         if key in known and (why := schema_problem(known[key])):
             return None, [Problem(path, f"{key} {why}; left out")]
         known |= {key: sanitize_schema(known[key])} if key in known else {}
-    tool, wrong = check_tool({**known, "tool_call_template": kept}, _inherited_document(entry, kept), path, entry.template)
-    remote = frozenset(apply_preset(kept) if _is_cross_origin(entry, kept) else kept)  # no variable of a preset goes elsewhere
-    return (replace(tool, remote=remote, discovered=True, digest=tool_digest(raw)) if tool else None), notices + wrong
+    tool, wrong = check_tool(
+        {**known, "tool_call_template": kept}, _inherited_document(entry, kept), path, entry.template
+    )
+    remote = frozenset(
+        apply_preset(kept) if _is_cross_origin(entry, kept) else kept
+    )  # no variable of a preset goes elsewhere
+    return (
+        replace(tool, remote_fields=remote, discovered=True, digest=tool_digest(raw)) if tool else None
+    ), notices + wrong
 
 
 def _known_annotations(annotations: Json) -> Json:

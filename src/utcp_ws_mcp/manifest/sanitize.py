@@ -85,7 +85,11 @@ def pattern_problem(patterns: list[str]) -> str | None:
         return "has a pattern that is too long, or too many"
     if any(_UNSUPPORTED_REGEX.search(pattern) for pattern in patterns):
         return "has a pattern that looks around or back, or counts what it counts, which could take for ever"
-    most = MAX_UNICODE_CLASS_REPETITIONS if any(re.search(r"\\p", pattern, re.IGNORECASE) for pattern in patterns) else MAX_REPETITIONS
+    most = (
+        MAX_UNICODE_CLASS_REPETITIONS
+        if any(re.search(r"\\p", pattern, re.IGNORECASE) for pattern in patterns)
+        else MAX_REPETITIONS
+    )
     if sum(int(count) for pattern in patterns for count in _REPETITION.findall(pattern)) > most:
         return f"has patterns that count to more than {most} in all"
     return None

@@ -75,7 +75,9 @@ class _SchemaExpansion:
 
     def _resolve_references(self, schema: Mapping[str, Json]) -> Iterator[Json]:
         for key in _REFERENCES:
-            if isinstance(pointer := schema.get(key), str) and isinstance(found := self._resolve_pointer(pointer), dict):
+            if isinstance(pointer := schema.get(key), str) and isinstance(
+                found := self._resolve_pointer(pointer), dict
+            ):
                 self._targets[id(found)] = found
                 yield found
 

@@ -39,7 +39,9 @@ _PLACEHOLDERS = re.compile(r"\{[{%].*[}%]\}", re.DOTALL)
 """From the first hole of a template to the end of the last one: where each ends, only the grammar knows."""
 
 _VARS_REFERENCE = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
-_OPTIONAL_VARS_REFERENCE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)")
+_OPTIONAL_VARS_REFERENCE = re.compile(
+    r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)"
+)
 _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 
@@ -86,7 +88,11 @@ def find_variables(document: Json) -> Iterator[str]:
 
 def find_optional(document: Json) -> set[str]:
     """The variables of which a document says what happens without them: `vars.NAME is defined`, `… | default(…)`."""
-    return {name for _, expression in _strings_with_variables(document) for name in _OPTIONAL_VARS_REFERENCE.findall(expression)}
+    return {
+        name
+        for _, expression in _strings_with_variables(document)
+        for name in _OPTIONAL_VARS_REFERENCE.findall(expression)
+    }
 
 
 def _strings_with_variables(value: Json, content: bool = False, template: bool = False) -> Iterator[tuple[str, str]]:

@@ -121,7 +121,18 @@ class WarningIssued:
 
 
 Event = (
-    ConnectionOpened | HttpRequestFinished | ConnectionClosed | MessageSent | MessageReceived | MatchExplained | MessageSendFailed | RequestSent | CallFinished | DiscoverySucceeded | DiscoveryFailed | WarningIssued
+    ConnectionOpened
+    | HttpRequestFinished
+    | ConnectionClosed
+    | MessageSent
+    | MessageReceived
+    | MatchExplained
+    | MessageSendFailed
+    | RequestSent
+    | CallFinished
+    | DiscoverySucceeded
+    | DiscoveryFailed
+    | WarningIssued
 )
 Observer = Callable[[Event], None]
 

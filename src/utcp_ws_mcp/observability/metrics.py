@@ -31,7 +31,9 @@ CONNECTION_WAIT: Final = Instrument(
     "utcp_ws_request_wait_seconds", "histogram", "Seconds from a call until its request was sent.", ("tool",)
 )
 CONNECTION_COUNT: Final = Instrument("utcp_ws_connections", "gauge", "WebSockets that are open.", ("manual",))
-CONNECTIONS_OPENED: Final = Instrument("utcp_ws_connections_opened", "counter", "WebSockets that were opened.", ("manual",))
+CONNECTIONS_OPENED: Final = Instrument(
+    "utcp_ws_connections_opened", "counter", "WebSockets that were opened.", ("manual",)
+)
 CONNECTIONS_LOST: Final = Instrument(
     "utcp_ws_connections_lost", "counter", "WebSockets that the endpoint or the network ended.", ("manual",)
 )
@@ -46,8 +48,23 @@ MESSAGES_UNMATCHED: Final = Instrument(
     "utcp_ws_messages_dropped", "counter", "Messages that came in and belonged to no call.", ("manual",)
 )
 DISCOVERY_SUCCESSES: Final = Instrument("utcp_ws_discoveries", "counter", "Manuals that endpoints told.", ("manual",))
-DISCOVERY_FAILURES: Final = Instrument("utcp_ws_discoveries_failed", "counter", "Times that no manual could be had.", ("manual",))
-INSTRUMENTS: Final = (CALL_COUNT, CALL_DURATION, CONNECTION_WAIT, CONNECTION_COUNT, CONNECTIONS_OPENED, CONNECTIONS_LOST, RECONNECTS, MESSAGES_SENT, MESSAGES_RECEIVED, MESSAGES_UNMATCHED, DISCOVERY_SUCCESSES, DISCOVERY_FAILURES)
+DISCOVERY_FAILURES: Final = Instrument(
+    "utcp_ws_discoveries_failed", "counter", "Times that no manual could be had.", ("manual",)
+)
+INSTRUMENTS: Final = (
+    CALL_COUNT,
+    CALL_DURATION,
+    CONNECTION_WAIT,
+    CONNECTION_COUNT,
+    CONNECTIONS_OPENED,
+    CONNECTIONS_LOST,
+    RECONNECTS,
+    MESSAGES_SENT,
+    MESSAGES_RECEIVED,
+    MESSAGES_UNMATCHED,
+    DISCOVERY_SUCCESSES,
+    DISCOVERY_FAILURES,
+)
 
 Measurement = tuple[Instrument, tuple[str, ...], float]
 RecordMeasurement = Callable[[Instrument, tuple[str, ...], float], None]

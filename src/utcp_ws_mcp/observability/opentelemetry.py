@@ -92,7 +92,7 @@ def telemetry(redact: Callable[[str], str]) -> Iterator[events.Observer]:
     """An observer whose spans and metrics are exported over OTLP while the block lasts.
 
     Raises:
-        CannotServe: where the extra `otel` is not installed.
+        ServeOptionsError: where the extra `otel` is not installed.
     """
     try:
         tracing, measuring = _providers()

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from ..manifest.loader import ManifestEntry, Manifest
+from ..manifest.loader import Manifest, ManifestEntry
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.secret_names import REDACTED, MIN_SECRET_LENGTH, credential_variables
+from ..manifest.secret_names import MIN_SECRET_LENGTH, REDACTED, credential_variables
 
 MAX_TRUNCATED_PREFIX: Final = 64
 """Characters of a secret that are recognised one by one where a text was cut off in its middle."""
@@ -144,7 +144,9 @@ def _secret_patterns(secret: str) -> Iterator[str]:
     encoded = secret.encode("utf-8", "replace")
     yield "".join(map(_char_pattern, secret))
     yield f"(?i:{encoded.hex()})"
-    yield from (re.escape(form) for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH)
+    yield from (
+        re.escape(form) for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH
+    )
 
 
 def _truncated_pattern(secret: str) -> str:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
-from .messages import CATCH_ALL_PREDICATES, RecordedMessage, message_kind, leaves, kind_predicate, value_at, path_expression
+from .messages import (
+    CATCH_ALL_PREDICATES,
+    RecordedMessage,
+    kind_predicate,
+    leaves,
+    message_kind,
+    path_expression,
+    value_at,
+)
 
 ID_NAMES: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
@@ -128,7 +136,9 @@ def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[
     return [predicate for predicate in found if predicate not in answering]
 
 
-def _group_by_id(messages: Sequence[RecordedMessage], ids: CorrelationIds, unsolicited: list[RecordedMessage]) -> list[RecordedExchange]:
+def _group_by_id(
+    messages: Sequence[RecordedMessage], ids: CorrelationIds, unsolicited: list[RecordedMessage]
+) -> list[RecordedExchange]:
     exchanges: list[RecordedExchange] = []
     by_id: dict[Any, RecordedExchange] = {}
     for message in messages:

@@ -10,9 +10,9 @@ from typing import Any
 from ..core.network_policy import URL
 from ..lint.hardcoded_secrets import is_secret_name
 from ..manifest.variables import VARIABLE
-from .correlation import Conversation, RecordedExchange, infer_reply_rules, analyze
-from .messages import RecordedMessage, leaves, kind_predicate
-from .tools import escape_template, draft_tools
+from .correlation import Conversation, RecordedExchange, analyze, infer_reply_rules
+from .messages import RecordedMessage, kind_predicate, leaves
+from .tools import draft_tools, escape_template
 
 Document = dict[str, Any]
 
@@ -25,7 +25,9 @@ class Draft:
     missing_variables: list[str] = field(default_factory=list)
 
 
-def draft_manifest(endpoint: Document, url: URL, messages: Sequence[RecordedMessage], variables: Collection[str]) -> Draft:
+def draft_manifest(
+    endpoint: Document, url: URL, messages: Sequence[RecordedMessage], variables: Collection[str]
+) -> Draft:
     """A manifest for a conversation. `endpoint` holds the fields with which it was connected, as they were typed."""
     conversation = analyze(messages)
     draft = Draft({"$comment": _comment(conversation), "name": _manual_name(url), **endpoint, **_network_fields(url)})
@@ -96,7 +98,9 @@ def _is_login(value: Any, variables: Collection[str]) -> bool:
     return any(isinstance(path[-1], str) and is_secret_name(path[-1]) for path, item in leaves(value) if path and item)
 
 
-def _login_steps(exchange: RecordedExchange, variables: Collection[str], missing_variables: list[str]) -> list[Document]:
+def _login_steps(
+    exchange: RecordedExchange, variables: Collection[str], missing_variables: list[str]
+) -> list[Document]:
     send = _without_secrets(exchange.request.value, "", variables, missing_variables)
     steps: list[Document] = [{"$comment": "A login.", "send": send}]
     if exchange.replies:

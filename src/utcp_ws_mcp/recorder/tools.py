@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED, Path
 from ..manifest.variables import VARIABLE, WHOLE_STRING_VARIABLE
-from .correlation import RecordedExchange, CorrelationIds
-from .messages import KIND_KEYS, message_kind, leaves, kind_predicate, literal, value_at
+from .correlation import CorrelationIds, RecordedExchange
+from .messages import KIND_KEYS, kind_predicate, leaves, literal, message_kind, value_at
 
 CONSTANT_KEYS: Final = (*KIND_KEYS, "jsonrpc", "version", "v")
 """Keys at the root of a message whose value is no argument, unless it was seen to differ."""
@@ -22,7 +22,9 @@ _MAX_NAME_LENGTH: Final = 40
 REQUEST_ID: Final = "{{ request_id }}"
 
 
-def draft_tools(exchanges: Sequence[RecordedExchange], ids: CorrelationIds | None, variables: Collection[str]) -> list[dict[str, Any]]:
+def draft_tools(
+    exchanges: Sequence[RecordedExchange], ids: CorrelationIds | None, variables: Collection[str]
+) -> list[dict[str, Any]]:
     """A tool for each kind of message that was sent."""
     groups: dict[tuple[str, bool], list[RecordedExchange]] = {}
     verbs = _verb_keys([exchange.request.value for exchange in exchanges], ids)
@@ -42,7 +44,9 @@ def _unique_name(name: str, taken: Collection[str]) -> str:
 
 def escape_template(text: str, variables: Collection[str]) -> str:
     """A text as it stands in a template, where nothing in it is to be filled in but known variables."""
-    named = {found[1] for found in VARIABLE.finditer(text)} | ({whole[1]} if (whole := WHOLE_STRING_VARIABLE.match(text)) else set())
+    named = {found[1] for found in VARIABLE.finditer(text)} | (
+        {whole[1]} if (whole := WHOLE_STRING_VARIABLE.match(text)) else set()
+    )
     if named and named <= set(variables) and not _TEMPLATE_SYNTAX.search(VARIABLE.sub("", text)):
         return text
     if not WHOLE_STRING_VARIABLE.match(text) and not _TEMPLATE_SYNTAX.search(text):
@@ -83,7 +87,9 @@ def _message_action(value: Any, ids: CorrelationIds | None) -> tuple[Path, Any] 
     return next((((index,), item) for index, item in words if index != skipped), None)
 
 
-def _draft_tool(name: str, group: Sequence[RecordedExchange], ids: CorrelationIds | None, variables: Collection[str]) -> dict[str, Any]:
+def _draft_tool(
+    name: str, group: Sequence[RecordedExchange], ids: CorrelationIds | None, variables: Collection[str]
+) -> dict[str, Any]:
     values = [exchange.request.value for exchange in group]
     schema: dict[str, Any] = {"type": "object", "properties": {}}
     if isinstance(values[0], str):
@@ -115,7 +121,9 @@ def _text_template(values: Sequence[str], schema: dict[str, Any], variables: Col
     return escape_template(head + gap, ()) + "{{ args.text }}"
 
 
-def _json_template(values: Sequence[Any], schema: dict[str, Any], ids: CorrelationIds | None, variables: Collection[str]) -> Any:
+def _json_template(
+    values: Sequence[Any], schema: dict[str, Any], ids: CorrelationIds | None, variables: Collection[str]
+) -> Any:
     """A JSON message: ids are made, values that may differ become arguments."""
     holes: dict[Path, str] = {}
     names: set[str] = set()

@@ -6,7 +6,7 @@ import base64
 from typing import Any, Final
 
 from ..bridge import StreamResult
-from ..core.codecs.message import to_json_safe, encode_json
+from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import as_text
 
 ContentBlock = dict[str, Any]

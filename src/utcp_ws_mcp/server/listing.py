@@ -44,7 +44,9 @@ def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str)
         plan = by_key[key]
         try:
             for_all = _encode_tool(_tool_definition(name, plan, objects_only=True), redact)
-            for_modern = _encode_tool(_tool_definition(name, plan, objects_only=False), redact) if plan.outputs else for_all
+            for_modern = (
+                _encode_tool(_tool_definition(name, plan, objects_only=False), redact) if plan.outputs else for_all
+            )
         except ValueError as wrong:
             logger.warning("%s is not offered: %s", plan.full_name, str(wrong).splitlines()[0])
             continue
@@ -79,7 +81,10 @@ def _tool_definition(name: str, tool: CompiledTool, *, objects_only: bool) -> di
         "title": tool.annotations.title or tool.full_name,
         "description": tool.description or f"{tool.name} of {tool.manual}",
         "inputSchema": advertised_inputs(tool.inputs),
-        "_meta": {"utcp/tool": tool.full_name, **({"utcp/tags": list(tool.tags)} if tool.tags else {})},
+        "_meta": {
+            "io.github.utcp-ws-mcp/tool": tool.full_name,
+            **({"io.github.utcp-ws-mcp/tags": list(tool.tags)} if tool.tags else {}),
+        },
     }
     outputs = _output_schema(tool, objects_only)
     if outputs is not None:

@@ -12,7 +12,7 @@ import anyio
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest, load_manifest
-from ..errors import InvalidManifest, Problem, MissingVariable
+from ..errors import InvalidManifest, MissingVariable, Problem
 from ..observability.redaction import Redactor
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Seq
             taken = now
 
 
-def _reload(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor) -> Sequence[LoadedManifest]:
+def _reload(
+    bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor
+) -> Sequence[LoadedManifest]:
     """The manifests that hold now: those that were read anew, or the old ones if anything is wrong with the new."""
     try:
         again = [load_manifest(each.manifest.source, env_files=env_files) for each in loaded]

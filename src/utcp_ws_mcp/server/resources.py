@@ -46,7 +46,9 @@ class EndpointResources:
         shown: Any = self._states()
         if uri != ENDPOINTS_URI:
             shown = next((state for state in shown if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
-        return self._redact(json.dumps(to_json_safe(shown), indent=2, ensure_ascii=False)) if shown is not None else None
+        return (
+            self._redact(json.dumps(to_json_safe(shown), indent=2, ensure_ascii=False)) if shown is not None else None
+        )
 
     def _states(self) -> list[dict[str, Any]]:
         """A record for each call template, in the order of the manifests."""

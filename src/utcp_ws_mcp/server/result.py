@@ -16,8 +16,8 @@ from .stdio.protocol_versions import SERVER_INFO_KEY
 SERVER_INFO: Final = {"name": "utcp-ws-mcp", "title": "WebSocket tools", "version": __version__}
 _SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
 _MODERN_RESULT_SUFFIX: Final = f',"_meta":{encode_json(_SERVER_INFO_META)},"resultType":"complete"}}'
-OUTCOME_KEY: Final = "utcp/outcome"
-"""In `_meta` of an error: `not_sent`, `perhaps_executed` or `answered`."""
+OUTCOME_KEY: Final = "io.github.utcp-ws-mcp/outcome"
+"""In `_meta` of an error: `not_sent`, `maybe_executed` or `answered`."""
 
 
 @dataclass(frozen=True, slots=True)

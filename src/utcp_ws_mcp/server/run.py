@@ -11,7 +11,7 @@ from pathlib import Path
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..observability.events import Observer, broadcast
-from ..observability.logging import log_event, configure_logging
+from ..observability.logging import configure_logging, log_event
 from ..observability.redaction import Redactor
 from .reload import watch_manifests
 from .stdio.transport import serve_tools
@@ -43,7 +43,9 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
 
 
 @contextmanager
-def open_observability(manifests: Sequence[LoadedManifest], options: ServeOptions, *observers: Observer) -> Iterator[tuple[Observer, Redactor]]:
+def open_observability(
+    manifests: Sequence[LoadedManifest], options: ServeOptions, *observers: Observer
+) -> Iterator[tuple[Observer, Redactor]]:
     """What tells the log, the telemetry that was wished for, and more; and the function that takes secrets out."""
     redact = Redactor(each.manifest for each in manifests)
     configure_logging(options.log_level, redact, as_json=options.json_logs)

@@ -19,10 +19,13 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     """Serve until a signal; 0 is the exit code.
 
     Raises:
-        CannotServe: if the options cannot be granted.
+        ServeOptionsError: if the options cannot be granted.
     """
     kept = PrometheusRegistry()
-    with bind_listener(http_options) as door, open_observability(manifests, options, MetricsObserver(kept.record)) as (observe, redact):
+    with (
+        bind_listener(http_options) as door,
+        open_observability(manifests, options, MetricsObserver(kept.record)) as (observe, redact),
+    ):
         async with (
             Bridge(manifests, observe=observe, on_token=redact.add_token) as bridge,
             watch_manifests(bridge, manifests, options.env_files, redact),

@@ -113,7 +113,9 @@ class SdkServer:
         text = self._tools.resources.read(params.uri)
         if text is None:
             uri = to_json_safe(params.uri)[:200]
-            raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri!r}; {ENDPOINTS_URI} shows all", {"uri": uri})
+            raise MCPError(
+                types.INVALID_PARAMS, f"there is no resource {uri!r}; {ENDPOINTS_URI} shows all", {"uri": uri}
+            )
         content = types.TextResourceContents(uri=params.uri, mime_type=JSON_MEDIA_TYPE, text=text)
         return types.ReadResourceResult(contents=[content])
 

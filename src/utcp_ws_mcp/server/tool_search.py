@@ -52,7 +52,10 @@ META_TOOLS: Final[Mapping[str, ToolDefinition]] = {
         "description": "Call a tool with the arguments that describe_tool shows.",
         "inputSchema": {
             "type": "object",
-            "properties": {"name": _NAME_SCHEMA, "arguments": {"type": "object", "description": "The tool's arguments."}},
+            "properties": {
+                "name": _NAME_SCHEMA,
+                "arguments": {"type": "object", "description": "The tool's arguments."},
+            },
             "required": ["name"],
         },
     },
@@ -119,7 +122,7 @@ def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:
 
 def _score(tool: ToolDefinition, word: str) -> int:
     """A word counts most in the name, then in the tags, then in the description."""
-    tags = " ".join(map(str, tool["_meta"].get("utcp/tags", ())))
+    tags = " ".join(map(str, tool["_meta"].get("io.github.utcp-ws-mcp/tags", ())))
     places = ((f"{tool['name']} {tool['title']}", 4), (tags, 2), (tool["description"], 1))
     return sum(weight for text, weight in places if word in text.lower())
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 import anyio
 
 from ..bridge import Bridge
-from ..core.codecs.message import to_json_safe, encode_json
+from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, result_blocks, text_block
-from .listing import ToolListing, has_structured_output, build_listing
+from .listing import ToolListing, build_listing, has_structured_output
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import Result, error_result
@@ -76,13 +76,19 @@ class ToolService:
         progress = Progress(report)
         self.running.add(progress)
         try:
-            return self._build_result(tool, await self._bridge.call_tool(tool.full_name, arguments, progress.report_item))
+            return self._build_result(
+                tool, await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
+            )
         except BridgeError as failed:
-            collected = getattr(failed, "collected", ())
-            return error_result(failed, self._error_blocks(str(failed), partial_stream_text(tool, collected) if collected else None))
+            collected = getattr(failed, "partial", ())
+            return error_result(
+                failed, self._error_blocks(str(failed), partial_stream_text(tool, collected) if collected else None)
+            )
         except Exception:  # nothing may escape: its text would go to the model
             logger.exception("a defect of utcp-ws-mcp in a call of %s", tool.full_name)
-            return Result(self._error_blocks("internal error of utcp-ws-mcp; its log on stderr says more"), is_error=True)
+            return Result(
+                self._error_blocks("internal error of utcp-ws-mcp; its log on stderr says more"), is_error=True
+            )
         finally:
             self.running.discard(progress)
 

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.codecs.message import Message, to_json_safe, decode, encode, encode_json, excerpt, parse_json, http_error_detail
+from utcp_ws_mcp.core.codecs.message import (
+    Message,
+    decode,
+    encode,
+    encode_json,
+    excerpt,
+    http_error_detail,
+    parse_json,
+    to_json_safe,
+)
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 

@@ -5,7 +5,7 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.reply_rules import Role, Concurrency
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role
 from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry, compile_tools
@@ -50,7 +50,12 @@ SHARING = {
     "the id, close together": ("message.id==request_id", Concurrency.MULTIPLEXED, ("id",), True),
     "the id deep inside": ("message.meta.ids[0] == request_id", Concurrency.MULTIPLEXED, ("meta", "ids", 0), True),
     "the id and more": ("message.id == request_id and message.ok", Concurrency.MULTIPLEXED, ("id",), False),
-    "more and the id": ("message.type == 'a and b' and request_id == message.id", Concurrency.MULTIPLEXED, ("id",), False),
+    "more and the id": (
+        "message.type == 'a and b' and request_id == message.id",
+        Concurrency.MULTIPLEXED,
+        ("id",),
+        False,
+    ),
     "the id or more": ("message.id == request_id or message.ok", Concurrency.MULTIPLEXED, None, False),
     "not the id": ("not message.id == request_id", Concurrency.MULTIPLEXED, None, False),
     "the id in brackets": ("(message.id == request_id)", Concurrency.MULTIPLEXED, None, False),
@@ -59,7 +64,12 @@ SHARING = {
     "the id as the message itself": ("message == request_id", Concurrency.MULTIPLEXED, None, False),
     "the id and something of the call": ("args.id == request_id", Concurrency.MULTIPLEXED, None, False),
     "the id in quotes only": ("message.id == 'request_id'", Concurrency.EXCLUSIVE, None, False),
-    "or in quotes": ("message.id == request_id and message.t == 'this or (that)'", Concurrency.MULTIPLEXED, ("id",), False),
+    "or in quotes": (
+        "message.id == request_id and message.t == 'this or (that)'",
+        Concurrency.MULTIPLEXED,
+        ("id",),
+        False,
+    ),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.result import collect_stream, extract_result, as_text
+from utcp_ws_mcp.core.exchange.result import as_text, collect_stream, extract_result
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.errors import InvalidReply, ToolError

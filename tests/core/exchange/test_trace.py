@@ -65,9 +65,13 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         ['reply.match holds: message.city == args.q (message.city is "Oslo", args.q is "Oslo")'],
     ),
     "a message that retires the connection": (
-        {"reply": BY_ID, "retire": "message.type == 'bye'"},
+        {"reply": BY_ID, "reconnect_when": "message.type == 'bye'"},
         {"type": "bye"},
-        ["retire holds: message.type == 'bye'", "the next call opens another connection", "reply.match does not hold"],
+        [
+            "reconnect_when holds: message.type == 'bye'",
+            "the next call opens another connection",
+            "reply.match does not hold",
+        ],
     ),
     "an ignored message": (
         {"ignore": ["message.a", "message.type == 'tick'"]},
@@ -96,7 +100,7 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
     "an acknowledgement": (
         {"reply": {**BY_ID, "skip": "message.ack"}},
         {"id": 1, "ack": True},
-        ["reply.match holds", "reply.skip holds: message.ack (message.ack is true)"],
+        ["reply.match holds", "reply.ack holds: message.ack (message.ack is true)"],
     ),
     "the end of a stream": (
         {"stream": {"until": "message.done"}, "reply": {"result": "message"}},

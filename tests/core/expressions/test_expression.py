@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.expressions.expression import MAX_EXPRESSION_LENGTH, Expression, EvaluationError, compile_expression
+from utcp_ws_mcp.core.expressions.expression import (
+    MAX_EXPRESSION_LENGTH,
+    EvaluationError,
+    Expression,
+    compile_expression,
+)
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED, look_up, parse_path
 from utcp_ws_mcp.errors import InvalidTemplate
 

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from utcp_ws_mcp.core.expressions.expression import Expression, EvaluationError
+from utcp_ws_mcp.core.expressions.expression import EvaluationError, Expression
 
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES
-from utcp_ws_mcp.core.tools.catalog import DISCOVERY_TOOL_NAME, compile_entry, compile_tools, compile_discovery
+from utcp_ws_mcp.core.tools.catalog import DISCOVERY_TOOL_NAME, compile_discovery, compile_entry, compile_tools
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
@@ -74,7 +74,13 @@ def test_tools_share_the_upgrade_where_they_ask_for_the_same_connection():
     tools = [{"name": name, "tool_call_template": template} for name, template in own.items()]
     plain, *others = compile_entry(entry_of(tools=[{"name": "plain"}, *tools]))[0]
 
-    assert [plan.compiled_template.handshake is plain.compiled_template.handshake for plan in others] == [True, True, False, False, False]
+    assert [plan.compiled_template.handshake is plain.compiled_template.handshake for plan in others] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_two_tools_of_one_name_are_a_problem():

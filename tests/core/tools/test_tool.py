@@ -237,7 +237,9 @@ def test_typed_arguments_are_for_a_whole_template():
 def test_a_stream_is_cancelled_with_its_id():
     plan = plan_of(stream={"until": "message.done", "cancel": {"stop": "{{ request_id }}"}})
 
-    assert plan.compiled_template.cancel.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | {"request_id": 7}) == {"stop": 7}
+    assert plan.compiled_template.cancel.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | {"request_id": 7}) == {
+        "stop": 7
+    }
 
 
 KEYS = {

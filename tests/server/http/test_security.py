@@ -9,8 +9,21 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.errors import ServeOptionsError
-from utcp_ws_mcp.server.http.config import ListenAddress, HttpOptions, check_token, listen, make_access_policy, parse_address
-from utcp_ws_mcp.server.http.security import HttpAccessPolicy, parse_authority, parse_origin, rejection_headers, check_method_and_content_type
+from utcp_ws_mcp.server.http.config import (
+    HttpOptions,
+    ListenAddress,
+    check_token,
+    listen,
+    make_access_policy,
+    parse_address,
+)
+from utcp_ws_mcp.server.http.security import (
+    HttpAccessPolicy,
+    check_method_and_content_type,
+    parse_authority,
+    parse_origin,
+    rejection_headers,
+)
 
 LOOPBACK = parse_address("8080")
 TOKEN = "s3cret-token"

@@ -75,7 +75,10 @@ def test_every_defect_can_still_be_put_in(mutant: Mutant):
 
 
 def test_a_defect_whose_line_is_gone_is_an_error():
-    with pytest.raises(LookupError, match="no longer holds"), apply_mutant(Mutant("", Call, "_finish", "no such line", "")):
+    with (
+        pytest.raises(LookupError, match="no longer holds"),
+        apply_mutant(Mutant("", Call, "_finish", "no such line", "")),
+    ):
         pass
 
 

@@ -11,7 +11,7 @@ from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
-from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, FAILURE_THRESHOLD, MIN_BACKOFF_FRACTION, MAX_CALL_BACKOFF
+from utcp_ws_mcp.core.backoff import FAILURE_THRESHOLD, INITIAL_BACKOFF, MAX_CALL_BACKOFF, MIN_BACKOFF_FRACTION
 from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolError, UnknownTool
 
 from .ledger import CallResult, Ledger
@@ -68,7 +68,7 @@ def _check_error(planned: PlannedCall, error: BaseException, executions: int, le
         yield f"got the fault of another call: {error}"
     if isinstance(error, InvalidReply):
         yield f"got a reply that was not for it: {error}"
-    yield from _check_items(planned, getattr(error, "collected", ()), ledger)
+    yield from _check_items(planned, getattr(error, "partial", ()), ledger)
 
 
 def _check_value(planned: PlannedCall, value: Any, ledger: Ledger, when: float) -> Iterator[str]:
@@ -107,7 +107,9 @@ def _check_end(planned: PlannedCall, value: StreamResult, ledger: Ledger, when: 
     if value.end == "closed" and not (count and ended_well):
         yield f"a connection that was lost ended a stream of {count} items"
     when = ledger.cancels.get(planned.n, when)
-    told = any(execution.close_sent_at is not None and execution.close_sent_at < when - DELIVERY_DELAY for execution in mine)
+    told = any(
+        execution.close_sent_at is not None and execution.close_sent_at < when - DELIVERY_DELAY for execution in mine
+    )
     if value.end in ("idle_seconds", "max_seconds") and told and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
     if value.end == "max_items" and count != MAX_ITEMS:
@@ -136,7 +138,11 @@ def check_lost(bridge: Bridge) -> Iterator[str]:
     """Whether the end of a connection was told to every call on it."""
     for shelf in _pools(bridge):
         for slot in shelf._connections:
-            if slot.connection is not None and slot.connection.closed_with is not None and len(slot.connection.dispatcher):
+            if (
+                slot.connection is not None
+                and slot.connection.closed_with is not None
+                and len(slot.connection.dispatcher)
+            ):
                 yield f"the end of a connection was not told to all: {slot.connection!r}"
 
 

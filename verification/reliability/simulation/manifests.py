@@ -19,7 +19,11 @@ TOKEN_URL: Final = "http://127.0.0.1:8001/token"
 MAX_ITEMS: Final = 3
 HEARTBEAT_INTERVAL: Final = 4.0
 HEARTBEAT_TIMEOUT: Final = 2.0
-_HEARTBEAT: Final = {"send": {"beat": "{{ counter() }}"}, "expect": "message.beat is defined", "timeout": HEARTBEAT_TIMEOUT}
+_HEARTBEAT: Final = {
+    "send": {"beat": "{{ counter() }}"},
+    "expect": "message.beat is defined",
+    "timeout": HEARTBEAT_TIMEOUT,
+}
 EVENTS: Final = "message.event is defined"
 SESSION_ENDED: Final = "message.event == 'retired'"
 URLS: Final = (*("ws://127.0.0.1:8000/",) * 4, "ws://api.test:8000/")

@@ -61,7 +61,10 @@ class Scenario:
     @property
     def fault_rates(self) -> FaultRates:
         """What the endpoint does."""
-        return FaultRates({what: odds for what, odds in self.odds.items() if what in (*ENDPOINT_FAULTS, SESSION_END_FAULT)}, FAULTS_END_AT)
+        return FaultRates(
+            {what: odds for what, odds in self.odds.items() if what in (*ENDPOINT_FAULTS, SESSION_END_FAULT)},
+            FAULTS_END_AT,
+        )
 
     def link_faults(self, now: Callable[[], float]) -> Callable[[], LinkFaults]:
         """What happens to each connection, one after the other.
@@ -80,7 +83,9 @@ def scenario(seed: int) -> Scenario:
     every = (*ENDPOINT_FAULTS, *NETWORK_FAULTS)
     odds = {what: draw.choice((0.1, 0.3, 0.6, 0.95)) for what in draw.sample(every, draw.randrange(5))}
     other = random.Random(-1 - seed)
-    odds |= {SESSION_END_FAULT: other.choice((0.1, 0.3, 0.6))} if chosen.may_end_sessions and other.random() < 0.3 else {}
+    odds |= (
+        {SESSION_END_FAULT: other.choice((0.1, 0.3, 0.6))} if chosen.may_end_sessions and other.random() < 0.3 else {}
+    )
     burst = draw.random() < 0.4
     span = 0.05 if burst else CALL_WINDOW
     calls = tuple(_planned(draw, n, chosen, draw.uniform(0, span)) for n in range(draw.randrange(2, 8)))

@@ -81,7 +81,11 @@ class PooledConnection:
 
     def has_capacity(self, request: LeaseRequest) -> bool:
         """Whether one more exchange may start here; those that only listen need no room."""
-        if (self.connection is not None and not self.can_handle_request(request.concurrency)) or self.exclusive or self.reserved_for:
+        if (
+            (self.connection is not None and not self.can_handle_request(request.concurrency))
+            or self.exclusive
+            or self.reserved_for
+        ):
             return False
         if request.exclusive:
             return not self.in_flight

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from ...core.handshake_request import HandshakeRequest
 from .entry import PoolStats
-from .pool import OpenConnection, ConnectionPool
+from .pool import ConnectionPool, OpenConnection
 from .wish import LeaseRequest
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ class PoolHandle:
         """The right to use a connection; it waits until there is one.
 
         Raises:
-            NetError, PolicyError: if one has to be opened and cannot be.
+            NetworkError, PolicyError: if one has to be opened and cannot be.
         """
         shelf = self.pool
         slot = await shelf.acquire(request)

@@ -191,7 +191,9 @@ class ConnectionPool:
         most = wish.upgrade.template.limits.max_connections
         if len(same) >= most and not self._evict_idle(wish, same_key=True):
             return False
-        if len(self._connections) >= max(most, MAX_CONNECTIONS_PER_MANUAL) and not self._evict_idle(wish, same_key=False):
+        if len(self._connections) >= max(most, MAX_CONNECTIONS_PER_MANUAL) and not self._evict_idle(
+            wish, same_key=False
+        ):
             return False
         slot = PooledConnection(wish.upgrade, reserved_for=waiter if wish.fresh else None)
         self._connections.append(slot)
@@ -217,7 +219,9 @@ class ConnectionPool:
     def _cancel_waiter(self, waiter: Waiter) -> None:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
-            for slot in [slot for slot in self._connections if slot.reserved_for is waiter and slot.connection is not None]:
+            for slot in [
+                slot for slot in self._connections if slot.reserved_for is waiter and slot.connection is not None
+            ]:
                 self._discard(slot)
         elif waiter.pooled is not None:
             self.release(waiter.pooled, waiter.request)
@@ -255,15 +259,19 @@ class ConnectionPool:
         self._failures.record_failure(pooled.upgrade)
         if self._failures.breaker(pooled.upgrade).is_tripped:
             ending = connection.close_info
-            self._fail_waiters(pooled, ConnectionLost(connection.address, ending.reason, Outcome.NOT_SENT, code=ending.code))
+            self._fail_waiters(
+                pooled, ConnectionLost(connection.address, ending.reason, Outcome.NOT_SENT, code=ending.code)
+            )
 
     def _record_unused_session(self, pooled: PooledConnection) -> None:
         """A session that ends before it was used is a failure, or one call would log in again and again."""
         if pooled.ended_unused:
             assert pooled.connection is not None
-            why = f'{pooled.unusable_reason}: a message for which "retire" holds came before any call'
+            why = f'{pooled.unusable_reason}: a message for which "reconnect_when" holds came before any call'
             self._failures.record_failure(pooled.upgrade)
-            self._failures.set_last_error(pooled.upgrade, ConnectionLost(pooled.connection.address, why, Outcome.NOT_SENT))
+            self._failures.set_last_error(
+                pooled.upgrade, ConnectionLost(pooled.connection.address, why, Outcome.NOT_SENT)
+            )
 
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
@@ -288,14 +296,19 @@ class ConnectionPool:
         upgrade = pooled.upgrade
         self._failures.set_last_error(upgrade, error)
         for waiter in [waiter for waiter in self._waiters if waiter.request.upgrade == upgrade]:
-            if waiter is not pooled.reserved_for and (waiter.request.fresh or self._can_be_served_later(waiter.request)):
+            if waiter is not pooled.reserved_for and (
+                waiter.request.fresh or self._can_be_served_later(waiter.request)
+            ):
                 continue
             self._waiters.remove(waiter)
             waiter.error = error
             waiter.done.set()
 
     def _can_be_served_later(self, request: LeaseRequest) -> bool:
-        return any(slot.upgrade == request.upgrade and slot.can_handle_request(request.concurrency) for slot in self._connections)
+        return any(
+            slot.upgrade == request.upgrade and slot.can_handle_request(request.concurrency)
+            for slot in self._connections
+        )
 
     def _start_sync(self, pooled: PooledConnection) -> None:
         if not pooled.syncing:

@@ -14,7 +14,7 @@ from ...manifest.models.connection import Framing
 from .message import Message, decode, encode, text_or_bytes
 
 Payload = str | bytes
-T = TypeVar("Text", str, bytes)
+T = TypeVar("T", str, bytes)
 
 BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt")
 """Those whose messages nobody can read."""
@@ -171,7 +171,11 @@ class Framer:
     def _split(self, raw: Payload) -> list[Payload]:
         if self._framing.separator is None:
             return [raw]
-        parts = self._split_with(self._text_splitter, raw) if isinstance(raw, str) else self._split_with(self._binary_splitter, raw)
+        parts = (
+            self._split_with(self._text_splitter, raw)
+            if isinstance(raw, str)
+            else self._split_with(self._binary_splitter, raw)
+        )
         return [part for part in parts if part]
 
     def _split_with(self, splitter: DelimiterSplitter[T], raw: T) -> list[T]:

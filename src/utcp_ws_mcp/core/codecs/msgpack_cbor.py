@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
-from .message import to_json_safe, encode_json
+from .message import encode_json, to_json_safe
 
 PackFunctions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
 """What packs a value, and what unpacks it."""
@@ -82,7 +82,9 @@ def _to_plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
     match value:
         case Mapping():
             members = ((_to_plain_key(key, unwrap), member) for key, member in value.items())
-            return {key: member if type(member) in _PLAIN_TYPES else _to_plain(member, unwrap) for key, member in members}
+            return {
+                key: member if type(member) in _PLAIN_TYPES else _to_plain(member, unwrap) for key, member in members
+            }
         case list() | tuple() | AbstractSet():
             return [member if type(member) in _PLAIN_TYPES else _to_plain(member, unwrap) for member in value]
         case datetime(tzinfo=None):

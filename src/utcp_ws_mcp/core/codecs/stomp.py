@@ -39,7 +39,9 @@ class StompCodec:
         data = content.encode() if isinstance(content, str) else content
         headers = value.get("headers") or {}
         escape = value["command"] not in _UNESCAPED_COMMANDS
-        lines = [f"{_escape(str(name), escape)}:{_escape(_header_text(item), escape)}" for name, item in headers.items()]
+        lines = [
+            f"{_escape(str(name), escape)}:{_escape(_header_text(item), escape)}" for name, item in headers.items()
+        ]
         if data and "content-length" not in headers:
             lines.append(f"content-length:{len(data)}")
         head = "\n".join([value["command"], *lines, "", ""])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..codecs.message import Message
-from ..connection_rules import Captures, ConnectionRules, CompiledDisconnectMessage, CompiledLoginStep
+from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
@@ -22,14 +22,14 @@ class ConnectionState:
     last heartbeat.
     """
 
-    def __init__(self, rules: ConnectionRules, ambient: Ambient, values: dict[str, Any], arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, rules: ConnectionRules, ambient: Ambient, values: dict[str, Any], arguments: dict[str, Any]
+    ) -> None:
         self.rules = rules
         self.values = values
         self.on_send_failed: Callable[[str, str], None] = lambda what, why: None
         self.heartbeat_id: Any = UNDEFINED
-        self._scope = Scope(
-            ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""}
-        )
+        self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     def scope(self, **names: Any) -> Scope:
         """The names for templates and expressions on this connection."""

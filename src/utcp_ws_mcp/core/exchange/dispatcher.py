@@ -16,7 +16,7 @@ from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
 from .exchange import CloseInfo, Exchange
 from .inbox import Inbox
-from .reply_rules import Role, ReplyRules, Concurrency
+from .reply_rules import Concurrency, ReplyRules, Role
 
 IdKind = Literal["uuid", "counter", "string_counter"]
 TRUNCATED: Final = ("max_items", "max_bytes")
@@ -215,7 +215,9 @@ class Dispatcher:
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
             return Role.IGNORED
         self.dropped += 1
-        is_late = self.incomplete or any(_correlation_id_at(message.value, path) is not None for path in self._by_correlation_id)
+        is_late = self.incomplete or any(
+            _correlation_id_at(message.value, path) is not None for path in self._by_correlation_id
+        )
         self.last_unmatched = None if is_late else message
         if last is not None and last.rules.match is None and not last.rules.listen_only:
             self.reusable, self.unusable_reason = False, self.unusable_reason or UNSOLICITED_MESSAGE

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from ..codecs.message import Message
 from ..expressions.scope import Scope
-from .reply_rules import StreamLimits, Role, ReplyRules
+from .reply_rules import ReplyRules, Role, StreamLimits
 
 StreamEnd = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
 """What ended a stream."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ...manifest.models.call_template import CallTemplate, Reply, Stream
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
-from ..expressions.expression import Expression, EvaluationError, compile_expression
+from ..expressions.expression import EvaluationError, Expression, compile_expression
 from ..expressions.let_bindings import LetBindings, compile_let_bindings
 from ..expressions.paths import UNDEFINED, Path
 from ..expressions.scope import CALL_REPLY_NAMES, MESSAGE_NAMES
@@ -129,7 +129,12 @@ class ReplyRules:
     @property
     def has_subscribe_reply(self) -> bool:
         """Whether a reply comes before the stream that it opens."""
-        return self.stream is not None and self.stream.match is not None and self.match is not None and not self.listen_only
+        return (
+            self.stream is not None
+            and self.stream.match is not None
+            and self.match is not None
+            and not self.listen_only
+        )
 
     @property
     def never_sends(self) -> bool:
@@ -183,7 +188,11 @@ def _is_utcp_framed(template: CallTemplate) -> bool:
 
 
 def compile_reply_rules(
-    template: CallTemplate, compiler: Compiler, own_auto_reply: bool, is_local: Callable[[str], bool], diagnostics: Diagnostics
+    template: CallTemplate,
+    compiler: Compiler,
+    own_auto_reply: bool,
+    is_local: Callable[[str], bool],
+    diagnostics: Diagnostics,
 ) -> ReplyRules:
     """The rules of a call template. `local(field)` tells whether the manifest wrote a field, or the network.
 
@@ -211,7 +220,7 @@ def compile_reply_rules(
         error=compiled("reply.error", reply.error),
         error_message=compiled("reply.error_message", reply.error_message),
         result=compiled("reply.result", reply.result),
-        ack=compiled("reply.skip", reply.ack),
+        ack=compiled("reply.ack", reply.ack),
         ignore=listed("ignore", template.ignore),
         auto_replies=compile_auto_replies(template, compiler, diagnostics) if own_auto_reply else (),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
@@ -272,8 +281,8 @@ def compile_auto_replies(template: CallTemplate, compiler: Compiler, diagnostics
 def _with_correlation(rules: ReplyRules) -> ReplyRules:
     """Find out whether `match` ties messages to one exchange, and where the id stands."""
     if rules.no_reply or (rules.listen_only and rules.stream and rules.stream.match):
-        return replace(rules, sharing=Concurrency.MULTIPLEXED)
+        return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
         return rules
     path, alone = find_correlation_path(rules.match.source)
-    return replace(rules, sharing=Concurrency.MULTIPLEXED, id_path=path, by_id_alone=alone)
+    return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)

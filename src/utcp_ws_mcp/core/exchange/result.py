@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ...errors import InvalidReply, ToolError
-from ..codecs.message import Message, to_json_safe, encode_json, excerpt, parse_json
+from ..codecs.message import Message, encode_json, excerpt, parse_json, to_json_safe
 from ..expressions.expression import EvaluationError
 from ..tools.tool import CompiledTool
 from .exchange import Exchange
@@ -19,7 +19,7 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
     """The result of a reply, or a stream's item: JSON, text or bytes.
 
     Raises:
-        ToolFault: if the message reports a failure.
+        ToolError: if the message reports a failure.
         InvalidReply: if it is not of the promised form.
     """
     if message is exchange.error:

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ..codecs.message import Message, to_json_safe, encode_json
+from ..codecs.message import Message, encode_json, to_json_safe
 from ..connection_rules import Captures, CompiledLoginStep
-from ..expressions.expression import Expression, EvaluationError
+from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import STRING_LITERAL, UNDEFINED, look_up, parse_path
 from ..expressions.scope import Scope
 from .connection_state import ConnectionState
@@ -33,7 +33,7 @@ _REFERENCED_PATH = re.compile(
 def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
     """What the rules of a connection and of the exchanges on it say of a message that has just come."""
     account = Explanation(state.scope(message=message.value))
-    if state.rules.reconnect_when is not None and account.evaluate("retire", state.rules.reconnect_when):
+    if state.rules.reconnect_when is not None and account.evaluate("reconnect_when", state.rules.reconnect_when):
         account.add("the next call opens another connection")
     account.add_captures(state)
     if account.is_auto_replied(state.rules.auto_replies):
@@ -98,7 +98,9 @@ class Explanation:
             return False
         holds = value is not UNDEFINED and bool(value)
         if holds or include_false:
-            self.add(f"{name} {'holds' if holds else 'does not hold'}: {predicate.source}{self._format_values(predicate)}")
+            self.add(
+                f"{name} {'holds' if holds else 'does not hold'}: {predicate.source}{self._format_values(predicate)}"
+            )
         return holds
 
     def is_ignored(self, rules: ReplyRules) -> bool:
@@ -151,7 +153,9 @@ class Explanation:
 
     def _format_values(self, predicate: Expression) -> str:
         """The values that a predicate looked at."""
-        bare = STRING_LITERAL.sub(lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source)
+        bare = STRING_LITERAL.sub(
+            lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source
+        )
         paths = [path for name in dict.fromkeys(_REFERENCED_PATH.findall(bare)) if (path := parse_path(name))]
         shown = [f"{_format_path(path)} is {_format_value(look_up(self._scope, path))}" for path in paths]
         return f" ({', '.join(shown)})" if shown else ""
@@ -160,7 +164,11 @@ class Explanation:
 def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
     """What the rules of one call say."""
     rules, account = exchange.rules, Explanation(exchange.scope_for(message))
-    if not account.is_auto_replied(rules.auto_replies) and _explain_match(exchange, account) and not account.is_ignored(rules):
+    if (
+        not account.is_auto_replied(rules.auto_replies)
+        and _explain_match(exchange, account)
+        and not account.is_ignored(rules)
+    ):
         _explain_role(exchange, account)
     yield from account.lines
 
@@ -188,7 +196,7 @@ def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
         ends = [explanation.evaluate(f"stream.until[{index}]", each) for index, each in enumerate(rules.stream.until)]
         if any(ends):
             return
-    if rules.ack is not None and explanation.evaluate("reply.skip", rules.ack):
+    if rules.ack is not None and explanation.evaluate("reply.ack", rules.ack):
         return
     if rules.match is None and not exchange.in_stream:
         explanation.add("the first message after the request that is not ignored")

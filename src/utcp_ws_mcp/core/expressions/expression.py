@@ -17,7 +17,7 @@ from minijinja import Environment, TemplateError
 from ...errors import InvalidTemplate
 from ...manifest.validation import closest_match
 from .filters import FILTERS, Binary, check_text, compile_pattern
-from .paths import STRING_LITERAL, UNDEFINED, look_up, parse_path, alias_method_names
+from .paths import STRING_LITERAL, UNDEFINED, alias_method_names, look_up, parse_path
 
 FUEL: Final = 50_000
 """Steps of one evaluation."""
@@ -54,7 +54,7 @@ class Expression:
     `needs_let` values of `let`.
     """
 
-    __slots__ = ("_aliased_paths", "_source", "names", "required_args", "required_let", "path", "source")
+    __slots__ = ("_aliased_paths", "_source", "names", "path", "required_args", "required_let", "source")
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
         """Compile `source`. One that is not `local` comes from the network and may only look up and compare.
@@ -138,7 +138,9 @@ class Expression:
 
     def _find_names(self, allowed: Collection[str], local: bool) -> tuple[str, ...]:
         if len(self.source) > MAX_EXPRESSION_LENGTH:
-            raise InvalidTemplate(f"an expression of more than {MAX_EXPRESSION_LENGTH} characters: {self.source[:60]!r} …")
+            raise InvalidTemplate(
+                f"an expression of more than {MAX_EXPRESSION_LENGTH} characters: {self.source[:60]!r} …"
+            )
         if not local and _UNBOUNDED.search(STRING_LITERAL.sub("''", self.source)):
             raise InvalidTemplate(f"the expression {self.source!r} may only compare: it comes from the network")
         try:

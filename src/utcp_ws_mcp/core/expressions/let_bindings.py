@@ -9,7 +9,7 @@ from ...errors import InvalidTemplate
 from ...manifest.models.call_template import CallTemplate
 from ..diagnostics import Diagnostics
 from ..templates.nodes import RenderError
-from .expression import Expression, EvaluationError, compile_expression
+from .expression import EvaluationError, Expression, compile_expression
 from .paths import STRING_LITERAL, UNDEFINED
 from .scope import CALL_REQUEST_NAMES, Scope
 

@@ -11,7 +11,9 @@ _STEPS = r"""(?:\.[A-Za-z_]\w*+|\.\d++|\[-?\d++\]|\['[^'\\]*+'\]|\["[^"\\]*+"\])
 _PATH = re.compile(rf"[A-Za-z_]\w*+{_STEPS}*+\Z")
 _STEP = re.compile(r"""\.?([A-Za-z_]\w*|\d+)|\[(-?\d+)\]|\['([^'\\]*)'\]|\["([^"\\]*)"\]""")
 _RESERVED_WORDS = frozenset({"true", "false", "none", "True", "False", "None", "not"})
-_PATH_OR_LITERAL = re.compile(rf"{STRING_LITERAL.pattern}|(?P<path>(?<![\w.])[A-Za-z_]\w*+{_STEPS}++)(?P<called>\s*\()?")
+_PATH_OR_LITERAL = re.compile(
+    rf"{STRING_LITERAL.pattern}|(?P<path>(?<![\w.])[A-Za-z_]\w*+{_STEPS}++)(?P<called>\s*\()?"
+)
 _METHOD = re.compile(r"\.\w+\Z")
 _METHOD_NAMES = frozenset(name for kind in (dict, list, bytes) for name in dir(kind))
 """What MiniJinja finds in every object, array or bytes, also where the message has no such member."""

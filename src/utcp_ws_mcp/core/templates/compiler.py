@@ -12,7 +12,20 @@ from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
 from ..expressions.expression import compile_expression
 from ..expressions.scope import REQUEST_NAMES
-from .nodes import Argument, Array, Base64, ExpressionValue, Constant, Placeholder, JsonText, Node, Object, TextNode, WholeMessage, quote_json
+from .nodes import (
+    Argument,
+    Array,
+    Base64,
+    Constant,
+    ExpressionValue,
+    JsonText,
+    Node,
+    Object,
+    Placeholder,
+    TextNode,
+    WholeMessage,
+    quote_json,
+)
 
 MAX_DEPTH: Final = 64
 """Levels of nesting of a template."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ..expressions.expression import Expression, EvaluationError
+from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
 
 OMIT: Final = UNDEFINED

@@ -9,14 +9,14 @@ from ...errors import ForbiddenURL, Problem
 from ...manifest.loader import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate, DiscoverySettings, Tool
 from ...manifest.pinning import PinMode
-from ...manifest.validation import check_model, join_path, closest_match
-from ..diagnostics import Diagnostics, CompileError
+from ...manifest.validation import check_model, closest_match, join_path
+from ..diagnostics import CompileError, Diagnostics
 from ..expressions.scope import URL_NAMES
 from ..handshake_request import HandshakeTemplate
 from ..network_policy import URL, parse_url
 from ..templates.compiler import Compiler
 from ..templates.nodes import Placeholder
-from .tool import CompiledTool, CompiledTemplate, compile_tool, compile_template
+from .tool import CompiledTemplate, CompiledTool, compile_template, compile_tool
 
 DISCOVERY_TOOL_NAME = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""
@@ -96,7 +96,8 @@ def compile_discovery(entry: ManifestEntry) -> CompiledTool:
     template, wrong = check_model(CallTemplate, raw, entry.path)
     assert template is not None, wrong
     return compile_tool(
-        entry, ResolvedTool(Tool(name=DISCOVERY_TOOL_NAME), template, join_path(entry.path, "discovery"), is_template=True)
+        entry,
+        ResolvedTool(Tool(name=DISCOVERY_TOOL_NAME), template, join_path(entry.path, "discovery"), is_template=True),
     )
 
 
@@ -123,7 +124,9 @@ def _check_override_names(entry: ManifestEntry) -> list[Problem]:
         if name not in names:
             near = closest_match(name, names)
             hint = f"; did you mean {near!r}?" if near else ""
-            problems.append(Problem(join_path(join_path(entry.path, "tool_overrides"), name), f"there is no such tool{hint}"))
+            problems.append(
+                Problem(join_path(join_path(entry.path, "tool_overrides"), name), f"there is no such tool{hint}")
+            )
     return problems
 
 

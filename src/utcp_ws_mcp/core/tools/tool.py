@@ -13,7 +13,7 @@ from ...manifest.models.call_template import Annotations, CallTemplate, ToolOver
 from ...manifest.validation import join_path
 from ..connection_rules import compile_connection_rules
 from ..diagnostics import Diagnostics
-from ..exchange.reply_rules import ReplyRules, with_utcp_framing, compile_reply_rules
+from ..exchange.reply_rules import ReplyRules, compile_reply_rules, with_utcp_framing
 from ..expressions.scope import CALL_REQUEST_NAMES
 from ..handshake_request import HandshakeTemplate, compile_handshake
 from ..provenance import Provenance
@@ -81,14 +81,19 @@ class CompiledTool:
 
     def with_utcp_framing(self) -> CompiledTool:
         """The tool as a stream that UTCP frames, where it says nothing of its replies; else itself."""
-        return replace(self, wire=replace(self.compiled_template, rules=with_utcp_framing(self.rules, self.template)))
+        return replace(
+            self, compiled_template=replace(self.compiled_template, rules=with_utcp_framing(self.rules, self.template))
+        )
 
 
 _NO_OVERRIDE: Final = ToolOverride()
 
 
 def compile_tool(
-    entry: ManifestEntry, tool_entry: ResolvedTool, override: ToolOverride | None = None, compiled_template: CompiledTemplate | None = None
+    entry: ManifestEntry,
+    tool_entry: ResolvedTool,
+    override: ToolOverride | None = None,
+    compiled_template: CompiledTemplate | None = None,
 ) -> CompiledTool:
     """Compile a tool of an entry. `wire` is the entry's own call template, where that was compiled before.
 
@@ -130,7 +135,9 @@ def compile_tool(
     )
 
 
-def compile_template(entry: ManifestEntry, tool_entry: ResolvedTool, diagnostics: Diagnostics, shared: CompiledTemplate | None = None) -> CompiledTemplate:
+def compile_template(
+    entry: ManifestEntry, tool_entry: ResolvedTool, diagnostics: Diagnostics, shared: CompiledTemplate | None = None
+) -> CompiledTemplate:
     """Compile the call template of a tool; what is wrong is noted in `found`.
 
     `shared` is the entry's own: a tool that asks for the same connection has the same upgrade.
@@ -169,7 +176,9 @@ def compile_template(entry: ManifestEntry, tool_entry: ResolvedTool, diagnostics
 
 def _is_same_connection(tool: ResolvedTool, template: CallTemplate) -> bool:
     """Whether a tool of the manifest says of its connection what the entry's call template says."""
-    return not tool.remote_fields and all(getattr(tool.template, key) == getattr(template, key) for key in _CONNECTION_FIELDS)
+    return not tool.remote_fields and all(
+        getattr(tool.template, key) == getattr(template, key) for key in _CONNECTION_FIELDS
+    )
 
 
 _CONNECTION_FIELDS: Final = frozenset(CallTemplate.model_fields) - {

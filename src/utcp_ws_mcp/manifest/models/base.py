@@ -22,7 +22,9 @@ _TaggedExpression = Annotated[str, Tag(EXPRESSION_TAG)]
 CountOrExpression = Annotated[Annotated[int, Field(ge=1), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION]
 """A whole number from 1 on, or an expression that gives one."""
 
-SecondsOrExpression = Annotated[Annotated[float, Field(gt=0), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION]
+SecondsOrExpression = Annotated[
+    Annotated[float, Field(gt=0), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION
+]
 """Seconds above 0, or an expression that gives them."""
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from .auth import Auth
 from .base import CountOrExpression, ExpressionSource, Json, Model, SecondsOrExpression
-from .connection import AutoReply, Capture, Framing, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
+from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
 
 
 class Reply(Model):

@@ -111,5 +111,5 @@ class Framing(Model):
     @model_validator(mode="after")
     def _require_separator(self) -> Self:
         if self.spans_messages and self.separator is None:
-            raise ValueError('"joined" needs a "separator", which says where a message ends')
+            raise ValueError('"spans_messages" needs a "separator", which says where a message ends')
         return self

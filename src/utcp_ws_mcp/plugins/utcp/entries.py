@@ -16,7 +16,7 @@ from ...core.tools.catalog import compile_tools
 from ...errors import PolicyError
 from ...manifest.models.base import Json
 from ...manifest.remote_manual import FORBIDDEN_KEYS, read_manual
-from .template import WebSocketCallTemplateSerializer, to_manifest, escape_dollars
+from .template import WebSocketCallTemplateSerializer, escape_dollars, to_manifest
 from .variables import ClientVariables, make_resolver
 
 _FORBIDDEN_TOOL_KEYS: Final = FORBIDDEN_KEYS - {"name", "pin"}
@@ -58,7 +58,7 @@ def load_standalone_tool(caller: UtcpClient, tool_name: str, tool: str, template
     plans, problems = compile_tools(entry, tools)
     if not plans:
         raise PolicyError(f"{tool_name}: " + "; ".join([*notices, *map(str, problems)]))
-    return replace(loaded, plans={entry.name: plans})
+    return replace(loaded, tools={entry.name: plans})
 
 
 def _load(caller: UtcpClient, name: str, manual: str, document: Mapping[str, Json]) -> LoadedManifest:

@@ -21,7 +21,9 @@ from .template import WEBSOCKET
 logger = logging.getLogger(__name__)
 
 
-def build_manual(template: CallTemplate, manual_document: Mapping[str, Json], plans: Iterable[CompiledTool]) -> UtcpManual:
+def build_manual(
+    template: CallTemplate, manual_document: Mapping[str, Json], plans: Iterable[CompiledTool]
+) -> UtcpManual:
     """The manual of a call template: `told` is the document that lists its tools, `plans` are those that work.
 
     Each tool keeps the call template that it was told with, and has the manual's URL where it brings none.

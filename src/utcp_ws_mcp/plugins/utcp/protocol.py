@@ -137,7 +137,9 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         doubled = f"{manual}.{tool_name}"  # the client puts no second `manual.` before a name that begins with it
         return bridge, doubled if doubled in bridge.tools else tool_name
 
-    async def _load_standalone_tool(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
+    async def _load_standalone_tool(
+        self, caller: UtcpClient, tool_name: str, template: CallTemplate
+    ) -> tuple[Bridge, str]:
         """Take a tool whose manual is of another kind, a text or an OpenAPI description: it stands for itself."""
         tool = tool_name.partition(".")[2]
         if self._standalone_tools.get(tool_name) != template:

@@ -19,7 +19,16 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from ..sdk_server import SdkServer
 from .config import HttpListener
-from .security import CORS_PREFLIGHT_HEADERS, HttpAccessPolicy, Headers, Rejection, is_preflight, rejection_headers, cors_headers, check_method_and_content_type
+from .security import (
+    CORS_PREFLIGHT_HEADERS,
+    Headers,
+    HttpAccessPolicy,
+    Rejection,
+    check_method_and_content_type,
+    cors_headers,
+    is_preflight,
+    rejection_headers,
+)
 
 MCP_PATH: Final = "/mcp"
 MCP_METHODS: Final = ("POST", "GET", "DELETE")
@@ -46,7 +55,12 @@ class HttpApp:
     """
 
     def __init__(
-        self, manager: StreamableHTTPSessionManager, access_policy: HttpAccessPolicy, routes: Mapping[str, TextRoute], *, routes_public: bool
+        self,
+        manager: StreamableHTTPSessionManager,
+        access_policy: HttpAccessPolicy,
+        routes: Mapping[str, TextRoute],
+        *,
+        routes_public: bool,
     ) -> None:
         self._manager = manager
         self._access_policy = access_policy
@@ -130,7 +144,9 @@ class _UvicornServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def run_http_server(sdk_server: SdkServer, listener: HttpListener, routes: Mapping[str, TextRoute], on_started: Callable[[str], None]) -> None:
+async def run_http_server(
+    sdk_server: SdkServer, listener: HttpListener, routes: Mapping[str, TextRoute], on_started: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; then running calls have GRACE seconds to end. `started` gets the URL."""
     manager = StreamableHTTPSessionManager(
         sdk_server.server,

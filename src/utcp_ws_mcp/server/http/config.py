@@ -57,7 +57,7 @@ def parse_address(text: str) -> ListenAddress:
     """`PORT` (on loopback), `HOST:PORT` or `[IPV6]:PORT`.
 
     Raises:
-        CannotServe: if it is none of them.
+        ServeOptionsError: if it is none of them.
     """
     host, _, port = text.rpartition(":")
     host = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
@@ -77,13 +77,17 @@ def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
     """The token to ask for; None where loopback is to be open.
 
     Raises:
-        CannotServe: if there is none, or it cannot stand in a header.
+        ServeOptionsError: if there is none, or it cannot stand in a header.
     """
     if options.no_auth:
         if not address.is_loopback:
-            raise ServeOptionsError(f"--no-token is for loopback only; {address.url_host} can be reached from other machines")
+            raise ServeOptionsError(
+                f"--no-token is for loopback only; {address.url_host} can be reached from other machines"
+            )
         if options.token is not None:
-            raise ServeOptionsError(f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)")
+            raise ServeOptionsError(
+                f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)"
+            )
         return None
     if options.token is None:
         raise ServeOptionsError(
@@ -99,7 +103,7 @@ def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, 
     """The rules for requests: own addresses on `port`, and what was allowed besides.
 
     Raises:
-        CannotServe: if an allowed host or origin cannot be read, or nobody could name this server.
+        ServeOptionsError: if an allowed host or origin cannot be read, or nobody could name this server.
     """
     if address.is_unspecified and not options.allowed_hosts:
         raise ServeOptionsError(
@@ -124,7 +128,9 @@ def _parse_allowed_host(text: str) -> Authority:
 def _parse_allowed_origin(text: str) -> Origin:
     origin = parse_origin(text)
     if origin is None:
-        raise ServeOptionsError(f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com")
+        raise ServeOptionsError(
+            f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com"
+        )
     return origin
 
 
@@ -145,7 +151,7 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
     """Listen as was wished, as long as the block lasts.
 
     Raises:
-        CannotServe: if the options cannot be granted; the sentence says why.
+        ServeOptionsError: if the options cannot be granted; the sentence says why.
     """
     address = parse_address(options.address)
     token = check_token(options, address)
@@ -159,7 +165,7 @@ def listen(address: ListenAddress) -> socket.socket:
     """A socket that listens.
 
     Raises:
-        CannotServe: if the address is taken, is not of this machine, or may not be used.
+        ServeOptionsError: if the address is taken, is not of this machine, or may not be used.
     """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     # asyncio lets small answers go at once only on sockets whose protocol is named.

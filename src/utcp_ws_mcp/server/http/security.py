@@ -74,7 +74,9 @@ class HttpAccessPolicy:
 def is_preflight(method: str, headers: Headers) -> bool:
     """Whether a browser asks, before it sends a request for a web page; it never brings the token along."""
     return (
-        method == "OPTIONS" and bool(_header_values(headers, b"origin")) and bool(_header_values(headers, b"access-control-request-method"))
+        method == "OPTIONS"
+        and bool(_header_values(headers, b"origin"))
+        and bool(_header_values(headers, b"access-control-request-method"))
     )
 
 
@@ -94,7 +96,9 @@ def check_method_and_content_type(method: str, headers: Headers, allowed_methods
     """Refuse a method that is not served, and a body that is not declared as JSON."""
     if method not in allowed_methods:
         return Rejection(405, f"use {', '.join(allowed_methods)}")
-    if method == "POST" and not _JSON_CONTENT_TYPE.fullmatch((_single_header(headers, b"content-type") or "").encode("latin-1")):
+    if method == "POST" and not _JSON_CONTENT_TYPE.fullmatch(
+        (_single_header(headers, b"content-type") or "").encode("latin-1")
+    ):
         return Rejection(415, "the Content-Type must be application/json")
     return None
 

@@ -196,7 +196,9 @@ class FastPath:
             del self._tasks[request_id]
         if not task.cancelled() and (failed := task.exception()) is not None:
             logger.error("a defect of utcp-ws-mcp while a request was answered", exc_info=failed)
-            self._respond_error(request_id, INTERNAL_ERROR, "internal error of utcp-ws-mcp; its log on stderr says more")
+            self._respond_error(
+                request_id, INTERNAL_ERROR, "internal error of utcp-ws-mcp; its log on stderr says more"
+            )
 
     def _on_tools_changed(self) -> None:
         if self._is_initialized and self.is_modern is False:

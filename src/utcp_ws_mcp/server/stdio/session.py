@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import anyio
 
-from ...core.codecs.message import to_json_safe, encode_json
+from ...core.codecs.message import encode_json, to_json_safe
 from ..progress import send_keepalive_progress
 from ..tools import ToolService
 from .fast_path import FastPath
