@@ -70,7 +70,7 @@ def test_the_page_names_the_file_of_every_host(host: Any) -> None:
     row = next(row for row in rows if row[-1] == f"`{host.servers_key}` |" and Path(host.files["linux"]).name in row[1])
     environ = {"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}
     for cell, platform in zip(row[1:4], ("linux", "darwin", "win32"), strict=True):
-        file = str(host.file(platform, environ, Path("HERE")))
+        file = str(host.config_path(platform, environ, Path("HERE")))
         shown = file.replace("/", "\\") if platform == "win32" else file
         assert f"`{shown}`" in cell or "in this folder" in cell or cell == "same"
 
