@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs docs-check reference pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -69,6 +69,9 @@ bundle: venv scripts/bundle/node_modules/.stamp ## Check and pack the MCP bundle
 scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
 	cd scripts/bundle && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+dist: venv ## Build the sdist and the wheel into dist/, check them, and try the wheel in an empty environment
+	@$(BIN)/python scripts/dist.py
 
 bench: venv ## Measure the speed next to the contenders; SMOKE=1 only tries it, INTO=benchmarks/results/2026-11.md keeps the tables
 	@$(BIN)/python -m compileall -q src # as pip does it for those who install
