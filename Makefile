@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
@@ -102,6 +102,9 @@ docs-check: venv ## Run every example, command and program of the documentation;
 
 reference: venv ## Generate the tables of docs/reference from the program
 	@$(BIN)/python -m scripts.reference
+
+examples: venv ## Write the current messages of the program into the examples of the documentation
+	@$(BIN)/python -m scripts.update_examples
 
 pictures: venv ## Draw the terminal pictures of the documentation
 	@$(BIN)/python -m scripts.pictures

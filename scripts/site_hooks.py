@@ -38,6 +38,8 @@ _TITLES = {
     "tools": "Tools",
     "problems": "Problems",
     "prints": "Output",
+    "trace": "Output",
+    "check": "Output",
 }
 
 

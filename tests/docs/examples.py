@@ -19,6 +19,8 @@ The HTML comment on the line before a fenced block says what the block is. A blo
     refused: TOOL ARGS     the message of the error that this call raises before it sends anything; the blocks below it,
                            such as `greets`, `sends` or `answers`, replace those of the example
     tools                  the tools, as `utcp-ws-mcp tools` lists them
+    trace                  the output of that call with `call --trace`; times differ
+    check: OPTIONS         the output of `check` for the manifest, right or wrong; times differ
     wrong / problems       a manifest that does not load; the problems that are reported
     other                  JSON of something else
     demo / prints          the output of `make demo` / of the Python program above
@@ -173,8 +175,8 @@ def read_blocks(page: Path) -> Iterator[Block]:
         )
 
 
-_OF_AN_EXAMPLE = {"asked", "manual", "tools", "problems", "http", "beat"}
-_OF_A_CALL = {"upgrade", "afterwards", "result", "error"}
+_OF_AN_EXAMPLE = {"asked", "manual", "tools", "problems", "http", "beat", "check"}
+_OF_A_CALL = {"upgrade", "afterwards", "result", "error", "trace"}
 _CONVERSATION = {"greets", "sends", "replies", "closes", "answers"}
 _NO_EXAMPLE = {"", "other", "demo", "prints"}
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
-from collections.abc import AsyncIterator, Sequence
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +26,7 @@ from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
 from utcp_ws_mcp.core.expressions.scope import Ambient
 from utcp_ws_mcp.observability import events
 
-from .examples import VARIABLES, Block, Example, Line, Scene, decode, write_manifest
+from .examples import ROOT, VARIABLES, Block, Example, Line, Scene, decode, write_manifest
 
 NOW = datetime(2026, 11, 20, 8, 12, 0, 123000, UTC)
 RANDOM = bytes.fromhex("5f0c3d0e9a414b6f8e2d7c1b0a99f312")
@@ -130,9 +134,7 @@ async def open_example(example: Example, folder: Path, endpoint: Endpoint) -> As
     bridge = Bridge.open(file, environ=VARIABLES, observe=endpoint.observe)
     bridge._ambient = Ambient(lambda: NOW, lambda count: RANDOM[:count])
     interval = ConnectionState.heartbeat_interval
-    hurried = mock.patch.object(
-        ConnectionState, "heartbeat_interval", lambda state: interval(state) and HEARTBEAT
-    )
+    hurried = mock.patch.object(ConnectionState, "heartbeat_interval", lambda state: interval(state) and HEARTBEAT)
     with anyio.fail_after(10), hurried:
         async with bridge:
             await bridge.wait_discovered(5)
@@ -191,3 +193,45 @@ def _renamed(outcome: Any, example: Example, endpoint: Endpoint) -> Any:
         for found in _ORIGIN.finditer(example.manifest.text):
             outcome = outcome.replace(endpoint.here(found[0]), found[0])
     return outcome
+
+
+async def trace_call(example: Example, scene: Scene, folder: Path) -> str:
+    """Return the output of `call --trace` for the call of a scene."""
+    arguments = [f"{name}:={json.dumps(value)}" for name, value in scene.arguments.items()]
+    lines = [*example.before(scene).lines, *(line for line in scene.lines if line.sent)]
+    return await run_beside_endpoint(
+        example, lines, ["call", "manifest.json", scene.tool, *arguments, "--trace"], folder
+    )
+
+
+async def check_manifest(example: Example, folder: Path) -> str:
+    """Return the output of `check` for the manifest of an example, with the options of its block."""
+    options = example.blocks["check"].mark.partition(":")[2].split()
+    return await run_beside_endpoint(example, example.lines, ["check", *options, "manifest.json"], folder)
+
+
+async def run_beside_endpoint(example: Example, lines: Sequence[Line], command: Sequence[str], folder: Path) -> str:
+    """Run a command of the program while an endpoint replies, and return what a terminal shows."""
+    async with Endpoint(list(lines)).run() as endpoint:
+        write_manifest(endpoint.here(example.manifest.text), folder)
+        output = await run_python(["-m", "utcp_ws_mcp", *command], folder, VARIABLES)
+    return _renamed(output, example, endpoint)
+
+
+async def run_python(
+    arguments: Sequence[str], folder: Path, variables: Mapping[str, str] = {}, *, stderr: int = subprocess.STDOUT
+) -> str:
+    """Run Python and return its output, with stderr unless that goes elsewhere."""
+    environ = {**os.environ, **variables, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            [sys.executable, *arguments], cwd=folder, env=environ, check=False, stderr=stderr
+        )
+    return done.stdout.decode()
+
+
+def steady(text: str) -> str:
+    """Return the text without the parts that differ from run to run: ports and times."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r"^ *\d+\.\d{3} ", "TIME ", text, flags=re.MULTILINE)
+    return re.sub(r"\d+(\.\d)? (ms|s)\b", r"TIME \2", text)

@@ -26,7 +26,7 @@ from .examples import (
     read_examples,
     write_manifest,
 )
-from .playback import list_tools, play
+from .playback import check_manifest, list_tools, play, steady, trace_call
 
 EXAMPLES = read_examples()
 RIGHT = [example for example in EXAMPLES if example.manifest.kind == "manifest"]
@@ -44,7 +44,7 @@ def test_every_manifest_of_the_documentation_loads(example: Example, tmp_path: P
     assert not loaded.manifest.disabled
 
 
-@pytest.mark.parametrize("example", [wrong for wrong in EXAMPLES if wrong not in RIGHT], ids=by_place)
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if "problems" in each.blocks], ids=by_place)
 def test_every_wrong_manifest_is_rejected_with_the_messages_of_the_documentation(
     example: Example, tmp_path: Path
 ) -> None:
@@ -93,6 +93,21 @@ def parts_of(request: str) -> tuple[str, set[str], str]:
 @pytest.mark.parametrize("example", [each for each in RIGHT if "tools" in each.blocks], ids=by_place)
 async def test_every_list_of_tools_is_the_one_that_the_documentation_shows(example: Example, tmp_path: Path) -> None:
     assert await list_tools(example, tmp_path) == example.blocks["tools"].text
+
+
+TRACED = [(example, scene) for example, scene in SCENES if "trace" in scene.blocks]
+
+
+@pytest.mark.parametrize(("example", "scene"), TRACED, ids=by_place)
+async def test_every_trace_is_the_one_that_the_documentation_shows(
+    example: Example, scene: Scene, tmp_path: Path
+) -> None:
+    assert steady(await trace_call(example, scene, tmp_path)) == steady(scene.blocks["trace"].text)
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if "check" in each.blocks], ids=by_place)
+async def test_every_check_reports_what_the_documentation_shows(example: Example, tmp_path: Path) -> None:
+    assert steady(await check_manifest(example, tmp_path)) == steady(example.blocks["check"].text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -103,7 +103,9 @@ def test_a_client_that_sees_something_else_is_a_failure() -> None:
     clients = load("clients/run.py")
     every = {"client": "x 1", **clients.EXPECTED}
     new = next(
-        client for client in clients.CLIENTS if client.era == "2026-07-28" and not (client.hidden_fields or client.drops_late_progress)
+        client
+        for client in clients.CLIENTS
+        if client.era == "2026-07-28" and not (client.hidden_fields or client.drops_late_progress)
     )
     assert clients.find_differences(new, every, "2026-07-28") == []
     assert clients.find_differences(new, every, "2025-11-25") == ["protocol 2025-11-25"]
