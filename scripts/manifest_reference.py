@@ -1,7 +1,7 @@
 """Generated parts of the manifest and preset pages: the table of all fields, and what each preset sets.
 
-The field tables of docs/reference/manifest are written by hand; the comment `<!-- fields: PATH -->` before a table names
-the object that its fields belong to: nothing for a call template, `reply`, `on_connect[]`, `tools[].annotations`.
+The field tables of docs/reference/manifest are written by hand. The comment `<!-- fields: PATH -->` before a table
+names the object that its fields belong to: nothing for a call template, `reply`, `on_connect[]`, `tools[].annotations`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def find_models() -> dict[str, tuple[type[BaseModel], ...]]:
     """Return the models of a call template by the path of the object that each describes."""
     found: dict[str, tuple[type[BaseModel], ...]] = {"": (CallTemplate, ManualOptions)}
     found |= {path: (model,) for root in found[""] for path, model in _nested(root, "")}
-    found |= {path: (model,) for path, model in (("tools[]", Tool), *_nested(Tool, "tools[]"))}
+    found["tools[]"] = (Tool,)
+    found |= {path: (model,) for path, model in _nested(Tool, "tools[]")}
     return found
 
 
@@ -187,7 +188,9 @@ def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
         yield place, value
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _strings(item, f"{place}[{index}]" if re.fullmatch(r"on_\w+|auto_reply|capture", place) else place)
+            yield from _strings(
+                item, f"{place}[{index}]" if re.fullmatch(r"on_\w+|auto_reply|capture", place) else place
+            )
     elif isinstance(value, dict):
         for key, item in value.items():
             is_field = place in ("", "reply", "stream", "heartbeat") or re.fullmatch(r"\w+\[\d+\]", place)
@@ -198,7 +201,8 @@ def render_presets(_: str) -> str:
     """Return a table of all presets with their purposes and variables."""
     lines = []
     for name in sorted(preset_names()):
-        variables = [f"`{each}`{'' if required else ' (optional)'}" for each, required in preset_variables(name).items()]
+        used = preset_variables(name)
+        variables = [f"`{variable}`{'' if required else ' (optional)'}" for variable, required in used.items()]
         lines.append(f"| [`{name}`]({name}.md) | {preset_purpose(name)} | {', '.join(variables)} |\n")
     return "| Preset | Protocol | Variables |\n| --- | --- | --- |\n" + "".join(lines)
 
