@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs-check pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -51,7 +51,7 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 	cd scripts/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Test the MCP clients of docs/hosts.md (needs Node); INTO=docs/hosts.md writes the table into the page
+clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Test the MCP clients of docs/project/clients-tested.md (needs Node); INTO=docs/project/clients-tested.md writes the table
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
 
 scripts/clients/node_modules/.stamp: scripts/clients/package-lock.json
@@ -73,7 +73,7 @@ scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
 dist: venv ## Build the sdist and the wheel into dist/, check them, and test the wheel in an empty environment
 	@$(BIN)/python scripts/dist.py
 
-bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a minimal size, INTO=page.md writes the tables into a page
+bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a minimal size, INTO=benchmarks/results/2026-11.md writes the tables
 	@$(BIN)/python -m compileall -q src # pip compiles an installed package, too
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
@@ -92,10 +92,21 @@ check: venv ## Check lint rules, format, types, layers and documentation
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
 
-docs-check: venv ## Run every example and command of the documentation, and find undocumented features
+# Material for MkDocs advertises its successor at each build unless this variable is set.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: venv ## Build the documentation site into build/site; warnings are errors
+	@$(BIN)/mkdocs build --strict
+
+docs-check: venv ## Run every example, command and program of the documentation; find undocumented features
 	$(BIN)/python -m pytest -q tests/docs
 
-pictures: venv ## Render the terminal pictures of the README
+reference: venv ## Generate the tables of docs/reference from the program
+	@$(BIN)/python -m scripts.reference
+
+examples: venv ## Write the current messages of the program into the examples of the documentation
+	@$(BIN)/python -m scripts.update_examples
+
+pictures: venv ## Render the terminal pictures of the documentation
 	@$(BIN)/python -m scripts.pictures
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
