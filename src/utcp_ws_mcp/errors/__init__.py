@@ -1,28 +1,38 @@
 """Every error of the bridge, grouped by who must act.
 
-BridgeError
-├─ ManifestError   the author
-├─ PolicyError     the operator
-├─ CallError       the caller or the endpoint (also a RuntimeError)
-└─ NetworkError        the network (also a ConnectionError)
+    BridgeError
+    ├─ ManifestError   the author of the manifest
+    ├─ PolicyError     the operator
+    ├─ CallError       the caller or the endpoint (also a RuntimeError)
+    └─ NetworkError    the network (also a ConnectionError)
 
-An error stores data and composes one sentence: what failed, where or at which limit, and what to do.
-Its text never holds a secret: addresses are shown without their query.
+An error stores data and composes one message of the form "what failed: cause. Fix.". `str(error)` appends the stable
+code of the error in brackets; the documentation is keyed by these codes (`errors.codes`). A message never contains a
+secret: addresses are shown without their query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
 class Outcome(Enum):
-    """What is known of a request when its call fails."""
+    """What is known about a request when its call fails."""
 
-    NOT_SENT = "no request was sent"
-    MAYBE_EXECUTED = "the request was sent and may have been executed; check before you repeat it"
-    ANSWERED = "the request was executed, and answered"
+    NOT_SENT = "No request was sent."
+    MAYBE_EXECUTED = "The request was sent and may have been executed; verify before retrying."
+    ANSWERED = "The request was executed and answered."
+
+
+class Stage(Enum):
+    """What a call was waiting for when its timeout ended; the value is the code of the error."""
+
+    POOL = "pool-timeout"
+    SEND = "send-timeout"
+    REPLY = "reply-timeout"
+    LISTEN = "listen-timeout"
 
 
 Position = tuple[int, int]
@@ -31,144 +41,192 @@ Position = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a document: its JSON path (empty for the whole) and what to write instead.
+    """One problem of a document: its JSON path (empty for the whole document) and a message that says what to write.
 
-    `place` is where it stands in its file, where that is known.
+    `position` is the line and column in the file, if known; `code` is one of `errors.codes`.
     """
 
     path: str
     message: str
     position: Position | None = None
+    code: str = field(default="invalid-value", kw_only=True)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        place = f"{self.path}: " if self.path else ""
+        return f"{place}{self.message} [{self.code}]"
 
     def format(self, source: str) -> str:
-        """The problem behind the name of its file, with line and column in the form that editors follow."""
+        """Return the problem with the name of its file, and line and column in the form that editors follow."""
         place = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
         return f"{place}: {self}"
 
 
 class BridgeError(Exception):
-    """The base of all errors that the bridge raises on purpose. `outcome` says what became of the request."""
+    """The base of all errors that the bridge raises on purpose.
 
+    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request.
+    """
+
+    code = "internal-error"
     outcome = Outcome.NOT_SENT
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        self.message = message
+        if code is not None:
+            self.code = code
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
 
 
 class ManifestError(BridgeError):
     """The author of a manifest must change it."""
 
+    code = "invalid-manifest"
+
 
 class InvalidManifest(ManifestError):
-    """A manifest that cannot be used: every problem of it at once."""
+    """A manifest that cannot be used, with all of its problems; each problem carries its own code."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
         super().__init__("\n".join(problem.format(source) for problem in self.problems))
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class InvalidTemplate(ManifestError):
-    """A template or expression that cannot be compiled, or cannot be filled with these arguments."""
+    """A template or expression that cannot be compiled, or cannot be rendered with these arguments."""
+
+    code = "invalid-template"
 
 
 class MissingVariable(ManifestError):
-    """Variables that a manifest names and nobody sets."""
+    """Variables that a manifest uses and that have no value."""
+
+    code = "variable-not-set"
 
     def __init__(self, names: Sequence[str], manual: str) -> None:
         self.names = tuple(names)
         self.manual = manual
         listed = ", ".join(self.names)
-        is_are, them = ("is not set", "it") if len(self.names) == 1 else ("are not set", "them")
+        verb, them = ("is", "it") if len(self.names) == 1 else ("are", "them")
         super().__init__(
-            f"{manual}: {listed} {is_are}; set {them} in the environment, in a .env file beside the manifest, "
-            'or under "variables"'
+            f"{manual}: {listed} {verb} not set. Set {them} in the environment, in a .env file beside the manifest, "
+            'or under "variables".'
         )
 
 
 class PolicyError(BridgeError):
-    """The operator must allow it in the manifest, or it must not happen."""
+    """The operator must allow it in the manifest or in the options, or it does not happen."""
+
+    code = "not-allowed"
 
 
 class ServeOptionsError(PolicyError):
-    """The options of `serve` do not fit together, or what they ask for cannot be had."""
+    """The options of `serve` contradict each other, or cannot be granted."""
+
+    code = "invalid-serve-options"
 
 
 class InstallError(PolicyError):
-    """A host's file, or its command, does not let a server be put in or taken out. The sentence says why."""
+    """The configuration of an MCP host does not allow that a server is added or removed. The message says why."""
+
+    code = "host-file-invalid"
 
 
 class InternalError(BridgeError):
-    """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
+    """A bug of the bridge that a call met. `__cause__` is the exception."""
 
+    code = "internal-error"
     outcome = Outcome.MAYBE_EXECUTED
 
     def __init__(self, context: str, cause: BaseException) -> None:
         self.context = context
         self.__cause__ = cause
-        super().__init__(f"a defect of utcp-ws-mcp ({type(cause).__name__}) at {context}; please report it")
+        super().__init__(f"{context}: internal error ({type(cause).__name__}). Please report this bug with the log.")
 
 
 class ForbiddenURL(PolicyError):
-    """A URL that is malformed, or of a kind that may not be used here."""
+    """A URL that is malformed, or of a kind that is not allowed here."""
+
+    code = "invalid-url"
 
 
 class ForbiddenAddress(PolicyError):
     """A host that resolves to an address which the manifest does not allow."""
 
+    code = "address-not-allowed"
+
     def __init__(self, host: str, address: str, kind: str) -> None:
         self.host, self.address, self.kind = host, address, kind
-        subject = f"{host} is" if host == address else f"{host} resolves to {address},"
+        cause = f"it is a {kind} address" if host == address else f"it resolves to the {kind} address {address}"
         allowed = kind if kind in ("private", "loopback") else address
         super().__init__(
-            f"{subject} a {kind} address; if that is intended, add "
-            f'"network": {{"allow": ["{allowed}"]}} to its call template'
+            f"{host}: connection blocked because {cause}. To allow it, set "
+            f'"network": {{"allow": ["{allowed}"]}} in the call template.'
         )
 
 
 class ForbiddenRedirect(PolicyError):
-    """A redirect, which the bridge never follows."""
+    """A redirect. The bridge never follows redirects, because they would carry credentials to another server."""
+
+    code = "redirect-not-followed"
 
     def __init__(self, address: str, status: int) -> None:
         self.address, self.status = address, status
-        super().__init__(f"{address} answered with a redirect (HTTP {status}); write the final URL into the manifest")
+        super().__init__(
+            f"{address}: the server answered with a redirect (HTTP {status}). Write the final URL into the manifest."
+        )
 
 
 class ForbiddenHeader(PolicyError):
-    """A header that may not be sent: its name belongs to the handshake, or it holds control characters."""
+    """A header that may not be sent: its name belongs to the handshake, or its value contains control characters."""
+
+    code = "header-not-allowed"
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
-        super().__init__(f"header {name!r} {reason}")
+        super().__init__(f"header {name!r}: {reason}")
 
 
 class CallError(BridgeError, RuntimeError):
     """A call that failed for a reason of its caller or its endpoint."""
 
+    code = "call-failed"
+
 
 class UnknownTool(CallError):
     """No tool of this name."""
 
+    code = "unknown-tool"
+
     def __init__(self, name: str, nearest: str | None = None) -> None:
         self.name = name
-        hint = f"; did you mean {nearest!r}?" if nearest else "; list the tools to see their names"
-        super().__init__(f"there is no tool {name!r}{hint}")
+        fix = f"Did you mean {nearest!r}?" if nearest else "List the tools to see their names."
+        super().__init__(f"there is no tool {name!r}. {fix}")
 
 
 class InvalidArguments(CallError):
-    """Arguments that do not fit the tool's input schema, or cannot be put into its message. Nothing was sent."""
+    """Arguments that do not match the tool's input schema, or cannot be put into its message. Nothing was sent."""
 
-    def __init__(self, tool: str, reason: str) -> None:
+    code = "invalid-arguments"
+
+    def __init__(self, tool: str, reason: str, *, code: str | None = None) -> None:
         self.tool = tool
-        super().__init__(f"{tool}: {reason}")
+        super().__init__(f"{tool}: {reason}", code=code)
 
 
 class ToolError(CallError):
-    """The endpoint answered that the tool failed. `fault` is the message that says so (any JSON).
+    """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    `collected` holds the items of a stream that came before it.
+    `partial` holds the items of a stream that arrived before the error. The message is the endpoint's own text.
     """
 
+    code = "tool-error"
     outcome = Outcome.ANSWERED
 
     def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
@@ -177,93 +235,113 @@ class ToolError(CallError):
 
 
 class InvalidReply(CallError):
-    """A reply that is not of the promised form. The request was executed."""
+    """A reply that does not have the promised form. The request was executed."""
 
+    code = "invalid-reply"
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, reason: str, excerpt: str = "") -> None:
+    def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str | None = None) -> None:
         self.tool = tool
-        super().__init__(f"{tool}: {reason}" + (f": {excerpt}" if excerpt else ""))
+        super().__init__(f"{tool}: {reason}" + (f" The reply: {excerpt}" if excerpt else ""), code=code)
 
 
 class MessageTooBig(CallError):
-    """A message that exceeds `limits.max_message_bytes`, so that the connection is closed.
+    """A message longer than `limits.max_message_bytes`; the connection was closed (RFC 6455 §7.4.1, 1009).
 
-    `others`: more calls were waiting on the connection; nobody knows whose reply it was.
+    `other_calls_pending`: more calls waited on the connection, so the message may have belonged to any of them.
     """
+
+    code = "message-too-big"
 
     def __init__(self, address: str, limit: int, outcome: Outcome, *, other_calls_pending: bool = False) -> None:
         self.address, self.limit, self.outcome, self.other_calls_pending = address, limit, outcome, other_calls_pending
-        whose = ", for this call or for another on its connection" if other_calls_pending else ""
+        whose = ", for this call or for another one on its connection" if other_calls_pending else ""
         super().__init__(
-            f"{address} sent a message of more than {limit:,} bytes{whose}; "
-            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template; '
+            f"{address}: the endpoint sent a message of more than {limit:,} bytes{whose}. "
+            'Ask for less, or raise "limits": {"max_message_bytes": …} in the call template. '
             f"{outcome.value}"
         )
 
 
 class CallTimeout(CallError, TimeoutError):
-    """No result within the call's timeout (seconds). `last` is what came and was not taken for it."""
+    """A call that did not finish within its timeout (seconds). `stage` says what it waited for.
 
-    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome, last_message: str = "") -> None:
+    `last_message` is an excerpt of the last message that arrived and did not match.
+    """
+
+    def __init__(
+        self, tool: str, timeout: float, stage: Stage, outcome: Outcome, *, cause: str, last_message: str = ""
+    ) -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
-        came = f"; the last message that came was {last_message}" if last_message else ""
-        super().__init__(f"{tool}: {stage} within {timeout:g} s{came}; {outcome.value}")
+        last = f" The last message received, {last_message}, did not match." if last_message else ""
+        super().__init__(
+            f"{tool}: timed out after {timeout:g} s waiting for {cause}.{last} {outcome.value}", code=stage.value
+        )
 
 
 class NetworkError(BridgeError, ConnectionError):
     """The network, or the endpoint's side of it, failed."""
 
+    code = "network-failed"
+
 
 class ConnectError(NetworkError):
     """No connection could be opened. Nothing was sent."""
 
-    def __init__(self, address: str, reason: str) -> None:
+    code = "connect-failed"
+
+    def __init__(self, address: str, reason: str, *, code: str | None = None) -> None:
         self.address, self.reason = address, reason
-        super().__init__(f"cannot connect to {address}: {reason}")
+        super().__init__(f"cannot connect to {address}: {reason}", code=code)
 
     def redact(self, redactor: Callable[[str], str]) -> None:
-        """Take out of the sentence what `redact` hides: servers repeat what they refuse."""
-        self.reason = redactor(self.reason)
-        self.args = (redactor(str(self)),)
+        """Remove secrets from the message: servers repeat what they reject."""
+        self.reason, self.message = redactor(self.reason), redactor(self.message)
+        self.args = (self.message,)
 
 
 class HandshakeRejected(ConnectError):
-    """The endpoint answered the WebSocket upgrade with an HTTP status instead (RFC 6455 §4.1), and `told` why."""
+    """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
+
+    code = "handshake-rejected"
 
     def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
         self.status = status
-        super().__init__(
-            address, f"the upgrade was answered with HTTP {status}{detail}" + (f"; {hint}" if hint else "")
-        )
+        super().__init__(address, f"the upgrade was answered with HTTP {status}{detail}." + (f" {hint}" if hint else ""))
 
 
 class ConnectionLost(NetworkError):
-    """An open connection ended while a call waited. `close` says how, `code` is its code (RFC 6455 §7.4)."""
+    """An open connection ended while a call waited. `code` of the close frame: `close_code` (RFC 6455 §7.4)."""
+
+    code = "connection-lost"
 
     def __init__(
-        self, address: str, close_reason: str, outcome: Outcome, partial: Sequence[object] = (), code: int = 1006
+        self, address: str, close_reason: str, outcome: Outcome, partial: Sequence[object] = (), close_code: int = 1006
     ) -> None:
-        self.address, self.close_reason, self.outcome, self.code = address, close_reason, outcome, code
+        self.address, self.close_reason, self.outcome, self.close_code = address, close_reason, outcome, close_code
         self.partial = tuple(partial)
         count = len(self.partial)
-        got = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
-        super().__init__(f"the connection to {address} was lost{got} ({close_reason}); {outcome.value}")
+        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
+        super().__init__(f"the connection to {address} was lost{after}: {close_reason}. {outcome.value}")
 
 
 class DiscoveryTimeout(NetworkError):
-    """An endpoint that was asked for its manual and did not give one within `seconds`."""
+    """An endpoint that was asked for its manual and did not return one within `seconds`."""
+
+    code = "discovery-timeout"
 
     def __init__(self, manual: str, seconds: float) -> None:
         self.manual, self.seconds = manual, seconds
         super().__init__(
-            f"{manual}: no UTCP manual came within {seconds:g} s; "
-            'if the endpoint does not speak UTCP, write its tools into the manifest ("tools": […])'
+            f"{manual}: timed out after {seconds:g} s waiting for the UTCP manual. "
+            'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]).'
         )
 
 
 class TokenRequestError(NetworkError):
-    """The token endpoint gave no token. Nothing was sent to the tool's endpoint."""
+    """The token endpoint returned no token. Nothing was sent to the tool's endpoint."""
+
+    code = "token-request-failed"
 
     def __init__(self, address: str, reason: str) -> None:
         self.address = address
