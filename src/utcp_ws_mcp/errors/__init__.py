@@ -307,7 +307,9 @@ class HandshakeRejected(ConnectError):
 
     def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
         self.status = status
-        super().__init__(address, f"the upgrade was answered with HTTP {status}{detail}." + (f" {hint}" if hint else ""))
+        super().__init__(
+            address, f"the upgrade was answered with HTTP {status}{detail}." + (f" {hint}" if hint else "")
+        )
 
 
 class ConnectionLost(NetworkError):
