@@ -151,7 +151,7 @@ class Call:
         """Raise if one connection after the other ends before the request can be sent."""
         if attempt >= MAX_CONNECTION_ATTEMPTS and not connection.is_open:
             info = connection.close_info
-            raise ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, code=info.code)
+            raise ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
 
     def _try_send(self) -> bool:
         """Send the request if the connection accepts it now; return whether it was sent."""
@@ -251,7 +251,7 @@ class Call:
         if lost.code == 1009 and connection.closed_by_oversized_message:
             limit, others = self.tool.template.limits.max_message_bytes, connection.dispatcher.lost > 1
             raise MessageTooBig(connection.address, limit, outcome, other_calls_pending=others)
-        raise ConnectionLost(connection.address, lost.reason, outcome, code=lost.code)
+        raise ConnectionLost(connection.address, lost.reason, outcome, close_code=lost.code)
 
     def _timeout_error(
         self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", last_message: str = ""

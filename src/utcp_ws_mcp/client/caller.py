@@ -108,7 +108,7 @@ class CallRunner:
                     await on_item(items[-1])
         # Errors carry the items that came before them: the caller may have no other way to get them again.
         except ConnectionLost as error:
-            raise ConnectionLost(error.address, error.close_reason, error.outcome, items, error.code) from error
+            raise ConnectionLost(error.address, error.close_reason, error.outcome, items, error.close_code) from error
         except ToolError as error:
             raise ToolError(error.tool, str(error), error.payload, items) from error
         end = call.exchange.end
@@ -124,5 +124,5 @@ def _is_retryable(error: BridgeError, retries: int, listen_only: bool) -> bool:
     if isinstance(error, ConnectionLost):
         sent = listen_only or error.outcome is Outcome.MAYBE_EXECUTED
         # Items that were passed on cannot be taken back, so a stream that had any is not started again.
-        return sent and retries < MAX_RETRIES and not error.partial and error.code not in FATAL_CLOSE_CODES
+        return sent and retries < MAX_RETRIES and not error.partial and error.close_code not in FATAL_CLOSE_CODES
     return isinstance(error, NetworkError) and 0 < retries < MAX_RETRIES

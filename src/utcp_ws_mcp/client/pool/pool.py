@@ -349,7 +349,7 @@ class ConnectionPool:
         if self._state.failures.breaker(pooled.key).is_tripped:
             info = connection.close_info
             self._fail_waiting(
-                pooled, ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, code=info.code)
+                pooled, ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
             )
 
     def _record_unused_session(self, pooled: PooledConnection, connection: Connection) -> None:
