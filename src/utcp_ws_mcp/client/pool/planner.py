@@ -86,13 +86,13 @@ def needs_planning(group: ConnectionGroup, mode: LeaseMode) -> bool:
 
 def plan_release(group: ConnectionGroup, pooled: PooledConnection, mode: LeaseMode) -> Assign | Sync | Close | None:
     """Return what is to be done with a connection at once when a lease has ended."""
-    # The plan was complete before, and room for one call became free. If all that wait are of one mode, the first of
-    # them gets it, and nothing else can change. `plan` would find the same, but this is the path of every call to an
-    # endpoint that is used at its limit.
-    if mode is LeaseMode.SHARED and len(group.queue.lanes) == 1 and pooled.can_start(mode):
-        head = group.queue.peek(mode)
-        return Assign(head, pooled) if head is not None else None
     if pooled.in_flight:
+        # The plan was complete before, and room for one call became free on a connection that other keys cannot claim.
+        # If all calls that wait share connections, the first gets it, and nothing else can change. `plan` would find
+        # the same at a higher cost, and this is the path of every call to an endpoint that is used at its limit.
+        if mode is LeaseMode.SHARED and len(group.queue.lanes) == 1 and pooled.can_start(mode):
+            head = group.queue.peek(mode)
+            return Assign(head, pooled) if head is not None else None
         return None
     if not pooled.handshake.template.keep_alive:
         return Close(pooled)
