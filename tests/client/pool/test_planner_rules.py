@@ -171,12 +171,8 @@ def test_whatever_happens_the_rules_hold_and_every_call_is_served_in_the_end(eve
         history.play(event, number)
         check_connections(history.pool)
 
-    history.waiting = [waiter for waiter in history.waiting if waiter in in_pool(history.pool)]  # others failed
+    history.waiting = [waiter for waiter in history.waiting if waiter in history.pool.waiters()]  # others failed
     history.finish()
 
     assert history.waiting == []
     assert history.pool.waiting == 0
-
-
-def in_pool(pool: PoolState) -> set[Waiter]:
-    return {*pool.reserved(), *(waiter for group in pool.groups.values() for waiter in group.queue)}

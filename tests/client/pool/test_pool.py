@@ -15,7 +15,8 @@ from tests.client.pool.fakes import FakeConnection, FakeHandshake, request
 from tests.peer import PATIENCE
 from utcp_ws_mcp.client.pool.circuit_breaker import FAILURE_THRESHOLD
 from utcp_ws_mcp.client.pool.entry import LeaseMode, PoolStats
-from utcp_ws_mcp.client.pool.pool import ConnectionPool, Lease, RateLimiter
+from utcp_ws_mcp.client.pool.lease import Lease, RateLimiter
+from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.pool.state import MAX_CONNECTIONS_PER_MANUAL
 from utcp_ws_mcp.errors import BridgeError, ConnectError, ConnectionLost, InternalError, TimeoutStage
 
@@ -149,7 +150,7 @@ async def test_a_call_gets_none_at_its_deadline_and_leaves_the_queue() -> None:
         await s.call("a", deadline=anyio.current_time())
         assert s.leases == {"a": None}
         assert s.pool.stats().waiting == 0
-        assert s.pool.wait_reason(FakeHandshake()) == (  # type: ignore[arg-type]
+        assert s.pool.wait_reason(request()) == (
             TimeoutStage.CONNECT,
             "one was still being opened or logged in",
         )
