@@ -109,7 +109,7 @@ def find_ready(
     """Return a connection that a call may use now.
 
     If an exclusive call came earlier, a connection that is being synced is promised to that call: one shared call
-    after the other could void the sync, and the exclusive call would wait for ever.
+    after the other could void the sync, and the exclusive call would never start.
     """
     for pooled in group.connections:
         if pooled.can_start(mode) and not (exclusive_call_ahead and pooled.state is State.SYNCING):
@@ -129,7 +129,7 @@ def _serve_queue(pool: PoolState, group: ConnectionGroup) -> Action | None:
             exclusive_call_ahead |= waiter.request.mode is LeaseMode.EXCLUSIVE
             continue
         # 3. It needs another connection. If it cannot have one now, the calls behind it wait, too: calls that share
-        # connections would otherwise keep them busy, and a call that needs one for itself would wait for ever.
+        # connections would otherwise keep them busy, and a call that needs one for itself would never start.
         return _provide(pool, group, waiter)
     return None
 

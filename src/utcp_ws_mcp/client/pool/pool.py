@@ -235,7 +235,7 @@ class ConnectionPool:
             await anyio.sleep(self._state.failures.breaker(pooled.key).retry_after(anyio.current_time()))
             on_draining = partial(self._replan, pooled.key)
             connection = await self._open_connection(pooled.handshake, arguments, on_draining)
-        except Exception as exc:  # the waiting calls must get a bug as an error, too, or they would wait for ever
+        except Exception as exc:  # the waiting calls must get a bug as an error, too, or they would hang
             error = exc if isinstance(exc, BridgeError) else InternalError(pooled.handshake.address, exc)
             self._state.remove(pooled)
             self._record_failure(pooled)
