@@ -38,9 +38,7 @@ DESCRIPTIONS = {
     "no answer": (OSError(errno.ETIMEDOUT, "Connect call failed"), "no answer"),
     "unreachable": (OSError(errno.ENETUNREACH, "x"), "network is unreachable"),
     "for several reasons": (
-        OSError(
-            "Multiple exceptions: [Errno 111] Connect call failed ('127.0.0.1', 1), [Errno 101] Network unreachable"
-        ),
+        OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 101] Network unreachable"),
         f"{REFUSED}, network is unreachable",
     ),
     "unknown": (OSError("strange"), "no address answered"),
