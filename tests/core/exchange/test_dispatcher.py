@@ -1,5 +1,6 @@
 import itertools
 import json
+from datetime import UTC, datetime
 from pathlib import PurePath
 
 import pytest
@@ -40,7 +41,8 @@ class Wire:
         self.wakes = {}
 
     def open(self, rules=None, **args):
-        exchange = self.exchanges.open(rules_of(rules or {}), Scope(Ambient(None, None), {"args": args}))
+        ambient = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
+        exchange = self.exchanges.open(rules_of(rules or {}), Scope(ambient, {"args": args}))
         self.wakes[id(exchange)] = 0
         exchange.wake = lambda: self.wakes.update({id(exchange): self.wakes[id(exchange)] + 1})
         return exchange
