@@ -104,6 +104,14 @@ class InstallError(PolicyError):
     """A host's file, or its command, does not let a server be put in or taken out. The sentence says why."""
 
 
+class PinStoreError(PolicyError):
+    """The approved tools cannot be saved in the state folder."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the approved tools cannot be saved in {path}: {reason}")
+
+
 class InternalError(BridgeError):
     """A mistake of the bridge itself, met on the way of a call. `__cause__` is what happened."""
 
