@@ -320,7 +320,7 @@ async def test_a_peer_that_speaks_before_it_reads_a_big_request_keeps_the_connec
 
 async def test_a_call_that_needs_a_connection_for_itself_does_not_wait_for_one_that_it_can_never_have(
     tmp_path: Path,
-) -> None:  # found by seed 197811396029 of reliability.simulated
+) -> None:  # found by seed 197811396029 of reliability.simulation_runs
     refusing: list[bool] = []
 
     def refuse(connection: Any, request: Any) -> Any:
