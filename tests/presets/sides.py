@@ -128,7 +128,7 @@ def check(message: Any, required: Collection[str], optional: Collection[str] = (
 
 
 async def say(on: Stage, *messages: Any, path: str = "", **options: Any) -> tuple[list[Any], int | None]:
-    """Send messages as a client that follows no rules: what it was told, and the code it was closed with."""
+    """Send messages as a client that follows no rules: the received messages, and the close code."""
     told: list[Any] = []
     async with connect(on.seen.url + path, **options) as client:
         try:
