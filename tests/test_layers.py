@@ -196,7 +196,7 @@ DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", 
 """Calls that open a connection, whatever they are called on, unless they get the socket of one (`sock`)."""
 
 NEVER = {"eval", "exec", "compile", "__import__", "system", "popen", "Popen", "spawn", "fork", "execv", "open_process"}
-"""Calls that run what somebody else wrote."""
+"""Calls that run code from elsewhere."""
 
 
 def called(path: Path, without: str = "") -> Iterator[str]:

@@ -29,7 +29,7 @@ PLACED = {
     "a key with a dot": ("tools[1].x.y[1].z", (5, 23)),
     "a key that is missing": ("tools[0].tool_call_template.url", (4, 5)),
     "an element that is missing": ("tools[7].name", (3, 12)),
-    "a form that nobody wrote": ("reply.match", (1, 1)),
+    "a path that is not in the text": ("reply.match", (1, 1)),
 }
 
 

@@ -470,8 +470,8 @@ async def test_tools_of_other_kinds_are_handed_on_only_where_the_operator_allows
 def test_a_manual_from_elsewhere_hands_on_no_tool_that_points_at_this_machine(manual_url: str) -> None:
     own = CallTemplateSerializer().validate_dict({"call_template_type": "websocket", "url": manual_url})
     own.allowed_communication_protocols = ["websocket", "file"]
-    told = [{"name": "x", "tool_call_template": {"call_template_type": "file", "url": "http://127.0.0.1/"}}]
-    handed = [tool.name for tool in build_manual(own, {"tools": told}, ()).tools]
+    announced = [{"name": "x", "tool_call_template": {"call_template_type": "file", "url": "http://127.0.0.1/"}}]
+    handed = [tool.name for tool in build_manual(own, {"tools": announced}, ()).tools]
     assert handed == (["x"] if manual_url.startswith("ws://127") else [])
 
 

@@ -114,7 +114,7 @@ def at_home(tmp_path: Path, on: Stage, token: str = TOKEN, **template: Any) -> A
 
 
 @pytest.mark.parametrize(
-    ("messages", "told"),
+    ("messages", "code"),
     [
         ([{"id": 1, "type": "get_states"}], "auth_invalid"),
         ([{**AUTH, "access_token": "wrong"}], "auth_invalid"),
@@ -125,10 +125,10 @@ def at_home(tmp_path: Path, on: Stage, token: str = TOKEN, **template: Any) -> A
         ([AUTH, {"id": 1, "type": "ping", "extra": 1}], "invalid_format"),
     ],
 )
-async def test_the_endpoint_refuses_what_the_api_forbids(messages: list[Any], told: str) -> None:
+async def test_the_endpoint_refuses_what_the_api_forbids(messages: list[Any], code: str) -> None:
     async with stage(HomeAssistant, silence=0.2) as on:
         answers, _ = await say(on, *messages)
-    assert told in (answers[-1]["type"], answers[-1].get("error", {}).get("code"))
+    assert code in (answers[-1]["type"], answers[-1].get("error", {}).get("code"))
 
 
 async def test_a_command_is_the_tools_name_with_its_arguments(tmp_path: Path) -> None:

@@ -219,11 +219,11 @@ async def test_a_channel_that_crashes_ends_a_watch_with_a_fault(tmp_path: Path) 
     assert failed.value.subgroup(lambda error: isinstance(error, ToolError) and "phx_error" in str(error))
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_channel_that_has_crashed_is_joined_again(tmp_path: Path, told: bool) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_channel_that_has_crashed_is_joined_again(tmp_path: Path, announced: bool) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
         await bridge.call_tool("m.shout", ROOM)
-        if told:
+        if announced:
             await on.sides[0].handle(["1", "9", "room:1"], "crash", {})
             await (await on.sides[0].connection.ping())
         else:
