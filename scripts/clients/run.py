@@ -106,10 +106,10 @@ def table_row(client: Client, seen: dict[str, Any], version: str, wrong: Sequenc
     if "steps" in seen:
         return f"{start} {', '.join(seen['steps'])} | | | | |"
     progress = "not shown" if "progress" in client.hidden_fields else f"{len(seen['progress'])} messages"
-    mistake = "found by the client" if "mistake" in client.client_checked else "our sentence"
+    mistake = "found by the client" if "mistake" in client.client_checked else "exact message"
     return (
         f"{start} {len(seen['listed'])} tools | number, image | {len(seen['stream'])} items, progress: {progress} | "
-        f"our sentence | {mistake} |"
+        f"exact message | {mistake} |"
     )
 
 
@@ -132,7 +132,7 @@ def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
 
 async def run_all(chosen: str) -> tuple[str, bool]:
     """The table, and whether everything is as it should be."""
-    columns = ("client", "version", "protocol", "lists", "calls", "stream", "a tool's failure", "wrong arguments")
+    columns = ("client", "version", "protocol", "lists", "calls", "stream", "tool error", "wrong arguments")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     well = True
     async with demo_endpoint(0) as port:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ..core.connection_rules import ALL_ARGUMENTS, find_arguments
 from ..core.exchange.reply_rules import Concurrency
+from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
+from ..manifest.variables import MESSAGE_KEYS
 from ..server.tool_names import MAX_NAME_LENGTH, mcp_names
 from .values import suggestion
 
-_ID_REFERENCE = re.compile(r"\b(request_id|next_id)\b")
 _NON_REQUEST_FIELDS: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
 """Fields that are no message of a call: an ID in them is another one."""
 
@@ -70,8 +69,9 @@ def _check_name(tool: CompiledTool, source: ResolvedTool, mcp_name: str) -> Iter
 
 def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
     declared, template = _declared_arguments(tool), tool.template
-    used = set(find_arguments(json.dumps(template.model_dump(mode="json")))).union(template.header_fields)
-    if ALL_ARGUMENTS in used or (template.message is None and not template.listen):
+    document = template.model_dump(mode="json", by_alias=True)
+    used = find_arguments(document, MESSAGE_KEYS).union(template.header_fields)
+    if ALL_MEMBERS in used or (template.message is None and not template.listen):
         return
     for name in sorted(declared - used):
         use = (
@@ -86,7 +86,7 @@ def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterato
 def _check_undeclared_arguments(entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
     declared = _declared_arguments(tool)
     for key in ("let", "message", "then", "url", "headers"):
-        for name in sorted(_required_arguments(entry, tool.template, key, declared) - declared - {ALL_ARGUMENTS}):
+        for name in sorted(_required_arguments(entry, tool.template, key, declared) - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
             message = f"the argument {name!r} is used here, but not declared, so no model will provide it. {fix}"
             yield Problem(_field_path(entry, source, key), message, code="argument-not-declared")
@@ -102,7 +102,7 @@ def _required_arguments(entry: ManifestEntry, template: CallTemplate, key: str, 
 
     The message of a preset offers more arguments than each tool declares: one of them is enough.
     """
-    arguments = find_arguments(json.dumps(getattr(template, key)))
+    arguments = find_arguments({key: getattr(template, key)}, MESSAGE_KEYS)
     preset_messages = [preset.get("message") for preset in referenced_presets(entry.raw)]
     is_optional = key == "message" and arguments & declared and template.message in preset_messages
     return frozenset() if is_optional else arguments
@@ -121,8 +121,8 @@ def _check_request_id(tool: CompiledTool, source: ResolvedTool) -> Iterator[Prob
         return
     if rules.listen_only and rules.stream is not None and rules.stream.match is not None:
         return  # `reply.match` is not used then
-    request = tool.template.model_dump(mode="json", exclude=_NON_REQUEST_FIELDS)
-    if _ID_REFERENCE.search(json.dumps(request)):
+    request = tool.template.model_dump(mode="json", by_alias=True, exclude=_NON_REQUEST_FIELDS)
+    if any(uses_name(each, "request_id", "next_id") for each in find_expressions(request, MESSAGE_KEYS)):
         return
     path = join_path(source.path, "name")
     if rules.listen_only:
@@ -142,8 +142,9 @@ def _check_ambiguous_replies(entry: ManifestEntry, tools: Sequence[CompiledTool]
         fix = 'Describe the reply in "reply.match", or the other messages in "ignore".'
         yield Problem(entry.path, f"{subject}, but {reason}. {fix}", code="ambiguous-reply")
     for tool in ambiguous:
-        request = json.dumps([tool.template.message, *tool.template.then])
-        if re.search(r"\{\{\s*request_id\s*\}\}", request):
+        messages = [tool.template.message, *tool.template.then]
+        expressions = find_expressions(messages, MESSAGE_KEYS, in_template=True)
+        if any(uses_name(each, "request_id") for each in expressions):
             path = join_path(entry.path, "request_id" if "request_id" in entry.raw else "reply")
             fix = 'Compare it in "reply.match", such as "message.id == request_id".'
             yield Problem(path, f"{subject}, although it sends an ID. {fix}", code="request-id-not-matched")

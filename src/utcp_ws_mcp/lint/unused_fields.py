@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from ..core.expressions.analysis import uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
@@ -15,7 +15,7 @@ from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import find_variables, namespaced_variable
-from .values import entry_text, suggestion
+from .values import entry_expressions, suggestion
 
 IsIneffective = Callable[[CallTemplate], object]
 
@@ -135,7 +135,8 @@ def _ineffective_login_fields(entry: ManifestEntry) -> Iterator[Problem]:
 
 
 def _unused_request_id(entry: ManifestEntry) -> Iterator[Problem]:
-    if "request_id" in entry.raw and not re.search(r"\brequest_id\b(?!\\?\")|\bnext_id\b", entry_text(entry)):
+    used = any(uses_name(each, "request_id", "next_id") for each in entry_expressions(entry))
+    if "request_id" in entry.raw and not used:
         yield _without_effect(join_path(entry.path, "request_id"), 'because no message contains "{{ request_id }}"')
 
 

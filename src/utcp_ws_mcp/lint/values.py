@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from ..core.expressions.paths import STRING_LITERAL
+from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
-from ..manifest.variables import TEMPLATE_KEYS
-
-_SESSION_REFERENCE = re.compile(r"(?<![\w.])session\.([A-Za-z_]\w*)")
-_LET_REFERENCE = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
+from ..manifest.variables import MESSAGE_KEYS
 
 
 def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
@@ -38,20 +32,21 @@ def check_let(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each value of `let` that is never used, and for each used one that is not defined."""
     used = {name for tool in entry.tools for name in _let_references(tool.template)}
     for tool in entry.tools:
-        for name in sorted(_let_references(tool.template) - tool.template.let.keys()):
+        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - tool.template.let.keys()):
             fix = suggestion(name, tool.template.let) or 'Add it to "let".'
             message = f"let.{name} is used here, but not defined. {fix}"
             yield Problem(join_path(tool.path, "name"), message, code="let-not-defined")
     if entry.uses_discovery:  # a discovered tool could use it
         return
     for path, name in _let_definitions(entry):
-        if name not in used:
+        if not used & {name, ALL_MEMBERS}:
             yield Problem(path, f"let.{name} is never used. Remove it.", code="let-not-used")
 
 
-def entry_text(entry: ManifestEntry) -> str:
-    """Return everything of an entry that can contain expressions, as one text."""
-    return json.dumps([entry.raw, [tool.template.model_dump(mode="json") for tool in entry.tools]])
+def entry_expressions(entry: ManifestEntry) -> Iterator[str]:
+    """Yield the sources of all expressions of an entry and of its tools."""
+    templates = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
+    return find_expressions([entry.raw, templates], MESSAGE_KEYS)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -61,12 +56,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _unused_captures(entry: ManifestEntry) -> Iterator[Problem]:
-    text = entry_text(entry)
+    used = {name for expression in entry_expressions(entry) for name in find_members(expression, "session")}
     of_presets = {capture for preset in referenced_presets(entry.raw) for capture in _captures(preset)}
     for path, name in _captures(entry.raw):
         if (path, name) in of_presets:  # a preset captures for all its users
             continue
-        if not re.search(rf"""\bsession(?:\.{re.escape(name)}\b|\[['\\"]+{re.escape(name)}['\\"])""", text):
+        if not used & {name, ALL_MEMBERS}:
             message = f"session.{name} is captured here, but never used. Remove it."
             yield Problem(join_path(entry.path, path), message, code="session-value-not-used")
 
@@ -85,22 +80,9 @@ def _missing_captures(tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]
     document = tool.template.model_dump(mode="json", by_alias=True)
     captured = {name for _, name in _captures(document)}
     for field, value in document.items():
-        for expression in _expressions(value, field in TEMPLATE_KEYS):
-            for name in _SESSION_REFERENCE.findall(STRING_LITERAL.sub("''", expression)):
-                if name not in captured:
-                    yield field, name, captured
-
-
-def _expressions(value: Any, in_template: bool) -> Iterator[str]:
-    """Yield the expressions in a value: whole strings, or in a template the parts in `{{ }}`."""
-    if isinstance(value, str):
-        yield from re.findall(r"\{\{(.*?)\}\}", value, re.DOTALL) if in_template else (value,)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _expressions(item, in_template)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _expressions(item, in_template or key in TEMPLATE_KEYS)
+        for expression in find_expressions({field: value}, MESSAGE_KEYS):
+            for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *captured}):
+                yield field, name, captured
 
 
 def _owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> str:
@@ -110,7 +92,8 @@ def _owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> str:
 
 
 def _let_references(template: CallTemplate) -> set[str]:
-    return set(_LET_REFERENCE.findall(json.dumps(template.model_dump(mode="json"))))
+    document = template.model_dump(mode="json", by_alias=True)
+    return {name for expression in find_expressions(document, MESSAGE_KEYS) for name in find_members(expression, "let")}
 
 
 def _let_definitions(entry: ManifestEntry) -> Iterator[tuple[str, str]]:

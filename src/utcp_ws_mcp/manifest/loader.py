@@ -21,6 +21,7 @@ from .inheritance import (
 from .models.base import Json
 from .models.call_template import CallTemplate
 from .models.manual import MANUAL_KEYS, ManualOptions, Tool
+from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variables import VariableResolver, find_optional, find_variables, substitute
 
@@ -269,7 +270,7 @@ def _validate_entry(
     merged = apply_preset(normalize({key: value for key, value in raw.items() if key in CALL_TEMPLATE_KEYS}))
     # A UTCP manual as a manifest has no URL of its own, but its tools inherit the other fields of a checked template.
     has_url = "url" in raw or "tools" not in raw
-    template, found = check_model(CallTemplate, merged if has_url else {**_PLACEHOLDER_TEMPLATE, **merged}, path)
+    template, found = _check_template(merged if has_url else {**_PLACEHOLDER_TEMPLATE, **merged}, path)
     problems += found
     manual = {key: value for key, value in raw.items() if key in MANUAL_KEYS}
     options, found = check_model(ManualOptions, manual, path)
@@ -334,9 +335,14 @@ def check_tool(
     own_path = join_path(path, "tool_call_template")
     problems = unknown_keys(own, CALL_TEMPLATE_KEYS, own_path) + check_fields(own, own_path)
     known = {key: value for key, value in own.items() if key in CALL_TEMPLATE_KEYS}
-    template, found = check_model(CallTemplate, merge_tool(entry, known), own_path)
+    template, found = _check_template(merge_tool(entry, known), own_path)
     problems += found
     return (ResolvedTool(tool, template, path), []) if template and not problems else (None, problems)
+
+
+def _check_template(document: Json, path: str) -> tuple[CallTemplate | None, list[Problem]]:
+    template, problems = check_model(CallTemplate, document, path)
+    return template and with_utcp_framing(template), problems
 
 
 def _with_location_hint(problem: Problem, path: str) -> Problem:

@@ -33,7 +33,13 @@ def read_preset(name: str) -> dict[str, Json]:
     Args:
         name: One of `preset_names()`.
     """
-    return {key: value for key, value in _read_file(name).items() if key != "$comment"}
+    return {key: value for key, value in _read_file(name).items() if not key.startswith("$")}
+
+
+@cache
+def read_bare_stream() -> dict[str, Json]:
+    """Return the `reply` and the `stream` of UTCP's framing, for a stream that has no rules of its own (section 6)."""
+    return {key: dict(value) for key, value in _read_file("utcp")["$bare_stream"].items() if key != "$comment"}
 
 
 def _read_file(name: str) -> dict[str, Json]:

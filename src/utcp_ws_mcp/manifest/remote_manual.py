@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..errors import Problem
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
@@ -14,14 +15,10 @@ from .models.base import Json
 from .models.manual import Annotations, Tool
 from .pinning import tool_digest
 from .sanitize import sanitize_schema, sanitize_text, schema_problem
-from .validation import is_deeper
 from .variables import VARIABLE, WHOLE_STRING_VARIABLE, substitute
 
 FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
 """Fields that a call template from the network may not set: they decide what may be reached, and with which secrets."""
-
-MAX_DEPTH: Final = 100
-"""The maximum number of levels of a tool."""
 
 _CROSS_ORIGIN_SAFE: Final = frozenset(
     {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
@@ -134,8 +131,8 @@ class RemoteTool:
 def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool | None, list[Problem]]:
     if not isinstance(raw, dict):
         return None, [Problem(path, "is no tool (an object); left out")]
-    if is_deeper(raw, MAX_DEPTH):
-        return None, [Problem(path, f"is nested more than {MAX_DEPTH} deep; left out")]
+    if is_deeper(raw, MAX_DOCUMENT_DEPTH):
+        return None, [Problem(path, f"is nested more than {MAX_DOCUMENT_DEPTH} deep; left out")]
     remote = RemoteTool.parse(raw, entry)
     for check, message in _RULES:
         if findings := list(check(remote)):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..core.limits import MAX_REMOTE_SCHEMA_DEPTH
 from .models.base import Json
 from .schema_limits import expansion_problem, is_local_reference
 
@@ -15,9 +16,6 @@ MAX_TEXT_LENGTH: Final = 2048
 
 MAX_SCHEMA_LENGTH: Final = 64 << 10
 """The maximum length of a schema as JSON in characters."""
-
-MAX_DEPTH: Final = 32
-"""The maximum number of levels of a schema."""
 
 MAX_SCHEMA_VALUES: Final = 2000
 """The maximum number of values in a schema, at any depth."""
@@ -77,8 +75,8 @@ def schema_problem(schema: Json) -> str | None:
     parts = 0
     for depth, key, value in _walk(schema):
         parts += 1
-        if depth > MAX_DEPTH:
-            return f"is nested more than {MAX_DEPTH} deep"
+        if depth > MAX_REMOTE_SCHEMA_DEPTH:
+            return f"is nested more than {MAX_REMOTE_SCHEMA_DEPTH} deep"
         if key in _REFERENCES and isinstance(value, str) and (key != "$ref" or not is_local_reference(value)):
             return 'refers to something else than "#" or "#/$defs/NAME"'
         patterns += _regex_patterns(key, value)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..core.expressions.analysis import expressions_in_text, find_members
 from .models.call_template import CallTemplate
 
 SECRET_FIELDS: Final = frozenset({"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect"})
@@ -52,7 +53,7 @@ _KEYED_TEXT: Final = re.compile(
 )
 """A text with its name: in JSON, or in a sentence of a trace. It can be cut by "…"."""
 
-_VARIABLE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
+_VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 
 
 def is_secret_name(name: str) -> bool:
@@ -134,4 +135,7 @@ def _leaf_strings(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str
 
 
 def _variable_names(text: str) -> Iterator[str]:
-    return ("".join(found) for found in _VARIABLE.findall(text))
+    """The names of the variables in a string, whether it is a template or an expression."""
+    yield from _VARIABLE.findall(text)
+    for expression in (text, *expressions_in_text(text)):
+        yield from find_members(expression, "vars")

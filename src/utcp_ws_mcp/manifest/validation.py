@@ -79,17 +79,6 @@ def strip_comments(raw: Json) -> Json:
     return [strip_comments(item) for item in raw] if isinstance(raw, list) else raw
 
 
-def is_deeper(value: Json, limit: int) -> bool:
-    """Return whether a document has more than `limit` levels of nesting, without recursion."""
-    level = [value]
-    for _ in range(limit + 1):
-        objects = [item for each in level if isinstance(each, dict) for item in each.values()]
-        level = objects + [item for each in level if isinstance(each, list) for item in each]
-        if not level:
-            return False
-    return True
-
-
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """Return a problem for each key of an object that is not known, with the most similar known key."""
     known = sorted(known)

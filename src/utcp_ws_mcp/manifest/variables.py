@@ -9,8 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
+from ..core.expressions.analysis import (
+    ALL_MEMBERS,
+    EXPRESSION_MAP_KEYS,
+    expressions_in_text,
+    find_members,
+    find_optional_members,
+)
 from .models.base import Json
 
 VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -33,16 +39,12 @@ DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 DEFAULTS_KEY = "defaults"
 """The key of the default values of an override, whose keys are names of arguments."""
 
-_PLACEHOLDER_KEYS: Final = TEMPLATE_KEYS - {"discovery"} | {DEFAULTS_KEY, "name", "$comment"}
-"""Keys whose strings contain expressions only in their placeholders `{{ }}`."""
+MESSAGE_KEYS = TEMPLATE_KEYS - {"discovery"}
+"""Keys whose strings hold expressions in `{{ … }}` only. Below `discovery` are both: `send`, and two expressions."""
 
-_PLACEHOLDERS = re.compile(r"\{[{%].*[}%]\}", re.DOTALL)
-"""From the first placeholder to the end of the last one: only the grammar of expressions knows where each one ends."""
+_NO_EXPRESSION_KEYS = MESSAGE_KEYS | {DEFAULTS_KEY, "name", "$comment"}
+"""Keys whose strings are no expressions, although they may hold some."""
 
-_VARS_REFERENCE = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
-_OPTIONAL_VARS_REFERENCE = re.compile(
-    r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)"
-)
 _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 
@@ -82,24 +84,28 @@ def namespaced_variable(manual: str, name: str) -> str:
 
 def find_variables(document: Json) -> Iterator[str]:
     """Yield each name that a document refers to: as `${NAME}`, as `$NAME`, or as `vars.NAME` in an expression."""
-    for text, expression in _strings_with_variables(document):
+    for text, expressions in _strings_with_variables(document):
         if whole := WHOLE_STRING_VARIABLE.match(text):
             yield whole[1]
         yield from (name for name in VARIABLE.findall(text) if name)
-        yield from _VARS_REFERENCE.findall(expression)
+        for expression in expressions:
+            yield from sorted(find_members(expression, "vars") - {ALL_MEMBERS})
 
 
 def find_optional(document: Json) -> set[str]:
     """Return the variables that may be missing: `vars.NAME is defined`, `vars.NAME | default(…)`."""
     return {
         name
-        for _, expression in _strings_with_variables(document)
-        for name in _OPTIONAL_VARS_REFERENCE.findall(expression)
+        for _, expressions in _strings_with_variables(document)
+        for expression in expressions
+        for name in find_optional_members(expression, "vars")
     }
 
 
-def _strings_with_variables(value: Json, content: bool = False, template: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield each string that may refer to variables, with the part of it that is an expression.
+def _strings_with_variables(
+    value: Json, content: bool = False, template: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each string that may refer to variables, with the expressions in it.
 
     Args:
         value: A part of a document.
@@ -107,13 +113,15 @@ def _strings_with_variables(value: Json, content: bool = False, template: bool =
         template: Whether strings are templates, in which only the placeholders are expressions.
     """
     if isinstance(value, str):
-        if "$" in value or "vars" in value:  # a fast check, because a manifest has many strings and few variables
-            yield value, "".join(_PLACEHOLDERS.findall(value)) if template else value
+        if "$" in value or "vars" in value:  # few have either, and a manifest has many
+            yield value, [*expressions_in_text(value), *(() if template else [value])]
     elif isinstance(value, dict):
         for key, item in value.items():
-            if content or key not in DOCUMENTATION_KEYS:
+            if key in EXPRESSION_MAP_KEYS and isinstance(item, dict) and not content and not template:
+                yield from _strings_with_variables(list(item.values()))
+            elif content or key not in DOCUMENTATION_KEYS:
                 inside = content or key in TEMPLATE_KEYS or key == DEFAULTS_KEY
-                yield from _strings_with_variables(item, inside, template or key in _PLACEHOLDER_KEYS)
+                yield from _strings_with_variables(item, inside, template or key in _NO_EXPRESSION_KEYS)
     elif isinstance(value, list):
         for item in value:
             yield from _strings_with_variables(item, content, template)

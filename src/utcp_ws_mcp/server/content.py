@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..bridge import StreamResult
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import as_text
+from ..core.limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
 
 ContentBlock = dict[str, Any]
 
@@ -24,11 +25,7 @@ _MAGIC_NUMBERS: Final = (
     (b"PK\x03\x04", "application/zip"),
     (b"\x1f\x8b", "application/gzip"),
 )
-_BRACKETS_TO_PARENS: Final = bytes.maketrans(b"[{]}", b"(())")
-_NON_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _RIFF_TYPES: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-MAX_DEPTH: Final = 64
-"""Levels of nesting that results may have; what is deeper becomes a note."""
 
 
 def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:
@@ -77,24 +74,11 @@ def json_text(value: Any) -> str:
         text = encode_json(value)
         if not text.isascii():
             text.encode()
-        if not json_text_is_deeper(text, MAX_DEPTH):
+        if not json_text_is_deeper(text, MAX_MESSAGE_DEPTH):
             return text
     except ValueError:
         pass
-    return encode_json(to_json_safe(value, MAX_DEPTH))
-
-
-def json_text_is_deeper(text: str, max_depth: int) -> bool:
-    """Whether JSON is nested more deeply; text with brackets may be taken for it.
-
-    Each pass takes the innermost level away.
-    """
-    if text.count("[") + text.count("{") <= max_depth:
-        return False
-    brackets = text.encode("utf-8", "replace").translate(_BRACKETS_TO_PARENS, _NON_BRACKETS)
-    for _ in range(max_depth):
-        brackets = brackets.replace(b"()", b"")
-    return bool(brackets)
+    return encode_json(to_json_safe(value, MAX_MESSAGE_DEPTH))
 
 
 def _stream_blocks(stream_result: StreamResult) -> tuple[list[ContentBlock], str | None]:

@@ -163,3 +163,22 @@ class RequestData(Model):
         None, description="The form of the message: json is the preset utcp, text uses request_data_template."
     )
     request_data_template: str | None = Field(None, description='The message, with "request_data_format": "text".')
+
+
+CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id", "keep_alive")
+"""The fields of a call template that a connection takes as they are written: calls share one only if all are equal."""
+
+CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
+    *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
+    *("before_connect", "on_connect", "on_disconnect", "capture", "inbox", "reconnect_when", "heartbeat"),
+}
+"""The fields of a call template that its connection is made of. The other fields may differ between tools that share a
+connection; a test checks that each field of the model is in one of the two lists."""
+
+CALL_FIELDS = frozenset(
+    {
+        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
+        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
+    }
+)
+"""The fields of a call template that concern one call only."""
