@@ -207,7 +207,7 @@ SANS_IO = {"self.protocol.connect"}
 """Calls with such a name that open nothing: websockets' `ClientProtocol.connect` returns a request."""
 
 NEVER = {"eval", "exec", "compile", "__import__", "system", "popen", "Popen", "spawn", "fork", "execv", "open_process"}
-"""Calls that run what somebody else wrote."""
+"""Calls that run code from elsewhere."""
 
 
 def called(path: Path, without: str = "") -> Iterator[str]:
