@@ -41,6 +41,8 @@ OWNERS = {
     "httpx2": {"client.http_client"},
     "dotenv": {"client.manifest_files"},
     "uvicorn": {"server.http.app"},
+    "starlette": {"server.http.app"},
+    "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},

@@ -37,11 +37,11 @@ def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[
     assert line == {
         "level": "info",
         "message": "m.t failed after 250 ms: out of paper",
-        "event": "called",
+        "event": "call_finished",
         "tool": "m.t",
         "seconds": 0.25,
         "error": "out of paper",
-        "kind": "ToolError",
+        "error_type": "ToolError",
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from ..core.codecs.message import Message, excerpt
@@ -33,13 +33,13 @@ def describe_close(websocket: GuardedConnection, *, heartbeat_timed_out: bool) -
     return CloseInfo(1006, CONNECTION_RESET if sent is None else CLOSED_LOCALLY)
 
 
-def excerpt_without_secrets(message: Message, secrets: Iterable[Any]) -> str:
-    """An excerpt of a server's last words without credentials; nothing where they repeat one of the values."""
+def excerpt_without_secrets(message: Message, secrets: Iterable[Any], redact: Callable[[str], str] = str) -> str:
+    """Return an excerpt of a message without credentials; empty if it contains one of the secrets."""
     text = (
         message.for_display if isinstance(message.for_display, str) else message.for_display.decode("utf-8", "replace")
     )
     repeats = any(len(each) >= MIN_SECRET_LENGTH and each in text for each in _iter_strings(secrets))
-    return "" if repeats else redact_by_key(excerpt(message.for_display))
+    return "" if repeats else excerpt(message.for_display, redact=lambda shown: redact_by_key(redact(shown)))
 
 
 def _iter_strings(values: Iterable[Any]) -> Iterator[str]:

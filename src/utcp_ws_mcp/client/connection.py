@@ -104,7 +104,7 @@ class Connection:
         """The last message, if no call waited for it; nothing where it repeats what may be a credential."""
         said = self.dispatcher.last_unmatched
         known = (*self.session.rules.variables.values(), *self.session.values.values())
-        return "" if said is None else excerpt_without_secrets(said, known)
+        return "" if said is None else excerpt_without_secrets(said, known, self.session.redact)
 
     @property
     def closed_by_oversized_message(self) -> bool:

@@ -128,7 +128,7 @@ class Connector:
             connected = await open_socket(url, await resolve(url, template.network, self._resolver))
         report_stage('the port is open, but the upgrade was not answered (some servers want an "Origin" header)')
         asked = websocket.OpeningHandshake(url, target, headers, upgrade.subprotocols, template.limits, tls)
-        upgraded = await websocket.open_websocket(asked, connected)
+        upgraded = await websocket.open_websocket(asked, connected, self._ambient.redact)
         framer = make_framer(upgrade.connection_rules.framing, upgrade.connection_rules.send_as)
         opened = Connection(upgrade.manual, url.address, upgraded, framer, self._observe)
         opened.dispatcher = Dispatcher(template.request_id, self._ambient.uuid)

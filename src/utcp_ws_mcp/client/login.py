@@ -62,7 +62,7 @@ async def run_before_connect(
         )
         if step.fail.is_true(scope):
             said = _fail_message_text(step.fail_message, scope)
-            why = _failure_reason(reply, step.fail) if said is None else f"{reply.status}: {said}"
+            why = _failure_reason(reply, step.fail, session.redact) if said is None else f"{reply.status}: {said}"
             raise ConnectError(request.url.address, f"{label} failed with HTTP {why}")
         for name, expression in step.captures:
             value = expression.evaluate_or_undefined(scope)
@@ -79,13 +79,13 @@ def fetched_credentials(session: ConnectionState) -> Iterator[str]:
             yield from secrets_in(name, expression.source, session.values.get(name))
 
 
-def _failure_reason(response: HttpResponse, fail: Expression) -> str:
+def _failure_reason(response: HttpResponse, fail: Expression, redact: Callable[[str], str]) -> str:
     """A status that was not wanted, with what the server says of an error; of a success, why it counts as none."""
     if response.status < 300:
         return f'{response.status}: "fail" holds: {fail.source}'
     if 300 <= response.status < 400:
         return f'{response.status}, a redirect; if a good login is answered so, write "fail": "status >= 400" into the step'
-    return f"{response.status}{http_error_detail(response.status, response.body)}"
+    return f"{response.status}{http_error_detail(response.status, response.body, redact)}"
 
 
 def _error_reason(error: Exception) -> str:
@@ -97,7 +97,7 @@ def _error_reason(error: Exception) -> str:
 def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
     """What a manifest finds to say of a refusal, if it finds something."""
     value = UNDEFINED if fail_message is None else fail_message.evaluate_or_undefined(scope)
-    return None if value is UNDEFINED or value is None else excerpt(as_text(value))
+    return None if value is UNDEFINED or value is None else excerpt(as_text(value), redact=scope.ambient.redact)
 
 
 def _build_http_request(step: CompiledHttpStep, scope: Scope) -> HttpRequest:
@@ -181,7 +181,7 @@ async def _wait_for_match(connection: Connection, step: CompiledLoginStep, numbe
             connection.emit_explanation(explain_step(step, number - 1, scope))
         if step.fail is not None and step.fail.is_true(scope):
             said = _fail_message_text(step.fail_message, scope)
-            why = excerpt(message.for_display) if said is None else said
+            why = excerpt(message.for_display, redact=scope.ambient.redact) if said is None else said
             raise ConnectError(connection.address, f"on_connect step {number}: the server refused: {why}")
         expected = step.expect.is_true(scope)
         connection.dispatcher.last_unmatched = None if expected else message

@@ -183,8 +183,12 @@ def _ignore_message(message: str | bytes) -> None:
     """Take nothing."""
 
 
-async def open_websocket(handshake: OpeningHandshake, sock: socket.socket) -> GuardedConnection:
+async def open_websocket(
+    handshake: OpeningHandshake, sock: socket.socket, redact: Callable[[str], str] = str
+) -> GuardedConnection:
     """Run TLS and the upgrade (RFC 6455 §4.1) over a connected socket.
+
+    `redact` removes secrets from what the server answers instead of an upgrade, before that is cut.
 
     Raises:
         HandshakeRejected: on any HTTP status but 101.
@@ -225,7 +229,7 @@ async def open_websocket(handshake: OpeningHandshake, sock: socket.socket) -> Gu
         _check_subprotocol(handshake, websocket)
     except (InvalidHandshake, PayloadTooBig, OSError, EOFError) as failed:
         websocket.transport.abort()
-        raise _to_bridge_error(url, failed) from failed
+        raise _to_bridge_error(url, failed, redact) from failed
     except BaseException:
         websocket.transport.abort()
         raise
@@ -240,7 +244,7 @@ def _check_subprotocol(handshake: OpeningHandshake, websocket: ClientConnection)
         raise ConnectError(handshake.url.address, why)
 
 
-def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
+def _to_bridge_error(url: URL, error: Exception, redact: Callable[[str], str]) -> BridgeError:
     """What happened to an upgrade, in our words; texts of the library may hold header values."""
     if isinstance(error, BridgeError):
         return error
@@ -248,7 +252,7 @@ def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
         status = error.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        said = http_error_detail(status, bytes(error.response.body or b""))
+        said = http_error_detail(status, bytes(error.response.body or b""), redact)
         return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), said)
     if isinstance(error, NegotiationError):
         return ConnectError(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')

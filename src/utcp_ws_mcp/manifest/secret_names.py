@@ -30,7 +30,7 @@ REDACTED: Final = "***"
 
 _VALUE_OF_SECRET_KEY: Final = re.compile(
     r'((?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie)(?:"\s*:\s*| is (?:now )?))'
-    rf'"(?:[^"\\…]|\\.){{{MIN_SECRET_LENGTH},}}["…]?',
+    rf'"(?:[^"\\]|\\.){{{MIN_SECRET_LENGTH},}}"?',
     re.IGNORECASE,
 )
 """A text under a key that tells of a credential: in JSON, or in a sentence of a trace."""

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """How it stands with a manual: open connections, calls that wait for one, why none could be opened lately."""
+    """The status of a manual: open connections, waiting calls, and the last error if no connection opened since.
+
+    `used` is the number of the open connections on which calls are running.
+    """
 
     connections: int = 0
     waiting: int = 0
     last_error: BridgeError | None = None
+    used: int = 0
 
 
 @dataclass(slots=True, eq=False)

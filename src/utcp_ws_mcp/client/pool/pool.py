@@ -98,9 +98,10 @@ class ConnectionPool:
         return "one was still being opened or logged in" if opening else ""
 
     def stats(self) -> PoolStats:
-        """How it stands now."""
-        connections = sum(slot.connection is not None and slot.connection.is_open for slot in self._connections)
-        return PoolStats(connections, len(self._waiters), self._failures.last_error)
+        """Return the status now."""
+        opened = [slot for slot in self._connections if slot.connection is not None and slot.connection.is_open]
+        used = sum(slot.in_flight > 0 for slot in opened)
+        return PoolStats(len(opened), len(self._waiters), self._failures.last_error, used)
 
     def start_reading(self, pooled: PooledConnection) -> None:
         """Start reading a connection that was opened unread."""

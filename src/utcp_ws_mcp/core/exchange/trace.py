@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ..codecs.message import Message, encode_json, to_json_safe
+from ...manifest.secret_names import redact_by_key
+from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
 from ..connection_rules import Captures, CompiledLoginStep
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import STRING_LITERAL, UNDEFINED, look_up, parse_path
@@ -131,7 +132,7 @@ class Explanation:
             if value is UNDEFINED:
                 self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
             else:
-                self.add(f"session.{key} is now {_format_value(value)}")
+                self.add(self._describe(f"session.{key} is now ", value))
 
     def error_text(self, error_message: Expression | None) -> None:
         """Why a failure is not told in the words that `error_message` should find."""
@@ -157,8 +158,18 @@ class Explanation:
             lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source
         )
         paths = [path for name in dict.fromkeys(_REFERENCED_PATH.findall(bare)) if (path := parse_path(name))]
-        shown = [f"{_format_path(path)} is {_format_value(look_up(self._scope, path))}" for path in paths]
+        shown = [self._describe(f"{_format_path(path)} is ", look_up(self._scope, path)) for path in paths]
         return f" ({', '.join(shown)})" if shown else ""
+
+    def _describe(self, prefix: str, value: Any) -> str:
+        """Return a value after what names it, redacted and then cut: the name may say that the value is a secret."""
+        if value is UNDEFINED:
+            return f"{prefix}not there"
+        limit, redact = len(prefix) + MAX_VALUE_LENGTH, self._scope.ambient.redact
+        text = redact_beginning(
+            prefix + encode_json(to_json_safe(value)), limit, lambda shown: redact_by_key(redact(shown))
+        )
+        return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
@@ -204,10 +215,3 @@ def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
 
 def _format_path(path: tuple[str | int, ...]) -> str:
     return str(path[0]) + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path[1:])
-
-
-def _format_value(value: Any) -> str:
-    if value is UNDEFINED:
-        return "not there"
-    text = encode_json(to_json_safe(value))
-    return text if len(text) <= MAX_VALUE_LENGTH else text[:MAX_VALUE_LENGTH] + "…"
