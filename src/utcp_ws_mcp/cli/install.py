@@ -181,7 +181,5 @@ def _ephemeral_install_warnings() -> list[str]:
     parts = Path(sys.prefix).parts
     if not any(part.startswith(("archive-v", "environments-v")) for part in parts):
         return []
-    return [
-        "this program is in the cache of uv, which may be cleaned. "
-        "Run `uv tool install utcp-ws-mcp`, then install again."
-    ]
+    message = "this program is in the cache of uv, which may be cleaned."
+    return [f"{message} Run `uv tool install utcp-ws-mcp`, then install again."]

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
-from ..server.http.config import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE, HttpOptions
-from ..server.run import ServeOptions, serve_stdio
+from ..server.http.defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE
+from ..server.run import ServeOptions, serve_http, serve_stdio
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
@@ -83,7 +83,7 @@ def serve(
         run(serve_stdio, loaded, options)
     if no_fast_path:
         raise click.UsageError("--no-fast-path is for stdio; over HTTP the MCP SDK answers every request")
-    from ..server.run import serve_http
+    from ..server.http.config import HttpOptions
 
     token = _read_token(http.pop("token_file"))
     run(serve_http, loaded, options, HttpOptions(address, token, **http))

@@ -155,7 +155,7 @@ def _char_pattern(char: str) -> str:
 
 
 def _base64_core(data: bytes, offset: int) -> str:
-    """Return the part of the base64 text that depends only on `data`, if it starts `offset` bytes into a group of three."""
+    """Return the part of base64 that depends only on `data`, which starts `offset` bytes into a group of three."""
     text = base64.b64encode(bytes(offset) + data).decode()
     start = (0, 2, 3)[offset]
     end = len(text) - (0, 3, 2)[(offset + len(data)) % 3]

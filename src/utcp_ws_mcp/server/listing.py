@@ -126,7 +126,7 @@ def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def advertised_outputs(schema: Mapping[str, Any], *, objects_only: bool) -> dict[str, Any] | None:
-    """Return an output schema, or None if it cannot be advertised: handshake revisions allow only objects at the root."""
+    """Return an output schema, or None if it cannot be advertised: handshake revisions allow only objects."""
     if not schema or (objects_only and schema.get("type") != "object"):
         return None
     return _drop_malformed_keywords(dict(schema))

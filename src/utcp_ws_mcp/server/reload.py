@@ -18,7 +18,7 @@ from ..observability.redaction import Redactor
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL: Final = 0.5
-"""Seconds between two checks of the files. A change counts once it was the same in two checks: editors write in steps."""
+"""Seconds between two checks. A change counts once two checks in a row see the same: editors write in steps."""
 
 FileSignatures = tuple[tuple[int, int, int] | None, ...]
 """Modification time, size and inode of each file; None for a missing one."""

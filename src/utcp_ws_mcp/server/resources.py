@@ -11,7 +11,6 @@ from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
 from ..errors import MissingVariable
 from ..manifest.loader import ManifestEntry
-from .documentation import read_guide
 
 ENDPOINTS_URI: Final = "utcp-ws://endpoints"
 GUIDE_URI: Final = "utcp-ws://manifest-guide"
@@ -54,6 +53,8 @@ class EndpointResources:
     def read(self, uri: str) -> str | None:
         """Return the text of a resource, in the media type of `media_type`, or None if there is no such resource."""
         if uri == GUIDE_URI:
+            from .documentation import read_guide  # few sessions read it
+
             return read_guide()
         content: Any = self._states()
         if uri != ENDPOINTS_URI:

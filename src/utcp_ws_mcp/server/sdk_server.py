@@ -61,7 +61,7 @@ class SdkServer:
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
             cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},
-            get_tool_input_schema=self._tools.input_schema,  # without it, the SDK lists all tools for every call over HTTP
+            get_tool_input_schema=self._tools.input_schema,  # otherwise every call over HTTP lists all tools
             on_list_tools=self._list_tools,  # type: ignore[arg-type]  # a result may be a mapping too
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
             on_subscriptions_listen=self._listen,

@@ -11,14 +11,9 @@ from ipaddress import ip_address
 from typing import Final
 
 from ...errors import ServeOptionsError
+from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
 from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
 
-TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a variable
-"""The environment variable with the bearer token that clients must send."""
-
-DEFAULT_HOST: Final = "127.0.0.1"
-DEFAULT_PORT: Final = 8080
-DEFAULT_MAX_SESSIONS: Final = 500
 LISTEN_BACKLOG: Final = 2048
 
 

@@ -15,7 +15,7 @@ MAX_JOINED_LENGTH: Final = 1 << 16
 
 
 class StdioOutbound:
-    """Sends responses and notifications. Characters that UTF-8 cannot encode are replaced, to keep the session alive."""
+    """Sends responses and notifications. Characters that UTF-8 cannot encode are replaced: the session must go on."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer

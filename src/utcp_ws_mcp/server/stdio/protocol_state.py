@@ -32,7 +32,7 @@ class ProtocolState:
     In HANDSHAKE and MODERN the fast path answers what it knows, and the SDK's server the rest. Before an era is
     decided, a message that the fast path does not know may be one that decides it, so the SDK's server takes over the
     session. With `delegated` (the option `--no-fast-path`) it has it from the start.
-    """  # noqa: D400, D415  # the diagram belongs to the sentence
+    """
 
     def __init__(self, *, delegated: bool = False) -> None:
         self._state = State.DELEGATED if delegated else State.UNDECIDED

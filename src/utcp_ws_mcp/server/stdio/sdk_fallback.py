@@ -40,7 +40,7 @@ class SdkFallback:
         self._read_stream.feed_line(line)
 
     async def run(self, replayed_lines: Sequence[bytes]) -> None:
-        """Serve. `replayed_lines` open the session for this server; the fast path has already answered the request in them."""
+        """Serve. `replayed_lines` open the session for this server; the fast path has answered the request in them."""
         await anyio.to_thread.run_sync(_import_sdk, abandon_on_cancel=True)
         from ..sdk_server import SdkServer
 
