@@ -1,6 +1,6 @@
 """Terminal pictures for the README: SVG files that show what commands print (`make pictures`).
 
-Each is drawn from a real run on this machine, and follows the reader's choice of light or dark.
+Each shows a real run on this machine, in the light or dark theme that the reader uses.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLOURS: Final = {
     "good": ("#116329", "#7ee787"),
     "bad": ("#a40e26", "#ff7b72"),
 }
-"""What each part of a picture looks like, light and dark; all texts reach the contrast of WCAG 2.2 AA."""
+"""The colours of each part, light and dark; all texts have the contrast of WCAG 2.2 AA."""
 
 KINDS: Final = (
     (r"\$ ", "command"),
@@ -48,11 +48,11 @@ KINDS: Final = (
     (r" +→", "good"),
     (r" +error ", "bad"),
 )
-"""The first pattern that a line begins with says what it is."""
+"""The first pattern that matches the beginning of a line determines its kind."""
 
 
 async def show_demo() -> str:
-    """`make demo`, as a terminal shows it."""
+    """Return what a terminal shows of `make demo`."""
     with tempfile.TemporaryDirectory() as folder:
         return "$ make demo\n" + await run(["demo"], Path(folder))
 
@@ -71,7 +71,7 @@ PICTURES: Final[dict[str, Callable[[], Awaitable[str]]]] = {"demo": show_demo, "
 
 
 async def run(arguments: Sequence[str], folder: Path) -> str:
-    """What a terminal shows of `utcp-ws-mcp` with these arguments."""
+    """Return what a terminal shows of `utcp-ws-mcp` with these arguments."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8", **VARIABLES}
     with anyio.fail_after(60):
         done = await anyio.run_process(
@@ -85,7 +85,7 @@ async def run(arguments: Sequence[str], folder: Path) -> str:
 
 
 def draw(shown: str, title: str) -> str:
-    """A terminal that shows a text, as SVG."""
+    """Return an SVG of a terminal that shows a text."""
     rows = [row for line in shown.rstrip("\n").split("\n") for row in _rows(line)]
     width, height = round(COLUMNS * COLUMN + 2 * MARGIN), len(rows) * ROW + 2 * MARGIN
     texts = "\n".join(_drawn(row, MARGIN + (number + 0.75) * ROW) for number, row in enumerate(rows))
@@ -97,14 +97,14 @@ def draw(shown: str, title: str) -> str:
 
 
 def read_picture(svg: str) -> str:
-    """The text that a picture shows."""
+    """Return the text in a picture."""
     drawn = ElementTree.fromstring(svg)
     rows = [(each.get("class", ""), each.text or "") for each in drawn.iter(f"{SVG}text")]
     return "".join(text if kind.endswith(" more") else f"\n{text}" for kind, text in rows)[1:] + "\n"
 
 
 def _rows(line: str) -> Iterator[tuple[str, str]]:
-    """A line as a terminal breaks it: what it is, and the text; all but its first row are marked `more`."""
+    """Yield the rows into which a terminal breaks a line, with their kind; all but the first are marked `more`."""
     kind = next((kind for pattern, kind in KINDS if re.match(pattern, line)), "text")
     yield kind, line[:COLUMNS]
     yield from ((f"{kind} more", line[start : start + COLUMNS]) for start in range(COLUMNS, len(line), COLUMNS))
@@ -130,7 +130,7 @@ def _palette(theme: int) -> str:
 
 
 async def main() -> None:
-    """Draw all pictures anew."""
+    """Draw all pictures."""
     FOLDER.mkdir(exist_ok=True)
     for name, show in PICTURES.items():
         shown = await show()

@@ -2,24 +2,24 @@ import sys
 
 import pytest
 
+from benchmarks.environment import BARE, MINIMAL, OURS, UTCP, benchmark_environment
 from benchmarks.host import Host, is_correct
-from benchmarks.world import BARE, OURS, SMALLEST, UTCP, benchmark_environment
 
 
 @pytest.fixture(scope="module")
-def on():
+def environment():
     with benchmark_environment() as running:
         yield running
 
 
-@pytest.mark.parametrize("name", [BARE, SMALLEST, UTCP, OURS])
-def test_every_contender_gives_each_call_its_own_answer(on, name):
+@pytest.mark.parametrize("name", [BARE, MINIMAL, UTCP, OURS])
+def test_every_contender_gives_each_call_its_own_answer(environment, name):
     in_flight = 1 if name == UTCP else 8
 
-    with on.host(name, on.world()) as host:
+    with environment.host(name, environment.workload()) as host:
         burst = host.burst("m0_t0", 24, in_flight)
 
-    assert (burst.right, burst.calls) == (24, 24)
+    assert (burst.correct, burst.calls) == (24, 24)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_an_error_and_the_answer_to_another_call_are_wrong(message):
     assert not is_correct(message)
 
 
-@pytest.mark.parametrize("name", [SMALLEST, UTCP, OURS])
-def test_every_item_of_a_stream_comes_as_progress_and_in_the_result(on, name):
-    with on.host(name, on.world(kind="streams")) as host:
+@pytest.mark.parametrize("name", [MINIMAL, UTCP, OURS])
+def test_every_item_of_a_stream_comes_as_progress_and_in_the_result(environment, name):
+    with environment.host(name, environment.workload(kind="streams")) as host:
         assert host.time_stream("m0_t0", 5) > 0
 
 
-def test_a_missing_answer_ends_a_measurement(on):
-    with on.host(OURS, on.world()) as host, pytest.raises(RuntimeError, match="a wrong answer"):
+def test_a_missing_answer_ends_a_measurement(environment):
+    with environment.host(OURS, environment.workload()) as host, pytest.raises(RuntimeError, match="a wrong answer"):
         host.time_calls("no_such_tool", 1)
 
 
