@@ -7,7 +7,7 @@ UV := build/uv/bin/uv
 UV_VERSION := 0.13.8
 COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
-# What hatchling asks for when it installs a project editable; without build isolation nobody else brings it.
+# hatchling needs it for an editable install, and without build isolation pip does not install it.
 EDITABLES := editables~=0.3
 CLIENTS := sdk1 sdk2 mcp-use
 MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs-check pictures requirements clean
 .DELETE_ON_ERROR:
 
-help: ## Say what can be made
+help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 venv: .venv/.stamp ## Install everything into .venv; PYTHON=/path/to/python chooses another Python
@@ -32,7 +32,7 @@ venv: .venv/.stamp ## Install everything into .venv; PYTHON=/path/to/python choo
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: venv ## See the bridge at work
+demo: venv ## Run the demo
 	@$(BIN)/utcp-ws-mcp demo
 
 test: venv ## Run the tests
@@ -70,14 +70,14 @@ scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
 	cd scripts/bundle && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-bench: venv ## Measure the speed beside what it is compared with; SMOKE=1 only tries it, INTO=page.md keeps the tables
+bench: venv ## Measure the speed of all contenders; SMOKE=1 only checks that it works, INTO=page.md saves the tables
 	@$(BIN)/python -m compileall -q src # as pip does it for those who install
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
-reliability: venv ## Measure what is promised of delivery; NIGHTLY=1 the large size, SEED=7 the same run again, AGAIN=1 a second try
+reliability: venv ## Measure the promises of delivery; NIGHTLY=1 the large size, SEED=7 repeats a run, AGAIN=1 retries
 	@$(BIN)/python -m verification.reliability $(MEASURED)
 
-security: venv ## Measure what is promised of safety; likewise
+security: venv ## Measure the promises of security; NIGHTLY, SEED and AGAIN as for reliability
 	@$(BIN)/python -m verification.security $(MEASURED)
 
 real: venv ## Run the cases of the real servers in the folder SERVERS
@@ -92,7 +92,7 @@ check: venv ## Lint, check the format, the types, the layers and the documentati
 docs-check: venv ## Run every example, command and program of the documentation; find what it does not describe
 	$(BIN)/python -m pytest -q tests/docs
 
-pictures: venv ## Draw the terminal pictures of the README anew
+pictures: venv ## Draw the terminal pictures of the README
 	@$(BIN)/python -m scripts.pictures
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows

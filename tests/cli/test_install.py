@@ -170,7 +170,7 @@ def test_a_variable_that_only_this_shell_has_is_a_warning(tmp_path: Path) -> Non
 
 
 REFUSED = {
-    "a variable that nobody sets": (NEEDS_TOKEN, "m: API_TOKEN is not set"),
+    "a variable that is not set": (NEEDS_TOKEN, "m: API_TOKEN is not set"),
     "a wrong manifest": ({**GOOD, "timeout": "soon"}, "timeout: expected a number"),
 }
 

@@ -113,7 +113,7 @@ async def test_clients_without_sessions_are_served_too(tmp_path: Path, mode: str
 @ERAS
 async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, mode: str) -> None:
     go_on = anyio.Event()
-    told: list[str | None] = []
+    notified: list[str | None] = []
 
     async def stream(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": message["id"], "result": 1}))
@@ -121,7 +121,7 @@ async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, mode: s
         await connection.send(json.dumps({"id": message["id"], "result": 2, "done": True}))
 
     async def progress(progress: float, total: float | None, message: str | None) -> None:
-        told.append(message)
+        notified.append(message)
         go_on.set()
 
     document = {**RPC, "stream": {"until": "message.done"}}
@@ -129,7 +129,7 @@ async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, mode: s
         async with client_of(url, mode) as client:
             with anyio.fail_after(PATIENCE):
                 await client.call_tool("m_t", {}, progress_callback=progress)
-    assert told[0] == "1"
+    assert notified[0] == "1"
 
 
 @ERAS
