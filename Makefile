@@ -7,7 +7,7 @@ UV := build/uv/bin/uv
 UV_VERSION := 0.13.8
 COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
-# hatchling needs it for an editable install, and without build isolation pip does not install it.
+# hatchling needs this package for an editable install; without build isolation pip does not install it.
 EDITABLES := editables~=0.3
 CLIENTS := sdk1 sdk2 mcp-use
 MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
@@ -16,13 +16,13 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance bench reliability security real check docs-check pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
-venv: .venv/.stamp ## Install everything into .venv; PYTHON=/path/to/python chooses another Python
+venv: .venv/.stamp ## Install all dependencies into .venv; PYTHON=/path/to/python selects another Python
 
 .venv/.stamp: $(PINNED)
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,7 +51,7 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 	cd scripts/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Try the MCP clients of docs/hosts.md (needs Node); INTO=docs/hosts.md keeps the table
+clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Test the MCP clients of docs/project/clients-tested.md (needs Node); INTO=docs/project/clients-tested.md writes the table
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
 
 scripts/clients/node_modules/.stamp: scripts/clients/package-lock.json
@@ -70,29 +70,43 @@ scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
 	cd scripts/bundle && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-bench: venv ## Measure the speed of all contenders; SMOKE=1 only checks that it works, INTO=page.md saves the tables
-	@$(BIN)/python -m compileall -q src # as pip does it for those who install
+dist: venv ## Build the sdist and the wheel into dist/, check them, and test the wheel in an empty environment
+	@$(BIN)/python scripts/dist.py
+
+bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a minimal size, INTO=benchmarks/results/2026-11.md writes the tables
+	@$(BIN)/python -m compileall -q src # pip compiles an installed package, too
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
-reliability: venv ## Measure the promises of delivery; NIGHTLY=1 the large size, SEED=7 repeats a run, AGAIN=1 retries
+reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, SEED=7 repeats a run, AGAIN=1 retries a missed target once
 	@$(BIN)/python -m verification.reliability $(MEASURED)
 
-security: venv ## Measure the promises of security; NIGHTLY, SEED and AGAIN as for reliability
+security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 as for reliability
 	@$(BIN)/python -m verification.security $(MEASURED)
 
-real: venv ## Run the cases of the real servers in the folder SERVERS
+real: venv ## Test the real servers in the folder SERVERS
 	$(BIN)/python -m verification.real
 
-check: venv ## Lint, check the format, the types, the layers and the documentation
+check: venv ## Check lint rules, format, types, layers and documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
 
-docs-check: venv ## Run every example, command and program of the documentation; find what it does not describe
+# Material for MkDocs advertises its successor at each build unless this variable is set.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: venv ## Build the documentation site into build/site; warnings are errors
+	@$(BIN)/mkdocs build --strict
+
+docs-check: venv ## Run every example, command and program of the documentation; find undocumented features
 	$(BIN)/python -m pytest -q tests/docs
 
-pictures: venv ## Draw the terminal pictures of the README
+reference: venv ## Generate the tables of docs/reference from the program
+	@$(BIN)/python -m scripts.reference
+
+examples: venv ## Write the current messages of the program into the examples of the documentation
+	@$(BIN)/python -m scripts.update_examples
+
+pictures: venv ## Render the terminal pictures of the documentation
 	@$(BIN)/python -m scripts.pictures
 
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
@@ -106,6 +120,6 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	build/uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
 	@touch $@
 
-clean: ## Take away everything that was made
+clean: ## Remove all generated files
 	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/bundle/node_modules scripts/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -36,7 +36,9 @@ def main() -> None:
     """Measure, print all tables, and exit: 1 if a target is not met, or in a smoke test if a command fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--smoke", action="store_true", help="only check that everything works, in a minute")
-    parser.add_argument("--into", type=Path, help="write the tables into this page, replacing the previous ones")
+    parser.add_argument(
+        "--into", type=Path, help="replace the tables of this page, such as benchmarks/results/2026-11.md"
+    )
     parser.add_argument("names", nargs="*", help=f"run only these: {', '.join(COMMANDS)}")
     given = parser.parse_args()
     began = time.monotonic()

@@ -1,6 +1,6 @@
-"""Terminal pictures for the README: SVG files that show what commands print (`make pictures`).
+"""Terminal pictures for the documentation: SVG files that show what commands print (`make pictures`).
 
-Each shows a real run on this machine, in the light or dark theme that the reader uses.
+Each is drawn from a real run on this machine, and follows the reader's choice of light or dark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from xml.etree import ElementTree
 
 import anyio
 
-from tests.docs.examples import VARIABLES, Endpoint, read_examples
+from tests.docs.examples import VARIABLES, read_examples
+from tests.docs.playback import Endpoint
 
 ROOT: Final = Path(__file__).parents[1]
 FOLDER: Final = ROOT / "docs" / "pictures"
@@ -38,7 +39,7 @@ COLOURS: Final = {
     "good": ("#116329", "#7ee787"),
     "bad": ("#a40e26", "#ff7b72"),
 }
-"""The colours of each part, light and dark; all texts have the contrast of WCAG 2.2 AA."""
+"""The colours of each part, light and dark; all texts reach the contrast of WCAG 2.2 AA."""
 
 KINDS: Final = (
     (r"\$ ", "command"),
@@ -48,18 +49,19 @@ KINDS: Final = (
     (r" +→", "good"),
     (r" +error ", "bad"),
 )
-"""The first pattern that matches the beginning of a line determines its kind."""
+"""The first pattern that matches the start of a line decides its kind."""
 
 
 async def show_demo() -> str:
-    """Return what a terminal shows of `make demo`."""
+    """Return the output of `make demo`, as a terminal shows it."""
     with tempfile.TemporaryDirectory() as folder:
         return "$ make demo\n" + await run(["demo"], Path(folder))
 
 
 async def show_trace() -> str:
-    """The trace of a call: the third recipe of docs/recipes.md, against the endpoint that it describes."""
-    example = next(each for each in read_examples([ROOT / "docs" / "recipes.md"]) if '"notes"' in each.manifest.text)
+    """Return the trace of a call: the complete manifest of the tutorial, against the endpoint that it describes."""
+    page = ROOT / "docs" / "get-started" / "a-real-api.md"
+    example = next(each for each in read_examples([page]) if "on_connect" in each.manifest.text)
     command = ["call", "manifest.json", "notes.search", "text=bread", "--trace"]
     async with Endpoint([*example.lines, *example.scenes[0].lines]).run() as endpoint:
         with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +73,7 @@ PICTURES: Final[dict[str, Callable[[], Awaitable[str]]]] = {"demo": show_demo, "
 
 
 async def run(arguments: Sequence[str], folder: Path) -> str:
-    """Return what a terminal shows of `utcp-ws-mcp` with these arguments."""
+    """Run `utcp-ws-mcp` with these arguments, and return what a terminal shows."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8", **VARIABLES}
     with anyio.fail_after(60):
         done = await anyio.run_process(
@@ -97,14 +99,14 @@ def draw(shown: str, title: str) -> str:
 
 
 def read_picture(svg: str) -> str:
-    """Return the text in a picture."""
+    """Return the text that a picture shows."""
     drawn = ElementTree.fromstring(svg)
     rows = [(each.get("class", ""), each.text or "") for each in drawn.iter(f"{SVG}text")]
     return "".join(text if kind.endswith(" more") else f"\n{text}" for kind, text in rows)[1:] + "\n"
 
 
 def _rows(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the rows into which a terminal breaks a line, with their kind; all but the first are marked `more`."""
+    """Yield the rows of a line as a terminal breaks it, each with its kind; all but the first are marked `more`."""
     kind = next((kind for pattern, kind in KINDS if re.match(pattern, line)), "text")
     yield kind, line[:COLUMNS]
     yield from ((f"{kind} more", line[start : start + COLUMNS]) for start in range(COLUMNS, len(line), COLUMNS))

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.manifest.inheritance import apply_preset, inherit, normalize, referenced_presets
+from utcp_ws_mcp.manifest.inheritance import apply_preset, merge_tool, normalize, referenced_presets
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +84,7 @@ def strings(value: Any) -> Iterator[str]:
 
 def placeholders(template: JsonObject, tool: JsonObject) -> set[str]:
     """The arguments that a tool's own call template and what it inherits refer to; `args` alone is all of them."""
-    form = inherit(apply_preset(normalize(template)), tool.get("tool_call_template", {}))
+    form = merge_tool(apply_preset(normalize(template)), tool.get("tool_call_template", {}))
     if not form.get("stream", {}).get("on"):
         form.pop("stream", None)
     texts = list(strings([form.get(key) for key in FILLED]))

@@ -111,10 +111,10 @@ def table_row(client: Client, observation: dict[str, Any], version: str, wrong: 
     if "steps" in observation:
         return f"{start} {', '.join(observation['steps'])} | | | | |"
     progress = "not shown" if "progress" in client.hidden_fields else f"{len(observation['progress'])} messages"
-    argument_error = "found by the client" if "argument_error" in client.client_checked else "message of the server"
+    argument_error = "found by the client" if "argument_error" in client.client_checked else "exact message"
     stream = f"{len(observation['stream'])} items, progress: {progress}"
     tools = f"{len(observation['listed'])} tools"
-    return f"{start} {tools} | number, image | {stream} | message of the server | {argument_error} |"
+    return f"{start} {tools} | number, image | {stream} | exact message | {argument_error} |"
 
 
 def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
@@ -136,7 +136,7 @@ def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
 
 async def run_all(chosen: str) -> tuple[str, bool]:
     """Return the table, and whether there were no differences."""
-    columns = ("client", "version", "protocol", "lists", "calls", "stream", "error of a tool", "wrong arguments")
+    columns = ("client", "version", "protocol", "lists", "calls", "stream", "tool error", "wrong arguments")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     well = True
     async with demo_endpoint(0) as port:

@@ -20,8 +20,7 @@ from anyio.abc import TaskGroup
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.dial import Resolver, system_resolver
-from .client.discoveries import DiscoveryManager
-from .client.discovery import DiscoveryTask
+from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
 from .client.pin_store import PinStore
 from .client.pool.entry import PoolStats
@@ -31,9 +30,8 @@ from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
 from .errors import BridgeError, ConnectError, InvalidManifest
-from .manifest.loader import ManifestEntry
+from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
-from .manifest.shapes import DisabledEntry
 from .observability import events
 from .observability.events import Observer
 from .observability.redaction import Redactor
@@ -155,9 +153,11 @@ class Bridge:
                 self._discovery_manager.start(entry)
         self._notify_tools_changed()
 
-    async def _open_connection(self, upgrade: HandshakeRequest, arguments: dict[str, Any]) -> Connection:
+    async def _open_connection(
+        self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
+    ) -> Connection:
         try:
-            return await self._connector(upgrade, arguments)
+            return await self._connector(request, arguments, on_draining)
         except ConnectError as failed:
             failed.redact(self._redact)
             raise
@@ -274,7 +274,7 @@ class Bridge:
         started_at = anyio.current_time()
         tool = await self._find_tool(name)
         tool = tool.with_utcp_framing() if utcp_framing else tool
-        pool, validated = self._pool_manager.handle(tool.manual), tool.validate_arguments(arguments or {})
+        pool, validated = self._pool_manager.pool(tool.manual), tool.validate_arguments(arguments or {})
         async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
             while not tool.rules.no_reply and (message := await call.receive()) is not None:
                 yield extract_result(tool, call.exchange, message)

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_bridge_of_utcp_is_measured_with_its_own_plugin(tmp_path):
+def test_the_utcp_bridge_uses_the_reference_plugin(tmp_path):
     (tmp_path / "client.json").write_text(json.dumps({"manual_call_templates": []}))
     program = """
 import asyncio, sys
@@ -19,5 +19,5 @@ async def main():
 asyncio.run(main())
 """
     command = [sys.executable, "-c", program, str(tmp_path / "client.json")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["utcp_websocket.websocket_communication_protocol", "False"]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert completed.stdout.split() == ["utcp_websocket.websocket_communication_protocol", "False"]

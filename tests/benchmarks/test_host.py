@@ -13,7 +13,7 @@ def environment():
 
 
 @pytest.mark.parametrize("name", [BARE, MINIMAL, UTCP, OURS])
-def test_every_contender_gives_each_call_its_own_answer(environment, name):
+def test_every_contender_returns_the_correct_result_of_each_call(environment, name):
     in_flight = 1 if name == UTCP else 8
 
     with environment.host(name, environment.workload()) as host:
@@ -30,21 +30,21 @@ def test_every_contender_gives_each_call_its_own_answer(environment, name):
         {"id": 1, "result": {"structuredContent": {"n": 2}}},
     ],
 )
-def test_an_error_and_the_answer_to_another_call_are_wrong(message):
+def test_an_error_and_the_reply_to_another_call_are_not_correct(message):
     assert not is_correct(message)
 
 
 @pytest.mark.parametrize("name", [MINIMAL, UTCP, OURS])
-def test_every_item_of_a_stream_comes_as_progress_and_in_the_result(environment, name):
+def test_every_stream_item_is_in_the_progress_and_in_the_result(environment, name):
     with environment.host(name, environment.workload(kind="streams")) as host:
         assert host.time_stream("m0_t0", 5) > 0
 
 
-def test_a_missing_answer_ends_a_measurement(environment):
+def test_a_wrong_reply_stops_the_measurement(environment):
     with environment.host(OURS, environment.workload()) as host, pytest.raises(RuntimeError, match="a wrong answer"):
         host.time_calls("no_such_tool", 1)
 
 
-def test_a_server_that_ends_is_no_measurement():
+def test_a_server_that_exits_raises_eof_error():
     with pytest.raises(EOFError, match="has ended"), Host([sys.executable, "-c", "pass"], {}):
         pass

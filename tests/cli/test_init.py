@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from utcp_ws_mcp.manifest.inheritance import preset_names
-from utcp_ws_mcp.manifest.json_format import format_json
+from utcp_ws_mcp.manifest.presets import preset_names
+from utcp_ws_mcp.recorder.manifest import format_json
 
 from .test_commands import run
 

@@ -15,7 +15,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetworkError, ToolError, UnknownTool
 from utcp_ws_mcp.client.call import MAX_CONNECTION_ATTEMPTS
-from utcp_ws_mcp.core.backoff import FAILURE_THRESHOLD
+from utcp_ws_mcp.client.pool.circuit_breaker import FAILURE_THRESHOLD
 from utcp_ws_mcp.errors import ConnectError, ConnectionLost, MessageTooBig, Outcome
 from utcp_ws_mcp.observability.events import Event, RequestSent
 
@@ -458,7 +458,7 @@ async def test_skipped_acknowledgements_come_before_the_result(tmp_path: Path) -
         "message": {"janus": "message", "transaction": "{{ request_id }}"},
         "reply": {
             "match": "message.transaction == request_id",
-            "skip": "message.janus == 'ack'",
+            "ack": "message.janus == 'ack'",
             "result": "message.data",
         },
     }
@@ -499,7 +499,7 @@ async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
         assert len(seen.received) == 5
 
 
-WATCH = {"message": False, "reply": {"match": "message.event is defined", "result": "message.event"}}
+WATCH = {"listen": True, "reply": {"match": "message.event is defined", "result": "message.event"}}
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])
@@ -628,7 +628,7 @@ async def test_text_that_is_no_utf_8_ends_the_connection_with_an_error(tmp_path:
 async def test_a_call_that_waits_for_an_endpoint_in_vain_says_why_there_is_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.client.pool.circuit_breaker.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.pool.random.random", lambda: 1.0)
     document = {"name": "m", "url": "ws://127.0.0.1:9/", "timeout": 0.2, "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, document) as bridge:
         for _ in range(FAILURE_THRESHOLD):
@@ -662,7 +662,7 @@ async def test_the_first_call_after_an_endpoint_has_healed_succeeds(tmp_path: Pa
 async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.client.pool.circuit_breaker.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.pool.random.random", lambda: 1.0)
 
     async def hang_up(seen: Peer, connection: Any, message: Any) -> None:
         await connection.close(1011)
@@ -713,13 +713,14 @@ async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_
     async def close_at_once(connection: Any) -> None:
         await connection.close(4406, "Subprotocol not acceptable")
 
-    async def open_late(upgrade: Any, arguments: Any) -> Any:
-        opened = await bridge._connector(upgrade, arguments)
-        await opened._websocket.wait_closed()
+    async def open_late(*request: Any) -> Any:
+        opened = await bridge._connector(*request)
+        while opened.is_open:
+            await anyio.lowlevel.checkpoint()
         return opened
 
     async with peer(silent, greet=close_at_once) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        monkeypatch.setattr(bridge._pool_manager, "_opener", open_late)
+        monkeypatch.setattr(bridge._pool_manager, "_open_connection", open_late)
         with pytest.raises(ConnectionLost, match="4406: Subprotocol not acceptable.*no request was sent") as lost:
             await bridge.call_tool("m.t")
         assert (lost.value.outcome, lost.value.code) == (Outcome.NOT_SENT, 4406)

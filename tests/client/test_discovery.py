@@ -252,7 +252,7 @@ async def test_a_preset_that_a_tool_elsewhere_names_gets_no_variable_of_the_user
 async def test_a_call_of_a_missing_tool_asks_an_endpoint_that_failed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.client.discovery.delay", lambda *_: 3600.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.discovery.backoff_delay", lambda *_: 3600.0)
     async with peer(echo) as gone:
         pass
     async with bridge_to(tmp_path, entry(gone)) as bridge:
@@ -301,7 +301,7 @@ async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(t
 async def test_every_call_that_waits_for_a_missing_tool_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # found by seed 299 of reliability.simulated
-    monkeypatch.setattr("utcp_ws_mcp.client.discovery.delay", lambda *_: 3600.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.discovery.backoff_delay", lambda *_: 3600.0)
     async with peer(echo) as gone:
         pass
     async with bridge_to(tmp_path, entry(gone)) as bridge:

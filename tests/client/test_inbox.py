@@ -18,7 +18,7 @@ CHAT = {"preset": "jsonrpc2", "inbox": {"match": "message.from is defined"}}
 def listening(name: str, match: str = "message.from is defined", **stream: Any) -> dict[str, Any]:
     return {
         "name": name,
-        "tool_call_template": {"message": False, "stream": {"match": match, "max_seconds": 0.05, **stream}},
+        "tool_call_template": {"listen": True, "stream": {"match": match, "max_seconds": 0.05, **stream}},
     }
 
 
@@ -36,7 +36,7 @@ def said(number: int, who: str = "ada") -> dict[str, Any]:
 async def kept(events: list[Event], bridge: Bridge, count: int) -> None:
     """Wait until so many messages were kept: a round trip later everything before it has come."""
     await bridge.call_tool("m.say", {})
-    assert sum(isinstance(event, MessageReceived) and event.role == "kept" for event in events) == count
+    assert sum(isinstance(event, MessageReceived) and event.role == "buffered" for event in events) == count
 
 
 async def test_what_came_between_two_calls_is_given_to_the_next_one_that_listens(tmp_path: Path) -> None:

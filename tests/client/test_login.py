@@ -531,7 +531,7 @@ async def test_the_answer_to_a_heartbeat_is_told_by_its_id(tmp_path: Path) -> No
     heartbeat = {"send": {"id": "{{ request_id }}"}, "expect": "message.id == request_id"}
     document = {
         "heartbeat": {"every": 0.05, "timeout": 5, **heartbeat},
-        "message": False,
+        "listen": True,
         "stream": {"match": "message.event", "item": "message.event", "max_items": 3},
     }
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
@@ -745,7 +745,7 @@ async def test_a_watch_sends_nothing_and_takes_what_comes(tmp_path: Path) -> Non
             await connection.send(f"line {number}")
         await connection.close(1011)
 
-    stream = {"message": False, "response_format": "text", "stream": {"until_close": True}}
+    stream = {"listen": True, "response_format": "text", "stream": {"until_close": True}}
     async with (
         peer(echo, greet=tell) as seen,
         bridge_to(tmp_path, entry(seen, "t", keep_alive=False, **stream)) as bridge,
@@ -761,7 +761,7 @@ async def test_a_watch_whose_connection_is_lost_has_sent_nothing(tmp_path: Path)
         await connection.send("one")
         await connection.close(1011)
 
-    stream = {"message": False, "response_format": "text", "stream": {"max_items": 5}}
+    stream = {"listen": True, "response_format": "text", "stream": {"max_items": 5}}
     async with peer(echo, greet=tell) as seen, bridge_to(tmp_path, entry(seen, "t", **stream)) as bridge:
         with pytest.raises(ConnectionLost, match=r"was lost after 1 item \(.*; no request was sent$") as lost:
             await bridge.call_tool("m.t")
@@ -769,7 +769,7 @@ async def test_a_watch_whose_connection_is_lost_has_sent_nothing(tmp_path: Path)
 
 
 async def test_two_watches_of_the_same_events_both_get_them(tmp_path: Path) -> None:
-    watch = {"message": False, "stream": {"match": "message.event is defined", "item": "message.event", "max_items": 2}}
+    watch = {"listen": True, "stream": {"match": "message.event is defined", "item": "message.event", "max_items": 2}}
     tools = [{"name": "watch", "tool_call_template": watch}, "go"]
 
     async def tell(seen: Peer, connection: Any, message: Any) -> None:
@@ -824,7 +824,7 @@ async def test_a_call_that_two_messages_end_waits_for_both(tmp_path: Path, order
             await connection.send(json.dumps({"id": message["id"], "kind": kind, "text": kind}))
 
     stream = {"until": ["message.kind == 'reply'", "message.kind == 'idle'"], "item": "message.text"}
-    document = {**RPC, "reply": {"skip": "message.kind == 'busy'"}, "stream": stream}
+    document = {**RPC, "reply": {"ack": "message.kind == 'busy'"}, "stream": stream}
     async with peer(execute) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         assert (await bridge.call_tool("m.t")).items == ("output", "output")
 

@@ -21,7 +21,7 @@ from utcp_ws_mcp.client.dial import system_resolver
 from utcp_ws_mcp.client.oauth import TokenCache
 from utcp_ws_mcp.errors import ForbiddenURL, HandshakeRejected, TokenRequestError
 from utcp_ws_mcp.manifest.models.auth import OAuth2Auth
-from utcp_ws_mcp.manifest.models.call_template import Network
+from utcp_ws_mcp.manifest.models.network import Network
 
 RPC = {"preset": "jsonrpc2"}
 

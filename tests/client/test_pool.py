@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.client.pool.pool import MAX_CONNECTIONS_PER_MANUAL
+from utcp_ws_mcp.client.pool.state import MAX_CONNECTIONS_PER_MANUAL
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost, HandshakeRejected
 from utcp_ws_mcp.observability.events import ConnectionClosed, Event, MessageSent
 
@@ -174,8 +174,8 @@ async def test_calls_right_after_a_failed_write_take_a_new_connection(tmp_path: 
 
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         await bridge.call_tool("m.t")
-        (slot,) = bridge._pool_manager.handle("m").pool._connections
-        slot.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        (pooled,) = bridge._pool_manager.pool("m").connections
+        pooled.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
                 for _ in range(4):
@@ -349,7 +349,7 @@ async def test_calls_that_only_listen_always_get_a_new_connection(tmp_path: Path
     async def greet(connection: ServerConnection) -> None:
         await connection.send("welcome")
 
-    template = {"message": False, "limits": {"max_connections": 2}}
+    template = {"listen": True, "limits": {"max_connections": 2}}
     async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
         with anyio.fail_after(PATIENCE):
             assert [await bridge.call_tool("m.t") for _ in range(5)] == ["welcome"] * 5
@@ -359,14 +359,14 @@ async def test_calls_that_only_listen_always_get_a_new_connection(tmp_path: Path
 
 
 async def test_a_call_that_listens_in_vain_does_not_speak_of_a_reply(tmp_path: Path) -> None:
-    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", message=False, timeout=0.1)) as bridge:
+    async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", listen=True, timeout=0.1)) as bridge:
         with pytest.raises(CallTimeout, match="nothing that it waits for came within 0.1 s"):
             await bridge.call_tool("m.t")
 
 
 async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(tmp_path: Path) -> None:
     stream = {"match": "message.event", "max_items": 1}
-    listener = {"name": "watch", "tool_call_template": {"message": False, "stream": stream}}
+    listener = {"name": "watch", "tool_call_template": {"listen": True, "stream": stream}}
 
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
         await jsonrpc(seen, connection, message)

@@ -101,7 +101,7 @@ async def test_a_call_that_keeps_to_the_rate_is_not_sent_after_the_bridge_has_go
     tmp_path: Path,
 ) -> None:  # found by seed 140719343032 of reliability.simulated
     async with peer(silent) as seen:
-        silently = {"message": False, "stream": True, "on_connect": [{"send": "hello"}]}
+        silently = {"listen": True, "stream": True, "on_connect": [{"send": "hello"}]}
         tools = ["t", {"name": "watch", "tool_call_template": silently}]
         document = entry(seen, *tools, keep_alive=False, limits={"requests_per_second": 2})
         async with ending(tmp_path, document, "m.t") as (start, calls):

@@ -87,7 +87,7 @@ async def test_the_fault_of_one_call_is_none_of_those_that_watch(tmp_path: Path)
 async def test_a_connection_whose_listener_could_not_begin_serves_the_next_call(
     tmp_path: Path, broken: dict[str, Any]
 ) -> None:
-    listen = {"message": False, **broken, "stream": {"until": "message.x", **broken.get("stream", {})}}
+    listen = {"listen": True, **broken, "stream": {"until": "message.x", **broken.get("stream", {})}}
     tools = ({"name": "listen", "tool_call_template": listen}, "t")
     template = {"limits": {"max_connections": 1}, "timeout": 2, "response_format": "json"}
     async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, *tools, **template)) as bridge:
@@ -106,7 +106,7 @@ async def test_a_watch_does_not_begin_on_a_connection_that_has_ended(tmp_path: P
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": message["id"]}))
 
-    watch = {"message": False, "reply": {}, "stream": {"match": "message.ev", "max_items": 1}}
+    watch = {"listen": True, "reply": {}, "stream": {"match": "message.ev", "max_items": 1}}
     template = {"message": ASK, "reply": BY_ID, "limits": {"requests_per_second": 2}, "reconnect_when": "message.bye"}
     tools = ("t", {"name": "watch", "tool_call_template": watch})
     async with peer(answer, greet=greet) as seen, bridge_to(tmp_path, entry(seen, *tools, **template)) as bridge:

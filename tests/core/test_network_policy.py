@@ -18,7 +18,7 @@ from utcp_ws_mcp.core.network_policy import (
     parse_url,
 )
 from utcp_ws_mcp.errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
-from utcp_ws_mcp.manifest.models.call_template import Network
+from utcp_ws_mcp.manifest.models.network import Network
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 

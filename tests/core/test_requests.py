@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
-from utcp_ws_mcp.core.requests import check_proxy, parse_http_url
+from utcp_ws_mcp.core.network_policy import check_proxy, parse_http_url
 from utcp_ws_mcp.errors import BridgeError
 
 PROXIES = ("env", "http://proxy.example:3128", "socks5://user:pw@10.0.0.1:1080", "socks5://[::1]:1080/")

@@ -1,54 +1,42 @@
-"""The examples of the documentation: read from Markdown, and played against a scripted endpoint.
+"""Read the examples of the documentation from Markdown; `playback` runs them against a scripted endpoint.
 
-A fenced block is an example by the HTML comment on the line before it. A block of JSON without one is a manifest.
+The HTML comment on the line before a fenced block says what the block is. A block of JSON without one is a manifest.
 
-    (none), ```json        a manifest; the marks that follow speak of it
-    asked / manual         what discovery sends; the manual that the endpoint answers
-    http / answers         a request of before_connect; the HTTP answer (`answers: 403` has that status): its body, or
+    (none), ```json        a manifest; the marks below it belong to it
+    asked / manual         what discovery sends; the manual that the endpoint replies
+    http / answers         a request of before_connect; the HTTP response (`answers: 403` has that status): its body, or
                            (http) its headers, an empty line and its body
     greets                 what the endpoint sends when a connection opens
-    sends                  what the bridge sends by itself: a step of the login, or, below a call, in the middle of it
-    beat                   the heartbeat; the endpoint answers a call once it has seen one
+    sends                  what the bridge sends automatically: a step of the login, or, below a call, in its middle
+    beat                   the heartbeat; the endpoint replies to a call after it has received one
     call: TOOL ARGUMENTS   the message that this call sends
     watch: TOOL ARGUMENTS  what the endpoint sends while this call waits, which sends nothing
-    upgrade                the request line and headers with which that call connected
+    upgrade                the request line and headers of the handshake of that call
     replies                what the endpoint sends after the message above: JSON, or a message in each line
     closes                 the code and the reason with which it then closes the connection
     afterwards             the message that is sent when the call has ended
-    result / error         what the call gives / the sentence that it raises
-    refused: TOOL ARGS     the sentence that this call raises before its message is sent; what stands below it, such as
-                           `greets`, `sends` or `answers`, takes the place of what the example says
+    result / error         the result of the call / the message of its error
+    refused: TOOL ARGS     the message of the error that this call raises before it sends anything; the blocks below it,
+                           such as `greets`, `sends` or `answers`, replace those of the example
     tools                  the tools, as `utcp-ws-mcp tools` lists them
-    wrong / problems       a manifest that does not load; what is said of it
+    trace                  the output of that call with `call --trace`; times differ
+    check: OPTIONS         the output of `check` for the manifest, right or wrong; times differ
+    wrong / problems       a manifest that does not load; the problems that are reported
     other                  JSON of something else
-    demo / prints          what `make demo` / the Python example of the README print
+    demo / prints          the output of `make demo` / of the Python program above
 
 A message is JSON (json, jsonl), text (text), or binary (hex). In text, a control character is written as its symbol:
-U+241E, the symbol for record separator, stands for U+001E.
+U+241E, the symbol for record separator, means U+001E.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest import mock
-
-import anyio
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-
-from utcp_ws_mcp import Bridge, BridgeError, StreamResult
-from utcp_ws_mcp.cli.tools import format_signature
-from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
-from utcp_ws_mcp.core.expressions.scope import Ambient
-from utcp_ws_mcp.observability import events
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -70,17 +58,9 @@ VARIABLES = {
 FILES = {"secrets.env": b"", "chime.raw": bytes.fromhex("0001fffe")}
 """The files beside the manifests."""
 
-NOW = datetime(2026, 11, 20, 8, 12, 0, 123000, UTC)
-RANDOM = bytes.fromhex("5f0c3d0e9a414b6f8e2d7c1b0a99f312")
-"""What time and randomness are in the examples: an id that is a UUID is 5f0c3d0e-9a41-4b6f-8e2d-7c1b0a99f312."""
-
-HEARTBEAT = 0.1
-"""Seconds between two heartbeats in the examples, whatever they say."""
-
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_ORIGIN = re.compile(r"\b(ws|http)s?://[A-Za-z0-9.-]+(:\d+)?")
 _CONTROL = {0x2400 + code: code for code in range(32)}
 
 
@@ -107,7 +87,7 @@ class Block:
 
     @property
     def messages(self) -> list[str | bytes]:
-        """The messages that the block shows, as they stand on the wire."""
+        """The messages that the block shows, as they are sent."""
         if self.language == "json":
             return [json.dumps(self.message)]
         lines = self.text.splitlines()
@@ -116,7 +96,7 @@ class Block:
 
 @dataclass
 class Line:
-    """A message that the bridge sends, what the endpoint says then, and how it closes the connection."""
+    """A message that the bridge sends, what the endpoint replies, and how it closes the connection."""
 
     sent: Block | None = None
     replies: list[str | bytes] = field(default_factory=list)
@@ -125,7 +105,7 @@ class Line:
 
 @dataclass
 class Part:
-    """A run of marked blocks: single ones by their kind, and what is sent and said, line by line."""
+    """A run of marked blocks: single ones by their kind, and the conversation, line by line."""
 
     blocks: dict[str, Block] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
@@ -146,7 +126,7 @@ class Part:
 
     @property
     def sent(self) -> list[Any]:
-        return [_decoded(line.sent.message) for line in self.lines if line.sent is not None]
+        return [decode(line.sent.message) for line in self.lines if line.sent is not None]
 
     def status(self) -> int:
         return int(self.blocks["answers"].mark.partition(":")[2] or 200)
@@ -154,7 +134,7 @@ class Part:
 
 @dataclass
 class Scene(Part):
-    """One call of an example, and what belongs to it."""
+    """One call of an example, and the blocks that belong to it."""
 
     call: Block = field(kw_only=True)
 
@@ -169,38 +149,40 @@ class Scene(Part):
     @property
     def waits(self) -> bool:
         """Whether the page shows nothing that ends the call."""
-        said = any(line.replies or line.closes for line in self.lines)
-        return self.call.kind == "call" and not said and "result" not in self.blocks
+        answered = any(line.replies or line.closes for line in self.lines)
+        return self.call.kind == "call" and not answered and "result" not in self.blocks
 
 
 @dataclass
 class Example(Part):
-    """A manifest of the documentation with everything that is shown of it."""
+    """A manifest of the documentation with all blocks that belong to it."""
 
     manifest: Block = field(kw_only=True)
     scenes: list[Scene] = field(default_factory=list)
 
     def before(self, scene: Scene) -> Part:
-        """What the bridge and the endpoint do before a call: its own script where the call is refused by one."""
+        """Return the conversation before a call: that of the scene if the call is refused by one."""
         return scene if scene.call.kind == "refused" and (scene.lines or "answers" in scene.blocks) else self
 
 
 def read_blocks(page: Path) -> Iterator[Block]:
-    """The fenced blocks of a page, in order."""
+    """Yield the fenced blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("language")) + 1
-        yield Block(f"{page.name}:{line}", found["mark"] or "", found["language"], found["text"])
+        yield Block(
+            f"{page.relative_to(ROOT).as_posix()}:{line}", found["mark"] or "", found["language"], found["text"]
+        )
 
 
-_OF_AN_EXAMPLE = {"asked", "manual", "tools", "problems", "http", "beat"}
-_OF_A_CALL = {"upgrade", "afterwards", "result", "error"}
-_SAID = {"greets", "sends", "replies", "closes", "answers"}
+_OF_AN_EXAMPLE = {"asked", "manual", "tools", "problems", "http", "beat", "check"}
+_OF_A_CALL = {"upgrade", "afterwards", "result", "error", "trace"}
+_CONVERSATION = {"greets", "sends", "replies", "closes", "answers"}
 _NO_EXAMPLE = {"", "other", "demo", "prints"}
 
 
 def read_examples(pages: Sequence[Path] = PAGES) -> list[Example]:
-    """The manifests of the pages, each with the marked blocks that follow it."""
+    """Return the manifests of the pages, each with the marked blocks that follow it."""
     examples: list[Example] = []
     for block in (block for page in pages for block in read_blocks(page)):
         if block.kind in ("manifest", "wrong"):
@@ -213,125 +195,15 @@ def read_examples(pages: Sequence[Path] = PAGES) -> list[Example]:
             examples[-1].add(block)
         elif block.kind in _OF_A_CALL:
             examples[-1].scenes[-1].add(block)
-        elif block.kind in _SAID:
+        elif block.kind in _CONVERSATION:
             (examples[-1].scenes or examples)[-1].add(block)
         elif block.kind not in _NO_EXAMPLE:
             raise AssertionError(f"{block.place}: there is no kind of example {block.kind!r}")
     return examples
 
 
-@dataclass
-class Endpoint:
-    """An endpoint that knows its lines: what it is told, and what it says then. `http` is its HTTP answer."""
-
-    lines: list[Line]
-    beat: Any = None
-    http: tuple[int, Block] | None = None
-    received: list[Any] = field(default_factory=list)
-    beats: int = 0
-    requests: list[str] = field(default_factory=list)
-    upgrades: list[Any] = field(default_factory=list)
-    connections: list[ServerConnection] = field(default_factory=list)
-    opened: anyio.Event = field(default_factory=anyio.Event)
-    told_all: anyio.Event = field(default_factory=anyio.Event)
-    gone: anyio.Event = field(default_factory=anyio.Event)
-    port: int = 0
-    http_port: int = 0
-
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[Endpoint]:
-        async with AsyncExitStack() as servers:
-            server = await servers.enter_async_context(
-                serve(self._serve, "127.0.0.1", 0, select_subprotocol=_first, ping_interval=None)
-            )
-            self.port = next(iter(server.sockets)).getsockname()[1]
-            if self.http is not None:
-                web = await servers.enter_async_context(await asyncio.start_server(self._answer, "127.0.0.1", 0))
-                self.http_port = web.sockets[0].getsockname()[1]
-            yield self
-
-    def here(self, text: str) -> str:
-        """A text whose URLs lead to this endpoint."""
-        ports = {"ws": self.port, "http": self.http_port}
-        return _ORIGIN.sub(lambda found: f"{found[1]}://127.0.0.1:{ports[found[1]]}", text)
-
-    def observe(self, event: events.Event) -> None:
-        if isinstance(event, events.ConnectionOpened):
-            self.opened.set()
-
-    async def _serve(self, websocket: ServerConnection) -> None:
-        self.upgrades.append(websocket.request)
-        self.connections.append(websocket)
-        with suppress(ConnectionClosed):
-            await self._talk(websocket)
-        self.gone.set()
-
-    async def _talk(self, websocket: ServerConnection) -> None:
-        if self.lines and self.lines[0].sent is None:
-            await self.say(self.lines[0], websocket)
-        held: list[Line] = []
-        async for raw in websocket:
-            message = _decoded(raw)
-            if self.beat is not None and message == self.beat:
-                self.beats += 1
-            else:
-                self.received.append(message)
-            if len(self.received) >= sum(line.sent is not None for line in self.lines):
-                self.told_all.set()
-            held += [line for line in self.lines if line.sent and _decoded(line.sent.message) == message]
-            ready = [line for line in held if self.beat is None or self.beats or line.sent.kind != "call"]
-            held = [line for line in held if line not in ready]
-            for line in ready:
-                await self.say(line, websocket)
-
-    async def say(self, line: Line, websocket: ServerConnection) -> None:
-        for reply in line.replies:
-            await websocket.send(reply)
-        if line.closes is not None:
-            await websocket.close(*line.closes)
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one HTTP request, and note it as the documentation shows it."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().removesuffix("\r\n\r\n").replace("\r\n", "\n")
-        length = re.search(r"^content-length: (\d+)$", head, re.IGNORECASE | re.MULTILINE)
-        body = await reader.readexactly(int(length[1])) if length else b""
-        self.requests.append(head.replace(" HTTP/1.1", "", 1) + (f"\n\n{body.decode()}" if body else ""))
-        assert self.http is not None
-        status, block = self.http
-        head, _, text = block.text.partition("\n\n") if block.language == "http" else ("", "", self.here(block.text))
-        fixed = [f"HTTP/1.1 {status} X", "Connection: close", f"Content-Length: {len(text.encode())}"]
-        writer.write("\r\n".join([*fixed, *head.splitlines(), "", text]).encode())
-        await writer.drain()
-        writer.close()
-
-
-def _first(_: ServerConnection, offered: Sequence[str]) -> str | None:
-    return offered[0] if offered else None
-
-
-def _decoded(raw: Any) -> Any:
-    try:
-        return json.loads(raw) if isinstance(raw, str) else raw
-    except ValueError:
-        return raw
-
-
-@asynccontextmanager
-async def open_example(example: Example, folder: Path, endpoint: Endpoint) -> AsyncIterator[Bridge]:
-    """The bridge for the manifest of an example, whose URLs lead to the endpoint."""
-    file = write_manifest(endpoint.here(example.manifest.text), folder)
-    bridge = Bridge.open(file, environ=VARIABLES, observe=endpoint.observe)
-    bridge._ambient = Ambient(lambda: NOW, lambda count: RANDOM[:count])
-    interval = ConnectionState.heartbeat_interval
-    hurried = mock.patch.object(ConnectionState, "interval", lambda session: interval(session) and HEARTBEAT)
-    with anyio.fail_after(10), hurried:
-        async with bridge:
-            await bridge.wait_discovered(5)
-            yield bridge
-
-
 def write_manifest(text: str, folder: Path) -> Path:
-    """A manifest file with the files that manifests name."""
+    """Write a manifest and the files that manifests name, and return its path."""
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     file = folder / "manifest.json"
@@ -339,55 +211,9 @@ def write_manifest(text: str, folder: Path) -> Path:
     return file
 
 
-async def list_tools(example: Example, folder: Path) -> str:
-    """The tools of an example, as the command line lists them."""
-    async with Endpoint(example.lines).run() as endpoint, open_example(example, folder, endpoint) as bridge:
-        return "".join(f"{plan.full_name}({format_signature(plan.inputs)})\n" for plan in bridge.tools.values())
-
-
-async def play(example: Example, scene: Scene, folder: Path) -> tuple[Endpoint, Any]:
-    """Make the call of a scene: what the endpoint saw, and what the call gave (an error as its sentence)."""
-    before = example.before(scene)
-    later = [] if scene.call.kind == "refused" else [line for line in scene.lines if line.sent]
-    http = (before.status(), before.blocks["answers"]) if "answers" in before.blocks else None
-    beat = example.blocks["beat"].message if "beat" in example.blocks else None
-    async with Endpoint([*before.lines, *later], beat, http).run() as endpoint:
-        async with open_example(example, folder, endpoint) as bridge:
-            outcome = await _outcome(bridge, scene, endpoint)
-        if endpoint.upgrades:
-            with anyio.fail_after(5):
-                await endpoint.gone.wait()
-    return endpoint, _renamed(outcome, example, endpoint)
-
-
-async def _outcome(bridge: Bridge, scene: Scene, endpoint: Endpoint) -> Any:
-    """The result or the error of the call; where the page shows no end of it, it is cancelled once it was sent."""
-    outcome: Any = None
-    async with anyio.create_task_group() as tasks:
-
-        async def call() -> None:
-            nonlocal outcome
-            try:
-                value = await bridge.call_tool(scene.tool, scene.arguments)
-            except BridgeError as failed:
-                value = str(failed)
-            outcome = value.value if isinstance(value, StreamResult) else value
-            endpoint.told_all.set()
-
-        tasks.start_soon(call)
-        if scene.call.kind == "watch":
-            await endpoint.opened.wait()
-            await anyio.wait_all_tasks_blocked()
-            await endpoint.say(scene.lines[0], endpoint.connections[-1])
-        elif scene.waits:
-            await endpoint.told_all.wait()
-            tasks.cancel_scope.cancel()
-    return outcome
-
-
-def _renamed(outcome: Any, example: Example, endpoint: Endpoint) -> Any:
-    """A sentence with the origins that the example has, not those of the endpoint."""
-    if isinstance(outcome, str):
-        for found in _ORIGIN.finditer(example.manifest.text):
-            outcome = outcome.replace(endpoint.here(found[0]), found[0])
-    return outcome
+def decode(raw: Any) -> Any:
+    """Return the value of a message: parsed if it is JSON text, otherwise unchanged."""
+    try:
+        return json.loads(raw) if isinstance(raw, str) else raw
+    except ValueError:
+        return raw

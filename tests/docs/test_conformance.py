@@ -1,4 +1,4 @@
-"""The conformance suite: its verdicts, and the page that says what does not apply."""
+"""The conformance suite: its verdicts, and the page that lists the scenarios that do not apply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from utcp_ws_mcp.server.content import media_type
 from verification.conformance.__main__ import Checks, evaluate, read_reasons, table
 from verification.conformance.endpoint import png, wav
 
-PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "project" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_the_page_gives_the_reason_for_every_scenario_that_does_not_apply() -> None:
@@ -48,7 +48,7 @@ def test_a_reason_that_is_no_longer_needed_is_a_failure_too() -> None:
     assert all(fine for _, fine in table({"one": ran}))
     passing = {**ran, "prompts-list": {"prompts-list": "SUCCESS"}}
     assert [row for row, fine in table({"one": passing}) if not fine] == [
-        "| prompts-list | 1 passed | passes now, so that its reason can go: prompts-list |"
+        "| prompts-list | 1 passed | passes now; remove it from not_applicable.json: prompts-list |"
     ]
     assert [fine for _, fine in table({"one": {}})] == [False] * len(ran)
 

@@ -1,4 +1,4 @@
-"""The documentation is executed: its manifests load, its calls send what it shows, its commands parse."""
+"""Execute the documentation: its manifests load, its calls send what it shows, its commands parse."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from .examples import (
     VARIABLES,
     Example,
     Scene,
-    list_tools,
-    play,
     read_blocks,
     read_examples,
     write_manifest,
 )
+from .playback import check_manifest, list_tools, play, steady, trace_call
 
 EXAMPLES = read_examples()
 RIGHT = [example for example in EXAMPLES if example.manifest.kind == "manifest"]
@@ -45,8 +44,10 @@ def test_every_manifest_of_the_documentation_loads(example: Example, tmp_path: P
     assert not loaded.manifest.disabled
 
 
-@pytest.mark.parametrize("example", [wrong for wrong in EXAMPLES if wrong not in RIGHT], ids=by_place)
-def test_every_wrong_manifest_is_refused_in_the_words_of_the_documentation(example: Example, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if "problems" in each.blocks], ids=by_place)
+def test_every_wrong_manifest_is_rejected_with_the_messages_of_the_documentation(
+    example: Example, tmp_path: Path
+) -> None:
     file = write_manifest(example.manifest.text, tmp_path)
     with pytest.raises(InvalidManifest) as refused:
         load_manifest(file, environ=VARIABLES)
@@ -76,7 +77,7 @@ async def test_every_call_sends_and_gives_what_the_documentation_shows(
 
 
 def check_request(request: str, shown: str) -> None:
-    """An HTTP request has the first line, the headers and the body that the page shows."""
+    """Compare the first line, the headers and the body of an HTTP request with those that the page shows."""
     (first, headers, body), (first_shown, headers_shown, body_shown) = parts_of(request), parts_of(shown)
     assert first == first_shown
     assert headers_shown <= headers
@@ -94,7 +95,22 @@ async def test_every_list_of_tools_is_the_one_that_the_documentation_shows(examp
     assert await list_tools(example, tmp_path) == example.blocks["tools"].text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+TRACED = [(example, scene) for example, scene in SCENES if "trace" in scene.blocks]
+
+
+@pytest.mark.parametrize(("example", "scene"), TRACED, ids=by_place)
+async def test_every_trace_is_the_one_that_the_documentation_shows(
+    example: Example, scene: Scene, tmp_path: Path
+) -> None:
+    assert steady(await trace_call(example, scene, tmp_path)) == steady(scene.blocks["trace"].text)
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if "check" in each.blocks], ids=by_place)
+async def test_every_check_reports_what_the_documentation_shows(example: Example, tmp_path: Path) -> None:
+    assert steady(await check_manifest(example, tmp_path)) == steady(example.blocks["check"].text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_block_of_json_is_json(page: Path) -> None:
     for block in read_blocks(page):
         if block.language == "json":
@@ -102,10 +118,9 @@ def test_every_block_of_json_is_json(page: Path) -> None:
 
 
 def filter_rows() -> list[tuple[str, str, str]]:
-    """The rows of the table of filters: the names, an example, what it gives."""
-    manual = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
-    table = manual.partition("### Filters")[2].partition("\n\nThe others are")[0]
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines() if line.startswith("| `")]
+    """Return the rows of the table of filters: the names, an example, its result."""
+    page = (ROOT / "docs" / "reference" / "manifest" / "filters.md").read_text(encoding="utf-8")
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("| `")]
     return [(names, *(cell.strip().strip("`").replace("\\|", "|") for cell in cells[2:])) for names, *cells in rows]
 
 
@@ -120,21 +135,22 @@ def test_every_filter_is_described() -> None:
 
 
 def commands() -> list[str]:
-    """The command lines of our program that the README shows."""
-    lines = [
-        line for block in read_blocks(ROOT / "README.md") if block.language == "sh" for line in block.text.splitlines()
-    ]
-    ours = re.compile(r"(?:utcp-ws-mcp|python -m utcp_ws_mcp)\b")
-    return [line[found.end() :].partition("  #")[0] for line in lines if (found := ours.match(line.removeprefix("$ ")))]
+    """Return the command lines of utcp-ws-mcp that pages show, without the name of the program."""
+    blocks = [block for page in PAGES for block in read_blocks(page) if block.language == "sh"]
+    lines = {line for block in blocks for line in block.text.splitlines()}
+    ours = re.compile(r"(?:utcp-ws-mcp|python -m utcp_ws_mcp)\b(.*?)(?:\s+&)?(?:\s+#.*)?$")
+    return sorted({found[1] for line in lines if (found := ours.match(line))})
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_line_of_the_readme_parses(command: str) -> None:
+def test_every_command_line_of_the_documentation_parses(command: str) -> None:
     asked = CliRunner().invoke(main, [*shlex.split(command), "--help"])
     assert asked.exit_code == 0, asked.output
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", sorted({*PAGES, *ROOT.glob("*.md")}), ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text(encoding="utf-8")):
         file = page.parent / target if target else page
@@ -143,6 +159,6 @@ def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of the headings of a page, as the forge creates them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,8 +1,7 @@
-"""What is said of hosts: the links hold what they should, the versions are those that are tried, the files agree."""
+"""The pages about hosts: the links contain the documented entry, the tested versions are pinned, the files agree."""
 
 from __future__ import annotations
 
-import ast
 import base64
 import importlib.util
 import json
@@ -21,16 +20,18 @@ from utcp_ws_mcp import __version__
 from utcp_ws_mcp.hosts.hosts import supported_hosts
 from utcp_ws_mcp.hosts.yaml import set_entry
 
-from .examples import ROOT, read_blocks
+from .examples import PAGES, ROOT, read_blocks
 
-PAGE = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+INSTALL = ROOT / "docs" / "guides" / "install-hosts.md"
+PAGE = INSTALL.read_text(encoding="utf-8")
+CLIENTS = (ROOT / "docs" / "project" / "clients-tested.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TOOLS = ROOT / "scripts"
+SCRIPTS = ROOT / "scripts"
 
 
 def load(name: str) -> ModuleType:
-    """A script of tools/, as a module."""
-    spec = importlib.util.spec_from_file_location(Path(name).stem, TOOLS / name)
+    """Return a script of scripts/ as a module."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, SCRIPTS / name)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -40,56 +41,42 @@ def load(name: str) -> ModuleType:
 
 
 def queries(text: str, start: str) -> list[dict[str, str]]:
-    """What the links that begin so hold."""
+    """Return the query parameters of the links that begin with `start`."""
     links = re.findall(r"\]\((" + re.escape(start) + r"[^)\s]*)\)", text)
     return [{key: value for key, [value] in parse_qs(urlsplit(link).query).items()} for link in links]
 
 
-def said() -> dict[str, Any]:
-    """The configuration that the page says the links hold."""
-    below = PAGE.partition("## With a click")[2]
+def documented_entry() -> dict[str, Any]:
+    """Return the entry that the links contain, as the page shows it."""
+    below = PAGE.partition("## With one click")[2]
     return json.loads(re.findall(r"```json\n(.*?)```", below, re.DOTALL)[0])
 
 
-@pytest.mark.parametrize("text", [PAGE, README], ids=["docs/hosts.md", "README.md"])
-def test_the_links_hold_what_the_page_says(text: str) -> None:
+WITH_LINKS = [page for page in PAGES if "https://cursor.com/en/install-mcp?" in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: page.name)
+def test_the_links_contain_the_documented_entry(page: Path) -> None:
+    entry, text = documented_entry(), page.read_text(encoding="utf-8")
     [cursor] = queries(text, "https://cursor.com/en/install-mcp?")
     [code] = queries(text, "https://vscode.dev/redirect/mcp/install?")
-    assert (cursor["name"], json.loads(base64.b64decode(cursor["config"], validate=True))) == ("websocket", said())
-    assert (code["name"], json.loads(code["config"])) == ("websocket", {"type": "stdio", **said()})
+    assert (cursor["name"], json.loads(base64.b64decode(cursor["config"], validate=True))) == ("websocket", entry)
+    assert (code["name"], json.loads(code["config"])) == ("websocket", {"type": "stdio", **entry})
 
 
 @pytest.mark.parametrize("host", supported_hosts().values(), ids=supported_hosts())
 def test_the_page_names_the_file_of_every_host(host: Any) -> None:
     rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
-    row = next(row for row in rows if row[-1] == f"`{host.servers}` |" and Path(host.files["linux"]).name in row[1])
+    row = next(row for row in rows if row[-1] == f"`{host.servers_key}` |" and Path(host.files["linux"]).name in row[1])
     environ = {"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}
     for cell, platform in zip(row[1:4], ("linux", "darwin", "win32"), strict=True):
-        file = str(host.file(platform, environ, Path("HERE")))
+        file = str(host.config_path(platform, environ, Path("HERE")))
         shown = file.replace("/", "\\") if platform == "win32" else file
-        assert f"`{shown}`" in cell or "in this folder" in cell or cell == "likewise"
-
-
-def sentences() -> list[str]:
-    """What `install` and `uninstall` say when they refuse; what changes in a sentence is `…`."""
-    said = []
-    for file in ("plan.py", "file.py", "change.py"):
-        for node in ast.walk(ast.parse((ROOT / "src" / "utcp_ws_mcp" / "hosts" / file).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "InstallError":
-                parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args
-                said.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts))
-    return said
-
-
-@pytest.mark.parametrize("sentence", sentences())
-def test_every_sentence_that_refuses_is_on_the_page(sentence: str) -> None:
-    rows = PAGE.partition("### When it is refused")[2].partition("\n## ")[0]
-    shown = re.sub(r"'x'|16,777,216|line 3, column 5", "…", rows)
-    assert all(part.strip() in shown for part in sentence.split("…") if len(part.strip(" ;:")) > 2), sentence
+        assert f"`{shown}`" in cell or "in this folder" in cell or cell == "same"
 
 
 def test_the_yaml_of_the_page_is_what_install_changes() -> None:
-    yaml = next(block.text for block in read_blocks(ROOT / "docs" / "hosts.md") if block.language == "yaml")
+    yaml = next(block.text for block in read_blocks(INSTALL) if block.language == "yaml")
     host = supported_hosts()["goose"]
     assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
     written = set_entry("", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"]))
@@ -98,13 +85,13 @@ def test_the_yaml_of_the_page_is_what_install_changes() -> None:
 
 
 def test_the_table_shows_every_client_in_its_version_and_none_that_failed() -> None:
-    table = PAGE.partition("<!-- clients -->\n")[2].partition("<!-- end of clients -->")[0]
+    table = CLIENTS.partition("<!-- clients -->\n")[2].partition("<!-- end of clients -->")[0]
     titles = [client.title for client in load("clients/run.py").CLIENTS]
     assert [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[2:]] == titles
     assert "FAILED" not in table
-    pinned = json.loads((TOOLS / "clients" / "package.json").read_text(encoding="utf-8"))["dependencies"].items()
+    pinned = json.loads((SCRIPTS / "clients" / "package.json").read_text(encoding="utf-8"))["dependencies"].items()
     versions = {version for name, version in pinned if name != "node"}
-    for file in (TOOLS / "clients" / "python").glob("*.txt"):
+    for file in (SCRIPTS / "clients" / "python").glob("*.txt"):
         lines = file.read_text(encoding="utf-8").splitlines()
         top = ("mcp==", "fastmcp==", "langchain-mcp-adapters==", "pydantic-ai-slim==", "openai-agents==", "mcp-use==")
         versions |= {line.partition("==")[2] for line in lines if line.startswith(top) and file.stem != "mcp-use"}
@@ -116,26 +103,28 @@ def test_a_client_that_sees_something_else_is_a_failure() -> None:
     clients = load("clients/run.py")
     every = {"client": "x 1", **clients.EXPECTED}
     new = next(
-        client for client in clients.CLIENTS if client.era == "2026-07-28" and not (client.not_shown or client.hasty)
+        client
+        for client in clients.CLIENTS
+        if client.era == "2026-07-28" and not (client.hidden_fields or client.drops_late_progress)
     )
-    assert clients.judge(new, every, "2026-07-28") == []
-    assert clients.judge(new, every, "2025-11-25") == ["protocol 2025-11-25"]
-    assert clients.judge(new, {**every, "sum": {"sum": 6}}, "2026-07-28") == ["sum: {'sum': 6}"]
-    assert "FAILED: sum" in clients.row(new, every, "2026-07-28", ["sum: 6"])
-    hasty = next(client for client in clients.CLIENTS if client.hasty)
-    assert clients.judge(hasty, {**every, "progress": ["3"]}, hasty.era) == []
-    assert clients.judge(hasty, {**every, "progress": ["2"]}, hasty.era) == ["progress: ['2']"]
-    assert clients.judge(hasty, {**every, "progress": []}, hasty.era) == ["progress: []"]
-    assert clients.judge(new, {**every, "progress": ["3"]}, new.era) == ["progress: ['3']"]
+    assert clients.find_differences(new, every, "2026-07-28") == []
+    assert clients.find_differences(new, every, "2025-11-25") == ["protocol 2025-11-25"]
+    assert clients.find_differences(new, {**every, "sum": {"sum": 6}}, "2026-07-28") == ["sum: {'sum': 6}"]
+    assert "FAILED: sum" in clients.table_row(new, every, "2026-07-28", ["sum: 6"])
+    hasty = next(client for client in clients.CLIENTS if client.drops_late_progress)
+    assert clients.find_differences(hasty, {**every, "progress": ["3"]}, hasty.era) == []
+    assert clients.find_differences(hasty, {**every, "progress": ["2"]}, hasty.era) == ["progress: ['2']"]
+    assert clients.find_differences(hasty, {**every, "progress": []}, hasty.era) == ["progress: []"]
+    assert clients.find_differences(new, {**every, "progress": ["3"]}, new.era) == ["progress: ['3']"]
     claude = clients.CLIENTS[-1]
-    assert clients.judge(claude, {"client": "c", "steps": {"a": True, "b": False}}, claude.era) == ["b"]
+    assert clients.find_differences(claude, {"client": "c", "steps": {"a": True, "b": False}}, claude.era) == ["b"]
 
 
 def test_the_tap_passes_everything_on_and_notes_the_version(tmp_path: Path) -> None:
     note = tmp_path / "note"
     answer = json.dumps({"id": 1, "result": {"protocolVersion": "2025-11-25"}})
     echo = f"import sys; print(sys.stdin.read(), end=''); print({answer!r})"
-    command = [sys.executable, str(TOOLS / "clients" / "tap.py"), str(note), sys.executable, "-c", echo]
+    command = [sys.executable, str(SCRIPTS / "clients" / "tap.py"), str(note), sys.executable, "-c", echo]
     done = subprocess.run(command, input="no JSON\n{}\n", capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == f"no JSON\n{{}}\n{answer}\n"
     assert note.read_text() == "2025-11-25"

@@ -1,42 +1,50 @@
-"""The page for operators names every option of `serve`, every metric and every field of an endpoint's state."""
+"""The pages for operators describe every option of `serve`, every metric, and every field of an endpoint's state."""
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.docs.examples import ROOT
+from utcp_ws_mcp import load_manifest
+from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.observability.metrics import INSTRUMENTS, PrometheusRegistry
+from utcp_ws_mcp.server.resources import ENDPOINTS_URI, EndpointResources
 
-PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+GUIDES = ROOT / "docs" / "guides"
+METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+RESOURCES = (ROOT / "docs" / "reference" / "resources.md").read_text(encoding="utf-8")
 OPTIONS = [option for parameter in main.commands["serve"].params for option in parameter.opts if option.startswith("-")]
-SOURCES = ("server/http/config.py", "observability/opentelemetry.py")
+
+NOT_ABOUT_HTTP = {"--env-file", "--log-level", "--log-format", "--otel", "--meta-tools", "--no-fast-path"}
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option != "--env-file"])
-def test_every_option_is_described(option: str) -> None:
-    assert f"`{option}" in PAGE
+def test_every_option_of_serve_is_described_in_a_guide(option: str) -> None:
+    guides = "".join(page.read_text(encoding="utf-8") for page in GUIDES.glob("*.md"))
+    assert f"`{option}" in guides
+
+
+def test_the_guide_for_http_describes_the_options_of_http() -> None:
+    page = (GUIDES / "serve-http.md").read_text(encoding="utf-8")
+    assert [option for option in OPTIONS if option not in NOT_ABOUT_HTTP and f"`{option}" not in page] == []
 
 
 def test_every_metric_is_described_with_its_labels() -> None:
     shown = re.findall(r"^# TYPE (\S+)", PrometheusRegistry().render(), re.MULTILINE)
-    assert re.findall(r"^\| `(utcp_ws_\w+)`", PAGE, re.MULTILINE) == shown
-    rows = {row.split("`")[1]: row for row in PAGE.splitlines() if row.startswith("| `utcp_ws_")}
+    assert re.findall(r"^\| `(utcp_ws_\w+)`", METRICS, re.MULTILINE) == shown
+    rows = {row.split("`")[1]: row for row in METRICS.splitlines() if row.startswith("| `utcp_ws_")}
     for name, instrument in zip(shown, INSTRUMENTS, strict=True):
         assert all(f"`{label}`" in rows[name] for label in instrument.labels), name
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_every_sentence_that_ends_serve_is_in_the_table(source: str) -> None:
-    """Literal parts of the sentences; what stands in braces is a name or a number."""
-    code = (ROOT / "src" / "utcp_ws_mcp" / source).read_text(encoding="utf-8")
-    raised = re.findall(r"raise ServeOptionsError\(\s*((?:f?\"[^\"]*\"\s*)+)\)", code)
-    assert len(raised) == code.count("raise ServeOptionsError(")
-    page = PAGE.replace("`", "")
-    for literal in raised:
-        text = "".join(re.findall(r"\"([^\"]*)\"", literal)).replace("`", "")
-        text = text.replace("{TOKEN_VARIABLE}", "UTCP_WS_MCP_TOKEN")
-        parts = [part.strip() for part in re.split(r"\{[^}]*\}", text) if len(part.strip()) > 2]
-        assert all(part in page for part in parts), text
+async def test_every_field_of_the_state_of_an_endpoint_is_described(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text('{"name": "clock", "url": "wss://clock.example.com/", "tools": [{"name": "now"}]}')
+    async with Bridge([load_manifest(file, environ={})]) as bridge:
+        [state] = json.loads(EndpointResources(bridge).read(ENDPOINTS_URI) or "")
+    assert re.findall(r"^\| `(\w+)` \|", RESOURCES, re.MULTILINE) == list(state)

@@ -1,27 +1,24 @@
-"""The commands and programs that the documentation shows are run, and print what it shows."""
+"""Run the commands and programs of the documentation; they print what it shows."""
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import anyio
 import pytest
 
 from scripts.pictures import COLUMNS, FOLDER, PICTURES, draw, read_picture
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 
 from .examples import PAGES, ROOT, Block, read_blocks
+from .playback import run_python, steady
 
 
 def read_programs() -> Iterator[tuple[Path, Block, Block]]:
-    """Each block of Python, and what stands below it: what it prints."""
+    """Yield each block of Python, and the block below it with its output."""
     for page in PAGES:
         for code, shown in pairwise(read_blocks(page)):
             if code.language == "python":
@@ -30,7 +27,7 @@ def read_programs() -> Iterator[tuple[Path, Block, Block]]:
 
 
 def read_sessions() -> Iterator[tuple[Block, Block]]:
-    """Each session at a terminal, with the manifest above it."""
+    """Yield each session at a terminal, with the manifest above it."""
     for page in PAGES:
         manifest = None
         for block in read_blocks(page):
@@ -40,20 +37,28 @@ def read_sessions() -> Iterator[tuple[Block, Block]]:
                 yield manifest, block
 
 
+DEMO_PORT = "8765"
+"""The port of the demo in the documentation; tests use a free one."""
+
 PROGRAMS = list(read_programs())
 SESSIONS = list(read_sessions())
 
 
 @pytest.mark.parametrize(("manifest", "shown"), SESSIONS, ids=[shown.place for _, shown in SESSIONS])
 async def test_every_session_at_a_terminal_goes_as_it_is_shown(manifest: Block, shown: Block, tmp_path: Path) -> None:
+    assert steady(await session_output(manifest, shown, tmp_path)) == steady(shown.text)
+
+
+async def session_output(manifest: Block, shown: Block, folder: Path) -> str:
+    """Run the command lines of a session, and return what a terminal shows."""
     async with demo_endpoint() as port:
-        (tmp_path / "manifest.json").write_text(manifest.text.replace("8765", str(port)), encoding="utf-8")
-        seen = [await session(line, tmp_path) for line in shown.text.splitlines() if line.startswith("$ ")]
-    assert steady("".join(seen)) == steady(shown.text)
+        (folder / "manifest.json").write_text(manifest.text.replace(DEMO_PORT, str(port)), encoding="utf-8")
+        seen = [await run_command(line, folder) for line in shown.text.splitlines() if line.startswith("$ ")]
+    return "".join(seen).replace(f"127.0.0.1:{port}", f"127.0.0.1:{DEMO_PORT}")
 
 
-async def session(line: str, folder: Path) -> str:
-    """What a terminal shows of a command line."""
+async def run_command(line: str, folder: Path) -> str:
+    """Run a command line, and return what a terminal shows."""
     return f"{line}\n" + await run_python(["-m", "utcp_ws_mcp", *shlex.split(line)[2:]], folder)
 
 
@@ -64,8 +69,8 @@ async def test_every_picture_shows_what_its_command_prints_now(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_every_picture_stands_in_the_readme(name: str) -> None:
-    assert f"(docs/pictures/{name}.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_picture_is_on_a_page(name: str) -> None:
+    assert any(f"pictures/{name}.svg)" in page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def test_a_picture_breaks_long_lines_and_gives_them_back() -> None:
@@ -79,25 +84,12 @@ def test_a_picture_breaks_long_lines_and_gives_them_back() -> None:
 async def test_every_program_of_the_documentation_prints_what_it_shows(
     page: Path, code: Block, shown: Block, tmp_path: Path
 ) -> None:
+    assert await program_output(code, tmp_path) == shown.text
+
+
+async def program_output(code: Block, folder: Path) -> str:
+    """Run a Python program of a page beside the manifest of the demo, and return what it prints on stdout."""
     manifest = (ROOT / "manifests" / "demo.json").read_text(encoding="utf-8")
     async with demo_endpoint() as port:
-        (tmp_path / "manifest.json").write_text(manifest.replace("8765", str(port)), encoding="utf-8")
-        program = ["-c", code.text.replace("8765", str(port))]
-        assert await run_python(program, tmp_path, stderr=subprocess.PIPE) == shown.text
-
-
-async def run_python(arguments: list[str], folder: Path, *, stderr: int = subprocess.STDOUT) -> str:
-    """What Python prints, stderr with it unless that goes elsewhere."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
-    with anyio.fail_after(60):
-        done = await anyio.run_process(
-            [sys.executable, *arguments], cwd=folder, env=environ, check=False, stderr=stderr
-        )
-    return done.stdout.decode()
-
-
-def steady(text: str) -> str:
-    """The text without what differs from run to run: ports, and times of any length."""
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
-    text = re.sub(r"^ *\d+\.\d{3} ", "TIME ", text, flags=re.MULTILINE)
-    return re.sub(r"\d+(\.\d)? (ms|s)\b", r"TIME \2", text)
+        (folder / "manifest.json").write_text(manifest.replace(DEMO_PORT, str(port)), encoding="utf-8")
+        return await run_python(["-c", code.text.replace(DEMO_PORT, str(port))], folder, stderr=subprocess.PIPE)

@@ -3,16 +3,9 @@ import copy
 import pytest
 
 from utcp_ws_mcp.errors import Problem
-from utcp_ws_mcp.manifest.inheritance import (
-    apply_preset,
-    check_fields,
-    inherit,
-    merge,
-    normalize,
-    preset_names,
-    read_preset,
-)
+from utcp_ws_mcp.manifest.inheritance import apply_preset, check_fields, merge, merge_tool, normalize
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
+from utcp_ws_mcp.manifest.presets import preset_names, read_preset
 from utcp_ws_mcp.manifest.validation import check_model
 
 MERGED = {
@@ -132,13 +125,13 @@ INHERITED = {
 
 @pytest.mark.parametrize(("entry", "tool", "expected"), INHERITED.values(), ids=INHERITED)
 def test_a_tool_inherits_from_its_entry(entry, tool, expected):
-    assert inherit(entry, tool) == expected
+    assert merge_tool(entry, tool) == expected
 
 
 def test_a_preset_of_a_tool_stands_between_its_entry_and_itself():
     entry = {"url": "u", "message": "of the entry", "reply": {"skip": "of the entry", "result": "of the entry"}}
 
-    merged = inherit(entry, {"preset": "jsonrpc2", "reply": {"result": "of the tool"}})
+    merged = merge_tool(entry, {"preset": "jsonrpc2", "reply": {"result": "of the tool"}})
 
     assert merged["message"] == read_preset("jsonrpc2")["message"]
     assert merged["reply"] == {
@@ -189,3 +182,31 @@ def test_a_preset_is_a_call_template_without_its_url(name):
     assert template is not None
     assert check_fields(preset, name) == []
     assert not {"url", "auth", "network", "tls"} & preset.keys()
+
+
+LISTENING = {
+    "a tool that listens removes the message of its entry": ({"message": "a"}, {"listen": True}, (None, True)),
+    "a tool with a message removes listen of its entry": ({"listen": True}, {"message": "b"}, ("b", False)),
+    "a tool that turns listen off sends its arguments": ({"listen": True}, {"listen": False}, (None, False)),
+    "a tool without either inherits listen": ({"listen": True}, {"timeout": 5}, (None, True)),
+    "a variable in place of true": ({"message": "a"}, {"listen": "true"}, (None, True)),
+}
+
+
+@pytest.mark.parametrize(("entry", "tool", "expected"), LISTENING.values(), ids=LISTENING)
+def test_message_and_listen_exclude_each_other_when_they_are_inherited(entry, tool, expected):
+    template = CallTemplate.model_validate(merge_tool({"url": "wss://a.example/", **entry}, tool))
+    assert (template.message, template.listen) == expected
+
+
+def test_a_tool_that_listens_removes_the_message_of_its_preset():
+    template = CallTemplate.model_validate(
+        merge_tool(apply_preset({"url": "wss://a.example/", "preset": "jsonrpc2"}), {"listen": True})
+    )
+    assert (template.message, template.listen) == (None, True)
+
+
+def test_message_and_listen_in_one_object_contradict_each_other():
+    why = 'contradicts "message": a call that only listens sends nothing; remove one of the two'
+    assert check_fields({"message": "a", "listen": True}, "e") == [Problem("e.listen", why)]
+    assert check_fields({"message": "a", "listen": False}, "e") == []

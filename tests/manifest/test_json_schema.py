@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
 
 from tests.docs.examples import read_examples
-from utcp_ws_mcp.manifest.inheritance import preset_names
-from utcp_ws_mcp.manifest.json_schema import field_descriptions, manifest_schema
-from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
+from utcp_ws_mcp.manifest.json_schema import manifest_schema
+from utcp_ws_mcp.manifest.models.base import Model
+from utcp_ws_mcp.manifest.models.connection import Heartbeat
+from utcp_ws_mcp.manifest.presets import preset_names
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = manifest_schema()
@@ -61,7 +63,7 @@ FITTING = {
     "a bound that is an expression": {"url": URL, "stream": {"until": "message.done", "max_items": "args.n"}},
     "an entry of another type, whatever it holds": [{"call_template_type": "http", "http_method": "GET"}],
     "a tool of another type": {"tools": [{"name": "t", "tool_call_template": {"call_template_type": "http", "x": 1}}]},
-    "nothing that is sent": {"url": URL, "message": False, "stream": True},
+    "nothing that is sent": {"url": URL, "listen": True, "stream": True},
 }
 
 
@@ -86,6 +88,7 @@ NOT_FITTING = {
     "a key without its value": {"url": URL, "auth": {"auth_type": "api_key"}},
     "a step that does two things": {"url": URL, "on_connect": [{"send": 1, "expect": "true"}]},
     "a message that is a number": {"url": URL, "message": 5},
+    "a message that is false": {"url": URL, "message": False},
     "a heartbeat without a message": {"url": URL, "heartbeat": {"every": 5}},
     "a variable loader of another kind": {"manual_call_templates": [], "load_variables_from": [{"path": ".env"}]},
     "a url in a list of variables": {"url": URL, "variables": ["A"]},
@@ -106,11 +109,21 @@ def test_the_wrong_manifests_of_the_documentation_do_not_fit(example: Any) -> No
     assert wrong_places(FILE, example.manifest.message) != []
 
 
-def test_every_field_of_every_model_is_described_and_no_other() -> None:
-    _, made = models_json_schema([(model, "validation") for model in (CallTemplate, ManualOptions, Tool)])
-    fields = {name: {"", *model["properties"]} for name, model in made["$defs"].items()}
-    fields["CallTemplate"] |= {"request_data_format", "request_data_template"}
-    assert {name: set(said) for name, said in field_descriptions().items()} == fields
+def all_models(base: type[BaseModel]) -> set[type[BaseModel]]:
+    return {each for child in base.__subclasses__() for each in {child, *all_models(child)}}
+
+
+@pytest.mark.parametrize("model", sorted(all_models(Model), key=lambda model: model.__name__))
+def test_every_field_of_every_model_is_described_in_one_sentence(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        assert re.fullmatch(r"[A-Z].*[^.]\.", field.description or ""), name
+        assert ". " not in str(field.description), name
+
+
+def test_the_schema_describes_an_object_as_its_model_does() -> None:
+    assert SCHEMA["$defs"]["Heartbeat"]["description"] == Heartbeat.__doc__
+    every = SCHEMA["$defs"]["Heartbeat"]["properties"]["every"]
+    assert every["description"] == Heartbeat.model_fields["every"].description
 
 
 def test_every_property_in_the_schema_has_a_description() -> None:

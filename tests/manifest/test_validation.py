@@ -1,6 +1,7 @@
 import pytest
 
-from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate
+from utcp_ws_mcp.manifest.models.manual import ManualOptions, Tool
 from utcp_ws_mcp.manifest.validation import (
     check_model,
     closest_match,
@@ -38,7 +39,11 @@ SENTENCES = {
     ),
     "a message that is none": (
         {"message": 5},
-        "message: expected a string, an object or an array, or false to send nothing",
+        "message: expected a string, an object or an array",
+    ),
+    "a message that is false": (
+        {"message": False},
+        'message: cannot be false; write "listen": true for a call that sends nothing',
     ),
     "no websocket": (
         {"allowed_communication_protocols": ["http"]},

@@ -7,7 +7,7 @@ FOUND = {
     "inside a text": ("a ${A} b ${B_2}", ["A", "B_2"]),
     "as the whole text": ("$A", ["A"]),
     "in an expression": ("{{ vars.A ~ vars.B }}", ["A", "B"]),
-    "in an expression of a template": ({"message": {"a": "{{ {'b': {'c': 1}}, vars.A }}"}}, ["A"]),
+    "in an expression of a template": ({"message": {"a": "{{ [{'b': {'c': 1}}, vars.A] }}"}}, ["A"]),
     "not in the text of a template": ({"message": ["see vars.A", {"vars.B": "vars['C']"}]}, []),
     "in the expressions of a discovery": (
         {"discovery": {"match": "message.t == vars.A", "manual": "vars.B"}},

@@ -15,7 +15,7 @@ PLAY = {
     "name": "core.playback.play",
     "tool_call_template": {"stream": {"until": "message.event == 'track_playback_started'", "include_last": True}},
 }
-WATCH = {"name": "watch", "tool_call_template": {"message": False, "stream": {"max_items": 2}}}
+WATCH = {"name": "watch", "tool_call_template": {"listen": True, "stream": {"max_items": 2}}}
 VOLUME = {"event": "volume_changed", "volume": 40}
 STARTED = {"event": "track_playback_started", "tl_track": {"tlid": 1}}
 

@@ -124,7 +124,7 @@ class Open(OBS):
 WATCH = {
     "name": "watch",
     "tool_call_template": {
-        "message": False,
+        "listen": True,
         "stream": {"match": "message.op == 5 and message.d.eventType == 'InputMuteStateChanged'", "max_items": 2},
     },
 }

@@ -92,12 +92,12 @@ class Phoenix(Side):
         await self.send([None, None, topic, event, payload])
 
 
-WATCH = {"name": "watch", "tool_call_template": {"message": False, "stream": {"max_items": 2}}}
+WATCH = {"name": "watch", "tool_call_template": {"listen": True, "stream": {"max_items": 2}}}
 LISTEN = {
     "name": "listen",
     "tool_call_template": {
         "keep_alive": False,
-        "message": False,
+        "listen": True,
         "stream": {
             "max_items": 2,
             "cancel": ["{{ session.join_ref }}", "{{ next_id() }}", "{{ args.topic }}", "phx_leave", {}],

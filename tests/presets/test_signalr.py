@@ -135,7 +135,7 @@ SEND = {
 LISTEN = {
     "name": "listen",
     "tool_call_template": {
-        "message": False,
+        "listen": True,
         "stream": {
             "match": "message.type == 1 and message.target == 'ReceiveMessage'",
             "until": [],

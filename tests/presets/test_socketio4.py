@@ -27,7 +27,7 @@ COUNT = {
 WATCH = {
     "name": "watch",
     "tool_call_template": {
-        "message": False,
+        "listen": True,
         "stream": {"match": "message.type == 'event' and message.data[0] == 'tick'", "max_items": 2},
     },
 }

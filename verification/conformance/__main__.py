@@ -1,4 +1,7 @@
-"""`python -m verification.conformance`: run the suite for both revisions and print a table; 0 if nothing fails that applies."""
+"""Run the MCP conformance suite for both revisions and print a table.
+
+`python -m verification.conformance` exits with 0 if every check that applies to the bridge passes.
+"""
 
 from __future__ import annotations
 
@@ -21,25 +24,26 @@ TOOLS: Final = HERE.parents[1] / "scripts"
 NODE: Final = TOOLS / "hosts" / "node_modules" / "node" / "bin" / "node"
 SUITE: Final = TOOLS / "conformance" / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 RUN_TIMEOUT: Final = 180
-"""Seconds for a revision."""
+"""Seconds for all scenarios of a revision."""
 
 Checks = Mapping[str, str]
-"""The status of each check of a scenario; of a check that ran more than once the worst one."""
+"""The status of each check of a scenario; the worst one for a check that ran more than once."""
 
 STATUS_ORDER: Final = ("SKIPPED", "INFO", "SUCCESS", "WARNING", "FAILURE")
+"""From the best status to the worst."""
 
 
 def read_reasons() -> dict[str, tuple[str, set[str]]]:
-    """Why a scenario does not apply, and which of its checks may therefore fail."""
+    """Return, by scenario, why it does not apply and which of its checks may therefore fail."""
     groups = json.loads((HERE / "not_applicable.json").read_text(encoding="utf-8"))
     return {name: (group["why"], set(checks)) for group in groups for name, checks in group["scenarios"].items()}
 
 
 async def run_suite(url: str, revision: str, folder: Path) -> dict[str, Checks]:
-    """The checks of every scenario that the suite ran for a revision."""
+    """Run the suite for a revision and return the checks of every scenario."""
     command = (str(NODE), str(SUITE), "server", "--url", url, "--requirements", revision, "-o", str(folder))
-    nothing = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, stdout=nothing, stderr=nothing)
+    null = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null)
     await asyncio.wait_for(process.wait(), RUN_TIMEOUT)
     return {_scenario(path): _checks(path) for path in sorted(folder.glob("*/checks.json"))}
 
@@ -56,51 +60,51 @@ def _checks(path: Path) -> Checks:
 
 
 def evaluate(checks: Checks, may_fail: set[str]) -> tuple[str, bool]:
-    """What to say of a scenario, and whether it is as it should be."""
+    """Return the text for a scenario, and whether all of its checks that apply passed."""
     failed = {check for check, status in checks.items() if status == "FAILURE"}
-    if wrong := failed - may_fail:
-        return f"FAILED: {', '.join(sorted(wrong))}", False
+    if unexpected := failed - may_fail:
+        return f"FAILED: {', '.join(sorted(unexpected))}", False
     counts = Counter(checks.values())
-    said = [(counts["SUCCESS"], "passed"), (counts["WARNING"], "warned"), (len(failed), "not applicable")]
-    return ", ".join(f"{count} {word}" for count, word in said if count) or "skipped", True
+    parts = [(counts["SUCCESS"], "passed"), (counts["WARNING"], "warned"), (len(failed), "not applicable")]
+    return ", ".join(f"{count} {word}" for count, word in parts if count) or "skipped", True
 
 
 async def measure(url: str) -> dict[str, dict[str, Checks]]:
-    """The checks by revision and scenario."""
+    """Run the suite for every revision and return the checks by revision and scenario."""
     with TemporaryDirectory() as folder:
         return {revision: await run_suite(url, revision, Path(folder) / revision) for revision in REVISIONS}
 
 
 def table(results: Mapping[str, Mapping[str, Checks]]) -> Iterator[tuple[str, bool]]:
-    """The rows of the table, and whether each is as it should be."""
+    """Yield the rows of the table, and whether each row is as expected."""
     reasons = read_reasons()
     for name in dict.fromkeys(name for ran in results.values() for name in ran):
-        why, may_fail = reasons.get(name, ("", set()))
+        reason, may_fail = reasons.get(name, ("", set()))
         verdicts = [evaluate(ran[name], may_fail) if name in ran else ("", True) for ran in results.values()]
         failing = {
             check for ran in results.values() for check, status in ran.get(name, {}).items() if status == "FAILURE"
         }
         stale = sorted(may_fail - failing)
-        remark = f"passes now, so that its reason can go: {', '.join(stale)}" if stale else why
-        columns = " | ".join(said for said, _ in verdicts)
-        yield f"| {name} | {columns} | {remark} |", all(fine for _, fine in verdicts) and not stale
+        remark = f"passes now; remove it from not_applicable.json: {', '.join(stale)}" if stale else reason
+        columns = " | ".join(text for text, _ in verdicts)
+        yield f"| {name} | {columns} | {remark} |", all(as_expected for _, as_expected in verdicts) and not stale
     for name in reasons.keys() - {name for ran in results.values() for name in ran}:
-        yield f"| {name} | | | did not run, so that its reason can go |", False
+        yield f"| {name} | | | did not run; remove it from not_applicable.json |", False
 
 
 def show(results: Mapping[str, Mapping[str, Checks]]) -> bool:
-    """Print the table; whether all of it is as it should be."""
+    """Print the table and return whether every row is as expected."""
     rows: Sequence[tuple[str, bool]] = list(table(results))
     print(f"| scenario | {' | '.join(results)} | remark |\n{'| --- ' * (len(results) + 2)}|")
     for row, _ in rows:
         print(row)
-    return all(results.values()) and all(fine for _, fine in rows)
+    return all(results.values()) and all(as_expected for _, as_expected in rows)
 
 
 async def main() -> int:
-    """Serve, run the suite, show what came of it."""
+    """Serve the fixtures over HTTP, run the suite, print the table, and return the exit code."""
     if not NODE.exists() or not SUITE.exists():
-        print("the suite is not installed: make conformance installs it", file=sys.stderr)
+        print("the suite is not installed; run `make conformance`", file=sys.stderr)
         return 2
     async with endpoint() as upstream:
         command = (
@@ -118,9 +122,10 @@ async def main() -> int:
             *command, stderr=asyncio.subprocess.PIPE, env={**environ, "CONFORMANCE_ENDPOINT": upstream}
         )
         assert server.stderr is not None
-        said = (await server.stderr.readline()).decode().split()
+        # The server prints its URL as the last word of the first line.
+        words = (await server.stderr.readline()).decode().split()
         try:
-            results = await measure(said[-1])
+            results = await measure(words[-1])
         finally:
             server.terminate()
             await server.wait()

@@ -1,4 +1,4 @@
-"""The WebSocket endpoint behind the bridge: what the suite's fixture tools return."""
+"""A WebSocket endpoint that returns what the suite expects from its fixture tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Message = str | bytes
 
 
 def png() -> bytes:
-    """One red pixel."""
+    """Return a PNG image of one red pixel."""
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"\0\xff\0\0")),
@@ -27,7 +27,7 @@ def png() -> bytes:
 
 
 def wav() -> bytes:
-    """Eight samples of silence."""
+    """Return a WAV file of eight silent samples."""
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8)
     data = struct.pack("<4sI", b"data", 8) + b"\x80" * 8
     return struct.pack("<4sI4s", b"RIFF", 4 + len(form) + len(data), b"WAVE") + form + data
@@ -54,6 +54,6 @@ async def answer(connection: ServerConnection) -> None:
 
 @asynccontextmanager
 async def endpoint() -> AsyncIterator[str]:
-    """Serve on loopback; gives the URL."""
+    """Serve on a loopback port until the block ends, and yield the URL."""
     async with serve(answer, "127.0.0.1", 0) as server:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"

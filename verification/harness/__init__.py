@@ -1,5 +1,6 @@
-"""What the measuring commands share: a figure beside its target, a command that gives some, the table of many.
+"""Shared code of the measuring commands: a figure with its target, the command line, and the table of all commands.
 
-`reliability/` and `security/` hold the commands. Each runs alone (`python -m verification.reliability.NAME --seed 7`) and as part
-of the whole (`python -m verification.reliability`, which is `make reliability`). `--nightly` chooses the large size.
+The commands are the modules of `reliability/` and `security/`. Each can run alone
+(`python -m verification.reliability.NAME --seed 7`) or with all others (`python -m verification.reliability`, which is
+`make reliability`). `--nightly` selects the large size.
 """

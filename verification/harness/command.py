@@ -1,4 +1,4 @@
-"""A command that measures: `run` makes one of a function that gives figures."""
+"""The command line of a measuring command: `run` calls a function that returns figures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .figure import Figure
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much to do. `seed` decides everything that is random; the same seed does the same again."""
+    """The size of a measurement. `seed` initializes all randomness, so that the same seed repeats a run."""
 
     seed: int
     nightly: bool = False
 
     def of(self, normal: int, nightly: int) -> int:
-        """A count: `normal` in CI, `nightly` in the large size."""
+        """Return `normal`, or `nightly` in the large size."""
         return nightly if self.nightly else normal
 
     def random(self) -> random.Random:
-        """A new source of randomness, the same one each time."""
+        """Return a new random generator, always with the same seed."""
         return random.Random(self.seed)
 
 
@@ -34,20 +34,20 @@ Measure = Callable[[Size], Awaitable[Sequence[Figure]]]
 
 
 def run(measure: Measure) -> None:
-    """Measure, print a line for each figure, and exit: 0 if every target is met, else 1."""
+    """Measure, print one line per figure, and exit with 0 if every target is met, else with 1."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--seed", type=int, default=None, help="repeat a run; without it one is chosen and printed")
-    parser.add_argument("--nightly", action="store_true", help="the large size")
-    parser.add_argument("--json", action="store_true", help="figures as JSON lines, for the table")
-    given = parser.parse_args()
-    seed = secrets.randbelow(1 << 32) if given.seed is None else given.seed
-    figures = asyncio.run(_measured(measure, Size(seed, given.nightly)))
+    parser.add_argument("--seed", type=int, default=None, help="repeat a run; default: a random seed, which is printed")
+    parser.add_argument("--nightly", action="store_true", help="use the large size")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON lines")
+    options = parser.parse_args()
+    seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    figures = asyncio.run(_measure(measure, Size(seed, options.nightly)))
     for figure in figures:
-        print(json.dumps(asdict(figure)) if given.json else figure)
-    if not given.json or not all(figure.met for figure in figures):
+        print(json.dumps(asdict(figure)) if options.json else figure)
+    if not options.json or not all(figure.met for figure in figures):
         print(f"seed {seed}", file=sys.stderr)
     sys.exit(not all(figure.met for figure in figures))
 
 
-async def _measured(measure: Measure, size: Size) -> Sequence[Figure]:
+async def _measure(measure: Measure, size: Size) -> Sequence[Figure]:
     return await measure(size)

@@ -1,4 +1,4 @@
-"""A figure that was measured, and the target that it has to meet."""
+"""A measured figure and its target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A result beside its target. `number` is the row of the table (T1, S4); `met` is the verdict."""
+    """A result and its target. `number` is the row of the table (T1, S4); `met` is the verdict."""
 
     number: str
     what: str

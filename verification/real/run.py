@@ -1,4 +1,4 @@
-"""Run the cases of a server against its tools."""
+"""Run the cases of a server."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ CASE_TIMEOUT: Final = 60
 """Seconds for one case."""
 
 LIGHT: Final = ("aria2", "graphql-ws", "nchan", "node-inspect", "pylsp", "socketio", "vite", "websocketd")
-"""Servers that are installed within a minute, all together."""
+"""Servers that install within one minute in total."""
 
 HEAVY: Final = ("actioncable", "jupyter", "mopidy")
-"""Those that are not."""
+"""Servers whose installation takes longer."""
 
 Case = Callable[[ToolClient], Awaitable[None]]
 
 
 @dataclass
 class Report:
-    """What happened: the failures by case."""
+    """The result of a server: the failures by case."""
 
     server: str
     era: str
@@ -41,32 +41,32 @@ class Report:
 
 
 async def run_server(server: str, era: str) -> Report:
-    """Start a server and run its cases, in their order, as one host with one bridge.
+    """Start a server and run its cases in order, with one host and one bridge.
 
     Raises:
-        NotReady: if the server does not start.
+        ServerNotReady: if the server does not start.
     """
     started = time.monotonic()
     cases = cases_of(server)
     report = Report(server, era, len(cases))
     if differing := set(case_names(server)) ^ cases.keys():
-        report.failed["(names)"] = f"not the names of cases.json: {', '.join(sorted(differing))}"
+        report.failed["(names)"] = f"these names differ from cases.json: {', '.join(sorted(differing))}"
     try:
         async with run_launcher(server) as variables, serve_manifest(server, era, variables) as tools:
             for name, case in cases.items():
                 tools.start_case()
-                if wrong := await _run(case, tools):
-                    report.failed[name] = wrong
+                if failure := await _run(case, tools):
+                    report.failed[name] = failure
     except ServerNotReady:
         raise
-    except Exception as failed:  # the bridge did not start, or did not live
+    except Exception as failed:  # the bridge may fail in any way; that fails every case
         report.failed |= dict.fromkeys(cases, _describe_failure(failed))
     report.seconds = time.monotonic() - started
     return report
 
 
 def cases_of(server: str) -> dict[str, Case]:
-    """The cases of a server by name, in the order in which they are written."""
+    """Return the cases of a server by name, in the order of their definition."""
     module: ModuleType = import_module(f".cases.{server.replace('-', '_')}", __package__)
     found = inspect.getmembers(module, inspect.iscoroutinefunction)
     own = [(name, case) for name, case in found if case.__module__ == module.__name__ and not name.startswith("_")]
@@ -74,17 +74,17 @@ def cases_of(server: str) -> dict[str, Case]:
 
 
 async def _run(case: Case, tools: ToolClient) -> str:
-    """Run a case; what went wrong, or nothing."""
+    """Run a case and return a description of its failure, or "" where it passed."""
     try:
         with anyio.fail_after(CASE_TIMEOUT):
             await case(tools)
-    except Exception as failed:  # whatever a case meets is its failure
+    except Exception as failed:  # any exception is a failure of this case; the next cases still run
         return f"{_describe_failure(failed)}\n{str(tools.last)[:500]}\n{tools.log()[-3000:]}"
     return ""
 
 
 def _describe_failure(failed: Exception) -> str:
-    """The line of the case that failed, and why."""
+    """Return the source line that failed and the error."""
     while isinstance(failed, ExceptionGroup):
         failed = failed.exceptions[0]
     frames = traceback.extract_tb(failed.__traceback__)

@@ -1,4 +1,4 @@
-"""A real server, started by its launcher and ended with it."""
+"""Start and stop a real server with its launcher."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ ROOT = Path(__file__).parents[2]
 SERVERS = Path(os.environ.get("SERVERS") or ROOT.parent / "shared" / "servers")
 CACHE = Path(os.environ.get("SERVERS_CACHE") or ROOT / ".servers")
 INSTALL_TIMEOUT = 600
-"""Seconds for a launcher to be ready: the first time it installs its server."""
+"""Seconds until a launcher is ready; its first run installs the server."""
 
 STOP_TIMEOUT = 15
 
 
 class ServerNotReady(Exception):
-    """The server did not start; the text says what its launcher said."""
+    """The server did not start; the message holds the output of its launcher."""
 
 
 def case_names(server: str) -> list[str]:
-    """The names of the server's cases."""
+    """Return the names of the cases of a server."""
     listed = json.loads((SERVERS / "cases.json").read_text())["servers"]
     return next([case["name"] for case in known["cases"]] for known in listed if known["name"] == server)
 
 
 @asynccontextmanager
 async def run_launcher(server: str) -> AsyncIterator[dict[str, str]]:
-    """Run a server; gives the variables that its operator knows, with its URL and PORT.
+    """Run a server until the block ends, and yield its variables, including URL and PORT.
 
     Raises:
-        NotReady: if it does not start.
+        ServerNotReady: if it does not start.
     """
     port = str(_free_port())
     with tempfile.TemporaryFile("w+") as errors:
@@ -61,19 +61,19 @@ async def run_launcher(server: str) -> AsyncIterator[dict[str, str]]:
 
 
 async def _read_announcement(process: Process) -> dict[str, str]:
-    """What the launcher says until it is READY, or ends, or takes too long."""
+    """Return the variables that the launcher prints until it is READY, ends, or takes too long."""
     assert process.stdout
     found: dict[str, str] = {}
     rest = ""
     with anyio.move_on_after(INSTALL_TIMEOUT):
         async for text in TextReceiveStream(process.stdout):
             *lines, rest = (rest + text).split("\n")
-            for word, _, said in (line.partition(" ") for line in lines):
+            for word, _, value in (line.partition(" ") for line in lines):
                 if word == "VAR":
-                    name, _, value = said.partition("=")
-                    found[name] = value
+                    name, _, content = value.partition("=")
+                    found[name] = content
                 elif word == "READY":
-                    return {**found, "URL": said}
+                    return {**found, "URL": value}
     return found
 
 

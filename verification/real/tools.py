@@ -1,4 +1,4 @@
-"""The tools of a manifest as an MCP host has them: `python -m utcp_ws_mcp` over stdio, called by the SDK's client."""
+"""Call the tools of a manifest as an MCP host does: `python -m utcp_ws_mcp` over stdio, with the SDK's client."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _LOG_LINE = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>\w+)\) )?(?P<
 
 @dataclass
 class StreamResult:
-    """A stream's result, and the progress that came before it as (seconds, text)."""
+    """The result of a stream, and the progress notifications before it as (seconds, text)."""
 
     value: dict[str, Any]
     progress: list[tuple[float, str]]
 
     @property
     def items(self) -> list[Any]:
-        """The items that the result holds."""
+        """The items of the result."""
         items: list[Any] = self.value["items"]
         return items
 
     @property
     def end(self) -> str:
-        """What ended it."""
+        """What ended the stream."""
         return str(self.value["end"])
 
 
 @dataclass
 class RunningCall:
-    """A call that runs while others are made."""
+    """A call that runs in the background."""
 
     progress: list[tuple[float, str]] = field(default_factory=list)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -55,24 +55,24 @@ class RunningCall:
     result: Any = None
 
     async def on_progress(self, progress: float, total: float | None, message: str | None) -> None:
-        """Progress came."""
+        """Record a progress notification."""
         self.progress.append((anyio.current_time(), message or ""))
         self.arrived.set()
 
     async def wait_for_items(self, count: int) -> None:
-        """Wait for so many items."""
+        """Wait until this many items have arrived."""
         while len(self.progress) < count:
             self.arrived = anyio.Event()
             await self.arrived.wait()
 
     async def cancel(self) -> None:
-        """Cancel it, as a host does."""
+        """Cancel the call, as a host does, and wait for its end."""
         self.scope.cancel()
         await self.ended.wait()
 
 
 class ToolClient:
-    """The tools of one process. `variables` are those that it was started with."""
+    """The tools of one process of the bridge. `variables` are those that it was started with."""
 
     def __init__(
         self, client: Client, manual: str, era: str, variables: Mapping[str, str], log: Path, tasks: TaskGroup
@@ -88,7 +88,7 @@ class ToolClient:
         self._remembered: dict[str, Any] = {}
 
     async def json(self, tool: str, /, **arguments: Any) -> Any:
-        """Call a tool whose result is JSON (a string would be text)."""
+        """Call a tool and return its JSON result; a string result is text, see `text`."""
         result = await self._call(tool, arguments)
         assert not result.is_error, result.content[0].text
         value = json.loads(result.content[0].text)
@@ -97,28 +97,28 @@ class ToolClient:
         return value
 
     async def text(self, tool: str, /, **arguments: Any) -> str:
-        """Call a tool whose result is text."""
+        """Call a tool and return its text result."""
         result = await self._call(tool, arguments)
         assert not result.is_error, result.content[0].text
         assert result.structured_content is None
         return str(result.content[0].text)
 
     async def stream(self, tool: str, /, **arguments: Any) -> StreamResult:
-        """Call a tool that streams; each item came as progress, too."""
-        seen = RunningCall()
-        result = await self._call(tool, arguments, seen)
+        """Call a streaming tool and return its result and the progress notifications."""
+        running_call = RunningCall()
+        result = await self._call(tool, arguments, running_call)
         assert not result.is_error, result.content[0].text
         assert result.structured_content == json.loads(result.content[0].text)
-        return StreamResult(result.structured_content, seen.progress)
+        return StreamResult(result.structured_content, running_call.progress)
 
     async def error(self, tool: str, /, **arguments: Any) -> str:
-        """Call a tool that must fail; gives what it says."""
+        """Call a tool that must fail, and return the error message."""
         result = await self._call(tool, arguments)
         assert result.is_error, f"it did not fail: {result.content[0].text[:200]}"
         return str(result.content[0].text)
 
     def start(self, tool: str, /, **arguments: Any) -> RunningCall:
-        """Call a tool without waiting for it."""
+        """Call a tool in the background."""
         started = RunningCall()
 
         async def run() -> None:
@@ -130,29 +130,29 @@ class ToolClient:
         return started
 
     def remember(self, **values: Any) -> None:
-        """Keep what a later case needs, as a user would remember it."""
+        """Save values for a later case."""
         self._remembered.update(values)
 
     def recall(self, name: str) -> Any:
-        """What an earlier case kept."""
+        """Return a value that an earlier case saved."""
         return self._remembered[name]
 
     def messages(self, direction: str) -> list[tuple[str, str]]:
-        """The messages of this case that were sent (`>`) or received (`<`): what each was taken for, and its text."""
+        """Return the role and the text of the messages that this case sent (`>`) or received (`<`)."""
         found = (_LOG_LINE.match(line) for line in self.log().splitlines())
         return [(line["role"] or "", line["text"]) for line in found if line and line["way"] == direction]
 
     def log(self) -> str:
-        """What the process has logged since the case began."""
+        """Return the log of the process since the start of the case."""
         return self._log.read_bytes()[self._log_offset :].decode()
 
     def start_case(self) -> None:
-        """A case begins."""
+        """Start a case: the log is read from here."""
         self._log_offset = self._log.stat().st_size
 
     @asynccontextmanager
     async def restarted(self, changed_variables: Mapping[str, str]) -> AsyncIterator[ToolClient]:
-        """The same manifest in another process, with other variables."""
+        """Serve the same manifest in another process with changed variables."""
         async with serve_manifest(self._manual, self._era, {**self.variables, **changed_variables}) as tools:
             try:
                 yield tools
@@ -170,7 +170,7 @@ class ToolClient:
 
 @asynccontextmanager
 async def serve_manifest(server: str, era: str, variables: Mapping[str, str]) -> AsyncIterator[ToolClient]:
-    """Serve the manifest of a server and connect to it, as a host does."""
+    """Serve the manifest of a server, connect as a host does, and yield its tools until the block ends."""
     command = ["-m", "utcp_ws_mcp", str(MANIFESTS / f"{server}.json"), "--log-level", "debug"]
     process = StdioServerParameters(command=sys.executable, args=command, env={**os.environ, **variables})
     with tempfile.NamedTemporaryFile("w", prefix=f"{server}-") as log:

@@ -1,1 +1,4 @@
-"""What the bridge promises of delivery, as commands that print a figure beside its target: `make reliability`."""
+"""Commands that measure the delivery guarantees of the bridge and compare each figure with its target.
+
+`make reliability` runs all of them.
+"""

@@ -1,4 +1,4 @@
-"""`python -m verification.reliability`: all commands, one after the other, as a table."""
+"""Run all commands, one after the other, and print a table: `python -m verification.reliability`."""
 
 from verification.harness.table import run_all
 
@@ -15,9 +15,9 @@ COMMANDS: tuple[str, ...] = (
     "cold_start",
     "head_of_line",
     "many_endpoints",
-    "herd",
+    "thundering_herd",
     "soak",
-    "simulated",
+    "simulation_runs",
 )
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""T9: what a hostile endpoint may send to make a client swell, hang or fall.
+"""T9: send data that could exhaust the memory of a client, block it or crash it.
 
-Each bomb is thrown by a raw server at a call of the real process. The oracle is Linux's count of that process's
-memory, at its peak; the clock, since every call must have failed by its timeout; that the process answers `ping`; and
-that the next call, at a good endpoint, works.
+A raw server sends each bomb as the reply to a call of the real process. Pass criteria: the peak memory of the process
+as Linux counts it; every call fails by its timeout; the process answers `ping`; and the next call, at a healthy
+endpoint, succeeds.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ MAX_GROWTH: Final = 32
 
 TIMEOUT: Final = 1.0
 MAX_LATENESS: Final = 0.5
-"""Seconds after its timeout that a host may wait for a call; the machine is busy throwing bombs."""
+"""Seconds after its timeout by which a call must end; the machine is busy with sending."""
 
 CONTINUATION: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bomb:
-    """What is thrown. `talk` is the endpoint's side of a connection."""
+    """A hostile endpoint. `talk` is its side of a connection."""
 
     name: str
     talk: ConnectionHandler
 
 
 def after_request(chunk: bytes, times: int = 1, first: bytes = b"") -> ConnectionHandler:
-    """Accept the upgrade, wait for the request, then send `first`, and a chunk so many times."""
+    """Return a handler that accepts the upgrade, waits for the request, and sends `first` and a chunk `times` times."""
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await accept(reader, writer)
@@ -52,7 +52,7 @@ def after_request(chunk: bytes, times: int = 1, first: bytes = b"") -> Connectio
 
 
 def in_upgrade(first: bytes, chunk: bytes = b"", times: int = 0, pause: float = 0.0) -> ConnectionHandler:
-    """Answer the upgrade with `first`, and a chunk so many times."""
+    """Return a handler that answers the upgrade with `first` and a chunk `times` times."""
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await read_head(reader)
@@ -99,8 +99,8 @@ BOMBS: Final = (
     Bomb("1,000,000 fragments of a byte", after_request(ONE * 100_000, 10, OPENING)),
     Bomb("a message of 4 GiB in fragments", after_request(frame(b"x" * MIB, CONTINUATION, final=False), 4096, OPENING)),
     Bomb("a close frame of 1 MiB", after_request(frame(b"\x03\xe8" + b"x" * MIB, CLOSE))),
-    Bomb("a close reason that is no UTF-8", after_request(frame(b"\x03\xe8" + b"\xff" * 123, CLOSE))),
-    Bomb("a close code that is none", after_request(frame(b"\xff\xff", CLOSE))),
+    Bomb("a close reason that is not UTF-8", after_request(frame(b"\x03\xe8" + b"\xff" * 123, CLOSE))),
+    Bomb("an invalid close code", after_request(frame(b"\xff\xff", CLOSE))),
     Bomb("a ping of 1 MiB", after_request(frame(b"x" * MIB, PING), 64)),
     Bomb("10,000,000 bytes of garbage", after_request(bytes(range(256)) * 4096, 10)),
     Bomb("a message nested 1,000,000 deep", after_request(frame(b"[" * 1_000_000))),
@@ -118,37 +118,37 @@ BOMBS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class BombResult:
-    """What one bomb did: MiB, seconds of the call, and whether everything was right afterwards."""
+    """The effect of a bomb: memory growth in MiB, seconds of the call, and whether the process works afterwards."""
 
     name: str
     growth: float
     seconds: float
-    right: bool
+    recovered: bool
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Throw every bomb, one after the other."""
-    blasts: list[BombResult] = []
+    """Send every bomb, one after the other, to the same process."""
+    results: list[BombResult] = []
     async with AsyncExitStack() as stack:
         ports = [await stack.enter_async_context(listening(bomb.talk)) for bomb in BOMBS]
-        good = await stack.enter_async_context(listening(_serve_correctly))
-        document = [_template("good", good), *(_template(f"b{n}", port) for n, port in enumerate(ports))]
+        healthy = await stack.enter_async_context(listening(_serve_correctly))
+        document = [_template("healthy", healthy), *(_template(f"b{n}", port) for n, port in enumerate(ports))]
         host = await stack.enter_async_context(Host(document))
         await host.initialize()
-        await host.call("good_t")
+        await host.call("healthy_t")
         for _ in range(size.of(1, 10)):
-            blasts += [await _call_bomb(host, f"b{number}_t", bomb) for number, bomb in enumerate(BOMBS)]
-    biggest = max(blasts, key=lambda blast: blast.growth)
-    slowest = max(blasts, key=lambda blast: blast.seconds)
-    wrong = sorted({blast.name for blast in blasts if not blast.right})
-    bombs, worst = f"{len(blasts)} bombs", f"+{biggest.growth:.1f} MiB ({biggest.name})"
+            results += [await _call_bomb(host, f"b{number}_t", bomb) for number, bomb in enumerate(BOMBS)]
+    biggest = max(results, key=lambda result: result.growth)
+    slowest = max(results, key=lambda result: result.seconds)
+    failed = sorted({result.name for result in results if not result.recovered})
+    bombs, worst = f"{len(results)} bombs", f"+{biggest.growth:.1f} MiB ({biggest.name})"
     end = f"{slowest.seconds:.2f} s ({slowest.name})"
     return [
-        Figure("T9", f"{bombs}: process or next call suffered", ", ".join(wrong) or "0", "0", not wrong),
+        Figure("T9", f"{bombs}: process or next call failed", ", ".join(failed) or "0", "0", not failed),
         Figure("T9", "memory", worst, f"+{MAX_GROWTH} MiB", biggest.growth <= MAX_GROWTH),
         Figure(
             "T9",
-            "slowest end of a call that has 1 s",
+            "slowest end of a call with a timeout of 1 s",
             end,
             f"{TIMEOUT + MAX_LATENESS} s",
             slowest.seconds <= TIMEOUT + MAX_LATENESS,
@@ -164,9 +164,9 @@ def _template(name: str, port: int) -> dict[str, Any]:
 async def _call_bomb(host: Host, tool: str, bomb: Bomb) -> BombResult:
     memory = Memory(host.process.pid)
     answer = await host.call(tool)
-    after = await host.call("good_t")
-    right = answer.failed and not after.failed and "result" in await host.request("ping", {})
-    return BombResult(bomb.name, memory.growth, answer.seconds, right)
+    after = await host.call("healthy_t")
+    recovered = answer.failed and not after.failed and "result" in await host.request("ping", {})
+    return BombResult(bomb.name, memory.growth, answer.seconds, recovered)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two that are measured with the same endpoints: the bridge, and the reference implementation of UTCP."""
+"""Clients that are measured with the same endpoints: the bridge and the reference implementation of UTCP."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from utcp_ws_mcp import Bridge, load_manifest
 from utcp_ws_mcp.observability.events import Observer, noop
 
 Caller = Callable[..., Awaitable[Any]]
-"""Calls the tool with arguments by name, and gives what answers it."""
+"""Calls the tool with keyword arguments and returns its result."""
 
 Client = Callable[..., AbstractAsyncContextManager[Caller]]
-"""Connects to the endpoint on a port. `observe` sees its events, if it has any; the rest is for the call template."""
+"""Connects to the endpoint on a port. `observe` receives its events, if it has any; other arguments are fields of the
+call template."""
 
 QUICK_TIMEOUT: Final = 0.03
 
@@ -27,15 +28,15 @@ WITH_IDS: Final[dict[str, Any]] = {
     "response_format": "json",
     "reply": {"match": "message.id == request_id"},
 }
-"""Replies carry an id, so that calls share a connection."""
+"""Replies have an id, so that calls share a connection."""
 
 WITHOUT_IDS: Final[dict[str, Any]] = {"response_format": "json"}
-"""A call has its connection for itself."""
+"""Replies have no id, so that a call uses a connection exclusively."""
 
 
 @asynccontextmanager
 async def open_bridge(entries: Sequence[Any], observe: Observer = noop, **options: Any) -> AsyncIterator[Bridge]:
-    """A bridge for some call templates; `options` go to its constructor."""
+    """Open a bridge for some call templates until the block ends; `options` are arguments of `Bridge`."""
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "manifest.json"
         manifest.write_text(json.dumps(entries), encoding="utf-8")
@@ -47,7 +48,7 @@ async def open_bridge(entries: Sequence[Any], observe: Observer = noop, **option
 async def bridge(
     port: int, *, idempotent: bool = False, observe: Observer = noop, **template: Any
 ) -> AsyncIterator[Caller]:
-    """The bridge. It has two tools: `t`, and the hasty `quick`, which has QUICK seconds."""
+    """Open the bridge with two tools: `t`, and `quick` with a timeout of QUICK_TIMEOUT seconds."""
     tools = [
         {"name": "t", "idempotent": idempotent},
         {"name": "quick", "tool_call_template": {"timeout": QUICK_TIMEOUT}},
@@ -63,7 +64,7 @@ async def bridge(
 
 @asynccontextmanager
 async def silenced_reference() -> AsyncIterator[Any]:
-    """The protocol object of `utcp-websocket`, which otherwise logs every step."""
+    """Yield the protocol object of `utcp-websocket` with logging disabled, because it logs every step."""
     from utcp_websocket.websocket_communication_protocol import WebSocketCommunicationProtocol
 
     logging.disable(logging.CRITICAL)
@@ -76,7 +77,7 @@ async def silenced_reference() -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def reference(port: int, *, observe: Observer = noop, **template: Any) -> AsyncIterator[Caller]:
-    """`utcp-websocket`, called as its client calls it. It has no ids, no events, and no timeout below a second."""
+    """Open `utcp-websocket` as its own client does. It has no ids, no events, and no timeout below one second."""
     from utcp_websocket.websocket_call_template import WebSocketCallTemplate
 
     document = WebSocketCallTemplate(name="m", url=f"ws://localhost:{port}/", response_format="json", **template)

@@ -1,9 +1,9 @@
-"""T11: calls that come together share what they need: one upgrade, one token request, also when a token expires.
+"""T11: concurrent calls share one upgrade and one token request, also when a token expires.
 
-A hundred calls come at once, in front of an endpoint that nobody has called; then a hundred that need 25 connections
-and a token first; then calls that each need a new connection, while tokens expire, and while the endpoint rejects one.
-The oracle is what the endpoint and the token endpoint have counted, both real servers on loopback. A token endpoint
-answers slowly, so that every call that could ask twice has the time to.
+First 100 calls start at once without an open connection; then 100 calls that need 25 connections and a token; then
+calls that each need a new connection while tokens expire, and while the endpoint rejects a token. The endpoint and the
+token endpoint, real servers on loopback, count upgrades and token requests. The token endpoint replies slowly, so that
+a duplicate request would have time to start.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from .raw import listening
 
 CALLS: Final = 100
 SETS: Final = 25
-"""Connections of their own that the calls with a token need: sets of header fields."""
+"""Connections that the calls with a token need: each value of the header field has its own."""
 
 LIFETIME: Final = 2.0
-"""Seconds that a token is valid; the bridge asks for the next one after half of them."""
+"""Seconds that a token is valid; the bridge requests the next one after half of them."""
 
-SLOW: Final = 0.1
+TOKEN_DELAY: Final = 0.1
+"""Seconds that the token endpoint takes for a reply."""
 
 
 class Endpoint:
-    """An endpoint that answers with the parameters, and the token endpoint that its upgrades need."""
+    """An endpoint that returns the parameters of a request, and the token endpoint for its upgrades."""
 
     def __init__(self) -> None:
         self.upgrades = 0
@@ -57,7 +58,7 @@ class Endpoint:
                 await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]}))
 
     def check(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Refuse an upgrade whose token has expired, or was taken back."""
+        """Reject an upgrade whose token has expired or was revoked; an upgrade without a token is accepted."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not token or self._valid_until.get(token, 0.0) > time.monotonic():
             return None
@@ -67,7 +68,7 @@ class Endpoint:
         """Answer a token request."""
         await reader.readuntil(b"client_secret=s")
         self.requests.append(time.monotonic())
-        await asyncio.sleep(SLOW)
+        await asyncio.sleep(TOKEN_DELAY)
         token = f"t{len(self.requests)}"
         self._valid_until[token] = time.monotonic() + LIFETIME
         body = json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME}).encode()
@@ -76,13 +77,13 @@ class Endpoint:
         await reader.read()
 
     def revoke_tokens(self) -> None:
-        """From now on no token is valid that was given before."""
+        """Revoke all tokens that were issued before."""
         self._valid_until.clear()
 
 
 @asynccontextmanager
-async def _world(**template: Any) -> AsyncIterator[tuple[Endpoint, Bridge]]:
-    """The two endpoints, and a bridge in front of them that has opened nothing yet."""
+async def _environment(**template: Any) -> AsyncIterator[tuple[Endpoint, Bridge]]:
+    """Yield the two endpoints and a bridge for them that has not opened any connection."""
     endpoint = Endpoint()
     async with (
         serve(endpoint.answer, "127.0.0.1", 0, process_request=endpoint.check, compression=None) as server,
@@ -100,15 +101,15 @@ async def _world(**template: Any) -> AsyncIterator[tuple[Endpoint, Bridge]]:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Call, with everything cold."""
-    async with _world() as (endpoint, bridge):
+    """Measure cold calls, calls that wait for a token, expiring tokens and a rejected token."""
+    async with _environment() as (endpoint, bridge):
         failed = await _call_concurrently(bridge)
         cold = endpoint.upgrades, failed
-    async with _world(token=True, header_fields=["set"]) as (endpoint, bridge):
+    async with _environment(token=True, header_fields=["set"]) as (endpoint, bridge):
         failed = await _call_concurrently(bridge)
         waiting = len(endpoint.requests), failed
     expiring = await _expiring(size.of(5, 60))
-    async with _world(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
+    async with _environment(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
         await _call_concurrently(bridge)
         endpoint.revoke_tokens()
         before = len(endpoint.requests)
@@ -127,8 +128,8 @@ def _figure(what: str, counted: tuple[int, int]) -> Figure:
 
 
 async def _expiring(seconds: int) -> Figure:
-    """Calls that need a connection each. Half a lifetime lies between two token requests, or one was needless."""
-    async with _world(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
+    """Make calls that each need a connection; a token request within half a lifetime of the last one is redundant."""
+    async with _environment(token=True, keep_alive=False, limits={"max_connections": SETS}) as (endpoint, bridge):
         until = time.monotonic() + seconds
         rounds = failed = 0
         while time.monotonic() < until:
@@ -136,13 +137,13 @@ async def _expiring(seconds: int) -> Figure:
             rounds += 1
     gaps = [later - earlier for earlier, later in zip(endpoint.requests, endpoint.requests[1:], strict=False)]
     early = sum(gap < LIFETIME / 2 for gap in gaps)
-    what = f"{rounds * CALLS} calls over {len(endpoint.requests)} tokens that expire: needless token requests"
+    what = f"{rounds * CALLS} calls over {len(endpoint.requests)} tokens that expire: redundant token requests"
     met = not early and not failed and len(gaps) >= 2
     return Figure("T11", f"{what}, failed calls", f"{early}, {failed}", "0, 0", met)
 
 
 async def _call_concurrently(bridge: Bridge) -> int:
-    """Many calls at once; how many of them failed."""
+    """Start CALLS calls at once and return the number of failures."""
     return sum(await asyncio.gather(*(_fails(bridge, number) for number in range(CALLS))))
 
 

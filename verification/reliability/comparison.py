@@ -1,9 +1,9 @@
-"""T1, T2 and T5 once more, side by side with the reference implementation of UTCP, `utcp-websocket`.
+"""Measure T1, T2 and T5 for the bridge and for the reference implementation of UTCP, `utcp-websocket`.
 
-Where both can be measured, they are: without ids and in one mode of sharing, because the reference has no others; with
-calls and idle connections, because its discovery fails without any fault; with any error where there has to be one,
-because its errors have no classes; without the fault of the resolver, which it does not let us replace.
-Prints a table, judges nothing.
+The comparison uses only what the reference supports: no ids and exclusive connections, since it has no other mode;
+calls and idle connections, since its discovery fails even without a fault; any error as the expected one, since its
+errors have no classes; no resolver fault, since its resolver cannot be replaced. The command prints a table and has no
+targets.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from verification.harness.command import Size
 
 from . import crossed_replies, killed_connections
 from .clients import WITHOUT_IDS, Client, bridge, reference
+from .contenders import Cell, Subject, bridge_subject, reference_subject
 from .fault_matrix import Flaw, cells, run_cell
-from .subjects import Cell, Subject, bridge_subject, reference_subject
 
 CALLS: Final = 5_000
-COMPARED: Final[tuple[Flaw, ...]] = ("wrong error", "late", "not healed", "others touched")
-"""What the reference can be held to; it says nothing of what became of a request."""
+COMPARED: Final[tuple[Flaw, ...]] = ("wrong error", "late", "no recovery", "others affected")
+"""The criteria that apply to the reference; its errors have no outcome of the request."""
 
 
 class Row(NamedTuple):
-    """How many calls or faults had which outcome."""
+    """The number of calls or faults with an outcome."""
 
     measured: str
     outcome: str
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 async def killed(client: Client, at_once: int) -> list[Row]:
-    """T1."""
+    """Return the rows of T1."""
     tally = await killed_connections.drive(client, CALLS, at_once, **_template(client))
     measured = f"T1: {CALLS:,} calls, {at_once} at once, killed connections"
     return [
@@ -50,24 +50,24 @@ async def killed(client: Client, at_once: int) -> list[Row]:
 
 
 async def crossed(client: Client, size: Size, at_once: int) -> list[Row]:
-    """T2."""
+    """Return the rows of T2."""
     tally = await crossed_replies.drive(client, size, CALLS, at_once, _template(client))
     measured = f"T2: {CALLS:,} calls, {at_once} at once, disturbing replies"
     return [
         Row(measured, "answered", tally.answered),
-        Row(measured, "cut short by the caller or a timeout", tally.interrupted),
+        Row(measured, "cancelled or timed out", tally.interrupted),
         Row(measured, "an error", tally.failed.total()),
         Row(measured, "**a wrong answer**", tally.crossed),
     ]
 
 
 async def faults(subject: Subject, matrix: Sequence[Cell]) -> list[Row]:
-    """T5."""
-    played = await run_cell(subject, matrix, exact=False)
-    flaws = Counter(chain.from_iterable(played.values()))
+    """Return the rows of T5."""
+    results = await run_cell(subject, matrix, exact=False)
+    flaws = Counter(chain.from_iterable(results.values()))
     measured = f"T5: {len(matrix)} faults"
-    right = sum(not found for found in played.values())
-    return [Row(measured, "all right", right), *(Row(measured, f"**{flaw}**", flaws[flaw]) for flaw in COMPARED)]
+    flawless = sum(not found for found in results.values())
+    return [Row(measured, "no flaw", flawless), *(Row(measured, f"**{flaw}**", flaws[flaw]) for flaw in COMPARED)]
 
 
 def _template(client: Client) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _template(client: Client) -> dict[str, Any]:
 
 
 async def column(client: Client, subject: Subject, size: Size) -> list[Row]:
-    """All figures of one of the two."""
+    """Return all rows of a client."""
     matrix = [cell for cell in cells() if cell.mode == "exclusive" and cell.phase != "discovery"]
     matrix = [cell for cell in matrix if cell.fault_case.where != "name"]
     return [
@@ -88,7 +88,7 @@ async def column(client: Client, subject: Subject, size: Size) -> list[Row]:
 
 
 async def compare(size: Size) -> None:
-    """Measure both, and print the table."""
+    """Measure both clients and print the table."""
     ours, theirs = await column(bridge, bridge_subject, size), await column(reference, reference_subject, size)
     version = importlib.metadata.version("utcp-websocket")
     print(f"| measured | outcome | utcp-ws-mcp | utcp-websocket {version} |\n{'| --- ' * 4}|")

@@ -1,4 +1,7 @@
-"""T2: calls that are cancelled and timed out among replies that are late, out of order, doubled, foreign and stale."""
+"""T2: no call receives the reply to another one, although calls are cancelled or time out and replies are disturbed.
+
+Replies are late, out of order, duplicated, foreign (with an id of no call) or stale (sent before).
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,22 @@ from verification.harness.figure import Figure
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, Client, bridge
 from .endpoint import endpoint
-from .replies import REPLY_KINDS, ReplyKind, answer_to
+from .reply_disturbances import REPLY_KINDS, ReplyKind, answer_to
 
 MIN_INTERRUPTED_SHARE: Final = 0.3
-"""The share of calls that must have been cut short."""
+"""The share of calls that must have been cancelled or timed out."""
 
 INTERRUPT_SHARE: Final = 0.42
-"""The share of calls that are to be cut short; some of their replies come before."""
+"""The share of calls that are cancelled or get a short timeout; some of their replies arrive before it."""
 
 LIMITS: Final = {"max_connections": 32}
 CANCEL_WITHIN: Final = 0.006
-"""Seconds within which a caller that cancels does so: before its reply arrives, or while it does."""
+"""Seconds within which a caller cancels: before its reply arrives, or at the same moment."""
 
 
 @dataclass
 class Tally:
-    """What became of calls. `dropped` counts the replies that the bridge gave to nobody."""
+    """The outcomes of calls. `dropped` counts the replies that the bridge delivered to no call."""
 
     calls: int
     interrupted: int = 0
@@ -41,33 +44,34 @@ class Tally:
     dropped: int = 0
 
     def record_result(self, number: int, result: Any) -> None:
-        """A call has given a result."""
+        """Record the result of a call."""
         if isinstance(result, dict) and result.get("answer") == answer_to(number):
             self.answered += 1
         else:
             self.crossed += 1
 
     def observe(self, event: Event) -> None:
-        """See what the bridge takes messages for."""
+        """Count the messages that the bridge drops."""
         self.dropped += isinstance(event, MessageReceived) and event.role == "dropped"
 
     @property
     def is_clean(self) -> bool:
-        """Whether no reply was crossed, every call that nobody cut short was answered, and there were disturbances."""
-        tried = self.interrupted >= MIN_INTERRUPTED_SHARE * self.calls and len(self.reply_kinds) == len(REPLY_KINDS)
-        return not self.crossed and not self.failed and tried
+        """Whether no reply was crossed, every call that was not interrupted succeeded, and disturbances occurred."""
+        interrupted_enough = self.interrupted >= MIN_INTERRUPTED_SHARE * self.calls
+        every_kind = len(self.reply_kinds) == len(REPLY_KINDS)
+        return not self.crossed and not self.failed and interrupted_enough and every_kind
 
     def __str__(self) -> str:
         disturbed = self.reply_kinds.total() - self.reply_kinds["plain"]
         return (
-            f"{self.crossed} crossed, {self.answered:,} answered, {self.interrupted:,} cut short, "
-            f"{self.failed.total()} failed; {disturbed:,} disturbing replies, {self.dropped:,} dropped"
+            f"{self.crossed} crossed, {self.answered:,} answered, {self.interrupted:,} interrupted, "
+            f"{self.failed.total()} failed; {disturbed:,} disturbed replies, {self.dropped:,} dropped"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is done with one call."""
+    """The plan of a call: the kind of its reply, and whether it ends by "cancel" or "timeout"."""
 
     number: int
     reply_kind: ReplyKind
@@ -75,38 +79,38 @@ class Trial:
     cancel_after: float
 
 
-def trials(source: random.Random, calls: int) -> Iterator[Trial]:
-    """So many calls. A part is cut short: by "timeout", where the reply comes too late, or "cancel" by the caller."""
+def trials(rng: random.Random, calls: int) -> Iterator[Trial]:
+    """Yield `calls` trials. Some are interrupted: by "timeout", with a late reply, or by "cancel"."""
     for number in range(calls):
-        how, end = source.choices(REPLY_KINDS, weights=(60, 0, 10, 10, 10, 10))[0], None
-        if source.random() < INTERRUPT_SHARE:
-            end = source.choice(("timeout", "cancel"))
-        if end == "timeout" or (end == "cancel" and source.random() < 0.5):
-            how = "late"
-        yield Trial(number, how, end, source.random() * CANCEL_WITHIN)
+        kind, end = rng.choices(REPLY_KINDS, weights=(60, 0, 10, 10, 10, 10))[0], None
+        if rng.random() < INTERRUPT_SHARE:
+            end = rng.choice(("timeout", "cancel"))
+        if end == "timeout" or (end == "cancel" and rng.random() < 0.5):
+            kind = "late"
+        yield Trial(number, kind, end, rng.random() * CANCEL_WITHIN)
 
 
 async def drive(client: Client, size: Size, calls: int, at_once: int, template: Any) -> Tally:
-    """Make calls, some at once, as `trials` says."""
+    """Make the calls of `trials`, `at_once` of them concurrently."""
     tally = Tally(calls)
-    left = trials(size.random(), calls)
+    remaining = trials(size.random(), calls)
     async with (
-        endpoint() as seen,
-        client(seen.port, observe=tally.observe, **template) as call,
+        endpoint() as served,
+        client(served.port, observe=tally.observe, **template) as call,
         asyncio.TaskGroup() as workers,
     ):
         for _ in range(at_once):
-            workers.create_task(_worker(call, left, tally))
+            workers.create_task(_worker(call, remaining, tally))
     return tally
 
 
-async def _worker(call: Caller, left: Iterator[Trial], tally: Tally) -> None:
-    for trial in left:
+async def _worker(call: Caller, remaining: Iterator[Trial], tally: Tally) -> None:
+    for trial in remaining:
         tally.reply_kinds[trial.reply_kind] += 1
         tool = "quick" if trial.end == "timeout" else "t"
-        patience = trial.cancel_after if trial.end == "cancel" else None
+        cancel_after = trial.cancel_after if trial.end == "cancel" else None
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(cancel_after):
                 result = await call(tool, n=trial.number, how=trial.reply_kind)
         except Exception as failed:
             if trial.end is not None and isinstance(failed, TimeoutError):
@@ -118,10 +122,10 @@ async def _worker(call: Caller, left: Iterator[Trial], tally: Tally) -> None:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Ids that are random and ids that are counted, connections without ids, and a connection for each call."""
+    """Measure random ids, counter ids, exclusive connections without ids, and one-shot connections."""
     parts: tuple[tuple[str, float, int, dict[str, Any]], ...] = (
         ("shared, random ids", 0.43, 64, WITH_IDS),
-        ("shared, counted ids", 0.43, 64, {**WITH_IDS, "request_id": "counter"}),
+        ("shared, counter ids", 0.43, 64, {**WITH_IDS, "request_id": "counter"}),
         ("exclusive, no ids", 0.1, 32, {**WITHOUT_IDS, "limits": LIMITS}),
         ("one-shot, no ids", 0.04, 32, {**WITHOUT_IDS, "limits": LIMITS, "keep_alive": False}),
     )
@@ -133,8 +137,8 @@ async def measure(size: Size) -> Sequence[Figure]:
 
 
 def _figure(what: str, tally: Tally) -> Figure:
-    what = f"{tally.calls:,} calls among disturbing replies, {what}"
-    target = f"0 crossed, 0 failed, at least {MIN_INTERRUPTED_SHARE:.0%} cut short"
+    what = f"{tally.calls:,} calls with disturbed replies, {what}"
+    target = f"0 crossed, 0 failed, at least {MIN_INTERRUPTED_SHARE:.0%} interrupted"
     return Figure("T2", what, str(tally), target, met=tally.is_clean)
 
 

@@ -1,7 +1,7 @@
-"""An endpoint in a process of its own that writes down each execution before it answers.
+"""An endpoint in its own process that records each execution in a file before it replies.
 
-A request is `{"n": number}`, with or without an `id`; its reply holds `n`, `id` and an `answer` that belongs to no
-other number. With `how` (see `replies.py`) it answers in a disturbing way.
+A request is `{"n": number}`, with or without an `id`; its reply holds `n`, `id` and an `answer` that is unique for this
+number. The field `how` selects a disturbance of the reply (see `reply_disturbances.py`).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from .kills import KILLS
-from .replies import Replies, reply_to
+from .reply_disturbances import Replies, reply_to
 
 KILL: Final = "kill"
-"""What the ledger says of a kill."""
+"""The line of the ledger for a killed connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A running endpoint."""
+    """A running endpoint, and the file in which it records executions."""
 
     port: int
     ledger: Path
 
     def read(self) -> tuple[Counter[int], int]:
-        """How often each number was executed, and how many connections were killed."""
+        """Return how often each number was executed, and how many connections were killed."""
         lines = Counter(self.ledger.read_text().split())
         kills = lines.pop(KILL, 0)
         return Counter({int(number): times for number, times in lines.items()}), kills
@@ -46,7 +46,7 @@ class Endpoint:
 
 @asynccontextmanager
 async def endpoint(kill_every: int = 0) -> AsyncIterator[Endpoint]:
-    """Run an endpoint. It kills the connection on which each so manieth request arrives; 0: none."""
+    """Run an endpoint until the block ends. It kills a connection at every `kill_every`th request; 0: never."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = Path(folder) / "ledger"
         command = [sys.executable, "-m", "verification.reliability.endpoint", str(ledger), str(kill_every)]
@@ -60,7 +60,7 @@ async def endpoint(kill_every: int = 0) -> AsyncIterator[Endpoint]:
 
 
 class _Server:
-    """What the process does. `ledger` is a file descriptor."""
+    """The server of the process. `ledger` is a file descriptor."""
 
     def __init__(self, ledger: int, kill_every: int) -> None:
         self._ledger = ledger
@@ -79,7 +79,7 @@ class _Server:
                 await self._answer(connection, json.loads(raw))
 
     async def _kill(self, connection: ServerConnection, request: Any) -> None:
-        self._note(KILL)
+        self._record(KILL)
         await next(self._kills).run(connection, lambda: self._execute(request), reply_to(request))
 
     async def _answer(self, connection: ServerConnection, request: Any) -> None:
@@ -90,9 +90,9 @@ class _Server:
             await connection.send(reply_to(request))
 
     def _execute(self, request: Any) -> None:
-        self._note(str(request["n"]))
+        self._record(str(request["n"]))
 
-    def _note(self, line: str) -> None:
+    def _record(self, line: str) -> None:
         os.write(self._ledger, f"{line}\n".encode())
 
 
@@ -100,9 +100,9 @@ async def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("ledger", type=Path)
     parser.add_argument("kill_every", type=int)
-    given = parser.parse_args()
-    ledger = os.open(given.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    server = _Server(ledger, given.kill_every)
+    options = parser.parse_args()
+    ledger = os.open(options.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    server = _Server(ledger, options.kill_every)
     async with serve(server.serve, "127.0.0.1", 0, compression=None, ping_interval=None) as listening:
         print(next(iter(listening.sockets)).getsockname()[1], flush=True)
         await asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""T5: every fault, in every mode of sharing, met by a discovery, by a call and by an idle connection."""
+"""T5: every fault in every connection mode, during discovery, during a call and on an idle connection."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .clients import Caller
+from .contenders import SLACK, TIMEOUT, Cell, Mode, Scene, Subject, bridge_subject
 from .faults import FAULT_CASES, Phase
+from .healthy_endpoint import HealthyEndpoint, healthy_endpoint, token_server
 from .proxy import Proxy, proxy
-from .replies import answer_to
-from .subjects import SLACK, TIMEOUT, Cell, Mode, Scene, Subject, bridge_subject
-from .world import HealthyEndpoint, healthy_endpoint, token_server
+from .reply_disturbances import answer_to
 
 CONCURRENCY: Final = 16
-"""Cells that are played side by side. Most of them wait most of the time."""
+"""Cells that run concurrently. They wait most of the time."""
 
 DETECTION_CHECKS: Final = 10
-"""Rounds of the event loop, each of 10 ms at least, in which the end of an idle connection is noticed."""
+"""Steps of at least 10 ms in which the bridge must detect the end of an idle connection."""
 
-Flaw = Literal["wrong error", "wrong outcome", "late", "not healed", "others touched"]
+Flaw = Literal["wrong error", "wrong outcome", "late", "no recovery", "others affected"]
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of a call: a result, or an error, after some seconds."""
+    """The result or the error of a call, and its duration."""
 
     number: int
     result: Any
@@ -42,38 +42,41 @@ class Attempt:
     seconds: float
 
     @property
-    def is_right(self) -> bool:
-        """Whether it has the right answer."""
+    def is_correct(self) -> bool:
+        """Whether the call has the correct answer."""
         return isinstance(self.result, dict) and self.result.get("answer") == answer_to(self.number)
 
 
 class CellRun:
-    """One cell being played. `exact`: an error must have the right class and words, not only be one."""
+    """The run of one cell. With `exact`, an error must have the expected class and message."""
 
-    def __init__(self, cell: Cell, world: HealthyEndpoint, path: Proxy, tokens: Proxy, *, exact: bool) -> None:
-        self._cell, self._world, self._path, self._tokens, self._exact = cell, world, path, tokens, exact
+    def __init__(
+        self, cell: Cell, healthy: HealthyEndpoint, faulty_path: Proxy, token_path: Proxy, *, exact: bool
+    ) -> None:
+        self._cell, self._healthy, self._exact = cell, healthy, exact
+        self._faulty_path, self._token_path = faulty_path, token_path
         self._fault_active = False
         self.flaws: list[Flaw] = []
 
     async def run(self, subject: Subject) -> None:
-        """Use the endpoint in trouble and another one while the trouble lasts, and when it is over."""
+        """Call a faulty and a healthy endpoint while the fault is active, and again after it."""
         async with AsyncExitStack() as stack:
             if self._cell.phase != "idle":
                 self._begin()
-            scene = Scene(self._cell, self._path.port, self._world.port, self._tokens.port, self._resolve)
+            scene = Scene(self._cell, self._faulty_path.port, self._healthy.port, self._token_path.port, self._resolve)
             call = await stack.enter_async_context(subject(scene))
             if self._cell.phase == "idle":
-                self._expect((await self._attempt(call, "faulty")).is_right, "wrong error")
-                self._expect((await self._attempt(call, "good")).is_right, "others touched")
+                self._expect((await self._attempt(call, "faulty")).is_correct, "wrong error")
+                self._expect((await self._attempt(call, "good")).is_correct, "others affected")
                 self._begin()
                 for _ in range(DETECTION_CHECKS):
                     await asyncio.sleep(0.01)
-            troubled, other = await asyncio.gather(self._attempt(call, "faulty"), self._attempt(call, "good"))
-            self._check_attempt(troubled)
-            self._expect(other.is_right, "others touched")
+            faulty, other = await asyncio.gather(self._attempt(call, "faulty"), self._attempt(call, "good"))
+            self._check_attempt(faulty)
+            self._expect(other.is_correct, "others affected")
             self._end()
-            self._expect((await self._attempt(call, "faulty")).is_right, "not healed")
-            self._expect((await self._attempt(call, "good")).is_right, "others touched")
+            self._expect((await self._attempt(call, "faulty")).is_correct, "no recovery")
+            self._expect((await self._attempt(call, "good")).is_correct, "others affected")
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         if self._fault_active and self._cell.fault_case.where == "name" and host.startswith("faulty"):
@@ -81,21 +84,21 @@ class CellRun:
         return ["127.0.0.1"]
 
     def _begin(self) -> None:
-        trouble, owned = self._cell.fault_case, self._cell.mode != "shared" or self._cell.phase == "discovery"
+        fault_case, exclusive = self._cell.fault_case, self._cell.mode != "shared" or self._cell.phase == "discovery"
         self._fault_active = True
-        self._path.set_fault(trouble.connection_fault(self._cell.phase, exclusive=owned))
-        self._path.end_connections(trouble.ending, trouble.close_bytes)
-        if trouble.where == "token":
-            self._tokens.set_fault(trouble.fault)
+        self._faulty_path.set_fault(fault_case.connection_fault(self._cell.phase, exclusive=exclusive))
+        self._faulty_path.end_connections(fault_case.ending, fault_case.close_bytes)
+        if fault_case.where == "token":
+            self._token_path.set_fault(fault_case.fault)
 
     def _end(self) -> None:
-        """Connections that the trouble has left hanging stay as they are."""
+        """Clear the fault for new connections; connections that hang stay so, as in a real network."""
         self._fault_active = False
-        self._path.clear_fault()
-        self._tokens.clear_fault()
+        self._faulty_path.clear_fault()
+        self._token_path.clear_fault()
 
     async def _attempt(self, call: Caller, name: str) -> Attempt:
-        number, started = next(self._world.numbers), time.monotonic()
+        number, started = next(self._healthy.numbers), time.monotonic()
         result, error = None, None
         try:
             async with asyncio.timeout(TIMEOUT + SLACK):
@@ -105,17 +108,18 @@ class CellRun:
         return Attempt(number, result, error, time.monotonic() - started)
 
     def _check_attempt(self, attempt: Attempt) -> None:
-        """Hold what came of a call against what had to come of it."""
-        expected, says = self._cell.fault_case.expected(self._cell.phase, pooled=self._cell.mode != "one-shot")
+        """Compare the end of a call with the expected one."""
+        expected, pattern = self._cell.fault_case.expected(self._cell.phase, pooled=self._cell.mode != "one-shot")
         error = attempt.error
         if expected is None:
-            self._expect(attempt.is_right, "wrong error")
+            self._expect(attempt.is_correct, "wrong error")
         elif self._exact:
-            self._expect(type(error) is expected and bool(re.search(says, str(error))), "wrong error")
+            self._expect(type(error) is expected and bool(re.search(pattern, str(error))), "wrong error")
         else:
             self._expect(error is not None, "wrong error")
-        denied = getattr(error, "outcome", None) is Outcome.NOT_SENT and attempt.number in self._world.executed
-        self._expect(not denied, "wrong outcome")
+        executed = attempt.number in self._healthy.executed
+        not_sent = getattr(error, "outcome", None) is Outcome.NOT_SENT
+        self._expect(not (executed and not_sent), "wrong outcome")
         self._expect(attempt.seconds < TIMEOUT + SLACK, "late")
 
     def _expect(self, holds: bool, flaw: Flaw) -> None:
@@ -124,45 +128,45 @@ class CellRun:
 
 
 def cells() -> list[Cell]:
-    """The whole matrix."""
+    """Return the whole matrix."""
     return [Cell(*each) for each in product(FAULT_CASES, get_args(Mode), get_args(Phase))]
 
 
 async def run_cell(subject: Subject, matrix: Sequence[Cell], *, exact: bool = True) -> Mapping[Cell, Sequence[Flaw]]:
-    """Play cells side by side; what was wrong in each."""
+    """Run cells concurrently and return the flaws of each."""
     flaws: dict[Cell, Sequence[Flaw]] = {}
-    left = iter(matrix)
+    remaining = iter(matrix)
 
-    async def work(world: HealthyEndpoint, tokens: int) -> None:
-        for cell in left:
-            async with proxy(world.port) as path, proxy(tokens) as before_tokens:
-                played = CellRun(cell, world, path, before_tokens, exact=exact)
-                await played.run(subject)
-                flaws[cell] = played.flaws
+    async def work(healthy: HealthyEndpoint, token_port: int) -> None:
+        for cell in remaining:
+            async with proxy(healthy.port) as faulty_path, proxy(token_port) as token_path:
+                cell_run = CellRun(cell, healthy, faulty_path, token_path, exact=exact)
+                await cell_run.run(subject)
+                flaws[cell] = cell_run.flaws
 
-    async with healthy_endpoint() as real, token_server() as tokens, asyncio.TaskGroup() as workers:
+    async with healthy_endpoint() as endpoint, token_server() as token_port, asyncio.TaskGroup() as workers:
         for _ in range(CONCURRENCY):
-            workers.create_task(work(real, tokens))
+            workers.create_task(work(endpoint, token_port))
     return flaws
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """The matrix in a random order, so that cells meet different ones beside them; a figure for each phase."""
+    """Run the matrix in a random order, so that each run combines other cells, and return a figure for each phase."""
     matrix = cells()
-    played: Counter[Phase] = Counter()
+    counts: Counter[Phase] = Counter()
     flawed: dict[Phase, list[str]] = {phase: [] for phase in get_args(Phase)}
     for _ in range(size.of(1, 20)):
         size.random().shuffle(matrix)
         for cell, flaws in (await run_cell(bridge_subject, matrix)).items():
-            played[cell.phase] += 1
+            counts[cell.phase] += 1
             flawed[cell.phase] += [f"{cell}: {', '.join(flaws)}"] if flaws else []
-    return [_figure(phase, played[phase], flawed[phase]) for phase in played]
+    return [_figure(phase, counts[phase], flawed[phase]) for phase in counts]
 
 
-def _figure(phase: Phase, played: int, flawed: Sequence[str]) -> Figure:
-    what = f"{len(FAULT_CASES)} faults in 3 modes, met by: {phase}"
-    result = "; ".join([f"{played - len(flawed)} of {played}", *flawed[:5]])
-    target = f"{played} of {played}: right error in time, truth about the request, healed, others untouched"
+def _figure(phase: Phase, count: int, flawed: Sequence[str]) -> Figure:
+    what = f"{len(FAULT_CASES)} faults in 3 modes, phase: {phase}"
+    result = "; ".join([f"{count - len(flawed)} of {count}", *flawed[:5]])
+    target = f"{count} of {count}: expected error in time, correct outcome, recovery, no effect on others"
     return Figure("T5", what, result, target, met=not flawed)
 
 

@@ -1,4 +1,4 @@
-"""The table of the faults: what happens to connections, and what a call that meets it must say."""
+"""The table of faults: what happens to connections, and the error that a call must raise."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ Phase = Literal["discovery", "call", "idle"]
 FaultLocation = Literal["path", "name", "token"]
 
 PING: Final = 10
-"""Bytes of the ping that a bridge sends before a request on a connection that one call owns."""
+"""Bytes of the ping frame that the bridge sends before a request on an exclusive connection."""
 
 PONG: Final = 6
-"""Bytes of its answer."""
+"""Bytes of the pong frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
-    """A fault, and what it does to a call: the class of the error and words of its sentence, or no `error`.
+    """A fault and its effect on a call: the class of the error and a pattern of its message, or no `error`.
 
-    `fault` meets connections that are opened while it lasts. Those that are open when it begins end with `ending`,
-    after the bytes `farewell`. With `on_open` it meets an open connection in the middle of a call; one that is idle is
-    then replaced without a word. `where` it is: on the path to the endpoint, in the resolver, before the token.
+    `fault` applies to connections that are opened while it is active. Connections that are open when it begins end with
+    `ending`, after the bytes `close_bytes`. With `on_open` it applies to an open connection during a call; an idle
+    connection is then replaced without an error. `where` it occurs: on the path to the endpoint, in the resolver
+    ("name"), or on the path to the token endpoint.
     """
 
     name: str
@@ -49,7 +50,7 @@ class FaultCase:
     where: FaultLocation = "path"
 
     def expected(self, phase: Phase, *, pooled: bool) -> tuple[type[BridgeError] | None, str]:
-        """The error and its words. `pooled`: a connection was open when it began."""
+        """Return the class and the message pattern of the error. `pooled`: a connection was open before the fault."""
         if phase == "idle" and pooled and self.ending == "stop":
             return CallTimeout, "no reply came within .* may have been executed"
         if phase == "idle" and (self.on_open or self.where == "token"):
@@ -59,36 +60,36 @@ class FaultCase:
         return self.error, self.error_pattern
 
     def connection_fault(self, phase: Phase, *, exclusive: bool) -> Fault:
-        """What connections meet. On a connection that one call owns, a ping and its answer come before the request."""
+        """Return the fault of a connection. On an exclusive connection, ping and pong precede the request."""
         if self.where != "path" or (phase == "idle" and self.on_open):
             return HEALTHY
         if not exclusive or not self.on_open:
             return self.fault
-        return replace(self.fault, up=_later(self.fault.up, PING), down=_later(self.fault.down, PONG))
+        return replace(self.fault, up=_shifted(self.fault.up, PING), down=_shifted(self.fault.down, PONG))
 
 
-def _later(flow: Flow, by: int) -> Flow:
+def _shifted(flow: Flow, by: int) -> Flow:
     return flow if flow.at is None else replace(flow, at=flow.at + by)
 
 
 def close_frame(code: int | None) -> bytes:
-    """A server's Close frame (RFC 6455 §5.5.1), also with codes that must not be sent; None: without a code."""
+    """Return a Close frame (RFC 6455 §5.5.1), also with codes that must not be sent; None: without a code."""
     return b"\x88\x00" if code is None else b"\x88\x02" + struct.pack(">H", code)
 
 
-def _answered(head: str, body: str = "") -> Fault:
-    """Instead of the endpoint, somebody gives this answer to the upgrade."""
+def _response(head: str, body: str = "") -> Fault:
+    """Answer the upgrade with this response instead of the endpoint's."""
     answer = f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
     return Fault(down=Flow(at=0, instead=answer, ending="fin"))
 
 
 def _request(at: int, ending: Ending) -> Fault:
-    """It strikes at a byte of the request."""
+    """End the connection at a byte of the request."""
     return Fault(up=Flow(at, after_head=True, ending=ending))
 
 
 def _reply(at: int, ending: Ending, instead: bytes = b"") -> Fault:
-    """It strikes at a byte of the reply."""
+    """End the connection at a byte of the reply."""
     return Fault(down=Flow(at, after_head=True, instead=instead, ending=ending))
 
 
@@ -111,25 +112,25 @@ _CONNECTING: Final = (
     FaultCase("black hole after accept", ConnectError, _UNANSWERED, Fault(up=Flow(at=0, ending="stop"))),
     FaultCase("black hole in the upgrade", ConnectError, _UNANSWERED, Fault(down=Flow(at=40, ending="stop"))),
     FaultCase("corrupt upgrade", ConnectError, _NO_UPGRADE, Fault(down=Flow(at=9, ending="flip"))),
-    FaultCase("101 that is none", ConnectError, _NO_UPGRADE, _answered("HTTP/1.1 101 Switching Protocols")),
+    FaultCase("incomplete 101", ConnectError, _NO_UPGRADE, _response("HTTP/1.1 101 Switching Protocols")),
     FaultCase(
         "wrong Sec-WebSocket-Accept",
         ConnectError,
         _NO_UPGRADE,
-        _answered(f"{_SWITCHING}\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        _response(f"{_SWITCHING}\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
     ),
-    FaultCase("garbage", ConnectError, _NO_UPGRADE, _answered("SSH-2.0-OpenSSH_9.6\r\n")),
+    FaultCase("garbage", ConnectError, _NO_UPGRADE, _response("SSH-2.0-OpenSSH_9.6\r\n")),
     FaultCase(
         "redirect",
         ForbiddenRedirect,
         "a redirect .HTTP 302.; write the final URL",
-        _answered("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:9/"),
+        _response("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:9/"),
     ),
-    FaultCase("401", HandshakeRejected, "HTTP 401; it wants other credentials", _answered("HTTP/1.1 401 Unauthorized")),
-    FaultCase("403", HandshakeRejected, "HTTP 403: no; it refuses these", _answered("HTTP/1.1 403 Forbidden", "no")),
-    FaultCase("429", HandshakeRejected, "HTTP 429; it limits", _answered("HTTP/1.1 429 Too Many Requests")),
-    FaultCase("500", HandshakeRejected, "HTTP 500", _answered("HTTP/1.1 500 Internal Server Error", "oops")),
-    FaultCase("503", HandshakeRejected, "HTTP 503; it is busy", _answered("HTTP/1.1 503 Service Unavailable")),
+    FaultCase("401", HandshakeRejected, "HTTP 401; it wants other credentials", _response("HTTP/1.1 401 Unauthorized")),
+    FaultCase("403", HandshakeRejected, "HTTP 403: no; it refuses these", _response("HTTP/1.1 403 Forbidden", "no")),
+    FaultCase("429", HandshakeRejected, "HTTP 429; it limits", _response("HTTP/1.1 429 Too Many Requests")),
+    FaultCase("500", HandshakeRejected, "HTTP 500", _response("HTTP/1.1 500 Internal Server Error", "oops")),
+    FaultCase("503", HandshakeRejected, "HTTP 503; it is busy", _response("HTTP/1.1 503 Service Unavailable")),
     FaultCase("unknown host", ConnectError, "the host .* cannot be resolved", where="name"),
     FaultCase(
         "token endpoint down", ConnectError, "no connection; is the server running", Fault(refuse=True), where="token"
@@ -138,7 +139,7 @@ _CONNECTING: Final = (
         "token endpoint broken",
         TokenRequestError,
         "it answered HTTP 500",
-        _answered("HTTP/1.1 500 Internal Server Error"),
+        _response("HTTP/1.1 500 Internal Server Error"),
         where="token",
     ),
 )
@@ -162,20 +163,20 @@ _OPEN: Final = (
 
 CODES: Final = (None, *range(1000, 1016), 3000, 4000)
 ILLEGAL: Final = (1004, 1005, 1006, 1015)
-"""Codes that never travel (RFC 6455 §7.4.1)."""
+"""Codes that must not be sent (RFC 6455 §7.4.1)."""
 
 
 def _closes() -> Iterator[FaultCase]:
     for code in CODES:
-        farewell = close_frame(code)
-        fault = _reply(0, "fin", farewell)
-        how = f"with code {code}" if code else "without a code"
-        says = _BROKEN if code in ILLEGAL else f"closed by the server {how}"
-        yield FaultCase(f"close {code or 'without a code'}", ConnectionLost, says, fault, close_bytes=farewell)
+        close_bytes = close_frame(code)
+        fault = _reply(0, "fin", close_bytes)
+        with_code = f"with code {code}" if code else "without a code"
+        pattern = _BROKEN if code in ILLEGAL else f"closed by the server {with_code}"
+        yield FaultCase(f"close {code or 'without a code'}", ConnectionLost, pattern, fault, close_bytes=close_bytes)
 
 
 FAULT_CASES: Final = (
     *_CONNECTING,
     *_SLOW,
-    *(replace(trouble, on_open=True) for trouble in (*_OPEN, *_closes())),
+    *(replace(fault_case, on_open=True) for fault_case in (*_OPEN, *_closes())),
 )

@@ -1,10 +1,11 @@
-"""An endpoint in a process of its own that floods its clients.
+"""An endpoint in its own process that floods its clients.
 
     python -m verification.reliability.flood_endpoint KIND RATE SECONDS
 
-It prints its port. "messages": it answers JSON-RPC requests and sends RATE events a second, but never more ahead than a
-window that pings measure, because what waits in the buffers of TCP delays a reply, whoever reads it. "pings": it sends
-pings as fast as it can and reads nothing. Both begin with the request that says `flood`, and print the rate reached.
+It prints its port. The kind "messages" answers JSON-RPC requests and sends RATE events a second. Pings limit the number
+of unread events, because events in TCP buffers would delay a reply regardless of the client. The kind "pings" sends
+pings as fast as possible and reads nothing. A request with the parameter `flood` starts the flood; its rate is printed
+at the end.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from typing import Final
 from .raw import PING, PONG, accept, frame, listening, read_frame
 
 BATCH: Final = 100
-"""Messages in one write."""
+"""Messages per write."""
 
 WINDOW: Final = 2
-"""Batches that the client has not read yet."""
+"""Batches that the client may not have read."""
 
 EVENT: Final = frame(b'{"jsonrpc":"2.0","method":"tick","params":{"price":101.25}}') * BATCH
 EMPTY_PING: Final = frame(b"", PING)
@@ -30,7 +31,7 @@ PINGS: Final = frame(b"x" * 125, PING) * 1000
 
 
 class Flood:
-    """What every connection of the endpoint does."""
+    """The server side of every connection."""
 
     def __init__(self, kind: str, rate: float, seconds: float) -> None:
         self._kind, self._rate, self._seconds = kind, rate, seconds
@@ -56,23 +57,23 @@ class Flood:
                     flooding.append(asyncio.create_task(self._send_messages(writer, credit)))
 
     async def _send_messages(self, writer: StreamWriter, credit: asyncio.Semaphore) -> None:
-        began, sent = time.monotonic(), 0
-        while time.monotonic() - began < self._seconds:
+        started, sent = time.monotonic(), 0
+        while time.monotonic() - started < self._seconds:
             await credit.acquire()
-            await asyncio.sleep(began + sent / self._rate - time.monotonic())
+            await asyncio.sleep(started + sent / self._rate - time.monotonic())
             writer.write(EVENT + EMPTY_PING)
             sent += BATCH
-        print(round(sent / (time.monotonic() - began)), flush=True)
+        print(round(sent / (time.monotonic() - started)), flush=True)
 
     async def _send_pings(self, writer: StreamWriter) -> None:
-        began, sent = time.monotonic(), 0
+        started, sent = time.monotonic(), 0
         try:
-            while time.monotonic() - began < self._seconds:
+            while time.monotonic() - started < self._seconds:
                 writer.write(PINGS)
                 await writer.drain()
                 sent += 1000
         finally:
-            print(round(sent / (time.monotonic() - began)), flush=True)
+            print(round(sent / (time.monotonic() - started)), flush=True)
 
 
 async def main() -> None:

@@ -1,10 +1,10 @@
-"""T6: a peer that goes silent, while its TCP connection stays, is found by pings; a call never passes its deadline.
+"""T6: pings detect a silent peer whose TCP connection stays open, and a call never passes its deadline.
 
-The bridge reaches a real endpoint through a proxy that stops forwarding at a random moment, in both directions, and
-closes nothing. It happens to idle connections, to calls that wait for a reply, and to calls in the middle of a big
-request. The oracle is the clock, from the moment the proxy stopped: the connection is found dead, and a call with
-time left gets its error, within ping_interval + ping_timeout + close_timeout + 0.5 s; a call with a short deadline
-ends 0.1 s after it at most. Then the path is whole again, and the next call must be answered.
+The bridge uses a real endpoint through a proxy that stops forwarding in both directions at a random moment and closes
+nothing. This happens to idle connections, to calls that wait for a reply, and to calls that send a large request.
+Measured from the moment when the proxy stops: the dead connection is detected, and a call with time left fails, within
+ping_interval + ping_timeout + close_timeout + 0.5 s; a call with a short deadline ends at most 0.1 s after it. A new
+connection through the proxy works, so the next call must succeed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from verification.harness.figure import Figure
 from .proxy import proxy
 
 PINGS: Final = 0.3
-"""`ping_interval` and `ping_timeout`, seconds."""
+"""`ping_interval` and `ping_timeout` in seconds."""
 
 DETECTION_LIMIT: Final = PINGS + PINGS + CLOSE_TIMEOUT + 0.5
 SHORT_TIMEOUT: Final = 0.4
@@ -45,38 +45,39 @@ LARGE_TEXT: Final = "x" * (12 << 20)
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """What one silence brought: seconds until it was found, and from the deadline of the short call to its end."""
+    """The effect of a silent peer: seconds until detection, and from the deadline of the short call to its end."""
 
     where: str
-    found: float
+    detected: float
     late: float
-    right: bool
+    correct: bool
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Let many connections fall silent."""
-    lots = size.random()
+    """Make many connections silent."""
+    rng = size.random()
     silences: list[Silence] = []
     async with serve(_answer, "127.0.0.1", 0, compression=None, max_size=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(size.of(2, 20)):
-                each = [_silence(where, port, Path(folder), lots) for where in ("idle", "waiting", "sending") * 3]
-                silences += await asyncio.gather(*each)
-    slowest = max(silences, key=lambda each: each.found)
+                places = ("idle", "waiting", "sending") * 3
+                runs = [_silence(where, port, Path(folder), rng) for where in places]
+                silences += await asyncio.gather(*runs)
+    slowest = max(silences, key=lambda each: each.detected)
     latest = max(silences, key=lambda each: each.late)
-    wrong = sorted({each.where for each in silences if not each.right})
+    failed = sorted({each.where for each in silences if not each.correct})
     return [
-        Figure("T6", f"slowest of {len(silences)} silent peers found", f"{slowest.found:.2f} s ({slowest.where})",
-               f"{DETECTION_LIMIT} s", slowest.found <= DETECTION_LIMIT),
+        Figure("T6", f"slowest of {len(silences)} silent peers detected", f"{slowest.detected:.2f} s ({slowest.where})",
+               f"{DETECTION_LIMIT} s", slowest.detected <= DETECTION_LIMIT),
         Figure("T6", "latest end of a call with a short deadline", f"{latest.late:.3f} s after it ({latest.where})",
                f"{MAX_LATENESS} s", latest.late <= MAX_LATENESS),
-        Figure("T6", "wrong errors, or no answer afterwards", ", ".join(wrong) or "0", "0", not wrong),
+        Figure("T6", "unexpected errors, or no answer afterwards", ", ".join(failed) or "0", "0", not failed),
     ]  # fmt: skip
 
 
 async def _answer(connection: ServerConnection) -> None:
-    """Answer calls that ask for it."""
+    """Answer the requests with the parameter `answer`."""
     with suppress(ConnectionClosed):
         async for raw in connection:
             message = json.loads(raw)
@@ -84,29 +85,29 @@ async def _answer(connection: ServerConnection) -> None:
                 await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": "here"}))
 
 
-async def _silence(where: str, target: int, folder: Path, lots: random.Random) -> Silence:
-    pause = lots.uniform(0, PINGS)
-    async with proxy(target) as path:
+async def _silence(where: str, target: int, folder: Path, rng: random.Random) -> Silence:
+    pause = rng.uniform(0, PINGS)
+    async with proxy(target) as silenced:
         closed = asyncio.Event()
 
         def observe(event: Event) -> None:
             if isinstance(event, events.ConnectionClosed):
                 closed.set()
 
-        file = folder / f"{path.port}.json"
-        file.write_text(json.dumps(_document(path.port)))
+        file = folder / f"{silenced.port}.json"
+        file.write_text(json.dumps(_document(silenced.port)))
         async with Bridge.open(file, observe=observe) as bridge:
             await bridge.call_tool("m.long", {"answer": True})
             await asyncio.sleep(pause)
-            path.end_connections("stop")
-            began = time.monotonic()
-            outcomes = await asyncio.gather(*_calls(bridge, where), _timed(closed.wait(), began))
-            right = all(isinstance(error, ConnectionLost) for error, _ in outcomes[1:-1])
-            right = right and isinstance(outcomes[0][0], CallTimeout | ConnectionLost)
-            afterwards, _ = await _timed(bridge.call_tool("m.short", {"answer": True}), began)
-            right = right and afterwards is None
-        found = max(seconds for _, seconds in outcomes[1:])
-        return Silence(where, found, outcomes[0][1] - SHORT_TIMEOUT, right)
+            silenced.end_connections("stop")
+            started = time.monotonic()
+            outcomes = await asyncio.gather(*_calls(bridge, where), _timed(closed.wait(), started))
+            correct = all(isinstance(error, ConnectionLost) for error, _ in outcomes[1:-1])
+            correct = correct and isinstance(outcomes[0][0], CallTimeout | ConnectionLost)
+            afterwards, _ = await _timed(bridge.call_tool("m.short", {"answer": True}), started)
+            correct = correct and afterwards is None
+        detected = max(seconds for _, seconds in outcomes[1:])
+        return Silence(where, detected, outcomes[0][1] - SHORT_TIMEOUT, correct)
 
 
 def _document(port: int) -> Any:
@@ -117,25 +118,25 @@ def _document(port: int) -> Any:
 
 
 def _calls(bridge: Bridge, where: str) -> list[Any]:
-    """A call with a short deadline, and one with a long one unless the connection is to be idle."""
-    began = time.monotonic()
-    calls = [_timed(bridge.call_tool("m.short"), began)]
+    """Return a call with a short deadline and, unless the connection must be idle, one with a long deadline."""
+    started = time.monotonic()
+    calls = [_timed(bridge.call_tool("m.short"), started)]
     if where != "idle":
-        calls.append(_timed(bridge.call_tool("m.long", {"much": LARGE_TEXT} if where == "sending" else {}), began))
+        calls.append(_timed(bridge.call_tool("m.long", {"text": LARGE_TEXT} if where == "sending" else {}), started))
     return calls
 
 
-async def _timed(work: Any, began: float) -> tuple[BridgeError | None, float]:
-    """How some work failed, and how many seconds after `began` it ended."""
+async def _timed(work: Any, started: float) -> tuple[BridgeError | None, float]:
+    """Return the error of some work, and the seconds from `started` to its end."""
     error: BridgeError | None = None
     try:
         async with asyncio.timeout(LONG_TIMEOUT):
             await work
     except BridgeError as failed:
         error = failed
-    except TimeoutError:  # never found: the seconds say it
+    except TimeoutError:  # never detected: the returned seconds exceed the limit
         pass
-    return error, time.monotonic() - began
+    return error, time.monotonic() - started
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""T14: a slow call, or a stream that its consumer does not take, holds up no other call on the same connection.
+"""T14: a slow call, or a stream whose consumer stops reading, does not delay other calls on the same connection.
 
-The endpoint has a process of its own. Fast calls go in blocks, by turns with and without a call under way that is not
-answered and a stream whose consumer stands still, all on one connection. The oracle is the clock: p99 of the fast calls
-of the one kind against p99 of the other, measured side by side, and the endpoint, which saw one connection.
+The endpoint runs in its own process. Blocks of fast calls alternate: alone, and beside a call without a reply and a
+stream whose consumer stopped, all on one connection. The p99 of the calls beside slow ones is compared with the p99 of
+the calls alone; alternating blocks cancel the drift of the machine's speed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from verification.harness.figure import Figure
 CALLS_PER_BLOCK: Final = 50
 MAX_RATIO: Final = 2.0
 STREAM: Final = 500
-"""Items that the endpoint sends of a stream, at once."""
+"""Items of a stream, which the endpoint sends at once."""
 
 
 async def answer(connection: ServerConnection) -> None:
-    """Answer `fast` at once, `slow` never, and `stream` with items without an end."""
+    """Answer `fast` once, `slow` never, and `stream` with STREAM items and no end."""
     with suppress(ConnectionClosed):
         async for raw in connection:
             message = json.loads(raw)
@@ -44,15 +44,16 @@ async def answer(connection: ServerConnection) -> None:
 
 
 async def serve_forever() -> None:
-    """The endpoint: print the port, and serve until the process is ended."""
+    """Print the port and serve until the process is killed."""
     async with serve(answer, "127.0.0.1", 0, compression=None) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await asyncio.get_running_loop().create_future()
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Call with and without a slow call under way, by turns."""
-    command = ["-c", "import asyncio; from reliability.head_of_line import serve_forever as s; asyncio.run(s())"]
+    """Alternate blocks of calls with and without slow calls."""
+    program = "import asyncio; from verification.reliability.head_of_line import serve_forever as s; asyncio.run(s())"
+    command = ["-c", program]
     endpoint = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
     opened: list[Event] = []
     assert endpoint.stdout
@@ -61,16 +62,16 @@ async def measure(size: Size) -> Sequence[Figure]:
             file = Path(folder) / "manifest.json"
             file.write_text(json.dumps(_document(int(await endpoint.stdout.readline()))))
             async with Bridge.open(file, observe=opened.append) as bridge:
-                alone, beside = await _turns(bridge, size.of(1000, 20_000) // CALLS_PER_BLOCK)
+                alone, beside = await _alternate(bridge, size.of(1000, 20_000) // CALLS_PER_BLOCK)
     finally:
         endpoint.kill()
         await endpoint.wait()
     base, p99 = _p99(alone), _p99(beside)
     connections = sum(isinstance(event, ConnectionOpened) for event in opened)
     what = f"{len(beside)} calls beside slow ones: p99"
-    shown = f"{p99 * 1000:.2f} ms, {p99 / base:.2f} × that of {base * 1000:.2f} ms without"
+    result = f"{p99 * 1000:.2f} ms, {p99 / base:.2f} × that of {base * 1000:.2f} ms without"
     return [
-        Figure("T14", what, shown, f"{MAX_RATIO} ×", p99 <= MAX_RATIO * base),
+        Figure("T14", what, result, f"{MAX_RATIO} ×", p99 <= MAX_RATIO * base),
         Figure("T14", "connections", str(connections), "1", connections == 1),
     ]
 
@@ -80,17 +81,17 @@ def _document(port: int) -> Any:
     return {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": tools}
 
 
-async def _turns(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]:
-    """Seconds of the calls alone, and of those beside slow ones; the first block of all only warms up."""
+async def _alternate(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of the calls alone and of those beside slow ones; the first block is a warm-up."""
     await _block(bridge)
     alone: list[float] = []
     beside: list[float] = []
     for _ in range(blocks):
         alone += await _block(bridge)
         streaming = asyncio.Event()
-        slow = [asyncio.create_task(_slow(bridge)), asyncio.create_task(_hold_up_stream(bridge, streaming))]
+        slow = [asyncio.create_task(_slow(bridge)), asyncio.create_task(_stop_reading_stream(bridge, streaming))]
         await streaming.wait()
-        await bridge.call_tool("m.fast")  # answered after all the items
+        await bridge.call_tool("m.fast")  # its reply arrives after all items of the stream
         beside += await _block(bridge)
         for call in slow:
             call.cancel()
@@ -101,9 +102,9 @@ async def _turns(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]
 async def _block(bridge: Bridge) -> list[float]:
     seconds = []
     for number in range(CALLS_PER_BLOCK):
-        began = time.perf_counter()
+        started = time.perf_counter()
         await bridge.call_tool("m.fast", {"n": number})
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started)
     return seconds
 
 
@@ -112,8 +113,8 @@ async def _slow(bridge: Bridge) -> None:
         await bridge.call_tool("m.slow")
 
 
-async def _hold_up_stream(bridge: Bridge, streaming: asyncio.Event) -> None:
-    """Take one item of a stream, and no more."""
+async def _stop_reading_stream(bridge: Bridge, streaming: asyncio.Event) -> None:
+    """Read one item of a stream, then stop reading."""
     async for _ in bridge.call_tool_streaming("m.stream", {"n": 0}):
         streaming.set()
         await asyncio.get_running_loop().create_future()

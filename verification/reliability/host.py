@@ -1,4 +1,4 @@
-"""A host that starts the real process, `python -m utcp_ws_mcp manifest.json`, and speaks MCP with it over pipes."""
+"""An MCP host that starts the real process, `python -m utcp_ws_mcp manifest.json`, and uses it over pipes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from typing import Any, Final, Self
 
 INITIALIZE: Final = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "m", "version": "1"}}
 REQUEST_TIMEOUT: Final = 30.0
-"""Seconds that one request may take before the measurement has failed."""
+"""Seconds after which a request without a reply fails the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call brought, after so many seconds; `text` is the first block, or the message of a protocol error."""
+    """The end of a call and its duration; `text` is the first block, or the message of a protocol error."""
 
     text: str
     failed: bool
@@ -32,7 +32,11 @@ class Answer:
 
 @dataclass(slots=True)
 class ReceivedOutput:
-    """Everything that came on stdout: notifications by method, lines that were no JSON objects, the rest at the end."""
+    """The output on stdout.
+
+    `notifications` are methods, `invalid_lines` are not JSON-RPC, `unsolicited` counts replies to no request, and
+    `trailing_bytes` is an incomplete last line.
+    """
 
     notifications: list[str] = field(default_factory=list)
     invalid_lines: list[bytes] = field(default_factory=list)
@@ -42,9 +46,9 @@ class ReceivedOutput:
 
 
 class Host:
-    """One process, from `async with` on; leaving the block ends it. `started` is when it was started, monotonic.
+    """A process that runs until the block of `async with` ends. `started` is its monotonic start time.
 
-    `notified` is set when a notification comes.
+    `notified` is set when a notification arrives.
     """
 
     def __init__(self, document: Any, command: Sequence[str] = ("-m", "utcp_ws_mcp"), stderr: int = DEVNULL) -> None:
@@ -79,31 +83,31 @@ class Host:
         self._folder.cleanup()
 
     async def initialize(self) -> float:
-        """Open the session; the seconds from the start of the process until it was answered."""
+        """Open the session and return the seconds from the start of the process to the reply."""
         await self.request("initialize", INITIALIZE)
         seconds = time.monotonic() - self.started
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         return seconds
 
     async def tools(self) -> set[str]:
-        """The names of the tools that are listed now."""
+        """Return the names of the listed tools."""
         return {tool["name"] for tool in (await self.request("tools/list", {}))["result"]["tools"]}
 
     async def call(self, tool: str, **arguments: Any) -> Answer:
-        """Call a tool."""
-        began = time.monotonic()
+        """Call a tool and return its result or error."""
+        started = time.monotonic()
         reply = await self.request("tools/call", {"name": tool, "arguments": arguments})
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         if "error" in reply:
             return Answer(reply["error"]["message"], failed=True, seconds=seconds)
         result = reply["result"]
         return Answer(result["content"][0]["text"], result.get("isError", False), seconds)
 
     async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and give its answer, a result or an error.
+        """Send a request and return its reply, a result or an error.
 
         Raises:
-            ConnectionError: if the process ends before it answers.
+            ConnectionError: if the process ends without a reply.
         """
         self._ids += 1
         answer = self._waiting[self._ids] = asyncio.get_running_loop().create_future()
@@ -112,20 +116,20 @@ class Host:
             return await answer
 
     def send(self, message: Any) -> None:
-        """Write a line; bytes as they are."""
+        """Write a message as a line; bytes are written unchanged."""
         assert self.process.stdin
         self.process.stdin.write(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
 
-    def end(self, how: str) -> None:
-        """Close stdin ("eof"), or send the signal of this name."""
+    def end(self, way: str) -> None:
+        """Close stdin ("eof") or send the signal with this name."""
         assert self.process.stdin
-        if how == "eof":
+        if way == "eof":
             self.process.stdin.close()
         else:
-            self.process.send_signal(signal.Signals[how])
+            self.process.send_signal(signal.Signals[way])
 
     async def ended(self) -> int:
-        """The exit code, when the process has ended and everything that it wrote was read."""
+        """Wait for the end of the process and of its output, and return the exit code."""
         async with asyncio.timeout(REQUEST_TIMEOUT):
             code = await self.process.wait()
             await self._reading

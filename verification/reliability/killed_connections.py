@@ -1,4 +1,4 @@
-"""T1: calls through connections that are killed again and again, in all ways and at all moments."""
+"""T1: calls over connections that are killed repeatedly, in every way and at every moment of a call."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from verification.harness.figure import Figure
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, Client, bridge
 from .endpoint import endpoint
-from .replies import answer_to
+from .reply_disturbances import answer_to
 
 KILL_EVERY: Final = 50
 MIN_KILL_SHARE: Final = 0.7
-"""The share of the kills that must have happened; requests that a kill takes along do not count for the next one."""
+"""The share of kills that must have occurred; a request that a kill interrupts does not count for the next kill."""
 
 TIMEOUT: Final = 10.0
-"""Seconds that a call has."""
+"""Seconds of a call's timeout."""
 
 HANG_MARGIN: Final = 5.0
-"""Seconds after its deadline at which a call counts as hung."""
+"""Seconds after its deadline from which a call counts as hung."""
 
 
 @dataclass
 class Tally:
-    """What became of calls. `answered` and `not_sent` hold their numbers."""
+    """The outcomes of calls. `answered` and `not_sent` hold the numbers of the calls."""
 
     calls: int
     idempotent: bool = False
@@ -43,7 +43,7 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
 
     def record_result(self, number: int, result: Any) -> None:
-        """A call has given a result."""
+        """Record the result of a call."""
         if not result:
             self.empty += 1
         elif isinstance(result, dict) and result.get("answer") == answer_to(number):
@@ -52,29 +52,29 @@ class Tally:
             self.wrong += 1
 
     def record_error(self, number: int, error: Exception) -> None:
-        """A call has raised an error."""
+        """Record the error of a call."""
         self.errors[type(error).__name__] += 1
         if getattr(error, "outcome", None) is Outcome.NOT_SENT:
             self.not_sent.add(number)
 
     def compare(self, executions: Counter[int], kills: int) -> None:
-        """Hold what the calls have said against what the endpoint has done."""
+        """Compare the outcomes of the calls with the executions of the endpoint."""
         self.kills = kills
-        invented = self.answered - executions.keys()
-        denied = self.not_sent & executions.keys()
-        self.wrong += len(invented) + len(denied)
+        not_executed = self.answered - executions.keys()
+        wrongly_not_sent = self.not_sent & executions.keys()
+        self.wrong += len(not_executed) + len(wrongly_not_sent)
         self.doubled = 0 if self.idempotent else sum(count > 1 for count in executions.values())
 
     @property
     def lost(self) -> int:
-        """Calls that have ended with neither a result nor an error."""
+        """Calls that ended with neither a result nor an error."""
         return self.calls - len(self.answered) - self.wrong - self.empty - self.errors.total()
 
     @property
     def is_clean(self) -> bool:
-        """Whether connections were killed, and nothing happened that may never happen."""
-        tried = self.kills * KILL_EVERY >= MIN_KILL_SHARE * self.calls
-        return tried and not (self.wrong or self.empty or self.doubled or self.hung or self.lost)
+        """Whether enough connections were killed and no violation occurred."""
+        killed_enough = self.kills * KILL_EVERY >= MIN_KILL_SHARE * self.calls
+        return killed_enough and not (self.wrong or self.empty or self.doubled or self.hung or self.lost)
 
     def __str__(self) -> str:
         share = 100 * len(self.answered) / self.calls
@@ -86,14 +86,14 @@ class Tally:
 
 
 async def drive(client: Client, calls: int, at_once: int = 1, **template: Any) -> Tally:
-    """Make calls, numbered from 0, some at once, to an endpoint that kills a connection every KILL_EVERY requests."""
+    """Make calls numbered from 0, `at_once` concurrently; the endpoint kills a connection every KILL_EVERY requests."""
     tally = Tally(calls, idempotent=template.get("idempotent", False))
     numbers = iter(range(calls))
-    async with endpoint(KILL_EVERY) as seen:
-        async with client(seen.port, timeout=TIMEOUT, **template) as call, asyncio.TaskGroup() as workers:
+    async with endpoint(KILL_EVERY) as served:
+        async with client(served.port, timeout=TIMEOUT, **template) as call, asyncio.TaskGroup() as workers:
             for _ in range(at_once):
                 workers.create_task(_worker(call, numbers, tally))
-        tally.compare(*seen.read())
+        tally.compare(*served.read())
     return tally
 
 
@@ -111,26 +111,26 @@ async def _worker(call: Caller, numbers: Iterator[int], tally: Tally) -> None:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Three times the calls with ids, and some without."""
+    """Measure calls with ids three times, and fewer calls without ids."""
     calls = size.of(20_000, 1_000_000)
     one = await drive(bridge, calls, **WITH_IDS)
     many = await drive(bridge, calls, 16, **WITH_IDS)
-    owned = await drive(bridge, calls // 10, 4, **WITHOUT_IDS)
-    again = await drive(bridge, calls, 16, idempotent=True, **WITH_IDS)
-    never = "0 wrong, empty, double, hung"
+    exclusive = await drive(bridge, calls // 10, 4, **WITHOUT_IDS)
+    idempotent = await drive(bridge, calls, 16, idempotent=True, **WITH_IDS)
+    violations = "0 wrong, empty, double, hung"
     return [
-        _figure("one at a time", one, 98, never),
-        _figure("16 in flight", many, 80, never),
-        _figure("4 in flight, no ids", owned, 80, never),
-        _figure("16 in flight, idempotent", again, 100, "0 wrong, empty, hung"),
+        _figure("one at a time", one, 98, violations),
+        _figure("16 in flight", many, 80, violations),
+        _figure("4 in flight, no ids", exclusive, 80, violations),
+        _figure("16 in flight, idempotent", idempotent, 100, "0 wrong, empty, hung"),
     ]
 
 
-def _figure(what: str, tally: Tally, percent: int, never: str) -> Figure:
-    enough = 100 * len(tally.answered) >= percent * tally.calls
-    target = f"at least {percent} % answered, {never}"
+def _figure(what: str, tally: Tally, percent: int, violations: str) -> Figure:
+    answered_enough = 100 * len(tally.answered) >= percent * tally.calls
+    target = f"at least {percent} % answered, {violations}"
     what = f"connection killed every {KILL_EVERY} calls, {what}"
-    return Figure("T1", what, str(tally), target, met=tally.is_clean and enough)
+    return Figure("T1", what, str(tally), target, met=tally.is_clean and answered_enough)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How an endpoint kills a connection: at which moment of a call, and by which means."""
+"""The ways in which an endpoint kills a connection: the moment of a call and the means."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Moment = Literal["before", "executed", "frame", "answered", "unread"]
 Means = Literal["fin", "rst", 1001, 1011, 1012]
 
 READ_DELAY: Final = 0.005
-"""Seconds that the next request has to arrive at an endpoint that no longer reads."""
+"""Seconds in which the next request arrives while the endpoint does not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The end of a connection.
+    """A way to kill a connection.
 
-    "before" the request is executed; "executed", but not answered; in the middle of the reply's "frame"; when it is
-    "answered"; "unread": the next request has arrived and is not read. Then TCP's FIN or RST, or a close code.
+    `moment`: "before" the request is executed; "executed" but not answered; within the "frame" of the reply;
+    "answered"; or "unread": the next request has arrived and is not read. `means`: TCP's FIN or RST, or a close code.
     """
 
     moment: Moment
     means: Means
 
     async def run(self, connection: ServerConnection, execute: Callable[[], None], reply: str) -> None:
-        """Serve one request up to the moment, and end the connection."""
+        """Serve a request up to the moment and end the connection."""
         if self.moment != "before":
             execute()
         with suppress(ConnectionClosed):
@@ -58,7 +58,7 @@ class Kill:
 
 
 def reset(transport: Any) -> None:
-    """End a TCP connection with RST."""
+    """Reset a TCP connection: SO_LINGER with 0 seconds makes close send RST."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
@@ -71,4 +71,4 @@ KILLS: Final = (
     *(Kill("frame", means) for means in _CUTS),
     Kill("unread", "rst"),
 )
-"""All of them, in the order in which they take turns."""
+"""All ways, in the order of their use."""

@@ -1,4 +1,4 @@
-"""What this process has not given back: tasks, and sockets that are connected or connecting to a port."""
+"""Count the resources that this process has not released: tasks, and sockets to a port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 
 
 def sockets_to(port: int) -> int:
-    """How many sockets of this process lead to a port."""
+    """Return the number of sockets of this process that are connected or connecting to a port."""
     inodes = set()
     for table in _TABLES:
         for line in table.read_text().splitlines()[1:]:
@@ -22,12 +22,12 @@ def sockets_to(port: int) -> int:
 
 
 def tasks() -> set[asyncio.Task[object]]:
-    """The tasks that have not ended."""
+    """Return the tasks that have not ended."""
     return {task for task in asyncio.all_tasks() if not task.done()}
 
 
 def _target(entry: Path) -> str:
     try:
         return str(entry.readlink())
-    except OSError:  # the descriptor that lists the folder
+    except OSError:  # the descriptor of the listing itself is closed by now
         return ""

@@ -1,9 +1,9 @@
-"""T16: fifty endpoints, most of them broken, in one process: none holds up the start, the list or another one.
+"""T16: 50 endpoints, 30 of them broken: a broken one delays neither the start nor the tools of the others.
 
-10 refuse connections, 10 leave the upgrade unanswered for 30 s, 10 answer with garbage of ten kinds, 20 tell their
-manual. The real process serves them all over stdio. The oracle is the host's clock from the start of the process, its
-lists of tools, and the notifications it got. Then half of the broken and of the dead ones heal: their tools must
-appear by themselves.
+10 refuse connections, 10 do not answer the upgrade, 10 answer with ten kinds of garbage, 20 return their manual. The
+real process serves them all over stdio. The host measures times from the start of the process and checks its tool lists
+and notifications. Then 5 endpoints that returned garbage and 5 that refused connections recover: their tools must be
+listed automatically.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .host import Host
 from .raw import PING, PONG, TEXT, accept, dead_port, frame, hang, listening, read_frame, read_head
 
 INITIALIZE_LIMIT: Final = 1.5
-"""Seconds from the start of the process; the most impatient host waits so long."""
+"""Seconds from the start of the process; the shortest timeout of a known host."""
 
 LIST_LIMIT: Final = 2.0
 RECOVERY_LIMIT: Final = 20.0
@@ -35,14 +35,14 @@ GARBAGE: Final[tuple[bytes, ...]] = (
     b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
 )
-"""Answers to the upgrade."""
+"""Invalid answers to the upgrade."""
 
 MANUALS: Final = (b"[]", b'{"tools": 5}', b'{"tools": [{"name": 7}]}', b'{"utcp_version": ', b"\xff\xfe")
-"""Manuals, after a proper upgrade."""
+"""Invalid manuals after a valid upgrade."""
 
 
 class Endpoint:
-    """An endpoint that tells its manual once it is `well`, and answers with `garbage` before."""
+    """An endpoint that returns its manual if `healthy`, and an invalid `upgrade` or `manual` otherwise."""
 
     def __init__(self, *, healthy: bool = True, upgrade: bytes | None = None, manual: bytes = b"") -> None:
         self.healthy = healthy
@@ -66,42 +66,42 @@ class Endpoint:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Serve fifty endpoints, and heal some."""
+    """Serve 50 endpoints, then repair some of them."""
     async with AsyncExitStack() as stack:
         dead = [stack.enter_context(dead_port()) for _ in range(10)]
         slow = [await stack.enter_async_context(listening(hang)) for _ in range(10)]
         broken = [Endpoint(healthy=False, upgrade=upgrade) for upgrade in GARBAGE]
         broken += [Endpoint(healthy=False, manual=manual) for manual in MANUALS]
-        wrong = [await stack.enter_async_context(listening(each.talk)) for each in broken]
+        broken_ports = [await stack.enter_async_context(listening(each.talk)) for each in broken]
         good = [await stack.enter_async_context(listening(Endpoint().talk)) for _ in range(20)]
-        kinds = {"dead": dead, "slow": slow, "broken": wrong, "good": good}
+        kinds = {"dead": dead, "slow": slow, "broken": broken_ports, "good": good}
         host = await stack.enter_async_context(Host(_document(kinds, size)))
         initialized = await host.initialize()
         names = {f"good{number}_t" for number in range(20)}
         listed = await _listed(host, names, 10.0)
-        first = await host.tools() - names
-        healing = {f"broken{number}_t" for number in range(0, 10, 2)} | {f"dead{number}_t" for number in range(5)}
+        unexpected = await host.tools() - names
+        repaired = {f"broken{number}_t" for number in range(0, 10, 2)} | {f"dead{number}_t" for number in range(5)}
         for each in broken[::2]:
             each.healthy = True
         for port in dead[:5]:
             await stack.enter_async_context(listening(Endpoint().talk, port=port))
-        began = time.monotonic()
-        await _listed(host, names | healing, 2 * RECOVERY_LIMIT)
-        healed, missing = time.monotonic() - began, len(healing - await host.tools())
-        told = host.received.notifications.count("notifications/tools/list_changed")
+        repaired_at = time.monotonic()
+        await _listed(host, names | repaired, 2 * RECOVERY_LIMIT)
+        recovered, missing = time.monotonic() - repaired_at, len(repaired - await host.tools())
+        changes = host.received.notifications.count("notifications/tools/list_changed")
     return [
         Figure("T16", "50 endpoints, 30 broken: `initialize`", f"{initialized:.2f} s", f"{INITIALIZE_LIMIT} s",
                initialized <= INITIALIZE_LIMIT),
-        Figure("T16", "the 20 good ones listed, others", f"{listed:.2f} s, {len(first)}", f"{LIST_LIMIT} s, 0",
-               listed <= LIST_LIMIT and not first),
-        Figure("T16", "healed ones listed, missing", f"{healed:.1f} s, {missing}", f"{RECOVERY_LIMIT} s, 0",
-               healed <= RECOVERY_LIMIT and not missing),
-        Figure("T16", "list_changed", str(told), "at least 1", told > 0),
+        Figure("T16", "the 20 healthy ones listed, others", f"{listed:.2f} s, {len(unexpected)}", f"{LIST_LIMIT} s, 0",
+               listed <= LIST_LIMIT and not unexpected),
+        Figure("T16", "repaired ones listed, missing", f"{recovered:.1f} s, {missing}", f"{RECOVERY_LIMIT} s, 0",
+               recovered <= RECOVERY_LIMIT and not missing),
+        Figure("T16", "list_changed", str(changes), "at least 1", changes > 0),
     ]  # fmt: skip
 
 
 def _document(kinds: dict[str, list[int]], size: Size) -> list[Any]:
-    """The call templates in random order."""
+    """Return the call templates in random order."""
     entries = [
         {"name": f"{kind}{number}", "url": f"ws://127.0.0.1:{port}/"}
         for kind, ports in kinds.items()
@@ -112,9 +112,9 @@ def _document(kinds: dict[str, list[int]], size: Size) -> list[Any]:
 
 
 async def _listed(host: Host, names: set[str], seconds: float) -> float:
-    """Seconds from the start of the process until all these are listed, or so many have passed.
+    """Return the seconds from the start of the process until these tools are listed, or until `seconds` have passed.
 
-    The list is asked for at first, and whenever the process says that it has changed.
+    The host lists the tools at first and after each `list_changed`, as real hosts do.
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""The memory of another process, as Linux counts it: resident bytes, and the most there were since `Memory` began."""
+"""Measure the memory of another process with Linux's counters."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ MIB: Final = 1 << 20
 
 
 class Memory:
-    """The growth of a process's memory from now on."""
+    """The growth of the resident memory of a process since this object was created."""
 
     def __init__(self, pid: int) -> None:
         self._folder = Path("/proc") / str(pid)
-        (self._folder / "clear_refs").write_text("5")  # the peak begins anew: proc(5)
+        (self._folder / "clear_refs").write_text("5")  # resets the peak counter VmHWM, see proc(5)
         self._before = self._field("VmRSS")
 
     @property
     def growth(self) -> float:
-        """MiB that the process had at its peak beyond what it had at first."""
+        """The difference in MiB between the peak and the initial memory."""
         return (self._field("VmHWM") - self._before) / MIB
 
     def _field(self, name: str) -> int:

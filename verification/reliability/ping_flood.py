@@ -1,8 +1,8 @@
-"""T8: a peer sends pings as fast as it can, and reads none of the answers.
+"""T8: a peer sends pings as fast as possible and does not read the pongs.
 
-Bridge (the real process) and endpoint have a process each; a second endpoint is called all the time. The oracle is
-Linux's count of the bridge's memory, the clock until the call at the flooding peer has its error, which is when the
-bridge has dropped the connection, and the answers of the other endpoint.
+The bridge (the real process) and the endpoint have separate processes; a host calls a second endpoint continuously.
+Pass criteria: the memory of the bridge, the time until the bridge drops the connection to the flooding peer (the call
+there fails), and the calls of the second endpoint.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .memory import Memory
 from .message_flood import MAX_GROWTH, document, endpoint
 
 DROP_LIMIT: Final = 2.0
-"""Seconds until a peer that pings and does not read has lost its connection."""
+"""Seconds within which the bridge drops the connection."""
 
 CALL_LIMIT: Final = 1.0
-"""Seconds of a call of another endpoint, while the bridge reads pings as fast as it can."""
+"""Seconds of a call of the other endpoint while the bridge reads pings."""
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Let a peer flood, again and again, and call another one meanwhile."""
+    """Flood several times and call another endpoint meanwhile."""
     rounds = size.of(3, 30)
     async with (
         endpoint("pings", 10) as (port, _),
@@ -49,10 +49,10 @@ async def measure(size: Size) -> Sequence[Figure]:
     return [
         Figure("T8", f"{rounds} ping floods: memory", f"+{growth:.1f} MiB", f"+{MAX_GROWTH} MiB", growth <= MAX_GROWTH),
         Figure("T8", "slowest drop of the peer", f"{slowest:.2f} s", f"{DROP_LIMIT} s", slowest <= DROP_LIMIT),
-        Figure("T8", f"{len(seconds)} calls of another endpoint: wrong ends", str(failed), "0", not failed),
+        Figure("T8", f"{len(seconds)} calls of another endpoint: failed", str(failed), "0", not failed),
         Figure(
             "T8",
-            "the slowest of them",
+            "the slowest of these calls",
             f"{seconds[-1] * 1000:.0f} ms",
             f"{CALL_LIMIT * 1000:.0f} ms",
             seconds[-1] <= CALL_LIMIT,

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that does to connections what networks and broken servers do; a `Fault` says what."""
+"""A TCP proxy on loopback that injects the faults of networks and broken servers into connections."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_CHUNK: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """How the bytes of one direction travel.
+    """The treatment of the bytes of one direction.
 
-    Byte number `at` (from 0; with `after_head` from the end of the HTTP head) does not pass. When it comes, `instead`
-    is sent in its place and the connection ends: "fin", "rst", or "stop", where nothing travels any more and nothing
-    is closed. With "flip" it passes as its complement, and so does all that follows, unharmed.
-    Bytes travel in pieces of `piece` at most, each `delay` seconds late.
+    Byte number `at` (from 0; with `after_head` from the end of the HTTP head) is replaced by `instead`, and the
+    connection ends: with "fin", "rst", or "stop", which stops forwarding without closing. With "flip" this byte is
+    forwarded as its complement and the following bytes unchanged. Bytes are forwarded in pieces of at most `piece`
+    bytes, each after `delay` seconds.
     """
 
     at: int | None = None
@@ -35,7 +35,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to connections: nobody listens (`refuse`), or their bytes travel `up` and `down` like this."""
+    """The fault of connections: they are refused (`refuse`), or `up` and `down` apply to their bytes."""
 
     refuse: bool = False
     up: Flow = Flow()
@@ -46,36 +46,36 @@ HEALTHY: Final = Fault()
 
 
 class Proxy:
-    """Listens on `port` and forwards to `target`, a port too."""
+    """Listens on `port` and forwards to the port `target`."""
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._fault = HEALTHY
-        self._reserved_socket = _bound(0)  # keeps the port for us while nobody listens on it
+        self._reserved_socket = _bind(0)  # reserves the port while connections are refused
         self.port: int = self._reserved_socket.getsockname()[1]
         self._listener: socket.socket | None = None
         self._links: dict[_Link, asyncio.Task[None]] = {}
 
     def set_fault(self, fault: Fault) -> None:
-        """Connections that are opened from now on have this fault; open ones keep theirs."""
+        """Set the fault of new connections; open connections are not affected."""
         self._fault = fault
         if fault.refuse:
             self._stop_listening()
         elif self._listener is None:
-            self._listener = _listening(self.port)
+            self._listener = _listen(self.port)
             asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def clear_fault(self) -> None:
-        """Connections that are opened from now on have no fault."""
+        """Remove the fault for new connections."""
         self.set_fault(HEALTHY)
 
     def end_connections(self, ending: Ending, instead: bytes = b"") -> None:
-        """End all connections that are open now, after sending some bytes to their clients."""
+        """End all open connections after sending `instead` to their clients."""
         for link in list(self._links):
             link.end(ending, instead)
 
     async def aclose(self) -> None:
-        """Stop listening, and drop everything."""
+        """Stop listening and drop all connections."""
         self._stop_listening()
         tasks = list(self._links.values())
         for task in tasks:
@@ -98,7 +98,7 @@ class Proxy:
 
 
 class _Link:
-    """One connection through the proxy. Once `deaf`, it reads and forwards nothing."""
+    """A connection through the proxy. With `_discards_data` it reads and forwards nothing more."""
 
     def __init__(self, client: socket.socket, fault: Fault) -> None:
         self._client, self._server = client, socket.socket()
@@ -107,7 +107,7 @@ class _Link:
         self.task: asyncio.Task[None] | None = None
 
     async def run(self, target: int) -> None:
-        """Forward until both sides have closed, or the fault ends it."""
+        """Forward until both sides have closed or the fault ends the connection."""
         with self._client, self._server, suppress(OSError):
             for end in (self._client, self._server):
                 end.setblocking(False)
@@ -123,7 +123,7 @@ class _Link:
                 await asyncio.wait([down])
 
     def end(self, ending: Ending, instead: bytes = b"") -> None:
-        """Send some bytes to the client and end the connection."""
+        """Send `instead` to the client and end the connection."""
         with suppress(OSError):
             if instead:
                 self._client.send(instead)
@@ -156,7 +156,7 @@ class _Link:
 
 
 class _Mark:
-    """Finds the byte at which a flow ends in the pieces that come."""
+    """Finds the byte at which a flow ends in successive pieces of data."""
 
     def __init__(self, flow: Flow) -> None:
         self._at = flow.at
@@ -164,7 +164,7 @@ class _Mark:
         self._seen = b""
 
     def find(self, data: bytes) -> int | None:
-        """Its place in `data`, once."""
+        """Return the index of the byte in `data`, or None; the byte is found once."""
         if self._at is None:
             return None
         start = self._end_of_head(data) if self._in_head else 0
@@ -182,31 +182,31 @@ class _Mark:
         return None if end < 0 else end + len(HEAD_END) - before
 
 
-def _pieces(data: bytes, most: int) -> Iterator[bytes]:
-    return (data[start : start + most] for start in range(0, len(data), most))
+def _pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
 
 
-def _bound(port: int) -> socket.socket:
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(("127.0.0.1", port))
-    return made
+def _bind(port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
 
 
-def _listening(port: int) -> socket.socket:
-    made = _bound(port)
-    made.listen(128)
-    made.setblocking(False)
-    return made
+def _listen(port: int) -> socket.socket:
+    bound = _bind(port)
+    bound.listen(128)
+    bound.setblocking(False)
+    return bound
 
 
 @asynccontextmanager
 async def proxy(target: int, fault: Fault = HEALTHY) -> AsyncIterator[Proxy]:
-    """A proxy in front of a port, until the block ends."""
-    made = Proxy(target)
-    made.set_fault(fault)
+    """Run a proxy for a port until the block ends."""
+    running = Proxy(target)
+    running.set_fault(fault)
     try:
-        yield made
+        yield running
     finally:
-        await made.aclose()
+        await running.aclose()

@@ -1,4 +1,4 @@
-"""A peer by hand, for what no library would do: the upgrade, single frames, ports that accept nothing."""
+"""A WebSocket peer at the level of bytes, for behavior that no library allows: raw frames, silent ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Final
 ConnectionHandler = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 HANG_SECONDS: Final = 10.0
-"""Seconds that a peer stalls: a measurement ends, even if what it measures would wait for ever."""
+"""Seconds that a peer stalls; limited so that a measurement ends even if the bridge waits without end."""
 
 TEXT: Final = 1
 CLOSE: Final = 8
@@ -27,12 +27,12 @@ _KEY: Final = re.compile(rb"sec-websocket-key: *(\S+)", re.IGNORECASE)
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, final: bool = True) -> bytes:
-    """A frame as a server sends it (RFC 6455 §5.2)."""
+    """Return an unmasked frame, as servers send it (RFC 6455 §5.2)."""
     return header(len(payload), opcode, final=final) + payload
 
 
 def header(length: int, opcode: int = TEXT, *, final: bool = True) -> bytes:
-    """The header of a frame of this length, whether or not that many bytes follow."""
+    """Return the header of a frame of this length; the payload need not follow."""
     first = bytes([(final << 7) | opcode])
     if length < 126:
         return first + bytes([length])
@@ -42,12 +42,12 @@ def header(length: int, opcode: int = TEXT, *, final: bool = True) -> bytes:
 
 
 async def read_head(reader: StreamReader) -> bytes:
-    """The head of an HTTP request."""
+    """Return the head of an HTTP request."""
     return await reader.readuntil(b"\r\n\r\n")
 
 
 def upgraded(head: bytes, more: bytes = b"") -> bytes:
-    """The answer that accepts an upgrade, with more header lines if need be."""
+    """Return the response that accepts an upgrade, with the additional header lines `more`."""
     found = _KEY.search(head)
     assert found
     accept = base64.b64encode(hashlib.sha1(found[1] + _GUID).digest())
@@ -56,13 +56,13 @@ def upgraded(head: bytes, more: bytes = b"") -> bytes:
 
 
 async def accept(reader: StreamReader, writer: StreamWriter) -> None:
-    """Accept the upgrade."""
+    """Read and accept the upgrade."""
     writer.write(upgraded(await read_head(reader)))
     await writer.drain()
 
 
 async def read_frame(reader: StreamReader) -> tuple[int, bytes]:
-    """The opcode and the payload of the next frame of a client."""
+    """Return the opcode and the payload of the next frame of a client."""
     first, second = await reader.readexactly(2)
     length = second & 0x7F
     if length > 125:
@@ -75,13 +75,13 @@ async def read_frame(reader: StreamReader) -> tuple[int, bytes]:
 
 
 async def hang(reader: StreamReader, writer: StreamWriter) -> None:
-    """Neither read nor write, for longer than anybody should wait; then reset the connection."""
+    """Neither read nor write for HANG_SECONDS, which exceeds all timeouts that are measured."""
     await asyncio.sleep(HANG_SECONDS)
 
 
 @asynccontextmanager
 async def listening(talk: ConnectionHandler, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[int]:
-    """Serve on a port of loopback, until the block ends; `talk` has each connection, which is reset when it returns."""
+    """Serve on a loopback port until the block ends; `talk` handles each connection, which is reset when it returns."""
     talks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: StreamReader, writer: StreamWriter) -> None:
@@ -107,7 +107,7 @@ async def listening(talk: ConnectionHandler, tls: ssl.SSLContext | None = None, 
 
 @contextmanager
 def black_hole() -> Iterator[int]:
-    """A port where nothing is accepted and nothing refused: the queue of its listener is full, so SYNs are dropped."""
+    """Yield a port that neither accepts nor refuses connections: its accept queue is full, so Linux drops SYNs."""
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -119,8 +119,8 @@ def black_hole() -> Iterator[int]:
 
 @contextmanager
 def dead_port() -> Iterator[int]:
-    """A port that refuses connections until somebody here listens on it; nobody else takes it meanwhile."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        kept.bind(("127.0.0.1", 0))
-        yield kept.getsockname()[1]
+    """Yield a port that refuses connections until this process listens on it; it is reserved meanwhile."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]

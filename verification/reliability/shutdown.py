@@ -1,10 +1,10 @@
-"""T15: however the process is told to stop, and whatever it is doing, it ends in order.
+"""T15: the process shuts down gracefully at EOF, SIGTERM and SIGINT, in every state.
 
-The real process is stopped over pipes and signals, idle, with 20 calls in flight, before peers that cannot be reached
-(a port that drops SYNs, a peer that stopped reading) and in the middle of discovery. The oracle is what Linux and the
-peer say: exit code 0 within the grace time (1 s for calls, 2 s for the closing handshake, 1 s for the host to read),
-every request that was read is answered once, stdout ends with a whole line, close 1001 at every peer that is alive.
-Then a second signal in the middle of all that, which ends the process at once.
+The real process is stopped while idle, with 20 calls in flight, during calls to unreachable peers (a port that drops
+SYNs, a peer that stopped reading) and during discovery. Pass criteria: exit code 0 within the grace period (1 s for
+calls, 2 s for the closing handshake, 1 s for the host to read), exactly one reply to every request that was read,
+stdout ends with a complete line, and close code 1001 at every live peer. A second signal during the shutdown must end
+the process immediately.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ SECOND_SIGNAL_LIMIT: Final = 0.2
 
 IN_FLIGHT: Final = 20
 LARGE_TEXT: Final = "x" * (1 << 19)
-"""Twenty times this is more than the buffers before a peer hold that does not read."""
+"""Bytes of an argument; 20 of them exceed the buffers to a peer that does not read."""
 
 STEP_TIMEOUT: Final = 5.0
 WAYS: Final = ("eof", "SIGTERM", "SIGINT")
 
 
 class LivePeer:
-    """A peer that reads everything, answers what asks for it, and notes the codes it was closed with."""
+    """A peer that reads everything, answers requests with the parameter `answer`, and records close codes."""
 
     def __init__(self) -> None:
         self.upgrades = 0
@@ -62,7 +62,7 @@ class LivePeer:
         await reader.read()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds that messages bring about; who calls judges whether it does."""
+        """Wait until the condition holds or STEP_TIMEOUT has passed; the caller checks the condition."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STEP_TIMEOUT):
                 while not condition():
@@ -78,53 +78,53 @@ class LivePeer:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the process is doing; `before_dead_ends`: calling peers that cannot be reached, or do not read."""
+    """The state of the process; `unreachable_peers`: it calls peers that cannot be reached or do not read."""
 
     name: str
     calls: int = 0
-    before_dead_ends: bool = False
+    unreachable_peers: bool = False
     discovering: bool = False
 
 
 SITUATIONS: Final = (
     Situation("idle"),
     Situation("in flight", IN_FLIGHT),
-    Situation("unreachable", IN_FLIGHT, before_dead_ends=True),
+    Situation("unreachable", IN_FLIGHT, unreachable_peers=True),
     Situation("discovering", discovering=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one process ended; `wrong` says what was not in order."""
+    """The end of a process, and its violations."""
 
     seconds: float
-    wrong: tuple[str, ...]
+    violations: tuple[str, ...]
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """End a process in every way, in every situation."""
+    """Stop a process in every way, in every situation."""
     rounds = size.of(1, 20)
     ends = [end for _ in range(rounds) for end in await _ends()]
     twice = [await _second_signal(way) for _ in range(rounds) for way in WAYS[1:]]
-    wrong = sorted({fault for end in ends for fault in end.wrong})
-    slowest, again = max(end.seconds for end in ends), max(twice)
+    violations = sorted({violation for end in ends for violation in end.violations})
+    slowest, second_signal = max(end.seconds for end in ends), max(twice)
     ways = f"{len(ends)} ends, {len(WAYS)} ways × {len(SITUATIONS)} situations"
     return [
-        Figure("T15", f"{ways}: not in order", _shown(wrong), "0", not wrong),
+        Figure("T15", f"{ways}: violations", _format_violations(violations), "0", not violations),
         Figure("T15", "slowest end", f"{slowest:.2f} s", f"{GRACE_PERIOD + SLACK} s", slowest <= GRACE_PERIOD + SLACK),
         Figure(
             "T15",
             f"second signal, {len(twice)} times",
-            f"{again:.2f} s",
+            f"{second_signal:.2f} s",
             f"{SECOND_SIGNAL_LIMIT} s",
-            again <= SECOND_SIGNAL_LIMIT,
+            second_signal <= SECOND_SIGNAL_LIMIT,
         ),
     ]
 
 
-def _shown(wrong: Sequence[str]) -> str:
-    return f"{len(wrong)}: {'; '.join(wrong)}" if wrong else "0"
+def _format_violations(violations: Sequence[str]) -> str:
+    return f"{len(violations)}: {'; '.join(violations)}" if violations else "0"
 
 
 async def _ends() -> list[End]:
@@ -141,13 +141,13 @@ async def _end(way: str, situation: Situation) -> End:
         host = await stack.enter_async_context(Host(document))
         await host.initialize()
         calls = await _busy(host, situation, peer)
-        began = time.monotonic()
+        started = time.monotonic()
         host.end(way)
         code = await host.ended()
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         answers = await asyncio.gather(*calls, return_exceptions=True)
         await peer.until(lambda: len(peer.codes) == peer.upgrades)
-        faults = {
+        checks = {
             f"exit code {code}": code != 0,
             "a call without an answer": any(isinstance(answer, BaseException) for answer in answers),
             "a second answer": host.received.unsolicited > 0,
@@ -155,20 +155,20 @@ async def _end(way: str, situation: Situation) -> End:
             f"closed with {sorted(set(peer.codes))}": peer.codes != [1001] * peer.upgrades,
             "a peer that was never reached": not peer.upgrades,
         }
-        return End(seconds, tuple(f"{situation.name}, {way}: {fault}" for fault, holds in faults.items() if holds))
+        return End(seconds, tuple(f"{situation.name}, {way}: {name}" for name, holds in checks.items() if holds))
 
 
 async def _document(situation: Situation, peer: LivePeer, stack: AsyncExitStack) -> list[dict[str, Any]]:
-    """One live peer in every situation, and beside it two dead ends, if the situation wants them."""
+    """Return the call templates of a live peer and, if the situation needs them, of two unreachable peers."""
     ports = {"live": await stack.enter_async_context(listening(peer.talk))}
-    if situation.before_dead_ends:
+    if situation.unreachable_peers:
         ports |= {
-            "gone": stack.enter_context(black_hole()),
-            "deaf": await stack.enter_async_context(listening(_serve_without_reading)),
+            "unreachable": stack.enter_context(black_hole()),
+            "not_reading": await stack.enter_async_context(listening(_serve_without_reading)),
         }
     rpc = {"preset": "jsonrpc2", "tools": [{"name": "t"}], "timeout": 30}
-    told = {"discovery": "handshake"} if situation.discovering else rpc
-    return [{"name": name, "url": f"ws://127.0.0.1:{port}/", **told} for name, port in ports.items()]
+    template = {"discovery": "handshake"} if situation.discovering else rpc
+    return [{"name": name, "url": f"ws://127.0.0.1:{port}/", **template} for name, port in ports.items()]
 
 
 async def _serve_without_reading(reader: StreamReader, writer: StreamWriter) -> None:
@@ -178,21 +178,22 @@ async def _serve_without_reading(reader: StreamReader, writer: StreamWriter) -> 
 
 
 async def _busy(host: Host, situation: Situation, peer: LivePeer) -> list[asyncio.Task[Any]]:
-    """Start what the situation says, and wait until the process is in the middle of it."""
+    """Start the calls of the situation and wait until the process has sent them."""
     if not situation.discovering:
         await host.call("live_t", answer=True)
     arguments = [{"n": number} for number in range(situation.calls)]
     calls = [("live_t", each) for each in arguments]
-    if situation.before_dead_ends:
-        calls += [("gone_t", each) for each in arguments] + [("deaf_t", {"much": LARGE_TEXT})] * situation.calls
+    if situation.unreachable_peers:
+        calls += [("unreachable_t", each) for each in arguments]
+        calls += [("not_reading_t", {"text": LARGE_TEXT})] * situation.calls
     tasks = [asyncio.create_task(host.call(name, **each)) for name, each in calls]
     await peer.until(lambda: peer.messages == situation.calls + 1)
-    await host.request("ping", {})  # all that was written before has been read
+    await host.request("ping", {})  # the process has read everything that was written before
     return tasks
 
 
 async def _second_signal(way: str) -> float:
-    """Seconds from a second signal, which comes while calls are waited for, to the end of the process."""
+    """Return the seconds from a second signal, sent while the process waits for calls, to its end."""
     peer = LivePeer()
     async with AsyncExitStack() as stack:
         situation = SITUATIONS[1]
@@ -201,10 +202,10 @@ async def _second_signal(way: str) -> float:
         calls = await _busy(host, situation, peer)
         host.end(way)
         await asyncio.sleep(0.1)
-        began = time.monotonic()
+        started = time.monotonic()
         host.end("SIGTERM")
         await host.process.wait()
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         await asyncio.gather(*calls, return_exceptions=True)
         return seconds
 

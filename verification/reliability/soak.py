@@ -1,7 +1,7 @@
-"""T10: calls for a long time through connections that are killed now and then; what the process holds does not grow.
+"""T10: many calls over connections that are killed sometimes; the resources of the process must not grow.
 
-The oracle is Linux's count of the real process: resident memory after each part of the calls, as a line through the
-parts after the first ones, and descriptors and threads at rest, before and after.
+Linux counts the resources of the real process: resident memory after each part of the calls, whose growth is a linear
+regression over the parts after the warm-up, and descriptors and threads at rest.
 """
 
 from __future__ import annotations
@@ -20,50 +20,50 @@ from verification.harness.figure import Figure
 from .clients import WITH_IDS
 from .endpoint import endpoint
 from .host import Host
-from .replies import answer_to
+from .reply_disturbances import answer_to
 
 KILL_EVERY: Final = 500
 CONCURRENCY: Final = 16
 PARTS: Final = 24
 WARM_UP_PARTS: Final = 12
-"""The first parts, in which memory may grow: caches fill, and the allocator finds its size."""
+"""The first parts, in which memory may grow: caches fill, and the allocator reaches its size."""
 
 CALLS_PER_UNIT: Final = 100_000
 MAX_GROWTH: Final = 1.0
-"""MiB in PER calls."""
+"""MiB per CALLS_PER_UNIT calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """What a process holds at rest."""
+    """The resources of a process at rest."""
 
     descriptors: int
     threads: int
 
     @classmethod
     def of_process(cls, pid: int) -> ResourceUsage:
-        """What it holds now."""
+        """Return the current resources of a process."""
         return cls(len(list(Path(f"/proc/{pid}/fd").iterdir())), int(_status(pid, "Threads")))
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Call in parts of one size."""
+    """Make calls in parts of equal size and measure after each part."""
     calls = size.of(96_000, 2_000_000) // PARTS
-    held: list[ResourceUsage] = []
+    usages: list[ResourceUsage] = []
     memory: list[float] = []
     wrong = 0
-    async with endpoint(KILL_EVERY) as seen, Host(_document(seen.port)) as host:
+    async with endpoint(KILL_EVERY) as served, Host(_document(served.port)) as host:
         await host.initialize()
         for part in range(PARTS):
             wrong += await _drive(host, range(part * calls, (part + 1) * calls))
             memory.append(int(_status(host.process.pid, "VmRSS")) / 1024)
-            held.append(await _usage_at_rest(host))
-        _, kills = seen.read()
+            usages.append(await _usage_at_rest(host))
+        _, kills = served.read()
     slope = (
         linear_regression([part * calls for part in range(WARM_UP_PARTS, PARTS)], memory[WARM_UP_PARTS:]).slope
         * CALLS_PER_UNIT
     )
-    first, last = held[WARM_UP_PARTS], held[-1]
+    first, last = usages[WARM_UP_PARTS], usages[-1]
     what = f"{PARTS * calls:,} calls, {kills:,} kills"
     return [
         Figure(
@@ -85,9 +85,9 @@ async def measure(size: Size) -> Sequence[Figure]:
 
 
 async def _drive(host: Host, numbers: range) -> int:
-    """Make calls, and count the answers that are wrong; a kill may take some along."""
-    left = iter(numbers)
-    return sum(await asyncio.gather(*(_worker(host, left) for _ in range(CONCURRENCY))))
+    """Make calls and return the number of wrong answers; calls that a kill interrupts may fail."""
+    remaining = iter(numbers)
+    return sum(await asyncio.gather(*(_worker(host, remaining) for _ in range(CONCURRENCY))))
 
 
 async def _worker(host: Host, numbers: Iterator[int]) -> int:
@@ -99,7 +99,7 @@ async def _worker(host: Host, numbers: Iterator[int]) -> int:
 
 
 async def _usage_at_rest(host: Host) -> ResourceUsage:
-    """What is held between calls, with a connection open."""
+    """Return the usage without calls and with one open connection."""
     while (await host.call("m_t", n=0)).failed:
         pass
     return ResourceUsage.of_process(host.process.pid)
@@ -110,8 +110,8 @@ def _document(port: int) -> object:
     return {"name": "m", "url": f"ws://127.0.0.1:{port}/", "tools": [{"name": "t", "inputs": inputs}], **WITH_IDS}
 
 
-def _format_usage(held: ResourceUsage) -> str:
-    return f"{held.descriptors} and {held.threads}"
+def _format_usage(usage: ResourceUsage) -> str:
+    return f"{usage.descriptors} and {usage.threads}"
 
 
 def _is_within(later: ResourceUsage, earlier: ResourceUsage) -> bool:

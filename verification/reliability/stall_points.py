@@ -1,9 +1,9 @@
-"""T13: wherever a peer stalls, the call ends by its deadline and nothing is left.
+"""T13: wherever a peer stalls, the call ends by its deadline and leaves no task and no socket.
 
-Each point is a real endpoint on loopback that goes so far and no further; the name server is a resolver that never
-answers. Calls have 0.5 s, `connect_timeout` and login steps 1 s. The oracle is the clock around `call_tool`, and Linux:
-after 2 s no socket leads to an endpoint that never opened, and once the bridge is closed, which takes 2.5 s at most, no
-socket leads to any and no task is left. One round before the first loads the libraries.
+Each point is a real endpoint on loopback that stalls at one step; for DNS it is a resolver that never answers. Calls
+have a timeout of 0.5 s, `connect_timeout` and login steps of 1 s. Pass criteria: the end of `call_tool`; no socket to
+an endpoint that never completed the opening after 2 s; no socket and no task after the bridge is closed, which takes
+at most 2.5 s. A first round without measurement loads the libraries.
 """
 
 from __future__ import annotations
@@ -45,23 +45,24 @@ MAX_LATENESS: Final = 0.1
 """Seconds after its deadline by which a call must have ended."""
 
 STEP_TIMEOUT: Final = 1.0
-"""`connect_timeout`, and the timeout of each step before the first request."""
+"""Seconds of `connect_timeout` and of each step before the first request."""
 
 OPENING_LIMIT: Final = 2.0
-"""Seconds after which nothing may be opening any more."""
+"""Seconds after which no connection may be opening."""
 
 START_INTERVAL: Final = 0.08
-"""Seconds between the starts of two points, so that none has to wait for another one's first steps."""
+"""Seconds between the starts of two points, so that the CPU use of one does not delay another."""
 
 CLOSE_LIMIT: Final = 2.5
-"""Seconds that closing the bridge may take: the closing handshake has 2."""
+"""Seconds for closing the bridge: the closing handshake has 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a peer stalls. `talk` is its side, None a port that accepts nothing; `template` says what needs it there.
+    """A point where a peer stalls. `talk` is the peer, None a port that accepts nothing.
 
-    `answers`: the call succeeds, and it is afterwards that the peer stalls. `opens`: a connection is opened.
+    `template`: fields of the call template that make the bridge reach this point. `answers`: the call succeeds, and the
+    peer stalls afterwards. `opens`: a connection is opened.
     """
 
     name: str
@@ -129,46 +130,46 @@ POINTS: Final = (
     Point("half a frame", _half_a_frame, lambda host: RPC, opens=True),
     Point("settling", _accept_and, opens=True),
     Point("close", _answer_once, lambda host: {"keep_alive": False}, answers=True),
-    Point("send", _never_read, lambda host: RPC, {"much": "x" * (8 << 20)}, opens=True),
+    Point("send", _never_read, lambda host: RPC, {"text": "x" * (8 << 20)}, opens=True),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class StallResult:
-    """One point in one round: how late the call ended, what was left, and how long the bridge took to close."""
+    """A point in a round: lateness of the call, sockets that are left, and seconds for closing the bridge."""
 
     point: str
-    right: bool
+    as_expected: bool
     late: float
     sockets: int
     closing: float
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Stall at all points side by side, again and again."""
+    """Stall at all points concurrently, in several rounds."""
     await _round()
     before = tasks()
-    seen = [each for _ in range(size.of(1, 50)) for each in await _round()]
-    left = len(tasks() - before)
-    wrong = sorted({each.point for each in seen if not each.right})
-    latest = max(seen, key=lambda each: each.late)
-    slowest = max(seen, key=lambda each: each.closing)
-    sockets = sum(each.sockets for each in seen)
-    points = f"{len(POINTS)} points where a peer stalls, {len(seen)} calls"
+    results = [each for _ in range(size.of(1, 50)) for each in await _round()]
+    leaked = len(tasks() - before)
+    unexpected = sorted({each.point for each in results if not each.as_expected})
+    latest = max(results, key=lambda each: each.late)
+    slowest = max(results, key=lambda each: each.closing)
+    sockets = sum(each.sockets for each in results)
+    points = f"{len(POINTS)} points where a peer stalls, {len(results)} calls"
     return [
-        Figure("T13", f"{points}: ended otherwise than they should", _names(wrong), "0", not wrong),
+        Figure("T13", f"{points}: unexpected end", _names(unexpected), "0", not unexpected),
         Figure(
             "T13", "latest end of a call", _at(latest.late, latest), f"{MAX_LATENESS} s", latest.late <= MAX_LATENESS
         ),
-        Figure("T13", "left behind", f"{left} tasks, {sockets} sockets", "0, 0", not left and not sockets),
+        Figure("T13", "leaked", f"{leaked} tasks, {sockets} sockets", "0, 0", not leaked and not sockets),
         Figure(
             "T13", "slowest close", _at(slowest.closing, slowest), f"{CLOSE_LIMIT} s", slowest.closing <= CLOSE_LIMIT
         ),
     ]
 
 
-def _at(seconds: float, seen: StallResult) -> str:
-    return f"{seconds:.3f} s ({seen.point})"
+def _at(seconds: float, result: StallResult) -> str:
+    return f"{seconds:.3f} s ({result.point})"
 
 
 def _names(names: Sequence[str]) -> str:
@@ -177,24 +178,25 @@ def _names(names: Sequence[str]) -> str:
 
 async def _round() -> list[StallResult]:
     with tempfile.TemporaryDirectory() as folder:
-        stalled = (_stalled(point, Path(folder), number * START_INTERVAL) for number, point in enumerate(POINTS))
-        return await asyncio.gather(*stalled)
+        runs = (_run_point(point, Path(folder), number * START_INTERVAL) for number, point in enumerate(POINTS))
+        return await asyncio.gather(*runs)
 
 
-async def _stalled(point: Point, folder: Path, start: float) -> StallResult:
+async def _run_point(point: Point, folder: Path, start: float) -> StallResult:
     await asyncio.sleep(start)
     async with AsyncExitStack() as stack:
         port = await _open(point, stack)
-        ours = sockets_to(port)
+        listening_sockets = sockets_to(port)
         async with _bridge(point, port, folder) as bridge:
-            began = time.monotonic()
+            started = time.monotonic()
             answered = await _call(bridge, point)
-            late = time.monotonic() - began - TIMEOUT
+            late = time.monotonic() - started - TIMEOUT
             await asyncio.sleep(OPENING_LIMIT - TIMEOUT if not point.answers else CLOSE_LIMIT)
-            sockets = 0 if point.opens else sockets_to(port) - ours
-            began = time.monotonic()
-        closing = time.monotonic() - began
-        return StallResult(point.name, answered == point.answers, late, sockets + sockets_to(port) - ours, closing)
+            leaked = 0 if point.opens else sockets_to(port) - listening_sockets
+            started = time.monotonic()
+        closing = time.monotonic() - started
+        leaked += sockets_to(port) - listening_sockets
+        return StallResult(point.name, answered == point.answers, late, leaked, closing)
 
 
 async def _open(point: Point, stack: AsyncExitStack) -> int:
@@ -224,7 +226,7 @@ def _bridge(point: Point, port: int, folder: Path) -> Bridge:
 
 
 async def _call(bridge: Bridge, point: Point) -> bool:
-    """Whether the call succeeded."""
+    """Call the tool and return whether the call succeeded."""
     try:
         await bridge.call_tool("m.t", point.arguments)
     except BridgeError:

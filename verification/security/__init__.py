@@ -1,1 +1,4 @@
-"""What the bridge promises of safety, as commands that print a figure beside its target: `make security`."""
+"""Commands that measure the security guarantees of the bridge and compare each figure with its target.
+
+`make security` runs all of them.
+"""

@@ -1,4 +1,4 @@
-"""`python -m verification.security`: all commands, one after the other, as a table."""
+"""Run all commands, one after the other, and print a table: `python -m verification.security`."""
 
 from verification.harness.table import run_all
 
@@ -15,7 +15,7 @@ COMMANDS = (
     "fuzz",
     "template_properties",
     "hostile_schemas",
-    "http_front",
+    "http_access",
     "malformed_input",
     "stdout_purity",
 )

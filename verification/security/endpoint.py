@@ -1,4 +1,4 @@
-"""A WebSocket server on loopback whose behaviour a measurement scripts."""
+"""A WebSocket server on loopback whose behavior a measurement defines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = Callable[[ServerConnection, Any], Awaitable[None]]
 
 @dataclass
 class Endpoint:
-    """A running server: where it is, and the connections that it has accepted, in order."""
+    """A running server and the connections that it accepted, in order."""
 
     scheme: str
     port: int = 0
@@ -25,18 +25,18 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """Its URL, with the host as a literal address."""
+        """The URL, with the host as a literal address."""
         return f"{self.scheme}://127.0.0.1:{self.port}/"
 
 
 async def echo(connection: ServerConnection, message: Any) -> None:
-    """Answer a message with itself."""
+    """Return the message."""
     await connection.send(json.dumps(message))
 
 
 @asynccontextmanager
 async def endpoint(answer: Answer = echo, *, manual: Any = None, **options: Any) -> AsyncIterator[Endpoint]:
-    """Serve: `manual` (or what it returns, if it is a function) answers discovery, `answer` every other message.
+    """Serve until the block ends. `manual` (a value or a function) answers discovery, `answer` every other message.
 
     `options` are those of `websockets.asyncio.server.serve`.
     """
@@ -60,7 +60,7 @@ async def endpoint(answer: Answer = echo, *, manual: Any = None, **options: Any)
 
 
 def manual_of(*tools: Any) -> dict[str, Any]:
-    """A UTCP manual."""
+    """Return a UTCP manual with these tools."""
     return {"utcp_version": "1.0.0", "manual_version": "1.0.0", "tools": list(tools)}
 
 

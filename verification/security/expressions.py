@@ -22,8 +22,8 @@ from utcp_ws_mcp.core.templates.nodes import RenderError
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.errors import InvalidReply, InvalidTemplate, ToolError
-from utcp_ws_mcp.manifest.inheritance import preset_names
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.presets import preset_names
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
 from . import seeds

@@ -1,4 +1,4 @@
-"""Every parser of foreign data under inputs that are nearly right: accepted, or refused by a documented error."""
+"""S15: every parser of untrusted data accepts a mutated input or rejects it with a documented error."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .mutation import Mutator
 from .parsers import Parser, parsers
 
 INPUT_COUNT: Final = 6_000
-"""Inputs of a parser in CI; a slow one gets fewer."""
+"""Inputs per parser in CI; a slow parser gets fewer."""
 
 NIGHTLY_INPUT_COUNT: Final = 1_500_000
 MAX_SECONDS: Final = 2.0
-"""Seconds of processor time that one input may take."""
+"""Seconds of processor time per input."""
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """What a parser did: `broken` are the defects (what happened, and the input)."""
+    """The results of a parser. `broken` counts the defects, `examples` holds an input for each."""
 
     accepted: int = 0
     refused: int = 0
@@ -36,7 +36,7 @@ class Verdicts:
 
 
 def try_input(parser: Parser, data: bytes) -> str | None:
-    """Give one input to a parser: "" if it was accepted, None if it was refused, else what is wrong."""
+    """Parse an input. Return "" if it was accepted, None if it was rejected, else the defect."""
     started = time.process_time()
     try:
         parser.accept(data)
@@ -46,14 +46,14 @@ def try_input(parser: Parser, data: bytes) -> str | None:
         verdict = None
     except KeyboardInterrupt:
         raise
-    except BaseException as broken:  # a panic of a library in Rust is no Exception
+    except BaseException as broken:  # a panic of a Rust library is no Exception
         return f"{type(broken).__name__}: {str(broken)[:120]}"
-    took = time.process_time() - started
-    return f"took {took:.1f} s" if took > MAX_SECONDS else verdict
+    seconds = time.process_time() - started
+    return f"took {seconds:.1f} s" if seconds > MAX_SECONDS else verdict
 
 
 def try_many(parser: Parser, draw: random.Random, count: int) -> Verdicts:
-    """Give the seeds and `count` inputs made of them to a parser."""
+    """Parse `count` inputs: the seeds first, then mutations of them."""
     mutator, verdicts = Mutator(draw, parser.seeds), Verdicts()
     inputs = (parser.seeds[turn] if turn < len(parser.seeds) else mutator.next() for turn in range(count))
     for data in inputs:
@@ -62,19 +62,19 @@ def try_many(parser: Parser, draw: random.Random, count: int) -> Verdicts:
                 verdicts.accepted += 1
             case None:
                 verdicts.refused += 1
-            case wrong:
-                verdicts.broken[wrong] += 1
-                verdicts.examples.setdefault(wrong, data)
+            case defect:
+                verdicts.broken[defect] += 1
+                verdicts.examples.setdefault(defect, data)
     return verdicts
 
 
 def figure_of(parser: Parser, verdicts: Verdicts) -> Figure:
-    """A parser's figure; the first defect is shown with an input that brings it about."""
+    """Return the figure of a parser, with an input for each of the first defects."""
     broken = sum(verdicts.broken.values())
-    result = f"{verdicts.accepted:,} accepted, {verdicts.refused:,} refused, {broken:,} broken"
-    for wrong, data in list(verdicts.examples.items())[:5]:
-        result += f"; {wrong} on {data[:300]!r}"
-    return Figure("S15", f"{parser.name}, inputs nearly right", result, "0 broken, some accepted", _holds(verdicts))
+    result = f"{verdicts.accepted:,} accepted, {verdicts.refused:,} rejected, {broken:,} broken"
+    for defect, data in list(verdicts.examples.items())[:5]:
+        result += f"; {defect} on {data[:300]!r}"
+    return Figure("S15", f"{parser.name}, mutated inputs", result, "0 broken, some accepted", _holds(verdicts))
 
 
 def _holds(verdicts: Verdicts) -> bool:
@@ -82,12 +82,12 @@ def _holds(verdicts: Verdicts) -> bool:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every parser in turn, each with the same seed."""
-    logging.disable()  # what a library says of malformed input is not what is measured
+    """Test every parser with the same seed."""
+    logging.disable()  # libraries log malformed input, which would flood the output
     figures = []
     for parser in parsers():
         count = size.of(INPUT_COUNT, NIGHTLY_INPUT_COUNT) // parser.cost
-        verdicts = await asyncio.to_thread(try_many, parser, size.random(), count)  # some start a loop of their own
+        verdicts = await asyncio.to_thread(try_many, parser, size.random(), count)  # some parsers start their own loop
         figures.append(figure_of(parser, verdicts))
     return figures
 

@@ -1,4 +1,4 @@
-"""Schemas from the network that could hold the loop or reach out: each is decided at once, and nothing is opened."""
+"""S8: no schema from the network blocks the event loop or opens a file or a connection."""
 
 from __future__ import annotations
 
@@ -17,65 +17,65 @@ from .parsers import ENTRY
 from .schemas import hostile_schemas
 
 MAX_SECONDS: Final = 0.050
-"""Seconds of processor time for a decision: to take the schema or leave it out, or to check one set of arguments."""
+"""Seconds of processor time to accept or reject a schema, or to check one set of arguments."""
 
 REPETITIONS: Final = 3
-"""The best of so many counts, because others use the machine too."""
+"""Repetitions of each measurement; the fastest counts, because other processes use the machine, too."""
 
 AUDITED_EVENTS: Final = ("open", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
 
 
 class AuditRecorder:
-    """Notes what the process opens while it is `on`."""
+    """Records what the process opens while `enabled`."""
 
     def __init__(self) -> None:
         self.enabled = False
         self.opened: list[str] = []
-        sys.addaudithook(self._note)
+        sys.addaudithook(self._record)
 
-    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _record(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.enabled and event in AUDITED_EVENTS:
             self.opened.append(f"{event} {arguments[0]!r}")
 
 
 def decide(schema: dict[str, Any], values: Sequence[Any]) -> tuple[bool, float]:
-    """Whether a tool with this schema is offered, and the longest time that one decision took."""
+    """Return whether a tool with this schema is offered, and the longest time of a decision in seconds."""
     started = time.process_time()
     tools, _ = read_manual({"tools": [{"name": "t", "inputs": schema}]}, ENTRY)
-    plans, _ = compile_tools(ENTRY, tools)
+    compiled, _ = compile_tools(ENTRY, tools)
     longest = time.process_time() - started
-    for plan in plans:
+    for tool in compiled:
         for value in values:
             started = time.process_time()
             try:
-                plan.validate_arguments({"x": value})
+                tool.validate_arguments({"x": value})
             except InvalidArguments as invalid:
                 str(invalid)
             longest = max(longest, time.process_time() - started)
-    return bool(plans), longest
+    return bool(compiled), longest
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every schema; the first is decided once before, so that what is imported late is imported."""
+    """Test every schema, after a first decision that loads lazy imports."""
     decide({"type": "object"}, [1])
-    watch = AuditRecorder()
+    recorder = AuditRecorder()
     slow, offered, count, longest = [], 0, 0, 0.0
-    watch.enabled = True
+    recorder.enabled = True
     for name, schema, values in hostile_schemas():
         turns = [decide(schema, values) for _ in range(REPETITIONS)]
-        took = min(seconds for _, seconds in turns)
-        count, offered, longest = count + 1, offered + turns[0][0], max(longest, took)
-        slow += [f"{name} ({took * 1000:.0f} ms)"] if took > MAX_SECONDS else []
-    watch.enabled = False
-    shown = "".join(f"; {one}" for one in slow[:5])
+        seconds = min(duration for _, duration in turns)
+        count, offered, longest = count + 1, offered + turns[0][0], max(longest, seconds)
+        slow += [f"{name} ({seconds * 1000:.0f} ms)"] if seconds > MAX_SECONDS else []
+    recorder.enabled = False
+    examples = "".join(f"; {name}" for name in slow[:5])
     return [
         Figure(
-            *("S8", "hostile schemas, the slowest decision", f"{longest * 1000:.1f} ms of {count}{shown}"),
+            *("S8", "hostile schemas, the slowest decision", f"{longest * 1000:.1f} ms of {count}{examples}"),
             *(f"≤ {MAX_SECONDS * 1000:.0f} ms each, ≥ 60 schemas", not slow and count >= 60),
         ),
         Figure(
-            *("S8", "hostile schemas, files and hosts opened", f"{len(watch.opened)} ({offered} tools offered)"),
-            *("0, some offered", not watch.opened and offered > 0),
+            *("S8", "hostile schemas, files and hosts opened", f"{len(recorder.opened)} ({offered} tools offered)"),
+            *("0, some offered", not recorder.opened and offered > 0),
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""A bridge that serves HTTP in a process of its own, the endpoint behind it, and a client that writes raw requests."""
+"""A bridge that serves HTTP in its own process, its endpoint, and a client that sends raw requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ META: Final = {
 
 @dataclass(slots=True)
 class Service:
-    """A running server: its port, its process, and the calls that reached the endpoint."""
+    """A running server: its address, its process, and the calls that reached the endpoint."""
 
     host: str
     port: int
@@ -35,20 +35,20 @@ class Service:
     received_calls: list[Any] = field(default_factory=list)
 
     def memory(self) -> int:
-        """Bytes of resident memory."""
+        """Return the resident memory in bytes."""
         status = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
         return int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @asynccontextmanager
 async def service(address: str, *options: str, token: str | None = TOKEN) -> AsyncIterator[Service]:
-    """Serve one tool, `m_t`, which answers with its arguments, at this address."""
-    entered: list[Any] = []
+    """Serve the tool `m_t`, which returns its arguments, at an address until the block ends."""
+    received_calls: list[Any] = []
 
     async def answer(connection: ServerConnection) -> None:
         async for raw in connection:
             message = json.loads(raw)
-            entered.append(message["params"])
+            received_calls.append(message["params"])
             await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]}))
 
     async with serve(answer, "127.0.0.1", 0) as endpoint:
@@ -61,7 +61,7 @@ async def service(address: str, *options: str, token: str | None = TOKEN) -> Asy
             process = await _start(str(manifest), "--http", address, *options, token=token)
             try:
                 host, port = await _address(process)
-                yield Service(host, port, process, entered)
+                yield Service(host, port, process, received_calls)
             finally:
                 process.terminate()
                 await process.wait()
@@ -75,21 +75,21 @@ async def _start(*arguments: str, token: str | None) -> asyncio.subprocess.Proce
 
 async def _address(process: asyncio.subprocess.Process) -> tuple[str, int]:
     assert process.stderr is not None
-    said = (await process.stderr.readline()).decode()
-    host, _, port = said.rpartition("/")[0].rpartition("//")[2].rpartition(":")
+    line = (await process.stderr.readline()).decode()
+    host, _, port = line.rpartition("/")[0].rpartition("//")[2].rpartition(":")
     return host.strip("[]").replace("0.0.0.0", "127.0.0.1"), int(port)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What a request was answered with; header names are in lower case."""
+    """The response to a request; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def message(self) -> Any:
-        """The JSON-RPC message in the body, plain or as the last event of a stream."""
+        """Return the JSON-RPC message in the body: plain JSON, or the last event of a stream."""
         if self.headers.get("content-type", "").startswith("text/event-stream"):
             lines = [line for line in self.body.decode().splitlines() if line.startswith("data: {")]
             return json.loads(lines[-1].removeprefix("data: "))
@@ -97,7 +97,7 @@ class HttpResponse:
 
 
 class RawClient:
-    """One HTTP/1.1 connection that sends what it is told to, byte by byte; opened anew where the server closed it."""
+    """An HTTP/1.1 connection that sends headers unchanged; it is opened again after the server closed it."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -106,7 +106,7 @@ class RawClient:
     async def request(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b""
     ) -> HttpResponse:
-        """Send a request; of the headers only Content-Length is added."""
+        """Send a request and return its response; only the header Content-Length is added."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._service.host, self._service.port)
         reader, writer = self._streams
@@ -127,8 +127,8 @@ class RawClient:
 
 async def _read_answer(reader: asyncio.StreamReader) -> HttpResponse:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").splitlines()
-    pairs = (line.partition(":") for line in head[1:] if line)
-    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    fields = (line.partition(":") for line in head[1:] if line)
+    headers = {name.lower(): value.strip() for name, _, value in fields}
     if headers.get("transfer-encoding") == "chunked":
         return HttpResponse(int(head[0].split()[1]), headers, await _read_chunks(reader))
     body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -145,20 +145,20 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 def call_body(number: int, arguments: Mapping[str, Any], *, modern: bool) -> bytes:
-    """A call of the tool."""
+    """Return the body of a call of the tool."""
     params = {"name": "m_t", "arguments": arguments, **({"_meta": META} if modern else {})}
     return json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}).encode()
 
 
 def initialize_body() -> bytes:
-    """The first message of a client of a handshake revision."""
+    """Return the body of an `initialize` request."""
     info = {"name": "figures", "version": "1"}
     params = {"protocolVersion": HANDSHAKE, "capabilities": {}, "clientInfo": info}
     return json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).encode()
 
 
 def mcp_headers(service: Service, *, modern: bool) -> list[tuple[str, str]]:
-    """The headers of a request that may enter."""
+    """Return the headers of an authorized request."""
     return [
         ("Host", f"{'[::1]' if ':' in service.host else service.host}:{service.port}"),
         ("Authorization", f"Bearer {TOKEN}"),

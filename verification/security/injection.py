@@ -1,9 +1,9 @@
-"""S3: no text in a call template, and no argument of a call, adds a line to an HTTP request or smuggles another one.
+"""S3: no text of a call template and no argument adds a line to an HTTP request or smuggles another request.
 
-Every byte, and texts that are known to split requests, stand in every slot that ends up in an upgrade, a token request
-or a request of `before_connect`. A plain TCP listener keeps what arrives. Oracle: each request is one request line and
-header lines, as many as with a harmless text, with CR and LF only together and at their ends, one Host, nothing
-after it but the body that its Content-Length announces.
+Every byte, and texts that are known to split requests, are used in every slot that is part of an upgrade, a token
+request or a request of `before_connect`. A TCP listener captures the requests. Pass criteria: each request has as many
+lines as with a harmless text, CR and LF occur only together at the ends of lines, there is one Host header, and nothing
+follows except the body that Content-Length announces.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import loadable_tools, open_bridge
+from verification.security.bridge_fixture import loadable_tools, open_bridge
+from verification.security.injection_slots import SLOTS, Slot
 from verification.security.listener import Listener, http_reply, listener
-from verification.security.slots import SLOTS, Slot
 
 HARMLESS = "abc"
 SPLITTING = (
@@ -33,45 +33,46 @@ ONCE = (b"host", b"connection", b"upgrade", b"sec-websocket-key", b"content-leng
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every text in every slot."""
+    """Use every text in every slot."""
     forms = ("a{}b", "{}ab", "ab{}") if size.nightly else ("a{}b",)
     texts = [form.format(chr(byte)) for form in forms for byte in range(256)] + list(SPLITTING)
-    wrong: list[str] = []
+    violations: list[str] = []
     requests = 0
     async with listener(_answer) as server:
         for slot in SLOTS:
-            usual = max(map(_lines, await _captured(slot, server, HARMLESS)))
+            expected_lines = max(map(_count_lines, await _capture(slot, server, HARMLESS)))
             async for text, captured in _cases(slot, server, texts):
                 requests += len(captured)
-                found = [problem for request in captured for problem in problems(request, usual)]
-                wrong += [f"{slot.name} {text[:40]!r}: {problem}" for problem in found]
+                found = [problem for request in captured for problem in problems(request, expected_lines)]
+                violations += [f"{slot.name} {text[:40]!r}: {problem}" for problem in found]
     cases = len(SLOTS) * len(texts)
-    result = f"{len(wrong)} in {requests:,} requests of {cases:,} cases" + (f", such as {wrong[0]}" if wrong else "")
-    return [Figure("S3", "extra lines, duplicate Host, other requests", result, "0 of >= 5,000", not wrong)]
+    example = f", such as {violations[0]}" if violations else ""
+    result = f"{len(violations)} in {requests:,} requests of {cases:,} cases{example}"
+    return [Figure("S3", "extra lines, duplicate Host, other requests", result, "0 of >= 5,000", not violations)]
 
 
-def problems(request: bytes, usual: int) -> list[str]:
-    """What is wrong with a captured request; `usual` is the number of lines that it may have."""
+def problems(request: bytes, expected_lines: int) -> list[str]:
+    """Return the violations of a captured request; `expected_lines` is the maximal number of lines."""
     head, _, body = request.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     names = [line.partition(b":")[0].strip().lower() for line in lines[1:]]
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     found = [f"{names.count(name)} lines of {name!r}" for name in ONCE if names.count(name) > 1]
     found += [] if names.count(b"host") == 1 else ["no Host"]
-    found += ["extra lines"] if len(lines) > usual else []
+    found += ["extra lines"] if len(lines) > expected_lines else []
     found += ["a lone CR, LF or NUL"] if re.search(rb"[\r\n\0]", b"".join(lines)) else []
-    found += [] if re.fullmatch(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1", lines[0]) else ["the request line is another one"]
+    found += [] if re.fullmatch(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1", lines[0]) else ["an invalid request line"]
     found += ["bytes after the request"] if len(body) != int(length[1] if length else 0) else []
     return found
 
 
-async def _captured(slot: Slot, server: Listener, text: str) -> list[bytes]:
+async def _capture(slot: Slot, server: Listener, text: str) -> list[bytes]:
     return [captured async for _, each in _cases(slot, server, [text]) for captured in each]
 
 
 async def _cases(slot: Slot, server: Listener, texts: Sequence[str]) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Each text that the manifest accepts in the slot, and the requests that a call leads to."""
-    given = [HARMLESS] if slot.by_argument else texts
+    """Yield each text that the manifest accepts in the slot, and the requests of a call with it."""
+    written = [HARMLESS] if slot.by_argument else texts
     inputs = {"properties": {"v": {"type": "string"}}}
     common = {"message": "hello", "reply": "none", "keep_alive": False, "timeout": 5}
     tools = loadable_tools(
@@ -80,7 +81,7 @@ async def _cases(slot: Slot, server: Listener, texts: Sequence[str]) -> AsyncIte
             "inputs": inputs,
             "tool_call_template": {**slot.make_template(server.port, text), **common},
         }
-        for number, text in enumerate(given)
+        for number, text in enumerate(written)
     )
     async with open_bridge({"name": "m", "tools": tools}) as bridge:
         calls = [("t0", text) for text in texts] if slot.by_argument else [(tool["name"], "") for tool in tools]
@@ -90,12 +91,12 @@ async def _cases(slot: Slot, server: Listener, texts: Sequence[str]) -> AsyncIte
             except BridgeError as error:
                 if isinstance(error, InternalError):
                     raise
-            yield argument or given[int(name[1:])], [bytes(each) for each in server.captured]
+            yield argument or written[int(name[1:])], [bytes(each) for each in server.captured]
             server.captured.clear()
 
 
 def _answer(request: bytes) -> bytes:
-    """What an upgrade, a token request, or any other request wants to hear."""
+    """Return a valid response to an upgrade, a token request or any other request."""
     key = re.search(rb"(?i)\r\nsec-websocket-key: *([^\r\n]+)", request)
     if key is None:
         return http_reply(200, b'{"access_token": "abc"}')
@@ -104,7 +105,7 @@ def _answer(request: bytes) -> bytes:
     return f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{accept}\r\n\r\n".encode()
 
 
-def _lines(request: bytes) -> int:
+def _count_lines(request: bytes) -> int:
     return request.partition(b"\r\n\r\n")[0].count(b"\r\n") + 1
 
 

@@ -1,4 +1,4 @@
-"""The parser of stdin: what becomes of one line that a host writes."""
+"""The parser of stdin: a line that a host writes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from utcp_ws_mcp.server.stdio.session import read_message
 
 
 def accept_line(data: bytes) -> None:
-    """A line is passed on, or answered by an error that can be written, or needs no answer."""
+    """Parse a line, and check that it is forwarded, answered with a valid error, or needs no answer."""
     line = data.replace(b"\n", b" ")
     try:
         message = read_message(line)
     except ValueError as refused:
         message = json.loads(str(refused))
-        assert message["error"]["code"] in {PARSE_ERROR, INVALID_REQUEST}, "no documented error"
+        assert message["error"]["code"] in {PARSE_ERROR, INVALID_REQUEST}, "not a documented error code"
     request_id = expected_id(line)
     if request_id is not None:
-        assert message is not None, "a request stays without an answer"
-        assert message["id"] == request_id, "the answer goes to another request"
+        assert message is not None, "a request is not answered"
+        assert message["id"] == request_id, "the answer has another id"
 
 
 def expected_id(line: bytes) -> Any:
-    """The id that an answer to a line must carry: that of a request, unless nobody could write it."""
+    """Return the id of the answer to a line: that of a request, or None if the id cannot be encoded."""
     try:
         message = json.loads(line)
         request_id = message.get("id") if isinstance(message, dict) and "method" in message else None

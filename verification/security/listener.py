@@ -1,4 +1,4 @@
-"""A plain TCP server on loopback that keeps every byte it is sent."""
+"""A TCP server on loopback that captures every byte that it receives."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from ssl import SSLContext
 from typing import Final
 
 Reply = Callable[[bytes], bytes]
-"""From a request, head and body, to the bytes that answer it; none at all: nothing ever comes."""
+"""Returns the response to a request (head and body); b"" for no response."""
 
 PROBE: Final = b"probe\r\n\r\n"
 
 
 @dataclass
 class Listener:
-    """A running server: where it is, and what each connection that it accepted has sent, in order."""
+    """A running server, and the bytes of each accepted connection, in order."""
 
     port: int = 0
     captured: list[bytearray] = field(default_factory=list)
 
     async def settle(self) -> list[bytes]:
-        """Everything captured so far, once every connection that was made before has been accepted."""
+        """Return and clear everything captured so far.
+
+        The server accepts connections in order, so that after the reply to the probe it has accepted all earlier ones.
+        """
         before = len(self.captured)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(PROBE)
@@ -38,7 +41,10 @@ class Listener:
 
 @asynccontextmanager
 async def listener(reply: Reply | None = None, *, tls: SSLContext | None = None) -> AsyncIterator[Listener]:
-    """Serve: each connection gets one reply to its first request, and is closed; an upgraded one a message later."""
+    """Serve until the block ends. A connection is closed after the reply to its first request.
+
+    An upgraded connection is closed after its first message.
+    """
     running = Listener()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,13 +70,13 @@ async def listener(reply: Reply | None = None, *, tls: SSLContext | None = None)
 
 
 def http_reply(status: int, body: bytes = b"", *headers: str) -> bytes:
-    """An HTTP answer that ends the connection."""
+    """Return an HTTP response that closes the connection."""
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
 
 
 def _is_whole(request: bytearray) -> bool:
-    """Whether a request has come to its end, as its Content-Length says."""
+    """Return whether a request is complete according to its Content-Length."""
     head, separator, body = bytes(request).partition(b"\r\n\r\n")
     length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
     return bool(separator) and len(body) >= int(length[1] if length else 0)

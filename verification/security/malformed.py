@@ -1,4 +1,4 @@
-"""Malformed inputs: every way to break JSON and text that is known, and what mutation makes of valid ones."""
+"""Malformed inputs: known ways to break JSON and text, and mutations of valid inputs."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ _BYTES: Final = (
 )
 
 
-def malformed_inputs(draw: random.Random, count: int) -> list[bytes]:
-    """`count` different inputs: the known ones first, then mutations of valid messages."""
+def malformed_inputs(rng: random.Random, count: int) -> list[bytes]:
+    """Return `count` different inputs: the known ones first, then mutations of valid messages."""
     found = dict.fromkeys([*(text.encode() for text in _JSON), *_BYTES])
-    mutator = Mutator(draw, (*seeds.LINES, *seeds.TOKENS, *seeds.as_bytes(*seeds.VALUES), *seeds.MESSAGES["json"]))
+    mutator = Mutator(rng, (*seeds.LINES, *seeds.TOKENS, *seeds.as_bytes(*seeds.VALUES), *seeds.MESSAGES["json"]))
     while len(found) < count:
         found[mutator.next()] = None
     return list(found)[:count]

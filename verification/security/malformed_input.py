@@ -1,4 +1,4 @@
-"""Malformed input wherever foreign data comes in: nothing crashes, and what comes next works."""
+"""S7: malformed input at every entry point of untrusted data causes no crash, and the next input works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from utcp_ws_mcp.errors import BridgeError, InternalError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .bridges import open_bridge
+from .bridge_fixture import open_bridge
 from .fuzz import try_input
 from .lines import expected_id
 from .malformed import malformed_inputs
@@ -37,14 +37,14 @@ FILES: Final = ("manifest", "dotenv", "pins")
 
 
 class Endpoint:
-    """A WebSocket server and an HTTP server that say something `malformed` first, if there is something."""
+    """A WebSocket server and an HTTP server that send `malformed` first, unless it is None."""
 
     def __init__(self) -> None:
         self.malformed: bytes | None = None
         self.port = self.http_port = 0
 
     async def serve_socket(self, connection: ServerConnection) -> None:
-        """Malformed in a text and in a binary message, then what is right: a greeting, a manual, a reply."""
+        """Send the malformed data as a binary and a text message, then a valid greeting, manual or reply."""
         path = connection.request.path if connection.request else ""
         try:
             if path == "/login":
@@ -66,7 +66,7 @@ class Endpoint:
             await connection.send(malformed, text=True)
 
     async def serve_http(self, stream: SocketStream) -> None:
-        """One answer: the malformed body, or a token that is also a ticket."""
+        """Send one response: the malformed body, or a valid body with a token and a ticket."""
         async with stream:
             await stream.receive()
             body = json.dumps({"access_token": "t", "ticket": "x"}).encode()
@@ -78,73 +78,75 @@ class Endpoint:
 
 @asynccontextmanager
 async def endpoint() -> AsyncIterator[Endpoint]:
-    """Serve both on loopback."""
-    made = Endpoint()
-    async with anyio.create_task_group() as tasks, serve(made.serve_socket, "127.0.0.1", 0) as server:
-        made.port = next(iter(server.sockets)).getsockname()[1]
+    """Serve both on loopback until the block ends."""
+    running = Endpoint()
+    async with anyio.create_task_group() as tasks, serve(running.serve_socket, "127.0.0.1", 0) as server:
+        running.port = next(iter(server.sockets)).getsockname()[1]
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        made.http_port = listener.extra(SocketAttribute.local_port)
-        tasks.start_soon(listener.serve, made.serve_http)
-        yield made
+        running.http_port = listener.extra(SocketAttribute.local_port)
+        tasks.start_soon(listener.serve, running.serve_http)
+        yield running
         tasks.cancel_scope.cancel()
 
 
-def places(made: Endpoint) -> dict[str, dict[str, Any]]:
-    """A call template for each place where an endpoint's data comes in."""
-    base = {"name": "m", "url": f"ws://127.0.0.1:{made.port}/", "tools": [{"name": "t"}], "timeout": STEP_TIMEOUT}
+def places(server: Endpoint) -> dict[str, dict[str, Any]]:
+    """Return a call template for each entry point of an endpoint's data."""
+    base = {"name": "m", "url": f"ws://127.0.0.1:{server.port}/", "tools": [{"name": "t"}], "timeout": STEP_TIMEOUT}
     by_id = {"message": {"id": "{{ request_id }}"}, "reply": _BY_ID}
-    web = f"http://127.0.0.1:{made.http_port}/"
-    oauth = {"auth_type": "oauth2", "token_url": web, "client_id": "c", "client_secret": "s"}
-    fresh = {**base, **by_id, "keep_alive": False}
+    http_url = f"http://127.0.0.1:{server.http_port}/"
+    oauth = {"auth_type": "oauth2", "token_url": http_url, "client_id": "c", "client_secret": "s"}
+    one_shot = {**base, **by_id, "keep_alive": False}
     return {
         "a call, replies by id": {**base, **by_id},
         "a call, the first message": {**base, "response_format": "json"},
-        "login": {**fresh, "url": f"{base['url']}login", "on_connect": [{"expect": "message.op == 0"}]},
-        "token endpoint": {**fresh, "auth": oauth},
-        "before_connect": {**fresh, "before_connect": [{"http": {"url": web}, "capture": {"x": "body.ticket"}}]},
+        "login": {**one_shot, "url": f"{base['url']}login", "on_connect": [{"expect": "message.op == 0"}]},
+        "token endpoint": {**one_shot, "auth": oauth},
+        "before_connect": {
+            **one_shot,
+            "before_connect": [{"http": {"url": http_url}, "capture": {"x": "body.ticket"}}],
+        },
     }
 
 
-async def call_after(made: Endpoint, bridge: Bridge, data: bytes) -> str | None:
-    """A call that meets malformed data, and the next one; what is wrong, or None."""
-    made.malformed = data
+async def call_after(server: Endpoint, bridge: Bridge, data: bytes) -> str | None:
+    """Make a call that receives malformed data, and a next one; return the defect or None."""
+    server.malformed = data
     try:
         await bridge.call_tool("m.t", {})
     except BridgeError as failed:
-        str(failed)
-    made.malformed = None
+        str(failed)  # the message must be printable
+    server.malformed = None
     result = await bridge.call_tool("m.t", {})
-    good = result == VALID_RESULT or (isinstance(result, dict) and result.get("result") == VALID_RESULT)
-    return None if good else f"the next call gave {result!r}"
+    correct = result == VALID_RESULT or (isinstance(result, dict) and result.get("result") == VALID_RESULT)
+    return None if correct else f"the next call gave {result!r}"
 
 
-async def discover_after(made: Endpoint, data: bytes) -> str | None:
-    """A discovery that meets malformed data before the manual: it ends without a defect."""
-    made.malformed = data
-    template = {"name": "m", "url": f"ws://127.0.0.1:{made.port}/", "preset": "utcp"}
+async def discover_after(server: Endpoint, data: bytes) -> str | None:
+    """Discover a manual after malformed data; return the defect or None."""
+    server.malformed = data
+    template = {"name": "m", "url": f"ws://127.0.0.1:{server.port}/", "preset": "utcp"}
     async with open_bridge(template) as bridge:
         await bridge.wait_discovered(STEP_TIMEOUT)
         failed = bridge.discovery_errors.get("m")
-        return (
-            f"{failed!r}" if isinstance(failed, InternalError) else None
-        )  # no tool: it was itself a manual, without one
+        # The discovery may fail or find no tool: the malformed data can be a manual without tools.
+        return f"{failed!r}" if isinstance(failed, InternalError) else None
 
 
-async def count_broken(inputs: Sequence[bytes], trial: Callable[[bytes], Awaitable[str | None]]) -> list[str]:
-    """What went wrong with each input that made something go wrong."""
+async def find_broken(inputs: Sequence[bytes], trial: Callable[[bytes], Awaitable[str | None]]) -> list[str]:
+    """Run a trial with each input and return the defects."""
     broken = []
     for data in inputs:
         try:
             with anyio.fail_after(STEP_TIMEOUT):
-                wrong = await trial(data)
-        except Exception as failed:  # whatever escapes is what is looked for
-            wrong = f"{type(failed).__name__}: {failed}"
-        broken += [f"{wrong[:100]} on {data[:60]!r}"] if wrong else []
+                defect = await trial(data)
+        except Exception as failed:  # any exception that escapes is a defect
+            defect = f"{type(failed).__name__}: {failed}"
+        broken += [f"{defect[:100]} on {data[:60]!r}"] if defect else []
     return broken
 
 
 class Host:
-    """A host that writes lines to a bridge's process and reads what it answers."""
+    """A host that writes lines to the process of a bridge and reads the replies."""
 
     def __init__(self, process: anyio.abc.Process) -> None:
         assert process.stdin
@@ -154,41 +156,41 @@ class Host:
         self._count = 0
 
     async def try_line(self, data: bytes) -> str | None:
-        """A malformed line and a ping: the ping is answered, and before it the line, if it is a request."""
+        """Send a malformed line and a ping, and wait for the reply to the ping and, if it is a request, to the line."""
         line = data.replace(b"\n", b" ")
         self._count += 1
         ping = f"ping {self._count}"
         request = {"jsonrpc": "2.0", "id": ping, "method": "ping"}
         await self._stdin.send(line + b"\n" + json.dumps(request).encode() + b"\n")
-        answered, wanted = [], expected_id(line)
+        answered_ids, expected = [], expected_id(line)
         pinged = False
-        while not pinged or (wanted is not None and wanted not in answered):
+        while not pinged or (expected is not None and expected not in answered_ids):
             answer = json.loads(await self._lines.receive_until(b"\n", 1 << 26))
-            answered.append(answer.get("id"))
+            answered_ids.append(answer.get("id"))
             pinged = pinged or answer.get("id") == ping
         return None
 
 
 @asynccontextmanager
 async def host(template: dict[str, Any]) -> AsyncIterator[Host]:
-    """The process that hosts run, initialized."""
+    """Run the initialized process until the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "m.json"
         file.write_text(json.dumps(template))
         command = [sys.executable, "-m", "utcp_ws_mcp", str(file), "--log-level", "error"]
         async with await anyio.open_process(command, stderr=None, env=dict(os.environ)) as process:
-            made = Host(process)
+            running = Host(process)
             opened = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
             assert process.stdin
             hello = {"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": opened}
             ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
             await process.stdin.send(json.dumps(hello).encode() + b"\n" + json.dumps(ready).encode() + b"\n")
-            yield made
+            yield running
             await process.stdin.aclose()
 
 
 def in_file(parser: Parser) -> Callable[[bytes], Awaitable[str | None]]:
-    """The trial of a file's parser."""
+    """Return the trial of a parser of files."""
 
     async def trial(data: bytes) -> str | None:
         return try_input(parser, data) or None
@@ -197,31 +199,31 @@ def in_file(parser: Parser) -> Callable[[bytes], Awaitable[str | None]]:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every input at every place."""
+    """Use every input at every entry point."""
     logging.disable()
     inputs = malformed_inputs(size.random(), size.of(500, 20_000))
     broken: dict[str, list[str]] = {}
-    async with endpoint() as made:
-        for place, template in places(made).items():
+    async with endpoint() as server:
+        for place, template in places(server).items():
             async with open_bridge(template) as bridge:
-                broken[place] = await count_broken(inputs, lambda data, to=bridge: call_after(made, to, data))
-        broken["discovery"] = await count_broken(inputs, lambda data: discover_after(made, data))
-        async with host(places(made)["a call, replies by id"]) as opened:
-            broken["stdin"] = await count_broken(inputs, opened.try_line)
+                broken[place] = await find_broken(inputs, lambda data, to=bridge: call_after(server, to, data))
+        broken["discovery"] = await find_broken(inputs, lambda data: discover_after(server, data))
+        async with host(places(server)["a call, replies by id"]) as stdin_host:
+            broken["stdin"] = await find_broken(inputs, stdin_host.try_line)
     for parser in parsers():
         if parser.name in FILES:
-            broken[f"{parser.name} file"] = await count_broken(inputs, in_file(parser))
+            broken[f"{parser.name} file"] = await find_broken(inputs, in_file(parser))
     return [
         Figure(
-            *("S7", f"malformed input, {place}", f"{len(wrong)} of {len(inputs)} broken{_shown(wrong)}"),
-            *("0 of ≥ 500", not wrong and len(inputs) >= 500),
+            *("S7", f"malformed input, {place}", f"{len(defects)} of {len(inputs)} broken{_examples(defects)}"),
+            *("0 of ≥ 500", not defects and len(inputs) >= 500),
         )
-        for place, wrong in broken.items()
+        for place, defects in broken.items()
     ]
 
 
-def _shown(wrong: list[str]) -> str:
-    return "".join(f"; {one}" for one in wrong[:3])
+def _examples(defects: list[str]) -> str:
+    return "".join(f"; {defect}" for defect in defects[:3])
 
 
 if __name__ == "__main__":

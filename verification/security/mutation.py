@@ -1,4 +1,4 @@
-"""Inputs that are nearly right: valid seeds, changed in their structure and in their bytes."""
+"""Mutations of valid inputs: changes of their structure and of their bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOSTILE_VALUES: Final[tuple[Any, ...]] = (
     *([], {}, [[]], [{}], {"": None}, {"$base64": "!"}, {"$file": "\0"}, {"__proto__": 1}, {"\ud800": 1}),
     *("#/", "file:///etc/passwd", {"$ref": "#"}, {"$ref": "file:///etc/passwd"}),
 )
-"""Values that a parser may not expect in the place of any other."""
+"""Values that a parser may not expect."""
 
 _PIECES: Final = (
     *("{", "}", "[", "]", '"', ":", ",", "\\u0000", "\\ud800", "NaN", "Infinity", "1e400", "-", "0x", "null", "//"),
@@ -28,117 +28,117 @@ _BINARY_WORDS: Final = (
     *(b"\xd8\x1c", b"\xc2\x5b\xff", b"\x9f\xff", b"\x80"),
 )
 WORDS: Final = (*(piece.encode("utf-8", "surrogatepass") for piece in _PIECES), *_BINARY_WORDS)
-"""Pieces that mean something to one of the parsers, or to none."""
+"""Tokens of the parsers, and invalid byte sequences."""
 
 DEPTHS: Final = (20, 70, 200, 900, 3000)
 MAX_LENGTH: Final = 1 << 14
-"""Bytes of an input."""
+"""Maximal length of an input in bytes."""
 
 
 class Mutator:
-    """Draws inputs: a seed with a few changes, or bytes that are nobody's. `seeds` are valid inputs as they come."""
+    """Draws inputs: mutations of `seeds`, which are valid inputs, or random bytes."""
 
-    def __init__(self, draw: random.Random, seeds: Sequence[bytes]) -> None:
-        self._draw = draw
+    def __init__(self, rng: random.Random, seeds: Sequence[bytes]) -> None:
+        self._rng = rng
         self._seeds = seeds
         self._values = [value for seed in seeds if (value := _as_json(seed)) is not None]
 
     def next(self) -> bytes:
-        """One more input."""
-        draw = self._draw
-        lot = draw.random()
-        if lot < 0.02:
-            return draw.randbytes(draw.randrange(64))
-        if lot < 0.03:
+        """Return the next input."""
+        rng = self._rng
+        chance = rng.random()
+        if chance < 0.02:
+            return rng.randbytes(rng.randrange(64))
+        if chance < 0.03:
             return self._deep()
-        if self._values and lot < 0.7:
-            data = self._encode(self._changed(draw.choice(self._values)))
+        if self._values and chance < 0.7:
+            data = self._encode(self._mutate(rng.choice(self._values)))
         else:
-            data = self._corrupt(draw.choice(self._seeds))
-        return self._corrupt(data) if draw.random() < 0.1 else data
+            data = self._corrupt(rng.choice(self._seeds))
+        return self._corrupt(data) if rng.random() < 0.1 else data
 
-    def _changed(self, value: Any) -> Any:
-        for _ in range(self._draw.choice((1, 1, 1, 2, 3, 6))):
+    def _mutate(self, value: Any) -> Any:
+        for _ in range(self._rng.choice((1, 1, 1, 2, 3, 6))):
             value = self._change(value)
         return value
 
     def _change(self, value: Any) -> Any:
-        """The value with one place in it changed: deeper with every second lot."""
-        draw = self._draw
-        if isinstance(value, dict) and value and draw.random() < 0.8:
-            key = draw.choice(list(value))
+        """Return the value with a change at a random place; a nested place is likelier."""
+        rng = self._rng
+        if isinstance(value, dict) and value and rng.random() < 0.8:
+            key = rng.choice(list(value))
             return self._change_member(value, key)
-        if isinstance(value, list) and value and draw.random() < 0.8:
-            place = draw.randrange(len(value))
+        if isinstance(value, list) and value and rng.random() < 0.8:
+            place = rng.randrange(len(value))
             item = self._change(value[place])
-            kept = draw.choice(([item], [item], [item], [], [item, item]))
-            return [*value[:place], *kept, *value[place + 1 :]]
-        return self._other(value)
+            replacement = rng.choice(([item], [item], [item], [], [item, item]))
+            return [*value[:place], *replacement, *value[place + 1 :]]
+        return self._replace(value)
 
     def _change_member(self, value: dict[str, Any], key: str) -> dict[str, Any]:
-        match self._draw.randrange(8):
+        match self._rng.randrange(8):
             case 0:
                 return {name: item for name, item in value.items() if name != key}
             case 1:
-                return {**value, str(self._other(key)): value[key]}
+                return {**value, str(self._replace(key)): value[key]}
             case 2:
-                return {(str(self._other(key)) if name == key else name): item for name, item in value.items()}
+                return {(str(self._replace(key)) if name == key else name): item for name, item in value.items()}
             case _:
                 return {**value, key: self._change(value[key])}
 
-    def _other(self, value: Any) -> Any:
-        draw = self._draw
-        match draw.randrange(6):
+    def _replace(self, value: Any) -> Any:
+        rng = self._rng
+        match rng.randrange(6):
             case 0:
-                return self._part(draw.choice(self._values)) if self._values else None
+                return self._part(rng.choice(self._values)) if self._values else None
             case 1:
                 return self._nested(value)
             case 2 if isinstance(value, str):
                 return self._corrupt(value.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
             case 3 if isinstance(value, int | float):
-                return value * draw.choice((-1, 0, 10, 10**9))
+                return value * rng.choice((-1, 0, 10, 10**9))
             case _:
-                return draw.choice(HOSTILE_VALUES)
+                return rng.choice(HOSTILE_VALUES)
 
     def _nested(self, value: Any) -> Any:
-        for _ in range(self._draw.choice((1, 1, 1, 1, 40, 70, 400, 900))):
-            value = [value] if self._draw.random() < 0.5 else {"a": value}
+        for _ in range(self._rng.choice((1, 1, 1, 1, 40, 70, 400, 900))):
+            value = [value] if self._rng.random() < 0.5 else {"a": value}
         return value
 
     def _part(self, value: Any) -> Any:
-        """A part of another seed."""
-        while isinstance(value, dict | list) and value and self._draw.random() < 0.8:
-            value = self._draw.choice(list(value.values()) if isinstance(value, dict) else value)
+        """Return a random part of a seed."""
+        while isinstance(value, dict | list) and value and self._rng.random() < 0.8:
+            value = self._rng.choice(list(value.values()) if isinstance(value, dict) else value)
         return value
 
     def _deep(self) -> bytes:
-        count = self._draw.choice(DEPTHS)
-        opening, closing = self._draw.choice((("[", "]"), ('{"a":', "}"), ('[{"tools":', "}]"), ("(", ")"), ("-", "")))
-        return (opening * count + "0" + closing * self._draw.choice((0, count))).encode()
+        count = self._rng.choice(DEPTHS)
+        opening, closing = self._rng.choice((("[", "]"), ('{"a":', "}"), ('[{"tools":', "}]"), ("(", ")"), ("-", "")))
+        return (opening * count + "0" + closing * self._rng.choice((0, count))).encode()
 
     def _encode(self, value: Any) -> bytes:
-        ascii_only = self._draw.random() < 0.5
+        ascii_only = self._rng.random() < 0.5
         try:
             return json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-        except RecursionError:  # nested more than once
+        except RecursionError:  # `_nested` was applied several times
             return self._deep()
 
     def _corrupt(self, data: bytes) -> bytes:
-        """Some bytes changed, taken out, put in or repeated."""
-        draw, spoilt = self._draw, bytearray(data)
-        for _ in range(draw.choice((1, 1, 2, 4))):
-            start = draw.randrange(len(spoilt) + 1)
-            end = min(len(spoilt), start + draw.choice((0, 1, 1, 4, 16)))
-            match draw.randrange(4):
+        """Replace, delete, insert or repeat some bytes."""
+        rng, mutated = self._rng, bytearray(data)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            start = rng.randrange(len(mutated) + 1)
+            end = min(len(mutated), start + rng.choice((0, 1, 1, 4, 16)))
+            match rng.randrange(4):
                 case 0:
-                    spoilt[start:end] = draw.choice(WORDS)
+                    mutated[start:end] = rng.choice(WORDS)
                 case 1:
-                    spoilt[start:end] = draw.randbytes(draw.randrange(3))
+                    mutated[start:end] = rng.randbytes(rng.randrange(3))
                 case 2:
-                    spoilt[start:end] = spoilt[start:end] * draw.choice((2, 3, 100))
+                    mutated[start:end] = mutated[start:end] * rng.choice((2, 3, 100))
                 case _:
-                    spoilt[start:end] = b""
-        return bytes(spoilt[:MAX_LENGTH])
+                    mutated[start:end] = b""
+        return bytes(mutated[:MAX_LENGTH])
 
 
 def _as_json(data: bytes) -> Any:

@@ -1,7 +1,7 @@
-"""The product, with everything in its process that could write to stdout: `python -m verification.security.noisy manifest.json`.
+"""Run the bridge with code in its process that writes to stdout: `python -m verification.security.noisy manifest.json`.
 
-At each event of the bridge something prints: Python code, C code, a warning, a child process, a logger that somebody
-turned towards stdout. Each writes the word NOISE.
+At each event of the bridge one of them writes the word NOISE: Python code, C code, a warning, a child process, a logger
+with a handler for stdout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from utcp_ws_mcp.server import run as serve
 
 NOISE: Final = "NOISE"
 CHILD_PROCESS_EVERY: Final = 50
-"""Events between two child processes, which cost more than the rest."""
+"""Events between two child processes, which are slower than the other ways."""
 
 _libc = ctypes.CDLL(None)
 _logger = logging.getLogger("noisy")
@@ -58,7 +58,7 @@ _count = itertools.count()
 
 
 def observe(event: events.Event, redact: Callable[[str], str] = str) -> None:
-    """Print something, in another way for each event. It takes the place of `log_event`."""
+    """Write NOISE, each time in the next way."""
     next(_turns)()
     if next(_count) % CHILD_PROCESS_EVERY == 0:
         subprocess.run(["sh", "-c", f"echo {NOISE}"], check=True)

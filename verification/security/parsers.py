@@ -1,7 +1,7 @@
-"""Every parser of foreign data with its one promise: an input is accepted, or refused by a documented error.
+"""The parsers of untrusted data. Each accepts an input or rejects it with a documented error.
 
-`accept` gives the input to the parser. It returns where the parser took it, and raises one of `refusals` where the
-parser refused it; whatever else it raises is a defect.
+`accept` runs the parser. It returns if the parser accepts the input, and raises one of `refusals` if it rejects it; any
+other exception is a defect.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Accept = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """A parser, valid inputs of it, and the errors by which it may refuse others. `cost`: how slow it is."""
+    """A parser, valid inputs, and the errors with which it may reject others. `cost` divides the number of inputs."""
 
     name: str
     accept: Accept
@@ -52,7 +52,7 @@ class Parser:
 
 
 def text_of(data: bytes) -> str:
-    """Text as it may reach a parser: with lone surrogates where the bytes encode some."""
+    """Return text as it may reach a parser, including lone surrogates."""
     return data.decode("utf-8", "surrogatepass") if _is_utf8(data) else data.decode("latin-1")
 
 
@@ -65,23 +65,23 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def accept_url(data: bytes) -> None:
-    """A URL that is accepted says the same in its normal form, and to everybody else who reads it."""
+    """Parse a URL, and check that its normal form and other parsers agree with it."""
     text = text_of(data)
     url = parse_url(text, ("ws", "wss", "http", "https"))
-    assert parse_url(url_text(url), (url.scheme,)) == url, "it does not parse to itself"
+    assert parse_url(url_text(url), (url.scheme,)) == url, "the normal form parses differently"
     other = urlsplit(text)
-    assert (other.hostname, other.username) == (url.host, None), "others see another host"
-    assert (other.port or url.port) == url.port, "others see another port"
-    assert as_resolved(url.host) in (None, url.host), "the resolver would take the host for another address"
+    assert (other.hostname, other.username) == (url.host, None), "urllib reads another host"
+    assert (other.port or url.port) == url.port, "urllib reads another port"
+    assert as_resolved(url.host) in (None, url.host), "the resolver reads another address"
 
 
 def url_text(url: URL) -> str:
-    """The URL as text, with its query."""
+    """Return the URL as text, with its query."""
     return f"{url.scheme}://{url.authority}{url.target}"
 
 
 def as_resolved(host: str) -> str | None:
-    """The IPv4 address that the C library takes a host for without asking anybody, or None."""
+    """Return the IPv4 address that the C library parses a host as without a query, or None."""
     try:
         return socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
@@ -89,7 +89,7 @@ def as_resolved(host: str) -> str | None:
 
 
 def accept_manifest(data: bytes) -> None:
-    """A manifest's file, as the commands load it: a bridge can be made of what is accepted."""
+    """Load a manifest file as the commands do, and construct a bridge."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "m.json"
         file.write_bytes(data)
@@ -97,7 +97,7 @@ def accept_manifest(data: bytes) -> None:
 
 
 def accept_dotenv(data: bytes) -> None:
-    """A dotenv file."""
+    """Read a dotenv file."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / ".env"
         file.write_bytes(data)
@@ -106,7 +106,7 @@ def accept_dotenv(data: bytes) -> None:
 
 
 def accept_pins(data: bytes) -> None:
-    """The file of approved tools: whatever is in it, a pin is looked up and kept."""
+    """Read a pin file, and check that a pin can be saved whatever the file holds."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "pins.json"
         file.write_bytes(data)
@@ -118,21 +118,21 @@ def accept_pins(data: bytes) -> None:
 
 
 def entry(**fields: Any) -> ManifestEntry:
-    """An entry as a manifest gives it, whose manual comes from the network."""
+    """Return a manifest entry whose manual comes from the network."""
     document = [{"name": "m", "url": "wss://own.example/ws", **fields}]
-    (made,) = load_document(document, VariableResolver([{"m_KEY": "k"}]), "m.json", PurePath()).entries
-    return made
+    (loaded,) = load_document(document, VariableResolver([{"m_KEY": "k"}]), "m.json", PurePath()).entries
+    return loaded
 
 
 ENTRY: Final = entry()
 
 
 def accept_manual(data: bytes) -> None:
-    """A manual from the network: its tools compile and can be listed, or are left out with a notice each."""
+    """Read a manual from the network; each tool compiles and can be listed, or is left out with a notice."""
     tools, notices = read_manual(decode(text_of(data)).value, ENTRY)
-    plans, problems = compile_tools(ENTRY, tools)
-    offered = build_listing(plans)
-    for revision, listed in (("2025-11-25", offered.handshake), ("2026-07-28", offered.modern)):
+    compiled, problems = compile_tools(ENTRY, tools)
+    listing = build_listing(compiled)
+    for revision, listed in (("2025-11-25", listing.handshake), ("2026-07-28", listing.modern)):
         result = {"tools": json.loads(listed), "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
         serialize_server_result("tools/list", revision, result)
         listed.encode()
@@ -140,7 +140,7 @@ def accept_manual(data: bytes) -> None:
 
 
 def accept_token(data: bytes) -> None:
-    """The answer of a token endpoint, as an error and as a success."""
+    """Parse the response of a token endpoint, as an error and as a success."""
     url = URL("https", "a.example", 443, "/")
     with suppress(TokenRequestError):
         parse_token_response(url, HttpResponse(400, data))
@@ -150,7 +150,7 @@ def accept_token(data: bytes) -> None:
 
 
 def accept_message(framing: Framing) -> Accept:
-    """Incoming messages of one framing: every one gives values, and every value can be shown and sent on."""
+    """Return a parser of the messages of a framing; every value can be displayed and returned as a result."""
 
     def accept(data: bytes) -> None:
         framer = make_framer(framing)
@@ -167,7 +167,7 @@ def accept_message(framing: Framing) -> Accept:
 
 
 def parsers() -> list[Parser]:
-    """All of them."""
+    """Return all parsers."""
     from .expressions import expression_parsers
     from .lines import accept_line
 

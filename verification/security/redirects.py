@@ -1,7 +1,7 @@
-"""S2: no redirect is followed, neither by an upgrade nor by a request for a token or before a connection.
+"""S2: no redirect is followed, neither by an upgrade nor by a token request nor by a request of `before_connect`.
 
-A listener answers every request with a redirect; another stands where each form of Location points. Oracle: the second
-listener accepts no connection, the first sees each request once, and the error is the one for that entry point.
+A listener answers every request with a redirect to a second listener. Pass criteria: the second listener receives no
+connection, the first receives each request once, and the error is the one for that entry point.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectError, ForbiddenRedirect, TokenRequestError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge
+from verification.security.bridge_fixture import STEP_TIMEOUT, JSONObject, open_bridge
 from verification.security.listener import Listener, http_reply, listener
 
 STATUSES = (300, 301, 302, 303, 305, 307, 308)
@@ -28,7 +28,7 @@ KEY = {"auth_type": "api_key", "api_key": "canary-of-the-redirects"}
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
-    """A way to ask the listener at a port, and the error that a redirect must lead to there."""
+    """A kind of request to a listener, and the error that a redirect must cause."""
 
     name: str
     document: Callable[[int], JSONObject]
@@ -48,8 +48,12 @@ def _token(port: int) -> JSONObject:
 
 
 def _before(port: int) -> JSONObject:
-    asked = {"url": f"http://127.0.0.1:{port}/", "method": "POST", "headers": {"X-Api-Key": "canary-of-the-redirects"}}
-    return {"url": "ws://127.0.0.1:1/", "before_connect": [{"http": asked}]}
+    request = {
+        "url": f"http://127.0.0.1:{port}/",
+        "method": "POST",
+        "headers": {"X-Api-Key": "canary-of-the-redirects"},
+    }
+    return {"url": "ws://127.0.0.1:1/", "before_connect": [{"http": request}]}
 
 
 ENTRY_POINTS = (
@@ -61,25 +65,27 @@ ENTRY_POINTS = (
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every status with every form of Location at every entry point."""
+    """Use every status with every form of Location at every entry point."""
     statuses = range(300, 400) if size.nightly else STATUSES
     cases = list(itertools.product(ENTRY_POINTS, statuses, LOCATIONS))
     followed: list[str] = []
-    wrong: list[str] = []
+    unexpected: list[str] = []
     async with listener() as other:
         for entry, status, location in cases:
             case = f"{entry.name} {status} {location}"
-            asked, error = await _redirected(entry, status, location, other.port)
-            followed += [case] if asked != 1 or await other.settle() else []
-            wrong += [] if type(error) is entry.error else [f"{case}: {error!r}"]
+            requests, error = await _redirect(entry, status, location, other.port)
+            followed += [case] if requests != 1 or await other.settle() else []
+            unexpected += [] if type(error) is entry.error else [f"{case}: {error!r}"]
     return [
-        Figure("S2", "redirects followed", _shown(followed, len(cases)), "0", not followed),
-        Figure("S2", "redirects with another error", _shown(wrong, len(cases)), "0", not wrong),
+        Figure("S2", "redirects followed", _count_with_example(followed, len(cases)), "0", not followed),
+        Figure(
+            "S2", "redirects with an unexpected error", _count_with_example(unexpected, len(cases)), "0", not unexpected
+        ),
     ]
 
 
-async def _redirected(entry: EntryPoint, status: int, location: str, other: int) -> tuple[int, BridgeError | None]:
-    """How often the first listener was asked, and the error."""
+async def _redirect(entry: EntryPoint, status: int, location: str, other: int) -> tuple[int, BridgeError | None]:
+    """Return the number of requests to the first listener, and the error."""
     scheme = "ws" if entry.error is ForbiddenRedirect else "http"
     answer = http_reply(status, b"", "Location: " + location.format(scheme=scheme, other=other))
     async with listener(lambda request: answer) as first:
@@ -99,7 +105,7 @@ async def _error(entry: EntryPoint, first: Listener) -> BridgeError | None:
     return None
 
 
-def _shown(cases: Sequence[str], of: int) -> str:
+def _count_with_example(cases: Sequence[str], of: int) -> str:
     return f"{len(cases)} of {of}" + (f", such as {cases[0]}" if cases else "")
 
 

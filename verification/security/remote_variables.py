@@ -1,9 +1,9 @@
-"""S5: a manual from the network names variables and gets none of them.
+"""S5: a manual from the network cannot read variables.
 
-A manual names a canary in every place for a text, in every way in which configuration files name variables. The canary
-stands in the environment, in the process' own, and in a dotenv file beside the manifest. Oracle: it is nowhere in what
-a host is shown and gets, nor in anything that the endpoint receives; nothing looks it up, and no dotenv file is opened,
-once the manifest is loaded; and where a text is only text, it stays as it was written.
+A manual names a canary variable in every text field, in every common syntax of variables. The canary is in the
+environment of the manifest and of the process, and in a dotenv file next to the manifest. Pass criteria: no tool list,
+result, event or message to the endpoint holds its value; after the manifest is loaded, no variable is looked up and no
+dotenv file is opened; and a text without an expression is not changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from utcp_ws_mcp import Bridge, BridgeError
 from utcp_ws_mcp.observability import events
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import STEP_TIMEOUT, JSONObject, open_bridge
+from verification.security.bridge_fixture import STEP_TIMEOUT, JSONObject, open_bridge
 from verification.security.endpoint import echo, endpoint, manual_of
 
 NAME: Final = "CANARY"
@@ -43,13 +43,13 @@ PLAIN: Final = (
         "${other_CANARY}",
     ),
 )
-"""Texts that are only texts in a manual from the network."""
+"""Texts without an expression in a manual from the network."""
 
 EXPRESSIONS: Final = (
     *("{{ vars.CANARY }}", "{{ vars['CANARY'] }}", "{{ env.CANARY }}", "{{ environ['CANARY'] }}", "{{ CANARY }}"),
     *("{{ vars }}", "{{ vars|tojson }}", "{% if true %}${CANARY}{% endif %}"),
 )
-"""Texts that an expression language reads."""
+"""Texts with an expression."""
 
 ToolFactory = Callable[[str], JSONObject]
 
@@ -85,14 +85,14 @@ SLOTS: Final[Mapping[str, ToolFactory]] = {
     "an api key": _template(auth=lambda text: {"auth_type": "api_key", "api_key": text}),
     "a password": _template(auth=lambda text: {"auth_type": "basic", "username": "ann", "password": text}),
 }
-"""The places of a tool for a text. `{url}` is where its endpoint is."""
+"""The text fields of a tool. `{url}` is the URL of its endpoint."""
 
 SENT_VERBATIM: Final = ("the message", "inside a message", "a key of a message")
 LISTED_VERBATIM: Final = ("description", "a property's description", "a property's default", "an enum")
 
 
 class RecordingEnvironment(dict[str, str]):
-    """An environment that says whether somebody looks the canary up in it, or opens a dotenv file instead."""
+    """An environment that records lookups of the canary, and dotenv files that are opened."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         super().__init__(values)
@@ -100,15 +100,15 @@ class RecordingEnvironment(dict[str, str]):
         sys.addaudithook(self._audit)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A value; the lookup is noted if it is the canary's."""
-        self._note(key)
+        """Return a value; a lookup of the canary is recorded."""
+        self._record(key)
         return super().get(key, default)
 
     def __getitem__(self, key: str) -> str:
-        self._note(key)
+        self._record(key)
         return super().__getitem__(key)
 
-    def _note(self, key: str) -> None:
+    def _record(self, key: str) -> None:
         if NAME in key:
             self.lookups.append(key)
 
@@ -119,7 +119,7 @@ class RecordingEnvironment(dict[str, str]):
 
 @dataclass
 class Observed:
-    """Everything that came out of one bridge: `shown` to a host, `told` to the operator, `sent` to the endpoint."""
+    """The outputs of a bridge: tools listed, results of calls, events (`warnings`), and messages sent."""
 
     listed: dict[str, Any] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
@@ -128,88 +128,88 @@ class Observed:
 
     @property
     def leaks(self) -> list[str]:
-        """Where the canary is."""
-        everything = {"lists": [json.dumps(self.listed)], "results": self.results, "events": self.warnings}
-        everything["messages"] = self.sent
-        return [name for name, texts in everything.items() if any(VALUE in text for text in texts)]
+        """The outputs that hold the canary."""
+        outputs = {"lists": [json.dumps(self.listed)], "results": self.results, "events": self.warnings}
+        outputs["messages"] = self.sent
+        return [name for name, texts in outputs.items() if any(VALUE in text for text in texts)]
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """One manual for each way to name a variable, with a tool for each place."""
+    """Use one manual for each text, with a tool for each text field."""
     calls, changed, leaks, lookups = 0, list[str](), list[str](), list[str]()
-    watched = RecordingEnvironment({NAME: VALUE, f"other_{NAME}": VALUE})
-    with _own_environment():
+    environ = RecordingEnvironment({NAME: VALUE, f"other_{NAME}": VALUE})
+    with _process_environment():
         for text in (*PLAIN, *EXPRESSIONS):
-            seen = await _used(text, watched)
-            leaks += [f"{text} in {where}" for where in seen.leaks]
-            changed += _changed(text, seen) if text in PLAIN else []
-            lookups += watched.lookups
-            calls += len(seen.results)
-        control = await _used("${CANARY}", watched, local=True)
-    tried = len(SLOTS) * len((*PLAIN, *EXPRESSIONS))
-    told = f"{_some(leaks)} in {tried} texts, {calls} calls"
-    found = f"found in {len(control.leaks)} kinds of output"
+            observed = await _use(text, environ)
+            leaks += [f"{text} in {where}" for where in observed.leaks]
+            changed += _changed(text, observed) if text in PLAIN else []
+            lookups += environ.lookups
+            calls += len(observed.results)
+        control = await _use("${CANARY}", environ, local=True)
+    count = len(SLOTS) * len((*PLAIN, *EXPRESSIONS))
+    result = f"{_count_with_example(leaks)} in {count} texts, {calls} calls"
+    detected = f"found in {len(control.leaks)} kinds of output"
     return [
-        Figure("S5", "variables that a manual got", told, "0 in >= 300 calls", not leaks and calls >= 300),
-        Figure("S5", "lookups for a manual", _some(lookups), "0", not lookups),
-        Figure("S5", "texts that did not stay as they were", _some(changed), "0", not changed),
-        Figure("S5", "the same in the user's own manifest", found, ">= 1", bool(control.leaks)),
+        Figure("S5", "variables that a manual read", result, "0 in >= 300 calls", not leaks and calls >= 300),
+        Figure("S5", "lookups for a manual", _count_with_example(lookups), "0", not lookups),
+        Figure("S5", "texts that were changed", _count_with_example(changed), "0", not changed),
+        Figure("S5", "control: the same text in a local manifest", detected, ">= 1", bool(control.leaks)),
     ]
 
 
-async def _used(text: str, environ: RecordingEnvironment, *, local: bool = False) -> Observed:
-    """List and call everything that a manual with this text offers, or, if `local`, a manifest."""
-    seen = Observed()
+async def _use(text: str, environ: RecordingEnvironment, *, local: bool = False) -> Observed:
+    """List and call all tools of a manual with this text or, if `local`, of a manifest with it."""
+    observed = Observed()
 
-    async def hear(connection: ServerConnection, message: Any) -> None:
-        seen.sent.append(json.dumps(message))
+    async def answer(connection: ServerConnection, message: Any) -> None:
+        observed.sent.append(json.dumps(message))
         await echo(connection, message)
 
     def tools() -> list[JSONObject]:
         places = [SLOTS[place] for place in SENT_VERBATIM] if local else list(SLOTS.values())
-        made = [{"name": f"t{index}", **make(text)} for index, make in enumerate(places)]
-        return list(json.loads(json.dumps(made).replace("{url}", asked.url)))
+        tool_list = [{"name": f"t{index}", **make(text)} for index, make in enumerate(places)]
+        return list(json.loads(json.dumps(tool_list).replace("{url}", served.url)))
 
     with TemporaryDirectory() as name:
         (Path(name) / ".env").write_text(f"{NAME}={VALUE}\n")
-        async with endpoint(hear, manual=lambda: manual_of(*tools())) as asked:
-            document = {"name": "m", "url": asked.url, "timeout": 1, **({"tools": tools()} if local else {})}
-            async with open_bridge(document, environ=environ, observe=_note(seen), folder=Path(name)) as bridge:
+        async with endpoint(answer, manual=lambda: manual_of(*tools())) as served:
+            document = {"name": "m", "url": served.url, "timeout": 1, **({"tools": tools()} if local else {})}
+            async with open_bridge(document, environ=environ, observe=_record(observed), folder=Path(name)) as bridge:
                 environ.lookups.clear()
                 await bridge.wait_discovered(STEP_TIMEOUT)
-                seen.listed = {
-                    name: [plan.description, plan.inputs, plan.outputs] for name, plan in bridge.tools.items()
+                observed.listed = {
+                    name: [tool.description, tool.inputs, tool.outputs] for name, tool in bridge.tools.items()
                 }
-                seen.results += await asyncio.gather(*(_called(bridge, name) for name in bridge.tools))
-            seen.sent += [f"{each.request}" for each in asked.connections]
-    return seen
+                observed.results += await asyncio.gather(*(_call(bridge, name) for name in bridge.tools))
+            observed.sent += [f"{each.request}" for each in served.connections]
+    return observed
 
 
-def _note(seen: Observed) -> events.Observer:
-    return lambda event: seen.warnings.append(repr(event))
+def _record(observed: Observed) -> events.Observer:
+    return lambda event: observed.warnings.append(repr(event))
 
 
-async def _called(bridge: Bridge, name: str) -> str:
+async def _call(bridge: Bridge, name: str) -> str:
     try:
         return repr(await bridge.call_tool(name, {"n": 1}))
     except BridgeError as failed:
         return str(failed)
 
 
-def _changed(text: str, seen: Observed) -> Iterator[str]:
-    """The places in which a text that is only text became another one."""
+def _changed(text: str, observed: Observed) -> Iterator[str]:
+    """Yield the fields in which the text was changed."""
     names = list(SLOTS)
-    sent, written = "\n".join(seen.sent), json.dumps(text)[1:-1]
+    sent, written = "\n".join(observed.sent), json.dumps(text)[1:-1]
     for slot in SENT_VERBATIM:
-        if f"m.t{names.index(slot)}" in seen.listed and written not in sent:
+        if f"m.t{names.index(slot)}" in observed.listed and written not in sent:
             yield f"{text} in {slot}"
     for slot in LISTED_VERBATIM:
-        if written not in json.dumps(seen.listed.get(f"m.t{names.index(slot)}")):
+        if written not in json.dumps(observed.listed.get(f"m.t{names.index(slot)}")):
             yield f"{text} in {slot}"
 
 
 @contextmanager
-def _own_environment() -> Iterator[None]:
+def _process_environment() -> Iterator[None]:
     os.environ[NAME] = VALUE
     try:
         yield
@@ -217,8 +217,8 @@ def _own_environment() -> Iterator[None]:
         del os.environ[NAME]
 
 
-def _some(found: Sequence[str]) -> str:
-    return f"{len(found)}" + (f", such as {found[0]}" if found else "")
+def _count_with_example(cases: Sequence[str]) -> str:
+    return f"{len(cases)}" + (f", such as {cases[0]}" if cases else "")
 
 
 if __name__ == "__main__":

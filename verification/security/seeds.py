@@ -1,4 +1,4 @@
-"""Valid inputs of every parser, from which the others are made."""
+"""Valid inputs of every parser, which the mutations start from."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import msgpack
 
 from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
-from utcp_ws_mcp.manifest.inheritance import preset_names
+from utcp_ws_mcp.manifest.presets import preset_names
 
 ROOT: Final = Path(__file__).parents[2]
 
 
 def as_bytes(*values: Any) -> tuple[bytes, ...]:
-    """Values as JSON."""
+    """Return the values as JSON."""
     return tuple(json.dumps(value).encode() for value in values)
 
 
@@ -121,22 +121,22 @@ LINES: Final = as_bytes(
 
 
 def manifests() -> tuple[bytes, ...]:
-    """The example manifests, without the comments, each as one call template for every preset, too."""
+    """Return the example manifests, and a minimal call template for every preset."""
     files = [file.read_bytes() for file in sorted((ROOT / "manifests").glob("*.json"))]
     named = as_bytes(*({"name": "m", "url": "wss://a.example/", "preset": name} for name in sorted(preset_names())))
     return (*files, *named, *as_bytes({"variables": {"A": "1"}, "manual_call_templates": [{"url": "wss://${A}/"}]}))
 
 
 def manuals() -> tuple[bytes, ...]:
-    """Manuals as endpoints give them: the tools of the example manifests, and one with everything in it."""
-    found = []
+    """Return manuals with the tools of the example manifests, and one with all fields."""
+    documents = []
     for file in sorted((ROOT / "manifests").glob("*.json")):
         document = json.loads(file.read_bytes())
         for template in document.get("manual_call_templates", [document]):
             tools = template.get("tools", [])
-            own = {key: value for key, value in template.items() if key not in ("tools", "name", "url")}
-            found.append({"tools": [{**tool, "tool_call_template": own} for tool in tools[:2]]})
-    return as_bytes(*found, _MANUAL)
+            fields = {key: value for key, value in template.items() if key not in ("tools", "name", "url")}
+            documents.append({"tools": [{**tool, "tool_call_template": fields} for tool in tools[:2]]})
+    return as_bytes(*documents, _MANUAL)
 
 
 _MANUAL: Final = {

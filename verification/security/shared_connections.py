@@ -1,8 +1,9 @@
-"""S9: two calls share a connection only if their templates agree in all that a connection depends on.
+"""S9: two calls share a connection only if their templates agree in everything that a connection depends on.
 
-Each pair of call templates differs in one thing. They are the templates of two tools of one manual, and of two manuals.
-Oracle: the endpoint numbers its connections and answers each call with the number of the connection it came over. The
-first template is called again at the end, and must get its own connection again; two equal templates must share one.
+The call templates of a pair differ in one property. They belong to two tools of one manual; equal templates also belong
+to two manuals. The endpoint answers each call with the id of its connection. Pass criteria: different templates use
+different connections, a second call of the first template uses its connection again, two equal templates of one manual
+share a connection, and two manuals never do.
 """
 
 from __future__ import annotations
@@ -20,52 +21,52 @@ from websockets.asyncio.server import ServerConnection
 
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import open_bridge
+from verification.security.bridge_fixture import open_bridge
 from verification.security.certificates import server_context
+from verification.security.connection_pairs import BY_ARGUMENT, PAIRS, JSONObject, Pair
 from verification.security.endpoint import endpoint
 from verification.security.listener import http_reply, listener
-from verification.security.pairs import BY_ARGUMENT, PAIRS, JSONObject, Pair
 
 Ports = dict[str, int]
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every pair as two tools of one manual; then equal templates, in one manual and in two."""
-    shared, lone = list[str](), list[str]()
+    """Measure every pair as two tools of one manual, then equal templates in one manual and in two."""
+    shared, separate = list[str](), list[str]()
     equal = {"nothing": {}, **{pair.name: pair.one for pair in PAIRS if pair.name not in BY_ARGUMENT}}
     with TemporaryDirectory() as name:
         folder = Path(name)
         async with _endpoints(folder) as ports:
             for pair in PAIRS:
-                one, other, again = await _numbers(folder, ports, pair, manuals=("m", "m"))
+                one, other, again = await _connection_ids(folder, ports, pair, manuals=("m", "m"))
                 shared += [pair.name] if one == other else []
-                lone += [pair.name] if one != again else []
+                separate += [pair.name] if one != again else []
             for what, template in equal.items():
-                one, other, again = await _numbers(folder, ports, Pair(what, template, template), ("m", "m"))
-                lone += [f"equal {what}"] if len({one, other, again}) > 1 else []
-                one, other, _ = await _numbers(folder, ports, Pair(what, template, template), ("m", "other"))
+                one, other, again = await _connection_ids(folder, ports, Pair(what, template, template), ("m", "m"))
+                separate += [f"equal {what}"] if len({one, other, again}) > 1 else []
+                one, other, _ = await _connection_ids(folder, ports, Pair(what, template, template), ("m", "other"))
                 shared += [f"manuals with {what}"] if one == other else []
     pairs = len(PAIRS) + len(equal)
     return [
-        Figure("S9", "pairs that share a connection and must not", _shown(shared, pairs), "0 of >= 30", not shared),
-        Figure("S9", "calls that do not share and should", _shown(lone, pairs), "0", not lone),
+        Figure("S9", "different templates that share", _count_with_example(shared, pairs), "0 of >= 30", not shared),
+        Figure("S9", "equal templates that do not share", _count_with_example(separate, pairs), "0", not separate),
     ]
 
 
-async def _numbers(folder: Path, ports: Ports, pair: Pair, manuals: tuple[str, str]) -> list[Any]:
-    """The connections of a call of the first template, of the second, and of the first again."""
+async def _connection_ids(folder: Path, ports: Ports, pair: Pair, manuals: tuple[str, str]) -> list[Any]:
+    """Return the connection ids of calls of the first template, the second, and the first again."""
     document: dict[str, JSONObject] = {
         manual: {"name": manual, "url": f"ws://127.0.0.1:{ports['port']}/", "tools": []} for manual in manuals
     }
     for tool, manual, template in zip("ab", manuals, (pair.one, pair.other), strict=True):
-        document[manual]["tools"].append({"name": tool, "tool_call_template": _filled(template, ports)})
+        document[manual]["tools"].append({"name": tool, "tool_call_template": _fill(template, ports)})
     async with open_bridge(list(document.values()), folder=folder) as bridge:
         first, second = pair.arguments
         calls = ((f"{manuals[0]}.a", first), (f"{manuals[1]}.b", second), (f"{manuals[0]}.a", first))
         return [await bridge.call_tool(tool, arguments) for tool, arguments in calls]
 
 
-def _filled(template: JSONObject, ports: Ports) -> JSONObject:
+def _fill(template: JSONObject, ports: Ports) -> JSONObject:
     text = json.dumps(
         {"message": "which", "reply": {"match": "message is not none"}, "response_format": "text", **template}
     )
@@ -77,7 +78,7 @@ def _filled(template: JSONObject, ports: Ports) -> JSONObject:
 
 @asynccontextmanager
 async def _endpoints(folder: Path) -> AsyncIterator[Ports]:
-    """Two endpoints, one over TLS, and a listener for tokens; the files of certificates are in the folder."""
+    """Serve two endpoints, one with TLS, and a token endpoint; write the certificates into the folder."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     authority.issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
@@ -86,21 +87,21 @@ async def _endpoints(folder: Path) -> AsyncIterator[Ports]:
     options: dict[str, Any] = {"select_subprotocol": lambda _, offered: offered[0] if offered else None}
     context = server_context(authority.issue_cert("localhost"))
     async with (
-        endpoint(_number, **options) as plain,
-        endpoint(_number, **options) as second,
-        endpoint(_number, ssl=context, **options) as secure,
+        endpoint(_send_connection_id, **options) as plain,
+        endpoint(_send_connection_id, **options) as second,
+        endpoint(_send_connection_id, ssl=context, **options) as secure,
         listener(lambda request: http_reply(200, b'{"access_token": "token"}')) as tokens,
     ):
         yield {"port": plain.port, "second": second.port, "secure": secure.port, "tokens": tokens.port}
 
 
-async def _number(connection: ServerConnection, message: Any) -> None:
-    """Answer the question with what is different for each connection."""
+async def _send_connection_id(connection: ServerConnection, message: Any) -> None:
+    """Answer the message "which" with the id of the connection."""
     if message == "which":
         await connection.send(str(connection.id))
 
 
-def _shown(names: Sequence[str], of: int) -> str:
+def _count_with_example(names: Sequence[str], of: int) -> str:
     return f"{len(names)} of {of}" + (f", such as {names[0]}" if names else "")
 
 

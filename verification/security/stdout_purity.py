@@ -1,9 +1,9 @@
-"""S14: stdout carries JSON-RPC and nothing else, whatever the process does.
+"""S14: stdout holds only JSON-RPC, whatever else the process prints.
 
-The real process (`security.noisy`) makes mixed calls for a host: results, text with line breaks and surrogates, big
-results, faults, wrong arguments, unknown tools, lines that are no JSON-RPC. At each event something in it prints. The
-oracle is the SDK's own parser of JSON-RPC messages on each line of stdout, the ids, each of which is answered once,
-and the noise, all of which must have come out of stderr.
+A host makes mixed calls to the real process (`verification.security.noisy`): results, text with line breaks and
+surrogates, large results, error replies, invalid arguments, unknown tools, lines that are not JSON-RPC. At each event
+code in the process prints. Pass criteria: the SDK's parser of JSON-RPC accepts every line of stdout, each request is
+answered once, and all other output is on stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GARBAGE: Final = (b"hello\n", b"[]\n", b'{"jsonrpc": "2.0", "id": "g", "method":
 
 
 class Strict(Host):
-    """A host that takes every line for broken which the SDK's parser refuses."""
+    """A host that counts each line as invalid that the SDK's parser rejects."""
 
     def _on_line(self, line: bytes) -> None:
         try:
@@ -41,43 +41,43 @@ class Strict(Host):
 
 
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with the parameters, or with an error where they ask for it."""
+    """Answer with the parameters, or with an error if they hold `fail`."""
     await accept(reader, writer)
     while True:
         opcode, payload = await read_frame(reader)
         if opcode == PING:
             writer.write(frame(payload, PONG))
         elif opcode == TEXT:
-            asked = json.loads(payload)
-            answer = {"error": {"message": "no\n"}} if "fail" in asked["params"] else {"result": asked["params"]}
-            writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **answer}).encode()))
+            request = json.loads(payload)
+            answer = {"error": {"message": "no\n"}} if "fail" in request["params"] else {"result": request["params"]}
+            writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode()))
             writer.write(frame(b'{"jsonrpc": "2.0", "method": "event"}'))
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Make calls, with noise."""
-    lots = size.random()
+    """Make calls while the process prints."""
+    rng = size.random()
     async with listening(_talk) as port:
         document = {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": [_tool()]}
         async with Strict(document, command=("-m", "verification.security.noisy"), stderr=PIPE) as host:
             assert host.process.stderr
-            listening_to = asyncio.create_task(_count_noise(host.process.stderr))
+            counting = asyncio.create_task(_count_noise(host.process.stderr))
             await host.initialize()
             answered = 0
             for _ in range(size.of(2000, 10_000) // IN_FLIGHT):
-                host.send(lots.choice(GARBAGE))
-                calls = [_call(host, lots.randrange(10), lots.choice(TEXTS)) for _ in range(IN_FLIGHT)]
+                host.send(rng.choice(GARBAGE))
+                calls = [_call(host, rng.randrange(10), rng.choice(TEXTS)) for _ in range(IN_FLIGHT)]
                 answered += len(await asyncio.gather(*calls))
             host.end("eof")
             await host.ended()
-            noise = await listening_to
-    broken, lines = len(host.received.invalid_lines) + bool(host.received.trailing_bytes), host.received.lines
-    clean = not broken and lines > answered
+            noise = await counting
+    invalid, lines = len(host.received.invalid_lines) + bool(host.received.trailing_bytes), host.received.lines
+    clean = not invalid and lines > answered
     return [
         Figure(
-            "S14", f"{answered} mixed calls: lines of stdout that are no JSON-RPC", f"{broken} of {lines}", "0", clean
+            "S14", f"{answered} mixed calls: lines of stdout that are not JSON-RPC", f"{invalid} of {lines}", "0", clean
         ),
-        Figure("S14", "noises meanwhile, all on stderr", str(noise), f"at least {answered}", noise >= answered),
+        Figure("S14", "other outputs, all on stderr", str(noise), f"at least {answered}", noise >= answered),
     ]
 
 

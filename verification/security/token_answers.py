@@ -1,8 +1,8 @@
-"""S13: whatever a token endpoint answers, the bridge takes a token, or says what is wrong; it never shows a secret.
+"""S13: the bridge uses a token or raises a defined error for every response of a token endpoint, and shows no secret.
 
-A listener gives odd and hostile answers to token requests. Oracle: the Authorization header that the WebSocket endpoint
-receives, the class of the error, how often a token is asked for in two calls, and the texts of the error and of its
-traceback, in which neither the client's secret nor a token may stand.
+A listener sends unusual and hostile responses to token requests. Pass criteria: the Authorization header that the
+WebSocket endpoint receives, the class of the error, the number of token requests in two calls, and no client secret and
+no token in the error and its traceback.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.errors import ConnectError, TokenRequestError
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
-from verification.security.bridges import open_bridge
+from verification.security.bridge_fixture import open_bridge
 from verification.security.endpoint import Endpoint, endpoint
 from verification.security.listener import http_reply, listener
 
@@ -27,7 +27,7 @@ TOKEN: Final = "canary-of-the-token.abc_~+/="
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An answer, and what must come of it: an error, or TOKEN in the upgrade and so many requests in two calls."""
+    """A response and its effect: an error, or TOKEN in the upgrade and `requests` token requests in two calls."""
 
     name: str
     answer: bytes
@@ -36,11 +36,11 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """All of them."""
-    yield from (Case(f"taken: {name}", _json(ACCEPTED[name])) for name in ACCEPTED)
+    """Yield all cases."""
+    yield from (Case(f"accepted: {name}", _json(ACCEPTED[name])) for name in ACCEPTED)
     yield from (Case(f"used once: {name}", _json(SINGLE_USE[name]), requests=2) for name in SINGLE_USE)
     yield from (Case(f"rejected: {name}", _json(REJECTED[name]), TokenRequestError) for name in REJECTED)
-    yield from (Case(f"no JSON: {text[:20]!r}", http_reply(200, text), TokenRequestError) for text in NO_JSON)
+    yield from (Case(f"not JSON: {text[:20]!r}", http_reply(200, text), TokenRequestError) for text in NOT_JSON)
     echoed = json.dumps({"error": SECRET, "error_description": SECRET, "error_uri": TOKEN}).encode()
     yield from (Case(f"HTTP {status}", http_reply(status, echoed), TokenRequestError) for status in STATUSES)
     page = f"<html>{SECRET}</html>".encode()
@@ -50,13 +50,13 @@ def cases() -> Iterator[Case]:
         "a redirect with the secret", http_reply(307, b"", f"Location: http://127.0.0.1:1/{SECRET}"), TokenRequestError
     )
     yield Case("10 MB", http_reply(200, b" " * (10 << 20)), ConnectError)
-    yield Case("no HTTP", b"SSH-2.0-" + SECRET.encode() + b"\r\n", ConnectError)
-    yield Case("an end in the middle", http_reply(200, b'{"access')[:-4], ConnectError)
+    yield Case("not HTTP", b"SSH-2.0-" + SECRET.encode() + b"\r\n", ConnectError)
+    yield Case("a truncated body", http_reply(200, b'{"access')[:-4], ConnectError)
     yield Case(
-        "more headers than anyone reads", b"HTTP/1.1 200 X\r\n" + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n", ConnectError
+        "a header of 200,000 bytes", b"HTTP/1.1 200 X\r\n" + b"X-A: " + b"a" * 200_000 + b"\r\n\r\n", ConnectError
     )
-    yield Case("compressed nonsense", http_reply(200, b"x", "Content-Encoding: gzip"), TokenRequestError)
-    yield Case("nothing", b"", ConnectError)
+    yield Case("an invalid compressed body", http_reply(200, b"x", "Content-Encoding: gzip"), TokenRequestError)
+    yield Case("no response", b"", ConnectError)
 
 
 def _json(answer: Any) -> bytes:
@@ -68,23 +68,23 @@ def _token(**more: Any) -> dict[str, Any]:
 
 
 ACCEPTED: Final = {
-    "as it should be": _token(),
+    "a usual response": _token(),
     "lower case": _token(token_type="bearer"),
     "a lifetime as text": _token(expires_in="3600"),
     "a huge lifetime": _token(expires_in=10**30),
     "an endless lifetime": _token(expires_in="inf"),
-    "a lifetime that is none": _token(expires_in="soon"),
+    "an invalid lifetime": _token(expires_in="soon"),
     "no lifetime": _token(expires_in=None),
-    "a lifetime of objects": _token(expires_in={"a": 1}),
-    "a lifetime that is no number": _token(expires_in="nan"),
+    "an object as lifetime": _token(expires_in={"a": 1}),
+    "NaN as lifetime": _token(expires_in="nan"),
     "a fraction": _token(expires_in=3600.5),
     "no type": {"access_token": TOKEN},
-    "much more": _token(refresh_token=SECRET, scope="x", id_token=[1], more={"a": {}}),
+    "additional fields": _token(refresh_token=SECRET, scope="x", id_token=[1], more={"a": {}}),
 }
 SINGLE_USE: Final = {
-    "no time left": _token(expires_in=0),
-    "a negative time": _token(expires_in=-5),
-    "less than nothing": _token(expires_in=-(10**30)),
+    "a lifetime of 0": _token(expires_in=0),
+    "a negative lifetime": _token(expires_in=-5),
+    "a huge negative lifetime": _token(expires_in=-(10**30)),
 }
 REJECTED: Final = {
     "no token": {"token_type": "Bearer"},
@@ -96,17 +96,17 @@ REJECTED: Final = {
     "line breaks": _token(access_token=f"{TOKEN}\r\nX-Injected: 1"),
     "a line break at the end": _token(access_token=f"{TOKEN}\n"),
     "a space": _token(access_token=f"{TOKEN} x"),
-    "no ASCII": _token(access_token=f"{TOKEN}é"),
+    "not ASCII": _token(access_token=f"{TOKEN}é"),
     "NUL": _token(access_token=f"{TOKEN}\0"),
     "quotes": _token(access_token=f'"{TOKEN}"'),
     "too long": _token(access_token="a" * 5000),
     "another type": _token(token_type="mac"),
-    "a type that is none": _token(token_type=5),
-    "no object": [_token()],
+    "an invalid type": _token(token_type=5),
+    "not an object": [_token()],
     "a text": TOKEN,
     "an error with 200": {"error": SECRET},
 }
-NO_JSON: Final = (
+NOT_JSON: Final = (
     *(
         b"",
         b"null",
@@ -124,28 +124,28 @@ STATUSES: Final = (201, 204, 301, 302, 303, 308, 400, 401, 403, 404, 429, 500, 5
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Every answer, with both ways to send the secret."""
-    wrong: list[str] = []
-    tried = 0
-    async with endpoint() as asked:
+    """Test every response with both ways to send the client secret."""
+    failures: list[str] = []
+    count = 0
+    async with endpoint() as served:
         for case in cases():
             for method in ("post", "basic"):
-                wrong += [f"{case.name}: {problem}" for problem in await _check_case(case, method, asked)]
-                tried += 1
-    result = f"{len(wrong)} wrong in {tried}" + (f", such as {wrong[0]}" if wrong else "")
-    return [Figure("S13", "answers of a token endpoint", result, "0 in >= 40", not wrong and tried >= 40)]
+                failures += [f"{case.name}: {problem}" for problem in await _check_case(case, method, served)]
+                count += 1
+    result = f"{len(failures)} failures in {count}" + (f", such as {failures[0]}" if failures else "")
+    return [Figure("S13", "responses of a token endpoint", result, "0 in >= 40", not failures and count >= 40)]
 
 
-async def _check_case(case: Case, method: str, asked: Endpoint) -> list[str]:
+async def _check_case(case: Case, method: str, served: Endpoint) -> list[str]:
     async with listener(lambda request: case.answer) as tokens:
         credentials = {"client_id": "id", "client_secret": SECRET, "auth_method": method}
         auth = {"auth_type": "oauth2", "token_url": f"http://127.0.0.1:{tokens.port}/t", **credentials}
-        document = {"name": "m", "url": asked.url, "auth": auth, "tools": [{"name": "t"}], "keep_alive": False}
-        asked.connections.clear()
+        document = {"name": "m", "url": served.url, "auth": auth, "tools": [{"name": "t"}], "keep_alive": False}
+        served.connections.clear()
         async with open_bridge({**document, "limits": {"connect_timeout": 0.5}}) as bridge:
             errors = [await _error(bridge.call_tool("m.t")) for _ in range(1 if case.error else 2)]
         requests = len(await tokens.settle())
-    sent = {connection.request.headers.get("Authorization") for connection in asked.connections if connection.request}
+    sent = {connection.request.headers.get("Authorization") for connection in served.connections if connection.request}
     if case.error is None:
         problems = [] if sent == {f"Bearer {TOKEN}"} and errors == [None, None] else [f"{errors} {sent}"]
         return problems + ([] if requests == case.requests else [f"{requests} requests for a token"])

@@ -1,4 +1,4 @@
-"""URLs that must not be dialled, in every spelling, and URLs that must be."""
+"""URLs that the bridge must not connect to, in every spelling, and URLs that it must connect to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A URL, what its host resolves to, and the addresses that may be dialled for it; `good`: one of them must be."""
+    """A URL, the addresses of its host, and the addresses that the bridge may connect to.
+
+    `good`: the bridge must connect to one of them.
+    """
 
     url: str
     answers: tuple[str, ...] = ()
-    dials: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
     good: bool = False
 
 
@@ -28,7 +31,7 @@ FORBIDDEN_NETWORKS: Final = (
     *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
     *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
 )
-"""IANA's IPv4 special-purpose registry, as far as it is not for everybody."""
+"""The networks of IANA's IPv4 special-purpose registry that are not globally reachable."""
 
 METADATA: Final = ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 
@@ -52,28 +55,28 @@ EMBEDDINGS: Final[tuple[Callable[[int], int], ...]] = (
     lambda v4: 0x20010000 << 96 | v4 << 64 | 0x08080808,
     lambda v4: 0x20010000 << 96 | 0x08080808 << 64 | (v4 ^ 0xFFFFFFFF),
 )
-"""IPv6 addresses that lead to an IPv4 address: mapped, translated, compatible, NAT64 (3), 6to4, ISATAP, Teredo."""
+"""IPv6 addresses with an embedded IPv4 address: mapped, translated, compatible, NAT64, 6to4, ISATAP, Teredo."""
 
 
 def bad_urls(random: Random, of_each: int) -> Iterator[Case]:
-    """URLs that lead to forbidden addresses; `of_each` is the number of addresses from each network."""
+    """Yield URLs that lead to forbidden addresses; `of_each` is the number of random addresses of each network."""
     addresses = list(dict.fromkeys(_forbidden_v4(random, of_each)))
     names = (f"n{number}.example" for number in range(1 << 30))
     for address in addresses:
         yield from (Case(url) for url in _spellings(address))
-        yield from _answered(names, str(address))
+        yield from _resolving_to(names, str(address))
         yield _literal(f"wss://{address}/", address)
         yield _literal(f"ws://{address}:8080/a?b=c", address)
     embedded = [ipaddress.IPv6Address(form(int(address))) for address in addresses for form in EMBEDDINGS]
     for address6 in dict.fromkeys([*map(ipaddress.IPv6Address, FORBIDDEN6), *embedded]):
-        yield from _written6(address6)
-        yield from _answered(names, str(address6))
+        yield from _literal6(address6)
+        yield from _resolving_to(names, str(address6))
     yield from (Case(url, (PUBLIC,)) for url in HAND_WRITTEN)
     yield from (Case(url, tuple(LOOPBACK)) for url in LOCAL_NAMES)
 
 
 def good_urls() -> Iterator[Case]:
-    """URLs that must be dialled, every kind of them."""
+    """Yield URLs of every kind that the bridge must connect to."""
     for number, form in enumerate(GOOD_FORMS):
         for kind, answers in enumerate(GOOD_ANSWERS):
             url = form.format(f"good{number}x{kind}.example")
@@ -122,7 +125,7 @@ LOCAL_NAMES: Final = (
     *("wss://localhost./", "wss://localhost.localdomain/", "wss://foo.localhost/", "wss://ip6-localhost/"),
     *("wss://localhost.evil.example/", "wss://127.0.0.1.nip.example/", "ws://localhost.evil.example/"),
 )
-"""Names that resolve to loopback and are not written as such."""
+"""Names that resolve to loopback although the URL does not show it."""
 
 HAND_WRITTEN: Final = (
     *("wss://evil.example\\@127.0.0.1/", "wss://evil.example#@127.0.0.1/", "wss://evil.example:443@127.0.0.1/"),
@@ -146,7 +149,7 @@ HAND_WRITTEN: Final = (
     *("wss://0/", "wss://0x/", "wss://0x0/", "wss://00/", "wss://4294967296/", "wss://1.2.3.4.5/", "wss://256.1.1.1/"),
     *("wss://1.2.3/", "wss://1.2.3.0x4/", "wss://08.8.8.8/", "wss://8.8.8.8./", "wss://evil.0x1/", "wss://evil.1/"),
 )
-"""URLs that nobody dials, whatever their host resolves to."""
+"""URLs without any allowed address, whatever their host resolves to."""
 
 
 def _forbidden_v4(random: Random, of_each: int) -> Iterator[ipaddress.IPv4Address]:
@@ -158,7 +161,7 @@ def _forbidden_v4(random: Random, of_each: int) -> Iterator[ipaddress.IPv4Addres
 
 
 def _spellings(address: ipaddress.IPv4Address) -> Iterator[str]:
-    """Ways to write an IPv4 address that some parser somewhere takes."""
+    """Yield spellings of an IPv4 address that some parsers accept."""
     number, text = int(address), str(address)
     a, b, c, d = address.packed
     hosts = [
@@ -193,11 +196,11 @@ _FULL_WIDTH: Final = {ord("0") + digit: 0xFF10 + digit for digit in range(10)}
 
 
 def _literal(url: str, address: ipaddress.IPv4Address) -> Case:
-    """A loopback address, written as such in a manifest, is meant."""
+    """Return the case of a literal address; a literal loopback address in a manifest is allowed."""
     return Case(url, (), frozenset({str(address)} if address.is_loopback else ()))
 
 
-def _written6(address: ipaddress.IPv6Address) -> Iterator[Case]:
+def _literal6(address: ipaddress.IPv6Address) -> Iterator[Case]:
     own = frozenset({str(address)}) if address == ipaddress.IPv6Address("::1") else frozenset()
     for text in {str(address), address.exploded, str(address).upper()}:
         yield Case(f"wss://[{text}]/", (), own | ({text} if own else frozenset()))
@@ -206,7 +209,7 @@ def _written6(address: ipaddress.IPv6Address) -> Iterator[Case]:
         yield Case(f"wss://[::ffff:{ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)}]/")
 
 
-def _answered(names: Iterator[str], address: str) -> Iterator[Case]:
-    """Names that resolve to an address, alone and beside a public one."""
+def _resolving_to(names: Iterator[str], address: str) -> Iterator[Case]:
+    """Yield names that resolve to an address, alone and together with a public one."""
     for answers in ((address,), (PUBLIC, address), (address, PUBLIC6)):
         yield Case(f"wss://{next(names)}/", answers)

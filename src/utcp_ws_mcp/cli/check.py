@@ -13,8 +13,8 @@ import click
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
 from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
-from ..manifest.field_docs import describe_field
 from ..manifest.source_map import SourceMap
+from ..manifest.validation import describe_field
 from .exit_codes import ExitCode
 from .options import env_file_option, manifests_argument, run
 

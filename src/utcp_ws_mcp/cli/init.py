@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from .. import manifest
-from ..manifest.inheritance import preset_names, preset_purpose
+from ..manifest.presets import preset_names, preset_summary
 from ..manifest.validation import closest_match
 from .exit_codes import ExitCode
 
@@ -28,7 +28,7 @@ def init(preset: str | None, file: Path) -> None:
 
 def list_presets() -> int:
     """Print the presets with their purpose; return the exit code."""
-    known = {name: preset_purpose(name) for name in sorted(preset_names())}
+    known = {name: preset_summary(name) for name in sorted(preset_names())}
     known[NO_PRESET] = "No preset: an endpoint with messages of its own"
     width = max(map(len, known))
     for name, purpose in known.items():

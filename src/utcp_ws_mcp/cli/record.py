@@ -29,13 +29,12 @@ from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
 from ..core.tools.catalog import compile_entry
 from ..errors import BridgeError, InvalidManifest, MissingVariable
-from ..manifest.json_format import format_json
 from ..manifest.loader import load_document
 from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import redactor
-from ..recorder.manifest import Draft, draft_manifest
+from ..recorder.manifest import Draft, draft_manifest, format_json
 from ..recorder.messages import RecordedMessage
 from .exit_codes import ExitCode
 from .options import env_file_option, run
@@ -161,7 +160,7 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
         BridgeError: if no connection can be opened.
     """
     network = {"allow": ["private", "loopback"], "plaintext": True}
-    watch = {"name": "watch", "tool_call_template": {"message": False, "stream": True}}
+    watch = {"name": "watch", "tool_call_template": {"listen": True, "stream": True}}
     document = {**endpoint, "name": "record", "network": network, "tools": [watch]}
     manifest = load_document(document, VariableResolver([recording.variables]), "record", PurePath())
     for disabled in manifest.disabled:

@@ -15,10 +15,9 @@ from contextlib import suppress
 
 import anyio
 
-from ..core.network_policy import URL, check_addresses, parse_ip
-from ..core.requests import PROXY_FROM_ENV
+from ..core.network_policy import PROXY_FROM_ENV, URL, check_addresses, parse_ip
 from ..errors import ConnectError
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HAPPY_EYEBALLS_DELAY = 0.25

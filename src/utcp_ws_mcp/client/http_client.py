@@ -14,7 +14,7 @@ from typing import Any, Final
 from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..errors import ConnectError
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 from .dial import Resolver, resolve
 
 MAX_BODY_BYTES: Final = 1 << 16

@@ -9,19 +9,16 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
 
+from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.tools.catalog import compile_entry
 from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
 from ..manifest.loader import Manifest, ManifestEntry, inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
-from ..manifest.validation import is_deeper
 from ..manifest.variables import VariableResolver
 
 MAX_MANIFEST_BYTES = 16 << 20
 """Bytes of a manifest."""
-
-MAX_DEPTH = 128
-"""Levels of nesting of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +144,8 @@ def _parse_json(text: str, source: str) -> Json:
         raise InvalidManifest(source, [syntax_problem(text, wrong)]) from wrong
     except (RecursionError, ValueError) as wrong:
         raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from wrong
-    if is_deeper(document, MAX_DEPTH):
-        raise InvalidManifest(source, [Problem("", f"is nested more than {MAX_DEPTH} deep")])
+    if is_deeper(document, MAX_DOCUMENT_DEPTH):
+        raise InvalidManifest(source, [Problem("", f"is nested more than {MAX_DOCUMENT_DEPTH} deep")])
     return document
 
 

@@ -13,11 +13,10 @@ from urllib.parse import quote_plus
 
 import anyio
 
-from ..core.network_policy import URL
-from ..core.requests import parse_http_url
+from ..core.network_policy import URL, parse_http_url
 from ..errors import TokenRequestError
 from ..manifest.models.auth import OAuth2Auth
-from ..manifest.models.call_template import Network
+from ..manifest.models.network import Network
 from .dial import Resolver
 from .http_client import HttpRequest, HttpResponse, send_request
 

@@ -8,10 +8,9 @@ from typing import Any
 from ..core.tools.catalog import compile_tools, pin_settings
 from ..core.tools.tool import CompiledTool
 from ..errors import MissingVariable, UnknownTool
-from ..manifest.loader import ManifestEntry, ResolvedTool
+from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
 from ..manifest.pinning import check_pins
 from ..manifest.remote_manual import read_manual
-from ..manifest.shapes import DisabledEntry
 from ..manifest.validation import closest_match
 from .manifest_files import LoadedManifest, check_unique_names
 from .pin_store import PinStore

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Final
 
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from ..manifest.variables import MESSAGE_KEYS
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
+from .expressions.analysis import find_arguments
 from .expressions.expression import Expression, compile_expression
 from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES
-from .requests import parse_http_url
+from .network_policy import parse_http_url
 from .templates.compiler import Compiler
 from .templates.nodes import Constant, Node
 
 HTTP_RESPONSE_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
 """Names in the `capture` and `fail` of a step of `before_connect`."""
 
-ALL_ARGUMENTS = "*"
-"""Stands for all arguments, where a template takes them as a whole."""
-
-_WHOLE_ARGS = re.compile(r"""\bargs\b(?![.\[]|":)""")
-_ARGUMENT = re.compile(
-    r"""\bargs\.([A-Za-z_]\w*)|\bargs\[(?:'|\\")(.{1,256}?)(?:'|\\")\]|UTCP_ARG_(.{1,256}?)_UTCP_ARG"""
-)
-"""An argument in the JSON text of a template, in each of the ways to write it."""
+_RULE_FIELDS: Final = {
+    *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
+    *("inbox", "reconnect_when", "heartbeat", "framing", "send_as"),
+}
+"""The fields of a call template that this module compiles."""
 
 Captures = tuple[tuple[str, Expression], ...]
 
@@ -122,15 +120,21 @@ def compile_connection_rules(
     variables: Mapping[str, str],
     diagnostics: Diagnostics,
 ) -> ConnectionRules:
-    """Compile what a call template says about its connections; `auto_reply` is what holds on the whole connection.
+    """Compile what a call template says about its connections.
 
-    `compiler(field)` compiles the templates of a field, as trusted as where it came from.
+    Args:
+        template: The call template with everything that it inherits.
+        compiler: Returns the compiler for the templates of a field, as trusted as the source of that field.
+        auto_reply: The automatic replies that hold on the whole connection, not only for one tool.
+        variables: The variables of the manifest.
+        diagnostics: Collects what is wrong.
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
-    written = _fingerprint(template, auto_reply)
+    written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
     return ConnectionRules(
-        fingerprint=written,
-        arguments=find_arguments(written),
+        # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
+        fingerprint=json.dumps(written, sort_keys=True),
+        arguments=find_arguments(written, MESSAGE_KEYS),
         before_connect=tuple(
             _compile_http_step(step, compiler("before_connect"), diagnostics, index)
             for index, step in enumerate(template.before_connect)
@@ -149,22 +153,6 @@ def compile_connection_rules(
         send_as=template.send_as,
         variables=variables,
     )
-
-
-def find_arguments(text: str) -> frozenset[str]:
-    """The arguments that templates in a text need."""
-    every = {ALL_ARGUMENTS} if _WHOLE_ARGS.search(text) else set()
-    return frozenset({"".join(found) for found in _ARGUMENT.findall(text)} | every)
-
-
-def _fingerprint(template: CallTemplate, auto_reply: tuple[AutoReply, ...]) -> str:
-    steps = (*template.before_connect, *template.on_connect, *template.on_disconnect)
-    parts: list[Any] = [step.model_dump(mode="json") for step in steps]
-    parts += [rule.model_dump(mode="json") for rule in (*auto_reply, *template.capture)]
-    parts += [template.heartbeat.model_dump(mode="json") if template.heartbeat else None]
-    parts += [template.inbox.model_dump(mode="json") if template.inbox else None]
-    parts += [template.framing.model_dump(), template.reconnect_when]
-    return json.dumps([*parts, template.send_as], sort_keys=True)
 
 
 def _compile(source: str, compiler: Compiler, names: frozenset[str] = MESSAGE_NAMES) -> Expression:

@@ -1,73 +1,149 @@
-"""The upgrade request (RFC 6455 §4.1) that a call needs, rendered from its call template."""
+"""The opening handshake (RFC 6455 §4.1) of a call: its template, the rendered request, the key of its connection."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
 from ..manifest.models.auth import OAuth2Auth, credentials_for
-from ..manifest.models.call_template import CallTemplate
+from ..manifest.models.call_template import CONNECTION_SETTINGS, CallTemplate
 from .codecs.message import encode_json
-from .connection_rules import ALL_ARGUMENTS, ConnectionRules, find_arguments
+from .connection_rules import ConnectionRules
 from .diagnostics import Diagnostics
+from .expressions.analysis import ALL_MEMBERS
 from .expressions.scope import URL_NAMES
-from .network_policy import URL, check_header, check_network, check_scheme, check_subprotocol, parse_url
-from .provenance import Provenance
-from .requests import check_proxy, parse_http_url
+from .network_policy import (
+    URL,
+    check_header,
+    check_network,
+    check_proxy,
+    check_scheme,
+    check_subprotocol,
+    parse_http_url,
+    parse_url,
+)
 from .templates.compiler import Compiler
 from .templates.nodes import OMIT, ExpressionValue, Placeholder, RenderError, to_text
 
 Parts = tuple[str | Placeholder, ...]
-"""Literal text and holes in turn."""
+"""Literal text and placeholders in turn."""
+
+_VALUE_PER_CALL = "checked-with-each-call"
+"""A valid value, so that the name of a header can be checked before its value is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where each field of a call template came from.
+
+    Args:
+        values: The variables of the local manifest; only the fields that it wrote may use them.
+        remote: The names of the fields that came over the network.
+    """
+
+    values: Mapping[str, str] = field(repr=False)
+    remote: frozenset[str] = frozenset()
+
+    def is_local(self, key: str) -> bool:
+        """Return whether the local manifest wrote this field."""
+        return key not in self.remote
+
+    def variables(self, key: str) -> Mapping[str, str] | None:
+        """Return the variables for the templates in this field, or None where it may use none."""
+        return self.values if self.is_local(key) else None
 
 
 @dataclass(frozen=True)
-class HandshakeRequest:
-    """Everything that calls must agree on to share a connection, and all that opening it needs.
+class ConnectionKey:
+    """What requests must agree on to share a connection, and nothing else.
 
-    `arguments` holds those that the connection itself depends on. Where the URL, a header or a subprotocol needs what
-    only `before_connect` brings, `later` is the template that is rendered then, `url` is None until it is, and
-    `arguments` holds the template as it was written, too.
+    Args:
+        manual: The name of the manual: manuals never share connections.
+        url: The rendered URL; None while only `before_connect` can complete it.
+        headers: The rendered headers, without credentials.
+        subprotocols: The rendered subprotocols, in the order of preference.
+        rules: What the connection does by itself.
+        arguments: The arguments that the connection depends on, as JSON text.
+        settings: The values of the template's `CONNECTION_SETTINGS`.
+        folder: Where relative paths of certificates start.
     """
+
+    # Not slots=True: cached_property needs the instance's __dict__.
 
     manual: str
     url: URL | None
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     subprotocols: tuple[str, ...]
-    connection_rules: ConnectionRules = field(repr=False)
+    rules: ConnectionRules = field(repr=False)
+    # Text, not values: arguments can be unhashable, and 1, 1.0 and True, which are equal in Python, differ for an API.
     arguments: str = field(repr=False)
-    template: CallTemplate = field(repr=False, compare=False)
+    settings: tuple[object, ...] = field(repr=False)
     folder: PurePath
-    deferred: HandshakeTemplate | None = field(default=None, repr=False, compare=False)
-    settings_key: tuple[object, ...] = field(default=(), repr=False)
-
-    def __post_init__(self) -> None:
-        template = self.template
-        settings = (template.auth, template.network, template.tls, template.limits, template.proxy)
-        object.__setattr__(self, "shared", (*settings, template.request_id, template.keep_alive))
-        values = (self.manual, self.url, self.headers, self.subprotocols, self.connection_rules, self.arguments)
-        object.__setattr__(self, "_hash", hash(values))
 
     def __hash__(self) -> int:
-        return self._hash  # type: ignore[attr-defined, no-any-return]  # set in __post_init__
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # The pool looks a key up several times for each call. `settings` and `folder` stay out: they rarely differ
+        # where the rest agrees, and hashing the models costs more than one comparison.
+        return hash((self.manual, self.url, self.headers, self.subprotocols, self.rules, self.arguments))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandshakeRequest:
+    """A rendered opening handshake: all that opening a connection needs. Equal to those with the same key.
+
+    Where the URL, a header or a subprotocol needs what only `before_connect` brings, `deferred` is the template that is
+    rendered then, and `url` is None until it is.
+    """
+
+    key: ConnectionKey
+    url: URL | None
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    subprotocols: tuple[str, ...]
+    template: CallTemplate = field(repr=False)
+    deferred: HandshakeTemplate | None = field(default=None, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HandshakeRequest) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def manual(self) -> str:
+        """Return the name of the manual."""
+        return self.key.manual
+
+    @property
+    def connection_rules(self) -> ConnectionRules:
+        """Return what the connection does by itself."""
+        return self.key.rules
+
+    @property
+    def folder(self) -> PurePath:
+        """Return where relative paths of certificates start."""
+        return self.key.folder
 
     @property
     def address(self) -> str:
-        """What errors and logs call the endpoint."""
+        """Return what errors and logs call the endpoint."""
         return self.url.address if self.url else f"the endpoint of {self.manual}"
 
     def same_server_as(self, url: URL) -> bool:
-        """Whether the endpoint is the server of this URL, as far as that is known before `before_connect`."""
+        """Return whether the endpoint is the server of this URL, as far as that is known before `before_connect`."""
         own = self.url or (self.deferred.server if self.deferred else None)
         return own is not None and (own.host, own.port) == (url.host, url.port)
 
     def target(self) -> str:
-        """The request's target with a credential that goes into the query."""
+        """Return the target of the request line: path and query, with a credential that belongs into the query."""
         assert self.url is not None
         extra = credentials_for(self.template.auth).query
         pairs = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in extra]
@@ -75,10 +151,13 @@ class HandshakeRequest:
         return f"{self.url.path}?{query}" if query else self.url.path
 
     def headers_with_auth(self, token: str | None = None) -> tuple[tuple[str, str], ...]:
-        """The headers of the upgrade with credentials; `token` is the OAuth2 token.
+        """Return the headers of the handshake with credentials.
+
+        Args:
+            token: The OAuth2 access token, where the template asks for one.
 
         Raises:
-            ForbiddenHeader: where a header, or a credential that goes into one, may not be sent.
+            ForbiddenHeader: where a header, or a credential that belongs into one, may not be sent.
         """
         headers = (*self.headers, *credentials_for(self.template.auth, token).headers)
         for name, value in headers:
@@ -100,94 +179,96 @@ class HandshakeTemplate:
     constant: HandshakeRequest | None = None
 
     def render(self, scope: Mapping[str, Any]) -> HandshakeRequest:
-        """The upgrade for a call with these values.
+        """Return the request for a call with these values.
 
         Raises:
-            Unfilled: where an argument is missing.
+            RenderError: where an argument is missing.
             PolicyError: where the URL or a header may not be used.
         """
         if self.constant is not None:
             return self.constant
-        needed = self.connection_rules.arguments
         if self._needs_session:
-            needed = needed.union(self.template.header_fields, *map(_arguments_used_by, self.placeholders))
-        given = scope["args"]
-        names = given if ALL_ARGUMENTS in needed else needed
-        arguments = {name: given[name] for name in sorted(names) if name in given}
-        if self._needs_session:
-            written = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
-            return self._build_request(None, (), (), encode_json([*written, arguments]), deferred=self)
+            return self._deferred_request(scope["args"])
+        arguments = _select(scope["args"], self.connection_rules.arguments)
         url, headers, subprotocols = self.render_parts(scope)
-        return self._build_request(url, headers, subprotocols, encode_json(arguments) if arguments else "")
+        key = self._key(url, headers, subprotocols, encode_json(arguments) if arguments else "")
+        return HandshakeRequest(key, url, headers, subprotocols, self.template)
 
     def render_parts(self, scope: Mapping[str, Any]) -> tuple[URL, tuple[tuple[str, str], ...], tuple[str, ...]]:
-        """The URL, the headers and the subprotocols with these values, all of them checked."""
-        text = ""
-        for part in self.url:
-            text += _render_url_part(part, scope)
-        if any(not isinstance(part, str) and _uses_arguments(part) for part in self.url):
-            self._check_path_segments(text)
-        url = parse_url(text)
-        check_scheme(url, self.template.network)
-        arguments = scope["args"]
-        own = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
-        taken = {name.lower() for name in own}
-        fixed = [(name, parts) for name, parts in self.headers if name.lower() not in taken]
-        headers = [(name, "".join(_render_text(part, scope) for part in parts)) for name, parts in fixed]
-        headers += own.items()
-        for name, value in headers:
-            check_header(name, value)
-        subprotocols = tuple("".join(_render_text(part, scope) for part in parts) for parts in self.subprotocols)
+        """Return the URL, the headers and the subprotocols with these values, all of them checked.
+
+        Raises:
+            RenderError: where an argument is missing.
+            PolicyError: where the URL or a header may not be used.
+        """
+        url = self._render_url(scope)
+        headers = self._render_headers(scope)
+        subprotocols = tuple(_render(parts, scope) for parts in self.subprotocols)
         for subprotocol in subprotocols:
             check_subprotocol(subprotocol)
-        return url, tuple(headers), subprotocols
+        return url, headers, subprotocols
 
     @property
     def server(self) -> URL | None:
-        """The URL without its path, where its host is written out."""
+        """Return the URL without its path where its host is written as literal text, else None."""
         written = self.url[0] if self.url and isinstance(self.url[0], str) else ""
         found = re.match(r"wss?://[^/?#]+(?=[/?#])", written)
         return parse_url(found[0]) if found else None
 
-    def _check_path_segments(self, text: str) -> None:
-        """An argument may not make a segment `.` or `..`, alone or with what stands beside it."""
-        written = "".join(part if isinstance(part, str) else "x" for part in self.url)
-        if _count_dot_segments(text) > _count_dot_segments(written):
-            raise RenderError(
-                "an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them"
-            )
-
     @property
     def placeholders(self) -> list[Placeholder]:
-        """What is filled in with each call."""
+        """Return what is filled in for each call."""
         parts = (self.url, *(parts for _, parts in self.headers), *self.subprotocols)
         return [part for listed in parts for part in listed if not isinstance(part, str)]
 
     @property
     def _needs_session(self) -> bool:
         return any(
-            isinstance(hole, ExpressionValue) and "session" in hole.expression.names for hole in self.placeholders
+            isinstance(each, ExpressionValue) and "session" in each.expression.names for each in self.placeholders
         )
 
-    def _build_request(
-        self,
-        url: URL | None,
-        headers: tuple[tuple[str, str], ...],
-        subprotocols: tuple[str, ...],
-        arguments: str,
-        deferred: HandshakeTemplate | None = None,
-    ) -> HandshakeRequest:
-        return HandshakeRequest(
-            manual=self.manual,
-            url=url,
-            headers=headers,
-            subprotocols=subprotocols,
-            connection_rules=self.connection_rules,
-            arguments=arguments,
-            template=self.template,
-            folder=self.folder,
-            deferred=deferred,
+    def _deferred_request(self, given: Mapping[str, Any]) -> HandshakeRequest:
+        """Return the request before `before_connect`: its key holds the template as written, and its arguments."""
+        used = set(self.template.header_fields).union(*(each.arguments for each in self.placeholders))
+        arguments = _select(given, self.connection_rules.arguments | used)
+        written = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
+        key = self._key(None, (), (), encode_json([*written, arguments]))
+        return HandshakeRequest(key, None, (), (), self.template, deferred=self)
+
+    def _key(
+        self, url: URL | None, headers: tuple[tuple[str, str], ...], subprotocols: tuple[str, ...], arguments: str
+    ) -> ConnectionKey:
+        settings = tuple(getattr(self.template, name) for name in CONNECTION_SETTINGS)
+        return ConnectionKey(
+            self.manual, url, headers, subprotocols, self.connection_rules, arguments, settings, self.folder
         )
+
+    def _render_url(self, scope: Mapping[str, Any]) -> URL:
+        text = "".join(_render_url_part(part, scope) for part in self.url)
+        if any(not isinstance(part, str) and part.arguments for part in self.url):
+            self._check_path_segments(text)
+        url = parse_url(text)
+        check_scheme(url, self.template.network)
+        return url
+
+    def _render_headers(self, scope: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Return the headers; an argument named in `header_fields` replaces a header of the same name."""
+        arguments = scope["args"]
+        own = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
+        taken = {name.lower() for name in own}
+        headers = [(name, _render(parts, scope)) for name, parts in self.headers if name.lower() not in taken]
+        headers += own.items()
+        for name, value in headers:
+            check_header(name, value)
+        return tuple(headers)
+
+    def _check_path_segments(self, text: str) -> None:
+        """Refuse an argument that makes a segment of the path `.` or `..`, alone or with the text beside it."""
+        written = "".join(part if isinstance(part, str) else "x" for part in self.url)
+        if _count_dot_segments(text) > _count_dot_segments(written):
+            raise RenderError(
+                "an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them"
+            )
 
 
 def compile_handshake(
@@ -198,40 +279,62 @@ def compile_handshake(
     folder: PurePath,
     diagnostics: Diagnostics,
 ) -> HandshakeTemplate:
-    """Compile; what no call can change is checked at once, and what is wrong is noted in `found`."""
+    """Compile the handshake of a call template. What no call can change is checked at once.
 
-    def parts(key: str, text: str) -> Parts:
-        return tuple(Compiler(provenance.variables(key), names=URL_NAMES).parts(text))
-
+    Args:
+        manual: The name of the manual.
+        template: The call template with everything that it inherits.
+        connection_rules: What the connection does by itself, compiled from the same template.
+        provenance: Which fields may use variables.
+        folder: Where relative paths of certificates start.
+        diagnostics: Collects what is wrong.
+    """
     url: Parts = ()
     headers: list[tuple[str, Parts]] = []
     subprotocols: list[Parts] = []
     with diagnostics.collect("url"):
-        url = parts("url", template.url)
+        url = _compile_parts("url", template.url, provenance)
         _check_url_placeholders(url, local=provenance.is_local("url"))
     for name, value in template.headers.items():
         with diagnostics.collect(f"headers.{name}"):
-            headers.append((name, parts("headers", value)))
-            check_header(name, "checked-with-each-call")
+            headers.append((name, _compile_parts("headers", value, provenance)))
+            check_header(name, _VALUE_PER_CALL)
     for name in template.header_fields:
         with diagnostics.collect("header_fields"):
-            check_header(name, "checked-with-each-call")
+            check_header(name, _VALUE_PER_CALL)
     for name in template.protocol:
         with diagnostics.collect("protocol"):
-            subprotocols.append(parts("protocol", name))
+            subprotocols.append(_compile_parts("protocol", name, provenance))
             if all(isinstance(part, str) for part in subprotocols[-1]):
                 check_subprotocol("".join(map(str, subprotocols[-1])))
     _check_settings(template, diagnostics)
     compiled = HandshakeTemplate(manual, template, folder, connection_rules, url, tuple(headers), tuple(subprotocols))
     if compiled.placeholders or template.header_fields or connection_rules.arguments or diagnostics.problems:
         return compiled
+    return _with_constant(compiled, diagnostics)
+
+
+def check_constant_url(compiled: HandshakeTemplate) -> None:
+    """Check a URL that no call changes.
+
+    Raises:
+        ForbiddenURL: where it may not be used.
+    """
+    check_scheme(parse_url("".join(map(str, compiled.url))), compiled.template.network)
+
+
+def _with_constant(compiled: HandshakeTemplate, diagnostics: Diagnostics) -> HandshakeTemplate:
+    """Render a handshake that no call changes once, for all calls."""
     with diagnostics.collect("url"):
         check_constant_url(compiled)
-    constants = [(f"headers.{name}", name, "".join(map(str, value))) for name, value in headers]
-    for key, name, value in constants:
-        with diagnostics.collect(key):
-            check_header(name, value)
+    for name, parts in compiled.headers:
+        with diagnostics.collect(f"headers.{name}"):
+            check_header(name, "".join(map(str, parts)))
     return compiled if diagnostics.problems else replace(compiled, constant=compiled.render({"args": {}}))
+
+
+def _compile_parts(key: str, text: str, provenance: Provenance) -> Parts:
+    return tuple(Compiler(provenance.variables(key), names=URL_NAMES).parts(text))
 
 
 def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
@@ -246,34 +349,27 @@ def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
             parse_http_url(template.auth.token_url)
 
 
-def check_constant_url(compiled: HandshakeTemplate) -> None:
-    """Raise what is wrong with a URL that no call changes."""
-    check_scheme(parse_url("".join(map(str, compiled.url))), compiled.template.network)
-
-
 def _check_url_placeholders(parts: Parts, *, local: bool) -> None:
-    """An argument may stand behind the host only; other holes may not come from the network at all."""
+    """Refuse an argument before the path, and any other placeholder in a URL from the network."""
     before = ""
     for part in parts:
         if isinstance(part, str):
             before += part
         elif not local and isinstance(part, ExpressionValue):
             raise ForbiddenURL("expressions in a URL are for local manifests")
-        elif not _uses_arguments(part):
+        elif not part.arguments:
             before += "wss://host/" if not before else "x"
         elif not re.match(r"wss?://[^/?#]+[/?#]", before):
             raise ForbiddenURL("an argument cannot stand in the scheme, host or port of a URL")
 
 
-def _arguments_used_by(placeholder: Placeholder) -> set[str]:
-    """The arguments that a hole needs."""
-    if not isinstance(placeholder, ExpressionValue):
-        return {placeholder.name}
-    return set(find_arguments(placeholder.expression.source))
+def _select(given: Mapping[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:
+    """Return the named arguments that were given, sorted by name; all of them where a template takes all."""
+    return {name: given[name] for name in sorted(given if ALL_MEMBERS in names else names) if name in given}
 
 
-def _uses_arguments(placeholder: Placeholder) -> bool:
-    return not isinstance(placeholder, ExpressionValue) or "args" in placeholder.expression.names
+def _render(parts: Parts, scope: Mapping[str, Any]) -> str:
+    return "".join(_render_text(part, scope) for part in parts)
 
 
 def _render_text(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
@@ -286,10 +382,11 @@ def _render_text(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
 
 
 def _render_url_part(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
+    """Return the text of a part; of an argument every reserved character is escaped, so that it stays one component."""
     text = _render_text(part, scope)
-    return text if isinstance(part, str) or not _uses_arguments(part) else quote(text, safe="")
+    return text if isinstance(part, str) or not part.arguments else quote(text, safe="")
 
 
 def _count_dot_segments(url: str) -> int:
-    """How many segments of a URL's path lead to where they stand, or above it."""
+    """Return how many segments of a URL's path are `.` or `..`."""
     return sum(segment in (".", "..") for segment in url.partition("?")[0].split("/"))

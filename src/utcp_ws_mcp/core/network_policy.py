@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final, Literal
 
-from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
-from ..manifest.models.call_template import Network
+from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL, InvalidTemplate
+from ..manifest.models.network import Network
+from .limits import MAX_HEADER_LENGTH, MAX_HEADER_NAME_LENGTH, MAX_URL_LENGTH
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressKind = Literal["public", "private", "loopback", "link-local", "special"]
@@ -21,7 +22,6 @@ _URL = re.compile(
 )
 _FORBIDDEN_CHARACTERS = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
-MAX_URL_LENGTH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,8 @@ def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Networ
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
+# Written out instead of `is_private`, `is_global` and `is_reserved`: what these count changed between patch releases of
+# Python (gh-113171), and they know neither the metadata addresses of clouds nor 100.64.0.0/10 as private.
 _LINK_LOCAL = _networks("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32")
 _PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 _SPECIAL = _networks(
@@ -185,15 +187,11 @@ _SPECIAL = _networks(
     *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8", "fec0::/10", "2001:db8::/32"),
     *("100::/64", "2001::/23", "3fff::/20", "5f00::/16", "64:ff9b:1::/48"),
 )
-_IPV4_EMBEDDING_NETWORKS: Final = (
-    ("::ffff:0:0/96", 0),
-    ("::ffff:0:0:0/96", 0),
-    ("::/96", 0),
-    ("64:ff9b::/96", 0),
-    ("64:ff9b:1::/48", 0),
-    ("2002::/16", 80),
-)
-"""IPv6 networks that carry an IPv4 address, and how far to the left of the lowest bits it stands."""
+_IPV4_IN_LOW_BITS: Final = _networks("::ffff:0:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48")
+"""IPv6 networks that carry an IPv4 address in their lowest 32 bits and for which `ipaddress` has no property."""
+
+_ISATAP_MARKS: Final = (0x00005EFE, 0x02005EFE)
+"""What is to the left of the IPv4 address in an ISATAP interface identifier (RFC 5214 §6.1)."""
 
 
 def classify_address(address: IPAddress) -> AddressKind:
@@ -219,27 +217,19 @@ def _classify_single_address(address: IPAddress) -> AddressKind:
 def _embedded_ipv4_addresses(address: IPAddress) -> list[ipaddress.IPv4Address]:
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
         return []
-    number = int(address)
-    found = [
-        ipaddress.IPv4Address(number >> shift & 0xFFFFFFFF)
-        for network, shift in _IPV4_EMBEDDING_NETWORKS
-        if address in ipaddress.ip_network(network)
-    ]
-    if number >> 32 & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE):  # ISATAP, RFC 5214 §6.1
-        found.append(ipaddress.IPv4Address(number & 0xFFFFFFFF))
-    if address.teredo is not None:
-        found += address.teredo
+    low_bits = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    found = [each for each in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())) if each is not None]
+    if any(address in network for network in _IPV4_IN_LOW_BITS) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP_MARKS:
+        found.append(low_bits)
     return found
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-MAX_HEADER_NAME_LENGTH: Final = 128
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?\Z")
 _HANDSHAKE_HEADERS: Final = frozenset(
     {"host", "connection", "upgrade", "content-length", "transfer-encoding", "te", "trailer", "keep-alive", "expect"}
     | {"http2-settings"}
 )
-MAX_HEADER_LENGTH: Final = 8192
 
 
 def check_header(name: str, value: str) -> None:
@@ -268,3 +258,32 @@ def check_subprotocol(name: str) -> None:
     """
     if len(name) > MAX_HEADER_LENGTH or not _TOKEN.match(name):
         raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")
+
+
+PROXY_FROM_ENV: Final = "env"
+"""The proxy that the environment names."""
+
+_PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/?\Z")
+
+
+def parse_http_url(text: str) -> URL:
+    """The URL of an HTTP request: TLS, or a literal loopback host.
+
+    Raises:
+        ForbiddenURL: if it is malformed, or would send plain text over a network.
+    """
+    url = parse_url(text, ("https", "http"))
+    if not url.secure and not url.is_loopback_literal:
+        raise ForbiddenURL(f"{url.address} would be plain text; use https://")
+    return url
+
+
+def check_proxy(proxy: str) -> None:
+    """A proxy is a URL with a port, or "env". The URL is not repeated: it may hold a password.
+
+    Raises:
+        InvalidTemplate: if it is neither.
+    """
+    found = _PROXY.match(proxy)
+    if proxy != PROXY_FROM_ENV and (found is None or not 0 < int(found[1]) < 65536):
+        raise InvalidTemplate('expected "http://host:port", "socks5://host:port" or "env"')

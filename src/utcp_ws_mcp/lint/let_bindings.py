@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 
+from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
 from ..errors import Problem
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
-
-_LET_REFERENCE = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
+from ..manifest.variables import MESSAGE_KEYS
 
 
 def check_let_bindings(entry: ManifestEntry) -> Iterator[Problem]:
     """A problem for each value that is computed for nothing, or not computed at all."""
     used = {name for tool in entry.tools for name in _referenced_names(tool.template)}
     for tool in entry.tools:
-        for name in sorted(_referenced_names(tool.template) - tool.template.let.keys()):
+        for name in sorted(_referenced_names(tool.template) - {ALL_MEMBERS} - tool.template.let.keys()):
             near = closest_match(name, tool.template.let)
             hint = f"is {near!r} meant?" if near else 'add it to "let"'
             yield Problem(join_path(tool.path, "name"), f"nothing computes let.{name}, which is used here; {hint}")
@@ -26,12 +24,13 @@ def check_let_bindings(entry: ManifestEntry) -> Iterator[Problem]:
         yield from (
             Problem(path, f"nothing uses let.{name}; take it out")
             for path, name in _declared_bindings(entry)
-            if name not in used
+            if not used & {name, ALL_MEMBERS}
         )
 
 
 def _referenced_names(template: CallTemplate) -> set[str]:
-    return set(_LET_REFERENCE.findall(json.dumps(template.model_dump(mode="json"))))
+    written = template.model_dump(mode="json", by_alias=True)
+    return {name for each in find_expressions(written, MESSAGE_KEYS) for name in find_members(each, "let")}
 
 
 def _declared_bindings(entry: ManifestEntry) -> Iterator[tuple[str, str]]:

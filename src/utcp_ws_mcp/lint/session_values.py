@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from typing import Any
 
-from ..core.expressions.paths import STRING_LITERAL
+from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.validation import closest_match, join_path
-from ..manifest.variables import TEMPLATE_KEYS
-
-_SESSION_REFERENCE = re.compile(r"(?<![\w.])session\.([A-Za-z_]\w*)")
+from ..manifest.variables import MESSAGE_KEYS
 
 
 def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
@@ -39,12 +34,12 @@ def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
 
 def _unused_values(entry: ManifestEntry) -> Iterator[Problem]:
     """Values that are kept in `session` and never used."""
-    text = entry_text(entry)
+    used = {name for expression in entry_expressions(entry) for name in find_members(expression, "session")}
     of_preset = {place for preset in referenced_presets(entry.raw) for place in _captured(preset)}
     for path, name in _captured(entry.raw):
         if (path, name) in of_preset:
             continue
-        if not re.search(rf"""\bsession(?:\.{re.escape(name)}\b|\[['\\"]+{re.escape(name)}['\\"])""", text):
+        if not used & {name, ALL_MEMBERS}:
             why = f"nothing uses session.{name}, which is kept here; take it out"
             yield Problem(join_path(entry.path, path), why)
 
@@ -62,24 +57,12 @@ def _missing_values(tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
     document = tool.template.model_dump(mode="json", by_alias=True)
     kept = {name for _, name in _captured(document)}
     for field, value in document.items():
-        for expression in _expressions(value, field in TEMPLATE_KEYS):
-            for name in _SESSION_REFERENCE.findall(STRING_LITERAL.sub("''", expression)):
-                if name not in kept:
-                    yield field, name, kept
+        for expression in find_expressions({field: value}, MESSAGE_KEYS):
+            for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *kept}):
+                yield field, name, kept
 
 
-def _expressions(value: Any, in_template: bool) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from re.findall(r"\{\{(.*?)\}\}", value, re.DOTALL) if in_template else (value,)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _expressions(item, in_template)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _expressions(item, in_template or key in TEMPLATE_KEYS)
-
-
-def entry_text(entry: ManifestEntry) -> str:
-    """All of an entry that may hold expressions, as one text."""
-    tools = [tool.template.model_dump(mode="json") for tool in entry.tools]
-    return json.dumps([entry.raw, tools])
+def entry_expressions(entry: ManifestEntry) -> Iterator[str]:
+    """Yield the sources of all expressions of an entry and of its tools."""
+    tools = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
+    return find_expressions([entry.raw, tools], MESSAGE_KEYS)

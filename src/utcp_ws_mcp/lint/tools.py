@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ..core.connection_rules import ALL_ARGUMENTS, find_arguments
 from ..core.exchange.reply_rules import Concurrency
+from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
+from ..manifest.variables import MESSAGE_KEYS
 from ..server.tool_names import MAX_NAME_LENGTH, mcp_names
 
 ADD_TO_INPUTS_HINT: Final = 'describe it in the tool\'s "inputs"'
-_ID_REFERENCE = re.compile(r"\b(request_id|next_id)\b")
 _NON_REQUEST_FIELDS: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
 """Fields that send no message of a call; the ids in them are others."""
 
@@ -65,8 +64,9 @@ def _check_arguments(entry: ManifestEntry, compiled: CompiledTool, tool: Resolve
     properties = compiled.inputs.get("properties")
     declared = {*(properties if isinstance(properties, dict) else ()), *compiled.defaults, *compiled.hidden}
     template = compiled.template
-    used = set(find_arguments(json.dumps(template.model_dump(mode="json")))).union(template.header_fields)
-    if template.message is None or ALL_ARGUMENTS in used:
+    written = template.model_dump(mode="json", by_alias=True)
+    used = set(find_arguments(written, MESSAGE_KEYS)).union(template.header_fields)
+    if template.message is None or ALL_MEMBERS in used:
         used |= declared
     for name in sorted(declared - used):
         path = join_path(tool.path, f"inputs.properties.{name}")
@@ -76,7 +76,7 @@ def _check_arguments(entry: ManifestEntry, compiled: CompiledTool, tool: Resolve
         how = f"{use}, or take it out"
         yield Problem(path, f"nothing is done with the argument {name!r}; {how}")
     for key in ("let", "message", "then", "url", "headers"):
-        for name in sorted(_required_arguments(entry, template, key, declared) - declared - {ALL_ARGUMENTS}):
+        for name in sorted(_required_arguments(entry, template, key, declared) - declared - {ALL_MEMBERS}):
             near = closest_match(name, declared)
             hint = f"is {near!r} meant?" if near else ADD_TO_INPUTS_HINT
             why = f"no model will give the argument {name!r}, which is used here; {hint}"
@@ -85,7 +85,7 @@ def _check_arguments(entry: ManifestEntry, compiled: CompiledTool, tool: Resolve
 
 def _required_arguments(entry: ManifestEntry, template: CallTemplate, key: str, declared: set[str]) -> frozenset[str]:
     """The arguments that a field needs; a preset's message takes more than each tool has."""
-    asked = find_arguments(json.dumps(getattr(template, key)))
+    asked = find_arguments({key: getattr(template, key)}, MESSAGE_KEYS)
     of_presets = [preset.get("message") for preset in referenced_presets(entry.raw)]
     return frozenset() if key == "message" and asked & declared and template.message in of_presets else asked
 
@@ -97,11 +97,6 @@ def _field_path(entry: ManifestEntry, tool: ResolvedTool, key: str) -> str:
     return join_path(entry.path, key) if key in ("url", "headers") else join_path(tool.path, "name")
 
 
-def _request_text(template: CallTemplate) -> str:
-    """The messages of a call, as they are written."""
-    return json.dumps([template.message, *template.then])
-
-
 def _check_request_id(compiled: CompiledTool, tool: ResolvedTool) -> Iterator[Problem]:
     """A reply that must hold the id of a request that holds none, or of one that is not made."""
     rules = compiled.rules
@@ -109,8 +104,8 @@ def _check_request_id(compiled: CompiledTool, tool: ResolvedTool) -> Iterator[Pr
         return
     if rules.listen_only and rules.stream is not None and rules.stream.match is not None:
         return
-    sent = compiled.template.model_dump(mode="json", exclude=_NON_REQUEST_FIELDS)
-    if not _ID_REFERENCE.search(json.dumps(sent)):
+    sent = compiled.template.model_dump(mode="json", by_alias=True, exclude=_NON_REQUEST_FIELDS)
+    if not any(uses_name(each, "request_id", "next_id") for each in find_expressions(sent, MESSAGE_KEYS)):
         why = (
             'sends nothing, so no message has its id; say what it waits for in "reply.match" or "stream.match"'
             if rules.listen_only
@@ -129,7 +124,8 @@ def _check_ambiguous_replies(entry: ManifestEntry, plans: Sequence[CompiledTool]
         why = f'{told}, but {reason}; say which message answers ("reply.match") or which never does ("ignore")'
         yield Problem(entry.path, why)
     for plan in trusting:
-        if re.search(r"\{\{\s*request_id\s*\}\}", _request_text(plan.template)):
+        messages = [plan.template.message, *plan.template.then]
+        if any(uses_name(each, "request_id") for each in find_expressions(messages, MESSAGE_KEYS, in_template=True)):
             why = f'{told}, although it sends an id; compare it in "reply.match", such as "message.id == request_id"'
             yield Problem(join_path(entry.path, "request_id" if "request_id" in entry.raw else "reply"), why)
             return

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from ..core.expressions.analysis import uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
@@ -15,7 +15,7 @@ from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
 from ..manifest.variables import find_variables, namespaced_variable
-from .session_values import entry_text
+from .session_values import entry_expressions
 
 HasNoEffect = Callable[[CallTemplate], object]
 
@@ -129,7 +129,8 @@ def _fail_without_expect(entry: ManifestEntry) -> Iterator[Problem]:
 
 
 def _unused_request_id(entry: ManifestEntry) -> Iterator[Problem]:
-    if "request_id" in entry.raw and not re.search(r"\brequest_id\b(?!\\?\")|\bnext_id\b", entry_text(entry)):
+    used = any(uses_name(each, "request_id", "next_id") for each in entry_expressions(entry))
+    if "request_id" in entry.raw and not used:
         why = 'has no effect: no message holds "{{ request_id }}"'
         yield Problem(join_path(entry.path, "request_id"), why)
 

@@ -1,27 +1,30 @@
-"""What inherits from what: preset ← entry ← tool, on documents, before they are checked."""
+"""Merge what a call template inherits: preset ← entry ← tool, on documents, before they are checked."""
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from pathlib import Path
+from typing import Final
 
 from ..errors import Problem
 from .models.base import Json
-from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions
+from .models.call_template import CallTemplate, RequestData
+from .models.manual import MANUAL_KEYS
+from .presets import preset_names, read_preset
 from .validation import closest_match, join_path
 
-MERGED_KEYS = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
+MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
-CALL_TEMPLATE_KEYS = frozenset(CallTemplate.model_fields) | {"request_data_format", "request_data_template"}
-ENTRY_KEYS = CALL_TEMPLATE_KEYS | frozenset(ManualOptions.model_fields)
-_PRESETS = Path(__file__).with_name("presets")
-_NOT_INHERITED = MANUAL_KEYS | {"name"}
+CALL_TEMPLATE_KEYS: Final = frozenset(CallTemplate.model_fields) | frozenset(RequestData.model_fields)
+ENTRY_KEYS: Final = CALL_TEMPLATE_KEYS | MANUAL_KEYS
+_NOT_INHERITED: Final = MANUAL_KEYS | {"name"}
 
 
 def merge(base: Json, overlay: Json) -> dict[str, Json]:
-    """`over` on top of `base`. A null takes the inherited value away."""
+    """Return `overlay` on top of `base`. A null removes the inherited value.
+
+    `message` and `listen` exclude each other, so that the one in `overlay` removes the inherited other one.
+    """
     merged = dict(base)
     for key, value in overlay.items():
         if value is None:
@@ -30,11 +33,20 @@ def merge(base: Json, overlay: Json) -> dict[str, Json]:
             merged[key] = {name: item for name, item in {**merged[key], **value}.items() if item is not None}
         else:
             merged[key] = value
+    if listens(overlay):
+        merged.pop("message", None)
+    elif overlay.get("message") is not None:
+        merged.pop("listen", None)
     return merged
 
 
+def listens(raw: Json) -> bool:
+    """Return whether a document sets `listen`; after substitution a variable in its place is a string."""
+    return str(raw.get("listen")).lower() in ("true", "1", "yes", "on", "t", "y")  # as pydantic reads a boolean
+
+
 def normalize(raw: Json) -> dict[str, Json]:
-    """An entry or a tool's call template in its one full form: the older dialect and short forms spelled out."""
+    """Return an entry or a tool's call template with its short forms and the older UTCP form written in full."""
     form = dict(raw)
     if form.get("reply") == "none":
         form["reply"] = {"none": True}
@@ -52,70 +64,64 @@ def normalize(raw: Json) -> dict[str, Json]:
 
 
 def apply_preset(raw: Json) -> dict[str, Json]:
-    """The document on top of the preset that it names, if it names one that exists."""
+    """Return the document on top of the preset that it names, if there is one of that name."""
     return merge(_preset_of(raw), raw)
 
 
-def _preset_of(raw: Json) -> dict[str, Json]:
-    name = raw.get("preset")
-    return read_preset(name) if isinstance(name, str) and name in preset_names() else {}
-
-
 def referenced_presets(entry: Json) -> list[dict[str, Json]]:
-    """The presets that an entry and its tools name."""
+    """Return the presets that an entry and its tools name, each once."""
     tools = entry.get("tools")
     own = [
         tool.get("tool_call_template") for tool in (tools if isinstance(tools, list) else ()) if isinstance(tool, dict)
     ]
     names = [form["preset"] for form in (entry, *own) if isinstance(form, dict) and isinstance(form.get("preset"), str)]
-    return [read_preset(name) for name in dict.fromkeys(names) if name in preset_names()]
+    return [_normalized_preset(name) for name in dict.fromkeys(names) if name in preset_names()]
 
 
-def inherit(entry: Json, tool: Json) -> dict[str, Json]:
-    """A tool's call template on top of its entry's. A preset of the tool's own stands between the two."""
+def merge_tool(entry: Json, tool: Json) -> dict[str, Json]:
+    """Return the call template of a tool on top of its entry's, with the tool's own preset between the two."""
     inherited = {key: value for key, value in entry.items() if key not in _NOT_INHERITED}
     own = {key: value for key, value in normalize(tool).items() if key != "name"}
     return merge(merge(inherited, _preset_of(own)), own)
 
 
 def check_fields(raw: Json, path: str) -> list[Problem]:
-    """Problems that only the form as written shows: presets, the older dialect."""
+    """Return the problems that only the document as written shows, because merging removes them.
+
+    Args:
+        raw: The document of an entry or of a tool's call template.
+        path: Its JSON path.
+    """
     problems: list[Problem] = []
     name = raw.get("preset")
     if name is not None and not (isinstance(name, str) and name in preset_names()):
-        near = closest_match(str(name), preset_names())
-        known = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(preset_names()))}"
+        similar = closest_match(str(name), preset_names())
+        known = f"did you mean {similar!r}?" if similar else f"known are {', '.join(sorted(preset_names()))}"
         problems.append(Problem(join_path(path, "preset"), f"there is no preset {name!r}; {known}"))
-    if raw.get("request_data_format") not in (None, "json", "text"):
+    if listens(raw) and raw.get("message") is not None:
+        why = 'contradicts "message": a call that only listens sends nothing; remove one of the two'
+        problems.append(Problem(join_path(path, "listen"), why))
+    return problems + _check_request_data(raw, path)
+
+
+def _check_request_data(raw: Json, path: str) -> list[Problem]:
+    form, template_path = raw.get("request_data_format"), join_path(path, "request_data_template")
+    problems = []
+    if form not in (None, "json", "text"):
         problems.append(Problem(join_path(path, "request_data_format"), "expected 'json' or 'text'"))
-    if "request_data_template" in raw and raw.get("request_data_format") != "text":
+    if "request_data_template" in raw and form != "text":
         why = 'is read only with "request_data_format": "text"; or write it as "message"'
-        problems.append(Problem(join_path(path, "request_data_template"), why))
-    if raw.get("request_data_format") == "text" and "request_data_template" not in raw:
-        problems.append(
-            Problem(join_path(path, "request_data_template"), 'is required with "request_data_format": "text"')
-        )
+        problems.append(Problem(template_path, why))
+    if form == "text" and "request_data_template" not in raw:
+        problems.append(Problem(template_path, 'is required with "request_data_format": "text"'))
     return problems
 
 
-@cache
-def preset_names() -> frozenset[str]:
-    """The presets that the package brings."""
-    return frozenset(file.stem for file in _PRESETS.glob("*.json"))
-
-
-def preset_purpose(name: str) -> str:
-    """What a preset is for, in one sentence."""
-    purpose = str(_read_preset_file(name)["$comment"])
-    return purpose.partition(". ")[0].rstrip(".")
+def _preset_of(raw: Json) -> dict[str, Json]:
+    name = raw.get("preset")
+    return _normalized_preset(name) if isinstance(name, str) and name in preset_names() else {}
 
 
 @cache
-def read_preset(name: str) -> dict[str, Json]:
-    """A preset: a call template without URL, in the manifest language."""
-    return normalize({key: value for key, value in _read_preset_file(name).items() if key != "$comment"})
-
-
-def _read_preset_file(name: str) -> dict[str, Json]:
-    preset: dict[str, Json] = json.loads((_PRESETS / f"{name}.json").read_text(encoding="utf-8"))
-    return preset
+def _normalized_preset(name: str) -> dict[str, Json]:
+    return normalize(read_preset(name))

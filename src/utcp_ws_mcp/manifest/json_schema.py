@@ -1,164 +1,143 @@
-"""The JSON Schema of a manifest file, made from the models: what editors complete and check with.
+"""The JSON Schema of a manifest file, for editors: made from the models, which describe each field.
 
-The models say what a value is; what may be written for it is more: short forms, `${NAME}` in place of a number, null
-to take an inherited value away, `$comment` in every object.
+A model describes a checked and merged value. A file may contain more, which this module adds: short forms that are
+rewritten before the check, `${NAME}` in place of a number, null to remove an inherited value, `$comment` in every object.
 """
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from .inheritance import preset_names
-from .loader import WEBSOCKET
-from .models.base import Json
-from .models.call_template import CallTemplate, ManualOptions, Tool
+from .loader import INERT_CLIENT_KEYS, WEBSOCKET
+from .models.call_template import CallTemplate, RequestData
+from .models.manual import ManualOptions, Tool
+from .presets import preset_names
 from .validation import COMMENT_KEY
 
 JsonSchema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_STRING_OR_ARRAY_FIELDS: Final = {"CallTemplate": ("protocol", "ignore"), "Stream": ("until",)}
+_NULL: Final[JsonSchema] = {"type": "null"}
+_COMMENT: Final[JsonSchema] = {COMMENT_KEY: {"description": "A comment: any value, without effect."}}
 _SHORT_FORMS: Final[dict[tuple[str, str], JsonSchema]] = {
     ("CallTemplate", "reply"): {"const": "none"},
     ("CallTemplate", "stream"): {"type": "boolean"},
-    ("ManualOptions", "discovery"): {"const": "handshake"},
 }
-"""Short forms beside the one that the model has."""
+"""Short forms that `inheritance.normalize` rewrites; the models declare all others."""
 
 _NULLABLE_MODELS: Final = frozenset(
-    {"CallTemplate", "Reply", "Stream", "Limits", "Network", "Tls", "Framing", "Heartbeat"}
+    {"CallTemplate", "RequestData", "Reply", "Stream", "Limits", "Network", "Tls", "Framing", "Heartbeat"}
 )
-"""Objects in which null takes an inherited value away."""
-
-_NULL: Final[JsonSchema] = {"type": "null"}
-_TEXTS: Final[JsonSchema] = {"type": "object", "additionalProperties": {"type": "string"}}
+"""Objects in which null removes an inherited value."""
 
 
 def manifest_schema() -> JsonSchema:
-    """The JSON Schema (2020-12) of every shape that a manifest file may have."""
+    """Return the JSON Schema (2020-12) of every form that a manifest file can have."""
     return {
         "$schema": DIALECT,
         "title": "A manifest of utcp-ws-mcp",
-        "description": "Which WebSocket endpoints become tools, and how to talk to each of them.",
-        **_schema_by_shape(),
+        "description": "WebSocket endpoints that become tools, and how each of them is called.",
+        **_schema_by_form(),
         "$defs": _definitions(),
     }
 
 
-def field_descriptions() -> dict[str, dict[str, str]]:
-    """What each field of each model means, in one sentence or two; "" is the model itself."""
-    text = (resources.files(__package__) / "descriptions.json").read_text(encoding="utf-8")
-    read: dict[str, dict[str, str]] = json.loads(text)
-    return read
-
-
-def _schema_by_shape() -> JsonSchema:
-    """Which definition holds: an array, a client configuration, a UTCP manual, or else one call template."""
+def _schema_by_form() -> JsonSchema:
+    """Return the condition for each form: an array, a client configuration, a UTCP manual, or one call template."""
     manual = {"required": ["tools"], "not": {"anyOf": [{"required": ["url"]}, {"required": ["call_template_type"]}]}}
-    shapes = (
+    forms = (
         ({"type": "array"}, {"items": _ref("Entry")}),
         ({"required": ["manual_call_templates"]}, _ref("ClientConfiguration")),
         (manual, _ref("Manual")),
     )
-    chosen: JsonSchema = {"type": "object", **_ref("SingleEntry")}
-    for condition, then in reversed(shapes):
-        chosen = {"if": condition, "then": then, "else": chosen}
-    return chosen
+    schema: JsonSchema = {"type": "object", **_ref("SingleEntry")}
+    for condition, then in reversed(forms):
+        schema = {"if": condition, "then": then, "else": schema}
+    return schema
 
 
 def _definitions() -> JsonSchema:
-    _, made = models_json_schema([(model, "validation") for model in (CallTemplate, ManualOptions, Tool)])
-    said = field_descriptions()
-    models = {name: _object_schema(name, model, said[name]) for name, model in made["$defs"].items()}
-    template, options = models.pop("CallTemplate"), models.pop("ManualOptions")
-    options["properties"]["tools"] = {
-        "description": said["ManualOptions"]["tools"],
-        "type": ["array", "null"],
-        "items": _ref("Tool"),
-    }
-    models["Tool"]["properties"]["tool_call_template"] = {
-        "description": said["Tool"]["tool_call_template"],
-        "anyOf": [_for_websocket(_ref("ToolTemplate")), _NULL],
-    }
+    models = (CallTemplate, RequestData, ManualOptions, Tool)
+    _, generated = models_json_schema([(model, "validation") for model in models])
+    definitions = generated["$defs"]
+    for field in (field for model in definitions.values() for field in model["properties"].values()):
+        if "description" not in field:  # pydantic omits one that is the same as that of the referenced model
+            field["description"] = definitions[field["$ref"].rpartition("/")[2]]["description"]
+    objects = {name: _object_schema(name, model) for name, model in definitions.items()}
+    template, options = objects.pop("CallTemplate"), objects.pop("ManualOptions")
+    template["properties"] |= objects.pop("RequestData")["properties"]
+    template["properties"]["preset"]["anyOf"] = [{"enum": sorted(preset_names())}, _NULL]
+    # The models keep these as raw documents, because they are checked after they are merged.
+    _replace_form(options["properties"]["tools"], {"type": ["array", "null"], "items": _ref("Tool")})
+    own = {"anyOf": [_for_websocket(_ref("ToolTemplate")), _NULL]}
+    _replace_form(objects["Tool"]["properties"]["tool_call_template"], own)
     tool_template = {key: value for key, value in template.items() if key != "required"}
     entry = {**tool_template, "properties": {**template["properties"], **options["properties"]}}
     file = _file_keys()
     return {
-        "Entry": _for_websocket({"$ref": "#/$defs/OwnEntry"}),
+        "Entry": _for_websocket(_ref("OwnEntry")),
         "OwnEntry": {**entry, "anyOf": [{"required": ["url"]}, {"required": ["tools"]}]},
         "SingleEntry": _for_websocket({**entry, "required": ["url"], "properties": {**entry["properties"], **file}}),
         "ClientConfiguration": _client_configuration_schema(file),
         "Manual": _manual_schema(file),
         "ToolTemplate": tool_template,
-        **models,
+        **objects,
         "variable": {
-            "description": "A variable in place of a number, a boolean or a word.",
+            "description": "A variable in place of a number, a boolean or one of several values.",
             "type": "string",
             "pattern": r"\$\{[A-Za-z_]\w*\}|^\$[A-Za-z_]\w*$",
         },
     }
 
 
+def _replace_form(field: JsonSchema, form: JsonSchema) -> None:
+    description = field["description"]
+    field.clear()
+    field |= {"description": description, **form}
+
+
 def _for_websocket(schema: JsonSchema) -> JsonSchema:
-    """A schema for call templates that are served here; those of another type may hold anything."""
+    """Apply a schema to WebSocket call templates only; those of another type may contain anything."""
     own = {"properties": {"call_template_type": {"const": WEBSOCKET}}}
     return {"type": "object", "if": own, "then": schema}
 
 
-def _object_schema(name: str, model: JsonSchema, texts: dict[str, str]) -> JsonSchema:
-    """The schema of an object as authors may write it."""
-    written = {key: _field_schema(name, key, field, texts[key]) for key, field in model["properties"].items()}
-    if name == "CallTemplate":
-        written |= _older_dialect_fields(texts)
-        written["preset"]["anyOf"] = [{"enum": sorted(preset_names())}, _NULL]
-        written["message"] = {
-            "description": texts["message"],
-            "anyOf": [{"type": ["string", "object", "array", "null"]}, {"const": False}],
-        }
-    changed: JsonSchema = {
+def _object_schema(name: str, model: JsonSchema) -> JsonSchema:
+    """Return the schema of an object as authors may write it."""
+    fields = {key: _field_schema(name, key, field) for key, field in model["properties"].items()}
+    schema = {key: value for key, value in model.items() if key in ("required", "oneOf")}
+    return {
+        **schema,
         "type": "object",
-        "description": texts[""],
-        "properties": {**written, COMMENT_KEY: {"description": "Anything; it means nothing."}},
+        "description": model["description"],
+        "properties": {**fields, **_COMMENT},
         "additionalProperties": False,
     }
-    if name == "Step":
-        changed["oneOf"] = [{"required": ["send"]}, {"required": ["expect"]}]
-    return changed | ({"required": model["required"]} if "required" in model else {})
 
 
-def _field_schema(model: str, key: str, field: JsonSchema, description: str) -> JsonSchema:
-    """The schema of a field with all the forms that may be written for it."""
-    plain = {name: value for name, value in field.items() if name not in ("title", "default", "description")}
-    forms: list[JsonSchema] = plain.pop("anyOf") if "anyOf" in plain else [plain]
+def _field_schema(model: str, key: str, field: JsonSchema) -> JsonSchema:
+    """Return the schema of a field with all forms that may be written for it."""
+    form = {name: value for name, value in field.items() if name not in ("title", "default", "description")}
+    forms: list[JsonSchema] = form.pop("anyOf") if "anyOf" in form else [form]
     if any(_accepts_variable(form) for form in forms):
         forms = [*forms, _ref("variable")]
-    if key in _STRING_OR_ARRAY_FIELDS.get(model, ()):
-        forms = [{"type": "string"}, *forms]
     if short := _SHORT_FORMS.get((model, key)):
         forms = [short, *forms]
     if model in _NULLABLE_MODELS and _NULL not in forms and key not in ("url", "name"):
         forms = [*forms, _NULL]
-    default = field.get("default")
-    shown = {"default": default} if isinstance(default, str | int | float) else {}
-    anything = any(not form for form in forms)
-    described = {"description": description, **shown}
-    return described if anything else {**described, **forms[0]} if len(forms) == 1 else {**described, "anyOf": forms}
+    described = {"description": field["description"]}
+    if isinstance(default := field.get("default"), str | int | float):
+        described["default"] = default
+    if any(not form for form in forms):  # an empty schema accepts everything, whatever the others are
+        return described
+    return {**described, **forms[0]} if len(forms) == 1 else {**described, "anyOf": forms}
 
 
 def _accepts_variable(form: JsonSchema) -> bool:
-    """Whether a variable may stand for a value that is no free text."""
+    """Return whether a variable may replace a value of this form, which is not free text."""
     return form.get("type") in ("number", "integer", "boolean") or "enum" in form
-
-
-def _older_dialect_fields(texts: dict[str, str]) -> JsonSchema:
-    return {
-        "request_data_format": {"description": texts["request_data_format"], "enum": ["json", "text"]},
-        "request_data_template": {"description": texts["request_data_template"], "type": "string"},
-    }
 
 
 def _file_keys() -> JsonSchema:
@@ -170,7 +149,7 @@ def _file_keys() -> JsonSchema:
     return {
         "$schema": {"description": "The schema of this file, for editors.", "type": "string"},
         "variables": {
-            "description": "Values of variables; secrets are better kept elsewhere.",
+            "description": "Values of variables; keep secrets in the environment or a .env file instead.",
             "type": "object",
         },
         "load_variables_from": {"description": "Files with variables.", "type": ["array", "null"], "items": loader},
@@ -178,37 +157,34 @@ def _file_keys() -> JsonSchema:
 
 
 def _client_configuration_schema(file: JsonSchema) -> JsonSchema:
-    inert = ("tool_repository", "tool_search_strategy", "post_processing")
+    inert = {key: {"description": "For the client of UTCP; without effect here."} for key in sorted(INERT_CLIENT_KEYS)}
+    templates = {"description": "The call templates.", "type": "array", "items": _ref("Entry")}
     return {
-        "description": "A UTCP client configuration: several call templates, and variables beside them.",
+        "description": "A UTCP client configuration: several call templates and their variables.",
         "type": "object",
-        "properties": {
-            **file,
-            "manual_call_templates": {"description": "The call templates.", "type": "array", "items": _ref("Entry")},
-            **{key: {"description": "Of UTCP's own client; without effect here."} for key in inert},
-            COMMENT_KEY: {"description": "Anything; it means nothing."},
-        },
+        "properties": {**file, "manual_call_templates": templates, **inert, **_COMMENT},
         "additionalProperties": False,
     }
 
 
 def _manual_schema(file: JsonSchema) -> JsonSchema:
+    name = "The first part of the names of the tools; by default the name of the file."
     return {
-        "description": "A UTCP manual: each tool brings its own call template with a url.",
+        "description": "A UTCP manual, in which each tool has its own call template with a url.",
         "type": "object",
         "properties": {
             **{key: file[key] for key in ("$schema", "variables")},
-            "name": {"description": "The first part of the tools' names. Left out: the file's name.", "type": "string"},
+            "name": {"description": name, "type": "string"},
             "utcp_version": {"description": "The version of UTCP."},
             "manual_version": {"description": "The version of this manual."},
-            "version": {"description": "The version of this manual, in older ones."},
-            "info": {"description": "What the manual is about."},
+            "version": {"description": "The version of this manual, in older manuals."},
+            "info": {"description": "Information about the manual."},
             "tools": {"description": "The tools.", "type": "array", "items": _ref("Tool")},
-            COMMENT_KEY: {"description": "Anything; it means nothing."},
+            **_COMMENT,
         },
         "additionalProperties": False,
     }
 
 
-def _ref(name: str) -> Json:
+def _ref(name: str) -> JsonSchema:
     return {"$ref": f"#/$defs/{name}"}

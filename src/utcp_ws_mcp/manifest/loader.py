@@ -1,11 +1,12 @@
-"""From the JSON document of a manifest to entries; every problem of it at once, each with its JSON path."""
+"""Turn the JSON document of a manifest into entries, or report every problem at once, each with its JSON path."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import Final
 
 from ..errors import InvalidManifest, Problem
 from .inheritance import (
@@ -13,31 +14,52 @@ from .inheritance import (
     ENTRY_KEYS,
     apply_preset,
     check_fields,
-    inherit,
+    merge_tool,
     normalize,
     referenced_presets,
 )
 from .models.base import Json
-from .models.call_template import MANUAL_KEYS, CallTemplate, ManualOptions, Tool
-from .shapes import DisabledEntry, LoadReport, raw_entries
+from .models.call_template import CallTemplate
+from .models.manual import MANUAL_KEYS, ManualOptions, Tool
+from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variables import VariableResolver, find_optional, find_variables, substitute
 
-WEBSOCKET = "websocket"
-_PLACEHOLDER_TEMPLATE = {"url": "wss://localhost/"}
-"""What tools inherit while their entry is wrong, so that their own problems are found in the same run."""
+WEBSOCKET: Final = "websocket"
+CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "$schema"})
+"""The keys of a UTCP client configuration. Those beside `manual_call_templates` are allowed in a single entry too."""
+
+INERT_CLIENT_KEYS: Final = frozenset({"tool_repository", "tool_search_strategy", "post_processing"})
+"""The keys of a UTCP client configuration that have no effect here."""
+
+MANUAL_DOCUMENT_KEYS: Final = frozenset(
+    {"utcp_version", "manual_version", "version", "info", "tools", "name", "variables", "$schema"}
+)
+"""The keys of a UTCP manual that is written as a manifest."""
+
+_EXPECTED: Final = (
+    'expected an object with "manual_call_templates", an array of call templates, '
+    'one call template (with "url"), or a UTCP manual (with "tools")'
+)
+_PLACEHOLDER_TEMPLATE: Final = {"url": "wss://localhost/"}
+"""What tools inherit if their entry is invalid, so that the problems of the tools are found in the same run."""
 
 ReadFile = Callable[[PurePath, str], bytes]
-"""Reads a file that a manifest names, relative to a folder; raises InvalidTemplate where it cannot."""
+"""Reads a file that a manifest names: takes the folder of the manifest and the name, raises InvalidTemplate."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTool:
-    """A tool with the call template that its calls follow, everything inherited.
+    """A tool with its complete call template, after everything inherited is merged.
 
-    `remote` names the fields of the template that came over the network; `discovered` says that the tool did,
-    and then `digest` is that of its definition.
-    `is_template`: it stands for the entry's own call template.
+    Attributes:
+        tool: The tool as its manual describes it.
+        template: The call template of its calls.
+        path: Its JSON path in the manifest or in the manual.
+        remote_fields: The fields of the template that came over the network.
+        discovered: Whether the tool itself came over the network.
+        digest: The digest of the definition of a discovered tool; otherwise empty.
+        is_template: Whether it represents the call template of the entry instead of a tool.
     """
 
     tool: Tool
@@ -51,12 +73,19 @@ class ResolvedTool:
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One call template of a manifest and what belongs to its manual.
+    """One call template of a manifest, with the tools and options of its manual.
 
-    `raw` is the document that discovered tools inherit from. `template` is None for a UTCP manual that is written
-    as a manifest: there each tool brings its own URL. `variables` holds every variable that the entry refers to,
-    `own_variables` those that the user named for this manual. `folder` is where relative paths start, `read_file`
-    reads one.
+    Attributes:
+        name: The name of the manual, unique in a manifest.
+        path: Its JSON path; empty if the manifest is one call template.
+        raw: The merged document, from which discovered tools inherit.
+        template: The call template; None for a UTCP manual as a manifest, in which each tool has its own URL.
+        options: The options for the manual as a whole.
+        tools: The tools that the manifest lists.
+        variables: The values of all variables that the entry refers to.
+        own_variables: The values of the variables that are named for this manual (UTCP's namespace).
+        folder: The folder that relative paths start from.
+        read_file: Reads a file relative to `folder`.
     """
 
     name: str
@@ -71,22 +100,38 @@ class ManifestEntry:
     read_file: ReadFile | None = field(default=None, repr=False)
 
     def is_equivalent(self, other: ManifestEntry) -> bool:
-        """Whether the endpoint, and what is asked of it, are the same; places in the file do not count."""
-        mine, its = (
-            (each.raw, each.template, each.options, each.variables, each.own_variables, each.folder)
-            for each in (self, other)
+        """Return whether the endpoint and its options are the same; paths in the file are not compared."""
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("raw", "template", "options", "variables", "own_variables", "folder")
         )
-        return mine == its
 
     @property
     def uses_discovery(self) -> bool:
-        """Whether the endpoint is asked for its manual."""
+        """Return whether the manual of the endpoint is requested."""
         return self.template is not None and (self.options.tools is None or self.options.discovery is not None)
 
 
 @dataclass(frozen=True, slots=True)
+class DisabledEntry:
+    """An entry that cannot run, because these variables are not set."""
+
+    name: str
+    missing: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """Everything that is reported while a document is loaded."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    disabled: list[DisabledEntry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a file offers, and what of it is left out and why (`notices`, one line each)."""
+    """A loaded manifest: its entries, those that are disabled, and a warning (one line) for each skipped part."""
 
     source: str
     entries: tuple[ManifestEntry, ...]
@@ -97,28 +142,35 @@ class Manifest:
 def load_document(
     document: Json, resolver: VariableResolver, source: str, folder: PurePath, read_file: ReadFile | None = None
 ) -> Manifest:
-    """Check a manifest's document and bind its variables.
+    """Check the document of a manifest and bind its variables.
+
+    Args:
+        document: The parsed JSON.
+        resolver: Resolves the variables of each entry.
+        source: The name of the manifest in errors; its stem is the default name of a UTCP manual.
+        folder: The folder that relative paths start from.
+        read_file: Reads a file relative to `folder`; None if the manifest cannot refer to files.
 
     Raises:
-        InvalidManifest: with all problems of the document.
+        InvalidManifest: With all problems of the document.
     """
-    findings = LoadReport()
+    report = LoadReport()
     document = strip_comments(document)
     entries: list[ManifestEntry] = []
-    for path, raw, default_name in raw_entries(document, findings, PurePath(source).stem):
-        if entry := _load_entry(raw, path, default_name, resolver, findings):
+    for path, raw, default_name in _raw_entries(document, report, PurePath(source).stem):
+        if entry := _load_entry(raw, path, default_name, resolver, report):
             own = resolver.for_manual(entry.name)
             entries.append(replace(entry, folder=folder, own_variables=own, read_file=read_file))
-    entries = _check_unique_names(entries, findings)
-    if not findings.problems and not entries and not findings.disabled:
-        findings.problems.append(Problem("", "no websocket call template is left in it, so there is nothing to serve"))
-    if findings.problems:
-        raise InvalidManifest(source, findings.problems)
-    return Manifest(source, tuple(entries), tuple(findings.disabled), tuple(findings.warnings))
+    entries = _check_unique_names(entries, report)
+    if not report.problems and not entries and not report.disabled:
+        report.problems.append(Problem("", "no websocket call template is left in it, so there is nothing to serve"))
+    if report.problems:
+        raise InvalidManifest(source, report.problems)
+    return Manifest(source, tuple(entries), tuple(report.disabled), tuple(report.warnings))
 
 
 def variable_files(document: Json) -> list[str]:
-    """The dotenv files that a manifest names, as written there. Wrong ones are reported by `load_document`."""
+    """Return the dotenv files that a manifest names, as written; `load_document` reports invalid values."""
     loaders = document.get("load_variables_from") if isinstance(document, dict) else None
     listed = loaders if isinstance(loaders, list) else []
     paths = [loader.get("env_file_path") for loader in listed if isinstance(loader, dict)]
@@ -126,9 +178,56 @@ def variable_files(document: Json) -> list[str]:
 
 
 def inline_variables(document: Json) -> dict[str, str]:
-    """The manifest's own `variables`."""
+    """Return the `variables` of a manifest."""
     variables = document.get("variables") if isinstance(document, dict) else None
     return {key: str(value) for key, value in variables.items()} if isinstance(variables, dict) else {}
+
+
+def _raw_entries(document: Json, report: LoadReport, default_name: str) -> Iterator[tuple[str, Json, str | None]]:
+    """Yield the entries of any form of manifest: the JSON path, the document, and the name if it has none itself."""
+    if isinstance(document, list):
+        yield from ((f"[{index}]", raw, None) for index, raw in enumerate(document))
+    elif not isinstance(document, dict):
+        report.problems.append(Problem("", _EXPECTED))
+    elif "manual_call_templates" in document:
+        yield from _client_configuration_entries(document, report)
+    elif found := list(_check_variables(document)):
+        report.problems += found
+    elif "url" in document or "call_template_type" in document:
+        yield "", {key: value for key, value in document.items() if key not in CLIENT_KEYS}, None
+    elif "tools" in document:
+        report.problems += unknown_keys(document, MANUAL_DOCUMENT_KEYS | {"url"}, "")
+        yield "", {"tools": document["tools"], "name": document.get("name", default_name)}, None
+    else:
+        report.problems.append(Problem("", _EXPECTED))
+
+
+def _client_configuration_entries(document: Json, report: LoadReport) -> Iterator[tuple[str, Json, str | None]]:
+    report.problems += unknown_keys(document, CLIENT_KEYS | INERT_CLIENT_KEYS, "")
+    inert = sorted(INERT_CLIENT_KEYS & document.keys())
+    if inert:
+        report.warnings.append(f"{', '.join(inert)}: without effect here, ignored")
+    report.problems += _check_variables(document)
+    templates = document["manual_call_templates"]
+    if not isinstance(templates, list):
+        report.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
+        return
+    yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
+
+
+def _check_variables(document: Json) -> Iterator[Problem]:
+    if not isinstance(document.get("variables", {}), dict):
+        yield Problem("variables", "expected an object of names and values")
+    loaders = document.get("load_variables_from")
+    if not isinstance(loaders, list | None):
+        yield Problem("load_variables_from", "expected an array of variable loaders")
+    for index, loader in enumerate(loaders if isinstance(loaders, list) else ()):
+        kind = loader.get("variable_loader_type") if isinstance(loader, dict) else None
+        if kind != "dotenv" or not isinstance(loader.get("env_file_path"), str):
+            yield Problem(
+                f"load_variables_from[{index}]",
+                'expected {"variable_loader_type": "dotenv", "env_file_path": "…"}',
+            )
 
 
 def _load_entry(
@@ -151,51 +250,64 @@ def _load_entry(
 
 
 def _bind_variables(raw: Json, name: str, resolver: VariableResolver, report: LoadReport) -> dict[str, str] | None:
-    """Every variable of the entry, or None where one is missing: then the entry is disabled."""
-    written = [raw, *referenced_presets(raw)]
-    names = list(dict.fromkeys(find_variables(written)))
+    """Return the values of all variables of an entry, or None if one is missing; then the entry is disabled."""
+    documents = [raw, *referenced_presets(raw)]
+    names = list(dict.fromkeys(find_variables(documents)))
     if not names:
         return {}
-    found = {variable: resolver.resolve(name, variable) for variable in names}
-    optional = find_optional(written)
-    if missing := tuple(variable for variable, value in found.items() if value is None and variable not in optional):
+    values = {variable: resolver.resolve(name, variable) for variable in names}
+    optional = find_optional(documents)
+    if missing := tuple(variable for variable, value in values.items() if value is None and variable not in optional):
         report.disabled.append(DisabledEntry(name, missing))
         return None
-    return {variable: value for variable, value in found.items() if value is not None}
+    return {variable: value for variable, value in values.items() if value is not None}
 
 
 def _validate_entry(
     raw: dict[str, Json], path: str, name: str, variables: Mapping[str, str], report: LoadReport
 ) -> ManifestEntry | None:
     problems = unknown_keys(raw, ENTRY_KEYS, path) + check_fields(raw, path)
-    own = {key: value for key, value in raw.items() if key in CALL_TEMPLATE_KEYS}
-    merged = apply_preset(normalize(own))
+    merged = apply_preset(normalize({key: value for key, value in raw.items() if key in CALL_TEMPLATE_KEYS}))
+    # A UTCP manual as a manifest has no URL of its own, but its tools inherit the other fields of a checked template.
     has_url = "url" in raw or "tools" not in raw
-    template, wrong = check_model(CallTemplate, merged if has_url else {**_PLACEHOLDER_TEMPLATE, **merged}, path)
-    problems += wrong
-    written = {key: value for key, value in raw.items() if key in MANUAL_KEYS}
-    options, wrong = check_model(ManualOptions, written, path)
-    problems += wrong
-    tools: list[ResolvedTool] = []
-    base = _PLACEHOLDER_TEMPLATE if problems else merged
+    template, found = _check_template(merged if has_url else {**_PLACEHOLDER_TEMPLATE, **merged}, path)
+    problems += found
+    manual = {key: value for key, value in raw.items() if key in MANUAL_KEYS}
+    options, found = check_model(ManualOptions, manual, path)
+    problems += found
     own_template = template if has_url else None
-    listed = written.get("tools")
-    for index, tool in enumerate(listed if isinstance(listed, list) else ()):
-        if not isinstance(tool, dict):
-            continue  # that is a problem of the options
-        if kind := _foreign_type(tool.get("tool_call_template")):
-            report.warnings.append(f"{name}: the tool {tool.get('name')!r} is of the type {kind!r}, skipped")
-            continue
-        checked, wrong = check_tool(tool, base, join_path(join_path(path, "tools"), index), own_template)
-        problems += wrong
-        tools += [checked] if checked else []
+    inherited = _PLACEHOLDER_TEMPLATE if problems else merged
+    tools, found = _check_listed_tools(manual.get("tools"), inherited, path, own_template, name, report)
+    problems += found
     report.problems += problems
     if problems or options is None:
         return None
-    return ManifestEntry(name, path, merged, own_template, options, tuple(tools), variables, {}, PurePath())
+    return ManifestEntry(name, path, merged, own_template, options, tools, variables, {}, PurePath())
 
 
-def _foreign_type(template: Json) -> str | None:
+def _check_listed_tools(
+    listed: Json,
+    inherited: Mapping[str, Json],
+    path: str,
+    template: CallTemplate | None,
+    name: str,
+    report: LoadReport,
+) -> tuple[tuple[ResolvedTool, ...], list[Problem]]:
+    tools: list[ResolvedTool] = []
+    problems: list[Problem] = []
+    for index, raw in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(raw, dict):
+            continue  # ManualOptions reports it
+        if kind := _other_type(raw.get("tool_call_template")):
+            report.warnings.append(f"{name}: the tool {raw.get('name')!r} is of the type {kind!r}, skipped")
+            continue
+        tool, found = check_tool(raw, inherited, join_path(join_path(path, "tools"), index), template)
+        problems += found
+        tools += [tool] if tool else []
+    return tuple(tools), problems
+
+
+def _other_type(template: Json) -> str | None:
     kind = template.get("call_template_type", WEBSOCKET) if isinstance(template, dict) else WEBSOCKET
     return None if kind == WEBSOCKET else str(kind)
 
@@ -203,9 +315,16 @@ def _foreign_type(template: Json) -> str | None:
 def check_tool(
     raw: Json, entry: Mapping[str, Json], path: str, template: CallTemplate | None = None
 ) -> tuple[ResolvedTool | None, list[Problem]]:
-    """A tool with what it inherits from its entry's document, or what is wrong with it.
+    """Check a tool and merge its call template with what it inherits.
 
-    A tool that says nothing of its own has the entry's `template` itself: it need not be checked again for each.
+    Args:
+        raw: The document of the tool.
+        entry: The merged document that the tool inherits from.
+        path: The JSON path of the tool.
+        template: The checked call template of the entry. A tool without fields of its own shares it.
+
+    Returns:
+        The tool, or None; and all problems.
     """
     tool, problems = check_model(Tool, raw, path)
     if tool is None:
@@ -213,16 +332,21 @@ def check_tool(
     own = tool.tool_call_template or {}
     if template is not None and not own:
         return ResolvedTool(tool, template, path), []
-    below = join_path(path, "tool_call_template")
-    problems = unknown_keys(own, CALL_TEMPLATE_KEYS, below) + check_fields(own, below)
+    own_path = join_path(path, "tool_call_template")
+    problems = unknown_keys(own, CALL_TEMPLATE_KEYS, own_path) + check_fields(own, own_path)
     known = {key: value for key, value in own.items() if key in CALL_TEMPLATE_KEYS}
-    template, wrong = check_model(CallTemplate, inherit(entry, known), below)
-    problems += wrong
+    template, found = _check_template(merge_tool(entry, known), own_path)
+    problems += found
     return (ResolvedTool(tool, template, path), []) if template and not problems else (None, problems)
 
 
+def _check_template(document: Json, path: str) -> tuple[CallTemplate | None, list[Problem]]:
+    template, problems = check_model(CallTemplate, document, path)
+    return template and with_utcp_framing(template), problems
+
+
 def _with_location_hint(problem: Problem, path: str) -> Problem:
-    """A field of call templates that stands in the tool itself is told where it belongs."""
+    """Say where a field of call templates belongs that is written into the tool itself."""
     is_field = problem.path.removeprefix(f"{path}.") in CALL_TEMPLATE_KEYS
     if not (is_field and problem.message.startswith("unknown key")):
         return problem

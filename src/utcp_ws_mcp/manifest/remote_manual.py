@@ -1,134 +1,197 @@
-"""A manual that came over the network: data, which may do less than a manifest (sections 8 and 10)."""
+"""Read a manual that came over the network: data that may do less than a manifest (sections 8 and 10)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..errors import Problem
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
 from .models.base import Json
-from .models.call_template import Annotations, Tool
+from .models.manual import Annotations, Tool
 from .pinning import tool_digest
 from .sanitize import sanitize_schema, sanitize_text, schema_problem
-from .validation import is_deeper
-from .variables import VARIABLE, WHOLE_STRING_VARIABLE
+from .variables import VARIABLE, WHOLE_STRING_VARIABLE, substitute
 
-FORBIDDEN_KEYS = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
-"""What a manual from the network may not say."""
+FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
+"""Fields that a call template from the network may not set: they decide what may be reached, and with which secrets."""
 
-MAX_DEPTH: Final = 100
-"""Levels of nesting of a tool."""
-
-_CROSS_ORIGIN_SAFE = frozenset(
+_CROSS_ORIGIN_SAFE: Final = frozenset(
     {"call_template_type", "response_format", "timeout", "keep_alive", "request_id", "typed_arguments", "reply"}
     | {"ignore", "limits", "framing", "send_as", "network"}
 )
-"""What a tool at another origin inherits: nothing that could hold a credential."""
+"""What a tool at another origin inherits: only fields that cannot hold a credential."""
+
+_FIELDS_USING_LET: Final = frozenset({"let", "message", "then", "reply", "ignore", "stream", "auto_reply"})
+_ANNOTATION_KEYS: Final = frozenset(each.alias or name for name, each in Annotations.model_fields.items())
+_MAX_KEY_LENGTH: Final = 40
+"""The maximum length of a remote key or value in a warning, in characters."""
 
 
 def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool], list[str]]:
-    """The tools of a manual, and one line for each thing in it that is left out.
+    """Return the tools of a manual, and a warning for each part of it that is not used.
 
     `${NAME}` is replaced in `auth` only, and only by variables that the user named for this manual.
+
+    Args:
+        document: The manual as it arrived, of any shape.
+        entry: The entry of the manifest that requested it.
     """
-    tools: list[ResolvedTool] = []
-    notices: list[str] = []
+    tools: dict[str, ResolvedTool] = {}
     listed = document.get("tools") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         return [], [f"{entry.name}: its answer holds no list of tools"]
-    most = entry.options.max_tools
-    if len(listed) > most:
-        notices.append(
-            f'{entry.name}: its manual has {len(listed)} tools, the first {most} are offered; see "max_tools"'
-        )
-    for index, raw in enumerate(listed[:most]):
-        tool, wrong = _read_tool(raw, entry, f"tools[{index}]")
-        if tool and any(tool.tool.name == other.tool.name for other in tools):
-            wrong, tool = [Problem(f"tools[{index}]", f"is another tool named {tool.tool.name!r}; left out")], None
-        notices += [f"{entry.name}: its manual, {problem}" for problem in wrong]
-        tools += [tool] if tool else []
-    return tools, notices
+    limit = entry.options.max_tools
+    warnings = []
+    if len(listed) > limit:
+        count = f"its manual has {len(listed)} tools, the first {limit} are offered"
+        warnings.append(f'{entry.name}: {count}; see "max_tools"')
+    for index, raw in enumerate(listed[:limit]):
+        path = f"tools[{index}]"
+        tool, problems = _read_tool(raw, entry, path)
+        if tool and tool.tool.name in tools:
+            problems, tool = [Problem(path, f"is another tool named {tool.tool.name!r}; left out")], None
+        warnings += [f"{entry.name}: its manual, {problem}" for problem in problems]
+        if tool:
+            tools[tool.tool.name] = tool
+    return list(tools.values()), warnings
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTool:
+    """A tool of a manual, with its call template split into the fields that are used and those that are ignored."""
+
+    raw: Mapping[str, Json] = field(repr=False)
+    entry: ManifestEntry
+    template: Mapping[str, Json] = field(repr=False)
+    ignored_keys: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Json], entry: ManifestEntry) -> RemoteTool:
+        """Split the call template of a tool."""
+        own = raw.get("tool_call_template")
+        own = own if isinstance(own, dict) else {}
+        # UTCP writes the name of the manual into each call template: it is expected and needs no warning.
+        forbidden = FORBIDDEN_KEYS - {"name"}
+        ignored = tuple(key for key in own if key not in CALL_TEMPLATE_KEYS or key in forbidden)
+        used = {key: value for key, value in own.items() if key not in ignored and key != "name"}
+        return cls(raw, entry, normalize(used), ignored)
+
+    @property
+    def is_cross_origin(self) -> bool:
+        """Return whether the tool has a URL at another origin than that of its manual."""
+        return "url" in self.template and not _same_origin(str(self.template["url"]), self.manual_url)
+
+    @property
+    def manual_url(self) -> str:
+        """The URL of the entry that requested the manual."""
+        return str(self.entry.raw.get("url", ""))
+
+    @property
+    def remote_fields(self) -> frozenset[str]:
+        """The fields of the merged call template that came over the network."""
+        # At another origin the fields of a preset count as remote: its variables must not be sent there.
+        return frozenset(apply_preset(self.template) if self.is_cross_origin else self.template)
+
+    def bound_template(self) -> dict[str, Json]:
+        """Return the call template with the variables of the manual in `auth`."""
+        auth = self.template.get("auth")
+        if not isinstance(auth, dict):
+            return dict(self.template)
+        variables = self.entry.own_variables
+        bound = {key: substitute(text, variables) if isinstance(text, str) else text for key, text in auth.items()}
+        return {**self.template, "auth": bound}
+
+    def inherited(self) -> dict[str, Json]:
+        """Return the document that the tool inherits from: without possible credentials at another origin."""
+        raw = dict(self.entry.raw)
+        if not _FIELDS_USING_LET.isdisjoint(self.template):
+            raw.pop("let", None)  # it was written for the messages of the entry, not for those of the tool
+        if not self.is_cross_origin:
+            return raw
+        inherited = {key: value for key, value in raw.items() if key in _CROSS_ORIGIN_SAFE}
+        authority = {key: value for key, value in raw.get("tls", {}).items() if key == "ca_file"}
+        return inherited | ({"tls": authority} if authority else {})
+
+    def document(self) -> dict[str, Json]:
+        """Return the tool as it is checked: known fields, with sanitized texts and schemas."""
+        known = {key: value for key, value in self.raw.items() if key in Tool.model_fields and value is not None}
+        known |= {key: sanitize_text(known[key]) for key in ("name", "description") if isinstance(known.get(key), str)}
+        known |= {key: sanitize_schema(known[key]) for key in ("inputs", "outputs") if key in known}
+        hints = known.get("annotations")
+        hints = hints if isinstance(hints, dict) else {}
+        known["annotations"] = {key: value for key, value in hints.items() if key in _ANNOTATION_KEYS}
+        return {**known, "tool_call_template": self.bound_template()}
 
 
 def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool | None, list[Problem]]:
     if not isinstance(raw, dict):
         return None, [Problem(path, "is no tool (an object); left out")]
-    if is_deeper(raw, MAX_DEPTH):
-        return None, [Problem(path, f"is nested more than {MAX_DEPTH} deep; left out")]
-    own = raw.get("tool_call_template")
-    own = own if isinstance(own, dict) else {}
-    kind = own.get("call_template_type", WEBSOCKET)
+    if is_deeper(raw, MAX_DOCUMENT_DEPTH):
+        return None, [Problem(path, f"is nested more than {MAX_DOCUMENT_DEPTH} deep; left out")]
+    remote = RemoteTool.parse(raw, entry)
+    for check, message in _RULES:
+        if findings := list(check(remote)):
+            return None, [Problem(path, message.format(finding)) for finding in findings]
+    ignored = [
+        Problem(path, f"tool_call_template.{key[:_MAX_KEY_LENGTH]} is not read; left out")
+        for key in remote.ignored_keys
+    ]
+    tool, problems = check_tool(remote.document(), remote.inherited(), path, entry.template)
+    if tool is None:
+        return None, ignored + problems
+    digest = tool_digest(raw)
+    return replace(tool, remote_fields=remote.remote_fields, discovered=True, digest=digest), ignored + problems
+
+
+def _other_types(tool: RemoteTool) -> Iterator[str]:
+    kind = tool.template.get("call_template_type", WEBSOCKET)
     if kind != WEBSOCKET:
-        return None, [Problem(path, f"call_template_type {str(kind)[:40]!r} is not served here; left out")]
-    unread = [key for key in own if key not in CALL_TEMPLATE_KEYS or key in FORBIDDEN_KEYS - {"name"}]
-    kept = {key: value for key, value in own.items() if key not in unread}
-    kept = normalize({key: value for key, value in kept.items() if key != "name"})
-    notices = [Problem(path, f"tool_call_template.{key[:40]} is not read; left out") for key in unread]
-    if "auth" in kept and (why := _auth_problem(kept, str(entry.raw.get("url", "")))):
-        return None, [Problem(path, f"{why}; left out")]
-    if "auth" in kept:
-        kept["auth"], missing = _bind_auth(kept["auth"], entry.own_variables)
-        if missing:
-            return None, [
-                Problem(path, f"needs {name!r}, which is not set for this manual; left out") for name in missing
-            ]
-    known = {key: value for key, value in raw.items() if key in Tool.model_fields and value is not None}
-    known["annotations"] = _known_annotations(known.get("annotations"))
-    known |= {key: sanitize_text(known[key]) for key in ("name", "description") if isinstance(known.get(key), str)}
-    for key in ("inputs", "outputs"):
-        if key in known and (why := schema_problem(known[key])):
-            return None, [Problem(path, f"{key} {why}; left out")]
-        known |= {key: sanitize_schema(known[key])} if key in known else {}
-    tool, wrong = check_tool(
-        {**known, "tool_call_template": kept}, _inherited_document(entry, kept), path, entry.template
-    )
-    remote = frozenset(
-        apply_preset(kept) if _is_cross_origin(entry, kept) else kept
-    )  # no variable of a preset goes elsewhere
-    return (
-        replace(tool, remote_fields=remote, discovered=True, digest=tool_digest(raw)) if tool else None
-    ), notices + wrong
+        yield repr(str(kind)[:_MAX_KEY_LENGTH])
 
 
-def _known_annotations(annotations: Json) -> Json:
-    known = {field.alias or name for name, field in Annotations.model_fields.items()}
-    return {key: value for key, value in annotations.items() if key in known} if isinstance(annotations, dict) else {}
-
-
-_FIELDS_USING_LET = frozenset({"let", "message", "then", "reply", "ignore", "stream", "auto_reply"})
-"""Fields in which `let` is used."""
-
-
-def _inherited_document(entry: ManifestEntry, own: Mapping[str, Json]) -> dict[str, Json]:
-    """What a tool inherits: what may hold credentials only where the tool stays at the entry's origin."""
-    raw = dict(entry.raw)
-    if not _FIELDS_USING_LET.isdisjoint(own):
-        raw.pop("let", None)  # it was written for the entry's own messages
-    if not _is_cross_origin(entry, own):
-        return raw
-    kept = {key: value for key, value in raw.items() if key in _CROSS_ORIGIN_SAFE}
-    authority = {key: value for key, value in raw.get("tls", {}).items() if key == "ca_file"}
-    return kept | ({"tls": authority} if authority else {})
-
-
-def _is_cross_origin(entry: ManifestEntry, own: Mapping[str, Json]) -> bool:
-    """Whether a tool points at another origin than its manual's."""
-    return "url" in own and not _same_origin(str(own["url"]), str(entry.raw.get("url", "")))
-
-
-def _auth_problem(own: Mapping[str, Json], manual_url: str) -> str | None:
-    """Why a tool may not bring credentials: they, and what fetches a token with them, stay at the manual's own host."""
-    auth = own["auth"]
+def _foreign_credentials(tool: RemoteTool) -> Iterator[str]:
+    if "auth" not in tool.template:
+        return
+    auth = tool.template["auth"]
     token_url = auth.get("token_url") if isinstance(auth, dict) else None
-    if "url" in own and not _same_origin(str(own["url"]), manual_url):
-        return "brings credentials for another origin than its manual's"
-    if token_url is not None and not _same_origin(_as_websocket(str(token_url)), manual_url):
-        return "has a token_url at another origin than its manual's"
-    return None
+    if tool.is_cross_origin:
+        yield "brings credentials for another origin than its manual's"
+    elif token_url is not None and not _same_origin(_as_websocket(str(token_url)), tool.manual_url):
+        yield "has a token_url at another origin than its manual's"
+
+
+def _unset_variables(tool: RemoteTool) -> Iterator[str]:
+    auth = tool.template.get("auth")
+    for text in auth.values() if isinstance(auth, dict) else ():
+        if isinstance(text, str):
+            yield from (repr(name) for name in _variable_names(text) if name not in tool.entry.own_variables)
+
+
+def _unsafe_schemas(tool: RemoteTool) -> Iterator[str]:
+    for key in ("inputs", "outputs"):
+        if tool.raw.get(key) is not None and (problem := schema_problem(tool.raw[key])):
+            yield f"{key} {problem}"
+            return
+
+
+_RULES: Final[tuple[tuple[Callable[[RemoteTool], Iterator[str]], str], ...]] = (
+    (_other_types, "call_template_type {} is not served here; left out"),
+    (_foreign_credentials, "{}; left out"),
+    (_unset_variables, "needs {}, which is not set for this manual; left out"),
+    (_unsafe_schemas, "{}; left out"),
+)
+"""The reasons to reject a tool, in order: a check that yields findings, and the message for each finding."""
+
+
+def _variable_names(text: str) -> list[str]:
+    if whole := WHOLE_STRING_VARIABLE.match(text):
+        return [whole[1]]
+    return [name for name in VARIABLE.findall(text) if name]
 
 
 def _as_websocket(url: str) -> str:
@@ -144,21 +207,3 @@ def _origin(url: str) -> str:
     if found is None:
         return url
     return f"{found[1]}://{found[2].removesuffix(':443' if found[1] == 'wss' else ':80')}"
-
-
-def _bind_auth(auth: Any, variables: Mapping[str, str]) -> tuple[Any, list[str]]:
-    missing: list[str] = []
-
-    def bound(text: str) -> str:
-        def value(name: str) -> str:
-            if name not in variables:
-                missing.append(name)
-            return variables.get(name, "")
-
-        if whole := WHOLE_STRING_VARIABLE.match(text):
-            return value(whole[1])
-        return VARIABLE.sub(lambda found: value(found[1]) if found[1] else "${", text)
-
-    if not isinstance(auth, dict):
-        return auth, []
-    return {key: bound(item) if isinstance(item, str) else item for key, item in auth.items()}, missing

@@ -1,43 +1,55 @@
-"""How much work a schema from the network makes: its references can double it with every step, or with every level."""
+"""Bound the work that a schema from the network causes: a reference can double it with every step or every level.
+
+A schema may refer to itself, because those of trees and of arbitrary JSON do. It may not apply itself twice to the same
+part of a value: the work would double with each level of a value that the endpoint chooses.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Final
 
 from .models.base import Json
 
 MAX_EXPANDED_PARTS: Final = 10_000
-"""Parts of a schema with every reference replaced by what it refers to."""
+"""The maximum number of parts of a schema in which every reference is replaced by its target."""
 
 ValuePath = tuple[str, ...]
-"""Where in a value a part of a schema applies: names, "[]" for elements, "{}" for members of any name."""
+"""Where in a value a part of a schema applies: names, "[]" for the elements, "{}" for members of any name."""
 
-_REFERENCES: Final = ("$ref", "$recursiveRef")
+_REFERENCE_ROOTS: Final = ("#/$defs/", "#/definitions/")
 _SUBSCHEMA_MAPS: Final = {"properties": None, "patternProperties": "{}", "dependentSchemas": "", "dependencies": ""}
-"""Objects of schemas by name; None: the name itself is where the schema applies, "": the whole value."""
+"""Objects of schemas by name; None: the schema applies to the member of this name, "": to the value itself."""
 
 _SUBSCHEMA_KEYWORDS: Final = {
     **dict.fromkeys(("items", "prefixItems", "additionalItems", "contains", "unevaluatedItems"), "[]"),
     **dict.fromkeys(("additionalProperties", "unevaluatedProperties", "propertyNames"), "{}"),
     **dict.fromkeys(("allOf", "anyOf", "oneOf", "not", "if", "then", "else"), ""),
 }
-"""Keywords with a schema, or a list of them, and where in the value it applies ("": the whole value)."""
+"""Keywords with a schema or a list of schemas, and where in the value these apply ("": to the value itself)."""
 
 
 class _LimitExceeded(Exception):
-    """The schema unfolds without bound."""
+    """The expanded schema has too many parts."""
+
+
+def is_local_reference(reference: str) -> bool:
+    """Return whether a `$ref` is to the whole schema or to one of its definitions, the only supported targets."""
+    if "%" in reference:  # percent-encoding would give a target two names
+        return False
+    return reference == "#" or (reference.startswith(_REFERENCE_ROOTS) and reference.count("/") == 2)
 
 
 def expansion_problem(schema: Json) -> str | None:
-    """Why a schema could make checking a value endless, or None."""
+    """Return why the references of a schema could make the check of a value endless, or None."""
     if not isinstance(schema, dict):
         return None
-    unfolding = _SchemaExpansion(schema)
+    expansion = _SchemaExpansion(schema)
     try:
-        unfolding.walk(schema, None)
-        for target in unfolding.reference_targets():
-            if _any_overlap(unfolding.walk(target, id(target))):
+        expansion.walk(schema)
+        for target in list(expansion.targets.values()):
+            if any(_overlap(one, other) for one, other in combinations(expansion.walk(target), 2)):
                 return "refers to itself in several ways for the same value"
     except _LimitExceeded:
         return f"has more than {MAX_EXPANDED_PARTS:,} parts with its references replaced"
@@ -45,56 +57,45 @@ def expansion_problem(schema: Json) -> str | None:
 
 
 class _SchemaExpansion:
-    """Walks through a schema and its references, for a bounded number of steps."""
+    """Walks through a schema and the targets of its references, for a bounded number of steps in total."""
 
-    def __init__(self, schema: Json) -> None:
+    def __init__(self, schema: Mapping[str, Json]) -> None:
+        self.targets: dict[int, Mapping[str, Json]] = {}
         self._schema = schema
-        self._targets: dict[int, Json] = {}
         self._steps = 0
 
-    def reference_targets(self) -> list[Json]:
-        """What was referred to."""
-        return list(self._targets.values())
-
-    def walk(self, start: Json, cycle_target: int | None) -> list[ValuePath]:
-        """Walk to everything below `start`; where in a value the schema `back_to` was met again."""
+    def walk(self, start: Mapping[str, Json]) -> list[ValuePath]:
+        """Visit everything below `start`, and return where in a value `start` applies again."""
         returns: list[ValuePath] = []
-        waiting: list[tuple[Json, ValuePath, frozenset[int]]] = [(start, (), frozenset({id(start)}))]
+        waiting: list[tuple[Mapping[str, Json], ValuePath, frozenset[int]]] = [(start, (), frozenset())]
         while waiting:
-            schema, label, above = waiting.pop()
+            schema, path, above = waiting.pop()
             self._steps += 1
             if self._steps > MAX_EXPANDED_PARTS:
                 raise _LimitExceeded
-            waiting += [(part, label + step, above) for part, step in _subschemas(schema)]
-            for target in self._resolve_references(schema):
-                if id(target) == cycle_target:
-                    returns.append(label)
-                elif id(target) not in above:
-                    waiting.append((target, label, above | {id(target)}))
+            waiting += [(part, path + step, above) for part, step in _subschemas(schema)]
+            target = self._target(schema.get("$ref"))
+            if target is start:
+                returns.append(path)
+            elif target is not None and id(target) not in above:  # a cycle without `start` has its own walk
+                waiting.append((target, path, above | {id(target)}))
         return returns
 
-    def _resolve_references(self, schema: Mapping[str, Json]) -> Iterator[Json]:
-        for key in _REFERENCES:
-            if isinstance(pointer := schema.get(key), str) and isinstance(
-                found := self._resolve_pointer(pointer), dict
-            ):
-                self._targets[id(found)] = found
-                yield found
-
-    def _resolve_pointer(self, pointer: str) -> Json:
-        """What a reference within the schema means (RFC 6901); None where that is nothing."""
-        found = self._schema
-        for part in pointer.removeprefix("#").split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, dict):
-                found = found.get(key)
-            elif isinstance(found, list):
-                found = found[int(key)] if key.isdecimal() and int(key) < len(found) else None
-        return found
+    def _target(self, reference: Json) -> Mapping[str, Json] | None:
+        if not isinstance(reference, str) or not is_local_reference(reference):
+            return None
+        target: Json = self._schema
+        for step in reference.split("/")[1:]:
+            key = step.replace("~1", "/").replace("~0", "~")  # RFC 6901 §4
+            target = target.get(key) if isinstance(target, dict) else None
+        if not isinstance(target, dict):
+            return None
+        self.targets[id(target)] = target
+        return target
 
 
 def _subschemas(schema: Mapping[str, Json]) -> Iterator[tuple[Mapping[str, Json], ValuePath]]:
-    """The schemas directly in a schema, each with where it applies."""
+    """Yield the direct subschemas of a schema, each with the step from its value to theirs."""
     for key, value in schema.items():
         if key in _SUBSCHEMA_MAPS and isinstance(value, dict):
             step = _SUBSCHEMA_MAPS[key]
@@ -106,12 +107,8 @@ def _subschemas(schema: Mapping[str, Json]) -> Iterator[tuple[Mapping[str, Json]
         yield from ((item, (step,) if step else ()) for item, step in found if isinstance(item, dict))
 
 
-def _any_overlap(labels: list[ValuePath]) -> bool:
-    """Whether two of them mean the same part of some value."""
-    return any(_paths_overlap(one, other) for index, one in enumerate(labels) for other in labels[:index])
-
-
-def _paths_overlap(one: ValuePath, other: ValuePath) -> bool:
+def _overlap(one: ValuePath, other: ValuePath) -> bool:
+    """Return whether two paths can mean the same part of a value; "{}" means a member of any name."""
     return len(one) == len(other) and all(
         a == b or ("{}" in (a, b) and "[]" not in (a, b)) for a, b in zip(one, other, strict=True)
     )

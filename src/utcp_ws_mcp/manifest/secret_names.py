@@ -1,4 +1,8 @@
-"""What is a credential: by where it stands, or by what it or its key is called."""
+"""Decide what is a credential by its name or its place: the one list of secret names of this package.
+
+Redaction, the lint rule for secrets in manifests, the recorder and the login use it. User names are not secrets: they
+open nothing on their own, and results are full of them.
+"""
 
 from __future__ import annotations
 
@@ -6,71 +10,120 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..core.expressions.analysis import expressions_in_text, find_members
 from .models.call_template import CallTemplate
 
 SECRET_FIELDS: Final = frozenset({"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect"})
-"""Fields in which every variable is a credential."""
-
-SECRET_NAME: Final = re.compile(
-    r"token|secret|passw|pwd|passphrase|credential|auth(?!or)|bearer|signature|cookie|(?:^|[^a-z])key|key$",
-    re.IGNORECASE,
-)
-"""Names of variables, and keys of messages, that tell of a credential."""
-
-USERNAME: Final = re.compile(r"(?:^|[^a-z])user(?:_?name)?$", re.IGNORECASE)
-"""Names of variables that hold the name of a user: results are full of it, and it opens nothing by itself."""
-
-SESSION_SECRET_NAME: Final = re.compile(r"ticket|session|csrf|xsrf|jwt", re.IGNORECASE)
-"""What else tells of a credential where an HTTP answer brings it."""
+"""Fields of a call template in which every variable is a credential, unless it is a user name."""
 
 MIN_SECRET_LENGTH: Final = 6
-"""Characters below which a value is not looked for: it would be found everywhere."""
+"""The minimum length of a value that is searched for in texts; shorter values occur everywhere."""
+
+MIN_KEYED_LENGTH: Final = 4
+"""The minimum length of a secret that is recognized by its key: that of a PIN."""
 
 REDACTED: Final = "***"
 
-_VALUE_OF_SECRET_KEY: Final = re.compile(
-    r'((?:token|secret|password|passwd|passphrase|api_?key|authorization|cookie)(?:"\s*:\s*| is (?:now )?))'
-    rf'"(?:[^"\\]|\\.){{{MIN_SECRET_LENGTH},}}"?',
-    re.IGNORECASE,
+_SESSION: Final = r"sid|[a-z]*sess(?:ion)?_?(?:id|key|token|cookie)"
+_STEMS: Final = (
+    r"tokens?|secrets?|passw(?:or)?ds?|passphrase|passcode|credentials?|bearer|jwt|tickets?|cookies?|signature|csrf|xsrf"
+    r"|authorization|authentication"
 )
-"""A text under a key that tells of a credential: in JSON, or in a sentence of a trace."""
+_WORDS: Final = r"auth|pass|pwd|pin|otp|psk"
+_KEY_PREFIXES: Final = (
+    r"access|account|api|app|auth|client|consumer|encryption|license|listen|master|private|secret|service|shared"
+    r"|signing|subscription|user"
+)
 
-_VARIABLE: Final = re.compile(r"\$\{?(\w+)|vars\.(\w+)|vars\[\s*[\"'](\w+)")
+_SECRET_NAME: Final = re.compile(
+    rf"(?:{_STEMS})$|(?:^|_)(?:{_WORDS}|{_SESSION})$|(?:^|_|{_KEY_PREFIXES})(?:{_KEY_PREFIXES})_?key$"
+)
+"""Names, as `_words` returns them, whose last word is a secret: `client_key`, but not `token_url` or `sort_key`."""
+
+_SECRET_WORD: Final = re.compile(
+    rf"{_STEMS}|auth(?!or)|passw|(?:^|_)(?:{_WORDS}|{_SESSION}|session|key)(?:_|\d|$)|key$"
+)
+"""Names with a secret word anywhere: `TOKEN_2`, `KEY_LIVE`."""
+
+_SESSION_NAME: Final = re.compile(rf"(?:^|_)(?:{_SESSION})$")
+_USER_NAME: Final = re.compile(r"(?:^|_)(?:user(?:_?(?:name|id))?|login|auth_?id)$")
+_KEYED_TEXT: Final = re.compile(
+    # Possessive, behind a boundary: a long text without a colon is scanned once, and not once per character.
+    rf'(?<![\w.-])([\w.-]++)("\s*:\s*| is (?:now )?)"(?:[^"\\]|\\.){{{MIN_KEYED_LENGTH},}}"?'
+)
+"""A text with its name: in JSON, or in a sentence of a trace. The end may be cut off."""
+
+_VARIABLE: Final = re.compile(r"\$\{?(\w+)")
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a field, header or variable of this name holds a secret.
+
+    The last word decides: an `access_token` is a secret, a `token_type` is not. Words may be separated by `_`, `-`, `.`
+    or by upper case.
+    """
+    return bool(_SECRET_NAME.search(_words(name)))
+
+
+def mentions_secret(name: str) -> bool:
+    """Return whether any word of a name is that of a secret, for places where too much is better than too little."""
+    return bool(_SECRET_WORD.search(_words(name)))
+
+
+def is_session_name(name: str) -> bool:
+    """Return whether a name is that of the ID of a session, which is a secret but no login."""
+    return bool(_SESSION_NAME.search(_words(name)))
+
+
+def is_user_name(name: str) -> bool:
+    """Return whether a name is that of a user name, such as `API_USER`, `login` or `WAMP_AUTHID`."""
+    return bool(_USER_NAME.search(_words(name)))
 
 
 def credential_variables(template: CallTemplate) -> set[str]:
-    """The names of the variables of a template that are credentials."""
-    written = template.model_dump(mode="json", exclude_defaults=True)
-    written["url"], _, written["query"] = template.url.partition("?")
+    """Return the names of the variables of a call template that are credentials."""
+    document = template.model_dump(mode="json", exclude_defaults=True)
+    document["url"], _, document["query"] = template.url.partition("?")
     return {
         name
-        for field, value in written.items()
+        for field, value in document.items()
         for keys, text in _leaf_strings(value, (field,))
         for name in _variable_names(text)
-        if not USERNAME.search(name)
-        and (field in SECRET_FIELDS or SECRET_NAME.search(name) or any(SECRET_NAME.search(key) for key in keys))
+        if not is_user_name(name) and (field in SECRET_FIELDS or any(map(mentions_secret, (name, *keys))))
     }
 
 
 def redact_by_key(message: str) -> str:
-    """A message for logs, traces and errors without what its keys call a credential, such as a fetched token."""
-    return _VALUE_OF_SECRET_KEY.sub(rf'\1"{REDACTED}"', message)
+    """Return a message for logs, traces and errors without the values whose key is the name of a secret."""
+    return _KEYED_TEXT.sub(lambda found: _redacted(found) if is_secret_name(found[1]) else found[0], message)
 
 
 def secrets_in(name: str, source: str, value: Any) -> Iterator[str]:
-    """The credentials in a value of an HTTP answer: by the name under which it is kept, or by what it is there."""
-    told = _is_secret_name(name) or _is_secret_name(source.removeprefix("session."))
+    """Yield the credentials in a captured value of an HTTP response.
+
+    Args:
+        name: The name under which the value is stored in `session`.
+        source: The expression that selected it.
+        value: The value: a text, or JSON with texts and their keys.
+    """
+    is_secret = mentions_secret(name) or mentions_secret(source.removeprefix("session."))
     for keys, text in _leaf_strings(value, ()):
-        if any(map(_is_secret_name, keys)) or (told and not any(map(USERNAME.search, keys))):
+        if any(map(mentions_secret, keys)) or (is_secret and not any(map(is_user_name, keys))):
             yield text
 
 
-def _is_secret_name(text: str) -> bool:
-    return bool(SECRET_NAME.search(text) or SESSION_SECRET_NAME.search(text))
+def _words(name: str) -> str:
+    """Return a name in snake case: `X-API-Key`, `apiKey` and `api.key` give words separated by `_`."""
+    separated = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[\W_]+", "_", separated).strip("_").lower()
+
+
+def _redacted(found: re.Match[str]) -> str:
+    return f'{found[1]}{found[2]}"{REDACTED}"'
 
 
 def _leaf_strings(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The strings in a value with the keys that lead to them."""
+    """Yield the strings in a value with the keys that lead to them."""
     if isinstance(value, str):
         yield keys, value
     elif isinstance(value, dict):
@@ -82,4 +135,7 @@ def _leaf_strings(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str
 
 
 def _variable_names(text: str) -> Iterator[str]:
-    return ("".join(found) for found in _VARIABLE.findall(text))
+    """The names of the variables in a string, whether it is a template or an expression."""
+    yield from _VARIABLE.findall(text)
+    for expression in (text, *expressions_in_text(text)):
+        yield from find_members(expression, "vars")

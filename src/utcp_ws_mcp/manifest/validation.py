@@ -1,74 +1,105 @@
-"""Check a document against a model, and say what is wrong in words that help."""
+"""Check a document against a model, report every problem with its JSON path, and describe the field at a path."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_args
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..errors import Problem
+from .models.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
 from .models.base import EXPRESSION_TAG, NUMBER_TAG, Json
+from .models.call_template import CallTemplate, RequestData
+from .models.manual import ManualOptions, Tool
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
 M = TypeVar("M", bound=BaseModel)
 
-COMMENT_KEY = "$comment"
-"""A key that may stand in every object of a local manifest and means nothing."""
+COMMENT_KEY: Final = "$comment"
+"""A key without effect that every object of a local manifest may have."""
 
-_CONTENT_KEYS = TEMPLATE_KEYS | DOCUMENTATION_KEYS | {"send", "defaults"}
-_UNION_TAGS = frozenset({"api_key", "basic", "oauth2"})
+_CONTENT_KEYS: Final = TEMPLATE_KEYS | DOCUMENTATION_KEYS | {"send", "defaults"}
+_AUTH_MODELS: Final[Mapping[str, type[BaseModel]]] = {
+    "api_key": ApiKeyAuth,
+    "basic": BasicAuth,
+    "oauth2": OAuth2Auth,
+}
+_ENTRY_MODELS: Final[tuple[type[BaseModel], ...]] = (CallTemplate, ManualOptions, RequestData)
+_RAW_FIELDS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
+    "manual_call_templates": _ENTRY_MODELS,
+    "tools": (Tool,),
+    "tool_call_template": (CallTemplate, RequestData),
+}
+"""The models of objects that no annotation names, because they are checked after their field."""
+
+_PATH_STEP = re.compile(r"[^.\[\]]+")
 
 
 def check_model(model: type[M], raw: Json, path: str) -> tuple[M | None, list[Problem]]:
-    """The document as a `model`, or every problem of it with its JSON path."""
+    """Validate a document.
+
+    Args:
+        model: The model to validate against.
+        raw: The parsed JSON value.
+        path: The JSON path of `raw` in its manifest, the prefix of the paths of all problems.
+
+    Returns:
+        The validated model, or None; and all problems.
+    """
     try:
         return model.model_validate(raw), []
     except ValidationError as invalid:
         return None, [_to_problem(model, error, path) for error in invalid.errors(include_url=False)]
 
 
+def describe_field(path: str) -> str | None:
+    """Return the description of the field at a JSON path, or None inside templates and schemas and for unknown keys."""
+    models, description = _ENTRY_MODELS, None
+    steps = iter(step for step in _PATH_STEP.findall(path) if not step.isdigit())
+    for step in steps:
+        field = _find_field(models, step)
+        if field is None and step not in _RAW_FIELDS:
+            return None
+        models = _RAW_FIELDS.get(step) or tuple(_models_in(field.annotation if field else None))
+        description = field.description if field else None
+        if field is not None and get_origin(field.annotation) is dict and models:
+            next(steps, None)  # the key of a dictionary, such as the name of a tool in `tool_overrides`
+    return description
+
+
 def strip_comments(raw: Json) -> Json:
-    """The document without its comments; below templates and schemas `$comment` is content, and stays."""
+    """Return the document without comments. Inside templates and schemas `$comment` is content and is preserved."""
     if isinstance(raw, dict):
         items = ((key, value) for key, value in raw.items() if key != COMMENT_KEY)
         return {key: value if key in _CONTENT_KEYS else strip_comments(value) for key, value in items}
     return [strip_comments(item) for item in raw] if isinstance(raw, list) else raw
 
 
-def is_deeper(value: Json, limit: int) -> bool:
-    """Whether a document is nested more than `limit` deep."""
-    level = [value]
-    for _ in range(limit + 1):
-        objects = [item for each in level if isinstance(each, dict) for item in each.values()]
-        level = objects + [item for each in level if isinstance(each, list) for item in each]
-        if not level:
-            return False
-    return True
-
-
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
-    """A problem for each key that is not known, with the nearest known one."""
+    """Return a problem for each key of an object that is not known, with the most similar known key."""
     known = sorted(known)
     return [Problem(join_path(path, key), unknown_key_message(key, known)) for key in raw if key not in known]
 
 
 def unknown_key_message(key: str, known: Iterable[str]) -> str:
-    """What to say of a key that nobody reads."""
-    near = closest_match(key, known)
-    return "unknown key" + (f"; did you mean {near!r}?" if near else f"; known are {', '.join(sorted(known))}")
+    """Return the message for an unknown key: the most similar known key, or all of them."""
+    similar = closest_match(key, known)
+    return "unknown key" + (f"; did you mean {similar!r}?" if similar else f"; known are {', '.join(sorted(known))}")
 
 
 def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be, in whatever case it is written."""
-    spelt = {each.lower(): each for each in known}
-    matches = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
-    return spelt[matches[0]] if matches else None
+    """Return the known name that is most similar to `name`, ignoring case, or None."""
+    by_lower_case = {each.lower(): each for each in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
+    return by_lower_case[matches[0]] if matches else None
 
 
 def join_path(path: str, key: str | int) -> str:
-    """The JSON path of a key or an index below `path`."""
+    """Return the JSON path of a key or an index below `path`."""
     if isinstance(key, int):
         return f"{path}[{key}]"
     return f"{path}.{key}" if path else key
@@ -77,22 +108,23 @@ def join_path(path: str, key: str | int) -> str:
 def _to_problem(model: type[BaseModel], error: Any, path: str) -> Problem:
     loc = error["loc"]
     for before, part in zip(("", *loc), loc, strict=False):
-        is_tag = part in (NUMBER_TAG, EXPRESSION_TAG) or (before == "auth" and part in _UNION_TAGS)
+        # pydantic puts the tag of a discriminated union into the location; the document has no such key.
+        is_tag = part in (NUMBER_TAG, EXPRESSION_TAG) or (before == "auth" and part in _AUTH_MODELS)
         path = path if is_tag else join_path(path, part)
     if error["type"] == "extra_forbidden":
-        return Problem(path, unknown_key_message(str(loc[-1]), _fields_at(model, loc[:-1])))
+        return Problem(path, unknown_key_message(str(loc[-1]), _keys_at(model, loc[:-1])))
     return Problem(path, _error_message(error))
 
 
 def _error_message(error: Any) -> str:
     context = error.get("ctx", {})
-    if sentence := _ERROR_MESSAGES.get(error["type"]):
-        return sentence.format(**context)
+    if message := _ERROR_MESSAGES.get(error["type"]):
+        return message.format(**context)
     text = str(error["msg"]).removeprefix("Input ")
     return f"expected {text.removeprefix('should be ')}" if text.startswith("should be ") else text
 
 
-_ERROR_MESSAGES = {
+_ERROR_MESSAGES: Final = {
     "missing": "is required",
     "literal_error": "expected {expected}",
     "union_tag_not_found": 'needs "auth_type": "api_key", "basic" or "oauth2"',
@@ -113,31 +145,31 @@ _ERROR_MESSAGES = {
     "less_than_equal": "expected a number of at most {le:g}",
     "value_error": "{error}",
 }
-"""What to say of pydantic's error types."""
+"""Messages for the error types of pydantic."""
 
 
-def _fields_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
-    """The known keys of the object at `loc` below `model`."""
+def _keys_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
+    """Return the known keys of the object at a pydantic location below `model`."""
     for part in loc:
         if part in _AUTH_MODELS and part not in model.model_fields:
             model = _AUTH_MODELS[part]
-        elif isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+        elif isinstance(part, str) and (field := _find_field((model,), part)):
+            model = next(_models_in(field.annotation), model)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, also in an optional, a tuple or a dict."""
+def _find_field(models: Iterable[type[BaseModel]], key: str) -> FieldInfo | None:
+    """Return the field of a key of the document, which is the alias of the field if it has one."""
+    for model in models:
+        for name, field in model.model_fields.items():
+            if (field.alias or name) == key:
+                return field
+    return None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models in an annotation: in a union, a tuple or a dictionary as well."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_model_in(argument) for argument in get_args(annotation))
-    return next((inner for inner in found if inner is not None), None)
-
-
-def _auth_models() -> dict[str, type[BaseModel]]:
-    from .models.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
-
-    return {"api_key": ApiKeyAuth, "basic": BasicAuth, "oauth2": OAuth2Auth}
-
-
-_AUTH_MODELS = _auth_models()
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

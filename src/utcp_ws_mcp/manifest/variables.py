@@ -10,6 +10,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..core.expressions.analysis import (
+    ALL_MEMBERS,
+    EXPRESSION_MAP_KEYS,
+    expressions_in_text,
+    find_members,
+    find_optional_members,
+)
 from .models.base import Json
 
 VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -32,16 +39,12 @@ DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 DEFAULTS_KEY = "defaults"
 """The key of an override's values, in which every key is an argument's name."""
 
-_PLACEHOLDER_KEYS = TEMPLATE_KEYS - {"discovery"} | {DEFAULTS_KEY, "name", "$comment"}
-"""Keys whose strings are expressions in their holes only."""
+MESSAGE_KEYS = TEMPLATE_KEYS - {"discovery"}
+"""Keys whose strings hold expressions in `{{ … }}` only. Below `discovery` are both: `send`, and two expressions."""
 
-_PLACEHOLDERS = re.compile(r"\{[{%].*[}%]\}", re.DOTALL)
-"""From the first hole of a template to the end of the last one: where each ends, only the grammar knows."""
+_NO_EXPRESSION_KEYS = MESSAGE_KEYS | {DEFAULTS_KEY, "name", "$comment"}
+"""Keys whose strings are no expressions, although they may hold some."""
 
-_VARS_REFERENCE = re.compile(r"""\bvars(?:\.|\[['"])([A-Za-z_][A-Za-z0-9_]*)""")
-_OPTIONAL_VARS_REFERENCE = re.compile(
-    r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)"
-)
 _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 
@@ -79,35 +82,41 @@ def namespaced_variable(manual: str, name: str) -> str:
 
 def find_variables(document: Json) -> Iterator[str]:
     """The names of all variables that a document refers to: `${NAME}`, `$NAME`, and `vars.NAME` in an expression."""
-    for text, expression in _strings_with_variables(document):
+    for text, expressions in _strings_with_variables(document):
         if whole := WHOLE_STRING_VARIABLE.match(text):
             yield whole[1]
         yield from (name for name in VARIABLE.findall(text) if name)
-        yield from _VARS_REFERENCE.findall(expression)
+        for expression in expressions:
+            yield from sorted(find_members(expression, "vars") - {ALL_MEMBERS})
 
 
 def find_optional(document: Json) -> set[str]:
     """The variables of which a document says what happens without them: `vars.NAME is defined`, `… | default(…)`."""
     return {
         name
-        for _, expression in _strings_with_variables(document)
-        for name in _OPTIONAL_VARS_REFERENCE.findall(expression)
+        for _, expressions in _strings_with_variables(document)
+        for expression in expressions
+        for name in find_optional_members(expression, "vars")
     }
 
 
-def _strings_with_variables(value: Json, content: bool = False, template: bool = False) -> Iterator[tuple[str, str]]:
-    """All strings that may refer to variables, and of each what is an expression: of a template that is its holes only.
+def _strings_with_variables(
+    value: Json, content: bool = False, template: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each string that may refer to variables, with the expressions in it.
 
     In `content` (templates, defaults) every key is data.
     """
     if isinstance(value, str):
         if "$" in value or "vars" in value:  # few have either, and a manifest has many
-            yield value, "".join(_PLACEHOLDERS.findall(value)) if template else value
+            yield value, [*expressions_in_text(value), *(() if template else [value])]
     elif isinstance(value, dict):
         for key, item in value.items():
-            if content or key not in DOCUMENTATION_KEYS:
+            if key in EXPRESSION_MAP_KEYS and isinstance(item, dict) and not content and not template:
+                yield from _strings_with_variables(list(item.values()))
+            elif content or key not in DOCUMENTATION_KEYS:
                 inside = content or key in TEMPLATE_KEYS or key == DEFAULTS_KEY
-                yield from _strings_with_variables(item, inside, template or key in _PLACEHOLDER_KEYS)
+                yield from _strings_with_variables(item, inside, template or key in _NO_EXPRESSION_KEYS)
     elif isinstance(value, list):
         for item in value:
             yield from _strings_with_variables(item, content, template)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from ..manifest.loader import Manifest, ManifestEntry
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.secret_names import MIN_SECRET_LENGTH, REDACTED, credential_variables
+from ..manifest.secret_names import MIN_SECRET_LENGTH, REDACTED, credential_variables, is_user_name
 
 MAX_TOKENS: Final = 64
 """Fetched tokens that are remembered; the oldest are forgotten."""
@@ -73,8 +73,8 @@ def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
-    yield from (value for name, value in entry.variables.items() if name not in referred)
-    yield from entry.own_variables.values()
+    yield from (value for name, value in entry.variables.items() if name not in referred and not is_user_name(name))
+    yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 
 def credential_values(entries: Iterable[ManifestEntry]) -> list[str]:
@@ -88,7 +88,7 @@ def _entry_credentials(entry: ManifestEntry) -> Iterator[str]:
             yield from _secret_fields(template.auth)
         named = credential_variables(template) if entry.variables else ()
         yield from (value for name, value in entry.variables.items() if name in named)
-    yield from entry.own_variables.values()
+    yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 
 def _templates(entry: ManifestEntry) -> list[CallTemplate]:

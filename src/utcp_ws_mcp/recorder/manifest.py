@@ -1,14 +1,15 @@
-"""The whole draft: endpoint, login, replies, tools."""
+"""Draft a whole manifest from a recorded conversation: endpoint, login, reply rules, tools."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ..core.network_policy import URL
-from ..lint.hardcoded_secrets import is_secret_name
+from ..manifest.secret_names import is_secret_name, is_session_name
 from ..manifest.variables import VARIABLE
 from .correlation import Conversation, RecordedExchange, analyze, infer_reply_rules
 from .messages import RecordedMessage, kind_predicate, leaves
@@ -16,10 +17,13 @@ from .tools import draft_tools, escape_template
 
 Document = dict[str, Any]
 
+LINE_WIDTH: Final = 110
+"""The maximum length of a line of formatted JSON in characters."""
+
 
 @dataclass(slots=True)
 class Draft:
-    """A drafted manifest, and the variables that must be set for it, because secrets were typed in clear."""
+    """A drafted manifest, and the variables that replace the secrets that were typed in plain text."""
 
     document: Document
     missing_variables: list[str] = field(default_factory=list)
@@ -28,21 +32,48 @@ class Draft:
 def draft_manifest(
     endpoint: Document, url: URL, messages: Sequence[RecordedMessage], variables: Collection[str]
 ) -> Draft:
-    """A manifest for a conversation. `endpoint` holds the fields with which it was connected, as they were typed."""
+    """Return a manifest for a conversation.
+
+    Args:
+        endpoint: The call template fields of the recorded connection, as they were typed.
+        url: The parsed URL of the endpoint.
+        messages: The conversation, in order.
+        variables: The names of the variables that are set, and so may occur in the messages.
+    """
     conversation = analyze(messages)
     draft = Draft({"$comment": _comment(conversation), "name": _manual_name(url), **endpoint, **_network_fields(url)})
     if "headers" in endpoint:
         draft.document["headers"] = _without_secrets(endpoint["headers"], "", variables, draft.missing_variables)
-    login = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value, variables)]
+    logins = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value, variables)]
     steps = _greeting_step(conversation.greeting)
-    for exchange in login:
+    for exchange in logins:
         steps += _login_steps(exchange, variables, draft.missing_variables)
     if steps:
         draft.document["on_connect"] = steps
-    others = [exchange for exchange in conversation.exchanges if exchange not in login]
-    draft.document |= _exchange_fields(conversation, others)
-    draft.document["tools"] = draft_tools(others, conversation.ids, variables) or [_watch_tool()]
+    exchanges = [exchange for exchange in conversation.exchanges if exchange not in logins]
+    draft.document |= _exchange_fields(conversation, exchanges)
+    draft.document["tools"] = draft_tools(exchanges, conversation.ids, variables) or [_watch_tool()]
     return draft
+
+
+def format_json(value: Any, depth: int = 0, prefix_width: int = 0) -> str:
+    """Return the text of a JSON value as people write manifests: what fits on a line is on one line.
+
+    Args:
+        value: The JSON value.
+        depth: The level of nesting, for the indentation.
+        prefix_width: The number of characters before the value on its line, such as those of its key.
+    """
+    short = json.dumps(value, ensure_ascii=False)
+    fits = depth and 2 * depth + prefix_width + len(short) < LINE_WIDTH
+    if not isinstance(value, dict | list) or not value or fits:
+        return short
+    indent, end = "\n" + "  " * (depth + 1), "\n" + "  " * depth
+    if isinstance(value, list):
+        return f"[{indent}" + f",{indent}".join(format_json(item, depth + 1) for item in value) + f"{end}]"
+    keys = ((json.dumps(key, ensure_ascii=False) + ": ", item) for key, item in value.items())
+    members = (key + format_json(item, depth + 1, len(key)) for key, item in keys)
+    return f"{{{indent}" + f",{indent}".join(members) + f"{end}}}"
 
 
 def _exchange_fields(conversation: Conversation, exchanges: Sequence[RecordedExchange]) -> Document:
@@ -55,17 +86,18 @@ def _exchange_fields(conversation: Conversation, exchanges: Sequence[RecordedExc
 
 def _comment(conversation: Conversation) -> list[str]:
     return [
-        f"Drafted from {len(conversation.exchanges)} messages that were sent; {_correlation_comment(conversation)}",
+        f"Drafted from {len(conversation.exchanges)} sent messages; {_correlation_comment(conversation)}",
         "Names, descriptions and types of arguments are guesses. Try it with: utcp-ws-mcp call … --trace",
     ]
 
 
 def _correlation_comment(conversation: Conversation) -> str:
-    """How replies are told from other messages."""
+    """Say how replies are matched to requests."""
     if not any(exchange.replies for exchange in conversation.exchanges):
-        return "nothing answered them: does the endpoint want another form, such as a line break at the end?"
-    by_order = "told by their order: the first message after a request answers"
-    return f"replies are {'told apart by ids' if conversation.ids else by_order}."
+        return "none was answered. Does the endpoint expect another form, such as a line break at the end?"
+    if conversation.ids:
+        return "replies are matched by IDs."
+    return "replies are matched by their order: the first message after a request is its reply."
 
 
 def _manual_name(url: URL) -> str:
@@ -75,7 +107,7 @@ def _manual_name(url: URL) -> str:
 
 
 def _network_fields(url: URL) -> Document:
-    """What the endpoint needs beyond a public address over TLS."""
+    """Return what the endpoint needs in addition to a public address over TLS."""
     if url.is_loopback_literal:
         return {}
     private = re.match(r"10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd]", url.host)
@@ -88,14 +120,19 @@ def _network_fields(url: URL) -> Document:
 def _greeting_step(greeting: RecordedMessage | None) -> list[Document]:
     if greeting is None:
         return []
-    return [{"$comment": "The endpoint speaks first.", "expect": kind_predicate(greeting.value)}]
+    return [{"$comment": "The endpoint sends the first message.", "expect": kind_predicate(greeting.value)}]
 
 
 def _is_login(value: Any, variables: Collection[str]) -> bool:
-    """Whether a message holds a secret by the name of one of its fields, or of a variable in its text."""
+    """Return whether a message contains a credential: by the name of a field, or of a variable in a text.
+
+    The ID of a session is a secret as well, but requests repeat it long after the login.
+    """
     if isinstance(value, str):
-        return any(is_secret_name(name) for name in VARIABLE.findall(value) if name in variables)
-    return any(isinstance(path[-1], str) and is_secret_name(path[-1]) for path, item in leaves(value) if path and item)
+        names = [name for name in VARIABLE.findall(value) if name in variables]
+    else:
+        names = [path[-1] for path, item in leaves(value) if path and isinstance(path[-1], str) and item]
+    return any(is_secret_name(name) and not is_session_name(name) for name in names)
 
 
 def _login_steps(
@@ -109,7 +146,7 @@ def _login_steps(
 
 
 def _without_secrets(value: Any, name: str, variables: Collection[str], missing_variables: list[str]) -> Any:
-    """A message with a variable in place of each secret."""
+    """Return a message with a variable in place of each secret, and append its name to `missing_variables`."""
     if isinstance(value, dict):
         return {key: _without_secrets(item, str(key), variables, missing_variables) for key, item in value.items()}
     if isinstance(value, list):
@@ -126,7 +163,7 @@ def _without_secrets(value: Any, name: str, variables: Collection[str], missing_
 def _watch_tool() -> Document:
     return {
         "name": "watch",
-        "description": "What the endpoint says in the next ten seconds.",
+        "description": "Return the messages that the endpoint sends in the next ten seconds.",
         "inputs": {"type": "object", "properties": {}, "additionalProperties": False},
-        "tool_call_template": {"message": False, "stream": {"max_seconds": 10}},
+        "tool_call_template": {"listen": True, "stream": {"max_seconds": 10}},
     }

@@ -15,6 +15,7 @@ from .. import __version__
 from ..bridge import StreamResult
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import as_text
+from ..core.limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
 from ..errors import BridgeError, Outcome
 from .stdio.protocol_versions import SERVER_INFO_KEY
 
@@ -33,12 +34,7 @@ _MAGIC_NUMBERS: Final = (
     (b"PK\x03\x04", "application/zip"),
     (b"\x1f\x8b", "application/gzip"),
 )
-_BRACKETS_TO_PARENS: Final = bytes.maketrans(b"[{]}", b"(())")
-_NON_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _RIFF_TYPES: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-MAX_DEPTH: Final = 64
-"""Maximum nesting of a result; deeper values are replaced by a note. Parsers of hosts have such limits."""
-
 SERVER_INFO: Final = {"name": "utcp-ws-mcp", "title": "WebSocket tools", "version": __version__}
 META_PREFIX: Final = "io.github.utcp-ws-mcp/"
 """The prefix of this server's keys in `_meta`, in reverse DNS notation (MCP 2026-07-28, `_meta`)."""
@@ -143,24 +139,11 @@ def json_text(value: Any) -> str:
         text = encode_json(value)
         if not text.isascii():
             text.encode()
-        if not json_text_is_deeper(text, MAX_DEPTH):
+        if not json_text_is_deeper(text, MAX_MESSAGE_DEPTH):
             return text
     except ValueError:
         pass
-    return encode_json(to_json_safe(value, MAX_DEPTH))
-
-
-def json_text_is_deeper(text: str, max_depth: int) -> bool:
-    """Return whether JSON is nested more deeply. Brackets inside strings count, so the answer may be a false "yes".
-
-    Each pass removes the innermost level, which is faster than parsing.
-    """
-    if text.count("[") + text.count("{") <= max_depth:
-        return False
-    brackets = text.encode("utf-8", "replace").translate(_BRACKETS_TO_PARENS, _NON_BRACKETS)
-    for _ in range(max_depth):
-        brackets = brackets.replace(b"()", b"")
-    return bool(brackets)
+    return encode_json(to_json_safe(value, MAX_MESSAGE_DEPTH))
 
 
 def _stream_blocks(stream_result: StreamResult) -> tuple[list[ContentBlock], str | None]:

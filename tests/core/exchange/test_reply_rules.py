@@ -97,7 +97,7 @@ ROLES = {
 
 @pytest.mark.parametrize(("value", "role"), ROLES.values(), ids=ROLES)
 def test_a_message_is_classified(value, role):
-    rules = rules_of(reply={"error": "message.error is defined", "skip": "message.janus == 'ack'"})
+    rules = rules_of(reply={"error": "message.error is defined", "ack": "message.janus == 'ack'"})
 
     assert classified(rules, value) is role
 
@@ -219,7 +219,7 @@ FIELDS = {
     "error": {"reply": {"error": "{}"}},
     "error_message": {"reply": {"error_message": "{}"}},
     "result": {"reply": {"result": "{}"}},
-    "skip": {"reply": {"skip": "{}"}},
+    "ack": {"reply": {"ack": "{}"}},
     "ignore": {"ignore": ["{}"]},
     "until": {"stream": {"until": "{}"}},
     "item": {"stream": {"item": "{}"}},

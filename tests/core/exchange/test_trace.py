@@ -98,7 +98,7 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         ],
     ),
     "an acknowledgement": (
-        {"reply": {**BY_ID, "skip": "message.ack"}},
+        {"reply": {**BY_ID, "ack": "message.ack"}},
         {"id": 1, "ack": True},
         ["reply.match holds", "reply.ack holds: message.ack (message.ack is true)"],
     ),
@@ -109,12 +109,12 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
     ),
     "an item of a stream": ({"stream": {"until": "message.done"}, "reply": {"result": "message"}}, {"n": 1}, []),
     "a watched message": (
-        {"message": False, "stream": {"match": "message.type == args.q"}},
+        {"listen": True, "stream": {"match": "message.type == args.q"}},
         {"type": "Bergen"},
         ["stream.match does not hold"],
     ),
     "an end that is no message of the stream": (
-        {"message": False, "stream": {"match": "message.type == args.q", "until": "message.done"}},
+        {"listen": True, "stream": {"match": "message.type == args.q", "until": "message.done"}},
         {"done": 1},
         ["stream.match does not hold", "stream.until[0] would hold, and is only asked where stream.match holds"],
     ),

@@ -56,8 +56,9 @@ def discovered(*args, **fields):
 
 
 def rendered(plan, variables=None, **args):
-    values = {"args": plan.complete(args), "tool": plan.tool, "request_id": 7, "vars": variables or {}}
-    return plan.wire.request[0].render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | values)
+    values = {"args": plan.validate_arguments(args), "tool": plan.original_name, "request_id": 7}
+    names = dict.fromkeys(REQUEST_NAMES, UNDEFINED) | values | {"vars": variables or {}}
+    return plan.compiled_template.request[0].render(names)
 
 
 def test_a_plan_is_what_the_manifest_says():

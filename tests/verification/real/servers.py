@@ -1,4 +1,4 @@
-"""Real WebSocket servers on loopback, started for a test and ended after it."""
+"""Real WebSocket servers on loopback, which run during a test."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SECRET = "example-secret"
 PROGRAM = "globalThis.calls = 0; setInterval(() => console.log('tick', Date.now()), 5)"
 
 
-def need(command: str) -> str:
-    """The path of a program; a test without it is skipped, except in CI, where it must be there."""
+def require_program(command: str) -> str:
+    """Return the path of a program; skip the test if it is missing, except in CI, where it must exist."""
     found = shutil.which(command)
     if found is None and os.environ.get("CI") != "true":
         pytest.skip(f"{command} is not installed")
@@ -31,8 +31,8 @@ def need(command: str) -> str:
     return found
 
 
-def inspector() -> list[str]:
-    """The command of the MCP Inspector's CLI."""
+def inspector_command() -> list[str]:
+    """Return the command of the MCP Inspector's CLI; skip the test if it is missing, except in CI."""
     node, script = HOSTS / "node" / "bin" / "node", HOSTS / ".bin" / "mcp-inspector"
     if not script.exists() and os.environ.get("CI") != "true":
         pytest.skip("the MCP Inspector is not installed; run `make hosts`")
@@ -47,33 +47,40 @@ def free_port() -> int:
 
 @contextmanager
 def node_inspector(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A Node program under its debugger; gives the manifest for it and the environment that the manifest needs."""
+    """Run a Node program with its debugger, and yield its manifest and the environment for the manifest."""
     program = folder / "app.js"
     program.write_text(PROGRAM)
     port = free_port()
-    command = [need("node"), f"--inspect=127.0.0.1:{port}", str(program)]
+    command = [require_program("node"), f"--inspect=127.0.0.1:{port}", str(program)]
     with _running(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr
         line = next(line for line in process.stderr if "listening on" in line)
         yield (
-            moved("node-inspector.json", folder, "127.0.0.1:9229", f"127.0.0.1:{port}"),
+            copy_manifest("node-inspector.json", folder, "127.0.0.1:9229", f"127.0.0.1:{port}"),
             {"NODE_INSPECTOR_ID": line.rsplit("/", 1)[1].strip()},
         )
 
 
 @contextmanager
 def aria2(folder: Path) -> Iterator[Path]:
-    """The download manager aria2 with a secret; gives the manifest for it."""
+    """Run the download manager aria2 with a secret, and yield its manifest."""
     port = free_port()
     options = [f"--rpc-listen-port={port}", f"--rpc-secret={SECRET}", f"--dir={folder}", "--no-conf=true"]
-    command = [need("aria2c"), "--enable-rpc", *options, "--enable-dht=false", "--disable-ipv6=true", "--quiet=true"]
+    command = [
+        require_program("aria2c"),
+        "--enable-rpc",
+        *options,
+        "--enable-dht=false",
+        "--disable-ipv6=true",
+        "--quiet=true",
+    ]
     with _running(command):
         wait_for_port(port)
-        yield moved("aria2.json", folder, "127.0.0.1:6800", f"127.0.0.1:{port}")
+        yield copy_manifest("aria2.json", folder, "127.0.0.1:6800", f"127.0.0.1:{port}")
 
 
-def moved(name: str, folder: Path, old: str, new: str) -> Path:
-    """A manifest of the gallery, for a server on another port."""
+def copy_manifest(name: str, folder: Path, old: str, new: str) -> Path:
+    """Copy an example manifest with another address of the server, and return the path of the copy."""
     text = (MANIFESTS / name).read_text()
     assert old in text
     target = folder / name
@@ -82,7 +89,7 @@ def moved(name: str, folder: Path, old: str, new: str) -> Path:
 
 
 def wait_for_port(port: int, seconds: float = 20) -> None:
-    """Wait until something listens."""
+    """Wait until a server listens on the port."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with socket.socket() as probe:
@@ -104,17 +111,17 @@ def _running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[An
 
 
 def inspect(manifest: Path, method: str, *options: str, era: str, env: dict[str, str]) -> Any:
-    """Run the MCP Inspector's CLI against the server for a manifest."""
+    """Run the MCP Inspector's CLI with the bridge for a manifest and return the result."""
     import sys
 
-    command = [*inspector(), sys.executable, "-m", "utcp_ws_mcp", str(manifest), "--method", method, *options]
+    command = [*inspector_command(), sys.executable, "-m", "utcp_ws_mcp", str(manifest), "--method", method, *options]
     settings = [item for name, value in env.items() for item in ("-e", f"{name}={value}")]
-    ended = subprocess.run(
+    completed = subprocess.run(
         [*command, "-q", "--format", "json", "--protocol-era", era, *settings],
         capture_output=True,
         text=True,
         timeout=60,
         env={**os.environ, **env},
     )
-    assert ended.stdout, ended.stderr
-    return json.loads(ended.stdout)["result"]
+    assert completed.stdout, completed.stderr
+    return json.loads(completed.stdout)["result"]

@@ -1,4 +1,4 @@
-"""Servers that are quickly installed, used through their manifests by a real MCP client in both eras."""
+"""Servers with a short installation work through their manifests with a real MCP client in both eras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verification.real.server import SERVERS, ServerNotReady
 from verification.real.tools import ERAS
 
 pytestmark = pytest.mark.skipif(
-    not (SERVERS / "cases.json").exists(), reason="the folder of the real servers is not there; set SERVERS"
+    not (SERVERS / "cases.json").exists(), reason="the folder of the real servers is missing; set SERVERS"
 )
 
 

@@ -1,4 +1,4 @@
-"""Node's debugger and aria2, driven through their manifests by real MCP clients in both eras."""
+"""Node's debugger and aria2 work through their manifests with real MCP clients in both eras."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from mcp import Client, StdioServerParameters
 
 from tests.verification.real.servers import SECRET, aria2, inspect, node_inspector
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.observability.events import MessageReceived
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
-PATIENCE = 60
+TEST_TIMEOUT = 60
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,11 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def client_of(manifest: Path, era: str, env: dict[str, str]) -> AsyncIterator[Client]:
+async def open_client(manifest: Path, era: str, env: dict[str, str]) -> AsyncIterator[Client]:
     command = StdioServerParameters(
         command=sys.executable, args=["-m", "utcp_ws_mcp", str(manifest)], env={**os.environ, **env}
     )
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(TEST_TIMEOUT):
         async with Client(command, mode="auto" if era == "modern" else "legacy") as client:
             yield client
 
@@ -46,7 +47,7 @@ async def client_of(manifest: Path, era: str, env: dict[str, str]) -> AsyncItera
 @ERAS
 async def test_the_python_client_evaluates_in_node(node: tuple[Path, dict[str, str]], era: str) -> None:
     manifest, env = node
-    async with client_of(manifest, era, env) as client:
+    async with open_client(manifest, era, env) as client:
         assert "node_evaluate" in {tool.name for tool in (await client.list_tools()).tools}
         result = await client.call_tool("node_evaluate", {"expression": "1+1"})
         thrown = await client.call_tool("node_evaluate", {"expression": "missing.name"})
@@ -57,10 +58,10 @@ async def test_the_python_client_evaluates_in_node(node: tuple[Path, dict[str, s
 
 
 @ERAS
-async def test_32_calls_at_once_each_get_their_own_answer(node: tuple[Path, dict[str, str]], era: str) -> None:
+async def test_32_concurrent_calls_receive_their_own_replies(node: tuple[Path, dict[str, str]], era: str) -> None:
     manifest, env = node
     values: dict[int, Any] = {}
-    async with client_of(manifest, era, env) as client:
+    async with open_client(manifest, era, env) as client:
 
         async def evaluate(number: int) -> None:
             code = f"await new Promise(done => setTimeout(() => done({number} * 7), {(number * 13) % 50}))"
@@ -73,14 +74,14 @@ async def test_32_calls_at_once_each_get_their_own_answer(node: tuple[Path, dict
     assert values == {number: number * 7 for number in range(32)}
 
 
-async def test_debugger_events_arrive_between_the_answers(
+async def test_debugger_events_between_replies_are_dropped(
     node: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest, env = node
     roles: list[str] = []
 
     def observe(event: Any) -> None:
-        if type(event).__name__ == "Received":
+        if isinstance(event, MessageReceived):
             roles.append(event.role)
 
     document = json.loads(manifest.read_text())
@@ -112,8 +113,8 @@ def test_the_inspector_evaluates_in_node(node: tuple[Path, dict[str, str]], era:
 
 @ERAS
 @pytest.mark.parametrize("secret", [SECRET, "wrong"])
-async def test_aria2_answers_the_right_secret_and_refuses_a_wrong_one(downloads: Path, era: str, secret: str) -> None:
-    async with client_of(downloads, era, {"ARIA2_SECRET": secret}) as client:
+async def test_aria2_accepts_the_correct_secret_and_rejects_a_wrong_one(downloads: Path, era: str, secret: str) -> None:
+    async with open_client(downloads, era, {"ARIA2_SECRET": secret}) as client:
         result = await client.call_tool("aria2_version", {})
     assert result.is_error == (secret == "wrong")
     if result.is_error:
@@ -124,7 +125,7 @@ async def test_aria2_answers_the_right_secret_and_refuses_a_wrong_one(downloads:
 
 
 @ERAS
-def test_the_inspector_asks_aria2_for_its_version(downloads: Path, era: str) -> None:
+def test_the_inspector_gets_the_version_of_aria2(downloads: Path, era: str) -> None:
     env = {"ARIA2_SECRET": SECRET}
     assert "aria2_version" in {tool["name"] for tool in inspect(downloads, "tools/list", era=era, env=env)["tools"]}
     called = inspect(downloads, "tools/call", "--tool-name", "aria2_version", era=era, env=env)

@@ -1,4 +1,4 @@
-"""The simulation: a seed is always the same, and defects do not stay unseen."""
+"""The simulation is deterministic and finds defects."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from verification.reliability.simulation.run import simulate
 
 SEEDS = range(40)
 FOUND = {
-    883163178421: "a reload forgot the pace that requests_per_second asks for",
-    5016974: "a call that began before a reload opened its connection among the new ones",
-    5054968: "who had wanted a manual that came was taken for someone who wants it after the next failure",
-    5090445: "a discovery that was under way was taken for a call that was forgotten",
-    6020803: "a streaming call did not count the wait for its manual",
-    9026339: "a question that was given up before its connection was refused was taken to pause from the refusal on",
-    5181014: "a close frame that was cut on its way was taken for one that arrived",
+    883163178421: "a reload reset the rate limit requests_per_second",
+    5016974: "a call that started before a reload opened a connection in the new pool",
+    5054968: "a call that had received its manual counted as waiting after the next failure",
+    5090445: "a running discovery counted as a lost call",
+    6020803: "the deadline of a streaming call ignored the wait for its manual",
+    9026339: "the backoff of an abandoned discovery started at the refusal of its connection",
+    5181014: "a close frame that the network lost counted as received",
 }
-"""Seeds that have found something, and what."""
+"""Seeds that found a defect, and the defect."""
 
 QUICK = [mutant for mutant in MUTANTS if mutant.what in ("a lease is released twice", "a loss says not sent")]
 
@@ -33,13 +33,13 @@ def digests() -> list[str]:
     return [simulate(seed).digest for seed in SEEDS]
 
 
-def test_a_seed_does_the_same_again():
+def test_a_seed_repeats_a_run():
     assert simulate(7, log=True) == simulate(7, log=True)
     assert len(set(digests())) == len(SEEDS)
 
 
-def test_a_seed_does_the_same_in_another_process():
-    code = "from tests.reliability.test_simulation import digests; print(*digests())"
+def test_a_seed_repeats_a_run_in_another_process():
+    code = "from tests.verification.reliability.test_simulation import digests; print(*digests())"
     again = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONHASHSEED": "17", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -50,31 +50,31 @@ def test_a_seed_does_the_same_in_another_process():
     assert again.stdout.split() == digests()
 
 
-def test_the_first_seeds_are_without_a_violation():
+def test_the_first_seeds_have_no_violation():
     assert [verdict for verdict in map(simulate, SEEDS) if verdict.violations] == []
 
 
 @pytest.mark.parametrize("seed", FOUND, ids=str)
-def test_what_a_seed_has_found_stays_mended(seed: int):
+def test_a_defect_that_a_seed_found_stays_fixed(seed: int):
     assert simulate(seed).violations == (), FOUND[seed]
 
 
 @pytest.mark.parametrize("mutant", QUICK, ids=lambda mutant: mutant.what)
-def test_a_defect_is_found(mutant: Mutant):
+def test_an_injected_defect_is_found(mutant: Mutant):
     with apply_mutant(mutant):
         assert any(simulate(seed).violations for seed in SEEDS)
     assert not any(simulate(seed).violations for seed in range(3))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
-def test_every_defect_can_still_be_put_in(mutant: Mutant):
+def test_every_defect_can_be_injected(mutant: Mutant):
     before = vars(mutant.owner)[mutant.method]
     with apply_mutant(mutant):
         assert vars(mutant.owner)[mutant.method] is not before
     assert vars(mutant.owner)[mutant.method] is before
 
 
-def test_a_defect_whose_line_is_gone_is_an_error():
+def test_a_defect_whose_line_is_missing_raises_an_error():
     with (
         pytest.raises(LookupError, match="no longer holds"),
         apply_mutant(Mutant("", Call, "_finish", "no such line", "")),
@@ -82,13 +82,13 @@ def test_a_defect_whose_line_is_gone_is_an_error():
         pass
 
 
-def test_what_waits_for_ever_is_told():
+def test_a_task_that_waits_without_a_timer_raises_stuck():
     async def wait() -> None:
         await asyncio.get_running_loop().create_future()
 
     loop = VirtualLoop()
     task = loop.create_task(wait())
-    with pytest.raises(Stuck, match="nothing will happen"):
+    with pytest.raises(Stuck, match="no timer is set"):
         loop.run_until_complete(task)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -96,7 +96,7 @@ def test_what_waits_for_ever_is_told():
     loop.close()
 
 
-def test_hours_pass_at_once():
+def test_virtual_hours_need_no_real_time():
     loop = VirtualLoop()
     loop.run_until_complete(asyncio.sleep(7200))
     assert loop.now == pytest.approx(7200)

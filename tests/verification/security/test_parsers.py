@@ -1,4 +1,4 @@
-"""Every parser of foreign data accepts an input, or refuses it by a documented error: inputs that once did neither."""
+"""Every parser of untrusted data accepts an input or rejects it with a documented error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verification.security.parsers import Parser, parsers
 
 PARSERS = {parser.name: parser for parser in parsers()}
 COUNT = 300
-"""Inputs for each parser; `make security` gives it more."""
+"""Inputs per parser; `make security` uses more."""
 
 
 def nested(depth: int, value: object = "x") -> object:
@@ -33,7 +33,7 @@ def manual(**template: object) -> bytes:
 
 PASSWORD = {"auth_type": "basic", "username": "ann", "password": "pass-\udcff"}
 ENV_FILE = [{"variable_loader_type": "dotenv", "env_file_path": "\0"}]
-ONCE_BROKEN = {
+FORMER_DEFECTS = {
     "pins nested deeply": ("pins", b"[" * 3000),
     "a manifest nested deeply": ("manifest", manifest(x=nested(900))),
     "a login message nested deeply": ("manifest", manifest(on_connect=[{"send": nested(400)}])),
@@ -44,42 +44,42 @@ ONCE_BROKEN = {
     "a dotenv file whose name holds NUL": ("manifest", manifest(load_variables_from=ENV_FILE)),
     "a manual with a login message nested deeply": ("manual", manual(on_connect=[{"send": nested(400)}])),
     "a manual nested deeply": ("manual", manual(message=nested(900))),
-    "placeholders that never end": ("manual", manual(message="UTCP_ARG_x" * 20_000)),
-    "arguments that never end": ("manual", manual(on_connect=[{"send": "args['" * 20_000}])),
+    "unterminated placeholders": ("manual", manual(message="UTCP_ARG_x" * 20_000)),
+    "unterminated arguments": ("manual", manual(on_connect=[{"send": "args['" * 20_000}])),
     "a number of thousands of digits": ("message cbor", cbor2.dumps(1 << 100_000)),
-    "JSON of JSON of JSON": ("expression", b"args" + b" | to_json" * 60),
-    "a number that is none of MQTT's": ("template", b'{"type": "publish", "topic": "a", "qos": 1e400}'),
+    "JSON that is encoded 60 times": ("expression", b"args" + b" | to_json" * 60),
+    "a number that MQTT cannot encode": ("template", b'{"type": "publish", "topic": "a", "qos": 1e400}'),
 }
 
 
-@pytest.mark.parametrize(("name", "data"), ONCE_BROKEN.values(), ids=ONCE_BROKEN)
-def test_an_input_that_once_broke_a_parser_is_accepted_or_refused(name: str, data: bytes) -> None:
+@pytest.mark.parametrize(("name", "data"), FORMER_DEFECTS.values(), ids=FORMER_DEFECTS)
+def test_an_input_that_broke_a_parser_before_is_accepted_or_rejected(name: str, data: bytes) -> None:
     assert try_input(PARSERS[name], data) in ("", None)
 
 
 @pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)
-def test_what_is_nearly_right_is_accepted_or_refused(parser: Parser) -> None:
+def test_a_mutated_input_is_accepted_or_rejected(parser: Parser) -> None:
     verdicts = try_many(parser, random.Random(20261120), max(COUNT // parser.cost, len(parser.seeds)))
 
     assert verdicts.examples == {}
     assert verdicts.accepted > 0
 
 
-def test_a_request_whose_id_cannot_be_written_is_answered_without_it() -> None:
+def test_a_request_whose_id_cannot_be_encoded_is_answered_without_an_id() -> None:
     with pytest.raises(ValueError) as refused:
         read_message(b'{"jsonrpc": "2.0", "id": "\\ud800", "method": 5}')
 
     assert json.loads(str(refused.value))["id"] is None
 
 
-def test_a_number_that_json_does_not_have_is_refused_with_the_id_of_its_request() -> None:
+def test_a_number_that_json_does_not_define_is_rejected_with_the_id_of_its_request() -> None:
     with pytest.raises(ValueError) as refused:
         read_message(b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": NaN}}')
 
     assert json.loads(str(refused.value))["id"] == 7
 
 
-def test_a_line_that_is_no_utf_8_is_refused_with_the_id_of_its_request() -> None:
+def test_a_line_that_is_not_utf_8_is_rejected_with_the_id_of_its_request() -> None:
     with pytest.raises(ValueError) as refused:  # found by security.fuzz, seed 7
         read_message(b'{"jsonrpc": "\xed\xa0\x80", "id": 1, "method": "tools/list"}')
 
@@ -91,7 +91,7 @@ def fails_on_a_quote(data: bytes) -> None:
         raise KeyError("no quote")
 
 
-def test_a_parser_that_breaks_is_found_with_the_input_that_breaks_it() -> None:
+def test_a_broken_parser_is_reported_with_an_input_that_breaks_it() -> None:
     parser = Parser("weak", fails_on_a_quote, (b'{"a": 1}',), (ValueError,))
 
     verdicts = try_many(parser, random.Random(1), 500)
@@ -101,7 +101,7 @@ def test_a_parser_that_breaks_is_found_with_the_input_that_breaks_it() -> None:
     assert verdicts.accepted + verdicts.broken.total() == 500
 
 
-def test_an_input_that_takes_too_long_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("security.fuzz.SLOWEST", -1.0)
+def test_an_input_that_exceeds_the_time_limit_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verification.security.fuzz.MAX_SECONDS", -1.0)
 
     assert try_input(Parser("slow", lambda data: None, ()), b"") == "took 0.0 s"

@@ -1,4 +1,4 @@
-"""The laws of templates, on few examples; `make security` tries them on more."""
+"""The laws of templates hold for some examples; `make security` uses more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def below(number: Any) -> None:
     assert number < 100, "too big"
 
 
-def test_a_law_that_does_not_hold_is_broken_by_the_smallest_example() -> None:
+def test_a_law_that_fails_is_reported_with_its_smallest_counterexample() -> None:
     tried, broken = try_law(Law("Numbers are small.", st.integers(0, 10_000), below), 200, seed=7)
 
     assert tried > 0

@@ -6,14 +6,14 @@ from verification.real.tools import ToolClient
 
 
 async def kernel_info(tools: ToolClient) -> None:
-    """Status messages come before and after the reply."""
+    """Receive status messages before and after the reply."""
     result = await tools.json("kernel_info")
     assert result["language_info"]["name"] == "python"
     assert result["status"] == "ok"
 
 
 async def run_expression(tools: ToolClient) -> None:
-    """What the code printed, and its value."""
+    """Get the output of the code and its value."""
     stream = await tools.stream("run", code="print('working')\n6*7")
     assert _printed(stream.items) == "working\n"
     assert _values(stream.items) == ["42"]
@@ -22,7 +22,7 @@ async def run_expression(tools: ToolClient) -> None:
 
 
 async def run_slow_output(tools: ToolClient) -> None:
-    """Output arrives piece by piece."""
+    """Receive output while the code runs."""
     code = "import time\nfor i in range(3):\n    print(i, flush=True); time.sleep(0.3)"
     stream = await tools.stream("run", code=code)
     assert _printed(stream.items) == "0\n1\n2\n"
@@ -30,24 +30,24 @@ async def run_slow_output(tools: ToolClient) -> None:
 
 
 async def run_error(tools: ToolClient) -> None:
-    """Code that raises fails the call."""
+    """Fail where the code raises an exception."""
     assert await tools.error("run", code="1/0") == "ZeroDivisionError: division by zero"
 
 
 async def run_with_input(tools: ToolClient) -> None:
-    """The code asks in the middle of the call."""
+    """Answer a request for input during the call."""
     stream = await tools.stream("run", code="'you said ' + input('name? ')", answer="Ada")
     assert _values(stream.items) == ["'you said Ada'"]
 
 
 async def complete(tools: ToolClient) -> None:
-    """Names at the cursor."""
+    """Complete a name at the cursor."""
     result = await tools.json("complete", code="import os; os.getcw", cursor_pos=19)
     assert "getcwd" in result["matches"]
 
 
 async def no_token(tools: ToolClient) -> None:
-    """Without the token the upgrade is refused."""
+    """Fail without a token: the server rejects the upgrade."""
     assert "HTTP 403" in await tools.error("kernel_info_without_token")
 
 

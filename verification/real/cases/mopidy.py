@@ -8,30 +8,30 @@ from verification.real.tools import ToolClient
 
 
 async def version(tools: ToolClient) -> None:
-    """The server's version."""
+    """Get the version of the server."""
     assert await tools.text("version") == "3.4.1"
 
 
 async def browse(tools: ToolClient) -> None:
-    """A folder."""
+    """List a folder."""
     result = await tools.json("browse", uri=tools.variables["MEDIA"])
     assert [(item["name"], item["type"]) for item in result] == [("alpha.wav", "track"), ("beta.wav", "track")]
 
 
 async def add_track(tools: ToolClient) -> None:
-    """A track is added to the list."""
+    """Add a track to the list."""
     result = await tools.json("add_track", uri=f"{tools.variables['MEDIA']}/alpha.wav")
     assert result[0]["track"]["name"] == "alpha.wav"
     assert result[0]["track"]["length"] == 20000
 
 
 async def set_volume(tools: ToolClient) -> None:
-    """A result may be true."""
+    """Return the result `true`."""
     assert await tools.json("set_volume", volume=40) is True
 
 
 async def play_and_watch(tools: ToolClient) -> None:
-    """Events that are no JSON-RPC, until the track has started."""
+    """Receive events without JSON-RPC until the track has started."""
     stream = await tools.stream("play")
     assert "playback_state_changed" in [item["event"] for item in stream.items]
     assert stream.items[-1]["tl_track"]["track"]["name"] == "alpha.wav"
@@ -39,7 +39,7 @@ async def play_and_watch(tools: ToolClient) -> None:
 
 
 async def state(tools: ToolClient) -> None:
-    """Events of an earlier call answer nothing."""
+    """Do not classify events of an earlier call as the reply."""
     assert await tools.json("set_volume", volume=55) is True
     await anyio.sleep(0.5)
     assert await tools.text("state") == "playing"
@@ -47,15 +47,15 @@ async def state(tools: ToolClient) -> None:
 
 
 async def stop(tools: ToolClient) -> None:
-    """A result of null is a result."""
+    """Return the result `null`."""
     assert await tools.json("stop") is None
 
 
 async def bad_argument(tools: ToolClient) -> None:
-    """What the server says of a wrong argument."""
+    """Return the error message for an invalid argument."""
     assert await tools.error("set_volume", volume="loud") == "ValidationError: Expected an integer, not 'loud'"
 
 
 async def unknown_method(tools: ToolClient) -> None:
-    """A method that does not exist."""
+    """Fail with an unknown method."""
     assert "(-32601)" in await tools.error("call", method="core.nothing")

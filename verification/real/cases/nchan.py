@@ -8,7 +8,7 @@ from verification.real.tools import ToolClient
 
 
 async def publish(tools: ToolClient) -> None:
-    """A receipt in JSON; the message is text that looks like JSON."""
+    """Get a receipt in JSON for a text message that looks like JSON."""
     receipt = await tools.json("publish", channel="alpha", message='{"n": 1}')
     assert receipt["messages"] == 1
     assert receipt["subscribers"] == 0
@@ -17,18 +17,18 @@ async def publish(tools: ToolClient) -> None:
 
 
 async def publish_and_read_back(tools: ToolClient) -> None:
-    """What one says comes back."""
+    """Receive the published message."""
     assert await tools.text("say", channel="news", message="hello, é") == "hello, é"
 
 
 async def history(tools: ToolClient) -> None:
-    """Stored messages, until nothing comes."""
+    """Receive stored messages until none arrives for `idle_seconds`."""
     stream = await tools.stream("history", channel="news")
     assert stream.value == {"items": ["hello, é"], "end": "idle_seconds"}
 
 
 async def follow(tools: ToolClient) -> None:
-    """Messages with their ids."""
+    """Receive messages with their ids."""
     for message in ("one", "two", "three"):
         await tools.json("publish", channel="gamma", message=message)
     stream = await tools.stream("follow", channel="gamma")
@@ -39,21 +39,21 @@ async def follow(tools: ToolClient) -> None:
 
 
 async def private(tools: ToolClient) -> None:
-    """A channel behind a login."""
+    """Use a channel that requires a login."""
     assert await tools.text("say_privately", channel="x", message="secret") == "secret"
 
 
 async def private_refused(tools: ToolClient) -> None:
-    """The same without the login."""
+    """Fail without the login."""
     assert "HTTP 401" in await tools.error("say_privately_without_login", channel="x", message="secret")
 
 
 async def tls(tools: ToolClient) -> None:
-    """A certificate that only our own file vouches for."""
+    """Accept a certificate of the CA in `ca_file`."""
     assert await tools.text("say_over_tls", channel="tls", message="over tls") == "over tls"
 
 
 async def tls_unknown_ca(tools: ToolClient) -> None:
-    """The same without that file."""
+    """Fail without the CA file."""
     text = await tools.error("say_over_tls_without_ca", channel="tls", message="over tls")
     assert "its TLS certificate is not valid" in text

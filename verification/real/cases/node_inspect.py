@@ -8,36 +8,36 @@ from verification.real.tools import ToolClient
 
 
 async def evaluate(tools: ToolClient) -> None:
-    """An expression has a value."""
+    """Evaluate an expression."""
     assert (await tools.json("evaluate", expression="total() * 5 + 2"))["value"] == 42
 
 
 async def evaluate_object(tools: ToolClient) -> None:
-    """A console line comes before the reply, and answers nothing."""
+    """Do not classify a console event before the reply as the reply."""
     result = await tools.json("evaluate", expression="console.log('looking'); inventory")
     assert result["value"] == {"apples": 3, "pears": 5}
     assert any(role == "dropped" and "looking" in text for role, text in tools.messages("<"))
 
 
 async def await_promise(tools: ToolClient) -> None:
-    """A promise is waited for."""
+    """Wait for a promise."""
     result = await tools.json("evaluate", expression="new Promise(r => setTimeout(r, 200, 'later'))")
     assert result["value"] == "later"
 
 
 async def thrown(tools: ToolClient) -> None:
-    """What the script throws is the error."""
+    """Return an exception of the script as the error."""
     text = await tools.error("evaluate", expression="missing.name")
     assert text.startswith("ReferenceError: missing is not defined")
 
 
 async def unknown_method(tools: ToolClient) -> None:
-    """So is what the protocol refuses."""
+    """Return an error of the protocol as the error."""
     assert await tools.error("call", method="Nothing.here") == "'Nothing.here' wasn't found (-32601)"
 
 
 async def console_stream(tools: ToolClient) -> None:
-    """Notifications become a stream, which ends with the third."""
+    """Stream notifications and end after the third."""
     ticks = (
         "{ let n = 0; const t = setInterval(() => { console.log('tick', ++n); if (n === 3) clearInterval(t); }, 40); }"
         " 'started'"
@@ -48,7 +48,7 @@ async def console_stream(tools: ToolClient) -> None:
 
 
 async def heap_snapshot(tools: ToolClient) -> None:
-    """Some megabytes in many pieces, ended by the reply, are one JSON document."""
+    """Join many chunks, which the reply ends, to a JSON document of several megabytes."""
     stream = await tools.stream("heap_snapshot")
     assert stream.end == "until"
     assert len(stream.progress) >= 5
@@ -56,7 +56,7 @@ async def heap_snapshot(tools: ToolClient) -> None:
 
 
 async def wrong_path(tools: ToolClient) -> None:
-    """An id that does not exist is no WebSocket endpoint."""
+    """Fail with an unknown id, which is no WebSocket endpoint."""
     url = f"ws://127.0.0.1:{tools.variables['PORT']}/00000000-0000-0000-0000-000000000000"
     async with tools.restarted({"URL": url}) as elsewhere:
         assert "its answer was no WebSocket upgrade" in await elsewhere.error("evaluate", expression="1")

@@ -6,23 +6,23 @@ from verification.real.tools import ToolClient
 
 
 async def add(tools: ToolClient) -> None:
-    """A custom event is answered by another."""
+    """Receive a custom event as the reply to a custom event."""
     assert await tools.json("add", a=20, b=22) == 42
 
 
 async def builtins(tools: ToolClient) -> None:
-    """send:1 is answered by response:1."""
+    """Receive `response:1` as the reply to `send:1`."""
     assert await tools.json("invoke", name="getBuiltins") == []
 
 
 async def fetch_module(tools: ToolClient) -> None:
-    """A function that is switched off."""
+    """Fail with a function that is disabled."""
     text = await tools.error("invoke", name="fetchModule", data=["/nothing.js", None, {}])
     assert text == "fetchModule is disabled in this environment"
 
 
 async def watch_updates(tools: ToolClient) -> None:
-    """A file is changed, and the update comes."""
+    """Change a file and receive the update."""
     stream = await tools.stream("touch")
     assert stream.end == "max_items"
     assert stream.items[0]["type"] == "update"
@@ -31,5 +31,5 @@ async def watch_updates(tools: ToolClient) -> None:
 
 
 async def ping_protocol(tools: ToolClient) -> None:
-    """The server says nothing and closes properly."""
+    """Accept an empty stream where the server sends nothing and closes the connection with code 1000."""
     assert (await tools.stream("ping")).value == {"items": [], "end": "closed"}

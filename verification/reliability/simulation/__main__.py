@@ -1,4 +1,4 @@
-"""`python -m verification.reliability.simulation SEED`: play one seed, and show everything that happens in it."""
+"""Simulate one seed and print all of its events: `python -m verification.reliability.simulation SEED`."""
 
 import sys
 
@@ -7,18 +7,18 @@ from .scenario import scenario
 
 
 def main() -> None:
-    """Print the scenario, the events with their virtual time, and what was violated."""
+    """Print the scenario, the events with their virtual time, and the violations."""
     seed = int(sys.argv[1])
-    plan = scenario(seed)
-    print(f"seed {seed}: {plan.shape.kind}, timeout {plan.shape.timeout:g} s, {plan.shape.limits}")
+    chosen = scenario(seed)
+    print(f"seed {seed}: {chosen.shape.kind}, timeout {chosen.shape.timeout:g} s, {chosen.shape.limits}")
     print(
-        f"what goes wrong: {plan.odds}, restarts {plan.restarts}, ends at {plan.ends_at}, changes at {plan.changes_at}"
+        f"faults: {chosen.odds}, restarts {chosen.restarts}, ends at {chosen.ends_at}, changes at {chosen.changes_at}"
     )
-    for planned in plan.calls:
+    for planned in chosen.calls:
         print(f"  {planned}")
     verdict = simulate(seed, log=True)
     print(*verdict.log, sep="\n")
-    print(*(f"VIOLATED: {what}" for what in verdict.violations), sep="\n")
+    print(*(f"VIOLATION: {what}" for what in verdict.violations), sep="\n")
     print(f"digest {verdict.digest}, {len(verdict.violations)} violations")
     sys.exit(bool(verdict.violations))
 

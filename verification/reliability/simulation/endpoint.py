@@ -1,4 +1,4 @@
-"""The server of a simulation: it executes requests and answers them as its habits, and a seed, say."""
+"""The server of a simulation: it executes requests, answers them, and injects random faults."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 4000)
 STATUSES: Final = (403, 429, 500, 503)
 CANCEL_HONORED_RATE: Final = 0.5
-"""How many of the messages that end a stream are heeded."""
+"""The share of the cancel messages that the endpoint honors."""
 
 TOKEN: Final = "token-"
 
 CLOSE_PROPAGATION_DELAY: Final = 0.6
-"""Seconds after which no request comes over a connection whose end was told; there and back, latency is less."""
+"""Seconds after which no request may arrive on a connection whose end was announced; the round trip is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRates:
-    """How often (0 to 1) the endpoint does what; `calm_at` is the instant from which it only behaves."""
+    """The probability (0 to 1) of each fault; there are no faults after `faults_end_at`."""
 
     odds: dict[str, float] = field(default_factory=dict)
     faults_end_at: float = 0.0
 
 
 class Endpoint:
-    """All that the server's connections have in common."""
+    """The state that all connections of the server share."""
 
     def __init__(self, loop: VirtualLoop, shape: Shape, fault_rates: FaultRates, ledger: Ledger, seed: int) -> None:
         self.loop = loop
@@ -49,23 +49,23 @@ class Endpoint:
         self._fault_rates = fault_rates
 
     def accept(self, link: Link) -> Peer:
-        """The server's end of a connection."""
+        """Return the server's end of a new connection."""
         self.peers.append(Peer(self, link))
         return self.peers[-1]
 
     def happens(self, what: str) -> bool:
-        """Whether the endpoint does what it should not, this time."""
+        """Draw whether this fault occurs now."""
         odds = self._fault_rates.odds.get(what, 0.0)
         return odds > 0 and self.loop.now < self._fault_rates.faults_end_at and self.random.random() < odds
 
     def new_token(self) -> str:
-        """A token for the upgrade; now and then the ones before it expire."""
+        """Return a new token for the upgrade."""
         self.tokens += 1
         return f"{TOKEN}{self.tokens}"
 
     def accepts_token(self, token: str) -> bool:
-        """Whether a token is still good."""
-        if self.happens("expire"):
+        """Return whether a token is valid; the fault "expire" revokes all tokens so far."""
+        if self.happens("expire_tokens"):
             self.valid_from = self.tokens + 1
         return token.startswith(TOKEN) and int(token.removeprefix(TOKEN)) >= self.valid_from
 
@@ -82,12 +82,12 @@ class Peer:
         self._open = False
         self._gone = False
         self._ids: list[Any] = []
-        self._stopped: set[int] = set()
+        self._cancelled: set[int] = set()
         self._serials: list[int] = []
         self._session_ended_at: float | None = None
 
     def received(self, data: bytes) -> None:
-        """Bytes of the client."""
+        """Process bytes of the client."""
         if self._gone:
             return
         self._received += data
@@ -99,18 +99,20 @@ class Peer:
             self._take(opcode, payload)
 
     def ended(self) -> None:
-        """The client is gone, or seems to be."""
+        """Record that the client has closed or reset the connection."""
         self._gone = True
 
     def _upgrade(self, request: frames.Request) -> None:
         endpoint, self._target = self._endpoint, request.target
-        endpoint.ledger.log(endpoint.loop.now, f"endpoint {self._link.number} asked for {request.target}")
-        if endpoint.happens("mute"):
+        endpoint.ledger.log(
+            endpoint.loop.now, f"endpoint {self._link.number} receives an upgrade request for {request.target}"
+        )
+        if endpoint.happens("no_upgrade_response"):
             return
-        delay = 3.0 if endpoint.happens("slow") else 0.0
+        delay = 3.0 if endpoint.happens("slow_upgrade") else 0.0
         if endpoint.shape.token and not endpoint.accepts_token(request.token):
             self._later(delay, self._reject, 401)
-        elif endpoint.happens("reject"):
+        elif endpoint.happens("reject_upgrade"):
             self._later(delay, self._reject, endpoint.random.choice(STATUSES))
         else:
             self._later(delay, self._accept, request)
@@ -122,7 +124,7 @@ class Peer:
     def _accept(self, request: frames.Request) -> None:
         self._upgraded = self._open = True
         self._link.down.push(frames.accept(request))
-        if self._endpoint.shape.sends_greeting or self._endpoint.happens("noise"):
+        if self._endpoint.shape.sends_greeting or self._endpoint.happens("event"):
             self._send({"event": "welcome"})
         if request.target.startswith("/hear/"):
             self._execute({"do": "hear", "n": int(request.target.removeprefix("/hear/"))})
@@ -134,7 +136,7 @@ class Peer:
         if opcode == frames.CLOSE:
             if self._open:
                 self._link.down.push(frames.frame(frames.CLOSE, payload))
-            if self._open or not self._endpoint.happens("linger"):
+            if self._open or not self._endpoint.happens("keep_tcp_open"):
                 self._link.down.later(self._link.client_sees_end)
             self._open, self._gone = False, True
         elif not self._open:
@@ -147,18 +149,18 @@ class Peer:
     def _answer(self, message: dict[str, Any]) -> None:
         endpoint = self._endpoint
         if "login" in message:
-            if endpoint.happens("denied"):
+            if endpoint.happens("reject_login"):
                 self._send({"denied": "no"})
-            elif not endpoint.happens("never"):
+            elif not endpoint.happens("no_reply"):
                 self._send({"hello": self._link.number})
         elif "beat" in message:
-            if not endpoint.happens("never"):
+            if not endpoint.happens("no_reply"):
                 self._send({"beat": message["beat"]})
         elif message.get("type") == "utcp":
-            if not endpoint.happens("never"):
+            if not endpoint.happens("no_reply"):
                 self._send(endpoint.shape.manual)
         elif "cancel" in message:
-            self._stopped.update([message["cancel"]] if endpoint.random.random() < CANCEL_HONORED_RATE else [])
+            self._cancelled.update([message["cancel"]] if endpoint.random.random() < CANCEL_HONORED_RATE else [])
         elif self._session_ended_at is not None:
             self._refuse(message, self._session_ended_at)
         else:
@@ -172,16 +174,18 @@ class Peer:
             self._ids.append((message["id"], n, serial))
         if message["do"] == "tell":
             return
-        _Answering(self, endpoint, message, serial).begin()
-        if endpoint.shape.may_end_sessions and endpoint.happens("retire"):
+        _Answer(self, endpoint, message, serial).start()
+        if endpoint.shape.may_end_sessions and endpoint.happens("end_session"):
             self._session_ended_at = endpoint.loop.now
             self._send({"event": "retired"})
 
     def _refuse(self, message: dict[str, Any], since: float) -> None:
-        """Nothing is executed on a connection that was retired; only what was under way may still come."""
+        """Reject a request after the end of the session; requests that were already sent may still arrive."""
         ledger, now, n = self._endpoint.ledger, self._endpoint.loop.now, message["n"]
         if now > since + CLOSE_PROPAGATION_DELAY and self._link.silent_since is None:
-            ledger.violations.append(f"request {n} came over a connection that was retired {now - since:.3f} s before")
+            ledger.violations.append(
+                f"request {n} arrived {now - since:.3f} s after the session of its connection ended"
+            )
         ledger.error_replies.add(n)
         self._send({**({"id": message["id"]} if message.get("id") is not None else {}), "error": f"fault {n}"})
 
@@ -209,8 +213,8 @@ class Peer:
             self._link.down.push(frames.frame(frames.TEXT, json.dumps(value).encode()))
 
 
-class _Answering:
-    """What the endpoint sends for one execution."""
+class _Answer:
+    """The messages that the endpoint sends for one execution."""
 
     def __init__(self, peer: Peer, endpoint: Endpoint, message: dict[str, Any], serial: int) -> None:
         self._peer = peer
@@ -218,78 +222,78 @@ class _Answering:
         self._serial = serial
         self._n = message["n"]
         self._tool = message["do"]
-        self._names = {"id": message["id"]} if message.get("id") is not None else {}
-        self._left = 0
+        self._id_fields = {"id": message["id"]} if message.get("id") is not None else {}
+        self._remaining = 0
 
-    def begin(self) -> None:
-        """Send the first answer, now or later, or nothing; and what else comes to its mind."""
+    def start(self) -> None:
+        """Send the first answer now, later or never, and unrelated messages."""
         endpoint = self._endpoint
         self._noise()
-        if endpoint.happens("never"):
+        if endpoint.happens("no_reply"):
             return
         delay = endpoint.random.choice((0.0, 0.0, 0.02, 0.3))
-        if endpoint.happens("late"):
+        if endpoint.happens("late_reply"):
             delay = endpoint.shape.timeout * endpoint.random.uniform(0.7, 1.6)
-        if endpoint.happens("lose"):
+        if endpoint.happens("close_during_call"):
             self._peer._later(endpoint.random.choice((0.0, delay)), self._peer._close)
         if self._tool not in ("ask", "look"):
-            self._left = endpoint.random.randrange(5)
+            self._remaining = endpoint.random.randrange(5)
             self._peer._later(delay, self._open_stream)
         else:
             self._peer._later(delay, self._reply)
 
     def _noise(self) -> None:
-        """Unsolicited events; replies to other requests of this connection once more; replies to nobody's."""
+        """Send unsolicited events, replies with an unknown id, and replies to completed requests again."""
         endpoint, peer = self._endpoint, self._peer
-        if endpoint.shape.allows_events and endpoint.happens("noise"):
+        if endpoint.shape.allows_events and endpoint.happens("event"):
             peer._send({"event": "noise"})
-        if self._names and endpoint.happens("foreign"):
-            strange = "strange" if isinstance(self._names["id"], str) else 10_000 + self._serial
-            peer._send({"id": strange, "answer": {"n": -1, "x": -1, "i": 0}})
-        if self._names and endpoint.happens("again"):
+        if self._id_fields and endpoint.happens("foreign_reply"):
+            unknown_id = "unknown" if isinstance(self._id_fields["id"], str) else 10_000 + self._serial
+            peer._send({"id": unknown_id, "answer": {"n": -1, "x": -1, "i": 0}})
+        if self._id_fields and endpoint.happens("stale_reply"):
             number, n, serial = endpoint.random.choice(peer._ids)
             if serial != self._serial and endpoint.ledger.executions[serial].done:
                 peer._send({"id": number, "answer": {"n": n, "x": serial, "i": 99}})
 
     def _reply(self) -> None:
         endpoint = self._endpoint
-        if endpoint.happens("fault"):
+        if endpoint.happens("error_reply"):
             endpoint.ledger.error_replies.add(self._n)
             answer: dict[str, Any] = {"error": f"fault {self._n}"}
         else:
             answer = {"answer": {"n": self._n, "x": self._serial}}
         endpoint.ledger.executions[self._serial].done = True
-        self._peer._send({**self._names, **answer})
-        if endpoint.happens("doubled"):
-            later = endpoint.random.choice((0.0, 0.0, 0.5)) if self._names else 0.0
-            self._peer._later(later, self._peer._send, {**self._names, **answer})
+        self._peer._send({**self._id_fields, **answer})
+        if endpoint.happens("duplicate_reply"):
+            later = endpoint.random.choice((0.0, 0.0, 0.5)) if self._id_fields else 0.0
+            self._peer._later(later, self._peer._send, {**self._id_fields, **answer})
 
     def _open_stream(self) -> None:
         if self._tool != "watch":
             return self._item()
-        if self._left and self._endpoint.random.random() < 0.3:
+        if self._remaining and self._endpoint.random.random() < 0.3:
             self._send_item()
-        self._peer._send({**self._names, "answer": {"sub": self._serial}})
+        self._peer._send({**self._id_fields, "answer": {"sub": self._serial}})
         return self._item()
 
     def _item(self) -> None:
         execution = self._endpoint.ledger.executions[self._serial]
-        if not self._peer._open or self._n in self._peer._stopped:
+        if not self._peer._open or self._n in self._peer._cancelled:
             return
-        if not self._left:
+        if not self._remaining:
             execution.done = True
-            self._peer._send({**self._stream_names, "done": True})
+            self._peer._send({**self._stream_fields, "done": True})
             return
         self._send_item()
         self._peer._later(self._endpoint.random.choice((0.0, 0.05, 0.4)), self._item)
 
     def _send_item(self) -> None:
-        self._left -= 1
+        self._remaining -= 1
         execution = self._endpoint.ledger.executions[self._serial]
         item = {"n": self._n, "x": self._serial, "i": execution.items}
         execution.items += 1
-        self._peer._send({**self._stream_names, "answer": item})
+        self._peer._send({**self._stream_fields, "answer": item})
 
     @property
-    def _stream_names(self) -> dict[str, Any]:
-        return {"sub": self._serial} if self._tool == "watch" else self._names
+    def _stream_fields(self) -> dict[str, Any]:
+        return {"sub": self._serial} if self._tool == "watch" else self._id_fields

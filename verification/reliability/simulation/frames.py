@@ -1,4 +1,4 @@
-"""The server's half of RFC 6455: the answer to the upgrade, frames out of bytes, and frames into bytes."""
+"""The server's half of RFC 6455: answer the upgrade, parse frames and build frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An upgrade that is asked for."""
+    """The fields of an upgrade request that the simulation uses."""
 
     target: str
     token: str
@@ -25,7 +25,7 @@ class Request:
 
 
 def read_request(head: bytes) -> Request:
-    """The request in a head (RFC 6455 §4.2.1); the client's own tests look at the rest of it."""
+    """Parse the head of an upgrade request (RFC 6455 §4.2.1); tests of the client check its other fields."""
     lines = head.split(b"\r\n")
     fields = dict(line.split(b": ", 1) for line in lines[1:] if b": " in line)
     names = {name.lower(): value for name, value in fields.items()}
@@ -34,7 +34,7 @@ def read_request(head: bytes) -> Request:
 
 
 def accept(request: Request) -> bytes:
-    """The head that answers an upgrade (RFC 6455 §4.2.2)."""
+    """Return the head that accepts an upgrade (RFC 6455 §4.2.2)."""
     accepted = base64.b64encode(hashlib.sha1(request.key + _GUID).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -44,12 +44,12 @@ def accept(request: Request) -> bytes:
 
 
 def reject(status: int) -> bytes:
-    """The head that refuses an upgrade."""
+    """Return the head that rejects an upgrade."""
     return f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode()
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """A final frame, unmasked (RFC 6455 §5.2)."""
+    """Return a final, unmasked frame (RFC 6455 §5.2)."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload
@@ -57,7 +57,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 def take_frames(received: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Take whole masked frames off what was received: opcode and payload. They are never fragmented."""
+    """Remove complete masked frames from `received` and yield their opcode and payload.
+
+    The client never fragments messages.
+    """
     while len(received) >= 6:
         size, start = received[1] & 0x7F, 2
         if size == 126:
@@ -68,10 +71,10 @@ def take_frames(received: bytearray) -> Iterator[tuple[int, bytes]]:
         mask, payload = bytes(received[start : start + 4]), received[start + 4 : end]
         opcode = received[0] & 0x0F
         del received[:end]
-        yield opcode, _unmasked(payload, mask)
+        yield opcode, _unmask(payload, mask)
 
 
-def _unmasked(payload: bytes | bytearray, mask: bytes) -> bytes:
+def _unmask(payload: bytes | bytearray, mask: bytes) -> bytes:
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")

@@ -1,4 +1,4 @@
-"""What happened in a simulation, as the endpoint and the callers saw it."""
+"""The events of a simulation, as the endpoint and the callers see them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclass(slots=True)
 class Execution:
-    """One execution of a request, and what the endpoint sent for it.
+    """An execution of a request, and what the endpoint sent for it.
 
-    `closed` is the code with which it closed the connection afterwards, `told_at` the instant, if that was not cut
-    on its way.
+    `closed` is the code with which the endpoint closed the connection afterwards. `close_sent_at` is the time of the
+    close frame, or None if the network lost it.
     """
 
     n: int
@@ -25,7 +25,7 @@ class Execution:
 
 @dataclass(slots=True)
 class CallResult:
-    """How a call ended: its value, its error, or neither where it was cancelled. Instants in virtual seconds."""
+    """The end of a call: its value, its error, or neither if it was cancelled. Times are virtual seconds."""
 
     started: float
     ended: float
@@ -36,7 +36,7 @@ class CallResult:
 
 @dataclass(slots=True)
 class Ledger:
-    """Executions by their serial number, faults that were sent, ends of calls, and the digest of everything."""
+    """Executions by serial number, error replies, results of calls, and a digest of all events."""
 
     lines: list[str] | None = None
     executions: list[Execution] = field(default_factory=list)
@@ -49,14 +49,14 @@ class Ledger:
     _hash: Any = field(default_factory=hashlib.blake2b)
 
     def log(self, now: float, what: str) -> None:
-        """Note an event; the digest of two runs is the same if all their events are."""
+        """Record an event; two runs have the same digest if all of their events are equal."""
         line = f"{now:.6f} {what}"
         self._hash.update(line.encode())
         if self.lines is not None:
             self.lines.append(line)
 
     def execute(self, now: float, n: int) -> int:
-        """The endpoint executes a request; its serial number."""
+        """Record the execution of request `n` and return its serial number."""
         self.executed[n] += 1
         self.executions.append(Execution(n))
         self.log(now, f"endpoint executes {n}")
@@ -64,5 +64,5 @@ class Ledger:
 
     @property
     def digest(self) -> str:
-        """What tells this run from any other."""
+        """The digest of all events."""
         return str(self._hash.hexdigest())[:16]

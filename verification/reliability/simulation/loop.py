@@ -1,4 +1,4 @@
-"""An event loop in virtual time: nothing sleeps, time jumps to the next timer."""
+"""An event loop in virtual time: instead of sleeping, the time jumps to the next timer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from .network import Network
 
 MAX_STEPS: Final = 60_000
-"""Steps of the loop after which a simulation is running away."""
+"""Steps of the loop after which a simulation counts as endless."""
 
 
 class Stuck(Exception):
-    """Tasks wait and nothing will wake them, or they never stop."""
+    """All tasks wait without a timer, or the simulation does not end."""
 
 
 class _VirtualSelector:
-    """In the place of a selector: where nothing is ready, it is the time of the next timer."""
+    """Replaces the selector of the loop: it advances the time to the next timer."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -29,16 +29,16 @@ class _VirtualSelector:
     def select(self, timeout: float | None) -> list[Any]:
         self._steps += 1
         if timeout is None:
-            raise Stuck("everything waits, and nothing will happen any more")
+            raise Stuck("all tasks wait, and no timer is set")
         if self._steps > MAX_STEPS:
-            raise Stuck("it does not come to an end")
+            raise Stuck(f"no end after {MAX_STEPS} steps")
         if timeout > 0:
             self._loop.now += timeout
         return []
 
 
 class _Task(asyncio.Task[Any]):
-    """A task with a hash that is the same in every run, so that sets of tasks have the same order."""
+    """A task whose hash is the same in every run, because the order of sets of tasks depends on it."""
 
     def __init__(self, number: int, coro: Coroutine[Any, Any, Any], loop: VirtualLoop, **options: Any) -> None:
         self._number = number
@@ -49,7 +49,7 @@ class _Task(asyncio.Task[Any]):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop without sockets and without a clock. `now` is in seconds; `complaints` are errors of nobody."""
+    """An event loop without sockets and clock. `now` is in seconds; `unhandled_errors` have no awaiting task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.set_task_factory(self._make_task)
 
     def time(self) -> float:
-        """The virtual time."""
+        """Return the virtual time in seconds."""
         return self.now
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
@@ -71,7 +71,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         await self.network.connect(sock, address)
 
     async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **options: Any) -> Any:  # type: ignore[override]  # only over a connected socket
-        """A transport over a socket that `sock_connect` has connected."""
+        """Return a transport for a socket that `sock_connect` has connected."""
         protocol = protocol_factory()
         transport = self.network.attach(options["sock"], protocol)
         protocol.connection_made(transport)
@@ -79,17 +79,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return transport, protocol
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
-        """The addresses of a host in the simulated network."""
+        """Return the addresses of a host in the simulated network."""
         return await self.network.look_up(host, port)
 
     def _make_task(self, loop: Any, coro: Any, **options: Any) -> Any:
         return _Task(next(self._numbers), coro, loop, **options)
 
     def _process_events(self, event_list: list[Any]) -> None:
-        """There are none."""
+        """Do nothing: the selector returns no events."""
 
     def _write_to_self(self) -> None:
-        """There is no other thread that could have to wake this one."""
+        """Do nothing: no other thread wakes this loop."""
 
 
 def _describe_error(context: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The manifests that are simulated: many, made from a number, so that a process compiles each once."""
+"""The simulated manifests: a fixed number of them, so that a process compiles each only once."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ EVENTS: Final = "message.event is defined"
 SESSION_ENDED: Final = "message.event == 'retired'"
 URLS: Final = (*("ws://127.0.0.1:8000/",) * 4, "ws://api.test:8000/")
 
-Kind = Literal["ids", "loose ids", "owned", "one-shot", "one-shot ids"]
-KINDS: Final[tuple[Kind, ...]] = ("ids", "ids", "loose ids", "owned", "owned", "one-shot", "one-shot ids")
+Kind = Literal["ids", "optional ids", "exclusive", "one-shot", "one-shot ids"]
+KINDS: Final[tuple[Kind, ...]] = (
+    "ids", "ids", "optional ids", "exclusive", "exclusive", "one-shot", "one-shot ids",
+)  # fmt: skip
+"""Repeated kinds are drawn more often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A manifest, and what a simulation has to know of it. `greets`: the endpoint says something first."""
+    """A manifest and the facts that a simulation needs. `sends_greeting`: the endpoint sends the first message."""
 
     kind: Kind
     template: dict[str, Any] = field(repr=False)
@@ -49,12 +52,12 @@ class Shape:
 
     @property
     def manual(self) -> dict[str, Any]:
-        """What the endpoint answers to the question for its tools."""
+        """The manual that the endpoint returns to a discovery."""
         return {"utcp_version": "1.0.1", "manual_version": "1.0.0", "tools": self.listed}
 
     @property
     def timeout(self) -> float:
-        """Seconds that a call may take."""
+        """The timeout of a call in seconds."""
         return float(self.template["timeout"])
 
     @property
@@ -64,18 +67,18 @@ class Shape:
 
     @property
     def discovered(self) -> bool:
-        """Whether the endpoint is asked for its tools."""
+        """Whether the tools are discovered."""
         return "tools" not in self.template
 
     @property
     def allows_events(self) -> bool:
-        """Whether events may come at any time."""
+        """Whether the endpoint may send events at any time."""
         return "ignore" in self.template
 
     @property
     def may_end_sessions(self) -> bool:
-        """Whether an event may say that a connection is of no more use."""
-        return "retire" in self.template
+        """Whether an event may end the session of a connection."""
+        return "reconnect_when" in self.template
 
     @property
     def token(self) -> bool:
@@ -84,12 +87,12 @@ class Shape:
 
     @property
     def uses_hostname(self) -> bool:
-        """Whether the host has a name, and so perhaps several addresses."""
+        """Whether the host is a name, which may have several addresses."""
         return "api.test" in self.template["url"]
 
     @property
     def silence_limit(self) -> float | None:
-        """Seconds in which a peer that has fallen silent is found out, or None where nothing looks after it."""
+        """Seconds within which the bridge detects a silent peer, or None without pings and heartbeat."""
         if "heartbeat" in self.template:
             return HEARTBEAT_INTERVAL + HEARTBEAT_TIMEOUT
         ping = self.limits["ping_interval"]
@@ -97,48 +100,48 @@ class Shape:
 
     @property
     def separates_calls(self) -> bool:
-        """Whether ids or pings tell what belongs to a call."""
+        """Whether ids or pings separate the replies of one call from those of the next."""
         return "ids" in self.kind or bool(self.limits["ping_interval"])
 
     def with_changed_header(self) -> LoadedManifest:
-        """The same manifest with another header."""
-        return _loaded({**self.template, "headers": {"X-Version": "2"}})
+        """Return the manifest with another header, which needs new connections."""
+        return _load({**self.template, "headers": {"X-Version": "2"}})
 
 
 @cache
 def shape(number: int) -> Shape:
-    """The shape of a number."""
-    draw = random.Random(number)
-    kind: Kind = draw.choice(KINDS)
-    discovered = draw.random() < 0.15
+    """Return the shape with this number."""
+    rng = random.Random(number)
+    kind: Kind = rng.choice(KINDS)
+    discovered = rng.random() < 0.15
     listed = _tools(kind, discovered)
     template = {
         "name": NAME,
-        "url": draw.choice(URLS),
+        "url": rng.choice(URLS),
         "network": {"allow": ["loopback"], "plaintext": True},
-        "timeout": draw.choice((1.0, 2.0, 4.0)),
-        "limits": _limits(draw),
+        "timeout": rng.choice((1.0, 2.0, 4.0)),
+        "limits": _limits(rng),
         "keep_alive": not kind.startswith("one-shot"),
         "response_format": "json",
-        "request_id": draw.choice(("uuid", "counter", "string_counter")),
+        "request_id": rng.choice(("uuid", "counter", "string_counter")),
         "pin": "off",
         **_messages(kind),
-        **_extras(kind, draw),
+        **_extras(kind, rng),
         **({} if discovered else {"tools": listed}),
     }
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
-        template["retire"] = SESSION_ENDED
-    return Shape(kind, template, listed, _loaded(template), draw.random() < 0.3)
+        template["reconnect_when"] = SESSION_ENDED
+    return Shape(kind, template, listed, _load(template), rng.random() < 0.3)
 
 
-def _limits(draw: random.Random) -> dict[str, Any]:
+def _limits(rng: random.Random) -> dict[str, Any]:
     return {
-        "max_in_flight": draw.choice((1, 2, 4)),
-        "max_connections": draw.choice((1, 1, 2, 3)),
-        "connect_timeout": draw.choice((1, 5)),
-        "ping_interval": draw.choice((0, 3, 3)),
+        "max_in_flight": rng.choice((1, 2, 4)),
+        "max_connections": rng.choice((1, 1, 2, 3)),
+        "connect_timeout": rng.choice((1, 5)),
+        "ping_interval": rng.choice((0, 3, 3)),
         "ping_timeout": 2,
-        **({"requests_per_second": 4} if draw.random() < 0.15 else {}),
+        **({"requests_per_second": 4} if rng.random() < 0.15 else {}),
     }
 
 
@@ -147,46 +150,46 @@ def _messages(kind: Kind) -> dict[str, Any]:
     reply = {"error": "message.error is defined", "error_message": "message.error", "result": "message.answer"}
     if "ids" in kind:
         message["id"] = "{{ request_id }}"
-        loosely = "message.id is defined and request_id in [message.id]"
-        reply["match"] = loosely if kind == "loose ids" else "message.id == request_id"
+        optional_id = "message.id is defined and request_id in [message.id]"
+        reply["match"] = optional_id if kind == "optional ids" else "message.id == request_id"
     return {"message": message, "reply": reply}
 
 
-def _extras(kind: Kind, draw: random.Random) -> dict[str, Any]:
-    """What a manifest may say besides: a login, a heartbeat, a token, events that are to be ignored."""
-    greeted = {"expect": "message.hello is defined", "fail": "message.denied is defined", "timeout": 2}
-    every = {
-        "on_connect": (0.3, [{"send": {"login": True}}, {**greeted, "capture": {"me": "message.hello"}}]),
+def _extras(kind: Kind, rng: random.Random) -> dict[str, Any]:
+    """Return optional fields: a login, a heartbeat, a token, and events to ignore."""
+    login = {"expect": "message.hello is defined", "fail": "message.denied is defined", "timeout": 2}
+    optional = {
+        "on_connect": (0.3, [{"send": {"login": True}}, {**login, "capture": {"me": "message.hello"}}]),
         "heartbeat": (0.2, {"every": HEARTBEAT_INTERVAL, **_HEARTBEAT}),
         "auth": (0.2, {"auth_type": "oauth2", "token_url": TOKEN_URL, "client_id": "c", "client_secret": "s"}),
         "ignore": (1.0 if "ids" in kind else 0.5, EVENTS),
     }
-    return {name: value for name, (odds, value) in every.items() if draw.random() < odds}
+    return {name: value for name, (odds, value) in optional.items() if rng.random() < odds}
 
 
 def _tools(kind: Kind, discovered: bool) -> list[dict[str, Any]]:
     inputs = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     cancel = {} if discovered else {"cancel": {"cancel": "{{ args.n }}"}}
-    flow = {"until": "message.done == true", "item": "message.answer", "max_items": MAX_ITEMS, **cancel}
+    stream = {"until": "message.done == true", "item": "message.answer", "max_items": MAX_ITEMS, **cancel}
     tools: list[dict[str, Any]] = [
         {"name": "ask"},
         {"name": "look", "idempotent": True},
-        {"name": "list", "tool_call_template": {"stream": flow}},
-        {"name": "idle", "tool_call_template": {"stream": {**flow, "idle_seconds": 0.3}}},
+        {"name": "list", "tool_call_template": {"stream": stream}},
+        {"name": "idle", "tool_call_template": {"stream": {**stream, "idle_seconds": 0.3}}},
     ]
     if not discovered:
         tools.append({"name": "tell", "tool_call_template": {"reply": "none"}})
     if "ids" in kind and not discovered:
-        watch = {**flow, "match": "message.sub == reply.answer.sub"}
+        watch = {**stream, "match": "message.sub == reply.answer.sub"}
         tools.append({"name": "watch", "tool_call_template": {"stream": watch}})
     if kind == "one-shot" and not discovered:
         url = "ws://127.0.0.1:8000/hear/UTCP_ARG_n_UTCP_ARG"
-        hear = {"url": url, "message": False, "auth": None, "on_connect": None, "ignore": EVENTS}
-        tools.append({"name": "hear", "tool_call_template": {**hear, "stream": flow}})
+        hear = {"url": url, "listen": True, "auth": None, "on_connect": None, "ignore": EVENTS}
+        tools.append({"name": "hear", "tool_call_template": {**hear, "stream": stream}})
     return [{**tool, "inputs": inputs} for tool in tools]
 
 
-def _loaded(template: dict[str, Any]) -> LoadedManifest:
+def _load(template: dict[str, Any]) -> LoadedManifest:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "manifest.json"
         file.write_text(json.dumps(template))

@@ -1,4 +1,4 @@
-"""TCP in virtual time: latency, what cuts or silences a connection, refused and slow connects."""
+"""TCP in virtual time: latency, resets and silence of connections, refused and slow connects."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from .loop import VirtualLoop
 
 TICK: Final = 1e-6
-"""Seconds between two deliveries in one direction, so that they never change places."""
+"""Seconds between two deliveries in one direction, so that they stay in order."""
 
 Cut = Literal["fin", "rst", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkFaults:
-    """What happens to one connection.
+    """The faults of a connection.
 
-    `connect`: seconds until it is open; negative: it is refused after so many; None: nobody answers.
-    `cut`: what ends it, after so many bytes `down` (to the client) or `up`.
+    `connect`: seconds until the connection is open; negative: seconds until it is refused; None: it is never answered.
+    `cut`: what ends the connection after this many bytes `down` (to the client) or `up`.
     """
 
     connect: float | None = 0.01
@@ -37,13 +37,13 @@ class LinkFaults:
     up: int | None = None
 
     def without_faults(self) -> LinkFaults:
-        """The same connection, and nothing more happens to it."""
+        """Return the same latency without further faults."""
         return replace(self, jitter=0.0, down=None, up=None)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A connect: when it began, whether no other connection was open, where to, and when it was refused, if it was."""
+    """A connection attempt: its start, whether no other connection was open, its port, and when it was refused."""
 
     began: float
     alone: bool
@@ -52,7 +52,7 @@ class Attempt:
 
 
 class Direction:
-    """The bytes from one side to the other; they arrive in order, and after `left` bytes none do."""
+    """The bytes from one side to the other. They arrive in order; the connection is cut after `left` bytes."""
 
     def __init__(self, link: Link, left: int | None, deliver: Callable[[bytes], None]) -> None:
         self._link = link
@@ -74,7 +74,7 @@ class Direction:
         self.later(self._deliver, data)
 
     def later(self, act: Callable[..., None], *arguments: Any) -> None:
-        """Do something at the other side, after all that was sent before it."""
+        """Call a function at the other side, after the arrival of everything that was sent before."""
         link = self._link
         delay = link.faults.latency + (link.faults.jitter * link.random() if link.faults.jitter else 0.0)
         self._last = max(link.loop.now + delay, self._last + TICK)
@@ -82,7 +82,7 @@ class Direction:
 
 
 class Link:
-    """One TCP connection: the client's transport, the server's peer, and a direction for each."""
+    """A TCP connection: the client's transport, the server's peer, and the two directions."""
 
     def __init__(self, loop: VirtualLoop, number: int, faults: LinkFaults, draw: random.Random) -> None:
         self.loop = loop
@@ -97,7 +97,7 @@ class Link:
         self.up = Direction(self, faults.up, self._to_server)
 
     def cut(self) -> None:
-        """The network ends the connection as its fate says; both sides learn of it, or neither."""
+        """End the connection by its fault; with "silence" neither side is notified."""
         if self.faults.cut == "silence":
             self.silent, self.silent_since = True, self.loop.now
         elif self.faults.cut == "fin":
@@ -108,7 +108,7 @@ class Link:
             self.reset()
 
     def reset(self) -> None:
-        """Both sides see the connection reset."""
+        """Reset the connection; both sides are notified."""
         self.down.later(self.client_sees_reset)
         self.up.later(self.server_sees_end)
         self.silent = True
@@ -122,23 +122,23 @@ class Link:
             self.peer.received(data)
 
     def client_sees_end(self) -> None:
-        """The server's FIN arrives."""
+        """Deliver the server's FIN to the client."""
         if self.transport is not None:
             self.transport.arrive(None)
 
     def client_sees_reset(self) -> None:
-        """An RST arrives."""
+        """Deliver an RST to the client."""
         if self.transport is not None:
             self.transport.fail(ConnectionResetError(104, "Connection reset by peer"))
 
     def server_sees_end(self) -> None:
-        """The client's FIN or an RST arrives."""
+        """Deliver the client's FIN or an RST to the server."""
         if self.peer is not None:
             self.peer.ended()
 
 
 class Network:
-    """All connections of a simulation. `draw_fate` says what happens to the next one."""
+    """All connections of a simulation. `draw_faults` returns the faults of the next connection."""
 
     def __init__(self, loop: VirtualLoop, endpoint: Endpoint, draw_faults: Callable[[], LinkFaults], seed: int) -> None:
         self._loop = loop
@@ -153,53 +153,53 @@ class Network:
         self._faults_off = False
 
     async def look_up(self, host: Any, port: Any) -> list[Any]:
-        """What a resolver says, after a moment."""
+        """Return the addresses of a host as `getaddrinfo` does, after a short delay."""
         await asyncio.sleep(0.001)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
 
     async def connect(self, sock: socket.socket, address: Any) -> None:
-        """Open a connection, as its fate says."""
-        fate = self._draw_faults()
+        """Open a connection with the next faults."""
+        faults = self._draw_faults()
         attempt = Attempt(self._loop.now, not self.transports, address[1])
         self.attempts.append(attempt)
         if self._loop.now < self.down_until:
-            fate = replace(fate, connect=-0.01)
-        if fate.connect is None:
+            faults = replace(faults, connect=-0.01)
+        if faults.connect is None:
             await self._loop.create_future()
-        assert fate.connect is not None
-        await asyncio.sleep(abs(fate.connect))
-        if fate.connect < 0 or self._loop.now < self.down_until:
+        assert faults.connect is not None
+        await asyncio.sleep(abs(faults.connect))
+        if faults.connect < 0 or self._loop.now < self.down_until:
             attempt.refused = self._loop.now
             raise ConnectionRefusedError(111, "Connection refused")
-        fate = fate.without_faults() if self._faults_off else fate
-        link = Link(self._loop, len(self.links), fate, self._random)
+        faults = faults.without_faults() if self._faults_off else faults
+        link = Link(self._loop, len(self.links), faults, self._random)
         self.links.append(link)
         self._connected[sock] = link
 
     def attach(self, sock: socket.socket, protocol: Any) -> Transport:
-        """The client's transport over a connected socket."""
+        """Return the client's transport for a connected socket."""
         link = self._connected.pop(sock)
         link.transport = Transport(link, protocol, sock)
         link.peer = self._endpoint.accept(link)
         return link.transport
 
     def restart(self, seconds: float) -> None:
-        """The server goes away for so long: its connections are reset, new ones are refused."""
+        """Restart the server: connections are reset, and new ones are refused for `seconds`."""
         self.down_until = self._loop.now + seconds
         for link in self.links:
             if link.transport is not None and not link.silent:
                 link.reset()
 
-    def stop_faults(self, *, found: bool) -> None:
-        """The network works again. `found`: connections that have fallen silent must be found out, else they end."""
+    def stop_faults(self, *, detected: bool) -> None:
+        """Stop all faults. `detected`: the bridge detects silent connections by itself; otherwise they are reset."""
         self._faults_off = True
         for link in self.links:
             link.faults = link.faults.without_faults()
             link.down.left = link.up.left = None
-            if link.silent_since is not None and link.transport is not None and not found:
+            if link.silent_since is not None and link.transport is not None and not detected:
                 link.reset()
 
     @property
     def transports(self) -> list[Transport]:
-        """The ends of the connections that the client has not given up."""
+        """The transports of the connections that the client has not closed."""
         return [link.transport for link in self.links if link.transport is not None]

@@ -1,4 +1,4 @@
-"""One seed: a bridge, its calls, everything that goes wrong, then calm, and what is left."""
+"""Simulate one seed: a bridge, its calls and faults, then a phase without faults, and the final checks."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from .network import Network
 from .scenario import FAULTS_END_AT, PlannedCall, Scenario, scenario
 
 CALL_TIMEOUT: Final = 40.0
-"""Virtual seconds in which every call must have ended, and those after the bridge in which nothing may be left."""
+"""Virtual seconds within which every call must end, and within which the closed bridge must release everything."""
 
 RECOVERY_TIME: Final = 8.0
-"""Virtual seconds of calm after which every tool works again."""
+"""Virtual seconds without faults after which every tool must work."""
 
 PROBE: Final = 1000
-"""The number of the first call that is made after the calm; it must succeed."""
+"""The number of the first call after the recovery; these calls must succeed."""
 
 EPOCH: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a seed gave. `log` holds every event if it was asked for."""
+    """The result of a seed. `log` holds every event if it was requested."""
 
     seed: int
     violations: tuple[str, ...]
@@ -57,18 +57,18 @@ class Verdict:
 
 
 class NullPinStore(PinStore):
-    """Pins that are kept nowhere: manifests here do not pin."""
+    """A pin store without a file; the simulated manifests do not pin."""
 
     def __init__(self) -> None:
         super().__init__(Path("pins.json"))
 
 
 def simulate(seed: int, *, log: bool = False) -> Verdict:
-    """Play a seed."""
-    plan = scenario(seed)
+    """Simulate a seed and return its violations."""
+    chosen = scenario(seed)
     ledger = Ledger([] if log else None)
     loop = VirtualLoop()
-    simulation = _Simulation(plan, loop, ledger)
+    simulation = _Simulation(chosen, loop, ledger)
     with controlled(loop, seed, simulation.endpoint):
         try:
             loop.run_until_complete(simulation.play())
@@ -76,61 +76,61 @@ def simulate(seed: int, *, log: bool = False) -> Verdict:
             ledger.violations.append(f"stuck: {stuck}")
         finally:
             end(loop, ledger)
-    return Verdict(seed, tuple(ledger.violations), ledger.digest, len(plan.calls), tuple(ledger.lines or ()))
+    return Verdict(seed, tuple(ledger.violations), ledger.digest, len(chosen.calls), tuple(ledger.lines or ()))
 
 
 class _Simulation:
-    """A scenario while it is played."""
+    """The run of a scenario."""
 
-    def __init__(self, plan: Scenario, loop: VirtualLoop, ledger: Ledger) -> None:
-        self.endpoint = Endpoint(loop, plan.shape, plan.fault_rates, ledger, plan.seed)
-        self._plan = plan
+    def __init__(self, chosen: Scenario, loop: VirtualLoop, ledger: Ledger) -> None:
+        self.endpoint = Endpoint(loop, chosen.shape, chosen.fault_rates, ledger, chosen.seed)
+        self._scenario = chosen
         self._loop = loop
         self._ledger = ledger
-        self._found = ledger.violations
-        self._network = loop.network = Network(loop, self.endpoint, plan.link_faults(loop.time), plan.seed)
-        if plan.shape.uses_hostname and plan.seed % 2:
+        self._violations = ledger.violations
+        self._network = loop.network = Network(loop, self.endpoint, chosen.link_faults(loop.time), chosen.seed)
+        if chosen.shape.uses_hostname and chosen.seed % 2:
             loop.network.addresses = ("127.0.0.1", "127.0.0.2")
         self._bridge: Bridge
 
     async def play(self) -> None:
-        """Everything, from the first call to the end of the bridge."""
-        loop, plan = self._loop, self._plan
-        for at, seconds in plan.restarts:
+        """Run the scenario from the first call to the end of the bridge."""
+        loop, chosen = self._loop, self._scenario
+        for at, seconds in chosen.restarts:
             loop.call_at(at, self._network.restart, seconds)
-        loop.call_at(FAULTS_END_AT, lambda: self._network.stop_faults(found=plan.shape.silence_limit is not None))
-        calls = [asyncio.create_task(self._call(planned)) for planned in plan.calls]
-        async with Bridge([plan.shape.loaded], observe=self._observe, pin_store=NullPinStore()) as self._bridge:
-            if plan.changes_at is not None:
-                loop.call_at(plan.changes_at, self._change)
-            if plan.ends_at is None:
+        loop.call_at(FAULTS_END_AT, lambda: self._network.stop_faults(detected=chosen.shape.silence_limit is not None))
+        calls = [asyncio.create_task(self._call(planned)) for planned in chosen.calls]
+        async with Bridge([chosen.shape.loaded], observe=self._observe, pin_store=NullPinStore()) as self._bridge:
+            if chosen.changes_at is not None:
+                loop.call_at(chosen.changes_at, self._change)
+            if chosen.ends_at is None:
                 await self._wait_for_calls(calls)
                 await asyncio.sleep(max(0.0, FAULTS_END_AT - loop.now) + RECOVERY_TIME)
-                self._found += checks.check_silence(self._network, plan.shape, loop.now)
+                self._violations += checks.check_silence(self._network, chosen.shape, loop.now)
                 await self._probe()
                 await self._check_at_rest()
             else:
-                await asyncio.sleep(plan.ends_at)
+                await asyncio.sleep(chosen.ends_at)
             self._ledger.log(loop.now, "the bridge ends")
         await self._wait_for_calls(calls)
         await asyncio.sleep(CALL_TIMEOUT)
         self._check()
 
     async def _check_at_rest(self) -> None:
-        """See that nothing is held; a discovery may hold what it needs, but not for long."""
+        """Check that no call holds a resource; a running discovery may hold one until its timeout."""
         if list(checks.check_rest(self._bridge)):
             await asyncio.sleep(DISCOVERY)
-        self._found += checks.check_rest(self._bridge)
+        self._violations += checks.check_rest(self._bridge)
 
     def _change(self) -> None:
-        if self._plan.ends_at is None:
+        if self._scenario.ends_at is None:
             self._ledger.log(self._loop.now, "the manifest changes")
-            self._bridge.reload([self._plan.shape.with_changed_header()])
+            self._bridge.reload([self._scenario.shape.with_changed_header()])
 
     async def _wait_for_calls(self, tasks: list[asyncio.Task[None]]) -> None:
         _, pending = await asyncio.wait(tasks, timeout=CALL_TIMEOUT)
         if pending:
-            self._found.append(f"{len(pending)} calls do not end")
+            self._violations.append(f"{len(pending)} calls do not end")
             for task in pending:
                 task.cancel()
             await asyncio.wait(pending, timeout=CALL_TIMEOUT)
@@ -141,7 +141,7 @@ class _Simulation:
         ended = CallResult(started, started)
         try:
             ended.value, ended.cancelled = await _within(planned, self._make_call(planned))
-        except Exception as failed:  # the checks judge it
+        except Exception as failed:  # the checks evaluate every error
             ended.error = failed
         ended.ended = self._loop.now
         self._ledger.ended[planned.n] = ended
@@ -164,42 +164,42 @@ class _Simulation:
         return items if planned.tool not in ("ask", "look") else items[0]
 
     async def _probe(self) -> None:
-        """After the calm, the tools work."""
-        for index, tool in enumerate(self._plan.shape.tools[:3]):
+        """Check that the tools work after the recovery."""
+        for index, tool in enumerate(self._scenario.shape.tools[:3]):
             probe = PlannedCall(PROBE + index, tool, 0.0)
             await self._wait_for_calls([asyncio.create_task(self._call(probe))])
             ended = self._ledger.ended.get(probe.n)
             if ended is None or ended.error is not None:
-                self._found.append(f"after the calm {tool} fails: {ended and ended.error}")
+                self._violations.append(f"after the recovery {tool} fails: {ended and ended.error}")
             else:
                 self._check_call(probe, ended)
 
     def _check(self) -> None:
-        shape, ledger = self._plan.shape, self._ledger
-        for planned in self._plan.calls:
+        shape, ledger = self._scenario.shape, self._ledger
+        for planned in self._scenario.calls:
             if planned.n in ledger.ended:
                 self._check_call(planned, ledger.ended[planned.n])
         spans = [(ended.started, ended.ended) for ended in ledger.ended.values()]
-        self._found += checks.check_rate(ledger.requests, shape)
-        if self._plan.changes_at is None:
-            self._found += checks.check_backoff(self._network, shape, spans)
+        self._violations += checks.check_rate(ledger.requests, shape)
+        if self._scenario.changes_at is None:
+            self._violations += checks.check_backoff(self._network, shape, spans)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:
-            self._found.append(f"{len(left)} tasks are left: {sorted(map(repr, left))}")
+            self._violations.append(f"{len(left)} tasks are left: {sorted(map(repr, left))}")
         if self._network.transports:
-            self._found.append(f"{len(self._network.transports)} connections are left open")
+            self._violations.append(f"{len(self._network.transports)} connections are left open")
 
     def _check_call(self, planned: PlannedCall, ended: CallResult) -> None:
-        for wrong in checks.check_call(planned, ended, self._plan.shape, self._ledger, self._plan.ends_at):
-            self._found.append(f"call {planned.n} of {planned.tool}: {wrong}")
+        for wrong in checks.check_call(planned, ended, self._scenario.shape, self._ledger, self._scenario.ends_at):
+            self._violations.append(f"call {planned.n} of {planned.tool}: {wrong}")
 
     def _observe(self, event: events.Event) -> None:
         self._ledger.log(self._loop.now, repr(event))
         if isinstance(event, events.MessageSent):
             self._note_sent(json.loads(event.message))
-            self._found += checks.check_limits(self._bridge, self._network, self._plan.shape)
+            self._violations += checks.check_limits(self._bridge, self._network, self._scenario.shape)
         elif isinstance(event, events.ConnectionClosed):
-            self._found += checks.check_lost(self._bridge)
+            self._violations += checks.check_lost(self._bridge)
 
     def _note_sent(self, message: dict[str, Any]) -> None:
         if "do" in message:
@@ -209,7 +209,7 @@ class _Simulation:
 
 
 async def _within(planned: PlannedCall, call: Coroutine[Any, Any, Any]) -> tuple[Any, bool]:
-    """The value of a call, or that it was cancelled: every other one in asyncio's way, the others in anyio's."""
+    """Return the value of a call and whether it was cancelled, alternately by asyncio and by anyio."""
     if planned.cancel_after is None:
         return await call, False
     if planned.n % 2:
@@ -227,8 +227,8 @@ async def _within(planned: PlannedCall, call: Coroutine[Any, Any, Any]) -> tuple
 
 @contextmanager
 def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[None]:
-    """Give the bridge virtual clocks, randomness of the seed and a simulated token endpoint."""
-    draw = random.Random(seed)
+    """Replace the clocks, the randomness and the token endpoint of the bridge until the block ends."""
+    rng = random.Random(seed)
 
     async def answer_token(*_: Any) -> HttpResponse:
         await asyncio.sleep(0.05)
@@ -239,13 +239,13 @@ def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[Non
     before = random.getstate()
     random.seed(seed)
     collects = gc.isenabled()
-    gc.disable()
+    gc.disable()  # finalizers at random times would change the order of events
     try:
         with (
             patch.object(bridge_module, "time", clock),
             patch.object(caller, "time", clock),
             patch.object(bridge_module, "datetime", calendar),
-            patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=draw.randbytes)),
+            patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=rng.randbytes)),
             patch.object(oauth, "send_request", answer_token),
         ):
             yield
@@ -256,8 +256,8 @@ def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[Non
 
 
 def end(loop: VirtualLoop, ledger: Ledger) -> None:
-    """Take the loop down; what it complained of is a violation."""
-    ledger.violations += [f"the loop says: {complaint}" for complaint in loop.unhandled_errors]
+    """Close the loop; its unhandled errors are violations."""
+    ledger.violations += [f"unhandled error: {error}" for error in loop.unhandled_errors]
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()

@@ -1,7 +1,7 @@
-"""From a seed to what is simulated: a manifest, calls, and what goes wrong.
+"""The scenario of a seed: a manifest, calls and faults.
 
-Each seed switches on only a few kinds of fault, so that every pair of them is met often and calm stretches are long
-enough for a fault's late consequences to show.
+Each seed enables only a few kinds of fault. Then each pair of kinds is tested often, and the periods without faults are
+long enough for late effects of a fault to show.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ from .manifests import SHAPES, Shape, shape
 from .network import LinkFaults
 
 CALL_WINDOW: Final = 5.0
-"""Seconds in which calls begin."""
+"""Seconds within which calls start."""
 
 FAULTS_END_AT: Final = 10.0
-"""The instant from which nothing goes wrong any more."""
+"""The time from which there are no faults."""
 
 CallStyle = Literal["call", "on_item", "stream"]
 
 ENDPOINT_FAULTS: Final = (
-    "never", "late", "doubled", "again", "foreign", "noise", "fault", "close", "lose",
-    "linger", "reject", "mute", "slow", "denied", "expire",
+    "no_reply", "late_reply", "duplicate_reply", "stale_reply", "foreign_reply", "event", "error_reply", "close",
+    "close_during_call", "keep_tcp_open", "reject_upgrade", "no_upgrade_response", "slow_upgrade", "reject_login",
+    "expire_tokens",
 )  # fmt: skip
-SESSION_END_FAULT: Final = "retire"
-NETWORK_FAULTS: Final = ("refuse", "delay", "blackhole", "fin", "rst", "silence", "jitter", "restart")
+SESSION_END_FAULT: Final = "end_session"
+NETWORK_FAULTS: Final = (
+    "refuse_connect", "slow_connect", "no_connect_response", "fin", "rst", "silence", "jitter", "restart",
+)  # fmt: skip
+"""The order of these names decides which faults a seed draws."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """A call: when it begins, how it is made, when it is cancelled, and after how many items it is left."""
+    """A call: its start, its style, when it is cancelled, and the number of items after which a stream is closed."""
 
     n: int
     tool: str
@@ -45,9 +49,9 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """All that a seed decides. `restarts` are instants and seconds of absence.
+    """The scenario of a seed. `restarts` are pairs of a time and the seconds that the server is down.
 
-    `ends_at`: the bridge is closed then, whatever runs. `changes_at`: the manifest is another one from then on.
+    `ends_at`: the bridge is closed at this time, even with running calls. `changes_at`: the manifest changes then.
     """
 
     seed: int
@@ -60,67 +64,70 @@ class Scenario:
 
     @property
     def fault_rates(self) -> FaultRates:
-        """What the endpoint does."""
+        """The faults of the endpoint."""
         return FaultRates(
             {what: odds for what, odds in self.odds.items() if what in (*ENDPOINT_FAULTS, SESSION_END_FAULT)},
             FAULTS_END_AT,
         )
 
     def link_faults(self, now: Callable[[], float]) -> Callable[[], LinkFaults]:
-        """What happens to each connection, one after the other.
+        """Return a function that draws the faults of the next connection.
 
-        Without ids and without pings only a moment of silence separates two calls: then latency does not change.
+        Without ids and pings only a moment of silence separates two calls, so there is no jitter: with it, a late reply
+        could not be distinguished from the reply to the next call.
         """
-        draw = random.Random(self.seed ^ 0x5EED)
+        rng = random.Random(self.seed ^ 0x5EED)
         odds = {**self.odds, **({} if self.shape.separates_calls else {"jitter": 0.0})}
-        return lambda: _draw_link_faults(odds, draw) if now() < FAULTS_END_AT else LinkFaults()
+        return lambda: _draw_link_faults(odds, rng) if now() < FAULTS_END_AT else LinkFaults()
 
 
 def scenario(seed: int) -> Scenario:
-    """What a seed decides."""
-    draw = random.Random(seed)
-    chosen = shape(draw.randrange(SHAPES))
-    every = (*ENDPOINT_FAULTS, *NETWORK_FAULTS)
-    odds = {what: draw.choice((0.1, 0.3, 0.6, 0.95)) for what in draw.sample(every, draw.randrange(5))}
-    other = random.Random(-1 - seed)
+    """Return the scenario of a seed."""
+    rng = random.Random(seed)
+    chosen = shape(rng.randrange(SHAPES))
+    kinds = (*ENDPOINT_FAULTS, *NETWORK_FAULTS)
+    odds = {what: rng.choice((0.1, 0.3, 0.6, 0.95)) for what in rng.sample(kinds, rng.randrange(5))}
+    session_rng = random.Random(-1 - seed)
     odds |= (
-        {SESSION_END_FAULT: other.choice((0.1, 0.3, 0.6))} if chosen.may_end_sessions and other.random() < 0.3 else {}
+        {SESSION_END_FAULT: session_rng.choice((0.1, 0.3, 0.6))}
+        if chosen.may_end_sessions and session_rng.random() < 0.3
+        else {}
     )
-    burst = draw.random() < 0.4
+    burst = rng.random() < 0.4
     span = 0.05 if burst else CALL_WINDOW
-    calls = tuple(_planned(draw, n, chosen, draw.uniform(0, span)) for n in range(draw.randrange(2, 8)))
+    calls = tuple(_plan_call(rng, n, chosen, rng.uniform(0, span)) for n in range(rng.randrange(2, 8)))
     restarts: tuple[tuple[float, float], ...] = ()
     if "restart" in odds:
-        restarts = ((draw.uniform(0, CALL_WINDOW), draw.choice((0.0, 0.5, 3.0))),)
-    ends_at = draw.uniform(0, span + chosen.timeout) if draw.random() < 0.1 else None
-    changes_at = draw.uniform(0, span + chosen.timeout) if draw.random() < 0.1 else None
+        restarts = ((rng.uniform(0, CALL_WINDOW), rng.choice((0.0, 0.5, 3.0))),)
+    ends_at = rng.uniform(0, span + chosen.timeout) if rng.random() < 0.1 else None
+    changes_at = rng.uniform(0, span + chosen.timeout) if rng.random() < 0.1 else None
     return Scenario(seed, chosen, calls, odds, restarts, ends_at, changes_at)
 
 
-def _planned(draw: random.Random, n: int, chosen: Shape, at: float) -> PlannedCall:
-    tool = draw.choice(chosen.tools)
-    how: CallStyle = draw.choice(("call", "on_item", "stream"))
-    cancel = draw.choice((0.0, 0.01, 0.02, 0.05, 0.3, 1.0)) * draw.random() * 2 if draw.random() < 0.25 else None
-    take = draw.randrange(1, 3) if how == "stream" and draw.random() < 0.3 else None
-    return PlannedCall(n, tool, at, how, cancel, take)
+def _plan_call(rng: random.Random, n: int, chosen: Shape, at: float) -> PlannedCall:
+    tool = rng.choice(chosen.tools)
+    style: CallStyle = rng.choice(("call", "on_item", "stream"))
+    cancel = rng.choice((0.0, 0.01, 0.02, 0.05, 0.3, 1.0)) * rng.random() * 2 if rng.random() < 0.25 else None
+    take = rng.randrange(1, 3) if style == "stream" and rng.random() < 0.3 else None
+    return PlannedCall(n, tool, at, style, cancel, take)
 
 
-def _draw_link_faults(odds: dict[str, float], draw: random.Random) -> LinkFaults:
+def _draw_link_faults(odds: dict[str, float], rng: random.Random) -> LinkFaults:
     def happens(what: str) -> bool:
-        return draw.random() < odds.get(what, 0.0)
+        return rng.random() < odds.get(what, 0.0)
 
     connect: float | None = 0.01
-    if happens("refuse"):
+    if happens("refuse_connect"):
         connect = -0.01
-    elif happens("delay"):
-        connect = draw.uniform(0.3, 3.0)
-    elif happens("blackhole"):
+    elif happens("slow_connect"):
+        connect = rng.uniform(0.3, 3.0)
+    elif happens("no_connect_response"):
         connect = None
     jitter = 0.2 if happens("jitter") else 0.0
-    latency = draw.choice((0.001, 0.01, 0.05))
+    latency = rng.choice((0.001, 0.01, 0.05))
     for cut in ("fin", "rst", "silence"):
         if happens(cut):
-            if draw.random() < 0.5:
-                return LinkFaults(connect, latency, jitter, cut, down=draw.randrange(1, 700))
-            return LinkFaults(connect, latency, jitter, cut, up=draw.randrange(1, 900))
+            if rng.random() < 0.5:
+                return LinkFaults(connect, latency, jitter, cut, down=rng.randrange(1, 700))
+            return LinkFaults(connect, latency, jitter, cut, up=rng.randrange(1, 900))
     return LinkFaults(connect, latency, jitter)

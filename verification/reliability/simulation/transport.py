@@ -1,4 +1,4 @@
-"""The client's end of a connection, as asyncio's own transports behave."""
+"""The client's end of a connection, with the behavior of asyncio's transports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Transport(asyncio.Transport):
-    """A transport over a simulated connection. What is written leaves at once."""
+    """A transport for a simulated connection, without a write buffer."""
 
     def __init__(self, link: Link, protocol: Any, sock: socket.socket) -> None:
         super().__init__()
@@ -28,14 +28,14 @@ class Transport(asyncio.Transport):
 
     @property
     def counts(self) -> bool:
-        """Whether the client holds it as one of its connections: upgrading, or open."""
+        """Whether the client counts this connection: it is upgrading or open."""
         return not self._closing and self.protocol.protocol.state <= State.OPEN
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Everything is written at once."""
+        """Do nothing: there is no write buffer."""
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -78,12 +78,12 @@ class Transport(asyncio.Transport):
         self.fail(None)
 
     def arrive(self, data: bytes | None) -> None:
-        """Bytes arrive, or the end of them (None)."""
+        """Receive bytes, or the end of the stream (None)."""
         self._arrived.append(data)
         self._read()
 
     def fail(self, error: Exception | None) -> None:
-        """The connection is over for the client."""
+        """End the connection for the client."""
         if self._closing:
             return
         self._closing = True

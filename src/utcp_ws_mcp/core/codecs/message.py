@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..limits import MAX_MESSAGE_DEPTH
+
 REDACTION_WINDOW: Final = 1 << 16
 """Characters after the limit that are redacted before a text is cut; half of it is the longest secret that is found."""
 
@@ -109,7 +111,7 @@ MAX_INTEGER_BITS: Final = 8192
 """Bits of a whole number that is written in decimal digits; Python refuses to write very long ones."""
 
 
-def to_json_safe(value: Any, depth: int = 64) -> Any:
+def to_json_safe(value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Any:
     """A value that came from outside, made writable as JSON.
 
     Lone surrogates become U+FFFD, numbers that JSON lacks their names, bytes and very long numbers their hex, and what

@@ -1,49 +1,51 @@
-"""Classify one message for one exchange, and take the result out of it."""
+"""Reply rules: what a message is to an exchange, and which part of it is the result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
-from ...manifest.models.call_template import CallTemplate, Reply, Stream
+from ...manifest.models.call_template import CallTemplate
+from ...manifest.models.reply import Stream
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
 from ..expressions.let_bindings import LetBindings, compile_let_bindings
-from ..expressions.paths import UNDEFINED, Path
-from ..expressions.scope import CALL_REPLY_NAMES, MESSAGE_NAMES
+from ..expressions.paths import STRING_LITERAL, UNDEFINED, Path, parse_path
+from ..expressions.scope import CALL_REPLY_NAMES
 from ..templates.compiler import Compiler
 from ..templates.nodes import Node, RenderError
-from .correlation import find_correlation_path
 
 
 class Role(Enum):
-    """What a message was taken for."""
+    """What a message was classified as; the values are shown in traces and logs."""
 
     REPLY = "reply"
     ITEM = "item"
     END = "end"
-    ERROR = "fault"
-    ACK = "acknowledgement"
-    AUTO_REPLIED = "answered"
+    ERROR = "error"
+    ACK = "ack"
+    AUTO_REPLIED = "auto-replied"
     HEARTBEAT = "heartbeat"
     LOGIN = "login"
     IGNORED = "ignored"
-    BUFFERED = "kept"
+    BUFFERED = "buffered"
     DROPPED = "dropped"
 
 
 class Concurrency(Enum):
     """How exchanges of these rules use a connection.
 
-    SHARED: many at once, told apart by their correlation id. OWNED: one at a time, and the connection is thrown
-    away when an exchange does not end with its own reply.
+    MULTIPLEXED: many at once, distinguished by their correlation id. EXCLUSIVE: one at a time, and the connection is
+    closed when an exchange does not end with its own reply.
     """
 
-    MULTIPLEXED = "shared"
-    EXCLUSIVE = "owned"
+    MULTIPLEXED = "multiplexed"
+    EXCLUSIVE = "exclusive"
 
 
 COMPUTABLE_BOUNDS: Final = ("max_items", "max_seconds", "idle_seconds")
@@ -52,7 +54,13 @@ COMPUTABLE_BOUNDS: Final = ("max_items", "max_seconds", "idle_seconds")
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """The bounds of one stream: a count, and seconds (None: those of the call, and none)."""
+    """The bounds of one stream.
+
+    Args:
+        max_items: How many items it has at most.
+        max_seconds: How long it lasts at most; None for the timeout of the call.
+        idle_seconds: How long it may pause; None for no limit.
+    """
 
     max_items: int
     max_seconds: float | None
@@ -61,10 +69,10 @@ class StreamLimits:
 
 @dataclass(frozen=True, slots=True)
 class StreamRules:
-    """Where a stream's items and its end are, and its bounds.
+    """Which messages are items of a stream, which end it, and its bounds.
 
-    The stream ends when each predicate of `until` has held for a message. With `match`, the items are the messages
-    for which it holds; the reply to the request comes first, and is known as `reply`.
+    The stream ends when each predicate of `until` has been true for a message. With `match`, the items are the messages
+    for which it is true; the reply to the request comes first, and expressions see it as `reply`.
     """
 
     match: Expression | None
@@ -74,17 +82,17 @@ class StreamRules:
     computed_bounds: Mapping[str, Expression] = field(default_factory=dict)
 
     def limits(self, scope: Mapping[str, Any]) -> StreamLimits:
-        """The bounds of one exchange.
+        """Return the bounds of one exchange.
 
         Raises:
-            Unfilled: where an expression gives no number above zero.
+            RenderError: where an expression gives no number above zero.
         """
         values = {name: getattr(self.bounds, name) for name in COMPUTABLE_BOUNDS}
         for name, expression in self.computed_bounds.items():
             try:
                 value = expression.evaluate(scope)
-            except EvaluationError as failed:
-                raise RenderError(str(failed)) from None
+            except EvaluationError as error:
+                raise RenderError(str(error)) from None
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise RenderError(f"stream.{name}: {expression.source} is no number above zero")
             values[name] = value
@@ -93,7 +101,7 @@ class StreamRules:
 
 @dataclass(frozen=True, slots=True)
 class AutoReplyRule:
-    """A message that is answered at once, and what answers it; `keep`: it is a reply or an item all the same."""
+    """A message that is answered automatically, and its answer; with `keep` it is a reply or an item as well."""
 
     match: Expression
     reply: Node
@@ -107,8 +115,11 @@ AutoReplies = tuple[AutoReplyRule, ...]
 class ReplyRules:
     """The compiled `let`, `reply`, `ignore`, `stream` and own `auto_reply` of one tool.
 
-    `id_path` is where in a message the correlation id stands, if `match` says so; `by_id_alone` if it says no more.
-    `none`: nothing answers. `unasked`: nothing is sent, messages just come.
+    Args:
+        no_reply: Whether the call ends when its message is sent.
+        listen_only: Whether nothing is sent: the messages are unsolicited.
+        correlation_path: Where the correlation id is in a message, if `match` shows it.
+        match_is_id_only: Whether `match` compares the correlation id and nothing else.
     """
 
     no_reply: bool = False
@@ -128,7 +139,7 @@ class ReplyRules:
 
     @property
     def has_subscribe_reply(self) -> bool:
-        """Whether a reply comes before the stream that it opens."""
+        """Return whether a reply comes before the stream that it opens."""
         return (
             self.stream is not None
             and self.stream.match is not None
@@ -138,26 +149,26 @@ class ReplyRules:
 
     @property
     def never_sends(self) -> bool:
-        """Whether nothing is ever sent, so that nothing can come later because of it."""
+        """Return whether nothing is ever sent, so that no late reply to it can arrive."""
         return self.listen_only and not self.auto_replies and (self.stream is None or self.stream.bounds.cancel is None)
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
-        """Whether the message in `scope` never answers anything."""
+        """Return whether the message in `scope` never answers anything."""
         return any(predicate.is_true(scope) for predicate in self.ignore)
 
     def is_error(self, scope: Mapping[str, Any]) -> bool:
-        """Whether the message in `scope` reports a failure."""
+        """Return whether the message in `scope` reports a failure."""
         return self.error is not None and self.error.is_true(scope)
 
     def is_ack(self, scope: Mapping[str, Any]) -> bool:
-        """Whether the message in `scope` belongs to the exchange and says nothing."""
+        """Return whether the message in `scope` belongs to the exchange and only confirms receipt."""
         return self.ack is not None and self.ack.is_true(scope)
 
     def extract(self, scope: Mapping[str, Any], message: Message) -> Any:
-        """The result or the stream's item of a message; the message itself where no expression says otherwise.
+        """Return the result or the stream's item of a message; the message itself where no expression is written.
 
         Raises:
-            ExpressionFailed: where the expression cannot be evaluated, or has no value on this message.
+            EvaluationError: where the expression cannot be evaluated, or has no value on this message.
         """
         expression = self.result
         if self.stream is not None:
@@ -170,21 +181,9 @@ class ReplyRules:
         return value
 
     def error_text(self, scope: Mapping[str, Any]) -> Any:
-        """What `error_message` finds, or None."""
+        """Return the value of `error_message`, or None."""
         value = UNDEFINED if self.error_message is None else self.error_message.evaluate_or_undefined(scope)
         return None if value is UNDEFINED else value
-
-
-_UTCP_REPLY = Reply(error="message.type == 'tool_error'", error_message="message.error")
-_UTCP_UNTIL = ("message.type == 'stream_end'",)
-_UTCP_ITEM = "message.result if message.type == 'tool_response' else message"
-
-
-def _is_utcp_framed(template: CallTemplate) -> bool:
-    """Whether a stream says nothing of its messages: then they are framed as UTCP frames them."""
-    stream = template.stream
-    silent = not stream.until and stream.item is None and stream.match is None
-    return stream.on and silent and template.reply == Reply() and template.message is not False
 
 
 def compile_reply_rules(
@@ -194,95 +193,134 @@ def compile_reply_rules(
     is_local: Callable[[str], bool],
     diagnostics: Diagnostics,
 ) -> ReplyRules:
-    """The rules of a call template. `local(field)` tells whether the manifest wrote a field, or the network.
+    """Compile the reply rules of a call template.
 
-    `own_auto_reply`: the template's `auto_reply` holds for its exchanges only.
+    Args:
+        template: The call template with everything that it inherits.
+        compiler: Compiles the messages of `auto_reply`.
+        own_auto_reply: Whether the `auto_reply` of the template holds for its exchanges only, not for the connection.
+        is_local: Returns whether the manifest wrote a field; what the network wrote may only look up and compare.
+        diagnostics: Collects what is wrong.
     """
-    stream = template.stream
-    framed = _is_utcp_framed(template)
-    reply = _UTCP_REPLY if framed else template.reply
-
-    def compiled(key: str, source: str | None, trusted: bool = False) -> Expression | None:
-        if source is None:
-            return None
-        mine = trusted or is_local(key.split(".", maxsplit=1)[0])
-        with diagnostics.collect(key):
-            return compile_expression(source, CALL_REPLY_NAMES if mine else CALL_REPLY_NAMES - {"vars"}, local=mine)
-        return None
-
-    def listed(key: str, sources: tuple[str, ...]) -> tuple[Expression, ...]:
-        return tuple(expression for source in sources if (expression := compiled(key, source)))
-
+    fields = _FieldCompiler(is_local, diagnostics)
+    reply = template.reply
     rules = ReplyRules(
         no_reply=reply.none,
-        listen_only=template.message is False,
-        match=compiled("reply.match", reply.match),
-        error=compiled("reply.error", reply.error),
-        error_message=compiled("reply.error_message", reply.error_message),
-        result=compiled("reply.result", reply.result),
-        ack=compiled("reply.ack", reply.ack),
-        ignore=listed("ignore", template.ignore),
+        listen_only=template.listen,
+        match=fields.one("reply.match", reply.match),
+        error=fields.one("reply.error", reply.error),
+        error_message=fields.one("reply.error_message", reply.error_message),
+        result=fields.one("reply.result", reply.result),
+        ack=fields.one("reply.ack", reply.ack),
+        ignore=fields.all("ignore", template.ignore),
         auto_replies=compile_auto_replies(template, compiler, diagnostics) if own_auto_reply else (),
+        stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
-    if stream.on:
-        rules = replace(rules, stream=_compile_stream_rules(stream, framed, compiled, listed))
     return _with_correlation(rules)
 
 
-def _compile_stream_rules(
-    stream: Stream,
-    framed: bool,
-    compiled: Callable[..., Expression | None],
-    listed: Callable[[str, tuple[str, ...]], tuple[Expression, ...]],
-) -> StreamRules:
-    until = listed("stream.until", _UTCP_UNTIL if framed else stream.until)
-    item = compiled("stream.item", _UTCP_ITEM if framed else stream.item, trusted=framed)
-    match = compiled("stream.match", stream.match)
-    written = {name: source for name in COMPUTABLE_BOUNDS if isinstance(source := getattr(stream, name), str)}
-    bounds = {name: bound for name in written if (bound := compiled(f"stream.{name}", written[name])) is not None}
-    return StreamRules(match, until, item, stream, bounds)
+def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
+    """Return the rules of a tool with the stream of another template, which is its own with a stream turned on.
 
-
-def with_utcp_framing(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
-    """The rules for a caller who wants a stream, of a tool that may be one and has not said so: as UTCP frames it."""
-    has_envelope = template.stream.until == _UTCP_UNTIL
-    may_stream = has_envelope or template.reply == Reply()
-    if rules.stream is not None or rules.no_reply or rules.listen_only or not may_stream:
-        return rules
-
-    def compiled(source: str | None) -> Expression:
-        assert source is not None
-        return compile_expression(source, MESSAGE_NAMES)
-
-    until = tuple(map(compiled, _UTCP_UNTIL))
-    if has_envelope:
-        return replace(rules, stream=StreamRules(None, until, None, Stream()))
+    The rules that the template adds are those of a preset, so they are trusted.
+    """
+    fields = _FieldCompiler(lambda _: True, Diagnostics(""))
     return replace(
         rules,
-        error=compiled(_UTCP_REPLY.error),
-        error_message=compiled(_UTCP_REPLY.error_message),
-        stream=StreamRules(None, until, compiled(_UTCP_ITEM), Stream()),
+        error=rules.error or fields.one("reply.error", template.reply.error),
+        error_message=rules.error_message or fields.one("reply.error_message", template.reply.error_message),
+        stream=_compile_stream(template.stream, fields),
     )
 
 
 def compile_auto_replies(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> AutoReplies:
-    """The messages that are answered at once, with what answers them."""
+    """Compile the messages that are answered automatically, with their answers."""
     rules = []
     for index, rule in enumerate(template.auto_reply):
         with diagnostics.collect(f"auto_reply[{index}]"):
             names = (compiler.names | {"message"}) - (frozenset() if compiler.is_local else {"vars"})
-            answer = replace(compiler, names=names)
             match = compile_expression(rule.match, names, local=compiler.is_local)
-            rules.append(AutoReplyRule(match, answer.message(rule.send), rule.keep))
+            answer = replace(compiler, names=names).message(rule.send)
+            rules.append(AutoReplyRule(match, answer, rule.keep))
     return tuple(rules)
 
 
+@dataclass(frozen=True, slots=True)
+class _FieldCompiler:
+    """Compiles the expressions of a call template, each as trusted as the source of its field."""
+
+    is_local: Callable[[str], bool]
+    diagnostics: Diagnostics
+
+    def one(self, key: str, source: str | None) -> Expression | None:
+        """Return the expression at a path such as `reply.match`, or None where there is none or a wrong one."""
+        if source is None:
+            return None
+        local = self.is_local(key.partition(".")[0])
+        with self.diagnostics.collect(key):
+            return compile_expression(source, CALL_REPLY_NAMES if local else CALL_REPLY_NAMES - {"vars"}, local=local)
+        return None
+
+    def all(self, key: str, sources: Iterable[str]) -> tuple[Expression, ...]:
+        """Return the expressions of a list."""
+        return tuple(expression for source in sources if (expression := self.one(key, source)))
+
+
+def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | None:
+    if not stream.on:
+        return None
+    sources = {name: bound for name in COMPUTABLE_BOUNDS if isinstance(bound := getattr(stream, name), str)}
+    bounds = {name: fields.one(f"stream.{name}", source) for name, source in sources.items()}
+    return StreamRules(
+        match=fields.one("stream.match", stream.match),
+        until=fields.all("stream.until", stream.until),
+        item=fields.one("stream.item", stream.item),
+        bounds=stream,
+        computed_bounds={name: bound for name, bound in bounds.items() if bound is not None},
+    )
+
+
 def _with_correlation(rules: ReplyRules) -> ReplyRules:
-    """Find out whether `match` ties messages to one exchange, and where the id stands."""
+    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message."""
     if rules.no_reply or (rules.listen_only and rules.stream and rules.stream.match):
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
         return rules
     path, alone = find_correlation_path(rules.match.source)
     return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)
+
+
+_TERM: Final = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
+
+
+@lru_cache(maxsize=256)  # the tools of a preset have the same `match`
+def find_correlation_path(match: str) -> tuple[Path | None, bool]:
+    """Return where the correlation id is in a message that a predicate matches, and whether it checks nothing else.
+
+    Only `message.path == request_id`, alone or as a term of a conjunction, ties a message to one exchange for certain.
+    Of any other predicate the path is None, and it is evaluated for each pending exchange.
+    """
+    terms = _conjunction(match)
+    paths = [path for term in terms if (path := _id_path(term))]
+    return (paths[0], len(terms) == 1) if paths else (None, False)
+
+
+def _conjunction(source: str) -> list[str]:
+    """Return the terms of `a and b and c`; an expression that may be anything else is one term."""
+    masked = STRING_LITERAL.sub(lambda found: "_" * len(found[0]), source)
+    if re.search(r"\b(or|if|else)\b|[()]", masked):
+        return [source]
+    cuts = [0, *(place for found in re.finditer(r"\s+and\s+", masked) for place in found.span()), len(source)]
+    return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
+
+
+def _id_path(term: str) -> Path | None:
+    """Return the path that a term `message.id == request_id` compares with the correlation id."""
+    found = _TERM.match(term)
+    sides = found.groups() if found else ()
+    for side, other in (sides, sides[::-1]) if sides else ():
+        path = parse_path(side)
+        if other == "request_id" and path and path[0] == "message" and len(path) > 1:
+            return path[1:]
+    return None

@@ -5,15 +5,15 @@ Nothing here changes anything: every predicate is evaluated once more, before th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ...manifest.secret_names import redact_by_key
 from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
 from ..connection_rules import Captures, CompiledLoginStep
+from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.paths import STRING_LITERAL, UNDEFINED, look_up, parse_path
+from ..expressions.paths import UNDEFINED, look_up
 from ..expressions.scope import Scope
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
@@ -26,9 +26,8 @@ MAX_VALUE_LENGTH: Final = 60
 MAX_EXCHANGES: Final = 3
 """Exchanges whose rules are explained for one message."""
 
-_REFERENCED_PATH = re.compile(
-    r"(?<![\w.])(?:message|session|args|let|reply)(?:\.\w+\b(?!\()|\[-?\d+\]|\['[^']*'\])+|(?<![\w.])request_id\b"
-)
+_SHOWN_OWNERS: Final = frozenset({"message", "session", "args", "let", "reply"})
+"""Names whose members are shown; `vars` is not among them, because variables hold credentials."""
 
 
 def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
@@ -154,10 +153,11 @@ class Explanation:
 
     def _format_values(self, predicate: Expression) -> str:
         """The values that a predicate looked at."""
-        bare = STRING_LITERAL.sub(
-            lambda found: "_" * len(found[0]) if found[0][0] == '"' else found[0], predicate.source
-        )
-        paths = [path for name in dict.fromkeys(_REFERENCED_PATH.findall(bare)) if (path := parse_path(name))]
+        paths = [
+            path
+            for path in find_references(predicate.source)
+            if path == ("request_id",) or (path[0] in _SHOWN_OWNERS and len(path) > 1)
+        ]
         shown = [self._describe(f"{_format_path(path)} is ", look_up(self._scope, path)) for path in paths]
         return f" ({', '.join(shown)})" if shown else ""
 

@@ -5,28 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 import struct
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
 from ..codecs.message import encode_json, parse_json
+from ..limits import MAX_JSON_LENGTH
+from .patterns import find_pattern
 
 BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
 """What MiniJinja makes of bytes that it writes into a text, which it never refuses: noncharacters of Unicode."""
 
 BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
-
-JWT_DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
-MAX_JSON_LENGTH: Final = 16 << 20
-"""Characters; JSON of JSON doubles with every turn."""
-
-MAX_PATTERN_LENGTH: Final = 200
-MAX_SEARCH_LENGTH: Final = (16_384, 3_072, 384)
-"""Characters that a pattern is looked for in, by how many parts of it repeat (one more may where it begins with `^`).
-
-Python's engine takes the length to the power of that, and once more for all the places where a match could begin.
-"""
 
 
 class Binary(bytes):
@@ -135,77 +126,46 @@ def _unpacker(codec: str) -> Callable[[Any], Any]:
     return unpack
 
 
+JWT_ALGORITHMS: Final = (
+    *("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"),
+    "EdDSA",
+)
+"""The algorithms of RFC 7518 and RFC 8037 that sign; `none` does not."""
+
+
 def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
-    """A signed JSON Web Token (RFC 7519): HS256, HS384, HS512, or ES256 and RS256 with a private key in PEM form."""
-    header = {"alg": alg, "typ": "JWT"}
-    signed = f"{_base64url(encode_json(header))}.{_base64url(encode_json(claims))}"
-    if alg in JWT_DIGESTS:
-        signature = hmac.digest(_as_bytes(key), signed.encode(), JWT_DIGESTS[alg])
-    else:
-        signature = _sign(signed.encode(), _as_bytes(key), alg)
-    return f"{signed}.{_base64url(signature)}"
+    """Return a signed JSON Web Token (RFC 7519).
 
-
-def _sign(data: bytes, pem: bytes, alg: str) -> bytes:
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-
-    key = serialization.load_pem_private_key(pem, None)
-    if alg == "ES256" and isinstance(key, ec.EllipticCurvePrivateKey):
-        r, s = utils.decode_dss_signature(key.sign(data, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32) + s.to_bytes(32)
-    if alg == "RS256" and isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
-    raise ValueError("unknown algorithm, or a key of another kind")
-
-
-_REPETITION = re.compile(r"(?<!\\)(?:[*+]|\{[0-9]*(?:,[0-9]*)?\})")
-
-
-def compile_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
-    """A pattern, and how many parts of it repeat; one at the beginning of the text repeats for nothing.
+    Args:
+        claims: The payload, an object.
+        key: The shared secret of HS256, HS384 and HS512; else a private key in PEM form.
+        alg: One of `JWT_ALGORITHMS`.
 
     Raises:
-        ValueError: where it could run away, or is no regular expression.
+        ValueError: if the algorithm is unknown, or the key is not one for it.
     """
-    if len(pattern) > MAX_PATTERN_LENGTH or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
-        raise ValueError("a pattern that repeats a repetition or a group is refused: it could run away")
-    repeated = len(_REPETITION.findall(pattern)) - pattern.startswith("^")
-    if repeated >= len(MAX_SEARCH_LENGTH):
-        raise ValueError("a pattern in which more than two parts repeat is refused: it could run away")
+    import jwt  # 50 ms, for the few manifests that sign tokens
+
+    payload = encode_json(claims).encode()  # not jwt.encode: it escapes what is not ASCII, and checks the claims
     try:
-        return re.compile(pattern), max(repeated, 0)
-    except re.error as wrong:
-        raise ValueError(f"no regular expression: {wrong}") from None
-
-
-def _regex_find(value: Any, pattern: str) -> str | None:
-    """The first match, or its first group where the pattern has one.
-
-    Raises:
-        ValueError: where the pattern is refused, or what it finds may go on behind what is searched.
-    """
-    compiled, repeated = compile_pattern(pattern)
-    text = _as_text(value)
-    found = compiled.search(text[: MAX_SEARCH_LENGTH[repeated]])
-    if found is not None and found.end() == MAX_SEARCH_LENGTH[repeated] < len(text):
-        found = _extend_match(found, text, MAX_SEARCH_LENGTH[max(repeated - 1, 0)])
-    return None if found is None else found[min(compiled.groups, 1)]
-
-
-def _extend_match(match: re.Match[str], text: str, max_length: int) -> re.Match[str] | None:
-    """A match that goes on as far as it can: where it begins is known, so more text may be searched."""
-    end = match.start() + max_length
-    longer = match.re.match(text[:end], match.start())
-    if longer is not None and longer.end() == end < len(text):
-        raise ValueError(f"what the pattern finds has more than {max_length:,} characters; take it with split")
-    return longer
+        with warnings.catch_warnings():
+            # How long a shared secret is, the API decides that gave it; the warning would be written to stderr.
+            warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
+            return jwt.PyJWS(algorithms=JWT_ALGORITHMS).encode(payload, _as_bytes(key), algorithm=alg)
+    except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError):
+        # The reasons of the library may quote the key.
+        raise ValueError("unknown algorithm, or a key of another kind") from None
 
 
 def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return check_text(value if isinstance(value, str) else encode_json(value))
+
+
+def _regex_find(value: Any, pattern: str) -> str | None:
+    """Return the first match of a pattern, or its first group where the pattern has one."""
+    return find_pattern(_as_text(value), pattern)
 
 
 def _unescape(value: Any) -> str:

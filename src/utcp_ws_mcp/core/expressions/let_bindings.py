@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from ...errors import InvalidTemplate
 from ...manifest.models.call_template import CallTemplate
 from ..diagnostics import Diagnostics
 from ..templates.nodes import RenderError
+from .analysis import ALL_MEMBERS, find_members
 from .expression import EvaluationError, Expression, compile_expression
-from .paths import STRING_LITERAL, UNDEFINED
+from .paths import UNDEFINED
 from .scope import CALL_REQUEST_NAMES, Scope
 
 LetBindings = tuple[tuple[str, Expression], ...]
 """The compiled `let` of a call template: names and what they stand for, in order."""
-
-_LET_REFERENCE = re.compile(r"(?<![\w.])let\.([A-Za-z_]\w*)")
 
 
 def compile_let_bindings(template: CallTemplate, diagnostics: Diagnostics, *, local: bool) -> LetBindings:
@@ -31,9 +29,8 @@ def compile_let_bindings(template: CallTemplate, diagnostics: Diagnostics, *, lo
 
 
 def _check_order(source: str, known: Collection[str]) -> None:
-    for name in _LET_REFERENCE.findall(STRING_LITERAL.sub("''", source)):
-        if name not in known:
-            raise InvalidTemplate(f"let.{name} is not known here; a value may use those that stand before it")
+    if unknown := find_members(source, "let") - {ALL_MEMBERS, *known}:
+        raise InvalidTemplate(f"let.{min(unknown)} is not known here; a value may use those that stand before it")
 
 
 def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +10,8 @@ from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
 from ..expressions.expression import compile_expression
 from ..expressions.scope import REQUEST_NAMES
+from ..limits import MAX_MESSAGE_DEPTH
+from .json_state import JsonState
 from .nodes import (
     Argument,
     Array,
@@ -26,19 +26,20 @@ from .nodes import (
     WholeMessage,
     quote_json,
 )
-
-MAX_DEPTH: Final = 64
-"""Levels of nesting of a template."""
+from .tokens import (
+    ExpressionToken,
+    LiteralToken,
+    PlaceholderToken,
+    VariableToken,
+    has_placeholders,
+    has_tokens,
+    tokenize,
+)
 
 PLACEHOLDER_KEY_HINT: Final = (
     "placeholders may stand in values only; make the whole object with an expression: {{ {args.key: args.value} }}"
 )
 """What to write where a key is to be an argument."""
-
-_TOKEN = re.compile(
-    r"\$\$\{|\$\{(?P<var>[A-Za-z_]\w*)\}|UTCP_ARG_(?P<arg>.{1,256}?)_UTCP_ARG|(?P<open>\{\{)", re.DOTALL
-)
-"""A hole. The length of a name is bounded, because its end is looked for from every beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,10 @@ class Compiler:
             raise InvalidTemplate('"$file" needs the path of a file, relative to the manifest')
         return Constant(self.read_file("".join(map(str, self.parts(source)))))
 
-    def value(self, value: Any, depth: int = MAX_DEPTH) -> Node:
+    def value(self, value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Node:
         """Compile a JSON value."""
         if not depth:
-            raise InvalidTemplate(f"a message may be nested {MAX_DEPTH} deep")
+            raise InvalidTemplate(f"a message may be nested {MAX_MESSAGE_DEPTH} deep")
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, dict):
@@ -95,16 +96,14 @@ class Compiler:
         return Constant(value)
 
     def parts(self, text: str) -> list[str | Placeholder]:
-        """Literal text and holes in turn, variables bound."""
+        """Return literal text and placeholders in turn, variables replaced by their values.
+
+        Raises:
+            InvalidTemplate: where an expression cannot be compiled.
+        """
         if self.variables is not None and (whole := WHOLE_STRING_VARIABLE.match(text)):
             return [self.variables[whole[1]]]
-        merged: list[str | Placeholder] = []
-        for part in self._scan(text):
-            if isinstance(part, str) and merged and isinstance(merged[-1], str):
-                merged[-1] += part
-            elif part != "":
-                merged.append(part)
-        return merged
+        return _merge_texts(part.value if isinstance(part, Constant) else part for part in self._bind(text))
 
     def _text_message(self, text: str) -> Node:
         parts = self.parts(text)
@@ -119,7 +118,7 @@ class Compiler:
         return compiled if holes else Constant(compiled.render({}))
 
     def _leaf(self, text: str) -> Node:
-        if not _TOKEN.search(text) and not WHOLE_STRING_VARIABLE.match(text):
+        if not has_tokens(text) and not WHOLE_STRING_VARIABLE.match(text):
             return Constant(text)
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(hole := parts[0], str):
@@ -128,29 +127,23 @@ class Compiler:
 
     @staticmethod
     def _key(key: str) -> str:
-        if any(found["arg"] or found["open"] for found in _TOKEN.finditer(key)):
+        if has_placeholders(key):
             raise InvalidTemplate(f"the key {key!r} holds a placeholder; {PLACEHOLDER_KEY_HINT}")
         return key
 
-    def _scan(self, text: str) -> Iterator[str | Placeholder]:
-        position = 0
-        while token := _TOKEN.search(text, position):
-            yield text[position : token.start()]
-            position = token.end()
-            if token["open"]:
-                end = _expression_end(text, position)
-                yield self._expression(text[position:end])
-                position = end + 2
-            elif token["arg"]:
-                yield Argument(token["arg"])
-            else:
-                yield self._variable(token)
-        yield text[position:]
-
-    def _variable(self, token: re.Match[str]) -> str:
-        if self.variables is None:
-            return token[0]
-        return self.variables[token["var"]] if token["var"] else "${"
+    def _bind(self, text: str) -> Iterator[str | Constant | Placeholder]:
+        """Yield what each token of a text stands for; a variable is a Constant, apart from literal text."""
+        for token in tokenize(text, variables=self.is_local):
+            match token:
+                case LiteralToken():
+                    yield token.text
+                case VariableToken():
+                    assert self.variables is not None
+                    yield Constant(self.variables[token.name])
+                case PlaceholderToken():
+                    yield Argument(token.name)
+                case ExpressionToken():
+                    yield self._expression(token.source)
 
     def _expression(self, source: str) -> ExpressionValue:
         if self.variables is not None and "${" in source:
@@ -159,103 +152,41 @@ class Compiler:
         return ExpressionValue(compile_expression(source, allowed, local=self.is_local))
 
     def _json_text(self, text: str) -> JsonText | None:
-        """The template as JSON text, or None where it is not JSON once filled, whatever fills it."""
+        """Return the template as JSON text, or None where it is not JSON whatever fills it.
+
+        The value of a variable is escaped inside a JSON string; elsewhere it is JSON text itself, such as a number.
+        """
+        state = JsonState()
         parts: list[str | tuple[Placeholder, bool]] = []
-        samples, quoted = ["", ""], False
-        for part in self._scan_unbound(text):
+        placeholder_in_key = False
+        for part in self._bind(text):
             if isinstance(part, str):
-                quoted = _ends_in_string(part, quoted)
-                literal = part
+                parts.append(part)
+                state.feed(part)
             elif isinstance(part, Constant):
-                literal = quote_json(part.value)[1:-1] if quoted else part.value
+                value = quote_json(part.value)[1:-1] if state.in_string else part.value
+                parts.append(value)
+                state.feed(value)
             else:
-                parts.append((part, quoted))
-                fillings = (_STRING_SENTINEL, _STRING_SENTINEL) if quoted else ("0", "[]")
-                samples = [sample + filling for sample, filling in zip(samples, fillings, strict=True)]
-                continue
-            parts.append(literal)
-            samples = [sample + literal for sample in samples]
-        documents = [_json_documents(sample) for sample in samples]
-        if None in documents:
+                parts.append((part, state.in_string))
+                placeholder_in_key |= state.in_string and state.in_key
+                if not state.in_string:
+                    state.feed_value()
+            if not state.is_json:
+                return None
+        if not state.is_complete:
             return None
-        if any(_STRING_SENTINEL in key for key in _all_keys(documents[0])):
+        if placeholder_in_key:
             raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; {PLACEHOLDER_KEY_HINT}")
         return JsonText(tuple(part for part in parts if part))
 
-    def _scan_unbound(self, text: str) -> Iterator[str | Placeholder | Constant]:
-        """Like `_scan`, but a variable's value stays apart from the literal text, to be escaped for its place."""
-        position = 0
-        for token in _variable_tokens(text) if self.variables is not None else ():
-            yield from self._scan(text[position : token.start()])
-            yield Constant(self._variable(token))
-            position = token.end()
-        yield from self._scan(text[position:])
 
-
-_STRING_SENTINEL: Final = "\ue000"
-"""Stands for what fills a JSON string while the template is looked at."""
-
-
-def _json_documents(text: str) -> list[Any] | None:
-    """The JSON objects and arrays that a text is made of, one after the other; None where it is anything else."""
-    found, position = [], _skip_separators(text, 0)
-    while position < len(text):
-        if text[position] not in "{[":
-            return None
-        try:
-            document, position = json.JSONDecoder().raw_decode(text, position)
-        except (ValueError, RecursionError):
-            return None
-        found.append(document)
-        position = _skip_separators(text, position)
-    return found or None
-
-
-def _skip_separators(text: str, position: int) -> int:
-    """Where white space ends, and the separator of RFC 7464, which may stand between documents."""
-    while text[position : position + 1] in _SEPARATORS:
-        position += 1
-    return position
-
-
-_SEPARATORS: Final = frozenset(" \t\n\r\x1e")
-
-
-def _all_keys(value: Any) -> Iterator[str]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        if isinstance(key, str):
-            yield key
-        yield from _all_keys(item)
-
-
-def _variable_tokens(text: str) -> list[re.Match[str]]:
-    return [token for token in _TOKEN.finditer(text) if token["var"] and not token["open"]]
-
-
-def _ends_in_string(text: str, quoted: bool) -> bool:
-    """Whether JSON text that starts inside a string (or not) ends inside one."""
-    for found in re.finditer(r'\\.|"', text, re.DOTALL):
-        quoted = quoted != (found[0] == '"')
-    return quoted
-
-
-def _expression_end(text: str, start: int) -> int:
-    """Where the `}}` stands that ends the expression, braces and quotes inside it skipped."""
-    depth, quote, position = 0, "", start
-    while position < len(text):
-        char = text[position]
-        if quote:
-            position += char == "\\"
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char == "{":
-            depth += 1
-        elif char == "}" and depth:
-            depth -= 1
-        elif text.startswith("}}", position):
-            return position
-        position += 1
-    shown = text[start - 2 : start + 40]
-    raise InvalidTemplate(f"{shown!r} opens an expression that never ends; for two plain braces write {{{{ '{{{{' }}}}")
+def _merge_texts(parts: Iterable[str | Placeholder]) -> list[str | Placeholder]:
+    """Return the parts with adjacent texts as one, empty ones left out."""
+    merged: list[str | Placeholder] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part != "":
+            merged.append(part)
+    return merged

@@ -57,8 +57,13 @@ class Argument:
         return value if self.typed or value is OMIT else to_text(value)
 
     def value(self, scope: Mapping[str, Any]) -> Any:
-        """The argument with its type."""
+        """Return the argument with its type."""
         return scope["args"].get(self.name, OMIT)
+
+    @property
+    def arguments(self) -> frozenset[str]:
+        """Return the names of the arguments that it needs."""
+        return frozenset({self.name})
 
     def __str__(self) -> str:
         return f"argument {self.name!r} is missing"
@@ -82,6 +87,11 @@ class ExpressionValue:
         return value
 
     value = render
+
+    @property
+    def arguments(self) -> frozenset[str]:
+        """Return the names of the arguments that it needs; `ALL_MEMBERS` for all of them."""
+        return self.expression.arguments
 
     def _is_not_from_arguments(self) -> bool:
         """Whether what has no value is no argument, nor made of one: those that are needed are there."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
+from ..limits import LAZY_SCHEMA_DEPTH
+
+if TYPE_CHECKING:  # the library is imported when the first schema is compiled
     from jsonschema_rs import ValidationError, Validator
 
 MAX_ERROR_LENGTH: Final = 160
@@ -21,9 +22,6 @@ MAX_ENUM_LENGTH: Final = 1000
 
 MAX_ERRORS_SHOWN: Final = 3
 """Things that are told of one wrong value."""
-
-LAZY_MAX_DEPTH: Final = 64
-"""Levels of nesting from which on a schema is compiled at once, because it may be too deep for that."""
 
 MAX_BACKTRACKS: Final = 50_000
 """Steps back that a pattern may take before it counts as not matched."""
@@ -95,7 +93,7 @@ def _can_compile_lazily(schema: dict[str, Any]) -> bool:
     from jsonschema_rs import meta
 
     level: list[Any] = [schema]
-    for _ in range(LAZY_MAX_DEPTH):
+    for _ in range(LAZY_SCHEMA_DEPTH):
         below: list[Any] = []
         for value in level:
             if isinstance(value, str):

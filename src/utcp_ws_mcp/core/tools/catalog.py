@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 
 from ...errors import ForbiddenURL, Problem
 from ...manifest.loader import ManifestEntry, ResolvedTool
-from ...manifest.models.call_template import CallTemplate, DiscoverySettings, Tool
+from ...manifest.models.call_template import CallTemplate
+from ...manifest.models.manual import DiscoverySettings, Tool, ToolOverride
 from ...manifest.pinning import PinMode
 from ...manifest.validation import check_model, closest_match, join_path
 from ..diagnostics import CompileError, Diagnostics
@@ -16,89 +17,107 @@ from ..handshake_request import HandshakeTemplate
 from ..network_policy import URL, parse_url
 from ..templates.compiler import Compiler
 from ..templates.nodes import Placeholder
-from .tool import CompiledTemplate, CompiledTool, compile_template, compile_tool
+from .template import TemplateCompiler
+from .tool import CompiledTool, compile_tool
 
 DISCOVERY_TOOL_NAME = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""
 
-_CALL_ONLY_FIELDS = ("header_fields", "ignore", "let", "then")
+_CALL_ONLY_FIELDS = ("header_fields", "ignore", "let", "listen", "then")
 """Fields of an entry that only its tools are called with."""
 
 _MANUAL_PREDICATE = "{0} is mapping and {0}.tools is defined and {0}.tools is sequence and {0}.tools is not string"
 
 
-def compile_entry(entry: ManifestEntry) -> tuple[list[CompiledTool], list[Problem]]:
-    """The tools that a manifest lists for an entry, and everything that is wrong with the entry's templates.
+_UNCHANGED = ToolOverride()
 
-    Where the call template itself is wrong, its tools are not looked at: they would repeat it.
+
+def compile_entry(entry: ManifestEntry) -> tuple[list[CompiledTool], list[Problem]]:
+    """Compile the tools that a manifest lists for an entry.
+
+    Returns:
+        The compiled tools, and everything that is wrong with the templates of the entry. Where the call template of the
+        entry itself is wrong, its tools are not compiled: they would repeat its problems.
     """
-    wire = None
+    templates = TemplateCompiler(entry)
     if entry.template is not None:
         try:
-            stand_in = ResolvedTool(Tool(name="(template)"), entry.template, entry.path, is_template=True)
-            found = Diagnostics(entry.path)
-            wire = compile_template(entry, stand_in, found)
-            found.raise_if_any()
-            if entry.options.discovery is not None:  # without it, discovery says nothing that could be wrong
-                compile_discovery(entry)
-        except CompileError as wrong:
-            return [], list(wrong.problems) + _check_allowed_origins(entry)
-    plans, problems = compile_tools(entry, entry.tools, wire)
-    return plans, problems + _check_override_names(entry) + _check_allowed_origins(entry)
+            _check_own_template(entry, templates)
+        except CompileError as error:
+            return [], list(error.problems) + _check_allowed_origins(entry)
+    compiled_tools, problems = compile_tools(entry, entry.tools, templates)
+    return compiled_tools, problems + _check_override_names(entry) + _check_allowed_origins(entry)
 
 
 def compile_tools(
-    entry: ManifestEntry, tools: Iterable[ResolvedTool], compiled_template: CompiledTemplate | None = None
+    entry: ManifestEntry, tools: Iterable[ResolvedTool], templates: TemplateCompiler | None = None
 ) -> tuple[list[CompiledTool], list[Problem]]:
-    """The plans of those tools that the entry includes, and a problem for each one that cannot be called.
+    """Compile those of the tools that the entry includes.
 
-    `wire` is the entry's own call template, compiled: tools that say nothing of their own share it.
+    Args:
+        entry: The entry that the tools belong to.
+        tools: The tools with their call templates.
+        templates: Compiles the call templates of the entry; a new one if it is left out.
+
+    Returns:
+        The compiled tools, and a problem for each one that cannot be called.
     """
-    plans: dict[str, CompiledTool] = {}
+    templates = templates or TemplateCompiler(entry)
+    compiled_tools: dict[str, CompiledTool] = {}
     problems: list[Problem] = []
     for tool in tools:
         if not _is_included(entry, tool.tool.name):
             continue
         try:
-            shares = tool.template is entry.template
-            plan = compile_tool(entry, tool, entry.options.tool_overrides.get(tool.tool.name), compiled_template)
-            compiled_template = plan.compiled_template if shares else compiled_template
+            override = entry.options.tool_overrides.get(tool.tool.name, _UNCHANGED)
+            compiled = compile_tool(entry, tool, templates, override)
             if tool.remote_fields:
-                _check_origin(entry, plan.compiled_template.handshake)
-        except CompileError as wrong:
-            problems += wrong.problems
-        except ForbiddenURL as wrong:
-            problems.append(Problem(tool.path, str(wrong)))
+                _check_origin(entry, compiled.compiled_template.handshake)
+        except CompileError as error:
+            problems += error.problems
+        except ForbiddenURL as error:
+            problems.append(Problem(tool.path, str(error)))
         else:
-            if plan.name in plans:
-                problems.append(Problem(join_path(tool.path, "name"), f"there are two tools named {plan.name!r}"))
-            plans.setdefault(plan.name, plan)
-    return list(plans.values()), problems
+            name = compiled.name
+            if name in compiled_tools:
+                problems.append(Problem(join_path(tool.path, "name"), f"there are two tools named {name!r}"))
+            compiled_tools.setdefault(name, compiled)
+    return list(compiled_tools.values()), problems
+
+
+def _check_own_template(entry: ManifestEntry, templates: TemplateCompiler) -> None:
+    """Compile the call template of an entry for its tools, and raise what is wrong with it."""
+    assert entry.template is not None
+    diagnostics = Diagnostics(entry.path)
+    templates.compile_template(
+        ResolvedTool(Tool(name="(template)"), entry.template, entry.path, is_template=True), diagnostics
+    )
+    diagnostics.raise_if_any()
+    if entry.options.discovery is not None:  # without it, the manifest writes nothing about it that could be wrong
+        compile_discovery(entry)
 
 
 def compile_discovery(entry: ManifestEntry) -> CompiledTool:
-    """Discovery as a call: its message asks, its reply rules find the manual, its result is the manual.
+    """Compile discovery as a call: its message requests the manual, its reply rules find it, its result is the manual.
 
     Raises:
-        TemplateProblem: where the entry's templates cannot be read.
+        CompileError: where the templates of the entry cannot be compiled.
     """
-    asked = entry.options.discovery or DiscoverySettings()
-    manual = asked.manual or "message"
-    found = asked.match or _MANUAL_PREDICATE.format(f"({manual})" if asked.manual else manual)
+    settings = entry.options.discovery or DiscoverySettings()
+    manual = settings.manual or "message"
+    match = settings.match or _MANUAL_PREDICATE.format(f"({manual})" if settings.manual else manual)
     inherited = {key: value for key, value in entry.raw.items() if key not in _CALL_ONLY_FIELDS}
-    raw = {
+    document = {
         **inherited,
-        "message": asked.send,
-        "reply": {"match": found, "result": manual},
+        "message": settings.send,
+        "reply": {"match": match, "result": manual},
         "stream": {"on": False},
         "response_format": "json",
     }
-    template, wrong = check_model(CallTemplate, raw, entry.path)
-    assert template is not None, wrong
-    return compile_tool(
-        entry,
-        ResolvedTool(Tool(name=DISCOVERY_TOOL_NAME), template, join_path(entry.path, "discovery"), is_template=True),
-    )
+    template, problems = check_model(CallTemplate, document, entry.path)
+    assert template is not None, problems
+    tool = ResolvedTool(Tool(name=DISCOVERY_TOOL_NAME), template, join_path(entry.path, "discovery"), is_template=True)
+    return compile_tool(entry, tool, TemplateCompiler(entry))
 
 
 def pin_settings(entry: ManifestEntry) -> tuple[str, PinMode]:

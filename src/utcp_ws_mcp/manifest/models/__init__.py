@@ -1,1 +1,1 @@
-"""Pydantic models of the manifest."""
+"""Pydantic models of the manifest: the only source of its fields, their checks and their descriptions."""

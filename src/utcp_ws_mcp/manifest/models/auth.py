@@ -10,7 +10,7 @@ from .base import Model
 
 
 def _require_utf8(value: Any) -> Any:
-    """Refuse a text that UTF-8 cannot encode: a variable of the environment can hold any bytes."""
+    """Reject text that UTF-8 cannot encode: an environment variable can contain any bytes (as lone surrogates)."""
     try:
         value.encode() if isinstance(value, str) else None
     except UnicodeEncodeError:
@@ -23,20 +23,20 @@ Utf8Secret = Annotated[SecretStr, BeforeValidator(_require_utf8)]
 
 
 class ApiKeyAuth(Model):
-    """A key in a header, in the query, or in a cookie."""
+    """An API key in a header, in the query, or in a cookie."""
 
-    auth_type: Literal["api_key"]
-    api_key: Utf8Secret
-    var_name: Utf8Str = "X-Api-Key"
-    location: Literal["header", "query", "cookie"] = "header"
+    auth_type: Literal["api_key"] = Field(description="The kind of credentials.")
+    api_key: Utf8Secret = Field(description="The key; use ${NAME} instead of plain text.")
+    var_name: Utf8Str = Field("X-Api-Key", description="The name of the header, the query parameter or the cookie.")
+    location: Literal["header", "query", "cookie"] = Field("header", description="Where the key is sent.")
 
 
 class BasicAuth(Model):
-    """HTTP Basic (RFC 7617)."""
+    """HTTP Basic authentication: a user name and a password (RFC 7617)."""
 
-    auth_type: Literal["basic"]
-    username: Utf8Str
-    password: Utf8Secret
+    auth_type: Literal["basic"] = Field(description="The kind of credentials.")
+    username: Utf8Str = Field(description="The user name, without a colon.")
+    password: Utf8Secret = Field(description="The password; use ${NAME} instead of plain text.")
 
     @field_validator("username")
     @classmethod
@@ -47,15 +47,18 @@ class BasicAuth(Model):
 
 
 class OAuth2Auth(Model):
-    """OAuth2 client credentials (RFC 6749 §4.4). `auth_method` says where the client's secret goes (§2.3.1)."""
+    """OAuth2 client credentials: a token is fetched, and reused while it is valid (RFC 6749 §4.4)."""
 
-    auth_type: Literal["oauth2"]
-    token_url: Utf8Str
-    client_id: Utf8Str
-    client_secret: Utf8Secret
-    scope: Utf8Str | None = None
-    audience: Utf8Str | None = None
-    auth_method: Literal["post", "basic"] = "post"
+    auth_type: Literal["oauth2"] = Field(description="The kind of credentials.")
+    token_url: Utf8Str = Field(description="The URL of the token endpoint: https://, or http:// on this machine.")
+    client_id: Utf8Str = Field(description="The client ID.")
+    client_secret: Utf8Secret = Field(description="The client secret; use ${NAME} instead of plain text.")
+    scope: Utf8Str | None = Field(None, description="The scope to request.")
+    audience: Utf8Str | None = Field(None, description="The audience to request.")
+    auth_method: Literal["post", "basic"] = Field(
+        "post",
+        description="How the client secret is sent (RFC 6749 §2.3.1): in the body (post) or in a header (basic).",
+    )
 
 
 Auth = Annotated[ApiKeyAuth | BasicAuth | OAuth2Auth, Field(discriminator="auth_type")]
@@ -63,14 +66,19 @@ Auth = Annotated[ApiKeyAuth | BasicAuth | OAuth2Auth, Field(discriminator="auth_
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What an authenticated upgrade carries in addition; the values are secrets and stay out of `repr`."""
+    """What authentication adds to a handshake request. The values are secrets and are not part of `repr`."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def credentials_for(auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None, token: str | None = None) -> Credentials:
-    """The headers and query parameters of `auth`; an OAuth2 `token` goes into the Authorization header."""
+    """Return the headers and query parameters for `auth`.
+
+    Args:
+        auth: The credentials of the call template, or None for an endpoint without authentication.
+        token: The fetched OAuth2 token; without it, `OAuth2Auth` adds nothing.
+    """
     if isinstance(auth, ApiKeyAuth):
         pair = (auth.var_name, auth.api_key.get_secret_value())
         if auth.location == "query":
@@ -79,8 +87,8 @@ def credentials_for(auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None, token: str
             return Credentials(headers=(("Cookie", "=".join(pair)),))
         return Credentials(headers=(pair,))
     if isinstance(auth, BasicAuth):
-        userpass = f"{auth.username}:{auth.password.get_secret_value()}".encode()
-        return Credentials(headers=(("Authorization", "Basic " + base64.b64encode(userpass).decode()),))
+        user_pass = f"{auth.username}:{auth.password.get_secret_value()}".encode()
+        return Credentials(headers=(("Authorization", "Basic " + base64.b64encode(user_pass).decode()),))
     if isinstance(auth, OAuth2Auth) and token is not None:
         return Credentials(headers=(("Authorization", f"Bearer {token}"),))
     return Credentials()

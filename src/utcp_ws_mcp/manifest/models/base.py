@@ -1,41 +1,58 @@
-"""What the parts of a manifest are made of: their base, and values that may be written in several ways."""
+"""The base of all manifest models, and the types of values that have more than one written form."""
 
-# No `from __future__ import annotations` where parts are defined: pydantic would compile each annotation again.
+# No `from __future__ import annotations` in this package: pydantic would have to evaluate each annotation again.
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 Json = Any
+"""A value of a JSON document. `Any`, because a checked recursive type would cost time for content that stays as is."""
+
 ExpressionSource = str
-
-
-def _number_or_expression(value: object) -> str:
-    return EXPRESSION_TAG if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value) else NUMBER_TAG
-
-
-NUMBER_TAG, EXPRESSION_TAG = "a number", "an expression"
-_NUMBER_OR_EXPRESSION = Discriminator(_number_or_expression)
-_TaggedExpression = Annotated[str, Tag(EXPRESSION_TAG)]
-CountOrExpression = Annotated[Annotated[int, Field(ge=1), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION]
-"""A whole number from 1 on, or an expression that gives one."""
-
-SecondsOrExpression = Annotated[
-    Annotated[float, Field(gt=0), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION
-]
-"""Seconds above 0, or an expression that gives them."""
+"""The text of an expression. The core compiles it; the models only carry it."""
 
 
 class Model(BaseModel):
-    """A frozen part of a manifest. Unknown keys are errors; error texts never repeat the input.
+    """A frozen part of a manifest that rejects unknown keys.
 
-    A secret may stand in any field, so `repr` shows none. `defer_build`: a part has a validator of its own only if it
-    is ever checked alone; in a whole it is built with the whole.
+    Error texts never repeat the input and `repr` shows no values, because a secret can be in any field.
     """
 
+    # `defer_build`: most models are only used inside others, and a validator of their own would never be called.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return ()
+
+
+NUMBER_TAG: Final = "a number"
+EXPRESSION_TAG: Final = "an expression"
+
+
+def _number_or_expression(value: object) -> str:
+    # A number that came from a variable is a string: "${SECONDS}" is "5" by now, and not an expression.
+    return EXPRESSION_TAG if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value) else NUMBER_TAG
+
+
+# A discriminator instead of a plain union, so that an invalid value gives one problem and not one per alternative.
+_NUMBER_OR_EXPRESSION = Discriminator(_number_or_expression)
+_TaggedExpression = Annotated[str, Tag(EXPRESSION_TAG)]
+
+CountOrExpression = Annotated[Annotated[int, Field(ge=1), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION]
+"""A whole number of at least 1, or an expression that evaluates to one."""
+
+SecondsOrExpression = Annotated[
+    Annotated[float, Field(gt=0), Tag(NUMBER_TAG)] | _TaggedExpression, _NUMBER_OR_EXPRESSION
+]
+"""Seconds greater than 0, or an expression that evaluates to them."""
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...])]
+"""Strings. A single one needs no array."""

@@ -1,171 +1,136 @@
-"""The parts of a manifest as frozen values. The manifest language is described in docs/manifest.md."""
+"""The call template: one endpoint and how it is called (sections 2 to 9), after everything inherited is merged."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
-from .base import CountOrExpression, ExpressionSource, Json, Model, SecondsOrExpression
+from .base import ExpressionSource, Json, Model, OneOrMore
 from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
-
-
-class Reply(Model):
-    """Which message answers, and what of it is the result (section 5). `none`: nothing answers."""
-
-    none: bool = False
-    match: ExpressionSource | None = None
-    error: ExpressionSource | None = None
-    error_message: ExpressionSource | None = None
-    result: ExpressionSource | None = None
-    ack: ExpressionSource | None = None
-
-
-class Stream(Model):
-    """More than one reply (section 6). `on` is what `"stream": true` and `false` set. Times in seconds.
-
-    A bound may be an expression on the arguments.
-
-    With `match`, the request has a reply of its own (known as `reply`), and the stream is the messages that match.
-    """
-
-    on: bool = True
-    match: ExpressionSource | None = None
-    until: tuple[ExpressionSource, ...] = ()
-    until_close: bool = False
-    include_last: bool = False
-    item: ExpressionSource | None = None
-    max_items: CountOrExpression = 1000
-    max_seconds: SecondsOrExpression | None = None
-    idle_seconds: SecondsOrExpression | None = None
-    max_bytes: int = Field(1 << 20, ge=1)
-    collect: Literal["list", "last", "text"] = "list"
-    cancel: Json = None
-
-    @field_validator("until", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-
-class Network(Model):
-    """What this endpoint may be, beyond public addresses over TLS (section 9)."""
-
-    allow: tuple[str, ...] = ()
-    plaintext: bool = False
-
-
-class Tls(Model):
-    """TLS of the endpoint (section 9); paths are relative to the manifest."""
-
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    insecure: bool = False
-
-
-class Limits(Model):
-    """Bounds of an endpoint's connections (section 9): bytes, counts, seconds. `ping_interval` 0: no pings."""
-
-    max_message_bytes: int = Field(16 << 20, ge=1024)
-    max_in_flight: int = Field(64, ge=1)
-    max_connections: int = Field(4, ge=1)
-    connect_timeout: float = Field(10, gt=0)
-    ping_interval: float = Field(20, ge=0)
-    ping_timeout: float = Field(20, gt=0)
-    requests_per_second: float | None = Field(None, gt=0)
-
-
-class DiscoverySettings(Model):
-    """How an endpoint is asked for its manual (section 10)."""
-
-    send: Json = Field(default_factory=lambda: {"type": "utcp"})
-    match: ExpressionSource | None = None
-    manual: ExpressionSource | None = None
-
-
-class ToolOverride(Model):
-    """What a manifest changes about one tool (section 10)."""
-
-    name: str | None = None
-    description: str | None = None
-    inputs: dict[str, Json] | None = None
-    defaults: dict[str, Json] = Field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
-
-
-class Annotations(Model):
-    """Hints for hosts, as MCP defines them."""
-
-    title: str | None = None
-    read_only: bool | None = Field(None, alias="readOnlyHint")
-    destructive: bool | None = Field(None, alias="destructiveHint")
-    idempotent: bool | None = Field(None, alias="idempotentHint")
-    open_world: bool | None = Field(None, alias="openWorldHint")
-
-
-class Tool(Model):
-    """A tool as UTCP describes it. `tool_call_template` is kept as written: it is merged before it is checked."""
-
-    name: str = Field(min_length=1)
-    description: str = ""
-    inputs: dict[str, Json] = Field(default_factory=dict)
-    outputs: dict[str, Json] = Field(default_factory=dict)
-    tags: tuple[str, ...] = ()
-    average_response_size: int | None = None
-    tool_call_template: dict[str, Json] | None = None
-    annotations: Annotations = Annotations()
-    idempotent: bool = False
+from .network import Limits, Network, Tls
+from .reply import Reply, Stream
 
 
 class CallTemplate(Model):
-    """One endpoint and how to talk to it (sections 2 to 10), with everything merged into it that it inherits."""
+    """One endpoint and how it is called."""
 
-    name: str | None = None
-    call_template_type: Literal["websocket"] = "websocket"
-    url: str
-    message: Json = None
-    then: tuple[Json, ...] = ()
-    let: dict[str, ExpressionSource] = Field(default_factory=dict)
-    send_as: Literal["text", "binary"] | None = None
-    typed_arguments: bool = False
-    response_format: Literal["json", "text", "raw"] | None = None
-    protocol: tuple[str, ...] = ()
-    keep_alive: bool = True
-    timeout: float = Field(30, gt=0, le=86400)
-    headers: dict[str, str] = Field(default_factory=dict)
-    header_fields: tuple[str, ...] = ()
-    auth: Auth | None = None
-    allowed_communication_protocols: tuple[str, ...] | None = None
-    preset: str | None = None
-    request_id: Literal["uuid", "counter", "string_counter"] = "uuid"
-    reply: Reply = Reply()
-    ignore: tuple[ExpressionSource, ...] = ()
-    stream: Stream = Stream(on=False)
-    before_connect: tuple[HttpStep, ...] = ()
-    on_connect: tuple[Step, ...] = ()
-    on_disconnect: tuple[DisconnectMessage, ...] = ()
-    auto_reply: tuple[AutoReply, ...] = ()
-    capture: tuple[Capture, ...] = ()
-    inbox: InboxSettings | None = None
-    reconnect_when: ExpressionSource | None = None
-    heartbeat: Heartbeat | None = None
-    framing: Framing = Framing()
-    proxy: str | None = None
-    network: Network = Network()
-    tls: Tls = Tls()
-    limits: Limits = Limits()
-
-    @field_validator("protocol", "ignore", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+    name: str | None = Field(
+        None,
+        description="The first part of the names of tools and variables; by default made from the host of the url.",
+    )
+    call_template_type: Literal["websocket"] = Field(
+        "websocket", description="The kind of endpoint; entries of another kind than websocket are skipped."
+    )
+    url: str = Field(
+        description="The URL of the endpoint, wss://host[:port]/path, with ${NAME} and, after the host, "
+        "{{ expressions }} and arguments; ws:// only on this machine, unless network allows more."
+    )
+    message: Annotated[Json, WithJsonSchema({"type": ["string", "object", "array"]})] = Field(
+        None,
+        description="The message of a call: text, an object or an array with UTCP_ARG_name_UTCP_ARG and "
+        "{{ expressions }}; by default the arguments as one JSON object.",
+    )
+    listen: bool = Field(False, description="Whether a call sends nothing and only receives; excludes message.")
+    then: tuple[Json, ...] = Field(
+        (),
+        description="Further messages of a call, sent directly after message and in this order.",
+    )
+    let: dict[str, ExpressionSource] = Field(
+        default_factory=dict,
+        description="Expressions by name, evaluated once per call in this order and available as let.name.",
+    )
+    send_as: Literal["text", "binary"] | None = Field(
+        None, description="The type of the WebSocket messages that are sent; by default that of the codec."
+    )
+    typed_arguments: bool = Field(
+        False,
+        description="Whether a string that is exactly one UTCP placeholder becomes the argument with its JSON type.",
+    )
+    response_format: Literal["json", "text", "raw"] | None = Field(
+        None,
+        description="The form of the result: json must be valid JSON, text is text, raw is unchanged; by default raw.",
+    )
+    protocol: OneOrMore = Field((), description="The subprotocols to offer, of which the server must select one.")
+    keep_alive: bool = Field(
+        True,
+        description="Whether connections are shared and stay open; false opens one for each call.",
+    )
+    timeout: float = Field(
+        30,
+        gt=0,
+        le=86400,
+        description="The timeout of a call in seconds, including connecting, login and the reply.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Headers of the handshake by name; values may contain ${NAME} and {{ expressions }}.",
+    )
+    header_fields: tuple[str, ...] = Field(
+        (), description="Arguments that become headers of the handshake instead of content of the message."
+    )
+    auth: Auth | None = Field(None, description="The credentials of the handshake.")
+    allowed_communication_protocols: tuple[str, ...] | None = Field(
+        None, description="The protocols that UTCP allows for this manual; must contain websocket."
+    )
+    preset: str | None = Field(
+        None, description="A well-known protocol whose fields are inherited; fields of this call template win."
+    )
+    request_id: Literal["uuid", "counter", "string_counter"] = Field(
+        "uuid",
+        description="How correlation IDs are created: UUIDs, integers from 1 (counter), or those as strings "
+        "(string_counter).",
+    )
+    reply: Reply = Field(
+        Reply(), description='Which message is the reply to a call, and its result; "none" expects no reply.'
+    )
+    ignore: OneOrMore = Field(
+        (), description="Predicates: messages that are never a reply, such as greetings, heartbeats and events."
+    )
+    stream: Stream = Field(
+        Stream(on=False), description="A result of several messages; true and false turn a stream on and off."
+    )
+    before_connect: tuple[HttpStep, ...] = Field(
+        (), description="HTTP requests before each connection is opened, such as for a ticket."
+    )
+    on_connect: tuple[Step, ...] = Field(
+        (), description="Steps on each new connection before any request: a greeting, a login."
+    )
+    on_disconnect: tuple[DisconnectMessage, ...] = Field(
+        (), description="Messages before the bridge closes a connection, such as a logout."
+    )
+    auto_reply: tuple[AutoReply, ...] = Field((), description="Messages that are answered automatically.")
+    capture: tuple[Capture, ...] = Field((), description="Values of incoming messages that are stored in session.")
+    inbox: InboxSettings | None = Field(
+        None, description="Messages that are buffered while no call listens, for the next call that does."
+    )
+    reconnect_when: ExpressionSource | None = Field(
+        None,
+        description="Predicate: after this message, such as that a session has expired, new calls use a new "
+        "connection with a new login.",
+    )
+    heartbeat: Heartbeat | None = Field(
+        None, description="A message that is sent at intervals while a connection is open."
+    )
+    framing: Framing = Field(Framing(), description="How messages are encoded as WebSocket messages.")
+    proxy: str | None = Field(
+        None,
+        description="The proxy to connect through: http://host:port, socks5://host:port, or env for the proxy of the "
+        "environment.",
+    )
+    network: Network = Field(
+        Network(), description="Which addresses are allowed in addition to public addresses over TLS."
+    )
+    tls: Tls = Field(Tls(), description="Certificates of the endpoint and of this client.")
+    limits: Limits = Field(Limits(), description="Limits of the connections.")
 
     @field_validator("message")
     @classmethod
     def _message_shape(cls, value: object) -> object:
-        if value is not None and value is not False and not isinstance(value, str | dict | list):
-            raise ValueError("expected a string, an object or an array, or false to send nothing")
+        if value is False:
+            raise ValueError('cannot be false; write "listen": true for a call that sends nothing')
+        if value is not None and not isinstance(value, str | dict | list):
+            raise ValueError("expected a string, an object or an array")
         return value
 
     @field_validator("let")
@@ -191,23 +156,29 @@ class CallTemplate(Model):
         return value
 
 
-class ManualOptions(Model):
-    """What an entry says about its manual as a whole (section 10); not inherited by tools."""
+class RequestData(Model):
+    """The older UTCP form of a message. It is rewritten to `preset` or `message` before anything is merged."""
 
-    discovery: DiscoverySettings | None = None
-    tools: tuple[dict[str, Json], ...] | None = None
-    include_tools: tuple[str, ...] | None = None
-    exclude_tools: tuple[str, ...] = ()
-    tool_overrides: dict[str, ToolOverride] = Field(default_factory=dict)
-    allow_origins: tuple[str, ...] = ()
-    max_tools: int = Field(128, ge=1)
-    pin: Literal["tofu", "strict", "off"] | None = None
-
-    @field_validator("discovery", mode="before")
-    @classmethod
-    def _handshake(cls, value: object) -> object:
-        return {} if value == "handshake" else value
+    request_data_format: Literal["json", "text"] | None = Field(
+        None, description="The form of the message: json is the preset utcp, text uses request_data_template."
+    )
+    request_data_template: str | None = Field(None, description='The message, with "request_data_format": "text".')
 
 
-MANUAL_KEYS = frozenset(ManualOptions.model_fields)
-"""The keys of an entry that a tool does not inherit."""
+CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id", "keep_alive")
+"""The fields of a call template that a connection takes as they are written: calls share one only if all are equal."""
+
+CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
+    *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
+    *("before_connect", "on_connect", "on_disconnect", "capture", "inbox", "reconnect_when", "heartbeat"),
+}
+"""The fields of a call template that its connection is made of. The other fields may differ between tools that share a
+connection; a test checks that each field of the model is in one of the two lists."""
+
+CALL_FIELDS = frozenset(
+    {
+        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
+        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
+    }
+)
+"""The fields of a call template that concern one call only."""

@@ -1,24 +1,34 @@
-"""The parts of a manifest that say what a connection does by itself: logins, answers, heartbeats, framing."""
+"""What a connection does on its own (sections 4 and 7): login, automatic replies, heartbeats, framing."""
 
 import re
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from .base import ExpressionSource, Json, Model, SecondsOrExpression
 
 
 class Step(Model):
-    """One step of `on_connect` (section 4): exactly one of `send` and `expect`. `timeout` in seconds."""
+    """One step of a login: either `send` or `expect`."""
 
-    send: Json = None
-    expect: ExpressionSource | None = None
-    when: ExpressionSource | None = None
-    capture: dict[str, ExpressionSource] = Field(default_factory=dict)
-    fail: ExpressionSource | None = None
-    fail_message: ExpressionSource | None = None
-    timeout: float = Field(10, gt=0)
-    request_id: bool = False
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["send"]}, {"required": ["expect"]}]})
+
+    send: Json = Field(None, description="The message to send, with {{ expressions }}.")
+    expect: ExpressionSource | None = Field(
+        None, description="Predicate: the message to wait for; other messages are skipped."
+    )
+    when: ExpressionSource | None = Field(None, description="Predicate: whether the step is executed.")
+    capture: dict[str, ExpressionSource] = Field(
+        default_factory=dict,
+        description="Expressions by name, whose values are stored in session: of the expected message, or before the "
+        "message of the step is sent.",
+    )
+    fail: ExpressionSource | None = Field(None, description="Predicate: the message reports that the login failed.")
+    fail_message: ExpressionSource | None = Field(None, description="Expression: the error text of a failed login.")
+    timeout: float = Field(10, gt=0, description="The timeout of the step in seconds.")
+    request_id: bool = Field(
+        False, description="Whether the step creates a request_id for itself and the following steps."
+    )
 
     @model_validator(mode="after")
     def _send_or_expect(self) -> Self:
@@ -28,13 +38,15 @@ class Step(Model):
 
 
 class HttpRequestTemplate(Model):
-    """A request of `before_connect`. `json` and `form` are templates of its body."""
+    """An HTTP request before a connection is opened."""
 
-    method: str = "GET"
-    url: str
-    headers: dict[str, str] = Field(default_factory=dict)
-    json_body: Json = Field(None, alias="json")
-    form: dict[str, Json] | None = None
+    method: str = Field("GET", description="The HTTP method, such as GET or POST.")
+    url: str = Field(description="The URL, with {{ expressions }}: https://, or http:// on this machine.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="The headers by name; values may contain {{ expressions }}."
+    )
+    json_body: Json = Field(None, alias="json", description="The body as JSON, with {{ expressions }}.")
+    form: dict[str, Json] | None = Field(None, description="The body as form fields, with {{ expressions }}.")
 
     @field_validator("method")
     @classmethod
@@ -45,20 +57,26 @@ class HttpRequestTemplate(Model):
 
 
 class HttpStep(Model):
-    """One step of `before_connect` (section 4): a request, and what is taken out of its answer."""
+    """An HTTP request before a connection is opened, and the values that are captured from its response."""
 
-    http: HttpRequestTemplate
-    capture: dict[str, ExpressionSource] = Field(default_factory=dict)
-    fail: ExpressionSource = "status >= 300"
-    fail_message: ExpressionSource | None = None
-    timeout: float = Field(10, gt=0)
+    http: HttpRequestTemplate = Field(description="The HTTP request.")
+    capture: dict[str, ExpressionSource] = Field(
+        default_factory=dict,
+        description="Expressions on the response (body, status, headers, cookies) by name, whose values are stored in "
+        "session.",
+    )
+    fail: ExpressionSource = Field(
+        "status >= 300", description="Predicate on status, body, headers and cookies: the request failed."
+    )
+    fail_message: ExpressionSource | None = Field(None, description="Expression: the error text of a failed request.")
+    timeout: float = Field(10, gt=0, description="The timeout of the request in seconds.")
 
 
 class DisconnectMessage(Model):
-    """A message that is sent before the bridge closes a connection (section 4)."""
+    """A message that is sent before the bridge closes a connection."""
 
-    send: Json
-    when: ExpressionSource | None = None
+    send: Json = Field(description="The message to send, with {{ expressions }}.")
+    when: ExpressionSource | None = Field(None, description="Predicate: whether the message is sent.")
 
     @field_validator("send")
     @classmethod
@@ -70,43 +88,56 @@ class DisconnectMessage(Model):
 
 
 class AutoReply(Model):
-    """A message that is answered at once (section 7); with `keep` it is a reply or an item all the same."""
+    """An automatic answer to messages such as an application-level ping."""
 
-    match: ExpressionSource
-    send: Json
-    keep: bool = False
+    match: ExpressionSource = Field(description="Predicate: the message to answer.")
+    send: Json = Field(description="The answer, with {{ expressions }} on message.")
+    keep: bool = Field(False, description="Whether the message can also be a reply or an item of a stream.")
 
 
 class Capture(Model):
-    """Values that are kept of any incoming message (section 7)."""
+    """Values of incoming messages that are stored in `session`."""
 
-    match: ExpressionSource
-    set: dict[str, ExpressionSource]
+    match: ExpressionSource = Field(description="Predicate: the messages to take the values from.")
+    set: dict[str, ExpressionSource] = Field(description="Expressions on message, by the name of the value in session.")
 
 
 class InboxSettings(Model):
-    """Messages that are kept while no call listens (section 7): those for which `match` holds, `size` at most."""
+    """Messages that are buffered while no call listens, for the next call that does."""
 
-    match: ExpressionSource
-    size: int = Field(100, ge=1, le=1000)
+    match: ExpressionSource = Field(description="Predicate: the messages to buffer.")
+    size: int = Field(
+        100, ge=1, le=1000, description="The maximum number of buffered messages; the oldest are dropped first."
+    )
 
 
 class Heartbeat(Model):
-    """A message that is sent again and again (section 7); `every` in seconds, a number or an expression."""
+    """A message that is sent at intervals while a connection is open."""
 
-    every: SecondsOrExpression
-    send: Json
-    expect: ExpressionSource | None = None
-    timeout: float = Field(10, gt=0)
+    every: SecondsOrExpression = Field(description="The interval in seconds: a number, or an expression on session.")
+    send: Json = Field(description="The message to send, with {{ expressions }}.")
+    expect: ExpressionSource | None = Field(None, description="Predicate: the message that answers a heartbeat.")
+    timeout: float = Field(
+        10, gt=0, description="Seconds to wait for the expected answer before the connection is dropped."
+    )
 
 
 class Framing(Model):
-    """How messages become WebSocket messages (section 7)."""
+    """How messages are encoded as WebSocket messages."""
 
-    codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = "json"
-    separator: str | None = Field(None, min_length=1)
-    spans_messages: bool = False
-    batch: bool = False
+    codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = Field(
+        "json", description="The encoding of a message: JSON, text, bytes, or the packets of a protocol."
+    )
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        description="The text that ends each message, if one WebSocket message can contain several messages.",
+    )
+    spans_messages: bool = Field(
+        False,
+        description="Whether a message can be split across several WebSocket messages, up to its separator.",
+    )
+    batch: bool = Field(False, description="Whether a JSON array contains several messages.")
 
     @model_validator(mode="after")
     def _require_separator(self) -> Self:

@@ -15,7 +15,7 @@ from utcp.interfaces.serializer import Serializer
 from ...core.network_policy import check_scheme, parse_url
 from ...errors import ForbiddenURL
 from ...manifest.models.base import Json
-from ...manifest.models.call_template import Network
+from ...manifest.models.network import Network
 from ...manifest.variables import WHOLE_STRING_VARIABLE
 
 WEBSOCKET: Final = "websocket"
@@ -40,7 +40,7 @@ class WebSocketCallTemplate(CallTemplate):  # type: ignore[misc]  # utcp ships n
 
     call_template_type: Literal["websocket"] = WEBSOCKET
     url: str
-    message: str | dict[str, Any] | list[Any] | Literal[False] | None = None
+    message: str | dict[str, Any] | list[Any] | None = None
     protocol: str | list[str] | None = None
     keep_alive: bool = True
     response_format: Literal["json", "text", "raw"] | None = None

@@ -1,0 +1,74 @@
+"""Limits of depth and size for values that come from outside, with their reasons.
+
+The module imports nothing of the package, so that every layer may use it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+# --- Levels of nesting ---
+
+MAX_DOCUMENT_DEPTH: Final = 128
+"""Levels of a manifest file and of a discovered tool. The loader recurses over them: Python allows about 1,000 frames,
+and a level takes up to four."""
+
+MAX_MESSAGE_DEPTH: Final = 64
+"""Levels of a message template, and of a value from a message that is shown to a model. Below the limit of the JSON
+parsers of MCP hosts (serde_json: 128), with room for the envelope."""
+
+MAX_REMOTE_SCHEMA_DEPTH: Final = 32
+"""Levels of a JSON Schema from the network. Lower than the rest: models read the schemas with each list of tools."""
+
+LAZY_SCHEMA_DEPTH: Final = 64
+"""Levels of a schema above which it is compiled when it is loaded, because the compiler may find it too deep."""
+
+# --- Sizes: characters unless something else is said ---
+
+FUEL: Final = 50_000
+"""Steps of one evaluation of an expression."""
+
+MAX_EXPRESSION_LENGTH: Final = 4_000
+MAX_JSON_LENGTH: Final = 16 << 20
+"""JSON that an expression makes: JSON of JSON doubles with every turn."""
+
+MAX_PATTERN_LENGTH: Final = 200
+MAX_SEARCH_LENGTH: Final = (16_384, 3_072, 384)
+"""Text in which a pattern is searched, by how many parts of it repeat (one more may where it begins with `^`).
+
+Python's engine takes the length to the power of that number, and once more for all places where a match may begin.
+"""
+
+MAX_URL_LENGTH: Final = 4_096
+MAX_HEADER_LENGTH: Final = 8_192
+"""The value of a header, and a subprotocol: what most servers accept for a line of the handshake."""
+
+MAX_HEADER_NAME_LENGTH: Final = 128
+
+_BRACKETS_TO_PARENS: Final = bytes.maketrans(b"[{]}", b"(())")
+_NON_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Return whether a JSON value is nested more than `limit` levels deep, without recursion."""
+    level = [value]
+    for _ in range(limit + 1):
+        objects = [item for each in level if isinstance(each, dict) for item in each.values()]
+        level = objects + [item for each in level if isinstance(each, list) for item in each]
+        if not level:
+            return False
+    return True
+
+
+def json_text_is_deeper(text: str, limit: int) -> bool:
+    """Return whether JSON text is nested more than `limit` levels deep, without parsing it.
+
+    Brackets inside strings count as well, so that the answer may be a false yes, never a false no: for a result of
+    megabytes this takes a fraction of the time that parsing takes. Each pass removes the innermost level.
+    """
+    if text.count("[") + text.count("{") <= limit:
+        return False
+    brackets = text.encode("utf-8", "replace").translate(_BRACKETS_TO_PARENS, _NON_BRACKETS)
+    for _ in range(limit):
+        brackets = brackets.replace(b"()", b"")
+    return bool(brackets)

@@ -1,0 +1,377 @@
+"""Every error of the bridge, grouped by who must act.
+
+    BridgeError
+    ├─ ManifestError   the author of the manifest
+    ├─ PolicyError     the operator
+    ├─ CallError       the caller or the endpoint (also a RuntimeError)
+    └─ NetworkError    the network (also a ConnectionError)
+
+An error stores data and composes one message of the form "what failed: cause. Fix.". `str(error)` appends the stable
+code of the error in brackets; the documentation is keyed by these codes (`errors.codes`). A message never contains a
+secret: addresses are shown without their query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Outcome(Enum):
+    """What is known about a request when its call fails."""
+
+    NOT_SENT = "No request was sent."
+    MAYBE_EXECUTED = "The request was sent and may have been executed; verify before retrying."
+    ANSWERED = "The request was executed and answered."
+
+
+class TimeoutStage(Enum):
+    """What a call was waiting for when its timeout ended."""
+
+    POOL = "pool"
+    CONNECT = "connect"
+    SEND = "send"
+    REPLY = "reply"
+    LISTEN = "listen"
+
+
+Position = tuple[int, int]
+"""Line and column in a file, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem of a document: its JSON path (empty for the whole document) and a message that says what to write.
+
+    `position` is the line and column in the file, if known; `code` is one of `errors.codes`.
+    """
+
+    path: str
+    message: str
+    position: Position | None = None
+    code: str = field(default="invalid-value", kw_only=True)
+
+    def __str__(self) -> str:
+        place = f"{self.path}: " if self.path else ""
+        return f"{place}{self.message} [{self.code}]"
+
+    def format(self, source: str) -> str:
+        """Return the problem with the name of its file, and line and column in the form that editors follow."""
+        place = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
+        return f"{place}: {self}"
+
+
+class BridgeError(Exception):
+    """The base of all errors that the bridge raises on purpose.
+
+    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request.
+    """
+
+    code = "internal-error"
+    outcome = Outcome.NOT_SENT
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        self.message = message
+        if code is not None:
+            self.code = code
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class ManifestError(BridgeError):
+    """The author of a manifest must change it."""
+
+    code = "invalid-manifest"
+
+
+class InvalidManifest(ManifestError):
+    """A manifest that cannot be used, with all of its problems; each problem carries its own code."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problem.format(source) for problem in self.problems))
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidTemplate(ManifestError):
+    """A template or expression that cannot be compiled, or cannot be rendered with these arguments."""
+
+    code = "invalid-template"
+
+
+class MissingVariable(ManifestError):
+    """Variables that a manifest uses and that have no value."""
+
+    code = "variable-not-set"
+
+    def __init__(self, names: Sequence[str], manual: str) -> None:
+        self.names = tuple(names)
+        self.manual = manual
+        listed = ", ".join(self.names)
+        verb, them = ("is", "it") if len(self.names) == 1 else ("are", "them")
+        super().__init__(
+            f"{manual}: {listed} {verb} not set. Set {them} in the environment, in a .env file beside the manifest, "
+            'or under "variables".'
+        )
+
+
+class PolicyError(BridgeError):
+    """The operator must allow it in the manifest or in the options, or it does not happen."""
+
+    code = "not-allowed"
+
+
+class ServeOptionsError(PolicyError):
+    """The options of `serve` contradict each other, or cannot be granted."""
+
+    code = "invalid-serve-options"
+
+
+class InstallError(PolicyError):
+    """The configuration of an MCP host does not allow that a server is added or removed. The message says why."""
+
+    code = "host-file-invalid"
+
+
+class PinStoreError(PolicyError):
+    """The approved tools cannot be saved in the state folder."""
+
+    code = "pins-not-saved"
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the approved tools cannot be saved in {path}: {reason}")
+
+
+class InternalError(BridgeError):
+    """A bug of the bridge that a call met. `__cause__` is the exception."""
+
+    code = "internal-error"
+    outcome = Outcome.MAYBE_EXECUTED
+
+    def __init__(self, context: str, cause: BaseException) -> None:
+        self.context = context
+        self.__cause__ = cause
+        super().__init__(f"{context}: internal error ({type(cause).__name__}). Please report this bug with the log.")
+
+
+class ForbiddenURL(PolicyError):
+    """A URL that is malformed, or of a kind that is not allowed here."""
+
+    code = "invalid-url"
+
+
+class ForbiddenAddress(PolicyError):
+    """A host that resolves to an address which the manifest does not allow."""
+
+    code = "address-not-allowed"
+
+    def __init__(self, host: str, address: str, kind: str) -> None:
+        self.host, self.address, self.kind = host, address, kind
+        cause = f"it is a {kind} address" if host == address else f"it resolves to the {kind} address {address}"
+        allowed = kind if kind in ("private", "loopback") else address
+        super().__init__(
+            f"{host}: connection blocked because {cause}. To allow it, set "
+            f'"network": {{"allow": ["{allowed}"]}} in the call template.'
+        )
+
+
+class ForbiddenRedirect(PolicyError):
+    """A redirect. The bridge never follows redirects, because they would carry credentials to another server."""
+
+    code = "redirect-not-followed"
+
+    def __init__(self, address: str, status: int) -> None:
+        self.address, self.status = address, status
+        super().__init__(
+            f"{address}: the server answered with a redirect (HTTP {status}). Write the final URL into the manifest."
+        )
+
+
+class ForbiddenHeader(PolicyError):
+    """A header that may not be sent: its name belongs to the handshake, or its value contains control characters."""
+
+    code = "header-not-allowed"
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(f"header {name!r}: {reason}")
+
+
+class CallError(BridgeError, RuntimeError):
+    """A call that failed for a reason of its caller or its endpoint."""
+
+    code = "call-failed"
+
+
+class UnknownTool(CallError):
+    """No tool of this name."""
+
+    code = "unknown-tool"
+
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        self.name = name
+        fix = f"Did you mean {nearest!r}?" if nearest else "List the tools to see their names."
+        super().__init__(f"there is no tool {name!r}. {fix}")
+
+
+class InvalidArguments(CallError):
+    """Arguments that do not match the tool's input schema, or cannot be put into its message. Nothing was sent."""
+
+    code = "invalid-arguments"
+
+    def __init__(self, tool: str, reason: str, *, code: str | None = None) -> None:
+        self.tool = tool
+        super().__init__(f"{tool}: {reason}", code=code)
+
+
+class ToolError(CallError):
+    """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
+
+    `partial` holds the items of a stream that arrived before the error. The message is the endpoint's own text.
+    """
+
+    code = "tool-error"
+    outcome = Outcome.ANSWERED
+
+    def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
+        self.tool, self.payload, self.partial = tool, payload, tuple(partial)
+        super().__init__(message)
+
+
+class InvalidReply(CallError):
+    """A reply that does not have the promised form. The request was executed."""
+
+    code = "invalid-reply"
+    outcome = Outcome.ANSWERED
+
+    def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str | None = None) -> None:
+        self.tool = tool
+        super().__init__(f"{tool}: {reason}" + (f" The reply: {excerpt}" if excerpt else ""), code=code)
+
+
+class MessageTooBig(CallError):
+    """A message longer than `limits.max_message_bytes`; the connection was closed (RFC 6455 §7.4.1, 1009).
+
+    `other_calls_pending`: more calls waited on the connection, so the message may have belonged to any of them.
+    """
+
+    code = "message-too-big"
+
+    def __init__(self, address: str, limit: int, outcome: Outcome, *, other_calls_pending: bool = False) -> None:
+        self.address, self.limit, self.outcome, self.other_calls_pending = address, limit, outcome, other_calls_pending
+        whose = ", for this call or for another one on its connection" if other_calls_pending else ""
+        super().__init__(
+            f"{address}: the endpoint sent a message of more than {limit:,} bytes{whose}. "
+            'Ask for less, or raise "limits": {"max_message_bytes": …} in the call template. '
+            f"{outcome.value}"
+        )
+
+
+_AWAITED = {
+    TimeoutStage.POOL: "a connection",
+    TimeoutStage.CONNECT: "a connection",
+    TimeoutStage.SEND: "the endpoint to read the request",
+    TimeoutStage.REPLY: "a reply",
+    TimeoutStage.LISTEN: "a message that matches",
+}
+
+
+class CallTimeout(CallError, TimeoutError):
+    """A call that did not finish within its timeout (seconds); `stage` is what the call was waiting for.
+
+    `detail` is why there was no connection, `last_message` an excerpt of the last message that no call expected.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        timeout: float,
+        stage: TimeoutStage,
+        outcome: Outcome,
+        *,
+        detail: str = "",
+        last_message: str = "",
+    ) -> None:
+        self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
+        cause = f" ({detail})" if detail else ""
+        last = f" The last message received, {last_message}, did not match." if last_message else ""
+        text = f"{tool}: timed out after {timeout:g} s waiting for {_AWAITED[stage]}{cause}.{last} {outcome.value}"
+        super().__init__(text, code=f"{stage.value}-timeout")
+
+
+class NetworkError(BridgeError, ConnectionError):
+    """The network, or the endpoint's side of it, failed."""
+
+    code = "network-failed"
+
+
+class ConnectError(NetworkError):
+    """No connection could be opened. Nothing was sent."""
+
+    code = "connect-failed"
+
+    def __init__(self, address: str, reason: str, *, code: str | None = None) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"cannot connect to {address}: {reason}", code=code)
+
+    def redact(self, redactor: Callable[[str], str]) -> None:
+        """Remove secrets from the message: servers repeat what they reject."""
+        self.reason, self.message = redactor(self.reason), redactor(self.message)
+        self.args = (self.message,)
+
+
+class HandshakeRejected(ConnectError):
+    """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
+
+    code = "handshake-rejected"
+
+    def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
+        self.status = status
+        super().__init__(
+            address, f"the upgrade was answered with HTTP {status}{detail}." + (f" {hint}" if hint else "")
+        )
+
+
+class ConnectionLost(NetworkError):
+    """An open connection ended while a call waited. `code` of the close frame: `close_code` (RFC 6455 §7.4)."""
+
+    code = "connection-lost"
+
+    def __init__(
+        self, address: str, close_reason: str, outcome: Outcome, partial: Sequence[object] = (), close_code: int = 1006
+    ) -> None:
+        self.address, self.close_reason, self.outcome, self.close_code = address, close_reason, outcome, close_code
+        self.partial = tuple(partial)
+        count = len(self.partial)
+        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
+        super().__init__(f"the connection to {address} was lost{after}: {close_reason}. {outcome.value}")
+
+
+class DiscoveryTimeout(NetworkError):
+    """An endpoint that was asked for its manual and did not return one within `seconds`."""
+
+    code = "discovery-timeout"
+
+    def __init__(self, manual: str, seconds: float) -> None:
+        self.manual, self.seconds = manual, seconds
+        super().__init__(
+            f"{manual}: timed out after {seconds:g} s waiting for the UTCP manual. "
+            'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]).'
+        )
+
+
+class TokenRequestError(NetworkError):
+    """The token endpoint returned no token. Nothing was sent to the tool's endpoint."""
+
+    code = "token-request-failed"
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = address
+        super().__init__(f"no token from {address}: {reason}")

@@ -1,0 +1,340 @@
+"""The registry of codes: every error, lint warning and manifest problem has one. They are the keys of the documentation.
+
+A code never changes its meaning. A new message gets a new code; a code that is no longer used is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+CODES: Final[Mapping[str, str]] = {
+    # The file
+    "invalid-json": "The file is not JSON: a comma or quote is missing, or it contains a comment (`//` or `#`).",
+    "invalid-encoding": (
+        "The file is not UTF-8 text, or a value contains what UTF-8 cannot encode: bytes of another encoding "
+        "in an environment variable, or half of a surrogate pair (`\\ud800`)."
+    ),
+    "file-too-large": (
+        "The manifest has more than 16 MiB, is nested more than 128 levels deep, or contains a number that "
+        "cannot be represented."
+    ),
+    "unknown-manifest-form": (
+        "The file has none of the forms of a manifest: an object with `manual_call_templates`, an array of "
+        "call templates, one call template (with `url`), or a UTCP manual (with `tools`)."
+    ),
+    "nothing-to-serve": (
+        "No WebSocket call template is left in the file: all entries have another `call_template_type`."
+    ),
+    "manifest-unchanged": (
+        "A manifest was edited while it is served, and the new version has the errors that the message "
+        "lists. The tools stay as they were."
+    ),
+    "file-not-readable": "The file does not exist or cannot be read.",
+    "invalid-manifest": "The manifest has errors; each one is listed with its own code.",
+    # Fields
+    "misplaced-key": "A field of call templates, such as `reply` or `response_format`, is in the tool itself.",
+    "missing-key": (
+        "A required field is missing. `url` is required for a tool in a UTCP manual; `name` is required if "
+        "the URL has a placeholder in its host, because the name is otherwise made from the host; "
+        '`request_data_template` is required with `"request_data_format": "text"`.'
+    ),
+    "wrong-type": "The value has another type than the field expects.",
+    "invalid-value": (
+        "The field does not accept this value, such as another word than `json` or `text`, a `proxy` that is "
+        "not `http://host:port`, `socks5://host:port` or `env`, or an HTTP method that is not a word like "
+        "`POST`."
+    ),
+    "protocol-not-allowed": "`allowed_communication_protocols` excludes the tools of its own call template.",
+    "field-needs-format": '`request_data_template` is read only with `"request_data_format": "text"`.',
+    "invalid-user-name": (
+        "A user name of basic authentication contains `:` (RFC 7617 §2). The server could not determine where it ends."
+    ),
+    "duplicate-name": (
+        "Two call templates have the same name, or the same host from which the name is made. The message "
+        "also reports it for two manifests that are served together."
+    ),
+    "duplicate-tool": "Two tools of a manual have the same name, perhaps through `tool_overrides`.",
+    "unknown-tool-override": "`tool_overrides` names a tool that does not exist.",
+    "unknown-preset": "There is no preset of this name.",
+    "separator-required": ("`framing.spans_messages` is set without a `separator`, which marks where a message ends."),
+    "step-not-exclusive": "A step of `on_connect` has both `send` and `expect`, or neither.",
+    "variable-not-set": "A variable of the manifest has no value.",
+    "unknown-key": "The object has no field of this name.",
+    # Templates and expressions
+    "unknown-name": "An expression uses a name that expressions do not have.",
+    "invalid-expression": "An expression has a syntax error, or uses a filter or test that does not exist.",
+    "unclosed-expression": "`{{` opens an expression that never ends.",
+    "expression-too-long": "An expression is longer than the limit, or contains characters that are not text.",
+    "expression-not-allowed": (
+        "A tool that an endpoint announced uses an expression that computes. Such tools may only compare."
+    ),
+    "pattern-not-allowed": (
+        "A pattern of `regex_find` repeats a repetition or a group, or contains more than two parts that "
+        "repeat. Its search time could grow without bound. Or the pattern is not a regular expression."
+    ),
+    "unknown-algorithm": "The filter `jwt` does not know the algorithm, or the key is of another kind.",
+    "variable-in-expression": "`${NAME}` is inside `{{ … }}`.",
+    "placeholder-in-key": "The key of an object contains a placeholder. Placeholders are allowed only in values.",
+    "unknown-let": "A value of `let` uses another one that does not exist, or that comes later.",
+    "invalid-let-name": "The name of a `let` value contains other characters than letters, digits and `_`.",
+    "invalid-file-reference": "`$file` does not contain a path.",
+    "template-too-deep": "A message template is nested deeper than the limit.",
+    "extra-not-installed": "A codec, a filter, a proxy or `--otel` needs an additional package.",
+    "certificate-file-not-usable": "A file of `tls` cannot be read, or is not a certificate or key in PEM form.",
+    # Schemas
+    "schema-reference-not-allowed": (
+        "A `$ref` refers to another document. Only references within the schema are followed."
+    ),
+    "schema-root-not-object": ('`inputs` has another `type` than `"object"`. A tool receives its arguments by name.'),
+    # URLs and headers
+    "invalid-url": (
+        "The URL is malformed: a scheme other than `ws` or `wss`, characters that must be percent-encoded, a "
+        "host that is not a host name, an IPv4 address in another form than four decimal numbers, an invalid "
+        "IPv6 address or port, a fragment (RFC 6455 §3), or more characters than allowed."
+    ),
+    "credentials-in-url": "A URL contains a user name or password.",
+    "argument-in-host": "An argument is in the scheme, host or port of a URL.",
+    "origin-not-allowed": ("A discovered tool uses another origin than its manual, or has an expression in its URL."),
+    "address-not-allowed": "The host resolves to an address that is not public, such as a private one.",
+    "redirect-not-followed": "The server answered with a redirect. Redirects are never followed.",
+    "header-not-allowed": (
+        "The header belongs to the handshake, its name contains other characters than letters, digits and "
+        "hyphens, or its value is empty, too long, or contains other characters than visible ASCII. A "
+        "subprotocol must be a token: it contains no spaces and commas."
+    ),
+    # Server options
+    "invalid-listen-address": "`--http` is not `PORT` or `HOST:PORT` with an IP address or `localhost`.",
+    "token-required": "The server has no token.",
+    "invalid-token": "The token is empty, or contains other characters than visible ASCII.",
+    "no-auth-not-allowed": (
+        "`--no-auth` is set, but the server can be reached from other machines, or a token is set as well."
+    ),
+    "allowed-host-required": "The server listens on every address of the machine, so its own name is unknown.",
+    "invalid-allowed-host": "`--allowed-host` is not `NAME` or `NAME:PORT`.",
+    "invalid-allowed-origin": "`--allowed-origin` is not `SCHEME://NAME` or `SCHEME://NAME:PORT`.",
+    "cannot-listen": (
+        "The server cannot listen on the address: another program uses the port, or the address does not "
+        "belong to this machine."
+    ),
+    # Installation into a host
+    "manifest-invalid": (
+        "The manifest has errors, which are listed above this message, or a variable that is not set."
+    ),
+    "host-file-invalid": (
+        "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "
+        "twice, or it is nested too deeply. The host could not read it either. For Goose: the YAML must be "
+        "written as Goose writes it, with the extensions one below the other, without anchors and tabs, in "
+        "one document."
+    ),
+    "host-file-not-readable": (
+        "The file of the host cannot be read or written, is not UTF-8 text, or has more than 16 MiB."
+    ),
+    "host-file-changed": "The host wrote its file while `install` waited for your answer.",
+    "server-name-taken": "The host has another server with this name.",
+    "server-not-found": "The host has no server of utcp-ws-mcp, or none of this name.",
+    "server-ambiguous": "The host has several servers of utcp-ws-mcp.",
+    "server-not-ours": "The server of this name was not installed by utcp-ws-mcp.",
+    "host-command-failed": (
+        "The command of the host, such as `claude mcp add`, failed, could not be started, or took longer than a minute."
+    ),
+    # Arguments
+    "unknown-tool": (
+        "There is no tool with this name. The name is wrong, the endpoint has not announced its tools yet, "
+        "or its call template lacks a variable."
+    ),
+    "invalid-arguments": "The arguments do not match `inputs`.",
+    "argument-missing": ("A template needs an argument that the call does not have, and `inputs` does not require it."),
+    "value-missing": "An expression `{{ … }}` has no value.",
+    "expression-failed": (
+        "A filter or an operator cannot process these values: `pack` of a number that is too large, "
+        "`from_json` of something else, `from_json` of a very long text, or an expression of `stream` that "
+        "is not a number above zero."
+    ),
+    "match-too-long": (
+        "`regex_find` searches only a limited number of characters. In a predicate, the predicate does not hold."
+    ),
+    "invalid-url-argument": "An argument in the URL is `.` or `..`, or makes a segment of the path one of them.",
+    "invalid-base64": "The value of `$base64` is not base64.",
+    "binary-in-text": (
+        "A template or an expression puts bytes into text or JSON, for example a digest into a longer text."
+    ),
+    "not-json": (
+        "A value cannot be written as JSON: `NaN`, an infinite number, bytes, half of a surrogate pair, or "
+        "too many levels. With a codec, a value that the codec cannot write."
+    ),
+    "invalid-packet": "The value of `message` is not a packet of its codec: MQTT, Socket.IO or STOMP.",
+    # Replies
+    "tool-error": (
+        "`reply.error` held: the endpoint reports that the tool failed. The text is the endpoint's own, "
+        "selected by `error_message`; `payload` is the whole message, and `partial` the items of a stream "
+        "before it."
+    ),
+    "reply-not-json": (
+        '`response_format` is `"json"`, and the reply is something else: a greeting, an event, an error '
+        "text. With the codecs `cbor` and `msgpack`: the message is not one whole value."
+    ),
+    "reply-not-text": '`response_format` is `"text"`, and the reply is binary and not UTF-8.',
+    "result-missing": "`reply.result` or `stream.item` has no value for this message.",
+    "output-mismatch": "The result does not match the `outputs` of the tool. The error contains the result.",
+    "message-too-big": (
+        "The endpoint sent a message longer than `limits.max_message_bytes`. The connection was closed. If "
+        "several calls shared the connection, all of them fail, because the message could belong to any of "
+        "them."
+    ),
+    "request-id-not-matched": (
+        "The tool sends an ID, but does not compare it. Replies could be assigned by the ID, and are not."
+    ),
+    "request-id-not-sent": (
+        "The tool waits for a reply with the ID of its request, but sends none. No reply will match, and "
+        "each call will time out."
+    ),
+    "listener-needs-match": (
+        'A tool with `"listen": true` inherits a `reply.match` that compares IDs, such as that of a '
+        "preset. It sends nothing, so no message will match."
+    ),
+    # Timeouts
+    "pool-timeout": (
+        "No connection was available within the timeout. All connections are busy, `requests_per_second` "
+        "allows no more requests, or a connection was still being opened or logged in. The request was not "
+        "sent."
+    ),
+    "send-timeout": "The request could not be sent within the timeout, because the endpoint does not read.",
+    "reply-timeout": (
+        "No reply arrived within the timeout. Either the endpoint is slow, or the reply arrived and was not "
+        "recognized; then the message contains the last message that no call expected. The request was sent "
+        "and may have been executed."
+    ),
+    "listen-timeout": "A tool that only listens received nothing that it waits for. No request was sent.",
+    "connection-lost": "An open connection ended while a call waited.",
+    # Before the connection is open
+    "connection-refused": "No program listens on the port.",
+    "host-not-found": "The host name cannot be resolved.",
+    "connect-timeout": (
+        "No connection was established within `limits.connect_timeout`: a firewall, or a slow server. If the "
+        "port is open but the upgrade is not answered, another program uses the port, the server is stuck, "
+        "or it answers only requests with an `Origin` header."
+    ),
+    "tls-failed": (
+        "The TLS handshake failed: the certificate is not valid, the port speaks plain text, the connection "
+        "was cut during the handshake, the server requires a client certificate (with TLS 1.3 it may report "
+        "that only during the upgrade), or it supports only TLS before 1.2."
+    ),
+    "not-a-websocket": "The answer was not a WebSocket upgrade.",
+    "upgrade-cut": (
+        "The connection was cut during the upgrade: a server that rejects credentials or a missing "
+        "subprotocol this way, a server that is starting or overloaded, a proxy in between, or no WebSocket "
+        "server at all."
+    ),
+    "subprotocol-rejected": ("The server accepts none of the offered subprotocols, or chose one that was not offered."),
+    "handshake-rejected": (
+        "The server answered the upgrade with an HTTP status such as 401, 403, 404, 429 or 503. The message "
+        "contains the text of the server, unless it is a page, and what the status usually means."
+    ),
+    "proxy-failed": (
+        'The proxy cannot be reached, rejects the host, has an invalid URL, or `"proxy": "env"` is set '
+        "and the environment names no proxy for the host."
+    ),
+    "token-request-failed": (
+        "The token endpoint returned no token: an HTTP error, an answer without a usable `access_token`, or "
+        "a token of another type than Bearer."
+    ),
+    # Login
+    "login-timeout": "No message for which `expect` holds arrived within the timeout of the step.",
+    "login-rejected": (
+        "`fail` held: the server rejected the login. The text is what `fail_message` selects, or the message."
+    ),
+    "login-closed": (
+        "The server closed the connection during the login, with or without a code. Many servers close "
+        "instead of answering. The code, the reason and the last message are the server's; a message that "
+        "contains a variable is not shown."
+    ),
+    "login-value-missing": (
+        "A step uses a value that no step before it captured, an argument that the call does not have, or "
+        '`request_id` without `"request_id": true` in the step; or the message of the step contains what '
+        "UTF-8 cannot encode."
+    ),
+    "before-connect-failed": (
+        "An HTTP request of `before_connect` failed: `fail` held, the status was 300 or above (without "
+        "`fail`), no HTTP answer arrived, no connection could be opened, or the answer has more bytes than "
+        "allowed. The text of the server follows, unless it is a page."
+    ),
+    "before-connect-value-missing": (
+        "The answer of a `before_connect` step does not contain the value that `capture` selects."
+    ),
+    # After the connection was open
+    "discovery-timeout": "The endpoint did not announce its tools in time. It probably does not speak UTCP.",
+    # Discovered tools that are left out
+    "tool-changed": "A tool is withheld because its definition changed after it was approved.",
+    "tool-not-approved": 'A tool is withheld because it was never approved and `pin` is `"strict"`.',
+    "pins-not-saved": "The approved tools cannot be stored in the state folder.",
+    "too-many-tools": "The manual has more tools than `max_tools`; only the first are offered.",
+    "remote-tool-invalid": (
+        "The definition of a tool is wrong: it is not an object, another tool has the same name, it is "
+        "nested too deeply, or it has another `call_template_type`. The rest of the message names the "
+        "problem."
+    ),
+    "remote-field-not-allowed": (
+        "A field of `tool_call_template` is unknown, or not allowed in a manual from the network. It is ignored."
+    ),
+    "remote-credentials-not-allowed": (
+        "The tool has credentials, or a `token_url`, for another origin than that of its manual. A secret "
+        "would be sent elsewhere."
+    ),
+    "remote-variable-not-set": "The `auth` of the tool uses a variable that is not set for this manual.",
+    "schema-too-complex": (
+        "The `inputs` or `outputs` of the tool exceed a limit: nesting, size, number of parts, with "
+        "references replaced, or references that lead to themselves in several ways. The time to validate a "
+        "value could grow without bound."
+    ),
+    "schema-pattern-unsupported": (
+        "A regular expression in the schema of the tool is too long, or uses lookaround, backreferences or "
+        "nested repetition; or there are too many."
+    ),
+    # Messages that cannot be decoded
+    "invalid-frame": (
+        "The message does not match its codec. MQTT: a length of more than four digits, or a packet of more "
+        "than 16 MiB. CBOR and MessagePack: a tag that is not supported (a reference to itself, a regular "
+        "expression), more than one value, or too many levels."
+    ),
+    # The command line
+    "usage": "A command, an option or an argument is wrong. The message names it:",
+    "port-in-use": "The port is used by another program, perhaps by another `demo`.",
+    "invalid-request": (
+        "A host sent a line that is not a JSON-RPC 2.0 request or notification. It receives a protocol error (−32600)."
+    ),
+    # Secrets and transport
+    "plaintext-transport": (
+        "The URL has `ws://` to another machine. Everyone on the network path can read and change the messages."
+    ),
+    "insecure-tls": (
+        '`"insecure": true` accepts any certificate. Everyone on the network path can impersonate the endpoint.'
+    ),
+    # Tools and arguments
+    "tool-name-changed": (
+        "Hosts accept only letters, digits, `_` and `-` in names, and at most 64 characters; or two tools "
+        "have the same name after this change. Models see another name than you do; see Names."
+    ),
+    "argument-not-declared": ("A template uses an argument that `inputs` does not declare. No model will provide it."),
+    "argument-not-used": (
+        "`inputs` declares an argument that nothing uses. Models are asked for a value that is discarded."
+    ),
+    "no-tools-offered": "The call template offers no tool, so it has no effect.",
+    "pattern-matches-nothing": "No tool has a name that matches a pattern of `include_tools` or `exclude_tools`.",
+    # Unused and missing values
+    "variable-not-used": "Nothing refers to a variable of `variables`.",
+    "let-not-used": "Nothing uses a value of `let`.",
+    "let-not-defined": (
+        "An expression uses `let.name`, which nothing computes. A message with it has no value there or "
+        "cannot be made; a `match` with it never holds."
+    ),
+    "session-value-not-used": "Nothing uses a value that `capture` stores in `session`.",
+    "session-value-not-captured": (
+        "An expression uses `session.name`, which nothing captures. A message with it cannot be made; a "
+        "`match` with it never holds."
+    ),
+    "duplicate-key": "A key appears twice in an object. JSON parsers use the last value silently.",
+    # Internal errors
+    "internal-error": "A bug of utcp-ws-mcp.",
+}
+"""What each code means, in one or two sentences of plain text."""

@@ -1,0 +1,312 @@
+"""What is made of a conversation: ids, greetings, events, failures, tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.core.expressions.expression import Expression
+from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.network_policy import parse_url
+from utcp_ws_mcp.core.tools.catalog import compile_entry
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.recorder.manifest import Draft, draft_manifest
+from utcp_ws_mcp.recorder.messages import RecordedMessage, kind_predicate
+
+URL = "wss://api.clock.example/ws"
+
+
+def drafted(*lines: str, url: str = URL, variables: tuple[str, ...] = (), **endpoint: Any) -> Draft:
+    """The draft of a conversation: `> …` was sent, `< …` came; JSON where it is JSON."""
+    seen = []
+    for line in lines:
+        text = line[2:]
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        seen.append(RecordedMessage(line[0] == ">", value))
+    return draft_manifest({"url": url, **endpoint}, parse_url(url), seen, variables)
+
+
+def plans_of(draft: Draft, **variables: str) -> dict[str, Any]:
+    """The tools of a draft, compiled; it must be right."""
+    values = {**dict.fromkeys(draft.missing_variables, "x"), **variables}
+    (entry,) = load_document(draft.document, VariableResolver([values]), "draft", PurePath()).entries
+    plans, problems = compile_entry(entry)
+    assert problems == []
+    return {plan.name: plan for plan in plans}
+
+
+def sent_by(plan: Any, **args: Any) -> Any:
+    ambient = Ambient(None, None)  # type: ignore[arg-type]
+    scope = Scope(
+        ambient, {"args": plan.validate_arguments(args), "request_id": 5, "vars": plan.variables, "session": {}}
+    )
+    return plan.compiled_template.request[0].render(scope)
+
+
+def test_ids_are_recognised_wherever_they_stand() -> None:
+    draft = drafted(
+        '> {"op": "get", "meta": {"ref": 11}}', '< {"event": "x"}', '< {"re": 11, "data": 1}',
+        '> {"op": "get", "meta": {"ref": 12}}', '< {"re": 12, "data": 2}',
+    )  # fmt: skip
+    assert draft.document["request_id"] == "counter"
+    assert draft.document["reply"] == {"match": "message.re == request_id", "result": "message.data"}
+    assert "ignore" not in draft.document
+    assert sent_by(plans_of(draft)["get"]) == {"op": "get", "meta": {"ref": 5}}
+
+
+def test_a_key_that_only_one_kind_of_message_has_names_its_tool() -> None:
+    draft = drafted(
+        '> {"ref": 1, "on": "boat", "put": {"path": "lamp", "value": 1}}', '< {"ref": 1, "ok": true}',
+        '> {"ref": 2, "on": "boat", "put": {"path": "horn", "value": 1}}', '< {"ref": 2, "ok": true}',
+        '> {"on": "boat", "subscribe": [{"path": "depth"}]}', '< {"depth": 7}',
+        '> {"on": "*", "unsubscribe": [{"path": "*"}]}',
+    )  # fmt: skip
+    plans = plans_of(draft)
+    assert list(plans) == ["put", "subscribe", "unsubscribe"]
+    assert sent_by(plans["put"], path="lamp") == {"ref": 5, "on": "boat", "put": {"path": "lamp", "value": 1}}
+
+
+def test_a_key_that_is_left_out_sometimes_makes_no_tool_of_its_own() -> None:
+    draft = drafted('> {"q": "a"}', '< {"hits": 1}', '> {"q": "b", "limit": 3}', '< {"hits": 2}')
+    assert list(plans_of(draft)) == ["send"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"), [(('"a1"', '"b2"'), "uuid"), (('"1"', '"2"'), "string_counter"), (("1", "2"), "counter")]
+)
+def test_the_kind_of_the_ids_is_that_of_those_that_were_seen(ids: tuple[str, str], kind: str) -> None:
+    lines = [line for each in ids for line in (f'> {{"id": {each}, "m": 1}}', f'< {{"id": {each}}}')]
+    assert drafted(*lines).document["request_id"] == kind
+
+
+def test_ids_in_arrays_are_recognised() -> None:
+    draft = drafted('> ["q1", "add", {"a": 1}]', '< ["q1", "ok"]', '> ["q2", "add", {"a": 2}]', '< ["q2", "ok"]')
+    assert draft.document["reply"]["match"] == "message[0] == request_id"
+    assert sent_by(plans_of(draft)["add"], a=7)[0] == 5
+
+
+def test_an_id_may_come_again_in_a_message_of_another_kind() -> None:
+    draft = drafted(
+        '> ["REQ", "a1", {"limit": 1}]', '< ["EVENT", "a1", {"n": 1}]', '< ["EOSE", "a1"]', '> ["CLOSE", "a1"]',
+        '> ["REQ", "b2", {"limit": 2}]', '< ["EVENT", "b2", {"n": 1}]', '< ["EOSE", "b2"]', '> ["CLOSE", "b2"]',
+    )  # fmt: skip
+    assert draft.document["reply"]["match"] == "message[1] == request_id"
+    plans = plans_of(draft)
+    assert list(plans) == ["REQ", "CLOSE"]
+    assert sent_by(plans["REQ"], limit=7) == ["REQ", 5, {"limit": 7}]
+    assert draft.document["tools"][0]["tool_call_template"]["stream"]["until"] == "message[0] == 'EOSE'"
+
+
+def test_the_word_in_an_array_that_names_the_tool_is_no_argument() -> None:
+    draft = drafted(
+        '> [2, "1", "Authorize", {"tag": "a"}]', '< [3, "1", {}]', '> [2, "2", "Heartbeat", {}]', '< [3, "2", {}]'
+    )
+    plans = plans_of(draft)
+    assert sent_by(plans["Authorize"], tag="b") == [2, 5, "Authorize", {"tag": "b"}]
+    assert sent_by(plans["Heartbeat"]) == [2, 5, "Heartbeat", {}]
+
+
+@pytest.mark.parametrize("news", ["[1, 2]", "{}", '["NOTICE", "x"]'])
+def test_no_message_that_answers_is_ignored(news: str) -> None:
+    draft = drafted(f"< {news}", f"< {news}", '> {"get": 1}', "< [7, 8]", f"< {news}", '> {"get": 2}', "< [9]")
+    for predicate in draft.document.get("ignore", ()):
+        assert not Expression(predicate, MESSAGE_NAMES).is_true({"message": [7, 8]})
+
+
+def test_without_ids_the_order_tells_and_events_are_ignored() -> None:
+    draft = drafted(
+        '< {"type": "hello"}', '< {"type": "tick"}', '> {"cmd": "get", "key": "a"}', '< {"type": "tick"}',
+        '< {"type": "value", "value": 1}', '< {"type": "tick"}',
+    )  # fmt: skip
+    assert draft.document["on_connect"][0]["expect"] == "message.type == 'hello'"
+    assert draft.document["ignore"] == ["message.type == 'tick'"]
+    assert draft.document["reply"] == {"result": "message.value"}
+
+
+def test_text_protocols_have_texts() -> None:
+    draft = drafted("< 220 ready", "> SHOUT hello world", "< HELLO WORLD", "> QUIT", "< BYE")
+    plans = plans_of(draft)
+    assert draft.document["response_format"] == "text"
+    assert draft.document["on_connect"][0]["expect"] == "message is string"
+    assert sent_by(plans["shout"], text="a b") == "SHOUT a b"
+    assert sent_by(plans["quit"]) == "QUIT"
+
+
+def test_a_text_keeps_its_variable_and_is_a_login_if_that_is_a_secret() -> None:
+    lines = ("> PASS ${IRC_PASSWORD}", "> NICK ${NICK}", "> SAY hello", "< said")
+    draft = drafted(*lines, variables=("IRC_PASSWORD", "NICK"))
+    plans = plans_of(draft, IRC_PASSWORD="x", NICK="ada")
+    assert draft.document["on_connect"] == [{"$comment": "A login.", "send": "PASS ${IRC_PASSWORD}"}]
+    assert list(plans) == ["nick", "say"]
+    assert sent_by(plans["nick"]) == "NICK ada"
+
+
+FAILURES = {
+    "an object": ('{"id": 1, "error": {"code": 4, "message": "no"}}', "message.error.message"),
+    "a text": ('{"id": 1, "error": "no"}', "message.error"),
+    "a kind": ('{"id": 1, "type": "error", "reason": "no"}', "message.reason"),
+    "a flag": ('{"id": 1, "success": false, "message": "no"}', "message.message"),
+}
+
+
+@pytest.mark.parametrize(("reply", "place"), FAILURES.values(), ids=FAILURES)
+def test_failures_are_recognised(reply: str, place: str) -> None:
+    draft = drafted(
+        '> {"id": 1, "action": "a"}', f"< {reply}", '> {"id": 2, "action": "a"}', '< {"id": 2, "result": 0}'
+    )
+    assert draft.document["reply"]["error_message"] == place
+    assert draft.document["reply"]["result"] == "message.result"
+    (plan,) = plans_of(draft).values()
+    ambient = Ambient(None, None)  # type: ignore[arg-type]
+    assert plan.rules.is_error(Scope(ambient, {"message": json.loads(reply)}))
+    assert not plan.rules.is_error(Scope(ambient, {"message": {"id": 2, "result": 0}}))
+
+
+def test_what_differs_is_an_argument_and_what_is_sometimes_there_is_optional() -> None:
+    draft = drafted(
+        '> {"method": "find", "params": {"word": "a", "n": 1, "mode": "all"}}', "< {}",
+        '> {"method": "find", "params": {"word": "b", "n": 2.5, "mode": "all", "deep": {"x": [1]}}}', "< {}",
+    )  # fmt: skip
+    plan = plans_of(draft)["find"]
+    assert plan.inputs["properties"] == {
+        "word": {"type": "string"}, "n": {"type": "number"}, "x": {"type": "array"}
+    }  # fmt: skip
+    assert plan.inputs["required"] == ["word", "n"]
+    assert sent_by(plan, word="c", n=3) == {
+        "method": "find",
+        "params": {"word": "c", "n": 3, "mode": "all", "deep": {}},
+    }
+
+
+def test_what_differs_is_an_argument_also_where_its_key_often_says_the_kind() -> None:
+    draft = drafted(
+        '> {"action": "emit", "name": "news"}', '> {"action": "emit", "name": "weather"}', '> {"action": "emit"}',
+        '> {"action": "read", "name": "r1"}',
+    )  # fmt: skip
+    plans = plans_of(draft)
+    assert sent_by(plans["emit"], name="sport") == {"action": "emit", "name": "sport"}
+    assert sent_by(plans["emit"]) == {"action": "emit"}
+    assert sent_by(plans["read"]) == {"action": "read", "name": "r1"}
+
+
+def test_several_answers_to_one_request_are_a_stream() -> None:
+    draft = drafted(
+        '> {"id": 1, "op": "watch"}', '< {"id": 1, "type": "item"}', '< {"id": 1, "type": "item"}',
+        '< {"id": 1, "type": "done"}',
+    )  # fmt: skip
+    assert draft.document["tools"][0]["tool_call_template"]["stream"]["until"] == "message.type == 'done'"
+    assert plans_of(draft)["watch"].rules.stream is not None
+
+
+def test_a_message_that_nothing_answered_waits_for_no_reply() -> None:
+    draft = drafted("> LOG hello", "> TIME", "< 10:12")
+    plans = plans_of(draft)
+    assert (plans["log"].rules.no_reply, plans["time"].rules.no_reply) == (True, False)
+    assert "replies are matched by their order" in draft.document["$comment"][0]
+
+
+def test_a_conversation_in_which_nothing_answered_says_so() -> None:
+    draft = drafted("> TIME", '> {"id": 1, "op": "time"}')
+    assert "none was answered" in draft.document["$comment"][0]
+    assert all(plan.rules.no_reply for plan in plans_of(draft).values())
+
+
+def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
+    lines = ['> {"type": "auth", "token": "%s"}', '< {"type": "ready"}', '> {"type": "get"}', '< {"type": "got"}']
+    draft = drafted(lines[0] % "${MY_TOKEN}", *lines[1:], variables=("MY_TOKEN",))
+    assert draft.document["on_connect"] == [
+        {"$comment": "A login.", "send": {"type": "auth", "token": "${MY_TOKEN}"}},
+        {"expect": "message.type == 'ready'"},
+    ]
+    assert (draft.missing_variables, list(plans_of(draft, MY_TOKEN="x"))) == ([], ["get"])
+    clear = drafted(lines[0] % "s3cret", *lines[1:])
+    assert "s3cret" not in json.dumps(clear.document)
+    assert clear.missing_variables == ["TOKEN"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("Basic YWRhOnB3", "${AUTHORIZATION}"), ("Bearer ${KEY}", "Bearer ${KEY}")]
+)
+def test_a_header_keeps_its_variable_and_never_a_secret(typed: str, kept: str) -> None:
+    headers = {"Authorization": typed, "X-Client": "hand"}
+    draft = drafted('> {"type": "get"}', '< {"n": 1}', variables=("KEY",), headers=headers)
+    assert draft.document["headers"] == {"Authorization": kept, "X-Client": "hand"}
+    assert draft.missing_variables == (["AUTHORIZATION"] if kept == "${AUTHORIZATION}" else [])
+
+
+def test_a_conversation_in_which_nothing_was_sent_gives_a_watch() -> None:
+    assert list(plans_of(drafted('< {"price": 1}'))) == ["watch"]
+
+
+@pytest.mark.parametrize(
+    ("url", "network"),
+    [
+        ("ws://127.0.0.1:80/", None),
+        ("wss://example.com/", None),
+        ("ws://example.com/", {"plaintext": True}),
+        ("ws://192.168.1.9/", {"allow": ["private"], "plaintext": True}),
+        ("wss://hub.local/", {"allow": ["private"]}),
+    ],
+)
+def test_a_draft_allows_what_its_address_needs(url: str, network: Any) -> None:
+    draft = drafted("> a", url=url)
+    assert draft.document.get("network") == network
+    plans_of(draft)
+
+
+ODD = ("{{ x }}", "${HOME}", "$HOME", "UTCP_ARG_a_UTCP_ARG", "vars.X", "it's \\ \n", "", "a b", "{%", "é", "args.x")
+keys = st.sampled_from(["id", "type", "method", "params", "error", "result", "token", "data", "ref", "a b", "x.y", "1"])
+scalars = st.none() | st.booleans() | st.integers(0, 3) | st.floats(0, 2) | st.sampled_from(ODD)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=8
+)
+conversations = st.lists(
+    st.builds(RecordedMessage, st.booleans(), values.filter(lambda value: isinstance(value, str | dict | list)))
+)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(conversations)
+@example([RecordedMessage(False, {"type": "${HOME}"})])
+@example([RecordedMessage(False, {"type": "vars.X"})])
+@example([RecordedMessage(False, {"type": "vars['X'] $NAME"})])
+@example([RecordedMessage(True, {"type": "vars.X"})])
+@example([RecordedMessage(True, "vars.X"), RecordedMessage(True, ["vars.X"]), RecordedMessage(True, "vars_")])
+def test_a_draft_is_always_a_manifest_that_is_right(seen: list[RecordedMessage]) -> None:
+    draft = draft_manifest({"url": URL}, parse_url(URL), seen, ())
+    for plan in plans_of(draft).values():
+        plan.validate_arguments({name: schema_value(schema) for name, schema in plan.inputs["properties"].items()})
+
+
+def schema_value(schema: dict[str, Any]) -> Any:
+    samples = {"string": "x", "boolean": True, "integer": 1, "number": 1.5, "array": [], "object": {}}
+    return samples.get(schema.get("type", ""), "x")
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.text(max_size=20) | st.sampled_from(ODD), st.sampled_from(["mode", "params"]))
+def test_a_text_that_was_sent_twice_is_sent_again_as_it_was(text: str, key: str) -> None:
+    value = {"method": "m", key: {"x": text, "n": 1}}
+    other = {"method": "m", key: {"x": text, "n": 2}}
+    draft = draft_manifest(
+        {"url": URL}, parse_url(URL), [RecordedMessage(True, value), RecordedMessage(True, other)], ()
+    )
+    assert sent_by(plans_of(draft)["m"], n=1) == value
+
+
+@pytest.mark.parametrize("said", ["${HOME}", "vars.X", "vars['X']", "costs $5", "it's", "a\\b"])
+def test_what_an_endpoint_said_stands_for_itself_in_a_predicate(said: str) -> None:
+    predicate = Expression(kind_predicate({"type": said}), MESSAGE_NAMES)
+
+    assert predicate.is_true({"message": {"type": said}})
+    assert "${" not in predicate.source
+    assert "vars" not in predicate.source
