@@ -47,6 +47,8 @@ OWNERS = {
     "platformdirs": {"client.pin_store"},
     "ruamel": {"hosts.goose_config"},
     "uvicorn": {"server.http.app"},
+    "starlette": {"server.http.app"},
+    "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},

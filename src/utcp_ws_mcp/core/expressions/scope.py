@@ -29,10 +29,14 @@ CALL_REPLY_NAMES: Final = MESSAGE_NAMES | {"let"}
 
 @dataclass(frozen=True, slots=True)
 class Ambient:
-    """Where time and randomness come from: `now()` is aware and in UTC, `random(n)` gives n bytes."""
+    """What pure code takes from its surroundings.
+
+    `now()` is aware and in UTC, `random(n)` returns n bytes, `redact` removes secrets from a text that will be cut.
+    """
 
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
+    redact: Callable[[str], str] = str
 
     def uuid(self) -> str:
         """A fresh UUID, version 4."""
