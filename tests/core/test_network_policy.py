@@ -499,9 +499,12 @@ WRONG_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
         {"before_connect": [{"http": {"url": "https://a.b/", "method": "GET IT"}}]},
         "http.method: expected an HTTP method",
     ),
-    "a URL in clear": ({"before_connect": [{"http": {"url": "http://a.b/"}}]}, "http.url: http://a.b/ would be plain"),
+    "a URL in plain text": (
+        {"before_connect": [{"http": {"url": "http://a.b/"}}]},
+        "http.url: http://a.b/ would be plain",
+    ),
     "no URL": ({"before_connect": [{"http": {"url": "a.b"}}]}, "http.url: expected a URL like https://"),
-    "a token URL in clear": (
+    "a token URL in plain text": (
         {"auth": {"auth_type": "oauth2", "token_url": "http://a.b/", "client_id": "i", "client_secret": "s"}},
         "auth.token_url: http://a.b/ would be plain text",
     ),
