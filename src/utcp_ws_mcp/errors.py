@@ -13,7 +13,7 @@ Its text never holds a secret: addresses are shown without their query.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -31,22 +31,28 @@ Position = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a document: its JSON path (empty for the whole) and what to write instead.
+    """One problem of a document.
 
-    `place` is where it stands in its file, where that is known.
+    Attributes:
+        path: The JSON path of the value; empty for the whole document.
+        message: What is wrong, and how to fix it.
+        position: Where the value is in its file, if that is known.
+        code: The stable code of the problem, which the documentation is keyed by.
     """
 
     path: str
     message: str
     position: Position | None = None
+    code: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        code = f" [{self.code}]" if self.code else ""
+        return (f"{self.path}: {self.message}" if self.path else self.message) + code
 
     def format(self, source: str) -> str:
-        """The problem behind the name of its file, with line and column in the form that editors follow."""
-        place = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
-        return f"{place}: {self}"
+        """Return the problem after the name of its file, with line and column in the form that editors follow."""
+        location = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
+        return f"{location}: {self}"
 
 
 class BridgeError(Exception):
@@ -96,6 +102,14 @@ class ServeOptionsError(PolicyError):
 
 class InstallError(PolicyError):
     """A host's file, or its command, does not let a server be put in or taken out. The sentence says why."""
+
+
+class PinStoreError(PolicyError):
+    """The approved tools cannot be saved in the state folder."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the approved tools cannot be saved in {path}: {reason}")
 
 
 class InternalError(BridgeError):
