@@ -75,18 +75,18 @@ SENTENCES = [
         ),
     ),
     (
-        e.CallTimeout("a.b", 30.0, "no reply came", PERHAPS),
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS),
         "a.b: no reply came within 30 s; the request was sent and may have been executed; check before you repeat it",
     ),
     (
-        e.CallTimeout("a.b", 30.0, "no reply came", PERHAPS, '{"ID": 1}'),
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message='{"ID": 1}'),
         (
             'a.b: no reply came within 30 s; the last message that came was {"ID": 1}; '
             "the request was sent and may have been executed; check before you repeat it"
         ),
     ),
     (
-        e.CallTimeout("a.b", 0.5, "there was no connection", NOT_SENT),
+        e.CallTimeout("a.b", 0.5, e.TimeoutStage.POOL, NOT_SENT),
         "a.b: there was no connection within 0.5 s; no request was sent",
     ),
     (
@@ -190,7 +190,7 @@ def test_an_error_keeps_its_data():
     assert e.ToolError("a.b", "no", {"code": 4}).payload == {"code": 4}
     assert e.ForbiddenAddress("h", "10.0.0.7", "private").address == "10.0.0.7"
     assert e.HandshakeRejected("wss://a.example/", 401).status == 401
-    assert e.CallTimeout("a.b", 30, "no reply came", NOT_SENT).outcome is NOT_SENT
+    assert e.CallTimeout("a.b", 30, e.TimeoutStage.REPLY, NOT_SENT).outcome is NOT_SENT
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ from anyio.abc import TaskGroup
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.dial import Resolver, system_resolver
-from .client.discoveries import DiscoveryManager
-from .client.discovery import DiscoveryTask
+from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
 from .client.pin_store import PinStore
 from .client.pool.entry import PoolStats
@@ -145,9 +144,11 @@ class Bridge:
                 self._discovery_manager.start(entry)
         self._notify_tools_changed()
 
-    async def _open_connection(self, upgrade: HandshakeRequest, arguments: dict[str, Any]) -> Connection:
+    async def _open_connection(
+        self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
+    ) -> Connection:
         try:
-            return await self._connector(upgrade, arguments)
+            return await self._connector(request, arguments, on_draining)
         except ConnectError as failed:
             failed.redact(self._redact)
             raise
@@ -252,8 +253,8 @@ class Bridge:
         since = anyio.current_time()
         plan = await self._find_tool(name)
         plan = plan.with_utcp_framing() if utcp_framing else plan
-        access, given = self._pool_manager.handle(plan.manual), plan.validate_arguments(arguments or {})
-        async with Call(access, self._ambient, plan, given, since + plan.template.timeout) as call:
+        pool, given = self._pool_manager.pool(plan.manual), plan.validate_arguments(arguments or {})
+        async with Call(pool, self._ambient, plan, given, since + plan.template.timeout) as call:
             while not plan.rules.no_reply and (message := await call.receive()) is not None:
                 yield extract_result(plan, call.exchange, message)
                 if plan.rules.stream is None:

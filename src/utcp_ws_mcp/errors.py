@@ -216,13 +216,45 @@ class MessageTooBig(CallError):
         )
 
 
-class CallTimeout(CallError, TimeoutError):
-    """No result within the call's timeout (seconds). `last` is what came and was not taken for it."""
+class TimeoutStage(Enum):
+    """What a call was waiting for when its time was up."""
 
-    def __init__(self, tool: str, timeout: float, stage: str, outcome: Outcome, last_message: str = "") -> None:
+    POOL = "pool"
+    CONNECT = "connect"
+    SEND = "send"
+    REPLY = "reply"
+    LISTEN = "listen"
+
+
+_TIMEOUT_TEXTS = {
+    TimeoutStage.POOL: "there was no connection",
+    TimeoutStage.CONNECT: "there was no connection",
+    TimeoutStage.SEND: "the endpoint did not read the request",
+    TimeoutStage.REPLY: "no reply came",
+    TimeoutStage.LISTEN: "nothing that it waits for came",
+}
+
+
+class CallTimeout(CallError, TimeoutError):
+    """No result within the call's timeout (seconds); `stage` is what the call was waiting for.
+
+    `detail` is why there was no connection, `last_message` the last message that was not recognized as the reply.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        timeout: float,
+        stage: TimeoutStage,
+        outcome: Outcome,
+        *,
+        detail: str = "",
+        last_message: str = "",
+    ) -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
+        why = f" ({detail})" if detail else ""
         came = f"; the last message that came was {last_message}" if last_message else ""
-        super().__init__(f"{tool}: {stage} within {timeout:g} s{came}; {outcome.value}")
+        super().__init__(f"{tool}: {_TIMEOUT_TEXTS[stage]}{why} within {timeout:g} s{came}; {outcome.value}")
 
 
 class NetworkError(BridgeError, ConnectionError):

@@ -824,7 +824,7 @@ async def test_a_call_that_two_messages_end_waits_for_both(tmp_path: Path, order
             await connection.send(json.dumps({"id": message["id"], "kind": kind, "text": kind}))
 
     stream = {"until": ["message.kind == 'reply'", "message.kind == 'idle'"], "item": "message.text"}
-    document = {**RPC, "reply": {"skip": "message.kind == 'busy'"}, "stream": stream}
+    document = {**RPC, "reply": {"ack": "message.kind == 'busy'"}, "stream": stream}
     async with peer(execute) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         assert (await bridge.call_tool("m.t")).items == ("output", "output")
 

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.client.pool.pool import MAX_CONNECTIONS_PER_MANUAL
+from utcp_ws_mcp.client.pool.state import MAX_CONNECTIONS_PER_MANUAL
 from utcp_ws_mcp.errors import BridgeError, CallTimeout, ConnectionLost, HandshakeRejected
 from utcp_ws_mcp.observability.events import ConnectionClosed, Event, MessageSent
 
@@ -174,8 +174,8 @@ async def test_calls_right_after_a_failed_write_take_a_new_connection(tmp_path: 
 
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         await bridge.call_tool("m.t")
-        (slot,) = bridge._pool_manager.handle("m").pool._connections
-        slot.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        (pooled,) = bridge._pool_manager.pool("m").connections
+        pooled.connection._websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
                 for _ in range(4):
@@ -392,8 +392,8 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
         assert len(seen.upgrades) == 1
 
 
-TOLD = {
-    "given up": ({"timeout": 0.05}, "what still comes for a call that has ended could be taken for another's answer"),
+CLOSE_REASONS = {
+    "given up": ({"timeout": 0.3}, "what still comes for a call that has ended could be taken for another's answer"),
     "cut short": (
         {"stream": {"max_items": 1}},
         "what still comes for a call that has ended could be taken for another's answer",
@@ -402,7 +402,7 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(("template", "why"), TOLD.values(), ids=TOLD)
+@pytest.mark.parametrize(("template", "why"), CLOSE_REASONS.values(), ids=CLOSE_REASONS)
 async def test_a_connection_that_is_thrown_away_is_told_with_why(
     tmp_path: Path, template: dict[str, Any], why: str
 ) -> None:

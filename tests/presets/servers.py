@@ -141,7 +141,7 @@ async def calling(bridge: Bridge, name: str, arguments: dict[str, Any] | None = 
 
 def interval(bridge: Bridge) -> float | None:
     """Seconds between the heartbeats of the one connection there is."""
-    connections = [slot.connection for shelf in bridge._pool_manager.pools for slot in shelf._connections]
+    connections = [pooled.connection for pool in bridge._pool_manager.pools for pooled in pool.connections]
     assert len(connections) == 1
     assert connections[0] is not None
     return connections[0].session.heartbeat_interval()

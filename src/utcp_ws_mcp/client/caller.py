@@ -1,4 +1,4 @@
-"""Calling a tool until its deadline: attempts of idempotent requests, items of streams."""
+"""Running a call until its deadline: retries of idempotent requests, and the items of streams."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, ToolErr
 from ..observability import events
 from ..observability.events import Observer
 from .call import Call
-from .pool.manager import PoolHandle, PoolManager
+from .pool.manager import PoolManager
+from .pool.pool import ConnectionPool
 
 MAX_RETRIES: Final = 10
-"""How often a request of an idempotent tool is sent again, within the call's deadline."""
+"""How often the request of an idempotent tool is sent again, within the call's deadline."""
 
 SENT_RESULT: Final = {"sent": True}
-"""The result of a tool whose endpoint answers nothing."""
+"""The result of a tool without a reply."""
 
 ItemCallback = Callable[[Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """A stream's result: `value` as `collect` says, `items` in order, `end` is what ended it."""
+    """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream."""
 
     value: Any
     items: tuple[Any, ...]
@@ -39,7 +40,7 @@ class StreamResult:
 
 
 class CallRunner:
-    """Calls tools over the connections of a pool."""
+    """Run calls over the connections of the pools."""
 
     def __init__(self, pool_manager: PoolManager, ambient: Ambient, observe: Observer) -> None:
         self._pool_manager = pool_manager
@@ -49,39 +50,46 @@ class CallRunner:
     async def call(
         self, tool: CompiledTool, arguments: dict[str, Any], on_item: ItemCallback | None, started_at: float
     ) -> Any:
-        """The result of a tool; `on_item` gets each item of a stream. The call began at `since` (the clock of anyio).
+        """Call a tool and return its result (JSON, text, bytes or StreamResult).
+
+        `on_item` gets each item of a stream. `started_at` (the clock of anyio) is when the call began: waiting for
+        its tool to be discovered counts in its timeout.
 
         Raises:
-            BridgeError: what failed; of a request that was sent again, what is known of all its attempts.
+            BridgeError: the failure; after retries, its outcome covers all attempts.
         """
-        access = self._pool_manager.handle(tool.manual)
+        # One pool for all attempts: after a reload, a retry must not go to an endpoint that the tool never named.
+        pool = self._pool_manager.pool(tool.manual)
         deadline = started_at + tool.template.timeout
-        loss: ConnectionLost | None = None
-        repeats = 0
+        lost_error: ConnectionLost | None = None
+        retries = 0
         while True:
             try:
-                return await self._attempt(access, tool, arguments, deadline, on_item)
-            except BridgeError as failed:
-                pause = backoff_delay(repeats, random.random) if repeats else 0.0
-                in_time = anyio.current_time() + pause < deadline
-                if not (tool.idempotent and in_time and _is_retryable(failed, repeats, tool.rules.listen_only)):
-                    if loss is not None and failed.outcome is Outcome.NOT_SENT:
-                        raise loss from failed  # this time it was not sent, but before it was
+                return await self._attempt(pool, tool, arguments, deadline, on_item)
+            except BridgeError as error:
+                # The first retry does not wait: most connections end because a server restarts or an idle timeout
+                # has passed.
+                delay = backoff_delay(retries, random.random) if retries else 0.0
+                in_time = anyio.current_time() + delay < deadline
+                if not (tool.idempotent and in_time and _is_retryable(error, retries, tool.rules.listen_only)):
+                    if lost_error is not None and error.outcome is Outcome.NOT_SENT:
+                        # The last attempt was not sent, but an earlier one may have been executed.
+                        raise lost_error from error
                     raise
-                loss = failed if isinstance(failed, ConnectionLost) else loss
-                repeats += 1
-            await anyio.sleep(pause)
+                lost_error = error if isinstance(error, ConnectionLost) else lost_error
+                retries += 1
+            await anyio.sleep(delay)
 
     async def _attempt(
         self,
-        pool_handle: PoolHandle,
+        pool: ConnectionPool,
         tool: CompiledTool,
         arguments: dict[str, Any],
         deadline: float,
         on_item: ItemCallback | None,
     ) -> Any:
         started = time.monotonic()
-        async with Call(pool_handle, self._ambient, tool, arguments, deadline) as call:
+        async with Call(pool, self._ambient, tool, arguments, deadline) as call:
             self._observe(events.RequestSent(tool.full_name, call.address, time.monotonic() - started))
             if tool.rules.no_reply:
                 return dict(SENT_RESULT)
@@ -92,23 +100,29 @@ class CallRunner:
             return extract_result(tool, call.exchange, message)
 
     async def _collect(self, call: Call, on_item: ItemCallback | None) -> StreamResult:
-        plan, items = call.tool, []
+        tool, items = call.tool, []
         try:
             while (message := await call.receive()) is not None:
-                items.append(extract_result(plan, call.exchange, message))
+                items.append(extract_result(tool, call.exchange, message))
                 if on_item is not None:
                     await on_item(items[-1])
-        except ConnectionLost as lost:
-            raise ConnectionLost(lost.address, lost.close_reason, lost.outcome, items, lost.code) from lost
-        except ToolError as fault:
-            raise ToolError(fault.tool, str(fault), fault.payload, items) from fault
+        # Errors carry the items that came before them: the caller may have no other way to get them again.
+        except ConnectionLost as error:
+            raise ConnectionLost(error.address, error.close_reason, error.outcome, items, error.code) from error
+        except ToolError as error:
+            raise ToolError(error.tool, str(error), error.payload, items) from error
         end = call.exchange.end
-        return StreamResult(collect_stream(plan, items, end), tuple(items), end)
+        return StreamResult(collect_stream(tool, items, end), tuple(items), end)
 
 
 def _is_retryable(error: BridgeError, retries: int, listen_only: bool) -> bool:
-    """Whether an idempotent request, or a watch, may be tried again: it was lost, or then got no connection."""
+    """Whether an idempotent request, or a call that only listens, may be tried again after an error.
+
+    A lost connection starts the retries. An error of a first attempt that was not sent does not: the pool has its own
+    attempts to connect, and the caller should learn at once that the endpoint is down.
+    """
     if isinstance(error, ConnectionLost):
         sent = listen_only or error.outcome is Outcome.MAYBE_EXECUTED
+        # Items that were passed on cannot be taken back, so a stream that had any is not started again.
         return sent and retries < MAX_RETRIES and not error.partial and error.code not in FATAL_CLOSE_CODES
     return isinstance(error, NetworkError) and 0 < retries < MAX_RETRIES

@@ -1,4 +1,4 @@
-"""How a WebSocket connection ended, in words (RFC 6455 §7)."""
+"""Describe how a WebSocket connection ended (RFC 6455 §7)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from typing import Any, Final
 from ..core.codecs.message import Message, excerpt
 from ..core.exchange.exchange import CloseInfo
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
-from .websocket import GuardedConnection
+from .websocket import WebSocket
 
 CLOSED_LOCALLY: Final = "closed by the bridge"
 CONNECTION_RESET: Final = "the network connection was cut"
 
 
-def describe_close(websocket: GuardedConnection, *, heartbeat_timed_out: bool) -> CloseInfo:
-    """How a connection ended, or is ending. `unanswered`: the peer has not answered a heartbeat."""
+def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseInfo:
+    """Return how a connection ended, or is ending; `heartbeat_timed_out`: the peer did not answer a heartbeat.
+
+    Code 1006 stands for an end without a close frame of the server (RFC 6455 §7.1.5), whatever the reason.
+    """
     if websocket.abort_reason:
         return CloseInfo(1006, websocket.abort_reason)
-    received = websocket.protocol.close_rcvd
+    received, sent = websocket.protocol.close_rcvd, websocket.protocol.close_sent
     if received is not None and not websocket.protocol.close_rcvd_then_sent:
+        # Its close frame only answers ours.
         return CloseInfo(1006, CLOSED_LOCALLY)
     if received is not None:
         return CloseInfo(received.code, f"closed by the server {_format_code(received.code, received.reason)}")
-    sent = websocket.protocol.close_sent
     if sent is not None and sent.code == 1009:
         return CloseInfo(1009, "message too big")
-    if heartbeat_timed_out or (sent is not None and sent.reason == "keepalive ping timeout"):
+    if heartbeat_timed_out:
         return CloseInfo(1006, "the server stopped answering pings")
     if sent is not None and sent.code in (1002, 1007):
         return CloseInfo(sent.code, "the server broke the WebSocket protocol")
@@ -34,16 +37,18 @@ def describe_close(websocket: GuardedConnection, *, heartbeat_timed_out: bool) -
 
 
 def excerpt_without_secrets(message: Message, secrets: Iterable[Any]) -> str:
-    """An excerpt of a server's last words without credentials; nothing where they repeat one of the values."""
-    text = (
-        message.for_display if isinstance(message.for_display, str) else message.for_display.decode("utf-8", "replace")
-    )
+    """Return an excerpt of a message for an error; nothing if the message repeats one of the values in `secrets`.
+
+    An endpoint that rejects a credential often quotes it, and an error is shown to a model.
+    """
+    shown = message.for_display
+    text = shown if isinstance(shown, str) else shown.decode("utf-8", "replace")
     repeats = any(len(each) >= MIN_SECRET_LENGTH and each in text for each in _iter_strings(secrets))
-    return "" if repeats else redact_by_key(excerpt(message.for_display))
+    return "" if repeats else redact_by_key(excerpt(shown))
 
 
 def _iter_strings(values: Iterable[Any]) -> Iterator[str]:
-    """The texts among the values, and inside of them."""
+    """Yield the strings among the values, and inside of them."""
     for value in values:
         if isinstance(value, str):
             yield value
@@ -52,5 +57,5 @@ def _iter_strings(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _format_code(code: int, reason: str) -> str:
-    """A code of a close frame, and its reason; 1005 stands for none (RFC 6455 §7.1.5)."""
+    """Return a close code with its reason; 1005 stands for a close frame without a code (RFC 6455 §7.1.5)."""
     return "without a code" if code == 1005 else f"with code {code}" + (f": {reason}" if reason else "")

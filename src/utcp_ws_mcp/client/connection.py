@@ -1,88 +1,119 @@
-"""One WebSocket: the pump that reads it, sending and closing."""
+"""One connection: receive messages for the login and then for the dispatcher, send, and close."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
-from websockets.exceptions import ConnectionClosed
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message, encode_json, to_json_safe
+from ..core.codecs.message import Message
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
+from ..core.templates.nodes import RenderError
 from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
 from .heartbeat import HeartbeatTask
-from .websocket import CLOSE_TIMEOUT, GuardedConnection
-
-__all__ = ["Connection", "ConnectionClosed"]
+from .websocket import WebSocket
 
 logger = logging.getLogger(__name__)
 TRY_AGAIN_LATER: Final = 1013
 HEALTHY_AFTER: Final = 5.0
-"""Seconds after which a connection has proved itself, even if nothing came over it."""
+"""Seconds after which a connection counts as healthy, even if no message arrived over it."""
 
 QUIET_PERIOD: Final = 0.05
-"""Seconds of silence that separate two exchanges on an owned connection to a peer that must not be pinged."""
+"""Seconds of silence that separate two exclusive exchanges where the manifest turns pings off."""
 
 SYNC_TIMEOUT: Final = 0.5
-"""Seconds that a peer has to answer the ping that separates two exchanges on an owned connection."""
+"""Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
+
+
+class LoginStep(Protocol):
+    """A step of `on_connect` that waits for a message. `finished`: it wants no more messages."""
+
+    finished: bool
+
+    def accept(self, message: Message) -> tuple[str, ...]:
+        """Evaluate a message; return the explanation of the decision, if rules are traced."""
 
 
 class Connection:
-    """An open WebSocket with the exchanges on it.
+    """An open connection. Messages go to the login while it runs, and to the dispatcher afterwards.
 
-    `run` must be running as long as the connection is used. Whoever leases the connection keeps to its exchanges.
+    What arrives while neither the login nor `receive_loop` wants it, waits.
+
+    Args:
+        manual: The name of the manual, for events.
+        address: What errors and events call the endpoint.
+        websocket: The WebSocket, after its opening handshake.
+        framer: Encodes and decodes its messages.
+        state: The captured values and the rules of the connection.
+        dispatcher: The exchanges on it.
+        observe: Gets its events.
+        on_draining: Called when a message says that the connection is of no use for further calls.
+        trace_rules: Whether events explain which rule decided.
     """
 
     def __init__(
-        self, manual: str, address: str, websocket: GuardedConnection, framer: Framer, observe: Observer
+        self,
+        manual: str,
+        address: str,
+        websocket: WebSocket,
+        framer: Framer,
+        state: ConnectionState,
+        dispatcher: Dispatcher,
+        observe: Observer,
+        on_draining: Callable[[], None],
+        *,
+        trace_rules: bool = False,
     ) -> None:
         self.manual = manual
         self.address = address
-        self.dispatcher: Dispatcher
-        self.session: ConnectionState
-        self.heartbeat = HeartbeatTask(self)
-        self._framer = framer
-        self._prefetched: deque[Message] = deque()
+        self.state = state
+        self.dispatcher = dispatcher
+        self.trace_rules = trace_rules
+        self.heartbeat = HeartbeatTask(
+            state, lambda: self.is_open, self._template_values, self.send_or_abort, self.abort
+        )
         self.received_count = 0
-        self._opened_at = anyio.current_time()
         self.closed_with: CloseInfo | None = None
-        self._local_close_reason = ""
-        self.on_draining: Callable[[], None] = lambda: None
-        self.trace_rules = False
         self._websocket = websocket
+        self._framer = framer
         self._observe = observe
+        self._on_draining = on_draining
+        self._opened_at = anyio.current_time()
+        self._local_close_reason = ""
+        self._disconnect_messages_sent = False
+        self._login_step: LoginStep | None = None
+        self._decoded: Iterator[Message] = iter(())
 
     def __repr__(self) -> str:
-        return f"<Connection {self.address} {self._websocket.state.name} {self.dispatcher!r}>"
-
-    @property
-    def is_available(self) -> bool:
-        """Whether a new exchange may start here."""
-        return self.dispatcher.reusable and self._websocket.is_open
+        return f"<Connection {self.address} {self._websocket.protocol.state.name} {self.dispatcher!r}>"
 
     @property
     def is_open(self) -> bool:
-        """Whether messages can be sent."""
+        """Return whether messages can be sent."""
         return self._websocket.is_open
 
     @property
+    def is_available(self) -> bool:
+        """Return whether a new exchange may start."""
+        return self.dispatcher.reusable and self._websocket.is_open
+
+    @property
     def can_write(self) -> bool:
-        """Whether the peer keeps up with what is sent."""
+        """Return whether the peer keeps up with what is sent."""
         return not self._websocket.paused
 
     @property
     def failed_early(self) -> bool:
-        """Whether the peer ended the connection before it proved itself, or wants to be left alone for a while."""
+        """Return whether the peer ended the connection before it counted as healthy, or asks to be left alone."""
         if self.closed_with is None or self.closed_with.reason == CLOSED_LOCALLY:
             return False
         early = anyio.current_time() - self._opened_at < HEALTHY_AFTER
@@ -90,193 +121,210 @@ class Connection:
 
     @property
     def close_info(self) -> CloseInfo:
-        """How the connection ended, or is ending; where the server closed it, with its last words."""
-        close, said = (
-            self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out),
-            self.last_message,
-        )
-        if not said or self._websocket.protocol.close_rcvd is None or close.reason == CLOSED_LOCALLY:
-            return close
-        return replace(close, reason=f"{close.reason}; before that it said {said}")
+        """Return how the connection ended, or is ending.
+
+        Where the server closed it, the reason ends with the last message that no call waited for: many servers say in
+        a message why they close.
+        """
+        info = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+        last = self.last_message
+        if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
+            return info
+        return replace(info, reason=f"{info.reason}; before that it said {last}")
 
     @property
     def last_message(self) -> str:
-        """The last message, if no call waited for it; nothing where it repeats what may be a credential."""
-        said = self.dispatcher.last_unmatched
-        known = (*self.session.rules.variables.values(), *self.session.values.values())
-        return "" if said is None else excerpt_without_secrets(said, known)
+        """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
+        message = self.dispatcher.last_unmatched
+        secrets = (*self.state.rules.variables.values(), *self.state.values.values())
+        return "" if message is None else excerpt_without_secrets(message, secrets)
 
     @property
     def closed_by_oversized_message(self) -> bool:
-        """Whether the connection ended because the peer's message was too big."""
+        """Return whether this side closed the connection because a message was too big."""
         protocol = self._websocket.protocol
         sent = protocol.close_sent
+        # A server may close with 1009, too: then the library echoes the code, and our message was too big.
         return sent is not None and sent.code == 1009 and not protocol.close_rcvd_then_sent
 
-    async def receive_loop(self) -> None:
-        """Read until the connection ends; then every exchange on it is settled."""
+    async def receive_for_login(self, step: LoginStep) -> bool:
+        """Pass messages to a login step until it has finished; return False where the connection ends before that."""
+        self._login_step = step
         try:
-            while self._prefetched:
-                message = self._prefetched.popleft()
-                self._check_drain(message)
-                self.dispatcher.receive(message)
-            await self._websocket.receive_until_closed(self._on_message)
-        except ConnectionClosed:
-            pass
+            return not self._take_decoded() or await self._websocket.receive(self._on_message)
         finally:
-            self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+            self._login_step = None
+
+    async def receive_loop(self) -> None:
+        """Pass messages to the dispatcher until the connection ends; then settle every exchange."""
+        try:
+            self._take_decoded()
+            await self._websocket.receive(self._on_message)
+        finally:
+            info = self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
             self.dispatcher.connection_lost(self.close_info)
-            by_peer = self.closed_with.reason != CLOSED_LOCALLY
-            text = (
-                self.closed_with.reason
-                if by_peer or not self._local_close_reason
-                else f"{self.closed_with.reason}: {self._local_close_reason}"
-            )
-            self._observe(events.ConnectionClosed(self.manual, self.address, text, by_peer))
+            by_peer = info.reason != CLOSED_LOCALLY
+            local_reason = "" if by_peer else self._local_close_reason
+            reason = f"{info.reason}: {local_reason}" if local_reason else info.reason
+            self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
+
+    def _on_message(self, raw: str | bytes) -> bool:
+        """Process a WebSocket message; return whether the next one is wanted, too."""
+        if self._login_step is None:
+            self.received_count += 1
+        self._decoded = self._framer.decode(raw)
+        return self._take_decoded()
+
+    def _take_decoded(self) -> bool:
+        """Process what one WebSocket message holds; return False if a login step finishes before its end.
+
+        The rest stays in `_decoded` for the next login step or the dispatcher.
+        """
+        try:
+            for message in self._decoded:
+                role, explanation = self._route(message)
+                self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
+                if explanation:
+                    self.emit_explanation(explanation)
+                self._flush_outbox()
+                if self._login_step is not None and self._login_step.finished:
+                    return False
+        except Exception:  # an edge: a bug in processing one message must not end the other connections, too
+            logger.exception("internal error while processing a message of %s", self.address)
+            self.abort()
+        return True
+
+    def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
+        """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
+        if self._login_step is None:
+            explanation = self._explain(message) if self.trace_rules else ()
+            return self._dispatch(message), explanation
+        if self.state.process(message, self.dispatcher.outbox.append):
+            return Role.AUTO_REPLIED, ()
+        return Role.LOGIN, self._login_step.accept(message)
+
+    def _dispatch(self, message: Message) -> Role:
+        # Before anything else: a call that this message answers must not release the connection to a further call.
+        if self.state.should_drain(message):
+            self.dispatcher.drain()
+            self._on_draining()
+        if self.state.process(message, self.dispatcher.outbox.append):
+            return Role.AUTO_REPLIED
+        if self.state.is_heartbeat_reply(message):
+            self.heartbeat.acknowledge()
+            return Role.HEARTBEAT
+        return self.dispatcher.receive(message)
+
+    def _explain(self, message: Message) -> tuple[str, ...]:
+        from ..core.exchange.trace import explain_message  # only for --trace
+
+        return explain_message(self.state, self.dispatcher, message)
+
+    def emit_explanation(self, explanation: tuple[str, ...]) -> None:
+        """Report why the last message was classified as it was."""
+        self._observe(events.MatchExplained(self.manual, explanation))
 
     def encode(self, value: Any) -> list[str | bytes]:
-        """The WebSocket messages for a value.
+        """Return the WebSocket messages for a value.
 
         Raises:
             ValueError: if the value cannot be encoded.
         """
         return self._framer.encode(value)
 
-    def send_nowait(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:
-        """Send messages without waiting for the peer; False where the connection is ending, and none was sent."""
+    def send_nowait(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> bool:
+        """Send messages without waiting for the peer; return False where the connection is ending, and none was sent.
+
+        `purpose` is the field of the manifest that causes them, for events; `automatic`: they answer a message.
+        """
         if not self._websocket.is_open:
             return False
         for message in messages:
             shown = self._framer.for_display(message) if self.trace_rules else message
             self._observe(events.MessageSent(self.manual, shown, purpose))
-            self._websocket.send_nowait(message)
+            self._websocket.send_nowait(message, automatic=automatic)
         return True
 
     async def send(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:
-        """Send messages, and wait as long as the peer does not keep up; False where none was sent."""
+        """Send messages, and wait as long as the peer does not keep up; return False where none was sent."""
         sent = self.send_nowait(messages, purpose)
         await self.drain()
         return sent
 
     async def drain(self) -> None:
         """Wait as long as the peer does not keep up."""
-        if self._websocket.paused:
-            await self._websocket.drain()
+        await self._websocket.drain()
 
     def send_or_abort(self, value: Any, purpose: str = "auto_reply") -> None:
-        """Send a value without waiting; a peer that does not read loses the connection."""
+        """Send a value without waiting; a peer that leaves too many such messages unread loses the connection."""
         try:
             messages = self.encode(value)
-        except ValueError as wrong:
-            self.on_send_failed(purpose, str(wrong))
+        except ValueError as error:
+            self.on_send_failed(purpose, str(error))
             return
-        before = self._websocket.write_buffer_size
-        self.send_nowait(messages, purpose)
-        self._websocket.enforce_write_limit(before)
+        self.send_nowait(messages, purpose, automatic=True)
 
     def on_send_failed(self, purpose: str, reason: str) -> None:
-        """A message was due, and could not be made."""
+        """Report a message that was due and could not be rendered or encoded."""
         self._observe(events.MessageSendFailed(self.manual, purpose, reason))
 
-    def emit_explanation(self, reasons: tuple[str, ...]) -> None:
-        """Tell why the message that came last was taken for what it was."""
-        self._observe(events.MatchExplained(self.manual, reasons))
+    def _flush_outbox(self) -> None:
+        """Send the automatic replies to a message, after it was reported: observers see them in this order."""
+        if self.dispatcher.outbox:
+            for reply in self.dispatcher.outbox:
+                self.send_or_abort(reply)
+            self.dispatcher.outbox.clear()
 
-    async def receive(self) -> Message:
-        """Read and react to the next message while nobody else reads: before `run`.
-
-        Raises:
-            ConnectionClosed: where the connection has ended.
-        """
-        while not self._prefetched:
-            raw = await self._websocket.recv()
-            for message in self._framer.decode(raw):
-                role = Role.AUTO_REPLIED if self.session.process(message, self.dispatcher.outbox.append) else Role.LOGIN
-                self._prefetched += [message] if role is Role.LOGIN else []
-                self._observe(events.MessageReceived(self.manual, _format_for_trace(raw, message), role.value))
-                self._flush_outbox()
-        return self._prefetched.popleft()
+    def _template_values(self) -> dict[str, Any]:
+        return {"request_id": self.dispatcher.next_id(), "counter": self.dispatcher.count}
 
     async def sync(self) -> bool:
-        """Wait until everything that the peer sent before now has arrived; whether the connection is still usable.
+        """Wait until everything that the peer sent before now has arrived; return whether the connection is available.
 
-        A ping is answered in order (RFC 6455 §5.5.2), so what comes after its answer was sent after the ping. From a
-        peer that answers no pings, only a new connection counts as settled, after SETTLE_TIMEOUT. Where the manifest
-        switches pings off, a moment of silence has to do.
+        A pong is sent in the order of messages (RFC 6455 §5.5.2), so that what comes after it was sent after the ping.
+        Where the peer answers no pings, only a connection without earlier exchanges counts as synced. Where the
+        manifest turns pings off, a moment of silence must do.
         """
         if self._websocket.ping_interval is None:
             await anyio.sleep(QUIET_PERIOD)
             return self.is_available
-        try:
-            with anyio.move_on_after(SYNC_TIMEOUT) as waiting:
-                await (await self._websocket.ping())
-        except ConnectionClosed:
+        answered = None
+        with anyio.move_on_after(SYNC_TIMEOUT):
+            answered = await self._websocket.ping()
+        if answered is False or (answered is None and self.dispatcher.opened):
             return False
-        if waiting.cancelled_caught and self.dispatcher.opened:
-            return False
+        # The pong may have arrived together with a close frame or the end of the stream.
         await anyio.lowlevel.checkpoint()
         return self.is_available
 
     async def aclose(self, code: int = 1000, reason: str = "", local_reason: str = "") -> None:
-        """Say goodbye and close, within CLOSE_TIMEOUT seconds; `why` is for observers, `reason` for the peer."""
+        """Send the disconnect messages and close, within CLOSE_TIMEOUT seconds.
+
+        Args:
+            code: The close code for the peer (RFC 6455 §7.4).
+            reason: The close reason for the peer.
+            local_reason: Why the connection is closed, for observers.
+        """
         self._local_close_reason = local_reason
-        self.heartbeat.send_disconnect_messages()
-        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as closing:
+        self._send_disconnect_messages()
+        # Shielded, because it is short: a connection that is left half-closed would outlive the pool.
+        with anyio.CancelScope(shield=True):
             await self._websocket.close(code, reason)
-        if closing.cancelled_caught:  # the peer reads nothing
-            self.abort()
 
     def abort(self) -> None:
-        """Drop the connection without a closing handshake."""
-        self._websocket.transport.abort()
+        """End the connection without a closing handshake."""
+        self._websocket.abort()
 
-    def _on_message(self, raw: str | bytes) -> None:
-        self.received_count += 1
-        try:
-            for message in self._framer.decode(raw):
-                reasons = self._explain_match(message) if self.trace_rules else ()
-                role = self._classify(message)
-                self._observe(events.MessageReceived(self.manual, _format_for_trace(raw, message), role.value))
-                if reasons:
-                    self.emit_explanation(reasons)
-                self._flush_outbox()
-        except Exception:  # a defect of ours: it must not take the other connections along
-            logger.exception("a defect of utcp-ws-mcp while reading from %s", self.address)
-            self.abort()
-
-    def _explain_match(self, message: Message) -> tuple[str, ...]:
-        from ..core.exchange.trace import explain_message
-
-        return explain_message(self.session, self.dispatcher, message)
-
-    def _classify(self, message: Message) -> Role:
-        self._check_drain(message)
-        if self.session.process(message, self.dispatcher.outbox.append):
-            return Role.AUTO_REPLIED
-        if self.session.is_heartbeat_reply(message):
-            self.heartbeat.acknowledge()
-            return Role.HEARTBEAT
-        return self.dispatcher.receive(message)
-
-    def _check_drain(self, message: Message) -> None:
-        """Take no new calls after a message that says so."""
-        if self.session.should_drain(message):
-            self.dispatcher.drain()
-            self.on_draining()
-
-    def _flush_outbox(self) -> None:
-        """Send what is to be sent at once; observers hear of it after the message that it answers."""
-        if self.dispatcher.outbox:
-            for answer in self.dispatcher.outbox:
-                self.send_or_abort(answer)
-            self.dispatcher.outbox.clear()
-
-
-def _format_for_trace(raw: str | bytes, message: Message) -> str | bytes:
-    """A message for a trace; one that a codec made is shown as its value."""
-    if not message.decoded:
-        return message.raw
-    try:
-        return encode_json(to_json_safe(message.value))
-    except ValueError:
-        return raw
+    def _send_disconnect_messages(self) -> None:
+        """Send the messages of `on_disconnect`, once: a connection may be closed by the pool and by the shutdown."""
+        if self._disconnect_messages_sent:
+            return
+        self._disconnect_messages_sent = True
+        for index, message in enumerate(self.state.rules.on_disconnect):
+            purpose, scope = f"on_disconnect[{index}]", self.state.scope(**self._template_values())
+            if not self.state.applies(message, scope):
+                continue
+            try:
+                self.send_nowait(self.encode(message.send.render(scope.with_frozen_time())), purpose)
+            except (RenderError, ValueError) as error:
+                self.on_send_failed(purpose, str(error))

@@ -1,4 +1,4 @@
-"""From an upgrade to a connection that is ready for requests: address, token, TLS, the upgrade, the login steps."""
+"""Open connections: `before_connect`, address, token, TLS, opening handshake, login."""
 
 from __future__ import annotations
 
@@ -20,15 +20,25 @@ from ..errors import ConnectError, HandshakeRejected, InvalidTemplate
 from ..manifest.models.auth import OAuth2Auth
 from ..observability import events
 from ..observability.events import Observer
-from . import websocket
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
+from .handshake import open_websocket
 from .login import fetched_credentials, run_before_connect, run_on_connect
 from .oauth import TokenCache
+from .websocket import WebSocket
 
 
 class Connector:
-    """Opens connections for a pool. `clock` gives monotonic seconds; with `explain` observers hear Explained too."""
+    """Open connections for the pools of a bridge.
+
+    Args:
+        ambient: Time and randomness for templates.
+        clock: Returns monotonic seconds.
+        resolver: Resolves the hosts of endpoints.
+        observe: Gets the events of connections.
+        trace_rules: Whether events explain which rule decided.
+        on_token: Gets each credential that was fetched, so that logs and errors can hide it.
+    """
 
     def __init__(
         self,
@@ -49,100 +59,128 @@ class Connector:
         self._token_cache = TokenCache(clock, resolver, on_token)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
 
-    async def __call__(self, upgrade: HandshakeRequest, arguments: dict[str, Any]) -> Connection:
-        """Open a connection: `limits.connect_timeout` seconds for the upgrade, and for each login step its own.
+    async def __call__(
+        self,
+        request: HandshakeRequest,
+        arguments: dict[str, Any],
+        on_draining: Callable[[], None] = lambda: None,
+    ) -> Connection:
+        """Open a connection that is ready for requests.
+
+        The opening handshake has `limits.connect_timeout` seconds, each login step its own `timeout`.
+
+        Args:
+            request: The opening handshake.
+            arguments: The arguments of the call that needs the connection.
+            on_draining: Called when the connection is of no use for further calls.
 
         Raises:
             NetworkError, PolicyError, InvalidTemplate: with the reason.
         """
         started = self._clock()
-        session = ConnectionState(upgrade.connection_rules, self._ambient, {}, arguments)
-        await run_before_connect(upgrade, session, self._resolver, self._observe, partial(self._ssl_context, upgrade))
-        for credential in fetched_credentials(session):
+        state = ConnectionState(
+            request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
+        )
+        await run_before_connect(request, state, self._resolver, self._observe, partial(self._ssl_context, request))
+        for credential in fetched_credentials(state):
             self._on_token(credential)
-        upgrade = self._render_deferred(upgrade, session)
-        opened = await self._connect_with_timeout(upgrade)
-        opened.session = session
-        session.on_send_failed = opened.dispatcher.on_send_failed = opened.on_send_failed
-        opened.dispatcher.inbox = session.make_inbox()
-        opened.trace_rules = self._trace_rules
+        request = self._render_deferred(request, state)
+        # Before the handshake: a codec whose package is missing needs no connection to be reported.
+        framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
+        websocket = await self._connect_with_timeout(request)
+        connection = Connection(
+            request.manual,
+            request.address,
+            websocket,
+            framer,
+            state,
+            Dispatcher(request.template.request_id, self._ambient.uuid, state.make_inbox(), state.on_send_failed),
+            self._observe,
+            on_draining,
+            trace_rules=self._trace_rules,
+        )
+        await self._log_in(connection)
+        self._observe(events.ConnectionOpened(request.manual, request.address, self._clock() - started))
+        return connection
+
+    async def _log_in(self, connection: Connection) -> None:
         try:
-            await run_on_connect(opened)
+            await run_on_connect(connection)
         except BaseException:
-            if upgrade.connection_rules.on_disconnect:
-                await opened.aclose()
-            opened.abort()
+            # A server that counts sessions may have opened one before the login failed.
+            if connection.state.rules.on_disconnect:
+                await connection.aclose()
+            connection.abort()
             raise
-        self._observe(events.ConnectionOpened(upgrade.manual, upgrade.address, self._clock() - started))
-        return opened
 
-    def _render_deferred(self, upgrade: HandshakeRequest, session: ConnectionState) -> HandshakeRequest:
-        """The upgrade with what `before_connect` brought filled in."""
-        if upgrade.deferred is None:
-            return upgrade
-        try:
-            scope: Scope = session.scope().with_frozen_time()
-            url, headers, subprotocols = upgrade.deferred.render_parts(scope)
-        except RenderError as unfilled:
-            raise InvalidTemplate(f"{upgrade.manual}: {unfilled}") from None
-        return replace(upgrade, url=url, headers=headers, subprotocols=subprotocols, deferred=None)
+    def _report_unsent(self, manual: str, purpose: str, reason: str) -> None:
+        self._observe(events.MessageSendFailed(manual, purpose, reason))
 
-    async def _connect_with_timeout(self, upgrade: HandshakeRequest) -> Connection:
-        limit = upgrade.template.limits.connect_timeout
-        reached: list[str] = []
+    def _render_deferred(self, request: HandshakeRequest, state: ConnectionState) -> HandshakeRequest:
+        """Return the handshake with what `before_connect` captured."""
+        if request.deferred is None:
+            return request
         try:
-            with anyio.fail_after(limit):
-                return await self._connect_with_auth(upgrade, reached.append)
+            scope: Scope = state.scope().with_frozen_time()
+            url, headers, subprotocols = request.deferred.render_parts(scope)
+        except RenderError as error:
+            raise InvalidTemplate(f"{request.manual}: {error}") from None
+        return replace(request, url=url, headers=headers, subprotocols=subprotocols, deferred=None)
+
+    async def _connect_with_timeout(self, request: HandshakeRequest) -> WebSocket:
+        timeout = request.template.limits.connect_timeout
+        stages: list[str] = []
+        try:
+            with anyio.fail_after(timeout):
+                return await self._connect_with_auth(request, stages.append)
         except TimeoutError:
-            why = reached[-1] if reached else "no answer"
-            raise ConnectError(upgrade.address, f"{why} within {limit:g} s") from None
+            reason = stages[-1] if stages else "no answer"
+            raise ConnectError(request.address, f"{reason} within {timeout:g} s") from None
 
-    async def _connect_with_auth(self, upgrade: HandshakeRequest, report_stage: Callable[[str], None]) -> Connection:
-        """Open with a token where one is needed; a token that the endpoint rejects is fetched anew, once."""
-        auth = upgrade.template.auth
+    async def _connect_with_auth(self, request: HandshakeRequest, report_stage: Callable[[str], None]) -> WebSocket:
+        """Connect with a token where one is needed; one that the endpoint rejects is replaced once."""
+        auth = request.template.auth
         if not isinstance(auth, OAuth2Auth):
-            return await self._connect(upgrade, None, report_stage)
-        token = await self._get_token(upgrade, auth)
+            return await self._connect(request, None, report_stage)
+        token = await self._get_token(request, auth)
         try:
-            return await self._connect(upgrade, token, report_stage)
-        except HandshakeRejected as rejected:
-            if rejected.status != 401:
+            return await self._connect(request, token, report_stage)
+        except HandshakeRejected as error:
+            if error.status != 401:
                 raise
+        # An authorization server may revoke a token before the time that it announced.
         self._token_cache.invalidate(auth, token)
-        return await self._connect(upgrade, await self._get_token(upgrade, auth), report_stage)
+        return await self._connect(request, await self._get_token(request, auth), report_stage)
 
-    async def _get_token(self, upgrade: HandshakeRequest, auth: OAuth2Auth) -> str:
-        template = upgrade.template
+    async def _get_token(self, request: HandshakeRequest, auth: OAuth2Auth) -> str:
+        template = request.template
         return await self._token_cache.get(auth, template.network, template.limits.connect_timeout)
 
     async def _connect(
-        self, upgrade: HandshakeRequest, token: str | None, report_stage: Callable[[str], None]
-    ) -> Connection:
-        assert upgrade.url is not None
-        template, url = upgrade.template, upgrade.url
-        target, headers = upgrade.target(), upgrade.headers_with_auth(token)
-        tls = self._ssl_context(upgrade) if url.secure else None
+        self, request: HandshakeRequest, token: str | None, report_stage: Callable[[str], None]
+    ) -> WebSocket:
+        assert request.url is not None
+        template, url = request.template, request.url
+        # Whatever may not be sent is reported before anything is opened.
+        headers = request.headers_with_auth(token)
+        ssl_context = self._ssl_context(request) if url.secure else None
         if template.proxy:
-            connected = await open_through_proxy(url, template.proxy)
+            sock = await open_through_proxy(url, template.proxy)
         else:
-            connected = await open_socket(url, await resolve(url, template.network, self._resolver))
+            sock = await open_socket(url, await resolve(url, template.network, self._resolver))
         report_stage('the port is open, but the upgrade was not answered (some servers want an "Origin" header)')
-        asked = websocket.OpeningHandshake(url, target, headers, upgrade.subprotocols, template.limits, tls)
-        upgraded = await websocket.open_websocket(asked, connected)
-        framer = make_framer(upgrade.connection_rules.framing, upgrade.connection_rules.send_as)
-        opened = Connection(upgrade.manual, url.address, upgraded, framer, self._observe)
-        opened.dispatcher = Dispatcher(template.request_id, self._ambient.uuid)
-        return opened
+        return await open_websocket(request, headers, sock, ssl_context)
 
-    def _ssl_context(self, upgrade: HandshakeRequest) -> ssl.SSLContext:
-        key = (upgrade.template.tls, upgrade.folder)
+    def _ssl_context(self, request: HandshakeRequest) -> ssl.SSLContext:
+        # Reading the certificates of the system takes longer than a handshake.
+        key = (request.template.tls, request.folder)
         if key not in self._ssl_contexts:
-            self._ssl_contexts[key] = _make_ssl_context(upgrade)
+            self._ssl_contexts[key] = _make_ssl_context(request)
         return self._ssl_contexts[key]
 
 
-def _make_ssl_context(upgrade: HandshakeRequest) -> ssl.SSLContext:
-    tls, folder = upgrade.template.tls, upgrade.folder
+def _make_ssl_context(request: HandshakeRequest) -> ssl.SSLContext:
+    tls, folder = request.template.tls, request.folder
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -150,9 +188,9 @@ def _make_ssl_context(upgrade: HandshakeRequest) -> ssl.SSLContext:
             context.load_verify_locations(folder / tls.ca_file)
         if tls.client_cert:
             context.load_cert_chain(folder / tls.client_cert, folder / tls.client_key if tls.client_key else None)
-    except (OSError, ssl.SSLError) as failed:
-        reason = getattr(failed, "strerror", None) or "it is no certificate in PEM form"
-        raise InvalidTemplate(f"{upgrade.manual}: tls: a certificate file cannot be used: {reason}") from failed
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or "it is no certificate in PEM form"
+        raise InvalidTemplate(f"{request.manual}: tls: a certificate file cannot be used: {reason}") from error
     if tls.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

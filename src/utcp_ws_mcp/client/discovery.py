@@ -1,14 +1,16 @@
-"""Ask one endpoint for its manual, in the background, until it answers; and again whenever it comes back."""
+"""Discovery: fetch the manuals of endpoints in the background, until they come, and again after a reconnect."""
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
 import anyio
+from anyio.abc import TaskGroup
 
 from ..core.backoff import backoff_delay, with_jitter
 from ..core.exchange.result import extract_result
@@ -35,24 +37,34 @@ from .pool.manager import PoolManager
 logger = logging.getLogger(__name__)
 
 DISCOVERY_TIMEOUT: Final = 10.0
-"""Seconds that an endpoint has for its manual; a call template's own `timeout` counts where it is shorter."""
+"""Seconds in which an endpoint must send its manual; the call template's `timeout` applies if it is shorter."""
 
 TIMEOUT_SLACK: Final = 0.1
-"""Seconds that somebody waits longer than an endpoint has for its manual, to hear why there is none."""
+"""Seconds that a waiting call waits longer than the attempt itself, so that it gets the error of the attempt."""
 
 STARTUP_DELAY: Final = 0.002
-"""Seconds before the first question, so that a host's first request, which often waits already, is answered first."""
+"""Seconds before the first attempt. The first request of an MCP host is often waiting already: it is served first."""
 
 FATAL_RETRY_INTERVAL: Final = 300.0
-"""Seconds until an endpoint is asked again that refuses these credentials, or may not be asked."""
+"""Seconds between attempts if the endpoint rejects the credentials, or the policy forbids the connection."""
 
 REDISCOVERY_DELAY: Final = 1.0
-"""Seconds between the loss of a connection and the question whether the manual has changed; half more or less, so that
-many do not ask at once."""
+"""Seconds between the loss of a connection and the next attempt, with jitter: many clients must not come at once."""
+
+FAST_DISCOVERY_MARGIN: Final = 0.02
+"""Seconds that a list of tools waits at least for further manuals after one has arrived."""
 
 
 class DiscoveryTask:
-    """The discovery of one entry. `found` gets each manual that was fetched, and returns how many tools it brings."""
+    """The discovery of one manifest entry.
+
+    `on_manual` gets each manual that was fetched, and returns the number of its tools. `error` is why the last attempt
+    failed; None if it succeeded, and before the first one has ended.
+
+    Attempts are numbered from 1. A call that needs the tools waits for the end of an attempt that started after it
+    asked, because one that was under way may fail for a reason that no longer exists. So three numbers say everything:
+    the attempt that was started last, the one that ended last, and the highest one that calls have asked for.
+    """
 
     def __init__(
         self,
@@ -63,14 +75,17 @@ class DiscoveryTask:
         observe: Observer,
     ) -> None:
         self.entry = entry
-        self.attempt_done = self._current_attempt = anyio.Event()
         self.error: BridgeError | None = None
         self._pool_manager = pool_manager
         self._ambient = ambient
         self._on_manual = on_manual
         self._observe = observe
-        self._endpoint_lost = anyio.Event()
-        self._refresh_requested = anyio.Event()
+        self._started = 0
+        self._ended = 0
+        self._requested = 1
+        self._endpoint_lost = False
+        self._stopped = False
+        self._changed = anyio.Event()
         self._cancel_scope = anyio.CancelScope()
 
     @cached_property
@@ -81,76 +96,96 @@ class DiscoveryTask:
     def _timeout(self) -> float:
         return min(DISCOVERY_TIMEOUT, self._tool.template.timeout)
 
+    async def wait_attempted(self) -> None:
+        """Wait until the attempts that were requested so far have ended; the first one is always requested."""
+        await self._wait_for_attempt(self._requested)
+
     async def refresh(self) -> None:
-        """Somebody needs the tools of an endpoint that has failed: it is asked anew, and its answer waited for."""
-        if self.error is not None and not self._cancel_scope.cancel_called:
-            if self.attempt_done is self._current_attempt:
-                self.attempt_done = anyio.Event()  # what is under way was asked before, and may be about to fail
-            self._refresh_requested.set()
+        """If the last attempt failed, start another one now; wait for its end, DISCOVERY_TIMEOUT at most."""
+        if self.error is not None and not self._stopped:
+            self._requested = self._started + 1
+            self._notify()
         with anyio.move_on_after(self._timeout + TIMEOUT_SLACK):
-            await self.attempt_done.wait()
+            await self.wait_attempted()
 
     def connection_lost(self) -> None:
-        """The endpoint went away: its manual may be another one when it is back."""
-        self._endpoint_lost.set()
+        """Fetch the manual again: the endpoint may have another one when it is back."""
+        self._endpoint_lost = True
+        self._notify()
 
     async def run(self) -> None:
-        """Ask until `stop`: after a failure with growing delays, after a success when the endpoint was away."""
+        """Fetch the manual until `stop`: after a failure with growing delays, after a success when it was lost."""
         with self._cancel_scope:
             await anyio.sleep(STARTUP_DELAY)
             await self._run_attempts()
 
     def stop(self, *, removed: bool) -> None:
-        """The entry is gone, or the bridge is shutting down: whoever waits is told, and nobody waits from now on."""
+        """End the discovery, because the entry was removed or the bridge shuts down; nothing waits for it any more."""
         self._cancel_scope.cancel()
+        self._stopped = True
         self.error = None if removed else shutdown_error(self.entry.name)
-        self._current_attempt.set()
-        self.attempt_done.set()
+        self._notify()
 
     async def _run_attempts(self) -> None:
         failures = 0
         while True:
-            self._endpoint_lost = anyio.Event()
-            self._current_attempt = self.attempt_done
-            failures = 0 if await self._attempt(failures) else failures + 1
-            self._current_attempt.set()
+            self._endpoint_lost = False
+            self._started += 1
+            succeeded = await self._attempt(failures)
+            failures = 0 if succeeded else failures + 1
+            self._ended = self._started
+            self._notify()
             if self.error is not None:
                 with anyio.move_on_after(self._retry_delay(failures)):
-                    await self._refresh_requested.wait()
+                    await self._wait_until(lambda: self._requested > self._ended)
             else:
-                self.attempt_done.set()
-                await self._endpoint_lost.wait()
+                await self._wait_until(lambda: self._endpoint_lost)
                 await anyio.sleep(with_jitter(REDISCOVERY_DELAY, random.random))
-            self._refresh_requested = anyio.Event()  # whoever wanted an attempt has had it
+
+    async def _wait_for_attempt(self, number: int) -> None:
+        # A success answers requests for later attempts, too: their calls wanted the manual, and it is there.
+        await self._wait_until(
+            lambda: self._stopped or self._ended >= number or (self._ended > 0 and self.error is None)
+        )
+
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()
+
+    def _notify(self) -> None:
+        # An event that is replaced, not a Condition: that needs its lock, and `stop` and others cannot wait for one.
+        self._changed.set()
+        self._changed = anyio.Event()
 
     def _retry_delay(self, failures: int) -> float:
-        """Seconds until the next attempt after so many failures in a row."""
+        """Return the seconds until the next attempt after a number of failures in a row."""
         return FATAL_RETRY_INTERVAL if _is_fatal(self.error) else backoff_delay(max(failures, 1), random.random)
 
     async def _attempt(self, failures: int) -> bool:
         try:
             manual = await self._fetch()
-        except BridgeError as failed:
-            if self._cancel_scope.cancel_called:
+        except BridgeError as error:
+            if self._stopped:
                 return False
-            told, self.error = str(self.error), failed
-            if str(failed) != told:
-                self._observe(events.DiscoveryFailed(self.entry.name, str(failed), self._retry_delay(failures + 1)))
+            previous, self.error = str(self.error), error
+            # An endpoint that stays away is reported once, not with every attempt.
+            if str(error) != previous:
+                self._observe(events.DiscoveryFailed(self.entry.name, str(error), self._retry_delay(failures + 1)))
             return False
         try:
-            tools = self._on_manual(self.entry, manual)
-        except Exception as failed:  # whatever a manual holds, it harms nobody else
-            logger.exception("a defect of utcp-ws-mcp in the manual of %s", self.entry.name)
-            self.error = InternalError(self.entry.name, failed)
+            tool_count = self._on_manual(self.entry, manual)
+        except Exception as error:  # a manual comes from the network: a bug in reading one must not stop the others
+            logger.exception("internal error while reading the manual of %s", self.entry.name)
+            self.error = InternalError(self.entry.name, error)
             return True
         self.error = None
-        self._observe(events.DiscoverySucceeded(self.entry.name, tools))
+        self._observe(events.DiscoverySucceeded(self.entry.name, tool_count))
         return True
 
     async def _fetch(self) -> Any:
         try:
             with anyio.fail_after(self._timeout):
-                async with Call(self._pool_manager.handle(self.entry.name), self._ambient, self._tool, {}) as call:
+                async with Call(self._pool_manager.pool(self.entry.name), self._ambient, self._tool, {}) as call:
                     message = await call.receive()
                     assert message is not None
                     return extract_result(self._tool, call.exchange, message)
@@ -158,8 +193,99 @@ class DiscoveryTask:
             raise DiscoveryTimeout(self.entry.name, self._timeout) from None
 
 
+class DiscoveryManager:
+    """The discoveries of a bridge, which run in `tasks`. `make_task` returns the task of a manifest entry."""
+
+    def __init__(self, tasks: TaskGroup, make_task: Callable[[ManifestEntry], DiscoveryTask]) -> None:
+        self._tasks = tasks
+        self._make_task = make_task
+        self._by_entry: dict[str, DiscoveryTask] = {}
+        self._started_at = anyio.current_time()
+        self._fast_deadline = math.inf
+        self._deadline_scopes: list[anyio.CancelScope] = []
+
+    @property
+    def errors(self) -> dict[str, BridgeError]:
+        """The last error of each entry whose discovery has not succeeded since, by name."""
+        all_errors = {name: task.error for name, task in self._by_entry.items()}
+        return {name: error for name, error in all_errors.items() if error is not None}
+
+    def start(self, entry: ManifestEntry) -> None:
+        """Start the discovery of an entry, if its manifest asks for one."""
+        if entry.uses_discovery:
+            task = self._by_entry[entry.name] = self._make_task(entry)
+            self._tasks.start_soon(task.run)
+
+    def remove(self, name: str) -> None:
+        """Stop the discovery of an entry that was removed or has changed."""
+        if task := self._by_entry.pop(name, None):
+            task.stop(removed=True)
+
+    def stop(self) -> None:
+        """Stop all discoveries: the bridge is shutting down."""
+        for task in self._by_entry.values():
+            task.stop(removed=False)
+
+    def connection_lost(self, name: str) -> None:
+        """Announce that a connection of an entry was lost: its endpoint may come back with another manual."""
+        if name in self._by_entry:
+            self._by_entry[name].connection_lost()
+
+    def on_manual(self) -> None:
+        """Announce that a manual has arrived."""
+        now = anyio.current_time()
+        self._fast_deadline = now + max(FAST_DISCOVERY_MARGIN, now - self._started_at)
+        for scope in self._deadline_scopes:
+            scope.deadline = min(scope.deadline, self._fast_deadline)
+
+    async def find_tool(self, tool_name: str, is_known: Callable[[], Any]) -> None:
+        """Refresh the discoveries that may bring a tool `manual.tool`, until `is_known()`.
+
+        Raises:
+            BridgeError: why a manual that may have the tool could not be fetched.
+        """
+        for name, task in list(self._by_entry.items()):
+            if tool_name.startswith(f"{name}."):
+                await task.refresh()
+                if not is_known() and task.error is not None:
+                    raise task.error
+
+    async def wait_discovered(self, name: str) -> None:
+        """Wait for the first attempt of an entry; return at once if it has no discovery.
+
+        Raises:
+            BridgeError: why it failed.
+        """
+        if task := self._by_entry.get(name):
+            await task.wait_attempted()
+            if task.error is not None:
+                raise task.error
+
+    async def wait_all(self, seconds: float) -> bool:
+        """Wait for the first attempts of all entries, up to a number of seconds; return whether all have ended."""
+        with anyio.move_on_after(seconds):
+            for task in list(self._by_entry.values()):
+                await task.wait_attempted()
+            return True
+        return False
+
+    async def wait_for_fast(self, seconds: float) -> None:
+        """Wait for the first attempts of all entries, or of those that are about as fast as the first one.
+
+        The wait ends after `seconds`, or when twice the time that the first manual took has passed. A fixed wait
+        would either hold up the first list of tools for an endpoint that is down (the target is 1.15 times the start
+        without one), or, on a slow machine, miss endpoints that all answer at the same time.
+        """
+        with anyio.CancelScope(deadline=min(anyio.current_time() + seconds, self._fast_deadline)) as scope:
+            self._deadline_scopes.append(scope)
+            try:
+                await self.wait_all(seconds)
+            finally:
+                self._deadline_scopes.remove(scope)
+
+
 def _is_fatal(error: BridgeError | None) -> bool:
-    """Whether the same question will fail again: it may not be asked, or its answer cannot be helped."""
+    """Whether every further attempt will fail in the same way until the user changes something."""
     if isinstance(error, HandshakeRejected):
         return error.status in (401, 403)
     return isinstance(error, InternalError | ManifestError | PolicyError | TokenRequestError)

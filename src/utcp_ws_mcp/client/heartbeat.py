@@ -1,75 +1,84 @@
-"""What a connection says of its own accord: heartbeats while it is open, and goodbye before it is closed."""
+"""Heartbeat messages, as the manifest's `heartbeat` describes them. They are sent beside the pings of RFC 6455."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 
+from ..core.connection_rules import CompiledHeartbeat
+from ..core.exchange.connection_state import ConnectionState
 from ..core.templates.nodes import RenderError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .connection import Connection
 
 
 class HeartbeatTask:
-    """Heartbeats and goodbyes of a connection. `unanswered`: the peer has not answered a heartbeat in time."""
+    """Send the heartbeats of one connection, and abort it if one is not answered in time.
 
-    def __init__(self, connection: Connection) -> None:
+    It knows no connection, only what it needs of one.
+
+    Args:
+        state: The state of the connection.
+        is_open: Returns whether messages can be sent.
+        template_values: Returns the names that a template may use beside those of the state, with a new request id.
+        send: Sends a value without waiting for the peer.
+        abort: Ends the connection without a closing handshake.
+
+    Attributes:
+        timed_out: Whether the peer did not answer a heartbeat in time.
+    """
+
+    def __init__(
+        self,
+        state: ConnectionState,
+        is_open: Callable[[], bool],
+        template_values: Callable[[], dict[str, Any]],
+        send: Callable[[Any, str], None],
+        abort: Callable[[], None],
+    ) -> None:
         self.timed_out = False
-        self._connection = connection
+        self._state = state
+        self._is_open = is_open
+        self._template_values = template_values
+        self._send = send
+        self._abort = abort
         self._acknowledged = anyio.Event()
-        self._disconnect_messages_sent = False
 
     def acknowledge(self) -> None:
-        """The heartbeat that was sent last has been answered."""
+        """Note that the heartbeat which was sent last has been answered."""
         self._acknowledged.set()
 
     async def run(self) -> None:
-        """Send heartbeats until the connection ends; one that gets no answer in time ends it."""
-        connection, session = self._connection, self._connection.session
-        heartbeat, interval = session.rules.heartbeat, session.heartbeat_interval()
+        """Send heartbeats until the connection ends; one that is not answered in time aborts the connection."""
+        heartbeat = self._state.rules.heartbeat
         if heartbeat is None:
             return
+        # The interval is computed once: an expression reads it from the greeting, which came during the login.
+        interval = self._state.heartbeat_interval()
         if interval is None:
-            connection.on_send_failed("heartbeat", f"{heartbeat.every.source} gives no seconds")
+            self._state.on_send_failed("heartbeat", f"{heartbeat.every.source} gives no seconds")
             return
-        while connection.is_open:
+        while self._is_open():
             await anyio.sleep(interval)
-            self._acknowledged = anyio.Event()
-            names = self._template_values()
-            session.heartbeat_id = names["request_id"]
-            try:
-                connection.send_or_abort(heartbeat.send.render(session.scope(**names).with_frozen_time()), "heartbeat")
-            except RenderError as unfilled:
-                connection.on_send_failed("heartbeat", str(unfilled))
-                continue
-            if heartbeat.expect is not None:
-                await self._wait_for_reply(heartbeat.timeout)
+            await self._beat(heartbeat)
+
+    async def _beat(self, heartbeat: CompiledHeartbeat) -> None:
+        # A new event, made before the message is sent: the answer to an earlier heartbeat must not count for this one.
+        self._acknowledged = anyio.Event()
+        values = self._template_values()
+        self._state.heartbeat_id = values["request_id"]
+        try:
+            message = heartbeat.send.render(self._state.scope(**values).with_frozen_time())
+        except RenderError as error:
+            self._state.on_send_failed("heartbeat", str(error))
+            return
+        self._send(message, "heartbeat")
+        if heartbeat.expect is not None:
+            await self._wait_for_reply(heartbeat.timeout)
 
     async def _wait_for_reply(self, timeout: float) -> None:
         with anyio.move_on_after(timeout):
             await self._acknowledged.wait()
         if not self._acknowledged.is_set():
             self.timed_out = True
-            self._connection.abort()
-
-    def send_disconnect_messages(self) -> None:
-        """Send the messages of `on_disconnect`, once."""
-        if self._disconnect_messages_sent:
-            return
-        self._disconnect_messages_sent = True
-        connection, session = self._connection, self._connection.session
-        for index, goodbye in enumerate(session.rules.on_disconnect):
-            what, scope = f"on_disconnect[{index}]", session.scope(**self._template_values())
-            if not session.applies(goodbye, scope):
-                continue
-            try:
-                connection.send_nowait(connection.encode(goodbye.send.render(scope.with_frozen_time())), what)
-            except (RenderError, ValueError) as wrong:
-                connection.on_send_failed(what, str(wrong))
-
-    def _template_values(self) -> dict[str, Any]:
-        exchanges = self._connection.dispatcher
-        return {"request_id": exchanges.next_id(), "counter": exchanges.count}
+            self._abort()

@@ -1,297 +1,385 @@
-"""The upgrade (RFC 6455 §4.1): from a connected socket to an open WebSocket."""
+"""A WebSocket client connection (RFC 6455) on websockets' Sans-I/O API.
+
+`websockets.client.ClientProtocol` parses and serializes; this module adds the I/O as an `asyncio.Protocol`. It is used
+instead of `websockets.connect`, whose connection object has no public way to keep three promises:
+
+- A message is delivered inside the callback that received it: no task switch, no queue, and no second copy of a large
+  message.
+- A peer that does not read is disconnected: the automatic replies that it leaves unread are limited, and so is the time
+  in which it must read something of what was sent.
+- Closing takes at most CLOSE_TIMEOUT seconds, whatever the peer does.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
+import struct
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar, cast
 
-from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
-from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
 from .. import USER_AGENT
-from ..core.codecs.message import http_error_detail
 from ..core.network_policy import URL
-from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected
 from ..manifest.models.network import Limits
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""
 
 MAX_UNREAD_BYTES: Final = 4 << 20
-"""Bytes of answers to pings and messages that a peer may leave unread before the connection is dropped."""
+"""Bytes of automatic replies that a peer may leave unread before it is disconnected."""
 
 MAX_FRAGMENTS: Final = 4096
 """Frames that a message may consist of."""
 
-MessageHandler = Callable[[str | bytes], None]
+MAX_WAITING_MESSAGES: Final = 16
+"""Messages that wait for `receive` before the connection stops reading from its socket."""
+
+WRITE_LIMIT: Final = 1 << 15
+"""Bytes in the write buffer from which on `drain` waits."""
+
+TEXT, BINARY, CONTINUATION, PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
+
+T = TypeVar("T")
+Data = str | bytes
+MessageHandler = Callable[[Data], bool]
+"""Takes a message; returns whether it takes the next one, too."""
 
 _SILENT_LOGGER = logging.getLogger("utcp_ws_mcp.websockets")
 _SILENT_LOGGER.setLevel(logging.CRITICAL)
-logging.getLogger("websockets").setLevel(logging.INFO)  # its DEBUG prints credentials
+logging.getLogger("websockets").setLevel(logging.INFO)  # at DEBUG, it logs headers, and with them credentials
 
 
-@dataclass(frozen=True, slots=True)
-class OpeningHandshake:
-    """What is asked for in an upgrade."""
+class WebSocket(asyncio.Protocol):
+    """A WebSocket client connection: opening handshake, messages, pings, flow control, closing handshake.
 
-    url: URL
-    target: str
-    headers: Sequence[tuple[str, str]]
-    subprotocols: Sequence[str]
-    limits: Limits
-    ssl_context: ssl.SSLContext | None
+    Args:
+        protocol: The Sans-I/O connection, before its opening handshake.
+        ping_interval: Seconds between two keepalive pings; None: there are none.
+        ping_timeout: Seconds in which a peer must answer a keepalive ping, and read some of what waits for it.
 
-
-class GuardedConnection(ClientConnection):
-    """A client connection that hands messages over at once, and drops a peer which does not read.
-
-    `dropped` says why, where that has happened.
+    Attributes:
+        protocol: The Sans-I/O connection; `close_rcvd` and `close_sent` are its close frames.
+        abort_reason: Why this side ended the connection without a closing handshake; empty if it did not.
+        paused: Whether so much waits for the peer to read that `drain` would wait.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._message_handler: MessageHandler | None = None
-        self._fragments: list[Frame] = []
-        self._is_closing = False
-        self._unread_bytes = 0
+    def __init__(self, protocol: ClientProtocol, ping_interval: float | None, ping_timeout: float) -> None:
+        self.protocol = protocol
+        self.ping_interval = ping_interval
         self.abort_reason = ""
-
-    @property
-    def write_buffer_size(self) -> int:
-        """Bytes that were written and wait for the peer to read."""
-        return self.transport.get_write_buffer_size()
+        self.paused = False
+        self.transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        self._ping_timeout = ping_timeout
+        self._handshake_ended: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._receiving: asyncio.Future[bool] | None = None
+        self._handler: MessageHandler | None = None
+        self._waiting: deque[Data] = deque()
+        self._discarding = False
+        self._fragments: list[Frame] = []
+        self._unread_bytes = 0
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._pings: dict[bytes, asyncio.Future[bool]] = {}
+        self._ping_count = 0
+        self._keepalive: asyncio.Task[None] | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether messages can be sent."""
+        """Return whether messages can be sent."""
         return self.protocol.state is State.OPEN and not self.transport.is_closing()
 
-    async def receive_until_closed(self, handler: MessageHandler) -> None:
-        """Give every message to `take` as soon as it is here, until the connection has ended.
-
-        Nothing more is read while `take` runs.
+    async def open(self, headers: Sequence[tuple[str, str]]) -> None:
+        """Perform the opening handshake (RFC 6455 §4.1), then start the keepalive pings.
 
         Raises:
-            ConnectionClosed: where the connection has ended before.
+            Exception: `ClientProtocol.handshake_exc`, where the peer does not accept it.
         """
-        while len(self.recv_messages.frames):
-            handler(await self.recv())
-        self._message_handler = handler
-        await self.wait_closed()
+        request = self.protocol.connect()
+        request.headers.update(headers)
+        request.headers.setdefault("User-Agent", USER_AGENT)
+        self.protocol.send_request(request)
+        self._flush()
+        await self._handshake_ended
+        if self.protocol.handshake_exc is not None:
+            raise self.protocol.handshake_exc
+        if self.ping_interval is not None and self.is_open:
+            self._keepalive = self._loop.create_task(self._send_keepalive_pings(self.ping_interval))
 
-    def data_received(self, data: bytes) -> None:
-        """Read, and drop a peer that leaves too many answers unread; after a farewell, go.
+    # Messages
 
-        Nothing comes after a close frame, so what waits here need not wait for the peer to close TCP first
-        (RFC 6455 §7.1.1 lets the client do it).
+    async def receive(self, handler: MessageHandler) -> bool:
+        """Pass each message to `handler` as soon as it arrives, beginning with those that wait.
+
+        Returns:
+            True when the handler wants no more messages; False when the connection has ended. What arrives after that
+            waits for the next `receive`.
         """
-        unsent, unread = self.write_buffer_size, self._unread_bytes
-        super().data_received(data)
-        state = self.protocol.state
-        if state is State.OPEN:
-            self.enforce_write_limit(unsent + self._unread_bytes - unread)  # `post` has counted its own
-        elif state is State.CLOSING and not self._is_closing:
-            self._is_closing = True
-            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
-            if self.protocol.close_rcvd is not None:
-                self.transport.close()
-
-    def process_event(self, event: object) -> None:
-        """Hand a whole message over; everything else is the library's."""
-        if self._message_handler is None or not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
-            super().process_event(event)  # type: ignore[arg-type]  # the library calls its two kinds Event
-        elif event.fin and not self._fragments:
-            self._dispatch_frame(event)
-        else:
-            self._assemble(event)
-
-    def _assemble(self, frame: Frame) -> None:
-        self._fragments.append(frame)
-        if len(self._fragments) > MAX_FRAGMENTS:
-            self._fail_connection(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-        elif frame.fin:
-            frames, self._fragments = self._fragments, []
-            self._dispatch_frame(Frame(frames[0].opcode, b"".join(part.data for part in frames)))
-
-    def _dispatch_frame(self, frame: Frame) -> None:
-        assert self._message_handler is not None
+        self._handler = handler
+        while self._waiting:
+            self._deliver(self._waiting.popleft())
+            if self._handler is None:
+                return True
+        if self._closed.done():
+            self._handler = None
+            return False
+        self._receiving = self._loop.create_future()
+        self.transport.resume_reading()
         try:
-            message = str(frame.data, "utf-8") if frame.opcode is Opcode.TEXT else bytes(frame.data)
-            frame.data = b""  # the library still holds the frame; a large one must not be held twice
-        except UnicodeDecodeError:
-            self._fail_connection(CloseCode.INVALID_DATA, "invalid UTF-8")
-        else:
-            self._message_handler(message)
+            return await self._receiving
+        finally:
+            self._receiving = self._handler = None
 
-    def _fail_connection(self, code: CloseCode, reason: str) -> None:
-        """End the connection over what came; nothing after it is taken."""
-        self._message_handler = _ignore_message
-        self._fragments = []
-        if self.protocol.state is State.OPEN:
-            self.protocol.fail(code, reason)
-            self.send_data()
+    def send_nowait(self, message: Data, *, automatic: bool = False) -> None:
+        """Send a message without waiting for the peer to read it.
 
-    def send_nowait(self, message: str | bytes) -> None:
-        """Send a message without waiting for the peer to read it."""
+        Args:
+            message: The message; text is sent as UTF-8.
+            automatic: Whether the peer's own messages cause this one, so that its size counts for MAX_UNREAD_BYTES. A
+                request counts nothing: it may be as large as it likes.
+        """
         if isinstance(message, str):
             self.protocol.send_text(message.encode())
         else:
             self.protocol.send_binary(message)
-        self.send_data()
+        size = self._flush()
+        if automatic:
+            self._count_unread(size)
 
     async def drain(self) -> None:
-        """Wait until the peer has read enough; one that reads nothing in `ping_timeout` seconds is dropped.
+        """Wait until the peer has read enough; one that reads nothing in `ping_timeout` seconds is disconnected.
 
-        Pings wait here too, so none of them would find it.
+        Without keepalive pings, the peer has any time.
         """
-        patience = self.ping_timeout if self.ping_interval is not None else None
-        while True:
-            unsent = self.write_buffer_size
+        timeout = None if self.ping_interval is None else self._ping_timeout
+        while self.paused:
+            size = self.transport.get_write_buffer_size()
             try:
-                async with asyncio.timeout(patience):
-                    return await super().drain()
+                async with asyncio.timeout(timeout):
+                    await self._writable.wait()
             except TimeoutError:
-                if self.write_buffer_size >= unsent:
-                    self._abort("the server stopped reading")
+                if self.transport.get_write_buffer_size() >= size:
+                    self.abort("the server stopped reading")
 
-    def enforce_write_limit(self, size_before: int) -> None:
-        """End the connection if too many answers are unread; `before` is what was unsent before the last one.
+    async def ping(self) -> bool:
+        """Send a ping and wait for its pong; return False where the connection ends before it."""
+        if not self.is_open:
+            return False
+        self._ping_count += 1
+        payload = struct.pack("!Q", self._ping_count)
+        answered: asyncio.Future[bool] = self._loop.create_future()
+        self._pings[payload] = answered
+        self.protocol.send_ping(payload)
+        self._flush()
+        try:
+            return await answered
+        finally:
+            self._pings.pop(payload, None)
 
-        A request may be as big as it likes.
-        """
-        self._unread_bytes = min(
-            self._unread_bytes + max(self.write_buffer_size - size_before, 0), self.write_buffer_size
-        )
-        if self._unread_bytes > MAX_UNREAD_BYTES:
-            self._abort("the server reads no answers to its pings and messages")
+    # The end
 
-    def _abort(self, reason: str) -> None:
+    async def close(self, code: int, reason: str = "") -> None:
+        """Perform the closing handshake (RFC 6455 §7.1.2); the connection has ended after CLOSE_TIMEOUT seconds."""
+        if self._handler is None:
+            # Messages that fill the queue would keep the peer's close frame out.
+            self._discarding = True
+            self._waiting.clear()
+            self.transport.resume_reading()
+        if self.protocol.state is State.OPEN:
+            self.protocol.send_close(code, reason)
+            self._flush()
+        await asyncio.shield(self._closed)
+
+    def abort(self, reason: str = "") -> None:
+        """End the connection without a closing handshake."""
         self.abort_reason = self.abort_reason or reason
         self.transport.abort()
 
+    # Callbacks of asyncio
 
-def _ignore_message(message: str | bytes) -> None:
-    """Take nothing."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start with a transport whose TCP and TLS connections are open."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(WRITE_LIMIT)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, send the automatic replies to it, and deliver the messages in it."""
+        self.protocol.receive_data(data)
+        events = self.protocol.events_received()
+        self._count_unread(self._flush())
+        for event in events:
+            if isinstance(event, Frame):
+                self._process_frame(event)
+            else:
+                self._end_handshake()
+        if self.protocol.close_rcvd is not None:
+            # RFC 6455 §7.1.1 lets the client close TCP first. Nothing follows a close frame, so a call that waits here
+            # learns of the end at once, not when the server has closed its side.
+            self.transport.close()
+
+    def eof_received(self) -> None:
+        """Parse what the end of the stream completes: a response to the handshake that has no Content-Length."""
+        self.protocol.receive_eof()
+        if self.protocol.events_received():
+            self._end_handshake()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake up all that waits for something of the peer."""
+        self.protocol.receive_eof()
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self.resume_writing()
+        for answered in self._pings.values():
+            _set_result(answered, False)
+        if self._receiving is not None:
+            _set_result(self._receiving, False)
+        _set_result(self._handshake_ended, None)
+        _set_result(self._closed, None)
+
+    def pause_writing(self) -> None:
+        """Let `drain` wait: the write buffer is full."""
+        self.paused = True
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Let `drain` return: the peer has read most of the write buffer, or the connection has ended."""
+        self.paused = False
+        self._writable.set()
+
+    # Details
+
+    def _end_handshake(self) -> None:
+        """Let `open` return. Until `receive` is called, messages wait in the socket, not in memory."""
+        _set_result(self._handshake_ended, None)
+        if self.protocol.state is State.OPEN:
+            self.transport.pause_reading()
+
+    def _process_frame(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is TEXT or opcode is BINARY or opcode is CONTINUATION:
+            if self._discarding:
+                return
+            if frame.fin and not self._fragments:
+                self._process_message(frame)
+            else:
+                self._process_fragment(frame)
+        elif opcode is PONG:
+            self._process_pong(bytes(frame.data))
+
+    def _process_fragment(self, frame: Frame) -> None:
+        self._fragments.append(frame)
+        if len(self._fragments) > MAX_FRAGMENTS:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+        elif frame.fin:
+            whole = Frame(self._fragments[0].opcode, b"".join(part.data for part in self._fragments))
+            self._fragments.clear()
+            self._process_message(whole)
+
+    def _process_message(self, frame: Frame) -> None:
+        try:
+            message = str(frame.data, "utf-8") if frame.opcode is TEXT else bytes(frame.data)
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+            return
+        # The parser keeps the last frame until the next one is complete: without this, a large message would be in
+        # memory twice while it is handled.
+        frame.data = b""
+        if self._handler is not None:
+            self._deliver(message)
+            return
+        self._waiting.append(message)
+        if len(self._waiting) >= MAX_WAITING_MESSAGES:
+            self.transport.pause_reading()
+
+    def _deliver(self, message: Data) -> None:
+        assert self._handler is not None
+        if not self._handler(message):
+            self._handler = None
+            if self._receiving is not None:
+                _set_result(self._receiving, True)
+
+    def _process_pong(self, payload: bytes) -> None:
+        """Settle a ping and all before it: a peer may answer only the last one (RFC 6455 §5.5.3)."""
+        if payload not in self._pings:
+            return
+        for sent, answered in self._pings.items():
+            _set_result(answered, True)
+            if sent == payload:
+                return
+
+    def _flush(self) -> int:
+        """Write what the protocol has to send; return how many bytes that is."""
+        size = 0
+        for data in self.protocol.data_to_send():
+            if data:
+                size += len(data)
+                self.transport.write(data)
+            else:
+                # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
+                self.transport.close()
+        if self._close_timer is None and self.protocol.close_expected():
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+        return size
+
+    def _count_unread(self, size: int) -> None:
+        """Count bytes of automatic replies, and disconnect a peer that leaves too many of them unread.
+
+        Bytes that left the write buffer were read, so it limits the count.
+        """
+        if not size or not self.is_open:
+            return
+        self._unread_bytes = min(self._unread_bytes + size, self.transport.get_write_buffer_size())
+        if self._unread_bytes > MAX_UNREAD_BYTES:
+            self.abort("the server reads no answers to its pings and messages")
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        """Fail the connection (RFC 6455 §7.1.7) because of what arrived; nothing that follows it is delivered."""
+        self._discarding = True
+        self._fragments.clear()
+        if self.protocol.state is State.OPEN:
+            self.protocol.fail(code, reason)
+            self._flush()
+
+    async def _send_keepalive_pings(self, interval: float) -> None:
+        """Send pings; a peer that does not answer one in time is disconnected."""
+        while True:
+            await asyncio.sleep(interval)
+            # Behind a large request, a ping would be answered late although the peer reads all the time.
+            await self.drain()
+            try:
+                async with asyncio.timeout(self._ping_timeout):
+                    await self.ping()
+            except TimeoutError:
+                if self.is_open:
+                    self.abort_reason = "the server stopped answering pings"
+                    self.protocol.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+                    self._flush()
+                return
 
 
-async def open_websocket(handshake: OpeningHandshake, sock: socket.socket) -> GuardedConnection:
-    """Run TLS and the upgrade (RFC 6455 §4.1) over a connected socket.
-
-    Raises:
-        HandshakeRejected: on any HTTP status but 101.
-        ForbiddenRedirect: on a redirect.
-        ConnectError: if TLS fails, or the answer is no upgrade or lacks the subprotocol.
-    """
-    url, limits = handshake.url, handshake.limits
-
-    def make() -> GuardedConnection:
-        uri = WebSocketURI(
-            url.secure, url.host, url.port, handshake.target.split("?")[0], _query_of_target(handshake.target)
-        )
-        protocol = ClientProtocol(
-            uri,
-            subprotocols=list(handshake.subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str
-            max_size=limits.max_message_bytes,
-            logger=_SILENT_LOGGER,
-        )
-        return GuardedConnection(
-            protocol,
-            ping_interval=limits.ping_interval or None,
-            ping_timeout=limits.ping_timeout,
-            close_timeout=CLOSE_TIMEOUT,
-        )
-
-    name = url.host if url.secure else None
-    connect = asyncio.get_running_loop().create_connection
-    try:
-        _, websocket = await connect(make, sock=sock, ssl=handshake.ssl_context, server_hostname=name)
-    except (OSError, ssl.SSLError) as failed:
-        sock.close()
-        raise ConnectError(url.address, _tls_reason(failed)) from failed
-    except BaseException:
-        sock.close()
-        raise
-    try:
-        await websocket.handshake(list(handshake.headers), USER_AGENT)
-        _check_subprotocol(handshake, websocket)
-    except (InvalidHandshake, PayloadTooBig, OSError, EOFError) as failed:
-        websocket.transport.abort()
-        raise _to_bridge_error(url, failed) from failed
-    except BaseException:
-        websocket.transport.abort()
-        raise
-    websocket.start_keepalive()
-    return websocket
-
-
-def _check_subprotocol(handshake: OpeningHandshake, websocket: ClientConnection) -> None:
-    if handshake.subprotocols and websocket.subprotocol is None:
-        offered = ", ".join(handshake.subprotocols)
-        why = f'the server accepts none of the subprotocols {offered}; check "protocol", or leave it out'
-        raise ConnectError(handshake.url.address, why)
-
-
-def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
-    """What happened to an upgrade, in our words; texts of the library may hold header values."""
-    if isinstance(error, BridgeError):
-        return error
-    if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        if 300 <= status < 400:
-            return ForbiddenRedirect(url.address, status)
-        said = http_error_detail(status, bytes(error.response.body or b""))
-        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), said)
-    if isinstance(error, NegotiationError):
-        return ConnectError(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
-    if isinstance(error, OSError | EOFError) or isinstance(error.__cause__, EOFError):
-        wish = ', and whether it wants a client certificate ("tls")' if url.secure else ""
-        why = (
-            f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{wish}'
-        )
-        return ConnectError(url.address, why)
-    return ConnectError(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
-
-
-_STATUS_HINTS: Final = {
-    200: "that is an ordinary page; check the path",
-    400: 'it did not accept the request; check the path, and whether it wants a subprotocol ("protocol")',
-    501: 'it does not do this; check the path, and whether it wants a subprotocol ("protocol")',
-    401: 'it wants other credentials; check "auth"',
-    403: (
-        'it refuses these credentials or this client; check "auth" and "headers" '
-        '(some servers want an "Origin" header, that of their own page); '
-        'some answer so where the path is wrong, or a subprotocol is missing ("protocol")'
-    ),
-    404: (
-        "there is nothing at this path; check the URL "
-        '(Rails answers so where it wants another "Origin" header, that of its own page)'
-    ),
-    426: 'it wants another WebSocket version or subprotocol; check "protocol"',
-    429: "it limits the number of connections; wait a while",
-    502: "the server behind it is down",
-    503: "it is busy or starting; try again later",
-}
-
-
-def _tls_reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not valid: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or 'no reason given'}); is it a wss:// endpoint?"
-    return (
-        "the connection was cut during the TLS handshake; it may be a ws:// endpoint, "
-        'want a client certificate ("tls"), or TLS before 1.2'
+def make_websocket(url: URL, target: str, subprotocols: Sequence[str], limits: Limits) -> WebSocket:
+    """Return a WebSocket before its opening handshake; `target` is the path and query of the request line."""
+    path, _, query = target.partition("?")
+    protocol = ClientProtocol(
+        WebSocketURI(url.secure, url.host, url.port, path, query),
+        subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str
+        max_size=limits.max_message_bytes,
+        logger=_SILENT_LOGGER,
     )
+    return WebSocket(protocol, limits.ping_interval or None, limits.ping_timeout)
 
 
-def _query_of_target(target: str) -> str:
-    return target.partition("?")[2]
+def _set_result(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)

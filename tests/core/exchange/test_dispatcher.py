@@ -53,7 +53,7 @@ class Wire:
 
 
 def inbox_of(exchange):
-    return [message.value for message in exchange.inbox]
+    return [message.value for message in exchange.received]
 
 
 # --- correlation ids ---
@@ -204,7 +204,7 @@ TRUST = {
     "owned with match, after a timeout": (BY_KIND, ["abandon"], False),
     "owned, after a failure": ({"reply": {"error": "message.error is defined"}}, [{"error": 1}], True),
     "owned, after what it ignores": ({"ignore": "message == 'PING'"}, ["PING", "reply", "PING"], True),
-    "owned, after its acknowledgement": ({"reply": {"skip": "message == 'ACK'"}}, ["ACK", "reply"], True),
+    "owned, after its acknowledgement": ({"reply": {"ack": "message == 'ACK'"}}, ["ACK", "reply"], True),
     "an owned stream, after its end": ({"stream": {"until": "message == 'END'"}}, ["a", "END"], True),
     "an owned stream, cut by a limit": ({"stream": {"until": "message.x", "max_items": 1}}, ["a"], False),
     "an owned stream, after a cancel": ({"stream": {"until": "message.x"}}, ["a", "abandon"], False),
@@ -284,7 +284,7 @@ def test_what_an_exchange_ignores_reaches_nobody():
 
 def test_an_acknowledgement_leaves_the_exchange_open():
     wire = Wire()
-    exchange = wire.open({"reply": {"match": "message.id == request_id", "skip": "message.ack"}})
+    exchange = wire.open({"reply": {"match": "message.id == request_id", "ack": "message.ack"}})
 
     assert wire.receive({"id": 1, "ack": True}) is Role.ACK
     assert not exchange.finished
@@ -460,7 +460,7 @@ def test_exchanges_show_how_they_stand():
     wire.open(BY_ID)
     wire.receive({"id": 9})
 
-    assert repr(wire.exchanges) == "<Exchanges pending=1 dropped=1 trusted=True>"
+    assert repr(wire.exchanges) == "<Dispatcher pending=1 dropped=1 reusable=True>"
 
 
 # --- any order of events ---
@@ -505,7 +505,7 @@ def test_a_reply_reaches_only_its_own_exchange_and_settles_it_once(steps, kinds,
         assert inbox_of(exchange) == ([answer_to(exchange, number)] if number in answered else [])
         assert exchange.finished is (closed or number in answered | abandoned)
         assert wire.woken(exchange) <= 1
-        assert (exchange.lost is not None) is (closed and number not in answered | abandoned)
+        assert (exchange.close_info is not None) is (closed and number not in answered | abandoned)
     assert wire.exchanges.dropped == received - len(answered)
     assert wire.exchanges.incomplete == len(abandoned)
     assert len(wire.exchanges) == sum(not exchange.finished for exchange in opened)

@@ -98,7 +98,7 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
         ],
     ),
     "an acknowledgement": (
-        {"reply": {**BY_ID, "skip": "message.ack"}},
+        {"reply": {**BY_ID, "ack": "message.ack"}},
         {"id": 1, "ack": True},
         ["reply.match holds", "reply.ack holds: message.ack (message.ack is true)"],
     ),

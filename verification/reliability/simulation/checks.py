@@ -9,9 +9,11 @@ from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client.call import CANCEL_TIMEOUT
 from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
+from utcp_ws_mcp.client.pool.circuit_breaker import FAILURE_THRESHOLD, MAX_CALL_BACKOFF
+from utcp_ws_mcp.client.pool.entry import State
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
-from utcp_ws_mcp.core.backoff import FAILURE_THRESHOLD, INITIAL_BACKOFF, MAX_CALL_BACKOFF, MIN_BACKOFF_FRACTION
+from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, MIN_BACKOFF_FRACTION
 from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolError, UnknownTool
 
 from .ledger import CallResult, Ledger
@@ -23,7 +25,7 @@ EPSILON: Final = 0.01
 """Seconds after a deadline in which a call must have ended."""
 
 MIN_DELAY: Final = INITIAL_BACKOFF * MIN_BACKOFF_FRACTION
-"""Seconds between two attempts of discovery at least, and, after FREE failures in a row, of calls."""
+"""Seconds between two attempts of discovery at least, and, after FAILURE_THRESHOLD failures in a row, of calls."""
 
 DELIVERY_DELAY: Final = 0.3
 """Seconds after which the client knows of what the endpoint has sent; latency and jitter are less."""
@@ -107,13 +109,13 @@ def _check_end(planned: PlannedCall, value: StreamResult, ledger: Ledger, when: 
     if value.end == "closed" and not (count and ended_well):
         yield f"a connection that was lost ended a stream of {count} items"
     when = ledger.cancels.get(planned.n, when)
-    told = any(
+    close_known = any(
         execution.close_sent_at is not None and execution.close_sent_at < when - DELIVERY_DELAY for execution in mine
     )
-    if value.end in ("idle_seconds", "max_seconds") and told and not any(execution.done for execution in mine):
+    if value.end in ("idle_seconds", "max_seconds") and close_known and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
     if value.end == "max_items" and count != MAX_ITEMS:
-        yield f"{count} items were taken for the {MAX_ITEMS} that are the most"
+        yield f"{count} items came, and {MAX_ITEMS} are the limit"
     if value.end == "idle_seconds" and planned.tool != "idle":
         yield "a stream without idle_seconds ended for them"
 
@@ -124,26 +126,23 @@ def _pools(bridge: Bridge) -> list[ConnectionPool]:
 
 def check_rest(bridge: Bridge) -> Iterator[str]:
     """What is still held when every call has ended."""
-    for shelf in _pools(bridge):
-        if shelf._waiters:
-            yield f"{len(shelf._waiters)} calls still wait for a connection"
-        for slot in shelf._connections:
-            if slot.in_flight:
-                yield f"{slot.in_flight} leases of a connection are held by nobody"
-            if slot.connection is not None and len(slot.connection.dispatcher):
-                yield f"an exchange of nobody is pending: {slot.connection!r}"
+    for pool in _pools(bridge):
+        if waiting := pool.stats().waiting:
+            yield f"{waiting} calls still wait for a connection"
+        for pooled in pool.connections:
+            if pooled.in_flight:
+                yield f"{pooled.in_flight} leases of a connection were not released"
+            if pooled.connection is not None and len(pooled.connection.dispatcher):
+                yield f"an exchange without a call is pending: {pooled.connection!r}"
 
 
 def check_lost(bridge: Bridge) -> Iterator[str]:
-    """Whether the end of a connection was told to every call on it."""
-    for shelf in _pools(bridge):
-        for slot in shelf._connections:
-            if (
-                slot.connection is not None
-                and slot.connection.closed_with is not None
-                and len(slot.connection.dispatcher)
-            ):
-                yield f"the end of a connection was not told to all: {slot.connection!r}"
+    """Whether the end of a connection reached every call on it."""
+    for pool in _pools(bridge):
+        for pooled in pool.connections:
+            connection = pooled.connection
+            if connection is not None and connection.closed_with is not None and len(connection.dispatcher):
+                yield f"the end of a connection did not reach all its calls: {connection!r}"
 
 
 def check_silence(network: Network, shape: Shape, now: float) -> Iterator[str]:
@@ -182,11 +181,12 @@ def check_limits(bridge: Bridge, network: Network, shape: Shape) -> Iterator[str
         count = sum(transport.counts for transport in network.transports)
         if count > most * (1 + len(bridge._pool_manager._draining)):
             yield f"{count} connections, and {most} are the most"
-    for shelf in _pools(bridge):
-        for slot in shelf._connections:
-            in_flight = 1 if slot.exclusive or shape.kind.startswith("one-shot") else shape.limits["max_in_flight"]
-            if slot.in_flight - slot.passive_in_flight > in_flight:
-                yield f"{slot.in_flight} calls on one connection, and {in_flight} are the most"
+    for pool in _pools(bridge):
+        for pooled in pool.connections:
+            alone = pooled.state is State.EXCLUSIVE or shape.kind.startswith("one-shot")
+            limit = 1 if alone else shape.limits["max_in_flight"]
+            if pooled.in_flight - pooled.passive_in_flight > limit:
+                yield f"{pooled.in_flight} calls on one connection; the limit is {limit}"
 
 
 def check_rate(times: list[float], shape: Shape) -> Iterator[str]:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 4000)
 STATUSES: Final = (403, 429, 500, 503)
 CANCEL_HONORED_RATE: Final = 0.5
-"""How many of the messages that end a stream are heeded."""
+"""How many of the messages that end a stream are honored."""
 
 TOKEN: Final = "token-"
 
 CLOSE_PROPAGATION_DELAY: Final = 0.6
-"""Seconds after which no request comes over a connection whose end was told; there and back, latency is less."""
+"""Seconds after which no request comes over a connection whose end was announced; there and back, latency is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class _Answering:
             self._peer._later(delay, self._reply)
 
     def _noise(self) -> None:
-        """Unsolicited events; replies to other requests of this connection once more; replies to nobody's."""
+        """Unsolicited events; replies to other requests of this connection once more; replies to no call."""
         endpoint, peer = self._endpoint, self._peer
         if endpoint.shape.allows_events and endpoint.happens("noise"):
             peer._send({"event": "noise"})

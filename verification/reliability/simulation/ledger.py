@@ -64,5 +64,5 @@ class Ledger:
 
     @property
     def digest(self) -> str:
-        """What tells this run from any other."""
+        """What distinguishes this run from any other."""
         return str(self._hash.hexdigest())[:16]

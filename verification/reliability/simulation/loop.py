@@ -49,7 +49,7 @@ class _Task(asyncio.Task[Any]):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop without sockets and without a clock. `now` is in seconds; `complaints` are errors of nobody."""
+    """An event loop without sockets and without a clock. `now` is in seconds; `unhandled_errors` are those of no task."""
 
     def __init__(self) -> None:
         super().__init__()

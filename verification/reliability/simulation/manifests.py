@@ -75,7 +75,7 @@ class Shape:
     @property
     def may_end_sessions(self) -> bool:
         """Whether an event may say that a connection is of no more use."""
-        return "retire" in self.template
+        return "reconnect_when" in self.template
 
     @property
     def token(self) -> bool:
@@ -127,7 +127,7 @@ def shape(number: int) -> Shape:
         **({} if discovered else {"tools": listed}),
     }
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
-        template["retire"] = SESSION_ENDED
+        template["reconnect_when"] = SESSION_ENDED
     return Shape(kind, template, listed, _loaded(template), draw.random() < 0.3)
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -16,70 +17,106 @@ from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DiscoveryTask
 from utcp_ws_mcp.client.heartbeat import HeartbeatTask
 from utcp_ws_mcp.client.oauth import TokenCache
+from utcp_ws_mcp.client.pool import planner
+from utcp_ws_mcp.client.pool.circuit_breaker import CircuitBreaker
 from utcp_ws_mcp.client.pool.entry import PooledConnection
-from utcp_ws_mcp.client.pool.manager import PoolHandle
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
-from utcp_ws_mcp.core.backoff import CircuitBreaker
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A method of the bridge in which `before` is replaced by `after`."""
+    """A method of the bridge, or a function of a module, in which `before` is replaced by `after`."""
 
     what: str
-    owner: type
+    owner: type | ModuleType
     method: str
     before: str
     after: str
 
 
 MUTANTS: Final = (
-    Mutant("ids are taken modulo 4", Dispatcher, "next_id", "self._sent += 1", "self._sent = (self._sent + 1) % 4"),
-    Mutant("an abandoned exchange is not forgotten", Dispatcher, "abandon", "self._forget(exchange)", "pass"),
+    Mutant(
+        "ids are taken modulo 4", Dispatcher, "next_id", "self._last_id += 1", "self._last_id = (self._last_id + 1) % 4"
+    ),
+    Mutant("an abandoned exchange is not forgotten", Dispatcher, "discard", "self._pending.remove(exchange)", "pass"),
     Mutant(
         "after a timeout an owned connection is used again",
         Dispatcher,
-        "abandon",
-        "exchange.finished = True",
-        "return self.withdraw(exchange)",
+        "cancel",
+        "self._mark_incomplete(exchange)",
+        "pass",
     ),
-    Mutant("after a stream that was cut short, too", Dispatcher, "_deliver", "exchange.end in CUT_SHORT", "False"),
+    Mutant("after a stream that was cut short, too", Dispatcher, "_deliver", "exchange.end in TRUNCATED", "False"),
     Mutant(
-        "what nobody waits for goes to another call", Dispatcher, "_find", "asked[:1]", "(asked or self._others)[:1]"
+        "an unmatched message goes to another call",
+        Dispatcher,
+        "_match",
+        "[] if by_id",
+        "list(self._pending)[:1] if by_id",
     ),
-    Mutant("a loss is told to one call only", Dispatcher, "lose", "list(self.pending())", "list(self.pending())[:1]"),
-    Mutant("a retired connection is used again", Dispatcher, "retire", "self.trusted = False", "pass"),
-    Mutant("any close ends a stream well", Exchange, "lose", "close.code in CLEAN_CLOSE", "True"),
-    Mutant("a close is an empty stream", Exchange, "lose", "self.items and", ""),
-    Mutant("a stream ends before its end", Exchange, "_take_item", "if ended:", "if ended or self.items > 1:"),
-    Mutant("a request is always sent again", CallRunner, "call", "plan.idempotent and", ""),
+    Mutant(
+        "a loss reaches one call only",
+        Dispatcher,
+        "connection_lost",
+        "in self._pending:",
+        "in list(self._pending)[:1]:",
+    ),
+    Mutant("a retired connection is used again", Dispatcher, "drain", "self._make_unusable(SESSION_ENDED)", "pass"),
+    Mutant("any close ends a stream well", Exchange, "connection_lost", "close.code in NORMAL_CLOSE_CODES", "True"),
+    Mutant("a close is an empty stream", Exchange, "connection_lost", "self.item_count and", ""),
+    Mutant(
+        "a stream ends before its end",
+        Exchange,
+        "_accept_item",
+        "if ends and len(",
+        "if self.item_count > 1 or ends and len(",
+    ),
+    Mutant("a request is always sent again", CallRunner, "call", "tool.idempotent and", ""),
     Mutant("what is sent again has a new deadline", CallRunner, "_attempt", "arguments, deadline", "arguments"),
-    Mutant("what was lost is said not to be sent", CallRunner, "call", "raise loss from failed", "raise"),
-    Mutant("the deadline leaves the pool out", Call, "_start_later", "self._deadline - anyio.current_time()", "None"),
-    Mutant("a timeout says not sent", Call, "_wait", "MAYBE_EXECUTED", "NOT_SENT"),
-    Mutant("a loss says not sent", Call, "_check_lost", "MAYBE_EXECUTED", "NOT_SENT"),
-    Mutant("a lost connection is an empty success", Call, "_check_lost", "if lost is None", "if lost is not None"),
+    Mutant("what was lost is said not to be sent", CallRunner, "call", "raise lost_error from error", "raise"),
+    Mutant("the deadline leaves the pool out", Call, "_wait_and_send", "request, self._deadline", "request, 1e9"),
+    Mutant("a timeout says not sent", Call, "_wait_for_message", "MAYBE_EXECUTED", "NOT_SENT"),
+    Mutant("a loss says not sent", Call, "_raise_if_lost", "MAYBE_EXECUTED", "NOT_SENT"),
+    Mutant("a lost connection is an empty success", Call, "_raise_if_lost", "if lost is None", "if lost is not None"),
     Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),
-    Mutant("a lease leaks when a call is cancelled", Call, "__aexit__", "self._finish()", "kind or self._finish()"),
-    Mutant("a lease leaks when it comes too late", ConnectionPool, "_withdraw", "self.release(", "repr("),
-    Mutant("a cancelled call stays in the queue", ConnectionPool, "acquire", "self._withdraw(waiter)", "pass"),
-    Mutant("an owned connection is not settled", ConnectionPool, "_ready_slot", "or slot.settled", "or True"),
+    Mutant("a lease leaks when a call is cancelled", Call, "__aexit__", "self._finish()", "exc_type or self._finish()"),
+    Mutant(
+        "a lease leaks when it comes too late",
+        ConnectionPool,
+        "_cancel_waiter",
+        "self._release(waiter.pooled, waiter.request)",
+        "pass",
+    ),
+    Mutant("a cancelled call stays in the queue", ConnectionPool, "_acquire", "self._cancel_waiter(waiter)", "pass"),
+    Mutant(
+        "an owned connection is not settled",
+        PooledConnection,
+        "can_start",
+        "self.state is State.IDLE",
+        "self.is_unused",
+    ),
     Mutant(
         "settling does not wait for the pong",
         Connection,
-        "settle",
-        "await (await self._websocket.ping())",
+        "sync",
         "await self._websocket.ping()",
+        "True",
     ),
-    Mutant("max_in_flight is one more", PooledConnection, "has_room", "listeners <", "listeners <="),
-    Mutant("max_connections is one more", ConnectionPool, "_make_room", "len(same) >= most", "len(same) > most"),
-    Mutant("requests_per_second is ignored", PoolHandle, "lease", "1 / rate", "0"),
-    Mutant("a silent peer is kept", HeartbeatTask, "_expect_answer", "self._connection.abort()", "pass"),
-    Mutant("a refusing endpoint is tried without pause", CircuitBreaker, "wait", "self._not_before - now", "0.0"),
-    Mutant("discovery does not pause", DiscoveryTask, "_pause", "delay(max(failures, 1), random.random)", "0.01"),
-    Mutant("a rejected token is used again", TokenCache, "reject", "del self._held[auth]", "pass"),
+    Mutant("max_in_flight is one more", PooledConnection, "can_start", "passive_in_flight <", "passive_in_flight <="),
+    Mutant("max_connections is one more", planner, "_provide", "connections) >= limit", "connections) > limit"),
+    Mutant("requests_per_second is ignored", ConnectionPool, "lease", "1 / rate", "0"),
+    Mutant("a silent peer is kept", HeartbeatTask, "_wait_for_reply", "self._abort()", "pass"),
+    Mutant("a refusing endpoint is tried without pause", CircuitBreaker, "retry_after", "self._retry_at - now", "0.0"),
+    Mutant(
+        "discovery does not pause",
+        DiscoveryTask,
+        "_retry_delay",
+        "backoff_delay(max(failures, 1), random.random)",
+        "0.01",
+    ),
+    Mutant("a rejected token is used again", TokenCache, "invalidate", "del self._tokens[auth]", "pass"),
     Mutant("a closed bridge is still used", ConnectionPool, "close", "self._closed = True", "pass"),
 )
 

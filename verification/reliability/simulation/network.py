@@ -25,7 +25,7 @@ Cut = Literal["fin", "rst", "silence"]
 class LinkFaults:
     """What happens to one connection.
 
-    `connect`: seconds until it is open; negative: it is refused after so many; None: nobody answers.
+    `connect`: seconds until it is open; negative: it is refused after so many; None: no answer comes.
     `cut`: what ends it, after so many bytes `down` (to the client) or `up`.
     """
 

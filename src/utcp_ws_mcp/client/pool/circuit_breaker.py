@@ -1,27 +1,71 @@
-"""What went wrong with the endpoints of one manual: the last error of each upgrade, and when it may be tried again."""
+"""Failures of endpoints: the last error of each connection key, and when the key may be tried again.
+
+Time (monotonic seconds) and randomness (uniform in [0, 1)) are arguments: nothing here reads a clock.
+"""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 from typing import Final, TypeVar
 
-import anyio
-
-from ...core.backoff import CircuitBreaker
+from ...core.backoff import backoff_delay
 from ...core.handshake_request import HandshakeRequest
 from ...errors import BridgeError
 
 T = TypeVar("T")
 
-MAX_TRACKED: Final = 256
-"""Upgrades of which failures are remembered; the oldest are forgotten."""
+FAILURE_THRESHOLD: Final = 3
+"""Failures in a row that trip a breaker. Below it no call waits: a user who fixes an endpoint retries at once."""
 
-CLOSED_BREAKER: Final = CircuitBreaker()
-"""The circuit of an endpoint that has not failed."""
+MAX_CALL_BACKOFF: Final = 5.0
+"""Seconds between two attempts at most. It is less than for background work, because a call with a deadline waits."""
+
+MAX_TRACKED: Final = 256
+"""Keys whose failures are remembered. Keys hold arguments of calls, so their number is not bounded by the manifest."""
+
+
+class CircuitBreaker:
+    """Decide when an endpoint may be tried again (the circuit breaker pattern: closed, open, half-open).
+
+    Below FAILURE_THRESHOLD failures in a row the breaker is closed. From then on each attempt waits for
+    `retry_after`, and one attempt at a time is let through (half-open). Only `FailureTracker.record_success` closes
+    the breaker: an endpoint that accepts connections and drops them is as broken as one that refuses them.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._retry_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker failures={self._failures}>"
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether at most one attempt at a time is allowed."""
+        return self._failures >= FAILURE_THRESHOLD
+
+    def record_failure(self, now: float, random: Callable[[], float]) -> None:
+        """Count a failed attempt, or a connection that ended before it was proved to work."""
+        self._failures += 1
+        if self.is_tripped:
+            delay = backoff_delay(self._failures - FAILURE_THRESHOLD + 1, random)
+            self._retry_at = now + min(delay, MAX_CALL_BACKOFF)
+
+    def retry_after(self, now: float) -> float:
+        """Return the seconds until the next attempt is allowed; 0.0 if it is allowed now."""
+        return max(0.0, self._retry_at - now)
+
+
+_CLOSED: Final = CircuitBreaker()
+"""The breaker of every key that has not failed; it is never written to."""
 
 
 class FailureTracker:
-    """The failures of upgrades. An error is forgotten when a connection opens, a circuit when one has proved itself."""
+    """Remember the failures of each connection key.
+
+    The error and the breaker have different lifetimes. The error is forgotten when a connection opens, because it no
+    longer explains why a call waits. The breaker is reset only when a message arrived over a connection.
+    """
 
     def __init__(self) -> None:
         self._errors: dict[HandshakeRequest, BridgeError] = {}
@@ -29,37 +73,39 @@ class FailureTracker:
 
     @property
     def last_error(self) -> BridgeError | None:
-        """The error that came last, of whichever upgrade."""
+        """The most recent error, of any key."""
         return next(reversed(self._errors.values()), None)
 
-    def error_for(self, upgrade: HandshakeRequest) -> BridgeError | None:
-        """Why no connection could be opened the last time, if none has been since."""
-        return self._errors.get(upgrade)
+    def error_for(self, key: HandshakeRequest) -> BridgeError | None:
+        """Return why the last attempt to connect failed, or None if a connection was opened since."""
+        return self._errors.get(key)
 
-    def breaker(self, upgrade: HandshakeRequest) -> CircuitBreaker:
-        """When an upgrade may be tried again."""
-        return self._breakers.get(upgrade, CLOSED_BREAKER)
+    def breaker(self, key: HandshakeRequest) -> CircuitBreaker:
+        """Return the breaker of a key, for reading."""
+        return self._breakers.get(key, _CLOSED)
 
-    def record_failure(self, upgrade: HandshakeRequest) -> None:
-        """An attempt failed, or its connection ended before it proved itself."""
-        circuit = self._breakers.get(upgrade) or CircuitBreaker()
-        circuit.record_failure(anyio.current_time(), random.random)
-        _store_bounded(self._breakers, upgrade, circuit)
+    def record_failure(self, key: HandshakeRequest, now: float, random: Callable[[], float]) -> None:
+        """Count a failed attempt to connect, or a connection that ended before it was proved to work."""
+        breaker = self._breakers.get(key) or CircuitBreaker()
+        breaker.record_failure(now, random)
+        _store_bounded(self._breakers, key, breaker)
 
-    def set_last_error(self, upgrade: HandshakeRequest, error: BridgeError) -> None:
-        """Calls were turned away with this error."""
-        _store_bounded(self._errors, upgrade, error)
+    def set_last_error(self, key: HandshakeRequest, error: BridgeError) -> None:
+        """Remember the error with which waiting calls failed."""
+        # A key that fails again moves to the end, so that `last_error` is the most recent error.
+        self._errors.pop(key, None)
+        _store_bounded(self._errors, key, error)
 
-    def clear_error(self, upgrade: HandshakeRequest) -> None:
-        """A connection is open."""
-        self._errors.pop(upgrade, None)
+    def clear_error(self, key: HandshakeRequest) -> None:
+        """Forget the error: a connection was opened."""
+        self._errors.pop(key, None)
 
-    def record_success(self, upgrade: HandshakeRequest) -> None:
-        """Something came over a connection."""
-        self._breakers.pop(upgrade, None)
+    def record_success(self, key: HandshakeRequest) -> None:
+        """Reset the breaker: a message arrived over a connection that calls used."""
+        self._breakers.pop(key, None)
 
 
-def _store_bounded(entries: dict[HandshakeRequest, T], upgrade: HandshakeRequest, value: T) -> None:
-    if upgrade not in entries and len(entries) >= MAX_TRACKED:
+def _store_bounded(entries: dict[HandshakeRequest, T], key: HandshakeRequest, value: T) -> None:
+    if key not in entries and len(entries) >= MAX_TRACKED:
         entries.pop(next(iter(entries)))
-    entries[upgrade] = value
+    entries[key] = value

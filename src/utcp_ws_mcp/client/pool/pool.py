@@ -1,277 +1,265 @@
-"""The connections of one manual: who may use which, when one is opened, and when it is thrown away.
+"""The connections of one manual: the executor of what the planner decides, and the leases of calls.
 
-Every decision is made in `Shelf.assign`, which does not wait; what it decides is carried out by tasks.
+Decisions are made in `planner`, which never waits; tasks carry out what takes time and report back by replanning.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import random
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.exchange.reply_rules import Concurrency
 from ...core.handshake_request import HandshakeRequest
-from ...errors import BridgeError, ConnectionLost, InternalError, Outcome
-from .circuit_breaker import FailureTracker
-from .entry import PooledConnection, PoolStats, Waiter, shutdown_error
-from .wish import LeaseRequest
+from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
+from ..wakeup import Wakeup
+from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
+from .lease import Lease, RateLimiter
+from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
+from .state import PoolState
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..connection import Connection
 
-MAX_CONNECTIONS_PER_MANUAL: Final = 32
-"""Connections of one manual, over all the headers, arguments and URLs that its calls need."""
-
-OpenConnection = Callable[[HandshakeRequest, dict[str, Any]], Awaitable["Connection"]]
+OpenConnection = Callable[[HandshakeRequest, dict[str, Any], Callable[[], None]], Awaitable["Connection"]]
+"""Open a connection: the handshake, the arguments of the call, and what to call when the endpoint drains it."""
 
 
 class ConnectionPool:
-    """The connections of one manual."""
+    """The connections of one manual, from one load of its manifest to the next.
 
-    def __init__(self, tasks: TaskGroup, open_connection: OpenConnection, *, closed: bool = False) -> None:
+    A call keeps the pool in which it began until it ends, so that it never uses a connection that belongs to another
+    version of the manifest. `rate_limiter` outlives the pool: reloading must not allow more requests per second.
+    """
+
+    def __init__(
+        self, tasks: TaskGroup, open_connection: OpenConnection, rate_limiter: RateLimiter, *, closed: bool = False
+    ) -> None:
+        self.rate_limiter = rate_limiter
         self._tasks = tasks
         self._open_connection = open_connection
-        self._connections: list[PooledConnection] = []
-        self._waiters: deque[Waiter] = deque()
-        self._failures = FailureTracker()
-        self._draining = False
+        self._state = PoolState()
+        self._awaiting_capacity: dict[HandshakeRequest, None] = {}
         self._closed = closed
 
     def __repr__(self) -> str:
-        return f"<{len(self._connections)} connections, {len(self._waiters)} waiting>"
+        return f"<ConnectionPool {len(self._state.connections)} connections, {self._state.waiting} waiting>"
 
-    def try_acquire(self, request: LeaseRequest) -> PooledConnection | None:
-        """A slot with an open connection, leased to the caller, if there is one and nobody waits."""
-        if self._waiters or self._closed or request.fresh:
+    @property
+    def connections(self) -> list[PooledConnection]:
+        """The places of the pool, in order of opening, including those of connections that are being opened."""
+        return list(self._state.connections)
+
+    def try_lease(self, request: LeaseRequest) -> Lease | None:
+        """Lease a connection without waiting; None if there is none, or calls wait that came earlier."""
+        if self._closed or request.handshake.template.limits.requests_per_second:
             return None
-        slot = self._find_available(request)
-        if slot is not None:
-            slot.acquire(request)
-        return slot
+        group = self._state.groups.get(request.key)
+        if group is None or group.queue:
+            return None
+        pooled = find_ready(group, request.mode)
+        if pooled is None:
+            return None
+        pooled.acquire(request.mode)
+        return self._make_lease(pooled, request)
 
-    async def acquire(self, request: LeaseRequest) -> PooledConnection:
-        """A slot with an open connection, leased to the caller."""
-        self.raise_if_closed(request)
-        waiter = Waiter(request)
-        self._waiters.append(waiter)
-        self._assign_requests_to_connections()
+    async def lease(self, request: LeaseRequest, deadline: float) -> Lease | None:
+        """Lease a connection; wait until there is one, and until the rate limit allows a request.
+
+        Return None if there is none at the deadline (the clock of anyio).
+
+        Raises:
+            NetworkError, PolicyError, InvalidTemplate: if a connection has to be opened and cannot be.
+        """
+        pooled = await self._acquire(request, deadline)
+        if pooled is None:
+            return None
+        if rate := request.handshake.template.limits.requests_per_second:
+            try:
+                with anyio.CancelScope(deadline=deadline) as scope:
+                    await self.rate_limiter.acquire(1 / rate)
+                self._raise_if_closed(request)
+            except BaseException:
+                self._release(pooled, request)
+                raise
+            if scope.cancelled_caught:
+                self._release(pooled, request)
+                return None
+        return self._make_lease(pooled, request)
+
+    def wait_reason(self, request: LeaseRequest) -> tuple[TimeoutStage, str]:
+        """Return where a call that got no connection in time was held up, and why; empty if all were in use."""
+        if error := self._state.failures.error_for(request.key):
+            return TimeoutStage.CONNECT, str(error)
+        group = self._state.groups.get(request.key)
+        if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
+            return TimeoutStage.CONNECT, "one was still being opened or logged in"
+        return TimeoutStage.POOL, ""
+
+    def stats(self) -> PoolStats:
+        """Return the status now."""
+        connections = [pooled.connection for pooled in self._state.connections]
+        count = sum(connection is not None and connection.is_open for connection in connections)
+        return PoolStats(count, self._state.waiting, self._state.failures.last_error)
+
+    def drain(self) -> None:
+        """Serve the calls that run or wait, then close each connection once no call uses it."""
+        self._state.draining = True
+        for key in list(self._state.groups):
+            self._replan(key)
+
+    def close(self) -> Iterator[Connection]:
+        """Fail all waiting calls, now and later, and yield the connections that are to be closed."""
+        self._closed = True
+        for waiter in self._state.waiters():
+            self._state.fail(waiter, shutdown_error(waiter.request.handshake.address))
+        yield from [pooled.connection for pooled in self._state.connections if pooled.connection is not None]
+
+    # Leases
+
+    async def _acquire(self, request: LeaseRequest, deadline: float) -> PooledConnection | None:
+        self._raise_if_closed(request)
+        wakeup = Wakeup()
+        waiter = Waiter(request, wakeup.set)
+        if needs_planning(self._state.enqueue(waiter), request.mode):
+            self._replan(request.key)
         try:
-            await waiter.done.wait()
+            in_time = await wakeup.wait(deadline)
+            self._raise_if_closed(request)
         except BaseException:
             self._cancel_waiter(waiter)
             raise
-        if waiter.error is not None:
+        if not in_time:
+            self._cancel_waiter(waiter)
+        elif waiter.error is not None:
             raise waiter.error
-        assert waiter.pooled is not None
         return waiter.pooled
 
-    def raise_if_closed(self, request: LeaseRequest) -> None:
-        """Raise where nobody may use a connection any more."""
+    def _cancel_waiter(self, waiter: Waiter) -> None:
+        if waiter.pooled is not None:  # it was assigned in the same turn of the event loop
+            self._release(waiter.pooled, waiter.request)
+            return
+        waiter.cancelled = True
+        if self._state.dequeue(waiter):
+            self._replan(waiter.request.key)  # calls behind it may have waited for it only
+
+    def _raise_if_closed(self, request: LeaseRequest) -> None:
         if self._closed:
-            raise shutdown_error(request.upgrade.address)
+            raise shutdown_error(request.handshake.address)
 
-    def release(self, pooled: PooledConnection, request: LeaseRequest) -> None:
-        """The exchange is over: the connection serves the next one, or is thrown away."""
+    def _make_lease(self, pooled: PooledConnection, request: LeaseRequest) -> Lease:
         assert pooled.connection is not None
-        pooled.in_flight -= 1
-        pooled.passive_in_flight -= request.passive
-        was_owned, pooled.exclusive, pooled.synced = pooled.exclusive, False, False
-        usable = pooled.connection.is_available
-        if pooled.connection.received_count and pooled.connection.dispatcher.opened:
-            self._failures.record_success(pooled.upgrade)
-        if not pooled.in_flight and not pooled.upgrade.template.keep_alive:
-            self._discard(pooled)
-        elif was_owned and usable:
-            self._start_sync(pooled)
-        if self._waiters or not usable or self._draining:
-            self._assign_requests_to_connections()
+        start_reading = partial(self._start_reading, pooled) if request.mode is LeaseMode.FRESH else None
+        return Lease(pooled.connection, partial(self._release, pooled, request), start_reading)
 
-    def wait_reason(self, upgrade: HandshakeRequest) -> str:
-        """Why a call got no connection in time, as far as it is known."""
-        if failure := self._failures.error_for(upgrade):
-            return str(failure)
-        opening = any(slot.connection is None and slot.upgrade == upgrade for slot in self._connections)
-        return "one was still being opened or logged in" if opening else ""
-
-    def stats(self) -> PoolStats:
-        """How it stands now."""
-        connections = sum(slot.connection is not None and slot.connection.is_open for slot in self._connections)
-        return PoolStats(connections, len(self._waiters), self._failures.last_error)
-
-    def start_reading(self, pooled: PooledConnection) -> None:
-        """Start reading a connection that was opened unread."""
-        assert pooled.connection is not None
+    def _start_reading(self, pooled: PooledConnection) -> None:
         self._tasks.start_soon(self._run_connection, pooled)
 
-    def close(self) -> Iterator[Connection]:
-        """Turn everybody away, and give the connections that are to be closed."""
-        self._closed = True
-        for waiter in self._waiters:
-            waiter.error = shutdown_error(waiter.request.upgrade.address)
-            waiter.done.set()
-        self._waiters.clear()
-        yield from [slot.connection for slot in self._connections if slot.connection is not None]
+    def _release(self, pooled: PooledConnection, request: LeaseRequest) -> None:
+        connection = pooled.connection
+        assert connection is not None
+        pooled.release(request.mode)
+        if connection.received_count and connection.dispatcher.opened:
+            self._state.failures.record_success(pooled.key)
+        group = self._state.groups[pooled.key]
+        action = plan_release(group, pooled, request.mode)
+        if action is not None:
+            self._apply(action)
+        # Most releases end here: the connection serves the next call, or it stays as it is and no call waits.
+        if isinstance(action, Assign):
+            return
+        if group.queue or self._awaiting_capacity or self._state.draining or not connection.is_available:
+            self._replan(pooled.key)
 
-    def drain(self) -> None:
-        """Serve the calls that wait already; then close each connection once nothing uses it."""
-        self._draining = True
-        self._assign_requests_to_connections()
+    # Planning
 
-    def _assign_requests_to_connections(self) -> None:
-        """Give waiting calls what there is, in order, and open what is missing; nothing here waits."""
-        for slot in [slot for slot in self._connections if slot.is_perished]:
-            self._record_unused_session(slot)
-            self._discard(slot, slot.unusable_reason)
-        opening = {slot for slot in self._connections if slot.connection is None}
-        blocked: set[HandshakeRequest] = set()
-        for waiter in list(self._waiters):
-            wish = waiter.request
-            if wish.upgrade in blocked:
-                continue
-            if ready := self._find_reserved(waiter) if wish.fresh else self._find_available(wish):
-                self._assign(waiter, ready)
-            elif not self._is_covered(waiter, opening) and not self._try_open(waiter, opening):
-                blocked.add(wish.upgrade)
-        if self._draining and not self._waiters:
-            for slot in [slot for slot in self._connections if slot.is_idle]:
-                self._discard(slot)
+    def _replan(self, key: HandshakeRequest) -> None:
+        """Carry out what the planner decides after an event of one key.
 
-    def _find_reserved(self, waiter: Waiter) -> PooledConnection | None:
-        return next((slot for slot in self._connections if slot.connection and slot.reserved_for is waiter), None)
-
-    def _find_available(self, request: LeaseRequest) -> PooledConnection | None:
-        for slot in self._connections:
-            if slot.connection is None or slot.upgrade != request.upgrade or not slot.has_capacity(request):
-                continue
-            if request.concurrency is Concurrency.MULTIPLEXED or slot.synced:
-                return slot
-        return None
-
-    def _is_covered(self, waiter: Waiter, opening: set[PooledConnection]) -> bool:
-        """Whether a connection will serve this call without another being opened.
-
-        One that is being opened, or settled, serves one call that owns it, or any number that share it. `opening`
-        holds those that nobody who would own them has been promised yet.
+        Keys that wait for a place of the manual are affected by the events of all keys. They are served in the order
+        in which they began to wait, and before the key of the event if their first call came earlier.
         """
-        wish = waiter.request
-        if wish.fresh:
-            return any(slot.reserved_for is waiter for slot in self._connections)
-        for slot in self._connections:
-            if slot.upgrade != wish.upgrade or slot.reserved_for:
-                continue
-            if slot.connection is None:
-                if slot in opening:
-                    opening.difference_update({slot} if wish.exclusive else ())
-                    return True
-            elif not wish.exclusive:
-                if slot.connection.is_available and not slot.exclusive and not slot.draining:
-                    return True
-            elif wish.concurrency is Concurrency.EXCLUSIVE and slot.has_capacity(wish) and slot not in opening:
-                opening.add(slot)
-                self._start_sync(slot)
-                return True
-        return False
+        if self._awaiting_capacity:
+            first = next(iter(self._awaiting_capacity))
+            if self._first_sequence(first) < self._first_sequence(key):
+                self._serve_awaiting_capacity()
+        self._carry_out(key)
+        self._serve_awaiting_capacity()
 
-    def _try_open(self, waiter: Waiter, opening: set[PooledConnection]) -> bool:
-        """Open a connection for this call, in the place of an idle one if need be.
+    def _serve_awaiting_capacity(self) -> None:
+        while self._awaiting_capacity:
+            key = next(iter(self._awaiting_capacity))
+            if not self._carry_out(key):
+                return  # there is no place for this key, so there is none for those behind it
 
-        An endpoint that has refused a further connection is not asked for one as long as another can serve the
-        call, and one that fails again and again for one at a time.
-        """
-        wish = waiter.request
-        same = [slot for slot in self._connections if slot.upgrade == wish.upgrade]
-        if self._failures.error_for(wish.upgrade) and self._can_be_served_later(wish) and not wish.fresh:
-            return False
-        if self._failures.breaker(wish.upgrade).is_tripped and any(slot.connection is None for slot in same):
-            return False
-        most = wish.upgrade.template.limits.max_connections
-        if len(same) >= most and not self._evict_idle(wish, same_key=True):
-            return False
-        if len(self._connections) >= max(most, MAX_CONNECTIONS_PER_MANUAL) and not self._evict_idle(
-            wish, same_key=False
-        ):
-            return False
-        slot = PooledConnection(wish.upgrade, reserved_for=waiter if wish.fresh else None)
-        self._connections.append(slot)
-        opening.update(() if wish.exclusive else {slot})
-        self._tasks.start_soon(self._open, slot, wish.arguments)
+    def _carry_out(self, key: HandshakeRequest) -> bool:
+        """Carry out all actions for a key; return False if it still waits for a place of the manual."""
+        progress = False
+        while (action := plan(self._state, key)) is not None:
+            if isinstance(action, AwaitCapacity):
+                if progress:  # it got a place: those that waited longer for theirs are next
+                    self._awaiting_capacity.pop(key, None)
+                self._awaiting_capacity[key] = None
+                return False
+            progress |= isinstance(action, Open)
+            self._apply(action)
+        self._awaiting_capacity.pop(key, None)
         return True
 
-    def _evict_idle(self, request: LeaseRequest, *, same_key: bool) -> bool:
-        """Close an idle connection that is of no use to a call: of the same upgrade, or of another one."""
-        for slot in self._connections:
-            of_use = same_key and not request.fresh and slot.has_capacity(request)
-            if slot.is_idle and (slot.upgrade == request.upgrade) == same_key and not of_use:
-                self._discard(slot, slot.unusable_reason if same_key else "a call needs another connection")
-                return not slot.draining
-        return False
+    def _first_sequence(self, key: HandshakeRequest) -> float:
+        group = self._state.groups.get(key)
+        return group.queue.first_sequence if group is not None else float("inf")
 
-    def _assign(self, waiter: Waiter, pooled: PooledConnection) -> None:
-        self._waiters.remove(waiter)
-        pooled.acquire(waiter.request)
-        waiter.pooled = pooled
-        waiter.done.set()
+    def _apply(self, action: Action) -> None:
+        match action:
+            case Assign(waiter, pooled):
+                self._state.assign(waiter, pooled)
+            case Open(waiter):
+                pooled = self._state.add(waiter)
+                self._tasks.start_soon(self._open, pooled, waiter.request.arguments)
+            case Sync(pooled):
+                pooled.change(Trigger.SYNC_STARTED)
+                self._tasks.start_soon(self._sync, pooled)
+            case Close(pooled, reason):
+                self._close_connection(pooled, reason)
 
-    def _cancel_waiter(self, waiter: Waiter) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-            for slot in [
-                slot for slot in self._connections if slot.reserved_for is waiter and slot.connection is not None
-            ]:
-                self._discard(slot)
-        elif waiter.pooled is not None:
-            self.release(waiter.pooled, waiter.request)
+    # What takes time
 
     async def _open(self, pooled: PooledConnection, arguments: dict[str, Any]) -> None:
         try:
-            await anyio.sleep(self._failures.breaker(pooled.upgrade).retry_after(anyio.current_time()))
-            connection = await self._open_connection(pooled.upgrade, arguments)
-        except Exception as failed:  # of a defect, too, every waiting call must hear
-            error = failed if isinstance(failed, BridgeError) else InternalError(pooled.upgrade.address, failed)
-            self._connections.remove(pooled)
-            self._on_open_failed(pooled, error)
-            self._assign_requests_to_connections()
-            return
-        forsaken = pooled.reserved_for is not None and pooled.reserved_for not in self._waiters
-        if self._closed or forsaken:
-            self._connections.remove(pooled)
+            # Read here, not when it was planned: a call learns of the end of its connection, and makes the next call,
+            # before the task of that connection records the failure.
+            await anyio.sleep(self._state.failures.breaker(pooled.key).retry_after(anyio.current_time()))
+            on_draining = partial(self._replan, pooled.key)
+            connection = await self._open_connection(pooled.handshake, arguments, on_draining)
+        except Exception as exc:  # the waiting calls must get a bug as an error, too, or they would hang
+            error = exc if isinstance(exc, BridgeError) else InternalError(pooled.handshake.address, exc)
+            self._state.remove(pooled)
+            self._record_failure(pooled)
+            self._state.fail_waiting(pooled, error)
+        else:
+            self._on_opened(pooled, connection)
+        self._replan(pooled.key)
+
+    def _on_opened(self, pooled: PooledConnection, connection: Connection) -> None:
+        waiter = pooled.reserved_for
+        if self._closed or (waiter is not None and waiter.cancelled):
+            self._state.remove(pooled)
             connection.abort()
-            self._assign_requests_to_connections()
-            return
-        if pooled.reserved_for is None and not connection.is_open:
-            self._connections.remove(pooled)
+        elif waiter is not None:
+            pooled.open(connection)
+            self._state.failures.clear_error(pooled.key)
+            self._state.assign(waiter, pooled)
+        elif connection.is_open:
+            pooled.open(connection)
+            self._state.failures.clear_error(pooled.key)
+            self._start_reading(pooled)
+        else:
+            self._state.remove(pooled)
             self._record_early_close(pooled, connection)
-            self._assign_requests_to_connections()
-            return
-        pooled.connection = connection
-        connection.on_draining = self._assign_requests_to_connections
-        self._failures.clear_error(pooled.upgrade)
-        if pooled.reserved_for is None:
-            self._tasks.start_soon(self._run_connection, pooled)
-        self._assign_requests_to_connections()
-
-    def _record_early_close(self, pooled: PooledConnection, connection: Connection) -> None:
-        """A connection ended before anybody could use it: another one is tried, unless this happens again and again."""
-        self._failures.record_failure(pooled.upgrade)
-        if self._failures.breaker(pooled.upgrade).is_tripped:
-            ending = connection.close_info
-            self._fail_waiters(
-                pooled, ConnectionLost(connection.address, ending.reason, Outcome.NOT_SENT, code=ending.code)
-            )
-
-    def _record_unused_session(self, pooled: PooledConnection) -> None:
-        """A session that ends before it was used is a failure, or one call would log in again and again."""
-        if pooled.ended_unused:
-            assert pooled.connection is not None
-            why = f'{pooled.unusable_reason}: a message for which "reconnect_when" holds came before any call'
-            self._failures.record_failure(pooled.upgrade)
-            self._failures.set_last_error(
-                pooled.upgrade, ConnectionLost(pooled.connection.address, why, Outcome.NOT_SENT)
-            )
 
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
@@ -283,57 +271,62 @@ class ConnectionPool:
                 running.cancel_scope.cancel()
         finally:
             if connection.failed_early:
-                self._failures.record_failure(pooled.upgrade)
-            self._assign_requests_to_connections()
-
-    def _on_open_failed(self, pooled: PooledConnection, error: BridgeError) -> None:
-        """Opening failed."""
-        self._failures.record_failure(pooled.upgrade)
-        self._fail_waiters(pooled, error)
-
-    def _fail_waiters(self, pooled: PooledConnection, error: BridgeError) -> None:
-        """The calls that wait for a connection get the error, unless an open one can serve them later."""
-        upgrade = pooled.upgrade
-        self._failures.set_last_error(upgrade, error)
-        for waiter in [waiter for waiter in self._waiters if waiter.request.upgrade == upgrade]:
-            if waiter is not pooled.reserved_for and (
-                waiter.request.fresh or self._can_be_served_later(waiter.request)
-            ):
-                continue
-            self._waiters.remove(waiter)
-            waiter.error = error
-            waiter.done.set()
-
-    def _can_be_served_later(self, request: LeaseRequest) -> bool:
-        return any(
-            slot.upgrade == request.upgrade and slot.can_handle_request(request.concurrency)
-            for slot in self._connections
-        )
-
-    def _start_sync(self, pooled: PooledConnection) -> None:
-        if not pooled.syncing:
-            pooled.syncing = True
-            self._tasks.start_soon(self._sync, pooled)
+                self._record_failure(pooled)
+            self._replan(pooled.key)
 
     async def _sync(self, pooled: PooledConnection) -> None:
         assert pooled.connection is not None
-        pooled.synced = await pooled.connection.sync()
-        pooled.syncing = False
-        if not pooled.synced and not pooled.in_flight:
-            self._discard(pooled, pooled.unusable_reason or "the server did not answer a ping in time")
-        self._assign_requests_to_connections()
+        leases_started = pooled.leases_started
+        synced = await pooled.connection.sync()
+        # A shared call that started meanwhile voids the barrier: what it caused may arrive after the pong.
+        if pooled.state is State.SYNCING and pooled.leases_started == leases_started:
+            if synced:
+                pooled.change(Trigger.SYNCED)
+            else:
+                reason = pooled.unusable_reason or "the server did not answer a ping in time"
+                self._close_connection(pooled, reason)
+        self._replan(pooled.key)
 
-    def _discard(self, pooled: PooledConnection, reason: str = "") -> None:
+    def _close_connection(self, pooled: PooledConnection, reason: str) -> None:
         connection = pooled.connection
-        if connection is not None and connection.is_open and not self._closed and not pooled.draining:
-            pooled.draining = bool(pooled.upgrade.connection_rules.on_disconnect)
+        assert connection is not None
+        if pooled.ended_unused:
+            self._record_unused_session(pooled, connection)
+        if connection.is_open and not self._closed:  # a closed pool: `close` has yielded it to be closed
             self._tasks.start_soon(self._close_gracefully, pooled, connection, reason)
-        if not pooled.draining and pooled in self._connections:
-            self._connections.remove(pooled)
+            if pooled.handshake.connection_rules.on_disconnect:
+                pooled.change(Trigger.CLOSE_STARTED)
+                return
+        self._state.remove(pooled)
 
     async def _close_gracefully(self, pooled: PooledConnection, connection: Connection, reason: str) -> None:
-        """Close; one that says goodbye keeps its place until then, for the server may allow no session more."""
         await connection.aclose(1000, "", reason)
-        if pooled in self._connections:
-            self._connections.remove(pooled)
-            self._assign_requests_to_connections()
+        if pooled.state is State.CLOSING:
+            self._state.remove(pooled)
+            self._replan(pooled.key)
+
+    # Failures
+
+    def _record_failure(self, pooled: PooledConnection) -> None:
+        self._state.failures.record_failure(pooled.key, anyio.current_time(), random.random)
+
+    def _record_early_close(self, pooled: PooledConnection, connection: Connection) -> None:
+        """Count a connection that ended before a call could use it; if the breaker trips, waiting calls fail.
+
+        Until then another connection is opened: a server that restarts closes a few connections in a row.
+        """
+        self._record_failure(pooled)
+        if self._state.failures.breaker(pooled.key).is_tripped:
+            info = connection.close_info
+            error = ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, code=info.code)
+            self._state.fail_waiting(pooled, error)
+
+    def _record_unused_session(self, pooled: PooledConnection, connection: Connection) -> None:
+        """Count a session that ended before a call used it as a failure.
+
+        Otherwise a manifest whose "reconnect_when" holds for the greeting would log in in an endless loop.
+        """
+        reason = f'{pooled.unusable_reason}: a message for which "reconnect_when" holds came before any call'
+        self._record_failure(pooled)
+        error = ConnectionLost(connection.address, reason, Outcome.NOT_SENT)
+        self._state.failures.set_last_error(pooled.key, error)

@@ -1,7 +1,30 @@
-"""The state of all exchanges on one connection.
+"""Assign the incoming messages of one connection to the exchanges on it.
 
-Nothing here waits. The shell opens an exchange just before it sends the request, and feeds every incoming message to
-`receive`. An exchange is settled exactly once; what comes for it afterwards is dropped and counted.
+Nothing here waits. The caller opens an exchange just before it sends the request, and the connection passes every
+incoming message to `receive`. An exchange is settled exactly once; what comes for it afterwards is dropped and counted.
+
+An *exclusive* exchange has the connection for itself, because its replies carry no id. *Multiplexed* exchanges share
+it: their replies carry an id, or they only watch, or nothing answers them. The first row that applies decides:
+
+| a message … | an exclusive exchange is open | multiplexed exchanges are open |
+| --- | --- | --- |
+| matches an `auto_reply` without `keep` | is answered; no exchange gets it | the same |
+| carries the correlation id of an exchange | — | goes to it, and to streams that match |
+| matches `reply.match` of exchanges | goes to the first, and to streams that match | the same |
+| matches `stream.match` of streams | goes to each | the same |
+| matches none of these, but one exchange has no `match` | goes to it | — |
+| is true for `inbox.match` | is buffered for calls that listen | the same |
+| is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
+| is anything else | is dropped; ends the use of the connection without `match` | is dropped |
+
+The error reply to one exchange goes to no stream. A message that no exchange gets is also remembered for each stream
+that waits for its subscribe reply, because its first items may arrive before that reply.
+
+| an exchange ends … | exclusive | multiplexed |
+| --- | --- | --- |
+| by a reply, an error reply or the end of its stream | reusable | reusable |
+| early: cancelled, `max_items`, `max_bytes` | not reusable: the rest may be the next reply | only multiplexed use |
+| with the connection | lost, or the proper end of its stream | the same |
 """
 
 from __future__ import annotations
@@ -11,11 +34,11 @@ from typing import Any, Final, Literal
 
 from ..codecs.message import Message
 from ..expressions.let_bindings import with_let_bindings
-from ..expressions.paths import Path
 from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
 from .exchange import CloseInfo, Exchange
 from .inbox import Inbox
+from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
 
 IdKind = Literal["uuid", "counter", "string_counter"]
@@ -28,221 +51,215 @@ SESSION_ENDED: Final = "its session has ended"
 
 
 class Dispatcher:
-    """All exchanges on one connection. `dropped` counts messages, `opened`, `abandoned` and `lost` count exchanges.
+    """All exchanges on one connection.
 
-    `trusted` turns false when the next message can no longer be told from a reply to the wrong request, or the
-    connection is retired; it must then be thrown away, and `doubt` says why. `unclaimed` is the last message, if no
-    call waited for it and it is no late reply to another: many servers say so why they close. `outbox` holds what is
-    to be sent at once, `inbox` what came while no call listened. `unsent` is told of a message that was due and could
-    not be made: what it was, and why.
+    Args:
+        id_kind: How correlation ids are made.
+        make_uuid: Returns a new UUID.
+        inbox: Buffers messages while no call listens; None: they are dropped.
+        on_send_failed: Gets the purpose of each message that was due and could not be rendered, and the reason.
+
+    Attributes:
+        reusable: Whether a further exchange may start: the next message would be recognized as its reply.
+        unusable_reason: Why no further exchange may start, or no exclusive one.
+        opened: Exchanges so far.
+        incomplete: Exchanges for which more may come although their callers no longer wait.
+        lost: Exchanges that the end of the connection settled.
+        dropped: Messages that no exchange got.
+        last_unmatched: The last message, if no exchange got it and it is no late reply. Often it says why
+            the server closes.
+        last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
+        outbox: Automatic replies to send now.
     """
 
-    def __init__(self, id_kind: IdKind, make_uuid: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        id_kind: IdKind,
+        make_uuid: Callable[[], str],
+        inbox: Inbox | None = None,
+        on_send_failed: Callable[[str, str], None] = lambda purpose, reason: None,
+    ) -> None:
         self.reusable = True
         self.unusable_reason = ""
-        self.dropped = 0
-        self.incomplete = 0
         self.opened = 0
+        self.incomplete = 0
         self.lost = 0
+        self.dropped = 0
         self.last_unmatched: Message | None = None
+        self.last_exclusive: Exchange | None = None
         self.outbox: list[Any] = []
-        self.inbox: Inbox | None = None
+        self.on_send_failed = on_send_failed
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
+        self._inbox = inbox
         self._last_id = 0
         self._counter = 0
-        self._by_correlation_id: dict[Path, dict[Any, Exchange]] = {}
-        self._unkeyed: list[Exchange] = []
-        self._with_auto_replies: list[Exchange] = []
-        self._awaiting_subscription: list[Exchange] = []
-        self.last_exclusive: Exchange | None = None
-        self.on_send_failed: Callable[[str, str], None] = lambda what, why: None
+        self._pending = PendingExchanges()
 
     def __repr__(self) -> str:
-        return f"<Exchanges pending={len(self)} dropped={self.dropped} trusted={self.reusable}>"
+        return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
 
     def __len__(self) -> int:
-        return len(self._unkeyed) + sum(map(len, self._by_correlation_id.values()))
+        return len(self._pending)
+
+    def pending(self) -> Iterator[Exchange]:
+        """Yield the exchanges that are not finished, in the order of opening."""
+        return iter(self._pending)
 
     def open(self, rules: ReplyRules, scope: Scope) -> Exchange:
-        """Open an exchange for a request that is sent next; its correlation id is assigned here.
+        """Open an exchange for a request that is sent next, with a new correlation id.
+
+        Args:
+            rules: The rules of the tool.
+            scope: The names for its templates and expressions.
 
         Raises:
-            Unfilled: where a value of `let`, or a bound of its stream, cannot be computed.
+            RenderError: where a value of `let`, or a bound of the stream, cannot be computed.
         """
-        self.last_unmatched = None if self.opened else self.last_unmatched
+        if self.opened:
+            # What came before a request explains nothing of it; before the first one it may explain why the server
+            # closes, such as a rejected token.
+            self.last_unmatched = None
         self.opened += 1
         request_id = self.next_id()
-        names = {"request_id": request_id, "next_id": self.next_id, "counter": self.count}
-        scope = scope.with_values(**names)
-        scope = with_let_bindings(scope, rules.let_bindings) if rules.let_bindings else scope
+        scope = scope.with_values(request_id=request_id, next_id=self.next_id, counter=self.count)
+        if rules.let_bindings:
+            scope = with_let_bindings(scope, rules.let_bindings)
         limits = rules.stream.limits(scope) if rules.stream is not None else None
         exchange = Exchange(rules, scope, request_id, limits=limits)
-        if rules.correlation_path is not None:
-            self._by_correlation_id.setdefault(rules.correlation_path, {})[request_id] = exchange
-        else:
-            self._unkeyed.append(exchange)
-        if rules.auto_replies:
-            self._with_auto_replies.append(exchange)
-        if rules.has_subscribe_reply:
-            self._awaiting_subscription.append(exchange)
+        self._pending.add(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
-        elif rules.listen_only and self.inbox is not None:
-            self._deliver_buffered(exchange, self.inbox)
+        elif rules.listen_only and self._inbox is not None:
+            self._deliver_buffered(exchange, self._inbox)
         return exchange
 
     def receive(self, message: Message) -> Role:
-        """Give a message to the exchange that it belongs to, and say what it was taken for."""
+        """Deliver a message to the exchanges that it belongs to; return how it was classified."""
         if self._auto_reply(message):
             return Role.AUTO_REPLIED
-        found = self._match(message)
-        if not found:
-            return self._unsolicited(message)
+        matched = self._match(message)
+        if not matched:
+            return self._process_unmatched(message)
         self.last_unmatched = None
-        roles = [self._deliver(exchange, message) for exchange in found]
-        if self.inbox is not None and set(roles) == {Role.IGNORED} and self.inbox.offer(message):
+        roles = [self._deliver(exchange, message) for exchange in matched]
+        # What every exchange ignores may be what another call listens for.
+        if self._inbox is not None and set(roles) == {Role.IGNORED} and self._inbox.offer(message):
             return Role.BUFFERED
         return roles[0]
 
-    def cancel(self, exchange: Exchange) -> None:
-        """The caller no longer waits: what still comes for this exchange is dropped."""
-        if exchange.finished:
-            return
-        exchange.finished = True
-        self._remove(exchange)
-        self._mark_incomplete(exchange)
+    def note_login_message(self, message: Message, *, expected: bool) -> None:
+        """Remember a message of the login as the last one, unless it was expected."""
+        self.last_unmatched = None if expected else message
 
-    def drain(self) -> None:
-        """No further exchange may be opened; those that are under way go on."""
-        self.reusable = False
-        self.unusable_reason = SESSION_ENDED
+    def cancel(self, exchange: Exchange) -> None:
+        """Finish an exchange whose caller no longer waits: what still comes for it is dropped."""
+        if not exchange.finished:
+            self.discard(exchange)
+            self._mark_incomplete(exchange)
 
     def discard(self, exchange: Exchange) -> None:
-        """Its request was not sent, or nothing answers it."""
+        """Finish an exchange for which nothing can come: its request was not sent, or nothing answers it."""
         exchange.finished = True
-        self._remove(exchange)
+        self._pending.remove(exchange)
+
+    def drain(self) -> None:
+        """Allow no further exchange; those that are pending go on."""
+        self.unusable_reason = ""  # that the session has ended says more than any reason before
+        self._make_unusable(SESSION_ENDED)
 
     def connection_lost(self, close: CloseInfo) -> None:
-        """The connection ended: settle every exchange."""
+        """Settle every exchange: the connection has ended."""
         self.reusable = False
-        for exchange in list(self.pending()):
+        for exchange in self._pending:
             self.lost += 1
-            self._remove(exchange)
+            self._pending.remove(exchange)
             exchange.connection_lost(close)
 
     def next_id(self) -> int | str:
-        """The next correlation id."""
+        """Return the next correlation id."""
         if self._id_kind == "uuid":
             return self._make_uuid()
         self._last_id += 1
         return self._last_id if self._id_kind == "counter" else str(self._last_id)
 
     def count(self) -> int:
-        """1, 2, 3 …"""
+        """Return 1, 2, 3 …"""
         self._counter += 1
         return self._counter
 
-    def _deliver_buffered(self, exchange: Exchange, inbox: Inbox) -> None:
-        """What came before a call that listens is there at once."""
-        for message in inbox.take_matching(exchange.matches):
-            self._deliver(exchange, message)
-            if exchange.finished:
-                return
-
-    def _deliver(self, exchange: Exchange, message: Message) -> Role:
-        role = exchange.accept(message)
-        if exchange.finished:
-            self._remove(exchange)
-            if exchange.end in TRUNCATED:
-                self._mark_incomplete(exchange)
-        elif exchange.replied and exchange in self._awaiting_subscription:
-            self._awaiting_subscription.remove(exchange)
-            if exchange.rules.correlation_path is not None:
-                del self._by_correlation_id[exchange.rules.correlation_path][exchange.request_id]
-                self._unkeyed.append(exchange)
-        return role
-
-    def _mark_incomplete(self, exchange: Exchange) -> None:
-        """More may come for an exchange that nobody waits for any more, unless it never sent anything."""
-        if not exchange.rules.never_sends:
-            self.incomplete += 1
-            self.unusable_reason = self.unusable_reason or LATE_REPLIES_POSSIBLE
-        self.reusable = self.reusable and exchange.rules.concurrency is Concurrency.MULTIPLEXED
-
     def _auto_reply(self, message: Message) -> bool:
-        """Answer a message that an open exchange has an answer for; whether that was all."""
-        for exchange in self._with_auto_replies:
+        """Answer a message for which an exchange has an `auto_reply`; return whether no exchange gets it."""
+        for exchange in self._pending.with_auto_replies:
             for rule in exchange.rules.auto_replies:
                 scope = exchange.scope_for(message)
                 if rule.match.is_true(scope):
                     try:
                         self.outbox.append(rule.reply.render(scope.with_frozen_time()))
-                    except RenderError as unfilled:
-                        self.on_send_failed("auto_reply", str(unfilled))
+                    except RenderError as error:
+                        self.on_send_failed("auto_reply", str(error))
                     return not rule.keep
         return False
 
     def _match(self, message: Message) -> list[Exchange]:
-        """The exchange that a message belongs to; a message of several streams belongs to each.
+        """Return the exchanges that a message belongs to: at most one that it replies to, then streams."""
+        by_id = self._pending.find_by_correlation_id(message)
+        matching = [exchange for exchange in self._pending.unkeyed if exchange.matches(message)]
+        if not matching:
+            return [] if by_id is None else [by_id]
+        streams = [exchange for exchange in matching if exchange.rules.stream and exchange.rules.stream.match]
+        replied_to = by_id
+        if replied_to is None:
+            # An item of a stream may also be the reply to a request whose `match` says so, such as the echo of what
+            # was said in a room that is watched. A request without `match` is replied to by no item.
+            others = (exchange for exchange in matching if exchange not in streams)
+            replied_to = next((exchange for exchange in others if exchange.rules.match or not streams), None)
+        if replied_to is None:
+            return streams
+        # The error reply to one call is no error of the streams that watch.
+        return [replied_to, *(each for each in streams if not each.rules.is_error(each.scope_for(message)))]
 
-        What a stream has for its item is also the reply to a request whose `match` says so, such as the echo of what
-        was said in a room that is watched.
-        """
-        claimed = [exchange for exchange in self._unkeyed if exchange.matches(message)]
-        streams = [exchange for exchange in claimed if exchange.rules.stream and exchange.rules.stream.match]
-        answered = self._find_by_correlation_id(message)
-        asked = [exchange for exchange in claimed if exchange not in streams and (not streams or exchange.rules.match)]
-        addressed = asked[:1] if answered is None else [answered]
-        if addressed:  # the failure of one call is none of those that watch
-            streams = [exchange for exchange in streams if not exchange.rules.is_error(exchange.scope_for(message))]
-        return [*addressed, *streams]
+    def _deliver(self, exchange: Exchange, message: Message) -> Role:
+        role = exchange.accept(message)
+        self._pending.update(exchange)
+        if exchange.end in TRUNCATED:
+            self._mark_incomplete(exchange)
+        return role
 
-    def _find_by_correlation_id(self, message: Message) -> Exchange | None:
-        """The exchange whose correlation id a message holds, if it is that one's."""
-        for path, pending in self._by_correlation_id.items():
-            found = pending.get(_correlation_id_at(message.value, path))
-            if found and (found.rules.match_is_id_only or found.matches(message)):
-                return found
-        return None
+    def _deliver_buffered(self, exchange: Exchange, inbox: Inbox) -> None:
+        """Deliver what arrived before an exchange that listens."""
+        for message in inbox.take_matching(exchange.matches):
+            self._deliver(exchange, message)
+            if exchange.finished:
+                return
 
-    def _unsolicited(self, message: Message) -> Role:
-        for exchange in self._awaiting_subscription:
+    def _process_unmatched(self, message: Message) -> Role:
+        for exchange in self._pending.awaiting_subscription:
+            # The reply that opens a stream may arrive after its first items.
             exchange.early_messages.append(message)
-        if self.inbox is not None and self.inbox.offer(message):
+        if self._inbox is not None and self._inbox.offer(message):
             return Role.BUFFERED
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
             return Role.IGNORED
         self.dropped += 1
-        is_late = self.incomplete or any(
-            _correlation_id_at(message.value, path) is not None for path in self._by_correlation_id
-        )
-        self.last_unmatched = None if is_late else message
+        is_late_reply = self.incomplete or self._pending.has_correlation_id(message)
+        self.last_unmatched = None if is_late_reply else message
         if last is not None and last.rules.match is None and not last.rules.listen_only:
-            self.reusable, self.unusable_reason = False, self.unusable_reason or UNSOLICITED_MESSAGE
+            # It may be a second reply to the last request: the next one would be off by one.
+            self._make_unusable(UNSOLICITED_MESSAGE)
         return Role.DROPPED
 
-    def pending(self) -> Iterator[Exchange]:
-        """The exchanges that are not finished."""
-        yield from self._unkeyed
-        for pending in self._by_correlation_id.values():
-            yield from pending.values()
+    def _mark_incomplete(self, exchange: Exchange) -> None:
+        """Note that more may come for an exchange whose caller no longer waits."""
+        is_exclusive = exchange.rules.concurrency is Concurrency.EXCLUSIVE
+        if not exchange.rules.never_sends:
+            self.incomplete += 1
+            self._make_unusable(LATE_REPLIES_POSSIBLE, exclusive_only=not is_exclusive)
+        elif is_exclusive:
+            self._make_unusable("")
 
-    def _remove(self, exchange: Exchange) -> None:
-        path = exchange.rules.correlation_path
-        if path is not None:
-            self._by_correlation_id.get(path, {}).pop(exchange.request_id, None)
-        for listed in (self._unkeyed, self._with_auto_replies, self._awaiting_subscription):
-            if exchange in listed:
-                listed.remove(exchange)
-
-
-def _correlation_id_at(value: Any, path: Path) -> int | str | None:
-    """The correlation id in a message; a boolean is none, although Python takes true for 1."""
-    for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+    def _make_unusable(self, reason: str, *, exclusive_only: bool = False) -> None:
+        """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
+        self.unusable_reason = self.unusable_reason or reason
+        self.reusable = self.reusable and exclusive_only

@@ -1,6 +1,6 @@
-"""One request and what answers it: which messages it claims, what each is taken for, and where it ends.
+"""One request and what answers it: which messages match, how each is classified, and where the exchange ends.
 
-Nothing here waits: whoever does is told through `wake` that something has arrived.
+Nothing here waits: the exchange calls `wake` when something has arrived.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final, Literal
 
 from ..codecs.message import Message
 from ..expressions.scope import Scope
-from .reply_rules import ReplyRules, Role, StreamLimits
+from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
 
 StreamEnd = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
 """What ended a stream."""
 
 MAX_EARLY_MESSAGES: Final = 64
-"""Messages that are kept for a stream until the reply that opens it has come."""
+"""Messages that are buffered for a stream until the reply that opens it has come."""
 
 NORMAL_CLOSE_CODES: Final = (1000, 1001)
 """Close codes with which a server ends a stream properly (RFC 6455 §7.4.1)."""
@@ -26,7 +26,7 @@ NORMAL_CLOSE_CODES: Final = (1000, 1001)
 
 @dataclass(frozen=True, slots=True)
 class CloseInfo:
-    """How a connection ended: its code (1006 if there was none) and what to say of it."""
+    """How a connection ended: the close code (1006 if there was none), and the reason for people."""
 
     code: int
     reason: str
@@ -34,10 +34,26 @@ class CloseInfo:
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One request and all that answers it.
+    """One request and everything that answers it.
 
-    `inbox` holds what has arrived and not been taken: one reply or fault, or a stream's items.
-    Once `finished`, nothing is added to it, and either `fault`, `end`, `lost` or a reply says how it finished.
+    `received` holds what has arrived and was not taken: one reply or error reply, or the items of a stream. Once
+    `finished`, nothing is added to it, and a reply, `error`, `end` or `close_info` says how the exchange finished.
+
+    Args:
+        rules: The rules of the tool.
+        scope: The names for its expressions.
+        request_id: The correlation id of the request.
+        limits: The bounds of the stream; None without a stream.
+
+    Attributes:
+        error: The error reply.
+        end: What ended the stream.
+        close_info: How the connection ended, if that settled the exchange.
+        item_count, byte_count: The items of the stream so far, and their bytes.
+        replied: Whether the reply that opens the stream has come.
+        early_messages: What came before that reply and may belong to the stream.
+        until_seen: Indexes of the predicates of `stream.until` that were true.
+        wake: Called when something has arrived, or the exchange has finished.
     """
 
     rules: ReplyRules
@@ -57,16 +73,21 @@ class Exchange:
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
+    def awaits_subscription(self) -> bool:
+        """Return whether a reply must come before the stream that it opens."""
+        return self.rules.has_subscribe_reply and not self.replied
+
+    @property
     def in_stream(self) -> bool:
-        """Whether messages are items by now, not the reply."""
-        return self.rules.stream is not None and (self.replied or not self.rules.has_subscribe_reply)
+        """Return whether messages are now items of the stream, not the reply."""
+        return self.rules.stream is not None and not self.awaits_subscription
 
     def scope_for(self, message: Message) -> Scope:
-        """The names for predicates and expressions on `message`."""
+        """Return the names for predicates and expressions on `message`."""
         return self.scope.with_values(message=message.value)
 
     def matches(self, message: Message) -> bool:
-        """Whether a message belongs to this exchange."""
+        """Return whether a message belongs to this exchange."""
         stream = self.rules.stream
         if stream is not None and stream.match is not None and self.in_stream:
             return stream.match.is_true(self.scope_for(message))
@@ -74,39 +95,41 @@ class Exchange:
         return match is None or match.is_true(self.scope_for(message))
 
     def accept(self, message: Message) -> Role:
-        """Classify a message that belongs to this exchange, and keep what must be kept."""
+        """Classify a message that matches, and save what the caller needs of it."""
         scope = self.scope_for(message)
         if self.rules.is_ignored(scope):
             return Role.IGNORED
-        role = self._classify(message, scope)
-        if role is Role.ERROR:
-            self.finished, self.error = True, message
-            self.received.append(message)
-        elif role is Role.REPLY and self.rules.stream is None:
-            self.finished = True
-            self.received.append(message)
-        elif role is Role.REPLY:
-            self._open_stream(message)
+        role = self._accept(message, scope)
         if role is not Role.ACK:
             self.wake()
         return role
 
-    def _classify(self, message: Message, scope: Scope) -> Role:
+    def _accept(self, message: Message, scope: Scope) -> Role:
         if self.rules.is_error(scope):
+            self.error = message
+            self._settle(message)
             return Role.ERROR
         if self.in_stream:
             return self._accept_item(message, scope)
-        return Role.ACK if self.rules.is_ack(scope) else Role.REPLY
+        if self.rules.is_ack(scope):
+            return Role.ACK
+        if self.rules.stream is not None:
+            self._open_stream(message)
+        else:
+            self._settle(message)
+        return Role.REPLY
+
+    def _settle(self, message: Message) -> None:
+        self.finished = True
+        self.received.append(message)
 
     def connection_lost(self, close: CloseInfo) -> None:
-        """The connection ended: a stream that it ended properly has its end, everything else is lost.
-
-        A stream of which nothing has come may as well be a request that was never read.
-        """
+        """Finish: the connection has ended, which is the proper end of some streams, and loses everything else."""
         if self.finished:
             return
         self.finished = True
         stream = self.rules.stream
+        # A stream without items is lost whatever the close code: the request may not have been read at all.
         if stream and (stream.bounds.until_close or (self.item_count and close.code in NORMAL_CLOSE_CODES)):
             self.end = "closed"
         else:
@@ -114,7 +137,7 @@ class Exchange:
         self.wake()
 
     def _open_stream(self, reply: Message) -> None:
-        """The reply that opens a stream is known as `reply`; what came before it may belong to the stream too."""
+        """Begin the stream: expressions see its reply as `reply`, and what came before may belong to it, too."""
         self.replied = True
         self.scope = self.scope.with_values(reply=reply.value)
         for message in list(self.early_messages):
@@ -123,21 +146,32 @@ class Exchange:
         self.early_messages.clear()
 
     def _accept_item(self, message: Message, scope: Scope) -> Role:
+        """Classify a message of the stream: it ends the stream, is an acknowledgement, or is an item."""
         stream = self.rules.stream
         assert stream is not None
-        held = {index for index, predicate in enumerate(stream.until) if predicate.is_true(scope)}
-        self.until_seen |= held
-        ended = bool(held) and len(self.until_seen) == len(stream.until)
-        if not ended and ((held and not stream.bounds.include_last) or (not held and self.rules.is_ack(scope))):
-            return Role.ACK
-        if not ended or stream.bounds.include_last:
-            self.received.append(message)
-            self.item_count += 1
-            self.byte_count += message.size
-        if ended:
+        ends = {index for index, predicate in enumerate(stream.until) if predicate.is_true(scope)}
+        self.until_seen |= ends
+        if ends and len(self.until_seen) == len(stream.until):
+            if stream.bounds.include_last:
+                self._add_item(message)
             self.finished, self.end = True, "until"
-        elif self.limits is not None and self.item_count >= self.limits.max_items:
+            return Role.END
+        if ends and not stream.bounds.include_last:
+            return Role.ACK  # one of several ends
+        if not ends and self.rules.is_ack(scope):
+            return Role.ACK
+        self._add_item(message)
+        self._check_limits(stream)
+        return Role.ITEM
+
+    def _add_item(self, message: Message) -> None:
+        self.received.append(message)
+        self.item_count += 1
+        self.byte_count += message.size
+
+    def _check_limits(self, stream: StreamRules) -> None:
+        """Finish a stream that has reached `max_items` or `max_bytes`."""
+        if self.limits is not None and self.item_count >= self.limits.max_items:
             self.finished, self.end = True, "max_items"
         elif self.byte_count >= stream.bounds.max_bytes:
             self.finished, self.end = True, "max_bytes"
-        return Role.END if ended else Role.ITEM

@@ -1,0 +1,131 @@
+"""TLS and the opening handshake (RFC 6455 §4.1) over a connected socket, and what to check where they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
+
+from ..core.codecs.message import http_error_detail
+from ..core.handshake_request import HandshakeRequest
+from ..core.network_policy import URL
+from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected
+from .websocket import WebSocket, make_websocket
+
+
+async def open_websocket(
+    request: HandshakeRequest,
+    headers: Sequence[tuple[str, str]],
+    sock: socket.socket,
+    ssl_context: ssl.SSLContext | None,
+) -> WebSocket:
+    """Open a WebSocket over a connected socket, which is closed where that fails.
+
+    Args:
+        request: The opening handshake, with its URL.
+        headers: Its headers, with credentials.
+        sock: A TCP connection to the server, perhaps through a proxy.
+        ssl_context: The context for TLS; None for ws://.
+
+    Raises:
+        HandshakeRejected: on any HTTP status but 101.
+        ForbiddenRedirect: on a redirect.
+        ConnectError: if TLS fails, or the response is no WebSocket upgrade or lacks the subprotocol.
+    """
+    url = request.url
+    assert url is not None
+    websocket = await _start_tls(request, url, sock, ssl_context)
+    try:
+        await websocket.open(headers)
+        _check_subprotocol(request, url, websocket)
+    except BaseException as error:
+        websocket.abort()
+        if isinstance(error, InvalidHandshake | PayloadTooBig | EOFError):
+            raise _to_bridge_error(url, error) from error
+        raise
+    return websocket
+
+
+async def _start_tls(
+    request: HandshakeRequest, url: URL, sock: socket.socket, ssl_context: ssl.SSLContext | None
+) -> WebSocket:
+    def make() -> WebSocket:
+        return make_websocket(url, request.target(), request.subprotocols, request.template.limits)
+
+    server_hostname = url.host if url.secure else None
+    connect = asyncio.get_running_loop().create_connection
+    try:
+        _, websocket = await connect(make, sock=sock, ssl=ssl_context, server_hostname=server_hostname)
+    except (OSError, ssl.SSLError) as error:
+        sock.close()
+        raise ConnectError(url.address, _tls_reason(error)) from error
+    except BaseException:
+        sock.close()
+        raise
+    return websocket
+
+
+def _check_subprotocol(request: HandshakeRequest, url: URL, websocket: WebSocket) -> None:
+    """Raise if the server selected none of the offered subprotocols: RFC 6455 allows it, but no API would work."""
+    if request.subprotocols and websocket.protocol.subprotocol is None:
+        offered = ", ".join(request.subprotocols)
+        reason = f'the server accepts none of the subprotocols {offered}; check "protocol", or leave it out'
+        raise ConnectError(url.address, reason)
+
+
+def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
+    """Return the error of a failed handshake in words of this package.
+
+    The messages of the library may repeat header values, and with them credentials, so that none of them is shown.
+    """
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        if 300 <= status < 400:
+            return ForbiddenRedirect(url.address, status)
+        detail = http_error_detail(status, bytes(error.response.body or b""))
+        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), detail)
+    if isinstance(error, NegotiationError):
+        return ConnectError(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
+    if isinstance(error, EOFError) or isinstance(error.__cause__, EOFError):
+        hint = ', and whether it wants a client certificate ("tls")' if url.secure else ""
+        reason = (
+            f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{hint}'
+        )
+        return ConnectError(url.address, reason)
+    return ConnectError(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
+
+
+_STATUS_HINTS: Final = {
+    200: "that is an ordinary page; check the path",
+    400: 'it did not accept the request; check the path, and whether it wants a subprotocol ("protocol")',
+    501: 'it does not do this; check the path, and whether it wants a subprotocol ("protocol")',
+    401: 'it wants other credentials; check "auth"',
+    403: (
+        'it refuses these credentials or this client; check "auth" and "headers" '
+        '(some servers want an "Origin" header, that of their own page); '
+        'some answer so where the path is wrong, or a subprotocol is missing ("protocol")'
+    ),
+    404: (
+        "there is nothing at this path; check the URL "
+        '(Rails answers so where it wants another "Origin" header, that of its own page)'
+    ),
+    426: 'it wants another WebSocket version or subprotocol; check "protocol"',
+    429: "it limits the number of connections; wait a while",
+    502: "the server behind it is down",
+    503: "it is busy or starting; try again later",
+}
+
+
+def _tls_reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not valid: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or 'no reason given'}); is it a wss:// endpoint?"
+    return (
+        "the connection was cut during the TLS handshake; it may be a ws:// endpoint, "
+        'want a client certificate ("tls"), or TLS before 1.2'
+    )

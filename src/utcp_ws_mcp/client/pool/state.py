@@ -1,0 +1,191 @@
+"""The state of a pool: its connections and waiting calls by connection key, and the failures of its endpoints."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Final
+
+from ...core.handshake_request import HandshakeRequest
+from ...errors import BridgeError
+from .circuit_breaker import FailureTracker
+from .entry import LeaseMode, PooledConnection, State, Trigger, Waiter
+
+MAX_CONNECTIONS_PER_MANUAL: Final = 32
+"""Connections of one manual, over all URLs, headers and arguments of its calls; more only if `max_connections` is."""
+
+
+class WaitQueue:
+    """The calls that wait for a connection of one key: one lane for each lease mode, each in order of arrival.
+
+    Calls in one lane are interchangeable: what its first call cannot have, none of them can. So the planner looks at
+    the heads of lanes only, and its cost does not grow with the number of waiting calls. A lane is an OrderedDict
+    because a call that is cancelled leaves from the middle, in constant time, and because the first key of a plain
+    dict is found by scanning over all keys that were removed before it.
+    """
+
+    def __init__(self) -> None:
+        self.lanes: dict[LeaseMode, OrderedDict[Waiter, None]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.lanes.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self.lanes)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        for lane in list(self.lanes.values()):
+            yield from list(lane)
+
+    def append(self, waiter: Waiter) -> None:
+        """Add a call at the end of its lane."""
+        self.lanes.setdefault(waiter.request.mode, OrderedDict())[waiter] = None
+
+    def remove(self, waiter: Waiter) -> bool:
+        """Remove a call; return whether it was waiting here."""
+        mode = waiter.request.mode
+        lane = self.lanes.get(mode)
+        if lane is None or waiter not in lane:
+            return False
+        del lane[waiter]
+        if not lane:
+            del self.lanes[mode]
+        return True
+
+    def peek(self, mode: LeaseMode, index: int = 0) -> Waiter | None:
+        """Return the first call of a lane, or the one behind `index` others."""
+        return next(islice(self.lanes.get(mode, ()), index, None), None)
+
+    def count_before(self, sequence: int, mode: LeaseMode, limit: int) -> int:
+        """Count the calls of a lane that arrived before a sequence number, up to a limit."""
+        return sum(waiter.sequence < sequence for waiter in islice(self.lanes.get(mode, ()), limit))
+
+    @property
+    def first_sequence(self) -> float:
+        """The sequence number of the call that has waited longest; infinite if none waits."""
+        return min((next(iter(lane)).sequence for lane in self.lanes.values()), default=float("inf"))
+
+
+class ConnectionGroup:
+    """The connections of one key, in order of opening, and the calls that wait for one of them."""
+
+    def __init__(self, handshake: HandshakeRequest) -> None:
+        self.handshake = handshake
+        self.connections: list[PooledConnection] = []
+        self.queue = WaitQueue()
+
+    @property
+    def key(self) -> HandshakeRequest:
+        """What the calls and connections of this group agree on."""
+        return self.handshake
+
+    def count(self, state: State) -> int:
+        """Count the connections in a state that any call of the key may use."""
+        return sum(pooled.state is state and pooled.reserved_for is None for pooled in self.connections)
+
+    def can_serve(self, mode: LeaseMode) -> bool:
+        """Whether an open connection serves a call of this mode, now or when others have ended."""
+        return any(pooled.can_serve(mode) for pooled in self.connections)
+
+
+class PoolState:
+    """All connections and waiting calls of a pool."""
+
+    def __init__(self) -> None:
+        self.groups: dict[HandshakeRequest, ConnectionGroup] = {}
+        self.connections: dict[PooledConnection, None] = {}
+        """All connections in order of opening (a dict, so that removal takes constant time)."""
+        self.failures = FailureTracker()
+        self.capacity = MAX_CONNECTIONS_PER_MANUAL
+        self.draining = False
+        self._sequence = count()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait, including those for which a connection is being opened."""
+        return sum(len(group.queue) for group in self.groups.values()) + len(self._reserved())
+
+    def waiters(self) -> list[Waiter]:
+        """Return all calls that wait, including those for which a connection is being opened."""
+        return [*self._reserved(), *(waiter for group in self.groups.values() for waiter in group.queue)]
+
+    def _reserved(self) -> list[Waiter]:
+        """Return the calls for each of which a connection is being opened that no other call may use."""
+        connecting = [pooled.reserved_for for pooled in self.connections if pooled.state is State.CONNECTING]
+        return [waiter for waiter in connecting if waiter is not None and not waiter.cancelled]
+
+    def enqueue(self, waiter: Waiter) -> ConnectionGroup:
+        """Add a waiting call; return the group in which it waits."""
+        request = waiter.request
+        group = self.groups.get(request.key)
+        if group is None:
+            group = self.groups[request.key] = ConnectionGroup(request.handshake)
+            # One bound for the whole manual: keys that compete for its places must not have different ones, or a
+            # key with a low bound would hold up those behind it.
+            self.capacity = max(self.capacity, request.handshake.template.limits.max_connections)
+        waiter.sequence = next(self._sequence)
+        group.queue.append(waiter)
+        return group
+
+    def dequeue(self, waiter: Waiter) -> bool:
+        """Remove a waiting call from the queue; return whether it was there."""
+        group = self.groups.get(waiter.request.key)
+        removed = group is not None and group.queue.remove(waiter)
+        self._forget_if_empty(waiter.request.key)
+        return removed
+
+    def assign(self, waiter: Waiter, pooled: PooledConnection) -> None:
+        """Lease a connection to a waiting call, and wake it."""
+        self.dequeue(waiter)
+        pooled.acquire(waiter.request.mode)
+        pooled.reserved_for = None
+        waiter.pooled = pooled
+        waiter.notify()
+
+    def fail(self, waiter: Waiter, error: BridgeError) -> None:
+        """Wake a waiting call with an error."""
+        self.dequeue(waiter)
+        waiter.error = error
+        waiter.notify()
+
+    def fail_waiting(self, pooled: PooledConnection, error: BridgeError) -> None:
+        """Fail the calls that waited for a connection that was not opened, unless an open one can serve them later.
+
+        A call that needs a fresh connection fails only with its own attempt.
+        """
+        self.failures.set_last_error(pooled.key, error)
+        if pooled.reserved_for is not None and not pooled.reserved_for.cancelled:
+            self.fail(pooled.reserved_for, error)
+        group = self.groups.get(pooled.key)
+        for waiter in group.queue if group is not None else ():
+            mode = waiter.request.mode
+            if mode is not LeaseMode.FRESH and group is not None and not group.can_serve(mode):
+                self.fail(waiter, error)
+
+    def add(self, waiter: Waiter) -> PooledConnection:
+        """Add a place for a connection that is opened on behalf of a call; return it.
+
+        A call that needs a fresh connection leaves the queue: from now on it waits for this connection only.
+        """
+        request = waiter.request
+        pooled = PooledConnection(request.handshake)
+        self.groups[request.key].connections.append(pooled)
+        self.connections[pooled] = None
+        if request.mode is LeaseMode.FRESH:
+            pooled.reserved_for = waiter
+            self.dequeue(waiter)
+        return pooled
+
+    def remove(self, pooled: PooledConnection) -> None:
+        """Remove a connection; its place is free."""
+        pooled.change(Trigger.REMOVED)
+        del self.connections[pooled]
+        self.groups[pooled.key].connections.remove(pooled)
+        self._forget_if_empty(pooled.key)
+
+    def _forget_if_empty(self, key: HandshakeRequest) -> None:
+        # Keys hold arguments of calls: without this the pool would grow with every new value.
+        group = self.groups.get(key)
+        if group is not None and not group.connections and not group.queue:
+            del self.groups[key]

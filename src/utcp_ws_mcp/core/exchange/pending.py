@@ -1,0 +1,99 @@
+"""The table of the exchanges that are not finished, and its indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..codecs.message import Message
+from ..expressions.paths import Path
+from .exchange import Exchange
+
+_Set = dict[Exchange, None]
+"""A set that keeps the order of insertion: the exchange that was opened first is asked first."""
+
+
+class PendingExchanges:
+    """The pending exchanges of one connection.
+
+    `add`, `update` and `remove` alone keep the indexes: each is derived from the rules of an exchange and from whether
+    its reply has come. A message is looked up by its correlation id in constant time, and is compared with those
+    exchanges only that cannot be found by an id.
+
+    Attributes:
+        unkeyed: Exchanges that no correlation id finds, in the order of opening.
+        with_auto_replies: Exchanges that answer messages automatically.
+        awaiting_subscription: Exchanges whose stream begins after a reply that has not come.
+    """
+
+    def __init__(self) -> None:
+        self.unkeyed: _Set = {}
+        self.with_auto_replies: _Set = {}
+        self.awaiting_subscription: _Set = {}
+        self._all: _Set = {}
+        self._by_correlation_id: dict[Path, dict[int | str, Exchange]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._all))
+
+    def add(self, exchange: Exchange) -> None:
+        """Add an exchange that has just been opened."""
+        self._all[exchange] = None
+        if exchange.rules.auto_replies:
+            self.with_auto_replies[exchange] = None
+        if exchange.awaits_subscription:
+            self.awaiting_subscription[exchange] = None
+        path = exchange.rules.correlation_path
+        if path is None:
+            self.unkeyed[exchange] = None
+        else:
+            self._by_correlation_id.setdefault(path, {})[exchange.request_id] = exchange
+
+    def update(self, exchange: Exchange) -> None:
+        """Index an exchange again: it has finished, or its stream has begun, whose items carry no correlation id."""
+        if exchange.finished:
+            self.remove(exchange)
+        elif exchange in self.awaiting_subscription and not exchange.awaits_subscription:
+            del self.awaiting_subscription[exchange]
+            self._remove_key(exchange)
+            self.unkeyed[exchange] = None
+
+    def remove(self, exchange: Exchange) -> None:
+        """Remove an exchange, if it is still there."""
+        for index in (self._all, self.unkeyed, self.with_auto_replies, self.awaiting_subscription):
+            index.pop(exchange, None)
+        self._remove_key(exchange)
+
+    def find_by_correlation_id(self, message: Message) -> Exchange | None:
+        """Return the exchange whose correlation id is in a message, if its `match` says no more, or is true."""
+        for path, exchanges in self._by_correlation_id.items():
+            request_id = _correlation_id_at(message.value, path)
+            found = exchanges.get(request_id) if request_id is not None else None
+            if found is not None and (found.rules.match_is_id_only or found.matches(message)):
+                return found
+        return None
+
+    def has_correlation_id(self, message: Message) -> bool:
+        """Return whether a message carries an id where a reply to any exchange so far would carry its own."""
+        return any(_correlation_id_at(message.value, path) is not None for path in self._by_correlation_id)
+
+    def _remove_key(self, exchange: Exchange) -> None:
+        path = exchange.rules.correlation_path
+        if path is not None:
+            # The dictionary of the path stays: `has_correlation_id` needs it for replies that come late.
+            self._by_correlation_id.get(path, {}).pop(exchange.request_id, None)
+
+
+def _correlation_id_at(value: object, path: Path) -> int | str | None:
+    """Return the correlation id at a path of a message, or None where there is none.
+
+    A boolean is none, although Python takes True for 1: a reply with `"id": true` would reach the exchange 1.
+    """
+    for step in path:
+        try:
+            value = value[step]  # type: ignore[index]  # whatever is no container raises
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
