@@ -39,6 +39,7 @@ MAY_IMPORT = {
 
 OWNERS = {
     "websockets": {"client.handshake", "client.websocket", "demo"},
+    "aiohappyeyeballs": {"client.dial"},
     "minijinja": {"core.expressions.expression", "core.expressions.analysis"},
     "jsonschema_rs": {"core.tools.argument_schema"},
     "httpx2": {"client.http_client"},
@@ -199,7 +200,7 @@ def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
     ]
 
 
-DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", "connect"}
+DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", "connect", "start_connection"}
 """Calls that open a connection, whatever they are called on, unless they get the socket of one (`sock`)."""
 
 SANS_IO = {"self.protocol.connect"}
