@@ -58,7 +58,15 @@ OWNERS = {
     "mcp": {"server", "demo"},
     "mcp_types": {"server", "demo"},
     "utcp": {"plugins.utcp"},
-    "asyncio": {"client.wakeup", "client.dial", "client.handshake", "client.websocket", "server", "demo", "plugins.utcp"},
+    "asyncio": {
+        "client.wakeup",
+        "client.dial",
+        "client.handshake",
+        "client.websocket",
+        "server",
+        "demo",
+        "plugins.utcp",
+    },
 }
 
 PURE = (
