@@ -393,10 +393,10 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
 
 
 TOLD = {
-    "given up": ({"timeout": 0.05}, "what still comes for a call that has ended could be taken for another's answer"),
+    "given up": ({"timeout": 0.05}, "a late reply to a call that has ended could be mistaken for the reply to another call"),
     "cut short": (
         {"stream": {"max_items": 1}},
-        "what still comes for a call that has ended could be taken for another's answer",
+        "a late reply to a call that has ended could be mistaken for the reply to another call",
     ),
     "ended": ({"reconnect_when": "message.n == 0"}, "its session has ended"),
 }
