@@ -392,12 +392,10 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
         assert len(seen.upgrades) == 1
 
 
+LATE = "a late reply to a call that has ended could be mistaken for the reply to another call"
 TOLD = {
-    "given up": ({"timeout": 0.05}, "a late reply to a call that has ended could be mistaken for the reply to another call"),
-    "cut short": (
-        {"stream": {"max_items": 1}},
-        "a late reply to a call that has ended could be mistaken for the reply to another call",
-    ),
+    "given up": ({"timeout": 0.05}, LATE),
+    "cut short": ({"stream": {"max_items": 1}}, LATE),
     "ended": ({"reconnect_when": "message.n == 0"}, "its session has ended"),
 }
 

@@ -611,7 +611,7 @@ def answer_to(exchange, number):
 @FUZZ
 @given(st.lists(st.sampled_from(["call", "reply", "event", "abandon", "late"]), max_size=40))
 def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(steps):
-    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, reusable connection only."""
+    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, reusable one only."""
     wire, unanswered, current, served = Wire(), [], None, {}
     for step in steps:
         if step == "call" and (current is None or current.finished):
