@@ -54,23 +54,23 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
         ConnectError: if none answers.
     """
     winners: list[socket.socket] = []
-    reasons: list[str] = []
+    errors: list[OSError] = []
 
     try:
-        await _connect_to_first(url, addresses, winners, reasons)
+        await _connect_to_first(url, addresses, winners, errors)
     except BaseException:
         for winner in winners:
             winner.close()
         raise
     if not winners:
-        raise ConnectError(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
+        raise _connect_error(url, errors)
     for loser in winners[1:]:
         loser.close()
     return winners[0]
 
 
 async def _connect_to_first(
-    url: URL, addresses: Sequence[str], connected_sockets: list[socket.socket], errors: list[str]
+    url: URL, addresses: Sequence[str], connected_sockets: list[socket.socket], errors: list[OSError]
 ) -> None:
     async with anyio.create_task_group() as racers:
 
@@ -78,7 +78,7 @@ async def _connect_to_first(
             try:
                 connected = await _connect_to(address, url.port)
             except OSError as failed:
-                errors.append(_describe_os_error(failed))
+                errors.append(failed)
                 done.set()
             else:
                 connected_sockets.append(connected)
@@ -101,14 +101,16 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         from python_socks import ProxyError
         from python_socks.async_.asyncio import Proxy
     except ImportError:
-        raise ConnectError(url.address, "a proxy needs one more package: pip install 'utcp-ws-mcp[proxy]'") from None
+        reason = "a proxy needs a package that is not installed. Run pip install 'utcp-ws-mcp[proxy]'."
+        raise ConnectError(url.address, reason, code="extra-not-installed") from None
     if proxy == PROXY_FROM_ENV:
         proxy = _proxy_from_environment(url)
     try:
         connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)
     except (ProxyError, OSError, ValueError, TimeoutError) as failed:
-        reason = "is the proxy running, and does it allow this host?"
-        raise ConnectError(url.address, f"the proxy did not connect ({type(failed).__name__}); {reason}") from failed
+        cause = f"the proxy did not connect ({type(failed).__name__})."
+        fix = "Check that the proxy runs and allows this host."
+        raise ConnectError(url.address, f"{cause} {fix}", code="proxy-failed") from failed
     return connected
 
 
@@ -118,7 +120,8 @@ def _proxy_from_environment(url: URL) -> str:
     found = getproxies()
     proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
     if not proxy or proxy_bypass(url.host):
-        raise ConnectError(url.address, 'the environment names no proxy for it; give its URL under "proxy"')
+        reason = 'the environment names no proxy for this host. Write the URL of the proxy under "proxy".'
+        raise ConnectError(url.address, reason, code="proxy-failed")
     return proxy
 
 
@@ -128,7 +131,8 @@ async def _resolve_host(url: URL, resolver: Resolver) -> list[str]:
     except (OSError, UnicodeError):
         addresses = []
     if not addresses:
-        raise ConnectError(url.address, f"the host {url.host} cannot be resolved; check its spelling")
+        reason = f"the host name {url.host} cannot be resolved. Check its spelling."
+        raise ConnectError(url.address, reason, code="host-not-found")
     return addresses
 
 
@@ -146,11 +150,23 @@ async def _connect_to(address: str, port: int) -> socket.socket:
     return connecting
 
 
-def _describe_os_error(error: OSError) -> str:
+def _connect_error(url: URL, errors: Sequence[OSError]) -> ConnectError:
+    """Return the error of a host whose addresses all failed; the first address decides on the code and the fix."""
+    described = [_describe_os_error(error) for error in errors]
+    _, fix, code = described[0]
+    causes = ", ".join(dict.fromkeys(cause for cause, _, _ in described))
+    return ConnectError(url.address, f"{causes}. {fix}", code=code)
+
+
+def _describe_os_error(error: OSError) -> tuple[str, str, str]:
+    """Return the cause, what to check, and the code."""
     match error:
         case ConnectionRefusedError():
-            return "connection refused; is the server running, and is the port right?"
+            fix = "Check that the server runs and that the port is correct."
+            return "connection refused", fix, "connection-refused"
         case TimeoutError():
-            return "no answer"
+            fix = "Check the host and the port, and whether a firewall blocks the connection."
+            return "no answer", fix, "connect-timeout"
         case _:
-            return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
+            cause = (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
+            return cause, "Check the network and the address.", "host-unreachable"

@@ -71,9 +71,11 @@ async def send_request(
             except httpx2.ConnectError as failed:
                 problem = failed
             except httpx2.HTTPError as failed:
-                raise ConnectError(url.address, f"no HTTP answer ({type(failed).__name__})") from failed
-    trouble = "is the server running, and its certificate valid?" if url.secure else "is the server running?"
-    raise ConnectError(url.address, f"no connection; {trouble}") from problem
+                cause = f"no HTTP response ({type(failed).__name__}). Check the URL and the server."
+                raise ConnectError(url.address, cause, code="http-request-failed") from failed
+    certificate = " and that its certificate is valid" if url.secure else ""
+    cause = f"no connection. Check that the server runs{certificate}."
+    raise ConnectError(url.address, cause, code="http-request-failed") from problem
 
 
 @cache
@@ -105,7 +107,8 @@ async def _send_to_address(client: Any, http_request: HttpRequest, address: str)
         async for chunk in reply.aiter_bytes():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
-                raise ConnectError(url.address, f"its answer has more than {MAX_BODY_BYTES} bytes")
+                cause = f"the response has more than {MAX_BODY_BYTES:,} bytes."
+                raise ConnectError(url.address, cause, code="http-request-failed")
         set_cookies = reply.headers.get_list("set-cookie")
         return HttpResponse(reply.status_code, body, dict(reply.headers), dict(map(_parse_set_cookie, set_cookies)))
     finally:

@@ -28,9 +28,9 @@ class Diagnostics:
         """Note an error of compiling as a problem of this key, and go on."""
         return _Collector(self, key)
 
-    def add(self, key: str, message: str) -> None:
-        """Note a problem of this key."""
-        self.problems.append(Problem(join_path(self._path, key), message))
+    def add(self, key: str, message: str, code: str) -> None:
+        """Add a problem of this key; `code` is one of `errors.codes`."""
+        self.problems.append(Problem(join_path(self._path, key), message, code=code))
 
     def raise_if_any(self) -> None:
         """Raise what was noted.
@@ -54,5 +54,5 @@ class _Collector(AbstractContextManager[None, bool]):
     def __exit__(self, error_type: object, error: BaseException | None, traceback: object) -> bool:
         if not isinstance(error, BridgeError):
             return False
-        self._diagnostics.add(self._key, str(error))
+        self._diagnostics.add(self._key, error.message, error.code)
         return True

@@ -75,38 +75,38 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
         ForbiddenURL: with what is wrong; the text itself is not repeated, it may hold a secret.
     """
     if len(text) > MAX_URL_LENGTH:
-        raise ForbiddenURL(f"a URL of more than {MAX_URL_LENGTH} characters")
+        raise ForbiddenURL(f"the URL has more than {MAX_URL_LENGTH} characters.")
     if bad := _FORBIDDEN_CHARACTERS.search(text):
-        raise ForbiddenURL(f"a URL cannot contain {bad[0]!r}; percent-encode it, and write hosts in ASCII")
+        raise ForbiddenURL(f"the URL contains {bad[0]!r}. Percent-encode it, and write hosts in ASCII.")
     if "#" in text:
-        raise ForbiddenURL("a WebSocket URL has no fragment (RFC 6455 §3); take out '#' and what follows")
+        raise ForbiddenURL("the URL has a fragment (RFC 6455 §3). Remove '#' and what follows.")
     expected = " or ".join(f"{scheme}://host[:port]/path" for scheme in schemes)
     found = _URL.match(text)
     if not found or found["scheme"] not in schemes:
         if "@" in text.split("?", maxsplit=1)[0]:
-            raise ForbiddenURL('a URL cannot hold a user name or password; use "auth"')
+            raise ForbiddenURL('the URL contains a user name or password. Use "auth".', code="credentials-in-url")
         near = {"http": "ws", "https": "wss", "ws": "http", "wss": "https"}.get(text.partition("://")[0].lower(), "")
-        hint = f"; write {near}:// here" if near in schemes else ""
-        raise ForbiddenURL(f"expected a URL like {expected}{hint}")
+        hint = f" Replace the scheme by {near}://." if near in schemes else ""
+        raise ForbiddenURL(f"expected a URL of the form {expected}.{hint}")
     host = found["host"].strip("[]").lower()
     _check_host(host, bracketed=found["host"].startswith("["))
     port = int(found["port"]) if found["port"] else _DEFAULT_PORTS[found["scheme"]]
     if not 0 < port < 65536:
-        raise ForbiddenURL(f"there is no port {port}")
+        raise ForbiddenURL(f"the URL has the port {port}. Write a port from 1 to 65535.")
     return URL(found["scheme"], host, port, found["path"] or "/", found["query"] or "")
 
 
 def _check_host(host: str, bracketed: bool) -> None:
     if bracketed:
         if not isinstance(parse_ip(host), ipaddress.IPv6Address):
-            raise ForbiddenURL(f"[{host}] is not an IPv6 address")
+            raise ForbiddenURL(f"[{host}] is not an IPv6 address.")
         return
     labels = host.removesuffix(".").split(".")
     if not all(_HOST_LABEL.match(label) for label in labels) or len(host) > 253:
-        raise ForbiddenURL(f"{host} is not a host name")
+        raise ForbiddenURL(f"{host} is not a host name.")
     numeric = re.match(r"(0x[0-9a-f]*|[0-9]+)\Z", labels[-1])
     if numeric and not isinstance(parse_ip(host), ipaddress.IPv4Address):
-        raise ForbiddenURL(f"{host} is not an IPv4 address in its usual form of four decimal numbers")
+        raise ForbiddenURL(f"{host} is not an IPv4 address. Write it as four decimal numbers.")
 
 
 def check_scheme(url: URL, network: Network) -> None:
@@ -118,8 +118,9 @@ def check_scheme(url: URL, network: Network) -> None:
     if url.secure or network.plaintext or url.is_loopback_literal:
         return
     raise ForbiddenURL(
-        f"{url.address} would be plain text; use wss://, or add "
-        '"network": {"plaintext": true} to its call template if you trust the network'
+        f"{url.address}: connection blocked because the messages would be sent as plain text. Use wss://, or set "
+        '"network": {"plaintext": true} in the call template if you trust the network.',
+        code="plaintext-not-allowed",
     )
 
 
@@ -144,7 +145,7 @@ def check_network(network: Network) -> str | None:
     """What is wrong with the `allow` list, or None."""
     for item in network.allow:
         if item not in ("private", "loopback") and _as_network(item) is None:
-            return f"{item!r} is neither 'private', 'loopback' nor an address or network such as '192.168.0.0/24'"
+            return f"{item!r} is not 'private', 'loopback', an address, or a network such as '192.168.0.0/24'."
     return None
 
 
@@ -240,13 +241,14 @@ def check_header(name: str, value: str) -> None:
     """
     lower = name.lower()
     if len(name) > MAX_HEADER_NAME_LENGTH or not _TOKEN.match(name):
-        raise ForbiddenHeader(name[:64], "is no header name; use letters, digits and hyphens")
+        raise ForbiddenHeader(name[:64], "this is not a header name. Use letters, digits and hyphens.")
     if lower in _HANDSHAKE_HEADERS or lower.startswith(("sec-websocket-", "proxy-")):
-        raise ForbiddenHeader(name, "belongs to the handshake and cannot be set; take it out")
+        raise ForbiddenHeader(name, "this header belongs to the handshake and cannot be set. Remove it.")
     if len(value) > MAX_HEADER_LENGTH or not _HEADER_VALUE.match(value):
         raise ForbiddenHeader(
             name,
-            f"needs a value of 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer spaces",
+            f"the value must have 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer "
+            "spaces.",
         )
 
 
@@ -257,7 +259,7 @@ def check_subprotocol(name: str) -> None:
         ForbiddenHeader: if it is none, or longer than a header may be.
     """
     if len(name) > MAX_HEADER_LENGTH or not _TOKEN.match(name):
-        raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")
+        raise ForbiddenHeader("Sec-WebSocket-Protocol", f"{name[:64]!r} is not a token. Remove spaces and commas.")
 
 
 PROXY_FROM_ENV: Final = "env"
@@ -274,7 +276,10 @@ def parse_http_url(text: str) -> URL:
     """
     url = parse_url(text, ("https", "http"))
     if not url.secure and not url.is_loopback_literal:
-        raise ForbiddenURL(f"{url.address} would be plain text; use https://")
+        raise ForbiddenURL(
+            f"{url.address}: request blocked because it would be sent as plain text. Use https://.",
+            code="plaintext-not-allowed",
+        )
     return url
 
 
@@ -286,4 +291,6 @@ def check_proxy(proxy: str) -> None:
     """
     found = _PROXY.match(proxy)
     if proxy != PROXY_FROM_ENV and (found is None or not 0 < int(found[1]) < 65536):
-        raise InvalidTemplate('expected "http://host:port", "socks5://host:port" or "env"')
+        raise InvalidTemplate(
+            'the proxy is not "http://host:port", "socks5://host:port" or "env".', code="invalid-value"
+        )

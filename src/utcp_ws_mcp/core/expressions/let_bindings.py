@@ -30,14 +30,17 @@ def compile_let_bindings(template: CallTemplate, diagnostics: Diagnostics, *, lo
 
 def _check_order(source: str, known: Collection[str]) -> None:
     if unknown := find_members(source, "let") - {ALL_MEMBERS, *known}:
-        raise InvalidTemplate(f"let.{min(unknown)} is not known here; a value may use those that stand before it")
+        raise InvalidTemplate(
+            f"let.{min(unknown)} is not defined here. A value can use only those that are written before it.",
+            code="unknown-let",
+        )
 
 
 def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
     """The scope with the values; each may use those before it. One that finds nothing is not there.
 
     Raises:
-        Unfilled: where a value cannot be computed from these arguments.
+        RenderError: where a value cannot be computed from these arguments.
     """
     moment = scope.with_frozen_time()
     values: dict[str, object] = {}
@@ -46,7 +49,7 @@ def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
         try:
             value = UNDEFINED if expression.has_missing_inputs(known) else expression.evaluate(known)
         except EvaluationError as failed:
-            raise RenderError(f"let.{name}: {failed}") from None
+            raise RenderError(f"let.{name}: {failed}", code=failed.code) from None
         if value is not UNDEFINED:
             values[name] = value
     return scope.with_values(let=values)
