@@ -4,127 +4,186 @@ import pytest
 
 import utcp_ws_mcp
 from utcp_ws_mcp import errors as e
-from utcp_ws_mcp.client.discovery import DiscoveryTimeout
 
 NOT_SENT = e.Outcome.NOT_SENT
 PERHAPS = e.Outcome.MAYBE_EXECUTED
 
-SENTENCES = [
-    (e.BridgeError("anything"), "anything"),
-    (e.ManifestError("the author's"), "the author's"),
-    (e.PolicyError("the operator's"), "the operator's"),
-    (e.CallError("the caller's"), "the caller's"),
-    (e.NetworkError("the network's"), "the network's"),
+MESSAGES = [
+    (e.BridgeError("anything"), "anything [internal-error]"),
+    (e.ManifestError("the author's"), "the author's [internal-error]"),
+    (e.PolicyError("the operator's"), "the operator's [internal-error]"),
+    (e.CallError("the caller's"), "the caller's [internal-error]"),
+    (e.NetworkError("the network's"), "the network's [internal-error]"),
     (
-        e.InvalidManifest("a.json", [e.Problem("[0].url", "is required"), e.Problem("", "is empty")]),
-        "a.json: [0].url: is required\na.json: is empty",
+        e.InvalidManifest(
+            "a.json",
+            [e.Problem("[0].url", "is required.", (3, 5), code="missing-key"), e.Problem("", "is empty.")],
+        ),
+        "a.json:3:5: [0].url: is required. [missing-key]\na.json: is empty. [invalid-value]",
     ),
     (
         e.InternalError("stocks.quote", KeyError("s3cret")),
-        "a defect of utcp-ws-mcp (KeyError) at stocks.quote; please report it",
+        "stocks.quote: internal error (KeyError). Please report this bug with the log. [internal-error]",
     ),
-    (e.InvalidTemplate("'{{' never ends"), "'{{' never ends"),
+    (
+        e.InvalidTemplate("'{{' opens an expression that never ends.", code="unclosed-expression"),
+        "'{{' opens an expression that never ends. [unclosed-expression]",
+    ),
     (
         e.MissingVariable(["KEY"], "stocks"),
-        'stocks: KEY is not set; set it in the environment, in a .env file beside the manifest, or under "variables"',
+        (
+            "stocks: KEY is not set. Set it in the environment, in a .env file beside the manifest, "
+            'or under "variables". [variable-not-set]'
+        ),
     ),
     (
         e.MissingVariable(["KEY", "HOST"], "stocks"),
         (
-            "stocks: KEY, HOST are not set; set them in the environment, in a .env file beside the manifest, "
-            'or under "variables"'
+            "stocks: KEY, HOST are not set. Set them in the environment, in a .env file beside the manifest, "
+            'or under "variables". [variable-not-set]'
         ),
     ),
-    (e.ForbiddenURL("there is no port 0"), "there is no port 0"),
+    (e.ForbiddenURL("the URL has the port 0."), "the URL has the port 0. [invalid-url]"),
     (
         e.ForbiddenAddress("db.example", "10.0.0.7", "private"),
         (
-            "db.example resolves to 10.0.0.7, a private address; if that is intended, add "
-            '"network": {"allow": ["private"]} to its call template'
+            "db.example: connection blocked because it resolves to the private address 10.0.0.7. To allow it, set "
+            '"network": {"allow": ["private"]} in the call template. [address-not-allowed]'
         ),
     ),
     (
         e.ForbiddenAddress("169.254.169.254", "169.254.169.254", "link-local"),
         (
-            "169.254.169.254 is a link-local address; if that is intended, add "
-            '"network": {"allow": ["169.254.169.254"]} to its call template'
+            "169.254.169.254: connection blocked because it is a link-local address. To allow it, set "
+            '"network": {"allow": ["169.254.169.254"]} in the call template. [address-not-allowed]'
         ),
     ),
     (
         e.ForbiddenRedirect("wss://a.example/ws", 302),
-        "wss://a.example/ws answered with a redirect (HTTP 302); write the final URL into the manifest",
+        (
+            "wss://a.example/ws: the server answered with a redirect (HTTP 302). Write the final URL into the manifest. "
+            "[redirect-not-followed]"
+        ),
     ),
-    (e.ForbiddenHeader("Host", "belongs to the handshake"), "header 'Host' belongs to the handshake"),
     (
-        e.ServeOptionsError("cannot listen on [::1]:80: Permission denied"),
-        "cannot listen on [::1]:80: Permission denied",
+        e.ForbiddenHeader("Host", "this header belongs to the handshake and cannot be set. Remove it."),
+        ("header 'Host': this header belongs to the handshake and cannot be set. Remove it. [header-not-allowed]"),
     ),
-    (e.InstallError("mcp.json: expected an object"), "mcp.json: expected an object"),
-    (e.UnknownTool("stocks.qoute", "stocks.quote"), "there is no tool 'stocks.qoute'; did you mean 'stocks.quote'?"),
-    (e.UnknownTool("zzz"), "there is no tool 'zzz'; list the tools to see their names"),
-    (e.InvalidArguments("a.b", "argument 'x' is missing"), "a.b: argument 'x' is missing"),
-    (e.ToolError("a.b", "no such symbol", {"code": 4}), "no such symbol"),
-    (e.InvalidReply("a.b", "the reply is not JSON", "<html>"), "a.b: the reply is not JSON: <html>"),
-    (e.InvalidReply("a.b", "the reply is not JSON"), "a.b: the reply is not JSON"),
+    (
+        e.ServeOptionsError("cannot listen on [::1]:80: permission denied.", code="cannot-listen"),
+        "cannot listen on [::1]:80: permission denied. [cannot-listen]",
+    ),
+    (e.InstallError("mcp.json: expected an object."), "mcp.json: expected an object. [host-file-invalid]"),
+    (
+        e.UnknownTool("stocks.qoute", "stocks.quote"),
+        "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
+    ),
+    (e.UnknownTool("zzz"), "there is no tool 'zzz'. List the tools to see their names. [unknown-tool]"),
+    (
+        e.InvalidArguments("a.b", "argument 'x' is missing.", code="argument-missing"),
+        "a.b: argument 'x' is missing. [argument-missing]",
+    ),
+    (e.ToolError("a.b", "no such symbol", {"code": 4}), "no such symbol [tool-error]"),
+    (
+        e.InvalidReply("a.b", "the reply is not JSON.", "<html>", code="reply-not-json"),
+        "a.b: the reply is not JSON. The reply: <html>. [reply-not-json]",
+    ),
+    (
+        e.InvalidReply("a.b", "the reply is not JSON.", code="reply-not-json"),
+        "a.b: the reply is not JSON. [reply-not-json]",
+    ),
     (
         e.MessageTooBig("wss://a.example/", 16777216, PERHAPS),
         (
-            "wss://a.example/ sent a message of more than 16,777,216 bytes; "
-            'ask for less, or raise "limits": {"max_message_bytes": …} in its call template; '
-            "the request was sent and may have been executed; check before you repeat it"
+            "wss://a.example/: the endpoint sent a message of more than 16,777,216 bytes. "
+            'Ask for less, or raise "limits": {"max_message_bytes": …} in the call template. '
+            "The request was sent and may have been executed; verify before retrying. [message-too-big]"
         ),
     ),
     (
         e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS),
-        "a.b: no reply came within 30 s; the request was sent and may have been executed; check before you repeat it",
+        (
+            "a.b: timed out after 30 s waiting for a reply. "
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
     ),
     (
         e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message='{"ID": 1}'),
         (
-            'a.b: no reply came within 30 s; the last message that came was {"ID": 1}; '
-            "the request was sent and may have been executed; check before you repeat it"
+            'a.b: timed out after 30 s waiting for a reply. The last message received, {"ID": 1}, did not match. '
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
         ),
     ),
     (
         e.CallTimeout("a.b", 0.5, e.TimeoutStage.POOL, NOT_SENT),
-        "a.b: there was no connection within 0.5 s; no request was sent",
+        "a.b: timed out after 0.5 s waiting for a connection. No request was sent. [pool-timeout]",
     ),
     (
-        e.ConnectError("wss://a.example/", "connection refused"),
-        "cannot connect to wss://a.example/: connection refused",
+        e.CallTimeout(
+            "a.b", 5, e.TimeoutStage.CONNECT, NOT_SENT, detail=e.ConnectionLost("wss://h/", "gone", NOT_SENT).message
+        ),
+        (
+            "a.b: timed out after 5 s waiting for a connection: the connection to wss://h/ was lost: gone. "
+            "No request was sent. [pool-timeout]"
+        ),
     ),
     (
-        e.HandshakeRejected("wss://a.example/", 401, "check its auth"),
-        "cannot connect to wss://a.example/: the upgrade was answered with HTTP 401; check its auth",
+        e.CallTimeout("a.b", 5, e.TimeoutStage.SEND, PERHAPS),
+        (
+            "a.b: timed out after 5 s waiting for the endpoint to read the request. "
+            "The request was sent and may have been executed; verify before retrying. [send-timeout]"
+        ),
     ),
     (
-        e.HandshakeRejected("wss://a.example/", 400, "check the path", ": no such room"),
-        "cannot connect to wss://a.example/: the upgrade was answered with HTTP 400: no such room; check the path",
+        e.CallTimeout("a.b", 5, e.TimeoutStage.LISTEN, NOT_SENT),
+        "a.b: timed out after 5 s waiting for a message that matches. No request was sent. [listen-timeout]",
+    ),
+    (
+        e.ConnectError("wss://a.example/", "connection refused.", code="connection-refused"),
+        "cannot connect to wss://a.example/: connection refused. [connection-refused]",
+    ),
+    (
+        e.ConnectError("wss://a.example/", "no message matched.", code="login-timeout", step="on_connect[1]"),
+        "wss://a.example/: login failed at on_connect[1]: no message matched. [login-timeout]",
+    ),
+    (
+        e.HandshakeRejected("wss://a.example/", 401, 'Check "auth".'),
+        (
+            "cannot connect to wss://a.example/: the upgrade was answered with HTTP 401. "
+            'Check "auth". [handshake-rejected]'
+        ),
+    ),
+    (
+        e.HandshakeRejected("wss://a.example/", 400, "Check the path.", ": no such room"),
+        (
+            "cannot connect to wss://a.example/: the upgrade was answered with HTTP 400: no such room. "
+            "Check the path. [handshake-rejected]"
+        ),
     ),
     (
         e.HandshakeRejected("wss://a.example/", 503),
-        "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503",
+        "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503. [handshake-rejected]",
     ),
     (
         e.ConnectionLost("wss://a.example/", "1006, no close frame", PERHAPS, ["one", "two"]),
         (
-            "the connection to wss://a.example/ was lost after 2 items (1006, no close frame); "
-            "the request was sent and may have been executed; check before you repeat it"
+            "the connection to wss://a.example/ was lost after 2 items: 1006, no close frame. "
+            "The request was sent and may have been executed; verify before retrying. [connection-lost]"
         ),
     ),
     (
         e.ConnectionLost("wss://a.example/", "it was closing", NOT_SENT),
-        "the connection to wss://a.example/ was lost (it was closing); no request was sent",
+        "the connection to wss://a.example/ was lost: it was closing. No request was sent. [connection-lost]",
     ),
     (
-        e.TokenRequestError("https://a.example/token", "HTTP 400, invalid_client"),
-        "no token from https://a.example/token: HTTP 400, invalid_client",
+        e.TokenRequestError("https://a.example/token", "HTTP 400 (invalid_client)."),
+        "no token from https://a.example/token: HTTP 400 (invalid_client). [token-request-failed]",
     ),
     (
-        DiscoveryTimeout("stocks", 20.0),
+        e.DiscoveryTimeout("stocks", 20.0),
         (
-            "stocks: no UTCP manual came within 20 s; "
-            'if the endpoint does not speak UTCP, write its tools into the manifest ("tools": […])'
+            "stocks: timed out after 20 s waiting for the UTCP manual. "
+            'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]). [discovery-timeout]'
         ),
     ),
 ]
@@ -151,7 +210,7 @@ def descendants(error: type[e.BridgeError]) -> Iterator[type[e.BridgeError]]:
         yield from descendants(child)
 
 
-@pytest.mark.parametrize(("error", "sentence"), SENTENCES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(("error", "sentence"), MESSAGES, ids=lambda value: type(value).__name__)
 def test_an_error_says_what_failed_and_what_to_do(error, sentence):
     assert str(error) == sentence
 
@@ -159,7 +218,7 @@ def test_an_error_says_what_failed_and_what_to_do(error, sentence):
 def test_every_error_class_stands_in_the_table():
     ours = {kind for kind in descendants(e.BridgeError) if kind.__module__.startswith(utcp_ws_mcp.__name__)}
 
-    assert ours | {e.BridgeError} == {type(error) for error, _ in SENTENCES}
+    assert ours | {e.BridgeError} == {type(error) for error, _ in MESSAGES}
 
 
 @pytest.mark.parametrize(("group", "members"), WHO_MUST_ACT, ids=lambda value: getattr(value, "__name__", ""))

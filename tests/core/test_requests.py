@@ -23,28 +23,31 @@ def test_a_proxy_is_taken(proxy: str) -> None:
 
 @pytest.mark.parametrize("proxy", NO_PROXIES)
 def test_what_is_no_proxy_is_refused_without_being_repeated(proxy: str) -> None:
-    with pytest.raises(BridgeError, match='expected "http://host:port"') as refused:
+    with pytest.raises(BridgeError, match='the proxy is not "http://host:port"') as refused:
         check_proxy(proxy)
     assert not proxy or proxy not in str(refused.value)
 
 
 def test_http_needs_tls_beyond_this_machine() -> None:
     assert parse_http_url("http://127.0.0.1:80/x").target == "/x"
-    with pytest.raises(BridgeError, match="use https://"):
+    with pytest.raises(BridgeError, match="Use https://"):
         parse_http_url("http://example.com/")
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "a proxy": ({"proxy": "proxy:3128"}, "proxy: expected"),
+    "a proxy": ({"proxy": "proxy:3128"}, "proxy: the proxy is not"),
     "a method": (
         {"before_connect": [{"http": {"url": "https://a.b/", "method": "GET IT"}}]},
         "http.method: expected an HTTP method",
     ),
-    "a URL in clear": ({"before_connect": [{"http": {"url": "http://a.b/"}}]}, "http.url: http://a.b/ would be plain"),
-    "no URL": ({"before_connect": [{"http": {"url": "a.b"}}]}, "http.url: expected a URL like https://"),
+    "a URL in clear": (
+        {"before_connect": [{"http": {"url": "http://a.b/"}}]},
+        "http.url: http://a.b/: request blocked",
+    ),
+    "no URL": ({"before_connect": [{"http": {"url": "a.b"}}]}, "http.url: expected a URL of the form https://"),
     "a token URL in clear": (
         {"auth": {"auth_type": "oauth2", "token_url": "http://a.b/", "client_id": "i", "client_secret": "s"}},
-        "auth.token_url: http://a.b/ would be plain text",
+        "auth.token_url: http://a.b/: request blocked",
     ),
 }
 
