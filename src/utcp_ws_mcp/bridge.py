@@ -287,9 +287,13 @@ class Bridge:
         for changed in self.on_tools_changed:
             changed()
 
-    def approve(self, name: str) -> str | None:
-        """Take a withheld `manual.tool` in, from the next start on; what went wrong, or None."""
-        return self._repository.approve(name)
+    def approve(self, name: str) -> None:
+        """Approve a withheld `manual.tool`. It is offered from the next start on.
+
+        Raises:
+            PinStoreError: If the approval cannot be saved.
+        """
+        self._repository.approve(name)
 
     def _warn(self, text: str) -> None:
         self._observe(events.WarningIssued(text))

@@ -13,6 +13,7 @@ from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.pin_store import PinStore
+from utcp_ws_mcp.errors import PinStoreError
 from utcp_ws_mcp.manifest.pinning import check_pins, tool_digest
 from utcp_ws_mcp.observability.events import Event, WarningIssued
 
@@ -36,7 +37,7 @@ async def offered(
         async with Bridge([load_manifest(file, {})], observe=events.append, pin_store=pins) as bridge:
             assert await bridge.wait_discovered(PATIENCE)
             if approve:
-                assert bridge.approve(approve) is None
+                bridge.approve(approve)
             withheld = set(bridge.withheld)
             assert len(withheld) <= sum(isinstance(event, WarningIssued) for event in events)
             return set(bridge.tools), withheld
@@ -112,15 +113,39 @@ def test_the_order_of_keys_and_tools_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"m ws://x": 5}'])
-def test_a_spoiled_file_of_pins_forgets_and_harms_nothing(tmp_path: Path, content: str) -> None:
+def test_an_invalid_file_of_pins_counts_as_empty(tmp_path: Path, content: str) -> None:
     file = tmp_path / "pins.json"
     file.write_text(content)
     pins = PinStore(file)
     assert pins.get("m", "ws://x") == {}
-    assert pins.save("m", "ws://x", {"a": "1"}) is None
+    pins.save("m", "ws://x", {"a": "1"})
     assert pins.get("m", "ws://x") == {"a": "1"}
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_harms_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be kept" in str(PinStore(tmp_path / "file" / "pins.json").save("m", "ws://x", {"a": "1"}))
+    with pytest.raises(PinStoreError, match=r"cannot be saved in .*pins\.json: (File exists|Not a directory)"):
+        PinStore(tmp_path / "file" / "pins.json").save("m", "ws://x", {"a": "1"})
+
+
+async def test_tools_are_offered_although_their_pins_cannot_be_saved(tmp_path: Path) -> None:
+    events: list[Event] = []
+    (tmp_path / "file").write_text("")
+    async with peer(tells(manual(TOOL))) as seen:
+        (tmp_path / "m.json").write_text(json.dumps({**entry(seen), "pin": "tofu"}))
+        pins = PinStore(tmp_path / "file" / "pins.json")
+        async with Bridge([load_manifest(tmp_path / "m.json", {})], observe=events.append, pin_store=pins) as bridge:
+            assert await bridge.wait_discovered(PATIENCE)
+            assert set(bridge.tools) == {"m.a"}
+    assert [event for event in events if isinstance(event, WarningIssued) and "cannot be saved" in event.text]
+
+
+def test_the_default_folder_is_that_of_the_variable_or_of_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = PinStore.default({"UTCP_WS_MCP_STATE_DIR": str(tmp_path / "own")})
+    pins.save("m", "ws://x", {"a": "1"})
+    assert (tmp_path / "own" / "pins.json").exists()
+    monkeypatch.setattr("platformdirs.user_state_path", lambda name, appauthor: tmp_path / name)
+    PinStore.default({}).save("m", "ws://x", {"a": "1"})
+    assert (tmp_path / "utcp-ws-mcp" / "pins.json").exists()

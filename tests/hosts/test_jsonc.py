@@ -68,16 +68,16 @@ def test_without_the_key_for_servers_it_is_added(text: str) -> None:
 
 
 WRONG = {
-    "{'s': 1}": "line 1, column 2: it is no JSON from here on",
+    "{'s': 1}": "line 1, column 2: it is not valid JSON from here on",
     '{\n  "s": [1]\n}': "line 2, column 8: expected an object under 's'",
     "[1]": "line 1, column 1: expected an object",
-    '{"s": {}, "s": {}}': "line 1, column 11: a key stands here for the second time",
+    '{"s": {}, "s": {}}': "line 1, column 11: this key appears twice",
     '{"s" {}}': "line 1, column 6: expected a colon",
     '{"s": {} "t": 1}': "line 1, column 10: expected a comma or '}'",
     '{"s": {}} x': "line 1, column 11: the document has ended before this",
     '{"s": {': "line 1, column 8: expected a value",
     '{"s": /* no end': "line 1, column 7: expected a value",
-    "{s: 1}": "line 1, column 2: it is no JSON from here on",
+    "{s: 1}": "line 1, column 2: it is not valid JSON from here on",
     "{1: 2}": "line 1, column 2: expected a key",
     "[" * 100_000: "it is nested too deeply",
 }

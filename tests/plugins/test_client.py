@@ -422,8 +422,8 @@ async def test_a_tool_of_a_manual_of_another_kind_is_called_by_its_own_call_temp
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"network": {"allow": ["private"]}}, "may not say 'network'"),
-        ({"before_connect": [{"http": {"url": "http://127.0.0.1/"}}]}, "may not say 'before_connect'"),
+        ({"network": {"allow": ["private"]}}, "may not set 'network'"),
+        ({"before_connect": [{"http": {"url": "http://127.0.0.1/"}}]}, "may not set 'before_connect'"),
         ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "may only compare"),
     ],
 )

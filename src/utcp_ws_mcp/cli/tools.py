@@ -10,6 +10,7 @@ import click
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
+from ..errors import PinStoreError
 from ..observability import events
 from ..observability.redaction import Redactor
 
@@ -61,8 +62,10 @@ async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str
             if name not in bridge.withheld:
                 click.echo(f"{name} is not withheld", err=True)
                 return FAILED
-            if wrong := bridge.approve(name):
-                click.echo(wrong, err=True)
+            try:
+                bridge.approve(name)
+            except PinStoreError as failed:
+                click.echo(str(failed), err=True)
                 return FAILED
             click.echo(f"{name} is approved")
         for name, why in bridge.withheld.items():

@@ -77,9 +77,7 @@ def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
-    yield from (
-        value for name, value in entry.variables.items() if name not in referred and not is_user_name(name)
-    )
+    yield from (value for name, value in entry.variables.items() if name not in referred and not is_user_name(name))
     yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 
