@@ -29,7 +29,7 @@ async def test_an_answer_that_lacks_a_value_is_told(tmp_path: Path, where: str) 
     common = {"auto_reply": BACK} if where == "the connection" else {}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
         assert await bridge.call_tool("m.t") == {"done": 1}
-    assert MessageSendFailed("m", "auto_reply", "{{ message.nothing.here }} has no value") in events
+    assert MessageSendFailed("m", "auto_reply", "{{ message.nothing.here }} has no value.") in events
     assert len(seen.received) == 1
 
 
@@ -51,13 +51,13 @@ async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
     async with peer(answer) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **ASKS, stream=stream), events=events) as bridge:
             await bridge.call_tool("m.t")
-    assert MessageSendFailed("m", "stream.cancel", "{{ session.id }} has no value") in events
+    assert MessageSendFailed("m", "stream.cancel", "{{ session.id }} has no value.") in events
 
 
 @pytest.mark.parametrize(
     ("heartbeat", "why"),
     [
-        ({"every": 0.05, "send": {"seq": "{{ session.seq }}"}}, "{{ session.seq }} has no value"),
+        ({"every": 0.05, "send": {"seq": "{{ session.seq }}"}}, "{{ session.seq }} has no value."),
         ({"every": "session.pause", "send": "ping"}, "session.pause gives no seconds"),
     ],
 )
