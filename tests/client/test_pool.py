@@ -398,7 +398,7 @@ CLOSE_REASONS = {
         {"stream": {"max_items": 1}},
         "a late reply to an ended call could be assigned to another call",
     ),
-    "ended": ({"reconnect_when": "message.n == 0"}, "its session has ended"),
+    "ended": ({"reconnect_when": "message.n == 0"}, "the session has ended"),
 }
 
 

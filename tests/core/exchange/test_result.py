@@ -87,8 +87,10 @@ INVALID = {
     "text: bytes that are none": (
         {"response_format": "text"},
         b"\xff",
-        'm.t: the reply is not UTF-8 text. If it is binary data, set "response_format": "raw". '
-        "The reply: 1 bytes of binary data, 0xff. [reply-not-text]",
+        (
+            'm.t: the reply is not UTF-8 text. If it is binary data, set "response_format": "raw". '
+            "The reply: 1 bytes of binary data, 0xff. [reply-not-text]"
+        ),
     ),
     "a part that is not there": (RESULT, {"x": 1}, f'{MISSING} The reply: {{"x": 1}}. [result-missing]'),
     "a part of a text": (RESULT, "text\nmore", f"{MISSING} The reply: text more. [result-missing]"),

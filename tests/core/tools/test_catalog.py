@@ -224,8 +224,10 @@ def test_a_discovered_tool_stays_at_its_origin_or_goes_where_the_manifest_allows
 
 def test_a_refused_origin_is_named():
     assert discovered({"url": OTHER})[1] == [
-        "tools[0]: the discovered tool uses another origin than its manual: wss://other.example:443. "
-        'To allow it, add the origin to "allow_origins". [origin-not-allowed]'
+        (
+            "tools[0]: the discovered tool uses another origin than its manual: wss://other.example:443. "
+            'To allow it, add the origin to "allow_origins". [origin-not-allowed]'
+        )
     ]
 
 

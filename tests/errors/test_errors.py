@@ -43,6 +43,10 @@ MESSAGES = [
             'or under "variables". [variable-not-set]'
         ),
     ),
+    (
+        e.PinStoreError("/state/pins.json", "no space left on device"),
+        "the approved tools cannot be saved in /state/pins.json: no space left on device. [pins-not-saved]",
+    ),
     (e.ForbiddenURL("the URL has the port 0."), "the URL has the port 0. [invalid-url]"),
     (
         e.ForbiddenAddress("db.example", "10.0.0.7", "private"),
@@ -61,8 +65,8 @@ MESSAGES = [
     (
         e.ForbiddenRedirect("wss://a.example/ws", 302),
         (
-            "wss://a.example/ws: the server answered with a redirect (HTTP 302). Write the final URL into the manifest. "
-            "[redirect-not-followed]"
+            "wss://a.example/ws: the server answered with a redirect (HTTP 302). "
+            "Write the final URL into the manifest. [redirect-not-followed]"
         ),
     ),
     (
@@ -191,7 +195,7 @@ MESSAGES = [
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
     (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolError, e.InvalidReply, e.MessageTooBig, e.CallTimeout)),
     (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
 ]
