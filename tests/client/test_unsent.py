@@ -41,7 +41,7 @@ async def test_an_answer_is_reported_after_the_message_that_it_answers(tmp_path:
     common = {"auto_reply": back} if where == "the connection" else {}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
         await bridge.call_tool("m.t")
-    place = events.index(MessageReceived("m", '{"ping": 1}', "auto-replied"))
+    place = events.index(MessageReceived("m", '{"ping": 1}', "answered"))
     assert events[place + 1] == MessageSent("m", '{"pong":1}', "auto_reply")
 
 

@@ -71,8 +71,9 @@ def test_an_argument_stays_inside_its_component(url, args, target):
 
 @pytest.mark.parametrize("dots", [".", ".."])
 def test_a_segment_of_dots_is_refused(dots):
-    with pytest.raises(RenderError, match="cannot be"):
+    with pytest.raises(RenderError, match="makes a segment of the URL's path") as rejected:
         upgrade({"a": dots}, url=f"wss://a.example/x/{A}/y")
+    assert rejected.value.code == "invalid-url-argument"
 
 
 DOTS = {
@@ -85,8 +86,9 @@ DOTS = {
 
 @pytest.mark.parametrize(("url", "args"), DOTS.values(), ids=DOTS)
 def test_a_segment_that_becomes_dots_is_refused(url, args):
-    with pytest.raises(RenderError, match="cannot be"):
+    with pytest.raises(RenderError, match="makes a segment of the URL's path") as rejected:
         upgrade(args, url=url)
+    assert rejected.value.code == "invalid-url-argument"
 
 
 def test_dots_that_the_template_has_itself_may_stay():
@@ -118,7 +120,7 @@ NOT_IN_FRONT = {
 
 @pytest.mark.parametrize("url", NOT_IN_FRONT.values(), ids=NOT_IN_FRONT)
 def test_an_argument_cannot_stand_before_the_path(url):
-    with pytest.raises(Refused, match="an argument cannot stand in the scheme, host or port"):
+    with pytest.raises(Refused, match="an argument is in the scheme, host or port of the URL"):
         compile_(url=url)
 
 

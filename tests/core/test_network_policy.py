@@ -234,8 +234,9 @@ def test_plain_text_is_for_loopback_and_for_those_who_ask_for_it(text, network, 
     if allowed:
         check_scheme(url, network)
         return
-    with pytest.raises(ForbiddenURL, match="would be plain text"):
+    with pytest.raises(ForbiddenURL, match="would be sent as plain text") as forbidden:
         check_scheme(url, network)
+    assert forbidden.value.code == "plaintext-not-allowed"
 
 
 # --- addresses ---
@@ -465,7 +466,7 @@ def test_a_subprotocol_may_be_offered(name):
 
 @pytest.mark.parametrize("name", ["", "a b", "a,b", "a\r\nb", "ü", "a/b", 'a"b', "x" * 8193])
 def test_a_subprotocol_that_is_no_token_is_refused(name):
-    with pytest.raises(ForbiddenHeader, match="it is no token"):
+    with pytest.raises(ForbiddenHeader, match="is not a token"):
         check_subprotocol(name)
 
 
@@ -482,31 +483,31 @@ def test_a_proxy_is_taken(proxy: str) -> None:
 
 @pytest.mark.parametrize("proxy", NO_PROXIES)
 def test_what_is_no_proxy_is_refused_without_being_repeated(proxy: str) -> None:
-    with pytest.raises(BridgeError, match='expected "http://host:port"') as refused:
+    with pytest.raises(BridgeError, match='the proxy is not "http://host:port"') as refused:
         check_proxy(proxy)
     assert not proxy or proxy not in str(refused.value)
 
 
 def test_http_needs_tls_beyond_this_machine() -> None:
     assert parse_http_url("http://127.0.0.1:80/x").target == "/x"
-    with pytest.raises(BridgeError, match="use https://"):
+    with pytest.raises(BridgeError, match="Use https://"):
         parse_http_url("http://example.com/")
 
 
 WRONG_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
-    "a proxy": ({"proxy": "proxy:3128"}, "proxy: expected"),
+    "a proxy": ({"proxy": "proxy:3128"}, "proxy: the proxy is not"),
     "a method": (
         {"before_connect": [{"http": {"url": "https://a.b/", "method": "GET IT"}}]},
         "http.method: expected an HTTP method",
     ),
     "a URL in plain text": (
         {"before_connect": [{"http": {"url": "http://a.b/"}}]},
-        "http.url: http://a.b/ would be plain",
+        "http.url: http://a.b/: request blocked",
     ),
-    "no URL": ({"before_connect": [{"http": {"url": "a.b"}}]}, "http.url: expected a URL like https://"),
+    "no URL": ({"before_connect": [{"http": {"url": "a.b"}}]}, "http.url: expected a URL of the form https://"),
     "a token URL in plain text": (
         {"auth": {"auth_type": "oauth2", "token_url": "http://a.b/", "client_id": "i", "client_secret": "s"}},
-        "auth.token_url: http://a.b/ would be plain text",
+        "auth.token_url: http://a.b/: request blocked",
     ),
 }
 

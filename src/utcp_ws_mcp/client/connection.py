@@ -15,6 +15,7 @@ from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
+from ..errors import end_sentence
 from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
@@ -125,7 +126,7 @@ class Connection:
         last = self.last_message
         if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
             return info
-        return replace(info, reason=f"{info.reason}; before that it said {last}")
+        return replace(info, reason=f"{end_sentence(info.reason)} Last message received: {last}")
 
     @property
     def last_message(self) -> str:

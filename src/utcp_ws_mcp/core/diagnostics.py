@@ -28,9 +28,9 @@ class Diagnostics:
         """Return a context that adds a BridgeError raised in it as a problem of this key, and continues."""
         return _Collector(self, key)
 
-    def add(self, key: str, message: str) -> None:
-        """Add a problem of this key."""
-        self.problems.append(Problem(join_path(self._path, key), message))
+    def add(self, key: str, message: str, code: str) -> None:
+        """Add a problem of this key; `code` is one of `errors.codes`."""
+        self.problems.append(Problem(join_path(self._path, key), message, code=code))
 
     def raise_if_any(self) -> None:
         """Raise the collected problems.
@@ -56,5 +56,5 @@ class _Collector(AbstractContextManager[None, bool]):
     def __exit__(self, error_type: object, error: BaseException | None, traceback: object) -> bool:
         if not isinstance(error, BridgeError):
             return False
-        self._diagnostics.add(self._key, str(error))
+        self._diagnostics.add(self._key, error.message, error.code)
         return True

@@ -267,7 +267,8 @@ class HandshakeTemplate:
         written = "".join(part if isinstance(part, str) else "x" for part in self.url)
         if _count_dot_segments(text) > _count_dot_segments(written):
             raise RenderError(
-                "an argument in the URL cannot be '.' or '..', nor make a segment of its path one of them"
+                "an argument makes a segment of the URL's path '.' or '..'. Pass another value.",
+                code="invalid-url-argument",
             )
 
 
@@ -340,7 +341,7 @@ def _compile_parts(key: str, text: str, provenance: Provenance) -> Parts:
 def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
     with diagnostics.collect("network.allow"):
         if problem := check_network(template.network):
-            raise InvalidTemplate(problem)
+            raise InvalidTemplate(problem, code="invalid-value")
     if template.proxy is not None:
         with diagnostics.collect("proxy"):
             check_proxy(template.proxy)
@@ -356,11 +357,17 @@ def _check_url_placeholders(parts: Parts, *, local: bool) -> None:
         if isinstance(part, str):
             before += part
         elif not local and isinstance(part, ExpressionValue):
-            raise ForbiddenURL("expressions in a URL are for local manifests")
+            raise ForbiddenURL(
+                "a discovered tool cannot have an expression in its URL. Write the tool into the manifest.",
+                code="origin-not-allowed",
+            )
         elif not part.arguments:
             before += "wss://host/" if not before else "x"
         elif not re.match(r"wss?://[^/?#]+[/?#]", before):
-            raise ForbiddenURL("an argument cannot stand in the scheme, host or port of a URL")
+            raise ForbiddenURL(
+                "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
+                code="argument-in-host",
+            )
 
 
 def _select(given: Mapping[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:
@@ -377,7 +384,7 @@ def _render_text(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
         return part
     value = part.value(scope)
     if value is OMIT:
-        raise RenderError(str(part))
+        raise part.missing_error()
     return to_text(value)
 
 

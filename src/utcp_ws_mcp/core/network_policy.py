@@ -86,39 +86,39 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
         ForbiddenURL: with what is wrong. The text itself is not repeated, because it may contain a secret.
     """
     if len(text) > MAX_URL_LENGTH:
-        raise ForbiddenURL(f"a URL of more than {MAX_URL_LENGTH} characters")
+        raise ForbiddenURL(f"the URL has more than {MAX_URL_LENGTH} characters.")
     if bad := _FORBIDDEN_CHARACTERS.search(text):
-        raise ForbiddenURL(f"a URL cannot contain {bad[0]!r}; percent-encode it, and write hosts in ASCII")
+        raise ForbiddenURL(f"the URL contains {bad[0]!r}. Percent-encode it, and write hosts in ASCII.")
     if "#" in text:
-        raise ForbiddenURL("a WebSocket URL has no fragment (RFC 6455 §3); take out '#' and what follows")
+        raise ForbiddenURL("the URL has a fragment (RFC 6455 §3). Remove '#' and what follows.")
     expected = " or ".join(f"{scheme}://host[:port]/path" for scheme in schemes)
     match = _URL.match(text)
     if not match or match["scheme"] not in schemes:
         if "@" in text.split("?", maxsplit=1)[0]:
-            raise ForbiddenURL('a URL cannot hold a user name or password; use "auth"')
+            raise ForbiddenURL('the URL contains a user name or password. Use "auth".', code="credentials-in-url")
         counterparts = {"http": "ws", "https": "wss", "ws": "http", "wss": "https"}
         suggestion = counterparts.get(text.partition("://")[0].lower(), "")
-        hint = f"; write {suggestion}:// here" if suggestion in schemes else ""
-        raise ForbiddenURL(f"expected a URL like {expected}{hint}")
+        hint = f" Replace the scheme by {suggestion}://." if suggestion in schemes else ""
+        raise ForbiddenURL(f"expected a URL of the form {expected}.{hint}")
     host = match["host"].strip("[]").lower()
     _check_host(host, bracketed=match["host"].startswith("["))
     port = int(match["port"]) if match["port"] else _DEFAULT_PORTS[match["scheme"]]
     if not 0 < port < 65536:
-        raise ForbiddenURL(f"there is no port {port}")
+        raise ForbiddenURL(f"the URL has the port {port}. Write a port from 1 to 65535.")
     return URL(match["scheme"], host, port, match["path"] or "/", match["query"] or "")
 
 
 def _check_host(host: str, bracketed: bool) -> None:
     if bracketed:
         if not isinstance(parse_ip(host), ipaddress.IPv6Address):
-            raise ForbiddenURL(f"[{host}] is not an IPv6 address")
+            raise ForbiddenURL(f"[{host}] is not an IPv6 address.")
         return
     labels = host.removesuffix(".").split(".")
     if not all(_HOST_LABEL.match(label) for label in labels) or len(host) > 253:
-        raise ForbiddenURL(f"{host} is not a host name")
+        raise ForbiddenURL(f"{host} is not a host name.")
     numeric = re.match(r"(0x[0-9a-f]*|[0-9]+)\Z", labels[-1])
     if numeric and not isinstance(parse_ip(host), ipaddress.IPv4Address):
-        raise ForbiddenURL(f"{host} is not an IPv4 address in its usual form of four decimal numbers")
+        raise ForbiddenURL(f"{host} is not an IPv4 address. Write it as four decimal numbers.")
 
 
 def check_scheme(url: URL, network: Network) -> None:
@@ -130,8 +130,9 @@ def check_scheme(url: URL, network: Network) -> None:
     if url.secure or network.plaintext or url.is_loopback_literal:
         return
     raise ForbiddenURL(
-        f"{url.address} would be plain text; use wss://, or add "
-        '"network": {"plaintext": true} to its call template if you trust the network'
+        f"{url.address}: connection blocked because the messages would be sent as plain text. Use wss://, or set "
+        '"network": {"plaintext": true} in the call template if you trust the network.',
+        code="plaintext-not-allowed",
     )
 
 
@@ -161,7 +162,7 @@ def check_network(network: Network) -> str | None:
     """Return what is wrong with the `allow` list, or None."""
     for item in network.allow:
         if item not in ("private", "loopback") and _as_network(item) is None:
-            return f"{item!r} is neither 'private', 'loopback' nor an address or network such as '192.168.0.0/24'"
+            return f"{item!r} is not 'private', 'loopback', an address, or a network such as '192.168.0.0/24'."
     return None
 
 
@@ -258,13 +259,14 @@ def check_header(name: str, value: str) -> None:
     """
     lower = name.lower()
     if len(name) > MAX_HEADER_NAME_LENGTH or not _TOKEN.match(name):
-        raise ForbiddenHeader(name[:64], "is no header name; use letters, digits and hyphens")
+        raise ForbiddenHeader(name[:64], "this is not a header name. Use letters, digits and hyphens.")
     if lower in _HANDSHAKE_HEADERS or lower.startswith(("sec-websocket-", "proxy-")):
-        raise ForbiddenHeader(name, "belongs to the handshake and cannot be set; take it out")
+        raise ForbiddenHeader(name, "this header belongs to the handshake and cannot be set. Remove it.")
     if len(value) > MAX_HEADER_LENGTH or not _HEADER_VALUE.match(value):
         raise ForbiddenHeader(
             name,
-            f"needs a value of 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer spaces",
+            f"the value must have 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer "
+            "spaces.",
         )
 
 
@@ -277,7 +279,7 @@ def check_subprotocol(name: str) -> None:
         ForbiddenHeader: if it is no token, or too long.
     """
     if len(name) > MAX_HEADER_LENGTH or not _TOKEN.match(name):
-        raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")
+        raise ForbiddenHeader("Sec-WebSocket-Protocol", f"{name[:64]!r} is not a token. Remove spaces and commas.")
 
 
 PROXY_FROM_ENV: Final = "env"
@@ -294,7 +296,10 @@ def parse_http_url(text: str) -> URL:
     """
     url = parse_url(text, ("https", "http"))
     if not url.secure and not url.is_loopback_literal:
-        raise ForbiddenURL(f"{url.address} would be plain text; use https://")
+        raise ForbiddenURL(
+            f"{url.address}: request blocked because it would be sent as plain text. Use https://.",
+            code="plaintext-not-allowed",
+        )
     return url
 
 
@@ -306,4 +311,6 @@ def check_proxy(proxy: str) -> None:
     """
     match = _PROXY.match(proxy)
     if proxy != PROXY_FROM_ENV and (match is None or not 0 < int(match[1]) < 65536):
-        raise InvalidTemplate('expected "http://host:port", "socks5://host:port" or "env"')
+        raise InvalidTemplate(
+            'the proxy is not "http://host:port", "socks5://host:port" or "env".', code="invalid-value"
+        )

@@ -109,12 +109,12 @@ def test_what_a_missing_argument_would_fill_is_left_out(template, expected, type
 
 
 UNFILLED = {
-    "inside a longer text": ({"k": f"id {A}"}, "argument 'a' is missing"),
-    "in a whole message": (A, "argument 'a' is missing"),
-    "in a text of JSON": (f'{{"k": {A}}}', "argument 'a' is missing"),
-    "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a.b' is missing"),
-    "an expression about something else": ({"k": "{{ session.token }}"}, "{{ session.token }} has no value"),
-    "a computed one": ("<{{ args.a if true else 1 }}>", "{{ args.a if true else 1 }} has no value"),
+    "inside a longer text": ({"k": f"id {A}"}, "argument 'a' is missing. Pass it with the call."),
+    "in a whole message": (A, "argument 'a' is missing. Pass it with the call."),
+    "in a text of JSON": (f'{{"k": {A}}}', "argument 'a' is missing. Pass it with the call."),
+    "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a.b' is missing. Pass it with the call."),
+    "an expression about something else": ({"k": "{{ session.token }}"}, "{{ session.token }} has no value."),
+    "a computed one": ("<{{ args.a if true else 1 }}>", "{{ args.a if true else 1 }} has no value."),
 }
 
 
@@ -130,7 +130,7 @@ def test_what_an_argument_does_not_find_is_not_left_out():
     with pytest.raises(RenderError) as unfilled:
         fill({"k": "{{ session[args.a].id }}"}, a="x")
 
-    assert str(unfilled.value) == "{{ session[args.a].id }} has no value"
+    assert str(unfilled.value) == "{{ session[args.a].id }} has no value."
     assert fill({"k": "{{ session[args.a].id }}"}) == {}
 
 

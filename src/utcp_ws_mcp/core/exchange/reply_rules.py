@@ -92,9 +92,11 @@ class StreamRules:
             try:
                 value = expression.evaluate(scope)
             except EvaluationError as error:
-                raise RenderError(str(error)) from None
+                raise RenderError(f"stream.{name}: {error}", code=error.code) from None
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise RenderError(f"stream.{name}: {expression.source} is no number above zero")
+                raise RenderError(
+                    f"stream.{name}: {expression.source} is not a number above zero.", code="expression-failed"
+                )
             values[name] = value
         return StreamLimits(int(values["max_items"]), values["max_seconds"], values["idle_seconds"])
 
@@ -170,14 +172,14 @@ class ReplyRules:
         Raises:
             EvaluationError: where the expression cannot be evaluated, or has no value on this message.
         """
-        expression = self.result
-        if self.stream is not None:
-            expression = self.stream.item or (None if self.stream.match else self.result)
+        field, expression = "reply.result", self.result
+        if self.stream is not None and (self.stream.item or self.stream.match):
+            field, expression = "stream.item", self.stream.item
         if expression is None:
             return message.payload
         value = expression.evaluate(scope)
         if value is UNDEFINED:
-            raise EvaluationError(f"the reply has no {expression.source}")
+            raise EvaluationError(f"{field}: {expression.source} is missing from the reply.", code="result-missing")
         return value
 
     def error_text(self, scope: Mapping[str, Any]) -> Any:

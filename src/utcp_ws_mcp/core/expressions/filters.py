@@ -10,14 +10,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..codecs.message import encode_json, parse_json
+from ..codecs.message import RejectedValue, encode_json, parse_json
 from ..limits import MAX_JSON_LENGTH
 from .patterns import find_pattern
 
 BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
 """What MiniJinja writes for bytes inside text, which it never refuses: noncharacters of Unicode, to be found later."""
-
-BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
 
 
 class Binary(bytes):
@@ -33,10 +31,14 @@ def check_text(text: str) -> str:
     """Return the text itself.
 
     Raises:
-        ValueError: if bytes were written into it.
+        RejectedValue: if bytes were written into it.
     """
     if BINARY_MARKER in text:
-        raise ValueError(BINARY_IN_TEXT)
+        raise RejectedValue(
+            "text cannot contain binary data. Encode it with a filter such as base64, or join bytes with "
+            "[a, b] | bytes.",
+            code="binary-in-text",
+        )
     return text
 
 
@@ -56,14 +58,17 @@ def _part_as_bytes(part: Any, *, alone: bool) -> bytes:
     if isinstance(part, str | bytes):
         return _as_bytes(part)
     if alone or type(part) is not int or not 0 <= part <= 255:
-        raise TypeError("bytes are made of text, bytes, or a list of these and of numbers from 0 to 255")
+        raise RejectedValue(
+            "the filter bytes takes text, bytes, or a list of these and of numbers from 0 to 255.",
+            code="expression-failed",
+        )
     return part.to_bytes()
 
 
 def _to_json(value: Any) -> str:
     text = encode_json(value)
     if len(text) > MAX_JSON_LENGTH:
-        raise ValueError(f"JSON of more than {MAX_JSON_LENGTH:,} characters")
+        raise RejectedValue(f"the JSON has more than {MAX_JSON_LENGTH:,} characters.", code="expression-failed")
     return text
 
 
@@ -108,7 +113,9 @@ def _load_codec(codec: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], A
     try:
         return LOADERS[codec]()
     except ImportError:
-        raise ValueError(f"needs a package that is not installed: pip install 'utcp-ws-mcp[{codec}]'") from None
+        raise RejectedValue(
+            f"a package is not installed. Run pip install 'utcp-ws-mcp[{codec}]'.", code="extra-not-installed"
+        ) from None
 
 
 def _packer(codec: str) -> Callable[[Any], bytes]:
@@ -142,7 +149,7 @@ def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
         alg: One of `JWT_ALGORITHMS`.
 
     Raises:
-        ValueError: if the algorithm is unknown, or the key is not one for it.
+        RejectedValue: if the algorithm is unknown, or the key is not one for it.
     """
     import jwt  # 50 ms, for the few manifests that sign tokens
 
@@ -154,7 +161,9 @@ def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
             return jwt.PyJWS(algorithms=JWT_ALGORITHMS).encode(payload, _as_bytes(key), algorithm=alg)
     except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError):
         # The reasons of the library may quote the key.
-        raise ValueError("unknown algorithm, or a key of another kind") from None
+        raise RejectedValue(
+            "the algorithm is unknown, or the key is of another kind.", code="unknown-algorithm"
+        ) from None
 
 
 def _as_text(value: Any) -> str:
@@ -187,7 +196,7 @@ def _unpack(value: Any, form: str) -> list[Any]:
 def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
     """Return a slice of text or bytes. Slices of MiniJinja turn bytes into a list of numbers."""
     if not isinstance(value, str | bytes):
-        raise TypeError("only text and bytes have parts")
+        raise RejectedValue("the filter part takes text or bytes.", code="expression-failed")
     part = value[start:stop]
     return Binary(part) if isinstance(part, bytes) else check_text(part)
 
@@ -199,8 +208,11 @@ def _members(value: Any, keep: Callable[[str], bool]) -> Any:
     if isinstance(value, list):
         return [_members(each, keep) for each in value]
     if value is None:
-        raise TypeError("null has no members; where it may come, write 'x | only(…) if x else none'")
-    raise TypeError("only an object, or a list of objects, has members")
+        raise RejectedValue(
+            "null has no members. Write 'x | only(…) if x else none' if the value can be null.",
+            code="expression-failed",
+        )
+    raise RejectedValue("only an object, or a list of objects, has members.", code="expression-failed")
 
 
 def _only(value: Any, *names: str) -> Any:

@@ -36,7 +36,10 @@ def compile_let_bindings(template: CallTemplate, diagnostics: Diagnostics, *, lo
 
 def _check_order(source: str, known: Collection[str]) -> None:
     if unknown := find_members(source, "let") - {ALL_MEMBERS, *known}:
-        raise InvalidTemplate(f"let.{min(unknown)} is not known here; a value may use those that stand before it")
+        raise InvalidTemplate(
+            f"let.{min(unknown)} is not defined here. A value can use only those that are written before it.",
+            code="unknown-let",
+        )
 
 
 def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
@@ -52,7 +55,7 @@ def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
         try:
             value = UNDEFINED if expression.has_missing_inputs(scope_so_far) else expression.evaluate(scope_so_far)
         except EvaluationError as error:
-            raise RenderError(f"let.{name}: {error}") from None
+            raise RenderError(f"let.{name}: {error}", code=error.code) from None
         if value is not UNDEFINED:
             values[name] = value
     return scope.with_values(let=values)

@@ -37,7 +37,7 @@ from .tokens import (
 )
 
 PLACEHOLDER_KEY_HINT: Final = (
-    "placeholders may stand in values only; make the whole object with an expression: {{ {args.key: args.value} }}"
+    "Placeholders are allowed only in values; write the whole object as an expression: {{ {args.key: args.value} }}."
 )
 """What to write where a key is to be an argument."""
 
@@ -75,9 +75,13 @@ class Compiler:
         """Compile `{"$base64": …}` (the bytes that a text encodes) or `{"$file": …}` (those of a file)."""
         if kind == "$base64":
             return Base64(self.value(source))
-        if not isinstance(source, str) or self.read_file is None:
-            raise InvalidTemplate('"$file" needs the path of a file, relative to the manifest')
-        return Constant(self.read_file("".join(map(str, self.parts(source)))))
+        path = "".join(map(str, self.parts(source))) if isinstance(source, str) and not has_placeholders(source) else ""
+        if not path or self.read_file is None:
+            raise InvalidTemplate(
+                '"$file" does not contain a path. Write the path of a file, relative to the manifest.',
+                code="invalid-file-reference",
+            )
+        return Constant(self.read_file(path))
 
     def value(self, value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Node:
         """Compile a JSON value: strings are templates, at any depth.
@@ -86,7 +90,9 @@ class Compiler:
             InvalidTemplate: where it cannot be read, or is nested too deeply.
         """
         if not depth:
-            raise InvalidTemplate(f"a message may be nested {MAX_MESSAGE_DEPTH} deep")
+            raise InvalidTemplate(
+                f"the message is nested more than {MAX_MESSAGE_DEPTH} levels deep.", code="template-too-deep"
+            )
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, dict):
@@ -136,7 +142,9 @@ class Compiler:
     @staticmethod
     def _key(key: str) -> str:
         if has_placeholders(key):
-            raise InvalidTemplate(f"the key {key!r} holds a placeholder; {PLACEHOLDER_KEY_HINT}")
+            raise InvalidTemplate(
+                f"the key {key!r} contains a placeholder. {PLACEHOLDER_KEY_HINT}", code="placeholder-in-key"
+            )
         return key
 
     def _bind(self, text: str) -> Iterator[str | Constant | Placeholder]:
@@ -155,7 +163,10 @@ class Compiler:
 
     def _expression(self, source: str) -> ExpressionValue:
         if self.variables is not None and "${" in source:
-            raise InvalidTemplate(f"write vars.NAME instead of ${{NAME}} inside {{{{ {source.strip()} }}}}")
+            raise InvalidTemplate(
+                f"{{{{ {source.strip()} }}}} contains ${{NAME}}. Write vars.NAME in an expression.",
+                code="variable-in-expression",
+            )
         allowed = self.names if self.variables is not None else self.names - {"vars"}
         return ExpressionValue(compile_expression(source, allowed, local=self.is_local))
 
@@ -186,7 +197,9 @@ class Compiler:
         if not state.is_complete:
             return None
         if placeholder_in_key:
-            raise InvalidTemplate(f"a key of {text[:60]!r} holds a placeholder; {PLACEHOLDER_KEY_HINT}")
+            raise InvalidTemplate(
+                f"a key of {text[:60]!r} contains a placeholder. {PLACEHOLDER_KEY_HINT}", code="placeholder-in-key"
+            )
         return JsonText(tuple(part for part in parts if part))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from ..codecs.message import RejectedValue
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
 
@@ -21,7 +22,23 @@ OMIT: Final = UNDEFINED
 
 
 class RenderError(Exception):
-    """A template that cannot be filled with these values; the text names the argument or expression."""
+    """A template that cannot be rendered with these values; the text names the argument or expression.
+
+    `code` is that of the error which reports it (`errors.codes`).
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def to_render_error(error: RenderError | ValueError) -> RenderError:
+    """Return the error of rendering or encoding a message as RenderError: a message and a code."""
+    if isinstance(error, RenderError):
+        return error
+    if isinstance(error, UnicodeEncodeError):
+        return RenderError("the message contains a character that UTF-8 cannot encode. Remove it.", code="not-json")
+    return RenderError(str(error), code=error.code if isinstance(error, RejectedValue) else "not-json")
 
 
 class Node(Protocol):
@@ -68,8 +85,9 @@ class Argument:
         """Return the names of the arguments that it needs."""
         return frozenset({self.name})
 
-    def __str__(self) -> str:
-        return f"argument {self.name!r} is missing"
+    def missing_error(self) -> RenderError:
+        """Return the error of a message that needs the argument."""
+        return _missing_argument(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +100,11 @@ class ExpressionValue:
         try:
             value = self.expression.evaluate(scope)
         except EvaluationError as error:
-            raise RenderError(str(error)) from None
+            raise RenderError(str(error), code=error.code) from None
         if self.expression.has_missing_inputs(scope):
             return OMIT
         if value is UNDEFINED and self._is_not_from_arguments():
-            raise RenderError(f"{{{{ {self.expression.source} }}}} has no value")
+            raise _missing_value(self.expression)
         return value
 
     value = render
@@ -101,13 +119,22 @@ class ExpressionValue:
         names = self.expression.names
         return not {"args", "let"} & {*names} or (len(names) > 1 and bool(self.expression.required_args))
 
-    def __str__(self) -> str:
+    def missing_error(self) -> RenderError:
+        """Return the error of a message that needs the value: most often one argument is missing."""
         path = self.expression.path
         if path and path[0] == "args" and len(path) > 1:
-            return f"argument {'.'.join(map(str, path[1:]))!r} is missing"
+            return _missing_argument(".".join(map(str, path[1:])))
         if len(self.expression.required_args) == 1:
-            return f"argument {self.expression.required_args[0]!r} is missing"
-        return f"{{{{ {self.expression.source} }}}} has no value"
+            return _missing_argument(self.expression.required_args[0])
+        return _missing_value(self.expression)
+
+
+def _missing_argument(name: str) -> RenderError:
+    return RenderError(f"argument {name!r} is missing. Pass it with the call.", code="argument-missing")
+
+
+def _missing_value(expression: Expression) -> RenderError:
+    return RenderError(f"{{{{ {expression.source} }}}} has no value.", code="value-missing")
 
 
 Placeholder = Argument | ExpressionValue
@@ -181,7 +208,7 @@ class Base64:
         try:
             return base64.b64decode(text, validate=True)
         except (TypeError, ValueError):
-            raise RenderError('"$base64" needs text in base64') from None
+            raise RenderError('the value of "$base64" is not base64.', code="invalid-base64") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +226,16 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
-        raise RenderError("binary data cannot stand inside text; put it through a filter such as base64")
+        raise RenderError(
+            "text cannot contain binary data. Encode it with a filter such as base64.", code="binary-in-text"
+        )
     return quote_json(value)
 
 
 def _required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
     value = placeholder.value(scope)
     if value is OMIT:
-        raise RenderError(str(placeholder))
+        raise placeholder.missing_error()
     return value
 
 
@@ -219,4 +248,4 @@ def quote_json(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        raise RenderError("a value cannot be written as JSON") from None
+        raise RenderError("a value cannot be written as JSON.", code="not-json") from None

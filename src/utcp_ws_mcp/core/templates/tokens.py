@@ -94,6 +94,8 @@ def _required_end(text: str, start: int) -> int:
     if end is None:
         excerpt = text[start - 2 : start + 40]
         raise InvalidTemplate(
-            f"{excerpt!r} opens an expression that never ends; for two plain braces write {{{{ '{{{{' }}}}"
+            f"{excerpt!r} opens an expression that never ends. Close it with }}}}; for two literal braces write "
+            f"{{{{ '{{{{' }}}}.",
+            code="unclosed-expression",
         )
     return end

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ...errors import end_sentence
 from ..limits import LAZY_SCHEMA_DEPTH
 
 if TYPE_CHECKING:  # the library is imported when the first schema is compiled
@@ -28,7 +29,11 @@ MAX_BACKTRACKS: Final = 50_000
 
 
 class InvalidSchema(Exception):
-    """A schema that cannot be used; the text says why."""
+    """A schema that cannot be used; the text says why. `code` is that of the problem which reports it."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SchemaValidator:
@@ -85,7 +90,9 @@ def _compile(schema: dict[str, Any]) -> Validator:
             validate_formats=False,
         )
     except (ValidationError, ReferencingError, ValueError, RecursionError) as error:
-        raise InvalidSchema(_first_line(str(error))) from None
+        cause = str(error)
+        code = "schema-reference-not-allowed" if _NOT_FOLLOWED in cause else "invalid-schema"
+        raise InvalidSchema(end_sentence(_first_line(cause)), code=code) from None
 
 
 def _can_compile_lazily(schema: dict[str, Any]) -> bool:
@@ -124,8 +131,11 @@ _EAGER_KEYWORDS: Final = ("$", "pattern")
 """How keywords begin that can be wrong although the meta-schema accepts them."""
 
 
+_NOT_FOLLOWED: Final = "only references within the schema are followed"
+
+
 def _reject_reference(uri: str) -> NoReturn:
-    raise ValueError(f"refers to {uri[:80]}; only references within the schema are followed")
+    raise ValueError(f"refers to {uri[:80]}; {_NOT_FOLLOWED}")
 
 
 def _first_line(text: str) -> str:

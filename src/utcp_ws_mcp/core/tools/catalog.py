@@ -76,11 +76,12 @@ def compile_tools(
         except CompileError as error:
             problems += error.problems
         except ForbiddenURL as error:
-            problems.append(Problem(tool.path, str(error)))
+            problems.append(Problem(tool.path, error.message, code=error.code))
         else:
             name = compiled.name
             if name in compiled_tools:
-                problems.append(Problem(join_path(tool.path, "name"), f"there are two tools named {name!r}"))
+                message = f"another tool is also named {name!r}. Rename one of them."
+                problems.append(Problem(join_path(tool.path, "name"), message, code="duplicate-tool"))
             compiled_tools.setdefault(name, compiled)
     return list(compiled_tools.values()), problems
 
@@ -142,10 +143,9 @@ def _check_override_names(entry: ManifestEntry) -> list[Problem]:
     for name in entry.options.tool_overrides:
         if name not in names:
             suggestion = closest_match(name, names)
-            hint = f"; did you mean {suggestion!r}?" if suggestion else ""
-            problems.append(
-                Problem(join_path(join_path(entry.path, "tool_overrides"), name), f"there is no such tool{hint}")
-            )
+            hint = f" Did you mean {suggestion!r}?" if suggestion else ""
+            path = join_path(join_path(entry.path, "tool_overrides"), name)
+            problems.append(Problem(path, f"there is no tool of this name.{hint}", code="unknown-tool-override"))
     return problems
 
 
@@ -168,7 +168,9 @@ def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
     if own.origin not in {url.origin for url in allowed}:
         scheme, host, port = own.origin
         raise ForbiddenURL(
-            f'the discovered tool points at {scheme}://{host}:{port}; to allow that, add it to "allow_origins"'
+            f"the discovered tool uses another origin than its manual: {scheme}://{host}:{port}. To allow it, add "
+            'the origin to "allow_origins".',
+            code="origin-not-allowed",
         )
 
 
