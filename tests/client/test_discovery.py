@@ -125,7 +125,7 @@ async def test_overrides_rename_describe_fix_and_hide(tmp_path: Path) -> None:
 async def test_an_endpoint_that_gives_no_manual_is_told_apart_from_a_dead_one(tmp_path: Path) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, timeout=0.1)) as bridge:
         assert await discovered(bridge) == []
-        assert 'write its tools into the manifest ("tools": […])' in str(bridge.discovery_errors["m"])
+        assert 'list its tools in the manifest ("tools": […])' in str(bridge.discovery_errors["m"])
 
 
 async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: Path) -> None:

@@ -196,5 +196,5 @@ async def test_an_endless_answer_is_cut_off() -> None:
 
 async def test_a_secret_is_never_sent_in_plain_text_over_a_network() -> None:
     auth = OAuth2Auth(auth_type="oauth2", token_url="http://example.com/t", client_id="i", client_secret=SecretStr("s"))
-    with pytest.raises(ForbiddenURL, match="plain text; use https://"):
+    with pytest.raises(ForbiddenURL, match="plain text. Use https://"):
         await TokenCache(Clock(), system_resolver).get(auth, Network(), PATIENCE)

@@ -360,7 +360,7 @@ async def test_calls_that_only_listen_always_get_a_new_connection(tmp_path: Path
 
 async def test_a_call_that_listens_in_vain_does_not_speak_of_a_reply(tmp_path: Path) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", listen=True, timeout=0.1)) as bridge:
-        with pytest.raises(CallTimeout, match="nothing that it waits for came within 0.1 s"):
+        with pytest.raises(CallTimeout, match="timed out after 0.1 s waiting for a message that matches"):
             await bridge.call_tool("m.t")
 
 
@@ -393,12 +393,12 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
 
 
 CLOSE_REASONS = {
-    "given up": ({"timeout": 0.3}, "what still comes for a call that has ended could be taken for another's answer"),
+    "given up": ({"timeout": 0.3}, "a late reply to an ended call could be assigned to another call"),
     "cut short": (
         {"stream": {"max_items": 1}},
-        "what still comes for a call that has ended could be taken for another's answer",
+        "a late reply to an ended call could be assigned to another call",
     ),
-    "ended": ({"reconnect_when": "message.n == 0"}, "its session has ended"),
+    "ended": ({"reconnect_when": "message.n == 0"}, "the session has ended"),
 }
 
 

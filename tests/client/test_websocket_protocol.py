@@ -213,7 +213,7 @@ async def test_a_peer_that_leaves_too_many_pongs_unread_is_disconnected() -> Non
         wire.transport.unread = len(wire.transport.written)  # nothing is read
         wire.deliver(*(ping(125) for _ in range(1000)))
         assert len(wire.transport.written) < 2 * MAX_UNREAD_BYTES
-    assert wire.socket.abort_reason == "the server reads no answers to its pings and messages"
+    assert wire.socket.abort_reason == "the server does not read the replies to its pings and messages"
 
 
 async def test_a_peer_that_reads_may_send_any_number_of_pings() -> None:

@@ -135,7 +135,7 @@ async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> Non
 
 async def test_an_error_fails_the_call_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolError, match=r"^method not found \(104\)$"):
+        with pytest.raises(ToolError, match=r"^method not found \(104\) \[tool-error\]$"):
             await bridge.call_tool("m.nope")
 
 

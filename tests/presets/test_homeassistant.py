@@ -145,7 +145,7 @@ async def test_an_argument_cannot_take_the_place_of_id_and_type(tmp_path: Path) 
 
 async def test_a_wrong_token_is_told_in_the_words_of_the_house(tmp_path: Path) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on, token="wrong-token") as bridge:
-        with pytest.raises(ConnectError, match="on_connect step 3: .*Invalid access token or password") as failed:
+        with pytest.raises(ConnectError, match=r"on_connect\[2\]: .*Invalid access token or password") as failed:
             await bridge.call_tool("m.get_states")
     assert "wrong-token" not in str(failed.value)
 

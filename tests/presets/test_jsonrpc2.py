@@ -33,4 +33,4 @@ async def test_an_error_is_told_with_its_data(tmp_path: Path, preset: str, error
     async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         with pytest.raises(ToolError) as fault:
             await bridge.call_tool("m.t")
-    assert str(fault.value) == sentence
+    assert fault.value.message == sentence

@@ -202,7 +202,9 @@ async def test_a_hub_that_speaks_no_json_is_told_of(tmp_path: Path) -> None:
         protocols = ("messagepack",)
 
     async with stage(Packed) as on, hub(tmp_path, on) as bridge:
-        with pytest.raises(ConnectError, match="on_connect step 2: the server refused: .*'json' is not available"):
+        with pytest.raises(
+            ConnectError, match=r"on_connect\[1\]: the server rejected the login: .*'json' is not available"
+        ):
             await bridge.call_tool("m.Add")
 
 
@@ -246,7 +248,8 @@ async def test_invocations_at_once_each_get_their_own_result_between_others(tmp_
 
 
 @pytest.mark.parametrize(
-    ("tool", "sentence"), [("Nonsense", "^Unknown hub method 'Nonsense'$"), ("Breaks", "^Ran out of data!$")]
+    ("tool", "sentence"),
+    [("Nonsense", r"^Unknown hub method 'Nonsense' \[tool-error\]$"), ("Breaks", r"^Ran out of data! \[tool-error\]$")],
 )
 async def test_a_fault_is_told_in_the_words_of_the_hub(tmp_path: Path, tool: str, sentence: str) -> None:
     async with stage(Hub) as on, hub(tmp_path, on) as bridge:

@@ -133,7 +133,7 @@ async def test_a_browser_that_is_taken_says_so(tmp_path: Path) -> None:
         most = 0
 
     async with stage(Taken) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ConnectError, match="the server refused: .*Maximum number of active sessions"):
+        with pytest.raises(ConnectError, match="the server rejected the login: .*Maximum number of active sessions"):
             await bridge.call_tool("m.browsingContext.getTree")
 
 
@@ -166,9 +166,9 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
 @pytest.mark.parametrize(
     ("tool", "arguments", "sentence"),
     [
-        ("nonsense", {}, "^unknown command: nonsense$"),
-        ("browsingContext.navigate", {"url": "no"}, "^invalid argument: url is no URL$"),
-        ("script.evaluate", {"expression": "throw"}, "^Error: thrown$"),
+        ("nonsense", {}, r"^unknown command: nonsense \[tool-error\]$"),
+        ("browsingContext.navigate", {"url": "no"}, r"^invalid argument: url is no URL \[tool-error\]$"),
+        ("script.evaluate", {"expression": "throw"}, r"^Error: thrown \[tool-error\]$"),
     ],
 )
 async def test_a_fault_is_told_in_the_words_of_the_browser(

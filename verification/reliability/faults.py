@@ -52,11 +52,11 @@ class FaultCase:
     def expected(self, phase: Phase, *, pooled: bool) -> tuple[type[BridgeError] | None, str]:
         """Return the class and the message pattern of the error. `pooled`: a connection was open before the fault."""
         if phase == "idle" and pooled and self.ending == "stop":
-            return CallTimeout, "no reply came within .* may have been executed"
+            return CallTimeout, "timed out after .* may have been executed"
         if phase == "idle" and (self.on_open or self.where == "token"):
             return None, ""
         if phase == "discovery" and self.error is CallTimeout:
-            return DiscoveryTimeout, "no UTCP manual came within"
+            return DiscoveryTimeout, "waiting for the UTCP manual"
         return self.error, self.error_pattern
 
     def connection_fault(self, phase: Phase, *, exclusive: bool) -> Fault:
@@ -93,13 +93,13 @@ def _reply(at: int, ending: Ending, instead: bytes = b"") -> Fault:
     return Fault(down=Flow(at, after_head=True, instead=instead, ending=ending))
 
 
-_REFUSED: Final = "connection refused; is the server running"
+_REFUSED: Final = "connection refused. .*connection-refused"
 _CUT: Final = "the connection was cut during the upgrade"
-_NO_UPGRADE: Final = "its answer was no WebSocket upgrade"
+_NO_UPGRADE: Final = "the answer was not a WebSocket upgrade"
 _UNANSWERED: Final = "the upgrade was not answered .* within"
 _LOST: Final = "the network connection was cut.* may have been executed"
-_NO_REPLY: Final = "no reply came within .* may have been executed"
-_BROKEN: Final = "the server broke the WebSocket protocol"
+_NO_REPLY: Final = "timed out after .* may have been executed"
+_BROKEN: Final = "the server violated the WebSocket protocol"
 
 _SWITCHING: Final = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
 
@@ -123,22 +123,36 @@ _CONNECTING: Final = (
     FaultCase(
         "redirect",
         ForbiddenRedirect,
-        "a redirect .HTTP 302.; write the final URL",
+        "a redirect .HTTP 302.. Write the final URL",
         _response("HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:9/"),
     ),
-    FaultCase("401", HandshakeRejected, "HTTP 401; it wants other credentials", _response("HTTP/1.1 401 Unauthorized")),
-    FaultCase("403", HandshakeRejected, "HTTP 403: no; it refuses these", _response("HTTP/1.1 403 Forbidden", "no")),
-    FaultCase("429", HandshakeRejected, "HTTP 429; it limits", _response("HTTP/1.1 429 Too Many Requests")),
-    FaultCase("500", HandshakeRejected, "HTTP 500", _response("HTTP/1.1 500 Internal Server Error", "oops")),
-    FaultCase("503", HandshakeRejected, "HTTP 503; it is busy", _response("HTTP/1.1 503 Service Unavailable")),
-    FaultCase("unknown host", ConnectError, "the host .* cannot be resolved", where="name"),
     FaultCase(
-        "token endpoint down", ConnectError, "no connection; is the server running", Fault(refuse=True), where="token"
+        "401",
+        HandshakeRejected,
+        "HTTP 401. The server requires other credentials",
+        _response("HTTP/1.1 401 Unauthorized"),
+    ),
+    FaultCase(
+        "403",
+        HandshakeRejected,
+        "HTTP 403: no. The server rejects the credentials",
+        _response("HTTP/1.1 403 Forbidden", "no"),
+    ),
+    FaultCase("429", HandshakeRejected, "HTTP 429. The server limits", _response("HTTP/1.1 429 Too Many Requests")),
+    FaultCase("500", HandshakeRejected, "HTTP 500", _response("HTTP/1.1 500 Internal Server Error", "oops")),
+    FaultCase("503", HandshakeRejected, "HTTP 503. The server is busy", _response("HTTP/1.1 503 Service Unavailable")),
+    FaultCase("unknown host", ConnectError, "the host name .* cannot be resolved", where="name"),
+    FaultCase(
+        "token endpoint down",
+        ConnectError,
+        "no connection. Check that the server runs",
+        Fault(refuse=True),
+        where="token",
     ),
     FaultCase(
         "token endpoint broken",
         TokenRequestError,
-        "it answered HTTP 500",
+        "HTTP 500. Check client_id",
         _response("HTTP/1.1 500 Internal Server Error"),
         where="token",
     ),

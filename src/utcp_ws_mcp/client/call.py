@@ -14,7 +14,7 @@ from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
-from ..core.templates.nodes import Node, RenderError
+from ..core.templates.nodes import Node, RenderError, to_render_error
 from ..core.tools.tool import CompiledTool
 from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, TimeoutStage
 from .pool.entry import LeaseMode, LeaseRequest
@@ -209,10 +209,9 @@ class Call:
     def _as_argument_error(self, render: Callable[[], T]) -> T:
         try:
             return render()
-        except UnicodeEncodeError:
-            raise InvalidArguments(self.tool.full_name, "an argument cannot be written as JSON in UTF-8") from None
         except (RenderError, ValueError) as error:
-            raise InvalidArguments(self.tool.full_name, str(error)) from None
+            failure = to_render_error(error)
+            raise InvalidArguments(self.tool.full_name, str(failure), code=failure.code) from None
 
     # Receiving
 

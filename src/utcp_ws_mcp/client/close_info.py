@@ -32,7 +32,7 @@ def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseI
     if heartbeat_timed_out:
         return CloseInfo(1006, "the server stopped answering pings")
     if sent is not None and sent.code in (1002, 1007):
-        return CloseInfo(sent.code, "the server broke the WebSocket protocol")
+        return CloseInfo(sent.code, "the server violated the WebSocket protocol")
     return CloseInfo(1006, CONNECTION_RESET if sent is None else CLOSED_LOCALLY)
 
 

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -16,7 +16,7 @@ from ..core.exchange.dispatcher import Dispatcher
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import RenderError
-from ..errors import ConnectError, HandshakeRejected, InvalidTemplate
+from ..errors import ConnectError, HandshakeRejected, InvalidTemplate, end_sentence
 from ..manifest.models.auth import OAuth2Auth
 from ..observability import events
 from ..observability.events import Observer
@@ -26,6 +26,13 @@ from .handshake import open_websocket
 from .login import fetched_credentials, run_before_connect, run_on_connect
 from .oauth import TokenCache
 from .websocket import WebSocket
+
+_NO_ANSWER: Final = "no answer", "Check the host and the port, and whether a firewall blocks the connection."
+_NO_UPGRADE: Final = (
+    "the port is open, but the upgrade was not answered",
+    'Check the URL; some servers answer only requests with an "Origin" header.',
+)
+"""How far an attempt to connect got before its timeout, and what to check."""
 
 
 class Connector:
@@ -124,20 +131,24 @@ class Connector:
             scope: Scope = state.scope().with_frozen_time()
             url, headers, subprotocols = request.deferred.render_parts(scope)
         except RenderError as error:
-            raise InvalidTemplate(f"{request.manual}: {error}") from None
+            raise InvalidTemplate(f"{request.manual}: {error}", code=error.code) from None
         return replace(request, url=url, headers=headers, subprotocols=subprotocols, deferred=None)
 
     async def _connect_with_timeout(self, request: HandshakeRequest) -> WebSocket:
         timeout = request.template.limits.connect_timeout
-        stages: list[str] = []
+        stages: list[tuple[str, str]] = []
         try:
             with anyio.fail_after(timeout):
                 return await self._connect_with_auth(request, stages.append)
         except TimeoutError:
-            reason = stages[-1] if stages else "no answer"
-            raise ConnectError(request.address, f"{reason} within {timeout:g} s") from None
+            cause, fix = stages[-1] if stages else _NO_ANSWER
+            raise ConnectError(
+                request.address, f"{cause} within {timeout:g} s. {fix}", code="connect-timeout"
+            ) from None
 
-    async def _connect_with_auth(self, request: HandshakeRequest, report_stage: Callable[[str], None]) -> WebSocket:
+    async def _connect_with_auth(
+        self, request: HandshakeRequest, report_stage: Callable[[tuple[str, str]], None]
+    ) -> WebSocket:
         """Connect with a token where one is needed; one that the endpoint rejects is replaced once."""
         auth = request.template.auth
         if not isinstance(auth, OAuth2Auth):
@@ -157,7 +168,7 @@ class Connector:
         return await self._token_cache.get(auth, template.network, template.limits.connect_timeout)
 
     async def _connect(
-        self, request: HandshakeRequest, token: str | None, report_stage: Callable[[str], None]
+        self, request: HandshakeRequest, token: str | None, report_stage: Callable[[tuple[str, str]], None]
     ) -> WebSocket:
         assert request.url is not None
         template, url = request.template, request.url
@@ -168,7 +179,7 @@ class Connector:
             sock = await open_through_proxy(url, template.proxy)
         else:
             sock = await open_socket(url, await resolve(url, template.network, self._resolver))
-        report_stage('the port is open, but the upgrade was not answered (some servers want an "Origin" header)')
+        report_stage(_NO_UPGRADE)
         return await open_websocket(request, headers, sock, ssl_context)
 
     def _ssl_context(self, request: HandshakeRequest) -> ssl.SSLContext:
@@ -189,8 +200,11 @@ def _make_ssl_context(request: HandshakeRequest) -> ssl.SSLContext:
         if tls.client_cert:
             context.load_cert_chain(folder / tls.client_cert, folder / tls.client_key if tls.client_key else None)
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "it is no certificate in PEM form"
-        raise InvalidTemplate(f"{request.manual}: tls: a certificate file cannot be used: {reason}") from error
+        reason = getattr(error, "strerror", None) or "it is not a certificate or key in PEM form"
+        raise InvalidTemplate(
+            f"{request.manual}: tls: a certificate file cannot be used: {end_sentence(reason)}",
+            code="certificate-file-not-usable",
+        ) from error
     if tls.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -12,6 +12,7 @@ import os
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
@@ -67,7 +68,7 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
     try:
         return await start_connection(candidates, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
     except OSError as error:
-        raise ConnectError(url.address, _describe_os_error(error)) from error
+        raise _connect_error(url, error) from error
 
 
 def _address_info(address: str, port: int) -> AddrInfoType:
@@ -90,14 +91,16 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         from python_socks import ProxyError
         from python_socks.async_.asyncio import Proxy
     except ImportError:
-        raise ConnectError(url.address, "a proxy needs one more package: pip install 'utcp-ws-mcp[proxy]'") from None
+        reason = "a proxy needs a package that is not installed. Run pip install 'utcp-ws-mcp[proxy]'."
+        raise ConnectError(url.address, reason, code="extra-not-installed") from None
     if proxy == PROXY_FROM_ENV:
         proxy = _proxy_from_environment(url)
     try:
         connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)
     except (ProxyError, OSError, ValueError, TimeoutError) as error:
-        reason = "is the proxy running, and does it allow this host?"
-        raise ConnectError(url.address, f"the proxy did not connect ({type(error).__name__}); {reason}") from error
+        cause = f"the proxy did not connect ({type(error).__name__})."
+        fix = "Check that the proxy runs and allows this host."
+        raise ConnectError(url.address, f"{cause} {fix}", code="proxy-failed") from error
     return connected
 
 
@@ -107,7 +110,8 @@ def _proxy_from_environment(url: URL) -> str:
     found = getproxies()
     proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
     if not proxy or proxy_bypass(url.host):
-        raise ConnectError(url.address, 'the environment names no proxy for it; give its URL under "proxy"')
+        reason = 'the environment names no proxy for this host. Write the URL of the proxy under "proxy".'
+        raise ConnectError(url.address, reason, code="proxy-failed")
     return proxy
 
 
@@ -117,26 +121,37 @@ async def _resolve_host(url: URL, resolver: Resolver) -> list[str]:
     except (OSError, UnicodeError):
         addresses = []
     if not addresses:
-        raise ConnectError(url.address, f"the host {url.host} cannot be resolved; check its spelling")
+        reason = f"the host name {url.host} cannot be resolved. Check its spelling."
+        raise ConnectError(url.address, reason, code="host-not-found")
     return addresses
 
 
-def _describe_os_error(error: OSError) -> str:
-    """Return why no address answered.
+def _connect_error(url: URL, error: OSError) -> ConnectError:
+    """Return why no address answered; the first address decides on the code and the fix.
 
     Where addresses fail for different reasons, the library joins their messages and leaves `errno` out.
     """
-    if error.errno is not None:
-        return _describe_errno(error.errno)
-    numbers = dict.fromkeys(map(int, re.findall(r"\[Errno (\d+)\]", str(error))))
-    return ", ".join(dict.fromkeys(map(_describe_errno, numbers))) or "no address answered"
+    numbers = [error.errno] if error.errno is not None else map(int, re.findall(r"\[Errno (\d+)\]", str(error)))
+    described = [_describe_errno(number) for number in numbers] or [_NO_ANSWER]
+    _, fix, code = described[0]
+    causes = ", ".join(dict.fromkeys(cause for cause, _, _ in described))
+    return ConnectError(url.address, f"{causes}. {fix}", code=code)
 
 
-def _describe_errno(number: int) -> str:
+_NO_ANSWER: Final = (
+    "no address answered",
+    "Check the host and the port, and whether a firewall blocks the connection.",
+    "connect-timeout",
+)
+
+
+def _describe_errno(number: int) -> tuple[str, str, str]:
+    """Return the cause, what to check, and the code."""
     match OSError(number, ""):  # its class, by the number
         case ConnectionRefusedError():
-            return "connection refused; is the server running, and is the port right?"
+            fix = "Check that the server runs and that the port is correct."
+            return "connection refused", fix, "connection-refused"
         case TimeoutError():
-            return "no answer"
+            return "no answer", *_NO_ANSWER[1:]
         case _:
-            return os.strerror(number).lower()
+            return os.strerror(number).lower(), "Check the network and the address.", "host-unreachable"

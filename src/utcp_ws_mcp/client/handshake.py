@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationEr
 from ..core.codecs.message import http_error_detail
 from ..core.handshake_request import HandshakeRequest
 from ..core.network_policy import URL
-from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected
+from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected, end_sentence
 from .websocket import WebSocket, make_websocket
 
 
@@ -62,7 +62,7 @@ async def _start_tls(
         _, websocket = await connect(make, sock=sock, ssl=ssl_context, server_hostname=server_hostname)
     except (OSError, ssl.SSLError) as error:
         sock.close()
-        raise ConnectError(url.address, _tls_reason(error)) from error
+        raise ConnectError(url.address, _tls_reason(error), code="tls-failed") from error
     except BaseException:
         sock.close()
         raise
@@ -73,8 +73,8 @@ def _check_subprotocol(request: HandshakeRequest, url: URL, websocket: WebSocket
     """Raise if the server selected none of the offered subprotocols: RFC 6455 allows it, but no API would work."""
     if request.subprotocols and websocket.protocol.subprotocol is None:
         offered = ", ".join(request.subprotocols)
-        reason = f'the server accepts none of the subprotocols {offered}; check "protocol", or leave it out'
-        raise ConnectError(url.address, reason)
+        reason = f'the server accepts none of the subprotocols {offered}. Check "protocol", or remove it.'
+        raise ConnectError(url.address, reason, code="subprotocol-rejected")
 
 
 def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
@@ -89,43 +89,45 @@ def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
         detail = http_error_detail(status, bytes(error.response.body or b""))
         return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), detail)
     if isinstance(error, NegotiationError):
-        return ConnectError(url.address, 'the server chose a subprotocol that was not offered; check "protocol"')
+        reason = 'the server selected a subprotocol that was not offered. Check "protocol".'
+        return ConnectError(url.address, reason, code="subprotocol-rejected")
     if isinstance(error, EOFError) or isinstance(error.__cause__, EOFError):
-        hint = ', and whether it wants a client certificate ("tls")' if url.secure else ""
+        hint = ', and whether the server requires a client certificate ("tls")' if url.secure else ""
         reason = (
-            f'the connection was cut during the upgrade; check the URL, the port, the credentials and "protocol"{hint}'
+            f'the connection was cut during the upgrade. Check the URL, the port, the credentials and "protocol"{hint}.'
         )
-        return ConnectError(url.address, reason)
-    return ConnectError(url.address, "its answer was no WebSocket upgrade; check the URL and the port")
+        return ConnectError(url.address, reason, code="upgrade-cut")
+    reason = "the answer was not a WebSocket upgrade. Check the URL and the port."
+    return ConnectError(url.address, reason, code="not-a-websocket")
 
 
 _STATUS_HINTS: Final = {
-    200: "that is an ordinary page; check the path",
-    400: 'it did not accept the request; check the path, and whether it wants a subprotocol ("protocol")',
-    501: 'it does not do this; check the path, and whether it wants a subprotocol ("protocol")',
-    401: 'it wants other credentials; check "auth"',
+    200: "This is an ordinary page: check the path.",
+    400: 'Check the path, and whether the server requires a subprotocol ("protocol").',
+    501: 'Check the path, and whether the server requires a subprotocol ("protocol").',
+    401: 'The server requires other credentials: check "auth".',
     403: (
-        'it refuses these credentials or this client; check "auth" and "headers" '
-        '(some servers want an "Origin" header, that of their own page); '
-        'some answer so where the path is wrong, or a subprotocol is missing ("protocol")'
+        'The server rejects the credentials or the client: check "auth" and "headers" '
+        '(some servers require an "Origin" header, that of their own page). '
+        'Some servers answer 403 if the path is wrong or a subprotocol is missing ("protocol").'
     ),
     404: (
-        "there is nothing at this path; check the URL "
-        '(Rails answers so where it wants another "Origin" header, that of its own page)'
+        "The server has nothing at this path: check the URL. "
+        'Rails answers 404 if the "Origin" header is not that of its own page.'
     ),
-    426: 'it wants another WebSocket version or subprotocol; check "protocol"',
-    429: "it limits the number of connections; wait a while",
-    502: "the server behind it is down",
-    503: "it is busy or starting; try again later",
+    426: 'The server requires another WebSocket version or subprotocol: check "protocol".',
+    429: "The server limits the number of connections: try again later.",
+    502: "The server behind the proxy is down: try again later.",
+    503: "The server is busy or starting: try again later.",
 }
 
 
 def _tls_reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not valid: {error.verify_message}"
+        return f"the TLS certificate is not valid: {end_sentence(error.verify_message)}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or 'no reason given'}); is it a wss:// endpoint?"
+        return f"TLS failed ({error.reason or 'no reason given'}). Check whether it is a wss:// endpoint."
     return (
-        "the connection was cut during the TLS handshake; it may be a ws:// endpoint, "
-        'want a client certificate ("tls"), or TLS before 1.2'
+        "the connection was cut during the TLS handshake. Check whether it is a ws:// endpoint, requires a client "
+        'certificate ("tls"), or supports only TLS before 1.2.'
     )

@@ -56,7 +56,9 @@ class HeartbeatTask:
         # The interval is computed once: an expression reads it from the greeting, which came during the login.
         interval = self._state.heartbeat_interval()
         if interval is None:
-            self._state.on_send_failed("heartbeat", f"{heartbeat.every.source} gives no seconds")
+            self._state.on_send_failed(
+                "heartbeat", f"heartbeat.every: {heartbeat.every.source} is not a number above zero."
+            )
             return
         while self._is_open():
             await anyio.sleep(interval)

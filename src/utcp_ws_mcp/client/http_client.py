@@ -85,9 +85,11 @@ async def send_request(
             except httpx2.ConnectError as error:
                 last_error = error
             except httpx2.HTTPError as error:
-                raise ConnectError(url.address, f"no HTTP answer ({type(error).__name__})") from error
-    hint = "is the server running, and its certificate valid?" if url.secure else "is the server running?"
-    raise ConnectError(url.address, f"no connection; {hint}") from last_error
+                cause = f"no HTTP response ({type(error).__name__}). Check the URL and the server."
+                raise ConnectError(url.address, cause, code="http-request-failed") from error
+    certificate = " and that its certificate is valid" if url.secure else ""
+    cause = f"no connection. Check that the server runs{certificate}."
+    raise ConnectError(url.address, cause, code="http-request-failed") from last_error
 
 
 @cache
@@ -119,7 +121,8 @@ async def _send_to_address(client: Any, http_request: HttpRequest, address: str)
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
-                raise ConnectError(url.address, f"its answer has more than {MAX_BODY_BYTES} bytes")
+                cause = f"the response has more than {MAX_BODY_BYTES:,} bytes."
+                raise ConnectError(url.address, cause, code="http-request-failed")
         set_cookies = response.headers.get_list("set-cookie")
         return HttpResponse(
             response.status_code, body, dict(response.headers), dict(map(_parse_set_cookie, set_cookies))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,8 +17,8 @@ from ..core.expressions.paths import UNDEFINED
 from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.network_policy import check_header, parse_http_url
-from ..core.templates.nodes import OMIT, RenderError, to_text
-from ..errors import ConnectError, InvalidTemplate
+from ..core.templates.nodes import OMIT, RenderError, quote_json, to_render_error, to_text
+from ..errors import ConnectError, InvalidTemplate, end_sentence
 from ..manifest.secret_names import secrets_in
 from ..observability import events
 from ..observability.events import Observer
@@ -51,23 +50,23 @@ async def run_before_connect(
         PolicyError: where a URL, an address or a header may not be used.
         InvalidTemplate: where a request cannot be rendered.
     """
-    for number, step in enumerate(state.rules.before_connect, 1):
-        label = f"before_connect step {number}"
+    for index, step in enumerate(state.rules.before_connect):
+        path = f"before_connect[{index}]"
         try:
             request = _build_http_request(step, state.scope().with_frozen_time())
         except (RenderError, ValueError) as error:
-            raise InvalidTemplate(f"{handshake.manual}: {label}: {_error_reason(error)}") from None
+            raise InvalidTemplate(f"{handshake.manual}: {path}: {to_render_error(error)}", code=_code(error)) from None
         try:
             ssl_context = get_ssl_context() if request.url.secure and handshake.same_server_as(request.url) else None
             response = await send_request(request, handshake.template.network, resolver, step.timeout, ssl_context)
         except ConnectError as error:
-            raise ConnectError(error.address, f"{error.reason} ({label})") from error
+            raise ConnectError(error.address, error.reason, code="before-connect-failed", step=path) from error
         observe(events.HttpRequestFinished(handshake.manual, request.method, request.url.address, response.status))
-        _process_response(request, response, step, state, label)
+        _process_response(request, response, step, state, path)
 
 
 def _process_response(
-    request: HttpRequest, response: HttpResponse, step: CompiledHttpStep, state: ConnectionState, label: str
+    request: HttpRequest, response: HttpResponse, step: CompiledHttpStep, state: ConnectionState, path: str
 ) -> None:
     """Raise if a response means a failure; capture values of it otherwise."""
     scope = state.scope(
@@ -75,13 +74,14 @@ def _process_response(
     )
     if step.fail.is_true(scope):
         text = _fail_message_text(step.fail_message, scope)
-        reason = _failure_reason(response, step.fail) if text is None else f"{response.status}: {text}"
-        raise ConnectError(request.url.address, f"{label} failed with HTTP {reason}")
+        detail = _failure_detail(response, step.fail) if text is None else f": {end_sentence(text)}"
+        reason = f"the server answered HTTP {response.status}{detail}"
+        raise ConnectError(request.url.address, reason, code="before-connect-failed", step=path)
     for name, expression in step.captures:
         value = expression.evaluate_or_undefined(scope)
         if value is UNDEFINED:
-            missing = f"{label}: the answer has no {expression.source} to keep as session.{name}"
-            raise ConnectError(request.url.address, missing)
+            reason = f"{expression.source}, which capture stores as session.{name}, is missing from the response."
+            raise ConnectError(request.url.address, reason, code="before-connect-value-missing", step=path)
         state.values[name] = value
 
 
@@ -113,21 +113,23 @@ async def run_on_connect(connection: Connection) -> None:
 
 
 async def _run_step(connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> None:
-    label = f"on_connect step {index + 1}"
+    path, address = f"on_connect[{index}]", connection.address
     try:
         with anyio.fail_after(step.timeout):
             if step.send is not None:
-                went_well = await _send_message(connection, step, index, names)
+                succeeded = await _send_message(connection, step, index, names)
             else:
-                went_well = await _receive_message(connection, step, index, names)
+                succeeded = await _receive_message(connection, step, index, names)
     except TimeoutError:
-        what = "the message could not be sent" if step.send else "no message matched"
-        last = f"; the last that came was {connection.last_message}" if step.expect and connection.last_message else ""
-        raise ConnectError(connection.address, f"{label}: {what} within {step.timeout:g} s{last}") from None
+        what = f"no message matched {step.expect.source}" if step.expect else "the message could not be sent"
+        last = connection.last_message if step.expect else ""
+        received = f" Last message received: {end_sentence(last)}" if last else ""
+        reason = f"{what} within {step.timeout:g} s.{received}"
+        raise ConnectError(address, reason, code="login-timeout", step=path) from None
     except (RenderError, ValueError) as error:
-        raise ConnectError(connection.address, f"{label}: {_error_reason(error)}") from None
-    if not went_well:
-        raise ConnectError(connection.address, f"{label}: {_close_reason(connection)}")
+        raise ConnectError(address, str(to_render_error(error)), code=_code(error), step=path) from None
+    if not succeeded:
+        raise ConnectError(address, _close_reason(connection), code="login-closed", step=path)
 
 
 async def _send_message(connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> bool:
@@ -174,9 +176,10 @@ class _Expectation:
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
             text = _fail_message_text(step.fail_message, scope)
-            reason = excerpt(message.for_display) if text is None else text
-            label = f"on_connect step {self._index + 1}"
-            self.error = ConnectError(connection.address, f"{label}: the server refused: {reason}")
+            shown = end_sentence(excerpt(message.for_display) if text is None else text)
+            reason = f"the server rejected the login: {shown}"
+            step_path = f"on_connect[{self._index}]"
+            self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True
             return explanation
         self.finished = step.expect.is_true(scope)
@@ -193,7 +196,7 @@ def _build_http_request(step: CompiledHttpStep, scope: Scope) -> HttpRequest:
         check_header(name, value)
     body: bytes | None = None
     if step.json is not None:
-        body = json.dumps(step.json.render(scope), allow_nan=False).encode()
+        body = quote_json(step.json.render(scope)).encode()
         headers.setdefault("Content-Type", "application/json")
     form = {} if step.form is None else step.form.render(scope)
     texts = {name: encode(to_text(value)) for name, value in form.items() if value is not OMIT}
@@ -208,14 +211,13 @@ def _parse_body(response: HttpResponse) -> Any:
         return text
 
 
-def _failure_reason(response: HttpResponse, fail: Expression) -> str:
-    """Return the status with what the server says of an error; for a success, why it counts as a failure."""
+def _failure_detail(response: HttpResponse, fail: Expression) -> str:
+    """Return what follows the status: the server's own text of an error; for a success, why it counts as a failure."""
     if response.status < 300:
-        return f'{response.status}: "fail" holds: {fail.source}'
+        return f', and "fail" holds: {fail.source}.'
     if 300 <= response.status < 400:
-        hint = 'if a good login is answered so, write "fail": "status >= 400" into the step'
-        return f"{response.status}, a redirect; {hint}"
-    return f"{response.status}{http_error_detail(response.status, response.body)}"
+        return ', a redirect. If a successful login is answered with it, add "fail": "status >= 400" to the step.'
+    return end_sentence(http_error_detail(response.status, response.body))
 
 
 def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
@@ -224,13 +226,15 @@ def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | N
     return None if value is UNDEFINED or value is None else excerpt(as_text(value))
 
 
-def _error_reason(error: Exception) -> str:
-    """Return why something cannot be sent."""
-    is_utf8 = isinstance(error, UnicodeEncodeError)
-    return "what it would send holds a character that UTF-8 cannot encode" if is_utf8 else str(error)
+def _code(error: RenderError | ValueError) -> str:
+    """Return the code of a message that cannot be rendered or encoded; a missing value has one of its own here."""
+    missing = isinstance(error, UnicodeEncodeError)  # a captured value that is not text
+    code = to_render_error(error).code
+    return "login-value-missing" if missing or code in ("argument-missing", "value-missing") else code
 
 
 def _close_reason(connection: Connection) -> str:
     """Return how a connection ended during the login: a server may reject one without a word (RFC 6455 §7.1.7)."""
     reason = connection.close_info.reason
-    return f"{reason}; a server may refuse a login so: check the credentials" if reason == CONNECTION_RESET else reason
+    hint = " A server may reject a login this way: check the credentials." if reason == CONNECTION_RESET else ""
+    return end_sentence(reason) + hint

@@ -126,13 +126,13 @@ def parse_token_response(url: URL, response: HttpResponse) -> tuple[str, float]:
         code = body.get("error")
         shown = f" ({code})" if isinstance(code, str) and code in _KNOWN_ERROR_CODES else ""
         raise TokenRequestError(
-            url.address, f"it answered HTTP {response.status}{shown}; check client_id, client_secret and scope"
+            url.address, f"HTTP {response.status}{shown}. Check client_id, client_secret and scope."
         )
     token, kind = body.get("access_token"), body.get("token_type", "bearer")
     if not isinstance(token, str) or not _TOKEN_PATTERN.match(token):
-        raise TokenRequestError(url.address, "its answer holds no usable access_token")
+        raise TokenRequestError(url.address, "the response contains no usable access_token. Check token_url.")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise TokenRequestError(url.address, "its token is not of the type Bearer, the only one supported")
+        raise TokenRequestError(url.address, "the token is not of type Bearer, which is the only supported type.")
     return token, _parse_expires_in(body.get("expires_in"))
 
 

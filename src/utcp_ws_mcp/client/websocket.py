@@ -341,7 +341,7 @@ class WebSocket(asyncio.Protocol):
             return
         self._unread_bytes = min(self._unread_bytes + size, self.transport.get_write_buffer_size())
         if self._unread_bytes > MAX_UNREAD_BYTES:
-            self.abort("the server reads no answers to its pings and messages")
+            self.abort("the server does not read the replies to its pings and messages")
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         """Fail the connection (RFC 6455 §7.1.7) because of what arrived; nothing that follows it is delivered."""

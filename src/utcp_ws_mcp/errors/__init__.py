@@ -62,6 +62,11 @@ class Problem:
         return f"{place}: {self}"
 
 
+def end_sentence(text: str) -> str:
+    """Return a text with a full stop, unless it ends as a sentence already: an endpoint's own text may."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 class BridgeError(Exception):
     """The base of all errors that the bridge raises on purpose.
 
@@ -84,11 +89,11 @@ class BridgeError(Exception):
 class ManifestError(BridgeError):
     """The author of a manifest must change it."""
 
-    code = "invalid-manifest"
-
 
 class InvalidManifest(ManifestError):
     """A manifest that cannot be used, with all of its problems; each problem carries its own code."""
+
+    code = "invalid-manifest"
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
@@ -100,9 +105,7 @@ class InvalidManifest(ManifestError):
 
 
 class InvalidTemplate(ManifestError):
-    """A template or expression that cannot be compiled, or cannot be rendered with these arguments."""
-
-    code = "invalid-template"
+    """A template or expression that cannot be compiled, or a setting of a call template that cannot be used."""
 
 
 class MissingVariable(ManifestError):
@@ -124,13 +127,9 @@ class MissingVariable(ManifestError):
 class PolicyError(BridgeError):
     """The operator must allow it in the manifest or in the options, or it does not happen."""
 
-    code = "not-allowed"
-
 
 class ServeOptionsError(PolicyError):
     """The options of `serve` contradict each other, or cannot be granted."""
-
-    code = "invalid-serve-options"
 
 
 class InstallError(PolicyError):
@@ -146,7 +145,7 @@ class PinStoreError(PolicyError):
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
-        super().__init__(f"the approved tools cannot be saved in {path}: {reason}")
+        super().__init__(f"the approved tools cannot be saved in {path}: {end_sentence(reason)}")
 
 
 class InternalError(BridgeError):
@@ -207,8 +206,6 @@ class ForbiddenHeader(PolicyError):
 class CallError(BridgeError, RuntimeError):
     """A call that failed for a reason of its caller or its endpoint."""
 
-    code = "call-failed"
-
 
 class UnknownTool(CallError):
     """No tool of this name."""
@@ -248,12 +245,12 @@ class ToolError(CallError):
 class InvalidReply(CallError):
     """A reply that does not have the promised form. The request was executed."""
 
-    code = "invalid-reply"
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str | None = None) -> None:
+    def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str = "output-mismatch") -> None:
         self.tool = tool
-        super().__init__(f"{tool}: {reason}" + (f" The reply: {excerpt}" if excerpt else ""), code=code)
+        shown = f" The reply: {end_sentence(excerpt)}" if excerpt else ""
+        super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
 class MessageTooBig(CallError):
@@ -274,12 +271,20 @@ class MessageTooBig(CallError):
         )
 
 
-_AWAITED = {
+_WAITED_FOR = {
     TimeoutStage.POOL: "a connection",
     TimeoutStage.CONNECT: "a connection",
     TimeoutStage.SEND: "the endpoint to read the request",
     TimeoutStage.REPLY: "a reply",
     TimeoutStage.LISTEN: "a message that matches",
+}
+_TIMEOUT_CODES = {
+    TimeoutStage.POOL: "pool-timeout",
+    # Not "connect-timeout": the call was held up, while the attempt to connect may still succeed or fail otherwise.
+    TimeoutStage.CONNECT: "pool-timeout",
+    TimeoutStage.SEND: "send-timeout",
+    TimeoutStage.REPLY: "reply-timeout",
+    TimeoutStage.LISTEN: "listen-timeout",
 }
 
 
@@ -300,26 +305,25 @@ class CallTimeout(CallError, TimeoutError):
         last_message: str = "",
     ) -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
-        cause = f" ({detail})" if detail else ""
+        # The detail may be the message of another error, with the same outcome at its end.
+        cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
         last = f" The last message received, {last_message}, did not match." if last_message else ""
-        text = f"{tool}: timed out after {timeout:g} s waiting for {_AWAITED[stage]}{cause}.{last} {outcome.value}"
-        super().__init__(text, code=f"{stage.value}-timeout")
+        awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
+        text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last} {outcome.value}"
+        super().__init__(text, code=_TIMEOUT_CODES[stage])
 
 
 class NetworkError(BridgeError, ConnectionError):
     """The network, or the endpoint's side of it, failed."""
 
-    code = "network-failed"
-
 
 class ConnectError(NetworkError):
-    """No connection could be opened. Nothing was sent."""
+    """No connection could be opened, or its login failed at `step`, such as `on_connect[1]`. No request was sent."""
 
-    code = "connect-failed"
-
-    def __init__(self, address: str, reason: str, *, code: str | None = None) -> None:
-        self.address, self.reason = address, reason
-        super().__init__(f"cannot connect to {address}: {reason}", code=code)
+    def __init__(self, address: str, reason: str, *, code: str, step: str = "") -> None:
+        self.address, self.reason, self.step = address, reason, step
+        what = f"{address}: login failed at {step}" if step else f"cannot connect to {address}"
+        super().__init__(f"{what}: {reason}", code=code)
 
     def redact(self, redactor: Callable[[str], str]) -> None:
         """Remove secrets from the message: servers repeat what they reject."""
@@ -330,13 +334,10 @@ class ConnectError(NetworkError):
 class HandshakeRejected(ConnectError):
     """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
 
-    code = "handshake-rejected"
-
     def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
         self.status = status
-        super().__init__(
-            address, f"the upgrade was answered with HTTP {status}{detail}." + (f" {hint}" if hint else "")
-        )
+        reason = end_sentence(f"the upgrade was answered with HTTP {status}{detail}") + (f" {hint}" if hint else "")
+        super().__init__(address, reason, code="handshake-rejected")
 
 
 class ConnectionLost(NetworkError):
@@ -351,7 +352,7 @@ class ConnectionLost(NetworkError):
         self.partial = tuple(partial)
         count = len(self.partial)
         after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
-        super().__init__(f"the connection to {address} was lost{after}: {close_reason}. {outcome.value}")
+        super().__init__(f"the connection to {address} was lost{after}: {end_sentence(close_reason)} {outcome.value}")
 
 
 class DiscoveryTimeout(NetworkError):

@@ -1,4 +1,4 @@
-"""The registry of codes: every error, lint warning and manifest problem has one. They are the keys of the documentation.
+"""The registry of codes: every error, lint warning and manifest problem has one. The documentation is keyed by them.
 
 A code never changes its meaning. A new message gets a new code; a code that is no longer used is deleted.
 """
@@ -62,6 +62,10 @@ CODES: Final[Mapping[str, str]] = {
     "variable-not-set": "A variable of the manifest has no value.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
+    "invalid-message": (
+        "A message is not a string, an object or an array: `message` is a number or `true`, `send` of "
+        "`on_disconnect` or `then` contains a number, `null` or a boolean."
+    ),
     "unknown-name": "An expression uses a name that expressions do not have.",
     "invalid-expression": "An expression has a syntax error, or uses a filter or test that does not exist.",
     "unclosed-expression": "`{{` opens an expression that never ends.",
@@ -83,11 +87,13 @@ CODES: Final[Mapping[str, str]] = {
     "extra-not-installed": "A codec, a filter, a proxy or `--otel` needs an additional package.",
     "certificate-file-not-usable": "A file of `tls` cannot be read, or is not a certificate or key in PEM form.",
     # Schemas
+    "invalid-schema": "`inputs` or `outputs` is not a usable JSON Schema: it has a wrong type or keyword.",
     "schema-reference-not-allowed": (
         "A `$ref` refers to another document. Only references within the schema are followed."
     ),
     "schema-root-not-object": ('`inputs` has another `type` than `"object"`. A tool receives its arguments by name.'),
     # URLs and headers
+    "plaintext-not-allowed": "A URL with `ws://` or `http://` would send the messages as plain text.",
     "invalid-url": (
         "The URL is malformed: a scheme other than `ws` or `wss`, characters that must be percent-encoded, a "
         "host that is not a host name, an IPv4 address in another form than four decimal numbers, an invalid "
@@ -182,6 +188,11 @@ CODES: Final[Mapping[str, str]] = {
         "several calls shared the connection, all of them fail, because the message could belong to any of "
         "them."
     ),
+    "ambiguous-reply": (
+        "The tool accepts the first message after its request as the reply, but the manifest indicates that other "
+        "messages arrive: `on_connect` expects a greeting, `capture` or `auto_reply` handle other messages, or "
+        "`heartbeat` has answers. Such a message would become the result."
+    ),
     "request-id-not-matched": (
         "The tool sends an ID, but does not compare it. Replies could be assigned by the ID, and are not."
     ),
@@ -210,6 +221,10 @@ CODES: Final[Mapping[str, str]] = {
     # Before the connection is open
     "connection-refused": "No program listens on the port.",
     "host-not-found": "The host name cannot be resolved.",
+    "host-unreachable": "The operating system has no route to the host, or rejects the connection for another reason.",
+    "http-request-failed": (
+        "A request to a token endpoint got no HTTP response, no connection, or a response with more bytes than allowed."
+    ),
     "connect-timeout": (
         "No connection was established within `limits.connect_timeout`: a firewall, or a slow server. If the "
         "port is open but the upgrade is not answered, another program uses the port, the server is stuck, "
@@ -304,6 +319,10 @@ CODES: Final[Mapping[str, str]] = {
         "A host sent a line that is not a JSON-RPC 2.0 request or notification. It receives a protocol error (−32600)."
     ),
     # Secrets and transport
+    "secret-in-manifest": (
+        "The manifest contains a secret: by the name of the field, by the form of the text, or in the query of a "
+        "URL. Everyone who can read the file has it."
+    ),
     "plaintext-transport": (
         "The URL has `ws://` to another machine. Everyone on the network path can read and change the messages."
     ),
@@ -311,6 +330,7 @@ CODES: Final[Mapping[str, str]] = {
         '`"insecure": true` accepts any certificate. Everyone on the network path can impersonate the endpoint.'
     ),
     # Tools and arguments
+    "description-missing": "The tool has no `description`. Models choose a tool by its description.",
     "tool-name-changed": (
         "Hosts accept only letters, digits, `_` and `-` in names, and at most 64 characters; or two tools "
         "have the same name after this change. Models see another name than you do; see Names."
@@ -322,6 +342,7 @@ CODES: Final[Mapping[str, str]] = {
     "no-tools-offered": "The call template offers no tool, so it has no effect.",
     "pattern-matches-nothing": "No tool has a name that matches a pattern of `include_tools` or `exclude_tools`.",
     # Unused and missing values
+    "field-without-effect": "The field has no effect together with the others. The message names the reason.",
     "variable-not-used": "Nothing refers to a variable of `variables`.",
     "let-not-used": "Nothing uses a value of `let`.",
     "let-not-defined": (

@@ -194,8 +194,9 @@ def test_the_result_is_taken_out_of_a_message(fields, raw, expected):
 def test_a_reply_without_its_result_says_so(raw):
     message = decode(raw)
 
-    with pytest.raises(EvaluationError, match=r"the reply has no message\.result\.value"):
+    with pytest.raises(EvaluationError, match=r"reply\.result: message\.result\.value is missing") as missing:
         rules_of(reply={"result": "message.result.value"}).extract(seeing(message), message)
+    assert missing.value.code == "result-missing"
 
 
 FAULTS = {
@@ -235,7 +236,7 @@ def test_a_wrong_expression_is_refused_wherever_it_stands(fields):
     plans, problems = compiled(True, with_expression(fields, "mesage.id"))
 
     assert plans == []
-    assert "did you mean 'message'" in problems
+    assert "Did you mean 'message'" in problems
 
 
 @pytest.mark.parametrize("expression", ["message | length", "vars.TOKEN", "message.upper()"])

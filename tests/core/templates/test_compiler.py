@@ -109,12 +109,12 @@ def test_what_a_missing_argument_would_fill_is_left_out(template, expected, type
 
 
 UNFILLED = {
-    "inside a longer text": ({"k": f"id {A}"}, "argument 'a' is missing"),
-    "in a whole message": (A, "argument 'a' is missing"),
-    "in a text of JSON": (f'{{"k": {A}}}', "argument 'a' is missing"),
-    "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a.b' is missing"),
-    "an expression about something else": ({"k": "{{ session.token }}"}, "{{ session.token }} has no value"),
-    "a computed one": ("<{{ args.a if true else 1 }}>", "{{ args.a if true else 1 }} has no value"),
+    "inside a longer text": ({"k": f"id {A}"}, "argument 'a' is missing. Pass it with the call."),
+    "in a whole message": (A, "argument 'a' is missing. Pass it with the call."),
+    "in a text of JSON": (f'{{"k": {A}}}', "argument 'a' is missing. Pass it with the call."),
+    "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a.b' is missing. Pass it with the call."),
+    "an expression about something else": ({"k": "{{ session.token }}"}, "{{ session.token }} has no value."),
+    "a computed one": ("<{{ args.a if true else 1 }}>", "{{ args.a if true else 1 }} has no value."),
 }
 
 
@@ -130,7 +130,7 @@ def test_what_an_argument_does_not_find_is_not_left_out():
     with pytest.raises(RenderError) as unfilled:
         fill({"k": "{{ session[args.a].id }}"}, a="x")
 
-    assert str(unfilled.value) == "{{ session[args.a].id }} has no value"
+    assert str(unfilled.value) == "{{ session[args.a].id }} has no value."
     assert fill({"k": "{{ session[args.a].id }}"}) == {}
 
 
@@ -472,6 +472,30 @@ def value_of(node, args):
 @given(structures, all_of_them)
 def test_a_text_of_json_stays_json_with_every_argument_in_its_place(node, args):
     assert json.loads(fill(as_json_text(node), **args)) == value_of(node, args)
+
+
+def as_dumped_text(node):
+    """A template as `json.dumps` writes it, with its holes in place of what fills them."""
+    match node:
+        case Hole():
+            return node.placeholder
+        case tuple():
+            return f'"{"".join(part.placeholder if isinstance(part, Hole) else dumped(part)[1:-1] for part in node)}"'
+        case list():
+            return "[" + ", ".join(map(as_dumped_text, node)) + "]"
+        case dict():
+            return "{" + ", ".join(f"{dumped(key)}: {as_dumped_text(item)}" for key, item in node.items()) + "}"
+    return dumped(node)
+
+
+def dumped(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+@FUZZ
+@given(structures.filter(lambda node: isinstance(node, dict | list)), all_of_them)
+def test_a_text_of_json_becomes_what_the_encoder_writes_of_the_filled_document(node, args):
+    assert fill(as_dumped_text(node), **args) == dumped(value_of(node, args))
 
 
 @FUZZ

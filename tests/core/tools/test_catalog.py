@@ -86,13 +86,18 @@ def test_tools_share_the_upgrade_where_they_ask_for_the_same_connection():
 def test_two_tools_of_one_name_are_a_problem():
     assert local("a", "b", tool_overrides={"b": {"name": "a"}}) == (
         ["a"],
-        ["[0].tools[1].name: there are two tools named 'a'"],
+        ["[0].tools[1].name: another tool is also named 'a'. Rename one of them. [duplicate-tool]"],
     )
 
 
 OVERRIDES = {
-    "a slip": ("qoute", ["[0].tool_overrides.qoute: there is no such tool; did you mean 'quote'?"]),
-    "a stranger": ("zzz", ["[0].tool_overrides.zzz: there is no such tool"]),
+    "a slip": (
+        "qoute",
+        [
+            "[0].tool_overrides.qoute: there is no tool of this name. Did you mean 'quote'? [unknown-tool-override]",
+        ],
+    ),
+    "a stranger": ("zzz", ["[0].tool_overrides.zzz: there is no tool of this name. [unknown-tool-override]"]),
     "a tool": ("quote", []),
 }
 
@@ -118,7 +123,7 @@ def test_every_tool_that_cannot_be_called_is_a_problem_and_the_others_are_compil
 BROKEN = {
     "the URL": {"url": "wss://own.example/#x"},
     "a header": {"headers": {"Host": "x"}},
-    "a variable of nobody": {"message": "{{ nope }}", "tools": [{"name": "t"}]},
+    "an unknown variable": {"message": "{{ nope }}", "tools": [{"name": "t"}]},
     "the question for the manual": {"discovery": {"send": "{{ nope }}"}},
     "the answer to it": {"discovery": {"match": "mesage.tools"}},
 }
@@ -219,7 +224,10 @@ def test_a_discovered_tool_stays_at_its_origin_or_goes_where_the_manifest_allows
 
 def test_a_refused_origin_is_named():
     assert discovered({"url": OTHER})[1] == [
-        'tools[0]: the discovered tool points at wss://other.example:443; to allow that, add it to "allow_origins"'
+        (
+            "tools[0]: the discovered tool uses another origin than its manual: wss://other.example:443. "
+            'To allow it, add the origin to "allow_origins". [origin-not-allowed]'
+        )
     ]
 
 

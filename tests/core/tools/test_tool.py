@@ -88,8 +88,11 @@ def test_arguments_are_completed_with_defaults(args, completed):
 
 
 WRONG = {
-    "a missing one": ({}, 'm.t: wrong arguments: "symbol" is a required property'),
-    "one of another type": ({"symbol": 5}, 'm.t: wrong arguments: symbol: 5 is not of type "string"'),
+    "a missing one": ({}, 'm.t: invalid arguments: "symbol" is a required property. [invalid-arguments]'),
+    "one of another type": (
+        {"symbol": 5},
+        'm.t: invalid arguments: symbol: 5 is not of type "string". [invalid-arguments]',
+    ),
 }
 
 
@@ -266,10 +269,10 @@ def test_a_variable_is_bound_in_a_message_whatever_its_keys_are_called(message):
 PROBLEMS = {
     "a message": ({"message": "{{ arg.x }}"}, "unknown name 'arg'"),
     "a reply": ({"reply": {"match": "mesage.id"}}, "unknown name 'mesage'"),
-    "a URL": ({"url": "https://a.example"}, "expected a URL like"),
-    "a header": ({"headers": {"Host": "x"}}, "header 'Host' belongs to the handshake"),
+    "a URL": ({"url": "https://a.example"}, "expected a URL of the form"),
+    "a header": ({"headers": {"Host": "x"}}, "header 'Host': this header belongs to the handshake"),
     "a cancel": ({"stream": {"cancel": "{{ nope }}"}}, "unknown name 'nope'"),
-    "a network": ({"network": {"allow": ["x"]}}, "'x' is neither"),
+    "a network": ({"network": {"allow": ["x"]}}, "'x' is not 'private'"),
 }
 
 
@@ -286,7 +289,8 @@ def test_a_schema_that_is_none_is_a_problem(key):
     problem = problem_of({key: {"properties": {"a": {"type": "objekt"}}}})
 
     assert problem.path.startswith("[0].tools[0]")
-    assert "is no usable JSON Schema" in problem.message
+    assert "not a usable JSON Schema" in problem.message
+    assert problem.code == "invalid-schema"
 
 
 def test_results_are_checked_where_the_tool_says_what_they_are():

@@ -50,12 +50,14 @@ async def stop_clock(tools: ToolClient) -> None:
 
 async def resolver_error(tools: ToolClient) -> None:
     """Fail where the reply holds errors beside data."""
-    assert await tools.error("query", query="{ secret }") == "FORBIDDEN: not for you"
+    assert await tools.error("query", query="{ secret }") == "FORBIDDEN: not for you [tool-error]"
 
 
 async def validation_error(tools: ToolClient) -> None:
     """Fail where the server sends a message of the type `error`."""
-    assert await tools.error("query", query="{ nothing }") == 'Cannot query field "nothing" on type "Query".'
+    assert (
+        await tools.error("query", query="{ nothing }") == 'Cannot query field "nothing" on type "Query". [tool-error]'
+    )
 
 
 async def ping(tools: ToolClient) -> None:

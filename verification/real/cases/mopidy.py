@@ -53,7 +53,10 @@ async def stop(tools: ToolClient) -> None:
 
 async def bad_argument(tools: ToolClient) -> None:
     """Return the error message for an invalid argument."""
-    assert await tools.error("set_volume", volume="loud") == "ValidationError: Expected an integer, not 'loud'"
+    assert (
+        await tools.error("set_volume", volume="loud")
+        == "ValidationError: Expected an integer, not 'loud' [tool-error]"
+    )
 
 
 async def unknown_method(tools: ToolClient) -> None:

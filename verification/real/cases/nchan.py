@@ -56,4 +56,4 @@ async def tls(tools: ToolClient) -> None:
 async def tls_unknown_ca(tools: ToolClient) -> None:
     """Fail without the CA file."""
     text = await tools.error("say_over_tls_without_ca", channel="tls", message="over tls")
-    assert "its TLS certificate is not valid" in text
+    assert "the TLS certificate is not valid" in text

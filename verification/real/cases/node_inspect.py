@@ -33,7 +33,7 @@ async def thrown(tools: ToolClient) -> None:
 
 async def unknown_method(tools: ToolClient) -> None:
     """Return an error of the protocol as the error."""
-    assert await tools.error("call", method="Nothing.here") == "'Nothing.here' wasn't found (-32601)"
+    assert await tools.error("call", method="Nothing.here") == "'Nothing.here' wasn't found (-32601) [tool-error]"
 
 
 async def console_stream(tools: ToolClient) -> None:
@@ -59,4 +59,4 @@ async def wrong_path(tools: ToolClient) -> None:
     """Fail with an unknown id, which is no WebSocket endpoint."""
     url = f"ws://127.0.0.1:{tools.variables['PORT']}/00000000-0000-0000-0000-000000000000"
     async with tools.restarted({"URL": url}) as elsewhere:
-        assert "its answer was no WebSocket upgrade" in await elsewhere.error("evaluate", expression="1")
+        assert "the answer was not a WebSocket upgrade" in await elsewhere.error("evaluate", expression="1")

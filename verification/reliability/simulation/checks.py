@@ -66,7 +66,9 @@ def _check_error(planned: PlannedCall, error: BaseException, executions: int, le
     never_sent = isinstance(error, PolicyError | UnknownTool | InvalidArguments)
     if executions and planned.tool != "hear" and (never_sent or getattr(error, "outcome", None) is Outcome.NOT_SENT):
         yield f"executed, although {error}"
-    if isinstance(error, ToolError) and (planned.n not in ledger.error_replies or str(error) != f"fault {planned.n}"):
+    if isinstance(error, ToolError) and (
+        planned.n not in ledger.error_replies or error.message != f"fault {planned.n}"
+    ):
         yield f"got the fault of another call: {error}"
     if isinstance(error, InvalidReply):
         yield f"got a reply that was not for it: {error}"

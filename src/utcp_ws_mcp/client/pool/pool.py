@@ -93,10 +93,10 @@ class ConnectionPool:
     def wait_reason(self, request: LeaseRequest) -> tuple[TimeoutStage, str]:
         """Return where a call that got no connection in time was held up, and why; empty if all were in use."""
         if error := self._state.failures.error_for(request.key):
-            return TimeoutStage.CONNECT, str(error)
+            return TimeoutStage.CONNECT, error.message
         group = self._state.groups.get(request.key)
         if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
-            return TimeoutStage.CONNECT, "one was still being opened or logged in"
+            return TimeoutStage.CONNECT, "it is still being opened or logged in"
         return TimeoutStage.POOL, ""
 
     def stats(self) -> PoolStats:
@@ -326,7 +326,7 @@ class ConnectionPool:
 
         Otherwise a manifest whose "reconnect_when" holds for the greeting would log in in an endless loop.
         """
-        reason = f'{pooled.unusable_reason}: a message for which "reconnect_when" holds came before any call'
+        reason = f'{pooled.unusable_reason}: a message for which "reconnect_when" holds arrived before any call'
         self._record_failure(pooled)
         error = ConnectionLost(connection.address, reason, Outcome.NOT_SENT)
         self._state.failures.set_last_error(pooled.key, error)

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ...errors import InvalidTemplate
 from ...manifest.models.connection import Framing
-from .message import Message, decode, encode, text_or_bytes
+from .message import Message, RejectedValue, decode, encode, text_or_bytes
 
 Payload = str | bytes
 T = TypeVar("T", str, bytes)
@@ -89,7 +89,9 @@ class PackedCodec:
         try:
             return [self.pack(value)]
         except Exception as error:  # an edge: the libraries have no common base class of errors
-            raise ValueError(type(error).__name__) from None
+            raise RejectedValue(
+                f"the codec cannot encode this value ({type(error).__name__}).", code="not-json"
+            ) from None
 
     def decode(self, raw: Payload) -> list[Message]:
         if isinstance(raw, str):
@@ -235,5 +237,6 @@ def _make_packed_codec(name: str) -> PackedCodec:
         return PackedCodec(*LOADERS[name]())
     except ImportError:
         raise InvalidTemplate(
-            f"the codec {name!r} needs a package that is not installed: pip install 'utcp-ws-mcp[{name}]'"
+            f"the codec {name!r} needs a package that is not installed. Run pip install 'utcp-ws-mcp[{name}]'.",
+            code="extra-not-installed",
         ) from None

@@ -11,6 +11,14 @@ from typing import Any, Final
 from ..limits import MAX_MESSAGE_DEPTH
 
 
+class RejectedValue(ValueError):
+    """A value that a codec or a filter cannot process. `code` is that of the error which reports it."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One incoming message.
@@ -51,7 +59,8 @@ def encode(value: Any) -> str:
     """Return a message to send: text unchanged, any other value as strict JSON.
 
     Raises:
-        ValueError: if the value is no JSON (NaN, bytes) or holds a character that UTF-8 cannot encode.
+        RejectedValue: if the value cannot be written as JSON (NaN, bytes).
+        UnicodeEncodeError: if it contains a character that UTF-8 cannot encode.
     """
     text = value if isinstance(value, str) else encode_json(value)
     if not text.isascii():
@@ -63,15 +72,18 @@ def encode_json(value: Any) -> str:
     """Return a value as compact, strict JSON.
 
     Raises:
-        ValueError: if the value cannot be JSON.
+        RejectedValue: if the value cannot be written as JSON.
     """
     try:
         return _ENCODER.encode(value)
     except TypeError:
-        raise ValueError("binary data cannot stand inside JSON; put it through a filter such as base64") from None
+        raise RejectedValue(
+            "JSON cannot contain binary data. Encode it with a filter such as base64.", code="binary-in-text"
+        ) from None
     except (ValueError, RecursionError):
-        raise ValueError(
-            "an argument cannot be written as JSON: it holds no JSON number, or is nested too deeply"
+        raise RejectedValue(
+            "a value cannot be written as JSON: it contains a number that JSON does not have, or is nested too deeply.",
+            code="not-json",
         ) from None
 
 

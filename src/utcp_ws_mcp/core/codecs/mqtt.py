@@ -14,7 +14,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .message import Message, encode_json, text_or_bytes
+from ...errors import end_sentence
+from .message import Message, RejectedValue, encode_json, text_or_bytes
 
 _TYPES: Final = (
     *("", "connect", "connack", "publish", "puback", "pubrec", "pubrel", "pubcomp", "subscribe", "suback"),
@@ -35,11 +36,18 @@ class MqttCodec:
     def encode(self, value: Any) -> list[str | bytes]:
         kind = value.get("type") if isinstance(value, dict) else None
         if kind not in _TYPES[1:]:
-            raise ValueError('an MQTT packet is {"type": "publish", "topic": …, "payload": …} or another known type')
+            raise RejectedValue(
+                'the value is not an MQTT packet. Write {"type": "publish", "topic": …, "payload": …} or another '
+                "known type.",
+                code="invalid-packet",
+            )
         try:
             flags, body = _encode_body(kind, value)
         except (KeyError, struct.error, AttributeError, TypeError, OverflowError) as error:
-            raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {error}") from None
+            raise RejectedValue(
+                f"a field of the MQTT packet {kind!r} is missing or wrong: {end_sentence(str(error))}",
+                code="invalid-packet",
+            ) from None
         return [bytes([_TYPES.index(kind) << 4 | flags]) + _encode_length(len(body)) + body]
 
     def decode(self, raw: str | bytes) -> Iterator[Message]:
@@ -137,14 +145,14 @@ def _find_packet(buffer: bytearray, position: int) -> tuple[int, int] | None:
         if byte < 128:
             start = position + digit + 1
             if size > MAX_PACKET_BYTES:
-                raise ValueError("a packet of more than 16 MiB")
+                raise RejectedValue("the packet has more than 16 MiB.", code="invalid-frame")
             return (start, start + size) if len(buffer) >= start + size else None
-    raise ValueError("a length of more than four digits")
+    raise RejectedValue("the length has more than four digits.", code="invalid-frame")
 
 
 def _encode_length(size: int) -> bytes:
     if size > MAX_PACKET_BYTES:
-        raise ValueError("an MQTT packet of more than 16 MiB")
+        raise RejectedValue("the MQTT packet has more than 16 MiB.", code="invalid-packet")
     digits = bytearray()
     while True:
         size, digit = size >> 7, size & 127

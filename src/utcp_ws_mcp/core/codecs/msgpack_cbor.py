@@ -11,7 +11,11 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
-from .message import encode_json, to_json_safe
+from ...errors import end_sentence
+from .message import RejectedValue, encode_json, to_json_safe
+
+MAX_REASON_LENGTH: Final = 100
+"""Characters of a reason that the library gives, which may quote the data."""
 
 PackFunctions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
 """A function that packs a value, and one that unpacks it."""
@@ -48,9 +52,9 @@ def load_cbor() -> PackFunctions:
         try:
             value = load(file, semantic_decoders=rejecting, read_size=1)
         except CBORDecodeError as error:
-            raise ValueError(str(error)) from None
+            raise RejectedValue(end_sentence(str(error)[:MAX_REASON_LENGTH]), code="invalid-frame") from None
         if file.tell() < len(data):
-            raise ValueError("more than one value")
+            raise RejectedValue("the data contains more than one value.", code="invalid-frame")
         return to_plain(value, unwrap)
 
     return dumps, unpack
@@ -72,12 +76,12 @@ def to_plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
         unwrap: Converts a value of any other type.
 
     Raises:
-        ValueError: if it is nested too deeply.
+        RejectedValue: if it is nested too deeply.
     """
     try:
         return _to_plain(value, unwrap)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise RejectedValue("the value is nested too deeply.", code="invalid-frame") from None
 
 
 def _to_plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
@@ -112,4 +116,4 @@ _REJECTED_TAGS: Final = (28, 29, 35)
 
 
 def _reject_tag(*_: object) -> NoReturn:
-    raise ValueError("a CBOR tag that is not read")
+    raise RejectedValue("the data contains a CBOR tag that is not supported.", code="invalid-frame")

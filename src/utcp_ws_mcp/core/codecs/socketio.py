@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from .message import Message, encode_json, parse_json
+from .message import Message, RejectedValue, encode_json, parse_json
 
 _ENGINE_PACKETS: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 _PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")
@@ -40,7 +40,11 @@ class SocketIOCodec:
             data = value.get("data", "")
             return [f"{_ENGINE_PACKETS.index(kind)}{data if isinstance(data, str) else encode_json(data)}"]
         if kind not in _PACKETS:
-            raise ValueError('a Socket.IO packet is {"type": "event", "data": ["name", …]} or another known type')
+            raise RejectedValue(
+                'the value is not a Socket.IO packet. Write {"type": "event", "data": ["name", …]} or another known '
+                "type.",
+                code="invalid-packet",
+            )
         attachments: list[bytes] = []
         data = _extract_attachments(value.get("data"), attachments)
         if attachments:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .message import Message, encode_json, text_or_bytes
+from .message import Message, RejectedValue, encode_json, text_or_bytes
 
 HEARTBEAT: Final = "\n"
 MAX_FRAME_BYTES: Final = 16 << 20
@@ -37,7 +37,10 @@ class StompCodec:
         if value in (HEARTBEAT, "\r\n"):
             return [HEARTBEAT]
         if not isinstance(value, dict) or not isinstance(value.get("command"), str):
-            raise ValueError('a STOMP frame is {"command": …, "headers": {…}, "body": …}')
+            raise RejectedValue(
+                'the value is not a STOMP frame. Write {"command": …, "headers": {…}, "body": …}.',
+                code="invalid-packet",
+            )
         body = value.get("body", "")
         content = body if isinstance(body, str | bytes) else encode_json(body)
         data = content.encode() if isinstance(content, str) else content
@@ -111,7 +114,7 @@ def _header_text(item: Any) -> str:
 def _escape(text: str, escape: bool) -> str:
     if not escape:
         if "\n" in text or "\r" in text:
-            raise ValueError("a header of CONNECT cannot hold a line break")
+            raise RejectedValue("a header of CONNECT contains a line break. Remove it.", code="invalid-packet")
         return text
     return re.sub(r"[\\\r\n:]", lambda match: _ESCAPES[match[0]], text)
 

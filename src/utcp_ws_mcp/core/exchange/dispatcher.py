@@ -45,9 +45,9 @@ IdKind = Literal["uuid", "counter", "string_counter"]
 TRUNCATED: Final = ("max_items", "max_bytes")
 """Ends of a stream after which more of it may come."""
 
-LATE_REPLIES_POSSIBLE: Final = "what still comes for a call that has ended could be taken for another's answer"
-UNSOLICITED_MESSAGE: Final = "a message came that no call had asked for"
-SESSION_ENDED: Final = "its session has ended"
+LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
+UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
+SESSION_ENDED: Final = "the session has ended"
 
 
 class Dispatcher:

@@ -92,9 +92,11 @@ class StreamRules:
             try:
                 value = expression.evaluate(scope)
             except EvaluationError as error:
-                raise RenderError(str(error)) from None
+                raise RenderError(f"stream.{name}: {error}", code=error.code) from None
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise RenderError(f"stream.{name}: {expression.source} is no number above zero")
+                raise RenderError(
+                    f"stream.{name}: {expression.source} is not a number above zero.", code="expression-failed"
+                )
             values[name] = value
         return StreamLimits(int(values["max_items"]), values["max_seconds"], values["idle_seconds"])
 
@@ -170,14 +172,14 @@ class ReplyRules:
         Raises:
             EvaluationError: where the expression cannot be evaluated, or has no value on this message.
         """
-        expression = self.result
-        if self.stream is not None:
-            expression = self.stream.item or (None if self.stream.match else self.result)
+        field, expression = "reply.result", self.result
+        if self.stream is not None and (self.stream.item or self.stream.match):
+            field, expression = "stream.item", self.stream.item
         if expression is None:
             return message.payload
         value = expression.evaluate(scope)
         if value is UNDEFINED:
-            raise EvaluationError(f"the reply has no {expression.source}")
+            raise EvaluationError(f"{field}: {expression.source} is missing from the reply.", code="result-missing")
         return value
 
     def error_text(self, scope: Mapping[str, Any]) -> Any:
@@ -308,17 +310,17 @@ def find_correlation_path(match: str) -> tuple[Path | None, bool]:
 
 def _conjunction(source: str) -> list[str]:
     """Return the terms of `a and b and c`; an expression that may be anything else is one term."""
-    masked = STRING_LITERAL.sub(lambda found: "_" * len(found[0]), source)
+    masked = STRING_LITERAL.sub(lambda literal: "_" * len(literal[0]), source)
     if re.search(r"\b(or|if|else)\b|[()]", masked):
         return [source]
-    cuts = [0, *(place for found in re.finditer(r"\s+and\s+", masked) for place in found.span()), len(source)]
+    cuts = [0, *(place for word in re.finditer(r"\s+and\s+", masked) for place in word.span()), len(source)]
     return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
 
 
 def _id_path(term: str) -> Path | None:
     """Return the path that a term `message.id == request_id` compares with the correlation id."""
-    found = _TERM.match(term)
-    sides = found.groups() if found else ()
+    match = _TERM.match(term)
+    sides = match.groups() if match else ()
     for side, other in (sides, sides[::-1]) if sides else ():
         path = parse_path(side)
         if other == "request_id" and path and path[0] == "message" and len(path) > 1:

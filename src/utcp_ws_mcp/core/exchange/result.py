@@ -14,6 +14,8 @@ from .exchange import Exchange
 BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR"}
 """What a codec decodes instead of JSON, for errors."""
 
+_NOT_JSON_FIX: Final = 'If it is the reply, set "response_format": "text"; if not, select the reply with "reply.match".'
+
 
 def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> Any:
     """Return the result of a reply, or an item of a stream: JSON, text or bytes.
@@ -32,7 +34,7 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
     try:
         value = tool.rules.extract(exchange.scope_for(message), message)
     except EvaluationError as error:
-        raise InvalidReply(tool.full_name, str(error), excerpt(message.for_display)) from None
+        raise InvalidReply(tool.full_name, str(error), excerpt(message.for_display), code=error.code) from None
     match tool.template.response_format:
         case "json":
             return _decode_json(tool, message) if value is message.raw and not message.decoded else value
@@ -96,8 +98,9 @@ def _decode_json(tool: CompiledTool, message: Message) -> Any:
     try:
         return parse_json(message.raw.decode() if isinstance(message.raw, bytes) else message.raw)
     except ValueError:
-        expected = BINARY_CODEC_NAMES.get(tool.template.framing.codec, "JSON")
-        raise InvalidReply(tool.full_name, f"the reply is not {expected}", excerpt(message.raw)) from None
+        expected = BINARY_CODEC_NAMES.get(tool.template.framing.codec)
+        cause = f"the reply is not {expected}." if expected else f"the reply is not JSON. {_NOT_JSON_FIX}"
+        raise InvalidReply(tool.full_name, cause, excerpt(message.raw), code="reply-not-json") from None
 
 
 def _decode_text(tool: CompiledTool, value: Any) -> str:
@@ -106,4 +109,5 @@ def _decode_text(tool: CompiledTool, value: Any) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise InvalidReply(tool.full_name, "the reply is not text in UTF-8", excerpt(value)) from None
+        cause = 'the reply is not UTF-8 text. If it is binary data, set "response_format": "raw".'
+        raise InvalidReply(tool.full_name, cause, excerpt(value), code="reply-not-text") from None

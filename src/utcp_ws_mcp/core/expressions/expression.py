@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from minijinja import Environment, TemplateError
 
-from ...errors import InvalidTemplate
+from ...errors import InvalidTemplate, end_sentence
+from ..codecs.message import RejectedValue
 from ..limits import FUEL, MAX_EXPRESSION_LENGTH
 from .analysis import find_members, find_references
 from .filters import FILTERS, Binary, check_text
@@ -38,12 +39,16 @@ _UNBOUNDED = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
 
 _HANDLES_MISSING = re.compile(r"\b(default|defined|undefined|if|or)\b")
-"""Words with which an expression says what happens without a value. Where one is written, no value counts as required:
-MiniJinja does not say which operand a word belongs to."""
+"""Words that define what happens without a value. Where one is written, no value counts as required: MiniJinja does not
+return which operand it belongs to."""
 
 
 class EvaluationError(Exception):
-    """An expression that cannot be evaluated on these values."""
+    """An expression that cannot be evaluated on these values. `code` is that of the error which reports it."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Expression:
@@ -79,7 +84,9 @@ class Expression:
         for name in self.names:
             if name not in allowed:
                 hint = suggest_name(name, allowed)
-                raise InvalidTemplate(f"unknown name {name!r} in the expression {self.source!r}; {hint}")
+                raise InvalidTemplate(
+                    f"unknown name {name!r} in the expression {self.source!r}. {hint}", code="unknown-name"
+                )
         self._source, self._aliased_paths = (self.source, {}) if self.path else alias_method_names(self.source)
         self.arguments = find_members(self.source, "args")
         self.required_args = self._find_required("args")
@@ -98,7 +105,7 @@ class Expression:
             return look_up(scope, self.path)
         context = self._context(scope)
         value = self._run(self._source, context)
-        # MiniJinja returns None for an undefined value as well; only a test tells them apart.
+        # MiniJinja returns None for an undefined value as well as for null; only a test distinguishes them.
         if value is None and self._run(f"({self._source}) is undefined", context) is True:
             return UNDEFINED
         return str(value) if isinstance(value, str) else value
@@ -139,12 +146,14 @@ class Expression:
         try:
             value = _ENVIRONMENT.eval_expr(source, **context)
             return check_text(value) if isinstance(value, str) else value
-        except TemplateError as failed:
-            reason = _error_reason(failed)
-        except _PYTHON_ERRORS as failed:
-            reason = f"{type(failed).__name__}: {str(failed)[:MAX_REASON_LENGTH]}"
-        shown = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
-        raise EvaluationError(f"the expression {shown!r} failed: {reason}")
+        except TemplateError as error:
+            reason, code = _error_reason(error), "expression-failed"
+        except RejectedValue as error:
+            reason, code = str(error), error.code
+        except _PYTHON_ERRORS as error:
+            reason, code = f"{type(error).__name__}: {str(error)[:MAX_REASON_LENGTH]}", "expression-failed"
+        excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
+        raise EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
 
     def _find_required(self, owner: str) -> tuple[str, ...]:
         """Return the members of `owner` that must have a value, in the order in which they are written."""
@@ -157,19 +166,26 @@ class Expression:
         """Raise where MiniJinja cannot read the expression, or knows no filter, test or function of a name in it."""
         if len(self.source) > MAX_EXPRESSION_LENGTH:
             raise InvalidTemplate(
-                f"an expression of more than {MAX_EXPRESSION_LENGTH} characters: {self.source[:60]!r} …"
+                f"the expression {self.source[:60]!r}… has more than {MAX_EXPRESSION_LENGTH} characters. "
+                'Divide it with "let".',
+                code="expression-too-long",
             )
         if not local and _UNBOUNDED.search(STRING_LITERAL.sub("''", self.source)):
-            raise InvalidTemplate(f"the expression {self.source!r} may only compare: it comes from the network")
+            raise InvalidTemplate(
+                f"the expression {self.source!r} is not allowed: it comes from the network, so it can only compare.",
+                code="expression-not-allowed",
+            )
         try:
             _ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}")
             self._check_called_names()
             self._check_patterns()
-        except TemplateError as failed:
-            why = f"{_error_reason(failed)}{suggest_syntax(self.source)}"
-            raise InvalidTemplate(f"cannot read the expression {self.source!r}: {why}") from None
+        except TemplateError as error:
+            cause = f"{end_sentence(_error_reason(error))}{suggest_syntax(self.source)}"
+            raise InvalidTemplate(f"invalid expression {self.source!r}: {cause}", code="invalid-expression") from None
         except ValueError:
-            raise InvalidTemplate(f"the expression {self.source!r} holds what is no text") from None
+            raise InvalidTemplate(
+                f"the expression {self.source!r} contains characters that are not text.", code="expression-too-long"
+            ) from None
 
     def _check_called_names(self) -> None:
         """Raise where a filter, test or function does not exist; whatever else fails here depends on the values.
@@ -181,9 +197,9 @@ class Expression:
         for source in (self.source, *(f"'' {each}" for each in called)):
             try:
                 _ENVIRONMENT.eval_expr(source)
-            except TemplateError as failed:
-                kind = getattr(failed, "kind", None)
-                bound = any(f"{name} is unknown" in str(failed) for name in CALLABLE_NAMES)
+            except TemplateError as error:
+                kind = getattr(error, "kind", None)
+                bound = any(f"{name} is unknown" in str(error) for name in CALLABLE_NAMES)
                 if kind == "SyntaxError" or (kind in _UNKNOWN_NAME_ERRORS and not bound):
                     raise
             except _PYTHON_ERRORS:
@@ -194,8 +210,9 @@ class Expression:
         for literal in _PATTERN.findall(self.source):
             try:
                 compile_pattern(_ENVIRONMENT.eval_expr(literal))
-            except ValueError as refused:
-                raise InvalidTemplate(f"the expression {self.source!r}: {refused}") from None
+            except RejectedValue as error:
+                message = f"invalid expression {self.source!r}: {error}"
+                raise InvalidTemplate(message, code=error.code) from None
 
 
 @lru_cache(maxsize=1024)
@@ -208,6 +225,6 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
     return Expression(source, allowed, local=local)
 
 
-def _error_reason(failed: TemplateError) -> str:
-    reason = str(failed).split(" (in <")[0]
+def _error_reason(error: TemplateError) -> str:
+    reason = str(error).split(" (in <")[0]
     return CLEARER_REASONS.get(reason, reason)

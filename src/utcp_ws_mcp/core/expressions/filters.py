@@ -10,14 +10,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..codecs.message import encode_json, parse_json
+from ..codecs.message import RejectedValue, encode_json, parse_json
 from ..limits import MAX_JSON_LENGTH
 from .patterns import find_pattern
 
 BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
-"""What MiniJinja makes of bytes that it writes into a text, which it never refuses: noncharacters of Unicode."""
-
-BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
+"""What MiniJinja writes for bytes inside text, which it never refuses: noncharacters of Unicode, to be found later."""
 
 
 class Binary(bytes):
@@ -30,13 +28,17 @@ class Binary(bytes):
 
 
 def check_text(text: str) -> str:
-    """The text itself.
+    """Return the text itself.
 
     Raises:
-        ValueError: where bytes were written into it.
+        RejectedValue: if bytes were written into it.
     """
     if BINARY_MARKER in text:
-        raise ValueError(BINARY_IN_TEXT)
+        raise RejectedValue(
+            "text cannot contain binary data. Encode it with a filter such as base64, or join bytes with "
+            "[a, b] | bytes.",
+            code="binary-in-text",
+        )
     return text
 
 
@@ -47,7 +49,7 @@ def _as_bytes(value: Any) -> bytes:
 
 
 def _concat_bytes(value: Any) -> bytes:
-    """Text as UTF-8, and a list of parts one behind the other; a number is a byte."""
+    """Return text as UTF-8, and the parts of a list joined; a number is a byte."""
     parts = value if isinstance(value, list | tuple) else [value]
     return Binary(b"".join(_part_as_bytes(part, alone=parts is not value) for part in parts))
 
@@ -56,19 +58,22 @@ def _part_as_bytes(part: Any, *, alone: bool) -> bytes:
     if isinstance(part, str | bytes):
         return _as_bytes(part)
     if alone or type(part) is not int or not 0 <= part <= 255:
-        raise TypeError("bytes are made of text, bytes, or a list of these and of numbers from 0 to 255")
+        raise RejectedValue(
+            "the filter bytes takes text, bytes, or a list of these and of numbers from 0 to 255.",
+            code="expression-failed",
+        )
     return part.to_bytes()
 
 
 def _to_json(value: Any) -> str:
     text = encode_json(value)
     if len(text) > MAX_JSON_LENGTH:
-        raise ValueError(f"JSON of more than {MAX_JSON_LENGTH:,} characters")
+        raise RejectedValue(f"the JSON has more than {MAX_JSON_LENGTH:,} characters.", code="expression-failed")
     return text
 
 
 def _digest(name: str) -> Callable[[Any], bytes]:
-    """A digest by its name; which one is fit for an API is for that API to say."""
+    """Return the filter of a digest. MD5 and SHA-1 are among them: the API decides which one it accepts."""
     return lambda value: Binary(hashlib.new(name, _as_bytes(value), usedforsecurity=False).digest())
 
 
@@ -81,12 +86,12 @@ def _base64(value: Any) -> str:
 
 
 def _base64url(value: Any) -> str:
-    """Base64 with the URL alphabet and without padding (RFC 7515 §2)."""
+    """Return base64 with the URL alphabet and without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(_as_bytes(value)).rstrip(b"=").decode()
 
 
 def _unbase64(value: Any) -> bytes:
-    """Either alphabet, with or without padding."""
+    """Decode base64 in either alphabet, with or without padding."""
     text = _as_bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     return Binary(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
 
@@ -98,7 +103,7 @@ def _crc32(value: Any) -> int:
 
 
 def _latin1(value: Any) -> str | bytes:
-    """The text with a character for each byte, as JavaScript's binary strings are; of a text, its bytes."""
+    """Return text with one character for each byte, as JavaScript's binary strings; of such text, the bytes."""
     return value.decode("latin-1") if isinstance(value, bytes) else Binary(_as_text(value).encode("latin-1"))
 
 
@@ -108,7 +113,9 @@ def _load_codec(codec: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], A
     try:
         return LOADERS[codec]()
     except ImportError:
-        raise ValueError(f"needs a package that is not installed: pip install 'utcp-ws-mcp[{codec}]'") from None
+        raise RejectedValue(
+            f"a package is not installed. Run pip install 'utcp-ws-mcp[{codec}]'.", code="extra-not-installed"
+        ) from None
 
 
 def _packer(codec: str) -> Callable[[Any], bytes]:
@@ -120,8 +127,8 @@ def _packer(codec: str) -> Callable[[Any], bytes]:
 
 def _unpacker(codec: str) -> Callable[[Any], Any]:
     def unpack(value: Any) -> Any:
-        found = _load_codec(codec)[1](_as_bytes(value))
-        return Binary(found) if isinstance(found, bytes) else found
+        decoded = _load_codec(codec)[1](_as_bytes(value))
+        return Binary(decoded) if isinstance(decoded, bytes) else decoded
 
     return unpack
 
@@ -142,7 +149,7 @@ def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
         alg: One of `JWT_ALGORITHMS`.
 
     Raises:
-        ValueError: if the algorithm is unknown, or the key is not one for it.
+        RejectedValue: if the algorithm is unknown, or the key is not one for it.
     """
     import jwt  # 50 ms, for the few manifests that sign tokens
 
@@ -154,7 +161,9 @@ def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
             return jwt.PyJWS(algorithms=JWT_ALGORITHMS).encode(payload, _as_bytes(key), algorithm=alg)
     except (jwt.PyJWTError, NotImplementedError, TypeError, ValueError):
         # The reasons of the library may quote the key.
-        raise ValueError("unknown algorithm, or a key of another kind") from None
+        raise RejectedValue(
+            "the algorithm is unknown, or the key is of another kind.", code="unknown-algorithm"
+        ) from None
 
 
 def _as_text(value: Any) -> str:
@@ -185,22 +194,25 @@ def _unpack(value: Any, form: str) -> list[Any]:
 
 
 def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
-    """What MiniJinja's own slices give for a text; of bytes they make a list of numbers."""
+    """Return a slice of text or bytes. Slices of MiniJinja turn bytes into a list of numbers."""
     if not isinstance(value, str | bytes):
-        raise TypeError("only text and bytes have parts")
+        raise RejectedValue("the filter part takes text or bytes.", code="expression-failed")
     part = value[start:stop]
     return Binary(part) if isinstance(part, bytes) else check_text(part)
 
 
 def _members(value: Any, keep: Callable[[str], bool]) -> Any:
-    """An object with some of its members, or a list of such objects."""
+    """Return an object with some of its members, or a list of such objects."""
     if isinstance(value, dict):
         return {name: member for name, member in value.items() if keep(name)}
     if isinstance(value, list):
         return [_members(each, keep) for each in value]
     if value is None:
-        raise TypeError("null has no members; where it may come, write 'x | only(…) if x else none'")
-    raise TypeError("only an object, or a list of objects, has members")
+        raise RejectedValue(
+            "null has no members. Write 'x | only(…) if x else none' if the value can be null.",
+            code="expression-failed",
+        )
+    raise RejectedValue("only an object, or a list of objects, has members.", code="expression-failed")
 
 
 def _only(value: Any, *names: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ..codecs.message import RejectedValue
 from ..limits import MAX_PATTERN_LENGTH, MAX_SEARCH_LENGTH
 
 _REPETITION = re.compile(r"(?<!\\)(?:[*+]|\{[0-9]*(?:,[0-9]*)?\})")
@@ -18,30 +19,38 @@ def compile_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
     A repetition in a pattern that begins with `^` costs nothing: the match begins at one place only.
 
     Raises:
-        ValueError: where it could take exponential time, or is no regular expression.
+        RejectedValue: where it could take exponential time, or is no regular expression.
     """
     if len(pattern) > MAX_PATTERN_LENGTH or re.search(r"[+*}][)]*[+*{]|\)[+*{]", pattern):
-        raise ValueError("a pattern that repeats a repetition or a group is refused: it could run away")
+        raise RejectedValue(
+            "the pattern repeats a repetition or a group, or is too long, so its search time could grow without bound. "
+            "Write a simpler pattern.",
+            code="pattern-not-allowed",
+        )
     repeated = len(_REPETITION.findall(pattern)) - pattern.startswith("^")
     if repeated >= len(MAX_SEARCH_LENGTH):
-        raise ValueError("a pattern in which more than two parts repeat is refused: it could run away")
+        raise RejectedValue(
+            "more than two parts of the pattern repeat, so its search time could grow without bound. Write a simpler "
+            "pattern.",
+            code="pattern-not-allowed",
+        )
     try:
         return re.compile(pattern), max(repeated, 0)
-    except re.error as wrong:
-        raise ValueError(f"no regular expression: {wrong}") from None
+    except re.error as error:
+        raise RejectedValue(f"the pattern is not a regular expression: {error}.", code="pattern-not-allowed") from None
 
 
 def find_pattern(text: str, pattern: str) -> str | None:
     """Return the first match, or its first group where the pattern has one; None where nothing matches.
 
     Raises:
-        ValueError: where the pattern is refused, or what it finds may go on behind the text that is searched.
+        RejectedValue: where the pattern is refused, or what it finds may go on behind the text that is searched.
     """
     compiled, repeated = compile_pattern(pattern)
-    found = compiled.search(text[: MAX_SEARCH_LENGTH[repeated]])
-    if found is not None and found.end() == MAX_SEARCH_LENGTH[repeated] < len(text):
-        found = _extend_match(found, text, MAX_SEARCH_LENGTH[max(repeated - 1, 0)])
-    return None if found is None else found[min(compiled.groups, 1)]
+    match = compiled.search(text[: MAX_SEARCH_LENGTH[repeated]])
+    if match is not None and match.end() == MAX_SEARCH_LENGTH[repeated] < len(text):
+        match = _extend_match(match, text, MAX_SEARCH_LENGTH[max(repeated - 1, 0)])
+    return None if match is None else match[min(compiled.groups, 1)]
 
 
 def _extend_match(match: re.Match[str], text: str, max_length: int) -> re.Match[str] | None:
@@ -49,5 +58,7 @@ def _extend_match(match: re.Match[str], text: str, max_length: int) -> re.Match[
     end = match.start() + max_length
     longer = match.re.match(text[:end], match.start())
     if longer is not None and longer.end() == end < len(text):
-        raise ValueError(f"what the pattern finds has more than {max_length:,} characters; take it with split")
+        raise RejectedValue(
+            f"the match has more than {max_length:,} characters. Select it with split.", code="match-too-long"
+        )
     return longer

@@ -1,7 +1,7 @@
 """Message templates: compiled once, filled in one pass over the template.
 
 Text that arrives in an argument is never scanned for placeholders, so no argument can change another part of a
-message. A template holds three kinds of holes: `${VAR}` (bound when it is compiled), `UTCP_ARG_name_UTCP_ARG` and
+message. A template has three kinds of placeholders: `${VAR}` (bound when it is compiled), `UTCP_ARG_name_UTCP_ARG` and
 `{{ expression }}` (filled for each message).
 """
 
@@ -13,31 +13,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from ..codecs.message import RejectedValue
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
 
 OMIT: Final = UNDEFINED
-"""What a hole renders to where its argument is missing: the key or element that it stands for is left out."""
+"""What a placeholder renders to where its argument is missing: the key or element with this value is left out."""
 
 
 class RenderError(Exception):
-    """A template that cannot be filled with these values; the text names the argument or expression."""
+    """A template that cannot be rendered with these values; the text names the argument or expression.
+
+    `code` is that of the error which reports it (`errors.codes`).
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def to_render_error(error: RenderError | ValueError) -> RenderError:
+    """Return the error of rendering or encoding a message as RenderError: a message and a code."""
+    if isinstance(error, RenderError):
+        return error
+    if isinstance(error, UnicodeEncodeError):
+        return RenderError("the message contains a character that UTF-8 cannot encode. Remove it.", code="not-json")
+    return RenderError(str(error), code=error.code if isinstance(error, RejectedValue) else "not-json")
 
 
 class Node(Protocol):
     """A part of a compiled template."""
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        """The part filled in, or OMIT.
+        """Return the part filled in, or OMIT.
+
+        Args:
+            scope: The values of the names that expressions use; `args` is always among them.
 
         Raises:
-            Unfilled: where a value is missing that cannot be left out.
+            RenderError: where a value is missing that cannot be left out.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A part without holes."""
+    """A part without placeholders."""
 
     value: Any = field(repr=False)
 
@@ -65,8 +85,9 @@ class Argument:
         """Return the names of the arguments that it needs."""
         return frozenset({self.name})
 
-    def __str__(self) -> str:
-        return f"argument {self.name!r} is missing"
+    def missing_error(self) -> RenderError:
+        """Return the error of a message that needs the argument."""
+        return _missing_argument(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +99,12 @@ class ExpressionValue:
     def render(self, scope: Mapping[str, Any]) -> Any:
         try:
             value = self.expression.evaluate(scope)
-        except EvaluationError as failed:
-            raise RenderError(str(failed)) from None
+        except EvaluationError as error:
+            raise RenderError(str(error), code=error.code) from None
         if self.expression.has_missing_inputs(scope):
             return OMIT
         if value is UNDEFINED and self._is_not_from_arguments():
-            raise RenderError(f"{{{{ {self.expression.source} }}}} has no value")
+            raise _missing_value(self.expression)
         return value
 
     value = render
@@ -94,17 +115,26 @@ class ExpressionValue:
         return self.expression.arguments
 
     def _is_not_from_arguments(self) -> bool:
-        """Whether what has no value is no argument, nor made of one: those that are needed are there."""
+        """Return whether a missing value does not depend on an argument that was left out: then it is an error."""
         names = self.expression.names
         return not {"args", "let"} & {*names} or (len(names) > 1 and bool(self.expression.required_args))
 
-    def __str__(self) -> str:
+    def missing_error(self) -> RenderError:
+        """Return the error of a message that needs the value: most often one argument is missing."""
         path = self.expression.path
         if path and path[0] == "args" and len(path) > 1:
-            return f"argument {'.'.join(map(str, path[1:]))!r} is missing"
+            return _missing_argument(".".join(map(str, path[1:])))
         if len(self.expression.required_args) == 1:
-            return f"argument {self.expression.required_args[0]!r} is missing"
-        return f"{{{{ {self.expression.source} }}}} has no value"
+            return _missing_argument(self.expression.required_args[0])
+        return _missing_value(self.expression)
+
+
+def _missing_argument(name: str) -> RenderError:
+    return RenderError(f"argument {name!r} is missing. Pass it with the call.", code="argument-missing")
+
+
+def _missing_value(expression: Expression) -> RenderError:
+    return RenderError(f"{{{{ {expression.source} }}}} has no value.", code="value-missing")
 
 
 Placeholder = Argument | ExpressionValue
@@ -122,7 +152,7 @@ class WholeMessage:
 
 @dataclass(frozen=True, slots=True)
 class TextNode:
-    """Literal text with holes in it, which must all be filled."""
+    """Literal text with placeholders, which must all have a value."""
 
     parts: tuple[str | Placeholder, ...]
 
@@ -132,7 +162,7 @@ class TextNode:
 
 @dataclass(frozen=True, slots=True)
 class JsonText:
-    """Text that is JSON once filled: (hole, whether it stands inside a JSON string) between literal parts."""
+    """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string)."""
 
     parts: tuple[str | tuple[Placeholder, bool], ...]
 
@@ -147,7 +177,7 @@ class JsonText:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A JSON object; keys whose whole value is a missing argument are left out."""
+    """A JSON object; keys whose value is a missing argument are left out."""
 
     items: tuple[tuple[str, Node], ...]
 
@@ -157,7 +187,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A JSON array; elements whose whole value is a missing argument are left out."""
+    """A JSON array; elements that are a missing argument are left out."""
 
     items: tuple[Node, ...]
 
@@ -167,7 +197,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Base64:
-    """The bytes that base64 text stands for."""
+    """The bytes that base64 text encodes."""
 
     text: Node
 
@@ -178,7 +208,7 @@ class Base64:
         try:
             return base64.b64decode(text, validate=True)
         except (TypeError, ValueError):
-            raise RenderError('"$base64" needs text in base64') from None
+            raise RenderError('the value of "$base64" is not base64.', code="invalid-base64") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,24 +222,30 @@ class AllArguments:
 
 
 def to_text(value: Any) -> str:
-    """A value inside a longer string: a string as it is, anything else as its JSON text."""
+    """Return a value as part of a longer string: a string as it is, anything else as its JSON text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
-        raise RenderError("binary data cannot stand inside text; put it through a filter such as base64")
+        raise RenderError(
+            "text cannot contain binary data. Encode it with a filter such as base64.", code="binary-in-text"
+        )
     return quote_json(value)
 
 
 def _required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
     value = placeholder.value(scope)
     if value is OMIT:
-        raise RenderError(str(placeholder))
+        raise placeholder.missing_error()
     return value
 
 
 def quote_json(value: Any) -> str:
-    """A value as JSON text inside a template."""
+    """Return a value as JSON text.
+
+    Raises:
+        RenderError: if it cannot be JSON.
+    """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        raise RenderError("a value cannot be written as JSON") from None
+        raise RenderError("a value cannot be written as JSON.", code="not-json") from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ...errors import InvalidArguments, InvalidTemplate
+from ...errors import InvalidArguments, InvalidTemplate, end_sentence
 from ...manifest.loader import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
@@ -66,8 +66,8 @@ class CompiledTool:
             InvalidArguments: with the name of the argument that is wrong.
         """
         given = {name: value for name, value in arguments.items() if name not in self.hidden}
-        if wrong := self.argument_schema.check(given):
-            raise InvalidArguments(self.full_name, f"wrong arguments: {wrong}")
+        if problem := self.argument_schema.check(given):
+            raise InvalidArguments(self.full_name, f"invalid arguments: {end_sentence(problem)}")
         return {**self.defaults, **given}
 
     def with_utcp_framing(self) -> CompiledTool:
@@ -146,7 +146,7 @@ def _compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostic
     try:
         return SchemaValidator(schema)
     except InvalidSchema as error:
-        diagnostics.add(key, f"is no usable JSON Schema: {error}")
+        diagnostics.add(key, f"not a usable JSON Schema: {error}", error.code)
         return None
 
 
@@ -155,7 +155,11 @@ def _normalize_inputs(inputs: Mapping[str, Any], diagnostics: Diagnostics) -> di
     kind = inputs.get("type", "object")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
         with diagnostics.collect("inputs"):
-            raise InvalidTemplate(f"a tool takes its arguments by name: expected an object at the root, not {kind!r}")
+            raise InvalidTemplate(
+                f'the root of the schema is of type {kind!r}. Write "type": "object": a tool receives its arguments '
+                "by name.",
+                code="schema-root-not-object",
+            )
     return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)
 
 
@@ -163,7 +167,8 @@ def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str,
     """Return the schema without hidden arguments, and with changed defaults; what has a default is not required."""
     if not override.hidden and not override.defaults:
         return inputs
-    properties = dict(found) if isinstance(found := inputs.get("properties"), dict) else {}
+    declared = inputs.get("properties")
+    properties = dict(declared) if isinstance(declared, dict) else {}
     for name, value in override.defaults.items():
         described = properties.get(name)
         properties[name] = {**(described if isinstance(described, dict) else {}), "default": value}

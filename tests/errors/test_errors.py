@@ -1,0 +1,263 @@
+from collections.abc import Iterator
+
+import pytest
+
+import utcp_ws_mcp
+from utcp_ws_mcp import errors as e
+
+NOT_SENT = e.Outcome.NOT_SENT
+PERHAPS = e.Outcome.MAYBE_EXECUTED
+
+MESSAGES = [
+    (e.BridgeError("anything"), "anything [internal-error]"),
+    (e.ManifestError("the author's"), "the author's [internal-error]"),
+    (e.PolicyError("the operator's"), "the operator's [internal-error]"),
+    (e.CallError("the caller's"), "the caller's [internal-error]"),
+    (e.NetworkError("the network's"), "the network's [internal-error]"),
+    (
+        e.InvalidManifest(
+            "a.json",
+            [e.Problem("[0].url", "is required.", (3, 5), code="missing-key"), e.Problem("", "is empty.")],
+        ),
+        "a.json:3:5: [0].url: is required. [missing-key]\na.json: is empty. [invalid-value]",
+    ),
+    (
+        e.InternalError("stocks.quote", KeyError("s3cret")),
+        "stocks.quote: internal error (KeyError). Please report this bug with the log. [internal-error]",
+    ),
+    (
+        e.InvalidTemplate("'{{' opens an expression that never ends.", code="unclosed-expression"),
+        "'{{' opens an expression that never ends. [unclosed-expression]",
+    ),
+    (
+        e.MissingVariable(["KEY"], "stocks"),
+        (
+            "stocks: KEY is not set. Set it in the environment, in a .env file beside the manifest, "
+            'or under "variables". [variable-not-set]'
+        ),
+    ),
+    (
+        e.MissingVariable(["KEY", "HOST"], "stocks"),
+        (
+            "stocks: KEY, HOST are not set. Set them in the environment, in a .env file beside the manifest, "
+            'or under "variables". [variable-not-set]'
+        ),
+    ),
+    (
+        e.PinStoreError("/state/pins.json", "no space left on device"),
+        "the approved tools cannot be saved in /state/pins.json: no space left on device. [pins-not-saved]",
+    ),
+    (e.ForbiddenURL("the URL has the port 0."), "the URL has the port 0. [invalid-url]"),
+    (
+        e.ForbiddenAddress("db.example", "10.0.0.7", "private"),
+        (
+            "db.example: connection blocked because it resolves to the private address 10.0.0.7. To allow it, set "
+            '"network": {"allow": ["private"]} in the call template. [address-not-allowed]'
+        ),
+    ),
+    (
+        e.ForbiddenAddress("169.254.169.254", "169.254.169.254", "link-local"),
+        (
+            "169.254.169.254: connection blocked because it is a link-local address. To allow it, set "
+            '"network": {"allow": ["169.254.169.254"]} in the call template. [address-not-allowed]'
+        ),
+    ),
+    (
+        e.ForbiddenRedirect("wss://a.example/ws", 302),
+        (
+            "wss://a.example/ws: the server answered with a redirect (HTTP 302). "
+            "Write the final URL into the manifest. [redirect-not-followed]"
+        ),
+    ),
+    (
+        e.ForbiddenHeader("Host", "this header belongs to the handshake and cannot be set. Remove it."),
+        ("header 'Host': this header belongs to the handshake and cannot be set. Remove it. [header-not-allowed]"),
+    ),
+    (
+        e.ServeOptionsError("cannot listen on [::1]:80: permission denied.", code="cannot-listen"),
+        "cannot listen on [::1]:80: permission denied. [cannot-listen]",
+    ),
+    (e.InstallError("mcp.json: expected an object."), "mcp.json: expected an object. [host-file-invalid]"),
+    (
+        e.UnknownTool("stocks.qoute", "stocks.quote"),
+        "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
+    ),
+    (e.UnknownTool("zzz"), "there is no tool 'zzz'. List the tools to see their names. [unknown-tool]"),
+    (
+        e.InvalidArguments("a.b", "argument 'x' is missing.", code="argument-missing"),
+        "a.b: argument 'x' is missing. [argument-missing]",
+    ),
+    (e.ToolError("a.b", "no such symbol", {"code": 4}), "no such symbol [tool-error]"),
+    (
+        e.InvalidReply("a.b", "the reply is not JSON.", "<html>", code="reply-not-json"),
+        "a.b: the reply is not JSON. The reply: <html>. [reply-not-json]",
+    ),
+    (
+        e.InvalidReply("a.b", "the reply is not JSON.", code="reply-not-json"),
+        "a.b: the reply is not JSON. [reply-not-json]",
+    ),
+    (
+        e.MessageTooBig("wss://a.example/", 16777216, PERHAPS),
+        (
+            "wss://a.example/: the endpoint sent a message of more than 16,777,216 bytes. "
+            'Ask for less, or raise "limits": {"max_message_bytes": …} in the call template. '
+            "The request was sent and may have been executed; verify before retrying. [message-too-big]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS),
+        (
+            "a.b: timed out after 30 s waiting for a reply. "
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message='{"ID": 1}'),
+        (
+            'a.b: timed out after 30 s waiting for a reply. The last message received, {"ID": 1}, did not match. '
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 0.5, e.TimeoutStage.POOL, NOT_SENT),
+        "a.b: timed out after 0.5 s waiting for a connection. No request was sent. [pool-timeout]",
+    ),
+    (
+        e.CallTimeout(
+            "a.b", 5, e.TimeoutStage.CONNECT, NOT_SENT, detail=e.ConnectionLost("wss://h/", "gone", NOT_SENT).message
+        ),
+        (
+            "a.b: timed out after 5 s waiting for a connection: the connection to wss://h/ was lost: gone. "
+            "No request was sent. [pool-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 5, e.TimeoutStage.SEND, PERHAPS),
+        (
+            "a.b: timed out after 5 s waiting for the endpoint to read the request. "
+            "The request was sent and may have been executed; verify before retrying. [send-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 5, e.TimeoutStage.LISTEN, NOT_SENT),
+        "a.b: timed out after 5 s waiting for a message that matches. No request was sent. [listen-timeout]",
+    ),
+    (
+        e.ConnectError("wss://a.example/", "connection refused.", code="connection-refused"),
+        "cannot connect to wss://a.example/: connection refused. [connection-refused]",
+    ),
+    (
+        e.ConnectError("wss://a.example/", "no message matched.", code="login-timeout", step="on_connect[1]"),
+        "wss://a.example/: login failed at on_connect[1]: no message matched. [login-timeout]",
+    ),
+    (
+        e.HandshakeRejected("wss://a.example/", 401, 'Check "auth".'),
+        (
+            "cannot connect to wss://a.example/: the upgrade was answered with HTTP 401. "
+            'Check "auth". [handshake-rejected]'
+        ),
+    ),
+    (
+        e.HandshakeRejected("wss://a.example/", 400, "Check the path.", ": no such room"),
+        (
+            "cannot connect to wss://a.example/: the upgrade was answered with HTTP 400: no such room. "
+            "Check the path. [handshake-rejected]"
+        ),
+    ),
+    (
+        e.HandshakeRejected("wss://a.example/", 503),
+        "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503. [handshake-rejected]",
+    ),
+    (
+        e.ConnectionLost("wss://a.example/", "1006, no close frame", PERHAPS, ["one", "two"]),
+        (
+            "the connection to wss://a.example/ was lost after 2 items: 1006, no close frame. "
+            "The request was sent and may have been executed; verify before retrying. [connection-lost]"
+        ),
+    ),
+    (
+        e.ConnectionLost("wss://a.example/", "it was closing", NOT_SENT),
+        "the connection to wss://a.example/ was lost: it was closing. No request was sent. [connection-lost]",
+    ),
+    (
+        e.TokenRequestError("https://a.example/token", "HTTP 400 (invalid_client)."),
+        "no token from https://a.example/token: HTTP 400 (invalid_client). [token-request-failed]",
+    ),
+    (
+        e.DiscoveryTimeout("stocks", 20.0),
+        (
+            "stocks: timed out after 20 s waiting for the UTCP manual. "
+            'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]). [discovery-timeout]'
+        ),
+    ),
+]
+
+WHO_MUST_ACT = [
+    (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
+    (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
+    (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolError, e.InvalidReply, e.MessageTooBig, e.CallTimeout)),
+    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
+]
+
+ALSO = [
+    (e.CallError, RuntimeError),
+    (e.CallTimeout, TimeoutError),
+    (e.NetworkError, ConnectionError),
+    (e.HandshakeRejected, e.ConnectError),
+]
+
+
+def descendants(error: type[e.BridgeError]) -> Iterator[type[e.BridgeError]]:
+    for child in error.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+@pytest.mark.parametrize(("error", "sentence"), MESSAGES, ids=lambda value: type(value).__name__)
+def test_an_error_says_what_failed_and_what_to_do(error, sentence):
+    assert str(error) == sentence
+
+
+def test_every_error_class_stands_in_the_table():
+    ours = {kind for kind in descendants(e.BridgeError) if kind.__module__.startswith(utcp_ws_mcp.__name__)}
+
+    assert ours | {e.BridgeError} == {type(error) for error, _ in MESSAGES}
+
+
+@pytest.mark.parametrize(("group", "members"), WHO_MUST_ACT, ids=lambda value: getattr(value, "__name__", ""))
+def test_an_error_belongs_to_the_one_group_that_must_act(group, members):
+    groups = [e.ManifestError, e.PolicyError, e.CallError, e.NetworkError]
+
+    assert {member: [known for known in groups if issubclass(member, known)] for member in members} == {
+        member: [group] for member in members
+    }
+
+
+@pytest.mark.parametrize(("error", "builtin"), ALSO, ids=lambda value: value.__name__)
+def test_an_error_can_be_caught_as_its_builtin_kin(error, builtin):
+    assert issubclass(error, builtin)
+
+
+def test_an_error_keeps_its_data():
+    items = ["one"]
+    lost = e.ConnectionLost("wss://a.example/", "gone", PERHAPS, items)
+    items.append("two")
+
+    assert (lost.address, lost.close_reason, lost.outcome, lost.partial) == (
+        "wss://a.example/",
+        "gone",
+        PERHAPS,
+        ("one",),
+    )
+    assert e.ToolError("a.b", "no", {"code": 4}).payload == {"code": 4}
+    assert e.ForbiddenAddress("h", "10.0.0.7", "private").address == "10.0.0.7"
+    assert e.HandshakeRejected("wss://a.example/", 401).status == 401
+    assert e.CallTimeout("a.b", 30, e.TimeoutStage.REPLY, NOT_SENT).outcome is NOT_SENT
+
+
+@pytest.mark.parametrize(
+    "error", [e.ConnectError, e.HandshakeRejected, e.TokenRequestError], ids=lambda kind: kind.__name__
+)
+def test_a_call_that_got_no_connection_was_not_sent(error):
+    assert error.outcome is NOT_SENT
