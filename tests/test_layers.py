@@ -47,6 +47,8 @@ OWNERS = {
     "platformdirs": {"client.pin_store"},
     "ruamel": {"hosts.goose_config"},
     "uvicorn": {"server.http.app"},
+    "starlette": {"server.http.app"},
+    "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
@@ -56,7 +58,15 @@ OWNERS = {
     "mcp": {"server", "demo"},
     "mcp_types": {"server", "demo"},
     "utcp": {"plugins.utcp"},
-    "asyncio": {"client.wakeup", "client.dial", "client.handshake", "client.websocket", "server", "demo", "plugins.utcp"},
+    "asyncio": {
+        "client.wakeup",
+        "client.dial",
+        "client.handshake",
+        "client.websocket",
+        "server",
+        "demo",
+        "plugins.utcp",
+    },
 }
 
 PURE = (

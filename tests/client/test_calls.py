@@ -549,7 +549,7 @@ async def test_the_deadline_covers_everything_that_is_sent_again(tmp_path: Path)
 
 async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
     tmp_path: Path,
-) -> None:  # found by seed 2149 of reliability.simulated
+) -> None:  # found by seed 2149 of reliability.simulation_runs
     async def cut(seen: Peer, connection: Any, message: Any) -> None:
         connection.transport.abort()
 
@@ -569,7 +569,7 @@ async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
 
 async def test_a_close_frame_ends_what_waits_although_the_connection_stays_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # found by seed 1790 of reliability.simulated
+) -> None:  # found by seed 1790 of reliability.simulation_runs
     monkeypatch.setattr("utcp_ws_mcp.client.websocket.CLOSE_TIMEOUT", 3600.0)
 
     async def linger(seen: Peer, connection: Any, message: Any) -> None:

@@ -300,7 +300,7 @@ async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(t
 
 async def test_every_call_that_waits_for_a_missing_tool_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # found by seed 299 of reliability.simulated
+) -> None:  # found by seed 299 of reliability.simulation_runs
     monkeypatch.setattr("utcp_ws_mcp.client.discovery.backoff_delay", lambda *_: 3600.0)
     async with peer(echo) as gone:
         pass

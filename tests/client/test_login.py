@@ -105,16 +105,16 @@ async def test_a_manifest_chooses_what_is_said_of_a_refused_login(tmp_path: Path
             await bridge.call_tool("m.t")
 
 
-async def test_a_refused_login_that_repeats_a_credential_is_told_without_it(tmp_path: Path) -> None:
+async def test_a_refused_login_that_repeats_a_credential_is_shown_without_it(tmp_path: Path) -> None:
     async def refuse(seen: Peer, connection: Any, message: Any) -> None:
-        await connection.send(json.dumps({"refused": f"nobody has {message['key']}"}))
+        await connection.send(json.dumps({"refused": f"no user has {message['key']}"}))
 
     login = [{"send": {"key": "${TOKEN}"}}, {"expect": "message.ready", "fail": "message.refused"}]
     async with (
         peer(refuse) as seen,
         bridge_to(tmp_path, entry(seen, "t", on_connect=login), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
     ):
-        with pytest.raises(ConnectError, match=r"nobody has \*\*\*"):
+        with pytest.raises(ConnectError, match=r"no user has \*\*\*"):
             await bridge.call_tool("m.t")
 
 
@@ -146,7 +146,7 @@ async def test_a_step_that_waits_in_vain_names_itself_and_its_timeout(tmp_path: 
             await bridge.call_tool("m.t")
 
 
-async def test_a_close_during_the_login_is_told_with_its_code_and_reason(tmp_path: Path) -> None:
+async def test_a_close_during_the_login_is_reported_with_its_code_and_reason(tmp_path: Path) -> None:
     async def forbid(seen: Peer, connection: Any, message: Any) -> None:
         await connection.close(4403, "Forbidden")
 
@@ -166,7 +166,7 @@ async def test_a_connection_that_is_cut_during_the_login_may_be_a_refusal(tmp_pa
             await bridge.call_tool("m.t")
 
 
-async def test_what_a_server_says_before_it_closes_during_the_login_is_told(tmp_path: Path) -> None:
+async def test_what_a_server_says_before_it_closes_during_the_login_is_reported(tmp_path: Path) -> None:
     async def forbid(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send('{"type": "connection_error", "why": "Forbidden"}')
         await connection.close()
@@ -180,7 +180,7 @@ async def test_what_a_server_says_before_it_closes_during_the_login_is_told(tmp_
             await bridge.call_tool("m.t")
 
 
-async def test_last_words_that_repeat_a_variable_are_not_told(tmp_path: Path) -> None:
+async def test_a_last_message_that_repeats_a_variable_is_not_shown(tmp_path: Path) -> None:
     async def repeat(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"wrong": message}))
         await connection.close(4403, "Forbidden")
@@ -194,7 +194,7 @@ async def test_last_words_that_repeat_a_variable_are_not_told(tmp_path: Path) ->
             await bridge.call_tool("m.t")
 
 
-async def test_what_came_last_is_told_of_a_step_that_waits_in_vain(tmp_path: Path) -> None:
+async def test_what_came_last_is_reported_for_a_step_that_waits_in_vain(tmp_path: Path) -> None:
     async def greet(connection: Any) -> None:
         await connection.send('{"helo": 1}')
 
@@ -415,8 +415,8 @@ async def test_before_a_connection_is_closed_it_says_goodbye(
             for _ in range(2):
                 await bridge.call_tool("m.t")
         await seen.until(lambda: not seen.open)
-    goodbyes = [message for message in seen.received if "logout" in message]
-    assert goodbyes == ([{"logout": "ada", "id": 2 if template else 3}] * len(seen.upgrades) if user else [])
+    logouts = [message for message in seen.received if "logout" in message]
+    assert logouts == ([{"logout": "ada", "id": 2 if template else 3}] * len(seen.upgrades) if user else [])
     assert {code for code, _ in seen.closed} <= {1000, 1001}
 
 
@@ -437,7 +437,9 @@ async def test_a_login_that_fails_says_goodbye(tmp_path: Path) -> None:
     assert seen.received == [{"leave": 7}]
 
 
-async def test_a_goodbye_that_cannot_be_written_is_told_and_the_connection_closed(tmp_path: Path) -> None:
+async def test_a_disconnect_message_that_cannot_be_encoded_is_reported_and_the_connection_closed(
+    tmp_path: Path,
+) -> None:
     happened: list[Event] = []
     conduct = {**RPC, "on_disconnect": [{"send": "{{ session.nothing }}"}]}
     async with peer(jsonrpc) as seen:
@@ -519,7 +521,7 @@ async def test_heartbeats_are_sent_and_their_answers_reach_no_call(tmp_path: Pat
     assert sum(isinstance(event, MessageReceived) and event.role == "heartbeat" for event in roles) >= 3
 
 
-async def test_the_answer_to_a_heartbeat_is_told_by_its_id(tmp_path: Path) -> None:
+async def test_the_answer_to_a_heartbeat_is_recognized_by_its_id(tmp_path: Path) -> None:
     beats: list[Any] = []
 
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
@@ -701,7 +703,9 @@ async def test_a_form_that_utf_8_cannot_encode_is_refused(tmp_path: Path) -> Non
             await bridge.call_tool("m.t", {"v": "a\ud800"})
 
 
-async def test_tickets_that_http_brings_are_told_so_that_they_can_be_hidden_and_names_are_not(tmp_path: Path) -> None:
+async def test_tickets_that_http_brings_are_announced_so_that_they_can_be_hidden_and_names_are_not(
+    tmp_path: Path,
+) -> None:
     answer = {
         "session": "s-12345678",
         "user": "ada-lovelace",
@@ -872,7 +876,7 @@ async def test_requests_keep_to_the_rate_that_the_endpoint_allows(tmp_path: Path
 
 async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
     tmp_path: Path,
-) -> None:  # found by seed 228 of reliability.simulated
+) -> None:  # found by seed 228 of reliability.simulation_runs
     times: list[float] = []
 
     async def slowly(connection: Any, request: Any) -> None:

@@ -320,7 +320,7 @@ async def test_a_peer_that_speaks_before_it_reads_a_big_request_keeps_the_connec
 
 async def test_a_call_that_needs_a_connection_for_itself_does_not_wait_for_one_that_it_can_never_have(
     tmp_path: Path,
-) -> None:  # found by seed 197811396029 of reliability.simulated
+) -> None:  # found by seed 197811396029 of reliability.simulation_runs
     refusing: list[bool] = []
 
     def refuse(connection: Any, request: Any) -> Any:
@@ -392,12 +392,10 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
         assert len(seen.upgrades) == 1
 
 
+LATE = "a late reply to a call that has ended could be mistaken for the reply to another call"
 CLOSE_REASONS = {
-    "given up": ({"timeout": 0.3}, "what still comes for a call that has ended could be taken for another's answer"),
-    "cut short": (
-        {"stream": {"max_items": 1}},
-        "what still comes for a call that has ended could be taken for another's answer",
-    ),
+    "given up": ({"timeout": 0.3}, LATE),
+    "cut short": ({"stream": {"max_items": 1}}, LATE),
     "ended": ({"reconnect_when": "message.n == 0"}, "its session has ended"),
 }
 

@@ -1,4 +1,4 @@
-"""Messages that were due and could not be made are reported, and nothing else suffers."""
+"""Messages that were due and could not be rendered are reported, and nothing else suffers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def answer(seen: Peer, connection: Any, message: Any) -> None:
 
 
 @pytest.mark.parametrize("where", ["the connection", "the tool"])
-async def test_an_answer_that_lacks_a_value_is_told(tmp_path: Path, where: str) -> None:
+async def test_an_answer_that_lacks_a_value_is_reported(tmp_path: Path, where: str) -> None:
     events: list[Event] = []
     tool = {"name": "t", "tool_call_template": {"auto_reply": BACK} if where == "the tool" else {}}
     common = {"auto_reply": BACK} if where == "the connection" else {}
@@ -34,7 +34,7 @@ async def test_an_answer_that_lacks_a_value_is_told(tmp_path: Path, where: str) 
 
 
 @pytest.mark.parametrize("where", ["the connection", "the tool"])
-async def test_an_answer_is_told_after_the_message_that_it_answers(tmp_path: Path, where: str) -> None:
+async def test_an_answer_is_reported_after_the_message_that_it_answers(tmp_path: Path, where: str) -> None:
     events: list[Event] = []
     back = [{"match": "message.ping", "send": {"pong": "{{ message.ping }}"}}]
     tool = {"name": "t", "tool_call_template": {"auto_reply": back} if where == "the tool" else {}}
@@ -45,7 +45,7 @@ async def test_an_answer_is_told_after_the_message_that_it_answers(tmp_path: Pat
     assert events[place + 1] == MessageSent("m", '{"pong":1}', "auto_reply")
 
 
-async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
+async def test_a_cancel_that_lacks_a_value_is_reported(tmp_path: Path) -> None:
     events: list[Event] = []
     stream = {"max_items": 1, "item": "message", "cancel": {"id": "{{ session.id }}"}}
     async with peer(answer) as seen:
@@ -61,7 +61,7 @@ async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
         ({"every": "session.pause", "send": "ping"}, "session.pause gives no seconds"),
     ],
 )
-async def test_a_heartbeat_that_lacks_a_value_is_told(tmp_path: Path, heartbeat: dict[str, Any], why: str) -> None:
+async def test_a_heartbeat_that_lacks_a_value_is_reported(tmp_path: Path, heartbeat: dict[str, Any], why: str) -> None:
     reported = anyio.Event()
 
     def observe(event: Event) -> None:

@@ -41,16 +41,18 @@ REPEATED = {
 
 
 @pytest.mark.parametrize("template", REPEATED.values(), ids=REPEATED)
-async def test_a_refusal_that_repeats_a_credential_is_told_without_it(tmp_path: Path, template: dict[str, Any]) -> None:
+async def test_a_refusal_that_repeats_a_credential_is_shown_without_it(
+    tmp_path: Path, template: dict[str, Any]
+) -> None:
     def refuse(connection: Any, request: Any) -> Response:
-        return Response(401, "Unauthorized", Headers(), b"nobody has kitchen-lamp-7")
+        return Response(401, "Unauthorized", Headers(), b"no user has kitchen-lamp-7")
 
     document = {**RPC, **template}
     async with (
         peer(echo, process_request=refuse) as seen,
         bridge_to(tmp_path, entry(seen, "t", **document), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
     ):
-        with pytest.raises(HandshakeRejected, match=r"HTTP 401: nobody has \*\*\*; it wants other credentials"):
+        with pytest.raises(HandshakeRejected, match=r"HTTP 401: no user has \*\*\*; it wants other credentials"):
             await bridge.call_tool("m.t")
 
 

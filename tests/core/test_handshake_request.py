@@ -415,3 +415,29 @@ def test_an_upgrade_without_holes_is_rendered_once():
     compiled = compile_(headers={"X-A": "${TOKEN}"})
 
     assert compiled.render({}) is compiled.render({})
+
+
+def test_a_request_is_found_by_its_key():
+    one, same, other = upgrade({"a": 1}, headers={"X-A": A}), upgrade({"a": 1}, headers={"X-A": A}), upgrade()
+
+    assert {one.key: 1}[same.key] == 1
+    assert other.key not in {one.key: 1}
+    assert (hash(one), one) == (hash(one.key), same)
+
+
+def test_arguments_that_are_equal_in_python_only_do_not_share_a_connection():
+    requests = [upgrade({"a": value}, on_connect=[{"send": {"a": "{{ args.a }}"}}]) for value in (1, 1.0, True)]
+
+    assert len({request.key for request in requests}) == 3
+
+
+def test_a_request_that_waits_for_its_session_is_keyed_by_its_template_and_arguments():
+    fields = {
+        "before_connect": [{"http": {"url": "https://a.example/"}, "capture": {"t": "body.t"}}],
+        "url": f"wss://a.example/{A}?t={{{{ session.t }}}}",
+    }
+    one, same, other = (upgrade({"a": value, "x": value}, **fields) for value in ("1", "1", "2"))
+
+    assert (one.url, one.deferred is not None) == (None, True)
+    assert one.key == same.key
+    assert one.key != other.key

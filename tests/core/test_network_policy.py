@@ -1,23 +1,28 @@
 import ipaddress
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp import InvalidManifest, load_manifest
+from utcp_ws_mcp.core.limits import MAX_HEADER_LENGTH, MAX_URL_LENGTH
 from utcp_ws_mcp.core.network_policy import (
-    MAX_HEADER_LENGTH,
-    MAX_URL_LENGTH,
     URL,
     check_addresses,
     check_header,
     check_network,
+    check_proxy,
     check_scheme,
     check_subprotocol,
     classify_address,
+    parse_http_url,
     parse_ip,
     parse_url,
 )
-from utcp_ws_mcp.errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL
+from utcp_ws_mcp.errors import BridgeError, ForbiddenAddress, ForbiddenHeader, ForbiddenURL
 from utcp_ws_mcp.manifest.models.network import Network
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
@@ -462,3 +467,55 @@ def test_a_subprotocol_may_be_offered(name):
 def test_a_subprotocol_that_is_no_token_is_refused(name):
     with pytest.raises(ForbiddenHeader, match="it is no token"):
         check_subprotocol(name)
+
+
+# --- HTTP requests and proxies ---
+
+PROXIES = ("env", "http://proxy.example:3128", "socks5://user:pw@10.0.0.1:1080", "socks5://[::1]:1080/")
+NO_PROXIES = ("", "proxy.example:3128", "http://proxy.example", "ftp://proxy:1", "http://proxy:0", "http://p:99999")
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_proxy_is_taken(proxy: str) -> None:
+    check_proxy(proxy)
+
+
+@pytest.mark.parametrize("proxy", NO_PROXIES)
+def test_what_is_no_proxy_is_refused_without_being_repeated(proxy: str) -> None:
+    with pytest.raises(BridgeError, match='expected "http://host:port"') as refused:
+        check_proxy(proxy)
+    assert not proxy or proxy not in str(refused.value)
+
+
+def test_http_needs_tls_beyond_this_machine() -> None:
+    assert parse_http_url("http://127.0.0.1:80/x").target == "/x"
+    with pytest.raises(BridgeError, match="use https://"):
+        parse_http_url("http://example.com/")
+
+
+WRONG_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a proxy": ({"proxy": "proxy:3128"}, "proxy: expected"),
+    "a method": (
+        {"before_connect": [{"http": {"url": "https://a.b/", "method": "GET IT"}}]},
+        "http.method: expected an HTTP method",
+    ),
+    "a URL in plain text": (
+        {"before_connect": [{"http": {"url": "http://a.b/"}}]},
+        "http.url: http://a.b/ would be plain",
+    ),
+    "no URL": ({"before_connect": [{"http": {"url": "a.b"}}]}, "http.url: expected a URL like https://"),
+    "a token URL in plain text": (
+        {"auth": {"auth_type": "oauth2", "token_url": "http://a.b/", "client_id": "i", "client_secret": "s"}},
+        "auth.token_url: http://a.b/ would be plain text",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "sentence"), WRONG_MANIFESTS.values(), ids=WRONG_MANIFESTS)
+def test_a_manifest_that_can_never_work_does_not_load(fields: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps({"url": "wss://example.com/", "tools": [{"name": "t"}], **fields}))
+    with pytest.raises(InvalidManifest) as refused:
+        load_manifest(file)
+    assert sentence in str(refused.value)
+    assert refused.value.problems[0].position is not None

@@ -144,7 +144,7 @@ def interval(bridge: Bridge) -> float | None:
     connections = [pooled.connection for pool in bridge._pool_manager.pools for pooled in pool.connections]
     assert len(connections) == 1
     assert connections[0] is not None
-    return connections[0].session.heartbeat_interval()
+    return connections[0].state.heartbeat_interval()
 
 
 async def refused(bridge: Bridge, name: str, arguments: dict[str, Any] | None = None) -> str:

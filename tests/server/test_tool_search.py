@@ -103,8 +103,8 @@ async def test_other_tools_are_unknown_by_themselves(tmp_path: Path, mode: str, 
 
 
 async def test_discovered_tools_are_found_too(tmp_path: Path, mode: str, side: Any) -> None:
-    async with peer(announces(manual("told"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(manual("announced"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         async with Client(
             side(make_tool_service(bridge, Redactor([]), ServeOptions(meta_tools=True))), mode=mode
         ) as client:
-            assert await found(client, query="told") == ["m_told"]
+            assert await found(client, query="announced") == ["m_announced"]

@@ -32,9 +32,8 @@ from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
 from utcp_ws_mcp.manifest.models.connection import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.server.content import result_blocks
+from utcp_ws_mcp.server.content import Result, result_blocks
 from utcp_ws_mcp.server.listing import build_listing
-from utcp_ws_mcp.server.result import Result
 
 from . import seeds
 

@@ -15,7 +15,6 @@ from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
-from ..core.templates.nodes import RenderError
 from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
@@ -121,11 +120,7 @@ class Connection:
 
     @property
     def close_info(self) -> CloseInfo:
-        """Return how the connection ended, or is ending.
-
-        Where the server closed it, the reason ends with the last message that no call waited for: many servers say in
-        a message why they close.
-        """
+        """Return how the connection ended, or is ending; where the server closed it, with what it said last."""
         info = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
         last = self.last_message
         if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
@@ -137,7 +132,7 @@ class Connection:
         """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
         message = self.dispatcher.last_unmatched
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
-        return "" if message is None else excerpt_without_secrets(message, secrets)
+        return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)
 
     @property
     def closed_by_oversized_message(self) -> bool:
@@ -197,7 +192,11 @@ class Connection:
     def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
         """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
         if self._login_step is None:
-            explanation = self._explain(message) if self.trace_rules else ()
+            explanation: tuple[str, ...] = ()
+            if self.trace_rules:
+                from ..core.exchange.trace import explain_message  # only for --trace
+
+                explanation = explain_message(self.state, self.dispatcher, message)
             return self._dispatch(message), explanation
         if self.state.process(message, self.dispatcher.outbox.append):
             return Role.AUTO_REPLIED, ()
@@ -214,11 +213,6 @@ class Connection:
             self.heartbeat.acknowledge()
             return Role.HEARTBEAT
         return self.dispatcher.receive(message)
-
-    def _explain(self, message: Message) -> tuple[str, ...]:
-        from ..core.exchange.trace import explain_message  # only for --trace
-
-        return explain_message(self.state, self.dispatcher, message)
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
         """Report why the last message was classified as it was."""
@@ -281,9 +275,8 @@ class Connection:
     async def sync(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; return whether the connection is available.
 
-        A pong is sent in the order of messages (RFC 6455 §5.5.2), so that what comes after it was sent after the ping.
-        Where the peer answers no pings, only a connection without earlier exchanges counts as synced. Where the
-        manifest turns pings off, a moment of silence must do.
+        A pong is sent in the order of messages (RFC 6455 §5.5.2): what comes after it was sent after the ping. Without
+        a pong, only a connection without earlier exchanges counts as synced; without pings, a moment of silence does.
         """
         if self._websocket.ping_interval is None:
             await anyio.sleep(QUIET_PERIOD)
@@ -300,10 +293,7 @@ class Connection:
     async def aclose(self, code: int = 1000, reason: str = "", local_reason: str = "") -> None:
         """Send the disconnect messages and close, within CLOSE_TIMEOUT seconds.
 
-        Args:
-            code: The close code for the peer (RFC 6455 §7.4).
-            reason: The close reason for the peer.
-            local_reason: Why the connection is closed, for observers.
+        `code` and `reason` are for the peer (RFC 6455 §7.4), `local_reason` is for observers.
         """
         self._local_close_reason = local_reason
         self._send_disconnect_messages()
@@ -320,11 +310,5 @@ class Connection:
         if self._disconnect_messages_sent:
             return
         self._disconnect_messages_sent = True
-        for index, message in enumerate(self.state.rules.on_disconnect):
-            purpose, scope = f"on_disconnect[{index}]", self.state.scope(**self._template_values())
-            if not self.state.applies(message, scope):
-                continue
-            try:
-                self.send_nowait(self.encode(message.send.render(scope.with_frozen_time())), purpose)
-            except (RenderError, ValueError) as error:
-                self.on_send_failed(purpose, str(error))
+        for purpose, message in self.state.disconnect_messages(self._template_values):
+            self.send_or_abort(message, purpose)

@@ -169,7 +169,7 @@ class Connector:
         else:
             sock = await open_socket(url, await resolve(url, template.network, self._resolver))
         report_stage('the port is open, but the upgrade was not answered (some servers want an "Origin" header)')
-        return await open_websocket(request, headers, sock, ssl_context)
+        return await open_websocket(request, headers, sock, ssl_context, self._ambient.redact)
 
     def _ssl_context(self, request: HandshakeRequest) -> ssl.SSLContext:
         # Reading the certificates of the system takes longer than a handshake.

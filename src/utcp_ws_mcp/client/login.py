@@ -75,7 +75,9 @@ def _process_response(
     )
     if step.fail.is_true(scope):
         text = _fail_message_text(step.fail_message, scope)
-        reason = _failure_reason(response, step.fail) if text is None else f"{response.status}: {text}"
+        reason = (
+            _failure_reason(response, step.fail, scope.ambient.redact) if text is None else f"{response.status}: {text}"
+        )
         raise ConnectError(request.url.address, f"{label} failed with HTTP {reason}")
     for name, expression in step.captures:
         value = expression.evaluate_or_undefined(scope)
@@ -174,7 +176,7 @@ class _Expectation:
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
             text = _fail_message_text(step.fail_message, scope)
-            reason = excerpt(message.for_display) if text is None else text
+            reason = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
             label = f"on_connect step {self._index + 1}"
             self.error = ConnectError(connection.address, f"{label}: the server refused: {reason}")
             self.finished = True
@@ -208,20 +210,20 @@ def _parse_body(response: HttpResponse) -> Any:
         return text
 
 
-def _failure_reason(response: HttpResponse, fail: Expression) -> str:
+def _failure_reason(response: HttpResponse, fail: Expression, redact: Callable[[str], str]) -> str:
     """Return the status with what the server says of an error; for a success, why it counts as a failure."""
     if response.status < 300:
         return f'{response.status}: "fail" holds: {fail.source}'
     if 300 <= response.status < 400:
         hint = 'if a good login is answered so, write "fail": "status >= 400" into the step'
         return f"{response.status}, a redirect; {hint}"
-    return f"{response.status}{http_error_detail(response.status, response.body)}"
+    return f"{response.status}{http_error_detail(response.status, response.body, redact)}"
 
 
 def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
     """Return the text that `fail_message` selects, or None if it selects nothing."""
     value = UNDEFINED if fail_message is None else fail_message.evaluate_or_undefined(scope)
-    return None if value is UNDEFINED or value is None else excerpt(as_text(value))
+    return None if value is UNDEFINED or value is None else excerpt(as_text(value), redact=scope.ambient.redact)
 
 
 def _error_reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a connection does by itself: login steps, values that it keeps, messages that it answers, heartbeats."""
+"""What a connection does by itself: login steps, captured values, automatic replies, the inbox, heartbeats."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CompiledHttpStep:
 
 @dataclass(frozen=True, slots=True)
 class CompiledInbox:
-    """Which messages are kept while no call listens, and how many."""
+    """Which messages are buffered while no call listens, and how many."""
 
     match: Expression
     size: int
@@ -88,7 +88,7 @@ class CompiledHeartbeat:
 
 @dataclass(frozen=True, eq=False)
 class ConnectionRules:
-    """The compiled conduct of a connection. Two are equal if they were written equally, with the same variables."""
+    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables."""
 
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
@@ -125,7 +125,7 @@ def compile_connection_rules(
     Args:
         template: The call template with everything that it inherits.
         compiler: Returns the compiler for the templates of a field, as trusted as the source of that field.
-        auto_reply: The automatic replies that hold on the whole connection, not only for one tool.
+        auto_reply: The automatic replies on the whole connection, not only for one tool.
         variables: The variables of the manifest.
         diagnostics: Collects what is wrong.
     """
@@ -188,8 +188,8 @@ def _compile_http_step(step: HttpStep, compiler: Compiler, diagnostics: Diagnost
     for key, value in (("url", step.http.url), ("json", step.http.json_body), ("form", step.http.form)):
         with diagnostics.collect(f"{path}.http.{key}"):
             nodes[key] = compiler.value(value)
-            if key == "url" and isinstance(fixed := nodes[key], Constant):
-                parse_http_url(str(fixed.value))
+            if key == "url" and isinstance(node := nodes[key], Constant):
+                parse_http_url(str(node.value))
     headers = []
     for name, value in step.http.headers.items():
         with diagnostics.collect(f"{path}.http.headers.{name}"):
@@ -214,12 +214,12 @@ def _compile_http_step(step: HttpStep, compiler: Compiler, diagnostics: Diagnost
 def _compile_disconnect_messages(
     template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics
 ) -> tuple[CompiledDisconnectMessage, ...]:
-    goodbyes: list[CompiledDisconnectMessage] = []
-    for index, goodbye in enumerate(template.on_disconnect):
+    messages: list[CompiledDisconnectMessage] = []
+    for index, message in enumerate(template.on_disconnect):
         with diagnostics.collect(f"on_disconnect[{index}]"):
-            when = None if goodbye.when is None else _compile(goodbye.when, compiler)
-            goodbyes.append(CompiledDisconnectMessage(compiler.message(goodbye.send), when))
-    return tuple(goodbyes)
+            when = None if message.when is None else _compile(message.when, compiler)
+            messages.append(CompiledDisconnectMessage(compiler.message(message.send), when))
+    return tuple(messages)
 
 
 def _compile_captures(

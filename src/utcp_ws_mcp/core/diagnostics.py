@@ -1,4 +1,4 @@
-"""Collect what is wrong with templates, so that an author reads everything at once."""
+"""Collect the problems of templates, so that an author gets all of them at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..manifest.validation import join_path
 
 
 class CompileError(Exception):
-    """What makes a tool impossible to call."""
+    """Everything that makes a tool impossible to call."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -18,32 +18,34 @@ class CompileError(Exception):
 
 
 class Diagnostics:
-    """The problems below one JSON path."""
+    """Collects the problems below one JSON path."""
 
     def __init__(self, path: str) -> None:
         self.problems: list[Problem] = []
         self._path = path
 
     def collect(self, key: str) -> AbstractContextManager[None, bool]:
-        """Note an error of compiling as a problem of this key, and go on."""
+        """Return a context that adds a BridgeError raised in it as a problem of this key, and continues."""
         return _Collector(self, key)
 
     def add(self, key: str, message: str) -> None:
-        """Note a problem of this key."""
+        """Add a problem of this key."""
         self.problems.append(Problem(join_path(self._path, key), message))
 
     def raise_if_any(self) -> None:
-        """Raise what was noted.
+        """Raise the collected problems.
 
         Raises:
-            TemplateProblem: if anything was.
+            CompileError: if there are any.
         """
         if self.problems:
             raise CompileError(self.problems)
 
 
 class _Collector(AbstractContextManager[None, bool]):
-    """What `Problems.at` gives; a generator would cost twice as much, and each tool needs two dozen."""
+    """The context of `Diagnostics.collect`. A class, because `contextlib.contextmanager` takes twice the time, and each
+    tool needs two dozen of them.
+    """
 
     __slots__ = ("_diagnostics", "_key")
 

@@ -139,8 +139,8 @@ class HandshakeRequest:
 
     def same_server_as(self, url: URL) -> bool:
         """Return whether the endpoint is the server of this URL, as far as that is known before `before_connect`."""
-        own = self.url or (self.deferred.server if self.deferred else None)
-        return own is not None and (own.host, own.port) == (url.host, url.port)
+        server = self.url or (self.deferred.server if self.deferred else None)
+        return server is not None and (server.host, server.port) == (url.host, url.port)
 
     def target(self) -> str:
         """Return the target of the request line: path and query, with a credential that belongs into the query."""
@@ -211,9 +211,9 @@ class HandshakeTemplate:
     @property
     def server(self) -> URL | None:
         """Return the URL without its path where its host is written as literal text, else None."""
-        written = self.url[0] if self.url and isinstance(self.url[0], str) else ""
-        found = re.match(r"wss?://[^/?#]+(?=[/?#])", written)
-        return parse_url(found[0]) if found else None
+        literal = self.url[0] if self.url and isinstance(self.url[0], str) else ""
+        match = re.match(r"wss?://[^/?#]+(?=[/?#])", literal)
+        return parse_url(match[0]) if match else None
 
     @property
     def placeholders(self) -> list[Placeholder]:
@@ -228,11 +228,11 @@ class HandshakeTemplate:
         )
 
     def _deferred_request(self, given: Mapping[str, Any]) -> HandshakeRequest:
-        """Return the request before `before_connect`: its key holds the template as written, and its arguments."""
+        """Return the request before `before_connect` ran; its key has the template as written, and the arguments."""
         used = set(self.template.header_fields).union(*(each.arguments for each in self.placeholders))
         arguments = _select(given, self.connection_rules.arguments | used)
-        written = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
-        key = self._key(None, (), (), encode_json([*written, arguments]))
+        source = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
+        key = self._key(None, (), (), encode_json([*source, arguments]))
         return HandshakeRequest(key, None, (), (), self.template, deferred=self)
 
     def _key(
@@ -254,10 +254,10 @@ class HandshakeTemplate:
     def _render_headers(self, scope: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         """Return the headers; an argument named in `header_fields` replaces a header of the same name."""
         arguments = scope["args"]
-        own = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
-        taken = {name.lower() for name in own}
-        headers = [(name, _render(parts, scope)) for name, parts in self.headers if name.lower() not in taken]
-        headers += own.items()
+        fields = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
+        overridden = {name.lower() for name in fields}
+        headers = [(name, _render(parts, scope)) for name, parts in self.headers if name.lower() not in overridden]
+        headers += fields.items()
         for name, value in headers:
             check_header(name, value)
         return tuple(headers)
@@ -339,8 +339,8 @@ def _compile_parts(key: str, text: str, provenance: Provenance) -> Parts:
 
 def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
     with diagnostics.collect("network.allow"):
-        if wrong := check_network(template.network):
-            raise InvalidTemplate(wrong)
+        if problem := check_network(template.network):
+            raise InvalidTemplate(problem)
     if template.proxy is not None:
         with diagnostics.collect("proxy"):
             check_proxy(template.proxy)

@@ -1,4 +1,7 @@
-"""May this URL, this address, this header be used? Pure answers; the shell asks before it acts."""
+"""Decide which URLs, addresses, headers and proxies may be used; the client asks before it acts.
+
+Everything here is pure. The rules for each kind of address are in section 9 of the manifest language.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 
 @dataclass(frozen=True, slots=True)
 class URL:
-    """A URL, parsed once; what is dialled is this. `host` is lower case and without brackets."""
+    """A URL, parsed once: the client connects to this, not to the text. `host` is lower case and without brackets."""
 
     scheme: str
     host: str
@@ -36,43 +39,51 @@ class URL:
 
     @property
     def secure(self) -> bool:
-        """Whether the connection is encrypted."""
+        """Return whether the connection is encrypted."""
         return self.scheme in ("wss", "https")
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: what credentials belong to."""
+        """Return scheme, host and port: what credentials belong to."""
         return (self.scheme, self.host, self.port)
 
     @property
     def target(self) -> str:
-        """Path and query, as the request line needs them."""
+        """Return path and query, as the request line needs them."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
     def authority(self) -> str:
-        """Host and port; the port only where it is not the scheme's own."""
+        """Return host and port; the port only if it is not the default of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def address(self) -> str:
-        """The URL as it may be shown: without the query, which may hold secrets."""
+        """Return the URL as it may be shown: without the query, which may contain secrets."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @property
     def is_loopback_literal(self) -> bool:
-        """Whether the host is `localhost` or a loopback address, as written."""
+        """Return whether the host is written as `localhost` or as a loopback address."""
         literal = parse_ip(self.host)
         return self.host == "localhost" or (literal is not None and literal.is_loopback)
 
 
-@lru_cache(maxsize=256)  # a URL is looked at several times before it is used, and again for each tool
+@lru_cache(maxsize=256)  # a URL is parsed several times before it is used, and again for each tool
 def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
-    """Parse strictly: no control characters, white space, user info, fragment, non-ASCII host or odd IPv4.
+    """Parse a URL strictly: no control characters, white space, user info, fragment, non-ASCII host or odd IPv4.
+
+    The parser is written by hand on purpose. Server-side request forgery uses texts that two parsers read differently,
+    such as `wss://a@b`, backslashes, `0x7f.1` or letters beyond ASCII. URL libraries accept and normalize them. What
+    this parser accepts has one reading, and the parts that it returns are what the client connects to.
+
+    Args:
+        text: The URL.
+        schemes: The schemes that are allowed.
 
     Raises:
-        ForbiddenURL: with what is wrong; the text itself is not repeated, it may hold a secret.
+        ForbiddenURL: with what is wrong. The text itself is not repeated, because it may contain a secret.
     """
     if len(text) > MAX_URL_LENGTH:
         raise ForbiddenURL(f"a URL of more than {MAX_URL_LENGTH} characters")
@@ -81,19 +92,20 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
     if "#" in text:
         raise ForbiddenURL("a WebSocket URL has no fragment (RFC 6455 §3); take out '#' and what follows")
     expected = " or ".join(f"{scheme}://host[:port]/path" for scheme in schemes)
-    found = _URL.match(text)
-    if not found or found["scheme"] not in schemes:
+    match = _URL.match(text)
+    if not match or match["scheme"] not in schemes:
         if "@" in text.split("?", maxsplit=1)[0]:
             raise ForbiddenURL('a URL cannot hold a user name or password; use "auth"')
-        near = {"http": "ws", "https": "wss", "ws": "http", "wss": "https"}.get(text.partition("://")[0].lower(), "")
-        hint = f"; write {near}:// here" if near in schemes else ""
+        counterparts = {"http": "ws", "https": "wss", "ws": "http", "wss": "https"}
+        suggestion = counterparts.get(text.partition("://")[0].lower(), "")
+        hint = f"; write {suggestion}:// here" if suggestion in schemes else ""
         raise ForbiddenURL(f"expected a URL like {expected}{hint}")
-    host = found["host"].strip("[]").lower()
-    _check_host(host, bracketed=found["host"].startswith("["))
-    port = int(found["port"]) if found["port"] else _DEFAULT_PORTS[found["scheme"]]
+    host = match["host"].strip("[]").lower()
+    _check_host(host, bracketed=match["host"].startswith("["))
+    port = int(match["port"]) if match["port"] else _DEFAULT_PORTS[match["scheme"]]
     if not 0 < port < 65536:
         raise ForbiddenURL(f"there is no port {port}")
-    return URL(found["scheme"], host, port, found["path"] or "/", found["query"] or "")
+    return URL(match["scheme"], host, port, match["path"] or "/", match["query"] or "")
 
 
 def _check_host(host: str, bracketed: bool) -> None:
@@ -110,7 +122,7 @@ def _check_host(host: str, bracketed: bool) -> None:
 
 
 def check_scheme(url: URL, network: Network) -> None:
-    """Plain text is for literal loopback hosts, and for endpoints whose manifest says so.
+    """Check that plain text goes to a literal loopback host, or to an endpoint whose manifest allows it.
 
     Raises:
         ForbiddenURL: where the URL would send plain text over a network.
@@ -124,10 +136,15 @@ def check_scheme(url: URL, network: Network) -> None:
 
 
 def check_addresses(url: URL, addresses: list[str], network: Network) -> None:
-    """Every address that a host resolves to must be allowed, whichever would be dialled.
+    """Check every address that a host resolves to, whichever the client would connect to.
 
-    A manifest that names a loopback host literally means it. Link-local addresses, which serve cloud metadata, are
-    allowed only one by one.
+    A literal loopback host in a manifest allows loopback. Link-local addresses, which serve the metadata of clouds, are
+    allowed one by one only: a network around them would allow the metadata by accident.
+
+    Args:
+        url: The URL of the endpoint.
+        addresses: The addresses of its host.
+        network: What the manifest allows.
 
     Raises:
         ForbiddenAddress: for the first one that is not allowed.
@@ -141,7 +158,7 @@ def check_addresses(url: URL, addresses: list[str], network: Network) -> None:
 
 
 def check_network(network: Network) -> str | None:
-    """What is wrong with the `allow` list, or None."""
+    """Return what is wrong with the `allow` list, or None."""
     for item in network.allow:
         if item not in ("private", "loopback") and _as_network(item) is None:
             return f"{item!r} is neither 'private', 'loopback' nor an address or network such as '192.168.0.0/24'"
@@ -151,10 +168,10 @@ def check_network(network: Network) -> str | None:
 def _is_allowed(address: IPAddress, kind: AddressKind, network: Network) -> bool:
     if kind in ("private", "loopback") and kind in network.allow:
         return True
-    networks = [found for item in network.allow if (found := _as_network(item))]
+    networks = [parsed for item in network.allow if (parsed := _as_network(item))]
     if kind == "link-local":
-        networks = [found for found in networks if found.num_addresses == 1]
-    return any(address in found for found in networks if found.version == address.version)
+        networks = [each for each in networks if each.num_addresses == 1]
+    return any(address in each for each in networks if each.version == address.version)
 
 
 @cache
@@ -167,7 +184,7 @@ def _as_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | No
 
 @lru_cache(maxsize=256)
 def parse_ip(host: str) -> IPAddress | None:
-    """The address that a host is written as, if it is one."""
+    """Return the address that a host is written as, or None for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -195,7 +212,7 @@ _ISATAP_MARKS: Final = (0x00005EFE, 0x02005EFE)
 
 
 def classify_address(address: IPAddress) -> AddressKind:
-    """The kind of an address; an IPv6 address that carries an IPv4 address is of the kind of the worse one."""
+    """Return the kind of an address; of an IPv6 address that embeds an IPv4 address, the more dangerous of the two."""
     order: tuple[AddressKind, ...] = ("link-local", "special", "loopback", "private", "public")
     kinds = [_classify_single_address(candidate) for candidate in (address, *_embedded_ipv4_addresses(address))]
     return min(kinds, key=order.index)
@@ -218,10 +235,11 @@ def _embedded_ipv4_addresses(address: IPAddress) -> list[ipaddress.IPv4Address]:
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
         return []
     low_bits = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    found = [each for each in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())) if each is not None]
+    candidates = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+    embedded = [each for each in candidates if each is not None]
     if any(address in network for network in _IPV4_IN_LOW_BITS) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP_MARKS:
-        found.append(low_bits)
-    return found
+        embedded.append(low_bits)
+    return embedded
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -233,10 +251,10 @@ _HANDSHAKE_HEADERS: Final = frozenset(
 
 
 def check_header(name: str, value: str) -> None:
-    """Names are tokens, values visible ASCII, and the handshake's own headers are not to be set (RFC 6455 §4.1).
+    """Check a header: its name is a token, its value visible ASCII, and it is none of the handshake's (RFC 6455 §4.1).
 
     Raises:
-        ForbiddenHeader: with the reason; the value is never repeated.
+        ForbiddenHeader: with the reason; the value is never repeated, because it may be a secret.
     """
     lower = name.lower()
     if len(name) > MAX_HEADER_NAME_LENGTH or not _TOKEN.match(name):
@@ -251,10 +269,12 @@ def check_header(name: str, value: str) -> None:
 
 
 def check_subprotocol(name: str) -> None:
-    """A subprotocol is a token (RFC 6455 §4.1). It may be long, because browsers can send credentials nowhere else.
+    """Check a subprotocol: it is a token (RFC 6455 §4.1), and may be as long as a header.
+
+    It may be long because browsers can send credentials nowhere else, so that APIs expect them there.
 
     Raises:
-        ForbiddenHeader: if it is none, or longer than a header may be.
+        ForbiddenHeader: if it is no token, or too long.
     """
     if len(name) > MAX_HEADER_LENGTH or not _TOKEN.match(name):
         raise ForbiddenHeader("Sec-WebSocket-Protocol", f"cannot offer {name[:64]!r}: it is no token")
@@ -267,7 +287,7 @@ _PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+
 
 
 def parse_http_url(text: str) -> URL:
-    """The URL of an HTTP request: TLS, or a literal loopback host.
+    """Parse the URL of an HTTP request: TLS, or a literal loopback host.
 
     Raises:
         ForbiddenURL: if it is malformed, or would send plain text over a network.
@@ -279,11 +299,11 @@ def parse_http_url(text: str) -> URL:
 
 
 def check_proxy(proxy: str) -> None:
-    """A proxy is a URL with a port, or "env". The URL is not repeated: it may hold a password.
+    """Check a proxy: a URL with a port, or "env". An error does not repeat it, because it may contain a password.
 
     Raises:
         InvalidTemplate: if it is neither.
     """
-    found = _PROXY.match(proxy)
-    if proxy != PROXY_FROM_ENV and (found is None or not 0 < int(found[1]) < 65536):
+    match = _PROXY.match(proxy)
+    if proxy != PROXY_FROM_ENV and (match is None or not 0 < int(match[1]) < 65536):
         raise InvalidTemplate('expected "http://host:port", "socks5://host:port" or "env"')

@@ -1,4 +1,4 @@
-"""The registry of codes: every error, lint warning and manifest problem has one. They are the keys of the documentation.
+"""The registry of codes of errors, lint warnings and manifest problems. They are the keys of the documentation.
 
 A code never changes its meaning. A new message gets a new code; a code that is no longer used is deleted.
 """

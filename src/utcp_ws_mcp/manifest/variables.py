@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..core.expressions.analysis import (
     ALL_MEMBERS,
@@ -39,11 +40,11 @@ DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 DEFAULTS_KEY = "defaults"
 """The key of the default values of an override, whose keys are names of arguments."""
 
-MESSAGE_KEYS = TEMPLATE_KEYS - {"discovery"}
-"""Keys whose strings hold expressions in `{{ … }}` only. Below `discovery` are both: `send`, and two expressions."""
+MESSAGE_KEYS: Final = TEMPLATE_KEYS - {"discovery"}
+"""Keys whose strings contain expressions only in `{{ }}`. Below `discovery` are a message and two expressions."""
 
-_NO_EXPRESSION_KEYS = MESSAGE_KEYS | {DEFAULTS_KEY, "name", "$comment"}
-"""Keys whose strings are no expressions, although they may hold some."""
+_PLACEHOLDER_KEYS: Final = MESSAGE_KEYS | {DEFAULTS_KEY, "name", "$comment"}
+"""Keys whose strings are no expressions, but may contain some in `{{ }}`."""
 
 _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
@@ -113,7 +114,7 @@ def _strings_with_variables(
         template: Whether strings are templates, in which only the placeholders are expressions.
     """
     if isinstance(value, str):
-        if "$" in value or "vars" in value:  # few have either, and a manifest has many
+        if "$" in value or "vars" in value:  # a fast check, because a manifest has many strings and few variables
             yield value, [*expressions_in_text(value), *(() if template else [value])]
     elif isinstance(value, dict):
         for key, item in value.items():
@@ -121,7 +122,7 @@ def _strings_with_variables(
                 yield from _strings_with_variables(list(item.values()))
             elif content or key not in DOCUMENTATION_KEYS:
                 inside = content or key in TEMPLATE_KEYS or key == DEFAULTS_KEY
-                yield from _strings_with_variables(item, inside, template or key in _NO_EXPRESSION_KEYS)
+                yield from _strings_with_variables(item, inside, template or key in _PLACEHOLDER_KEYS)
     elif isinstance(value, list):
         for item in value:
             yield from _strings_with_variables(item, content, template)

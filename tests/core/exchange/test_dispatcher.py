@@ -155,8 +155,8 @@ def test_exchanges_with_ids_in_different_places_stand_side_by_side():
 
 # --- the decision table of the module ---
 
-WATCHING = {"message": False, "stream": {"match": "message.topic == 'a'"}}
-WATCHING_TOO = {"message": False, "stream": {"match": "message.topic is defined"}}
+WATCHING = {"listen": True, "stream": {"match": "message.topic == 'a'"}}
+WATCHING_TOO = {"listen": True, "stream": {"match": "message.topic is defined"}}
 PONG = {"auto_reply": [{"match": "message.ping is defined", "send": {"pong": 1}}]}
 ANSWERING = {"tools": [{"name": "t", "tool_call_template": PONG}]}
 SUBSCRIBING = {"reply": {"match": "message.id == request_id"}, "stream": {"match": "message.topic == 'a'"}}
@@ -206,7 +206,7 @@ ENDS = {
     "exclusive, cancelled": ({}, ["cancel"], False, LATE_REPLIES_POSSIBLE),
     "exclusive, discarded": ({}, ["discard"], True, ""),
     "exclusive, replied to twice": ({}, ["reply", "reply"], False, UNSOLICITED_MESSAGE),
-    "exclusive, that only listens, cancelled": ({"message": False, "stream": True}, ["cancel"], False, ""),
+    "exclusive, that only listens, cancelled": ({"listen": True, "stream": True}, ["cancel"], False, ""),
     "multiplexed, by its reply": (BY_ID, [{"id": 1}], True, ""),
     "multiplexed, cancelled": (BY_ID, ["cancel"], True, LATE_REPLIES_POSSIBLE),
     "multiplexed, that only watches, cancelled": (WATCHING, ["cancel"], True, ""),
@@ -286,7 +286,7 @@ def test_abandoning_a_finished_exchange_changes_nothing():
     assert (wire.exchanges.incomplete, wire.exchanges.reusable) == (0, True)
 
 
-TRUST = {
+REUSE = {
     "shared, after a timeout": (BY_ID, ["abandon"], True),
     "shared, after a foreign message": (BY_ID, [{"id": 9}], True),
     "owned, after its reply": ({}, ["reply"], True),
@@ -304,15 +304,15 @@ TRUST = {
 }
 
 
-@pytest.mark.parametrize(("rules", "happens", "trusted"), TRUST.values(), ids=TRUST)
-def test_a_connection_is_trusted_while_its_next_message_can_be_told(rules, happens, trusted):
+@pytest.mark.parametrize(("rules", "happens", "reusable"), REUSE.values(), ids=REUSE)
+def test_a_connection_is_reusable_while_its_next_message_can_be_recognized(rules, happens, reusable):
     wire = Wire()
     exchange = wire.open(rules)
 
     for each in happens:
         wire.exchanges.cancel(exchange) if each == "abandon" else wire.receive(each)
 
-    assert wire.exchanges.reusable is trusted
+    assert wire.exchanges.reusable is reusable
 
 
 def test_a_greeting_before_the_first_request_costs_no_trust():
@@ -333,17 +333,17 @@ def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_com
 
 
 @pytest.mark.parametrize(
-    ("rules", "before", "message", "told"),
+    ("rules", "before", "message", "known"),
     [
         pytest.param(BY_ID, "", {"error": "bad token"}, True, id="no id"),
-        pytest.param(BY_ID, "", {"id": None, "error": "bad token"}, True, id="an id of nobody"),
+        pytest.param(BY_ID, "", {"id": None, "error": "bad token"}, True, id="no id, but a field for it"),
         pytest.param(BY_ID, "", {"id": 7, "error": "bad token"}, False, id="the id of another"),
         pytest.param(BY_TOPIC, "abandon", {"topic": "r/1"}, False, id="perhaps a late reply"),
         pytest.param(BY_ID, "answer", {"tick": 1}, True, id="after a reply"),
         pytest.param(BY_ID, "tick", {"id": 2}, False, id="a reply comes last"),
     ],
 )
-def test_the_last_message_that_no_call_waits_for_is_known_unless_it_may_answer_another(rules, before, message, told):
+def test_the_last_message_that_no_call_waits_for_is_known_unless_it_may_answer_another(rules, before, message, known):
     wire = Wire()
     first = wire.open(rules)
     if before == "abandon":
@@ -352,8 +352,8 @@ def test_the_last_message_that_no_call_waits_for_is_known_unless_it_may_answer_a
     if before in ("answer", "tick"):
         wire.receive({"id": 1} if before == "answer" else {"tick": 0})
     wire.receive(message)
-    unclaimed = wire.exchanges.last_unmatched
-    assert (unclaimed is not None and unclaimed.value == message) is told
+    last = wire.exchanges.last_unmatched
+    assert (last is not None and last.value == message) is known
 
 
 def test_what_was_said_before_a_request_explains_nothing_of_it():
@@ -611,7 +611,7 @@ def answer_to(exchange, number):
 @FUZZ
 @given(st.lists(st.sampled_from(["call", "reply", "event", "abandon", "late"]), max_size=40))
 def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(steps):
-    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, trusted connection only."""
+    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, reusable one only."""
     wire, unanswered, current, served = Wire(), [], None, {}
     for step in steps:
         if step == "call" and (current is None or current.finished):

@@ -1,4 +1,4 @@
-"""Why a message is taken for what it is, in the words of the rules that decide."""
+"""How a message is classified, explained by the rules that decide."""
 
 from __future__ import annotations
 

@@ -474,6 +474,30 @@ def test_a_text_of_json_stays_json_with_every_argument_in_its_place(node, args):
     assert json.loads(fill(as_json_text(node), **args)) == value_of(node, args)
 
 
+def as_dumped_text(node):
+    """A template as `json.dumps` writes it, with its holes in place of what fills them."""
+    match node:
+        case Hole():
+            return node.placeholder
+        case tuple():
+            return f'"{"".join(part.placeholder if isinstance(part, Hole) else dumped(part)[1:-1] for part in node)}"'
+        case list():
+            return "[" + ", ".join(map(as_dumped_text, node)) + "]"
+        case dict():
+            return "{" + ", ".join(f"{dumped(key)}: {as_dumped_text(item)}" for key, item in node.items()) + "}"
+    return dumped(node)
+
+
+def dumped(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+@FUZZ
+@given(structures.filter(lambda node: isinstance(node, dict | list)), all_of_them)
+def test_a_text_of_json_becomes_what_the_encoder_writes_of_the_filled_document(node, args):
+    assert fill(as_dumped_text(node), **args) == dumped(value_of(node, args))
+
+
 @FUZZ
 @given(st.text(alphabet='UTCP_ARGab{}"$[]:1, \\', max_size=40), all_of_them)
 def test_any_text_is_a_template_or_refused(template, args):

@@ -115,7 +115,7 @@ INVALID = {
     "an unknown type": {"type": "objekt"},
     "a pattern that is none": {"properties": {"a": {"pattern": "("}}},
     "a reference to nothing": {"$ref": "#/nope"},
-    "a dialect of somebody": {"$schema": "https://evil.example/schema"},
+    "a dialect of another site": {"$schema": "https://evil.example/schema"},
     "a dialect that is no text": {"$schema": 5},
     "members that are no object": {"properties": []},
     "what is no JSON": {"const": b"x"},

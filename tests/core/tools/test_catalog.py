@@ -118,7 +118,7 @@ def test_every_tool_that_cannot_be_called_is_a_problem_and_the_others_are_compil
 BROKEN = {
     "the URL": {"url": "wss://own.example/#x"},
     "a header": {"headers": {"Host": "x"}},
-    "a variable of nobody": {"message": "{{ nope }}", "tools": [{"name": "t"}]},
+    "an unknown variable": {"message": "{{ nope }}", "tools": [{"name": "t"}]},
     "the question for the manual": {"discovery": {"send": "{{ nope }}"}},
     "the answer to it": {"discovery": {"match": "mesage.tools"}},
 }

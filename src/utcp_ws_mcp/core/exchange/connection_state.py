@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..codecs.message import Message
@@ -44,6 +44,11 @@ class ConnectionState:
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
         self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
+
+    @property
+    def redact(self) -> Callable[[str], str]:
+        """Remove secrets from a text that will be cut."""
+        return self._scope.ambient.redact
 
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
@@ -92,6 +97,20 @@ class ConnectionState:
     def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
+
+    def disconnect_messages(self, template_values: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """Yield the field and the value of each message of `on_disconnect` that applies.
+
+        `template_values` returns the names that a template may use beside those of the state, with a new request id.
+        """
+        for index, message in enumerate(self.rules.on_disconnect):
+            field, scope = f"on_disconnect[{index}]", self.scope(**template_values())
+            if not self.applies(message, scope):
+                continue
+            try:
+                yield field, message.send.render(scope.with_frozen_time())
+            except RenderError as error:
+                self.on_send_failed(field, str(error))
 
     def make_inbox(self) -> Inbox | None:
         """Return a new inbox for the connection, or None if its manifest has none."""

@@ -45,7 +45,7 @@ IdKind = Literal["uuid", "counter", "string_counter"]
 TRUNCATED: Final = ("max_items", "max_bytes")
 """Ends of a stream after which more of it may come."""
 
-LATE_REPLIES_POSSIBLE: Final = "what still comes for a call that has ended could be taken for another's answer"
+LATE_REPLIES_POSSIBLE: Final = "a late reply to a call that has ended could be mistaken for the reply to another call"
 UNSOLICITED_MESSAGE: Final = "a message came that no call had asked for"
 SESSION_ENDED: Final = "its session has ended"
 

@@ -308,17 +308,17 @@ def find_correlation_path(match: str) -> tuple[Path | None, bool]:
 
 def _conjunction(source: str) -> list[str]:
     """Return the terms of `a and b and c`; an expression that may be anything else is one term."""
-    masked = STRING_LITERAL.sub(lambda found: "_" * len(found[0]), source)
+    masked = STRING_LITERAL.sub(lambda literal: "_" * len(literal[0]), source)
     if re.search(r"\b(or|if|else)\b|[()]", masked):
         return [source]
-    cuts = [0, *(place for found in re.finditer(r"\s+and\s+", masked) for place in found.span()), len(source)]
+    cuts = [0, *(place for word in re.finditer(r"\s+and\s+", masked) for place in word.span()), len(source)]
     return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
 
 
 def _id_path(term: str) -> Path | None:
     """Return the path that a term `message.id == request_id` compares with the correlation id."""
-    found = _TERM.match(term)
-    sides = found.groups() if found else ()
+    match = _TERM.match(term)
+    sides = match.groups() if match else ()
     for side, other in (sides, sides[::-1]) if sides else ():
         path = parse_path(side)
         if other == "request_id" and path and path[0] == "message" and len(path) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ...errors import InvalidReply, ToolError
@@ -29,15 +29,16 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
     """
     if message is exchange.error:
         raise _tool_error(tool, exchange, message)
+    redact = exchange.scope.ambient.redact
     try:
         value = tool.rules.extract(exchange.scope_for(message), message)
     except EvaluationError as error:
-        raise InvalidReply(tool.full_name, str(error), excerpt(message.for_display)) from None
+        raise InvalidReply(tool.full_name, str(error), excerpt(message.for_display, redact=redact)) from None
     match tool.template.response_format:
         case "json":
-            return _decode_json(tool, message) if value is message.raw and not message.decoded else value
+            return _decode_json(tool, message, redact) if value is message.raw and not message.decoded else value
         case "text":
-            return _decode_text(tool, value)
+            return _decode_text(tool, value, redact)
         case _:
             return value
 
@@ -90,20 +91,20 @@ def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> Too
     return ToolError(tool.full_name, text, message.value)
 
 
-def _decode_json(tool: CompiledTool, message: Message) -> Any:
+def _decode_json(tool: CompiledTool, message: Message, redact: Callable[[str], str]) -> Any:
     if message.is_json:
         return message.value
     try:
         return parse_json(message.raw.decode() if isinstance(message.raw, bytes) else message.raw)
     except ValueError:
-        expected = BINARY_CODEC_NAMES.get(tool.template.framing.codec, "JSON")
-        raise InvalidReply(tool.full_name, f"the reply is not {expected}", excerpt(message.raw)) from None
+        form = BINARY_CODEC_NAMES.get(tool.template.framing.codec, "JSON")
+        raise InvalidReply(tool.full_name, f"the reply is not {form}", excerpt(message.raw, redact=redact)) from None
 
 
-def _decode_text(tool: CompiledTool, value: Any) -> str:
+def _decode_text(tool: CompiledTool, value: Any, redact: Callable[[str], str]) -> str:
     if not isinstance(value, bytes):
         return as_text(value)
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise InvalidReply(tool.full_name, "the reply is not text in UTF-8", excerpt(value)) from None
+        raise InvalidReply(tool.full_name, "the reply is not text in UTF-8", excerpt(value, redact=redact)) from None

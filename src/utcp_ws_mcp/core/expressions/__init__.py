@@ -1,1 +1,1 @@
-"""Expressions over messages and arguments, their filters, and the names they see."""
+"""Expressions over messages and arguments: names, filters, evaluation."""

@@ -41,7 +41,7 @@ _OPTIONAL: Final = r"\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)"
 _ARGUMENT: Final = re.compile(r"UTCP_ARG_(.{1,256}?)_UTCP_ARG", re.DOTALL)
 
 
-@lru_cache(maxsize=4096)  # what a preset says, each tool repeats
+@lru_cache(maxsize=4096)  # each tool repeats the expressions of its preset
 def find_references(source: str) -> tuple[Path, ...]:
     """Return the paths of all names that an expression uses, in the order in which they are first written.
 
@@ -56,9 +56,10 @@ def find_references(source: str) -> tuple[Path, ...]:
         return (path,)
     rewriter = _Rewriter()
     rewritten = rewriter.rewrite(source)
-    found = _PARSER.undeclared_variables_in_str("{{" + rewritten + "}}", nested=True)
-    places = {name: _place(name, rewritten) for name in found}
-    return tuple(dict.fromkeys(rewriter.decode(name) for name in sorted(found, key=lambda name: (places[name], name))))
+    # MiniJinja returns a set; traces and errors list the names in the order of the source.
+    names = sorted(_PARSER.undeclared_variables_in_str("{{" + rewritten + "}}", nested=True))
+    names.sort(key=lambda name: _place(name, rewritten))
+    return tuple(dict.fromkeys(rewriter.decode(name) for name in names))
 
 
 def find_members(source: str, owner: str) -> frozenset[str]:
@@ -72,10 +73,10 @@ def find_members(source: str, owner: str) -> frozenset[str]:
 
 
 def find_optional_members(source: str, owner: str) -> frozenset[str]:
-    """Return the members of `owner` of which an expression says what happens without them.
+    """Return the members of `owner` for which an expression defines what happens without them.
 
-    That is `owner.name is defined` and `owner.name | default(…)`. MiniJinja does not tell a test or a filter of a name
-    from any other use, so this one is read off the source.
+    That is `owner.name is defined` and `owner.name | default(…)`. MiniJinja does not distinguish a test or a filter of
+    a name from any other use, so that a pattern finds these two.
     """
     return frozenset(re.findall(rf"(?<![\w.]){owner}\.([A-Za-z_]\w*){_OPTIONAL}", source))
 
@@ -166,8 +167,8 @@ def _strings(document: Any) -> Iterator[str]:
 
 
 def _place(name: str, rewritten: str) -> int:
-    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", rewritten)
-    return found.start() if found else len(rewritten)
+    match = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", rewritten)
+    return match.start() if match else len(rewritten)
 
 
 @dataclass(slots=True)

@@ -38,8 +38,8 @@ _UNBOUNDED = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[
 """What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
 
 _HANDLES_MISSING = re.compile(r"\b(default|defined|undefined|if|or)\b")
-"""Words with which an expression says what happens without a value. Where one is written, no value counts as required:
-MiniJinja does not say which operand a word belongs to."""
+"""Words that define what happens without a value. Where one is written, no value counts as required: MiniJinja does not
+return which operand it belongs to."""
 
 
 class EvaluationError(Exception):
@@ -98,7 +98,7 @@ class Expression:
             return look_up(scope, self.path)
         context = self._context(scope)
         value = self._run(self._source, context)
-        # MiniJinja returns None for an undefined value as well; only a test tells them apart.
+        # MiniJinja returns None for an undefined value as well as for null; only a test distinguishes them.
         if value is None and self._run(f"({self._source}) is undefined", context) is True:
             return UNDEFINED
         return str(value) if isinstance(value, str) else value
@@ -139,12 +139,12 @@ class Expression:
         try:
             value = _ENVIRONMENT.eval_expr(source, **context)
             return check_text(value) if isinstance(value, str) else value
-        except TemplateError as failed:
-            reason = _error_reason(failed)
-        except _PYTHON_ERRORS as failed:
-            reason = f"{type(failed).__name__}: {str(failed)[:MAX_REASON_LENGTH]}"
-        shown = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
-        raise EvaluationError(f"the expression {shown!r} failed: {reason}")
+        except TemplateError as error:
+            reason = _error_reason(error)
+        except _PYTHON_ERRORS as error:
+            reason = f"{type(error).__name__}: {str(error)[:MAX_REASON_LENGTH]}"
+        excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
+        raise EvaluationError(f"the expression {excerpt!r} failed: {reason}")
 
     def _find_required(self, owner: str) -> tuple[str, ...]:
         """Return the members of `owner` that must have a value, in the order in which they are written."""
@@ -165,9 +165,9 @@ class Expression:
             _ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}")
             self._check_called_names()
             self._check_patterns()
-        except TemplateError as failed:
-            why = f"{_error_reason(failed)}{suggest_syntax(self.source)}"
-            raise InvalidTemplate(f"cannot read the expression {self.source!r}: {why}") from None
+        except TemplateError as error:
+            reason = f"{_error_reason(error)}{suggest_syntax(self.source)}"
+            raise InvalidTemplate(f"cannot read the expression {self.source!r}: {reason}") from None
         except ValueError:
             raise InvalidTemplate(f"the expression {self.source!r} holds what is no text") from None
 
@@ -181,9 +181,9 @@ class Expression:
         for source in (self.source, *(f"'' {each}" for each in called)):
             try:
                 _ENVIRONMENT.eval_expr(source)
-            except TemplateError as failed:
-                kind = getattr(failed, "kind", None)
-                bound = any(f"{name} is unknown" in str(failed) for name in CALLABLE_NAMES)
+            except TemplateError as error:
+                kind = getattr(error, "kind", None)
+                bound = any(f"{name} is unknown" in str(error) for name in CALLABLE_NAMES)
                 if kind == "SyntaxError" or (kind in _UNKNOWN_NAME_ERRORS and not bound):
                     raise
             except _PYTHON_ERRORS:
@@ -194,8 +194,8 @@ class Expression:
         for literal in _PATTERN.findall(self.source):
             try:
                 compile_pattern(_ENVIRONMENT.eval_expr(literal))
-            except ValueError as refused:
-                raise InvalidTemplate(f"the expression {self.source!r}: {refused}") from None
+            except ValueError as error:
+                raise InvalidTemplate(f"the expression {self.source!r}: {error}") from None
 
 
 @lru_cache(maxsize=1024)
@@ -208,6 +208,6 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
     return Expression(source, allowed, local=local)
 
 
-def _error_reason(failed: TemplateError) -> str:
-    reason = str(failed).split(" (in <")[0]
+def _error_reason(error: TemplateError) -> str:
+    reason = str(error).split(" (in <")[0]
     return CLEARER_REASONS.get(reason, reason)

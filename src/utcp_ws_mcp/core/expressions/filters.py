@@ -15,7 +15,7 @@ from ..limits import MAX_JSON_LENGTH
 from .patterns import find_pattern
 
 BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
-"""What MiniJinja makes of bytes that it writes into a text, which it never refuses: noncharacters of Unicode."""
+"""What MiniJinja writes for bytes inside text, which it never refuses: noncharacters of Unicode, to be found later."""
 
 BINARY_IN_TEXT: Final = "binary data cannot stand inside text; take a filter such as base64, or [a, b] | bytes"
 
@@ -30,10 +30,10 @@ class Binary(bytes):
 
 
 def check_text(text: str) -> str:
-    """The text itself.
+    """Return the text itself.
 
     Raises:
-        ValueError: where bytes were written into it.
+        ValueError: if bytes were written into it.
     """
     if BINARY_MARKER in text:
         raise ValueError(BINARY_IN_TEXT)
@@ -47,7 +47,7 @@ def _as_bytes(value: Any) -> bytes:
 
 
 def _concat_bytes(value: Any) -> bytes:
-    """Text as UTF-8, and a list of parts one behind the other; a number is a byte."""
+    """Return text as UTF-8, and the parts of a list joined; a number is a byte."""
     parts = value if isinstance(value, list | tuple) else [value]
     return Binary(b"".join(_part_as_bytes(part, alone=parts is not value) for part in parts))
 
@@ -68,7 +68,7 @@ def _to_json(value: Any) -> str:
 
 
 def _digest(name: str) -> Callable[[Any], bytes]:
-    """A digest by its name; which one is fit for an API is for that API to say."""
+    """Return the filter of a digest. MD5 and SHA-1 are among them: the API decides which one it accepts."""
     return lambda value: Binary(hashlib.new(name, _as_bytes(value), usedforsecurity=False).digest())
 
 
@@ -81,12 +81,12 @@ def _base64(value: Any) -> str:
 
 
 def _base64url(value: Any) -> str:
-    """Base64 with the URL alphabet and without padding (RFC 7515 §2)."""
+    """Return base64 with the URL alphabet and without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(_as_bytes(value)).rstrip(b"=").decode()
 
 
 def _unbase64(value: Any) -> bytes:
-    """Either alphabet, with or without padding."""
+    """Decode base64 in either alphabet, with or without padding."""
     text = _as_bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     return Binary(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
 
@@ -98,7 +98,7 @@ def _crc32(value: Any) -> int:
 
 
 def _latin1(value: Any) -> str | bytes:
-    """The text with a character for each byte, as JavaScript's binary strings are; of a text, its bytes."""
+    """Return text with one character for each byte, as JavaScript's binary strings; of such text, the bytes."""
     return value.decode("latin-1") if isinstance(value, bytes) else Binary(_as_text(value).encode("latin-1"))
 
 
@@ -120,8 +120,8 @@ def _packer(codec: str) -> Callable[[Any], bytes]:
 
 def _unpacker(codec: str) -> Callable[[Any], Any]:
     def unpack(value: Any) -> Any:
-        found = _load_codec(codec)[1](_as_bytes(value))
-        return Binary(found) if isinstance(found, bytes) else found
+        decoded = _load_codec(codec)[1](_as_bytes(value))
+        return Binary(decoded) if isinstance(decoded, bytes) else decoded
 
     return unpack
 
@@ -185,7 +185,7 @@ def _unpack(value: Any, form: str) -> list[Any]:
 
 
 def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
-    """What MiniJinja's own slices give for a text; of bytes they make a list of numbers."""
+    """Return a slice of text or bytes. Slices of MiniJinja turn bytes into a list of numbers."""
     if not isinstance(value, str | bytes):
         raise TypeError("only text and bytes have parts")
     part = value[start:stop]
@@ -193,7 +193,7 @@ def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
 
 
 def _members(value: Any, keep: Callable[[str], bool]) -> Any:
-    """An object with some of its members, or a list of such objects."""
+    """Return an object with some of its members, or a list of such objects."""
     if isinstance(value, dict):
         return {name: member for name, member in value.items() if keep(name)}
     if isinstance(value, list):

@@ -14,11 +14,17 @@ from .paths import UNDEFINED
 from .scope import CALL_REQUEST_NAMES, Scope
 
 LetBindings = tuple[tuple[str, Expression], ...]
-"""The compiled `let` of a call template: names and what they stand for, in order."""
+"""The compiled `let` of a call template: names and their expressions, in order."""
 
 
 def compile_let_bindings(template: CallTemplate, diagnostics: Diagnostics, *, local: bool) -> LetBindings:
-    """Compile; what is wrong is noted in `found`. `local`: the manifest wrote it, not the network."""
+    """Compile the `let` of a call template.
+
+    Args:
+        template: The call template.
+        diagnostics: Collects what is wrong.
+        local: Whether the manifest wrote `let`, not the network.
+    """
     lets: list[tuple[str, Expression]] = []
     for name, source in template.let.items():
         with diagnostics.collect(f"let.{name}"):
@@ -34,19 +40,19 @@ def _check_order(source: str, known: Collection[str]) -> None:
 
 
 def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
-    """The scope with the values; each may use those before it. One that finds nothing is not there.
+    """Return the scope with the values of `let`. Each may use those before it; one that is undefined is left out.
 
     Raises:
-        Unfilled: where a value cannot be computed from these arguments.
+        RenderError: where a value cannot be computed from these arguments.
     """
-    moment = scope.with_frozen_time()
+    frozen = scope.with_frozen_time()
     values: dict[str, object] = {}
     for name, expression in bindings:
-        known = moment.with_values(let=values)
+        scope_so_far = frozen.with_values(let=values)
         try:
-            value = UNDEFINED if expression.has_missing_inputs(known) else expression.evaluate(known)
-        except EvaluationError as failed:
-            raise RenderError(f"let.{name}: {failed}") from None
+            value = UNDEFINED if expression.has_missing_inputs(scope_so_far) else expression.evaluate(scope_so_far)
+        except EvaluationError as error:
+            raise RenderError(f"let.{name}: {error}") from None
         if value is not UNDEFINED:
             values[name] = value
     return scope.with_values(let=values)

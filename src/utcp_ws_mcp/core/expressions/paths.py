@@ -34,7 +34,7 @@ Path = tuple[str | int, ...]
 
 
 def parse_path(source: str) -> Path | None:
-    """The steps of an expression that is only a path (`message.result.items[0]`), else None."""
+    """Return the steps of an expression that is only a path (`message.result.items[0]`), else None."""
     if not _PATH.match(source) or source in _RESERVED_WORDS:
         return None
     steps: list[str | int] = []
@@ -44,7 +44,7 @@ def parse_path(source: str) -> Path | None:
 
 
 def look_up(scope: Mapping[str, Any], path: Path) -> Any:
-    """The value at a path, or UNDEFINED."""
+    """Return the value at a path, or UNDEFINED."""
     value = scope[str(path[0])]
     for step in path[1:]:
         try:
@@ -55,22 +55,27 @@ def look_up(scope: Mapping[str, Any], path: Path) -> Any:
 
 
 def alias_method_names(source: str) -> tuple[str, dict[str, Path]]:
-    """The expression with names for the paths whose members are called like Python's methods, and these paths.
+    """Replace the paths with members that are named like Python's methods, such as `message.update`, by other names.
 
-    MiniJinja takes the method (`dict.update`) for a member that is not there, so that `message.update is defined`
-    would hold for every object.
+    Where an object has no such member, MiniJinja returns the method (`dict.update`) instead, so that `message.update is
+    defined` would be true for every object.
+
+    Returns:
+        The rewritten expression, and the path that each new name stands for.
     """
+    # MiniJinja has no option for this, and a Mapping without methods instead of the dict is too slow: on a message of
+    # 1 MB a predicate takes 2.4 times as long, `rows | map(attribute='id')` over 11,000 objects 17 times.
     paths: dict[str, Path] = {}
 
-    def name(found: re.Match[str]) -> str:
-        written = found["path"] or ""
-        end = _METHOD.search(written) if found["called"] else None
-        reached = written[: end.start()] if end else written
-        path = parse_path(reached)
+    def replace(match: re.Match[str]) -> str:
+        text = match["path"] or ""
+        method = _METHOD.search(text) if match["called"] else None
+        path_text = text[: method.start()] if method else text
+        path = parse_path(path_text)
         if path is None or _METHOD_NAMES.isdisjoint(path[1:]):
-            return found[0]
-        taken = f"path_{len(paths)}"
-        paths[taken] = path
-        return taken + found[0][len(reached) :]
+            return match[0]
+        alias = f"path_{len(paths)}"
+        paths[alias] = path
+        return alias + match[0][len(path_text) :]
 
-    return _PATH_OR_LITERAL.sub(name, source), paths
+    return _PATH_OR_LITERAL.sub(replace, source), paths

@@ -27,8 +27,8 @@ def compile_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
         raise ValueError("a pattern in which more than two parts repeat is refused: it could run away")
     try:
         return re.compile(pattern), max(repeated, 0)
-    except re.error as wrong:
-        raise ValueError(f"no regular expression: {wrong}") from None
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
 
 
 def find_pattern(text: str, pattern: str) -> str | None:
@@ -38,10 +38,10 @@ def find_pattern(text: str, pattern: str) -> str | None:
         ValueError: where the pattern is refused, or what it finds may go on behind the text that is searched.
     """
     compiled, repeated = compile_pattern(pattern)
-    found = compiled.search(text[: MAX_SEARCH_LENGTH[repeated]])
-    if found is not None and found.end() == MAX_SEARCH_LENGTH[repeated] < len(text):
-        found = _extend_match(found, text, MAX_SEARCH_LENGTH[max(repeated - 1, 0)])
-    return None if found is None else found[min(compiled.groups, 1)]
+    match = compiled.search(text[: MAX_SEARCH_LENGTH[repeated]])
+    if match is not None and match.end() == MAX_SEARCH_LENGTH[repeated] < len(text):
+        match = _extend_match(match, text, MAX_SEARCH_LENGTH[max(repeated - 1, 0)])
+    return None if match is None else match[min(compiled.groups, 1)]
 
 
 def _extend_match(match: re.Match[str], text: str, max_length: int) -> re.Match[str] | None:

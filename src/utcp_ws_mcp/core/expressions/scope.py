@@ -29,22 +29,29 @@ CALL_REPLY_NAMES: Final = MESSAGE_NAMES | {"let"}
 
 @dataclass(frozen=True, slots=True)
 class Ambient:
-    """Where time and randomness come from: `now()` is aware and in UTC, `random(n)` gives n bytes."""
+    """Where time and randomness come from; tests and simulations pass their own.
+
+    Args:
+        now: Returns the time, aware and in UTC.
+        random: Returns that many random bytes.
+        redact: Removes secrets from a text that will be cut.
+    """
 
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
+    redact: Callable[[str], str] = str
 
     def uuid(self) -> str:
-        """A fresh UUID, version 4."""
+        """Return a new UUID, version 4."""
         return str(uuid.UUID(bytes=self.random(16), version=4))
 
     def random_hex(self, count: int) -> str:
-        """`count` random bytes in hex."""
+        """Return `count` random bytes in hex."""
         return self.random(count).hex()
 
 
 class Scope(dict[str, Any]):
-    """Values by name. Time is read when it is asked for; a name that is not there is UNDEFINED."""
+    """Values by name. Time is read when an expression uses it; a missing name is UNDEFINED."""
 
     __slots__ = ("ambient",)
 
@@ -57,12 +64,12 @@ class Scope(dict[str, Any]):
         return UNDEFINED if compute is None else compute(self.ambient)
 
     def with_frozen_time(self) -> Scope:
-        """The same scope at one moment: however often a message asks for the time, it gets the same."""
-        moment = self.ambient.now()
-        return Scope(replace(self.ambient, now=lambda: moment), dict(self))
+        """Return the scope at one moment, so that all times in a message are the same."""
+        frozen = self.ambient.now()
+        return Scope(replace(self.ambient, now=lambda: frozen), dict(self))
 
     def with_values(self, **values: Any) -> Scope:
-        """The same scope with more names."""
+        """Return the scope with more names."""
         return Scope(self.ambient, {**self, **values})
 
 

@@ -32,9 +32,9 @@ _FOREIGN_SYNTAX: Final = (
 
 def suggest_name(name: str, allowed: Collection[str]) -> str:
     """Return what to write for an unknown name. One of two letters is similar to too many to have a nearest."""
-    near = _FOREIGN_NULLS.get(name) or (closest_match(name, allowed) if len(name) > 2 else None)
-    if near:
-        return f"did you mean {near!r}?"
+    suggestion = _FOREIGN_NULLS.get(name) or (closest_match(name, allowed) if len(name) > 2 else None)
+    if suggestion:
+        return f"did you mean {suggestion!r}?"
     members = [repr(f"{owner}.{name}") for owner in ("message", "args") if owner in allowed]
     member = f"is {' or '.join(members)} meant? " if members else ""
     return f"{member}known are {', '.join(sorted(allowed))}"

@@ -1,4 +1,4 @@
-"""Compile templates: find the holes in them and what stands around each."""
+"""Compile templates: find the placeholders in them, and whether each is inside JSON text."""
 
 from __future__ import annotations
 
@@ -44,9 +44,13 @@ PLACEHOLDER_KEY_HINT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """How the templates of one entry are compiled.
+    """Compiles the templates of one field of a call template.
 
-    `variables` binds `${NAME}`; None means that the template came from the network, where `${NAME}` is plain text.
+    Args:
+        variables: The values for `${NAME}`; None for a template from the network, in which that is literal text.
+        typed: Whether an argument that is a whole value keeps its type.
+        names: The names that expressions may use.
+        read_file: Reads the file of `{"$file": …}`, relative to the manifest.
     """
 
     variables: Mapping[str, str] | None = None
@@ -56,7 +60,7 @@ class Compiler:
 
     @property
     def is_local(self) -> bool:
-        """Whether the manifest wrote the templates."""
+        """Return whether the manifest wrote the templates."""
         return self.variables is not None
 
     def message(self, value: Any) -> Node:
@@ -68,7 +72,7 @@ class Compiler:
         return self._text_message(value) if isinstance(value, str) else self.value(value)
 
     def _binary(self, kind: str, source: Any) -> Node:
-        """`{"$base64": …}` is the bytes that a template's text stands for, `{"$file": …}` those of a file."""
+        """Compile `{"$base64": …}` (the bytes that a text encodes) or `{"$file": …}` (those of a file)."""
         if kind == "$base64":
             return Base64(self.value(source))
         if not isinstance(source, str) or self.read_file is None:
@@ -76,7 +80,11 @@ class Compiler:
         return Constant(self.read_file("".join(map(str, self.parts(source)))))
 
     def value(self, value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Node:
-        """Compile a JSON value."""
+        """Compile a JSON value: strings are templates, at any depth.
+
+        Raises:
+            InvalidTemplate: where it cannot be read, or is nested too deeply.
+        """
         if not depth:
             raise InvalidTemplate(f"a message may be nested {MAX_MESSAGE_DEPTH} deep")
         if isinstance(value, str):
@@ -107,22 +115,22 @@ class Compiler:
 
     def _text_message(self, text: str) -> Node:
         parts = self.parts(text)
-        if len(parts) == 1 and isinstance(whole := parts[0], ExpressionValue):
-            return WholeMessage(whole)
+        if len(parts) == 1 and isinstance(single := parts[0], ExpressionValue):
+            return WholeMessage(single)
         return self._text(text, parts)
 
     def _text(self, text: str, parts: list[str | Placeholder]) -> Node:
-        """Text with what stands in it escaped where the text is JSON."""
+        """Compile text in which values are escaped if it is JSON."""
         compiled: Node = self._json_text(text) or TextNode(tuple(parts))
-        holes = any(not isinstance(part, str) for part in parts)
-        return compiled if holes else Constant(compiled.render({}))
+        has_placeholders_left = any(not isinstance(part, str) for part in parts)
+        return compiled if has_placeholders_left else Constant(compiled.render({}))
 
     def _leaf(self, text: str) -> Node:
         if not has_tokens(text) and not WHOLE_STRING_VARIABLE.match(text):
             return Constant(text)
         parts = self.parts(text)
-        if len(parts) == 1 and not isinstance(hole := parts[0], str):
-            return Argument(hole.name, typed=self.typed) if isinstance(hole, Argument) else hole
+        if len(parts) == 1 and not isinstance(single := parts[0], str):
+            return Argument(single.name, typed=self.typed) if isinstance(single, Argument) else single
         return self._text(text, parts)
 
     @staticmethod
@@ -132,7 +140,7 @@ class Compiler:
         return key
 
     def _bind(self, text: str) -> Iterator[str | Constant | Placeholder]:
-        """Yield what each token of a text stands for; a variable is a Constant, apart from literal text."""
+        """Yield the text, placeholder or (for a variable) Constant of each token."""
         for token in tokenize(text, variables=self.is_local):
             match token:
                 case LiteralToken():
@@ -156,6 +164,7 @@ class Compiler:
 
         The value of a variable is escaped inside a JSON string; elsewhere it is JSON text itself, such as a number.
         """
+        # The value of an argument never reaches `state`: whether a template is JSON is known before the first call.
         state = JsonState()
         parts: list[str | tuple[Placeholder, bool]] = []
         placeholder_in_key = False

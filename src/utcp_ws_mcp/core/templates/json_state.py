@@ -1,7 +1,7 @@
 """Follow JSON text piece by piece, to know whether a template is JSON whatever fills it, and where each value goes.
 
 `json` parses finished text only. A template has gaps whose content is not known; each stands either for a whole JSON
-value, or for characters inside a JSON string, and which of the two only the text before it tells.
+value, or for characters inside a JSON string; which of the two it is depends on the text before it.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class JsonState:
             else:
                 self._end_value()
             return position + 1
-        found = _IN_STRING.match(text, position)
-        self.is_json = found is not None
-        return found.end() if found else len(text)
+        match = _IN_STRING.match(text, position)
+        self.is_json = match is not None
+        return match.end() if match else len(text)
 
     def _feed_sign(self, sign: str) -> None:
         """Go on with a character outside of strings and scalars."""

@@ -1,7 +1,7 @@
 """Message templates: compiled once, filled in one pass over the template.
 
 Text that arrives in an argument is never scanned for placeholders, so no argument can change another part of a
-message. A template holds three kinds of holes: `${VAR}` (bound when it is compiled), `UTCP_ARG_name_UTCP_ARG` and
+message. A template has three kinds of placeholders: `${VAR}` (bound when it is compiled), `UTCP_ARG_name_UTCP_ARG` and
 `{{ expression }}` (filled for each message).
 """
 
@@ -17,7 +17,7 @@ from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
 
 OMIT: Final = UNDEFINED
-"""What a hole renders to where its argument is missing: the key or element that it stands for is left out."""
+"""What a placeholder renders to where its argument is missing: the key or element with this value is left out."""
 
 
 class RenderError(Exception):
@@ -28,16 +28,19 @@ class Node(Protocol):
     """A part of a compiled template."""
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        """The part filled in, or OMIT.
+        """Return the part filled in, or OMIT.
+
+        Args:
+            scope: The values of the names that expressions use; `args` is always among them.
 
         Raises:
-            Unfilled: where a value is missing that cannot be left out.
+            RenderError: where a value is missing that cannot be left out.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A part without holes."""
+    """A part without placeholders."""
 
     value: Any = field(repr=False)
 
@@ -78,8 +81,8 @@ class ExpressionValue:
     def render(self, scope: Mapping[str, Any]) -> Any:
         try:
             value = self.expression.evaluate(scope)
-        except EvaluationError as failed:
-            raise RenderError(str(failed)) from None
+        except EvaluationError as error:
+            raise RenderError(str(error)) from None
         if self.expression.has_missing_inputs(scope):
             return OMIT
         if value is UNDEFINED and self._is_not_from_arguments():
@@ -94,7 +97,7 @@ class ExpressionValue:
         return self.expression.arguments
 
     def _is_not_from_arguments(self) -> bool:
-        """Whether what has no value is no argument, nor made of one: those that are needed are there."""
+        """Return whether a missing value does not depend on an argument that was left out: then it is an error."""
         names = self.expression.names
         return not {"args", "let"} & {*names} or (len(names) > 1 and bool(self.expression.required_args))
 
@@ -122,7 +125,7 @@ class WholeMessage:
 
 @dataclass(frozen=True, slots=True)
 class TextNode:
-    """Literal text with holes in it, which must all be filled."""
+    """Literal text with placeholders, which must all have a value."""
 
     parts: tuple[str | Placeholder, ...]
 
@@ -132,7 +135,7 @@ class TextNode:
 
 @dataclass(frozen=True, slots=True)
 class JsonText:
-    """Text that is JSON once filled: (hole, whether it stands inside a JSON string) between literal parts."""
+    """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string)."""
 
     parts: tuple[str | tuple[Placeholder, bool], ...]
 
@@ -147,7 +150,7 @@ class JsonText:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A JSON object; keys whose whole value is a missing argument are left out."""
+    """A JSON object; keys whose value is a missing argument are left out."""
 
     items: tuple[tuple[str, Node], ...]
 
@@ -157,7 +160,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A JSON array; elements whose whole value is a missing argument are left out."""
+    """A JSON array; elements that are a missing argument are left out."""
 
     items: tuple[Node, ...]
 
@@ -167,7 +170,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Base64:
-    """The bytes that base64 text stands for."""
+    """The bytes that base64 text encodes."""
 
     text: Node
 
@@ -192,7 +195,7 @@ class AllArguments:
 
 
 def to_text(value: Any) -> str:
-    """A value inside a longer string: a string as it is, anything else as its JSON text."""
+    """Return a value as part of a longer string: a string as it is, anything else as its JSON text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
@@ -208,7 +211,11 @@ def _required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
 
 
 def quote_json(value: Any) -> str:
-    """A value as JSON text inside a template."""
+    """Return a value as JSON text.
+
+    Raises:
+        RenderError: if it cannot be JSON.
+    """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

@@ -80,20 +80,20 @@ def tokenize(text: str, *, variables: bool) -> Iterator[Token]:
 
 
 def has_tokens(text: str) -> bool:
-    """Return whether a text may hold anything but literal text."""
+    """Return whether a text may contain anything but literal text."""
     return _TOKEN.search(text) is not None
 
 
 def has_placeholders(text: str) -> bool:
-    """Return whether a text holds a placeholder or an expression."""
-    return any(found["argument"] or found["open"] for found in _TOKEN.finditer(text))
+    """Return whether a text contains a placeholder or an expression."""
+    return any(token["argument"] or token["open"] for token in _TOKEN.finditer(text))
 
 
 def _required_end(text: str, start: int) -> int:
     end = expression_end(text, start)
     if end is None:
-        shown = text[start - 2 : start + 40]
+        excerpt = text[start - 2 : start + 40]
         raise InvalidTemplate(
-            f"{shown!r} opens an expression that never ends; for two plain braces write {{{{ '{{{{' }}}}"
+            f"{excerpt!r} opens an expression that never ends; for two plain braces write {{{{ '{{{{' }}}}"
         )
     return end

@@ -1,1 +1,1 @@
-"""Compiled tools: what a manifest says of a tool, ready to be called."""
+"""Compiled tools, ready to be called."""

@@ -1,6 +1,6 @@
 """JSON Schema, for arguments and results (the only importer of jsonschema-rs).
 
-Nothing is ever fetched: a reference to another document is refused. Patterns cannot run away.
+Nothing is ever fetched: a reference to another document is refused. Patterns have a limit of steps.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:  # the library is imported when the first schema is compiled
 MAX_ERROR_LENGTH: Final = 160
 MAX_VALUE_LENGTH: Final = 80
 MAX_ENUM_LENGTH: Final = 1000
-"""Characters of all values that an `enum` allows, which are told together: a model chooses among them."""
+"""Characters of all values that an `enum` allows; a model chooses among them, so that all are shown or none."""
 
 MAX_ERRORS_SHOWN: Final = 3
-"""Things that are told of one wrong value."""
+"""Errors that are reported for one wrong value."""
 
 MAX_BACKTRACKS: Final = 50_000
 """Steps back that a pattern may take before it counts as not matched."""
@@ -32,10 +32,10 @@ class InvalidSchema(Exception):
 
 
 class SchemaValidator:
-    """A JSON Schema (2020-12 unless its `$schema` says otherwise).
+    """A JSON Schema (2020-12 unless its `$schema` names another dialect).
 
-    It is compiled when the first value is checked: of a thousand tools few are called. One that might be no usable
-    schema although it has the form of one is compiled at once.
+    It is compiled when the first value is checked: of a thousand tools few are called. One that could be unusable
+    although it has the form of a schema is compiled at once, so that its error is reported when the manifest is loaded.
     """
 
     __slots__ = ("_schema", "_validator")
@@ -50,7 +50,7 @@ class SchemaValidator:
         self._validator = None if _can_compile_lazily(self._schema) else _compile(self._schema)
 
     def check(self, value: Any) -> str | None:
-        """What is wrong with a value, the first few things, each with its place in it; or None."""
+        """Return what is wrong with a value, the first few errors, each with its path in the value; or None."""
         if self._validator is None:
             self._validator = _compile(self._schema)
         if self._validator.is_valid(value):
@@ -65,7 +65,7 @@ def _format_error(error: ValidationError) -> str:
 
 
 def _format_enum_error(error: ValidationError) -> str | None:
-    """What is wrong with a value that is none of an `enum`, with all that it may be, unless that is too much."""
+    """Return the error of a value that is none of an `enum`, with all allowed values, unless these are too long."""
     options = [json.dumps(option, ensure_ascii=False) for option in getattr(error.kind, "options", ())]
     if not options:
         return None
@@ -84,12 +84,12 @@ def _compile(schema: dict[str, Any]) -> Validator:
             pattern_options=FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
             validate_formats=False,
         )
-    except (ValidationError, ReferencingError, ValueError, RecursionError) as invalid:
-        raise InvalidSchema(_first_line(str(invalid))) from None
+    except (ValidationError, ReferencingError, ValueError, RecursionError) as error:
+        raise InvalidSchema(_first_line(str(error))) from None
 
 
 def _can_compile_lazily(schema: dict[str, Any]) -> bool:
-    """Whether a schema has no references, patterns, dialects or odd values, and its form is right: then it compiles."""
+    """Return whether a schema compiles for certain: its form is valid, and it has nothing that the form leaves open."""
     from jsonschema_rs import meta
 
     level: list[Any] = [schema]
@@ -121,7 +121,7 @@ def _has_eager_keyword(value: dict[Any, Any]) -> bool:
 
 
 _EAGER_KEYWORDS: Final = ("$", "pattern")
-"""How keywords begin that can be wrong although the schema of schemas finds nothing wrong with them."""
+"""How keywords begin that can be wrong although the meta-schema accepts them."""
 
 
 def _reject_reference(uri: str) -> NoReturn:

@@ -121,7 +121,7 @@ def compile_discovery(entry: ManifestEntry) -> CompiledTool:
 
 
 def pin_settings(entry: ManifestEntry) -> tuple[str, PinMode]:
-    """The origin that an entry's tools are pinned for, and how: not at all by default on this machine."""
+    """Return the origin that the tools of an entry are pinned for, and the mode; for loopback, off by default."""
     url = _entry_url(entry)
     default: PinMode = "off" if url.is_loopback_literal else "tofu"
     return f"{url.scheme}://{url.authority}", entry.options.pin or default
@@ -134,15 +134,15 @@ def _is_included(entry: ManifestEntry, name: str) -> bool:
 
 
 def _check_override_names(entry: ManifestEntry) -> list[Problem]:
-    """Overrides of tools that do not exist, where all tools are known."""
+    """Return a problem for each override of a tool that does not exist, if all tools are known."""
     if entry.uses_discovery:
         return []
     names = {tool.tool.name for tool in entry.tools}
     problems = []
     for name in entry.options.tool_overrides:
         if name not in names:
-            near = closest_match(name, names)
-            hint = f"; did you mean {near!r}?" if near else ""
+            suggestion = closest_match(name, names)
+            hint = f"; did you mean {suggestion!r}?" if suggestion else ""
             problems.append(
                 Problem(join_path(join_path(entry.path, "tool_overrides"), name), f"there is no such tool{hint}")
             )
@@ -150,18 +150,18 @@ def _check_override_names(entry: ManifestEntry) -> list[Problem]:
 
 
 def _check_allowed_origins(entry: ManifestEntry) -> list[Problem]:
-    found = Diagnostics(entry.path)
+    diagnostics = Diagnostics(entry.path)
     for index, origin in enumerate(entry.options.allow_origins):
-        with found.collect(f"allow_origins[{index}]"):
+        with diagnostics.collect(f"allow_origins[{index}]"):
             parse_url(origin)
-    return found.problems
+    return diagnostics.problems
 
 
 def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
-    """A discovered tool stays at its manual's origin, or goes to one that the manifest lists.
+    """Check that a discovered tool connects to the origin of its manual, or to one that the manifest lists.
 
     Raises:
-        ForbiddenURL: if it goes elsewhere.
+        ForbiddenURL: if it does not.
     """
     own = parse_url(_sample_url(handshake.url))
     allowed = [_entry_url(entry), *map(parse_url, entry.options.allow_origins)]
@@ -173,7 +173,7 @@ def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
 
 
 def _entry_url(entry: ManifestEntry) -> URL:
-    """The URL of an entry, with a stand-in for what a call fills in."""
+    """Return the URL of an entry, with sample text for its placeholders."""
     assert entry.template is not None
     return parse_url(_sample_url(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))))
 

@@ -66,8 +66,8 @@ class CompiledTool:
             InvalidArguments: with the name of the argument that is wrong.
         """
         given = {name: value for name, value in arguments.items() if name not in self.hidden}
-        if wrong := self.argument_schema.check(given):
-            raise InvalidArguments(self.full_name, f"wrong arguments: {wrong}")
+        if problem := self.argument_schema.check(given):
+            raise InvalidArguments(self.full_name, f"wrong arguments: {problem}")
         return {**self.defaults, **given}
 
     def with_utcp_framing(self) -> CompiledTool:
@@ -163,7 +163,8 @@ def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str,
     """Return the schema without hidden arguments, and with changed defaults; what has a default is not required."""
     if not override.hidden and not override.defaults:
         return inputs
-    properties = dict(found) if isinstance(found := inputs.get("properties"), dict) else {}
+    declared = inputs.get("properties")
+    properties = dict(declared) if isinstance(declared, dict) else {}
     for name, value in override.defaults.items():
         described = properties.get(name)
         properties[name] = {**(described if isinstance(described, dict) else {}), "default": value}
