@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import anyio
@@ -91,8 +92,17 @@ def replace_blocks(page: Path, replacements: Sequence[tuple[int, Block, str]]) -
     """
     lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     for line, block, text in sorted(replacements, key=lambda each: each[0], reverse=True):
-        lines[line : line + block.text.count("\n")] = [text]
+        lines[line : line + block.text.count("\n")] = [with_stable_lines(block.text, text)]
     page.write_text("".join(lines), encoding="utf-8")
+
+
+def with_stable_lines(shown: str, text: str) -> str:
+    """Return the new text with the old form of each line that differs only in its times."""
+    old, new = shown.splitlines(keepends=True), text.splitlines(keepends=True)
+    matcher = SequenceMatcher(None, [steady(line) for line in old], [steady(line) for line in new], autojunk=False)
+    for start, other, size in matcher.get_matching_blocks():
+        new[other : other + size] = old[start : start + size]
+    return "".join(new)
 
 
 if __name__ == "__main__":

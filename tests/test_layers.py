@@ -39,10 +39,13 @@ MAY_IMPORT = {
 
 OWNERS = {
     "websockets": {"client.handshake", "client.websocket", "demo"},
+    "aiohappyeyeballs": {"client.dial"},
     "minijinja": {"core.expressions.expression", "core.expressions.analysis"},
     "jsonschema_rs": {"core.tools.argument_schema"},
     "httpx2": {"client.http_client"},
     "dotenv": {"client.manifest_files"},
+    "platformdirs": {"client.pin_store"},
+    "ruamel": {"hosts.goose_config"},
     "uvicorn": {"server.http.app"},
     "starlette": {"server.http.app"},
     "prometheus_client": {"observability.metrics"},
@@ -164,6 +167,22 @@ def test_a_pure_module_opens_and_prints_nothing(path):
     assert [call.id for call in calls if isinstance(call, ast.Name) and call.id in IO_CALLS] == []
 
 
+READS_PACKAGED_FILES = "manifest.presets"
+"""The one pure module that reads files, those of the package: they are constant while it is installed."""
+
+FILE_METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "glob", "rglob", "iterdir", "exists", "is_file"}
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=dotted)
+def test_a_pure_module_uses_no_files(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+
+    assert used & FILE_METHODS == ({"glob", "read_text"} if dotted(path) == READS_PACKAGED_FILES else set())
+
+
 def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
     file = tmp_path / "core" / "sample.py"
     file.parent.mkdir()
@@ -183,14 +202,14 @@ def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
     ]
 
 
-DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", "connect"}
+DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", "connect", "start_connection"}
 """Calls that open a connection, whatever they are called on, unless they get the socket of one (`sock`)."""
 
 SANS_IO = {"self.protocol.connect"}
 """Calls with such a name that open nothing: websockets' `ClientProtocol.connect` returns a request."""
 
 NEVER = {"eval", "exec", "compile", "__import__", "system", "popen", "Popen", "spawn", "fork", "execv", "open_process"}
-"""Calls that run what somebody else wrote."""
+"""Calls that run code from elsewhere."""
 
 
 def called(path: Path, without: str = "") -> Iterator[str]:

@@ -308,9 +308,13 @@ class Bridge:
         for callback in self.on_tools_changed:
             callback()
 
-    def approve(self, name: str) -> str | None:
-        """Approve a withheld `manual.tool`, from the next start on; return the problem, or None."""
-        return self._repository.approve(name)
+    def approve(self, name: str) -> None:
+        """Approve a withheld `manual.tool`. It is offered from the next start on.
+
+        Raises:
+            PinStoreError: If the approval cannot be saved.
+        """
+        self._repository.approve(name)
 
     def _warn(self, text: str) -> None:
         self._observe(events.WarningIssued(text))

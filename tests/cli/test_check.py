@@ -58,7 +58,7 @@ def test_a_warning_names_its_place_and_fails_only_when_strict(tmp_path: Path) ->
 
 def test_a_key_that_stands_twice_is_a_warning(tmp_path: Path) -> None:
     file = write(tmp_path, '{"url": "wss://a.example/",\n "url": "wss://b.example/"}')
-    assert f"{file}:2:2: warning: url: stands here for the second time" in run("check", file).stderr
+    assert f"{file}:2:2: warning: url: this key appears twice" in run("check", file).stderr
 
 
 def test_every_problem_has_its_line_and_column(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_every_problem_has_its_line_and_column(tmp_path: Path) -> None:
 def test_a_problem_comes_with_what_its_field_is_for(tmp_path: Path) -> None:
     said = run("check", write(tmp_path, {**GOOD, "timeout": "soon", "mesage": 1})).stderr.splitlines()
     number = next(number for number, line in enumerate(said) if line.endswith("timeout: expected a number"))
-    assert said[number + 1].startswith("    timeout: Seconds for a whole call")
+    assert said[number + 1].startswith("    timeout: The timeout of a call in seconds")
     assert len(said) == 3
 
 

@@ -196,7 +196,7 @@ def test_comments_stay(tmp_path: Path, manifest: str) -> None:
 
 
 BROKEN = {
-    "no JSON": ("{mine: 1}", "mcp.json: line 1, column 2: it is no JSON from here on; nothing is changed"),
+    "no JSON": ("{mine: 1}", "mcp.json: line 1, column 2: it is not valid JSON from here on; nothing is changed"),
     "an array": ("[]", "mcp.json: line 1, column 1: expected an object; nothing is changed"),
     "no text": (b"\xff\xfe\x00", "mcp.json is not a text in UTF-8; nothing is changed"),
     "another server of the name": (

@@ -56,8 +56,8 @@ async def test_a_call_whose_reply_is_not_recognised_tells_what_came(tmp_path: Pa
     document = {"request_id": "counter", "message": {"id": "{{ request_id }}"}, "timeout": 0.3}
     reply = {"match": "message.id == request_id"}
     async with peer(other) as seen, bridge_to(tmp_path, entry(seen, "t", reply=reply, **document)) as bridge:
-        told = r'within 0\.3 s; the last message that came was \{"ID": 1, "result": 1\}; the request was sent'
-        with pytest.raises(CallTimeout, match=told):
+        message = r'within 0\.3 s; the last message that came was \{"ID": 1, "result": 1\}; the request was sent'
+        with pytest.raises(CallTimeout, match=message):
             await bridge.call_tool("m.t")
 
 
@@ -115,7 +115,7 @@ async def test_nothing_of_a_call_is_sent_when_one_of_its_messages_cannot_be_writ
 
 async def test_a_value_that_a_call_computes_once_is_the_same_wherever_it_stands(tmp_path: Path) -> None:
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
-        await connection.send(json.dumps({"tag": "of nobody"}))
+        await connection.send(json.dumps({"tag": "of no call"}))
         await connection.send(json.dumps({"tag": message["tag"], "sum": message["sum"]}))
 
     template = {
@@ -430,8 +430,8 @@ async def test_an_unknown_tool_is_answered_with_the_nearest_name(tmp_path: Path)
 
 
 async def test_an_endpoint_that_refuses_is_a_connection_error_that_says_what_to_check(tmp_path: Path) -> None:
-    nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
-    async with bridge_to(tmp_path, nobody) as bridge:
+    refused = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
+    async with bridge_to(tmp_path, refused) as bridge:
         with pytest.raises(NetworkError, match="connection refused; is the server running, and is the port right"):
             await bridge.call_tool("m.t")
 
@@ -443,8 +443,8 @@ async def test_an_endpoint_that_cannot_be_reached_is_told_in_the_words_of_the_sy
         raise OSError(errno.ENETUNREACH, f"Connect call failed {address}")  # as asyncio does
 
     monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", fail)
-    nobody = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
-    async with bridge_to(tmp_path, nobody) as bridge:
+    refused = {"name": "m", "url": "ws://127.0.0.1:9/", "tools": [{"name": "t"}]}
+    async with bridge_to(tmp_path, refused) as bridge:
         with pytest.raises(NetworkError, match=os.strerror(errno.ENETUNREACH).lower()):
             await bridge.call_tool("m.t")
 
@@ -549,7 +549,7 @@ async def test_the_deadline_covers_everything_that_is_sent_again(tmp_path: Path)
 
 async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
     tmp_path: Path,
-) -> None:  # found by seed 2149 of reliability.simulated
+) -> None:  # found by seed 2149 of reliability.simulation_runs
     async def cut(seen: Peer, connection: Any, message: Any) -> None:
         connection.transport.abort()
 
@@ -569,7 +569,7 @@ async def test_a_request_that_was_lost_is_never_said_not_to_be_sent(
 
 async def test_a_close_frame_ends_what_waits_although_the_connection_stays_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # found by seed 1790 of reliability.simulated
+) -> None:  # found by seed 1790 of reliability.simulation_runs
     monkeypatch.setattr("utcp_ws_mcp.client.websocket.CLOSE_TIMEOUT", 3600.0)
 
     async def linger(seen: Peer, connection: Any, message: Any) -> None:
@@ -678,7 +678,7 @@ async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
 
 
 async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_too_much(tmp_path: Path) -> None:
-    """`python -m verification.reliability.fault_matrix` found a close with 1009 taken for a reply that is too big."""
+    """A close with 1009 was once reported as a reply that is too big (`verification.reliability.fault_matrix`)."""
     async with peer(echo, max_size=100) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
         with pytest.raises(ConnectionLost, match="closed by the server with code 1009"):
             await bridge.call_tool("m.t", {"text": "x" * 200})

@@ -21,7 +21,7 @@ def manual(*tools: Any, **more: Any) -> dict[str, Any]:
     return {"utcp_version": "1.0.0", "manual_version": "1.0.0", "tools": listed, **more}
 
 
-def tells(document: Any) -> Any:
+def announces(document: Any) -> Any:
     """A peer that answers discovery with a document (or what a function gives) and echoes everything else."""
 
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
@@ -40,7 +40,7 @@ async def discovered(bridge: Bridge) -> list[str]:
 
 
 async def test_a_manual_brings_tools_that_use_the_connection_it_came_over(tmp_path: Path) -> None:
-    async with peer(tells(manual("a", "b"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(manual("a", "b"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await discovered(bridge) == ["m.a", "m.b"]
         assert await bridge.call_tool("m.a", {"n": 1}) == '{"n": 1}'
         assert len(seen.upgrades) == 1
@@ -57,7 +57,7 @@ async def test_messages_before_the_manual_are_skipped(tmp_path: Path) -> None:
 
 
 async def test_a_call_of_a_tool_that_is_still_being_discovered_waits_for_it(tmp_path: Path) -> None:
-    async with peer(tells(manual("a"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(manual("a"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await bridge.call_tool("m.a", {"n": 1}) == '{"n": 1}'
         with pytest.raises(UnknownTool):
             await bridge.call_tool("m.other")
@@ -77,7 +77,7 @@ async def test_discovery_can_be_told_what_to_send_and_where_the_manual_is(tmp_pa
 async def test_listed_tools_win_over_discovered_ones(tmp_path: Path) -> None:
     theirs = manual({"name": "a", "description": "theirs"}, {"name": "b", "description": "theirs"})
     mine = {"name": "a", "description": "mine"}
-    async with peer(tells(theirs)) as seen:
+    async with peer(announces(theirs)) as seen:
         async with bridge_to(tmp_path, entry(seen, mine, discovery="handshake")) as bridge:
             await discovered(bridge)
             assert {name: plan.description for name, plan in bridge.tools.items()} == {"m.a": "mine", "m.b": "theirs"}
@@ -91,7 +91,7 @@ async def test_tools_that_are_listed_are_not_asked_for(tmp_path: Path) -> None:
 
 async def test_globs_choose_among_discovered_tools(tmp_path: Path) -> None:
     chosen = {"include_tools": ["get_*", "x"], "exclude_tools": ["*_secret"]}
-    async with peer(tells(manual("get_a", "get_secret", "set_a", "x"))) as seen:
+    async with peer(announces(manual("get_a", "get_secret", "set_a", "x"))) as seen:
         async with bridge_to(tmp_path, entry(seen, **chosen)) as bridge:
             assert await discovered(bridge) == ["m.get_a", "m.x"]
 
@@ -112,7 +112,7 @@ async def test_overrides_rename_describe_fix_and_hide(tmp_path: Path) -> None:
         "hidden": ["index"],
     }
     template = {"tool_overrides": {"search": override}, "response_format": "json"}
-    async with peer(tells(manual(tool))) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
+    async with peer(announces(manual(tool))) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
         assert await discovered(bridge) == ["m.find"]
         plan = bridge.tools["m.find"]
         assert plan.description == "Find articles"
@@ -132,13 +132,13 @@ async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: P
     async with peer(echo) as gone:
         port = gone.port
     events: list[Event] = []
-    async with peer(tells(manual("a"))) as alive:
+    async with peer(announces(manual("a"))) as alive:
         document = [{"name": "dead", "url": f"ws://localhost:{port}/"}, entry(alive)]
         async with bridge_to(tmp_path, document, events=events) as bridge:
             assert await discovered(bridge) == ["m.a"]
             changed = anyio.Event()
             bridge.on_tools_changed.append(changed.set)
-            async with peer(tells(manual("b")), port=port):
+            async with peer(announces(manual("b")), port=port):
                 with anyio.fail_after(PATIENCE):
                     await changed.wait()
                 assert list(bridge.tools) == ["dead.b", "m.a"]
@@ -150,7 +150,7 @@ async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: P
 
 async def test_a_manual_that_has_changed_when_the_endpoint_is_back_changes_the_tools(tmp_path: Path) -> None:
     versions = iter([manual("a"), manual("a", "b")])
-    async with peer(tells(lambda: next(versions))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(lambda: next(versions))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await discovered(bridge) == ["m.a"]
         changed = anyio.Event()
         bridge.on_tools_changed.append(changed.set)
@@ -164,7 +164,7 @@ async def test_a_tool_that_points_elsewhere_is_left_out_with_a_notice(tmp_path: 
     async with peer(echo) as other:
         tools = manual("a", {"name": "b", "tool_call_template": {"url": other.url}})
         events: list[Event] = []
-        async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
+        async with peer(announces(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
             assert await discovered(bridge) == ["m.a"]
         notices = [event.text for event in events if isinstance(event, WarningIssued)]
         assert any("allow_origins" in notice for notice in notices)
@@ -180,7 +180,7 @@ async def test_a_tool_may_point_at_an_origin_that_the_manifest_lists_but_gets_no
             "auth": {"auth_type": "api_key", "api_key": "s3cret"},
             "headers": {"X-Own": "s3cret"},
         }
-        async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
+        async with peer(announces(tools)) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
             assert await bridge.call_tool("m.b", {"n": 1}) == '{"n": 1}'
         assert seen.upgrades[0].headers["X-Api-Key"] == "s3cret"
         assert "X-Api-Key" not in other.upgrades[0].headers
@@ -199,7 +199,7 @@ async def test_a_manual_reaches_only_variables_that_are_named_for_it(tmp_path: P
         {"name": "b", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "${HOME}"}}},
     )
     environ = {"m_KEY": "mine", "KEY": "not-mine", "HOME": "not-mine"}
-    async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), environ=environ) as bridge:
+    async with peer(announces(tools)) as seen, bridge_to(tmp_path, entry(seen), environ=environ) as bridge:
         assert await discovered(bridge) == ["m.a"]
         assert await bridge.call_tool("m.a", {"n": 1}) == '{"text": "${KEY} ${HOME} 1"}'
         assert seen.upgrades[1].headers["X-Key"] == "mine"
@@ -223,7 +223,7 @@ async def test_what_a_manual_may_not_say_is_left_out_and_the_rest_is_offered(
 ) -> None:
     tools = manual("good", {"name": "bad", "tool_call_template": template})
     events: list[Event] = []
-    async with peer(tells(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
+    async with peer(announces(tools)) as seen, bridge_to(tmp_path, entry(seen), events=events) as bridge:
         assert "m.good" in await discovered(bridge)
         if "m.bad" in bridge.tools:
             assert bridge.tools["m.bad"].template.network.allow == ()
@@ -241,7 +241,7 @@ async def test_a_preset_that_a_tool_elsewhere_names_gets_no_variable_of_the_user
         )
         environ = {"HOMEASSISTANT_TOKEN": "top-secret", "m_HOMEASSISTANT_TOKEN": "top-secret"}
         template = {"allow_origins": [other.url], "preset": "homeassistant", "on_connect": []}
-        async with peer(tells(tools)) as seen:
+        async with peer(announces(tools)) as seen:
             async with bridge_to(tmp_path, entry(seen, **template), environ=environ) as bridge:
                 assert await bridge.wait_discovered(PATIENCE)
                 with pytest.raises(BridgeError):
@@ -257,7 +257,7 @@ async def test_a_call_of_a_missing_tool_asks_an_endpoint_that_failed_at_once(
         pass
     async with bridge_to(tmp_path, entry(gone)) as bridge:
         assert await discovered(bridge) == []
-        async with peer(tells(manual("t")), port=gone.port):
+        async with peer(announces(manual("t")), port=gone.port):
             with anyio.fail_after(PATIENCE):
                 assert await bridge.call_tool("m.t", {"n": 1}) == '{"n": 1}'
 
@@ -273,7 +273,7 @@ async def test_a_call_that_comes_while_a_question_fails_waits_for_the_next_one(t
         if asked < 3:
             await connection.close()
         else:
-            await tells(manual("a"))(seen, connection, message)
+            await announces(manual("a"))(seen, connection, message)
 
     async def call() -> None:
         results.append(await bridge.call_tool("m.a", {"n": 1}))
@@ -300,7 +300,7 @@ async def test_an_endpoint_that_refuses_the_credentials_is_not_asked_in_a_loop(t
 
 async def test_every_call_that_waits_for_a_missing_tool_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # found by seed 299 of reliability.simulated
+) -> None:  # found by seed 299 of reliability.simulation_runs
     monkeypatch.setattr("utcp_ws_mcp.client.discovery.backoff_delay", lambda *_: 3600.0)
     async with peer(echo) as gone:
         pass

@@ -872,7 +872,7 @@ async def test_requests_keep_to_the_rate_that_the_endpoint_allows(tmp_path: Path
 
 async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
     tmp_path: Path,
-) -> None:  # found by seed 228 of reliability.simulated
+) -> None:  # found by seed 228 of reliability.simulation_runs
     times: list[float] = []
 
     async def slowly(connection: Any, request: Any) -> None:

@@ -320,7 +320,7 @@ async def test_a_peer_that_speaks_before_it_reads_a_big_request_keeps_the_connec
 
 async def test_a_call_that_needs_a_connection_for_itself_does_not_wait_for_one_that_it_can_never_have(
     tmp_path: Path,
-) -> None:  # found by seed 197811396029 of reliability.simulated
+) -> None:  # found by seed 197811396029 of reliability.simulation_runs
     refusing: list[bool] = []
 
     def refuse(connection: Any, request: Any) -> Any:
@@ -392,8 +392,8 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
         assert len(seen.upgrades) == 1
 
 
-TOLD = {
-    "given up": ({"timeout": 0.05}, "what still comes for a call that has ended could be taken for another's answer"),
+CLOSE_REASONS = {
+    "given up": ({"timeout": 0.3}, "what still comes for a call that has ended could be taken for another's answer"),
     "cut short": (
         {"stream": {"max_items": 1}},
         "what still comes for a call that has ended could be taken for another's answer",
@@ -402,7 +402,7 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(("template", "why"), TOLD.values(), ids=TOLD)
+@pytest.mark.parametrize(("template", "why"), CLOSE_REASONS.values(), ids=CLOSE_REASONS)
 async def test_a_connection_that_is_thrown_away_is_told_with_why(
     tmp_path: Path, template: dict[str, Any], why: str
 ) -> None:

@@ -24,10 +24,10 @@ def loaded(folder: Path, document: Any, **environ: str) -> LoadedManifest:
 
 async def test_changed_tools_are_there_at_once_and_whoever_wants_to_know_is_told(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "old", **RPC)) as bridge:
-        told: list[list[str]] = []
-        bridge.on_tools_changed.append(lambda: told.append(list(bridge.tools)))
+        changes: list[list[str]] = []
+        bridge.on_tools_changed.append(lambda: changes.append(list(bridge.tools)))
         bridge.reload([loaded(tmp_path, entry(seen, "new", "more", **RPC))])
-        assert told == [["m.new", "m.more"]]
+        assert changes == [["m.new", "m.more"]]
         assert await bridge.call_tool("m.new", {"n": 1}) == {"n": 1}
 
 

@@ -99,7 +99,7 @@ async def test_a_closed_bridge_says_so(tmp_path: Path) -> None:
 
 async def test_a_call_that_keeps_to_the_rate_is_not_sent_after_the_bridge_has_gone(
     tmp_path: Path,
-) -> None:  # found by seed 140719343032 of reliability.simulated
+) -> None:  # found by seed 140719343032 of reliability.simulation_runs
     async with peer(silent) as seen:
         silently = {"listen": True, "stream": True, "on_connect": [{"send": "hello"}]}
         tools = ["t", {"name": "watch", "tool_call_template": silently}]

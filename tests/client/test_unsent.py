@@ -1,4 +1,4 @@
-"""Messages that were due and could not be made are told, and nothing else suffers."""
+"""Messages that were due and could not be made are reported, and nothing else suffers."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ async def test_a_cancel_that_lacks_a_value_is_told(tmp_path: Path) -> None:
     ],
 )
 async def test_a_heartbeat_that_lacks_a_value_is_told(tmp_path: Path, heartbeat: dict[str, Any], why: str) -> None:
-    told = anyio.Event()
+    reported = anyio.Event()
 
     def observe(event: Event) -> None:
         if event == MessageSendFailed("m", "heartbeat", why):
-            told.set()
+            reported.set()
 
     document = {"reply": {"match": "message.done"}, "heartbeat": heartbeat, **ASKS}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **document), observe=observe) as bridge:
         await bridge.call_tool("m.t")
         with anyio.fail_after(PATIENCE):
-            await told.wait()
+            await reported.wait()
 
 
 async def test_reasons_follow_their_message_only_where_they_are_asked_for(tmp_path: Path) -> None:

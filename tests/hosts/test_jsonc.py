@@ -68,16 +68,16 @@ def test_without_the_key_for_servers_it_is_added(text: str) -> None:
 
 
 WRONG = {
-    "{'s': 1}": "line 1, column 2: it is no JSON from here on",
+    "{'s': 1}": "line 1, column 2: it is not valid JSON from here on",
     '{\n  "s": [1]\n}': "line 2, column 8: expected an object under 's'",
     "[1]": "line 1, column 1: expected an object",
-    '{"s": {}, "s": {}}': "line 1, column 11: a key stands here for the second time",
+    '{"s": {}, "s": {}}': "line 1, column 11: this key appears twice",
     '{"s" {}}': "line 1, column 6: expected a colon",
     '{"s": {} "t": 1}': "line 1, column 10: expected a comma or '}'",
     '{"s": {}} x': "line 1, column 11: the document has ended before this",
     '{"s": {': "line 1, column 8: expected a value",
     '{"s": /* no end': "line 1, column 7: expected a value",
-    "{s: 1}": "line 1, column 2: it is no JSON from here on",
+    "{s: 1}": "line 1, column 2: it is not valid JSON from here on",
     "{1: 2}": "line 1, column 2: expected a key",
     "[" * 100_000: "it is nested too deeply",
 }
@@ -109,7 +109,7 @@ VALUES = st.recursive(
     st.sampled_from([None, 1, 2, "\t"]),
     st.booleans(),
 )
-def test_any_document_keeps_everything_else(around: Any, servers: Any, indent: Any, ascii_only: bool) -> None:
+def test_nothing_else_of_any_document_changes(around: Any, servers: Any, indent: Any, ascii_only: bool) -> None:
     document = {**around, "s": {key: value for key, value in servers.items() if key != "new"}}
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
     with_it = set_entry(text, "s", "new", ENTRY)

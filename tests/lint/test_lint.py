@@ -1,4 +1,4 @@
-"""What will hurt in a manifest that is right."""
+"""Likely problems of valid manifests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from tests.docs.examples import VARIABLES, read_examples, write_manifest
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.lint import lint_manifest
+from utcp_ws_mcp.lint import RULES, lint_manifest
 from utcp_ws_mcp.manifest.inheritance import referenced_presets
+from utcp_ws_mcp.manifest.source_map import SourceMap
 from utcp_ws_mcp.manifest.variables import find_variables
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ TEXT = {"type": "object", "properties": {"q": {"type": "string"}}}
 TOOL: dict[str, Any] = {"name": "t", "description": "Ask.", "inputs": TEXT}
 
 
-def advice(document: Any, folder: Path, environ: dict[str, str]) -> list[str]:
+def warnings_of(document: Any, folder: Path, environ: dict[str, str]) -> list[str]:
     file = folder / "m.json"
     file.write_text(json.dumps(document), encoding="utf-8")
     return [str(problem) for problem in lint_manifest(document, load_manifest(file, environ=environ))]
@@ -34,168 +35,260 @@ def tool(**template: Any) -> dict[str, Any]:
     return {**TOOL, "tool_call_template": template}
 
 
-HURTING: dict[str, tuple[Any, str]] = {
-    "a key in clear": (
+FINDINGS: dict[str, tuple[Any, str, str]] = {
+    "a key in plain text": (
         entry(auth={"auth_type": "api_key", "api_key": "abc"}),
-        'auth.api_key: a secret stands here in clear; write "${NAME}"',
+        'auth.api_key: this is a secret in plain text. Write "${NAME}", and set NAME',
+        "secret-in-manifest",
     ),
-    "a password in a login": (entry(on_connect=[{"send": {"userPassword": "x"}}]), "on_connect[0].send.userPassword:"),
-    "a header in clear": (entry(headers={"Authorization": "Bearer abc"}), "headers.Authorization: a secret"),
-    "a token in a query": (entry(url="wss://example.com/?access_token=abcdef"), "url: a secret"),
-    "a key that everybody knows by its form": (
+    "a password in a login": (
+        entry(on_connect=[{"send": {"userPassword": "x"}}]), "on_connect[0].send.userPassword:", "secret-in-manifest"
+    ),
+    "a header in plain text": (
+        entry(headers={"Authorization": "Bearer abc"}), "headers.Authorization: this is", "secret-in-manifest"
+    ),
+    "a token in a query": (entry(url="wss://example.com/?access_token=abcdef"), "url: this", "secret-in-manifest"),
+    "a key of a well-known form": (
         entry(tool(message="LOGIN sk-abcdefghijklmnopqrstuvwx UTCP_ARG_q_UTCP_ARG")),
-        "tools[0].tool_call_template.message: a secret",
+        "tools[0].tool_call_template.message: this is a secret",
+        "secret-in-manifest",
     ),
-    "a token among the variables": (entry(variables={"TOKEN": "abc"}, headers={"X": "${TOKEN}"}), "variables.TOKEN:"),
-    "a variable that nobody uses": (
+    "a token among the variables": (
+        entry(variables={"TOKEN": "abc"}, headers={"X": "${TOKEN}"}), "variables.TOKEN:", "secret-in-manifest"
+    ),
+    "a pin among the variables": (
+        entry(variables={"pin": "1234"}, headers={"X": "${pin}"}), "variables.pin:", "secret-in-manifest"
+    ),
+    "a client key in a message": (
+        entry(tool(message={"client-key": "0123", "q": "{{ args.q }}"})), "message.client-key:", "secret-in-manifest"
+    ),
+    "a variable that is not used": (
         entry(variables={"REGIO": "eu"}, headers={"X": "${REGION}"}),
-        "variables.REGIO: nothing refers to this variable; is 'REGION' meant?",
+        "variables.REGIO: nothing refers to this variable. Did you mean 'REGION'?",
+        "variable-not-used",
     ),
     "plain text over a network": (
         entry(url="ws://example.com/", network={"plaintext": True}),
-        "url: everybody on the way can read",
+        "url: ws:// is not encrypted: everyone on the network path can read",
+        "plaintext-transport",
     ),
     "plain text of one tool": (
         entry(tool(url="ws://example.com/", network={"plaintext": True})),
-        "tools[0].tool_call_template.url: everybody on the way",
+        "tools[0].tool_call_template.url: ws:// is not encrypted",
+        "plaintext-transport",
     ),
-    "any certificate": (entry(tls={"insecure": True}), "tls.insecure: anybody on the way can pretend"),
-    "certificates without TLS": (entry(url="ws://localhost/", tls={"ca_file": "c.pem"}), "tls: has no effect on ws://"),
-    "a tool without a description": (entry({"name": "t"}), 'm.t has no "description"'),
-    "a name that hosts refuse": (entry({**TOOL, "name": "a b"}), "models will see 'm_a_b'"),
-    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "64 characters at most"),
-    "two tools that hosts cannot tell apart": (entry({**TOOL, "name": "a.b"}, {**TOOL, "name": "a_b"}), "same name"),
-    "an argument that is not sent": (entry(tool(message={"a": 1})), "the argument 'q'; put UTCP_ARG_q_UTCP_ARG into"),
-    "an argument that nobody can give": (
+    "any certificate": (
+        entry(tls={"insecure": True}), "tls.insecure: any certificate is accepted", "insecure-tls"
+    ),
+    "certificates without TLS": (
+        entry(url="ws://localhost/", tls={"ca_file": "c.pem"}),
+        "tls: has no effect with a ws:// url. Did you mean wss://?",
+        "field-without-effect",
+    ),
+    "plain text that is not used": (
+        entry(network={"plaintext": True}),
+        "network.plaintext: has no effect with a wss:// url. Remove it.",
+        "field-without-effect",
+    ),
+    "a client key without its certificate": (
+        entry(tls={"client_key": "key.pem"}),
+        'tls.client_key: has no effect without "client_cert".',
+        "field-without-effect",
+    ),
+    "a timeout of pings that are not sent": (
+        entry(limits={"ping_interval": 0, "ping_timeout": 5}),
+        'limits.ping_timeout: has no effect with "ping_interval": 0',
+        "field-without-effect",
+    ),
+    "a tool without a description": (entry({"name": "t"}), 'm.t has no "description"', "description-missing"),
+    "a name that hosts reject": (entry({**TOOL, "name": "a b"}), "models see 'm_a_b'", "tool-name-changed"),
+    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "at most 64 characters", "tool-name-changed"),
+    "two tools that hosts cannot tell apart": (
+        entry({**TOOL, "name": "a.b"}, {**TOOL, "name": "a_b"}), "same name", "tool-name-changed"
+    ),
+    "an argument that is not sent": (
+        entry(tool(message={"a": 1})),
+        "the argument 'q' is declared, but never used. Put UTCP_ARG_q_UTCP_ARG into the message, or remove it.",
+        "argument-not-used",
+    ),
+    "an argument that is not declared": (
         entry(tool(message="UTCP_ARG_q_UTCP_ARG {{ args.quer }}")),
-        "no model will give the argument 'quer'",
+        "the argument 'quer' is used here, but not declared, so no model will provide it.",
+        "argument-not-declared",
     ),
-    "an argument in the URL that nobody can give": (
+    "an argument in the URL that is not declared": (
         entry(url="wss://example.com/{{ args.room }}"),
-        "url: no model will give the argument 'room', which is used here; describe it",
+        "url: the argument 'room' is used here, but not declared, so no model will provide it. Declare it in",
+        "argument-not-declared",
     ),
-    "an argument in a header of one tool that nobody can give": (
+    "an argument in a header of one tool that is not declared": (
         entry(tool(message="{{ args.q }}", headers={"X-Room": "{{ args.room }}"})),
-        "tools[0].tool_call_template.headers: no model will give the argument 'room'",
+        "tools[0].tool_call_template.headers: the argument 'room'",
+        "argument-not-declared",
     ),
-    "none of the arguments that a preset takes": (
-        entry(preset="graphql-transport-ws"), "no model will give the argument 'query'"
+    "none of the arguments of a preset": (
+        entry(preset="graphql-transport-ws"), "the argument 'query' is used here", "argument-not-declared"
+    ),
+    "an argument of a later message that is not declared": (
+        entry(message="a", then=["{{ args.zone }}"]), "the argument 'zone' is used here", "argument-not-declared"
     ),
     "an id that is not compared": (
         entry(tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"})),
-        'compare it in "reply.match"',
+        'although it sends an ID. Compare it in "reply.match"',
+        "request-id-not-matched",
     ),
     "an id that is compared and not sent": (
         entry(tool(message={"q": "{{ args.q }}"}, reply={"match": "message.id == request_id"})),
-        'm.t waits for a reply with its id and sends none; put "{{ request_id }}" into the message',
+        'm.t waits for a reply with its request ID, but sends none. Put "{{ request_id }}" into the message.',
+        "request-id-not-sent",
     ),
     "an id that is compared and sent only at the login": (
         entry(
             tool(message={"q": "{{ args.q }}"}, reply={"match": "message.id == request_id"}),
             on_connect=[{"send": {"id": "{{ request_id }}"}, "request_id": True}],
         ),
-        "m.t waits for a reply with its id and sends none",
+        "m.t waits for a reply with its request ID, but sends none",
+        "request-id-not-sent",
     ),
-    "an id that is compared where nothing is sent": (
+    "an id that is compared in a tool that sends nothing": (
         entry(tool(listen=True, stream={"item": "args.q"}), preset="jsonrpc2"),
-        'm.t sends nothing, so no message has its id; say what it waits for in "reply.match" or "stream.match"',
+        'm.t sends nothing, so no message has its request ID. Set "reply.match" or "stream.match".',
+        "listener-needs-match",
     ),
     "an argument of a tool that only listens": (
         entry(tool(listen=True, stream={"match": "message.x"})),
-        "nothing is done with the argument 'q'; compare args.q where a message is chosen",
+        "the argument 'q' is declared, but never used. Compare args.q in a predicate, or remove it.",
+        "argument-not-used",
     ),
-    "replies at an endpoint that greets": (entry(on_connect=[{"expect": "message.hi"}]), "speaks first"),
+    "replies at an endpoint that greets": (
+        entry(on_connect=[{"expect": "message.hi"}]), "sends the first message", "ambiguous-reply"
+    ),
     "replies beside captured messages": (
         entry(capture=[{"match": "message.s", "set": {"seq": "message.s"}}], message={"s": "{{ session.seq }}"}),
-        '"capture" says that other messages come',
+        '"capture" shows that other messages arrive',
+        "ambiguous-reply",
     ),
-    "replies beside heartbeats": (entry(heartbeat={"every": 5, "send": "ping"}), 'the answers to "heartbeat" come too'),
-    "an error without a sign": (entry(reply={"error_message": "message.e"}), 'without "error"'),
-    "a tool's error without a sign": (
+    "replies beside heartbeats": (
+        entry(heartbeat={"every": 5, "send": "ping"}), 'the answers to "heartbeat" arrive as well', "ambiguous-reply"
+    ),
+    "replies beside messages that are answered and kept": (
+        entry(auto_reply=[{"match": "message.n", "send": "ok", "keep": True}]),
+        '"auto_reply" shows that other messages arrive',
+        "ambiguous-reply",
+    ),
+    "an error message without error": (
+        entry(reply={"error_message": "message.e"}), 'has no effect without "error"', "field-without-effect"
+    ),
+    "an error message of a tool without error": (
         entry(tool(reply={"error_message": "message.e"})),
         "tools[0].tool_call_template.reply.error_message: has no effect",
+        "field-without-effect",
     ),
-    "a heartbeat that nobody answers": (
+    "a heartbeat without an expected answer": (
         entry(heartbeat={"every": 5, "send": "p", "timeout": 3}, ignore="message == 'p'"),
         'heartbeat.timeout: has no effect without "expect"',
+        "field-without-effect",
     ),
-    "a stream where nothing answers": (
+    "a stream without replies": (
         entry(message="hi", reply="none", stream={"max_items": 3}),
-        'stream: has no effect: with "reply": "none"',
+        'stream: has no effect with "reply": "none"',
+        "field-without-effect",
     ),
-    "a result of a tool whose preset says what an item is": (
+    "a last item of a stream that has no last message": (
+        entry(stream={"include_last": True, "item": "message.x"}),
+        'stream.include_last: has no effect without "until".',
+        "field-without-effect",
+    ),
+    "a result of a tool whose preset selects the item": (
         entry(tool(reply={"result": "message.data[1]"}, stream=True), preset="socketio4"),
-        "reply.result: has no effect: an item of the stream is \"stream.item\", here 'message.data'",
+        "reply.result: has no effect in a tool with a stream, whose item is \"stream.item\", here 'message.data'.",
+        "field-without-effect",
     ),
     "a result of a tool that watches events": (
         entry(tool(listen=True, reply={"result": "message.q"}, stream={"match": "message.q == args.q"})),
-        'reply.result: has no effect: an item of the stream is the whole message; write "stream.item"',
+        'whose item is the whole message; set "stream.item".',
+        "field-without-effect",
     ),
-    "a result where nothing answers": (
+    "a result without a reply": (
         entry(tool(message="hi", reply={"none": True, "result": "message.id"})),
-        'tools[0].tool_call_template.reply.result: has no effect: with "reply": "none"',
+        'tools[0].tool_call_template.reply.result: has no effect with "reply": "none"',
+        "field-without-effect",
     ),
-    "a value that nothing computes": (
+    "a value that is not defined": (
         entry(tool(message={"a": "{{ let.nonse }}", "q": "{{ args.q }}"}, let={"nonce": "uuid()"})),
-        "tools[0].name: nothing computes let.nonse, which is used here; is 'nonce' meant?",
+        "tools[0].name: let.nonse is used here, but not defined. Did you mean 'nonce'?",
+        "let-not-defined",
     ),
-    "a value that nothing uses": (
-        entry(let={"nonce": "uuid()"}),
-        "let.nonce: nothing uses let.nonce; take it out",
+    "a value that is not used": (
+        entry(let={"nonce": "uuid()"}), "let.nonce: let.nonce is never used. Remove it.", "let-not-used"
     ),
-    "a value of a tool that nothing uses": (
+    "a value of a tool that is not used": (
         entry(tool(message="{{ args.q }}", let={"nonce": "uuid()"})),
-        "tools[0].tool_call_template.let.nonce: nothing uses let.nonce",
+        "tools[0].tool_call_template.let.nonce: let.nonce is never used",
+        "let-not-used",
     ),
     "more messages of a call that sends none": (
         entry(listen=True, then=["x"]),
-        'then: has no effect: with "message": false',
+        'then: has no effect with "listen": true, because nothing is sent.',
+        "field-without-effect",
     ),
-    "an argument of a later message that is not asked for": (
-        entry(message="a", then=["{{ args.zone }}"]),
-        "no model will give the argument 'zone'",
+    "ids that are not used": (
+        entry(request_id="counter"), "request_id: has no effect because no message", "field-without-effect"
     ),
-    "ids that nobody uses": (entry(request_id="counter"), "request_id: has no effect"),
-    "a refusal that nobody reads": (
+    "a failure in a step that reads nothing": (
         entry(on_connect=[{"send": "hi", "fail": "message.error"}], ignore="true"),
-        "on_connect[0].fail: has no effect in a step that sends",
+        "on_connect[0].fail: has no effect in a step that sends. Move it to",
+        "field-without-effect",
     ),
-    "words for a refusal that is none": (
+    "an error message of a login that cannot fail": (
         entry(on_connect=[{"expect": "message.ok", "fail_message": "message.why"}], ignore="true"),
-        "on_connect[0].fail_message: has no effect without \"fail\"",
+        'on_connect[0].fail_message: has no effect without "fail"',
+        "field-without-effect",
     ),
-    "a kept value that nobody uses": (
+    "a captured value that is not used": (
         entry(on_connect=[{"expect": "message.hi", "capture": {"x": "message.x"}}], ignore="true"),
-        "on_connect[0].capture.x: nothing uses session.x",
+        "on_connect[0].capture.x: session.x is captured here, but never used. Remove it.",
+        "session-value-not-used",
     ),
-    "a value that nobody keeps": (
+    "a value that is not captured": (
         entry(on_connect=[{"expect": "message.hi", "capture": {"me": "message.x"}}], message="{{ session.me }}",
               reply={"match": "message.src == session.mee"}, ignore="true"),
-        "reply: nothing keeps session.mee, which is used here; is 'me' meant?",
+        "reply: session.mee is used here, but no message is captured for it. Did you mean 'me'?",
+        "session-value-not-captured",
     ),
-    "a tool's value that nobody keeps": (
+    "a value of a tool that is not captured": (
         entry(tool(message={"method": "session.new", "id": "{{ session.id }}"})),
-        'tools[0].tool_call_template.message: nothing keeps session.id, which is used here; add it to a "capture"',
+        'tools[0].tool_call_template.message: session.id is used here, but no message is captured for it. Add it to a',
+        "session-value-not-captured",
     ),
-    "options of a discovery that is not made": (entry(max_tools=5), "max_tools: has no effect"),
-    "a glob without tools": (entry(exclude_tools=["z*"]), "exclude_tools[0]: no tool has a name like 'z*'"),
-    "no tools at all": (entry(include_tools=["z*"]), "tools: no tool is offered"),
+    "options of a discovery that does not happen": (
+        entry(max_tools=5), "max_tools: has no effect because all tools are listed", "field-without-effect"
+    ),
+    "a pattern without tools": (
+        entry(exclude_tools=["z*"]), "exclude_tools[0]: the pattern 'z*' matches no tool.", "pattern-matches-nothing"
+    ),
+    "no tools at all": (entry(include_tools=["z*"]), "tools: the call template offers no tool.", "no-tools-offered"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("document", "sentence"), HURTING.values(), ids=HURTING)
-def test_what_will_hurt_is_said(document: Any, sentence: str, tmp_path: Path) -> None:
-    said = advice(document, tmp_path, {"REGION": "eu"})
-    assert [line for line in said if sentence in line] != [], said
+@pytest.mark.parametrize(("document", "message", "code"), FINDINGS.values(), ids=FINDINGS)
+def test_a_likely_problem_is_reported_with_its_code(document: Any, message: str, code: str, tmp_path: Path) -> None:
+    reported = warnings_of(document, tmp_path, {"REGION": "eu"})
+    assert [line for line in reported if message in line and line.endswith(f" [{code}]")] != [], reported
 
 
-def test_what_hurts_in_all_tools_is_said_once(tmp_path: Path) -> None:
+def test_every_rule_has_a_finding_here() -> None:
+    (duplicate,) = SourceMap('{"a": 1, "a": 2}').duplicate_keys
+    assert {code for _, _, code in FINDINGS.values()} | {duplicate.code} == set(RULES)
+
+
+def test_a_problem_of_all_tools_is_reported_once(tmp_path: Path) -> None:
     tools = [{**TOOL, "name": name} for name in ("a", "b", "c")]
-    said = advice(entry(*tools, url="wss://example.com/{{ args.room }}"), tmp_path, {})
-    assert sum("'room'" in line for line in said) == 1
+    reported = warnings_of(entry(*tools, url="wss://example.com/{{ args.room }}"), tmp_path, {})
+    assert sum("'room'" in line for line in reported) == 1
 
 
-HARMLESS: dict[str, Any] = {
+CLEAN: dict[str, Any] = {
     "secrets as variables": entry(
         auth={"auth_type": "api_key", "api_key": "${KEY}"},
         headers={"Cookie": "a={{ vars.KEY }}", "Authorization": "$KEY"},
@@ -209,6 +302,9 @@ HARMLESS: dict[str, Any] = {
         {**TOOL, "inputs": {"properties": {"token": {"type": "string"}}}, "tool_call_template": {"message": {
             "token": "UTCP_ARG_token_UTCP_ARG"}}}
     ),
+    "a file of a key, and how tools are pinned": {
+        "name": "m", "url": URL, "pin": "tofu", "tls": {"client_key": "k.pem", "client_cert": "c.pem"}
+    },
     "plain text on this machine": entry(url="ws://127.0.0.1:80/", network={"plaintext": True}),
     "a name with dots": entry({**TOOL, "name": "core.play"}),
     "an argument that goes into a header": entry(tool(message="x", header_fields=["q"])),
@@ -239,13 +335,13 @@ HARMLESS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("document", HARMLESS.values(), ids=HARMLESS)
-def test_what_is_well_written_gets_no_advice(document: Any, tmp_path: Path) -> None:
-    assert advice(document, tmp_path, {"KEY": "k"}) == []
+@pytest.mark.parametrize("document", CLEAN.values(), ids=CLEAN)
+def test_what_is_well_written_gets_no_warnings_of(document: Any, tmp_path: Path) -> None:
+    assert warnings_of(document, tmp_path, {"KEY": "k"}) == []
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "manifests").glob("*.json")), ids=lambda file: file.name)
-def test_the_manifests_of_the_gallery_get_no_advice(file: Path, tmp_path: Path) -> None:
+def test_the_manifests_of_the_gallery_get_no_warnings_of(file: Path, tmp_path: Path) -> None:
     document = json.loads(file.read_text(encoding="utf-8"))
     names = find_variables([document, referenced_presets(document)])
     loaded = load_manifest(file, environ=dict.fromkeys(names, "dummy"))
@@ -256,7 +352,7 @@ def test_the_examples_of_the_documentation_hold_no_secrets(tmp_path: Path) -> No
     for example in read_examples():
         if example.manifest.kind == "manifest":
             loaded = load_manifest(write_manifest(example.manifest.text, tmp_path), environ=VARIABLES)
-            said = [str(problem) for problem in lint_manifest(example.manifest.message, loaded)]
-            assert [line for line in said if "in clear" in line and "quotes_TOKEN" not in line] == [], (
+            reported = [str(problem) for problem in lint_manifest(example.manifest.message, loaded)]
+            assert [line for line in reported if "secret-in-manifest" in line and "quotes_TOKEN" not in line] == [], (
                 example.manifest.place
             )

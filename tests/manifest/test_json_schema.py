@@ -105,7 +105,7 @@ def test_what_is_no_manifest_does_not_fit(document: Any) -> None:
     [each for each in EXAMPLES if each.manifest.kind == "wrong" and "unknown key" in each.blocks["problems"].text],
     ids=lambda each: each.manifest.place,
 )
-def test_the_wrong_manifests_of_the_documentation_do_not_fit(example: Any) -> None:
+def test_the_invalid_manifests_of_the_documentation_do_not_fit(example: Any) -> None:
     assert wrong_places(FILE, example.manifest.message) != []
 
 

@@ -82,7 +82,7 @@ LEFT_OUT = {
         {"name": "t", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "$NONE"}}},
         "tools[0]: needs 'NONE', which is not set for this manual; left out",
     ),
-    "a variable that is set for everybody": (
+    "a variable that is not set for this manual": (
         {"name": "t", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "${PLAIN}"}}},
         "tools[0]: needs 'PLAIN', which is not set for this manual; left out",
     ),

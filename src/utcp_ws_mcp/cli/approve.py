@@ -10,6 +10,7 @@ import click
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
+from ..errors import PinStoreError
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
 
@@ -37,8 +38,10 @@ async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str
             if name not in bridge.withheld:
                 click.echo(f"{name} is not withheld", err=True)
                 return ExitCode.FAILURE
-            if problem := bridge.approve(name):
-                click.echo(problem, err=True)
+            try:
+                bridge.approve(name)
+            except PinStoreError as error:
+                click.echo(str(error), err=True)
                 return ExitCode.FAILURE
             click.echo(f"{name} is approved")
         for name, reason in bridge.withheld.items():

@@ -97,7 +97,7 @@ def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -
     warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, loaded), source_map)))
     warnings += source_map.duplicate_keys
     for warning in sorted(warnings, key=lambda warning: warning.position or (0, 0)):
-        shown = replace(warning, path="", message=f"warning: {warning}")
+        shown = replace(warning, path="", message=f"warning: {warning}", code="")  # its text has the code already
         click.echo(shown.format(loaded.manifest.source), err=True)
     return bool(warnings)
 

@@ -18,7 +18,8 @@ from ..core.templates.nodes import Node, RenderError
 from ..core.tools.tool import CompiledTool
 from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, TimeoutStage
 from .pool.entry import LeaseMode, LeaseRequest
-from .pool.pool import ConnectionPool, Lease
+from .pool.lease import Lease
+from .pool.pool import ConnectionPool
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Call:
             if self._try_send():
                 return
             self._check_connection_attempts(self._lease.connection, attempt)
-        stage, detail = self._pool.wait_reason(request.handshake)
+        stage, detail = self._pool.wait_reason(request)
         raise self._timeout_error(stage, Outcome.NOT_SENT, detail=detail)
 
     def _check_connection_attempts(self, connection: Connection, attempt: int) -> None:

@@ -1,19 +1,19 @@
-"""The only place that resolves names and opens sockets.
+"""Resolve names and open sockets: no other module does.
 
-A host is resolved once, every address is checked against the policy, and a checked address is dialled. What follows
-(TLS, the upgrade, HTTP) runs over that socket or that address, so neither redirects nor a second answer of the
-resolver can lead elsewhere.
+A host is resolved once, every address is checked against the network policy, and a checked address is connected to.
+What follows (TLS, the opening handshake, HTTP) runs over that socket or that address, so that neither a redirect nor a
+second answer of the resolver (DNS rebinding) can lead elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
-import anyio
+from aiohappyeyeballs import AddrInfoType, start_connection
 
 from ..core.network_policy import PROXY_FROM_ENV, URL, check_addresses, parse_ip
 from ..errors import ConnectError
@@ -21,20 +21,26 @@ from ..manifest.models.network import Network
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HAPPY_EYEBALLS_DELAY = 0.25
-"""Seconds that an address has for itself before the next one is tried too (RFC 8305 §5)."""
+"""Seconds after which the next address is tried, too, while one does not answer (RFC 8305 §5)."""
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
-    """The addresses of a host, as the operating system orders them."""
+    """Return the addresses of a host, in the order of the operating system."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def resolve(url: URL, network: Network, resolver: Resolver = system_resolver) -> list[str]:
-    """The addresses of a URL's host, all of them allowed. `localhost` is loopback, whatever a resolver says.
+    """Return the addresses of a URL's host, all of them allowed.
+
+    Args:
+        url: The URL of an endpoint.
+        network: The addresses that its manifest allows.
+        resolver: Returns the addresses of a host. It is not asked for `localhost`, which is loopback whatever it says
+            (RFC 6761 §6.3), nor for an IP address.
 
     Raises:
-        ForbiddenAddress: if one of them is not allowed.
+        ForbiddenAddress: if one of the addresses is not allowed.
         ConnectError: if there are none.
     """
     if url.host == "localhost":
@@ -48,51 +54,34 @@ async def resolve(url: URL, network: Network, resolver: Resolver = system_resolv
 
 
 async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
-    """A TCP connection to the first address that answers; each next one starts a little later, or on a failure.
+    """Return a TCP connection to one of the addresses: the first that answers (Happy Eyeballs, RFC 8305).
+
+    Args:
+        url: The URL whose port is connected to.
+        addresses: IP addresses, resolved and checked before.
 
     Raises:
         ConnectError: if none answers.
     """
-    winners: list[socket.socket] = []
-    reasons: list[str] = []
-
+    candidates = [_address_info(address, url.port) for address in addresses]
     try:
-        await _connect_to_first(url, addresses, winners, reasons)
-    except BaseException:
-        for winner in winners:
-            winner.close()
-        raise
-    if not winners:
-        raise ConnectError(url.address, ", ".join(dict.fromkeys(reasons)) or "no address answered")
-    for loser in winners[1:]:
-        loser.close()
-    return winners[0]
+        return await start_connection(candidates, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
+    except OSError as error:
+        raise ConnectError(url.address, _describe_os_error(error)) from error
 
 
-async def _connect_to_first(
-    url: URL, addresses: Sequence[str], connected_sockets: list[socket.socket], errors: list[str]
-) -> None:
-    async with anyio.create_task_group() as racers:
-
-        async def attempt(address: str, done: anyio.Event) -> None:
-            try:
-                connected = await _connect_to(address, url.port)
-            except OSError as failed:
-                errors.append(_describe_os_error(failed))
-                done.set()
-            else:
-                connected_sockets.append(connected)
-                racers.cancel_scope.cancel()
-
-        for address in addresses:
-            done = anyio.Event()
-            racers.start_soon(attempt, address, done)
-            with anyio.move_on_after(HAPPY_EYEBALLS_DELAY):
-                await done.wait()
+def _address_info(address: str, port: int) -> AddrInfoType:
+    """Return an address as `getaddrinfo` would."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
 
 
 async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
-    """A TCP connection to a URL's host through an `http://` or `socks5://` proxy, which resolves the host's name.
+    """Return a TCP connection to a URL's host through a proxy, which resolves the host's name.
+
+    Args:
+        url: The URL of an endpoint.
+        proxy: The `http://` or `socks5://` URL of the proxy, or PROXY_FROM_ENV.
 
     Raises:
         ConnectError: if the proxy cannot be used; its credentials are not shown.
@@ -106,14 +95,14 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         proxy = _proxy_from_environment(url)
     try:
         connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)
-    except (ProxyError, OSError, ValueError, TimeoutError) as failed:
+    except (ProxyError, OSError, ValueError, TimeoutError) as error:
         reason = "is the proxy running, and does it allow this host?"
-        raise ConnectError(url.address, f"the proxy did not connect ({type(failed).__name__}); {reason}") from failed
+        raise ConnectError(url.address, f"the proxy did not connect ({type(error).__name__}); {reason}") from error
     return connected
 
 
 def _proxy_from_environment(url: URL) -> str:
-    from urllib.request import getproxies, proxy_bypass  # with HTTP and mail: only who asks for it waits for that
+    from urllib.request import getproxies, proxy_bypass  # slow to import: it brings http.client and email
 
     found = getproxies()
     proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
@@ -132,25 +121,22 @@ async def _resolve_host(url: URL, resolver: Resolver) -> list[str]:
     return addresses
 
 
-async def _connect_to(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    connecting = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        connecting.setblocking(False)
-        with suppress(OSError):
-            connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(connecting, (address, port))
-    except BaseException:
-        connecting.close()
-        raise
-    return connecting
-
-
 def _describe_os_error(error: OSError) -> str:
-    match error:
+    """Return why no address answered.
+
+    Where addresses fail for different reasons, the library joins their messages and leaves `errno` out.
+    """
+    if error.errno is not None:
+        return _describe_errno(error.errno)
+    numbers = dict.fromkeys(map(int, re.findall(r"\[Errno (\d+)\]", str(error))))
+    return ", ".join(dict.fromkeys(map(_describe_errno, numbers))) or "no address answered"
+
+
+def _describe_errno(number: int) -> str:
+    match OSError(number, ""):  # its class, by the number
         case ConnectionRefusedError():
             return "connection refused; is the server running, and is the port right?"
         case TimeoutError():
             return "no answer"
         case _:
-            return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
+            return os.strerror(number).lower()

@@ -175,7 +175,7 @@ class DiscoveryTask:
         try:
             tool_count = self._on_manual(self.entry, manual)
         except Exception as error:  # a manual comes from the network: a bug in reading one must not stop the others
-            logger.exception("a defect of utcp-ws-mcp in the manual of %s", self.entry.name)
+            logger.exception("internal error while reading the manual of %s", self.entry.name)
             self.error = InternalError(self.entry.name, error)
             return True
         self.error = None

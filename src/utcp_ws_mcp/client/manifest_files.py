@@ -1,4 +1,4 @@
-"""Read a manifest and what it names: the file, its dotenv files, the environment."""
+"""Read a manifest and everything that it names: the file, its dotenv files, the environment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ from ..manifest.models.base import Json
 from ..manifest.variables import VariableResolver
 
 MAX_MANIFEST_BYTES = 16 << 20
-"""Bytes of a manifest."""
+"""The maximum size of a manifest in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedManifest:
-    """A manifest that was found to be right, with the tools that it lists itself, and the files that it depends on."""
+    """A valid manifest.
+
+    Attributes:
+        manifest: The manifest.
+        tools: The compiled tools that it lists, by the name of their manual.
+        files: The files that it depends on, also those that do not exist yet.
+    """
 
     manifest: Manifest
     tools: Mapping[str, Sequence[CompiledTool]]
@@ -33,47 +39,62 @@ class LoadedManifest:
 def load_manifest(
     path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, env_files: Sequence[Path] = ()
 ) -> LoadedManifest:
-    """Read and check a manifest. `environ` is the environment if None; `env_files` come before the manifest's own.
+    """Read and check a manifest.
+
+    Args:
+        path: The file.
+        environ: The environment for variables; by default that of the process.
+        env_files: Dotenv files that come before those of the manifest.
 
     Raises:
-        InvalidManifest: with every problem of the file.
+        InvalidManifest: With every problem of the file.
     """
     file = Path(path)
     text = _read_text(file)
     document = _parse_json(text, str(file))
     environ = dict(os.environ) if environ is None else environ
-    beside = file.parent / ".env"
-    dotenvs = [*env_files, *(file.parent / named for named in variable_files(document))]
-    read = [*dotenvs, beside] if beside.is_file() else dotenvs
-    sources = [inline_variables(document), *(read_dotenv(dotenv, str(file)) for dotenv in read)]
+    default_dotenv = file.parent / ".env"
+    dotenvs = [*env_files, *(file.parent / name for name in variable_files(document))]
+    existing = [*dotenvs, default_dotenv] if default_dotenv.is_file() else dotenvs
+    sources = [inline_variables(document), *(read_dotenv(dotenv, str(file)) for dotenv in existing)]
     try:
         manifest = load_document(document, VariableResolver([*sources, environ]), str(file), file.parent, read_file)
-        return LoadedManifest(manifest, _compile_tools(manifest), (file, *dotenvs, beside))
+        return LoadedManifest(manifest, _compile_tools(manifest), (file, *dotenvs, default_dotenv))
     except InvalidManifest as invalid:
-        from ..manifest.source_map import SourceMap
+        from ..manifest.source_map import SourceMap  # here, because only errors need it
 
-        places = SourceMap(text)
-        located = [replace(problem, position=places.locate(problem.path)) for problem in invalid.problems]
+        source_map = SourceMap(text)
+        located = [replace(problem, position=source_map.locate(problem.path)) for problem in invalid.problems]
         raise InvalidManifest(str(file), located) from None
 
 
-def load_call_template(document: Json, lookup: VariableResolver, source: str, folder: Path) -> LoadedManifest:
-    """Check a call template that came from a program. Relative paths in it start at `folder`.
+def load_call_template(document: Json, resolver: VariableResolver, source: str, folder: Path) -> LoadedManifest:
+    """Check a call template that a program provides.
+
+    Args:
+        document: The call template as JSON.
+        resolver: Resolves its variables.
+        source: Its name in errors.
+        folder: The folder that relative paths start from.
 
     Raises:
-        InvalidManifest: with every problem of it; `source` is its name there.
+        InvalidManifest: With every problem of the call template.
     """
-    manifest = load_document(document, lookup, source, folder, read_file)
+    manifest = load_document(document, resolver, source, folder, read_file)
     return LoadedManifest(manifest, _compile_tools(manifest))
 
 
 def read_dotenv(path: Path, source: str) -> dict[str, str]:
-    """The variables of a dotenv file, taken as they stand: nothing inside a value is expanded.
+    """Return the variables of a dotenv file. Nothing inside a value is expanded.
+
+    Args:
+        path: The dotenv file.
+        source: The name of the manifest in errors.
 
     Raises:
-        InvalidManifest: if the file cannot be read; `source` is the manifest that names it.
+        InvalidManifest: If the file cannot be read.
     """
-    from dotenv import dotenv_values
+    from dotenv import dotenv_values  # here, because many manifests have no dotenv file
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -87,10 +108,14 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
 
 
 def read_file(folder: PurePath, name: str) -> bytes:
-    """The content of a file that a manifest names.
+    """Return the content of a file that a manifest names.
+
+    Args:
+        folder: The folder of the manifest.
+        name: The path in the manifest, relative to the folder.
 
     Raises:
-        InvalidTemplate: if it cannot be read.
+        InvalidTemplate: If the file cannot be read.
     """
     try:
         return (Path(folder) / name).read_bytes()
@@ -99,10 +124,10 @@ def read_file(folder: PurePath, name: str) -> bytes:
 
 
 def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
-    """Names of call templates are unique over all manifests.
+    """Check that the names of call templates are unique in all manifests.
 
     Raises:
-        InvalidManifest: for the first manifest that repeats one.
+        InvalidManifest: For the first manifest that repeats one.
     """
     owners: dict[str, str] = {}
     for each in manifests:
@@ -115,13 +140,13 @@ def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
 
 def _compile_tools(manifest: Manifest) -> dict[str, Sequence[CompiledTool]]:
     problems: list[Problem] = []
-    plans: dict[str, Sequence[CompiledTool]] = {}
+    tools: dict[str, Sequence[CompiledTool]] = {}
     for entry in manifest.entries:
-        plans[entry.name], wrong = compile_entry(entry)
-        problems += wrong
-    if problems:
+        tools[entry.name], found = compile_entry(entry)
+        problems += found
+    if problems:  # tools that share a template report its problems several times
         raise InvalidManifest(manifest.source, list(dict.fromkeys(problems)))
-    return plans
+    return tools
 
 
 def _read_text(file: Path) -> str:
@@ -131,19 +156,19 @@ def _read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
         raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_error_reason(failed, file)}")]) from failed
-    except UnicodeDecodeError as wrong:
-        raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from wrong
+    except UnicodeDecodeError as invalid:
+        raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from invalid
 
 
 def _parse_json(text: str, source: str) -> Json:
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as wrong:
-        from ..manifest.source_map import syntax_problem
+    except json.JSONDecodeError as invalid:
+        from ..manifest.source_map import syntax_problem  # here, because only errors need it
 
-        raise InvalidManifest(source, [syntax_problem(text, wrong)]) from wrong
-    except (RecursionError, ValueError) as wrong:
-        raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from wrong
+        raise InvalidManifest(source, [syntax_problem(text, invalid)]) from invalid
+    except (RecursionError, ValueError) as invalid:
+        raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from invalid
     if is_deeper(document, MAX_DOCUMENT_DEPTH):
         raise InvalidManifest(source, [Problem("", f"is nested more than {MAX_DOCUMENT_DEPTH} deep")])
     return document

@@ -1,4 +1,8 @@
-"""OAuth2 tokens for the upgrade (RFC 6749 §4.4): cached, refreshed early, fetched once however many wait."""
+"""OAuth2 client credentials for the opening handshake (RFC 6749 §4.4).
+
+Tokens are cached, refreshed before they expire, and fetched once for all calls that wait. OAuth libraries open their
+own connections; this module sends its request through `http_client`, which connects to checked addresses only.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from .dial import Resolver
 from .http_client import HttpRequest, HttpResponse, send_request
 
 DEFAULT_TOKEN_LIFETIME: Final = 300.0
-"""Seconds that a token lives whose answer does not say (RFC 6749 §5.1 only recommends it)."""
+"""Seconds that a token lives if the response has no `expires_in`, which RFC 6749 §5.1 only recommends."""
 
 MAX_TOKEN_LIFETIME: Final = 86_400.0
 _TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
@@ -29,19 +33,25 @@ _KNOWN_ERROR_CODES: Final = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"}
     | {"invalid_scope", "invalid_target", "access_denied", "server_error", "temporarily_unavailable"}
 )
-"""Errors that are shown (RFC 6749 §5.2, RFC 8707 §2): any other text might repeat the secret."""
+"""Error codes that are shown (RFC 6749 §5.2, RFC 8707 §2); any other text of the server may repeat the secret."""
 
 
 @dataclass(slots=True)
 class _CachedToken:
-    """A token and the instant from which it is refreshed."""
+    """A token, and the time of the clock from which it is refreshed."""
 
     token: str = field(repr=False)
     refresh_at: float
 
 
 class TokenCache:
-    """The tokens of a bridge. `clock` gives monotonic seconds; `on_token` gets each token that was fetched."""
+    """The tokens of a bridge.
+
+    Args:
+        clock: Returns monotonic seconds.
+        resolver: Resolves the hosts of token endpoints.
+        on_token: Gets each token that was fetched, so that logs and errors can hide it.
+    """
 
     def __init__(
         self, clock: Callable[[], float], resolver: Resolver, on_token: Callable[[str], None] = lambda token: None
@@ -53,36 +63,45 @@ class TokenCache:
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
 
     async def get(self, auth: OAuth2Auth, network: Network, timeout: float) -> str:
-        """A token that is not about to expire.
+        """Return a token that is not about to expire.
+
+        Args:
+            auth: The credentials, which are also the key of the cache.
+            network: The addresses that the manifest allows.
+            timeout: Seconds for a request to the token endpoint.
 
         Raises:
-            TokenRequestError: if the token endpoint gives none.
+            TokenRequestError: if the token endpoint issues none.
             ConnectError, PolicyError: if it cannot or may not be reached.
         """
         async with self._locks.setdefault(auth, anyio.Lock()):
-            held = self._tokens.get(auth)
-            if held is None or held.refresh_at <= self._clock():
-                held = self._tokens[auth] = await self._fetch(auth, network, timeout)
-                self._on_token(held.token)
-            return held.token
+            cached = self._tokens.get(auth)
+            if cached is None or cached.refresh_at <= self._clock():
+                cached = self._tokens[auth] = await self._fetch(auth, network, timeout)
+                self._on_token(cached.token)
+            return cached.token
 
     def invalidate(self, auth: OAuth2Auth, token: str) -> None:
-        """The endpoint did not accept this token: it is not used again."""
-        held = self._tokens.get(auth)
-        if held is not None and held.token == token:
+        """Forget a token that the endpoint rejected, unless another one has been fetched since."""
+        cached = self._tokens.get(auth)
+        if cached is not None and cached.token == token:
             del self._tokens[auth]
 
     async def _fetch(self, auth: OAuth2Auth, network: Network, timeout: float) -> _CachedToken:
         url = parse_http_url(auth.token_url)
         headers, form = build_token_request(auth)
-        reply = await send_request(HttpRequest("POST", url, headers, form), network, self._resolver, timeout)
-        token, lifetime = parse_token_response(url, reply)
+        response = await send_request(HttpRequest("POST", url, headers, form), network, self._resolver, timeout)
+        token, lifetime = parse_token_response(url, response)
+        # Early enough for a handshake that begins just before, and for clocks that differ; half of a short life.
         early = max(30.0, lifetime / 10) if lifetime > 60 else lifetime / 2
         return _CachedToken(token, self._clock() + lifetime - early)
 
 
 def build_token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str]]:
-    """The headers and the form of a token request (RFC 6749 §4.4.2); with "basic" both parts are form-encoded first."""
+    """Return the headers and the form of a token request (RFC 6749 §4.4.2).
+
+    For "basic", RFC 6749 §2.3.1 wants the id and the secret form-encoded before they are joined and put into Base64.
+    """
     secret = auth.client_secret.get_secret_value()
     form = {"grant_type": "client_credentials"}
     form |= {key: value for key, value in (("scope", auth.scope), ("audience", auth.audience)) if value}
@@ -93,7 +112,7 @@ def build_token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str
 
 
 def parse_token_response(url: URL, response: HttpResponse) -> tuple[str, float]:
-    """The access token of an answer and the seconds that it lives (RFC 6749 §5.1).
+    """Return the access token of a response and the seconds that it lives (RFC 6749 §5.1).
 
     Raises:
         TokenRequestError: with the status and the error code, never the body.

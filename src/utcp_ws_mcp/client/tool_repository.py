@@ -1,4 +1,4 @@
-"""The tools that are known now: those that manifests list, those that endpoints have told, and which are withheld."""
+"""The tools that are known now: those that manifests list, those that endpoints announced, and the withheld ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.tools.catalog import compile_tools, pin_settings
 from ..core.tools.tool import CompiledTool
-from ..errors import MissingVariable, UnknownTool
+from ..errors import MissingVariable, PinStoreError, UnknownTool
 from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
 from ..manifest.pinning import check_pins
 from ..manifest.remote_manual import read_manual
@@ -17,12 +17,18 @@ from .pin_store import PinStore
 
 
 class ToolRepository:
-    """The manuals of a bridge. `notice` gets each sentence that an operator should read.
+    """The tools of a bridge by `manual.tool`.
 
-    `withheld` says of each `manual.tool` that is not offered why.
+    Args:
+        manifests: The loaded manifests.
+        pin_store: Stores which discovered tools are approved.
+        warn: Called with each text that an operator should read.
+
+    Attributes:
+        withheld: The reason for each `manual.tool` that is withheld.
 
     Raises:
-        InvalidManifest: where two call templates have one name.
+        InvalidManifest: If two call templates have the same name.
     """
 
     def __init__(self, manifests: Sequence[LoadedManifest], pin_store: PinStore, warn: Callable[[str], None]) -> None:
@@ -32,7 +38,7 @@ class ToolRepository:
         self._pin_store = pin_store
         self._warn = warn
         self._digests: dict[str, dict[str, str]] = {}
-        self._manifest_tools = {name: list(plans) for each in manifests for name, plans in each.tools.items()}
+        self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
         self._tools_by_name: dict[str, CompiledTool] = {}
         self._rebuild_index()
@@ -53,11 +59,11 @@ class ToolRepository:
         return self._tools_by_name
 
     def find(self, name: str) -> CompiledTool:
-        """The plan of a tool.
+        """Return the tool `manual.tool`.
 
         Raises:
-            MissingVariable: where its call template cannot run.
-            UnknownTool: if there is no such tool.
+            MissingVariable: If its call template cannot run.
+            UnknownTool: If there is no such tool.
         """
         try:
             return self._tools_by_name[name]
@@ -68,68 +74,89 @@ class ToolRepository:
             raise UnknownTool(name, closest_match(name, self._tools_by_name)) from None
 
     def replace_manifests(self, manifests: Sequence[LoadedManifest]) -> set[str]:
-        """Take these manifests from now on; the names of call templates that are as they were, and keep their manuals.
+        """Use these manifests from now on.
+
+        Returns:
+            The names of the call templates that did not change. They keep their discovered tools.
 
         Raises:
-            InvalidManifest: where two call templates have one name; then everything stays.
+            InvalidManifest: If two call templates have the same name; then nothing changes.
         """
         check_unique_names(manifests)
-        old = {entry.name: entry for entry in self.entries}
+        before = {entry.name: entry for entry in self.entries}
         self._manifests = manifests
-        self._manifest_tools = {name: list(plans) for each in manifests for name, plans in each.tools.items()}
-        same = {entry.name for entry in self.entries if entry.name in old and entry.is_equivalent(old[entry.name])}
-        for name in old.keys() - same:
+        self._listed_tools = _listed_tools(manifests)
+        unchanged = {
+            entry.name for entry in self.entries if entry.name in before and entry.is_equivalent(before[entry.name])
+        }
+        for name in before.keys() - unchanged:
             self._discovered_tools.pop(name, None)
             self.withheld = {tool: why for tool, why in self.withheld.items() if not tool.startswith(f"{name}.")}
         self._rebuild_index()
-        return same
+        return unchanged
 
     def save_manual(self, entry: ManifestEntry, manual: Any) -> tuple[int, bool]:
-        """A manual arrived: how many tools it brings, and whether that changes the tools.
+        """Replace the discovered tools of an entry by those of a manual; tools that the manifest lists win.
 
-        Its tools replace the ones found before; those that the manifest lists win.
+        Args:
+            entry: The entry that requested the manual.
+            manual: The JSON value that the endpoint announced.
+
+        Returns:
+            The number of tools in the manual that can be called, and whether the tools of the repository changed.
         """
-        tools, notices = read_manual(manual, entry)
-        tools = self._filter_approved(entry, tools, notices)
-        plans, problems = compile_tools(entry, tools)
-        notices += [f"{entry.name}: its manual, {problem}; left out" for problem in problems]
-        for notice in notices:
-            self._warn(notice)
-        listed = {plan.original_name for plan in self._manifest_tools.get(entry.name, ())}
-        found = [plan for plan in plans if plan.original_name not in listed]
-        changes = found != self._discovered_tools.get(entry.name, [])
-        self._discovered_tools[entry.name] = found
+        tools, warnings = read_manual(manual, entry)
+        approved = self._filter_approved(entry, tools, warnings)
+        compiled, problems = compile_tools(entry, approved)
+        warnings += [f"{entry.name}: its manual, {problem}; left out" for problem in problems]
+        for warning in warnings:
+            self._warn(warning)
+        listed = {tool.original_name for tool in self._listed_tools.get(entry.name, ())}
+        discovered = [tool for tool in compiled if tool.original_name not in listed]
+        changed = discovered != self._discovered_tools.get(entry.name, [])
+        self._discovered_tools[entry.name] = discovered
         self._rebuild_index()
-        return len(plans), changes
+        return len(compiled), changed
 
-    def approve(self, name: str) -> str | None:
-        """Take a withheld `manual.tool` in, from the next start on; what went wrong, or None."""
+    def approve(self, name: str) -> None:
+        """Approve a withheld `manual.tool`. It is offered from the next start on.
+
+        Raises:
+            PinStoreError: If the approval cannot be saved.
+        """
         entry = next(entry for entry in self.entries if name.startswith(f"{entry.name}."))
         tool, (origin, _) = name.removeprefix(f"{entry.name}."), pin_settings(entry)
-        pinned = {**self._pin_store.get(entry.name, origin), tool: self._digests[entry.name][tool]}
-        return self._pin_store.save(entry.name, origin, pinned)
+        approved = {**self._pin_store.get(entry.name, origin), tool: self._digests[entry.name][tool]}
+        self._pin_store.save(entry.name, origin, approved)
 
     def _filter_approved(
-        self, entry: ManifestEntry, tools: Sequence[ResolvedTool], notices: list[str]
+        self, entry: ManifestEntry, tools: Sequence[ResolvedTool], warnings: list[str]
     ) -> list[ResolvedTool]:
-        """The tools that are what they were when they were approved, or are seen for the first time."""
+        """Return the tools that may be offered: unchanged since their approval, or trusted on first use."""
         origin, mode = pin_settings(entry)
         self._digests[entry.name] = {tool.tool.name: tool.digest for tool in tools}
-        verdict = check_pins(mode, self._pin_store.get(entry.name, origin), self._digests[entry.name])
-        if mode != "off" and (wrong := self._pin_store.save(entry.name, origin, verdict.approved)):
-            notices.append(wrong)
-        notices += [f"{entry.name}.{name} is new in its manual, and offered" for name in sorted(verdict.new)]
-        for name, why in verdict.withheld.items():
-            self.withheld[f"{entry.name}.{name}"] = why
-            notices.append(f"{entry.name}.{name} is withheld: {why}; `utcp-ws-mcp approve` shows it and takes it in")
-        return [tool for tool in tools if tool.tool.name in verdict.offered]
+        checked = check_pins(mode, self._pin_store.get(entry.name, origin), self._digests[entry.name])
+        if mode != "off":
+            try:
+                self._pin_store.save(entry.name, origin, checked.approved)
+            except PinStoreError as failed:  # the tools work without it; they are new again at the next start
+                warnings.append(str(failed))
+        warnings += [f"{entry.name}.{name} is new in its manual, and offered" for name in sorted(checked.new)]
+        for name, reason in checked.withheld.items():
+            self.withheld[f"{entry.name}.{name}"] = reason
+            warnings.append(
+                f"{entry.name}.{name} is withheld: {reason}; `utcp-ws-mcp approve` shows it and takes it in"
+            )
+        return [tool for tool in tools if tool.tool.name in checked.offered]
 
     def _rebuild_index(self) -> None:
-        plans = {
-            name: [*self._manifest_tools.get(name, ()), *self._discovered_tools.get(name, ())]
-            for name in self._entry_names()
+        self._tools_by_name = {
+            tool.full_name: tool
+            for entry in self.entries
+            for tools in (self._listed_tools, self._discovered_tools)
+            for tool in tools.get(entry.name, ())
         }
-        self._tools_by_name = {plan.full_name: plan for listed in plans.values() for plan in listed}
 
-    def _entry_names(self) -> list[str]:
-        return [entry.name for entry in self.entries]
+
+def _listed_tools(manifests: Sequence[LoadedManifest]) -> dict[str, list[CompiledTool]]:
+    return {name: list(tools) for each in manifests for name, tools in each.tools.items()}

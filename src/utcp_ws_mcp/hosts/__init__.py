@@ -1,1 +1,1 @@
-"""The files in which MCP hosts keep their servers, and changes of them that leave everything else as it stands."""
+"""Install a server into the configuration of an MCP host, and remove it; the rest of the file stays unchanged."""

@@ -1,4 +1,4 @@
-"""Changes of a host: shown first, made afterwards."""
+"""Changes of a host's configuration: shown first, applied afterwards."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from ..errors import InstallError
 from .config_file import ConfigFile, replace_config_file
 
 COMMAND_TIMEOUT: Final = 60
+"""The timeout of a host's command in seconds."""
+
 REDACTED: Final = "…"
 
 
 class Change(Protocol):
-    """What `shown` describes and `make` does; the sentence of `make` says what happened."""
+    """A change that can be shown before it is applied."""
 
     @property
     def diff(self) -> str:
-        """The change as a person reads it, with a line break at its end; empty if there is nothing to change."""
+        """The change as a person reads it, with a line break at its end; empty if nothing changes."""
 
     def apply(self) -> str:
-        """Make it.
+        """Apply the change, and return a message that says what happened.
 
         Raises:
-            InstallError: if that fails.
+            InstallError: If that fails.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """Another text for a file. `hidden` are parts of it that are not shown."""
+    """A new text for a file. `secrets` are values of the text that the diff hides."""
 
     file: ConfigFile
     new_text: str
@@ -41,27 +43,27 @@ class FileChange:
 
     @property
     def diff(self) -> str:
-        """The lines that change."""
+        """The lines that change, as a unified diff without context."""
         before, after = self._redacted_lines(self.file.text), self._redacted_lines(self.new_text)
         path = str(self.file.path)
         old = path if self.file.content is not None else "(no file yet)"
         return "".join(f"{line}\n" for line in difflib.unified_diff(before, after, old, path, n=0, lineterm=""))
 
     def apply(self) -> str:
-        """Write the file; the old content goes beside it."""
+        """Replace the file, and save its old content next to it."""
         replace_config_file(self.file, self.new_text)
-        kept = f"; what it was is in {self.file.backup_path}" if self.file.content is not None else ""
-        return f"{self.file.path} is written{kept}"
+        backup = f"; the old content is in {self.file.backup_path}" if self.file.content is not None else ""
+        return f"{self.file.path} is written{backup}"
 
     def _redacted_lines(self, text: str) -> list[str]:
-        for hidden in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(f'"{hidden}"', f'"{REDACTED}"')
+        for secret in sorted(self.secrets, key=len, reverse=True):  # a short one can be part of a long one
+            text = text.replace(f'"{secret}"', f'"{REDACTED}"')
         return text.splitlines()
 
 
 @dataclass(frozen=True, slots=True)
 class CommandChange:
-    """Commands of the host itself, one after the other."""
+    """Commands of the host itself, for a file that the host writes while it runs."""
 
     commands: Sequence[Sequence[str]]
 
@@ -71,18 +73,18 @@ class CommandChange:
         return "".join(f"$ {shlex.join(command)}\n" for command in self.commands)
 
     def apply(self) -> str:
-        """Run them up to the first that fails."""
+        """Run the commands up to the first that fails."""
         return "\n".join(map(_run_command, self.commands))
 
 
 def _run_command(command: Sequence[str]) -> str:
     try:
-        done = subprocess.run(  # noqa: S603  # an argument list, no shell
+        completed = subprocess.run(  # noqa: S603  # an argument list, no shell
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as failed:
         raise InstallError(f"{command[0]} could not be run: {type(failed).__name__}") from failed
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-        raise InstallError(f"{shlex.join(command[:3])} failed: {said}")
-    return done.stdout.strip()
+    if completed.returncode:
+        reason = (completed.stderr or completed.stdout).strip() or f"exit code {completed.returncode}"
+        raise InstallError(f"{shlex.join(command[:3])} failed: {reason}")
+    return completed.stdout.strip()

@@ -1,4 +1,4 @@
-"""A host's file: read as it is, and replaced whole or not at all."""
+"""Read the configuration file of a host, and replace it as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from typing import Final
 from ..errors import InstallError
 
 MAX_BYTES: Final = 16 << 20
+"""The maximum size of a configuration file in bytes."""
+
 BACKUP_SUFFIX: Final = ".before-utcp-ws-mcp"
 NEW_FILE_MODE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A file that may not be there yet (`content` is None). `path` is where it is, all links followed."""
+    """A configuration file: its path with all links resolved, and its content, None if it does not exist yet."""
 
     path: Path
     content: bytes | None
 
     @property
     def text(self) -> str:
-        """Its text, empty where there is no file or nothing in it.
+        """The text of the file; empty if there is no file, or only white space in it.
 
         Raises:
-            InstallError: if it is not UTF-8.
+            InstallError: If it is not UTF-8.
         """
         try:
             text = (self.content or b"").decode("utf-8")
@@ -38,15 +40,15 @@ class ConfigFile:
 
     @property
     def backup_path(self) -> Path:
-        """Where the content goes that a change replaces."""
+        """The path of the file for the content that a change replaces."""
         return self.path.with_name(self.path.name + BACKUP_SUFFIX)
 
 
 def read_config_file(path: Path) -> ConfigFile:
-    """The file as it is now.
+    """Return the file as it is now.
 
     Raises:
-        InstallError: if it cannot be read.
+        InstallError: If it cannot be read.
     """
     path = Path(os.path.realpath(path))
     try:
@@ -60,10 +62,14 @@ def read_config_file(path: Path) -> ConfigFile:
 
 
 def replace_config_file(file: ConfigFile, text: str) -> None:
-    """Keep the old content beside the file and put the new one in its place.
+    """Save the old content next to the file, and replace the file.
+
+    Args:
+        file: The file as it was read.
+        text: The new content.
 
     Raises:
-        InstallError: if the file has changed since it was read, or cannot be written; then it stays as it is.
+        InstallError: If the file has changed since it was read, or cannot be written; then it is unchanged.
     """
     if read_config_file(file.path).content != file.content:
         raise InstallError(f"{file.path} has been changed in the meantime; nothing is changed, try again")
@@ -78,7 +84,7 @@ def replace_config_file(file: ConfigFile, text: str) -> None:
 
 
 def _write_atomically(path: Path, content: bytes, mode: int) -> None:
-    """Write a file of its own and move it to its place, so that nobody sees half of it."""
+    """Write a temporary file and move it into place, so that no reader sees half of the content."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as new:
@@ -87,7 +93,7 @@ def _write_atomically(path: Path, content: bytes, mode: int) -> None:
             os.fsync(new.fileno())
         Path(name).chmod(mode)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # also when interrupted, or the temporary file would stay
         with suppress(OSError):
             Path(name).unlink()
         raise

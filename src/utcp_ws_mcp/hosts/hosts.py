@@ -1,4 +1,4 @@
-"""The hosts that are known: where their files are, and what a server looks like in them."""
+"""The supported hosts: where their configuration files are, and what a server looks like in them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from . import jsonc, yaml
+from . import goose_config, jsonc
 
-FORMATS: Final[Mapping[str, ModuleType]] = {"json": jsonc, "yaml": yaml}
+FORMATS: Final[Mapping[str, ModuleType]] = {"json": jsonc, "yaml": goose_config}
 
 
 @dataclass(frozen=True, slots=True)
 class HostApp:
-    """A host. `servers` is the key of its file under which servers stand, `entry` what stands there for one of them.
+    """An MCP host application.
 
-    `files` are the paths by platform, with {home}, {cwd} and {config}; `then` is what a person does afterwards.
+    Attributes:
+        title: Its name for people.
+        format: The format of its file, a key of `FORMATS`.
+        servers_key: The key of its file whose object has an entry for each server.
+        entry_template: The entry of a server, with $NAME, $COMMAND and $ARGS as values.
+        files: The path of its file by platform, with {home}, {cwd} and {config}.
+        next_step: What a person does after the installation.
     """
 
     title: str
@@ -31,7 +37,13 @@ class HostApp:
     next_step: str
 
     def config_path(self, platform: str, environ: Mapping[str, str], cwd: Path) -> Path:
-        """The host's file on a platform (as `sys.platform` names it)."""
+        """Return the path of the host's file.
+
+        Args:
+            platform: The platform, as `sys.platform` names it; others than "darwin" and "win32" are like "linux".
+            environ: The environment, for the home and configuration folders.
+            cwd: The current folder, for hosts with a file in each project.
+        """
         known = platform if platform in self.files else "linux"
         home = environ.get("USERPROFILE" if known == "win32" else "HOME") or str(Path.home())
         configs = {
@@ -42,7 +54,7 @@ class HostApp:
         return Path(self.files[known].format(home=home, cwd=cwd, config=configs[known]))
 
     def server_entry(self, name: str, command: list[str]) -> dict[str, Any]:
-        """The entry of a server that a command starts."""
+        """Return the entry of a server that a command starts."""
         values = {"$NAME": name, "$COMMAND": command[0], "$ARGS": command[1:]}
         return {
             key: values.get(value, value) if isinstance(value, str) else value
@@ -51,12 +63,12 @@ class HostApp:
 
     @property
     def format_module(self) -> ModuleType:
-        """The module that changes texts of this host's format: `entries`, `put`, `drop`."""
+        """The module for texts of this host: `entries`, `secrets`, `set_entry`, `remove_entry`."""
         return FORMATS[self.format]
 
 
 @cache
 def supported_hosts() -> dict[str, HostApp]:
-    """The hosts by the names that the command line has for them."""
+    """Return the hosts by their names on the command line."""
     document = json.loads((resources.files(__package__) / "hosts.json").read_text(encoding="utf-8"))
     return {name: HostApp(**fields) for name, fields in document.items()}

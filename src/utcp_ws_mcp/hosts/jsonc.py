@@ -1,4 +1,8 @@
-"""JSON with comments: put an entry into an object of a text, or take it out, and touch nothing else."""
+"""Change one entry in JSON with comments, and nothing else of the text.
+
+Written by hand, because the comments, the order and the white space of a user's file must be preserved, which no JSON
+library does.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ _INDENT: Final = re.compile(r'^([ \t]+)["}]', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class JsonNode:
-    """A value of a text: `text[start:end]`. An object has members, each with the place where its key begins."""
+    """A value of a text at `text[start:end]`. An object has members, each with the position where its key begins."""
 
     value: Any
     start: int
@@ -26,18 +30,18 @@ class JsonNode:
     members: Mapping[str, tuple[int, JsonNode]] = field(default_factory=dict)
 
 
-def entries(text: str, servers: str) -> dict[str, str]:
-    """The text of each entry below the key `servers`.
+def entries(text: str, servers_key: str) -> dict[str, str]:
+    """Return the text of each entry below a key of the root object.
 
     Raises:
-        InstallError: if the text is not what it should be; the sentence begins with line and column.
+        InstallError: If the text is not valid. The message begins with line and column.
     """
-    found = _find_servers(text, _parse(text or "{}"), servers)
+    found = _find_servers(text, _parse(text or "{}"), servers_key)
     return {name: text[node.start : node.end] for name, (_, node) in found.members.items()} if found else {}
 
 
 def secrets(text: str) -> set[str]:
-    """The strings below `env` and `headers`, as the text has them: they are not to be shown."""
+    """Return the strings below `env` and `headers`, as JSON writes them, which a diff must hide."""
     found: set[str] = set()
 
     def search(value: Any, inside: bool) -> None:
@@ -54,49 +58,49 @@ def secrets(text: str) -> set[str]:
     return found - {""}
 
 
-def set_entry(text: str, servers: str, name: str, entry: Mapping[str, Any]) -> str:
-    """The text with the entry below `servers`, new or in place of one of its name.
+def set_entry(text: str, servers_key: str, name: str, entry: Mapping[str, Any]) -> str:
+    """Return the text with an entry, added after the others or in place of one with its name.
 
     Raises:
-        InstallError: as `entries` does.
+        InstallError: As `entries` does.
     """
     text = text or "{}\n"
     root = _parse(text)
-    around = _find_servers(text, root, servers)
-    if around is None:
-        return _insert_member(text, root, servers, {name: entry})
-    if name not in around.members:
-        return _insert_member(text, around, name, entry)
-    start, old = around.members[name]
+    servers = _find_servers(text, root, servers_key)
+    if servers is None:
+        return _insert_member(text, root, servers_key, {name: entry})
+    if name not in servers.members:
+        return _insert_member(text, servers, name, entry)
+    start, old = servers.members[name]
     return text[: old.start] + _render(text, entry, _indent_at(text, start)) + text[old.end :]
 
 
-def remove_entry(text: str, servers: str, name: str) -> str:
-    """The text without the entry, which must be there."""
-    around = _find_servers(text, _parse(text), servers)
-    assert around is not None
-    key, node = around.members[name]
-    names = list(around.members)
+def remove_entry(text: str, servers_key: str, name: str) -> str:
+    """Return the text without an entry, which must exist."""
+    servers = _find_servers(text, _parse(text), servers_key)
+    assert servers is not None
+    key, node = servers.members[name]
+    names = list(servers.members)
     number = names.index(name)
     start, comma = _line_start(text, key), _after_comma(text, node.end)
     left, right = text[:start], text[comma or node.end :]
     if comma is None and number:
-        before = _after_comma(text, around.members[names[number - 1]][1].end)
+        before = _after_comma(text, servers.members[names[number - 1]][1].end)
         assert before is not None
         left = text[: before - 1] + text[before:start]
-    inside = left[around.start + 1 :] + right[: around.end - 1 - (comma or node.end)]
+    inside = left[servers.start + 1 :] + right[: servers.end - 1 - (comma or node.end)]
     if len(names) == 1 and not inside.strip():
-        return text[: around.start + 1] + text[around.end - 1 :]
+        return text[: servers.start + 1] + text[servers.end - 1 :]
     return left + right
 
 
 def _insert_member(text: str, node: JsonNode, key: str, value: Any) -> str:
-    """The text with a member more, behind the last one."""
+    """Return the text with a member after the last one."""
     return _append_member(text, node, key, value) if node.members else _insert_first_member(text, node, key, value)
 
 
 def _insert_first_member(text: str, node: JsonNode, key: str, value: Any) -> str:
-    """The text with the first member of an object."""
+    """Return the text with the first member of an object."""
     newline = _newline(text)
     outer = _indent_at(text, node.start)
     inner = outer + _indent_unit(text)
@@ -106,7 +110,7 @@ def _insert_first_member(text: str, node: JsonNode, key: str, value: Any) -> str
 
 
 def _append_member(text: str, node: JsonNode, key: str, value: Any) -> str:
-    """The text with a member behind the last one, which keeps the comment on its line."""
+    """Return the text with a member after the last one, whose comment stays on its line."""
     start, last = list(node.members.values())[-1]
     comma = _after_comma(text, last.end)
     after = comma or last.end
@@ -129,7 +133,7 @@ def _newline(text: str) -> str:
 
 
 def _indent_unit(text: str) -> str:
-    """What one level is indented by."""
+    """Return the indentation of one level."""
     found = _INDENT.search(text)
     return found[1] if found else "  "
 
@@ -144,7 +148,7 @@ def _starts_line(text: str, position: int) -> bool:
 
 
 def _line_start(text: str, position: int) -> int:
-    """Where the white space in front of a place begins, with the line break."""
+    """Return where the white space before a position begins, including the line break."""
     while position and text[position - 1] in " \t":
         position -= 1
     if position and text[position - 1] == "\n":
@@ -153,24 +157,24 @@ def _line_start(text: str, position: int) -> int:
 
 
 def _after_comma(text: str, position: int) -> int | None:
-    """Where the text goes on behind the comma that follows a place; None if none follows."""
+    """Return the position after the comma that follows a position, or None if none follows."""
     at = _skip_whitespace(text, position)
     return at + 1 if text[at : at + 1] == "," else None
 
 
-def _find_servers(text: str, root: JsonNode, servers: str) -> JsonNode | None:
+def _find_servers(text: str, root: JsonNode, servers_key: str) -> JsonNode | None:
     if not isinstance(root.value, dict):
         raise _syntax_error(text, root.start, "expected an object")
-    if servers not in root.members:
+    if servers_key not in root.members:
         return None
-    _, found = root.members[servers]
+    _, found = root.members[servers_key]
     if not isinstance(found.value, dict):
-        raise _syntax_error(text, found.start, f"expected an object under {servers!r}")
+        raise _syntax_error(text, found.start, f"expected an object under {servers_key!r}")
     return found
 
 
 def _parse(text: str) -> JsonNode:
-    """The whole text as nodes."""
+    """Return the root value of the text."""
     try:
         node = _parse_value(text, _skip_whitespace(text, 1 if text.startswith("\ufeff") else 0))
     except RecursionError:
@@ -182,16 +186,16 @@ def _parse(text: str) -> JsonNode:
 
 
 def _parse_value(text: str, at: int) -> JsonNode:
-    mark = text[at : at + 1]
-    if mark == "{":
+    first = text[at : at + 1]
+    if first == "{":
         return _parse_object(text, at)
-    if mark == "[":
+    if first == "[":
         return _parse_array(text, at)
     found = _SCALAR.match(text, at)
     try:
         return JsonNode(json.loads(found[0]), at, found.end()) if found else _missing_value(text, at)
     except ValueError:
-        raise _syntax_error(text, at, "it is no JSON from here on") from None
+        raise _syntax_error(text, at, "it is not valid JSON from here on") from None
 
 
 def _missing_value(text: str, at: int) -> JsonNode:
@@ -204,8 +208,8 @@ def _parse_object(text: str, start: int) -> JsonNode:
     while text[at : at + 1] != "}":
         key = _parse_value(text, at)
         if not isinstance(key.value, str) or key.value in members:
-            why = "a key stands here for the second time" if key.value in members else "expected a key"
-            raise _syntax_error(text, at, why)
+            message = "this key appears twice" if key.value in members else "expected a key"
+            raise _syntax_error(text, at, message)
         colon = _skip_whitespace(text, key.end)
         if text[colon : colon + 1] != ":":
             raise _syntax_error(text, colon, "expected a colon")
@@ -225,7 +229,7 @@ def _parse_array(text: str, start: int) -> JsonNode:
 
 
 def _next_member(text: str, at: int, closing: str) -> int:
-    """Where the next member is, or the closing mark; a comma in front of that is allowed."""
+    """Return the position of the next member or of the closing mark; a comma before that mark is allowed."""
     at = _skip_whitespace(text, at)
     if text[at : at + 1] == ",":
         return _skip_whitespace(text, at + 1)

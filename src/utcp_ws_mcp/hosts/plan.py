@@ -1,4 +1,4 @@
-"""Which change puts a server into a host, or takes it out."""
+"""Plan the change that installs a server into a host, or removes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OUR_COMMAND: Final = re.compile(r"utcp[-_]ws[-_]mcp")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host and its file. With `command` (of Claude Code) the host changes the file itself."""
+    """A host and its file. If `command` is set (Claude Code), the host changes the file itself."""
 
     host: HostApp
     path: Path
@@ -26,10 +26,15 @@ class Target:
 
 
 def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
-    """The change that lets the host start `command` as a server `name`.
+    """Return the change after which the host starts a server.
+
+    Args:
+        target: The host and its file.
+        name: The name of the server in the host.
+        command: The program and its arguments.
 
     Raises:
-        InstallError: if the file is not understood, or another server has this name.
+        InstallError: If the file is not valid, or another server has this name.
     """
     file, entries = _entries(target)
     if name in entries and not _OUR_COMMAND.search(entries[name]):
@@ -43,10 +48,14 @@ def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
 
 
 def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
-    """The server that is meant, and the change that takes it out of the host. Without a name it must be the only one.
+    """Return the name of a server, and the change that removes it from the host.
+
+    Args:
+        target: The host and its file.
+        name: The name of the server; None for the only server of this package.
 
     Raises:
-        InstallError: if the file is not understood, or there is no such server, or several.
+        InstallError: If the file is not valid, or there is no such server, or several.
     """
     file, entries = _entries(target)
     name = _single_server(file, entries) if name is None else name
@@ -65,8 +74,8 @@ def _entries(target: Target) -> tuple[ConfigFile, Mapping[str, str]]:
     text = file.text
     try:
         return file, target.host.format_module.entries(text, target.host.servers_key)
-    except InstallError as wrong:
-        raise InstallError(f"{file.path}: {wrong}; nothing is changed") from None
+    except InstallError as invalid:
+        raise InstallError(f"{file.path}: {invalid}; nothing is changed") from None
 
 
 def _single_server(file: ConfigFile, entries: Mapping[str, str]) -> str:

@@ -1,29 +1,62 @@
-"""What will hurt in a manifest that is right: one sentence for each place, for the command `check`."""
+"""Lint rules: likely problems of a valid manifest, for the command `check`.
+
+A rule is a function `check_*` that yields a `Problem` for each finding, whose code is a key of `RULES`. To add a rule,
+add its code here, call its function in `lint_manifest`, and describe it on the page of warnings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from ..client.manifest_files import LoadedManifest
 from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
 from .hardcoded_secrets import check_hardcoded_secrets, check_insecure_transport
-from .let_bindings import check_let_bindings
-from .session_values import check_session_values
 from .tools import check_tools
 from .unused_fields import check_ineffective_fields, check_unused_variables
+from .values import check_let, check_session_values
+
+RULES: Final[Mapping[str, str]] = {
+    "secret-in-manifest": "The manifest contains a secret in plain text.",
+    "plaintext-transport": "Messages to another machine are not encrypted.",
+    "insecure-tls": "Any certificate of the endpoint is accepted.",
+    "ambiguous-reply": "Any message can be the reply, and other messages arrive as well.",
+    "request-id-not-matched": "A request has an ID that its reply is not compared with.",
+    "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
+    "listener-needs-match": "A tool that only listens waits for the ID of a request.",
+    "description-missing": "A tool has no description.",
+    "tool-name-changed": "Hosts and models see another name of a tool.",
+    "argument-not-declared": "A message uses an argument that no model can provide.",
+    "argument-not-used": "A declared argument is never used.",
+    "no-tools-offered": "A call template offers no tool.",
+    "pattern-matches-nothing": "A pattern of tool names matches no tool.",
+    "field-without-effect": "A field has no effect together with the other fields.",
+    "variable-not-used": "A variable of the manifest is never used.",
+    "let-not-used": "A value of let is never used.",
+    "let-not-defined": "A value of let is used and not defined.",
+    "session-value-not-used": "A captured value is never used.",
+    "session-value-not-captured": "A value of session is used and never captured.",
+    "duplicate-key": "An object has a key twice.",
+}
+"""The codes of all warnings, each with a summary. `duplicate-key` is reported by `manifest.source_map`."""
 
 
 def lint_manifest(document: Json, loaded: LoadedManifest) -> Iterator[Problem]:
-    """All advice on a manifest; `document` is its JSON as it was written."""
-    written = strip_comments(document)
-    yield from check_hardcoded_secrets(written)
-    yield from check_unused_variables(written, loaded.manifest)
+    """Yield a problem for each finding of any rule.
+
+    Args:
+        document: The parsed JSON of the manifest, as it was written.
+        loaded: The same manifest after it was loaded.
+    """
+    uncommented = strip_comments(document)
+    yield from check_hardcoded_secrets(uncommented)
+    yield from check_unused_variables(uncommented, loaded.manifest)
     for entry in loaded.manifest.entries:
-        plans = loaded.tools[entry.name]
+        tools = loaded.tools[entry.name]
         yield from check_insecure_transport(entry)
-        yield from check_ineffective_fields(entry, plans)
+        yield from check_ineffective_fields(entry, tools)
         yield from check_session_values(entry)
-        yield from check_let_bindings(entry)
-        yield from check_tools(entry, plans)
+        yield from check_let(entry)
+        yield from check_tools(entry, tools)

@@ -1,4 +1,4 @@
-"""Secrets that stand in a manifest in clear, and roads on which anybody can read along."""
+"""Rules for secrets in plain text, and for connections on which others can read or change messages."""
 
 from __future__ import annotations
 
@@ -11,31 +11,44 @@ from ..errors import ForbiddenURL, Problem
 from ..manifest.loader import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
+from ..manifest.secret_names import is_secret_name
 from ..manifest.validation import join_path
 from ..manifest.variables import DOCUMENTATION_KEYS
 
-HARDCODED_SECRET_MESSAGE: Final = (
-    'a secret stands here in clear; write "${NAME}", and set NAME in the environment or in a .env file'
+_PLAIN_VALUE: Final = (
+    'this is a secret in plain text. Write "${NAME}", and set NAME in the environment or in a .env file.'
 )
-_SECRET_NAME = re.compile(
-    r"(?:^|[a-z0-9][_-]|[_-])(?:token|secret|password|passwd|passphrase|api_?key|apikey|authorization|cookie)\Z",
-    re.IGNORECASE,
+_PLAINTEXT: Final = (
+    "ws:// is not encrypted: everyone on the network path can read and change the messages. "
+    "Use wss:// if the endpoint supports it."
 )
-_CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_ANY_CERTIFICATE: Final = (
+    "any certificate is accepted: everyone on the network path can impersonate the endpoint. "
+    'Set its certificate as "ca_file" instead.'
+)
+_MANIFEST_FIELD = re.compile(r"(?:^|\.)tls\.client_key$|^(?:(?:manual_call_templates)?\[\d+\]\.)?pin$")
+"""The paths of fields with the name of a secret that hold none: the name of a file, and how tools are pinned."""
+
 _PLACEHOLDER = re.compile(r"\$\{|\{\{|\A\$[A-Za-z_]\w*\Z|UTCP_ARG_")
 _KNOWN_SECRET = re.compile(
     r"\b(?:sk-[\w-]{20,}|gh[pousr]_\w{30,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}"
     r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+)"
 )
-_SECRET_IN_QUERY = re.compile(
-    r"[?&](?:[\w-]*token|[\w-]*key|secret|password)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}", re.IGNORECASE
-)
+"""The forms of well-known keys: OpenAI, GitHub, GitLab, Slack, AWS, JWT."""
+
+_QUERY_PARAMETER = re.compile(r"[?&]([\w.-]+)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}")
 _SKIPPED_KEYS: Final = DOCUMENTATION_KEYS | {"capture", "set", "reply", "annotations"}
-"""Keys below which nothing is sent: texts for models, expressions."""
+"""Keys whose values are not sent: texts for models, expressions."""
 
 
 def check_hardcoded_secrets(document: Json, path: str = "", name: str = "") -> Iterator[Problem]:
-    """A problem for each text that is a secret by its name, by its form, or by its place in a URL."""
+    """Yield a problem for each text that is a secret by its name, its form, or its place in a URL.
+
+    Args:
+        document: A part of the manifest without comments.
+        path: The JSON path of the part.
+        name: The key of the part; empty for elements of an array.
+    """
     if isinstance(document, dict):
         for key, value in document.items():
             if key not in _SKIPPED_KEYS:
@@ -43,35 +56,32 @@ def check_hardcoded_secrets(document: Json, path: str = "", name: str = "") -> I
     elif isinstance(document, list):
         for index, value in enumerate(document):
             yield from check_hardcoded_secrets(value, join_path(path, index))
-    elif isinstance(document, str) and _is_secret(name, document):
-        yield Problem(path, HARDCODED_SECRET_MESSAGE)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a field of this name holds a secret."""
-    return name not in ("token_url", "auth_type") and bool(_SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name)))
-
-
-def _is_secret(name: str, text: str) -> bool:
-    if _PLACEHOLDER.search(text) and not _KNOWN_SECRET.search(text):
-        return bool(_SECRET_IN_QUERY.search(text))
-    named = bool(text.strip()) and is_secret_name(name)
-    return named or bool(_KNOWN_SECRET.search(text) or _SECRET_IN_QUERY.search(text))
+    elif isinstance(document, str) and _is_secret("" if _MANIFEST_FIELD.search(path) else name, document):
+        yield Problem(path, _PLAIN_VALUE, code="secret-in-manifest")
 
 
 def check_insecure_transport(entry: ManifestEntry) -> Iterator[Problem]:
-    """A problem for each call template whose messages others can read or change on their way."""
-    for path, template in _templates(entry):
+    """Yield a problem for each call template whose messages others can read or change."""
+    for path, template in _own_templates(entry):
         if not template.url.startswith("wss:") and template.network.plaintext and not _is_loopback(template.url):
-            why = "everybody on the way can read and change what goes over ws://; use wss:// if the endpoint has it"
-            yield Problem(join_path(path, "url"), why)
+            yield Problem(join_path(path, "url"), _PLAINTEXT, code="plaintext-transport")
         if template.tls.insecure:
-            why = 'anybody on the way can pretend to be the endpoint; give its certificate as "ca_file" instead'
-            yield Problem(join_path(path, "tls.insecure"), why)
+            yield Problem(join_path(path, "tls.insecure"), _ANY_CERTIFICATE, code="insecure-tls")
 
 
-def _templates(entry: ManifestEntry) -> Iterator[tuple[str, CallTemplate]]:
-    """The call templates of an entry, without tools that only inherit its way."""
+def _is_secret(name: str, text: str) -> bool:
+    if _KNOWN_SECRET.search(text) or any(_is_query_secret(key) for key in _QUERY_PARAMETER.findall(text)):
+        return True
+    return bool(text.strip()) and is_secret_name(name) and not _PLACEHOLDER.search(text)
+
+
+def _is_query_secret(key: str) -> bool:
+    # In a query, `key` alone is the usual name of an API key; in a message it is mostly something else.
+    return is_secret_name(key) or key.lower().endswith("key")
+
+
+def _own_templates(entry: ManifestEntry) -> Iterator[tuple[str, CallTemplate]]:
+    """Yield the call templates of an entry, without those of tools that inherit URL, network and TLS."""
     own = entry.template
     if own is not None:
         yield entry.path, own

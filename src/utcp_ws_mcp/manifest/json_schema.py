@@ -1,7 +1,7 @@
 """The JSON Schema of a manifest file, for editors: made from the models, which describe each field.
 
-A model describes a checked and merged value. A file may contain more, which this module adds: short forms that are
-rewritten before the check, `${NAME}` in place of a number, null to remove an inherited value, `$comment` in every object.
+A model describes a checked and merged value. A file may contain more, and this module adds it: short forms that are
+rewritten before the check, `${NAME}` in place of a number, null to remove an inherited value, `$comment` anywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notice when a discovered tool is no longer what it was (manifest language, section 10, `pin`)."""
+"""Detect discovered tools that have changed since they were approved (section 10, `pin`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from .sanitize import ascii_tool_name
 
 PinMode = Literal["tofu", "strict", "off"]
 ApprovedDigests = Mapping[str, str]
-"""The digest of each approved tool, by its name."""
+"""The digest of each approved tool, by the name of the tool."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinCheck:
-    """Which tools of a manual are offered, which are withheld and why, and what is to be remembered.
+    """The result of a check of a manual.
 
-    `new` are those of the offered ones that came after the manual was first seen.
+    Attributes:
+        offered: The tools that may be offered.
+        withheld: The reason for each tool that is withheld.
+        approved: The digests to save.
+        new: The offered tools that were added since the manual was first seen.
     """
 
     offered: frozenset[str]
@@ -30,31 +34,36 @@ class PinCheck:
 
 
 def tool_digest(tool: Json) -> str:
-    """A digest of a tool's definition: of its JSON, whatever the order of keys."""
+    """Return the SHA-256 digest of the JSON of a tool, independent of the order of keys."""
     canonical = json.dumps(tool, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def check_pins(mode: PinMode, approved: ApprovedDigests, discovered: Mapping[str, str]) -> PinCheck:
-    """Compare the tools that were found with those that are pinned.
+    """Compare the tools of a manual with the approved ones.
 
-    "tofu" trusts a tool when it is first seen; "strict" only what was approved; "off" everything. A tool that hosts
-    would take for an approved one, because only characters differ that they do not accept, is none.
+    A tool whose name looks like that of an approved tool in hosts, because only characters differ that hosts replace,
+    is never trusted on first use.
+
+    Args:
+        mode: "tofu" trusts a tool on first use, "strict" only approved tools, "off" all tools.
+        approved: The digests of the approved tools.
+        discovered: The digests of the tools of the manual.
     """
-    visible = {ascii_tool_name(name): name for name in approved}
+    approved_in_hosts = {ascii_tool_name(name): name for name in approved}
     withheld: dict[str, str] = {}
     unseen: dict[str, str] = {}
-    for name, seen in discovered.items():
-        known = approved.get(name)
-        if mode == "off" or known == seen:
+    for name, digest in discovered.items():
+        approved_digest = approved.get(name)
+        if mode == "off" or approved_digest == digest:
             continue
-        if known is not None:
+        if approved_digest is not None:
             withheld[name] = "its definition has changed since it was approved"
-        elif other := visible.get(ascii_tool_name(name)):
+        elif other := approved_in_hosts.get(ascii_tool_name(name)):
             withheld[name] = f"hosts would take it for {other}, which was approved"
         elif mode == "strict":
             withheld[name] = "it was never approved"
         else:
-            unseen[name] = seen
+            unseen[name] = digest
     new = frozenset(unseen if approved else ())
     return PinCheck(frozenset(discovered) - withheld.keys(), withheld, {**approved, **unseen}, new)

@@ -90,7 +90,7 @@ def pattern_problem(patterns: list[str]) -> str | None:
     if len(patterns) > MAX_PATTERNS or any(len(pattern) > MAX_PATTERN_LENGTH for pattern in patterns):
         return "has a pattern that is too long, or too many"
     if any(_UNSUPPORTED_REGEX.search(pattern) for pattern in patterns):
-        return "has a pattern that looks around or back, or counts what it counts, which could take for ever"
+        return "has an unsupported regular expression: lookaround, backreferences and nested repetition are not allowed"
     has_unicode_class = any(re.search(r"\\p", pattern, re.IGNORECASE) for pattern in patterns)
     limit = MAX_UNICODE_CLASS_REPETITIONS if has_unicode_class else MAX_REPETITIONS
     if sum(int(count) for pattern in patterns for count in _REPETITION.findall(pattern)) > limit:

@@ -1,10 +1,15 @@
-"""Where in a file a value of its JSON document stands."""
+"""Map the JSON paths of a document to lines and columns of its text.
+
+Written by hand, because Python's JSON reader gives no positions and drops duplicate keys silently, and no maintained
+library reports both.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..errors import Position, Problem
 from .validation import join_path
@@ -15,7 +20,7 @@ _LAST_PATH_STEP = re.compile(r"(?:\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+)\Z")
 
 @dataclass(slots=True)
 class _OpenContainer:
-    """An object or array that is being read; `step` is the key or the index of the value that comes next."""
+    """An object or array that is being read; `step` is the key or the index of the next value."""
 
     path: str
     step: str | int | None
@@ -23,7 +28,7 @@ class _OpenContainer:
 
 
 class SourceMap:
-    """The places of all values of a text that is JSON, by their JSON path."""
+    """The positions of all values of a valid JSON text, by their JSON path."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -32,43 +37,45 @@ class SourceMap:
         self._scan()
 
     def locate(self, path: str) -> Position:
-        """Line and column, from 1, of the value at a path, or of the nearest value around it."""
+        """Return line and column, from 1, of the value at a path, or of the innermost value around it."""
         while path and path not in self._offsets:
             path = _LAST_PATH_STEP.sub("", path) if _LAST_PATH_STEP.search(path) else ""
         return self._position(self._offsets.get(path, 0))
 
     def search(self, pattern: str) -> Position | None:
-        """Line and column of the first text that a regular expression finds."""
+        """Return line and column, from 1, of the first match of a regular expression, or None."""
         found = re.search(pattern, self._text)
         return self._position(found.start()) if found else None
 
     @property
     def duplicate_keys(self) -> list[Problem]:
-        """A problem for each key that its object has had before: only its last value counts."""
-        why = "stands here for the second time, and only this value counts; take one of the two out"
-        return [Problem(path, why, self._position(offset)) for path, offset in self._duplicates]
+        """Return a problem for each key that its object already has: JSON readers use the last value."""
+        message = "this key appears twice in its object, and only the last value is used. Remove one of them."
+        return [
+            Problem(path, message, self._position(offset), code="duplicate-key") for path, offset in self._duplicates
+        ]
 
     def _position(self, offset: int) -> Position:
         line = self._text.count("\n", 0, offset) + 1
         return line, offset - self._text.rfind("\n", 0, offset)
 
     def _scan(self) -> None:
-        opened: list[_OpenContainer] = []
-        for token in _TOKEN.finditer(self._text):
-            mark, around = token[0], opened[-1] if opened else None
-            if mark in ("}", "]"):
-                opened.pop()
-            elif mark == ",":
-                assert around is not None
-                around.step = around.step + 1 if isinstance(around.step, int) else None
-            elif mark == ":":
+        open_containers: list[_OpenContainer] = []
+        for match in _TOKEN.finditer(self._text):
+            symbol, container = match[0], open_containers[-1] if open_containers else None
+            if symbol in ("}", "]"):
+                open_containers.pop()
+            elif symbol == ",":
+                assert container is not None
+                container.step = container.step + 1 if isinstance(container.step, int) else None
+            elif symbol == ":":
                 continue
-            elif around is not None and around.step is None:
-                self._record_key(around, str(json.loads(mark, strict=False)), token.start())
+            elif container is not None and container.step is None:
+                self._record_key(container, str(json.loads(symbol, strict=False)), match.start())
             else:
-                path = self._record_value(around, token.start())
-                if mark in ("{", "["):
-                    opened.append(_OpenContainer(path, None if mark == "{" else 0))
+                path = self._record_value(container, match.start())
+                if symbol in ("{", "["):
+                    open_containers.append(_OpenContainer(path, None if symbol == "{" else 0))
 
     def _record_value(self, container: _OpenContainer | None, offset: int) -> str:
         path = "" if container is None or container.step is None else join_path(container.path, container.step)
@@ -84,17 +91,22 @@ class SourceMap:
 
 
 def syntax_problem(text: str, error: json.JSONDecodeError) -> Problem:
-    """Why a text is no JSON, where, and what to write instead."""
-    place = (error.lineno, error.colno)
+    """Return the problem of a text that is not JSON.
+
+    Args:
+        text: The whole text.
+        error: The error of Python's JSON reader for it.
+    """
+    position = (error.lineno, error.colno)
     if text.startswith(("//", "/*", "#"), error.pos):
-        return Problem("", 'is not JSON: it has no comments; write "$comment": "…" into an object', place)
-    for start, why in _SYNTAX_HINTS.items():
+        return Problem("", 'is not JSON: it has no comments; write "$comment": "…" into an object', position)
+    for start, hint in _SYNTAX_HINTS.items():
         if error.msg.startswith(start):
-            return Problem("", f"is not JSON: {why}", place)
-    return Problem("", f"is not JSON: {error.msg.lower()}", place)
+            return Problem("", f"is not JSON: {hint}", position)
+    return Problem("", f"is not JSON: {error.msg.lower()}", position)
 
 
-_SYNTAX_HINTS = {
+_SYNTAX_HINTS: Final = {
     "Expecting property name": 'expected a key in double quotes; is a comma before "}" too many?',
     "Expecting ',' delimiter": "expected a comma, or the end of the object or array",
     "Expecting ':' delimiter": "expected a colon after the key",
@@ -105,4 +117,4 @@ _SYNTAX_HINTS = {
     "Invalid \\escape": "write \\\\ for a backslash",
     "Unterminated string": "the text that begins here has no end; close it with a double quote",
 }
-"""What to say of the messages of Python's JSON reader."""
+"""The hint for each message of Python's JSON reader, by the beginning of the message."""

@@ -1,7 +1,7 @@
 """Find and substitute `${NAME}` (manifest language, section 8).
 
-Two kinds of places exist. In most strings a variable is replaced when the manifest loads. In templates it is left
-in its place and bound when the template is compiled, so that no value is ever read as template text.
+In most strings a variable is replaced when the manifest is loaded. In templates it remains and is bound when the
+template is compiled, so that no value is ever parsed as template text.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..core.expressions.analysis import (
 from .models.base import Json
 
 VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""`${NAME}`, or the escape `$${`, which stands for a literal `${`."""
+"""`${NAME}`, or the escape `$${` for a literal `${`."""
 
 WHOLE_STRING_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
-"""`$NAME`, a reference only where it is the whole string."""
+"""`$NAME`, which is a variable only if it is the whole string."""
 
 TEMPLATE_KEYS = frozenset(
     {
@@ -34,10 +34,10 @@ TEMPLATE_KEYS = frozenset(
 """Keys whose strings are templates."""
 
 DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
-"""Keys that are shown to models and hosts: variables are neither looked for nor replaced below them."""
+"""Keys with texts for models and hosts: variables are neither found nor replaced below them."""
 
 DEFAULTS_KEY = "defaults"
-"""The key of an override's values, in which every key is an argument's name."""
+"""The key of the default values of an override, whose keys are names of arguments."""
 
 MESSAGE_KEYS = TEMPLATE_KEYS - {"discovery"}
 """Keys whose strings hold expressions in `{{ … }}` only. Below `discovery` are both: `send`, and two expressions."""
@@ -50,14 +50,15 @@ _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 @dataclass(frozen=True, slots=True)
 class VariableResolver:
-    """Where variables are looked up, nearest first. Values are secrets and stay out of `repr`."""
+    """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`."""
 
     sources: Sequence[Mapping[str, str]] = field(repr=False)
 
     def resolve(self, manual: str, name: str) -> str | None:
-        """The value for a manual: `<manual>_NAME` in every source (UTCP doubles the manual's underscores), then `NAME`.
+        """Return the value of a variable for a manual, or None.
 
-        A host that could not expand its own `${NAME}` passes it on as it is: that counts as not set.
+        `<manual>_NAME` in any source comes before `NAME` (UTCP doubles the underscores of the manual). A value that is
+        `${…}` counts as not set: a host passes it on if it cannot expand its own variable.
         """
         for key in (namespaced_variable(manual, name), name):
             for source in self.sources:
@@ -67,21 +68,22 @@ class VariableResolver:
         return None
 
     def for_manual(self, manual: str) -> dict[str, str]:
-        """All variables that are set for this manual by name, without their namespace."""
+        """Return all variables that are named for this manual, without their namespace."""
         prefix = namespaced_variable(manual, "")
         names = {key for source in self.sources for key in source if key.startswith(prefix)}
         values = {key: next(source[key] for source in self.sources if key in source) for key in names}
         own = {key.removeprefix(prefix): value for key, value in values.items()}
-        return {name: value for name, value in own.items() if not name.startswith("_")}  # those are another manual's
+        # A doubled underscore belongs to the name of another manual: `a__b_KEY` is KEY of `a_b`, not of `a`.
+        return {name: value for name, value in own.items() if not name.startswith("_")}
 
 
 def namespaced_variable(manual: str, name: str) -> str:
-    """UTCP's namespacing of a variable."""
+    """Return the name of a variable in UTCP's namespace of a manual."""
     return f"{manual.replace('_', '__')}_{name}"
 
 
 def find_variables(document: Json) -> Iterator[str]:
-    """The names of all variables that a document refers to: `${NAME}`, `$NAME`, and `vars.NAME` in an expression."""
+    """Yield each name that a document refers to: as `${NAME}`, as `$NAME`, or as `vars.NAME` in an expression."""
     for text, expressions in _strings_with_variables(document):
         if whole := WHOLE_STRING_VARIABLE.match(text):
             yield whole[1]
@@ -91,7 +93,7 @@ def find_variables(document: Json) -> Iterator[str]:
 
 
 def find_optional(document: Json) -> set[str]:
-    """The variables of which a document says what happens without them: `vars.NAME is defined`, `… | default(…)`."""
+    """Return the variables that may be missing: `vars.NAME is defined`, `vars.NAME | default(…)`."""
     return {
         name
         for _, expressions in _strings_with_variables(document)
@@ -105,7 +107,10 @@ def _strings_with_variables(
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield each string that may refer to variables, with the expressions in it.
 
-    In `content` (templates, defaults) every key is data.
+    Args:
+        value: A part of a document.
+        content: Whether every key is data, as in templates and defaults.
+        template: Whether strings are templates, in which only the placeholders are expressions.
     """
     if isinstance(value, str):
         if "$" in value or "vars" in value:  # few have either, and a manifest has many
@@ -123,9 +128,12 @@ def _strings_with_variables(
 
 
 def substitute(value: Json, variables: Mapping[str, str], content: bool = False) -> Json:
-    """The document with every variable replaced, except below template keys. All names must be in `variables`.
+    """Return the document with every variable replaced, except in templates and documentation.
 
-    In `content` (defaults) every key is data.
+    Args:
+        value: A part of a document.
+        variables: The values; every variable in `value` must be in it.
+        content: Whether every key is data, as in defaults.
     """
     if isinstance(value, str):
         if "$" not in value:
@@ -134,9 +142,9 @@ def substitute(value: Json, variables: Mapping[str, str], content: bool = False)
             return variables[whole[1]]
         return VARIABLE.sub(lambda found: variables[found[1]] if found[1] else "${", value)
     if isinstance(value, dict):
-        kept = frozenset() if content else TEMPLATE_KEYS | DOCUMENTATION_KEYS
+        unchanged = frozenset() if content else TEMPLATE_KEYS | DOCUMENTATION_KEYS
         return {
-            key: item if key in kept else substitute(item, variables, content or key == DEFAULTS_KEY)
+            key: item if key in unchanged else substitute(item, variables, content or key == DEFAULTS_KEY)
             for key, item in value.items()
         }
     if isinstance(value, list):

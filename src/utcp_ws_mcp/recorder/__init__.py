@@ -1,1 +1,1 @@
-"""Draft a manifest from a conversation that was seen: what is written is a guess, for its author to correct."""
+"""Draft a manifest from a recorded conversation. The draft is a guess that its author corrects."""

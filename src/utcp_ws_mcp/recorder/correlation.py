@@ -1,4 +1,4 @@
-"""Which of the messages that came answer which of those that were sent."""
+"""Find out which received messages answer which sent ones: by correlation IDs, or by their order."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from .messages import (
     value_at,
 )
 
-ID_NAMES: Final = (
+ID_KEYS: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
     *("correlation_id", "correlationId", "cid", "uuid", "ref", "seq", "nonce", "invocationId", "txid", "token_id"),
 )
-"""Keys that hold correlation ids."""
+"""Keys that can hold correlation IDs."""
 
-RESULT_NAMES: Final = ("result", "data", "payload", "response", "value", "body")
-MESSAGE_NAMES: Final = ("message", "msg", "reason", "text", "description")
+RESULT_KEYS: Final = ("result", "data", "payload", "response", "value", "body")
+"""Keys that can hold the result of a reply, the most usual first."""
+
+ERROR_TEXT_KEYS: Final = ("message", "msg", "reason", "text", "description")
+"""Keys that can hold the text of an error, the most usual first."""
+
 _ID_POSITIONS: Final = 3
-"""The first elements of an array, in which an id may stand."""
+"""How many of the first elements of an array can be a correlation ID."""
 
 
 @dataclass(slots=True)
 class RecordedExchange:
-    """A message that was sent, and those that seem to answer it."""
+    """A sent message, and the received messages that probably answer it."""
 
     request: RecordedMessage
     replies: list[RecordedMessage] = field(default_factory=list)
@@ -39,7 +43,7 @@ class RecordedExchange:
 
 @dataclass(frozen=True, slots=True)
 class CorrelationIds:
-    """Where correlation ids stand, in what is sent and in what answers, and how they are made."""
+    """The paths of the correlation IDs in sent and in received messages, and how they are created."""
 
     sent: Path
     received: Path
@@ -48,7 +52,7 @@ class CorrelationIds:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation taken apart: what came before anything was sent, the exchanges, and what came unasked."""
+    """An analyzed conversation: the message before the first request, the exchanges, and unsolicited messages."""
 
     greeting: RecordedMessage | None
     exchanges: Sequence[RecordedExchange]
@@ -57,42 +61,45 @@ class Conversation:
 
 
 def analyze(messages: Sequence[RecordedMessage]) -> Conversation:
-    """Find out what answers what: by ids where there are any, else by the order."""
+    """Group the messages of a conversation into exchanges: by correlation IDs if there are any, otherwise by order."""
     first = next((index for index, message in enumerate(messages) if message.sent), len(messages))
     greeting = messages[0] if first else None
-    unasked = list(messages[1:first])
+    unsolicited = list(messages[1:first])
     ids = find_correlation_ids(messages)
-    exchanges = _group_by_id(messages[first:], ids, unasked) if ids else _group_by_order(messages[first:], unasked)
-    return Conversation(greeting, exchanges, unasked, ids)
+    exchanges = (
+        _group_by_id(messages[first:], ids, unsolicited) if ids else _group_by_order(messages[first:], unsolicited)
+    )
+    return Conversation(greeting, exchanges, unsolicited, ids)
 
 
 def find_correlation_ids(messages: Sequence[RecordedMessage]) -> CorrelationIds | None:
-    """The ids that most requests hold and their replies repeat."""
+    """Return the correlation IDs that most requests contain and their replies repeat, or None."""
     best: tuple[int, int, CorrelationIds] | None = None
     for path in dict.fromkeys(path for message in messages if message.sent for path, _ in leaves(message.value)):
         if not path or not _can_hold_id(path):
             continue
-        asked = _request_ids(messages, path)
-        if asked is None or (isinstance(path[-1], int) and len(asked) < 2):
+        requests = _request_ids(messages, path)
+        # One match at an index of an array can be a coincidence: most short arrays begin with small numbers.
+        if requests is None or (isinstance(path[-1], int) and len(requests) < 2):
             continue
-        for received in _paths_holding(messages, asked.keys()):
+        for received in _paths_holding(messages, requests.keys()):
             answered = sum(
                 any(not later.sent and value_at(later.value, received) == value for later in messages[index:])
-                for value, index in asked.items()
+                for value, index in requests.items()
             )
-            same = int(received == path)
-            if answered * 2 >= len(asked) and (best is None or (answered, same) > best[:2]):
-                best = (answered, same, CorrelationIds(path, received, _id_kind([*asked])))
+            same_path = int(received == path)
+            if answered * 2 >= len(requests) and (best is None or (answered, same_path) > best[:2]):
+                best = (answered, same_path, CorrelationIds(path, received, _id_kind([*requests])))
     return best[2] if best else None
 
 
 def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, int] | None:
-    """The values at a path that may be ids, each with the index of the first request that holds it.
+    """Return the possible IDs at a path, each with the index of the first request that contains it.
 
-    None where a value comes again in a message of the same kind. In one of another kind it may: a subscription and
-    its end have the same id.
+    The result is None if a value occurs twice in requests of the same kind. In requests of different kinds it may: a
+    subscription and its end have the same ID.
     """
-    asked: dict[Any, int] = {}
+    requests: dict[Any, int] = {}
     uses: set[tuple[Any, Any]] = set()
     for index, message in enumerate(messages):
         if message.sent and _is_id(value := value_at(message.value, path)):
@@ -100,22 +107,22 @@ def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, i
             if use in uses:
                 return None
             uses.add(use)
-            asked.setdefault(value, index)
-    return asked
+            requests.setdefault(value, index)
+    return requests
 
 
 def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
-    """The fields `reply`, `response_format` and `ignore`, as far as the conversation shows them."""
+    """Return the fields `reply`, `response_format` and `ignore`, as far as the conversation shows them."""
     replies = [reply for exchange in conversation.exchanges for reply in exchange.replies[:1]]
     rules: dict[str, Any] = {}
     if conversation.ids is not None:
         rules["match"] = f"{path_expression(conversation.ids.received)} == request_id"
-    faults = [reply for reply in replies if _error_rules(reply.value)]
-    if faults:
-        rules |= _error_rules(faults[0].value) or {}
-    results = [reply.value for reply in replies if reply not in faults]
+    errors = [reply for reply in replies if _error_rules(reply.value)]
+    if errors:
+        rules |= _error_rules(errors[0].value) or {}
+    results = [reply.value for reply in replies if reply not in errors]
     common = [
-        name for name in RESULT_NAMES if results and all(isinstance(value, dict) and name in value for value in results)
+        name for name in RESULT_KEYS if results and all(isinstance(value, dict) and name in value for value in results)
     ]
     if common:
         rules["result"] = path_expression((common[0],))
@@ -130,10 +137,10 @@ def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
 
 
 def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> list[str]:
-    """Predicates on what came unasked that hold for no reply."""
-    answering = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
+    """Return predicates for unsolicited messages that hold for no reply."""
+    of_replies = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
     found = dict.fromkeys(kind_predicate(each.value) for each in unsolicited if each.is_json)
-    return [predicate for predicate in found if predicate not in answering]
+    return [predicate for predicate in found if predicate not in of_replies]
 
 
 def _group_by_id(
@@ -157,7 +164,7 @@ def _group_by_id(
 
 
 def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[RecordedMessage]) -> list[RecordedExchange]:
-    """The first message after a request answers it, unless messages of its kind come unasked, too."""
+    """Pair each request with the first message after it whose kind does not also arrive without a request."""
     groups: list[tuple[RecordedMessage, list[RecordedMessage]]] = []
     for message in messages:
         if message.sent:
@@ -165,9 +172,9 @@ def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[Recor
         else:
             groups[-1][1].append(message)
     events = {_kind_value(message) for message in unsolicited}
-    left = [[message for message in group if _kind_value(message) not in events] for _, group in groups]
-    answering = {_kind_value(group[0]) for group in left if group}
-    events |= {_kind_value(message) for group in left for message in group[1:]} - answering
+    candidates = [[message for message in group if _kind_value(message) not in events] for _, group in groups]
+    reply_kinds = {_kind_value(group[0]) for group in candidates if group}
+    events |= {_kind_value(message) for group in candidates for message in group[1:]} - reply_kinds
     exchanges = []
     for request, group in groups:
         answers = [message for message in group if _kind_value(message) is None or _kind_value(message) not in events]
@@ -183,7 +190,7 @@ def _kind_value(message: RecordedMessage) -> Any:
 
 def _can_hold_id(path: Path) -> bool:
     last = path[-1]
-    return last in ID_NAMES if isinstance(last, str) else len(path) == 1 and last < _ID_POSITIONS
+    return last in ID_KEYS if isinstance(last, str) else len(path) == 1 and last < _ID_POSITIONS
 
 
 def _is_id(value: Any) -> bool:
@@ -191,7 +198,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _paths_holding(messages: Sequence[RecordedMessage], values: Collection[Any]) -> list[Path]:
-    """Where in the messages that came one of these values stands."""
+    """Return the paths in received messages at which one of these values occurs."""
     found = (
         path
         for message in messages
@@ -209,22 +216,22 @@ def _id_kind(values: Sequence[Any]) -> str:
 
 
 def _error_rules(value: Any) -> dict[str, Any] | None:
-    """The rules that find a failure like this one, or None where the message reports none."""
+    """Return the rules that detect an error reply like this one, or None if the message is no error."""
     if not isinstance(value, dict):
         return None
     error = value.get("error")
     if error not in (None, False, ""):
-        named = next(
-            (name for name in MESSAGE_NAMES if isinstance(error, dict) and isinstance(error.get(name), str)), None
+        text_key = next(
+            (name for name in ERROR_TEXT_KEYS if isinstance(error, dict) and isinstance(error.get(name), str)), None
         )
-        place = path_expression(("error", named)) if named else path_expression(("error",))
-        return {"error": "message.error is defined and message.error", "error_message": place}
+        error_message = path_expression(("error", text_key)) if text_key else path_expression(("error",))
+        return {"error": "message.error is defined and message.error", "error_message": error_message}
     kind = message_kind(value)
     if kind and str(kind[1]).lower() in ("error", "err", "failure"):
-        sign = f"{path_expression(kind[0])} == '{kind[1]}'"
+        predicate = f"{path_expression(kind[0])} == '{kind[1]}'"
     elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
-        sign = f"{path_expression((failed,))} == false"
+        predicate = f"{path_expression((failed,))} == false"
     else:
         return None
-    told = next((name for name in MESSAGE_NAMES if isinstance(value.get(name), str)), None)
-    return {"error": sign} | ({"error_message": path_expression((told,))} if told else {})
+    text_key = next((name for name in ERROR_TEXT_KEYS if isinstance(value.get(name), str)), None)
+    return {"error": predicate} | ({"error_message": path_expression((text_key,))} if text_key else {})

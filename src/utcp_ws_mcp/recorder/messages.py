@@ -1,4 +1,4 @@
-"""The messages of a conversation, and what tells one kind of them from another."""
+"""The messages of a conversation: their kinds, their values, and expressions that select them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any, Final
 from ..core.expressions.paths import UNDEFINED, Path
 
 KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
-"""Keys whose value says what a message is about."""
+"""Keys whose value can be the kind of a message, the most usual first."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
-    """One message: `value` is parsed JSON, text or bytes."""
+    """One message. `sent` is whether this side sent it; `value` is parsed JSON, text or bytes."""
 
     sent: bool
     value: Any
 
     @property
     def is_json(self) -> bool:
-        """Whether it is a JSON object or array."""
+        """Return whether the message is a JSON object or array."""
         return isinstance(self.value, dict | list)
 
 
 def message_kind(value: Any) -> tuple[Path, Any] | None:
-    """Where a message says what it is about, and what it says there."""
+    """Return the path and the value of the kind of a message, or None if it has none."""
     if isinstance(value, dict):
         for name in KIND_KEYS:
             if isinstance(value.get(name), str | int) and not isinstance(value[name], bool):
@@ -40,11 +40,11 @@ def message_kind(value: Any) -> tuple[Path, Any] | None:
 
 
 CATCH_ALL_PREDICATES: Final = frozenset({"message is string", "message is defined"})
-"""Predicates on messages that do not say what they are about."""
+"""Predicates for messages without a kind."""
 
 
 def kind_predicate(value: Any) -> str:
-    """A predicate that holds for messages of the same kind; one of `ANYTHING` where they do not say it."""
+    """Return a predicate that holds for messages of the same kind; for one without a kind it can be a catch-all."""
     if kind := message_kind(value):
         return f"{path_expression(kind[0])} == {literal(kind[1])}"
     if isinstance(value, dict) and value:
@@ -53,7 +53,7 @@ def kind_predicate(value: Any) -> str:
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value in a message that is no object, with its path; a list counts as one value."""
+    """Yield the path and the value of each field of a message; a list is one value, except at the root."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from leaves(item, (*path, key))
@@ -65,7 +65,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def value_at(value: Any, path: Path) -> Any:
-    """The value at a path, or UNDEFINED."""
+    """Return the value at a path, or UNDEFINED."""
     for step in path:
         try:
             value = value[step]
@@ -75,17 +75,17 @@ def value_at(value: Any, path: Path) -> Any:
 
 
 def path_expression(path: Path) -> str:
-    """A path in a message as an expression."""
+    """Return the expression for a path in a message."""
     steps = (f".{step}" if isinstance(step, str) and _IDENTIFIER.match(step) else f"[{literal(step)}]" for step in path)
     return "message" + "".join(steps)
 
 
 def literal(value: Any) -> str:
-    """A number or a text as it stands in an expression."""
+    """Return a number or a text as a literal of the expression language."""
     if not isinstance(value, str):
         return str(value)
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    for name in ("$", "vars"):  # what an endpoint said names no variable
+    for name in ("$", "vars"):  # a text of an endpoint must not become a reference to a variable
         escaped = re.sub(rf"{re.escape(name)}(?=[{{.\[])", _unicode_escape, escaped)
     return f"'{escaped}'"
 

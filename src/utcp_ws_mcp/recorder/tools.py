@@ -1,4 +1,4 @@
-"""Tools from the messages that were sent: what stays the same is the message, what differs are arguments."""
+"""Draft tools from the sent messages: what is the same in all becomes the message, what differs becomes arguments."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .correlation import CorrelationIds, RecordedExchange
 from .messages import KIND_KEYS, kind_predicate, leaves, literal, message_kind, value_at
 
 CONSTANT_KEYS: Final = (*KIND_KEYS, "jsonrpc", "version", "v")
-"""Keys at the root of a message whose value is no argument, unless it was seen to differ."""
+"""Keys at the root of a message whose value is no argument, unless it differs between messages."""
 
 _TEMPLATE_SYNTAX = re.compile(r"\{\{|\$\{|UTCP_ARG_")
 _WORD = re.compile(r"[A-Za-z0-9_]+")
 _MAX_NAME_LENGTH: Final = 40
-"""Characters of a tool's name; the manual's stands before it."""
+"""The maximum length of the name of a tool in characters; hosts put the name of the manual before it."""
 
 REQUEST_ID: Final = "{{ request_id }}"
 
@@ -25,15 +25,21 @@ REQUEST_ID: Final = "{{ request_id }}"
 def draft_tools(
     exchanges: Sequence[RecordedExchange], ids: CorrelationIds | None, variables: Collection[str]
 ) -> list[dict[str, Any]]:
-    """A tool for each kind of message that was sent."""
+    """Return a tool for each kind of sent message.
+
+    Args:
+        exchanges: The exchanges that are not part of a login.
+        ids: The correlation IDs of the conversation, if it has any.
+        variables: The names of the variables that are set, and so may occur in the messages.
+    """
     groups: dict[tuple[str, bool], list[RecordedExchange]] = {}
     verbs = _verb_keys([exchange.request.value for exchange in exchanges], ids)
     for exchange in exchanges:
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", _tool_name(exchange.request.value, ids, verbs))[:_MAX_NAME_LENGTH]
         groups.setdefault((name or "send", isinstance(exchange.request.value, str)), []).append(exchange)
     tools: dict[str, dict[str, Any]] = {}
-    for (named, _), group in groups.items():
-        name = _unique_name(named, tools)
+    for (tool_name, _), group in groups.items():
+        name = _unique_name(tool_name, tools)
         tools[name] = _draft_tool(name, group, ids, variables)
     return list(tools.values())
 
@@ -43,21 +49,22 @@ def _unique_name(name: str, taken: Collection[str]) -> str:
 
 
 def escape_template(text: str, variables: Collection[str]) -> str:
-    """A text as it stands in a template, where nothing in it is to be filled in but known variables."""
-    named = {found[1] for found in VARIABLE.finditer(text)} | (
+    """Return a text as a template in which only known variables are replaced."""
+    names = {found[1] for found in VARIABLE.finditer(text)} | (
         {whole[1]} if (whole := WHOLE_STRING_VARIABLE.match(text)) else set()
     )
-    if named and named <= set(variables) and not _TEMPLATE_SYNTAX.search(VARIABLE.sub("", text)):
+    if names and names <= set(variables) and not _TEMPLATE_SYNTAX.search(VARIABLE.sub("", text)):
         return text
     if not WHOLE_STRING_VARIABLE.match(text) and not _TEMPLATE_SYNTAX.search(text):
         return text
-    broken = re.sub(r"\$(?=[{A-Za-z_])|UTCP(?=_ARG_)", lambda found: f"{found[0]}\0", text)
-    parts = (literal(part) for part in broken.split("\0"))
+    # Two literals are joined within each mark of the template syntax, so that the text contains none.
+    split_marks = re.sub(r"\$(?=[{A-Za-z_])|UTCP(?=_ARG_)", lambda found: f"{found[0]}\0", text)
+    parts = (literal(part) for part in split_marks.split("\0"))
     return "{{ " + " ~ ".join(parts) + " }}"
 
 
 def _verb_keys(values: Sequence[Any], ids: CorrelationIds | None) -> frozenset[str]:
-    """The keys that say what a message does where no value says it, as `put` or `subscribe`: each kind has its own."""
+    """Return the keys that name the action, such as `put` or `subscribe`, if each kind of message has its own."""
     of_id = {ids.sent[0]} if ids is not None else set()
     kinds = {frozenset(value) - of_id for value in values if isinstance(value, dict) and message_kind(value) is None}
     if len(kinds) < 2:
@@ -68,18 +75,18 @@ def _verb_keys(values: Sequence[Any], ids: CorrelationIds | None) -> frozenset[s
 
 
 def _tool_name(value: Any, ids: CorrelationIds | None, verbs: Collection[str]) -> str:
-    """The name of a tool that sends such a message."""
+    """Return the name for a tool that sends a message like this."""
     if isinstance(value, str) and (word := _WORD.search(value)):
         return word[0].lower()
-    named = _message_action(value, ids)
-    if named is None:
+    action = _message_action(value, ids)
+    if action is None:
         return next((key for key in value if key in verbs), "send") if isinstance(value, dict) else "send"
-    word = _WORD.search(named[1]) if isinstance(value, list) else None
-    return word[0] if word else str(named[1])
+    word = _WORD.search(action[1]) if isinstance(value, list) else None
+    return word[0] if word else str(action[1])
 
 
 def _message_action(value: Any, ids: CorrelationIds | None) -> tuple[Path, Any] | None:
-    """Where a message says what it does, and what it says there."""
+    """Return the path and the value of the action of a message, or None."""
     if not isinstance(value, list):
         return message_kind(value)
     skipped = ids.sent[0] if ids is not None else None
@@ -105,14 +112,14 @@ def _draft_tool(
         schema["additionalProperties"] = False
     return {
         "name": name,
-        "description": f"Send {name[:60]!r}. Say here what it does, and what it gives.",
+        "description": f"Send {name[:60]!r}. Describe here what it does and returns.",
         "inputs": schema,
         "tool_call_template": template,
     }
 
 
 def _text_template(values: Sequence[str], schema: dict[str, Any], variables: Collection[str]) -> str:
-    """A text message: its first word stays, the rest is an argument unless a variable stands in it."""
+    """Return the template of a text message: the first word is constant, the rest is an argument or has a variable."""
     head, gap, rest = re.match(r"(\W*\w*)(\s*)(.*)", values[0], re.DOTALL).groups()  # type: ignore[union-attr]  # it matches any text
     if not rest or (len(set(values)) == 1 and _names_variable(values[0], variables)):
         return escape_template(values[0], variables)
@@ -124,25 +131,30 @@ def _text_template(values: Sequence[str], schema: dict[str, Any], variables: Col
 def _json_template(
     values: Sequence[Any], schema: dict[str, Any], ids: CorrelationIds | None, variables: Collection[str]
 ) -> Any:
-    """A JSON message: ids are made, values that may differ become arguments."""
-    holes: dict[Path, str] = {}
+    """Return the template of a JSON message: IDs are generated, values that can differ become arguments."""
+    placeholders: dict[Path, str] = {}
     names: set[str] = set()
-    named = _message_action(values[0], ids)
+    action = _message_action(values[0], ids)
     for path in dict.fromkeys(path for value in values for path, _ in leaves(value)):
         found = [item for value in values if (item := value_at(value, path)) is not UNDEFINED]
         if ids is not None and path == ids.sent:
-            holes[path] = REQUEST_ID
-        elif named and path == named[0] and all(item == named[1] for item in found) and _WORD.fullmatch(str(named[1])):
+            placeholders[path] = REQUEST_ID
+        elif (
+            action
+            and path == action[0]
+            and all(item == action[1] for item in found)
+            and _WORD.fullmatch(str(action[1]))
+        ):
             continue
         elif _is_argument(path, found, len(values), variables):
             name = _argument_name(path, names)
             names.add(name)
-            holes[path] = f"{{{{ args.{name} }}}}"
+            placeholders[path] = f"{{{{ args.{name} }}}}"
             schema["properties"][name] = _infer_type(found)
             if len(found) == len(values):
                 schema.setdefault("required", []).append(name)
     fullest = max(values, key=lambda value: len(list(leaves(value))))
-    return _insert_placeholders(_merge_fields(fullest, values), holes, (), variables)
+    return _insert_placeholders(_merge_fields(fullest, values), placeholders, (), variables)
 
 
 def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Collection[str]) -> bool:
@@ -157,7 +169,7 @@ def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Col
 
 
 def _names_variable(text: str, variables: Collection[str]) -> bool:
-    """Whether a known variable stands in a text."""
+    """Return whether a text contains a known variable."""
     return "$" in text and escape_template(text, variables) == text
 
 
@@ -183,14 +195,14 @@ _JSON_TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "nu
 
 
 def _merge_fields(fullest: Any, values: Sequence[Any]) -> Any:
-    """The fullest message with what others hold beside it."""
+    """Return the message with the most fields, with the additional fields of the others."""
     if not isinstance(fullest, dict):
         return fullest
-    united = dict(fullest)
+    merged = dict(fullest)
     for value in values:
         for key, item in value.items() if isinstance(value, dict) else ():
-            united[key] = _merge_fields(united[key], [item]) if key in united else item
-    return united
+            merged[key] = _merge_fields(merged[key], [item]) if key in merged else item
+    return merged
 
 
 def _insert_placeholders(value: Any, placeholders: dict[Path, str], path: Path, variables: Collection[str]) -> Any:
@@ -204,10 +216,10 @@ def _insert_placeholders(value: Any, placeholders: dict[Path, str], path: Path, 
 
 
 def _infer_stream(group: Sequence[RecordedExchange]) -> dict[str, Any] | None:
-    """Where several messages answered a request: how they end, if the last one is of another kind."""
+    """Return the stream of a request with several replies: its end, if the last reply is of another kind."""
     longest = max((exchange.replies for exchange in group), key=len)
     if len(longest) < 2:
         return None
     last, others = kind_predicate(longest[-1].value), {kind_predicate(reply.value) for reply in longest[:-1]}
-    ends = {"until": last} if message_kind(longest[-1].value) and last not in others else {}
-    return {"$comment": "Several messages answered.", **ends, "max_seconds": 10}
+    until = {"until": last} if message_kind(longest[-1].value) and last not in others else {}
+    return {"$comment": "A request had several replies.", **until, "max_seconds": 10}

@@ -1,5 +1,6 @@
 import itertools
 import json
+from datetime import UTC, datetime
 from pathlib import PurePath
 
 import pytest
@@ -7,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import decode
-from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.exchange import CloseInfo
+from utcp_ws_mcp.core.exchange.dispatcher import LATE_REPLIES_POSSIBLE, SESSION_ENDED, UNSOLICITED_MESSAGE, Dispatcher
+from utcp_ws_mcp.core.exchange.exchange import CloseInfo, Exchange
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry
@@ -40,7 +41,8 @@ class Wire:
         self.wakes = {}
 
     def open(self, rules=None, **args):
-        exchange = self.exchanges.open(rules_of(rules or {}), Scope(Ambient(None, None), {"args": args}))
+        ambient = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
+        exchange = self.exchanges.open(rules_of(rules or {}), Scope(ambient, {"args": args}))
         self.wakes[id(exchange)] = 0
         exchange.wake = lambda: self.wakes.update({id(exchange): self.wakes[id(exchange)] + 1})
         return exchange
@@ -149,6 +151,97 @@ def test_exchanges_with_ids_in_different_places_stand_side_by_side():
 
     assert [wire.receive(value) for value in ({"topic": "r/3"}, {"meta": {"id": 2}}, {"id": 1})] == [Role.REPLY] * 3
     assert [inbox_of(each) for each in (one, two, three)] == [[{"id": 1}], [{"meta": {"id": 2}}], [{"topic": "r/3"}]]
+
+
+# --- the decision table of the module ---
+
+WATCHING = {"message": False, "stream": {"match": "message.topic == 'a'"}}
+WATCHING_TOO = {"message": False, "stream": {"match": "message.topic is defined"}}
+PONG = {"auto_reply": [{"match": "message.ping is defined", "send": {"pong": 1}}]}
+ANSWERING = {"tools": [{"name": "t", "tool_call_template": PONG}]}
+SUBSCRIBING = {"reply": {"match": "message.id == request_id"}, "stream": {"match": "message.topic == 'a'"}}
+FAILING = {"reply": {"match": "message.id == request_id", "error": "message.error is defined"}}
+WATCHING_ERRORS = {**WATCHING, "reply": {"error": "message.error is defined"}}
+
+# name: rules of the exchanges in the order of opening, a message, its role, which exchanges get it, whether the
+# connection is reusable afterwards.
+DECISIONS = {
+    "auto_reply, exclusive": ([ANSWERING], {"ping": 1}, Role.AUTO_REPLIED, [], True),
+    "auto_reply, multiplexed": ([{**BY_ID, **ANSWERING}], {"ping": 1, "id": 1}, Role.AUTO_REPLIED, [], True),
+    "the id": ([BY_ID, BY_ID], {"id": 2}, Role.REPLY, [2], True),
+    "the id, and a stream": ([WATCHING, BY_ID], {"id": 2, "topic": "a"}, Role.REPLY, [1, 2], True),
+    "the id of an error reply, and a stream": (
+        [WATCHING_ERRORS, FAILING],
+        {"id": 2, "topic": "a", "error": 1},
+        Role.ERROR,
+        [2],
+        True,
+    ),
+    "match of one, exclusive": ([BY_KIND], {"kind": "answer"}, Role.REPLY, [1], True),
+    "match of two": ([BY_KIND, BY_KIND], {"kind": "answer"}, Role.REPLY, [1], True),
+    "match, and a stream": ([WATCHING, BY_TOPIC], {"topic": "r/2"}, Role.REPLY, [2], True),
+    "match and the id": ([BY_TOPIC, BY_ID], {"topic": "r/1", "id": 2}, Role.REPLY, [2], True),
+    "streams": ([WATCHING, WATCHING_TOO, WATCHING_ERRORS], {"topic": "a"}, Role.ITEM, [1, 2, 3], True),
+    "a stream, but no match": ([{}, WATCHING], {"topic": "a"}, Role.ITEM, [2], True),
+    "no match": ([{}, WATCHING], {"topic": "b"}, Role.REPLY, [1], True),
+    "nothing, multiplexed": ([BY_ID, WATCHING], {"id": 9}, Role.DROPPED, [], True),
+    "nothing, exclusive with match": ([BY_KIND], {"kind": "event"}, Role.DROPPED, [], True),
+    "nothing, but a subscription is awaited": ([SUBSCRIBING], {"topic": "a"}, Role.DROPPED, [], True),
+}
+
+
+@pytest.mark.parametrize(("rules", "message", "role", "got", "reusable"), DECISIONS.values(), ids=DECISIONS)
+def test_the_decision_table_says_which_exchanges_get_a_message(rules, message, role, got, reusable):
+    wire = Wire()
+    exchanges = [wire.open(each) for each in rules]
+
+    assert wire.receive(message) is role
+    assert [number for number, exchange in enumerate(exchanges, 1) if exchange.received] == got
+    assert wire.exchanges.reusable is reusable
+
+
+# What happens to an exchange; whether a further one may start, and why perhaps not.
+ENDS = {
+    "exclusive, by its reply": ({}, ["reply"], True, ""),
+    "exclusive, cancelled": ({}, ["cancel"], False, LATE_REPLIES_POSSIBLE),
+    "exclusive, discarded": ({}, ["discard"], True, ""),
+    "exclusive, replied to twice": ({}, ["reply", "reply"], False, UNSOLICITED_MESSAGE),
+    "exclusive, that only listens, cancelled": ({"message": False, "stream": True}, ["cancel"], False, ""),
+    "multiplexed, by its reply": (BY_ID, [{"id": 1}], True, ""),
+    "multiplexed, cancelled": (BY_ID, ["cancel"], True, LATE_REPLIES_POSSIBLE),
+    "multiplexed, that only watches, cancelled": (WATCHING, ["cancel"], True, ""),
+    "drained": (BY_ID, ["drain"], False, SESSION_ENDED),
+    "cancelled, then drained": (BY_ID, ["cancel", "drain"], False, SESSION_ENDED),
+    "lost": (BY_ID, ["lose"], False, ""),
+}
+
+
+@pytest.mark.parametrize(("rules", "steps", "reusable", "reason"), ENDS.values(), ids=ENDS)
+def test_how_an_exchange_ends_decides_whether_a_further_one_may_start(rules, steps, reusable, reason):
+    wire = Wire()
+    exchange = wire.open(rules)
+    happen = {
+        "cancel": lambda: wire.exchanges.cancel(exchange),
+        "discard": lambda: wire.exchanges.discard(exchange),
+        "drain": wire.exchanges.drain,
+        "lose": lambda: wire.exchanges.connection_lost(CloseInfo(1006, "gone")),
+    }
+    for step in steps:
+        act = happen.get(step) if isinstance(step, str) else None
+        act() if act else wire.receive(step)
+
+    assert (wire.exchanges.reusable, wire.exchanges.unusable_reason) == (reusable, reason)
+
+
+def test_a_reply_with_an_id_is_compared_with_no_exchange(monkeypatch):
+    compared = []
+    wire = Wire()
+    exchanges = [wire.open(BY_ID) for _ in range(100)]
+    monkeypatch.setattr(Exchange, "matches", lambda exchange, message: compared.append(exchange))
+
+    assert wire.receive({"id": 50}) is Role.REPLY
+    assert exchanges[49].finished
+    assert compared == []
 
 
 # --- late, doubled, foreign ---

@@ -15,7 +15,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from tests.server.stdio.test_transport import MODERN
 from utcp_ws_mcp.observability.metrics import MetricsObserver, PrometheusRegistry
@@ -144,7 +144,7 @@ async def test_changes_of_the_tools_are_announced(tmp_path: Path, mode: str) -> 
         if "list_changed" in repr(message) or "ListChanged" in type(message).__name__:
             changed.set()
 
-    async with peer(late) as slow, peer(tells(manual("a"))) as quick:
+    async with peer(late) as slow, peer(announces(manual("a"))) as quick:
         document = [{**entry(slow), "name": "slow"}, entry(quick)]
         async with served(tmp_path, document) as url, client_of(url, mode, message_handler=on_message) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["m_a"]

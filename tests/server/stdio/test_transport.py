@@ -18,7 +18,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client, StdioServerParameters
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer, silent
 
 RPC = {"preset": "jsonrpc2"}
@@ -265,7 +265,7 @@ async def test_the_2026_era_works_on_the_same_process_kind(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_the_python_client_lists_and_calls_over_a_real_process(tmp_path: Path, mode: str) -> None:
-    async with peer(tells(manual("a"))) as seen:
+    async with peer(announces(manual("a"))) as seen:
         (tmp_path / "m.json").write_text(json.dumps(entry(seen)))
         command = StdioServerParameters(command=sys.executable, args=["-m", "utcp_ws_mcp", str(tmp_path / "m.json")])
         with anyio.fail_after(PATIENCE * 2):

@@ -109,13 +109,13 @@ def _check_end(planned: PlannedCall, value: StreamResult, ledger: Ledger, when: 
     if value.end == "closed" and not (count and ended_well):
         yield f"a connection that was lost ended a stream of {count} items"
     when = ledger.cancels.get(planned.n, when)
-    told = any(
+    close_known = any(
         execution.close_sent_at is not None and execution.close_sent_at < when - DELIVERY_DELAY for execution in mine
     )
-    if value.end in ("idle_seconds", "max_seconds") and told and not any(execution.done for execution in mine):
+    if value.end in ("idle_seconds", "max_seconds") and close_known and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
     if value.end == "max_items" and count != MAX_ITEMS:
-        yield f"{count} items were taken for the {MAX_ITEMS} that are the most"
+        yield f"{count} items came, and {MAX_ITEMS} are the limit"
     if value.end == "idle_seconds" and planned.tool != "idle":
         yield "a stream without idle_seconds ended for them"
 
@@ -137,7 +137,7 @@ def check_rest(bridge: Bridge) -> Iterator[str]:
 
 
 def check_lost(bridge: Bridge) -> Iterator[str]:
-    """Whether the end of a connection was told to every call on it."""
+    """Whether the end of a connection reached every call on it."""
     for pool in _pools(bridge):
         for pooled in pool.connections:
             connection = pooled.connection

@@ -50,14 +50,14 @@ MUTANTS: Final = (
     ),
     Mutant("after a stream that was cut short, too", Dispatcher, "_deliver", "exchange.end in TRUNCATED", "False"),
     Mutant(
-        "what nobody waits for goes to another call",
+        "an unmatched message goes to another call",
         Dispatcher,
         "_match",
         "[] if by_id",
         "list(self._pending)[:1] if by_id",
     ),
     Mutant(
-        "a loss is told to one call only",
+        "a loss reaches one call only",
         Dispatcher,
         "connection_lost",
         "in self._pending:",

@@ -72,7 +72,7 @@ class Waiter:
 
 
 class State(Enum):
-    """The state of a pooled connection (the states of CMAP, MongoDB's pool specification, with leases told apart).
+    """The state of a pooled connection: those of CMAP, MongoDB's pool specification, in more detail.
 
     Whether the endpoint still accepts exchanges is not a state: only the connection knows (`is_available`), and a
     copy of it here could become stale.

@@ -8,7 +8,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .entry import PoolStats
-from .pool import ConnectionPool, OpenConnection, RateLimiter
+from .lease import RateLimiter
+from .pool import ConnectionPool, OpenConnection
 
 
 class PoolManager:

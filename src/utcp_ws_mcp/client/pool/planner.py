@@ -86,13 +86,13 @@ def needs_planning(group: ConnectionGroup, mode: LeaseMode) -> bool:
 
 def plan_release(group: ConnectionGroup, pooled: PooledConnection, mode: LeaseMode) -> Assign | Sync | Close | None:
     """Return what is to be done with a connection at once when a lease has ended."""
-    # The plan was complete before, and room for one call became free. If all that wait are of one mode, the first of
-    # them gets it, and nothing else can change. `plan` would find the same, but this is the path of every call to an
-    # endpoint that is used at its limit.
-    if mode is LeaseMode.SHARED and len(group.queue.lanes) == 1 and pooled.can_start(mode):
-        head = group.queue.peek(mode)
-        return Assign(head, pooled) if head is not None else None
     if pooled.in_flight:
+        # The plan was complete before, and room for one call became free on a connection that other keys cannot claim.
+        # If all calls that wait share connections, the first gets it, and nothing else can change. `plan` would find
+        # the same at a higher cost, and this is the path of every call to an endpoint that is used at its limit.
+        if mode is LeaseMode.SHARED and len(group.queue.lanes) == 1 and pooled.can_start(mode):
+            head = group.queue.peek(mode)
+            return Assign(head, pooled) if head is not None else None
         return None
     if not pooled.handshake.template.keep_alive:
         return Close(pooled)
@@ -109,7 +109,7 @@ def find_ready(
     """Return a connection that a call may use now.
 
     If an exclusive call came earlier, a connection that is being synced is promised to that call: one shared call
-    after the other could void the sync, and the exclusive call would wait for ever.
+    after the other could void the sync, and the exclusive call would never start.
     """
     for pooled in group.connections:
         if pooled.can_start(mode) and not (exclusive_call_ahead and pooled.state is State.SYNCING):
@@ -129,7 +129,7 @@ def _serve_queue(pool: PoolState, group: ConnectionGroup) -> Action | None:
             exclusive_call_ahead |= waiter.request.mode is LeaseMode.EXCLUSIVE
             continue
         # 3. It needs another connection. If it cannot have one now, the calls behind it wait, too: calls that share
-        # connections would otherwise keep them busy, and a call that needs one for itself would wait for ever.
+        # connections would otherwise keep them busy, and a call that needs one for itself would never start.
         return _provide(pool, group, waiter)
     return None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from ...core.handshake_request import HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..wakeup import Wakeup
 from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
+from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
 from .state import PoolState
 
@@ -26,32 +26,6 @@ if TYPE_CHECKING:
 
 OpenConnection = Callable[[HandshakeRequest, dict[str, Any], Callable[[], None]], Awaitable["Connection"]]
 """Open a connection: the handshake, the arguments of the call, and what to call when the endpoint drains it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to use `connection`, until `release` is called, exactly once.
-
-    `start_reading` is set for a fresh connection: the call invokes it when it is ready for the first message.
-    """
-
-    connection: Connection
-    release: Callable[[], None]
-    start_reading: Callable[[], None] | None = None
-
-
-class RateLimiter:
-    """Space out the requests of a manual (`limits.requests_per_second`)."""
-
-    def __init__(self) -> None:
-        self._next_start = 0.0
-
-    async def acquire(self, interval: float) -> None:
-        """Wait until a request may start, `interval` seconds after the one before."""
-        start = max(anyio.current_time(), self._next_start)
-        # Reserved before waiting: calls that wait at the same time get consecutive instants.
-        self._next_start = start + interval
-        await anyio.sleep_until(start)
 
 
 class ConnectionPool:
@@ -116,11 +90,11 @@ class ConnectionPool:
                 return None
         return self._make_lease(pooled, request)
 
-    def wait_reason(self, handshake: HandshakeRequest) -> tuple[TimeoutStage, str]:
+    def wait_reason(self, request: LeaseRequest) -> tuple[TimeoutStage, str]:
         """Return where a call that got no connection in time was held up, and why; empty if all were in use."""
-        if error := self._state.failures.error_for(handshake):
+        if error := self._state.failures.error_for(request.key):
             return TimeoutStage.CONNECT, str(error)
-        group = self._state.groups.get(handshake)
+        group = self._state.groups.get(request.key)
         if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
             return TimeoutStage.CONNECT, "one was still being opened or logged in"
         return TimeoutStage.POOL, ""
@@ -142,11 +116,7 @@ class ConnectionPool:
     def close(self) -> Iterator[Connection]:
         """Fail all waiting calls, now and later, and yield the connections that are to be closed."""
         self._closed = True
-        waiting = [
-            *self._state.reserved(),
-            *(waiter for group in self._state.groups.values() for waiter in group.queue),
-        ]
-        for waiter in waiting:
+        for waiter in self._state.waiters():
             self._state.fail(waiter, shutdown_error(waiter.request.handshake.address))
         yield from [pooled.connection for pooled in self._state.connections if pooled.connection is not None]
 
@@ -267,11 +237,11 @@ class ConnectionPool:
             await anyio.sleep(self._state.failures.breaker(pooled.key).retry_after(anyio.current_time()))
             on_draining = partial(self._replan, pooled.key)
             connection = await self._open_connection(pooled.handshake, arguments, on_draining)
-        except Exception as exc:  # the waiting calls must get a bug as an error, too, or they would wait for ever
+        except Exception as exc:  # the waiting calls must get a bug as an error, too, or they would hang
             error = exc if isinstance(exc, BridgeError) else InternalError(pooled.handshake.address, exc)
             self._state.remove(pooled)
             self._record_failure(pooled)
-            self._fail_waiting(pooled, error)
+            self._state.fail_waiting(pooled, error)
         else:
             self._on_opened(pooled, connection)
         self._replan(pooled.key)
@@ -350,9 +320,8 @@ class ConnectionPool:
         self._record_failure(pooled)
         if self._state.failures.breaker(pooled.key).is_tripped:
             info = connection.close_info
-            self._fail_waiting(
-                pooled, ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
-            )
+            error = ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
+            self._state.fail_waiting(pooled, error)
 
     def _record_unused_session(self, pooled: PooledConnection, connection: Connection) -> None:
         """Count a session that ended before a call used it as a failure.
@@ -363,19 +332,3 @@ class ConnectionPool:
         self._record_failure(pooled)
         error = ConnectionLost(connection.address, reason, Outcome.NOT_SENT)
         self._state.failures.set_last_error(pooled.key, error)
-
-    def _fail_waiting(self, pooled: PooledConnection, error: BridgeError) -> None:
-        """Fail the calls that waited for a connection, unless an open one can serve them later.
-
-        A call that needs a fresh connection fails only with its own attempt.
-        """
-        self._state.failures.set_last_error(pooled.key, error)
-        if pooled.reserved_for is not None and not pooled.reserved_for.cancelled:
-            self._state.fail(pooled.reserved_for, error)
-        group = self._state.groups.get(pooled.key)
-        if group is None:
-            return
-        for waiter in group.queue:
-            mode = waiter.request.mode
-            if mode is not LeaseMode.FRESH and not group.can_serve(mode):
-                self._state.fail(waiter, error)

@@ -104,15 +104,16 @@ class PoolState:
     @property
     def waiting(self) -> int:
         """How many calls wait, including those for which a connection is being opened."""
-        queued = sum(len(group.queue) for group in self.groups.values())
-        return queued + sum(1 for _ in self.reserved())
+        return sum(len(group.queue) for group in self.groups.values()) + len(self._reserved())
 
-    def reserved(self) -> Iterator[Waiter]:
-        """Yield the calls for each of which a connection is being opened that no other call may use."""
-        for pooled in self.connections:
-            waiter = pooled.reserved_for
-            if waiter is not None and pooled.state is State.CONNECTING and not waiter.cancelled:
-                yield waiter
+    def waiters(self) -> list[Waiter]:
+        """Return all calls that wait, including those for which a connection is being opened."""
+        return [*self._reserved(), *(waiter for group in self.groups.values() for waiter in group.queue)]
+
+    def _reserved(self) -> list[Waiter]:
+        """Return the calls for each of which a connection is being opened that no other call may use."""
+        connecting = [pooled.reserved_for for pooled in self.connections if pooled.state is State.CONNECTING]
+        return [waiter for waiter in connecting if waiter is not None and not waiter.cancelled]
 
     def enqueue(self, waiter: Waiter) -> ConnectionGroup:
         """Add a waiting call; return the group in which it waits."""
@@ -147,6 +148,20 @@ class PoolState:
         self.dequeue(waiter)
         waiter.error = error
         waiter.notify()
+
+    def fail_waiting(self, pooled: PooledConnection, error: BridgeError) -> None:
+        """Fail the calls that waited for a connection that was not opened, unless an open one can serve them later.
+
+        A call that needs a fresh connection fails only with its own attempt.
+        """
+        self.failures.set_last_error(pooled.key, error)
+        if pooled.reserved_for is not None and not pooled.reserved_for.cancelled:
+            self.fail(pooled.reserved_for, error)
+        group = self.groups.get(pooled.key)
+        for waiter in group.queue if group is not None else ():
+            mode = waiter.request.mode
+            if mode is not LeaseMode.FRESH and group is not None and not group.can_serve(mode):
+                self.fail(waiter, error)
 
     def add(self, waiter: Waiter) -> PooledConnection:
         """Add a place for a connection that is opened on behalf of a call; return it.

@@ -1,6 +1,6 @@
-"""How values become WebSocket messages and back (manifest language, section 7).
+"""Convert values to WebSocket messages and back (manifest language, section 7).
 
-A framer belongs to one connection, because some codecs put one value into several messages.
+A framer belongs to one connection, because some codecs split one value over several messages.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ Payload = str | bytes
 T = TypeVar("T", str, bytes)
 
 BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt")
-"""Those whose messages nobody can read."""
+"""Codecs whose messages are not readable text."""
 
 MAX_JOINED_LENGTH: Final = 16 << 20
-"""Characters of a joined message; as many as an endpoint may send in one WebSocket message by default."""
+"""Characters or bytes of a message that spans WebSocket messages; the default limit of one WebSocket message."""
 
 
 class Codec(Protocol):
-    """One value to messages, one message to values."""
+    """Converts a value to messages, and a message to values."""
 
     def encode(self, value: Any) -> list[Payload]:
-        """The messages for a value.
+        """Return the messages for a value.
 
         Raises:
             ValueError: if the value cannot be encoded.
         """
 
     def decode(self, raw: Payload) -> Iterable[Message]:
-        """The values in a message; what cannot be decoded is its own value."""
+        """Return the values in a message; what cannot be decoded is returned unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonCodec:
-    """JSON where it is JSON, else text or bytes; bytes are sent as a binary message.
+    """JSON where a message is JSON, else text or bytes; bytes are sent as a binary message.
 
-    `in_binary`: objects and arrays are read in binary messages, too.
+    `in_binary`: binary messages that hold JSON objects and arrays are decoded, too.
     """
 
     in_binary: bool = False
@@ -57,7 +57,7 @@ class JsonCodec:
 
 
 class TextCodec:
-    """Text, never read as JSON; what comes in binary messages is read as UTF-8 where it is UTF-8."""
+    """Text, never parsed as JSON; binary messages are decoded as UTF-8."""
 
     def encode(self, value: Any) -> list[Payload]:
         return [value if isinstance(value, bytes) else encode(value)]
@@ -68,7 +68,7 @@ class TextCodec:
 
 
 class BinaryCodec:
-    """Bytes in both directions; text is sent as its UTF-8."""
+    """Bytes in both directions; text is sent as UTF-8."""
 
     def encode(self, value: Any) -> list[Payload]:
         return [value if isinstance(value, bytes) else encode(value).encode()]
@@ -88,20 +88,20 @@ class PackedCodec:
     def encode(self, value: Any) -> list[Payload]:
         try:
             return [self.pack(value)]
-        except Exception as failed:  # the libraries have no common error of their own
-            raise ValueError(type(failed).__name__) from None
+        except Exception as error:  # an edge: the libraries have no common base class of errors
+            raise ValueError(type(error).__name__) from None
 
     def decode(self, raw: Payload) -> list[Message]:
         if isinstance(raw, str):
             return [decode(raw)]
         try:
             return [Message(raw, self.unpack(raw), decoded=True)]
-        except Exception:  # whatever is wrong with it, it stays bytes
+        except Exception:  # an edge: a message that cannot be decoded is passed on as bytes, whatever the reason
             return [Message(raw, raw)]
 
 
 class DelimiterSplitter(Generic[T]):
-    """Cuts a stream of text or bytes at a separator, wherever it was cut on its way."""
+    """Splits a stream of text or bytes at a separator, which may itself be split over two pieces."""
 
     def __init__(self, separator: T) -> None:
         self.separator: T = separator
@@ -110,9 +110,10 @@ class DelimiterSplitter(Generic[T]):
         self._tail: T = separator[:0]
 
     def feed(self, piece: T) -> list[T]:
-        """The messages that a piece ends; one that grows without end is given as far as it is here."""
+        """Return the messages that a piece completes; one that exceeds MAX_JOINED_LENGTH is returned incomplete."""
         self._pieces.append(piece)
         self._size += len(piece)
+        # Only the end of what came before can be a part of the separator, so that a long message is joined once.
         seam = self._tail + piece
         if self.separator not in seam and self._size <= MAX_JOINED_LENGTH:
             self._tail = seam[-len(self.separator) :]
@@ -136,7 +137,7 @@ class Framer:
         self._send_as = send_as
 
     def encode(self, value: Any) -> list[Payload]:
-        """The WebSocket messages for a value.
+        """Return the WebSocket messages for a value.
 
         Raises:
             ValueError: if the value cannot be encoded.
@@ -149,7 +150,7 @@ class Framer:
         return messages
 
     def for_display(self, sent: Payload) -> Payload:
-        """A message that was sent, for a reader: of what is binary for the wire only, its value."""
+        """Return a message that was sent, for people: its value, if the message is binary only for the transport."""
         in_binary, packed = self._send_as == "binary", self._framing.codec in BINARY_CODECS
         if isinstance(sent, str) or not (in_binary or packed):
             return sent
@@ -160,7 +161,7 @@ class Framer:
         return messages[0].for_display
 
     def decode(self, raw: Payload) -> Iterator[Message]:
-        """The messages in a WebSocket message, in order."""
+        """Yield the messages in a WebSocket message, in order."""
         for part in self._split(raw):
             for message in self._codec.decode(part):
                 if self._framing.batch and isinstance(message.value, list):
@@ -183,7 +184,7 @@ class Framer:
 
 
 def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
-    """A framer for a new connection.
+    """Return a framer for a new connection.
 
     Raises:
         InvalidTemplate: if the codec needs a package that is not installed.
@@ -192,7 +193,7 @@ def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
 
 
 def _round_trips(codec: Codec, value: Any, sent: bytes) -> bool:
-    """Whether a value is all of a message: codecs read what servers send, and less of what clients do."""
+    """Return whether a value is all of a message; codecs decode what servers send, not all that clients send."""
     try:
         return codec.encode(value) == [sent]
     except ValueError:

@@ -1,4 +1,4 @@
-"""Messages and values: what goes on the wire, and what came from it."""
+"""Messages and values: encode what is sent, decode what arrives, and show both to people."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ _BINARY_DIGITS: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One incoming message: `raw` as it came, `value` decoded (parsed JSON where it is JSON, else `raw`).
+    """One incoming message.
 
-    `decoded`: a codec made the value, so that the value is what came, not `raw`.
+    Attributes:
+        raw: The message as it arrived.
+        value: The parsed JSON; `raw` where the message is not JSON; what a codec decoded.
+        decoded: Whether a codec decoded the value, so that the value is the payload, not `raw`.
     """
 
     raw: str | bytes
@@ -31,28 +34,28 @@ class Message:
 
     @property
     def payload(self) -> Any:
-        """What came."""
+        """Return the value that a codec decoded, else the message as it arrived."""
         return self.value if self.decoded else self.raw
 
     @property
     def for_display(self) -> str | bytes:
-        """What came, for a reader: of what a codec made, its JSON."""
+        """Return the message for people: the JSON of what a codec decoded, else the message as it arrived."""
         return encode_json(to_json_safe(self.value)) if self.decoded else self.raw
 
     @property
     def size(self) -> int:
-        """Bytes of the message."""
+        """Return the size of the message in bytes."""
         raw = self.raw
         return len(raw) if isinstance(raw, bytes) or raw.isascii() else len(raw.encode("utf-8", "replace"))
 
     @property
     def is_json(self) -> bool:
-        """Whether the message is JSON."""
+        """Return whether the message is JSON, or a codec decoded it."""
         return self.value is not self.raw
 
 
 def encode(value: Any) -> str:
-    """A message to send: text as it is, any other value as strict JSON.
+    """Return a message to send: text unchanged, any other value as strict JSON.
 
     Raises:
         ValueError: if the value is no JSON (NaN, bytes) or holds a character that UTF-8 cannot encode.
@@ -64,7 +67,7 @@ def encode(value: Any) -> str:
 
 
 def encode_json(value: Any) -> str:
-    """Compact, strict JSON.
+    """Return a value as compact, strict JSON.
 
     Raises:
         ValueError: if the value cannot be JSON.
@@ -80,7 +83,7 @@ def encode_json(value: Any) -> str:
 
 
 def decode(raw: str | bytes) -> Message:
-    """Read one incoming message. What is not JSON stays text or bytes: that is no error here."""
+    """Decode one incoming message; what is not JSON stays text or bytes, because many APIs send both."""
     if isinstance(raw, str) and raw.lstrip()[:1] in _JSON_STARTS:
         try:
             return Message(raw, parse_json(raw))
@@ -108,14 +111,14 @@ def parse_json(text: str) -> Any:
 
 
 MAX_INTEGER_BITS: Final = 8192
-"""Bits of a whole number that is written in decimal digits; Python refuses to write very long ones."""
+"""Bits of an integer that is written in decimal digits; Python refuses to convert very long ones."""
 
 
 def to_json_safe(value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Any:
-    """A value that came from outside, made writable as JSON.
+    """Return a value that can be encoded as JSON, whatever the value is.
 
-    Lone surrogates become U+FFFD, numbers that JSON lacks their names, bytes and very long numbers their hex, and what
-    is nested below `depth` a note.
+    Lone surrogates become U+FFFD, NaN and the infinities their names, bytes and very long integers hexadecimal, and
+    what is nested more deeply than `depth` a note.
     """
     match value:
         case str():
@@ -139,13 +142,13 @@ def to_json_safe(value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Any:
 
 
 def _json_key(key: Any) -> str:
-    """A key of an object: text as it is, anything else as its JSON."""
-    found = to_json_safe(key)
-    return found if isinstance(found, str) else encode_json(found)
+    """Return a key of an object: text unchanged, anything else as its JSON."""
+    safe = to_json_safe(key)
+    return safe if isinstance(safe, str) else encode_json(safe)
 
 
 def text_or_bytes(data: bytes) -> str | bytes:
-    """The text that bytes are in UTF-8, or the bytes where they are none."""
+    """Return bytes as text if they are UTF-8, else unchanged."""
     try:
         return data.decode()
     except UnicodeDecodeError:

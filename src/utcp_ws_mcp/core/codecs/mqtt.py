@@ -3,6 +3,9 @@
 `{"type": "publish", "topic", "payload", "qos", "retain", "packet_id"}`, `{"type": "connect", "client_id", …}` and so
 on; payloads are text where they are UTF-8, else bytes. A WebSocket message may hold a part of a packet or several
 (section 6 of the standard).
+
+Written by hand because the client libraries own their sockets: none has a codec that takes pieces of a stream, is
+bounded, and returns plain values whatever arrives.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ _TYPES: Final = (
 _FLAGS: Final = {"pubrel": 2, "subscribe": 2, "unsubscribe": 2}
 _MALFORMED: Final[dict[str, Any]] = {"type": "malformed"}
 MAX_PACKET_BYTES: Final = 16 << 20
+"""Bytes of a packet without its fixed header; the standard allows 256 MiB."""
 
 
 class MqttCodec:
-    """Control packets in binary messages."""
+    """MQTT control packets in binary messages; a malformed one becomes `{"type": "malformed"}`."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -34,8 +38,8 @@ class MqttCodec:
             raise ValueError('an MQTT packet is {"type": "publish", "topic": …, "payload": …} or another known type')
         try:
             flags, body = _encode_body(kind, value)
-        except (KeyError, struct.error, AttributeError, TypeError, OverflowError) as failed:
-            raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {failed}") from None
+        except (KeyError, struct.error, AttributeError, TypeError, OverflowError) as error:
+            raise ValueError(f"a field of the MQTT packet {kind!r} is missing or wrong: {error}") from None
         return [bytes([_TYPES.index(kind) << 4 | flags]) + _encode_length(len(body)) + body]
 
     def decode(self, raw: str | bytes) -> Iterator[Message]:
@@ -46,14 +50,14 @@ class MqttCodec:
         position = 0
         while position < len(self._buffer):
             try:
-                found = _find_packet(self._buffer, position)
-            except ValueError:  # nothing after this can be read
+                bounds = _find_packet(self._buffer, position)
+            except ValueError:  # without a length, nothing after this can be decoded
                 yield Message(bytes(self._buffer[position:]), _MALFORMED, decoded=True)
                 self._buffer.clear()
                 return
-            if found is None:
+            if bounds is None:
                 break
-            first, (start, position) = self._buffer[position], found
+            first, (start, position) = self._buffer[position], bounds
             body = bytes(self._buffer[start:position])
             try:
                 packet = _parse_packet(_TYPES[first >> 4] if first >> 4 < len(_TYPES) else "", first & 15, body)
@@ -119,10 +123,10 @@ def _parse_packet(kind: str, flags: int, body: bytes) -> dict[str, Any]:
 
 
 def _find_packet(buffer: bytearray, position: int) -> tuple[int, int] | None:
-    """Where the body of a packet starts and ends, or None while it is not whole.
+    """Return where the body of a packet starts and ends, or None while it is incomplete (section 2.2.3).
 
     Raises:
-        ValueError: if its length is none.
+        ValueError: if its remaining length is malformed or too large.
     """
     size = 0
     for digit in range(1, 5):

@@ -1,6 +1,6 @@
 """MessagePack and CBOR, for the codecs and the filters; their packages are optional.
 
-What they hold and JSON does not have becomes what JSON has (RFC 8949 §6.1).
+Types that JSON does not have are converted to types that it has (RFC 8949 §6.1).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Final, NoReturn
 from .message import encode_json, to_json_safe
 
 PackFunctions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
-"""What packs a value, and what unpacks it."""
+"""A function that packs a value, and one that unpacks it."""
 
 
 def load_msgpack() -> PackFunctions:
-    """MessagePack.
+    """Return the functions for MessagePack.
 
     Raises:
         ImportError: if the package is not installed.
@@ -29,14 +29,14 @@ def load_msgpack() -> PackFunctions:
 
 
 def load_cbor() -> PackFunctions:
-    """CBOR. Of a tag that is not known the content counts; undefined and other simple values are null.
+    """Return the functions for CBOR. An unknown tag is replaced by its content, undefined and simple values by null.
 
     Raises:
         ImportError: if the package is not installed.
     """
     from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag, dumps, load, undefined
 
-    refused: Any = dict.fromkeys(_REJECTED_TAGS, _reject_tag)
+    rejecting: Any = dict.fromkeys(_REJECTED_TAGS, _reject_tag)
 
     def unwrap(value: Any) -> Any:
         if isinstance(value, CBORTag):
@@ -46,9 +46,9 @@ def load_cbor() -> PackFunctions:
     def unpack(data: bytes) -> Any:
         file = io.BytesIO(data)
         try:
-            value = load(file, semantic_decoders=refused, read_size=1)
-        except CBORDecodeError as wrong:
-            raise ValueError(str(wrong)) from None
+            value = load(file, semantic_decoders=rejecting, read_size=1)
+        except CBORDecodeError as error:
+            raise ValueError(str(error)) from None
         if file.tell() < len(data):
             raise ValueError("more than one value")
         return to_plain(value, unwrap)
@@ -59,13 +59,17 @@ def load_cbor() -> PackFunctions:
 _PLAIN_TYPES: Final = frozenset({type(None), bool, str, bytes, int, float})
 
 LOADERS: Final[Mapping[str, Callable[[], PackFunctions]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
-"""What loads each codec, by its name."""
+"""The function that loads each codec, by its name: the packages are imported when a manifest needs them."""
 
 
 def to_plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
-    """A value of objects, lists, texts, numbers, booleans, null and bytes only; `unwrap` makes one of anything else.
+    """Return a value that consists of objects, lists, strings, numbers, booleans, null and bytes only.
 
-    A time becomes its text (RFC 3339), a set a list.
+    A time becomes a string (RFC 3339), a set a list.
+
+    Args:
+        value: What a library decoded.
+        unwrap: Converts a value of any other type.
 
     Raises:
         ValueError: if it is nested too deeply.
@@ -96,15 +100,15 @@ def _to_plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
 
 
 def _to_plain_key(key: Any, unwrap: Callable[[Any], Any]) -> Any:
-    """A key; one that is an object or a list becomes its JSON."""
+    """Return a key of an object; a key that is an object or a list becomes its JSON text."""
     if type(key) is str:
         return key
-    found = _to_plain(key, unwrap)
-    return encode_json(to_json_safe(found)) if isinstance(found, dict | list) else found
+    plain = _to_plain(key, unwrap)
+    return encode_json(to_json_safe(plain)) if isinstance(plain, dict | list) else plain
 
 
 _REJECTED_TAGS: Final = (28, 29, 35)
-"""CBOR tags that a peer could harm with: references, which make values without end, and regular expressions."""
+"""CBOR tags that are dangerous to decode: shared references, which allow cyclic values, and regular expressions."""
 
 
 def _reject_tag(*_: object) -> NoReturn:

@@ -2,6 +2,9 @@
 
 An Engine.IO packet is one digit and data; those of type `message` hold a Socket.IO packet: a digit, the number of
 binary attachments and `-`, the namespace and `,` where it is not `/`, the acknowledgement's id, and JSON.
+
+Written by hand because python-socketio has no decoder for untrusted input: its parser raises on odd packets and limits
+ids, and its import loads 300 modules.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ _PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "bi
 _BINARY_PACKETS: Final = {"event": "binary_event", "ack": "binary_ack"}
 _PACKET = re.compile(r"4([0-6])(?:([0-9]{1,9})-)?(/[^,]*)?,?([0-9]{1,18})?(.*)\Z", re.DOTALL)
 MAX_ATTACHMENTS: Final = 64
+"""Binary attachments of a packet; a packet that announces more is complete with these."""
 
 
 class SocketIOCodec:
@@ -43,10 +47,10 @@ class SocketIOCodec:
             kind = _BINARY_PACKETS.get(kind, kind)
         count = f"{len(attachments)}-" if attachments else ""
         namespace = value.get("namespace") or "/"
-        where = "" if namespace == "/" else f"{namespace},"
-        number = "" if value.get("id") is None else str(value["id"])
+        prefix = "" if namespace == "/" else f"{namespace},"
+        ack_id = "" if value.get("id") is None else str(value["id"])
         body = "" if data is None else encode_json(data)
-        return [f"4{_PACKETS.index(kind)}{count}{where}{number}{body}", *attachments]
+        return [f"4{_PACKETS.index(kind)}{count}{prefix}{ack_id}{body}", *attachments]
 
     def decode(self, raw: str | bytes) -> list[Message]:
         if isinstance(raw, bytes):
@@ -61,7 +65,7 @@ class SocketIOCodec:
         return []
 
     def _add_attachment(self, data: bytes) -> list[Message]:
-        """The next attachment of the packet that announced it; the packet is whole with the last one."""
+        """Add an attachment to the packet that announced it; return the packet when it is complete."""
         if self._pending is None:
             return [Message(data, data)]
         self._attachments.append(data)
@@ -81,17 +85,17 @@ def _parse_packet(raw: str) -> dict[str, Any] | None:
     if raw[0] != "4":
         data = _json_or_text(raw[1:])
         return {"type": _ENGINE_PACKETS[int(raw[0])], **({} if data == "" else {"data": data})}
-    found = _PACKET.match(raw)
-    if found is None:
+    match = _PACKET.match(raw)
+    if match is None:
         return None
-    kind = _PACKETS[int(found[1])]
+    kind = _PACKETS[int(match[1])]
     packet = {
         "type": kind.removeprefix("binary_"),
-        "namespace": found[3] or "/",
-        "id": int(found[4]) if found[4] else None,
-        "data": _json_or_text(found[5]) if found[5] else None,
+        "namespace": match[3] or "/",
+        "id": int(match[4]) if match[4] else None,
+        "data": _json_or_text(match[5]) if match[5] else None,
     }
-    return packet | ({"attachments": int(found[2])} if found[2] else {})
+    return packet | ({"attachments": int(match[2])} if match[2] else {})
 
 
 def _json_or_text(text: str) -> Any:

@@ -1,6 +1,9 @@
 """STOMP 1.2 frames: `{"command", "headers", "body"}`, a NUL at the end (specification, "STOMP Frames").
 
 A body is text where it is UTF-8, else bytes. A WebSocket message may hold a part of a frame or several.
+
+Written by hand because stomp.py has no parser that takes pieces of a stream, is bounded, follows the escaping rules of
+version 1.2, and returns whatever is no frame as text.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from .message import Message, encode_json, text_or_bytes
 
 HEARTBEAT: Final = "\n"
 MAX_FRAME_BYTES: Final = 16 << 20
+"""Bytes of an incomplete frame that are buffered; then they are delivered as they are."""
 _ESCAPES: Final = {"\\": "\\\\", "\r": "\\r", "\n": "\\n", ":": "\\c"}
 _UNESCAPES: Final = {escaped: char for char, escaped in _ESCAPES.items()}
 _UNESCAPED_COMMANDS: Final = frozenset({"CONNECT", "CONNECTED"})
-"""Commands whose headers are not escaped."""
+"""Commands whose headers are not escaped, for the sake of STOMP 1.0 (specification, "Value Encoding")."""
 
 _COMMAND_LINE = re.compile(rb"[A-Z]{1,32}(?:\r?\Z|\r?\n)")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -24,7 +28,7 @@ _CONTENT_LENGTH = re.compile(rb"\ncontent-length:(\d{1,9})\r?\n")
 
 
 class StompCodec:
-    """A frame as an object; a heart-beat is the text of one end of line in both directions."""
+    """STOMP frames as objects; a heart-beat is the text of one line end in both directions."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -67,14 +71,14 @@ class StompCodec:
 
 
 def _skip_line_ends(buffer: bytearray, position: int) -> int:
-    """Where the next frame starts, behind ends of lines."""
+    """Return where the next frame starts, after line ends."""
     while position < len(buffer) and buffer[position] in b"\r\n":
         position += 1
     return position
 
 
 def _frame_end(buffer: bytearray, start: int) -> int | None:
-    """Where the NUL stands that ends a frame, or None while it is not whole."""
+    """Return where the NUL is that ends a frame, or None while it is incomplete."""
     blank = _BLANK_LINE.search(buffer, start)
     length = _CONTENT_LENGTH.search(buffer, start, blank.end()) if blank else None
     end = buffer.find(0, blank.end() + int(length[1]) if blank and length else start)
@@ -82,7 +86,7 @@ def _frame_end(buffer: bytearray, start: int) -> int | None:
 
 
 def _parse_frame(frame: bytes) -> Message:
-    """A frame without its NUL; what is no frame is its own value."""
+    """Parse a frame without its NUL; what is no frame becomes its text."""
     text = frame.decode("utf-8", "replace")
     blank = _BLANK_LINE.search(frame)
     if blank is None or not _COMMAND_LINE.match(frame):
@@ -109,10 +113,10 @@ def _escape(text: str, escape: bool) -> str:
         if "\n" in text or "\r" in text:
             raise ValueError("a header of CONNECT cannot hold a line break")
         return text
-    return re.sub(r"[\\\r\n:]", lambda found: _ESCAPES[found[0]], text)
+    return re.sub(r"[\\\r\n:]", lambda match: _ESCAPES[match[0]], text)
 
 
 def _unescape(text: str, command: str) -> str:
     if command in _UNESCAPED_COMMANDS:
         return text
-    return re.sub(r"\\.?", lambda found: _UNESCAPES[found[0]], text, flags=re.DOTALL)
+    return re.sub(r"\\.?", lambda match: _UNESCAPES[match[0]], text, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Messages that came while no call listened, and wait for one that does."""
+"""Messages that arrived while no call listened, and wait for one that does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from typing import Final
 from ..codecs.message import Message
 
 MAX_INBOX_BYTES: Final = 1 << 20
-"""Bytes of messages that are kept; the oldest give way."""
+"""Bytes of buffered messages; the oldest are dropped first."""
 
 
 class Inbox:
-    """The messages of one connection for which `wanted` holds, oldest first, `size` at most."""
+    """The buffered messages of one connection, oldest first.
+
+    Args:
+        size: The number of messages; the oldest are dropped first.
+        accepts: Returns whether a message is buffered (`inbox.match`).
+    """
 
     def __init__(self, size: int, accepts: Callable[[Message], bool]) -> None:
         self._size = size
@@ -25,7 +30,7 @@ class Inbox:
         return len(self._messages)
 
     def offer(self, message: Message) -> bool:
-        """Keep a message that no call has taken, if it is wanted."""
+        """Buffer a message that no call got, if `inbox.match` is true for it; return whether it was buffered."""
         if not self._accepts(message):
             return False
         self._messages.append(message)
@@ -35,7 +40,7 @@ class Inbox:
         return True
 
     def take_matching(self, matches: Callable[[Message], bool]) -> Iterator[Message]:
-        """Give the messages that somebody claims, and keep them no longer; whoever stops early leaves the others."""
+        """Yield the messages that match, and remove each; a caller that stops leaves the others."""
         for message in list(self._messages):
             if matches(message):
                 self._messages.remove(message)

@@ -1,4 +1,4 @@
-"""From a message to a result, as `response_format` and `collect` say (sections 5 and 6)."""
+"""Convert messages to results, as `response_format` and `stream.collect` say (manifest language, sections 5 and 6)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from ..tools.tool import CompiledTool
 from .exchange import Exchange
 
 BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR"}
-"""What is expected of a reply in the place of JSON, by codec."""
+"""What a codec decodes instead of JSON, for errors."""
 
 
 def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> Any:
-    """The result of a reply, or a stream's item: JSON, text or bytes.
+    """Return the result of a reply, or an item of a stream: JSON, text or bytes.
+
+    Args:
+        tool: The tool that was called.
+        exchange: The exchange that accepted the message.
+        message: One of the messages in `exchange.received`.
 
     Raises:
-        ToolError: if the message reports a failure.
-        InvalidReply: if it is not of the promised form.
+        ToolError: if the message is an error reply.
+        InvalidReply: if it is not in the format of `response_format`, or `result` selects nothing.
     """
     if message is exchange.error:
         raise _tool_error(tool, exchange, message)
     redact = exchange.scope.ambient.redact
     try:
         value = tool.rules.extract(exchange.scope_for(message), message)
-    except EvaluationError as failed:
-        raise InvalidReply(tool.full_name, str(failed), excerpt(message.for_display, redact=redact)) from None
+    except EvaluationError as error:
+        raise InvalidReply(tool.full_name, str(error), excerpt(message.for_display, redact=redact)) from None
     match tool.template.response_format:
         case "json":
             return _decode_json(tool, message, redact) if value is message.raw and not message.decoded else value
@@ -39,7 +44,7 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
 
 
 def collect_stream(tool: CompiledTool, items: Sequence[Any], end: str | None) -> dict[str, Any]:
-    """The result of a stream: its items as `collect` says, and what ended it."""
+    """Return the result of a stream: its items as `collect` says, and what ended it."""
     assert tool.rules.stream is not None
     match tool.rules.stream.bounds.collect:
         case "last":
@@ -51,22 +56,25 @@ def collect_stream(tool: CompiledTool, items: Sequence[Any], end: str | None) ->
 
 
 def partial_stream_text(tool: CompiledTool | None, items: Sequence[Any]) -> str:
-    """What a stream gave before it failed, for a reader: one text where it is collected as text."""
+    """Return what a stream delivered before it failed, for an error; one text if it is collected as text."""
     stream = tool.rules.stream if tool is not None else None
     is_text = stream is not None and stream.bounds.collect == "text"
     return f"what came before: {_join_items(items) if is_text else as_text(list(items))}"
 
 
 def _join_items(items: Sequence[Any]) -> str:
-    """The texts of all items in one. Bytes are put together before they are read: a character may be cut in two."""
+    """Return the texts of all items as one.
+
+    Bytes are joined before they are decoded: a character may begin in one item and end in the next.
+    """
     if not any(isinstance(item, bytes) for item in items):
         return "".join(map(as_text, items))
-    whole = b"".join(item if isinstance(item, bytes) else as_text(item).encode(errors="replace") for item in items)
-    return whole.decode(errors="replace")
+    joined = b"".join(item if isinstance(item, bytes) else as_text(item).encode(errors="replace") for item in items)
+    return joined.decode(errors="replace")
 
 
 def as_text(value: Any) -> str:
-    """A result for a reader: text as it is, bytes described, anything else as JSON."""
+    """Return a result for people: text unchanged, the length of bytes, anything else as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
@@ -78,8 +86,8 @@ def as_text(value: Any) -> str:
 
 
 def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> ToolError:
-    found = tool.rules.error_text(exchange.scope_for(message))
-    text = as_text(found) if found is not None else as_text(message.value)
+    selected = tool.rules.error_text(exchange.scope_for(message))
+    text = as_text(message.value if selected is None else selected)
     return ToolError(tool.full_name, text, message.value)
 
 
@@ -89,8 +97,9 @@ def _decode_json(tool: CompiledTool, message: Message, redact: Callable[[str], s
     try:
         return parse_json(message.raw.decode() if isinstance(message.raw, bytes) else message.raw)
     except ValueError:
-        form = BINARY_CODEC_NAMES.get(tool.template.framing.codec, "JSON")
-        raise InvalidReply(tool.full_name, f"the reply is not {form}", excerpt(message.raw, redact=redact)) from None
+        expected = BINARY_CODEC_NAMES.get(tool.template.framing.codec, "JSON")
+        shown = excerpt(message.raw, redact=redact)
+        raise InvalidReply(tool.full_name, f"the reply is not {expected}", shown) from None
 
 
 def _decode_text(tool: CompiledTool, value: Any, redact: Callable[[str], str]) -> str:

@@ -1,6 +1,6 @@
-"""Why a message is taken for what it is: which rule holds, which does not, and what could not be evaluated.
+"""Explain how a message is classified: which rules are true or false, and which cannot be evaluated (for `--trace`).
 
-Nothing here changes anything: every predicate is evaluated once more, before the message is classified.
+Nothing here changes the state: every predicate is evaluated a second time, before the message is classified.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .exchange import Exchange
 from .reply_rules import AutoReplies, ReplyRules
 
 MAX_VALUE_LENGTH: Final = 60
-"""Characters of a value that is shown."""
+"""Characters of a value that are shown."""
 
 MAX_EXCHANGES: Final = 3
 """Exchanges whose rules are explained for one message."""
@@ -31,70 +31,79 @@ _SHOWN_OWNERS: Final = frozenset({"message", "session", "args", "let", "reply"})
 
 
 def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
-    """What the rules of a connection and of the exchanges on it say of a message that has just come."""
-    account = Explanation(state.scope(message=message.value))
-    if state.rules.reconnect_when is not None and account.evaluate("reconnect_when", state.rules.reconnect_when):
-        account.add("the next call opens another connection")
-    account.add_captures(state)
-    if account.is_auto_replied(state.rules.auto_replies):
-        return tuple(account.lines)
+    """Explain a message that has just arrived by the rules of its connection and of the exchanges on it.
+
+    Args:
+        state: The state of the connection.
+        dispatcher: The exchanges on it.
+        message: The message, before it is processed.
+
+    Returns:
+        Lines for people.
+    """
+    explanation = Explanation(state.scope(message=message.value))
+    if state.rules.reconnect_when is not None and explanation.evaluate("reconnect_when", state.rules.reconnect_when):
+        explanation.add("the next call opens another connection")
+    explanation.add_captures(state)
+    if explanation.is_auto_replied(state.rules.auto_replies):
+        return tuple(explanation.lines)
     heartbeat = state.rules.heartbeat
     if heartbeat and heartbeat.expect and state.is_heartbeat_reply(message):
         answered = Explanation(state.heartbeat_scope(message))
         answered.evaluate("heartbeat.expect", heartbeat.expect)
-        return (*account.lines, *answered.lines)
+        return (*explanation.lines, *answered.lines)
     if state.rules.inbox is not None:
-        account.evaluate("inbox.match", state.rules.inbox.match)
-    waiting = list(dispatcher.pending())
-    for exchange in waiting[:MAX_EXCHANGES]:
-        account.lines += _explain_exchange(exchange, message)
-    if len(waiting) > MAX_EXCHANGES:
-        account.add(f"and the rules of {len(waiting) - MAX_EXCHANGES} calls more")
-    if not waiting:
+        explanation.evaluate("inbox.match", state.rules.inbox.match)
+    pending = list(dispatcher.pending())
+    for exchange in pending[:MAX_EXCHANGES]:
+        explanation.lines += _explain_exchange(exchange, message)
+    if len(pending) > MAX_EXCHANGES:
+        explanation.add(f"and the rules of {len(pending) - MAX_EXCHANGES} calls more")
+    if not pending:
         last = dispatcher.last_exclusive
-        ignoring = Explanation(last.scope_for(message)) if last else account
+        ignoring = Explanation(last.scope_for(message)) if last else explanation
         if last is None or not ignoring.is_ignored(last.rules):
-            account.add("no call waits for it")
+            explanation.add("no call waits for it")
         elif last:
-            account.lines += ignoring.lines
-    return tuple(account.lines)
+            explanation.lines += ignoring.lines
+    return tuple(explanation.lines)
 
 
 def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
-    """What an expecting step of `on_connect` says of a message."""
-    account = Explanation(scope)
-    if step.fail is None or not account.evaluate(f"on_connect[{index}].fail", step.fail):
+    """Explain a message by a step of `on_connect` that waits for one; `index` is its place."""
+    explanation = Explanation(scope)
+    if step.fail is None or not explanation.evaluate(f"on_connect[{index}].fail", step.fail):
         assert step.expect is not None
-        if account.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True):
-            account.captured(f"on_connect[{index}].capture", step.captures)
-    return tuple(account.lines)
+        if explanation.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True):
+            explanation.captured(f"on_connect[{index}].capture", step.captures)
+    return tuple(explanation.lines)
 
 
 def explain_when(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
-    """Whether a step of `on_connect` is done."""
-    account = Explanation(scope)
-    if step.when is not None and not account.evaluate(f"on_connect[{index}].when", step.when, include_false=True):
-        account.add(f"on_connect[{index}] is left out")
-    return tuple(account.lines)
+    """Explain whether a step of `on_connect` is run."""
+    explanation = Explanation(scope)
+    if step.when is not None and not explanation.evaluate(f"on_connect[{index}].when", step.when, include_false=True):
+        explanation.add(f"on_connect[{index}] is left out")
+    return tuple(explanation.lines)
 
 
 class Explanation:
-    """Collects sentences on one message."""
+    """The lines about one message. Its methods evaluate rules as the dispatcher will, and add what they find."""
 
     def __init__(self, scope: Scope) -> None:
         self.lines: list[str] = []
         self._scope = scope
 
     def add(self, line: str) -> None:
-        """Add a sentence."""
+        """Add a line."""
         self.lines.append(line)
 
     def evaluate(self, name: str, predicate: Expression, *, include_false: bool = False) -> bool:
-        """Whether a predicate holds. That is said if it does, or cannot be evaluated, or with `say_no`."""
+        """Return whether a predicate is true; add a line if it is, or cannot be evaluated, or `include_false`."""
         try:
             value = predicate.evaluate(self._scope)
-        except EvaluationError as failed:
-            self.add(f"{name} does not hold: {failed}")
+        except EvaluationError as error:
+            self.add(f"{name} does not hold: {error}")
             return False
         holds = value is not UNDEFINED and bool(value)
         if holds or include_false:
@@ -104,29 +113,29 @@ class Explanation:
         return holds
 
     def is_ignored(self, rules: ReplyRules) -> bool:
-        """Whether one of `ignore` holds."""
+        """Return whether one of `ignore` is true."""
         return any(self.evaluate(f"ignore[{index}]", predicate) for index, predicate in enumerate(rules.ignore))
 
     def is_auto_replied(self, rules: AutoReplies) -> bool:
-        """Whether an `auto_reply` answers the message, and that is all."""
+        """Return whether an `auto_reply` answers the message, and no call sees it."""
         for index, rule in enumerate(rules):
             if self.evaluate(f"auto_reply[{index}].match", rule.match):
                 return not rule.keep
         return False
 
     def add_captures(self, state: ConnectionState) -> None:
-        """What `capture` keeps of the message."""
+        """Add what `capture` saves of the message."""
         for index, (predicate, captures) in enumerate(state.rules.captures):
             if self.evaluate(f"capture[{index}].match", predicate):
                 self.captured(f"capture[{index}].set", captures)
 
     def captured(self, name: str, captures: Captures) -> None:
-        """What is kept of the message under which name, and what is not there."""
+        """Add which values of the message are saved, and which are missing."""
         for key, expression in captures:
             try:
                 value = expression.evaluate(self._scope)
-            except EvaluationError as failed:
-                self.add(f"{name}.{key} keeps nothing: {failed}")
+            except EvaluationError as error:
+                self.add(f"{name}.{key} keeps nothing: {error}")
                 continue
             if value is UNDEFINED:
                 self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
@@ -134,25 +143,25 @@ class Explanation:
                 self.add(self._describe(f"session.{key} is now ", value))
 
     def error_text(self, error_message: Expression | None) -> None:
-        """Why a failure is not told in the words that `error_message` should find."""
+        """Add why `error_message` selects no text for the error reply."""
         if error_message is None:
             return
         try:
             if error_message.evaluate(self._scope) is not UNDEFINED:
                 return
-            why = f"the message has no {error_message.source}"
-        except EvaluationError as failed:
-            why = str(failed)
-        self.add(f"reply.error_message has no value, so the whole message is shown: {why}")
+            reason = f"the message has no {error_message.source}"
+        except EvaluationError as error:
+            reason = str(error)
+        self.add(f"reply.error_message has no value, so the whole message is shown: {reason}")
 
     def not_evaluated(self, until: Iterable[Expression]) -> None:
-        """That a message would end a stream, if it belonged to it."""
+        """Add the ends of a stream that would be true, if the message belonged to the stream."""
         for index, predicate in enumerate(until):
             if predicate.is_true(self._scope):
                 self.add(f"stream.until[{index}] would hold, and is only asked where stream.match holds")
 
     def _format_values(self, predicate: Expression) -> str:
-        """The values that a predicate looked at."""
+        """Return the values that a predicate looked at."""
         paths = [
             path
             for path in find_references(predicate.source)
@@ -173,32 +182,32 @@ class Explanation:
 
 
 def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
-    """What the rules of one call say."""
-    rules, account = exchange.rules, Explanation(exchange.scope_for(message))
+    """Explain a message by the rules of one call."""
+    rules, explanation = exchange.rules, Explanation(exchange.scope_for(message))
     if (
-        not account.is_auto_replied(rules.auto_replies)
-        and _explain_match(exchange, account)
-        and not account.is_ignored(rules)
+        not explanation.is_auto_replied(rules.auto_replies)
+        and _explain_match(exchange, explanation)
+        and not explanation.is_ignored(rules)
     ):
-        _explain_role(exchange, account)
-    yield from account.lines
+        _explain_role(exchange, explanation)
+    yield from explanation.lines
 
 
 def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
-    """Whether the message belongs to the call."""
+    """Return whether the message belongs to the call."""
     stream = exchange.rules.stream
     if exchange.in_stream and stream and stream.match:
-        claimed = explanation.evaluate("stream.match", stream.match, include_false=True)
-        if not claimed:
+        matches = explanation.evaluate("stream.match", stream.match, include_false=True)
+        if not matches:
             explanation.not_evaluated(stream.until)
-        return claimed
+        return matches
     if exchange.rules.match is None:
         return True
     return explanation.evaluate("reply.match", exchange.rules.match, include_false=True)
 
 
 def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
-    """What the message is to the call that it belongs to."""
+    """Explain what the message is for the call that it belongs to."""
     rules = exchange.rules
     if rules.error is not None and explanation.evaluate("reply.error", rules.error):
         explanation.error_text(rules.error_message)

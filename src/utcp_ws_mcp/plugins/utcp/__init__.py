@@ -1,6 +1,6 @@
-"""The WebSocket transport for UTCP's own client, `UtcpClient`: a plugin of `utcp` that nobody else imports.
+"""The WebSocket transport for UTCP's own client, `UtcpClient`: a plugin of `utcp`, not used by the rest of the package.
 
-`utcp` finds `register` by its entry point, in every process that makes a client.
+`utcp` finds `register` by its entry point, in every process that creates a client.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ logger = logging.getLogger(__name__)
 
 
 def register() -> None:
-    """Serve the call templates of the type "websocket", also where `utcp-websocket` is installed.
+    """Register the transport for call templates of the type "websocket", also if `utcp-websocket` is installed.
 
-    That plugin takes no place that is taken, and this one takes the place from whoever has it: their order is the
-    same to both.
+    The order of the two plugins does not matter: that one registers nothing over another transport, this one overrides.
     """
     if not hasattr(discovery, "register_communication_protocol_factory"):
         logger.warning("utcp-ws-mcp does not serve this client: it needs utcp 1.2 or newer")
         return
-    from .protocol import WebSocketProtocol
+    from .protocol import WebSocketProtocol  # here, because the entry point is loaded in every process with utcp
     from .template import WEBSOCKET, WebSocketCallTemplateSerializer
 
     discovery.register_call_template(WEBSOCKET, WebSocketCallTemplateSerializer(), override=True)

@@ -1,4 +1,4 @@
-"""The manual that a client gets: the tools that can be called here, and those of other kinds that it wants."""
+"""Build the manual for a client: the tools of this transport, and allowed tools of other types."""
 
 from __future__ import annotations
 
@@ -22,18 +22,23 @@ logger = logging.getLogger(__name__)
 
 
 def build_manual(
-    template: CallTemplate, manual_document: Mapping[str, Json], plans: Iterable[CompiledTool]
+    template: CallTemplate, manual_document: Mapping[str, Json], tools: Iterable[CompiledTool]
 ) -> UtcpManual:
-    """The manual of a call template: `told` is the document that lists its tools, `plans` are those that work.
+    """Return the manual of a call template.
 
-    Each tool keeps the call template that it was told with, and has the manual's URL where it brings none.
+    Each tool keeps its own call template from the manual, with the URL of the manual if it has none.
+
+    Args:
+        template: The call template of the manual.
+        manual_document: The document that lists the tools, as the endpoint announced it.
+        tools: The tools of it that can be called.
     """
     listed = manual_document.get("tools")
     raw = {each["name"]: each for each in listed or () if isinstance(each, dict) and isinstance(each.get("name"), str)}
-    tools = [_to_utcp_tool(template, raw.get(plan.original_name, {}), plan) for plan in plans]
+    own = [_to_utcp_tool(template, raw.get(tool.original_name, {}), tool) for tool in tools]
     version = manual_document.get("manual_version")
     others = _other_protocol_tools(template, raw.values())
-    return UtcpManual([*tools, *others], manual_version=version if isinstance(version, str) else "1.0.0")
+    return UtcpManual([*own, *others], manual_version=version if isinstance(version, str) else "1.0.0")
 
 
 def _to_utcp_tool(template: CallTemplate, raw: Mapping[str, Json], tool: CompiledTool) -> Tool:
@@ -51,7 +56,7 @@ def _to_utcp_tool(template: CallTemplate, raw: Mapping[str, Json], tool: Compile
 
 
 def _to_json_schema(schema: Mapping[str, Json]) -> JsonSchema:
-    """A schema as `utcp` holds it; one that it cannot hold says nothing there. Arguments are checked here."""
+    """Return a schema for `utcp`, reduced to its type if `utcp` cannot represent it; this package checks arguments."""
     try:
         return JsonSchema.model_validate(dict(schema))
     except ValidationError:
@@ -59,14 +64,15 @@ def _to_json_schema(schema: Mapping[str, Json]) -> JsonSchema:
 
 
 def _other_protocol_tools(template: CallTemplate, listed: Iterable[Mapping[str, Json]]) -> Iterator[Tool]:
-    """The tools of other kinds that the operator allows this manual to bring."""
+    """Yield the tools of other types that `allowed_communication_protocols` of this manual permits."""
     wanted = set(template.allowed_communication_protocols or ()) - {WEBSOCKET}
     for raw in listed:
         own = raw.get("tool_call_template")
         if not isinstance(own, dict) or own.get("call_template_type") not in wanted:
             continue
+        # A manual from elsewhere must not make the client call services of this machine.
         if any(map(_is_loopback, _urls(own))) and not _is_loopback(template.url):
-            logger.warning("%s: the tool %r points at this machine; left out", template.name, raw.get("name"))
+            logger.warning("%s: the tool %r has a URL on this machine; left out", template.name, raw.get("name"))
             continue
         try:
             yield ToolSerializer().validate_dict(dict(raw))

@@ -1,4 +1,4 @@
-"""The communication protocol "websocket" of one `UtcpClient`: a bridge whose call templates the client registers."""
+"""The communication protocol "websocket" of a `UtcpClient`: a bridge whose call templates the client registers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ logger = logging.getLogger(__name__)
 
 
 class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp ships no types
-    """Discovers and calls the WebSocket tools of one client, which makes it and closes it.
+    """Discovers and calls the WebSocket tools of one client.
 
-    The bridge starts with the first registration, in a task of its own, and ends with `close`.
+    The bridge starts with the first registration and ends with `close`. It runs in its own task, because a task group
+    must be left by the task that entered it, and the client calls the methods from any task.
     """
 
     def __init__(self) -> None:
@@ -40,37 +41,37 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
         self._closing = asyncio.Event()
 
     async def register_manual(self, caller: UtcpClient, manual_call_template: CallTemplate) -> RegisterManualResult:
-        """Ask an endpoint for its tools, or take those that the call template lists.
+        """Request the manual of an endpoint, or use the tools that the call template lists.
 
         Raises:
-            ValueError: where the call template is wrong, with everything that is.
-            BridgeError: why the endpoint has not told its tools; what fails in the network is a ConnectionError, too.
+            ValueError: If the call template is invalid, with every problem of it.
+            BridgeError: If the endpoint announced no tools; a failure of the network is a ConnectionError as well.
         """
         name = manual_call_template.name
         try:
             bridge = await self._add_manual(caller, manual_call_template)
             await bridge.wait_manual_discovered(name)
-        except InvalidManifest as wrong:
-            raise ValueError(str(wrong)) from wrong
-        except BaseException:
+        except InvalidManifest as invalid:
+            raise ValueError(str(invalid)) from invalid
+        except BaseException:  # also when cancelled: a manual that failed must not stay registered
             self._remove_manual(name)
             raise
-        told = self._manual_documents.get(name) or WebSocketCallTemplateSerializer().to_dict(manual_call_template)
-        plans = [plan for plan in bridge.tools.values() if plan.manual == name]
-        manual = build_manual(manual_call_template, told, plans)
+        document = self._manual_documents.get(name) or WebSocketCallTemplateSerializer().to_dict(manual_call_template)
+        tools = [tool for tool in bridge.tools.values() if tool.manual == name]
+        manual = build_manual(manual_call_template, document, tools)
         return RegisterManualResult(manual_call_template=manual_call_template, manual=manual, success=True)
 
     async def deregister_manual(self, caller: UtcpClient, manual_call_template: CallTemplate) -> None:
-        """Forget a manual. Calls that run finish; then its connections are closed."""
+        """Remove a manual. Running calls finish before its connections are closed."""
         self._remove_manual(manual_call_template.name)
 
     async def call_tool(
         self, caller: UtcpClient, tool_name: str, tool_args: dict[str, Any], tool_call_template: CallTemplate
     ) -> Any:
-        """Call `manual.tool`. A stream gives one JSON value, as `collect` says.
+        """Call `manual.tool` and return its result; that of a stream is one JSON value, as `collect` defines it.
 
         Raises:
-            BridgeError: the tool failed, the arguments do not fit, no reply came in time, no connection could be had …
+            BridgeError: If the call fails: an error reply, invalid arguments, a timeout, no connection, …
         """
         bridge, name = await self._resolve_tool(caller, tool_name, tool_call_template)
         result = await bridge.call_tool(name, tool_args)
@@ -79,13 +80,13 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
     async def call_tool_streaming(
         self, caller: UtcpClient, tool_name: str, tool_args: dict[str, Any], tool_call_template: CallTemplate
     ) -> AsyncGenerator[Any]:
-        """Call `manual.tool` and give each item when it comes.
+        """Call `manual.tool` and yield each item when it arrives.
 
-        A tool that says nothing of its replies streams as UTCP frames streams; one that does, and is none, gives
-        its one result.
+        A tool without rules for its replies has UTCP's stream framing; one with rules and without a stream yields its
+        one result.
 
         Raises:
-            BridgeError: as `call_tool`.
+            BridgeError: As `call_tool` does.
         """
         bridge, name = await self._resolve_tool(caller, tool_name, tool_call_template)
         async with aclosing(bridge.call_tool_streaming(name, tool_args, utcp_framing=True)) as items:
@@ -93,7 +94,7 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
                 yield item
 
     async def close(self) -> None:
-        """Close all connections with 1001. Calls that run fail, and say what became of their request."""
+        """Close all connections with code 1001. Running calls fail; their errors have the outcome of the request."""
         task, self._task = self._task, None
         if task is not None:
             self._closing.set()
@@ -113,7 +114,7 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
             await self._closing.wait()
 
     async def _add_manual(self, caller: UtcpClient, template: CallTemplate) -> Bridge:
-        """Take a manual's call template into the bridge."""
+        """Add the call template of a manual to the bridge."""
         loaded = load_manual(caller, template)
         bridge = await self._start()
         self._loaded[template.name] = loaded
@@ -126,7 +127,7 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
             self._bridge.result().reload([*self._loaded.values()])
 
     async def _resolve_tool(self, caller: UtcpClient, tool_name: str, template: CallTemplate) -> tuple[Bridge, str]:
-        """The bridge, and the tool's name in it; a manual that this client has not registered is looked for."""
+        """Return the bridge and the name of the tool in it; load a manual that only the client's repository knows."""
         manual = tool_name.partition(".")[0]
         if manual not in self._loaded:
             owner = await caller.config.tool_repository.get_manual_call_template(manual)
@@ -134,13 +135,14 @@ class WebSocketProtocol(CommunicationProtocol):  # type: ignore[misc]  # utcp sh
                 return await self._load_standalone_tool(caller, tool_name, template)
             await (await self._add_manual(caller, owner)).wait_manual_discovered(manual)
         bridge = await self._start()
-        doubled = f"{manual}.{tool_name}"  # the client puts no second `manual.` before a name that begins with it
+        # The client adds no second `manual.` to a tool whose own name begins with it.
+        doubled = f"{manual}.{tool_name}"
         return bridge, doubled if doubled in bridge.tools else tool_name
 
     async def _load_standalone_tool(
         self, caller: UtcpClient, tool_name: str, template: CallTemplate
     ) -> tuple[Bridge, str]:
-        """Take a tool whose manual is of another kind, a text or an OpenAPI description: it stands for itself."""
+        """Load a tool whose manual is of another type, such as a text or an OpenAPI description, as its own entry."""
         tool = tool_name.partition(".")[2]
         if self._standalone_tools.get(tool_name) != template:
             self._loaded[tool_name] = load_standalone_tool(caller, tool_name, tool, template)

@@ -1,4 +1,4 @@
-"""A WebSocket call template as `utcp` holds it, and the document of the manifest language that it stands for."""
+"""WebSocket call templates as objects of `utcp`, and as documents of the manifest language."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from ...manifest.variables import WHOLE_STRING_VARIABLE
 WEBSOCKET: Final = "websocket"
 
 DOLLAR: Final = "DOLLAR"
-"""The variable that stands for a dollar sign which is none of a variable."""
+"""The variable for a literal dollar sign."""
 
 _CLIENT_FIELDS: Final = {"allowed_communication_protocols"}
-"""What the client itself heeds."""
+"""Fields that the client itself evaluates."""
 
 
 class TokenAuth(OAuth2Auth):  # type: ignore[misc]  # utcp ships no types
-    """OAuth2 with the fields that the manifest language adds: `audience` and `auth_method`."""
+    """OAuth2 with the additional fields of the manifest language: `audience` and `auth_method`."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class WebSocketCallTemplate(CallTemplate):  # type: ignore[misc]  # utcp ships no types
-    """A call template of the manifest language. The fields that UTCP names have its defaults; others are kept."""
+    """A call template of the manifest language. Fields of UTCP have its defaults; all others are preserved."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
@@ -53,13 +53,13 @@ class WebSocketCallTemplate(CallTemplate):  # type: ignore[misc]  # utcp ships n
 
     @model_validator(mode="after")
     def _check_url(self) -> Self:
-        """Refuse a URL that can never be used; one with variables or placeholders is checked when it is registered."""
+        """Reject a URL that can never be used. One with variables or placeholders is checked at registration."""
         if not any(sign in self.url for sign in ("$", "{{", "UTCP_ARG_")):
             network = Network.model_validate((self.model_extra or {}).get("network") or {})
             try:
                 check_scheme(parse_url(self.url), network)
-            except ForbiddenURL as wrong:
-                raise ValueError(f"this WebSocket URL cannot be used: {wrong}") from None
+            except ForbiddenURL as forbidden:
+                raise ValueError(f"this WebSocket URL cannot be used: {forbidden}") from None
         return self
 
     @field_validator("auth", mode="before")
@@ -71,39 +71,40 @@ class WebSocketCallTemplate(CallTemplate):  # type: ignore[misc]  # utcp ships n
 
 
 class WebSocketCallTemplateSerializer(Serializer[CallTemplate]):  # type: ignore[misc]  # utcp ships no types
-    """Call templates from and to documents; also those that are objects of `utcp-websocket`."""
+    """Converts call templates from and to documents, also call templates of `utcp-websocket`."""
 
     def to_dict(self, obj: CallTemplate) -> dict[str, Any]:
-        """What was written, with the name that the client gave it."""
-        written: dict[str, Any] = obj.model_dump(exclude_unset=True)
-        return {**written, "name": obj.name, "call_template_type": WEBSOCKET}
+        """Return the fields that were set, and the name that the client assigned."""
+        fields: dict[str, Any] = obj.model_dump(exclude_unset=True)
+        return {**fields, "name": obj.name, "call_template_type": WEBSOCKET}
 
     def validate_dict(self, obj: dict[str, Any]) -> WebSocketCallTemplate:
-        """Read a document.
+        """Return the call template of a document.
 
         Raises:
-            UtcpSerializerValidationError: where a field is of another type, or the URL cannot be used.
+            UtcpSerializerValidationError: If a field has another type, or the URL cannot be used.
         """
         try:
             template: WebSocketCallTemplate = WebSocketCallTemplate.model_validate(obj)
-        except ValidationError as wrong:
-            found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong.errors(include_input=False))
-            raise UtcpSerializerValidationError("; ".join(found)) from None
+        except ValidationError as invalid:
+            errors = invalid.errors(include_input=False)
+            problems = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors)
+            raise UtcpSerializerValidationError("; ".join(problems)) from None
         return template
 
 
 def to_manifest(template: CallTemplate) -> dict[str, Json]:
-    """The document of a call template whose variables the client has put in: no dollar sign is a variable's any more.
+    """Return the document of a call template whose variables the client has already replaced.
 
-    Nothing is pinned unless it asks for that: the client asks for a manual each time, and has nobody who approves.
+    Tools are not pinned by default: the client requests the manual each time, and has no way to approve a tool.
     """
-    written = WebSocketCallTemplateSerializer().to_dict(template)
-    document = {key: escape_dollars(value) for key, value in written.items() if key not in _CLIENT_FIELDS}
+    fields = WebSocketCallTemplateSerializer().to_dict(template)
+    document = {key: escape_dollars(value) for key, value in fields.items() if key not in _CLIENT_FIELDS}
     return {"pin": "off", **document}
 
 
 def escape_dollars(value: Json) -> Json:
-    """A value, written so that the manifest language reads it as it stands here."""
+    """Return a value in which no dollar sign begins a variable of the manifest language."""
     if isinstance(value, str):
         return f"${{{DOLLAR}}}{value[1:]}" if WHOLE_STRING_VARIABLE.match(value) else value.replace("${", "$${")
     if isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from utcp_ws_mcp.errors import InstallError
-from utcp_ws_mcp.hosts.yaml import entries, remove_entry, set_entry
+from utcp_ws_mcp.hosts.goose_config import entries, remove_entry, set_entry
 
 ENTRY = {"name": "new", "type": "stdio", "cmd": "/bin/x y", "args": ["--a", "ü: #"], "timeout": 300}
 LINES = ['name: "new"', 'type: "stdio"', 'cmd: "/bin/x y"', 'args: ["--a", "ü: #"]', "timeout: 300"]
@@ -57,7 +57,7 @@ def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
     assert set_entry(text, "extensions", "new", ENTRY) == f"extensions:\n{made(2)}  b:\n    cmd: c\n"
 
 
-def test_the_entries_are_told_with_their_texts() -> None:
+def test_the_entries_are_returned_with_their_texts() -> None:
     text = "extensions:\n  a:\n    cmd: x\n\n  b: {}\n"
     assert entries(text, "extensions") == {
         "a": "  a:\n    cmd: x\n",
@@ -66,18 +66,40 @@ def test_the_entries_are_told_with_their_texts() -> None:
     assert entries("other:\n  extensions:\n    a: 1\n", "extensions") == {}
 
 
-WRONG = {
-    "extensions: {a: {cmd: b}}\n": "line 1: write what stands behind 'extensions' on lines of its own",
-    "extensions: &all\n  a:\n    b: c\n": "line 1: write what stands behind 'extensions' on lines of its own",
-    "extensions:\n  a: 1\nextensions:\n  b: 1\n": "line 3: 'extensions' stands here for the second time",
-    "extensions:\n  - a\n": "line 2: expected the name of an entry and a colon",
-    "a: 1\n---\nextensions:\n": "line 2: expected one YAML document, not several",
-    "extensions:\n\ta:\n": "line 2: YAML is not indented by tabs",
+UNCHANGED = {
+    "line ends of Windows": "a: 1\r\nextensions:\r\n  b:\r\n    cmd: c\r\n",
+    "nulls and spaces": "a: ~\nb:   null\nextensions:\n    x: {cmd: y}\n",
+    "lists in either form": "extensions:\n  a:\n    args:\n    - x\n    more:\n      - y\n",
+    "anchors": "extensions: &all\n  a: &a\n    cmd: b\ncopy: *a\n",
+    "a long line": f"a: {'word ' * 60}\nextensions:\n  b: 1\n",
+    "a byte order mark": "\ufeffextensions:\n  a: 1\n",
 }
 
 
-@pytest.mark.parametrize(("text", "sentence"), WRONG.items(), ids=WRONG)
-def test_what_could_be_damaged_is_refused(text: str, sentence: str) -> None:
+@pytest.mark.parametrize("text", UNCHANGED.values(), ids=UNCHANGED)
+def test_no_other_line_changes(text: str) -> None:
+    changed = set_entry(text, "extensions", "new", ENTRY)
+    assert set(text.splitlines()) <= set(changed.splitlines())
+    assert ("\r\n" in changed) == ("\r\n" in text)
+    assert "\n" not in changed.replace("\r\n", "") or "\r\n" not in text
+    assert remove_entry(changed, "extensions", "new") == text
+
+
+WRONG = {
+    "extensions: &all\n  a: 1\ncopy: *all\n": "line 1: the form of 'extensions' is not supported",
+    "extensions: {a: {cmd: b}}\n": "line 1: expected one extension below the other under 'extensions'",
+    "extensions:\n  - a\n": "line 1: expected one extension below the other under 'extensions'",
+    "extensions: all\n": "line 1: expected one extension below the other under 'extensions'",
+    "extensions:\n  a: 1\nextensions:\n  b: s3cret\n": 'line 3: it is not valid YAML: found duplicate key "extensions"',
+    "a: 1\n---\nextensions:\n": "line 2: it is not valid YAML: but found another document",
+    "extensions:\n\ta:\n": "line 2: it is not valid YAML: found character '\\t' that cannot start any token",
+    "- a\n": "line 1: expected keys and values",
+    "extensions:\n  a:\n    t: |\n      x\n      # no comment\n": "line 1: the form of 'extensions' is not supported",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG.items(), ids=WRONG)
+def test_what_could_be_damaged_is_refused(text: str, message: str) -> None:
     with pytest.raises(InstallError) as refused:
         set_entry(text, "extensions", "new", ENTRY)
-    assert str(refused.value) == sentence
+    assert str(refused.value) == message

@@ -1,0 +1,38 @@
+"""What a call gets from a pool: a lease of a connection, and its turn under the rate limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from ..connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use `connection`, until `release` is called, exactly once.
+
+    `start_reading` is set for a fresh connection: the call invokes it when it is ready for the first message.
+    """
+
+    connection: Connection
+    release: Callable[[], None]
+    start_reading: Callable[[], None] | None = None
+
+
+class RateLimiter:
+    """Space out the requests of a manual (`limits.requests_per_second`)."""
+
+    def __init__(self) -> None:
+        self._next_start = 0.0
+
+    async def acquire(self, interval: float) -> None:
+        """Wait until a request may start, `interval` seconds after the one before."""
+        start = max(anyio.current_time(), self._next_start)
+        # Reserved before waiting: calls that wait at the same time get consecutive instants.
+        self._next_start = start + interval
+        await anyio.sleep_until(start)

@@ -1,0 +1,105 @@
+"""Rules for the values of `session` and `let`: defined and never used, or used and never defined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
+from ..errors import Problem
+from ..manifest.inheritance import referenced_presets
+from ..manifest.loader import ManifestEntry, ResolvedTool
+from ..manifest.models.base import Json
+from ..manifest.models.call_template import CallTemplate
+from ..manifest.validation import closest_match, join_path
+from ..manifest.variables import MESSAGE_KEYS
+
+
+def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
+    """Yield a problem for each captured value that is never used, and for each used one that is never captured."""
+    yield from _unused_captures(entry)
+    reported: set[str] = set()
+    for tool in entry.tools:
+        for field, name, captured in _missing_captures(tool):
+            if name not in reported:
+                reported.add(name)
+                fix = suggestion(name, captured) or 'Add it to a "capture".'
+                path = join_path(_owner_path(entry, tool, field), field)
+                message = f"session.{name} is used here, but no message is captured for it. {fix}"
+                yield Problem(path, message, code="session-value-not-captured")
+
+
+def check_let(entry: ManifestEntry) -> Iterator[Problem]:
+    """Yield a problem for each value of `let` that is never used, and for each used one that is not defined."""
+    used = {name for tool in entry.tools for name in _let_references(tool.template)}
+    for tool in entry.tools:
+        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - tool.template.let.keys()):
+            fix = suggestion(name, tool.template.let) or 'Add it to "let".'
+            message = f"let.{name} is used here, but not defined. {fix}"
+            yield Problem(join_path(tool.path, "name"), message, code="let-not-defined")
+    if entry.uses_discovery:  # a discovered tool could use it
+        return
+    for path, name in _let_definitions(entry):
+        if not used & {name, ALL_MEMBERS}:
+            yield Problem(path, f"let.{name} is never used. Remove it.", code="let-not-used")
+
+
+def entry_expressions(entry: ManifestEntry) -> Iterator[str]:
+    """Yield the sources of all expressions of an entry and of its tools."""
+    templates = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
+    return find_expressions([entry.raw, templates], MESSAGE_KEYS)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the question for the most similar known name, or an empty text."""
+    similar = closest_match(name, known)
+    return f"Did you mean {similar!r}?" if similar else ""
+
+
+def _unused_captures(entry: ManifestEntry) -> Iterator[Problem]:
+    used = {name for expression in entry_expressions(entry) for name in find_members(expression, "session")}
+    of_presets = {capture for preset in referenced_presets(entry.raw) for capture in _captures(preset)}
+    for path, name in _captures(entry.raw):
+        if (path, name) in of_presets:  # a preset captures for all its users
+            continue
+        if not used & {name, ALL_MEMBERS}:
+            message = f"session.{name} is captured here, but never used. Remove it."
+            yield Problem(join_path(entry.path, path), message, code="session-value-not-used")
+
+
+def _captures(raw: Json) -> Iterator[tuple[str, str]]:
+    """Yield the path and the name of each captured value of a call template."""
+    for key in ("before_connect", "on_connect"):
+        for index, step in enumerate(raw.get(key) or ()):
+            yield from ((f"{key}[{index}].capture.{name}", name) for name in step.get("capture") or ())
+    for index, rule in enumerate(raw.get("capture") or ()):
+        yield from ((f"capture[{index}].set.{name}", name) for name in rule.get("set") or ())
+
+
+def _missing_captures(tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield the field, the name, and all captured names for each use of a value that is never captured."""
+    document = tool.template.model_dump(mode="json", by_alias=True)
+    captured = {name for _, name in _captures(document)}
+    for field, value in document.items():
+        for expression in find_expressions({field: value}, MESSAGE_KEYS):
+            for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *captured}):
+                yield field, name, captured
+
+
+def _owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> str:
+    """Return the path of the object that a field of a tool's template was written into."""
+    own = tool.tool.tool_call_template or {}
+    return join_path(tool.path, "tool_call_template") if field in own else entry.path
+
+
+def _let_references(template: CallTemplate) -> set[str]:
+    document = template.model_dump(mode="json", by_alias=True)
+    return {name for expression in find_expressions(document, MESSAGE_KEYS) for name in find_members(expression, "let")}
+
+
+def _let_definitions(entry: ManifestEntry) -> Iterator[tuple[str, str]]:
+    """Yield the path and the name of each value of `let` of the entry and of its tools."""
+    yield from ((join_path(entry.path, f"let.{name}"), name) for name in entry.raw.get("let") or () if entry.tools)
+    for tool in entry.tools:
+        own = (tool.tool.tool_call_template or {}).get("let")
+        names = own if isinstance(own, dict) else ()
+        yield from ((join_path(tool.path, f"tool_call_template.let.{name}"), name) for name in names)
