@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Messages that were due and could not be made are reported, and nothing else suffers."""
-=======
 """Messages that were due and could not be rendered are reported, and nothing else suffers."""
->>>>>>> w-conn
 
 from __future__ import annotations
 
@@ -65,11 +61,7 @@ async def test_a_cancel_that_lacks_a_value_is_reported(tmp_path: Path) -> None:
         ({"every": "session.pause", "send": "ping"}, "session.pause gives no seconds"),
     ],
 )
-<<<<<<< HEAD
-async def test_a_heartbeat_that_lacks_a_value_is_told(tmp_path: Path, heartbeat: dict[str, Any], why: str) -> None:
-=======
 async def test_a_heartbeat_that_lacks_a_value_is_reported(tmp_path: Path, heartbeat: dict[str, Any], why: str) -> None:
->>>>>>> w-conn
     reported = anyio.Event()
 
     def observe(event: Event) -> None:
