@@ -28,8 +28,8 @@ EXPECTED: dict[str, Any] = {
     "picture": "image",
     "stream": [3, 2, 1, 0],
     "progress": ["3", "2", "1", "0"],
-    "fault": "division by zero: choose another b",
-    "mistake": 'demo.add: wrong arguments: "b" is a required property',
+    "fault": "division by zero: choose another b [tool-error]",
+    "mistake": 'demo.add: invalid arguments: "b" is a required property. [invalid-arguments]',
 }
 """What a client sees that shows everything."""
 

@@ -182,7 +182,7 @@ async def test_a_connection_that_was_opened_for_a_cancelled_call_alone_is_droppe
 
 async def test_all_calls_that_wait_fail_with_the_error_of_the_attempt() -> None:
     async with scene() as s:
-        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no")]
+        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no.", code="connection-refused")]
         for name in "ab":
             await s.call(name)
         s.gate.set()
