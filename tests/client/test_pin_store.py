@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.test_discovery import manual, announces
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
