@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.client.test_oauth import token_endpoint
 from tests.peer import Peer, bridge_to, echo, entry, jsonrpc, peer
 from utcp_ws_mcp.errors import CallTimeout, ConnectionLost
@@ -241,7 +241,7 @@ async def test_reference_keeps_a_token_for_ever() -> None:
 
 
 async def test_discovery_reads_a_correct_manual(tmp_path: Path) -> None:
-    async with peer(tells(manual("a"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(manual("a"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await bridge.wait_discovered(5)
         assert list(bridge.tools) == ["m.a"]
 
@@ -249,6 +249,6 @@ async def test_discovery_reads_a_correct_manual(tmp_path: Path) -> None:
 async def test_reference_fails_on_a_correct_manual() -> None:
     template = {"call_template_type": "websocket", "url": "wss://example.com/"}
     tool = {"name": "a", "description": "", "inputs": {}, "outputs": {}, "tool_call_template": template}
-    async with peer(tells(manual(tool))) as seen, reference_to(seen) as reference:
+    async with peer(announces(manual(tool))) as seen, reference_to(seen) as reference:
         with pytest.raises(Exception, match="RegisterManualResult"):
             await reference.discover()

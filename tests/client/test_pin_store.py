@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
@@ -32,7 +32,7 @@ async def offered(
     events: list[Event] = []
     file, pins = folder / "m.json", PinStore(folder / "pins.json")
     port = json.loads(file.read_text())["url"].split(":")[2].strip("/") if file.exists() else 0
-    async with peer(tells(manual(*tools)), port=int(port)) as seen:
+    async with peer(announces(manual(*tools)), port=int(port)) as seen:
         file.write_text(json.dumps({**entry(seen), **({"pin": mode} if mode else {})}))
         async with Bridge([load_manifest(file, {})], observe=events.append, pin_store=pins) as bridge:
             assert await bridge.wait_discovered(PATIENCE)
@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: P
 async def test_tools_are_offered_although_their_pins_cannot_be_saved(tmp_path: Path) -> None:
     events: list[Event] = []
     (tmp_path / "file").write_text("")
-    async with peer(tells(manual(TOOL))) as seen:
+    async with peer(announces(manual(TOOL))) as seen:
         (tmp_path / "m.json").write_text(json.dumps({**entry(seen), "pin": "tofu"}))
         pins = PinStore(tmp_path / "file" / "pins.json")
         async with Bridge([load_manifest(tmp_path / "m.json", {})], observe=events.append, pin_store=pins) as bridge:

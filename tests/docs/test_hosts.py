@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from utcp_ws_mcp.hosts.yaml import set_entry
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.hosts.hosts import supported_hosts
-from utcp_ws_mcp.hosts.yaml import set_entry
 
 from .examples import PAGES, ROOT, read_blocks
 

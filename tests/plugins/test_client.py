@@ -18,7 +18,7 @@ from utcp.interfaces.serializer import Serializer
 from utcp.plugins.discovery import register_call_template
 from utcp.utcp_client import UtcpClient
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.client.test_oauth import token, token_endpoint
 from tests.peer import Peer, echo, jsonrpc, peer, silent
 from utcp_ws_mcp import CallTimeout, InvalidArguments, PolicyError, ToolError
@@ -67,7 +67,7 @@ async def names(client: UtcpClient) -> list[str]:
 
 
 async def test_an_endpoint_that_speaks_utcp_is_asked_and_its_tools_are_called() -> None:
-    async with peer(tells(manual("a", "b"))) as seen, client_of(template(seen)) as client:
+    async with peer(announces(manual("a", "b"))) as seen, client_of(template(seen)) as client:
         assert await names(client) == ["m.a", "m.b"]
         assert await client.call_tool("m.a", {"n": 1}) == '{"n": 1}'
         assert len(seen.upgrades) == 1
@@ -93,7 +93,7 @@ async def test_many_calls_at_once_get_their_own_replies() -> None:
 
 
 async def test_a_tool_that_a_manual_lists_with_its_prefix_is_called_by_that_name() -> None:
-    async with peer(tells(manual("m.a"))) as seen, client_of(template(seen)) as client:
+    async with peer(announces(manual("m.a"))) as seen, client_of(template(seen)) as client:
         assert await names(client) == ["m.a"]
         assert await client.call_tool("m.a", {"n": 1}) == '{"n": 1}'
 
@@ -203,7 +203,7 @@ async def test_a_token_is_fetched_with_the_fields_that_only_this_plugin_knows() 
 
 async def test_a_discovered_tool_brings_credentials_from_the_variables_of_its_manual() -> None:
     tool = {"name": "a", "tool_call_template": {"call_template_type": "websocket", "auth": API_KEY}}
-    async with peer(tells(manual(tool))) as seen, client_of(template(seen), variables={"m_KEY": "k3y"}) as client:
+    async with peer(announces(manual(tool))) as seen, client_of(template(seen), variables={"m_KEY": "k3y"}) as client:
         await client.call_tool("m.a", {})
         assert await client.get_required_variables_for_registered_tool("m.a") == ["m_KEY"]
     assert seen.upgrades[-1].headers["X-Key"] == "k3y"
@@ -266,7 +266,7 @@ async def test_errors_are_of_the_kinds_that_utcp_documents() -> None:
 
 
 async def test_a_deregistered_manual_is_gone_with_its_connections() -> None:
-    async with peer(tells(manual("a"))) as seen, client_of(template(seen)) as client:
+    async with peer(announces(manual("a"))) as seen, client_of(template(seen)) as client:
         await client.call_tool("m.a", {})
         assert await client.deregister_manual("m")
         await seen.until(lambda: seen.closed != [])
@@ -287,9 +287,9 @@ async def test_close_closes_the_connections_of_this_client_only() -> None:
 
 
 async def test_an_endpoint_that_cannot_be_reached_does_not_hold_up_the_others() -> None:
-    async with peer(tells(manual("a"))) as gone:
+    async with peer(announces(manual("a"))) as gone:
         pass
-    async with peer(tells(manual("a"))) as seen:
+    async with peer(announces(manual("a"))) as seen:
         async with client_of(template(gone, name="gone"), template(seen)) as client:
             assert await names(client) == ["m.a"]
             with pytest.raises(ConnectionError, match="connection refused"):
@@ -364,7 +364,7 @@ def test_a_call_template_survives_being_written_and_read() -> None:
 
 async def test_a_call_template_made_by_the_class_of_utcp_websocket_works() -> None:
     theirs = pytest.importorskip("utcp_websocket")
-    async with peer(tells(manual("a"))) as seen, client_of() as client:
+    async with peer(announces(manual("a"))) as seen, client_of() as client:
         await client.register_manual(
             theirs.WebSocketCallTemplate(name="my service", url=seen.url, message={"n": "UTCP_ARG_n_UTCP_ARG"})
         )
@@ -450,7 +450,7 @@ async def test_a_tool_of_a_manual_of_another_kind_is_called_anew_when_its_call_t
 
 
 async def test_a_manual_in_a_shared_repository_is_called_by_a_client_that_did_not_register_it() -> None:
-    async with peer(tells(manual("a"))) as seen, client_of(template(seen, headers={"X-Custom": "value"})) as client:
+    async with peer(announces(manual("a"))) as seen, client_of(template(seen, headers={"X-Custom": "value"})) as client:
         async with client_of() as other:
             other.config.tool_repository = client.config.tool_repository
             assert await other.call_tool("m.a", {"n": 1}) == '{"n": 1}'
@@ -459,7 +459,7 @@ async def test_a_manual_in_a_shared_repository_is_called_by_a_client_that_did_no
 
 async def test_tools_of_other_kinds_are_handed_on_only_where_the_operator_allows_them() -> None:
     mcp = {"name": "x", "tool_call_template": {"call_template_type": "file", "file_path": "x"}}
-    async with peer(tells(manual("a", mcp))) as seen:
+    async with peer(announces(manual("a", mcp))) as seen:
         async with client_of(template(seen)) as client:
             assert await names(client) == ["m.a"]
         async with client_of(template(seen, allowed_communication_protocols=["websocket", "file"])) as client:
