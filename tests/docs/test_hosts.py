@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from utcp_ws_mcp.hosts.yaml import set_entry
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.hosts.hosts import supported_hosts
@@ -79,7 +78,9 @@ def test_the_yaml_of_the_page_is_what_install_changes() -> None:
     yaml = next(block.text for block in read_blocks(INSTALL) if block.language == "yaml")
     host = supported_hosts()["goose"]
     assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
-    written = host.format_module.set_entry("", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"]))
+    written = host.format_module.set_entry(
+        "", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"])
+    )
     keys = re.compile(r"^    (\w+):", re.MULTILINE)
     assert keys.findall(yaml) == keys.findall(written)
 
@@ -134,7 +135,7 @@ def test_the_tap_passes_everything_on_and_notes_the_version(tmp_path: Path) -> N
 
 
 def test_the_bundle_holds_what_its_manifest_starts(tmp_path: Path) -> None:
-    load("bundle/bundle.py").lay_out(tmp_path / "bundle")
+    load("bundle/bundle.py").assemble(tmp_path / "bundle")
     bundle = tmp_path / "bundle"
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["version"] == __version__
