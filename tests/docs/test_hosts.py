@@ -79,7 +79,9 @@ def test_the_yaml_of_the_page_is_what_install_changes() -> None:
     yaml = next(block.text for block in read_blocks(INSTALL) if block.language == "yaml")
     host = supported_hosts()["goose"]
     assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
-    written = host.format_module.set_entry("", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"]))
+    written = host.format_module.set_entry(
+        "", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"])
+    )
     keys = re.compile(r"^    (\w+):", re.MULTILINE)
     assert keys.findall(yaml) == keys.findall(written)
 
