@@ -16,10 +16,10 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from utcp_ws_mcp.manifest.presets import preset_names, preset_summary
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 from utcp_ws_mcp.manifest.models.manual import ManualOptions, Tool
+from utcp_ws_mcp.manifest.presets import preset_names, preset_summary
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
 
 ROOT: Final = Path(__file__).parents[1]

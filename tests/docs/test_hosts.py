@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from utcp_ws_mcp.hosts.yaml import set_entry
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.hosts.hosts import supported_hosts
