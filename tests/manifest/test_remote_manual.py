@@ -125,8 +125,10 @@ def test_what_a_manual_may_not_say_is_dropped_with_a_notice(key, value):
     tool, notices = read_one({key: value, "timeout": 5}, network={"allow": ["loopback"]})
 
     assert notices == [
-        f"my_api: tools[0].tool_call_template.{key}: not allowed in a manual from the network. Field ignored. "
-        "[remote-field-not-allowed]"
+        (
+            f"my_api: tools[0].tool_call_template.{key}: not allowed in a manual from the network. Field ignored. "
+            "[remote-field-not-allowed]"
+        )
     ]
     assert tool.template.timeout == 5
     assert tool.template.network.allow == ("loopback",)
