@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
-from utcp_ws_mcp.manifest.models.call_template import CallTemplate
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate, RequestData
 from utcp_ws_mcp.manifest.models.manual import ManualOptions, Tool
 from utcp_ws_mcp.manifest.presets import preset_names, preset_summary
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
@@ -72,7 +72,7 @@ def make_anchor(heading: str) -> str:
 
 def find_models() -> dict[str, tuple[type[BaseModel], ...]]:
     """Return the models of a call template by the path of the object that each describes."""
-    found: dict[str, tuple[type[BaseModel], ...]] = {"": (CallTemplate, ManualOptions)}
+    found: dict[str, tuple[type[BaseModel], ...]] = {"": (CallTemplate, RequestData, ManualOptions)}
     found |= {path: (model,) for root in found[""] for path, model in _nested(root, "")}
     found["tools[]"] = (Tool,)
     found |= {path: (model,) for path, model in _nested(Tool, "tools[]")}

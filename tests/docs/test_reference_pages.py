@@ -24,8 +24,8 @@ from scripts.manifest_reference import (
 )
 from utcp_ws_mcp import errors, load_manifest
 from utcp_ws_mcp.cli.main import main
-from utcp_ws_mcp.manifest import shapes
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS, preset_names
+from utcp_ws_mcp.manifest.loader import CLIENT_KEYS, INERT_CLIENT_KEYS, MANUAL_DOCUMENT_KEYS
 from utcp_ws_mcp.manifest.models.base import Model
 from utcp_ws_mcp.server.tool_names import mcp_names
 
@@ -143,7 +143,7 @@ def _used(value: Any, path: str) -> Iterator[str]:
 
 
 def test_every_key_of_a_file_is_described() -> None:
-    keys = shapes._CLIENT_KEYS | shapes._INERT_KEYS | shapes._MANUAL_DOCUMENT_KEYS
+    keys = CLIENT_KEYS | INERT_CLIENT_KEYS | MANUAL_DOCUMENT_KEYS
     assert {key for key in keys if f"`{key}`" not in INDEX} == set()
 
 
