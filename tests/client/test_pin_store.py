@@ -26,10 +26,10 @@ TOOL: dict[str, Any] = {
 
 
 async def offered(
-    folder: Path, mode: str | None, tools: list[Any], approve: str | None = None
+    folder: Path, mode: str | None, tools: list[Any], approve: str | None = None, events: list[Event] | None = None
 ) -> tuple[set[str], set[str]]:
-    """What a new process offers and withholds of a manual."""
-    events: list[Event] = []
+    """Return what a new process offers and withholds of a manual."""
+    events = [] if events is None else events
     file, pins = folder / "m.json", PinStore(folder / "pins.json")
     port = json.loads(file.read_text())["url"].split(":")[2].strip("/") if file.exists() else 0
     async with peer(announces(manual(*tools)), port=int(port)) as seen:
@@ -75,6 +75,29 @@ async def test_a_tool_that_is_added_later_is_reported_as_new(tmp_path: Path) -> 
     verdict = check_pins("tofu", {"a": "1"}, {"a": "1", "z": "2"})
     assert (verdict.offered, verdict.new) == ({"a", "z"}, {"z"})
     assert not check_pins("tofu", {}, {"a": "1"}).new
+
+
+def test_a_withheld_tool_has_a_reason_and_a_code() -> None:
+    tofu, strict = (check_pins(mode, {"a.b": "1"}, {"a.b": "2", "a_b": "3", "c": "4"}) for mode in ("tofu", "strict"))
+    assert {name: (problem.message, problem.code) for name, problem in strict.withheld.items()} == {
+        "a.b": ("its definition has changed since it was approved.", "tool-changed"),
+        "a_b": ("hosts show its name like that of 'a.b', which was approved.", "tool-name-similar"),
+        "c": ("it was never approved.", "tool-not-approved"),
+    }
+    assert {*tofu.withheld} == {"a.b", "a_b"}
+
+
+async def test_the_operator_is_warned_of_new_and_of_withheld_tools(tmp_path: Path) -> None:
+    await offered(tmp_path, "tofu", [TOOL])
+    events: list[Event] = []
+    await offered(tmp_path, "tofu", ["z", {**TOOL, "description": "other"}], events=events)
+    assert [event.text for event in events if isinstance(event, WarningIssued)] == [
+        "m.z: the tool is new in its manual. It is offered. [tool-added]",
+        (
+            "m.a: withheld: its definition has changed since it was approved. "
+            "Review it with `utcp-ws-mcp approve`. [tool-changed]"
+        ),
+    ]
 
 
 @pytest.mark.parametrize("name", ["a", "a\u200b"], ids=["the same name", "a name that looks the same"])
@@ -135,7 +158,7 @@ async def test_tools_are_offered_although_their_pins_cannot_be_saved(tmp_path: P
         async with Bridge([load_manifest(tmp_path / "m.json", {})], observe=events.append, pin_store=pins) as bridge:
             assert await bridge.wait_discovered(PATIENCE)
             assert set(bridge.tools) == {"m.a"}
-    assert [event for event in events if isinstance(event, WarningIssued) and "cannot be saved" in event.text]
+    assert [event for event in events if isinstance(event, WarningIssued) and "[pins-not-saved]" in event.text]
 
 
 def test_the_default_folder_is_that_of_the_variable_or_of_the_platform(

@@ -57,8 +57,8 @@ async def test_a_cancel_that_lacks_a_value_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("heartbeat", "why"),
     [
-        ({"every": 0.05, "send": {"seq": "{{ session.seq }}"}}, "{{ session.seq }} has no value"),
-        ({"every": "session.pause", "send": "ping"}, "session.pause gives no seconds"),
+        ({"every": 0.05, "send": {"seq": "{{ session.seq }}"}}, "{{ session.seq }} has no value."),
+        ({"every": "session.pause", "send": "ping"}, "heartbeat.every: session.pause is not a number above zero."),
     ],
 )
 async def test_a_heartbeat_that_lacks_a_value_is_reported(tmp_path: Path, heartbeat: dict[str, Any], why: str) -> None:

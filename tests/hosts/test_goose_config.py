@@ -86,15 +86,15 @@ def test_no_other_line_changes(text: str) -> None:
 
 
 WRONG = {
-    "extensions: &all\n  a: 1\ncopy: *all\n": "line 1: the form of 'extensions' is not supported",
-    "extensions: {a: {cmd: b}}\n": "line 1: expected one extension below the other under 'extensions'",
-    "extensions:\n  - a\n": "line 1: expected one extension below the other under 'extensions'",
-    "extensions: all\n": "line 1: expected one extension below the other under 'extensions'",
-    "extensions:\n  a: 1\nextensions:\n  b: s3cret\n": 'line 3: it is not valid YAML: found duplicate key "extensions"',
-    "a: 1\n---\nextensions:\n": "line 2: it is not valid YAML: but found another document",
-    "extensions:\n\ta:\n": "line 2: it is not valid YAML: found character '\\t' that cannot start any token",
-    "- a\n": "line 1: expected keys and values",
-    "extensions:\n  a:\n    t: |\n      x\n      # no comment\n": "line 1: the form of 'extensions' is not supported",
+    "extensions: &all\n  a: 1\ncopy: *all\n": "line 1: the form of 'extensions' is not supported.",
+    "extensions: {a: {cmd: b}}\n": "line 1: expected one extension below the other under 'extensions'.",
+    "extensions:\n  - a\n": "line 1: expected one extension below the other under 'extensions'.",
+    "extensions: all\n": "line 1: expected one extension below the other under 'extensions'.",
+    "extensions:\n  a: 1\nextensions:\n  b: s3cret\n": 'line 3: invalid YAML: found duplicate key "extensions".',
+    "a: 1\n---\nextensions:\n": "line 2: invalid YAML: but found another document.",
+    "extensions:\n\ta:\n": "line 2: invalid YAML: found character '\\t' that cannot start any token.",
+    "- a\n": "line 1: expected keys and values.",
+    "extensions:\n  a:\n    t: |\n      x\n      # no comment\n": "line 1: the form of 'extensions' is not supported.",
 }
 
 
@@ -102,4 +102,4 @@ WRONG = {
 def test_what_could_be_damaged_is_refused(text: str, message: str) -> None:
     with pytest.raises(InstallError) as refused:
         set_entry(text, "extensions", "new", ENTRY)
-    assert str(refused.value) == message
+    assert str(refused.value) == f"{message} [host-file-invalid]"

@@ -68,18 +68,18 @@ def test_without_the_key_for_servers_it_is_added(text: str) -> None:
 
 
 WRONG = {
-    "{'s': 1}": "line 1, column 2: it is not valid JSON from here on",
-    '{\n  "s": [1]\n}': "line 2, column 8: expected an object under 's'",
-    "[1]": "line 1, column 1: expected an object",
-    '{"s": {}, "s": {}}': "line 1, column 11: this key appears twice",
-    '{"s" {}}': "line 1, column 6: expected a colon",
-    '{"s": {} "t": 1}': "line 1, column 10: expected a comma or '}'",
-    '{"s": {}} x': "line 1, column 11: the document has ended before this",
-    '{"s": {': "line 1, column 8: expected a value",
-    '{"s": /* no end': "line 1, column 7: expected a value",
-    "{s: 1}": "line 1, column 2: it is not valid JSON from here on",
-    "{1: 2}": "line 1, column 2: expected a key",
-    "[" * 100_000: "it is nested too deeply",
+    "{'s': 1}": "line 1, column 2: invalid JSON.",
+    '{\n  "s": [1]\n}': "line 2, column 8: expected an object under 's'.",
+    "[1]": "line 1, column 1: expected an object.",
+    '{"s": {}, "s": {}}': "line 1, column 11: this key appears twice.",
+    '{"s" {}}': "line 1, column 6: expected a colon.",
+    '{"s": {} "t": 1}': "line 1, column 10: expected a comma or '}'.",
+    '{"s": {}} x': "line 1, column 11: the document ends before this position.",
+    '{"s": {': "line 1, column 8: expected a value.",
+    '{"s": /* no end': "line 1, column 7: expected a value.",
+    "{s: 1}": "line 1, column 2: invalid JSON.",
+    "{1: 2}": "line 1, column 2: expected a key.",
+    "[" * 100_000: "the file is nested too deeply.",
 }
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_json_with_comments_is_refused_with_its_place(text: str, sent
     for attempt in (lambda: entries(text, "s"), lambda: set_entry(text, "s", "new", ENTRY)):
         with pytest.raises(InstallError) as refused:
             attempt()
-        assert str(refused.value) == sentence
+        assert str(refused.value) == f"{sentence} [host-file-invalid]"
 
 
 def test_what_env_and_headers_hold_is_secret_at_any_depth() -> None:

@@ -141,22 +141,39 @@ def test_a_preset_of_a_tool_is_merged_between_its_entry_and_itself():
     }
 
 
+KNOWN_PRESETS = ", ".join(sorted(preset_names()))
 WRONG = {
     "a preset with a slip": (
         {"preset": "jsonrpc"},
-        [Problem("e.preset", "there is no preset 'jsonrpc'; did you mean 'jsonrpc2'?")],
+        [Problem("e.preset", "there is no preset 'jsonrpc'. Did you mean 'jsonrpc2'?", code="unknown-preset")],
     ),
     "an unknown preset": (
         {"preset": "zzz"},
-        [Problem("e.preset", f"there is no preset 'zzz'; known are {', '.join(sorted(preset_names()))}")],
+        [Problem("e.preset", f"there is no preset 'zzz'. Known presets: {KNOWN_PRESETS}.", code="unknown-preset")],
     ),
     "an unknown format": (
         {"request_data_format": "xml"},
-        [Problem("e.request_data_format", "expected 'json' or 'text'")],
+        [Problem("e.request_data_format", "expected 'json' or 'text'.", code="invalid-value")],
     ),
     "text without its template": (
         {"request_data_format": "text"},
-        [Problem("e.request_data_template", 'is required with "request_data_format": "text"')],
+        [
+            Problem(
+                "e.request_data_template",
+                'this field is required with "request_data_format": "text".',
+                code="missing-key",
+            )
+        ],
+    ),
+    "a template without its format": (
+        {"request_data_template": "x"},
+        [
+            Problem(
+                "e.request_data_template",
+                'no effect without "request_data_format": "text". Add that, or write the template as "message".',
+                code="field-needs-format",
+            )
+        ],
     ),
     "nothing": ({"url": "u", "preset": "utcp", "request_data_format": "json"}, []),
 }
@@ -207,6 +224,6 @@ def test_a_tool_that_listens_removes_the_message_of_its_preset():
 
 
 def test_message_and_listen_in_one_object_contradict_each_other():
-    why = 'contradicts "message": a call that only listens sends nothing; remove one of the two'
-    assert check_fields({"message": "a", "listen": True}, "e") == [Problem("e.listen", why)]
+    why = 'excludes "message": a call that only listens sends nothing. Remove one of them.'
+    assert check_fields({"message": "a", "listen": True}, "e") == [Problem("e.listen", why, code="invalid-value")]
     assert check_fields({"message": "a", "listen": False}, "e") == []

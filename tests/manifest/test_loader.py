@@ -14,8 +14,10 @@ FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://api.example/ws"
 SHAPE = (
     'm.json: expected an object with "manual_call_templates", an array of call templates, '
-    'one call template (with "url"), or a UTCP manual (with "tools")'
+    'one call template (with "url"), or a UTCP manual (with "tools"). [unknown-manifest-form]'
 )
+
+NOTHING_TO_SERVE = "there is nothing to serve: the manifest has no WebSocket call template. Add one. [nothing-to-serve]"
 
 
 def load(document, source="m.json", **variables):
@@ -66,63 +68,75 @@ def test_another_shape_is_refused_with_what_was_expected(document):
 REFUSED = {
     "templates that are no array": (
         {"manual_call_templates": {}},
-        ["manual_call_templates: expected an array of call templates"],
+        ["manual_call_templates: expected an array of call templates. [wrong-type]"],
     ),
-    "a template that is no object": ([URL], ["[0]: expected a call template (an object)"]),
+    "a template that is no object": ([URL], ["[0]: expected a call template (an object). [wrong-type]"]),
     "no template": (
         {"manual_call_templates": []},
-        ["no websocket call template is left in it, so there is nothing to serve"],
+        [NOTHING_TO_SERVE],
     ),
     "templates of other types only": (
         [{"call_template_type": "http", "url": "https://a.example"}],
-        ["no websocket call template is left in it, so there is nothing to serve"],
+        [NOTHING_TO_SERVE],
     ),
     "a slip in a client configuration": (
         {"manual_call_templates": [{"url": URL}], "varables": {}},
-        ["varables: unknown key; did you mean 'variables'?"],
+        ["varables: unknown key. Did you mean 'variables'? [unknown-key]"],
     ),
     "variables that are no object": (
         {"manual_call_templates": [{"url": URL}], "variables": []},
-        ["variables: expected an object of names and values"],
+        ["variables: expected an object of names and values. [wrong-type]"],
     ),
     "a loader of another kind": (
         {"manual_call_templates": [{"url": URL}], "load_variables_from": [{"variable_loader_type": "vault"}]},
-        ['load_variables_from[0]: expected {"variable_loader_type": "dotenv", "env_file_path": "…"}'],
+        ['load_variables_from[0]: expected {"variable_loader_type": "dotenv", "env_file_path": "…"}. [invalid-value]'],
     ),
-    "a template without a URL": ([{"name": "a"}], ["[0].url: is required"]),
+    "a template without a URL": ([{"name": "a"}], ["[0].url: this field is required. [missing-key]"]),
     "a URL that shows no host": (
         [{"url": "wss://"}],
-        ["[0].name: is required, because the url does not show a host"],
+        ["[0].name: this field is required, because the URL contains no host to make a name of. [missing-key]"],
     ),
     "a slip": (
         [{"url": URL, "repsonse_format": "json"}],
-        ["[0].repsonse_format: unknown key; did you mean 'response_format'?"],
+        ["[0].repsonse_format: unknown key. Did you mean 'response_format'? [unknown-key]"],
     ),
     "a slip in a UTCP manual": (
         {"tools": [], "utcp_verson": "1"},
-        ["utcp_verson: unknown key; did you mean 'utcp_version'?"],
+        ["utcp_verson: unknown key. Did you mean 'utcp_version'? [unknown-key]"],
     ),
-    "a tool without a URL": ({"tools": [{"name": "t"}]}, ["tools[0].tool_call_template.url: is required"]),
-    "a tool without a name": ({"url": URL, "tools": [{"description": "x"}]}, ["tools[0].name: is required"]),
+    "a tool without a URL": (
+        {"tools": [{"name": "t"}]},
+        ["tools[0].tool_call_template.url: this field is required. [missing-key]"],
+    ),
+    "a tool without a name": (
+        {"url": URL, "tools": [{"description": "x"}]},
+        ["tools[0].name: this field is required. [missing-key]"],
+    ),
     "a tool that is none beside one that is wrong": (
         {"url": URL, "tools": [{"name": 5}, "x"]},
-        ["tools[1]: expected an object", "tools[0].name: expected a string"],
+        ["tools[1]: expected an object. [wrong-type]", "tools[0].name: expected a string. [wrong-type]"],
     ),
     "a field of call templates in the tool itself": (
         {"url": URL, "tools": [{"name": "t", "response_format": "json", "inptus": {}}]},
         [
-            'tools[0].response_format: unknown key here; write it into "tool_call_template"',
-            "tools[0].inptus: unknown key; did you mean 'inputs'?",
+            (
+                "tools[0].response_format: this field belongs to the call template. "
+                'Move it into "tool_call_template". [misplaced-key]'
+            ),
+            "tools[0].inptus: unknown key. Did you mean 'inputs'? [unknown-key]",
         ],
     ),
-    "a tool with an empty name": ({"url": URL, "tools": [{"name": ""}]}, ["tools[0].name: cannot be empty"]),
+    "a tool with an empty name": (
+        {"url": URL, "tools": [{"name": ""}]},
+        ["tools[0].name: cannot be empty. [invalid-value]"],
+    ),
     "two entries of one name": (
         [{"name": "a", "url": URL}, {"name": "a", "url": URL}],
-        ["[1].name: 'a' is already the name of [0]; give each call template a name of its own"],
+        ["[1].name: 'a' is already the name of [0]. Give each call template another name. [duplicate-name]"],
     ),
     "two entries of one host": (
         [{"url": URL}, {"url": URL}],
-        ["[1].name: 'api_example' is already the name of [0]; give each call template a name of its own"],
+        ["[1].name: 'api_example' is already the name of [0]. Give each call template another name. [duplicate-name]"],
     ),
 }
 
@@ -135,7 +149,9 @@ def test_what_cannot_be_used_is_refused_with_its_path(document, problems):
 def test_an_unknown_key_of_a_tool_is_reported_once():
     document = {"url": URL, "tools": [{"name": "t", "tool_call_template": {"mesage": "x"}}]}
 
-    assert problems_of(document) == ["tools[0].tool_call_template.mesage: unknown key; did you mean 'message'?"]
+    assert problems_of(document) == [
+        "tools[0].tool_call_template.mesage: unknown key. Did you mean 'message'? [unknown-key]"
+    ]
 
 
 def test_every_problem_of_a_file_is_reported_at_once():
@@ -150,15 +166,15 @@ def test_every_problem_of_a_file_is_reported_at_once():
     }
 
     assert problems_of(document) == [
-        "post_processsing: unknown key; did you mean 'post_processing'?",
-        "manual_call_templates[0].preset: there is no preset 'jsonrpc'; did you mean 'jsonrpc2'?",
-        "manual_call_templates[0].timeout: expected a number greater than 0",
-        "manual_call_templates[0].tools[0].inputs: expected an object",
-        "manual_call_templates[0].tools[1].name: is required",
-        "manual_call_templates[0].tools[1].nam: unknown key; did you mean 'name'?",
-        "manual_call_templates[1]: expected a call template (an object)",
-        "manual_call_templates[2].auth.token_url: is required",
-        "manual_call_templates[3].limits.max_conections: unknown key; did you mean 'max_connections'?",
+        "post_processsing: unknown key. Did you mean 'post_processing'? [unknown-key]",
+        "manual_call_templates[0].preset: there is no preset 'jsonrpc'. Did you mean 'jsonrpc2'? [unknown-preset]",
+        "manual_call_templates[0].timeout: expected a number greater than 0. [invalid-value]",
+        "manual_call_templates[0].tools[0].inputs: expected an object. [wrong-type]",
+        "manual_call_templates[0].tools[1].name: this field is required. [missing-key]",
+        "manual_call_templates[0].tools[1].nam: unknown key. Did you mean 'name'? [unknown-key]",
+        "manual_call_templates[1]: expected a call template (an object). [wrong-type]",
+        "manual_call_templates[2].auth.token_url: this field is required. [missing-key]",
+        "manual_call_templates[3].limits.max_conections: unknown key. Did you mean 'max_connections'? [unknown-key]",
     ]
 
 
@@ -166,7 +182,7 @@ def test_a_problem_of_an_entry_without_url_is_reported_at_the_entry():
     tools = [{"name": name, "tool_call_template": {"url": URL}} for name in "ab"]
 
     assert problems_of([{"name": "m", "timeout": -1, "tools": tools}]) == [
-        "[0].timeout: expected a number greater than 0"
+        "[0].timeout: expected a number greater than 0. [invalid-value]"
     ]
 
 
@@ -194,15 +210,17 @@ def test_entries_of_other_types_are_skipped_and_named():
 
     assert [entry.name for entry in manifest.entries] == ["api_example"]
     assert manifest.warnings == (
-        "web: call_template_type 'http' is not served here, skipped",
-        "[2]: call_template_type 'cli' is not served here, skipped",
+        "web: the call_template_type 'http' is not supported. Call template skipped. [other-protocol]",
+        "[2]: the call_template_type 'cli' is not supported. Call template skipped. [other-protocol]",
     )
 
 
 def test_keys_without_effect_are_named_once():
     manifest = load({"manual_call_templates": [{"url": URL}], "tool_repository": {}, "post_processing": []})
 
-    assert manifest.warnings == ("post_processing, tool_repository: without effect here, ignored",)
+    assert manifest.warnings == (
+        "post_processing, tool_repository: no effect in this program. Ignored. [field-without-effect]",
+    )
 
 
 def test_comments_have_no_effect():
@@ -316,7 +334,7 @@ def test_a_value_of_a_variable_is_checked_like_what_is_written():
     auth = {"auth_type": "basic", "username": "$USER", "password": "p"}
 
     assert problems_of({"url": URL, "auth": auth}, USER="a:b") == [
-        "auth.username: a user name cannot contain ':' (RFC 7617 §2)"
+        "auth.username: a user name cannot contain ':' (RFC 7617 §2). Use another user name. [invalid-user-name]"
     ]
 
 

@@ -35,7 +35,10 @@ def read_one(template, **fields):
 
 @pytest.mark.parametrize("document", [None, 5, "manual", [], {}, {"tools": {}}, {"tools": None}], ids=repr)
 def test_what_is_no_manual_brings_no_tools(document):
-    assert read_manual(document, entry_of()) == ([], ["my_api: its answer holds no list of tools"])
+    assert read_manual(document, entry_of()) == (
+        [],
+        ['my_api: the announced manual has no list of "tools". [remote-manual-invalid]'],
+    )
 
 
 def test_a_tool_without_a_template_gets_its_entrys():
@@ -68,23 +71,32 @@ def test_the_older_dialect_from_the_network_is_known_as_a_message_from_the_netwo
 
 
 LEFT_OUT = {
-    "no object": (5, "tools[0]: is no tool (an object); left out"),
-    "no name": ({"description": "x"}, "tools[0].name: is required"),
+    "no object": (5, "tools[0]: expected a tool (an object). Tool skipped. [remote-tool-invalid]"),
+    "no name": ({"description": "x"}, "tools[0].name: this field is required. Tool skipped. [missing-key]"),
     "another type": (
         {"name": "t", "tool_call_template": {"call_template_type": "http", "url": "https://own.example"}},
-        "tools[0]: call_template_type 'http' is not served here; left out",
+        (
+            "tools[0].tool_call_template: the call_template_type 'http' is not supported. "
+            "Tool skipped. [remote-tool-invalid]"
+        ),
     ),
     "a wrong template": (
         {"name": "t", "tool_call_template": {"timeout": -1}},
-        "tools[0].tool_call_template.timeout: expected a number greater than 0",
+        "tools[0].tool_call_template.timeout: expected a number greater than 0. Tool skipped. [invalid-value]",
     ),
     "an unset variable": (
         {"name": "t", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "$NONE"}}},
-        "tools[0]: needs 'NONE', which is not set for this manual; left out",
+        (
+            "tools[0].tool_call_template.auth: the variable 'NONE' is not set for this manual. "
+            "Set my__api_NONE to offer the tool. Tool skipped. [remote-variable-not-set]"
+        ),
     ),
     "a variable that is not set for this manual": (
         {"name": "t", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "${PLAIN}"}}},
-        "tools[0]: needs 'PLAIN', which is not set for this manual; left out",
+        (
+            "tools[0].tool_call_template.auth: the variable 'PLAIN' is not set for this manual. "
+            "Set my__api_PLAIN to offer the tool. Tool skipped. [remote-variable-not-set]"
+        ),
     ),
 }
 
@@ -94,7 +106,7 @@ def test_a_tool_that_cannot_be_used_is_left_out_with_a_notice_and_the_others_sta
     tools, notices = read(tool, {"name": "good"})
 
     assert [found.tool.name for found in tools] == ["good"]
-    assert notices == [f"my_api: its manual, {notice}"]
+    assert notices == [f"my_api: {notice}"]
 
 
 NOT_READ = {
@@ -112,7 +124,12 @@ NOT_READ = {
 def test_what_a_manual_may_not_say_is_dropped_with_a_notice(key, value):
     tool, notices = read_one({key: value, "timeout": 5}, network={"allow": ["loopback"]})
 
-    assert notices == [f"my_api: its manual, tools[0]: tool_call_template.{key} is not read; left out"]
+    assert notices == [
+        (
+            f"my_api: tools[0].tool_call_template.{key}: not allowed in a manual from the network. Field ignored. "
+            "[remote-field-not-allowed]"
+        )
+    ]
     assert tool.template.timeout == 5
     assert tool.template.network.allow == ("loopback",)
     assert not tool.template.network.plaintext
@@ -182,7 +199,59 @@ def test_a_url_that_is_no_text_brings_no_tool():
     tools, notices = read({"name": "t", "tool_call_template": {"url": 5}}, auth=ENTRY_AUTH)
 
     assert tools == []
-    assert notices == ["my_api: its manual, tools[0].tool_call_template.url: expected a string"]
+    assert notices == ["my_api: tools[0].tool_call_template.url: expected a string. Tool skipped. [wrong-type]"]
+
+
+def test_tools_beyond_the_limit_are_skipped_with_a_warning():
+    tools, warnings = read({"name": "a"}, {"name": "b"}, max_tools=1)
+
+    assert [tool.tool.name for tool in tools] == ["a"]
+    assert warnings == [
+        'my_api: the manual has 2 tools; only the first 1 are offered. Raise "max_tools" for more. [too-many-tools]'
+    ]
+
+
+def test_the_second_of_two_tools_with_one_name_is_skipped():
+    tools, warnings = read({"name": "a", "description": "first"}, {"name": "a"})
+
+    assert [tool.tool.description for tool in tools] == ["first"]
+    assert warnings == [
+        "my_api: tools[1].name: another tool of the manual is also named 'a'. Tool skipped. [remote-tool-invalid]"
+    ]
+
+
+UNSAFE_SCHEMAS = {
+    "depth": ({"not": {}}, None),
+    "parts": ({"enum": list(range(3000))}, "the schema has more than 2000 parts. Tool skipped. [schema-too-complex]"),
+    "references to other documents": (
+        {"$ref": "https://evil.example/schema"},
+        (
+            'the schema has a reference to something other than "#" and "#/$defs/NAME". '
+            "Tool skipped. [schema-reference-not-allowed]"
+        ),
+    ),
+    "lookaround": (
+        {"properties": {"x": {"pattern": "(?=a)b"}}},
+        (
+            "unsupported regular expression in a remote manual: lookaround, backreferences and nested repetition are "
+            "not allowed. Tool skipped. [schema-pattern-unsupported]"
+        ),
+    ),
+    "a long pattern": (
+        {"properties": {"x": {"pattern": "a" * 513}}},
+        (
+            "a regular expression from the network can have at most 512 characters. "
+            "Tool skipped. [schema-pattern-unsupported]"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("schema", "message"), UNSAFE_SCHEMAS.values(), ids=UNSAFE_SCHEMAS)
+def test_a_schema_that_could_take_too_long_is_rejected_with_its_reason(schema, message):
+    _, warnings = read({"name": "t", "inputs": schema})
+
+    assert warnings == ([f"my_api: tools[0].inputs: {message}"] if message else [])
 
 
 STOLEN = {
@@ -203,7 +272,7 @@ def test_variables_of_a_manual_go_nowhere_but_to_its_own_origin(template):
     tools, notices = read({"name": "t", "tool_call_template": template}, allow_origins=[OTHER])
 
     assert not [tool for tool in tools if tool.template.auth and "named-key" in secret_of(tool.template.auth)]
-    assert notices
+    assert "[remote-credentials-not-allowed]" in notices[0]
 
 
 def secret_of(auth):
@@ -213,7 +282,7 @@ def secret_of(auth):
 def test_a_long_key_is_cut_in_the_notice():
     _, notices = read_one({"k" * 500: 1})
 
-    assert len(notices[0]) < 150
+    assert len(notices[0]) < 200
 
 
 def test_a_preset_that_is_no_name_leaves_its_tool_out():

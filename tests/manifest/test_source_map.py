@@ -77,7 +77,7 @@ NO_JSON = {
     "a text without an end": ('{"a": "b}', (1, 7), "has no end"),
     "a line break in a text": ('{"a": "b\n"}', (1, 9), "\\n"),
     "a backslash": ('{"a": "C:\\dir"}', (1, 10), "\\\\"),
-    "two documents": ("{}\n{}", (2, 1), "take out"),
+    "two documents": ("{}\n{}", (2, 1), "Remove the rest"),
 }
 
 
@@ -87,4 +87,4 @@ def test_what_is_no_json_is_explained_at_its_place(text: str, place: tuple[int, 
         json.loads(text)
     problem = syntax_problem(text, wrong.value)
     assert isinstance(problem, Problem)
-    assert (problem.position, word in problem.message) == (place, True), problem
+    assert (problem.position, problem.code, word in problem.message) == (place, "invalid-json", True), problem

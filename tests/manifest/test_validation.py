@@ -12,63 +12,108 @@ from utcp_ws_mcp.manifest.validation import (
 )
 
 MESSAGES = {
-    "a missing field": ({}, "url: is required"),
-    "no string": ({"url": 5}, "url: expected a string"),
-    "no boolean": ({"keep_alive": "perhaps"}, "keep_alive: expected true or false"),
-    "no number": ({"timeout": "soon"}, "timeout: expected a number"),
-    "too small a number": ({"timeout": 0}, "timeout: expected a number greater than 0"),
-    "too great a number": ({"timeout": 1e6}, "timeout: expected a number of at most 86400"),
-    "an infinite number": ({"timeout": float("inf")}, "timeout: expected a number of at most 86400"),
-    "no choice": ({"response_format": "xml"}, "response_format: expected 'json', 'text' or 'raw'"),
-    "no object": ({"reply": []}, "reply: expected an object"),
-    "no dictionary": ({"headers": []}, "headers: expected an object"),
-    "no array": ({"header_fields": 5}, "header_fields: expected an array"),
-    "in an array": ({"header_fields": ["a", 5]}, "header_fields[1]: expected a string"),
-    "in an object": ({"headers": {"X-A": 5}}, "headers.X-A: expected a string"),
-    "a whole number": ({"limits": {"max_connections": "x"}}, "limits.max_connections: expected a whole number"),
-    "too small a whole number": ({"stream": {"max_items": 0}}, "stream.max_items: expected a number of at least 1"),
+    "a missing field": ({}, "url: this field is required. [missing-key]"),
+    "no string": ({"url": 5}, "url: expected a string. [wrong-type]"),
+    "no boolean": ({"keep_alive": "perhaps"}, "keep_alive: expected true or false. [wrong-type]"),
+    "no number": ({"timeout": "soon"}, "timeout: expected a number. [wrong-type]"),
+    "too small a number": ({"timeout": 0}, "timeout: expected a number greater than 0. [invalid-value]"),
+    "too great a number": ({"timeout": 1e6}, "timeout: expected a number of at most 86400. [invalid-value]"),
+    "an infinite number": ({"timeout": float("inf")}, "timeout: expected a number of at most 86400. [invalid-value]"),
+    "no choice": ({"response_format": "xml"}, "response_format: expected 'json', 'text' or 'raw'. [invalid-value]"),
+    "no object": ({"reply": []}, "reply: expected an object. [wrong-type]"),
+    "no dictionary": ({"headers": []}, "headers: expected an object. [wrong-type]"),
+    "no array": ({"header_fields": 5}, "header_fields: expected an array. [wrong-type]"),
+    "in an array": ({"header_fields": ["a", 5]}, "header_fields[1]: expected a string. [wrong-type]"),
+    "in an object": ({"headers": {"X-A": 5}}, "headers.X-A: expected a string. [wrong-type]"),
+    "a whole number": (
+        {"limits": {"max_connections": "x"}},
+        "limits.max_connections: expected a whole number. [wrong-type]",
+    ),
+    "too small a whole number": (
+        {"stream": {"max_items": 0}},
+        "stream.max_items: expected a number of at least 1. [invalid-value]",
+    ),
     "half a number": (
         {"stream": {"max_items": 1.5}},
-        "stream.max_items: expected a valid integer, got a number with a fractional part",
+        "stream.max_items: expected a whole number. [wrong-type]",
     ),
-    "a slip": ({"repsonse_format": "json"}, "repsonse_format: unknown key; did you mean 'response_format'?"),
-    "a slip below": ({"reply": {"mach": "x"}}, "reply.mach: unknown key; did you mean 'match'?"),
+    "a slip": (
+        {"repsonse_format": "json"},
+        "repsonse_format: unknown key. Did you mean 'response_format'? [unknown-key]",
+    ),
+    "a slip below": ({"reply": {"mach": "x"}}, "reply.mach: unknown key. Did you mean 'match'? [unknown-key]"),
     "an unknown key below": (
         {"network": {"zzz": 1}},
-        "network.zzz: unknown key; known are allow, plaintext",
+        "network.zzz: unknown key. Known keys: allow, plaintext. [unknown-key]",
     ),
     "a message that is none": (
         {"message": 5},
-        "message: expected a string, an object or an array",
+        "message: expected a string, an object or an array. [invalid-message]",
     ),
     "a message that is false": (
         {"message": False},
-        'message: cannot be false; write "listen": true for a call that sends nothing',
+        'message: cannot be false. Write "listen": true for a call that sends nothing. [invalid-message]',
     ),
     "no websocket": (
         {"allowed_communication_protocols": ["http"]},
-        'allowed_communication_protocols: must contain "websocket", or be left out',
+        (
+            "allowed_communication_protocols: the list excludes the tools of this call template. "
+            'Add "websocket", or remove the list. [protocol-not-allowed]'
+        ),
     ),
-    "auth without its kind": ({"auth": {}}, 'auth: needs "auth_type": "api_key", "basic" or "oauth2"'),
+    "auth without its kind": (
+        {"auth": {}},
+        'auth: "auth_type" is required. Set it to "api_key", "basic" or "oauth2". [missing-key]',
+    ),
     "auth of an unknown kind": (
         {"auth": {"auth_type": "digest"}},
-        "auth: unknown auth_type; expected 'api_key', 'basic', 'oauth2'",
+        "auth: unknown auth_type. Expected 'api_key', 'basic', 'oauth2'. [invalid-value]",
     ),
     "auth without a field": (
         {"auth": {"auth_type": "basic", "username": "u"}},
-        "auth.password: is required",
+        "auth.password: this field is required. [missing-key]",
     ),
     "auth with a slip": (
         {"auth": {"auth_type": "api_key", "api_key": "k", "varname": "x"}},
-        "auth.varname: unknown key; did you mean 'var_name'?",
+        "auth.varname: unknown key. Did you mean 'var_name'? [unknown-key]",
     ),
     "no HTTP method": (
         {"before_connect": [{"http": {"url": "https://a.example/", "method": "GET / HTTP/1.1\r\nX-Injected: 1\r\n"}}]},
-        "before_connect[0].http.method: expected an HTTP method such as 'POST'",
+        "before_connect[0].http.method: expected an HTTP method such as 'POST'. [invalid-value]",
     ),
     "a user name with a colon": (
         {"auth": {"auth_type": "basic", "username": "a:b", "password": "p"}},
-        "auth.username: a user name cannot contain ':' (RFC 7617 §2)",
+        "auth.username: a user name cannot contain ':' (RFC 7617 §2). Use another user name. [invalid-user-name]",
+    ),
+    "what UTF-8 cannot encode": (
+        {"auth": {"auth_type": "api_key", "api_key": "\ud800"}},
+        (
+            "auth.api_key: the text contains characters that UTF-8 cannot encode. Write it, or set its variable, in "
+            "UTF-8. [invalid-encoding]"
+        ),
+    ),
+    "a name of let with a hyphen": (
+        {"let": {"a-b": "1"}},
+        "let: 'a-b' cannot be written as let.a-b. Use only letters, digits and _. [invalid-let-name]",
+    ),
+    "a further message that is none": (
+        {"then": [5]},
+        "then: expected messages: strings, objects or arrays. [invalid-message]",
+    ),
+    "a disconnect message that is none": (
+        {"on_disconnect": [{"send": 5}]},
+        "on_disconnect[0].send: expected a message: a string, an object or an array. [invalid-message]",
+    ),
+    "a step that sends and expects": (
+        {"on_connect": [{"send": "a", "expect": "true"}]},
+        'on_connect[0]: a step has either "send" or "expect". Use two steps for both. [step-not-exclusive]',
+    ),
+    "messages without an end": (
+        {"framing": {"spans_messages": True}},
+        (
+            'framing: "spans_messages" requires a "separator", which marks the end of a message. Add one. '
+            "[separator-required]"
+        ),
     ),
 }
 
@@ -87,33 +132,33 @@ def test_a_problem_has_its_path_and_a_fix(raw, message):
 def test_a_missing_api_key_is_named():
     raw = {"url": "wss://a.example/", "auth": {"auth_type": "api_key"}}
 
-    assert problems_of(raw) == ["auth.api_key: is required"]
+    assert problems_of(raw) == ["auth.api_key: this field is required. [missing-key]"]
 
 
 def test_all_problems_are_reported_at_once_below_the_path_of_their_object():
     raw = {"timeout": -1, "reply": {"mach": "x"}, "stream": {"max_items": 0, "collect": "all"}}
 
     assert problems_of(raw, path="manual_call_templates[2]") == [
-        "manual_call_templates[2].url: is required",
-        "manual_call_templates[2].timeout: expected a number greater than 0",
-        "manual_call_templates[2].reply.mach: unknown key; did you mean 'match'?",
-        "manual_call_templates[2].stream.max_items: expected a number of at least 1",
-        "manual_call_templates[2].stream.collect: expected 'list', 'last' or 'text'",
+        "manual_call_templates[2].url: this field is required. [missing-key]",
+        "manual_call_templates[2].timeout: expected a number greater than 0. [invalid-value]",
+        "manual_call_templates[2].reply.mach: unknown key. Did you mean 'match'? [unknown-key]",
+        "manual_call_templates[2].stream.max_items: expected a number of at least 1. [invalid-value]",
+        "manual_call_templates[2].stream.collect: expected 'list', 'last' or 'text'. [invalid-value]",
     ]
 
 
 @pytest.mark.parametrize("raw", [None, 5, "x", [1]], ids=repr)
 def test_a_value_that_is_no_object_is_one_problem(raw):
-    assert problems_of(raw, Tool, "tools[0]") == ["tools[0]: expected an object"]
+    assert problems_of(raw, Tool, "tools[0]") == ["tools[0]: expected an object. [wrong-type]"]
 
 
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"tools": {}}, "e.tools: expected an array"),
-        ({"tools": [{}, 5]}, "e.tools[1]: expected an object"),
-        ({"discovery": "other"}, "e.discovery: expected an object"),
-        ({"tool_overrides": {"t": 5}}, "e.tool_overrides.t: expected an object"),
+        ({"tools": {}}, "e.tools: expected an array. [wrong-type]"),
+        ({"tools": [{}, 5]}, "e.tools[1]: expected an object. [wrong-type]"),
+        ({"discovery": "other"}, "e.discovery: expected an object. [wrong-type]"),
+        ({"tool_overrides": {"t": 5}}, "e.tool_overrides.t: expected an object. [wrong-type]"),
     ],
 )
 def test_options_of_a_manual_are_checked(raw, message):
@@ -123,10 +168,10 @@ def test_options_of_a_manual_are_checked(raw, message):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"discovery": {"sned": 1}}, "e.discovery.sned: unknown key; did you mean 'send'?"),
+        ({"discovery": {"sned": 1}}, "e.discovery.sned: unknown key. Did you mean 'send'? [unknown-key]"),
         (
             {"tool_overrides": {"t": {"descripton": "x"}}},
-            "e.tool_overrides.t.descripton: unknown key; did you mean 'description'?",
+            "e.tool_overrides.t.descripton: unknown key. Did you mean 'description'? [unknown-key]",
         ),
     ],
 )
@@ -157,8 +202,8 @@ def test_unknown_keys_are_reported():
     problems = unknown_keys({"url": 1, "ulr": 2, "zzz": 3}, {"url", "name"}, "e")
 
     assert [str(problem) for problem in problems] == [
-        "e.ulr: unknown key; did you mean 'url'?",
-        "e.zzz: unknown key; known are name, url",
+        "e.ulr: unknown key. Did you mean 'url'? [unknown-key]",
+        "e.zzz: unknown key. Known keys: name, url. [unknown-key]",
     ]
 
 
@@ -176,12 +221,12 @@ def test_comments_are_removed_except_from_content(document, expected):
 
 
 def test_the_nearest_key_is_found_in_whatever_case_it_is_written():
-    assert unknown_key_message("URL", ["url", "name"]) == "unknown key; did you mean 'url'?"
-    assert unknown_key_message("inputSchema", ["inputs", "name"]) == "unknown key; did you mean 'inputs'?"
+    assert unknown_key_message("URL", ["url", "name"]) == "unknown key. Did you mean 'url'?"
+    assert unknown_key_message("inputSchema", ["inputs", "name"]) == "unknown key. Did you mean 'inputs'?"
 
 
 def test_what_is_known_is_listed_where_nothing_is_near():
-    assert unknown_key_message("zzz", ["b", "a"]) == "unknown key; known are a, b"
+    assert unknown_key_message("zzz", ["b", "a"]) == "unknown key. Known keys: a, b."
 
 
 @pytest.mark.parametrize(

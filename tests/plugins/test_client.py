@@ -299,7 +299,7 @@ async def test_an_endpoint_that_cannot_be_reached_does_not_hold_up_the_others() 
 async def test_an_invalid_call_template_reports_all_its_problems() -> None:
     async with peer(echo) as seen, client_of() as client:
         wrong = template(seen, "t", repli={}, ignore="mesage.x")
-        with pytest.raises(ValueError, match="did you mean 'reply'") as refused:
+        with pytest.raises(ValueError, match="Did you mean 'reply'") as refused:
             await client.register_manual(CallTemplateSerializer().validate_dict(wrong))
     assert seen.upgrades == []
     assert "the call template m" in str(refused.value)
@@ -424,7 +424,7 @@ async def test_a_tool_of_a_manual_of_another_kind_is_called_by_its_own_call_temp
     [
         ({"network": {"allow": ["private"]}}, "may not set 'network'"),
         ({"before_connect": [{"http": {"url": "http://127.0.0.1/"}}]}, "may not set 'before_connect'"),
-        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "may only compare"),
+        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "can only compare"),
     ],
 )
 async def test_a_tool_of_a_manual_of_another_kind_may_do_no_more_than_one_from_the_network(said: Any, why: str) -> None:

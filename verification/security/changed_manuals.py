@@ -93,7 +93,7 @@ def check_mutation(mutation: Mutation, approved: ListedTools, now: ListedTools, 
         tool = before[1]["tool"]
         if tool not in mutation.changed:
             problems += [] if now.get(name) == before else [f"{tool} is missing or differs"]
-            withheld = f"m.{tool} is withheld" in warnings
+            withheld = f"m.{tool}: withheld" in warnings
             problems += [f"{tool} has a warning although it did not change"] if withheld else []
         elif name in now:
             problems.append(f"{tool} is listed although it changed")

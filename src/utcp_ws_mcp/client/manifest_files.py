@@ -15,6 +15,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
 from ..manifest.loader import Manifest, ManifestEntry, inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
+from ..manifest.validation import join_path
 from ..manifest.variables import VariableResolver
 
 MAX_MANIFEST_BYTES = 16 << 20
@@ -99,7 +100,9 @@ def read_dotenv(path: Path, source: str) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as failed:
-        raise InvalidManifest(source, [Problem("", f"cannot read {path}: {_error_reason(failed, path)}")]) from failed
+        code = "invalid-encoding" if isinstance(failed, UnicodeDecodeError) else "file-not-readable"
+        message = f"cannot read {path}: {_error_reason(failed, path)}."
+        raise InvalidManifest(source, [Problem("", message, code=code)]) from failed
     return {
         key: value
         for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
@@ -120,7 +123,8 @@ def read_file(folder: PurePath, name: str) -> bytes:
     try:
         return (Path(folder) / name).read_bytes()
     except (OSError, ValueError) as failed:
-        raise InvalidTemplate(f"cannot read the file {name!r}: {_error_reason(failed)}") from failed
+        message = f"cannot read the file {name!r}: {_error_reason(failed)}."
+        raise InvalidTemplate(message, code="file-not-readable") from failed
 
 
 def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
@@ -133,8 +137,9 @@ def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
     for each in manifests:
         for entry in each.manifest.entries:
             if other := owners.get(entry.name):
-                why = f"{entry.name!r} is already a call template of {other}; give it another name"
-                raise InvalidManifest(each.manifest.source, [Problem(f"{entry.path}.name".lstrip("."), why)])
+                message = f"{entry.name!r} is already the name of a call template in {other}. Give it another name."
+                problem = Problem(join_path(entry.path, "name"), message, code="duplicate-name")
+                raise InvalidManifest(each.manifest.source, [problem])
             owners[entry.name] = each.manifest.source
 
 
@@ -152,12 +157,15 @@ def _compile_tools(manifest: Manifest) -> dict[str, Sequence[CompiledTool]]:
 def _read_text(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
-            raise InvalidManifest(str(file), [Problem("", f"a manifest of more than {MAX_MANIFEST_BYTES:,} bytes")])
+            message = f"the manifest has more than {MAX_MANIFEST_BYTES:,} bytes."
+            raise InvalidManifest(str(file), [Problem("", message, code="file-too-large")])
         return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
-        raise InvalidManifest(str(file), [Problem("", f"cannot be read: {_error_reason(failed, file)}")]) from failed
+        message = f"the file cannot be read: {_error_reason(failed, file)}."
+        raise InvalidManifest(str(file), [Problem("", message, code="file-not-readable")]) from failed
     except UnicodeDecodeError as invalid:
-        raise InvalidManifest(str(file), [Problem("", "is not a text in UTF-8")]) from invalid
+        message = "the file is not UTF-8 text. Save it as UTF-8."
+        raise InvalidManifest(str(file), [Problem("", message, code="invalid-encoding")]) from invalid
 
 
 def _parse_json(text: str, source: str) -> Json:
@@ -168,9 +176,11 @@ def _parse_json(text: str, source: str) -> Json:
 
         raise InvalidManifest(source, [syntax_problem(text, invalid)]) from invalid
     except (RecursionError, ValueError) as invalid:
-        raise InvalidManifest(source, [Problem("", "is nested too deeply, or holds an impossible number")]) from invalid
+        message = "the manifest is nested too deeply, or contains a number that cannot be represented."
+        raise InvalidManifest(source, [Problem("", message, code="file-too-large")]) from invalid
     if is_deeper(document, MAX_DOCUMENT_DEPTH):
-        raise InvalidManifest(source, [Problem("", f"is nested more than {MAX_DOCUMENT_DEPTH} deep")])
+        message = f"the manifest is nested more than {MAX_DOCUMENT_DEPTH} levels deep."
+        raise InvalidManifest(source, [Problem("", message, code="file-too-large")])
     return document
 
 
@@ -180,7 +190,7 @@ def _error_reason(error: Exception, path: Path | None = None) -> str:
     if isinstance(error, IsADirectoryError):
         return "it is a folder"
     if isinstance(error, UnicodeDecodeError):
-        return "it is not a text in UTF-8"
+        return "it is not UTF-8 text"
     if isinstance(error, ValueError):
         return "no file can have this name"
     return (getattr(error, "strerror", None) or type(error).__name__).lower()

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..core.tools.catalog import compile_tools, pin_settings
 from ..core.tools.tool import CompiledTool
-from ..errors import MissingVariable, PinStoreError, UnknownTool
+from ..errors import MissingVariable, PinStoreError, Problem, UnknownTool
 from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
 from ..manifest.pinning import check_pins
-from ..manifest.remote_manual import read_manual
+from ..manifest.remote_manual import read_manual, skipped_tool_warning
 from ..manifest.validation import closest_match
 from .manifest_files import LoadedManifest, check_unique_names
 from .pin_store import PinStore
@@ -108,7 +108,7 @@ class ToolRepository:
         tools, warnings = read_manual(manual, entry)
         approved = self._filter_approved(entry, tools, warnings)
         compiled, problems = compile_tools(entry, approved)
-        warnings += [f"{entry.name}: its manual, {problem}; left out" for problem in problems]
+        warnings += [skipped_tool_warning(entry.name, problem) for problem in problems]
         for warning in warnings:
             self._warn(warning)
         listed = {tool.original_name for tool in self._listed_tools.get(entry.name, ())}
@@ -141,12 +141,14 @@ class ToolRepository:
                 self._pin_store.save(entry.name, origin, checked.approved)
             except PinStoreError as failed:  # the tools work without it; they are new again at the next start
                 warnings.append(str(failed))
-        warnings += [f"{entry.name}.{name} is new in its manual, and offered" for name in sorted(checked.new)]
-        for name, reason in checked.withheld.items():
-            self.withheld[f"{entry.name}.{name}"] = reason
-            warnings.append(
-                f"{entry.name}.{name} is withheld: {reason}; `utcp-ws-mcp approve` shows it and takes it in"
-            )
+        for name in sorted(checked.new):
+            message = "the tool is new in its manual. It is offered."
+            warnings.append(str(Problem(f"{entry.name}.{name}", message, code="tool-added")))
+        for name, problem in checked.withheld.items():
+            full_name = f"{entry.name}.{name}"
+            self.withheld[full_name] = problem.message
+            message = f"withheld: {problem.message} Review it with `utcp-ws-mcp approve`."
+            warnings.append(str(Problem(full_name, message, code=problem.code)))
         return [tool for tool in tools if tool.tool.name in checked.offered]
 
     def _rebuild_index(self) -> None:

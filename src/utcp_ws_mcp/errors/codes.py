@@ -23,6 +23,10 @@ CODES: Final[Mapping[str, str]] = {
         "The file has none of the forms of a manifest: an object with `manual_call_templates`, an array of "
         "call templates, one call template (with `url`), or a UTCP manual (with `tools`)."
     ),
+    "other-protocol": (
+        "A call template or a tool has another `call_template_type` than `websocket`. It is skipped; the others are "
+        "served."
+    ),
     "nothing-to-serve": (
         "No WebSocket call template is left in the file: all entries have another `call_template_type`."
     ),
@@ -284,6 +288,12 @@ CODES: Final[Mapping[str, str]] = {
     "tool-not-approved": 'A tool is withheld because it was never approved and `pin` is `"strict"`.',
     "pins-not-saved": "The approved tools cannot be stored in the state folder.",
     "too-many-tools": "The manual has more tools than `max_tools`; only the first are offered.",
+    "tool-name-similar": (
+        "A tool is withheld because hosts show its name like that of an approved tool: only characters differ that "
+        "hosts replace."
+    ),
+    "tool-added": "A tool was added to a manual after the manual was first seen. It is offered.",
+    "remote-manual-invalid": "The message that was taken as the manual has no list of tools.",
     "remote-tool-invalid": (
         "The definition of a tool is wrong: it is not an object, another tool has the same name, it is "
         "nested too deeply, or it has another `call_template_type`. The rest of the message names the "

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from ..errors import InstallError
+from ..errors import InstallError, end_sentence
 from .config_file import ConfigFile, replace_config_file
 
 COMMAND_TIMEOUT: Final = 60
@@ -83,8 +83,10 @@ def _run_command(command: Sequence[str]) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as failed:
-        raise InstallError(f"{command[0]} could not be run: {type(failed).__name__}") from failed
+        message = f"{command[0]} could not be run: {type(failed).__name__}."
+        raise InstallError(message, code="host-command-failed") from failed
     if completed.returncode:
         reason = (completed.stderr or completed.stdout).strip() or f"exit code {completed.returncode}"
-        raise InstallError(f"{shlex.join(command[:3])} failed: {reason}")
+        message = f"{shlex.join(command[:3])} failed: {end_sentence(reason)}"
+        raise InstallError(message, code="host-command-failed")
     return completed.stdout.strip()

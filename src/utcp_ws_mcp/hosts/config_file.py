@@ -35,7 +35,8 @@ class ConfigFile:
         try:
             text = (self.content or b"").decode("utf-8")
         except UnicodeDecodeError:
-            raise InstallError(f"{self.path} is not a text in UTF-8; nothing is changed") from None
+            message = f"{self.path} is not UTF-8 text. Nothing was changed."
+            raise InstallError(message, code="host-file-not-readable") from None
         return text if text.strip("\ufeff \t\r\n") else ""
 
     @property
@@ -55,10 +56,12 @@ def read_config_file(path: Path) -> ConfigFile:
         if not path.exists():
             return ConfigFile(path, None)
         if path.stat().st_size > MAX_BYTES:
-            raise InstallError(f"{path} has more than {MAX_BYTES:,} bytes; nothing is changed")
+            message = f"{path} has more than {MAX_BYTES:,} bytes. Nothing was changed."
+            raise InstallError(message, code="host-file-not-readable")
         return ConfigFile(path, path.read_bytes())
     except OSError as failed:
-        raise InstallError(f"{path} cannot be read: {_reason(failed)}") from failed
+        message = f"{path} cannot be read: {_reason(failed)}. Nothing was changed."
+        raise InstallError(message, code="host-file-not-readable") from failed
 
 
 def replace_config_file(file: ConfigFile, text: str) -> None:
@@ -72,7 +75,8 @@ def replace_config_file(file: ConfigFile, text: str) -> None:
         InstallError: If the file has changed since it was read, or cannot be written; then it is unchanged.
     """
     if read_config_file(file.path).content != file.content:
-        raise InstallError(f"{file.path} has been changed in the meantime; nothing is changed, try again")
+        message = f"{file.path} was changed by another program in the meantime. Nothing was changed. Try again."
+        raise InstallError(message, code="host-file-changed")
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         mode = NEW_FILE_MODE if file.content is None else file.path.stat().st_mode & 0o777
@@ -80,7 +84,8 @@ def replace_config_file(file: ConfigFile, text: str) -> None:
             _write_atomically(file.backup_path, file.content, mode)
         _write_atomically(file.path, text.encode("utf-8"), mode)
     except OSError as failed:
-        raise InstallError(f"{file.path} cannot be written: {_reason(failed)}; nothing is changed") from failed
+        message = f"{file.path} cannot be written: {_reason(failed)}. Nothing was changed."
+        raise InstallError(message, code="host-file-not-readable") from failed
 
 
 def _write_atomically(path: Path, content: bytes, mode: int) -> None:

@@ -85,7 +85,7 @@ def _entry_lines(text: str, servers_key: str) -> dict[str, tuple[int, int]]:
         return {}
     key_line = document.lc.key(servers_key)[0]
     if not hasattr(servers, "fa") or isinstance(servers, list) or servers.fa.flow_style():
-        raise InstallError(f"line {key_line + 1}: expected one extension below the other under {servers_key!r}")
+        raise InstallError(f"line {key_line + 1}: expected one extension below the other under {servers_key!r}.")
     lines = text.splitlines()
     firsts = [servers.lc.key(name)[0] for name in servers]
     next_keys = [line for key in document if (line := document.lc.key(key)[0]) > key_line]
@@ -114,11 +114,11 @@ def _parse(text: str) -> Any:
         line = f"line {mark.line + 1}: " if mark else ""
         problem = str(getattr(failed, "problem", None) or type(failed).__name__)
         problem = problem.partition(" with value ")[0]  # a value could be a secret
-        raise InstallError(f"{line}it is not valid YAML: {problem}") from None
+        raise InstallError(f"{line}invalid YAML: {problem}.") from None
     if document is None:
         return CommentedMap()
     if not isinstance(document, CommentedMap):
-        raise InstallError("line 1: expected keys and values")
+        raise InstallError("line 1: expected keys and values.")
     return document
 
 
@@ -128,7 +128,7 @@ def _require_only_change(before: str, after: str, servers_key: str, name: str, e
     others = {key: value for key, value in (expected.pop(servers_key, None) or {}).items() if key != name}
     servers = actual.pop(servers_key, None) or {}
     if actual != expected or dict(servers) != others | ({} if entry is None else {name: entry}):
-        raise InstallError(f"line 1: the form of {servers_key!r} is not supported")
+        raise InstallError(f"line 1: the form of {servers_key!r} is not supported.")
 
 
 def _indent(line: str) -> str:

@@ -164,12 +164,12 @@ def _after_comma(text: str, position: int) -> int | None:
 
 def _find_servers(text: str, root: JsonNode, servers_key: str) -> JsonNode | None:
     if not isinstance(root.value, dict):
-        raise _syntax_error(text, root.start, "expected an object")
+        raise _syntax_error(text, root.start, "expected an object.")
     if servers_key not in root.members:
         return None
     _, found = root.members[servers_key]
     if not isinstance(found.value, dict):
-        raise _syntax_error(text, found.start, f"expected an object under {servers_key!r}")
+        raise _syntax_error(text, found.start, f"expected an object under {servers_key!r}.")
     return found
 
 
@@ -178,10 +178,10 @@ def _parse(text: str) -> JsonNode:
     try:
         node = _parse_value(text, _skip_whitespace(text, 1 if text.startswith("\ufeff") else 0))
     except RecursionError:
-        raise InstallError("it is nested too deeply") from None
+        raise InstallError("the file is nested too deeply.") from None
     end = _skip_whitespace(text, node.end)
     if end < len(text):
-        raise _syntax_error(text, end, "the document has ended before this")
+        raise _syntax_error(text, end, "the document ends before this position.")
     return node
 
 
@@ -195,11 +195,11 @@ def _parse_value(text: str, at: int) -> JsonNode:
     try:
         return JsonNode(json.loads(found[0]), at, found.end()) if found else _missing_value(text, at)
     except ValueError:
-        raise _syntax_error(text, at, "it is not valid JSON from here on") from None
+        raise _syntax_error(text, at, "invalid JSON.") from None
 
 
 def _missing_value(text: str, at: int) -> JsonNode:
-    raise _syntax_error(text, at, "expected a value")
+    raise _syntax_error(text, at, "expected a value.")
 
 
 def _parse_object(text: str, start: int) -> JsonNode:
@@ -208,11 +208,11 @@ def _parse_object(text: str, start: int) -> JsonNode:
     while text[at : at + 1] != "}":
         key = _parse_value(text, at)
         if not isinstance(key.value, str) or key.value in members:
-            message = "this key appears twice" if key.value in members else "expected a key"
+            message = "this key appears twice." if key.value in members else "expected a key."
             raise _syntax_error(text, at, message)
         colon = _skip_whitespace(text, key.end)
         if text[colon : colon + 1] != ":":
-            raise _syntax_error(text, colon, "expected a colon")
+            raise _syntax_error(text, colon, "expected a colon.")
         node = _parse_value(text, _skip_whitespace(text, colon + 1))
         members[key.value] = (at, node)
         at = _next_member(text, node.end, "}")
@@ -235,7 +235,7 @@ def _next_member(text: str, at: int, closing: str) -> int:
         return _skip_whitespace(text, at + 1)
     if text[at : at + 1] == closing:
         return at
-    raise _syntax_error(text, at, f"expected a comma or {closing!r}")
+    raise _syntax_error(text, at, f"expected a comma or {closing!r}.")
 
 
 def _skip_whitespace(text: str, at: int) -> int:

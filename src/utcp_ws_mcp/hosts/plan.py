@@ -38,7 +38,8 @@ def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
     """
     file, entries = _entries(target)
     if name in entries and not _OUR_COMMAND.search(entries[name]):
-        raise InstallError(f"{file.path} has another server {name!r}; give this one another name with --name")
+        message = f"{file.path} has another server {name!r}. Give this one another name with --name."
+        raise InstallError(message, code="server-name-taken")
     if target.command is not None:
         remove = [_remove_command(target.command, name)] if name in entries else []
         return CommandChange([*remove, [target.command, "mcp", "add", "--scope", "user", name, "--", *command]])
@@ -60,9 +61,10 @@ def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
     file, entries = _entries(target)
     name = _single_server(file, entries) if name is None else name
     if name not in entries:
-        raise InstallError(f"{file.path} has no server {name!r}; nothing is changed")
+        raise InstallError(f"{file.path} has no server {name!r}. Nothing was changed.", code="server-not-found")
     if not _OUR_COMMAND.search(entries[name]):
-        raise InstallError(f"the server {name!r} in {file.path} is not of utcp-ws-mcp; nothing is changed")
+        message = f"the server {name!r} in {file.path} was not installed by utcp-ws-mcp. Nothing was changed."
+        raise InstallError(message, code="server-not-ours")
     if target.command is not None:
         return name, CommandChange([_remove_command(target.command, name)])
     text = target.host.format_module
@@ -75,15 +77,18 @@ def _entries(target: Target) -> tuple[ConfigFile, Mapping[str, str]]:
     try:
         return file, target.host.format_module.entries(text, target.host.servers_key)
     except InstallError as invalid:
-        raise InstallError(f"{file.path}: {invalid}; nothing is changed") from None
+        message = f"{file.path}: {invalid.message} Nothing was changed."
+        raise InstallError(message, code=invalid.code) from None
 
 
 def _single_server(file: ConfigFile, entries: Mapping[str, str]) -> str:
     ours = [name for name, text in entries.items() if _OUR_COMMAND.search(text)]
     if not ours:
-        raise InstallError(f"{file.path} has no server of utcp-ws-mcp; nothing is changed")
+        message = f"{file.path} has no server of utcp-ws-mcp. Nothing was changed."
+        raise InstallError(message, code="server-not-found")
     if len(ours) > 1:
-        raise InstallError(f"{file.path} has several servers of utcp-ws-mcp; say which with --name: {', '.join(ours)}")
+        message = f"{file.path} has several servers of utcp-ws-mcp. Choose one with --name: {', '.join(ours)}."
+        raise InstallError(message, code="server-ambiguous")
     return ours[0]
 
 

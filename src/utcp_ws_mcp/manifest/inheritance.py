@@ -96,11 +96,12 @@ def check_fields(raw: Json, path: str) -> list[Problem]:
     name = raw.get("preset")
     if name is not None and not (isinstance(name, str) and name in preset_names()):
         similar = closest_match(str(name), preset_names())
-        known = f"did you mean {similar!r}?" if similar else f"known are {', '.join(sorted(preset_names()))}"
-        problems.append(Problem(join_path(path, "preset"), f"there is no preset {name!r}; {known}"))
+        hint = f"Did you mean {similar!r}?" if similar else f"Known presets: {', '.join(sorted(preset_names()))}."
+        message = f"there is no preset {name!r}. {hint}"
+        problems.append(Problem(join_path(path, "preset"), message, code="unknown-preset"))
     if listens(raw) and raw.get("message") is not None:
-        why = 'contradicts "message": a call that only listens sends nothing; remove one of the two'
-        problems.append(Problem(join_path(path, "listen"), why))
+        message = 'excludes "message": a call that only listens sends nothing. Remove one of them.'
+        problems.append(Problem(join_path(path, "listen"), message, code="invalid-value"))
     return problems + _check_request_data(raw, path)
 
 
@@ -108,12 +109,14 @@ def _check_request_data(raw: Json, path: str) -> list[Problem]:
     form, template_path = raw.get("request_data_format"), join_path(path, "request_data_template")
     problems = []
     if form not in (None, "json", "text"):
-        problems.append(Problem(join_path(path, "request_data_format"), "expected 'json' or 'text'"))
+        message = "expected 'json' or 'text'."
+        problems.append(Problem(join_path(path, "request_data_format"), message, code="invalid-value"))
     if "request_data_template" in raw and form != "text":
-        why = 'is read only with "request_data_format": "text"; or write it as "message"'
-        problems.append(Problem(template_path, why))
+        message = 'no effect without "request_data_format": "text". Add that, or write the template as "message".'
+        problems.append(Problem(template_path, message, code="field-needs-format"))
     if form == "text" and "request_data_template" not in raw:
-        problems.append(Problem(template_path, 'is required with "request_data_format": "text"'))
+        message = 'this field is required with "request_data_format": "text".'
+        problems.append(Problem(template_path, message, code="missing-key"))
     return problems
 
 

@@ -39,7 +39,7 @@ MANUAL_DOCUMENT_KEYS: Final = frozenset(
 
 _EXPECTED: Final = (
     'expected an object with "manual_call_templates", an array of call templates, '
-    'one call template (with "url"), or a UTCP manual (with "tools")'
+    'one call template (with "url"), or a UTCP manual (with "tools").'
 )
 _PLACEHOLDER_TEMPLATE: Final = {"url": "wss://localhost/"}
 """What tools inherit if their entry is invalid, so that the problems of the tools are found in the same run."""
@@ -163,7 +163,8 @@ def load_document(
             entries.append(replace(entry, folder=folder, own_variables=own, read_file=read_file))
     entries = _check_unique_names(entries, report)
     if not report.problems and not entries and not report.disabled:
-        report.problems.append(Problem("", "no websocket call template is left in it, so there is nothing to serve"))
+        message = "there is nothing to serve: the manifest has no WebSocket call template. Add one."
+        report.problems.append(Problem("", message, code="nothing-to-serve"))
     if report.problems:
         raise InvalidManifest(source, report.problems)
     return Manifest(source, tuple(entries), tuple(report.disabled), tuple(report.warnings))
@@ -188,7 +189,7 @@ def _raw_entries(document: Json, report: LoadReport, default_name: str) -> Itera
     if isinstance(document, list):
         yield from ((f"[{index}]", raw, None) for index, raw in enumerate(document))
     elif not isinstance(document, dict):
-        report.problems.append(Problem("", _EXPECTED))
+        report.problems.append(Problem("", _EXPECTED, code="unknown-manifest-form"))
     elif "manual_call_templates" in document:
         yield from _client_configuration_entries(document, report)
     elif found := list(_check_variables(document)):
@@ -199,34 +200,37 @@ def _raw_entries(document: Json, report: LoadReport, default_name: str) -> Itera
         report.problems += unknown_keys(document, MANUAL_DOCUMENT_KEYS | {"url"}, "")
         yield "", {"tools": document["tools"], "name": document.get("name", default_name)}, None
     else:
-        report.problems.append(Problem("", _EXPECTED))
+        report.problems.append(Problem("", _EXPECTED, code="unknown-manifest-form"))
 
 
 def _client_configuration_entries(document: Json, report: LoadReport) -> Iterator[tuple[str, Json, str | None]]:
     report.problems += unknown_keys(document, CLIENT_KEYS | INERT_CLIENT_KEYS, "")
     inert = sorted(INERT_CLIENT_KEYS & document.keys())
     if inert:
-        report.warnings.append(f"{', '.join(inert)}: without effect here, ignored")
+        message = "no effect in this program. Ignored."
+        report.warnings.append(str(Problem(", ".join(inert), message, code="field-without-effect")))
     report.problems += _check_variables(document)
     templates = document["manual_call_templates"]
     if not isinstance(templates, list):
-        report.problems.append(Problem("manual_call_templates", "expected an array of call templates"))
+        message = "expected an array of call templates."
+        report.problems.append(Problem("manual_call_templates", message, code="wrong-type"))
         return
     yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
 
 
 def _check_variables(document: Json) -> Iterator[Problem]:
     if not isinstance(document.get("variables", {}), dict):
-        yield Problem("variables", "expected an object of names and values")
+        yield Problem("variables", "expected an object of names and values.", code="wrong-type")
     loaders = document.get("load_variables_from")
     if not isinstance(loaders, list | None):
-        yield Problem("load_variables_from", "expected an array of variable loaders")
+        yield Problem("load_variables_from", "expected an array of variable loaders.", code="wrong-type")
     for index, loader in enumerate(loaders if isinstance(loaders, list) else ()):
         kind = loader.get("variable_loader_type") if isinstance(loader, dict) else None
         if kind != "dotenv" or not isinstance(loader.get("env_file_path"), str):
             yield Problem(
                 f"load_variables_from[{index}]",
-                'expected {"variable_loader_type": "dotenv", "env_file_path": "…"}',
+                'expected {"variable_loader_type": "dotenv", "env_file_path": "…"}.',
+                code="invalid-value",
             )
 
 
@@ -234,16 +238,18 @@ def _load_entry(
     raw: Json, path: str, default: str | None, resolver: VariableResolver, report: LoadReport
 ) -> ManifestEntry | None:
     if not isinstance(raw, dict):
-        report.problems.append(Problem(path, "expected a call template (an object)"))
+        report.problems.append(Problem(path, "expected a call template (an object).", code="wrong-type"))
         return None
     kind = raw.get("call_template_type", WEBSOCKET)
     if kind != WEBSOCKET:
-        label = raw.get("name", path or "the call template")
-        report.warnings.append(f"{label}: call_template_type {kind!r} is not served here, skipped")
+        label = str(raw.get("name", path or "the call template"))
+        message = f"the call_template_type {kind!r} is not supported. Call template skipped."
+        report.warnings.append(str(Problem(label, message, code="other-protocol")))
         return None
     name = _entry_name(raw) or default
     if name is None:
-        report.problems.append(Problem(join_path(path, "name"), "is required, because the url does not show a host"))
+        message = "this field is required, because the URL contains no host to make a name of."
+        report.problems.append(Problem(join_path(path, "name"), message, code="missing-key"))
         return None
     variables = _bind_variables(raw, name, resolver, report)
     return None if variables is None else _validate_entry(substitute(raw, variables), path, name, variables, report)
@@ -299,7 +305,8 @@ def _check_listed_tools(
         if not isinstance(raw, dict):
             continue  # ManualOptions reports it
         if kind := _other_type(raw.get("tool_call_template")):
-            report.warnings.append(f"{name}: the tool {raw.get('name')!r} is of the type {kind!r}, skipped")
+            message = f"the call_template_type {kind!r} of the tool {raw.get('name')!r} is not supported. Tool skipped."
+            report.warnings.append(str(Problem(name, message, code="other-protocol")))
             continue
         tool, found = check_tool(raw, inherited, join_path(join_path(path, "tools"), index), template)
         problems += found
@@ -348,9 +355,10 @@ def _check_template(document: Json, path: str) -> tuple[CallTemplate | None, lis
 def _with_location_hint(problem: Problem, path: str) -> Problem:
     """Say where a field of call templates belongs that is written into the tool itself."""
     is_field = problem.path.removeprefix(f"{path}.") in CALL_TEMPLATE_KEYS
-    if not (is_field and problem.message.startswith("unknown key")):
+    if not (is_field and problem.code == "unknown-key"):
         return problem
-    return Problem(problem.path, 'unknown key here; write it into "tool_call_template"')
+    message = 'this field belongs to the call template. Move it into "tool_call_template".'
+    return Problem(problem.path, message, code="misplaced-key")
 
 
 def _entry_name(raw: Mapping[str, Json]) -> str | None:
@@ -364,7 +372,8 @@ def _check_unique_names(entries: Sequence[ManifestEntry], report: LoadReport) ->
     seen: dict[str, ManifestEntry] = {}
     for entry in entries:
         if other := seen.get(entry.name):
-            where = f"already the name of {other.path or 'another entry'}; give each call template a name of its own"
-            report.problems.append(Problem(join_path(entry.path, "name"), f"{entry.name!r} is {where}"))
+            owner = other.path or "another call template"
+            message = f"{entry.name!r} is already the name of {owner}. Give each call template another name."
+            report.problems.append(Problem(join_path(entry.path, "name"), message, code="duplicate-name"))
         seen[entry.name] = entry
     return list(seen.values())

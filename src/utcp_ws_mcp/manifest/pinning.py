@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import Problem
 from .models.base import Json
 from .sanitize import ascii_tool_name
 
@@ -22,13 +23,13 @@ class PinCheck:
 
     Attributes:
         offered: The tools that may be offered.
-        withheld: The reason for each tool that is withheld.
+        withheld: A problem without a path for each tool that is withheld: the reason.
         approved: The digests to save.
         new: The offered tools that were added since the manual was first seen.
     """
 
     offered: frozenset[str]
-    withheld: Mapping[str, str]
+    withheld: Mapping[str, Problem]
     approved: ApprovedDigests
     new: frozenset[str] = frozenset()
 
@@ -51,18 +52,20 @@ def check_pins(mode: PinMode, approved: ApprovedDigests, discovered: Mapping[str
         discovered: The digests of the tools of the manual.
     """
     approved_in_hosts = {ascii_tool_name(name): name for name in approved}
-    withheld: dict[str, str] = {}
+    withheld: dict[str, Problem] = {}
     unseen: dict[str, str] = {}
     for name, digest in discovered.items():
         approved_digest = approved.get(name)
         if mode == "off" or approved_digest == digest:
             continue
         if approved_digest is not None:
-            withheld[name] = "its definition has changed since it was approved"
+            message = "its definition has changed since it was approved."
+            withheld[name] = Problem("", message, code="tool-changed")
         elif other := approved_in_hosts.get(ascii_tool_name(name)):
-            withheld[name] = f"hosts would take it for {other}, which was approved"
+            message = f"hosts show its name like that of {other!r}, which was approved."
+            withheld[name] = Problem("", message, code="tool-name-similar")
         elif mode == "strict":
-            withheld[name] = "it was never approved"
+            withheld[name] = Problem("", "it was never approved.", code="tool-not-approved")
         else:
             unseen[name] = digest
     new = frozenset(unseen if approved else ())

@@ -15,7 +15,8 @@ from .models.base import Json
 from .models.manual import Annotations, Tool
 from .pinning import tool_digest
 from .sanitize import sanitize_schema, sanitize_text, schema_problem
-from .variables import VARIABLE, WHOLE_STRING_VARIABLE, substitute
+from .validation import join_path
+from .variables import VARIABLE, WHOLE_STRING_VARIABLE, namespaced_variable, substitute
 
 FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
 """Fields that a call template from the network may not set: they decide what may be reached, and with which secrets."""
@@ -44,21 +45,37 @@ def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool
     tools: dict[str, ResolvedTool] = {}
     listed = document.get("tools") if isinstance(document, dict) else None
     if not isinstance(listed, list):
-        return [], [f"{entry.name}: its answer holds no list of tools"]
+        message = 'the announced manual has no list of "tools".'
+        return [], [str(Problem(entry.name, message, code="remote-manual-invalid"))]
     limit = entry.options.max_tools
     warnings = []
     if len(listed) > limit:
-        count = f"its manual has {len(listed)} tools, the first {limit} are offered"
-        warnings.append(f'{entry.name}: {count}; see "max_tools"')
+        message = f'the manual has {len(listed)} tools; only the first {limit} are offered. Raise "max_tools" for more.'
+        warnings.append(str(Problem(entry.name, message, code="too-many-tools")))
     for index, raw in enumerate(listed[:limit]):
         path = f"tools[{index}]"
         tool, problems = _read_tool(raw, entry, path)
         if tool and tool.tool.name in tools:
-            problems, tool = [Problem(path, f"is another tool named {tool.tool.name!r}; left out")], None
-        warnings += [f"{entry.name}: its manual, {problem}" for problem in problems]
+            message = f"another tool of the manual is also named {tool.tool.name!r}."
+            problem = Problem(join_path(path, "name"), message, code="remote-tool-invalid")
+            problems, tool = [_add_consequence(problem)], None
+        warnings += [_format_warning(entry.name, problem) for problem in problems]
         if tool:
             tools[tool.tool.name] = tool
     return list(tools.values()), warnings
+
+
+def skipped_tool_warning(manual: str, problem: Problem) -> str:
+    """Return the warning that a tool of a remote manual is skipped, because of a problem at a path of the manual."""
+    return _format_warning(manual, _add_consequence(problem))
+
+
+def _format_warning(manual: str, problem: Problem) -> str:
+    return str(replace(problem, path=f"{manual}: {problem.path}" if problem.path else manual))
+
+
+def _add_consequence(problem: Problem) -> Problem:
+    return replace(problem, message=f"{problem.message} Tool skipped.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,63 +146,74 @@ class RemoteTool:
 
 
 def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool | None, list[Problem]]:
+    """Return the tool, or None; and its problems, whose messages end with the consequence."""
     if not isinstance(raw, dict):
-        return None, [Problem(path, "is no tool (an object); left out")]
+        return None, [_add_consequence(Problem(path, "expected a tool (an object).", code="remote-tool-invalid"))]
     if is_deeper(raw, MAX_DOCUMENT_DEPTH):
-        return None, [Problem(path, f"is nested more than {MAX_DOCUMENT_DEPTH} deep; left out")]
+        message = f"the tool is nested more than {MAX_DOCUMENT_DEPTH} levels deep."
+        return None, [_add_consequence(Problem(path, message, code="remote-tool-invalid"))]
     remote = RemoteTool.parse(raw, entry)
-    for check, message in _RULES:
+    for check in _RULES:
         if findings := list(check(remote)):
-            return None, [Problem(path, message.format(finding)) for finding in findings]
+            return None, [_add_consequence(replace(each, path=join_path(path, each.path))) for each in findings]
+    message, own_path = (
+        "not allowed in a manual from the network. Field ignored.",
+        join_path(path, "tool_call_template"),
+    )
     ignored = [
-        Problem(path, f"tool_call_template.{key[:_MAX_KEY_LENGTH]} is not read; left out")
+        Problem(join_path(own_path, key[:_MAX_KEY_LENGTH]), message, code="remote-field-not-allowed")
         for key in remote.ignored_keys
     ]
     tool, problems = check_tool(remote.document(), remote.inherited(), path, entry.template)
     if tool is None:
-        return None, ignored + problems
-    digest = tool_digest(raw)
-    return replace(tool, remote_fields=remote.remote_fields, discovered=True, digest=digest), ignored + problems
+        return None, [*ignored, *map(_add_consequence, problems)]
+    return replace(tool, remote_fields=remote.remote_fields, discovered=True, digest=tool_digest(raw)), ignored
 
 
-def _other_types(tool: RemoteTool) -> Iterator[str]:
+def _other_types(tool: RemoteTool) -> Iterator[Problem]:
     kind = tool.template.get("call_template_type", WEBSOCKET)
     if kind != WEBSOCKET:
-        yield repr(str(kind)[:_MAX_KEY_LENGTH])
+        message = f"the call_template_type {str(kind)[:_MAX_KEY_LENGTH]!r} is not supported."
+        yield Problem("tool_call_template", message, code="remote-tool-invalid")
 
 
-def _foreign_credentials(tool: RemoteTool) -> Iterator[str]:
+def _foreign_credentials(tool: RemoteTool) -> Iterator[Problem]:
     if "auth" not in tool.template:
         return
     auth = tool.template["auth"]
     token_url = auth.get("token_url") if isinstance(auth, dict) else None
     if tool.is_cross_origin:
-        yield "brings credentials for another origin than its manual's"
+        message = "the credentials are for another origin than that of the manual."
+        yield Problem("tool_call_template.auth", message, code="remote-credentials-not-allowed")
     elif token_url is not None and not _same_origin(_as_websocket(str(token_url)), tool.manual_url):
-        yield "has a token_url at another origin than its manual's"
+        message = "the token endpoint has another origin than the manual."
+        yield Problem("tool_call_template.auth.token_url", message, code="remote-credentials-not-allowed")
 
 
-def _unset_variables(tool: RemoteTool) -> Iterator[str]:
+def _unset_variables(tool: RemoteTool) -> Iterator[Problem]:
     auth = tool.template.get("auth")
-    for text in auth.values() if isinstance(auth, dict) else ():
-        if isinstance(text, str):
-            yield from (repr(name) for name in _variable_names(text) if name not in tool.entry.own_variables)
+    texts = [text for text in auth.values() if isinstance(text, str)] if isinstance(auth, dict) else []
+    for name in (name for text in texts for name in _variable_names(text)):
+        if name not in tool.entry.own_variables:
+            fix = f"Set {namespaced_variable(tool.entry.name, name)} to offer the tool."
+            message = f"the variable {name!r} is not set for this manual. {fix}"
+            yield Problem("tool_call_template.auth", message, code="remote-variable-not-set")
 
 
-def _unsafe_schemas(tool: RemoteTool) -> Iterator[str]:
+def _unsafe_schemas(tool: RemoteTool) -> Iterator[Problem]:
     for key in ("inputs", "outputs"):
         if tool.raw.get(key) is not None and (problem := schema_problem(tool.raw[key])):
-            yield f"{key} {problem}"
+            yield replace(problem, path=key)
             return
 
 
-_RULES: Final[tuple[tuple[Callable[[RemoteTool], Iterator[str]], str], ...]] = (
-    (_other_types, "call_template_type {} is not served here; left out"),
-    (_foreign_credentials, "{}; left out"),
-    (_unset_variables, "needs {}, which is not set for this manual; left out"),
-    (_unsafe_schemas, "{}; left out"),
+_RULES: Final[tuple[Callable[[RemoteTool], Iterator[Problem]], ...]] = (
+    _other_types,
+    _foreign_credentials,
+    _unset_variables,
+    _unsafe_schemas,
 )
-"""The reasons to reject a tool, in order: a check that yields findings, and the message for each finding."""
+"""The checks that reject a tool, in order; the paths of their problems start at the tool."""
 
 
 def _variable_names(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..core.limits import MAX_REMOTE_SCHEMA_DEPTH
+from ..errors import Problem
 from .models.base import Json
 from .schema_limits import expansion_problem, is_local_reference
 
@@ -63,38 +64,51 @@ def sanitize_schema(schema: Json) -> Json:
     return sanitize_text(schema) if isinstance(schema, str) else schema
 
 
-def schema_problem(schema: Json) -> str | None:
-    """Return why a schema from the network is not accepted, or None."""
+def schema_problem(schema: Json) -> Problem | None:
+    """Return why a schema from the network is not accepted, as a problem of the whole schema, or None."""
     try:
         size = len(json.dumps(schema))
     except (TypeError, ValueError, RecursionError):
-        return "is nested too deeply"
+        return _too_complex("is nested too deeply")
     if size > MAX_SCHEMA_LENGTH:
-        return f"has more than {MAX_SCHEMA_LENGTH // 1024} KiB"
+        return _too_complex(f"has more than {MAX_SCHEMA_LENGTH // 1024} KiB")
     patterns: list[str] = []
     parts = 0
     for depth, key, value in _walk(schema):
         parts += 1
         if depth > MAX_REMOTE_SCHEMA_DEPTH:
-            return f"is nested more than {MAX_REMOTE_SCHEMA_DEPTH} deep"
+            return _too_complex(f"is nested more than {MAX_REMOTE_SCHEMA_DEPTH} levels deep")
         if key in _REFERENCES and isinstance(value, str) and (key != "$ref" or not is_local_reference(value)):
-            return 'refers to something else than "#" or "#/$defs/NAME"'
+            message = 'the schema has a reference to something other than "#" and "#/$defs/NAME".'
+            return Problem("", message, code="schema-reference-not-allowed")
         patterns += _regex_patterns(key, value)
     if parts > MAX_SCHEMA_VALUES:
-        return f"has more than {MAX_SCHEMA_VALUES} parts"
-    return pattern_problem(patterns) or expansion_problem(schema)
+        return _too_complex(f"has more than {MAX_SCHEMA_VALUES} parts")
+    if reason := _pattern_problem(patterns):
+        return Problem("", reason, code="schema-pattern-unsupported")
+    expanded = expansion_problem(schema)
+    return _too_complex(expanded) if expanded else None
 
 
-def pattern_problem(patterns: list[str]) -> str | None:
+def _too_complex(reason: str) -> Problem:
+    return Problem("", f"the schema {reason}.", code="schema-too-complex")
+
+
+def _pattern_problem(patterns: list[str]) -> str | None:
     """Return why patterns could take too long to compile or to match, or None."""
-    if len(patterns) > MAX_PATTERNS or any(len(pattern) > MAX_PATTERN_LENGTH for pattern in patterns):
-        return "has a pattern that is too long, or too many"
+    if len(patterns) > MAX_PATTERNS:
+        return f"a schema from the network can have at most {MAX_PATTERNS} regular expressions."
+    if any(len(pattern) > MAX_PATTERN_LENGTH for pattern in patterns):
+        return f"a regular expression from the network can have at most {MAX_PATTERN_LENGTH} characters."
     if any(_UNSUPPORTED_REGEX.search(pattern) for pattern in patterns):
-        return "has an unsupported regular expression: lookaround, backreferences and nested repetition are not allowed"
+        return (
+            "unsupported regular expression in a remote manual: lookaround, backreferences and nested repetition are "
+            "not allowed."
+        )
     has_unicode_class = any(re.search(r"\\p", pattern, re.IGNORECASE) for pattern in patterns)
     limit = MAX_UNICODE_CLASS_REPETITIONS if has_unicode_class else MAX_REPETITIONS
     if sum(int(count) for pattern in patterns for count in _REPETITION.findall(pattern)) > limit:
-        return f"has patterns that count to more than {limit} in all"
+        return f"the counts in all regular expressions of the schema add up to more than {limit}."
     return None
 
 

@@ -42,7 +42,7 @@ def is_local_reference(reference: str) -> bool:
 
 
 def expansion_problem(schema: Json) -> str | None:
-    """Return why the references of a schema could make the check of a value endless, or None."""
+    """Return why the references of a schema could make the check of a value endless, as a predicate, or None."""
     if not isinstance(schema, dict):
         return None
     expansion = _SchemaExpansion(schema)

@@ -99,22 +99,22 @@ def syntax_problem(text: str, error: json.JSONDecodeError) -> Problem:
     """
     position = (error.lineno, error.colno)
     if text.startswith(("//", "/*", "#"), error.pos):
-        return Problem("", 'is not JSON: it has no comments; write "$comment": "…" into an object', position)
-    for start, hint in _SYNTAX_HINTS.items():
-        if error.msg.startswith(start):
-            return Problem("", f"is not JSON: {hint}", position)
-    return Problem("", f"is not JSON: {error.msg.lower()}", position)
+        hint = 'JSON has no comments. Write "$comment": "…" into an object instead.'
+    else:
+        hints = (hint for start, hint in _SYNTAX_HINTS.items() if error.msg.startswith(start))
+        hint = next(hints, f"{error.msg.lower()}.")
+    return Problem("", f"invalid JSON: {hint}", position, code="invalid-json")
 
 
 _SYNTAX_HINTS: Final = {
-    "Expecting property name": 'expected a key in double quotes; is a comma before "}" too many?',
-    "Expecting ',' delimiter": "expected a comma, or the end of the object or array",
-    "Expecting ':' delimiter": "expected a colon after the key",
-    "Expecting value": "expected a value; is a comma too many, or a text without double quotes?",
-    "Extra data": "the document has ended before this; take out what follows",
-    "Illegal trailing comma": "take out the last comma",
-    "Invalid control character": "a text ends on its line; write \\n for a line break",
-    "Invalid \\escape": "write \\\\ for a backslash",
-    "Unterminated string": "the text that begins here has no end; close it with a double quote",
+    "Expecting property name": 'expected a key in double quotes. Is there an extra comma before "}"?',
+    "Expecting ',' delimiter": "expected a comma, or the end of the object or array.",
+    "Expecting ':' delimiter": "expected a colon after the key.",
+    "Expecting value": "expected a value. Is there an extra comma, or a text without double quotes?",
+    "Extra data": "the document ends before this position. Remove the rest.",
+    "Illegal trailing comma": "there is an extra comma. Remove it.",
+    "Invalid control character": "a string ends on its line. Write \\n for a line break.",
+    "Invalid \\escape": "unknown escape sequence. Write \\\\ for a backslash.",
+    "Unterminated string": "the string that begins here has no end. Close it with a double quote.",
 }
 """The hint for each message of Python's JSON reader, by the beginning of the message."""

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from ..errors import Problem
 from .models.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
-from .models.base import EXPRESSION_TAG, NUMBER_TAG, Json
+from .models.base import EXPRESSION_TAG, NUMBER_TAG, FieldError, Json
 from .models.call_template import CallTemplate, RequestData
 from .models.manual import ManualOptions, Tool
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
@@ -82,13 +82,17 @@ def strip_comments(raw: Json) -> Json:
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """Return a problem for each key of an object that is not known, with the most similar known key."""
     known = sorted(known)
-    return [Problem(join_path(path, key), unknown_key_message(key, known)) for key in raw if key not in known]
+    return [
+        Problem(join_path(path, key), unknown_key_message(key, known), code="unknown-key")
+        for key in raw
+        if key not in known
+    ]
 
 
 def unknown_key_message(key: str, known: Iterable[str]) -> str:
     """Return the message for an unknown key: the most similar known key, or all of them."""
     similar = closest_match(key, known)
-    return "unknown key" + (f"; did you mean {similar!r}?" if similar else f"; known are {', '.join(sorted(known))}")
+    return "unknown key. " + (f"Did you mean {similar!r}?" if similar else f"Known keys: {', '.join(sorted(known))}.")
 
 
 def closest_match(name: str, known: Iterable[str]) -> str | None:
@@ -112,40 +116,59 @@ def _to_problem(model: type[BaseModel], error: Any, path: str) -> Problem:
         is_tag = part in (NUMBER_TAG, EXPRESSION_TAG) or (before == "auth" and part in _AUTH_MODELS)
         path = path if is_tag else join_path(path, part)
     if error["type"] == "extra_forbidden":
-        return Problem(path, unknown_key_message(str(loc[-1]), _keys_at(model, loc[:-1])))
-    return Problem(path, _error_message(error))
+        return Problem(path, unknown_key_message(str(loc[-1]), _keys_at(model, loc[:-1])), code="unknown-key")
+    return Problem(path, _error_message(error), code=_error_code(error))
+
+
+def _error_code(error: Any) -> str:
+    kind = error["type"]
+    if kind == "value_error":
+        cause = error["ctx"]["error"]
+        return cause.code if isinstance(cause, FieldError) else "invalid-value"
+    if kind in _ERROR_CODES:
+        return _ERROR_CODES[kind]
+    return "wrong-type" if kind.endswith(("_type", "_parsing")) else "invalid-value"
 
 
 def _error_message(error: Any) -> str:
     context = error.get("ctx", {})
     if message := _ERROR_MESSAGES.get(error["type"]):
         return message.format(**context)
+    # The texts of pydantic for the types without a message below, such as "Input should be a finite number".
     text = str(error["msg"]).removeprefix("Input ")
-    return f"expected {text.removeprefix('should be ')}" if text.startswith("should be ") else text
+    return f"expected {text.removeprefix('should be ')}." if text.startswith("should be ") else f"{text}."
 
 
 _ERROR_MESSAGES: Final = {
-    "missing": "is required",
-    "literal_error": "expected {expected}",
-    "union_tag_not_found": 'needs "auth_type": "api_key", "basic" or "oauth2"',
-    "union_tag_invalid": "unknown auth_type; expected {expected_tags}",
-    "tuple_type": "expected an array",
-    "dict_type": "expected an object",
-    "model_type": "expected an object",
-    "string_type": "expected a string",
-    "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
-    "string_too_short": "cannot be empty",
-    "float_parsing": "expected a number",
-    "float_type": "expected a number",
-    "int_parsing": "expected a whole number",
-    "int_type": "expected a whole number",
-    "greater_than": "expected a number greater than {gt:g}",
-    "greater_than_equal": "expected a number of at least {ge:g}",
-    "less_than_equal": "expected a number of at most {le:g}",
+    "missing": "this field is required.",
+    "literal_error": "expected {expected}.",
+    "union_tag_not_found": '"auth_type" is required. Set it to "api_key", "basic" or "oauth2".',
+    "union_tag_invalid": "unknown auth_type. Expected {expected_tags}.",
+    "tuple_type": "expected an array.",
+    "dict_type": "expected an object.",
+    "model_type": "expected an object.",
+    "string_type": "expected a string.",
+    "bool_type": "expected true or false.",
+    "bool_parsing": "expected true or false.",
+    "string_too_short": "cannot be empty.",
+    "float_parsing": "expected a number.",
+    "float_type": "expected a number.",
+    "int_parsing": "expected a whole number.",
+    "int_type": "expected a whole number.",
+    "int_from_float": "expected a whole number.",
+    "greater_than": "expected a number greater than {gt:g}.",
+    "greater_than_equal": "expected a number of at least {ge:g}.",
+    "less_than_equal": "expected a number of at most {le:g}.",
     "value_error": "{error}",
 }
 """Messages for the error types of pydantic."""
+
+_ERROR_CODES: Final = {
+    "missing": "missing-key",
+    "union_tag_not_found": "missing-key",
+    "int_from_float": "wrong-type",
+}
+"""Codes for the error types of pydantic; `_error_code` derives those of all other types from their names."""
 
 
 def _keys_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:

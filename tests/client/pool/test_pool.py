@@ -150,7 +150,23 @@ async def test_a_call_gets_none_at_its_deadline_and_leaves_the_queue() -> None:
         await s.call("a", deadline=anyio.current_time())
         assert s.leases == {"a": None}
         assert s.pool.stats().waiting == 0
-        assert s.pool.wait_reason(request())[0] is TimeoutStage.CONNECT
+        assert s.pool.wait_reason(request()) == (
+            TimeoutStage.CONNECT,
+            "it is still being opened or logged in",
+        )
+
+
+async def test_a_lease_that_comes_in_the_turn_in_which_its_call_is_cancelled_is_released() -> None:
+    async with scene() as s:
+        one = FakeHandshake(max_connections=1, max_in_flight=1)
+        await s.call("a", handshake=one)
+        await s.call("b", handshake=one)
+        first = s.leases.pop("a")
+        assert first is not None
+        first.release()  # assigns the connection to the call that waits
+        await s.cancel("b")
+        assert "b" not in s.leases
+        assert [pooled.in_flight for pooled in s.pool.connections] == [0]
 
 
 async def test_calls_behind_a_cancelled_one_go_on() -> None:
@@ -179,12 +195,12 @@ async def test_a_connection_that_was_opened_for_a_cancelled_call_alone_is_droppe
 
 async def test_all_calls_that_wait_fail_with_the_error_of_the_attempt() -> None:
     async with scene() as s:
-        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no", code="connection-refused")]
+        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no.", code="connection-refused")]
         for name in "ab":
             await s.call(name)
         s.gate.set()
         await anyio.wait_all_tasks_blocked()
-        assert [error.message for error in s.errors.values()] == ["cannot connect to wss://key/: no"] * 2
+        assert [error.message for error in s.errors.values()] == ["cannot connect to wss://key/: no."] * 2
         assert isinstance(s.pool.stats().last_error, ConnectError)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
-from .base import Model
+from .base import FieldError, Model
 
 
 def _require_utf8(value: Any) -> Any:
@@ -14,7 +14,8 @@ def _require_utf8(value: Any) -> Any:
     try:
         value.encode() if isinstance(value, str) else None
     except UnicodeEncodeError:
-        raise ValueError("holds what UTF-8 cannot encode; write it, or set its variable, in UTF-8") from None
+        message = "the text contains characters that UTF-8 cannot encode. Write it, or set its variable, in UTF-8."
+        raise FieldError(message, code="invalid-encoding") from None
     return value
 
 
@@ -42,7 +43,8 @@ class BasicAuth(Model):
     @classmethod
     def _no_colon(cls, username: str) -> str:
         if ":" in username:
-            raise ValueError("a user name cannot contain ':' (RFC 7617 §2)")
+            message = "a user name cannot contain ':' (RFC 7617 §2). Use another user name."
+            raise FieldError(message, code="invalid-user-name")
         return username
 
 

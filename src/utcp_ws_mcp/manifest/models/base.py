@@ -28,6 +28,14 @@ class Model(BaseModel):
         return ()
 
 
+class FieldError(ValueError):
+    """A value that a validator rejects. A ValueError, as pydantic expects; `code` is one of `errors.codes`."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 NUMBER_TAG: Final = "a number"
 EXPRESSION_TAG: Final = "an expression"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
-from .base import ExpressionSource, Json, Model, OneOrMore
+from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
 from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
@@ -128,9 +128,10 @@ class CallTemplate(Model):
     @classmethod
     def _message_shape(cls, value: object) -> object:
         if value is False:
-            raise ValueError('cannot be false; write "listen": true for a call that sends nothing')
+            message = 'cannot be false. Write "listen": true for a call that sends nothing.'
+            raise FieldError(message, code="invalid-message")
         if value is not None and not isinstance(value, str | dict | list):
-            raise ValueError("expected a string, an object or an array")
+            raise FieldError("expected a string, an object or an array.", code="invalid-message")
         return value
 
     @field_validator("let")
@@ -138,21 +139,23 @@ class CallTemplate(Model):
     def _names_only(cls, value: dict[str, ExpressionSource]) -> dict[str, ExpressionSource]:
         for name in value:
             if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-                raise ValueError(f"{name!r} cannot be written as let.{name}; use letters, digits and _")
+                message = f"{name!r} cannot be written as let.{name}. Use only letters, digits and _."
+                raise FieldError(message, code="invalid-let-name")
         return value
 
     @field_validator("then")
     @classmethod
     def _then_shape(cls, value: tuple[Json, ...]) -> tuple[Json, ...]:
         if not all(isinstance(item, str | dict | list) for item in value):
-            raise ValueError("expected messages: strings, objects or arrays")
+            raise FieldError("expected messages: strings, objects or arrays.", code="invalid-message")
         return value
 
     @field_validator("allowed_communication_protocols")
     @classmethod
     def _websocket_allowed(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is not None and "websocket" not in value:
-            raise ValueError('must contain "websocket", or be left out')
+            message = 'the list excludes the tools of this call template. Add "websocket", or remove the list.'
+            raise FieldError(message, code="protocol-not-allowed")
         return value
 
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from .base import ExpressionSource, Json, Model, SecondsOrExpression
+from .base import ExpressionSource, FieldError, Json, Model, SecondsOrExpression
 
 
 class Step(Model):
@@ -33,7 +33,8 @@ class Step(Model):
     @model_validator(mode="after")
     def _send_or_expect(self) -> Self:
         if (self.send is None) == (self.expect is None):
-            raise ValueError('a step has either "send" or "expect"')
+            message = 'a step has either "send" or "expect". Use two steps for both.'
+            raise FieldError(message, code="step-not-exclusive")
         return self
 
 
@@ -52,7 +53,7 @@ class HttpRequestTemplate(Model):
     @classmethod
     def _letters_only(cls, method: str) -> str:
         if not re.fullmatch("[A-Za-z]+", method):
-            raise ValueError("expected an HTTP method such as 'POST'")
+            raise FieldError("expected an HTTP method such as 'POST'.", code="invalid-value")
         return method
 
 
@@ -83,7 +84,7 @@ class DisconnectMessage(Model):
     def _message_shape(cls, value: Json) -> Json:
         is_message = isinstance(value, str | dict | list)
         if not is_message:
-            raise ValueError("expected a message: a string, an object or an array")
+            raise FieldError("expected a message: a string, an object or an array.", code="invalid-message")
         return value
 
 
@@ -142,5 +143,6 @@ class Framing(Model):
     @model_validator(mode="after")
     def _require_separator(self) -> Self:
         if self.spans_messages and self.separator is None:
-            raise ValueError('"spans_messages" needs a "separator", which says where a message ends')
+            message = '"spans_messages" requires a "separator", which marks the end of a message. Add one.'
+            raise FieldError(message, code="separator-required")
         return self

@@ -18,7 +18,7 @@ def register() -> None:
     The order of the two plugins does not matter: that one registers nothing over another transport, this one overrides.
     """
     if not hasattr(discovery, "register_communication_protocol_factory"):
-        logger.warning("utcp-ws-mcp does not serve this client: it needs utcp 1.2 or newer")
+        logger.warning("utcp-ws-mcp is not registered: it needs utcp 1.2 or newer. Upgrade utcp.")
         return
     from .protocol import WebSocketProtocol  # here, because the entry point is loaded in every process with utcp
     from .template import WEBSOCKET, WebSocketCallTemplateSerializer

@@ -80,8 +80,9 @@ def load_standalone_tool(caller: UtcpClient, tool_name: str, tool: str, template
     """
     own = WebSocketCallTemplateSerializer().to_dict(template)
     if refused := sorted(own.keys() & _FORBIDDEN_TOOL_KEYS):
-        reason = f"may not set {refused[0]!r}: its manual is of another type; register its call template as a manual"
-        raise PolicyError(f"{tool_name} {reason}")
+        reason = f"the manual of the tool is of another type, so that the tool may not set {refused[0]!r}"
+        message = f"{tool_name}: {reason}. Register its call template as a manual."
+        raise PolicyError(message, code="remote-field-not-allowed")
     origin = re.match(r"\w+://[^/?#]*", own["url"])
     document = {"name": tool_name, "url": origin[0] if origin else own["url"], "auth": escape_dollars(own.get("auth"))}
     loaded = _load(caller, tool_name, tool_name.partition(".")[0], {**document, "tools": []})
@@ -90,7 +91,8 @@ def load_standalone_tool(caller: UtcpClient, tool_name: str, tool: str, template
     tools, warnings = read_manual({"tools": [{"name": tool, "tool_call_template": remote}]}, entry)
     compiled, problems = compile_tools(entry, tools)
     if not compiled:
-        raise PolicyError(f"{tool_name}: " + "; ".join([*warnings, *map(str, problems)]))
+        reasons = " ".join([*warnings, *map(str, problems)])
+        raise PolicyError(f"{tool_name}: the tool cannot be used: {reasons}", code="remote-tool-invalid")
     return replace(loaded, tools={entry.name: compiled})
 
 

@@ -72,12 +72,14 @@ def _other_protocol_tools(template: CallTemplate, listed: Iterable[Mapping[str, 
             continue
         # A manual from elsewhere must not make the client call services of this machine.
         if any(map(_is_loopback, _urls(own))) and not _is_loopback(template.url):
-            logger.warning("%s: the tool %r has a URL on this machine; left out", template.name, raw.get("name"))
+            message = "%s: the tool %r of a manual from elsewhere has a URL on this machine. Tool skipped. [%s]"
+            logger.warning(message, template.name, raw.get("name"), "remote-tool-invalid")
             continue
         try:
             yield ToolSerializer().validate_dict(dict(raw))
         except UtcpSerializerValidationError:
-            logger.warning("%s: the tool %r cannot be read; left out", template.name, raw.get("name"))
+            message = "%s: utcp cannot read the tool %r. Tool skipped. [%s]"
+            logger.warning(message, template.name, raw.get("name"), "remote-tool-invalid")
 
 
 def _urls(own: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,72 @@
+"""Files that cannot be loaded: each problem has its message and its code."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+import pytest
+
+from utcp_ws_mcp.client import manifest_files
+from utcp_ws_mcp.client.manifest_files import check_unique_names, load_manifest, read_dotenv, read_file
+from utcp_ws_mcp.errors import InvalidManifest, InvalidTemplate
+
+FILES = {
+    "a comment": (b'// x\n{"url": "wss://a.example/"}', ":1:1: invalid JSON: JSON has no comments. ", "invalid-json"),
+    "another encoding": (b"\xff", ": the file is not UTF-8 text. Save it as UTF-8.", "invalid-encoding"),
+    "nesting": (b"[" * 200 + b"]" * 200, ": the manifest is nested more than 128 levels deep.", "file-too-large"),
+    "a number": (
+        b"[" + b"9" * 5000 + b"]",
+        ": the manifest is nested too deeply, or contains a number that cannot be represented.",
+        "file-too-large",
+    ),
+    "another form": (b"5", ':1:1: expected an object with "manual_call_templates"', "unknown-manifest-form"),
+}
+
+
+@pytest.mark.parametrize(("content", "message", "code"), FILES.values(), ids=FILES)
+def test_a_file_that_is_no_manifest_is_reported_with_its_place(
+    tmp_path: Path, content: bytes, message: str, code: str
+) -> None:
+    file = tmp_path / "m.json"
+    file.write_bytes(content)
+    with pytest.raises(InvalidManifest) as invalid:
+        load_manifest(file, {})
+    assert str(invalid.value).startswith(f"{file}{message}")
+    assert [problem.code for problem in invalid.value.problems] == [code]
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_files, "MAX_MANIFEST_BYTES", 1)
+    (tmp_path / "m.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InvalidManifest, match=r"the manifest has more than 1 bytes\. \[file-too-large\]"):
+        load_manifest(tmp_path / "m.json", {})
+
+
+def test_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidManifest, match=r"the file cannot be read: there is no such file\. \[file-not-readable\]"
+    ):
+        load_manifest(tmp_path / "none.json", {})
+    with pytest.raises(InvalidManifest, match=r"cannot read .*: there is no such file\. \[file-not-readable\]"):
+        read_dotenv(tmp_path / ".env", "m.json")
+    with pytest.raises(InvalidTemplate) as invalid:
+        read_file(PurePath(tmp_path), "query.json")
+    assert str(invalid.value) == "cannot read the file 'query.json': there is no such file. [file-not-readable]"
+
+
+def test_a_dotenv_file_in_another_encoding_is_reported(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"A=\xff")
+    with pytest.raises(InvalidManifest, match=r"cannot read .*: it is not UTF-8 text\. \[invalid-encoding\]"):
+        read_dotenv(tmp_path / ".env", "m.json")
+
+
+def test_two_manifests_with_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text('[{"name": "m", "url": "wss://a.example/", "tools": []}]', encoding="utf-8")
+    with pytest.raises(InvalidManifest) as invalid:
+        check_unique_names([load_manifest(tmp_path / name, {}) for name in ("a.json", "b.json")])
+    expected = (
+        f"{tmp_path / 'b.json'}: [0].name: 'm' is already the name of a call template in {tmp_path / 'a.json'}. "
+        "Give it another name. [duplicate-name]"
+    )
+    assert str(invalid.value) == expected
