@@ -102,7 +102,11 @@ def test_what_is_no_manifest_does_not_fit(document: Any) -> None:
 
 @pytest.mark.parametrize(
     "example",
-    [each for each in EXAMPLES if each.manifest.kind == "wrong" and "unknown key" in each.blocks["problems"].text],
+    [
+        each
+        for each in EXAMPLES
+        if each.manifest.kind == "wrong" and "problems" in each.blocks and "unknown key" in each.blocks["problems"].text
+    ],
     ids=lambda each: each.manifest.place,
 )
 def test_the_wrong_manifests_of_the_documentation_do_not_fit(example: Any) -> None:
