@@ -1,5 +1,5 @@
-"""Reproducible measurements beside what they are compared with: `python -m benchmarks`, or one: `python -m benchmarks.call`.
+"""Reproducible measurements of this project and what it is compared with: `python -m benchmarks`, or only one of them.
 
-`host` is an MCP host that costs next to nothing, `endpoint` the WebSocket server, `servers/` what this project is
-compared with, `world` what all of them bridge, `comparison` how rounds become ratios, targets and verdicts.
+`host` is an MCP host with almost no cost of its own, `endpoint` the WebSocket server, `servers/` the other contenders,
+`environment` what all of them bridge, `comparison` turns rounds into ratios, targets and verdicts.
 """

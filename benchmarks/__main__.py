@@ -29,28 +29,30 @@ COMMANDS: dict[str, Measure] = {
     "streams": streams.measure,
 }
 MARKS = ("<!-- bench -->", "<!-- /bench -->")
-"""What stands around the tables in a page."""
+"""The lines around the tables in a page."""
 
 
 def main() -> None:
     """Measure, print all tables, and exit: 1 if a target is not met, or in a smoke test if a command fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--smoke", action="store_true", help="only show that everything works, in a minute")
-    parser.add_argument("--into", type=Path, help="replace the tables of this page, such as benchmarks/results/2026-11.md")
+    parser.add_argument("--smoke", action="store_true", help="only check that everything works, in a minute")
+    parser.add_argument(
+        "--into", type=Path, help="replace the tables of this page, such as benchmarks/results/2026-11.md"
+    )
     parser.add_argument("names", nargs="*", help=f"run only these: {', '.join(COMMANDS)}")
     given = parser.parse_args()
     began = time.monotonic()
-    measured = {name: _measured(name, Size(given.smoke)) for name in given.names or COMMANDS}
+    measured = {name: _measure(name, Size(given.smoke)) for name in given.names or COMMANDS}
     text = _page(measured, time.monotonic() - began)
     print(text)
     if given.into:
-        _put(text, given.into)
+        _replace_tables(text, given.into)
     figures = [figure for _, figures in measured.values() for figure in figures]
     sys.exit(any(not figure.met for figure in figures if not given.smoke or figure.number == "failed"))
 
 
-def _measured(name: str, size: Size) -> tuple[Sequence[Comparison], Sequence[Figure]]:
-    """The tables and the verdicts of one command; one that fails costs the others nothing."""
+def _measure(name: str, size: Size) -> tuple[Sequence[Comparison], Sequence[Figure]]:
+    """Return the tables and the verdicts of one command; a failure does not stop the others."""
     began = time.monotonic()
     try:
         comparisons = COMMANDS[name](size)
@@ -77,7 +79,7 @@ def _page(measured: dict[str, tuple[Sequence[Comparison], Sequence[Figure]]], se
 
 
 def _machine() -> str:
-    """What was measured on, and with which versions."""
+    """Describe the machine and the versions."""
     kilobytes = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     processor = models[0].partition(":")[2].strip() if models else platform.machine()
@@ -89,7 +91,7 @@ def _machine() -> str:
     )
 
 
-def _put(text: str, page: Path) -> None:
+def _replace_tables(text: str, page: Path) -> None:
     begin, end = MARKS
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.call`: what one call takes, one at a time, in both eras of the protocol."""
+"""`python -m benchmarks.call`: the duration of calls, one at a time, in both eras of the protocol."""
 
 from __future__ import annotations
 
@@ -8,24 +8,38 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
+from .environment import (
+    BARE,
+    MINIMAL,
+    OURS,
+    RAW,
+    UTCP,
+    WITHOUT_SDK,
+    BenchmarkEnvironment,
+    benchmark_environment,
+    same_workload,
+)
 from .host import HANDSHAKE, MODERN
 from .raw import RawWebSocket
-from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 TARGET = 0.60
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """p50 and p99 of each era."""
-    with benchmark_environment() as on:
-        return [each for era in (HANDSHAKE, MODERN) for each in _era(on, era, size.of(15, 2), size.of(300, 20))]
+    """Compare p50 and p99 in each era."""
+    with benchmark_environment() as environment:
+        return [
+            each
+            for era in (HANDSHAKE, MODERN)
+            for each in _measure_era(environment, era, size.of(15, 2), size.of(300, 20))
+        ]
 
 
-def _era(environment: BenchmarkEnvironment, era: str, rounds: int, calls: int) -> Sequence[Comparison]:
+def _measure_era(environment: BenchmarkEnvironment, era: str, rounds: int, calls: int) -> Sequence[Comparison]:
     middle, slowest, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
-    names = (BARE, SMALLEST, UTCP, BY_HAND, OURS) if era == HANDSHAKE else (BARE, SMALLEST, UTCP, OURS)
-    worlds = same_workload(environment.workload(), names)
-    with RawWebSocket(environment.url()) as raw, environment.hosts(worlds, era) as hosts:
+    names = (BARE, MINIMAL, UTCP, WITHOUT_SDK, OURS) if era == HANDSHAKE else (BARE, MINIMAL, UTCP, OURS)
+    workloads = same_workload(environment.workload(), names)
+    with RawWebSocket(environment.url()) as raw, environment.hosts(workloads, era) as hosts:
         raw.time_calls(calls)
         for host in hosts.values():
             host.time_calls("m0_t0", calls)
@@ -39,7 +53,7 @@ def _era(environment: BenchmarkEnvironment, era: str, rounds: int, calls: int) -
                 middle[label].append(statistics.median(taken))
                 slowest[label].append(statistics.quantiles(taken, n=100)[98])
     return (
-        Comparison(f"call, one at a time, p50 ({era})", "µs", OURS, middle, cpu, {SMALLEST: Target(TARGET)}),
+        Comparison(f"call, one at a time, p50 ({era})", "µs", OURS, middle, cpu, {MINIMAL: Target(TARGET)}),
         Comparison(f"call, one at a time, p99 ({era})", "µs", OURS, slowest),
     )
 

@@ -1,4 +1,4 @@
-"""Comparisons: the rounds of several contenders beside each other, ratios of their medians, targets and verdicts."""
+"""Comparisons of the rounds of several contenders: ratios of their medians, targets and verdicts."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ UNITS: Mapping[str, tuple[float, str]] = {
     "MiB": (1 / (1 << 20), ".1f"),
     "×": (1, ".2f"),
 }
-"""How a value is shown: the factor and the form."""
+"""The factor and the format of each unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a ratio has to keep to; with `absolute` the value of the subject itself, in the comparison's unit."""
+    """The bound of a ratio; with `absolute` of the value of the subject itself, in the unit of the comparison."""
 
     limit: float
     at_least: bool = False
     absolute: bool = False
 
     def is_met(self, value: float) -> bool:
-        """The verdict."""
+        """Return the verdict."""
         return value >= self.limit if self.at_least else value <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was measured of each contender, one value for each round; the contenders took turns in every round.
+    """The measurements of each contender, one value for each round; in every round, all contenders take turns.
 
-    The `subject` is divided by each of the others. `cpu` holds seconds of CPU of the server for the same work, where
-    that says something. `targets` go by the name of the contender that the subject is divided by; `notes` likewise say
-    something of a contender, or why it has no rounds.
+    The `subject` is divided by each of the others. `cpu` has the CPU seconds of the server for the same work, if that
+    is meaningful. `targets` and `notes` are by contender: the bound of the ratio, and a remark, such as why it has no
+    rounds.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Comparison:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def figures(self, number: str) -> Iterator[Figure]:
-        """The targets with their verdicts."""
+        """Yield the targets with their verdicts."""
         for name, target in self.targets.items():
             relation = "≥" if target.at_least else "≤"
             if target.absolute:
@@ -81,7 +81,7 @@ class Comparison:
         return f"{name} ({self.notes[name]})" if name in self.notes else name
 
     def _ratio(self, name: str, rounds: Mapping[str, Sequence[float]]) -> tuple[float, str]:
-        """The ratio of the medians, and the quartiles of the rounds' ratios."""
+        """Return the ratio of the medians, and it as text with the quartiles of the ratios of the rounds."""
         mine, theirs = rounds.get(self.subject), rounds.get(name)
         if not mine or not theirs:
             return math.nan, ""
@@ -108,7 +108,7 @@ def _verdict(figure: Figure | None) -> tuple[str, str]:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The lower and the upper one."""
+    """Return the lower and the upper quartile."""
     if len(values) < 2:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")

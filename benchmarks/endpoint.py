@@ -1,13 +1,13 @@
-"""The endpoint of every measurement: `python -m benchmarks.endpoint` prints its port and answers until it is ended.
+"""The endpoint of every measurement: `python -m benchmarks.endpoint` prints its port and serves until it is stopped.
 
-It speaks WebSocket by hand (RFC 6455), because it shares the machine with what is measured: it costs a third of a
-`websockets` server. A request is an object; what is asked for stands in `params`, in `arguments`, or is the object.
+It implements the needed part of WebSocket (RFC 6455) itself, because it shares the machine with what is measured: it
+costs a third of a `websockets` server. The parameters of a request are in `params`, `arguments`, or the object itself.
 
     {"type": "utcp"}       the manual of the URL's path: /NAME?tools=10&delay=3
     {"hold": true}         no answer
-    {"items": 100}         so many items, then the end, in UTCP's framing
+    {"items": 100}         so many items and the end of the stream, in UTCP's framing
     {"size": …, "shape": …} an answer of about so many bytes: rows, text, binary
-    anything else          comes back
+    anything else          is repeated
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.speedups import apply_mask
 
-from .tools import INPUT_SCHEMA, tool_descriptions
+from .fixtures import INPUT_SCHEMA, tool_descriptions
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
@@ -31,7 +31,7 @@ ROW = {"id": 17, "name": "a row of the answer", "price": 12.5, "tags": ["one", "
 
 
 def frame(opcode: int, data: bytes) -> bytes:
-    """An unmasked frame, as servers send it."""
+    """Return an unmasked frame, as servers send it."""
     size = len(data)
     if size < 126:
         return bytes((128 | opcode, size)) + data
@@ -44,13 +44,13 @@ class Peer(asyncio.Protocol):
     """One client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the upgrade."""
+        """Initialize the state."""
         self._transport: Any = transport
         self._buffer = bytearray()
         self._url = ""
 
     def data_received(self, data: bytes) -> None:
-        """Take the upgrade, then every whole frame."""
+        """Handle the opening handshake, then every complete frame."""
         self._buffer += data
         if not self._url and b"\r\n\r\n" in self._buffer:
             self._upgrade()
@@ -75,7 +75,7 @@ class Peer(asyncio.Protocol):
         self._url = f"ws://{headers['host']}{request.split()[1]}"
 
     def _process_buffer(self) -> tuple[int, bytes] | None:
-        """The next masked frame, if it is whole."""
+        """Return the next masked frame, if it is complete."""
         buffer = self._buffer
         if len(buffer) < 6:
             return None
@@ -91,23 +91,23 @@ class Peer(asyncio.Protocol):
         return opcode, payload
 
     def _answer(self, request: dict[str, Any]) -> None:
-        asked = request.get("params") or request.get("arguments") or request
+        parameters = request.get("params") or request.get("arguments") or request
         if request.get("type") == "utcp":
             self._send_manual()
-        elif "items" in asked:
-            self._stream(request, asked["items"])
-        elif asked.get("shape") == "binary":
-            self._transport.write(large_binary(asked["size"]))
-        elif "shape" in asked:
-            self._send(reply(request, large(asked["shape"], asked["size"])))
-        elif "hold" not in asked:
-            self._send(reply(request, json.dumps(asked).encode()))
+        elif "items" in parameters:
+            self._stream(request, parameters["items"])
+        elif parameters.get("shape") == "binary":
+            self._transport.write(large_binary(parameters["size"]))
+        elif "shape" in parameters:
+            self._send(reply(request, large(parameters["shape"], parameters["size"])))
+        elif "hold" not in parameters:
+            self._send(reply(request, json.dumps(parameters).encode()))
 
     def _send(self, data: bytes) -> None:
         self._transport.write(frame(TEXT, data))
 
     def _stream(self, request: dict[str, Any], count: int) -> None:
-        """All items at once: the endpoint is never what one waits for."""
+        """Send all items at once, so that no contender waits for the endpoint."""
         known = {name: request[name] for name in ("id", "request_id") if name in request}
         items = (
             {**known, "type": "tool_response", "result": {"item": number, "price": 12.5}, "more": True}
@@ -136,7 +136,7 @@ class Peer(asyncio.Protocol):
 
 
 def reply(request: dict[str, Any], result: bytes) -> bytes:
-    """The answer to a request with an id, or, like a plain UTCP endpoint, the bare result."""
+    """Return the answer to a request with an id; without one the bare result, like a plain UTCP endpoint."""
     if "id" not in request:
         return result
     return b'{"jsonrpc": "2.0", "id": %d, "result": %b}' % (request["id"], result)
@@ -144,7 +144,7 @@ def reply(request: dict[str, Any], result: bytes) -> bytes:
 
 @functools.cache
 def large(shape: str, size: int) -> bytes:
-    """JSON of about so many bytes: an object with one long text, or with many rows."""
+    """Return JSON of about `size` bytes: an object with one long text, or with many rows."""
     if shape == "text":
         return json.dumps({"text": "x" * size}).encode()
     return json.dumps({"rows": [ROW] * (size // len(json.dumps(ROW)))}).encode()
@@ -152,12 +152,12 @@ def large(shape: str, size: int) -> bytes:
 
 @functools.cache
 def large_binary(size: int) -> bytes:
-    """A binary message of so many bytes, as a frame."""
+    """Return a frame with a binary message of `size` bytes."""
     return frame(BINARY, bytes(range(256)) * (size // 256))
 
 
 async def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is stopped."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
     server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0, backlog=2048)

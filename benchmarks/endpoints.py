@@ -8,22 +8,22 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, OURS, UTCP, benchmark_environment
+from .environment import BARE, OURS, UTCP, benchmark_environment
 
 COUNTS = (1, 10, 100)
-WITH_DISCOVERY = f"{OURS}, tools asked for"
+WITH_DISCOVERY = f"{OURS}, tools discovered"
 TARGET = Target(1.2)
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """Until `initialize` is answered, and until all tools are listed."""
+    """Compare the time until `initialize` is answered, and until all tools are listed."""
     answered, listed, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
-    with benchmark_environment() as on:
+    with benchmark_environment() as environment:
         for _ in range(size.of(6, 1)):
             for name in (BARE, UTCP, OURS, WITH_DISCOVERY):
                 for count in COUNTS:
-                    world = on.workload(count, 10, discovered=name == WITH_DISCOVERY)
-                    with on.host(OURS if name == WITH_DISCOVERY else name, world) as host:
+                    workload = environment.workload(count, 10, discovered=name == WITH_DISCOVERY)
+                    with environment.host(OURS if name == WITH_DISCOVERY else name, workload) as host:
                         used = host.cpu()
                         host.list_until(10 * count)
                         answered[_label(name, count)].append(host.startup_seconds)
@@ -40,7 +40,7 @@ def measure(size: Size) -> Sequence[Comparison]:
 
 def _discovery_comparison(answered: dict[str, list[float]]) -> Comparison:
     rows = {label: values for label, values in answered.items() if label.startswith(WITH_DISCOVERY)}
-    what = "many endpoints that are asked for their tools: start until `initialize` is answered"
+    what = "many endpoints with discovery: start until `initialize` is answered"
     return Comparison(what, "ms", _label(WITH_DISCOVERY, 100), rows, targets={_label(WITH_DISCOVERY, 1): TARGET})
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.growth`: what a call takes as endpoints, tools and pending calls grow from 1 to 1,000."""
+"""`python -m benchmarks.growth`: the duration of a call as endpoints, tools and pending calls grow from 1 to 1,000."""
 
 from __future__ import annotations
 
@@ -8,31 +8,49 @@ from collections.abc import Callable, Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
+from .environment import MINIMAL, OURS, UTCP, BenchmarkEnvironment, Workload, benchmark_environment
 from .host import Host
-from .world import OURS, SMALLEST, UTCP, BenchmarkEnvironment, Workload, benchmark_environment
 
 LARGE_COUNT = 1000
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """One table for each of the three. Every endpoint is connected before the calls are timed."""
+    """Return a table for each of the three. Every endpoint is connected before the calls are timed."""
     many, rounds, calls = size.of(LARGE_COUNT, 20), size.of(15, 2), size.of(200, 10)
-    with benchmark_environment() as on:
+    with benchmark_environment() as environment:
         return [
             _compare_growth(
-                on, "endpoint", [on.workload(), on.workload(many)], (SMALLEST, UTCP, OURS), _connect, rounds, calls
+                environment,
+                "endpoint",
+                [environment.workload(), environment.workload(many)],
+                (MINIMAL, UTCP, OURS),
+                _connect,
+                rounds,
+                calls,
             ),
             _compare_growth(
-                on, "tool", [on.workload(), on.workload(tools=many)], (SMALLEST, UTCP, OURS), _list_tools, rounds, calls
+                environment,
+                "tool",
+                [environment.workload(), environment.workload(tools=many)],
+                (MINIMAL, UTCP, OURS),
+                _list_tools,
+                rounds,
+                calls,
             ),
             _compare_growth(
-                on, "pending call", [on.workload(), on.workload()], (SMALLEST, OURS), _hold(many), rounds, calls
+                environment,
+                "pending call",
+                [environment.workload(), environment.workload()],
+                (MINIMAL, OURS),
+                _hold(many),
+                rounds,
+                calls,
             ),
         ]
 
 
 Prepare = Callable[[Host, Workload, bool], int]
-"""Makes it many where it is asked to; how many there are then."""
+"""Prepares a host, with many instances if the flag is set; returns their number."""
 
 
 def _compare_growth(
@@ -46,9 +64,9 @@ def _compare_growth(
 ) -> Comparison:
     taken, cpu = defaultdict(list), defaultdict(list)
     sizes = {
-        f"{name}, {size}": (name, world)
+        f"{name}, {size}": (name, workload)
         for name in names
-        for size, world in zip(("one", "many"), workloads, strict=True)
+        for size, workload in zip(("one", "many"), workloads, strict=True)
     }
     with environment.hosts(sizes) as hosts:
         named = {}
@@ -77,7 +95,7 @@ def _list_tools(host: Host, workload: Workload, many: bool) -> int:
 
 
 def _hold(count: int) -> Prepare:
-    def hold(host: Host, world: Workload, many: bool) -> int:
+    def hold(host: Host, workload: Workload, many: bool) -> int:
         """All but the one that is timed stay pending; then one that is answered says that all were sent."""
         held = count - 1 if many else 0
         for _ in range(held):

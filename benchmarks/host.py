@@ -1,4 +1,4 @@
-"""A host that costs next to nothing: it speaks MCP with a server process, line by line over pipes, without an SDK."""
+"""An MCP host with almost no cost of its own: JSON-RPC over pipes, without an SDK."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ENVELOPE = {
     "io.modelcontextprotocol/clientInfo": CLIENT,
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-"""What every request of the revision 2026-07-28 carries in `_meta`."""
+"""`_meta` of every request of the revision 2026-07-28."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Calls in flight together: seconds for all of them, and how many were answered rightly."""
+    """The result of concurrent calls: seconds for all of them, and the number of correct answers."""
 
     seconds: float
     correct: int
@@ -39,17 +39,17 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class TimedResult:
-    """A result, and the seconds until it was there."""
+    """A result, and the seconds until it arrived."""
 
     seconds: float
     result: dict[str, Any]
 
 
 class Host:
-    """One server process, started by entering. All times are seconds of the wall clock, on this side of the pipes.
+    """A server process, started by entering. All times are seconds of the wall clock, on this side of the pipes.
 
-    `started` is the time from the start of the process until `initialize` was answered (`server/discover` in the era
-    without a handshake).
+    `startup_seconds` is the time from the start of the process until `initialize` was answered (`server/discover` in
+    the era without a handshake).
     """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], era: str = HANDSHAKE) -> None:
@@ -64,10 +64,10 @@ class Host:
         self.notifications: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
-        pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
         self.started_at = time.perf_counter()
         self._process = subprocess.Popen(
-            self.command, stdin=pipe, stdout=pipe, stderr=quiet, bufsize=0, env={**os.environ, **self._environ}
+            self.command, stdin=pipe, stdout=pipe, stderr=null, bufsize=0, env={**os.environ, **self._environ}
         )
         assert self._process.stdin
         assert self._process.stdout
@@ -95,15 +95,15 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """The server process."""
+        """The id of the server process."""
         return self._process.pid
 
     def cpu(self) -> float:
-        """Seconds of CPU that the server has used, in all its threads, user and system."""
+        """Return the CPU seconds of the server: all threads, user and system."""
         return time.clock_gettime((~self.pid << 3) | 2)  # CPUCLOCK_SCHED of the process: see clock_getcpuclockid(3)
 
     def request(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """The result of one request; notifications that come before it go into `notified`."""
+        """Return the result of a request; earlier notifications are added to `notifications`."""
         number = self.post(method, params)
         while True:
             message = self.receive()
@@ -114,23 +114,23 @@ class Host:
             self.notifications.append(message)
 
     def post(self, method: str, params: Mapping[str, Any] | None = None) -> int:
-        """Send a request and wait for nothing; its id."""
+        """Send a request without waiting; return its id."""
         self._ids += 1
         self.write(self._request(self._ids, method, params or {}))
         return self._ids
 
     def receive(self) -> dict[str, Any]:
-        """The next message of the server."""
+        """Return the next message of the server."""
         message: dict[str, Any] = json.loads(self.line())
         return message
 
     def call(self, tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any] | None = None) -> Any:
-        """The result of a call."""
+        """Return the result of a call."""
         params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta else {})}
         return self.request("tools/call", params)
 
     def time_request(self, method: str, params: Mapping[str, Any]) -> TimedResult:
-        """A request whose answer is parsed only when its time has been taken."""
+        """Time a request; its answer is parsed after the time was taken."""
         begin = time.perf_counter()
         number = self.post(method, params)
         line = self.line()
@@ -141,7 +141,7 @@ class Host:
         return TimedResult(seconds, message["result"])
 
     def list_until(self, count: int, prefix: str = "") -> None:
-        """Ask for the tools, again after each change of the list, until so many begin with the prefix."""
+        """List the tools, again after each change of the list, until so many names start with the prefix."""
         while True:
             tools = self.request("tools/list")["tools"]
             if sum(tool["name"].startswith(prefix) for tool in tools) >= count:
@@ -151,7 +151,7 @@ class Host:
             self.notifications.clear()
 
     def time_stream(self, tool: str, items: int) -> float:
-        """Seconds of a call whose items come as progress.
+        """Return the seconds of a call whose items are sent as progress.
 
         Raises:
             RuntimeError: if an item is missing, in the notifications or in the result.
@@ -163,21 +163,21 @@ class Host:
         seconds = time.perf_counter() - begin
         *progress, last = [json.loads(line) for line in lines]
         result = last.get("result", {})
-        came = sum(message.get("method") == "notifications/progress" for message in progress)
-        if came != items or len((result.get("structuredContent") or {}).get("items", ())) != items:
-            raise RuntimeError(f"{self.command[2]}: {came} of {items} items: {lines[-1][:500]!r}")
+        received = sum(message.get("method") == "notifications/progress" for message in progress)
+        if received != items or len((result.get("structuredContent") or {}).get("items", ())) != items:
+            raise RuntimeError(f"{self.command[2]}: {received} of {items} items: {lines[-1][:500]!r}")
         return seconds
 
     def memory(self) -> int:
-        """Bytes of resident memory of the server."""
+        """Return the resident memory of the server in bytes."""
         return self._status("VmRSS")
 
     def peak(self) -> int:
-        """The most bytes of resident memory since `reset_peak`."""
+        """Return the peak of the resident memory since `reset_peak`, in bytes."""
         return self._status("VmHWM")
 
     def reset_peak(self) -> int:
-        """Begin to look for the peak anew; the bytes that are resident now."""
+        """Reset the peak; return the resident memory in bytes."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # proc(5)
         return self.memory()
 
@@ -186,10 +186,10 @@ class Host:
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
 
     def time_calls(self, tool: str, count: int) -> list[float]:
-        """Seconds of each of so many calls, one at a time.
+        """Return the seconds of each call, one at a time.
 
         Raises:
-            RuntimeError: if an answer is not the one that belongs to its call.
+            RuntimeError: if an answer does not belong to its call.
         """
         seconds = []
         for _ in range(count):
@@ -204,7 +204,7 @@ class Host:
         return seconds
 
     def burst(self, tool: str, count: int, in_flight: int) -> Burst:
-        """Call so often, with so many calls in flight. What was answered is looked at when the time has been taken."""
+        """Make `count` calls with so many in flight; the answers are checked after the time was taken."""
         first = self._ids + 1
         self._ids += count
         requests = [self._call(tool, number) for number in range(first, first + count)]
@@ -221,18 +221,18 @@ class Host:
         return Burst(seconds, sum(is_correct(json.loads(line)) for line in lines), count)
 
     def write(self, data: bytes) -> None:
-        """Send bytes, all of them."""
+        """Write all bytes."""
         while data:
             data = data[os.write(self._in, data) :]
 
     def line(self) -> bytes:
-        """The next line."""
+        """Return the next line."""
         if not self._lines:
             self._lines = self.arrived()[::-1]
         return self._lines.pop()
 
     def arrived(self) -> list[bytes]:
-        """All whole lines that are there; at least one.
+        """Return all complete lines that have arrived; at least one.
 
         Raises:
             TimeoutError: if the server sends nothing for too long.
@@ -254,7 +254,7 @@ class Host:
                 return [first, *lines]
 
     def close(self) -> None:
-        """Close this end, as a host does that has finished, and wait until the server has ended."""
+        """Close stdin, as a host does, and wait until the server has ended."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(RESPONSE_TIMEOUT)
@@ -277,6 +277,6 @@ class Host:
 
 
 def is_correct(message: Mapping[str, Any]) -> bool:
-    """Whether this is the answer of the tool that gives its arguments back: the `n` that was sent with the id."""
+    """Return whether a result repeats the argument `n`, which is the id of the request."""
     result = message.get("result", {})
     return not result.get("isError") and bool(result.get("structuredContent") == {"n": message["id"]})

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.listing`: what `tools/list` takes with 1,000 and with 10,000 tools, first and again."""
+"""`python -m benchmarks.listing`: the duration of `tools/list` with 1,000 and 10,000 tools, first and repeated."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Mapping, Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
+from .environment import BARE, OURS, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 from .host import HANDSHAKE, MODERN
-from .world import BARE, OURS, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 REPEATED_LISTS = 5
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """1,000 tools in both eras, 10,000 in one. The smallest bridge lists as the bare server does."""
-    with benchmark_environment() as on:
+    """Compare 1,000 tools in both eras, 10,000 in one. The minimal bridge lists as the bare server does."""
+    with benchmark_environment() as environment:
         return [
-            *_lists(on, 1, HANDSHAKE, size.of(5, 1)),
-            *_lists(on, 1, MODERN, size.of(5, 1)),
-            *([] if size.smoke else _lists(on, 10, HANDSHAKE, 2)),
+            *_lists(environment, 1, HANDSHAKE, size.of(5, 1)),
+            *_lists(environment, 1, MODERN, size.of(5, 1)),
+            *([] if size.smoke else _lists(environment, 10, HANDSHAKE, 2)),
         ]
 
 
 def _lists(environment: BenchmarkEnvironment, endpoints: int, era: str, rounds: int) -> Sequence[Comparison]:
-    """1,000 tools for each endpoint: a longer manual is more than UTCP's plugin can read."""
+    """Measure with 1,000 tools for each endpoint: UTCP's plugin cannot read a longer manual."""
     first, again = defaultdict(list), defaultdict(list)
     first_cpu, again_cpu = defaultdict(list), defaultdict(list)
     count = 1000 * endpoints

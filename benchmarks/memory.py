@@ -1,4 +1,4 @@
-"""`python -m benchmarks.memory`: resident memory when idle, with 1,000 tools, and what 20,000 calls add."""
+"""`python -m benchmarks.memory`: resident memory when idle, with 1,000 tools, and its growth over 20,000 calls."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import BARE, OURS, SMALLEST, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
+from .environment import BARE, MINIMAL, OURS, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
-NAMES = (BARE, SMALLEST, UTCP, OURS)
+NAMES = (BARE, MINIMAL, UTCP, OURS)
 WARM_UP_CALLS = 1000
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """All three."""
-    with benchmark_environment() as on:
+    """Compare all three."""
+    with benchmark_environment() as environment:
         rounds, calls = size.of(3, 1), size.of(20_000, 100)
-        return [*_idle(on, rounds), *_many_tools(on, rounds), _growth(on, size.of(2, 1), calls)]
+        return [
+            *_idle(environment, rounds),
+            *_many_tools(environment, rounds),
+            _growth(environment, size.of(2, 1), calls),
+        ]
 
 
 def _idle(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comparison]:
@@ -46,7 +50,7 @@ def _many_tools(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comp
 
 
 def _growth(environment: BenchmarkEnvironment, rounds: int, calls: int) -> Comparison:
-    """Calls with 64 in flight; with one for the UTCP-MCP bridge, which can do no more."""
+    """Measure calls with 64 in flight; with one for the UTCP-MCP bridge, which is limited to that."""
     grown = defaultdict(list)
     for _ in range(rounds):
         for label, given in same_workload(environment.workload(), NAMES).items():

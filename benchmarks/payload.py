@@ -8,8 +8,8 @@ from typing import Any
 
 from .command import Size, run
 from .comparison import Comparison, Target
+from .environment import MINIMAL, OURS, RAW, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 from .raw import RawWebSocket
-from .world import OURS, RAW, SMALLEST, UTCP, BenchmarkEnvironment, benchmark_environment, same_workload
 
 SHAPES = {"rows": "JSON of many rows", "text": "JSON of one text", "binary": "binary"}
 MIB = 1 << 20
@@ -17,9 +17,11 @@ MIB = 1 << 20
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Time and memory of each size and shape."""
-    with benchmark_environment() as on:
+    with benchmark_environment() as environment:
         sizes = (MIB,) if size.smoke else (MIB, 8 * MIB)
-        return [each for count in sizes for shape in SHAPES for each in _answers(on, shape, count, size.of(3, 1))]
+        return [
+            each for count in sizes for shape in SHAPES for each in _answers(environment, shape, count, size.of(3, 1))
+        ]
 
 
 def _answers(environment: BenchmarkEnvironment, shape: str, count: int, rounds: int) -> Sequence[Comparison]:
@@ -27,11 +29,11 @@ def _answers(environment: BenchmarkEnvironment, shape: str, count: int, rounds: 
     seconds, memory, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
     failures: dict[str, str] = {}
     arguments = {"shape": shape, "size": count}
-    world = environment.workload(kind="binary" if shape == "binary" else "replies")
+    workload = environment.workload(kind="binary" if shape == "binary" else "replies")
     for _ in range(rounds):
         with RawWebSocket(environment.url()) as raw:
             seconds[RAW].append(raw.time_answer(arguments))
-        for label, given in same_workload(world, (SMALLEST, UTCP, OURS)).items():
+        for label, given in same_workload(workload, (MINIMAL, UTCP, OURS)).items():
             with environment.host(*given) as host:
                 host.call("m0_t0", {**arguments, "size": 1024})
                 before, used = host.reset_peak(), host.cpu()
@@ -44,7 +46,7 @@ def _answers(environment: BenchmarkEnvironment, shape: str, count: int, rounds: 
                 memory[label].append((host.peak() - before) / count)
     what = f"{count // MIB} MiB, {SHAPES[shape]}"
     strict = count == 8 * MIB and shape != "binary"
-    slower: Mapping[str, Target] = {SMALLEST: Target(1.3)} if strict else {}
+    slower: Mapping[str, Target] = {MINIMAL: Target(1.3)} if strict else {}
     larger: Mapping[str, Target] = {OURS: Target(4, absolute=True)} if strict else {}
     return (
         Comparison(f"{what}: time", "ms", OURS, seconds, cpu, slower, failures),

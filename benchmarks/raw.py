@@ -1,4 +1,4 @@
-"""A round trip of `websockets` without MCP: what the network and the endpoint cost, in the process of the host."""
+"""Round trips of `websockets` without MCP: the cost of the network and the endpoint, in the process of the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 
 class RawWebSocket:
-    """One connection."""
+    """A connection, opened by entering."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,19 +32,19 @@ class RawWebSocket:
         self._loop.close()
 
     def time_calls(self, count: int) -> list[float]:
-        """Seconds of each of so many round trips, one at a time."""
+        """Return the seconds of each round trip, one at a time."""
         return self._loop.run_until_complete(self._time_calls(count))
 
     def burst(self, count: int, in_flight: int) -> float:
-        """Seconds for so many round trips with so many in flight."""
+        """Return the seconds for `count` round trips with so many in flight."""
         return self._loop.run_until_complete(self._burst(count, in_flight))
 
     def time_answer(self, arguments: Mapping[str, Any]) -> float:
-        """Seconds until the answer is there and, if it is JSON, parsed."""
+        """Return the seconds until the answer has arrived and, if it is JSON, was parsed."""
         return self._loop.run_until_complete(self._time_answer(arguments))
 
     def time_items(self, count: int) -> float:
-        """Seconds until so many items and the end of their stream are there."""
+        """Return the seconds until `count` items and the end of their stream have arrived."""
         return self._loop.run_until_complete(self._time_items(count))
 
     async def _time_calls(self, count: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.start`: from the start of the process until the host is answered, and until it has the tools."""
+"""`python -m benchmarks.start`: time from the start of the process until the host is answered, and has the tools."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .world import (
+from .environment import (
     BARE,
-    BY_HAND,
+    MINIMAL,
     OURS,
-    SMALLEST,
     UTCP,
+    WITHOUT_SDK,
     BenchmarkEnvironment,
     Workload,
     benchmark_environment,
@@ -23,20 +23,20 @@ from .world import (
 
 ANSWERED, LISTED = "`initialize` answered", "tools listed"
 MANUAL_DELAY = 3.0
-"""Seconds after which the slow endpoint tells its tools."""
+"""Seconds after which the slow endpoint returns its manual."""
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """The start with one endpoint, and the start with a dead, a slow and a good one."""
-    with benchmark_environment() as on:
-        return [*_ordinary(on, size.of(15, 1)), _with_dead_and_slow(on, size.of(5, 1))]
+    """Compare the start with one endpoint, and the start with an unreachable, a slow and a good one."""
+    with benchmark_environment() as environment:
+        return [*_ordinary(environment, size.of(15, 1)), _with_dead_and_slow(environment, size.of(5, 1))]
 
 
 def _ordinary(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comparison]:
     answered, listed, cpu = defaultdict(list), defaultdict(list), defaultdict(list)
-    worlds = same_workload(environment.workload(), (BARE, SMALLEST, UTCP, BY_HAND, OURS))
+    workloads = same_workload(environment.workload(), (BARE, MINIMAL, UTCP, WITHOUT_SDK, OURS))
     for number in range(rounds + 1):
-        for label, given in worlds.items():
+        for label, given in workloads.items():
             with environment.host(*given) as host:
                 used = host.cpu()
                 host.list_until(1)
@@ -52,20 +52,20 @@ def _ordinary(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Compar
 
 
 def _with_dead_and_slow(environment: BenchmarkEnvironment, rounds: int) -> Comparison:
-    with socket.socket() as bound:  # a port where nobody listens, as long as it is bound
+    with socket.socket() as bound:  # nothing listens on a port that is only bound
         bound.bind(("127.0.0.1", 0))
         dead = f"ws://127.0.0.1:{bound.getsockname()[1]}/m0"
         urls = {"m0": dead, "m1": environment.url("m1", 10, MANUAL_DELAY), "m2": environment.url("m2", 10)}
-        world = Workload(urls, 10, discovered=True)
+        workload = Workload(urls, 10, discovered=True)
         taken = defaultdict(list)
         for _ in range(rounds):
             for label in (OURS, UTCP):
-                with environment.host(label, world) as host:
+                with environment.host(label, workload) as host:
                     host.list_until(10, "m2_")
                     taken[f"{label}, {LISTED}"].append(time.perf_counter() - host.started_at)
                     taken[f"{label}, {ANSWERED}"].append(host.startup_seconds)
     return Comparison(
-        f"start with a dead endpoint, one that tells its tools after {MANUAL_DELAY:g} s, and a good one: tools of the good one",
+        f"start with an unreachable endpoint, one that returns its manual after {MANUAL_DELAY:g} s, and a good one",
         "ms",
         f"{OURS}, {LISTED}",
         taken,

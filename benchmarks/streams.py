@@ -1,4 +1,4 @@
-"""`python -m benchmarks.streams`: items a second that reach an MCP client as progress, from one stream."""
+"""`python -m benchmarks.streams`: items of a stream that reach an MCP client as progress, per second."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison
+from .environment import MINIMAL, OURS, RAW, UTCP, benchmark_environment, same_workload
 from .raw import RawWebSocket
-from .world import OURS, RAW, SMALLEST, UTCP, benchmark_environment, same_workload
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """The endpoint sends all items at once; each must come as a notification and stand in the result."""
+    """Compare streams whose items are sent at once; each must be in a notification and in the result."""
     rounds, items = size.of(10, 1), size.of(1000, 20)
     rate, cpu = defaultdict(list), defaultdict(list)
-    with benchmark_environment() as on:
-        worlds = same_workload(on.workload(kind="streams"), (SMALLEST, UTCP, OURS))
-        with RawWebSocket(on.url()) as raw, on.hosts(worlds) as hosts:
+    with benchmark_environment() as environment:
+        workloads = same_workload(environment.workload(kind="streams"), (MINIMAL, UTCP, OURS))
+        with RawWebSocket(environment.url()) as raw, environment.hosts(workloads) as hosts:
             for number in range(rounds + 1):
                 seconds = {RAW: raw.time_items(items)}
                 used = {}

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.throughput`: calls a second with 64 in flight, on one connection. Only right answers count."""
+"""`python -m benchmarks.throughput`: correctly answered calls per second with 64 in flight, on one connection."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from collections.abc import Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
+from .environment import BARE, MINIMAL, OURS, RAW, UTCP, WITHOUT_SDK, benchmark_environment, same_workload
 from .raw import RawWebSocket
-from .world import BARE, BY_HAND, OURS, RAW, SMALLEST, UTCP, benchmark_environment, same_workload
 
 IN_FLIGHT = 64
 ALONE = f"{UTCP}, one in flight"
 
 
 def measure(size: Size) -> Sequence[Comparison]:
-    """All contenders with 64 in flight; the UTCP-MCP bridge also with one, the most that it can do."""
+    """Compare all contenders with 64 calls in flight; the UTCP-MCP bridge also with one, its maximum."""
     rounds, calls = size.of(7, 1), size.of(1500, 128)
     rate, cpu = defaultdict(list), defaultdict(list)
     wrong: dict[str, int] = defaultdict(int)
-    with benchmark_environment() as on:
-        worlds = {**same_workload(on.workload(), (BARE, SMALLEST, UTCP, BY_HAND, OURS)), ALONE: (UTCP, on.workload())}
-        with RawWebSocket(on.url()) as raw, on.hosts(worlds) as hosts:
+    with benchmark_environment() as environment:
+        workloads = {
+            **same_workload(environment.workload(), (BARE, MINIMAL, UTCP, WITHOUT_SDK, OURS)),
+            ALONE: (UTCP, environment.workload()),
+        }
+        with RawWebSocket(environment.url()) as raw, environment.hosts(workloads) as hosts:
             for number in range(rounds + 1):
                 seconds = raw.burst(calls, IN_FLIGHT)
                 if number:  # the first round warms up
@@ -34,8 +37,8 @@ def measure(size: Size) -> Sequence[Comparison]:
                         cpu[label].append((host.cpu() - before) / calls)
                         wrong[label] += burst.calls - burst.correct
     notes = {label: f"{count / rounds / calls:.1%} of the calls fail" for label, count in wrong.items() if count}
-    targets = {SMALLEST: Target(3, at_least=True)}
-    return [Comparison("right answers with 64 calls in flight", "/s", OURS, rate, cpu, targets, notes)]
+    targets = {MINIMAL: Target(3, at_least=True)}
+    return [Comparison("correct answers with 64 calls in flight", "/s", OURS, rate, cpu, targets, notes)]
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ REQUIRED = (
     f"{PACKAGE}/manifest/presets/jsonrpc2.json",
     f"{PACKAGE}/catalog/demo.json",
     f"{PACKAGE}/documentation/manifest-for-agents.md",
-    f"{PACKAGE}/documentation/manifest/index.md",
-    f"{PACKAGE}/documentation/manifest.schema.json",
+    f"{PACKAGE}/documentation/reference/manifest/index.md",
+    f"{PACKAGE}/documentation/reference/manifest.schema.json",
 )
 """Files that a user of the wheel needs and that are not Python modules."""
 

@@ -16,9 +16,10 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from utcp_ws_mcp.manifest.inheritance import preset_names, preset_purpose
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
-from utcp_ws_mcp.manifest.models.call_template import CallTemplate, ManualOptions, Tool
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate
+from utcp_ws_mcp.manifest.models.manual import ManualOptions, Tool
+from utcp_ws_mcp.manifest.presets import preset_names, preset_summary
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
 
 ROOT: Final = Path(__file__).parents[1]
@@ -203,7 +204,7 @@ def render_presets(_: str) -> str:
     for name in sorted(preset_names()):
         used = preset_variables(name)
         variables = [f"`{variable}`{'' if required else ' (optional)'}" for variable, required in used.items()]
-        lines.append(f"| [`{name}`]({name}.md) | {preset_purpose(name)} | {', '.join(variables)} |\n")
+        lines.append(f"| [`{name}`]({name}.md) | {preset_summary(name)} | {', '.join(variables)} |\n")
     return "| Preset | Protocol | Variables |\n| --- | --- | --- |\n" + "".join(lines)
 
 

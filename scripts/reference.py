@@ -21,12 +21,14 @@ import click
 import utcp_ws_mcp
 from scripts import manifest_reference
 from utcp_ws_mcp.cli.main import main as cli
+from utcp_ws_mcp.manifest.json_schema import manifest_schema
 from utcp_ws_mcp.observability import events, logging
 from utcp_ws_mcp.observability.metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument
 from utcp_ws_mcp.server.resources import RESOURCE_TEMPLATES, RESOURCES
 
 ROOT: Final = Path(__file__).parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference"
+SCHEMA_FILE: Final = REFERENCE / "manifest.schema.json"
 WIDTH: Final = 100
 """Characters of a signature that fits one line."""
 
@@ -266,8 +268,14 @@ RENDERERS: Final[dict[str, Callable[[str], str]]] = {
 """What each kind of generated part is made by; the argument is the name behind the kind."""
 
 
+def render_schema() -> str:
+    """Return the JSON Schema of a manifest, as `utcp-ws-mcp schema` prints it."""
+    return json.dumps(manifest_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
-    """Write the generated parts of all pages."""
+    """Write the generated parts of all pages, and the JSON Schema."""
+    SCHEMA_FILE.write_text(render_schema(), encoding="utf-8")
     for page in find_pages():
         text = page.read_text(encoding="utf-8")
         current = render_page(text)

@@ -47,6 +47,8 @@ OWNERS = {
     "platformdirs": {"client.pin_store"},
     "ruamel": {"hosts.goose_config"},
     "uvicorn": {"server.http.app"},
+    "starlette": {"server.http.app"},
+    "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
@@ -56,7 +58,15 @@ OWNERS = {
     "mcp": {"server", "demo"},
     "mcp_types": {"server", "demo"},
     "utcp": {"plugins.utcp"},
-    "asyncio": {"client.wakeup", "client.dial", "client.handshake", "client.websocket", "server", "demo", "plugins.utcp"},
+    "asyncio": {
+        "client.wakeup",
+        "client.dial",
+        "client.handshake",
+        "client.websocket",
+        "server",
+        "demo",
+        "plugins.utcp",
+    },
 }
 
 PURE = (
@@ -207,7 +217,7 @@ SANS_IO = {"self.protocol.connect"}
 """Calls with such a name that open nothing: websockets' `ClientProtocol.connect` returns a request."""
 
 NEVER = {"eval", "exec", "compile", "__import__", "system", "popen", "Popen", "spawn", "fork", "execv", "open_process"}
-"""Calls that run what somebody else wrote."""
+"""Calls that run code from elsewhere."""
 
 
 def called(path: Path, without: str = "") -> Iterator[str]:

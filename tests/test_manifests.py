@@ -160,7 +160,7 @@ def test_a_tool_takes_only_the_arguments_that_it_declares(template: JsonObject, 
 
 
 @each_tool
-def test_a_tool_tells_hosts_whether_it_only_reads(template: JsonObject, tool: JsonObject) -> None:
+def test_a_tool_declares_to_hosts_whether_it_only_reads(template: JsonObject, tool: JsonObject) -> None:
     annotations = tool["annotations"]
     assert annotations.keys() <= HINTS
     assert annotations["title"]

@@ -1,1 +1,1 @@
-"""The servers that this project is compared with; each is started as a host starts a server, with one file."""
+"""The servers that this project is compared with; each is started by a host, with one file."""

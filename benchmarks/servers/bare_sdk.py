@@ -1,4 +1,4 @@
-"""The SDK's own stdio server with tools that do nothing: what MCP itself costs."""
+"""The SDK's stdio server with tools that do nothing: the cost of MCP itself."""
 
 import asyncio
 import json
@@ -10,11 +10,11 @@ import mcp_types as types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from ..tools import INPUT_SCHEMA, tool_descriptions
+from ..fixtures import INPUT_SCHEMA, tool_descriptions
 
 
 async def main(config: dict[str, Any]) -> None:
-    """Serve the tools that are asked for."""
+    """Serve the configured tools."""
     tools = [
         types.Tool(name=f"{manual}_{name}", description=text, input_schema=INPUT_SCHEMA)
         for manual in config["manuals"]

@@ -1,11 +1,11 @@
 """A UTCP-MCP bridge in Python: UTCP's client registers its manuals, then the SDK's stdio server offers the tools.
 
-The bridges that exist use FastMCP, whose import costs more; on the SDK's low-level server the comparison is of UTCP's
-client with its plugin `utcp-websocket`. Their order is kept: all manuals are registered before the host is answered.
+Existing bridges use FastMCP, whose import costs more; on the SDK's low-level server, UTCP's client with its plugin
+`utcp-websocket` is compared. As in these bridges, all manuals are registered before the host is answered.
 
-utcp-websocket 1.2.1 cannot register a manual: it builds its result with a field that utcp 1.2 does not know. Here that
-one line is mended, so that there is something to compare with. This project's own plugin would take its place, so
-`utcp` does not find it here, and spends no time on it.
+utcp-websocket 1.2.1 cannot register a manual: it builds its result with a field that utcp 1.2 does not know. That line
+is patched here, so that there is something to compare with. This project's own plugin would replace `utcp-websocket`,
+so it is hidden from `utcp`, which then spends no time on it.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ async def main(file: str) -> None:
         name, arguments = known[params.name].name, params.arguments or {}
         try:
             if "items" in arguments:
-                result = await collected(ctx, name, arguments)
+                result = await collect_items(ctx, name, arguments)
             else:
                 result = await client.call_tool(name, arguments)
         except Exception as failed:
@@ -64,7 +64,7 @@ async def main(file: str) -> None:
         content: list[Any] = [types.TextContent(type="text", text=json.dumps(result))]
         return types.CallToolResult(content=content, structured_content=structured)
 
-    async def collected(ctx: Any, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def collect_items(ctx: Any, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         items: list[Any] = []
         async for item in client.call_tool_streaming(name, arguments):
             items.append(item)

@@ -1,4 +1,4 @@
-"""Claude Code without a login: `claude mcp add`, `list` and `remove`, in a home of its own. It calls no tools then."""
+"""Claude Code without a login: `claude mcp add`, `list` and `remove`, in its own home folder. It calls no tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLAUDE = PACKAGES / "@anthropic-ai" / "claude-code"
 
 
 def main() -> None:
-    """Add a server, list it (which connects to it), install and uninstall one of ours, and remove the first."""
+    """Add a server and list it, which connects to it; install and uninstall another; remove the first."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "claude").write_text(f'#!/bin/sh\nexec "{NODE}" "{CLAUDE / "cli-wrapper.cjs"}" "$@"\n')
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def run(home: Path, *command: str) -> str:
-    """What a command prints, run in that home."""
+    """Run a command in the home folder; return its output."""
     environ = {
         "HOME": str(home),
         "CLAUDE_CONFIG_DIR": str(home),

@@ -14,11 +14,11 @@ NODE = PACKAGES / "node" / "bin" / "node"
 INSPECTOR = PACKAGES / "@modelcontextprotocol" / "inspector"
 
 TOOL_FAILED = 5
-"""The exit code for a result that is an error; that of a schema which other hosts refuse is another one."""
+"""The exit code for a result that is an error; a schema that other hosts reject has another exit code."""
 
 
 def list_tools(era: str, command: list[str], *options: str) -> dict[str, Any]:
-    """The result of one method."""
+    """Return the result of a method."""
     program = [str(NODE), str(PACKAGES / ".bin" / "mcp-inspector"), "--cli", "--protocol-era", era]
     done = subprocess.run([*program, *command, *options, "-q", "--format", "json"], capture_output=True, check=False)
     if done.returncode not in (0, TOOL_FAILED):
@@ -27,26 +27,26 @@ def list_tools(era: str, command: list[str], *options: str) -> dict[str, Any]:
 
 
 def call(era: str, command: list[str], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The result of a call."""
+    """Return the result of a call."""
     given = ("--tool-name", tool, "--tool-args-json", json.dumps(arguments))
     return list_tools(era, command, "--method", "tools/call", *given)
 
 
 def main() -> None:
-    """List with `--strict`, call, follow a stream, fail. It shows no progress."""
+    """List with `--strict`, call, read a stream, fail. It shows no progress."""
     era, command = sys.argv[1], sys.argv[2:]
     version = json.loads((INSPECTOR / "package.json").read_text(encoding="utf-8"))["version"]
-    seen = {
+    observation = {
         "client": f"MCP Inspector {version}",
         "listed": [tool["name"] for tool in list_tools(era, command, "--method", "tools/list", "--strict")["tools"]],
         "sum": call(era, command, "demo_add", {"a": 2, "b": 3})["structuredContent"],
         "picture": call(era, command, "demo_picture", {"colour": "#3366cc"})["content"][0]["type"],
         "stream": call(era, command, "demo_countdown", {"start": 3})["structuredContent"]["items"],
         "progress": None,
-        "fault": call(era, command, "demo_divide", {"a": 1, "b": 0})["content"][0]["text"],
-        "mistake": call(era, command, "demo_add", {"a": "two"})["content"][0]["text"],
+        "tool_error": call(era, command, "demo_divide", {"a": 1, "b": 0})["content"][0]["text"],
+        "argument_error": call(era, command, "demo_add", {"a": "two"})["content"][0]["text"],
     }
-    print(json.dumps(seen))
+    print(json.dumps(observation))
 
 
 if __name__ == "__main__":

@@ -28,17 +28,18 @@ EXPECTED: dict[str, Any] = {
     "picture": "image",
     "stream": [3, 2, 1, 0],
     "progress": ["3", "2", "1", "0"],
-    "fault": "division by zero: choose another b",
-    "mistake": 'demo.add: wrong arguments: "b" is a required property',
+    "tool_error": "division by zero: choose another b [tool-error]",
+    "argument_error": 'demo.add: invalid arguments: "b" is a required property. [invalid-arguments]',
 }
-"""What a client sees that shows everything."""
+"""What a client observes if it shows everything."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """A client, how its script is started, and what it has ways of its own for: `not_shown` and `by_itself`.
+    """A client and its script.
 
-    `hasty`: it drops progress that arrives together with the result, so only the beginning of it is sure.
+    `hidden_fields` are not shown by it, `client_checked` are found by it before the server is called.
+    `drops_late_progress`: it drops progress that arrives together with the result, so only its beginning is certain.
     """
 
     title: str
@@ -75,20 +76,24 @@ CLIENTS = (
     Client("fastmcp", _python("sdk2", "fastmcp_client.py"), NEW),
     Client("LangChain", _python("sdk1", "langchain_adapters.py"), OLD, NO_PROGRESS),
     Client("Pydantic AI", _python("sdk2", "pydantic_ai_toolset.py"), NEW, NO_PROGRESS),
-    Client("OpenAI Agents", _python("sdk2", "openai_agents_server.py"), NEW, NO_PROGRESS, frozenset({"mistake"})),
+    Client(
+        "OpenAI Agents", _python("sdk2", "openai_agents_server.py"), NEW, NO_PROGRESS, frozenset({"argument_error"})
+    ),
     Client("mcp-use", _python("mcp-use", "mcp_use_client.py"), OLD, NO_PROGRESS),
     Client("Claude Code, no login", _here("claude_code.py"), OLD),
 )
 
 
-def find_differences(client: Client, seen: dict[str, Any], version: str) -> list[str]:
-    """What is not as it should be."""
-    wrong = [] if version == client.era else [f"protocol {version}"]
-    if "steps" in seen:
-        return wrong + [step for step, went in seen["steps"].items() if not went]
-    wrong += [name for name in client.client_checked if not seen.get(name)]
+def find_differences(client: Client, observation: dict[str, Any], version: str) -> list[str]:
+    """Return the differences from what is expected."""
+    differences = [] if version == client.era else [f"protocol {version}"]
+    if "steps" in observation:
+        return differences + [step for step, succeeded in observation["steps"].items() if not succeeded]
+    differences += [name for name in client.client_checked if not observation.get(name)]
     compared = sorted(EXPECTED.keys() - client.hidden_fields - client.client_checked)
-    return wrong + [f"{name}: {seen.get(name)!r}" for name in compared if not _is_right(client, name, seen.get(name))]
+    return differences + [
+        f"{name}: {observation.get(name)!r}" for name in compared if not _is_right(client, name, observation.get(name))
+    ]
 
 
 def _is_right(client: Client, name: str, value: Any) -> bool:
@@ -98,23 +103,22 @@ def _is_right(client: Client, name: str, value: Any) -> bool:
     return value == expected
 
 
-def table_row(client: Client, seen: dict[str, Any], version: str, wrong: Sequence[str]) -> str:
-    """The line of the table."""
-    start = f"| {client.title} | {seen['client']} | {version} |"
+def table_row(client: Client, observation: dict[str, Any], version: str, wrong: Sequence[str]) -> str:
+    """Return the row of the table."""
+    start = f"| {client.title} | {observation['client']} | {version} |"
     if wrong:
         return f"{start} FAILED: {'; '.join(wrong)} | | | | |"
-    if "steps" in seen:
-        return f"{start} {', '.join(seen['steps'])} | | | | |"
-    progress = "not shown" if "progress" in client.hidden_fields else f"{len(seen['progress'])} messages"
-    mistake = "found by the client" if "mistake" in client.client_checked else "exact message"
-    return (
-        f"{start} {len(seen['listed'])} tools | number, image | {len(seen['stream'])} items, progress: {progress} | "
-        f"exact message | {mistake} |"
-    )
+    if "steps" in observation:
+        return f"{start} {', '.join(observation['steps'])} | | | | |"
+    progress = "not shown" if "progress" in client.hidden_fields else f"{len(observation['progress'])} messages"
+    argument_error = "found by the client" if "argument_error" in client.client_checked else "exact message"
+    stream = f"{len(observation['stream'])} items, progress: {progress}"
+    tools = f"{len(observation['listed'])} tools"
+    return f"{start} {tools} | number, image | {stream} | exact message | {argument_error} |"
 
 
 def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
-    """What the script of a client says, and the version of the protocol that went between it and the server."""
+    """Run the script of a client; return its observation, and the version of the protocol that it used."""
     note = manifest.with_name("version")
     note.write_text("none", encoding="utf-8")
     server = [sys.executable, str(HERE / "tap.py"), str(note), sys.executable, "-m", "utcp_ws_mcp", str(manifest)]
@@ -131,7 +135,7 @@ def run_client(client: Client, manifest: Path) -> tuple[dict[str, Any], str]:
 
 
 async def run_all(chosen: str) -> tuple[str, bool]:
-    """The table, and whether everything is as it should be."""
+    """Return the table, and whether there were no differences."""
     columns = ("client", "version", "protocol", "lists", "calls", "stream", "tool error", "wrong arguments")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     well = True
@@ -140,18 +144,18 @@ async def run_all(chosen: str) -> tuple[str, bool]:
             manifest = Path(folder) / "manifest.json"
             manifest.write_text(json.dumps({"name": "demo", "url": f"ws://127.0.0.1:{port}/"}), encoding="utf-8")
             for client in (client for client in CLIENTS if chosen in client.title):
-                seen, version = await anyio.to_thread.run_sync(run_client, client, manifest)
-                wrong = find_differences(client, seen, version)
+                observation, version = await anyio.to_thread.run_sync(run_client, client, manifest)
+                wrong = find_differences(client, observation, version)
                 well = well and not wrong
-                lines.append(table_row(client, seen, version, wrong))
+                lines.append(table_row(client, observation, version, wrong))
     return "\n".join(lines) + "\n", well
 
 
 def main() -> None:
-    """Print the table; exit 1 if a client saw something else than it should."""
+    """Print the table; exit with 1 if a client observed something unexpected."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--into", type=Path, help="put the table into this page, in the place of the last one")
-    parser.add_argument("--only", default="", help="clients whose title has this in it")
+    parser.add_argument("--into", type=Path, help="write the table into this page, replacing the previous one")
+    parser.add_argument("--only", default="", help="only clients whose title contains this text")
     given = parser.parse_args()
     table, well = anyio.run(run_all, given.only)
     print(table, end="")

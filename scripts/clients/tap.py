@@ -1,4 +1,4 @@
-"""Stand between a client and the server that it starts: pass everything on, and note which protocol they speak.
+"""Forward everything between a client and the server that it starts, and record the version of their protocol.
 
 python tap.py NOTE COMMAND…    NOTE gets the protocol's version.
 """
@@ -17,17 +17,17 @@ IN_REQUESTS = "io.modelcontextprotocol/protocolVersion"
 
 
 def version_in(line: bytes) -> str | None:
-    """The version that a message speaks of: one of 2026-07-28 in each request, earlier ones in the first answer."""
+    """Return the version in a message: each request of 2026-07-28 has it, and the first answer of earlier revisions."""
     try:
         message = json.loads(line)
     except ValueError:
         return None
-    asked = (message.get("params") or {}).get("_meta") or {}
-    return asked.get(IN_REQUESTS) or (message.get("result") or {}).get("protocolVersion")
+    meta = (message.get("params") or {}).get("_meta") or {}
+    return meta.get(IN_REQUESTS) or (message.get("result") or {}).get("protocolVersion")
 
 
-def pass_on(source: BinaryIO, target: BinaryIO, note: Path) -> None:
-    """Pass every line on, until one side is gone."""
+def forward(source: BinaryIO, target: BinaryIO, note: Path) -> None:
+    """Forward every line, until one side has closed."""
     try:
         for line in source:
             if version := version_in(line):
@@ -40,15 +40,15 @@ def pass_on(source: BinaryIO, target: BinaryIO, note: Path) -> None:
 
 
 def main() -> int:
-    """Run the server until the client goes away; its exit code."""
+    """Run the server until the client disconnects; return its exit code."""
     note = Path(sys.argv[1])
     server = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: server.send_signal(received))
     assert server.stdin is not None
     assert server.stdout is not None
-    threading.Thread(target=pass_on, args=(sys.stdin.buffer, server.stdin, note), daemon=True).start()
-    pass_on(server.stdout, sys.stdout.buffer, note)
+    threading.Thread(target=forward, args=(sys.stdin.buffer, server.stdin, note), daemon=True).start()
+    forward(server.stdout, sys.stdout.buffer, note)
     return server.wait()
 
 

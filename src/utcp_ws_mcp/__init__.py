@@ -1,4 +1,4 @@
-"""The bridge between WebSocket APIs and AI agents: UTCP manifests in, tools out.
+"""Expose WebSocket APIs as tools: UTCP manifests in, tools out.
 
 async with Bridge.open("manifest.json") as bridge:
     print(await bridge.call_tool("stocks.quote", {"symbol": "ACME"}))
@@ -9,7 +9,7 @@ from typing import Any, Final
 __version__ = "0.1.0"
 USER_AGENT = f"utcp-ws-mcp/{__version__}"
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .bridge import Bridge, StreamResult
     from .client.manifest_files import load_manifest
@@ -46,11 +46,14 @@ __all__ = [
 ]
 
 _LAZY_EXPORTS: Final = {"Bridge": "bridge", "StreamResult": "bridge", "load_manifest": "client.manifest_files"}
-"""Where names of the API are defined; all others in `errors`."""
+"""The modules of the names that `errors` does not define."""
 
 
 def __getattr__(name: str) -> Any:
-    """A name of the API, imported when it is first asked for: the command line decides first what it needs."""
+    """Return a name of the API, imported on first access.
+
+    The command line imports this package before it knows which command runs; an eager import would cost every start.
+    """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -4,7 +4,11 @@ import gc
 
 
 def run() -> None:
-    """Run the command line. What the start makes stays: garbage is looked for only when a command runs."""
+    """Run the command line.
+
+    Garbage collection is off while modules are imported: their objects live until the end, and the collector would
+    visit them again and again. `cli.options.run` turns it on before a command runs.
+    """
     gc.disable()
     from .cli.main import main
 

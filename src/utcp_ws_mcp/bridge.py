@@ -1,4 +1,4 @@
-"""The tools of all manuals, and calling them. Knows neither MCP nor the terminal."""
+"""The tools of all manuals, and calling them. This module knows neither MCP nor the terminal."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
 from .errors import BridgeError, ConnectError, InvalidManifest
 from .manifest.loader import DisabledEntry, ManifestEntry
+from .manifest.secret_names import redact_by_key
 from .observability import events
 from .observability.events import Observer
 from .observability.redaction import Redactor
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
@@ -47,16 +48,22 @@ PathLike = str | os.PathLike[str]
 
 
 class Bridge:
-    """Tools of WebSocket endpoints, as manifests describe them.
+    """The tools of WebSocket endpoints that manifests describe.
 
         async with Bridge.open("manifest.json") as bridge:
             quote = await bridge.call_tool("stocks.quote", {"symbol": "ACME"})
 
-    Tools that a manifest lists are there at once. Endpoints that are asked for their tools are asked in the
-    background; `wait_discovered` waits for their first answers. `changed` is called whenever the tools change, `told`
-    with the name of a call template and the manual that its endpoint has told, as it came.
-    With `explain`, observers hear why each message was taken for what it was; that costs time. `on_token` gets each
-    token and ticket that was fetched over HTTP, so that it can be hidden.
+    Tools that a manifest lists are available at once. Tools of other endpoints are discovered in the background;
+    `wait_discovered` waits for the first attempts. The callbacks in `on_tools_changed` are called whenever the tools
+    change, those in `on_manual_discovered` with the name of a call template and the manual that its endpoint returned.
+
+    Args:
+        loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
+        observe: Gets every event (`observability.events`). It must not block; an exception is logged and ignored.
+        resolver: Resolves host names to addresses.
+        pin_store: Where approved tools are stored; by default in the state folder of the user.
+        trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
+        on_token: Gets each token and ticket that was fetched over HTTP, so that the caller can redact it.
     """
 
     def __init__(
@@ -70,11 +77,11 @@ class Bridge:
         on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self._observer = observe
-        self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
+        self._redact = Redactor(each.manifest for each in loaded)
+        self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, self._redact_message)
         self._resolver = resolver
         self._trace_rules = trace_rules
         self._on_token = on_token
-        self._redact = Redactor(each.manifest for each in loaded)
         self._repository = ToolRepository(loaded, PinStore.default() if pin_store is None else pin_store, self._warn)
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
@@ -93,10 +100,12 @@ class Bridge:
         env_files: Sequence[Path] = (),
         observe: Observer = events.noop,
     ) -> Bridge:
-        """A bridge for these manifest files, to be entered with `async with`.
+        """Return a bridge for manifest files; enter it with `async with`.
+
+        `environ` (by default the environment of the process) and `env_files` provide the variables.
 
         Raises:
-            InvalidManifest: with every problem of the first file that has any.
+            InvalidManifest: with every problem of the first invalid file.
         """
         loaded = [load_manifest(path, environ, env_files) for path in manifests]
         return cls(loaded, observe=observe)
@@ -122,25 +131,25 @@ class Bridge:
         await self._stack.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections with 1001; calls that run, or come later, fail and say what became of the request."""
+        """Close all connections with code 1001 (RFC 6455 §7.4.1). Running and later calls fail with their outcome."""
         await self._pool_manager.aclose()
 
     def reload(self, loaded: Sequence[LoadedManifest]) -> None:
-        """Offer the tools of these manifests from now on. Calls that run finish as they began.
+        """Replace the manifests. Running calls finish on the connections and with the rules of the old ones.
 
-        What was discovered of call templates that are as they were stays; the others are asked anew.
+        Discovered tools and connections of unchanged call templates are kept; the others are discovered again.
 
         Raises:
-            InvalidManifest: where two call templates have one name; then everything stays.
+            InvalidManifest: if two call templates have the same name; then nothing is changed.
         """
         old = {entry.name for entry in self.entries}
-        same = self._repository.replace_manifests(loaded)
+        unchanged = self._repository.replace_manifests(loaded)
         self._redact.add_secrets(each.manifest for each in loaded)
-        for name in old - same:
+        for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
         for entry in self.entries:
-            if entry.name not in same:
+            if entry.name not in unchanged:
                 self._discovery_manager.start(entry)
         self._notify_tools_changed()
 
@@ -153,19 +162,26 @@ class Bridge:
             failed.redact(self._redact)
             raise
 
+    def _redact_message(self, text: str) -> str:
+        """Remove the secrets of the manifests, and what the keys of a message call a credential."""
+        return redact_by_key(self._redact(text))
+
     def _add_token(self, token: str) -> None:
         self._redact.add_token(token)
         self._on_token(token)
 
     @cached_property
     def _connector(self) -> Connector:
-        from .client.connector import (
-            Connector,
-        )  # with `websockets`: a host that only lists the tools need not wait for it
+        # Imports `websockets`, which a host that only lists the tools does not have to wait for.
+        from .client.connector import Connector
 
-        clock, learn = time.monotonic, self._add_token
         return Connector(
-            self._ambient, clock, self._resolver, self._observe, trace_rules=self._trace_rules, on_token=learn
+            self._ambient,
+            time.monotonic,
+            self._resolver,
+            self._observe,
+            trace_rules=self._trace_rules,
+            on_token=self._add_token,
         )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
@@ -173,95 +189,100 @@ class Bridge:
 
     @property
     def entries(self) -> list[ManifestEntry]:
-        """The call templates that run."""
+        """The call templates in use."""
         return self._repository.entries
 
     @property
     def disabled_entries(self) -> list[DisabledEntry]:
-        """The call templates that cannot run, because variables are missing."""
+        """The call templates that are not in use, because variables are missing."""
         return self._repository.disabled_entries
 
     @property
     def tools(self) -> Mapping[str, CompiledTool]:
-        """The tools that are known now, by `manual.tool`, in the order of the manifests."""
+        """The tools that are known now by `manual.tool`, in the order of the manifests."""
         return self._repository.tools
 
     @property
     def withheld(self) -> Mapping[str, str]:
-        """The tools that are not offered, by `manual.tool`, and why."""
+        """The reasons why tools are not offered, by `manual.tool`: they changed, or were never approved."""
         return self._repository.withheld
 
     @property
     def discovery_errors(self) -> dict[str, BridgeError]:
-        """Why manuals are missing: the last failure of each discovery that has not succeeded since."""
+        """The last error of each discovery that has not succeeded since, by the name of the call template."""
         return self._discovery_manager.errors
 
     def stats(self, manual: str) -> PoolStats:
-        """How it stands with the connections of a manual."""
+        """Return the status of the connections of a manual."""
         return self._pool_manager.stats(manual)
 
     async def wait_discovered(self, seconds: float) -> bool:
-        """Wait until every endpoint was asked once, for so long at most; whether all were."""
+        """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
         return await self._discovery_manager.wait_all(seconds)
 
     async def wait_manual_discovered(self, name: str) -> None:
-        """Wait until the endpoint of a call template has told its tools; at once where it is not asked.
+        """Wait until the endpoint of a call template has returned its manual; return at once without discovery.
 
         Raises:
-            BridgeError: why it has not.
+            BridgeError: if discovery fails.
         """
         await self._discovery_manager.wait_discovered(name)
 
     async def wait_fast_discovery(self, seconds: float) -> None:
-        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones have."""
+        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones."""
         await self._discovery_manager.wait_for_fast(seconds)
 
     async def call_tool(
         self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
     ) -> Any:
-        """Call `manual.tool`; the result is JSON, text or bytes. A stream gives `StreamResult`; `on_item` gets each item.
+        """Call a tool and return its result: JSON, text, bytes, or StreamResult for a streaming tool.
+
+        Args:
+            name: `manual.tool`.
+            arguments: They are validated against the tool's input schema, which also provides defaults.
+            on_item: Awaited with each item of a stream; the stream waits for it.
 
         Raises:
-            CallError: the tool failed (ToolError), the arguments do not fit, no reply came in time, …
-            NetworkError, PolicyError, ManifestError: no connection could be had, or it was lost.
+            CallError: if the tool failed (ToolError), the arguments are invalid, the reply timed out, …
+            NetworkError, PolicyError, ManifestError: if no connection could be opened, or it was lost.
         """
-        started, since = time.monotonic(), anyio.current_time()
+        started, started_at = time.monotonic(), anyio.current_time()
         error: str | None = None
-        kind: str | None = None
+        error_type: str | None = None
         try:
-            plan = await self._find_tool(name)
-            return await self._call_runner.call(plan, plan.validate_arguments(arguments or {}), on_item, since)
+            tool = await self._find_tool(name)
+            return await self._call_runner.call(tool, tool.validate_arguments(arguments or {}), on_item, started_at)
         except BridgeError as failed:
-            error, kind = str(failed), type(failed).__name__
+            error, error_type = str(failed), type(failed).__name__
             raise
         except BaseException:
-            error, kind = "it was cancelled", "Cancelled"
+            error, error_type = "cancelled", "Cancelled"
             raise
         finally:
-            self._observe(events.CallFinished(name, time.monotonic() - started, error, kind))
+            self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type))
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False
     ) -> AsyncGenerator[Any]:
-        """Call a streaming tool and give each item when it comes. Leaving the loop early ends the stream.
+        """Call a streaming tool and yield each item when it arrives. Leaving the loop early ends the stream.
 
-        With `framed`, a tool that says nothing of its replies is a streaming one, too, as UTCP frames streams.
+        With `utcp_framing`, a tool without rules for its replies is a streaming one, too, in the framing of UTCP.
 
         Raises:
-            What `call_tool` raises.
+            The errors of `call_tool`.
         """
-        since = anyio.current_time()
-        plan = await self._find_tool(name)
-        plan = plan.with_utcp_framing() if utcp_framing else plan
-        pool, given = self._pool_manager.pool(plan.manual), plan.validate_arguments(arguments or {})
-        async with Call(pool, self._ambient, plan, given, since + plan.template.timeout) as call:
-            while not plan.rules.no_reply and (message := await call.receive()) is not None:
-                yield extract_result(plan, call.exchange, message)
-                if plan.rules.stream is None:
+        started_at = anyio.current_time()
+        tool = await self._find_tool(name)
+        tool = tool.with_utcp_framing() if utcp_framing else tool
+        pool, validated = self._pool_manager.pool(tool.manual), tool.validate_arguments(arguments or {})
+        async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
+            while not tool.rules.no_reply and (message := await call.receive()) is not None:
+                yield extract_result(tool, call.exchange, message)
+                if tool.rules.stream is None:
                     return
 
     async def input_schema(self, name: str) -> Mapping[str, Any]:
-        """The JSON Schema of a tool's arguments.
+        """Return the JSON Schema of the arguments of `manual.tool`.
 
         Raises:
             UnknownTool: if there is no such tool.
@@ -269,23 +290,23 @@ class Bridge:
         return (await self._find_tool(name)).inputs
 
     async def _find_tool(self, name: str) -> CompiledTool:
-        """The plan of a tool; one that an endpoint has not told yet is waited for until it was asked once."""
+        """Return a tool. If it is unknown, wait for the first discovery of the endpoint that may have it."""
         if name not in self.tools:
             await self._discovery_manager.find_tool(name, lambda: name in self.tools)
         return self._repository.find(name)
 
     def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         count, changes = self._repository.save_manual(entry, manual)
-        for told in self.on_manual_discovered:
-            told(entry.name, manual)
+        for callback in self.on_manual_discovered:
+            callback(entry.name, manual)
         self._discovery_manager.on_manual()
         if changes:
             self._notify_tools_changed()
         return count
 
     def _notify_tools_changed(self) -> None:
-        for changed in self.on_tools_changed:
-            changed()
+        for callback in self.on_tools_changed:
+            callback()
 
     def approve(self, name: str) -> None:
         """Approve a withheld `manual.tool`. It is offered from the next start on.
@@ -303,7 +324,7 @@ class Bridge:
             self._discovery_manager.connection_lost(event.manual)
         try:
             self._observer(event)
-        except Exception:  # an observer must not harm a call
+        except Exception:  # observers are the code of the caller, and must not break a call
             logger.exception("an observer failed")
 
 

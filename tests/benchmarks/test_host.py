@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
+from benchmarks.environment import BARE, MINIMAL, OURS, UTCP, benchmark_environment
 from benchmarks.host import Host, is_correct
-from benchmarks.world import BARE, OURS, SMALLEST, UTCP, benchmark_environment
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +12,7 @@ def environment():
         yield running
 
 
-@pytest.mark.parametrize("name", [BARE, SMALLEST, UTCP, OURS])
+@pytest.mark.parametrize("name", [BARE, MINIMAL, UTCP, OURS])
 def test_every_contender_returns_the_correct_result_of_each_call(environment, name):
     in_flight = 1 if name == UTCP else 8
 
@@ -34,7 +34,7 @@ def test_an_error_and_the_reply_to_another_call_are_not_correct(message):
     assert not is_correct(message)
 
 
-@pytest.mark.parametrize("name", [SMALLEST, UTCP, OURS])
+@pytest.mark.parametrize("name", [MINIMAL, UTCP, OURS])
 def test_every_stream_item_is_in_the_progress_and_in_the_result(environment, name):
     with environment.host(name, environment.workload(kind="streams")) as host:
         assert host.time_stream("m0_t0", 5) > 0

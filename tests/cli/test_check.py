@@ -29,7 +29,7 @@ def write(folder: Path, document: Any) -> str:
 
 @pytest.fixture
 def talker() -> Iterator[str]:
-    """An endpoint that wants a token, greets, and tells its tools; its URL."""
+    """An endpoint that requires a token, greets, and returns a manual; its URL."""
 
     def handle(connection: ServerConnection) -> None:
         login = json.loads(connection.recv())
@@ -97,7 +97,7 @@ def login(url: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_check_online_shows_what_came_back_and_the_tools_without_secrets(tmp_path: Path, talker: str) -> None:
-    checked = run("check", "--online", "--listen", "0.2", write(tmp_path, login(talker)), TOKEN=TOKEN)
+    checked = run("check", "--online", "--duration", "0.2", write(tmp_path, login(talker)), TOKEN=TOKEN)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     for expected in (
         "= connected to",
@@ -110,14 +110,14 @@ def test_a_check_online_shows_what_came_back_and_the_tools_without_secrets(tmp_p
     assert TOKEN not in checked.stdout + checked.stderr
 
 
-def test_a_check_online_warns_where_unasked_messages_would_be_taken_for_replies(tmp_path: Path, talker: str) -> None:
+def test_a_check_online_warns_about_unsolicited_messages_that_a_call_would_accept(tmp_path: Path, talker: str) -> None:
     tool = {"name": "t", "description": "Ask.", "tool_call_template": {"response_format": "json"}}
     document = login(talker, tools=[tool], ignore="message.type == 'other'")
     checked = run("check", "--online", "--strict", write(tmp_path, document), TOKEN=TOKEN)
     assert checked.returncode == 2
-    assert "m.t would take this for its reply, and nobody had asked: {" in checked.stdout
+    assert "m.t would accept this unsolicited message as its reply: {" in checked.stdout
     document["ignore"] = "message.type == 'news'"
-    again = run("check", "--online", "--strict", "--listen", "0.2", write(tmp_path, document), TOKEN=TOKEN)
+    again = run("check", "--online", "--strict", "--duration", "0.2", write(tmp_path, document), TOKEN=TOKEN)
     assert again.returncode == 0, again.stdout
 
 

@@ -100,7 +100,7 @@ def test_what_a_call_prints_is_json_also_for_a_number_that_no_program_holds(mani
 
 
 def test_a_call_takes_its_arguments_as_json_too(manifest: Path) -> None:
-    assert json.loads(run("call", str(manifest), "m.echo", "--json", '{"n": 1}').stdout) == {"n": 1}
+    assert json.loads(run("call", str(manifest), "m.echo", "--input-json", '{"n": 1}').stdout) == {"n": 1}
 
 
 def test_a_call_finds_the_manifest_that_the_environment_names(manifest: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_variable_that_nobody_sets_is_told_once(tmp_path: Path) -> None:
         (["m.echo", "n=x"], 1, 'n: "x" is not of type "integer"'),
         (["m.echo", "nonsense"], 2, "expected KEY=VALUE"),
         (["m.echo", "n:=x"], 2, "expected JSON after ':='"),
-        (["m.echo", "--json", "[1]"], 2, "--json needs a JSON object"),
-        ([], 2, "say which tool to call"),
+        (["m.echo", "--input-json", "[1]"], 2, "--input-json needs a JSON object"),
+        ([], 2, "no tool given: expected MANUAL.TOOL"),
     ],
 )
 def test_a_call_that_fails_says_why_on_stderr(manifest: Path, arguments: list[str], code: int, sentence: str) -> None:
@@ -259,15 +259,15 @@ def test_an_env_file_sets_variables(tmp_path: Path, manifest: Path) -> None:
 def test_a_demo_on_a_port_in_use_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = run("demo", "--keep", "--port", str(port))
-    said = f"port {port} is in use, perhaps by another demo; end that, or choose one with --port\n"
+        refused = run("demo", "--endpoint-only", "--port", str(port))
+    said = f"port {port} is in use, perhaps by another demo. Stop it, or choose a port with --port.\n"
     assert (refused.returncode, refused.stderr) == (2, said)
 
 
 def test_a_command_with_a_slip_is_not_taken_for_a_manifest() -> None:
     refused = run("chekc", "manifest.json")
     assert refused.returncode == 2
-    assert "there is no command 'chekc'; did you mean 'check'?" in refused.stderr
+    assert "No such command 'chekc'. Did you mean 'check'?" in refused.stderr
 
 
 def test_a_manifest_that_is_missing_is_said_with_the_folder_where_it_was_looked_for() -> None:
@@ -284,7 +284,7 @@ def test_a_file_of_variables_that_is_missing_is_said_with_the_folder_where_it_wa
 
 def test_an_argument_without_its_name_is_shown_how_to_be_written(manifest: Path) -> None:
     refused = run("call", str(manifest), "m.echo", "hello")
-    assert "expected KEY=VALUE, such as text=…, or --json OBJECT; not 'hello'" in refused.stderr
+    assert "expected KEY=VALUE, such as text=…, or --input-json OBJECT; not 'hello'" in refused.stderr
 
 
 def test_the_demo_shows_a_call_of_each_kind() -> None:
@@ -311,8 +311,18 @@ def test_a_trace_says_which_rule_decided(manifest: Path) -> None:
     [
         (["--http", "0"], {}, "serve --http needs a token: "),
         (["--http", "0"], {"UTCP_WS_MCP_TOKEN": ""}, "the token must be visible ASCII characters"),
-        (["--http", "nowhere"], {}, "--http nowhere: expected PORT, or HOST:PORT"),
-        (["--http", "0.0.0.0:0", "--no-token"], {}, "--no-token is for loopback only"),
+        (["--http", "nowhere"], {}, "cannot listen on nowhere: expected PORT, or HOST:PORT"),
+        (["--http", "0.0.0.0:0", "--no-auth"], {}, "--no-auth is for loopback only"),
+        (["--transport", "http", "--host", "0.0.0.0", "--port", "0", "--no-auth"], {}, "--no-auth is for loopback"),
+        (
+            ["--transport", "http", "--host", "nowhere"],
+            {},
+            "cannot listen on nowhere:8080: expected PORT, or HOST:PORT",
+        ),
+        (["--http", "0", "--port", "1"], {}, "--http and --port contradict each other"),
+        (["--http", "0", "--transport", "stdio"], {}, "--http and --transport stdio contradict each other"),
+        (["--host", "127.0.0.1"], {}, "--host needs --transport http"),
+        (["--http", "0", "--no-auth", "--no-fast-path"], {}, "--no-fast-path is for stdio"),
         (["--stateless"], {}, "--stateless needs --http"),
         (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
     ],
@@ -329,7 +339,7 @@ def test_what_http_cannot_be_served_with_is_one_sentence(
 def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        refused = run("serve", str(manifest), "--http", address, "--no-token")
+        refused = run("serve", str(manifest), "--http", address, "--no-auth")
     assert (refused.returncode, refused.stderr) == (2, f"cannot listen on {address}: Address already in use\n")
 
 

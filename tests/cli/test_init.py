@@ -36,7 +36,7 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     file.write_text("mine")
     refused = run("init", "jsonrpc2", str(file))
     assert (refused.returncode, file.read_text()) == (2, "mine")
-    assert "is there already and stays as it is" in refused.stderr
+    assert "already exists and is not changed" in refused.stderr
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from utcp_ws_mcp.cli.install_options import HOSTS
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 from utcp_ws_mcp.hosts.hosts import supported_hosts
 
@@ -54,11 +53,7 @@ def manifest(tmp_path: Path) -> str:
     return write(tmp_path, GOOD)
 
 
-def test_the_command_line_names_the_hosts_that_are_known() -> None:
-    assert list(supported_hosts()) == list(HOSTS)
-
-
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", supported_hosts())
 def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest: str) -> None:
     done = run(tmp_path, "install", host, manifest, "--yes")
     assert done.returncode == 0, done.stderr
@@ -169,13 +164,13 @@ def test_a_variable_that_only_this_shell_has_is_a_warning(tmp_path: Path) -> Non
     manifest = write(tmp_path, NEEDS_TOKEN)
     done = run(tmp_path, "install", "claude-desktop", manifest, "--yes", API_TOKEN=TOKEN)
     assert done.returncode == 0
-    assert "warning: m: API_TOKEN: set in this shell, and Claude Desktop may not have it" in done.stderr
+    assert "warning: m: API_TOKEN: set in this shell, but Claude Desktop may not have it" in done.stderr
     assert "--env-file FILE" in done.stderr
     assert TOKEN not in done.stderr + done.stdout
 
 
 REFUSED = {
-    "a variable that nobody sets": (NEEDS_TOKEN, "m: API_TOKEN is not set"),
+    "a variable that is not set": (NEEDS_TOKEN, "m: API_TOKEN is not set"),
     "a wrong manifest": ({**GOOD, "timeout": "soon"}, "timeout: expected a number"),
 }
 
@@ -185,7 +180,7 @@ def test_what_check_refuses_is_not_installed(document: Any, sentence: str, tmp_p
     refused = run(tmp_path, "install", "mcp-json", write(tmp_path, document), "--yes")
     assert refused.returncode == 2
     assert sentence in refused.stderr
-    assert refused.stderr.endswith("nothing is installed: mend what is said above first\n")
+    assert refused.stderr.endswith("Fix them and run the command again.\n")
     assert not (tmp_path / "mcp.json").exists()
 
 
@@ -239,7 +234,7 @@ def test_a_folder_in_which_nothing_may_be_written_is_said(tmp_path: Path, manife
 
 def test_a_host_or_a_name_that_cannot_be_is_refused(tmp_path: Path, manifest: str) -> None:
     assert "is not one of" in run(tmp_path, "install", "emacs", manifest).stderr
-    assert "hosts take 1 to 64 letters" in run(tmp_path, "install", "cursor", manifest, "--name", "a b").stderr
+    assert "hosts accept 1 to 64 letters" in run(tmp_path, "install", "cursor", manifest, "--name", "a b").stderr
 
 
 def test_uninstall_takes_only_what_is_ours_and_only_what_is_meant(tmp_path: Path, manifest: str) -> None:

@@ -40,7 +40,7 @@ def clock() -> Iterator[str]:
 
 
 def record(url: str, *lines: str, options: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--pause", "0.1", *options]
+    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--idle", "0.1", *options]
     text = "".join(f"{line}\n" for line in lines)
     return subprocess.run(
         command, input=text, capture_output=True, text=True, timeout=60, env={**environ, "PATH": ""}, check=False
@@ -102,8 +102,8 @@ def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -
     file = tmp_path / "draft.json"
     file.write_text("mine")
     recorded = record(clock, options=("--output", str(file)))
-    assert (recorded.returncode, file.read_text()) == (1, "mine")
-    assert "is there already and stays as it is" in recorded.stderr
+    assert (recorded.returncode, file.read_text()) == (2, "mine")
+    assert "already exists and is not changed" in recorded.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from utcp_ws_mcp.client.dial import _describe_os_error, open_socket
+from utcp_ws_mcp.client.dial import _connect_error, open_socket, open_through_proxy, resolve
 from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.errors import ConnectError
+from utcp_ws_mcp.manifest.models.network import Network
 
-REFUSED = "connection refused; is the server running, and is the port right?"
+SERVER = "Check that the server runs and that the port is correct."
+FIREWALL = "Check the host and the port, and whether a firewall blocks the connection."
+NETWORK = "Check the network and the address."
 
 
 @pytest.fixture
@@ -29,22 +33,60 @@ async def test_the_next_address_is_used_where_one_refuses(listening: int) -> Non
 
 
 async def test_the_reason_is_reported_where_every_address_refuses(listening: int) -> None:
-    with pytest.raises(ConnectError, match=rf"a\.example:{listening}.*connection refused; is the server running"):
+    with pytest.raises(ConnectError, match=rf"a\.example:{listening}.*connection refused\. Check that the server runs"):
         await open_socket(parse_url(f"ws://a.example:{listening}/"), ["127.0.0.1", "127.0.0.3"])
 
 
 DESCRIPTIONS = {
-    "refused": (OSError(errno.ECONNREFUSED, "Connect call failed"), REFUSED),
-    "no answer": (OSError(errno.ETIMEDOUT, "Connect call failed"), "no answer"),
-    "unreachable": (OSError(errno.ENETUNREACH, "x"), "network is unreachable"),
+    "refused": (
+        OSError(errno.ECONNREFUSED, "Connect call failed"),
+        f"connection refused. {SERVER}",
+        "connection-refused",
+    ),
+    "no answer": (OSError(errno.ETIMEDOUT, "Connect call failed"), f"no answer. {FIREWALL}", "connect-timeout"),
+    "unreachable": (OSError(errno.ENETUNREACH, "x"), f"network is unreachable. {NETWORK}", "host-unreachable"),
     "for several reasons": (
         OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 101] Network unreachable"),
-        f"{REFUSED}, network is unreachable",
+        f"connection refused, network is unreachable. {SERVER}",
+        "connection-refused",
     ),
-    "unknown": (OSError("strange"), "no address answered"),
+    "unknown": (OSError("strange"), f"no address answered. {FIREWALL}", "connect-timeout"),
 }
 
 
-@pytest.mark.parametrize(("error", "text"), DESCRIPTIONS.values(), ids=DESCRIPTIONS)
-def test_why_no_address_answered(error: OSError, text: str) -> None:
-    assert _describe_os_error(error) == text
+@pytest.mark.parametrize(("error", "reason", "code"), DESCRIPTIONS.values(), ids=DESCRIPTIONS)
+def test_why_no_address_answered(error: OSError, reason: str, code: str) -> None:
+    reported = _connect_error(parse_url("ws://a.example/"), error)
+    assert (reported.reason, reported.code) == (reason, code)
+
+
+async def test_a_proxy_that_does_not_connect_is_reported_without_its_url() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(ConnectError) as failed:
+        await open_through_proxy(parse_url("ws://a.example/"), f"http://user:s3cret@127.0.0.1:{port}")
+    assert failed.value.code == "proxy-failed"
+    assert failed.value.reason.endswith("Check that the proxy runs and allows this host.")
+    assert "s3cret" not in str(failed.value)
+
+
+async def test_an_environment_without_a_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with pytest.raises(ConnectError, match="the environment names no proxy for this host.*proxy-failed"):
+        await open_through_proxy(parse_url("ws://a.example/"), "env")
+
+
+async def test_a_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_socks", None)
+    with pytest.raises(ConnectError, match="pip install 'utcp-ws-mcp.proxy.'") as missing:
+        await open_through_proxy(parse_url("ws://a.example/"), "http://127.0.0.1:9")
+    assert missing.value.code == "extra-not-installed"
+
+
+async def test_a_host_without_addresses_is_reported() -> None:
+    async def nothing(host: str, port: int) -> list[str]:
+        return []
+
+    with pytest.raises(ConnectError, match=r"the host name a\.example cannot be resolved\.") as missing:
+        await resolve(parse_url("ws://a.example/"), Network(), nothing)
+    assert missing.value.code == "host-not-found"

@@ -174,7 +174,7 @@ async def test_what_a_server_says_before_it_closes_during_the_login_is_reported(
         await connection.close()
 
     document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
-    said = r'closed by the server with code 1000. Last message received: \{"type": "connection_error", "why": "Forbidden"\}'
+    said = r'with code 1000\. Last message received: \{"type": "connection_error", "why": "Forbidden"\}'
     async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         with pytest.raises(ConnectError, match=said):
             await bridge.call_tool("m.t")
@@ -190,7 +190,7 @@ async def test_a_last_message_that_repeats_a_variable_is_not_shown(tmp_path: Pat
         peer(repeat) as seen,
         bridge_to(tmp_path, entry(seen, "t", **document), environ={"KEY": PASSWORD}) as bridge,
     ):
-        with pytest.raises(ConnectError, match="closed by the server with code 4403: Forbidden[.] "):
+        with pytest.raises(ConnectError, match="closed by the server with code 4403: Forbidden[.] .login-closed"):
             await bridge.call_tool("m.t")
 
 
@@ -681,7 +681,7 @@ async def test_a_nonce_of_bytes_is_signed_beside_a_text_and_never_as_a_text(
             302,
             "",
             {},
-            r'HTTP 302, a redirect\. If a successful login is answered with it, add "fail": "status >= 400" to the step\.',
+            r'HTTP 302, a redirect\. If a successful login .*, add "fail": "status >= 400" to the step\.',
         ),
         (
             200,
@@ -719,8 +719,18 @@ async def test_an_http_request_that_fails_opens_no_connection(
 async def test_a_form_that_utf_8_cannot_encode_is_refused(tmp_path: Path) -> None:
     before = {"http": {"url": "http://127.0.0.1:9/", "form": {"a": "{{ args.v }}"}}}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
-        with pytest.raises(InvalidTemplate, match="UTF-8 cannot encode"):
+        with pytest.raises(InvalidTemplate, match="UTF-8 cannot encode") as failed:
             await bridge.call_tool("m.t", {"v": "a\ud800"})
+        assert failed.value.code == "login-value-missing"
+
+
+async def test_a_step_whose_value_is_missing_names_itself_and_the_value(tmp_path: Path) -> None:
+    document = {**RPC, "on_connect": [{"send": {"token": "{{ session.token }}"}}]}
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectError) as failed:
+            await bridge.call_tool("m.t")
+    assert (failed.value.code, failed.value.step) == ("login-value-missing", "on_connect[0]")
+    assert failed.value.reason == "{{ session.token }} has no value."
 
 
 async def test_tickets_that_http_brings_are_announced_so_that_they_can_be_hidden_and_names_are_not(

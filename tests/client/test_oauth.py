@@ -168,13 +168,13 @@ async def test_a_hundred_calls_that_wait_for_a_token_make_one_request() -> None:
     ("status", "body", "sentence"),
     [
         (400, {"error": "invalid_client", "error_description": "s3cret!"}, r"HTTP 400 \(invalid_client\)"),
-        (400, {"error": 'x"s3cret!'}, "HTTP 400;"),
-        (400, {"error": "s3cret!"}, "HTTP 400;"),
+        (400, {"error": 'x"s3cret!'}, r"HTTP 400\. "),
+        (400, {"error": "s3cret!"}, r"HTTP 400\. "),
         (302, "", "HTTP 302"),
         (500, "s3cret! <html>", "HTTP 500"),
         (200, "not json s3cret!", "no usable access_token"),
         (200, {"access_token": "a\r\nb"}, "no usable access_token"),
-        (200, {"access_token": "abc", "token_type": "mac"}, "not of the type Bearer"),
+        (200, {"access_token": "abc", "token_type": "mac"}, "not of type Bearer"),
         (200, [1], "no usable access_token"),
         (200, "[" * 5000, "no usable access_token"),
     ],
@@ -190,7 +190,7 @@ async def test_an_answer_without_a_token_is_an_error_that_shows_no_secret(
 
 async def test_an_endless_answer_is_cut_off() -> None:
     async with token_endpoint(lambda number: (200, "x" * 100_000)) as endpoint:
-        with pytest.raises(ConnectionError, match="more than 65536 bytes"):
+        with pytest.raises(ConnectionError, match=r"more than 65,536 bytes.*\[http-request-failed\]"):
             await TokenCache(Clock(), system_resolver).get(oauth(endpoint), Network(), PATIENCE)
 
 

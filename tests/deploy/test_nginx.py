@@ -52,7 +52,7 @@ class Site:
 
 @asynccontextmanager
 async def site(folder: Path, seen: Peer, *options: str, **template: Any) -> AsyncIterator[Site]:
-    """Two replicas, each of which tells the endpoint its number in a header, and nginx in front of them."""
+    """Two replicas, each of which sends the endpoint its number in a header, and nginx in front of them."""
     found = Site()
     async with AsyncExitStack() as stack:
         for number in "12":

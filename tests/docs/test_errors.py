@@ -1,23 +1,34 @@
-"""The pages of errors and warnings describe every code of the registry: what it means, and how to fix it."""
+"""The pages of errors and warnings describe every code of the registries: what it means, and how to fix it."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 import pytest
 
+from utcp_ws_mcp.errors.codes import CODES
+from utcp_ws_mcp.lint import RULES
+
 from .examples import ROOT
 
-PAGES = [ROOT / "docs" / "reference" / "errors" / name for name in ("index.md", "warnings.md")]
-TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-SECTIONS = {code: body for code, body in re.findall(r"^#+ `([a-z-]+)`\n(.*?)(?=^#|\Z)", TEXT, re.MULTILINE | re.DOTALL)}
-"""The section of each code."""
+FOLDER = ROOT / "docs" / "reference" / "errors"
+ERRORS = (FOLDER / "index.md").read_text(encoding="utf-8")
+WARNINGS = (FOLDER / "warnings.md").read_text(encoding="utf-8")
+SECTION = re.compile(r"^#+ `([a-z0-9-]+)`\n(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
+SECTIONS = dict(SECTION.findall(ERRORS + "\n" + WARNINGS))
 
 
-def test_every_code_has_one_section() -> None:
-    counted = Counter(re.findall(r"^#+ `([a-z-]+)`$", TEXT, re.MULTILINE))
-    assert [code for code, count in counted.items() if count > 1] == []
+def described(page: str) -> list[str]:
+    """Return the codes that are headings of a page."""
+    return sorted(code for code, _ in SECTION.findall(page))
+
+
+def test_the_page_of_errors_describes_every_code_once_and_no_other() -> None:
+    assert described(ERRORS) == sorted(CODES.keys() - RULES.keys())
+
+
+def test_the_page_of_warnings_describes_every_lint_rule_once_and_no_other() -> None:
+    assert described(WARNINGS) == sorted(RULES)
 
 
 @pytest.mark.parametrize("code", SECTIONS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import utcp_ws_mcp
-from scripts.reference import find_pages, render_page, write_docstring, write_signature
+from scripts.reference import SCHEMA_FILE, find_pages, render_page, render_schema, write_docstring, write_signature
 from utcp_ws_mcp.cli.main import main
 
 from .examples import ROOT
@@ -19,6 +19,10 @@ REFERENCE = ROOT / "docs" / "reference"
 def test_every_generated_part_is_current(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert render_page(text) == text, "run: make reference"
+
+
+def test_the_json_schema_is_current() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == render_schema(), "run: make reference"
 
 
 def test_the_page_of_commands_generates_every_command() -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from utcp_ws_mcp.hosts.yaml import set_entry
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.hosts.hosts import supported_hosts
@@ -79,7 +78,9 @@ def test_the_yaml_of_the_page_is_what_install_changes() -> None:
     yaml = next(block.text for block in read_blocks(INSTALL) if block.language == "yaml")
     host = supported_hosts()["goose"]
     assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
-    written = set_entry("", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"]))
+    written = host.format_module.set_entry(
+        "", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"])
+    )
     keys = re.compile(r"^    (\w+):", re.MULTILINE)
     assert keys.findall(yaml) == keys.findall(written)
 

@@ -57,7 +57,7 @@ def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
     assert set_entry(text, "extensions", "new", ENTRY) == f"extensions:\n{made(2)}  b:\n    cmd: c\n"
 
 
-def test_the_entries_are_told_with_their_texts() -> None:
+def test_the_entries_are_returned_with_their_texts() -> None:
     text = "extensions:\n  a:\n    cmd: x\n\n  b: {}\n"
     assert entries(text, "extensions") == {
         "a": "  a:\n    cmd: x\n",

@@ -109,7 +109,7 @@ VALUES = st.recursive(
     st.sampled_from([None, 1, 2, "\t"]),
     st.booleans(),
 )
-def test_any_document_keeps_everything_else(around: Any, servers: Any, indent: Any, ascii_only: bool) -> None:
+def test_nothing_else_of_any_document_changes(around: Any, servers: Any, indent: Any, ascii_only: bool) -> None:
     document = {**around, "s": {key: value for key, value in servers.items() if key != "new"}}
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
     with_it = set_entry(text, "s", "new", ENTRY)

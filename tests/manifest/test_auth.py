@@ -74,7 +74,7 @@ def test_credentials_go_where_the_auth_says(auth, token, expected):
 
 
 @pytest.mark.parametrize("auth", REFUSED.values(), ids=REFUSED)
-def test_wrong_auth_is_refused_without_repeating_its_secrets(auth):
+def test_invalid_auth_is_rejected_without_repeating_its_secrets(auth):
     with pytest.raises(ValidationError) as refused:
         parse(auth)
 

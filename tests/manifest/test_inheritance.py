@@ -128,7 +128,7 @@ def test_a_tool_inherits_from_its_entry(entry, tool, expected):
     assert merge_tool(entry, tool) == expected
 
 
-def test_a_preset_of_a_tool_stands_between_its_entry_and_itself():
+def test_a_preset_of_a_tool_is_merged_between_its_entry_and_itself():
     entry = {"url": "u", "message": "of the entry", "reply": {"skip": "of the entry", "result": "of the entry"}}
 
     merged = merge_tool(entry, {"preset": "jsonrpc2", "reply": {"result": "of the tool"}})

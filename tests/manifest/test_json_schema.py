@@ -15,7 +15,7 @@ from tests.docs.examples import read_examples
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 from utcp_ws_mcp.manifest.models.base import Model
 from utcp_ws_mcp.manifest.models.connection import Heartbeat
-from utcp_ws_mcp.manifest.presets import preset_names
+from utcp_ws_mcp.manifest.presets import preset_names, read_preset
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = manifest_schema()
@@ -24,7 +24,6 @@ TOOL_TEMPLATE = jsonschema_rs.validator_for({"$ref": "#/$defs/ToolTemplate", "$d
 MANIFESTS = sorted(
     [*(ROOT / "manifests").glob("*.json"), *(ROOT / "verification" / "real" / "manifests").glob("*.json")]
 )
-PRESETS = ROOT / "src" / "utcp_ws_mcp" / "manifest" / "presets"
 EXAMPLES = read_examples()
 URL = "wss://example.com/"
 
@@ -40,8 +39,7 @@ def test_every_manifest_of_the_project_fits(file: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(preset_names()))
 def test_every_preset_fits(name: str) -> None:
-    preset = json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8"))
-    assert wrong_places(TOOL_TEMPLATE, preset) == []
+    assert wrong_places(TOOL_TEMPLATE, read_preset(name)) == []
 
 
 @pytest.mark.parametrize(
@@ -100,16 +98,17 @@ def test_what_is_no_manifest_does_not_fit(document: Any) -> None:
     assert wrong_places(FILE, document) != []
 
 
+def reported(example: Any) -> str:
+    """Return what an invalid manifest reports: its problems, or the output of `check`."""
+    return "".join(example.blocks[kind].text for kind in ("problems", "check") if kind in example.blocks)
+
+
 @pytest.mark.parametrize(
     "example",
-    [
-        each
-        for each in EXAMPLES
-        if each.manifest.kind == "wrong" and "problems" in each.blocks and "unknown key" in each.blocks["problems"].text
-    ],
+    [each for each in EXAMPLES if each.manifest.kind == "wrong" and "unknown key" in reported(each)],
     ids=lambda each: each.manifest.place,
 )
-def test_the_wrong_manifests_of_the_documentation_do_not_fit(example: Any) -> None:
+def test_the_invalid_manifests_of_the_documentation_do_not_fit(example: Any) -> None:
     assert wrong_places(FILE, example.manifest.message) != []
 
 

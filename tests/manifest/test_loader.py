@@ -146,7 +146,7 @@ def test_what_cannot_be_used_is_refused_with_its_path(document, problems):
     assert problems_of(document) == problems
 
 
-def test_a_wrong_key_of_a_tool_is_told_once():
+def test_an_unknown_key_of_a_tool_is_reported_once():
     document = {"url": URL, "tools": [{"name": "t", "tool_call_template": {"mesage": "x"}}]}
 
     assert problems_of(document) == [
@@ -178,7 +178,7 @@ def test_every_problem_of_a_file_is_reported_at_once():
     ]
 
 
-def test_a_problem_of_an_entry_whose_tools_bring_their_urls_is_told_at_the_entry():
+def test_a_problem_of_an_entry_without_url_is_reported_at_the_entry():
     tools = [{"name": name, "tool_call_template": {"url": URL}} for name in "ab"]
 
     assert problems_of([{"name": "m", "timeout": -1, "tools": tools}]) == [
@@ -223,7 +223,7 @@ def test_keys_without_effect_are_named_once():
     )
 
 
-def test_comments_are_read_by_nobody():
+def test_comments_have_no_effect():
     tool = {"$comment": "c", "name": "t", "tool_call_template": {"$comment": "d", "timeout": 5}}
 
     (entry,) = load([{"$comment": "b", "url": URL, "tools": [tool]}]).entries
@@ -284,7 +284,7 @@ def test_an_endpoint_is_asked_for_its_manual_where_the_manifest_does_not_give_it
     assert entry.uses_discovery is asked
 
 
-def test_a_manual_as_a_manifest_asks_nobody():
+def test_a_manual_as_a_manifest_requests_no_manual():
     (entry,) = load({"tools": [{"name": "t", "tool_call_template": {"url": URL}}]}).entries
 
     assert entry.template is None

@@ -91,7 +91,7 @@ LEFT_OUT = {
             "Set my__api_NONE to offer the tool. Tool skipped. [remote-variable-not-set]"
         ),
     ),
-    "a variable that is set for everybody": (
+    "a variable that is not set for this manual": (
         {"name": "t", "tool_call_template": {"auth": {"auth_type": "api_key", "api_key": "${PLAIN}"}}},
         (
             "tools[0].tool_call_template.auth: the variable 'PLAIN' is not set for this manual. "

@@ -29,7 +29,7 @@ PLACED = {
     "a key with a dot": ("tools[1].x.y[1].z", (5, 23)),
     "a key that is missing": ("tools[0].tool_call_template.url", (4, 5)),
     "an element that is missing": ("tools[7].name", (3, 12)),
-    "a form that nobody wrote": ("reply.match", (1, 1)),
+    "a path that is not in the text": ("reply.match", (1, 1)),
 }
 
 
@@ -38,7 +38,7 @@ def test_a_value_has_the_line_and_the_column_where_it_begins(path: str, place: t
     assert SourceMap(TEXT).locate(path) == place
 
 
-def test_a_key_that_stands_twice_is_reported_where_it_stands_again() -> None:
+def test_a_duplicate_key_is_reported_at_its_second_position() -> None:
     (problem,) = SourceMap('{"a": {"b": 1,\n"b": 2}}').duplicate_keys
     assert (problem.path, problem.position, problem.code) == ("a.b", (2, 1), "duplicate-key")
 
@@ -51,7 +51,7 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from([None, 1]), st.booleans())
-def test_every_value_is_found_where_it_stands(value: object, indent: int | None, ascii_only: bool) -> None:
+def test_every_value_is_found_at_its_position(value: object, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     places, lines = SourceMap(text), text.split("\n")
 

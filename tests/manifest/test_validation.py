@@ -11,7 +11,7 @@ from utcp_ws_mcp.manifest.validation import (
     unknown_keys,
 )
 
-SENTENCES = {
+MESSAGES = {
     "a missing field": ({}, "url: this field is required. [missing-key]"),
     "no string": ({"url": 5}, "url: expected a string. [wrong-type]"),
     "no boolean": ({"keep_alive": "perhaps"}, "keep_alive: expected true or false. [wrong-type]"),
@@ -122,11 +122,11 @@ def problems_of(raw, model=CallTemplate, path=""):
     return [str(problem) for problem in check_model(model, raw, path)[1]]
 
 
-@pytest.mark.parametrize(("raw", "sentence"), SENTENCES.values(), ids=SENTENCES)
-def test_a_problem_is_told_with_its_path_and_what_to_write(raw, sentence):
+@pytest.mark.parametrize(("raw", "message"), MESSAGES.values(), ids=MESSAGES)
+def test_a_problem_has_its_path_and_a_fix(raw, message):
     url = {} if raw == {} else {"url": "wss://a.example/"}
 
-    assert problems_of(url | raw) == [sentence]
+    assert problems_of(url | raw) == [message]
 
 
 def test_a_missing_api_key_is_named():
@@ -135,7 +135,7 @@ def test_a_missing_api_key_is_named():
     assert problems_of(raw) == ["auth.api_key: this field is required. [missing-key]"]
 
 
-def test_all_problems_are_told_at_once_below_the_path_of_their_object():
+def test_all_problems_are_reported_at_once_below_the_path_of_their_object():
     raw = {"timeout": -1, "reply": {"mach": "x"}, "stream": {"max_items": 0, "collect": "all"}}
 
     assert problems_of(raw, path="manual_call_templates[2]") == [
@@ -148,12 +148,12 @@ def test_all_problems_are_told_at_once_below_the_path_of_their_object():
 
 
 @pytest.mark.parametrize("raw", [None, 5, "x", [1]], ids=repr)
-def test_what_is_no_object_is_told_of_as_a_whole(raw):
+def test_a_value_that_is_no_object_is_one_problem(raw):
     assert problems_of(raw, Tool, "tools[0]") == ["tools[0]: expected an object. [wrong-type]"]
 
 
 @pytest.mark.parametrize(
-    ("raw", "sentence"),
+    ("raw", "message"),
     [
         ({"tools": {}}, "e.tools: expected an array. [wrong-type]"),
         ({"tools": [{}, 5]}, "e.tools[1]: expected an object. [wrong-type]"),
@@ -161,12 +161,12 @@ def test_what_is_no_object_is_told_of_as_a_whole(raw):
         ({"tool_overrides": {"t": 5}}, "e.tool_overrides.t: expected an object. [wrong-type]"),
     ],
 )
-def test_options_of_a_manual_are_checked(raw, sentence):
-    assert problems_of(raw, ManualOptions, "e") == [sentence]
+def test_options_of_a_manual_are_checked(raw, message):
+    assert problems_of(raw, ManualOptions, "e") == [message]
 
 
 @pytest.mark.parametrize(
-    ("raw", "sentence"),
+    ("raw", "message"),
     [
         ({"discovery": {"sned": 1}}, "e.discovery.sned: unknown key. Did you mean 'send'? [unknown-key]"),
         (
@@ -175,8 +175,8 @@ def test_options_of_a_manual_are_checked(raw, sentence):
         ),
     ],
 )
-def test_a_slip_deep_in_the_options_gets_a_suggestion(raw, sentence):
-    assert problems_of(raw, ManualOptions, "e") == [sentence]
+def test_a_slip_deep_in_the_options_gets_a_suggestion(raw, message):
+    assert problems_of(raw, ManualOptions, "e") == [message]
 
 
 def test_a_problem_never_repeats_a_secret():
@@ -198,7 +198,7 @@ def test_the_nearest_name_is_suggested(name, known, expected):
     assert closest_match(name, known) == expected
 
 
-def test_unknown_keys_are_told():
+def test_unknown_keys_are_reported():
     problems = unknown_keys({"url": 1, "ulr": 2, "zzz": 3}, {"url", "name"}, "e")
 
     assert [str(problem) for problem in problems] == [
@@ -216,7 +216,7 @@ COMMENTS = {
 
 
 @pytest.mark.parametrize(("document", "expected"), COMMENTS.values(), ids=COMMENTS)
-def test_comments_are_taken_out_of_a_manifest_but_not_of_what_is_sent_or_shown(document, expected):
+def test_comments_are_removed_except_from_content(document, expected):
     assert strip_comments(document) == expected
 
 

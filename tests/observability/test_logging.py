@@ -37,11 +37,11 @@ def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[
     assert line == {
         "level": "info",
         "message": "m.t failed after 250 ms: out of paper",
-        "event": "called",
+        "event": "call_finished",
         "tool": "m.t",
         "seconds": 0.25,
         "error": "out of paper",
-        "kind": "ToolError",
+        "error_type": "ToolError",
     }
 
 
@@ -91,7 +91,7 @@ def test_a_trace_shows_control_characters_and_a_terminal_obeys_none(message: str
 
 
 ISSUED = "eyJhbGciOiJIUzI1NiJ9.e30.x"
-TOLD = {
+MESSAGES_WITH_TOKENS = {
     "a login's answer": events.MessageReceived("m", json.dumps({"ok": 1, "login": {"accessToken": ISSUED}}), "login"),
     "a later message with it": events.MessageSent("m", json.dumps({"token": ISSUED, "q": "x" * 100})),
     "a token that is longer than what is shown": events.MessageReceived(
@@ -104,7 +104,7 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("event", TOLD.values(), ids=TOLD)
+@pytest.mark.parametrize("event", MESSAGES_WITH_TOKENS.values(), ids=MESSAGES_WITH_TOKENS)
 def test_a_token_that_an_endpoint_brings_is_shown_in_no_log_and_no_trace(
     capsys: pytest.CaptureFixture[str], event: events.Event
 ) -> None:

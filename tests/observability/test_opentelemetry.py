@@ -70,7 +70,9 @@ async def test_a_call_continues_the_trace_of_its_client_down_to_the_websocket(tm
     assert {call.parent_span_id, connect.parent_span_id} == {request.span_id}
     assert [event.name for event in call.events] == ["request sent"]
     assert facts(call)["url.full"] == seen.url
-    assert {"utcp_ws_calls", "utcp_ws_call_seconds", "utcp_ws_connections"} <= metrics_of(bodies["/v1/metrics"])
+    assert {"utcp_ws_calls", "utcp_ws_call_duration_seconds", "utcp_ws_connections"} <= metrics_of(
+        bodies["/v1/metrics"]
+    )
 
 
 async def test_over_http_a_trace_is_continued_too(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ async def test_over_http_a_trace_is_continued_too(tmp_path: Path) -> None:
     with collector() as (url, bodies):
         async with peer(jsonrpc) as seen:
             (tmp_path / "manifest.json").write_text(json.dumps(entry(seen, "t", **RPC)))
-            options = ["--http", "0", "--no-token", "--otel"]
+            options = ["--http", "0", "--no-auth", "--otel"]
             command = [sys.executable, "-m", "utcp_ws_mcp", "serve", str(tmp_path / "manifest.json"), *options]
             async with await anyio.open_process(
                 command, stderr=subprocess.PIPE, env={**os.environ, **settings(url)}

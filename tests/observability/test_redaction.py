@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.codecs.message import REDACTION_WINDOW, excerpt
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.observability.redaction import REDACTED, Redactor, fast_redactor, redactor, secret_values
@@ -75,23 +76,29 @@ def test_a_secret_with_bytes_that_are_not_utf_8_is_hidden_too():
     assert redactor([secret])(f"<{secret}>") == f"<{REDACTED}>"
 
 
-@pytest.mark.parametrize("form", [SECRET, json.dumps(SECRET)[1:-1], quote(SECRET, safe="")])
-def test_the_beginning_of_a_secret_is_hidden_where_a_text_is_cut(form):
-    for length in range(14, len(form)):
-        assert form[:6] not in redactor([SECRET])(f"before {form[:length]}… after")
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_secret_is_removed_before_a_text_is_cut(form):
+    for before in range(200):
+        shown = excerpt("." * before + form + "." * 200, redact=redactor([SECRET]))
+
+        assert form[:6] not in shown
+        assert shown.startswith("." * before)
 
 
-def test_the_beginning_of_a_secret_in_hex_is_hidden_where_the_bytes_are_cut():
-    for length in range(6, len(SECRET)):
-        shown = redactor([SECRET])(f"30 bytes of binary data, 0x00{SECRET[:length].encode().hex()}…")
+def test_a_secret_is_removed_before_binary_data_is_cut():
+    for before in range(24):
+        shown = excerpt(b"\0" * before + SECRET.encode() + b"\xff" * 30, redact=redactor([SECRET]))
 
-        assert shown == f"30 bytes of binary data, 0x00{REDACTED}…"
+        assert SECRET[:6].encode().hex() not in shown
+        assert shown.startswith(f"{before + len(SECRET) + 30} bytes of binary data, 0x{'00' * before}*")
 
 
-def test_the_beginning_of_a_long_secret_is_hidden_where_a_text_is_cut():
+def test_a_secret_that_the_window_of_redaction_splits_is_not_shown():
     secret = "abcdefgh" * 500
+    text = secret * 100
 
-    assert redactor([secret])(f"before {secret[:3000]}…") == f"before {REDACTED}…"
+    assert len(text) > REDACTION_WINDOW
+    assert "abcdefgh" not in excerpt(text, redact=redactor([secret]))
 
 
 def test_texts_are_left_alone_where_nothing_is_secret():

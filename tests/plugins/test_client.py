@@ -296,7 +296,7 @@ async def test_an_endpoint_that_cannot_be_reached_does_not_hold_up_the_others() 
                 await client.register_manual(CallTemplateSerializer().validate_dict(template(gone, name="gone")))
 
 
-async def test_a_wrong_call_template_says_everything_that_is_wrong_with_it() -> None:
+async def test_an_invalid_call_template_reports_all_its_problems() -> None:
     async with peer(echo) as seen, client_of() as client:
         wrong = template(seen, "t", repli={}, ignore="mesage.x")
         with pytest.raises(ValueError, match="Did you mean 'reply'") as refused:
@@ -326,7 +326,7 @@ def test_a_url_that_utcp_refuses_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["wss://api.example.com/socket", "ws://localhost/socket", "ws://127.0.0.1:9090/socket", "ws://[::1]:9090/s"]
 )
-def test_a_url_that_utcp_takes_is_taken(url: str) -> None:
+def test_a_url_that_utcp_accepts_is_accepted(url: str) -> None:
     found = CallTemplateSerializer().validate_dict({"name": "m", "call_template_type": "websocket", "url": url})
     assert (found.url, found.keep_alive, found.message, found.response_format, found.timeout) == (
         url,
@@ -382,7 +382,7 @@ async def test_this_plugin_wins_over_utcp_websocket_in_whatever_order_they_are_f
             assert isinstance(client._protocol_for("websocket"), WebSocketProtocol)
 
 
-def test_a_client_that_is_too_old_keeps_what_it_has(
+def test_a_client_that_is_too_old_is_not_changed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from utcp.plugins import discovery
@@ -470,8 +470,8 @@ async def test_tools_of_other_kinds_are_handed_on_only_where_the_operator_allows
 def test_a_manual_from_elsewhere_hands_on_no_tool_that_points_at_this_machine(manual_url: str) -> None:
     own = CallTemplateSerializer().validate_dict({"call_template_type": "websocket", "url": manual_url})
     own.allowed_communication_protocols = ["websocket", "file"]
-    told = [{"name": "x", "tool_call_template": {"call_template_type": "file", "url": "http://127.0.0.1/"}}]
-    handed = [tool.name for tool in build_manual(own, {"tools": told}, ()).tools]
+    announced = [{"name": "x", "tool_call_template": {"call_template_type": "file", "url": "http://127.0.0.1/"}}]
+    handed = [tool.name for tool in build_manual(own, {"tools": announced}, ()).tools]
     assert handed == (["x"] if manual_url.startswith("ws://127") else [])
 
 

@@ -1,4 +1,4 @@
-"""Servers that follow a protocol to the letter: whoever does not is disconnected, and the test fails."""
+"""Servers that follow a protocol strictly: a client that does not is disconnected, and the test fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripted endpoints that keep to the letter of their protocol: whoever breaks it is refused, and it is noted."""
+"""Scripted endpoints that follow their protocol strictly: a client that breaks it is rejected, which is recorded."""
 
 from __future__ import annotations
 
@@ -128,18 +128,18 @@ def check(message: Any, required: Collection[str], optional: Collection[str] = (
 
 
 async def say(on: Stage, *messages: Any, path: str = "", **options: Any) -> tuple[list[Any], int | None]:
-    """Send messages as a client that follows no rules: what it was told, and the code it was closed with."""
-    told: list[Any] = []
+    """Send messages as a client that follows no rules: the received messages, and the close code."""
+    received: list[Any] = []
     async with connect(on.seen.url + path, **options) as client:
         try:
             with anyio.fail_after(PATIENCE):
                 for message in messages:
                     await client.send(message if isinstance(message, str) else json.dumps(message))
                 while True:
-                    told.append(read(await client.recv()))
+                    received.append(read(await client.recv()))
         except ConnectionClosed:
             pass
-        return told, client.close_code
+        return received, client.close_code
 
 
 async def call_together(bridge: Bridge, tool: str, arguments: Callable[[int], dict[str, Any]]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The preset cdp against an endpoint that keeps to the DevTools protocol with flat sessions."""
+"""The preset cdp against an endpoint that follows the DevTools protocol with flat sessions."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ async def test_where_no_page_is_open_one_is_opened(tmp_path: Path) -> None:
     assert not on.broken
 
 
-async def test_a_browser_that_lets_nobody_attach_is_told_of(tmp_path: Path) -> None:
+async def test_a_browser_that_rejects_attaching_is_reported(tmp_path: Path) -> None:
     class Closed(Chrome):
         async def obey(self, message: Any, method: str, params: Any) -> None:
             await self.fail(message, -32000, "Not allowed")
@@ -216,7 +216,7 @@ async def test_a_browser_that_lets_nobody_attach_is_told_of(tmp_path: Path) -> N
             await bridge.call_tool("m.Page.navigate", {"url": "x"})
 
 
-async def test_the_address_that_the_browser_tells_is_asked_for_once_for_all_tools(tmp_path: Path) -> None:
+async def test_the_address_of_the_browser_is_requested_once_for_all_tools(tmp_path: Path) -> None:
     async with stage(Chrome) as on:
         answer = {"webSocketDebuggerUrl": f"{on.seen.url}devtools/browser/some-uuid"}
         async with token_endpoint(lambda number: (200, answer)) as http:
@@ -243,7 +243,7 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
     assert not on.broken
 
 
-async def test_a_fault_is_told_in_the_words_of_the_browser(tmp_path: Path) -> None:
+async def test_an_error_reply_has_the_message_of_the_browser(tmp_path: Path) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
         with pytest.raises(ToolError, match=r"^Invalid parameters \[tool-error\]$"):
             await bridge.call_tool("m.Page.nonsense")

@@ -1,4 +1,4 @@
-"""Manifests of the gallery that were written from documentation: run against peers that answer as it says."""
+"""Manifests of the gallery that were written from documentation: run against peers that follow that documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preset graphql-transport-ws against an endpoint that keeps to the protocol of graphql-ws."""
+"""The preset graphql-transport-ws against an endpoint that follows the protocol of graphql-ws."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_a_query_gives_its_data(tmp_path: Path) -> None:
     assert not on.broken
 
 
-async def test_wrong_parameters_of_the_login_are_told_with_the_code(tmp_path: Path) -> None:
+async def test_rejected_parameters_of_the_login_are_reported_with_the_code(tmp_path: Path) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on, token="wrong")) as bridge:
         with pytest.raises(ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403: Forbidden"):
             await bridge.call_tool("m.query", {"query": "{ hello }"})

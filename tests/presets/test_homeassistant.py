@@ -1,4 +1,4 @@
-"""The preset homeassistant against an endpoint that keeps to Home Assistant's WebSocket API."""
+"""The preset homeassistant against an endpoint that follows Home Assistant's WebSocket API."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class HomeAssistant(Side):
         await self.send({"id": own, "type": "result", "success": False, "error": error})
 
     async def tell(self) -> None:
-        """An event for everybody who has subscribed."""
+        """Send an event to all subscribers."""
         for own in sorted(self.subscriptions):
             await self.send({"id": own, "type": "event", "event": {"event_type": "state_changed", "for": own}})
 
@@ -114,7 +114,7 @@ def at_home(tmp_path: Path, on: Stage, token: str = TOKEN, **template: Any) -> A
 
 
 @pytest.mark.parametrize(
-    ("messages", "told"),
+    ("messages", "code"),
     [
         ([{"id": 1, "type": "get_states"}], "auth_invalid"),
         ([{**AUTH, "access_token": "wrong"}], "auth_invalid"),
@@ -125,10 +125,10 @@ def at_home(tmp_path: Path, on: Stage, token: str = TOKEN, **template: Any) -> A
         ([AUTH, {"id": 1, "type": "ping", "extra": 1}], "invalid_format"),
     ],
 )
-async def test_the_endpoint_refuses_what_the_api_forbids(messages: list[Any], told: str) -> None:
+async def test_the_endpoint_refuses_what_the_api_forbids(messages: list[Any], code: str) -> None:
     async with stage(HomeAssistant, silence=0.2) as on:
         answers, _ = await say(on, *messages)
-    assert told in (answers[-1]["type"], answers[-1].get("error", {}).get("code"))
+    assert code in (answers[-1]["type"], answers[-1].get("error", {}).get("code"))
 
 
 async def test_a_command_is_the_tools_name_with_its_arguments(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_an_argument_cannot_take_the_place_of_id_and_type(tmp_path: Path) 
     assert on.seen.received[1:] == [{"id": 1, "type": "get_states"}]
 
 
-async def test_a_wrong_token_is_told_in_the_words_of_the_house(tmp_path: Path) -> None:
+async def test_a_rejected_token_has_the_message_of_the_server(tmp_path: Path) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on, token="wrong-token") as bridge:
         with pytest.raises(ConnectError, match=r"on_connect\[2\]: .*Invalid access token or password") as failed:
             await bridge.call_tool("m.get_states")
@@ -175,7 +175,7 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
         ("subscribe_events", {"extra": 1}, "extra keys"),
     ],
 )
-async def test_a_fault_is_told_in_the_words_of_the_house(
+async def test_an_error_reply_has_the_message_of_the_server(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on) as bridge:
@@ -185,7 +185,7 @@ async def test_a_fault_is_told_in_the_words_of_the_house(
 
 
 @pytest.mark.parametrize("by", ["a limit", "a cancel"])
-async def test_a_subscription_that_ends_is_taken_back_with_an_id_of_its_own(tmp_path: Path, by: str) -> None:
+async def test_a_subscription_that_ends_is_cancelled_with_its_own_id(tmp_path: Path, by: str) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on) as bridge:
         if by == "a limit":
             result = await bridge.call_tool("m.subscribe_events", {"event_type": "state_changed"})

@@ -1,4 +1,4 @@
-"""The presets for JSON-RPC: an error is told with what its `data` adds (JSON-RPC 2.0, section 5.1)."""
+"""The presets for JSON-RPC: the message of an error contains its `data` (JSON-RPC 2.0, section 5.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ERRORS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("preset", ["jsonrpc2", "cdp"])
 @pytest.mark.parametrize(("error", "sentence"), ERRORS.values(), ids=ERRORS)
-async def test_an_error_is_told_with_its_data(tmp_path: Path, preset: str, error: Any, sentence: str) -> None:
+async def test_an_error_message_contains_its_data(tmp_path: Path, preset: str, error: Any, sentence: str) -> None:
     async def fail(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}))
 

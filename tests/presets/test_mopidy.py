@@ -80,7 +80,7 @@ async def test_replies_in_reverse_reach_their_own_calls(tmp_path: Path) -> None:
         ("core.nothing", {}, r"^Method not found: core\.nothing \[tool-error\]$"),
     ],
 )
-async def test_an_error_is_told_in_its_nearest_words(
+async def test_an_error_has_its_most_specific_message(
     tmp_path: Path, name: str, arguments: dict[str, Any], why: str
 ) -> None:
     async with strict(Music) as server, bridge_to(tmp_path, manifest(server)) as bridge:

@@ -1,4 +1,4 @@
-"""The preset obs5 against an endpoint that keeps to the protocol of obs-websocket 5."""
+"""The preset obs5 against an endpoint that follows the protocol of obs-websocket 5."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ async def test_the_login_goes_as_the_greeting_asks(tmp_path: Path, side: type[OB
 
 
 @pytest.mark.parametrize("password", ["wrong", None])
-async def test_a_wrong_password_is_told_with_the_code(tmp_path: Path, password: str | None) -> None:
+async def test_a_rejected_password_is_reported_with_the_code(tmp_path: Path, password: str | None) -> None:
     async with stage(OBS) as on, studio(tmp_path, on, password) as bridge:
         with pytest.raises(ConnectError, match="closed by the server with code 4009: Authentication failed"):
             await bridge.call_tool("m.GetSceneList")
@@ -207,7 +207,7 @@ async def test_requests_at_once_each_get_their_own_answer_between_events(tmp_pat
         ("Nonsense", {}, "request status 204"),
     ],
 )
-async def test_a_fault_is_told_by_its_comment_or_its_code(
+async def test_an_error_reply_is_reported_by_its_comment_or_its_code(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(OBS) as on, studio(tmp_path, on) as bridge:
@@ -229,7 +229,7 @@ async def test_a_watch_gives_the_events_that_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["a limit", "a cancel"])
-async def test_events_that_were_asked_for_are_taken_back(tmp_path: Path, by: str) -> None:
+async def test_requested_events_are_cancelled(tmp_path: Path, by: str) -> None:
     async with stage(OBS) as on, studio(tmp_path, on) as bridge:
         if by == "a limit":
             result = await bridge.call_tool("m.levels")

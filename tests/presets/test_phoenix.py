@@ -1,4 +1,4 @@
-"""The preset phoenix against an endpoint that keeps to Phoenix channels, serializer 2.0.0."""
+"""The preset phoenix against an endpoint that follows Phoenix channels, serializer 2.0.0."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_the_endpoint_refuses_what_the_protocol_forbids(messages: list[Any
         assert (await say(on, *messages, path=PATH))[1] == 1002
 
 
-async def test_the_endpoint_answers_nobody_who_has_not_joined() -> None:
+async def test_the_endpoint_answers_only_after_a_join() -> None:
     async with stage(Phoenix, silence=0.2) as on:
         answers, _ = await say(on, ["1", "1", "room:1", "shout", {}], path=PATH)
     assert answers == [
@@ -172,7 +172,7 @@ async def test_each_topic_has_a_connection(tmp_path: Path) -> None:
     assert not on.broken
 
 
-async def test_a_channel_that_lets_nobody_in_is_told_of(tmp_path: Path) -> None:
+async def test_a_channel_that_rejects_a_join_is_reported(tmp_path: Path) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
         with pytest.raises(ConnectError, match=r"on_connect\[1\]: the server rejected the login: .*unauthorized"):
             await bridge.call_tool("m.shout", {"topic": "room:secret"})
@@ -219,11 +219,11 @@ async def test_a_channel_that_crashes_ends_a_watch_with_a_fault(tmp_path: Path) 
     assert failed.value.subgroup(lambda error: isinstance(error, ToolError) and "phx_error" in str(error))
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_channel_that_has_crashed_is_joined_again(tmp_path: Path, told: bool) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_channel_that_has_crashed_is_joined_again(tmp_path: Path, announced: bool) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
         await bridge.call_tool("m.shout", ROOM)
-        if told:
+        if announced:
             await on.sides[0].handle(["1", "9", "room:1"], "crash", {})
             await (await on.sides[0].connection.ping())
         else:
@@ -350,13 +350,13 @@ async def test_the_example_manifest_watches_a_table(tmp_path: Path, only: dict[s
     assert not on.broken
 
 
-async def test_the_example_manifest_tells_why_a_table_cannot_be_watched(tmp_path: Path) -> None:
+async def test_the_example_manifest_reports_why_a_table_cannot_be_watched(tmp_path: Path) -> None:
     async with stage(Supabase) as on, supabase(tmp_path, on) as bridge:
         with pytest.raises(ToolError, match=r"^table none \[tool-error\]$"):
             await bridge.call_tool("supabase.watch_table", {"table": "none"})
 
 
-async def test_the_example_manifest_tells_that_a_key_is_wrong(tmp_path: Path) -> None:
+async def test_the_example_manifest_reports_that_a_key_is_invalid(tmp_path: Path) -> None:
     async with stage(Supabase) as on, supabase(tmp_path, on, key="wrong") as bridge:
         with pytest.raises(ConnectError, match="Unauthorized: no access"):
             await bridge.call_tool("supabase.list_presence", {"topic": "realtime:room"})

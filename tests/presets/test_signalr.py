@@ -1,4 +1,4 @@
-"""The preset signalr against an endpoint that keeps to the JSON hub protocol of ASP.NET Core SignalR."""
+"""The preset signalr against an endpoint that follows the JSON hub protocol of ASP.NET Core SignalR."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_a_method_that_returns_nothing_gives_null(tmp_path: Path) -> None:
         assert await bridge.call_tool("m.Void") is None
 
 
-async def test_a_hub_that_speaks_no_json_is_told_of(tmp_path: Path) -> None:
+async def test_a_hub_without_json_is_reported(tmp_path: Path) -> None:
     class Packed(Hub):
         protocols = ("messagepack",)
 
@@ -251,7 +251,7 @@ async def test_invocations_at_once_each_get_their_own_result_between_others(tmp_
     ("tool", "sentence"),
     [("Nonsense", r"^Unknown hub method 'Nonsense' \[tool-error\]$"), ("Breaks", r"^Ran out of data! \[tool-error\]$")],
 )
-async def test_a_fault_is_told_in_the_words_of_the_hub(tmp_path: Path, tool: str, sentence: str) -> None:
+async def test_an_error_reply_has_the_message_of_the_hub(tmp_path: Path, tool: str, sentence: str) -> None:
     async with stage(Hub) as on, hub(tmp_path, on) as bridge:
         with pytest.raises(ToolError, match=sentence):
             await bridge.call_tool(f"m.{tool}")

@@ -15,7 +15,7 @@ from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
 
-HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE = 1, 2, 3, 4, 5, 6
+HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, WAMP_GOODBYE = 1, 2, 3, 4, 5, 6
 ERROR, PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, EVENT = 8, 16, 17, 32, 33, 34, 35, 36
 CALL, CANCEL, RESULT = 48, 49, 50
 SECRET = {"WAMP_AUTHID": "bob", "WAMP_SECRET": "s3cret", "WAMP_REALM": "realm1"}
@@ -67,9 +67,9 @@ class Router(Session):
         if not self.joined:
             await self.join(kind, rest)
             return
-        if kind == GOODBYE:
+        if kind == WAMP_GOODBYE:
             self.joined = False
-            await self.send([GOODBYE, {}, "wamp.close.goodbye_and_out"])
+            await self.send([WAMP_GOODBYE, {}, "wamp.close.goodbye_and_out"])
             return
         if kind in (PUBLISH, SUBSCRIBE, UNSUBSCRIBE, CALL):
             if rest[0] != self.last_id + 1:

@@ -1,4 +1,4 @@
-"""The preset webdriver-bidi against an endpoint that keeps to the W3C's WebDriver BiDi."""
+"""The preset webdriver-bidi against an endpoint that follows the W3C's WebDriver BiDi."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_a_command_runs_in_a_session_of_its_own(tmp_path: Path) -> None:
     assert on.seen.received == [NEW, TREE, {"id": 3, "method": "session.end", "params": {}}]
 
 
-async def test_a_browser_that_is_taken_says_so(tmp_path: Path) -> None:
+async def test_a_browser_in_use_is_reported(tmp_path: Path) -> None:
     class Taken(Browser):
         most = 0
 
@@ -171,7 +171,7 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
         ("script.evaluate", {"expression": "throw"}, r"^Error: thrown \[tool-error\]$"),
     ],
 )
-async def test_a_fault_is_told_in_the_words_of_the_browser(
+async def test_an_error_reply_has_the_message_of_the_browser(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
@@ -180,7 +180,7 @@ async def test_a_fault_is_told_in_the_words_of_the_browser(
 
 
 @pytest.mark.parametrize("events", [["log.entryAdded"], ["log"]])
-async def test_a_subscription_gives_its_events_only_and_is_taken_back(tmp_path: Path, events: list[str]) -> None:
+async def test_a_subscription_gives_only_its_events_and_is_cancelled(tmp_path: Path, events: list[str]) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
         await bridge.call_tool("m.browsingContext.getTree")
         on.sides[0].subscriptions["noise"] = ["network.responseCompleted"]
@@ -196,7 +196,7 @@ async def test_a_subscription_gives_its_events_only_and_is_taken_back(tmp_path: 
     assert not on.broken
 
 
-async def test_a_subscription_that_is_cancelled_is_taken_back(tmp_path: Path) -> None:
+async def test_a_cancelled_call_cancels_its_subscription(tmp_path: Path) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
         await cancel_after_an_item(bridge, "m.session.subscribe", {"events": ["log"]})
         await on.seen.until(lambda: len(on.seen.received) == 3)

@@ -23,7 +23,7 @@ def test_the_value_stays_the_same_and_nothing_that_can_be_parted_is_too_long(val
         assert len(line) <= LINE_WIDTH or line.rstrip(",")[-1] not in "]}"
 
 
-def test_what_fits_stands_on_one_line() -> None:
+def test_what_fits_is_on_one_line() -> None:
     document = {"name": "a", "tools": [{"name": "t", "inputs": {"type": "object"}}], "long": ["x" * 60, "y" * 60]}
     assert format_json(document) == (
         '{\n  "name": "a",\n  "tools": [{"name": "t", "inputs": {"type": "object"}}],\n'

@@ -52,7 +52,7 @@ def sent_by(plan: Any, **args: Any) -> Any:
     return plan.compiled_template.request[0].render(scope)
 
 
-def test_ids_are_recognised_wherever_they_stand() -> None:
+def test_ids_are_recognized_at_any_path() -> None:
     draft = drafted(
         '> {"op": "get", "meta": {"ref": 11}}', '< {"event": "x"}', '< {"re": 11, "data": 1}',
         '> {"op": "get", "meta": {"ref": 12}}', '< {"re": 12, "data": 2}',
@@ -88,7 +88,7 @@ def test_the_kind_of_the_ids_is_that_of_those_that_were_seen(ids: tuple[str, str
     assert drafted(*lines).document["request_id"] == kind
 
 
-def test_ids_in_arrays_are_recognised() -> None:
+def test_ids_in_arrays_are_recognized() -> None:
     draft = drafted('> ["q1", "add", {"a": 1}]', '< ["q1", "ok"]', '> ["q2", "add", {"a": 2}]', '< ["q2", "ok"]')
     assert draft.document["reply"]["match"] == "message[0] == request_id"
     assert sent_by(plans_of(draft)["add"], a=7)[0] == 5
@@ -122,7 +122,7 @@ def test_no_message_that_answers_is_ignored(news: str) -> None:
         assert not Expression(predicate, MESSAGE_NAMES).is_true({"message": [7, 8]})
 
 
-def test_without_ids_the_order_tells_and_events_are_ignored() -> None:
+def test_without_ids_replies_are_matched_by_order_and_events_are_ignored() -> None:
     draft = drafted(
         '< {"type": "hello"}', '< {"type": "tick"}', '> {"cmd": "get", "key": "a"}', '< {"type": "tick"}',
         '< {"type": "value", "value": 1}', '< {"type": "tick"}',
@@ -141,7 +141,7 @@ def test_text_protocols_have_texts() -> None:
     assert sent_by(plans["quit"]) == "QUIT"
 
 
-def test_a_text_keeps_its_variable_and_is_a_login_if_that_is_a_secret() -> None:
+def test_a_variable_in_a_text_is_preserved_and_makes_it_a_login_if_it_is_a_secret() -> None:
     lines = ("> PASS ${IRC_PASSWORD}", "> NICK ${NICK}", "> SAY hello", "< said")
     draft = drafted(*lines, variables=("IRC_PASSWORD", "NICK"))
     plans = plans_of(draft, IRC_PASSWORD="x", NICK="ada")
@@ -159,7 +159,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("reply", "place"), FAILURES.values(), ids=FAILURES)
-def test_failures_are_recognised(reply: str, place: str) -> None:
+def test_errors_are_recognized(reply: str, place: str) -> None:
     draft = drafted(
         '> {"id": 1, "action": "a"}', f"< {reply}", '> {"id": 2, "action": "a"}', '< {"id": 2, "result": 0}'
     )
@@ -220,7 +220,7 @@ def test_a_conversation_in_which_nothing_answered_says_so() -> None:
     assert all(plan.rules.no_reply for plan in plans_of(draft).values())
 
 
-def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
+def test_a_login_contains_its_variable_and_never_a_secret() -> None:
     lines = ['> {"type": "auth", "token": "%s"}', '< {"type": "ready"}', '> {"type": "get"}', '< {"type": "got"}']
     draft = drafted(lines[0] % "${MY_TOKEN}", *lines[1:], variables=("MY_TOKEN",))
     assert draft.document["on_connect"] == [
@@ -236,7 +236,7 @@ def test_a_login_keeps_its_variable_and_never_a_secret() -> None:
 @pytest.mark.parametrize(
     ("typed", "kept"), [("Basic YWRhOnB3", "${AUTHORIZATION}"), ("Bearer ${KEY}", "Bearer ${KEY}")]
 )
-def test_a_header_keeps_its_variable_and_never_a_secret(typed: str, kept: str) -> None:
+def test_a_header_contains_its_variable_and_never_a_secret(typed: str, kept: str) -> None:
     headers = {"Authorization": typed, "X-Client": "hand"}
     draft = drafted('> {"type": "get"}', '< {"n": 1}', variables=("KEY",), headers=headers)
     assert draft.document["headers"] == {"Authorization": kept, "X-Client": "hand"}
@@ -304,7 +304,7 @@ def test_a_text_that_was_sent_twice_is_sent_again_as_it_was(text: str, key: str)
 
 
 @pytest.mark.parametrize("said", ["${HOME}", "vars.X", "vars['X']", "costs $5", "it's", "a\\b"])
-def test_what_an_endpoint_said_stands_for_itself_in_a_predicate(said: str) -> None:
+def test_a_text_of_an_endpoint_is_a_literal_in_a_predicate(said: str) -> None:
     predicate = Expression(kind_predicate({"type": said}), MESSAGE_NAMES)
 
     assert predicate.is_true({"message": {"type": said}})

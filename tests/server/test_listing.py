@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path, PurePath
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, bridge_to, entry, peer
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
@@ -17,7 +17,7 @@ from utcp_ws_mcp.server.listing import build_listing
 async def test_a_manual_that_repeats_a_credential_does_not_show_it_to_the_model(tmp_path: Path) -> None:
     schema = {"properties": {"a": {"description": "s3cret-key", "default": "s3cret-key"}}}
     tool = {"name": "t", "description": "Asked with s3cret-key", "inputs": schema, "tags": ["s3cret-key"]}
-    async with peer(tells(manual(tool))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(manual(tool))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await bridge.wait_discovered(PATIENCE)
         offered = build_listing(list(bridge.tools.values()), redactor(["s3cret-key"]))
     assert "s3cret" not in offered.modern + offered.handshake

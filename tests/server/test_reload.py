@@ -36,7 +36,7 @@ async def said(host: Host) -> str:
         return (await BufferedByteReceiveStream(host.process.stderr).receive_until(b"\n", 1 << 16)).decode()
 
 
-async def test_an_edit_takes_effect_and_the_host_is_told(tmp_path: Path) -> None:
+async def test_an_edit_takes_effect_and_the_host_is_notified(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "old", **RPC)) as host:
         await host.initialize()
         assert await names(host, 1) == ["m_old"]
@@ -51,12 +51,12 @@ async def test_an_edit_takes_effect_and_the_host_is_told(tmp_path: Path) -> None
     ("broken", "sentence"),
     [
         ('{"url": ', ":1:9: is not JSON"),
-        ('{"url": "wss://a.b/", "timeout": "soon", "x": 1}', "(and 1 more); the manifest stays as it was"),
+        ('{"url": "wss://a.b/", "timeout": "soon", "x": 1}', "(and 1 more); the tools are not changed"),
         ('{"url": "wss://a.b/${UNSET_X}"}', "UNSET_X is not set"),
         (None, "cannot be read: there is no such file"),
     ],
 )
-async def test_a_broken_edit_keeps_the_old_one_says_so_in_a_line_and_can_be_mended(
+async def test_an_invalid_edit_keeps_the_old_manifest_logs_one_line_and_can_be_fixed(
     tmp_path: Path, broken: str | None, sentence: str
 ) -> None:
     async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "old", **RPC)) as host:
@@ -67,7 +67,7 @@ async def test_a_broken_edit_keeps_the_old_one_says_so_in_a_line_and_can_be_mend
             edit(tmp_path, broken)
         line = await said(host)
         assert sentence in line
-        assert line.endswith("; the manifest stays as it was")
+        assert line.endswith("; the tools are not changed")
         assert await names(host, 1) == ["m_old"]
         edit(tmp_path, json.dumps(entry(seen, "new", **RPC)))
         assert await host.receive() == CHANGED

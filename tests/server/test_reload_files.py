@@ -21,13 +21,15 @@ def written(folder: Path, **fields: Any) -> Path:
     return file
 
 
-def test_a_defect_while_reading_again_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_while_reloading_keeps_the_manifests(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     loaded = [load_manifest(written(tmp_path))]
     broken = mock.create_autospec(Bridge, instance=True)
-    broken.reload.side_effect = RuntimeError("a defect")
+    broken.reload.side_effect = RuntimeError("a bug")
     with caplog.at_level(logging.ERROR, "utcp_ws_mcp"):
         assert _reload(broken, loaded, [], Redactor([])) is loaded
-    assert "a defect of utcp-ws-mcp while the manifests were read again" in caplog.text
+    assert "internal error while the manifests were reloaded" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["manifest.json", ".env", "named.env", "option.env"])

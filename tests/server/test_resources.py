@@ -1,4 +1,4 @@
-"""The resource that shows how it stands with each endpoint, in both protocol eras."""
+"""The resources of the server, in both protocol eras."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from utcp_ws_mcp.observability.redaction import redactor
 from utcp_ws_mcp.server.tools import ToolService
 
 pytestmark = [BOTH_ERAS, BOTH_SIDES]
+ROOT = Path(__file__).parents[2]
 RPC = {"preset": "jsonrpc2"}
 SECRET = "topsecret-value"
 
@@ -38,7 +39,10 @@ async def read(client: Client, uri: str = "utcp-ws://endpoints") -> Any:
 async def test_an_endpoint_is_idle_until_a_call_connects_it(tmp_path: Path, mode: str, side: Any) -> None:
     async with peer(jsonrpc) as seen, client_of(tmp_path, entry(seen, "t", "u", **RPC), mode, side) as (client, _):
         listed = (await client.list_resources()).resources
-        assert [(str(each.uri), each.mime_type) for each in listed] == [("utcp-ws://endpoints", "application/json")]
+        assert [(str(each.uri), each.mime_type) for each in listed] == [
+            ("utcp-ws://endpoints", "application/json"),
+            ("utcp-ws://manifest-guide", "text/markdown"),
+        ]
         before = await read(client)
         await client.call_tool("m_t", {"n": 1})
         after = await read(client)
@@ -85,5 +89,13 @@ async def test_one_endpoint_can_be_read_by_its_name(tmp_path: Path, mode: str, s
             assert [template.uri_template for template in templates] == ["utcp-ws://endpoints/{name}"]
             assert (await read(client, "utcp-ws://endpoints/other"))["name"] == "other"
             with pytest.raises(MCPError, match="there is no resource") as error:
-                await client.read_resource("utcp-ws://endpoints/nobody")
+                await client.read_resource("utcp-ws://endpoints/unknown")
     assert error.value.error.code == types.INVALID_PARAMS
+
+
+async def test_the_guide_for_manifests_can_be_read(tmp_path: Path, mode: str, side: Any) -> None:
+    document = {"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}
+    async with client_of(tmp_path, document, mode, side) as (client, _):
+        content = (await client.read_resource("utcp-ws://manifest-guide")).contents[0]
+    assert content.mime_type == "text/markdown"
+    assert content.text == (ROOT / "docs" / "manifest-for-agents.md").read_text(encoding="utf-8")

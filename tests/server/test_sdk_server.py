@@ -16,7 +16,7 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from tests.server.sides import sdk_client, session_client
 from utcp_ws_mcp import Bridge
@@ -215,7 +215,7 @@ async def test_one_tool_with_an_impossible_schema_does_not_harm_the_list(tmp_pat
         {"name": "array", "inputs": {"type": "array"}},
         {"name": "odd", "outputs": {"type": "array"}, "tool_call_template": {"response_format": "json"}},
     ]
-    async with peer(tells(manual(*tools))) as seen, client_of(tmp_path, entry(seen), way) as client:
+    async with peer(announces(manual(*tools))) as seen, client_of(tmp_path, entry(seen), way) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert {"m_good", "m_nullable", "m_choice", "m_odd"} <= set(listed)
         assert all(tool.input_schema["type"] == "object" for tool in listed.values())
@@ -291,7 +291,7 @@ async def test_the_list_is_answered_while_an_endpoint_is_silent_and_announced_wh
         if "list_changed" in repr(message) or "ListChanged" in type(message).__name__:
             changed.set()
 
-    async with peer(late) as slow, peer(tells(manual("a"))) as quick:
+    async with peer(late) as slow, peer(announces(manual("a"))) as quick:
         document = [{**entry(slow), "name": "slow"}, entry(quick)]
         async with client_of(tmp_path, document, way, message_handler=on_message) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["m_a"]

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
 from tests.server.sides import BOTH_ERAS, BOTH_SIDES
 from utcp_ws_mcp.observability.redaction import Redactor
@@ -103,8 +103,8 @@ async def test_other_tools_are_unknown_by_themselves(tmp_path: Path, mode: str, 
 
 
 async def test_discovered_tools_are_found_too(tmp_path: Path, mode: str, side: Any) -> None:
-    async with peer(tells(manual("told"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+    async with peer(announces(manual("announced"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         async with Client(
             side(make_tool_service(bridge, Redactor([]), ServeOptions(meta_tools=True))), mode=mode
         ) as client:
-            assert await found(client, query="told") == ["m_told"]
+            assert await found(client, query="announced") == ["m_announced"]

@@ -115,7 +115,7 @@ async def main() -> int:
             str(HERE / "manifest.json"),
             "--http",
             "0",
-            "--no-token",
+            "--no-auth",
         )
         environ = {name: value for name, value in os.environ.items() if name != "UTCP_WS_MCP_TOKEN"}
         server = await asyncio.create_subprocess_exec(

@@ -57,7 +57,7 @@ _turns = itertools.cycle(WAYS)
 _count = itertools.count()
 
 
-def observe(event: events.Event) -> None:
+def observe(event: events.Event, redact: Callable[[str], str] = str) -> None:
     """Write NOISE, each time in the next way."""
     next(_turns)()
     if next(_count) % CHILD_PROCESS_EVERY == 0:

@@ -32,9 +32,8 @@ from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
 from utcp_ws_mcp.manifest.models.connection import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.server.content import result_blocks
+from utcp_ws_mcp.server.content import Result, result_blocks
 from utcp_ws_mcp.server.listing import build_listing
-from utcp_ws_mcp.server.result import Result
 
 from . import seeds
 
@@ -114,7 +113,7 @@ def accept_pins(data: bytes) -> None:
         pins = PinStore(file)
         found = pins.get("m", "wss://localhost")
         assert isinstance(found, dict)
-        assert pins.save("m", "wss://localhost", {**found, "new": "digest"}) is None
+        pins.save("m", "wss://localhost", {**found, "new": "digest"})
         assert PinStore(file).get("m", "wss://localhost")["new"] == "digest", "a pin was lost"
 
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from langchain_mcp_adapters.client import MultiServerMCPClient
-from seen import Observation, report
+from observation import Observation, report
 
 
 async def observe(command: list[str]) -> Observation:
@@ -30,8 +30,8 @@ async def observe(command: list[str]) -> Observation:
         picture=(await call("demo_picture", {"colour": "#3366cc"}))[0]["type"],
         stream=json.loads(_text(await call("demo_countdown", {"start": 3})))["items"],
         progress=None,
-        fault=await failing("demo_divide", {"a": 1, "b": 0}),
-        mistake=await failing("demo_add", {"a": "two"}),
+        tool_error=await failing("demo_divide", {"a": 1, "b": 0}),
+        argument_error=await failing("demo_add", {"a": "two"}),
     )
 
 

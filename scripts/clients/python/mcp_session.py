@@ -6,27 +6,27 @@ import sys
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from seen import Observation, report
+from observation import Observation, report
 
 
 async def observe(command: list[str]) -> Observation:
     """List, call, follow a stream, fail."""
-    seen = Observation()
+    observation = Observation()
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
-        seen.progress.append(message)
+        observation.progress.append(message)
 
     server = StdioServerParameters(command=command[0], args=command[1:])
     async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
         await session.initialize()
-        seen.listed = [tool.name for tool in (await session.list_tools()).tools]
-        seen.sum = (await session.call_tool("demo_add", {"a": 2, "b": 3})).structuredContent
-        seen.picture = (await session.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type
+        observation.listed = [tool.name for tool in (await session.list_tools()).tools]
+        observation.sum = (await session.call_tool("demo_add", {"a": 2, "b": 3})).structuredContent
+        observation.picture = (await session.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type
         streamed = await session.call_tool("demo_countdown", {"start": 3}, progress_callback=note)
-        seen.stream = streamed.structuredContent["items"]
-        seen.fault = (await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text
-        seen.mistake = (await session.call_tool("demo_add", {"a": "two"})).content[0].text
-    return seen
+        observation.stream = streamed.structuredContent["items"]
+        observation.tool_error = (await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text
+        observation.argument_error = (await session.call_tool("demo_add", {"a": "two"})).content[0].text
+    return observation
 
 
 report(observe, "mcp", sys.argv[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from mcp_use import MCPClient
-from seen import Observation, report
+from observation import Observation, report
 
 
 async def observe(command: list[str]) -> Observation:
@@ -19,8 +19,8 @@ async def observe(command: list[str]) -> Observation:
             picture=(await session.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type,
             stream=(await session.call_tool("demo_countdown", {"start": 3})).structuredContent["items"],
             progress=None,
-            fault=(await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
-            mistake=(await session.call_tool("demo_add", {"a": "two"})).content[0].text,
+            tool_error=(await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
+            argument_error=(await session.call_tool("demo_add", {"a": "two"})).content[0].text,
         )
     finally:
         await client.close_all_sessions()

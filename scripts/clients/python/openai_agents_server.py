@@ -6,7 +6,7 @@ import sys
 
 from agents.exceptions import UserError
 from agents.mcp import MCPServerStdio
-from seen import Observation, report
+from observation import Observation, report
 
 
 async def observe(command: list[str]) -> Observation:
@@ -18,8 +18,8 @@ async def observe(command: list[str]) -> Observation:
             picture=(await server.call_tool("demo_picture", {"colour": "#3366cc"})).content[0].type,
             stream=_structured(await server.call_tool("demo_countdown", {"start": 3}))["items"],
             progress=None,
-            fault=(await server.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
-            mistake=await _call_with_wrong_arguments(server),
+            tool_error=(await server.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
+            argument_error=await _call_with_wrong_arguments(server),
         )
 
 

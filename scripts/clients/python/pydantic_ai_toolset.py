@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 from fastmcp.client.transports import StdioTransport
+from observation import Observation, report
 from pydantic_ai import ModelRetry
 from pydantic_ai.mcp import MCPToolset
-from seen import Observation, report
 
 
 async def observe(command: list[str]) -> Observation:
@@ -28,8 +28,8 @@ async def observe(command: list[str]) -> Observation:
             picture=_kind(await toolset.direct_call_tool("demo_picture", {"colour": "#3366cc"})),
             stream=(await toolset.direct_call_tool("demo_countdown", {"start": 3}))["items"],
             progress=None,
-            fault=await failing("demo_divide", {"a": 1, "b": 0}),
-            mistake=await failing("demo_add", {"a": "two"}),
+            tool_error=await failing("demo_divide", {"a": 1, "b": 0}),
+            argument_error=await failing("demo_add", {"a": "two"}),
         )
 
 

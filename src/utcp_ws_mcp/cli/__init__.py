@@ -1,1 +1,1 @@
-"""What the commands do; `cli` says how they are called."""
+"""The command line: one module per command, `options` for what they share, `exit_codes`."""

@@ -1,4 +1,4 @@
-"""Call one tool, with arguments from the command line."""
+"""`utcp-ws-mcp call`: call one tool with arguments from the command line, and print its result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -19,13 +19,13 @@ from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace, escape_control_chars
 from ..observability.redaction import Redactor
-
-CALL_FAILED: Final = 1
+from .exit_codes import ExitCode
+from .options import env_file_option, load_manifests, run, split_manifests
 
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What the command `call` is to do."""
+    """The options of `call`: `pairs` are KEY=VALUE or KEY:=JSON, `input_json` is all arguments as one JSON object."""
 
     tool: str
     pairs: Sequence[str]
@@ -34,38 +34,60 @@ class CallOptions:
     output: Path | None
 
 
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] MANUAL.TOOL [KEY=VALUE]...")
+@click.option("--input-json", metavar="OBJECT", help="All arguments as one JSON object.")
+@click.option("--trace", is_flag=True, help="Show every message on stderr, with times, secrets redacted.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
+@env_file_option
+def call(
+    words: tuple[str, ...], input_json: str | None, trace: bool, output: Path | None, env_files: tuple[Path, ...]
+) -> None:
+    """Call one tool and print its result; exit with 1 if it fails.
+
+    MANIFEST can be omitted: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in the working directory.
+    A VALUE is parsed according to the type in the tool's input schema; KEY:=VALUE is always JSON.
+    """
+    manifests, rest = split_manifests(words)
+    if not rest:
+        raise click.UsageError("no tool given: expected MANUAL.TOOL")
+    run(call_tool, load_manifests(manifests, env_files), CallOptions(rest[0], rest[1:], input_json, trace, output))
+
+
 async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -> int:
-    """Call one tool and print its result; 1 if it fails."""
+    """Call one tool and print its result; return the exit code."""
     redact = Redactor(each.manifest for each in manifests)
     observe = Trace(redact, sys.stderr) if options.trace else events.noop
     try:
-        made = Bridge(
+        bridge_for_tool = Bridge(
             _restrict_to_tool(manifests, options.tool),
             observe=observe,
             trace_rules=options.trace,
             on_token=redact.add_token,
         )
-        async with made as bridge:
+        async with bridge_for_tool as bridge:
             schema = await bridge.input_schema(options.tool)
             value = await bridge.call_tool(options.tool, parse_arguments(options.pairs, options.input_json, schema))
     except MissingVariable:
-        return CALL_FAILED  # it was told when the manifest was loaded
+        return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
         click.echo(escape_control_chars(redact(str(failed))), err=True)
-        if collected := getattr(failed, "partial", ()):
-            click.echo(
-                escape_control_chars(redact(partial_stream_text(made.tools.get(options.tool), collected))), err=True
-            )
-        return CALL_FAILED
+        if partial := getattr(failed, "partial", ()):
+            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), partial)
+            click.echo(escape_control_chars(redact(text)), err=True)
+        return ExitCode.FAILURE
     data = _binary_data(value) if options.output else value
     if not isinstance(data, bytes):
         data = _format_result(value.value if isinstance(value, StreamResult) else value, redact)
     _print_result(data, options.output, is_binary=isinstance(value, bytes))
-    return 0
+    return ExitCode.SUCCESS
 
 
 def _restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[LoadedManifest]:
-    """The manifests without the call templates that have nothing to do with a tool."""
+    """Return the manifests with only the call templates that may have the tool.
+
+    Without this, a call would also discover the tools of all other endpoints of the manifests.
+    """
     names = [entry.name for each in manifests for entry in each.manifest.entries]
     wanted = {name for name in names if tool.startswith(f"{name}.")} or set(names)
     return [
@@ -84,20 +106,26 @@ def _example_argument(schema: Any) -> str:
 
 
 def parse_arguments(pairs: Sequence[str], input_json: str | None, schema: Any) -> dict[str, Any]:
-    """The arguments of a call from the command line: KEY=VALUE by the schema's type, KEY:=JSON, or one JSON object."""
+    """Return the arguments of a call; pairs override keys of `input_json`.
+
+    KEY=VALUE stays text if the schema says "string", otherwise it is JSON if it can be parsed; KEY:=VALUE must be JSON.
+
+    Raises:
+        UsageError: for a malformed pair or object.
+    """
     arguments: dict[str, Any] = {}
     if input_json is not None:
         read = _parse_json(input_json, strict=False)
         if not isinstance(read, dict):
             raise click.UsageError(
-                f'--json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {input_json[:80]!r}'
+                f'--input-json needs a JSON object, such as \'{{"city": "Oslo"}}\', not {input_json[:80]!r}'
             )
         arguments = read
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise click.UsageError(
-                f"expected KEY=VALUE, such as {_example_argument(schema)}, or --json OBJECT; not {pair!r}"
+                f"expected KEY=VALUE, such as {_example_argument(schema)}, or --input-json OBJECT; not {pair!r}"
             )
         if key.endswith(":"):
             arguments[key[:-1]] = _parse_json(text, strict=True)
@@ -117,7 +145,7 @@ def _parse_json(text: str, *, strict: bool) -> Any:
 
 
 def _binary_data(value: Any) -> bytes | None:
-    """What a file holds of a result that is binary: of a stream, the items one after the other."""
+    """Return what to write to a file for a binary result, or for a stream of binary items; None for other results."""
     if not isinstance(value, StreamResult):
         return value if isinstance(value, bytes) else None
     items = value.value.get("items") or [value.value.get("item")]
@@ -125,7 +153,7 @@ def _binary_data(value: Any) -> bytes | None:
 
 
 def _format_result(value: Any, redact: Redactor) -> bytes:
-    """A result as it is printed: text as it is, anything else as JSON, without credentials."""
+    """Return a result for stdout: text unchanged, anything else as JSON, without credentials."""
     text = value if isinstance(value, str) else json.dumps(to_json_safe(value), indent=2, ensure_ascii=False)
     return (redact.redact_result(text) + "\n").encode("utf-8", "replace")
 
@@ -135,7 +163,7 @@ def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
         output.write_bytes(data)
         click.echo(f"{len(data)} bytes written to {output}", err=True)
     elif is_binary and sys.stdout.isatty():
-        click.echo(f"{len(data)} bytes of binary data; use --output FILE to keep them", err=True)
+        click.echo(f"{len(data)} bytes of binary data; use --output FILE to save them", err=True)
     else:
         sys.stdout.buffer.write(escape_control_chars(data.decode()).encode() if sys.stdout.isatty() else data)
         sys.stdout.buffer.flush()

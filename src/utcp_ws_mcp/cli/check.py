@@ -1,12 +1,12 @@
-"""Check manifests: what is wrong, and what will hurt."""
+"""`utcp-ws-mcp check`: validate manifests, and report likely problems."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -15,65 +15,84 @@ from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
 from ..manifest.source_map import SourceMap
 from ..manifest.validation import describe_field
-
-WRONG: Final = 2
+from .exit_codes import ExitCode
+from .options import env_file_option, manifests_argument, run
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found: the manifests that are right, and whether anything is wrong, or would be if strict."""
+    """The result of a check: the valid manifests, and whether there were errors or warnings."""
 
     loaded: Sequence[LoadedManifest]
     has_errors: bool
     has_warnings: bool
 
     def exit_code(self, strict: bool) -> int:
-        """0, or 2 if anything is wrong."""
-        return WRONG if self.has_errors or (strict and self.has_warnings) else 0
+        """Return `USAGE_ERROR` if there were errors, with `strict` also if there were warnings."""
+        failed = self.has_errors or (strict and self.has_warnings)
+        return ExitCode.USAGE_ERROR if failed else ExitCode.SUCCESS
+
+
+@click.command()
+@manifests_argument
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--online", is_flag=True, help="Connect, log in, discover tools, and show what the endpoints send.")
+@click.option("--duration", default=1.0, show_default=True, help="With --online: seconds to listen to each endpoint.")
+@env_file_option
+def check(
+    manifests: tuple[Path, ...], strict: bool, online: bool, duration: float, env_files: tuple[Path, ...]
+) -> None:
+    """Validate MANIFESTS and report likely problems; exit with 2 if there is an error."""
+    checked = check_manifests(manifests, env_files)
+    if online:
+        from .probe import probe_endpoints  # only --online needs the client
+
+        run(probe_endpoints, checked, strict, duration)
+    sys.exit(checked.exit_code(strict))
 
 
 def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckResult:
-    """Say everything that is wrong with the manifests, and what will hurt, on stderr; the sums on stdout."""
-    every: list[LoadedManifest] = []
-    wrong = doubtful = False
+    """Print every error and warning of the manifests on stderr, and a summary of each on stdout."""
+    checked: list[LoadedManifest] = []
+    has_errors = has_warnings = False
     for path in paths:
         try:
             loaded = load_manifest(path, env_files=env_files)
-            check_unique_names([*every, loaded])
+            check_unique_names([*checked, loaded])
         except InvalidManifest as invalid:
             _print_problems(invalid)
-            wrong = True
+            has_errors = True
             continue
-        every.append(loaded)
-        places = SourceMap(path.read_text(encoding="utf-8-sig"))
-        wrong = _print_disabled(loaded, places) or wrong
-        doubtful = _print_warnings(loaded, places, path) or doubtful
+        checked.append(loaded)
+        source_map = SourceMap(path.read_text(encoding="utf-8-sig"))
+        has_errors = _print_disabled(loaded, source_map) or has_errors
+        has_warnings = _print_warnings(loaded, source_map, path) or has_warnings
         click.echo(_summary(loaded))
-    return CheckResult(every, wrong, doubtful)
+    return CheckResult(checked, has_errors, has_warnings)
 
 
 def _print_problems(invalid: InvalidManifest) -> None:
-    """Print every problem, and below it what the field is for."""
+    """Print every problem, and below it the description of its field."""
     for problem in invalid.problems:
         click.echo(problem.format(invalid.source), err=True)
-        if (meaning := describe_field(problem.path)) and not problem.message.startswith("unknown key"):
-            click.echo(f"    {problem.path.rpartition('.')[2]}: {meaning}", err=True)
+        if (description := describe_field(problem.path)) and not problem.message.startswith("unknown key"):
+            click.echo(f"    {problem.path.rpartition('.')[2]}: {description}", err=True)
 
 
 def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
-    """Print what is left out of a manifest; whether variables are missing."""
+    """Print which parts of a manifest are ignored or disabled; return whether variables are missing."""
     manifest = loaded.manifest
-    for notice in manifest.warnings:
-        click.echo(f"{manifest.source}: {notice}", err=True)
+    for warning in manifest.warnings:
+        click.echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
-        place = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
-        sentence = str(MissingVariable(disabled.missing, disabled.name))
-        click.echo(Problem("", sentence, place).format(manifest.source), err=True)
+        position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
+        message = str(MissingVariable(disabled.missing, disabled.name))
+        click.echo(Problem("", message, position).format(manifest.source), err=True)
     return bool(manifest.disabled)
 
 
 def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -> bool:
-    """Print what will hurt; whether there is anything."""
+    """Print the warnings about a manifest in the order of the file; return whether there are any."""
     document = json.loads(path.read_text(encoding="utf-8-sig"))
     warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, loaded), source_map)))
     warnings += source_map.duplicate_keys
@@ -89,10 +108,10 @@ def _with_positions(problems: Iterator[Problem], source_map: SourceMap) -> Itera
 
 def _summary(loaded: LoadedManifest) -> str:
     entries = loaded.manifest.entries
-    listed = sum(len(plans) for plans in loaded.tools.values())
-    asked = sum(entry.uses_discovery for entry in entries)
+    listed = sum(len(tools) for tools in loaded.tools.values())
+    discovered = sum(entry.uses_discovery for entry in entries)
     parts = [f"{len(entries)} call template{'s' * (len(entries) != 1)}", f"{listed} tool{'s' * (listed != 1)} listed"]
-    parts += [f"{asked} endpoint{'s' * (asked != 1)} to ask for tools"] if asked else []
-    left_out = len(loaded.manifest.disabled)
-    parts += [f"{left_out} left out"] if left_out else []
+    parts += [f"{discovered} endpoint{'s' * (discovered != 1)} to discover tools from"] if discovered else []
+    disabled = len(loaded.manifest.disabled)
+    parts += [f"{disabled} disabled"] if disabled else []
     return f"{loaded.manifest.source}: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""Put a server into a host's settings, and take it out again."""
+"""`utcp-ws-mcp install` and `uninstall`: add a server to the configuration of an MCP host, and remove it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -19,21 +19,67 @@ from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
 from ..hosts.plan import Target, plan_install, plan_uninstall
 from .check import check_manifests
+from .exit_codes import ExitCode
+from .options import combine, env_file_option, manifests_argument
 
-DECLINED: Final = 1
-REFUSED: Final = 2
 CLAUDE_CODE: Final = "claude-code"
 DEFAULT_SERVER_NAME: Final = "websocket"
-"""The name of a server with more than one call template."""
+"""The name of a server with several call templates."""
 
 INHERITED_ENV: Final = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "TERM", "LANG", "TMPDIR")
 INHERITED_ENV_WINDOWS: Final = ("APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERNAME", "SYSTEMROOT", "TEMP", "PATH")
-"""Variables that a host gives to every server that it starts, wherever it was started itself."""
+"""Variables that hosts pass to every server; the MCP SDK calls them DEFAULT_INHERITED_ENV_VARS."""
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+def _check_name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not _NAME.match(name):
+        raise click.BadParameter("hosts accept 1 to 64 letters, digits, _ and -")
+    return name
+
+
+_host_argument = click.argument("host", type=click.Choice(list(supported_hosts())))
+_shared_options = combine(
+    click.option("--name", callback=_check_name, help="The name of the server in the host."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The configuration file of the host, if it is not in its usual place.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Only show the change."),
+    click.option("--yes", is_flag=True, help="Apply the change without confirmation."),
+)
+
+
+@click.command()
+@_host_argument
+@manifests_argument
+@env_file_option
+@_shared_options
+def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...], **options: Any) -> None:
+    """Add a server for MANIFESTS to HOST. The change of the host's file is shown before it is applied."""
+    sys.exit(install_server(_make_options(host, options), manifests, env_files))
+
+
+@click.command()
+@_host_argument
+@_shared_options
+def uninstall(host: str, **options: Any) -> None:
+    """Remove a server of utcp-ws-mcp from HOST. Without --name it must be the only one."""
+    sys.exit(uninstall_server(_make_options(host, options)))
+
+
+def _make_options(host: str, options: dict[str, Any]) -> InstallOptions:
+    if options["dry_run"] and options["yes"]:
+        raise click.UsageError("--dry-run and --yes contradict each other; remove one of them")
+    return InstallOptions(host, **options)
 
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """What is to be done with which host. `config` is its file, if that is not where it usually is."""
+    """The options of `install` and `uninstall`. `config` is the host's file, if it is not in its usual place."""
 
     host: str
     name: str | None
@@ -43,11 +89,13 @@ class InstallOptions:
 
 
 def install_server(options: InstallOptions, manifests: Sequence[Path], env_files: Sequence[Path]) -> int:
-    """Let the host start a server for the manifests; the exit code."""
+    """Add a server for the manifests to the host; return the exit code."""
     checked = check_manifests(manifests, env_files)
     if checked.exit_code(strict=False):
-        click.echo("nothing is installed: mend what is said above first", err=True)
-        return REFUSED
+        click.echo(
+            "Not installed: the manifest has errors (listed above). Fix them and run the command again.", err=True
+        )
+        return ExitCode.USAGE_ERROR
     title = supported_hosts()[options.host].title
     for warning in (*_shell_only_variables(manifests, env_files, title), *_ephemeral_install_warnings()):
         click.echo(f"warning: {warning}", err=True)
@@ -57,27 +105,29 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
     try:
         target = _target(options)
         change = plan_install(target, name, command)
-        then = "/mcp in a new session shows it" if target.command else target.host.next_step
-        return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {then}")
+        next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
+        return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
     except InstallError as refused:
         click.echo(str(refused), err=True)
-        return REFUSED
+        return ExitCode.USAGE_ERROR
 
 
 def uninstall_server(options: InstallOptions) -> int:
-    """Take a server of ours out of the host; the exit code."""
+    """Remove a server of utcp-ws-mcp from the host; return the exit code."""
     try:
         name, change = plan_uninstall(_target(options), options.name)
-        return _confirm_and_apply(
-            change, options, f"{supported_hosts()[options.host].title} has no server {name!r} any more"
-        )
+        title = supported_hosts()[options.host].title
+        return _confirm_and_apply(change, options, f"{title} no longer has a server {name!r}")
     except InstallError as refused:
         click.echo(str(refused), err=True)
-        return REFUSED
+        return ExitCode.USAGE_ERROR
 
 
 def _target(options: InstallOptions) -> Target:
-    """The host and its file. Claude Code writes its file while it runs, so its own command, if there, changes it."""
+    """Return the host and its file.
+
+    A running Claude Code rewrites its file, so its own command makes the change if it is installed.
+    """
     host = supported_hosts()[options.host]
     claude = shutil.which("claude") if options.host == CLAUDE_CODE and options.config is None else None
     if claude is not None:
@@ -87,19 +137,19 @@ def _target(options: InstallOptions) -> Target:
 
 
 def _confirm_and_apply(change: Change, options: InstallOptions, success_message: str) -> int:
-    """Show the change, ask, and make it."""
+    """Show the change, ask for confirmation, and apply it; return the exit code."""
     if not change.diff:
         click.echo(f"nothing to change: {success_message}")
-        return 0
+        return ExitCode.SUCCESS
     click.echo(change.diff, nl=False)
     if options.dry_run:
-        return 0
-    if not options.yes and not click.confirm("Change it?"):
-        click.echo("nothing is changed")
-        return DECLINED
+        return ExitCode.SUCCESS
+    if not options.yes and not click.confirm("Apply this change?"):
+        click.echo("not changed")
+        return ExitCode.FAILURE
     click.echo(change.apply())
     click.echo(success_message)
-    return 0
+    return ExitCode.SUCCESS
 
 
 def _default_name(manifests: Sequence[LoadedManifest]) -> str:
@@ -108,27 +158,28 @@ def _default_name(manifests: Sequence[LoadedManifest]) -> str:
 
 
 def _program_command() -> list[str]:
-    """What starts this program, by absolute paths."""
+    """Return the command that starts this program, with absolute paths: hosts start servers in any folder."""
     script = Path(sys.executable).with_name("utcp-ws-mcp.exe" if sys.platform == "win32" else "utcp-ws-mcp")
     return [str(script)] if script.is_file() else [str(Path(sys.executable).absolute()), "-m", "utcp_ws_mcp"]
 
 
 def _shell_only_variables(manifests: Sequence[Path], env_files: Sequence[Path], host_title: str) -> list[str]:
-    """A sentence for each call template whose variables only this shell knows."""
+    """Return a warning for each call template whose variables are set only in this shell."""
     known = INHERITED_ENV_WINDOWS if sys.platform == "win32" else INHERITED_ENV
     environ = {name: os.environ[name] for name in known if name in os.environ}
     loaded = [load_manifest(manifest, environ, env_files) for manifest in manifests]
     return [
-        f"{disabled.name}: {', '.join(disabled.missing)}: set in this shell, and {host_title} may not have it; "
-        "write NAME=value into a file that only you can read, and give --env-file FILE"
+        f"{disabled.name}: {', '.join(disabled.missing)}: set in this shell, but {host_title} may not have it. "
+        "Write NAME=value to a file that only you can read, and pass it with --env-file FILE."
         for each in loaded
         for disabled in each.manifest.disabled
     ]
 
 
 def _ephemeral_install_warnings() -> list[str]:
-    """A sentence if this program lives in a cache that is cleaned up."""
+    """Return a warning if this program is in a cache of uv, from which it may be deleted."""
     parts = Path(sys.prefix).parts
     if not any(part.startswith(("archive-v", "environments-v")) for part in parts):
         return []
-    return ["this is a copy in uv's cache, which may be cleaned; run `uv tool install utcp-ws-mcp`, then install again"]
+    message = "this program is in the cache of uv, which may be cleaned."
+    return [f"{message} Run `uv tool install utcp-ws-mcp`, then install again."]

@@ -1,4 +1,4 @@
-"""Visit the endpoints of manifests: connect, log in, listen for a moment, ask for tools; show what came back."""
+"""`check --online`: connect to the endpoints of manifests, log in, listen, discover tools, and show the messages."""
 
 from __future__ import annotations
 
@@ -33,65 +33,68 @@ from .check import CheckResult
 from .tools import format_signature
 
 DISCOVERY_TIMEOUT = 15.0
-"""Seconds that an endpoint has for its manual."""
+"""Seconds that an endpoint has to return its manual."""
 
 
 @dataclass(slots=True)
 class EndpointProbe:
-    """What was seen of one endpoint; `unasked` are messages that nobody had asked for."""
+    """The result for one endpoint; `unsolicited` are the messages that belong to no request."""
 
     entry: ManifestEntry
-    plans: Sequence[CompiledTool]
-    trace: Trace
+    tools: Sequence[CompiledTool]
+    redact: Redactor
+    trace: Trace = field(init=False)
     unsolicited: list[str | bytes] = field(default_factory=list)
     failed: bool = False
     has_warnings: bool = False
 
+    def __post_init__(self) -> None:
+        self.trace = Trace(self.redact, sys.stdout)
+
     def observe(self, event: events.Event) -> None:
-        """Show an event, and keep what came unasked."""
+        """Show an event, and collect unsolicited messages."""
         self.trace(event)
         if isinstance(event, events.MessageReceived) and event.role == Role.DROPPED.value:
             self.unsolicited.append(event.message)
 
     def fail(self, reason: str) -> None:
-        """Say why the visit went wrong."""
+        """Record and show why the probe failed."""
         self.failed = True
         self.trace(events.WarningIssued(f"{self.entry.name}: {reason}"))
 
 
 async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -> int:
-    """Visit each endpoint in turn, listening so many seconds for what it says unasked; the exit code."""
+    """Probe one endpoint after the other, and listen for `duration` seconds to each; return the exit code."""
     redact = Redactor(each.manifest for each in checked.loaded)
-    visits: list[EndpointProbe] = []
+    probes: list[EndpointProbe] = []
     for loaded in checked.loaded:
         for entry in loaded.manifest.entries:
             click.echo(f"{entry.name}:")
-            visit = EndpointProbe(entry, loaded.tools[entry.name], Trace(redact, sys.stdout))
-            visits.append(visit)
-            await _connect(visit, duration)
-            if entry.uses_discovery and not visit.failed:
-                await _discover(visit, loaded)
-    wrong = checked.has_errors or any(visit.failed for visit in visits)
-    doubtful = checked.has_warnings or any(visit.has_warnings for visit in visits)
-    return replace(checked, has_errors=wrong, has_warnings=doubtful).exit_code(strict)
+            probe = EndpointProbe(entry, loaded.tools[entry.name], redact)
+            probes.append(probe)
+            await _connect(probe, duration)
+            if entry.uses_discovery and not probe.failed:
+                await _discover(probe, loaded)
+    has_errors = checked.has_errors or any(probe.failed for probe in probes)
+    has_warnings = checked.has_warnings or any(probe.has_warnings for probe in probes)
+    return replace(checked, has_errors=has_errors, has_warnings=has_warnings).exit_code(strict)
 
 
 async def _connect(probe: EndpointProbe, duration: float) -> None:
-    """Open a connection as a call would, and listen on it."""
-    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
-    plan = compile_discovery(probe.entry) if probe.entry.uses_discovery else next(iter(probe.plans), None)
-    if plan is None:
+    """Open a connection as a call would, and listen for `duration` seconds."""
+    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, probe.redact)
+    tool = compile_discovery(probe.entry) if probe.entry.uses_discovery else next(iter(probe.tools), None)
+    if tool is None:
         return
-    arguments = dict(plan.defaults)
-    scope = Scope(ambient, {"args": arguments, "tool": plan.original_name, "vars": plan.variables, "session": {}})
+    arguments = dict(tool.defaults)
+    scope = Scope(ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}})
     try:
-        upgrade = plan.compiled_template.handshake.render(scope)
-        opened = await Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)(
-            upgrade, arguments
-        )
-    except RenderError as unfilled:
+        request = tool.compiled_template.handshake.render(scope)
+        connector = Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)
+        opened = await connector(request, arguments)
+    except RenderError as missing:
         probe.trace(
-            events.WarningIssued(f"not visited, because connecting needs arguments: {unfilled}; make a call instead")
+            events.WarningIssued(f"skipped, because connecting needs arguments: {missing}; make a call instead")
         )
         return
     except BridgeError as failed:
@@ -107,13 +110,14 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
 
 
 def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:
-    """Warn where a call would take what came unasked for its reply."""
-    for plan in filter(accepts_any_message, probe.plans):
+    """Warn if a call would accept one of the unsolicited messages as its reply."""
+    for tool in filter(accepts_any_message, probe.tools):
         for raw in probe.unsolicited:
-            if not plan.rules.is_ignored(scope.with_values(message=decode(raw).value)):
-                told = f"{plan.full_name} would take this for its reply, and nobody had asked: {excerpt(raw, 100)}"
-                way = 'say which message answers ("reply.match"), or which never does ("ignore")'
-                probe.trace(events.WarningIssued(f"warning: {told}; {way}"))
+            if not tool.rules.is_ignored(scope.with_values(message=decode(raw).value)):
+                shown = excerpt(raw, 100, probe.redact)
+                problem = f"{tool.full_name} would accept this unsolicited message as its reply: {shown}"
+                fix = 'Set "reply.match" to select the reply, or "ignore" to exclude such messages.'
+                probe.trace(events.WarningIssued(f"warning: {problem}. {fix}"))
                 probe.has_warnings = True
                 return
 
@@ -124,17 +128,17 @@ async def _receive(connection: Connection, ended: anyio.Event) -> None:
 
 
 async def _discover(probe: EndpointProbe, loaded: LoadedManifest) -> None:
-    """Ask the endpoint for its tools, and list them."""
+    """Discover the tools of the endpoint, and list them."""
     entry = probe.entry
     only = replace(loaded, manifest=replace(loaded.manifest, entries=(entry,)))
     started = time.monotonic()
     async with Bridge([only], observe=probe.observe, trace_rules=True) as bridge:
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
         seconds = time.monotonic() - started
-        plans, failure = list(bridge.tools.values()), bridge.discovery_errors.get(entry.name)
-    if failure is not None:
-        probe.fail(str(failure))
+        tools, error = list(bridge.tools.values()), bridge.discovery_errors.get(entry.name)
+    if error is not None:
+        probe.fail(str(error))
         return
-    click.echo(f"{entry.name}: {len(plans)} tool{'s' * (len(plans) != 1)} in {seconds * 1000:.0f} ms")
-    for plan in plans:
-        click.echo(f"  {plan.full_name}({format_signature(plan.inputs)})")
+    click.echo(f"{entry.name}: {len(tools)} tool{'s' * (len(tools) != 1)} in {seconds * 1000:.0f} ms")
+    for tool in tools:
+        click.echo(f"  {tool.full_name}({format_signature(tool.inputs)})")

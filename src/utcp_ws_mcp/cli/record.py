@@ -1,4 +1,4 @@
-"""Talk to an endpoint by hand, and draft a manifest from what was said."""
+"""`utcp-ws-mcp record`: exchange messages with an endpoint by hand, and draft a manifest from the conversation."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ from ..observability.logging import Trace
 from ..observability.redaction import redactor
 from ..recorder.manifest import Draft, draft_manifest, format_json
 from ..recorder.messages import RecordedMessage
+from .exit_codes import ExitCode
+from .options import env_file_option, run
 
-FAILED: Final = 1
 MAX_IDLE_PERIODS: Final = 10
-"""How many pauses a line waits for silence, where an endpoint never stops talking."""
+"""Idle periods after which the next line of a pipe is sent although the endpoint is still sending."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """What the command `record` is to do. `pause` is in seconds."""
+    """The options of `record`. `idle` is in seconds."""
 
     url: str
     headers: Mapping[str, str]
@@ -54,9 +55,35 @@ class RecordOptions:
     env_files: Sequence[Path]
 
 
+@click.command()
+@click.argument("url")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of the handshake.")
+@click.option("--protocol", "protocols", multiple=True, help="A subprotocol to offer.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the draft to this file.")
+@click.option(
+    "--idle", default=0.5, show_default=True, help="Seconds without messages before the next line of a pipe is sent."
+)
+@env_file_option
+def record(
+    url: str,
+    headers: tuple[str, ...],
+    protocols: tuple[str, ...],
+    output: Path | None,
+    idle: float,
+    env_files: tuple[Path, ...],
+) -> None:
+    """Connect to URL, send each line of stdin, show what is received; then draft a manifest from it.
+
+    ${NAME} in the URL, a header, a subprotocol or a line is the variable NAME. The draft contains ${NAME}, not its
+    value.
+    """
+    pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
+    run(record_conversation, RecordOptions(url, pairs, protocols, output, idle, env_files))
+
+
 @dataclass(slots=True)
 class Recording:
-    """A conversation under way."""
+    """The state of a recording: the messages, and the variables that they use."""
 
     variables: Mapping[str, str] = field(repr=False)
     trace: Trace = field(init=False)
@@ -68,7 +95,7 @@ class Recording:
         self.trace = Trace(self.redact, sys.stderr)
 
     def observe(self, event: events.Event) -> None:
-        """Show an event, and keep what came."""
+        """Show an event, and record received messages."""
         if isinstance(event, events.MessageReceived):
             self.messages.append(RecordedMessage(False, decode(event.message).value))
             self.arrived.set()
@@ -76,11 +103,11 @@ class Recording:
         self.trace(event)
 
     def redact(self, text: str) -> str:
-        """A text without the values of the variables that were used."""
+        """Return a text without the values of the variables that were used."""
         return redactor(self.used_variables.values())(text)
 
     def substitute(self, text: str) -> str:
-        """A text with the variables that are set filled in."""
+        """Return a text in which `${NAME}` is replaced by the value of each variable that is set."""
 
         def value(name: str, whole: str) -> str:
             if name in self.variables:
@@ -90,7 +117,7 @@ class Recording:
         return VARIABLE.sub(lambda found: value(found[1], found[0]) if found[1] else "${", text)
 
     async def wait_until_idle(self, idle: float) -> None:
-        """Wait until nothing has come for so many seconds."""
+        """Wait until nothing was received for `idle` seconds, at most `MAX_IDLE_PERIODS` times as long."""
         with anyio.move_on_after(idle * MAX_IDLE_PERIODS):
             silent = False
             while not silent:
@@ -100,11 +127,11 @@ class Recording:
                 silent = waiting.cancelled_caught
 
 
-async def record(options: RecordOptions) -> int:
-    """Connect, send the lines that are typed, show what comes; at the end print a drafted manifest, or write it."""
+async def record_conversation(options: RecordOptions) -> int:
+    """Connect, send the lines of stdin, show what is received, then print or write the draft; return the exit code."""
     if options.output is not None and options.output.exists():
-        click.echo(f"{options.output} is there already and stays as it is; give another name", err=True)
-        return FAILED
+        click.echo(f"{options.output} already exists and is not changed; give another name", err=True)
+        return ExitCode.USAGE_ERROR
     variables = dict(os.environ)
     for file in options.env_files:
         variables |= read_dotenv(file, str(file))
@@ -116,19 +143,21 @@ async def record(options: RecordOptions) -> int:
         opened, url = await _connect(endpoint, recording)
     except BridgeError as failed:
         click.echo(recording.redact(str(failed)), err=True)
-        return FAILED
+        return ExitCode.FAILURE
     try:
         await _run_session(opened, recording, options.idle)
-    finally:  # whoever presses Ctrl-C wants the draft, too
+    finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
         _write_draft(draft_manifest(endpoint, url, recording.messages, recording.used_variables), options.output)
-    return 0
+    return ExitCode.SUCCESS
 
 
 async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Connection, URL]:
-    """A connection, and its URL. Whoever types an address means it: private and plain ones are allowed.
+    """Open the connection; return it with its URL.
+
+    Private addresses and unencrypted transport are allowed, because the user typed the address.
 
     Raises:
-        BridgeError: if there is none.
+        BridgeError: if no connection can be opened.
     """
     network = {"allow": ["private", "loopback"], "plaintext": True}
     watch = {"name": "watch", "tool_call_template": {"listen": True, "stream": True}}
@@ -138,20 +167,20 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
         raise MissingVariable(disabled.missing, disabled.name)
     (entry,) = manifest.entries
     recording.used_variables |= entry.variables
-    plans, problems = compile_entry(entry)
+    tools, problems = compile_entry(entry)
     if problems:
         raise InvalidManifest("record", problems)
-    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes)
-    upgrade = plans[0].compiled_template.handshake.render(
+    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, recording.redact)
+    request = tools[0].compiled_template.handshake.render(
         Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}})
     )
-    assert upgrade.url is not None
-    opened = await Connector(ambient, time.monotonic, system_resolver, recording.observe)(upgrade, {})
-    return opened, upgrade.url
+    assert request.url is not None
+    opened = await Connector(ambient, time.monotonic, system_resolver, recording.observe)(request, {})
+    return opened, request.url
 
 
 async def _run_session(connection: Connection, recording: Recording, idle: float) -> None:
-    """Send what is typed until there is no more, or the endpoint goes away."""
+    """Send the lines of stdin until it ends or the endpoint closes the connection."""
     async with anyio.create_task_group() as tasks:
 
         async def read() -> None:
@@ -159,15 +188,15 @@ async def _run_session(connection: Connection, recording: Recording, idle: float
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(read)
-        typed = sys.stdin.isatty()
-        if typed:
-            click.echo("type a message in each line; Ctrl-D ends and drafts the manifest", err=True)
+        interactive = sys.stdin.isatty()
+        if interactive:
+            click.echo("Type one message per line. Ctrl-D ends the session and drafts the manifest.", err=True)
         else:
             await recording.wait_until_idle(idle)
         async with read_lines(sys.stdin.fileno()) as lines:
             async for line in lines:
                 await _send(connection, recording, line)
-                if not typed:
+                if not interactive:
                     await recording.wait_until_idle(idle)
         await recording.wait_until_idle(idle)
         await connection.aclose()
@@ -181,20 +210,20 @@ async def _send(connection: Connection, recording: Recording, line: str) -> None
 
 @asynccontextmanager
 async def read_lines(descriptor: int) -> AsyncIterator[AsyncIterable[str]]:
-    """The lines of a file, read in a thread that nobody waits for: it may hang in a terminal for ever."""
-    gives, takes = anyio.create_memory_object_stream[str](math.inf)
+    """Read the lines of a file in a daemon thread: a read from a terminal cannot be cancelled."""
+    send_stream, receive_stream = anyio.create_memory_object_stream[str](math.inf)
     async with BlockingPortal() as portal:
-        threading.Thread(target=_read_lines_in_thread, args=(descriptor, portal, gives), daemon=True).start()
-        with takes:
-            yield takes
+        threading.Thread(target=_read_lines_in_thread, args=(descriptor, portal, send_stream), daemon=True).start()
+        with receive_stream:
+            yield receive_stream
 
 
 def _read_lines_in_thread(descriptor: int, portal: BlockingPortal, send_stream: MemoryObjectSendStream[str]) -> None:
     rest = b""
-    with suppress(RuntimeError, anyio.BrokenResourceError):  # nobody listens any more
+    with suppress(RuntimeError, anyio.BrokenResourceError):  # the portal or the stream is closed: the session has ended
         while data := os.read(descriptor, 1 << 16):
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
                 portal.call(send_stream.send_nowait, line.decode("utf-8", "replace").removesuffix("\r"))
         if rest:
             portal.call(send_stream.send_nowait, rest.decode("utf-8", "replace"))
@@ -209,6 +238,8 @@ def _write_draft(draft: Draft, output: Path | None) -> None:
     else:
         with output.open("x", encoding="utf-8") as new:
             new.write(text)
-        click.echo(f"{output} is written; try: utcp-ws-mcp check {output}", err=True)
+        click.echo(f"{output} is written; check it with: utcp-ws-mcp check {output}", err=True)
     for name in dict.fromkeys(draft.missing_variables):
-        click.echo(f"a secret was typed; the draft says ${{{name}}} instead, so set {name} before you use it", err=True)
+        click.echo(
+            f"A secret was typed. The draft contains ${{{name}}} instead: set {name} before you use it.", err=True
+        )

@@ -1,4 +1,4 @@
-"""Print the JSON Schema of a manifest."""
+"""`utcp-ws-mcp schema`: print the JSON Schema of a manifest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from ..manifest.json_schema import manifest_schema
 
 
-def print_schema() -> None:
-    """Print it, for an editor."""
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a manifest, for editors."""
     click.echo(json.dumps(manifest_schema(), indent=2, ensure_ascii=False))

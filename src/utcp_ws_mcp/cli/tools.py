@@ -1,74 +1,64 @@
-"""List tools, and approve discovered ones that have changed."""
+"""`utcp-ws-mcp tools`: list the tools of manifests."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
-from ..errors import PinStoreError
 from ..observability import events
 from ..observability.redaction import Redactor
+from .exit_codes import ExitCode
+from .options import env_file_option, load_manifests, manifests_argument, run
 
-FAILED: Final = 1
-APPROVE_TIMEOUT: Final = 15.0
-"""Seconds that endpoints have for their manuals."""
+
+@click.command()
+@manifests_argument
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, with schemas.")
+@click.option(
+    "--timeout", default=10.0, show_default=True, help="Seconds to wait for endpoints whose tools are discovered."
+)
+@env_file_option
+def tools(manifests: tuple[Path, ...], as_json: bool, timeout: float, env_files: tuple[Path, ...]) -> None:
+    """List the tools of MANIFESTS, including those that endpoints announce in a UTCP manual."""
+    run(list_tools, load_manifests(manifests, env_files), as_json, timeout)
 
 
 async def list_tools(manifests: Sequence[LoadedManifest], as_json: bool, timeout: float) -> int:
-    """Print the tools; 1 if an endpoint did not tell its own."""
+    """Print the tools; return `FAILURE` if a discovery failed."""
     redact = Redactor(each.manifest for each in manifests)
 
-    def notice(event: events.Event) -> None:
+    def print_warning(event: events.Event) -> None:
         if isinstance(event, events.WarningIssued):
             click.echo(redact(event.text), err=True)
 
-    async with Bridge(manifests, observe=notice) as bridge:
+    async with Bridge(manifests, observe=print_warning) as bridge:
         await bridge.wait_discovered(timeout)
-        plans, failures = list(bridge.tools.values()), dict(bridge.discovery_errors)
-    for failure in failures.values():
-        click.echo(redact(str(failure)), err=True)
+        listed, errors = list(bridge.tools.values()), dict(bridge.discovery_errors)
+    for error in errors.values():
+        click.echo(redact(str(error)), err=True)
     if as_json:
-        listed = [
-            {"name": plan.full_name, "description": plan.description, "inputs": plan.inputs, "outputs": plan.outputs}
-            for plan in plans
+        objects = [
+            {"name": tool.full_name, "description": tool.description, "inputs": tool.inputs, "outputs": tool.outputs}
+            for tool in listed
         ]
-        click.echo(redact(json.dumps(listed, indent=2, ensure_ascii=False)))
-        return FAILED if failures else 0
-    for plan in plans:
-        first_line = plan.description.strip().partition("\n")[0]
-        click.echo(
-            redact(f"{plan.full_name}({format_signature(plan.inputs)})" + (f"  {first_line}" if first_line else ""))
-        )
-    return FAILED if failures else 0
+        click.echo(redact(json.dumps(objects, indent=2, ensure_ascii=False)))
+    else:
+        for tool in listed:
+            summary = tool.description.strip().partition("\n")[0]
+            click.echo(
+                redact(f"{tool.full_name}({format_signature(tool.inputs)})" + (f"  {summary}" if summary else ""))
+            )
+    return ExitCode.FAILURE if errors else ExitCode.SUCCESS
 
 
 def format_signature(inputs: Any) -> str:
-    """The arguments of a tool, optional ones with a question mark."""
+    """Return the arguments of an input schema, separated by commas; optional ones end in a question mark."""
     required = inputs.get("required", [])
     names = inputs.get("properties", {})
     return ", ".join(name if name in required else f"{name}?" for name in names)
-
-
-async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str]) -> int:
-    """Approve the named tools, and print those that stay withheld."""
-    async with Bridge(manifests) as bridge:
-        await bridge.wait_discovered(APPROVE_TIMEOUT)
-        for name in names:
-            if name not in bridge.withheld:
-                click.echo(f"{name} is not withheld", err=True)
-                return FAILED
-            try:
-                bridge.approve(name)
-            except PinStoreError as failed:
-                click.echo(str(failed), err=True)
-                return FAILED
-            click.echo(f"{name} is approved")
-        for name, why in bridge.withheld.items():
-            if name not in names:
-                click.echo(f"{name} is withheld: {why}")
-    return 0

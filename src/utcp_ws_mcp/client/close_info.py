@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from ..core.codecs.message import Message, excerpt
@@ -36,15 +36,16 @@ def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseI
     return CloseInfo(1006, CONNECTION_RESET if sent is None else CLOSED_LOCALLY)
 
 
-def excerpt_without_secrets(message: Message, secrets: Iterable[Any]) -> str:
+def excerpt_without_secrets(message: Message, secrets: Iterable[Any], redact: Callable[[str], str] = str) -> str:
     """Return an excerpt of a message for an error; nothing if the message repeats one of the values in `secrets`.
 
-    An endpoint that rejects a credential often quotes it, and an error is shown to a model.
+    An endpoint that rejects a credential often quotes it, and an error is shown to a model. `redact` removes other
+    secrets before the message is cut.
     """
     shown = message.for_display
     text = shown if isinstance(shown, str) else shown.decode("utf-8", "replace")
     repeats = any(len(each) >= MIN_SECRET_LENGTH and each in text for each in _iter_strings(secrets))
-    return "" if repeats else redact_by_key(excerpt(shown))
+    return "" if repeats else excerpt(shown, redact=lambda text: redact_by_key(redact(text)))
 
 
 def _iter_strings(values: Iterable[Any]) -> Iterator[str]:

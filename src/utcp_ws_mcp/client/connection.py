@@ -133,7 +133,7 @@ class Connection:
         """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
         message = self.dispatcher.last_unmatched
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
-        return "" if message is None else excerpt_without_secrets(message, secrets)
+        return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)
 
     @property
     def closed_by_oversized_message(self) -> bool:

@@ -180,7 +180,7 @@ class Connector:
         else:
             sock = await open_socket(url, await resolve(url, template.network, self._resolver))
         report_stage(_NO_UPGRADE)
-        return await open_websocket(request, headers, sock, ssl_context)
+        return await open_websocket(request, headers, sock, ssl_context, self._ambient.redact)
 
     def _ssl_context(self, request: HandshakeRequest) -> ssl.SSLContext:
         # Reading the certificates of the system takes longer than a handshake.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
@@ -22,6 +22,7 @@ async def open_websocket(
     headers: Sequence[tuple[str, str]],
     sock: socket.socket,
     ssl_context: ssl.SSLContext | None,
+    redact: Callable[[str], str] = str,
 ) -> WebSocket:
     """Open a WebSocket over a connected socket, which is closed where that fails.
 
@@ -30,6 +31,7 @@ async def open_websocket(
         headers: Its headers, with credentials.
         sock: A TCP connection to the server, perhaps through a proxy.
         ssl_context: The context for TLS; None for ws://.
+        redact: Removes secrets from what the server answers instead of an upgrade, before that is cut.
 
     Raises:
         HandshakeRejected: on any HTTP status but 101.
@@ -45,7 +47,7 @@ async def open_websocket(
     except BaseException as error:
         websocket.abort()
         if isinstance(error, InvalidHandshake | PayloadTooBig | EOFError):
-            raise _to_bridge_error(url, error) from error
+            raise _to_bridge_error(url, error, redact) from error
         raise
     return websocket
 
@@ -77,7 +79,7 @@ def _check_subprotocol(request: HandshakeRequest, url: URL, websocket: WebSocket
         raise ConnectError(url.address, reason, code="subprotocol-rejected")
 
 
-def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
+def _to_bridge_error(url: URL, error: Exception, redact: Callable[[str], str]) -> BridgeError:
     """Return the error of a failed handshake in words of this package.
 
     The messages of the library may repeat header values, and with them credentials, so that none of them is shown.
@@ -86,7 +88,7 @@ def _to_bridge_error(url: URL, error: Exception) -> BridgeError:
         status = error.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        detail = http_error_detail(status, bytes(error.response.body or b""))
+        detail = http_error_detail(status, bytes(error.response.body or b""), redact)
         return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), detail)
     if isinstance(error, NegotiationError):
         reason = 'the server selected a subprotocol that was not offered. Check "protocol".'

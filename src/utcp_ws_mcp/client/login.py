@@ -74,7 +74,9 @@ def _process_response(
     )
     if step.fail.is_true(scope):
         text = _fail_message_text(step.fail_message, scope)
-        detail = _failure_detail(response, step.fail) if text is None else f": {end_sentence(text)}"
+        detail = (
+            _failure_detail(response, step.fail, scope.ambient.redact) if text is None else f": {end_sentence(text)}"
+        )
         reason = f"the server answered HTTP {response.status}{detail}"
         raise ConnectError(request.url.address, reason, code="before-connect-failed", step=path)
     for name, expression in step.captures:
@@ -176,7 +178,7 @@ class _Expectation:
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
             text = _fail_message_text(step.fail_message, scope)
-            shown = end_sentence(excerpt(message.for_display) if text is None else text)
+            shown = end_sentence(excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text)
             reason = f"the server rejected the login: {shown}"
             step_path = f"on_connect[{self._index}]"
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
@@ -211,19 +213,19 @@ def _parse_body(response: HttpResponse) -> Any:
         return text
 
 
-def _failure_detail(response: HttpResponse, fail: Expression) -> str:
+def _failure_detail(response: HttpResponse, fail: Expression, redact: Callable[[str], str]) -> str:
     """Return what follows the status: the server's own text of an error; for a success, why it counts as a failure."""
     if response.status < 300:
         return f', and "fail" holds: {fail.source}.'
     if 300 <= response.status < 400:
         return ', a redirect. If a successful login is answered with it, add "fail": "status >= 400" to the step.'
-    return end_sentence(http_error_detail(response.status, response.body))
+    return end_sentence(http_error_detail(response.status, response.body, redact))
 
 
 def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
     """Return the text that `fail_message` selects, or None if it selects nothing."""
     value = UNDEFINED if fail_message is None else fail_message.evaluate_or_undefined(scope)
-    return None if value is UNDEFINED or value is None else excerpt(as_text(value))
+    return None if value is UNDEFINED or value is None else excerpt(as_text(value), redact=scope.ambient.redact)
 
 
 def _code(error: RenderError | ValueError) -> str:

@@ -64,7 +64,8 @@ class WebSocket(asyncio.Protocol):
         ping_timeout: Seconds in which a peer must answer a keepalive ping, and read some of what waits for it.
 
     Attributes:
-        protocol: The Sans-I/O connection; `close_rcvd` and `close_sent` are its close frames.
+        protocol: The Sans-I/O connection. `close_rcvd`, `close_sent` and `close_rcvd_then_sent` are its close frames
+            and their order, as in `ConnectionClosed`.
         abort_reason: Why this side ended the connection without a closing handshake; empty if it did not.
         paused: Whether so much waits for the peer to read that `drain` would wait.
     """

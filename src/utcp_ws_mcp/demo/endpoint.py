@@ -18,7 +18,7 @@ COUNTDOWN_INTERVAL = 0.1
 
 
 def manual() -> dict[str, Any]:
-    """The endpoint's manual: tools that inherit the URL of whoever asks for it."""
+    """Return the manual of the endpoint; its tools inherit the URL at which the client requested it."""
     number, text = {"type": "number"}, {"type": "string"}
     return {
         "utcp_version": "1.0.0",
@@ -28,7 +28,7 @@ def manual() -> dict[str, Any]:
             _tool("divide", "Divide a by b.", {"a": number, "b": number}, preset="utcp"),
             _tool(
                 "shout",
-                "Say a text in capitals.",
+                "Convert text to upper case.",
                 {"text": text},
                 message="SHOUT UTCP_ARG_text_UTCP_ARG",
                 response_format="text",
@@ -61,14 +61,14 @@ def _tool(name: str, description: str, properties: dict[str, Any], **template: A
 
 @asynccontextmanager
 async def demo_endpoint(port: int = 0) -> AsyncIterator[int]:
-    """Run the endpoint on loopback; gives its port."""
+    """Run the endpoint on loopback; yield its port."""
     server: Server
     async with serve(_handle_connection, "127.0.0.1", port) as server:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
 async def _handle_connection(websocket: ServerConnection) -> None:
-    """Talk to a client, however it goes away."""
+    """Serve a client until it disconnects."""
     with suppress(ConnectionClosed):
         await _handle_messages(websocket)
 
@@ -121,7 +121,7 @@ async def _call_tool(websocket: ServerConnection, request_id: str, name: str, ar
 
 
 def draw_square(colour: str, size: int = 48) -> bytes:
-    """A square of one colour as a PNG image (PNG specification, §5)."""
+    """Return a PNG image of a square in one colour (PNG specification, §5)."""
     row = b"\0" + bytes.fromhex(colour.removeprefix("#")) * size
 
     def chunk(kind: bytes, data: bytes) -> bytes:

@@ -22,57 +22,62 @@ CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("a text protocol", "demo_shout", {"text": "hello"}),
     ("a binary reply becomes an image", "demo_picture", {"colour": "#3366cc"}),
     ("a stream, with progress", "demo_countdown", {"start": 3}),
-    ("a failure of the tool", "demo_divide", {"a": 1, "b": 0}),
-    ("a mistake of the model", "demo_add", {"a": "two"}),
+    ("an error of the tool", "demo_divide", {"a": 1, "b": 0}),
+    ("wrong arguments", "demo_add", {"a": "two"}),
 )
+"""What is shown, the tool, and its arguments. The last two calls must fail."""
 
 
-async def serve_endpoint(port: int) -> int:
-    """Run only the endpoint, until it is stopped; 2 if the port is taken."""
+async def serve_endpoint(port: int) -> bool:
+    """Run only the endpoint until it is stopped; return False if the port is in use."""
     try:
         async with demo_endpoint(port) as bound:
-            print(f"The demo endpoint runs at ws://127.0.0.1:{bound}/ (Ctrl-C ends it).")
+            print(f"The demo endpoint runs at ws://127.0.0.1:{bound}/ (press Ctrl-C to stop it).")
             print("In another terminal: utcp-ws-mcp tools manifests/demo.json", flush=True)
             await anyio.sleep_forever()
     except OSError as failed:
         if failed.errno != errno.EADDRINUSE:
             raise
-        print(f"port {port} is in use, perhaps by another demo; end that, or choose one with --port", file=sys.stderr)
-    return 2
+        print(
+            f"port {port} is in use, perhaps by another demo. Stop it, or choose a port with --port.", file=sys.stderr
+        )
+    return False
 
 
-async def run_demo(port: int) -> int:
-    """Show a whole session; 0 if everything went as it should."""
+async def run_demo(port: int) -> bool:
+    """Print a whole session; return whether every call had the expected result."""
     async with demo_endpoint(port) as bound:
         manifest = {"name": "demo", "url": f"ws://127.0.0.1:{bound}/"}
         print("An agent uses WebSocket tools through MCP.\n")
         print(f"1. A WebSocket endpoint that speaks UTCP runs at {manifest['url']}")
-        print(f"2. manifest.json is all there is to write:  {json.dumps(manifest)}")
+        print(f"2. manifest.json is the only file that you write:  {json.dumps(manifest)}")
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "manifest.json"
             file.write_text(json.dumps(manifest), encoding="utf-8")
             return await _run_session(file)
 
 
-async def _run_session(manifest: Path) -> int:
-    kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-    command = StdioServerParameters(command=sys.executable, args=["-m", "utcp_ws_mcp", str(manifest)], env=kept or None)
+async def _run_session(manifest: Path) -> bool:
+    # The SDK passes only a few variables on; without PYTHONPATH the server could be another copy of this package.
+    environ = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    arguments = ["-m", "utcp_ws_mcp", str(manifest)]
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=environ or None)
     started = time.perf_counter()
     async with Client(command) as client:
         took = time.perf_counter() - started
-        print(f"3. An MCP client starts  python -m utcp_ws_mcp manifest.json  and is served after {took:.1f} s\n")
+        print(f"3. An MCP client starts  python -m utcp_ws_mcp manifest.json  and is connected after {took:.1f} s\n")
         tools = (await client.list_tools()).tools
-        print(f"tools/list: the endpoint was asked, and these are its {len(tools)} tools")
+        print(f"tools/list: the {len(tools)} tools that the endpoint announced")
         for tool in tools:
             print(f"  {tool.name:<16} {tool.description}")
         print("\ntools/call: one of each kind")
         outcomes = [await _call_and_print(client, *call) for call in CALLS]
-        print(f"\nThat was MCP {client.protocol_version} over stdio. Now your own endpoint: see README.md.")
-    return 0 if outcomes == [False] * 4 + [True] * 2 else 1
+        print(f"\nThis was MCP {client.protocol_version} over stdio. To connect your own endpoint, see README.md.")
+    return outcomes == [False] * 4 + [True] * 2
 
 
 async def _call_and_print(client: Client, kind: str, name: str, arguments: dict[str, Any]) -> bool:
-    """Call a tool and print what came; whether it was an error."""
+    """Call a tool and print its progress and result; return whether the result is an error."""
 
     async def show(progress: float, total: float | None, message: str | None) -> None:
         print(f"    … {message}")

@@ -44,9 +44,9 @@ def check_let(entry: ManifestEntry) -> Iterator[Problem]:
 
 
 def entry_expressions(entry: ManifestEntry) -> Iterator[str]:
-    """Yield the sources of all expressions of an entry and of its tools."""
-    templates = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
-    return find_expressions([entry.raw, templates], MESSAGE_KEYS)
+    """Yield the expressions of an entry and of its tools."""
+    tools = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
+    return find_expressions([entry.raw, tools], MESSAGE_KEYS)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -56,7 +56,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _unused_captures(entry: ManifestEntry) -> Iterator[Problem]:
-    used = {name for expression in entry_expressions(entry) for name in find_members(expression, "session")}
+    used = {name for each in entry_expressions(entry) for name in find_members(each, "session")}
     of_presets = {capture for preset in referenced_presets(entry.raw) for capture in _captures(preset)}
     for path, name in _captures(entry.raw):
         if (path, name) in of_presets:  # a preset captures for all its users
@@ -93,7 +93,7 @@ def _owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> str:
 
 def _let_references(template: CallTemplate) -> set[str]:
     document = template.model_dump(mode="json", by_alias=True)
-    return {name for expression in find_expressions(document, MESSAGE_KEYS) for name in find_members(expression, "let")}
+    return {name for each in find_expressions(document, MESSAGE_KEYS) for name in find_members(each, "let")}
 
 
 def _let_definitions(entry: ManifestEntry) -> Iterator[tuple[str, str]]:

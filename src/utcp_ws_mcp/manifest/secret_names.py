@@ -49,9 +49,9 @@ _SESSION_NAME: Final = re.compile(rf"(?:^|_)(?:{_SESSION})$")
 _USER_NAME: Final = re.compile(r"(?:^|_)(?:user(?:_?(?:name|id))?|login|auth_?id)$")
 _KEYED_TEXT: Final = re.compile(
     # Possessive, behind a boundary: a long text without a colon is scanned once, and not once per character.
-    rf'(?<![\w.-])([\w.-]++)("\s*:\s*| is (?:now )?)"(?:[^"\\…]|\\.){{{MIN_KEYED_LENGTH},}}["…]?'
+    rf'(?<![\w.-])([\w.-]++)("\s*:\s*| is (?:now )?)"(?:[^"\\]|\\.){{{MIN_KEYED_LENGTH},}}"?'
 )
-"""A text with its name: in JSON, or in a sentence of a trace. It can be cut by "…"."""
+"""A text with its name: in JSON, or in a sentence of a trace. The end may be cut off."""
 
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 

@@ -1,7 +1,6 @@
-"""Frozen records of what happened, for logs, traces and metrics.
+"""Events of the bridge, for logs, traces and metrics.
 
-Events hold no header values and no credentials. `manual` is the name of the call template that it happened for;
-durations are seconds.
+Events contain no header values and no credentials. `manual` is the name of the call template; durations are in seconds.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ class HttpRequestFinished:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
-    """A connection ended; `why` is its close code and reason, or what the network said.
+    """A connection ended; `reason` is its close code and reason, or the error of the network.
 
-    `by_peer` is false where the bridge itself closed it.
+    `remote` is false if the bridge itself closed it.
     """
 
     manual: str
@@ -44,7 +43,7 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """A message went out; `what` says which, where it is not the request of a call: `heartbeat`, `on_connect[0]` …"""
+    """A message was sent; `purpose` is empty for the request of a call, otherwise `heartbeat`, `on_connect[0]` …"""
 
     manual: str
     message: str | bytes
@@ -53,7 +52,7 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message came in; `role` is what it was taken for (the values of `core.exchange.reply_rules.Role`)."""
+    """A message was received; `role` is how it was classified (the values of `core.exchange.reply_rules.Role`)."""
 
     manual: str
     message: str | bytes
@@ -62,7 +61,7 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class MatchExplained:
-    """Why the message that came last was taken for what it was, a sentence for each rule; only if that is asked for."""
+    """Why the last message got its role, one line for each rule. Only issued with `trace_rules`."""
 
     manual: str
     reasons: tuple[str, ...]
@@ -70,7 +69,7 @@ class MatchExplained:
 
 @dataclass(frozen=True, slots=True)
 class MessageSendFailed:
-    """A message of a connection that was due, and could not be made: `what` names its field."""
+    """A message of the connection lifecycle could not be encoded; `purpose` names its field."""
 
     manual: str
     purpose: str
@@ -79,7 +78,7 @@ class MessageSendFailed:
 
 @dataclass(frozen=True, slots=True)
 class RequestSent:
-    """A request of a call went out, on the connection to `address`, which it got after waiting for `seconds`."""
+    """The request of a call was sent on the connection to `address`, after waiting `seconds` for the connection."""
 
     tool: str
     address: str
@@ -88,7 +87,7 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A call ended; `error` is its sentence, or None where it succeeded. `kind` is the class of the error."""
+    """A call ended. `error` is the message and `error_type` the class of its error; both are None if it succeeded."""
 
     tool: str
     seconds: float
@@ -98,7 +97,7 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True)
 class DiscoverySucceeded:
-    """A manual was fetched from its endpoint and `tools` of it are offered."""
+    """An endpoint returned its manual, and `tools` of its tools are offered."""
 
     manual: str
     tools: int
@@ -106,7 +105,7 @@ class DiscoverySucceeded:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryFailed:
-    """Discovery failed; it is tried again after about `retry_in` seconds."""
+    """Discovery failed; it is retried after about `retry_in` seconds."""
 
     manual: str
     reason: str
@@ -115,7 +114,7 @@ class DiscoveryFailed:
 
 @dataclass(frozen=True, slots=True)
 class WarningIssued:
-    """Something that an operator should read once."""
+    """A warning for the operator."""
 
     text: str
 
@@ -138,11 +137,11 @@ Observer = Callable[[Event], None]
 
 
 def noop(event: Event) -> None:
-    """The observer that does nothing."""
+    """Ignore an event: the default observer."""
 
 
 def broadcast(observers: Sequence[Observer]) -> Observer:
-    """One observer that tells them all, in order."""
+    """Return one observer that passes each event to all observers, in order."""
     if len(observers) == 1:
         return observers[0]
 

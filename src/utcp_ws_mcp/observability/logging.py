@@ -1,9 +1,10 @@
-"""Observers that write to stderr: one line for each call, and the conversation of one call for a person."""
+"""Observers that write to stderr: log lines for operators, and the trace of a conversation for authors of manifests."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,22 +18,25 @@ from . import events
 
 logger = logging.getLogger("utcp_ws_mcp")
 MAX_TRACE_LENGTH: Final = 20_000
-"""Characters of one traced message."""
+"""Characters of a message in a trace."""
+
+MAX_LOG_LENGTH: Final = 1_000
+"""Characters of a message in the log."""
 
 _CONTROL_CHAR_SYMBOLS: Final[dict[int, int | str]] = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
     **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)},
 }
-"""How control characters are shown: separators can be read so, and a terminal obeys none that an endpoint sends."""
+"""Visible symbols for control characters: an endpoint must not control the terminal, and separators can be read."""
 
 
 def escape_control_chars(text: str) -> str:
-    """The text for a terminal: with symbols for control characters, but for tabs and line breaks."""
+    """Return the text with visible symbols for control characters, except tabs and line breaks."""
     return text.translate(_CONTROL_CHAR_SYMBOLS)
 
 
 def configure_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
-    """Log to stderr in one line each, as text or as JSON objects, secrets taken out."""
+    """Log to stderr, one line per record, as text or as JSON objects, with secrets redacted."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(redact) if as_json else _RedactingFormatter(redact))
     logger.handlers[:] = [handler]
@@ -51,32 +55,37 @@ class _RedactingFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """A line without secrets."""
+        """Return a line without secrets."""
         return self._redact(super().format(record))
 
 
 class _JsonFormatter(_RedactingFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        """An object: time (UTC, RFC 3339), level, message, the event's own fields, and a defect's traceback."""
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line: dict[str, object] = {"time": time, "level": record.levelname.lower(), "message": record.getMessage()}
-        happened = getattr(record, "happened", None)
-        if happened is not None:
-            line |= {"event": type(happened).__name__.lower(), **_event_fields(happened)}
+        """Return a JSON object: time (UTC, RFC 3339), level, message, the event with its fields, and a traceback."""
+        timestamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, object] = {"time": timestamp, "level": record.levelname.lower(), "message": record.getMessage()}
+        event = getattr(record, "event", None)
+        if event is not None:
+            line |= {"event": event_name(event), **_event_fields(event)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return self._redact(json.dumps(line, ensure_ascii=False))
 
 
+def event_name(event: events.Event) -> str:
+    """Return the name of an event in the log: the name of its class in snake_case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
 def _event_fields(event: events.Event) -> dict[str, object]:
-    """The fields of an event, but for the text of a message: that is cut to size in the line's own message."""
+    """Return the fields of an event, except the text of a message, which is already in the line, and cut there."""
     named = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: value for name, value in named.items() if name != "message"}
 
 
-def log_event(event: events.Event) -> None:
-    """An observer for the log."""
-    extra = {"happened": event}
+def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
+    """Log an event. `redact` removes secrets from a message of an endpoint before it is cut."""
+    extra = {"event": event}
     match event:
         case events.CallFinished(tool, seconds, None):
             logger.info("%s answered in %.0f ms", tool, seconds * 1000, extra=extra)
@@ -84,22 +93,23 @@ def log_event(event: events.Event) -> None:
             logger.info("%s failed after %.0f ms: %s", tool, seconds * 1000, error, extra=extra)
         case events.ConnectionOpened(manual, address, seconds):
             logger.info("%s: connected to %s in %.0f ms", manual, address, seconds * 1000, extra=extra)
-        case events.ConnectionClosed(manual, address, why, by_peer):
-            logger.log(logging.INFO if by_peer else logging.DEBUG, "%s: %s: %s", manual, address, why, extra=extra)
+        case events.ConnectionClosed(manual, address, reason, remote):
+            logger.log(logging.INFO if remote else logging.DEBUG, "%s: %s: %s", manual, address, reason, extra=extra)
         case events.DiscoverySucceeded(manual, tools):
             logger.info("%s: %d tools discovered", manual, tools, extra=extra)
-        case events.DiscoveryFailed(manual, why):
-            logger.warning("%s: no tools yet: %s; it is asked again", manual, why, extra=extra)
+        case events.DiscoveryFailed(manual, reason):
+            logger.warning("%s: discovery failed: %s; will retry", manual, reason, extra=extra)
         case events.WarningIssued(text):
             logger.warning("%s", text, extra=extra)
-        case events.MessageSendFailed(manual, what, why):
-            logger.info("%s: %s was not sent: %s", manual, what, why, extra=extra)
+        case events.MessageSendFailed(manual, purpose, reason):
+            logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
-            _log_message(event)
+            _log_message(event, redact)
 
 
-def _log_message(event: events.MessageSent | events.MessageReceived) -> None:
-    extra, shown = {"happened": event}, redact_by_key(excerpt(event.message, 1000))
+def _log_message(event: events.MessageSent | events.MessageReceived, redact: Callable[[str], str]) -> None:
+    shown = excerpt(event.message, MAX_LOG_LENGTH, lambda text: redact_by_key(redact(text)))
+    extra = {"event": event}
     if isinstance(event, events.MessageSent):
         logger.debug("%s > %s", event.manual, shown, extra=extra)
     else:
@@ -107,9 +117,9 @@ def _log_message(event: events.MessageSent | events.MessageReceived) -> None:
 
 
 class Trace:
-    """An observer that shows a conversation: `>` sent, `<` received and what it was taken for, `=` the connection.
+    """An observer that shows a conversation: `>` sent, `<` received with its role, `=` the connection, `!` a warning.
 
-    `·` stands before the rules that decided, where observers hear of them.
+    `·` marks the rules that decided, if the connection issues MatchExplained.
     """
 
     def __init__(self, redact: Callable[[str], str], out: TextIO) -> None:
@@ -122,21 +132,25 @@ class Trace:
         match event:
             case events.ConnectionOpened(_, address, seconds):
                 self._print("=", f"connected to {address} in {seconds * 1000:.0f} ms")
-            case events.ConnectionClosed(_, address, why, _):
-                self._print("=", f"{address}: {why}")
+            case events.ConnectionClosed(_, address, reason, _):
+                self._print("=", f"{address}: {reason}")
             case events.HttpRequestFinished(_, method, address, status):
                 self._print("=", f"{method} {address} was answered with HTTP {status}")
-            case events.MessageSent(_, message, what):
-                self._print(">", f"({what}) {_format_message(message)}" if what else _format_message(message))
+            case events.MessageSent(_, message, purpose):
+                self._print_message(">", purpose, message)
             case events.MessageReceived(_, message, role):
-                self._print("<", f"({role}) {_format_message(message)}" if role else _format_message(message))
+                self._print_message("<", role, message)
             case events.MatchExplained(_, reasons):
                 for reason in reasons:
                     self._print(" ", redact_by_key(f"· {reason}"), stamp=" " * 8)
-            case events.MessageSendFailed(_, what, why):
-                self._print("!", f"{what} was not sent: {why}")
+            case events.MessageSendFailed(_, purpose, reason):
+                self._print("!", f"{purpose} was not sent: {reason}")
             case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
                 self._print("!", text)
+
+    def _print_message(self, sigil: str, label: str, message: str | bytes) -> None:
+        shown = _format_message(message, self._redact)
+        self._print(sigil, f"({label}) {shown}" if label else shown)
 
     def _print(self, sigil: str, text: str, stamp: str | None = None) -> None:
         stamp = f"{stamp or f'{time.monotonic() - self._started:8.3f}'} {sigil} "
@@ -145,9 +159,10 @@ class Trace:
         print(stamp + indented, file=self._out, flush=True)
 
 
-def _format_message(message: str | bytes) -> str:
+def _format_message(message: str | bytes, redact: Callable[[str], str]) -> str:
+    """Return a message for a trace: JSON is indented if it is long, binary data is cut to its first bytes."""
     if isinstance(message, bytes):
-        return redact_by_key(excerpt(message))
+        return excerpt(message, redact=lambda text: redact_by_key(redact(text)))
     try:
         value = json.loads(message)
     except (ValueError, RecursionError):

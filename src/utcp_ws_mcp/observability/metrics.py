@@ -1,23 +1,28 @@
-"""Metrics: what each event adds to which instrument, and the text that Prometheus reads."""
+"""Metrics: the instruments, how each event changes them, and their export in the text format of Prometheus."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from . import events
 
 InstrumentKind = Literal["counter", "gauge", "histogram"]
 BUCKET_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds up to which the buckets of a histogram reach."""
+"""Upper bounds of the buckets of a histogram, in seconds."""
+
+PROMETHEUS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The media type of `PrometheusRegistry.render`."""
+
+UNMATCHED: Final = "dropped"
+"""The role of a message that belongs to no call (`core.exchange.reply_rules.Role.DROPPED`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """Something that is counted or measured, for each combination of its labels. A gauge is moved up and down."""
+    """A counter, gauge or histogram with its labels. A gauge is read from the pools when it is exported."""
 
     name: str
     kind: InstrumentKind
@@ -25,53 +30,63 @@ class Instrument:
     labels: tuple[str, ...]
 
 
-CALL_COUNT: Final = Instrument("utcp_ws_calls", "counter", "Calls that ended, by how they did.", ("tool", "outcome"))
-CALL_DURATION: Final = Instrument("utcp_ws_call_seconds", "histogram", "Seconds from a call to its result.", ("tool",))
-CONNECTION_WAIT: Final = Instrument(
-    "utcp_ws_request_wait_seconds", "histogram", "Seconds from a call until its request was sent.", ("tool",)
+CALL_COUNT: Final = Instrument(
+    "utcp_ws_calls", "counter", "Calls that ended; error_type is empty on success.", ("tool", "error_type")
 )
-CONNECTION_COUNT: Final = Instrument("utcp_ws_connections", "gauge", "WebSockets that are open.", ("manual",))
+CALL_DURATION: Final = Instrument(
+    "utcp_ws_call_duration_seconds", "histogram", "Seconds from a call to its result.", ("tool",)
+)
+CONNECTION_WAIT: Final = Instrument(
+    "utcp_ws_connection_wait_seconds", "histogram", "Seconds that a call waited for its connection.", ("tool",)
+)
+CONNECTION_COUNT: Final = Instrument(
+    "utcp_ws_connections", "gauge", "Open connections, by whether a call uses them (idle or used).", ("manual", "state")
+)
+PENDING_REQUESTS: Final = Instrument(
+    "utcp_ws_pending_requests", "gauge", "Calls that wait for a connection.", ("manual",)
+)
 CONNECTIONS_OPENED: Final = Instrument(
-    "utcp_ws_connections_opened", "counter", "WebSockets that were opened.", ("manual",)
+    "utcp_ws_connections_opened", "counter", "Connections that were opened.", ("manual",)
 )
 CONNECTIONS_LOST: Final = Instrument(
-    "utcp_ws_connections_lost", "counter", "WebSockets that the endpoint or the network ended.", ("manual",)
+    "utcp_ws_connections_lost", "counter", "Connections that the endpoint or the network ended.", ("manual",)
 )
 RECONNECTS: Final = Instrument(
-    "utcp_ws_reconnects", "counter", "WebSockets that were opened in place of a lost one.", ("manual",)
+    "utcp_ws_reconnects", "counter", "Connections that were opened to replace a lost one.", ("manual",)
 )
-MESSAGES_SENT: Final = Instrument("utcp_ws_messages_sent", "counter", "Messages that went out.", ("manual",))
+MESSAGES_SENT: Final = Instrument("utcp_ws_messages_sent", "counter", "Messages that were sent.", ("manual",))
 MESSAGES_RECEIVED: Final = Instrument(
-    "utcp_ws_messages_taken", "counter", "Messages that came in and were taken for something.", ("manual",)
+    "utcp_ws_messages_received", "counter", "Messages that were received, by their role.", ("manual", "role")
 )
 MESSAGES_UNMATCHED: Final = Instrument(
-    "utcp_ws_messages_dropped", "counter", "Messages that came in and belonged to no call.", ("manual",)
+    "utcp_ws_messages_unmatched", "counter", "Received messages that belonged to no call and were dropped.", ("manual",)
 )
-DISCOVERY_SUCCESSES: Final = Instrument("utcp_ws_discoveries", "counter", "Manuals that endpoints told.", ("manual",))
-DISCOVERY_FAILURES: Final = Instrument(
-    "utcp_ws_discoveries_failed", "counter", "Times that no manual could be had.", ("manual",)
+DISCOVERY_ATTEMPTS: Final = Instrument(
+    "utcp_ws_discovery_attempts", "counter", "Discoveries, by their result (success or failure).", ("manual", "result")
 )
 INSTRUMENTS: Final = (
     CALL_COUNT,
     CALL_DURATION,
     CONNECTION_WAIT,
     CONNECTION_COUNT,
+    PENDING_REQUESTS,
     CONNECTIONS_OPENED,
     CONNECTIONS_LOST,
     RECONNECTS,
     MESSAGES_SENT,
     MESSAGES_RECEIVED,
     MESSAGES_UNMATCHED,
-    DISCOVERY_SUCCESSES,
-    DISCOVERY_FAILURES,
+    DISCOVERY_ATTEMPTS,
 )
 
 Measurement = tuple[Instrument, tuple[str, ...], float]
+"""An instrument, the values of its labels, and the amount."""
+
 RecordMeasurement = Callable[[Instrument, tuple[str, ...], float], None]
 
 
 class MetricsObserver:
-    """An observer that records what events add."""
+    """An observer that records the measurements of counters and histograms."""
 
     def __init__(self, record: RecordMeasurement) -> None:
         self._record = record
@@ -84,90 +99,90 @@ class MetricsObserver:
 
     def _measurements(self, event: events.Event) -> Iterator[Measurement]:
         match event:
-            case events.CallFinished(tool, seconds, _, kind):
-                yield CALL_COUNT, (tool, kind or "ok"), 1
+            case events.CallFinished(tool, seconds, _, error_type):
+                yield CALL_COUNT, (tool, error_type or ""), 1
                 yield CALL_DURATION, (tool,), seconds
             case events.RequestSent(tool, _, seconds):
                 yield CONNECTION_WAIT, (tool,), seconds
             case events.ConnectionOpened(manual):
                 yield from self._opened(manual)
-            case events.ConnectionClosed(manual, _, _, by_peer):
-                yield from self._closed(manual, by_peer)
+            case events.ConnectionClosed(manual, remote=True):
+                self._lost[manual] += 1
+                yield CONNECTIONS_LOST, (manual,), 1
             case events.DiscoverySucceeded(manual):
-                yield DISCOVERY_SUCCESSES, (manual,), 1
+                yield DISCOVERY_ATTEMPTS, (manual, "success"), 1
             case events.DiscoveryFailed(manual):
-                yield DISCOVERY_FAILURES, (manual,), 1
+                yield DISCOVERY_ATTEMPTS, (manual, "failure"), 1
             case events.MessageSent(manual):
                 yield MESSAGES_SENT, (manual,), 1
             case events.MessageReceived(manual, _, role):
-                yield MESSAGES_UNMATCHED if role == "dropped" else MESSAGES_RECEIVED, (manual,), 1
+                yield MESSAGES_RECEIVED, (manual, role), 1
+                if role == UNMATCHED:
+                    yield MESSAGES_UNMATCHED, (manual,), 1
 
     def _opened(self, manual: str) -> Iterator[Measurement]:
-        yield CONNECTION_COUNT, (manual,), 1
         yield CONNECTIONS_OPENED, (manual,), 1
         if self._lost[manual]:
             self._lost[manual] -= 1
             yield RECONNECTS, (manual,), 1
 
-    def _closed(self, manual: str, remote: bool) -> Iterator[Measurement]:
-        yield CONNECTION_COUNT, (manual,), -1
-        if remote:
-            self._lost[manual] += 1
-            yield CONNECTIONS_LOST, (manual,), 1
+
+def pool_measurements(manual: str, connections: int, used: int, pending: int) -> Iterator[Measurement]:
+    """Yield the gauges of a pool: `used` of its open `connections` serve calls, and `pending` calls wait for one."""
+    yield CONNECTION_COUNT, (manual, "idle"), connections - used
+    yield CONNECTION_COUNT, (manual, "used"), used
+    yield PENDING_REQUESTS, (manual,), pending
 
 
 @dataclass(slots=True)
-class _Histogram:
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKET_BOUNDS) + 1))
-    total: float = 0.0
+class GaugeSource:
+    """Where exporters read the gauges.
+
+    `read` is set when the bridge exists; a bridge is created with its observers, so the exporters exist before it.
+    """
+
+    read: Callable[[], Iterable[Measurement]] = tuple
 
 
 class PrometheusRegistry:
-    """Keeps what was recorded, and shows it in the text format of Prometheus."""
+    """The instruments in a registry of `prometheus_client`, which writes the text format."""
 
-    def __init__(self) -> None:
-        self._sums: dict[Instrument, dict[tuple[str, ...], float]] = defaultdict(lambda: defaultdict(float))
-        self._histograms: dict[Instrument, dict[tuple[str, ...], _Histogram]] = defaultdict(
-            lambda: defaultdict(_Histogram)
-        )
+    def __init__(self, gauges: GaugeSource | None = None) -> None:
+        # 30 ms of imports, and only `serve --http` has a page of metrics.
+        from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+        from prometheus_client import Counter as PrometheusCounter
+        from prometheus_client import Gauge as PrometheusGauge
+        from prometheus_client import Histogram as PrometheusHistogram
+
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time series more for each label, which nothing reads
+        self._registry = CollectorRegistry(auto_describe=False)  # its own: the default one belongs to the program
+        self._generate = generate_latest
+        self._gauges = GaugeSource() if gauges is None else gauges
+        self._metrics: dict[Instrument, Any] = {}
+        for each in INSTRUMENTS:
+            options: dict[str, Any] = {"registry": self._registry}
+            match each.kind:
+                case "counter":
+                    metric: Any = PrometheusCounter(each.name, each.description, each.labels, **options)
+                case "gauge":
+                    metric = PrometheusGauge(each.name, each.description, each.labels, **options)
+                case "histogram":
+                    options["buckets"] = BUCKET_BOUNDS
+                    metric = PrometheusHistogram(each.name, each.description, each.labels, **options)
+            self._metrics[each] = metric
 
     def record(self, instrument: Instrument, labels: tuple[str, ...], amount: float) -> None:
-        """Take a reading in."""
+        """Record a measurement of a counter or histogram."""
+        child = self._metrics[instrument].labels(*labels)
         if instrument.kind == "histogram":
-            histogram = self._histograms[instrument][labels]
-            histogram.buckets[bisect_left(BUCKET_BOUNDS, amount)] += 1
-            histogram.total += amount
+            child.observe(amount)
         else:
-            self._sums[instrument][labels] += amount
+            child.inc(amount)
 
     def render(self) -> str:
-        """All instruments, also those that nothing was recorded for."""
-        return "".join(line + "\n" for instrument in INSTRUMENTS for line in self._lines(instrument))
-
-    def _lines(self, instrument: Instrument) -> Iterator[str]:
-        name = f"{instrument.name}_total" if instrument.kind == "counter" else instrument.name
-        yield f"# HELP {name} {instrument.description}"
-        yield f"# TYPE {name} {instrument.kind}"
-        for labels, value in self._sums[instrument].items():
-            yield f"{name}{_format_labels(instrument.labels, labels)} {value:.0f}"
-        for labels, histogram in self._histograms[instrument].items():
-            yield from _histogram_lines(instrument, labels, histogram)
-
-
-def _histogram_lines(instrument: Instrument, labels: tuple[str, ...], histogram: _Histogram) -> Iterator[str]:
-    count = 0
-    for bound, inside in zip((*map(repr, BUCKET_BOUNDS), "+Inf"), histogram.buckets, strict=True):
-        count += inside
-        yield f"{instrument.name}_bucket{_format_labels((*instrument.labels, 'le'), (*labels, bound))} {count}"
-    shown = _format_labels(instrument.labels, labels)
-    yield f"{instrument.name}_sum{shown} {histogram.total!r}"
-    yield f"{instrument.name}_count{shown} {count}"
-
-
-def _format_labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    pairs = (f'{name}="{_escape_label_value(value)}"' for name, value in zip(names, values, strict=True))
-    return "{" + ",".join(pairs) + "}"
-
-
-def _escape_label_value(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        """Return all instruments, including those without measurements, in the text format of Prometheus."""
+        for instrument in (CONNECTION_COUNT, PENDING_REQUESTS):
+            self._metrics[instrument].clear()  # a manual that was removed must not keep its last value
+        for instrument, labels, amount in self._gauges.read():
+            self._metrics[instrument].labels(*labels).set(amount)
+        return self._generate(self._registry).decode()

@@ -1,75 +1,81 @@
-"""OpenTelemetry: spans and metrics of what happened, sent to the collector that the OTEL_* variables name.
+"""OpenTelemetry: spans and metrics, exported to the collector that the OTEL_* variables name.
 
-The SDK's span of an MCP request continues the trace that the client gave in `_meta`; the spans of this module stand
-beneath it, because events of a call come in the call's own context.
+The span that the MCP SDK makes for a request continues the trace that the client sent in `_meta`. The spans of this
+module are its children, because the events of a call are issued in the context of the call.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry import metrics, trace
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from .. import __version__
 from ..errors import ServeOptionsError
 from . import events
-from .metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument, MetricsObserver
+from .metrics import BUCKET_BOUNDS, INSTRUMENTS, GaugeSource, Instrument, MetricsObserver
 
 SERVICE_NAME: Final = "utcp-ws-mcp"
 SHUTDOWN_TIMEOUT: Final = 2.0
-"""Seconds that the last spans and figures have to reach the collector."""
+"""Seconds that the last spans and measurements have to reach the collector."""
 
 _sent_requests: ContextVar[tuple[tuple[int, events.RequestSent], ...]] = ContextVar("requests", default=())
 
 
 class SpanObserver:
-    """An observer that makes a span of each call and of each connection. `redact` takes secrets out of a text."""
+    """An observer that makes a span for each call and each connection. `redact` removes secrets from a text."""
 
     def __init__(self, redact: Callable[[str], str] = str) -> None:
         self._redact = redact
         self._tracer = trace.get_tracer(SERVICE_NAME, __version__)
 
     def __call__(self, event: events.Event) -> None:
-        """Take in an event."""
+        """Record an event."""
         match event:
             case events.RequestSent():
                 _sent_requests.set((*_sent_requests.get(), (time.time_ns(), event)))
             case events.CallFinished():
                 self._record_call(event)
             case events.ConnectionOpened(manual, address, seconds):
-                facts = {"utcp.manual": manual, "url.full": address}
-                self._start_span(f"connect {manual}", seconds, facts).end()
+                attributes = {"utcp.manual": manual, "url.full": address}
+                self._start_span(f"connect {manual}", seconds, attributes).end()
 
     def _record_call(self, event: events.CallFinished) -> None:
         requests = _sent_requests.get()
         _sent_requests.set(())
-        facts: dict[str, Any] = {"utcp.tool": event.tool}
+        attributes: dict[str, Any] = {"utcp.tool": event.tool}
         if requests:
-            facts["url.full"] = requests[-1][1].address
-        span = self._start_span(event.tool, event.seconds, facts)
-        for instant, request in requests:
-            span.add_event("request sent", {"utcp.wait_seconds": request.seconds}, timestamp=instant)
+            attributes["url.full"] = requests[-1][1].address
+        span = self._start_span(event.tool, event.seconds, attributes)
+        for timestamp, request in requests:
+            span.add_event("request sent", {"utcp.wait_seconds": request.seconds}, timestamp=timestamp)
         if event.error is not None:
             span.set_attribute("error.type", event.error_type or "error")
             span.set_status(Status(StatusCode.ERROR, self._redact(event.error)))
         span.end()
 
     def _start_span(self, name: str, seconds: float, attributes: dict[str, Any]) -> trace.Span:
-        """A span that began so many seconds ago, beneath the one that is current."""
-        began = time.time_ns() - int(seconds * 1e9)
-        return self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=began)
+        """Return a span that began `seconds` ago, as a child of the current one."""
+        start_time = time.time_ns() - int(seconds * 1e9)
+        return self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_time)
 
 
-def make_metrics_observer() -> MetricsObserver:
-    """An observer that hands readings to OpenTelemetry."""
+def make_metrics_observer(gauges: GaugeSource) -> MetricsObserver:
+    """Return an observer that records measurements with OpenTelemetry, which also reads the gauges."""
     meter = metrics.get_meter(SERVICE_NAME, __version__)
-    recorders = {instrument: _make_recorder(meter, instrument) for instrument in INSTRUMENTS}
+    recorders = {each: _make_recorder(meter, each) for each in INSTRUMENTS if each.kind != "gauge"}
+    for each in INSTRUMENTS:
+        if each.kind == "gauge":
+            callback = partial(_observe_gauge, each, gauges)
+            meter.create_observable_up_down_counter(each.name, [callback], description=each.description)
 
     def record(instrument: Instrument, labels: tuple[str, ...], amount: float) -> None:
         recorders[instrument](amount, dict(zip(instrument.labels, labels, strict=True)))
@@ -77,22 +83,34 @@ def make_metrics_observer() -> MetricsObserver:
     return MetricsObserver(record)
 
 
+def _observe_gauge(instrument: Instrument, gauges: GaugeSource, _: CallbackOptions) -> Iterable[Observation]:
+    try:
+        measurements = list(gauges.read())
+    except RuntimeError:
+        # The exporter calls this in a thread of its own, and a pool changed while it was read ("changed size during
+        # iteration"). The next export has the value; a lock would cost every call.
+        return []
+    return [
+        Observation(amount, dict(zip(instrument.labels, labels, strict=True)))
+        for measured, labels, amount in measurements
+        if measured is instrument
+    ]
+
+
 def _make_recorder(meter: metrics.Meter, instrument: Instrument) -> Callable[[float, dict[str, str]], None]:
     name, description = instrument.name, instrument.description
     if instrument.kind == "histogram":
         bounds = list(BUCKET_BOUNDS)
         return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=bounds).record
-    if instrument.kind == "gauge":
-        return meter.create_up_down_counter(name, description=description).add
     return meter.create_counter(name, description=description).add
 
 
 @contextmanager
-def telemetry(redact: Callable[[str], str]) -> Iterator[events.Observer]:
-    """An observer whose spans and metrics are exported over OTLP while the block lasts.
+def telemetry(redact: Callable[[str], str], gauges: GaugeSource) -> Iterator[events.Observer]:
+    """Yield an observer whose spans and metrics are exported over OTLP until the block ends.
 
     Raises:
-        ServeOptionsError: where the extra `otel` is not installed.
+        ServeOptionsError: if the extra `otel` is not installed.
     """
     try:
         tracing, measuring = _providers()
@@ -101,19 +119,19 @@ def telemetry(redact: Callable[[str], str]) -> Iterator[events.Observer]:
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)
     try:
-        yield events.broadcast((SpanObserver(redact), make_metrics_observer()))
+        yield events.broadcast((SpanObserver(redact), make_metrics_observer(gauges)))
     finally:
         _shut_down(tracing, measuring)
 
 
 def _shut_down(*providers: Any) -> None:
-    """Send what is left. A collector that is away makes the exporters wait for longer than anybody wants to."""
+    """Export what is left, within SHUTDOWN_TIMEOUT seconds: exporters wait much longer for an absent collector."""
     threads = [threading.Thread(target=provider.shutdown, daemon=True) for provider in providers]
     for thread in threads:
         thread.start()
-    until = time.monotonic() + SHUTDOWN_TIMEOUT
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT
     for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _providers() -> tuple[Any, Any]:

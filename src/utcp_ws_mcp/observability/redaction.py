@@ -1,4 +1,4 @@
-"""Take secrets out of texts before they are shown."""
+"""Remove secrets from texts before they are shown, or cut: half of a secret would not be recognized."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -16,19 +16,15 @@ from ..manifest.loader import Manifest, ManifestEntry
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import MIN_SECRET_LENGTH, REDACTED, credential_variables, is_user_name
 
-MAX_TRUNCATED_PREFIX: Final = 64
-"""Characters of a secret that are recognised one by one where a text was cut off in its middle."""
-
-
 MAX_TOKENS: Final = 64
 """Fetched tokens that are remembered; the oldest are forgotten."""
 
 
 class Redactor:
-    """A function that hides the secrets of manifests; it never forgets any that it has learned.
+    """A function that removes the secrets of manifests from a text. Secrets are only added: logs may repeat old ones.
 
-    `in_result` is for what endpoints say: it hides credentials, but no other variable, for that may be what somebody
-    asked for.
+    `redact_result` is for results: it removes credentials, but no other variables, because a variable such as the name
+    of a room may be what the caller asked about.
     """
 
     def __init__(self, manifests: Iterable[Manifest]) -> None:
@@ -40,24 +36,24 @@ class Redactor:
         self.add_secrets(manifests)
 
     def __call__(self, text: str) -> str:
-        """The text without secrets."""
+        """Return the text without secrets."""
         return self._redact_all(text)
 
     def add_secrets(self, manifests: Iterable[Manifest]) -> None:
-        """Hide the secrets of these manifests too."""
+        """Redact the secrets of these manifests, too."""
         entries = [entry for manifest in manifests for entry in manifest.entries]
         self._secrets.update(secret_values(entries))
         self._credentials.update(credential_values(entries))
         self._rebuild()
 
     def add_token(self, token: str) -> None:
-        """Hide a token or a ticket that was fetched."""
+        """Redact a token or ticket that was fetched."""
         if token not in self._tokens:
             self._tokens.append(token)
             self._rebuild()
 
     def redact_result(self, text: str) -> str:
-        """A text from an endpoint without credentials."""
+        """Return a text of an endpoint without credentials."""
         return self._redact_credentials(text)
 
     def _rebuild(self) -> None:
@@ -66,12 +62,12 @@ class Redactor:
 
 
 def secret_values(entries: Iterable[ManifestEntry]) -> list[str]:
-    """Values that must not be shown: credentials and bound variables."""
+    """Return the values that must not be shown: credentials, and variables that call templates use."""
     return [secret for entry in entries for secret in _entry_secrets(entry)]
 
 
 def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
-    """The secret values of an entry. What stands in its URL before the query is an address, and shown."""
+    """Yield the secret values of an entry. Variables in the URL before its query are part of the address, and shown."""
     templates = _templates(entry)
     for template in templates:
         if template.auth is not None:
@@ -82,7 +78,7 @@ def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
 
 
 def credential_values(entries: Iterable[ManifestEntry]) -> list[str]:
-    """Values that an endpoint must not bring into a result: see `manifest.secret_names`."""
+    """Return the values that must not appear in a result, see `manifest.secret_names`."""
     return [secret for entry in entries for secret in _entry_credentials(entry)]
 
 
@@ -96,13 +92,13 @@ def _entry_credentials(entry: ManifestEntry) -> Iterator[str]:
 
 
 def _templates(entry: ManifestEntry) -> list[CallTemplate]:
-    """The call templates of an entry, each once: most of its tools have the entry's own."""
+    """Return the distinct call templates of an entry: most of its tools share the one of the entry."""
     templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
     return list({id(template): template for template in templates}.values())
 
 
 def fast_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """What `redactor` gives, for large texts: where all secrets are plain words, most texts are only searched."""
+    """Return the function of `redactor` for large texts: most are only searched, if all secrets are plain words."""
     known = [secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH]
     hide = redactor(known)
     if not all(re.fullmatch(r"[\w~.-]+", secret, re.ASCII) for secret in known):
@@ -112,24 +108,19 @@ def fast_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def _encoded_forms(secret: str) -> Iterator[str]:
-    """How a secret of letters, digits and `_~.-` can stand in a text; percent-encoding of these is not usual."""
+    """Yield the forms of a secret of letters, digits and `_~.-`, which are not percent-encoded."""
     encoded = secret.encode()
     yield from (secret, encoded.hex(), encoded.hex().upper())
     yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH)
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that hides these values: as they are, in URLs, in JSON inside JSON, in base64, in hex, cut by "…"."""
+    """Return a function that replaces these values: plain, in URLs, in JSON inside JSON, in base64 and in hex."""
     known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH}, key=len, reverse=True)
     if not known:
         return str
-    whole = re.compile("|".join(pattern for secret in known for pattern in _secret_patterns(secret)))
-
-    @cache
-    def cut() -> re.Pattern[str]:
-        return re.compile("|".join(map(_truncated_pattern, known)))
-
-    return lambda text: cut().sub(REDACTED, shown) if "…" in (shown := whole.sub(REDACTED, text)) else shown
+    pattern = re.compile("|".join(form for secret in known for form in _secret_patterns(secret)))
+    return lambda text: pattern.sub(REDACTED, text)
 
 
 def _secret_fields(auth: BaseModel) -> Iterator[str]:
@@ -149,26 +140,9 @@ def _secret_patterns(secret: str) -> Iterator[str]:
     )
 
 
-def _truncated_pattern(secret: str) -> str:
-    """The beginning of a secret, as text or in hex, in front of the sign that something was cut off."""
-    hex_digits = [f"(?i:{byte:02x})" for byte in secret.encode("utf-8", "replace")]
-    return rf"(?:{_prefix_pattern([_char_pattern(char) for char in secret])}\\*(?:%[0-9A-Fa-f]?)?|{_prefix_pattern(hex_digits)})(?=…)"
-
-
-def _prefix_pattern(units: Sequence[str]) -> str:
-    """A pattern for the first units of a secret, at least SHORTEST.
-
-    Of a long secret only NESTED units are compared: a pattern cannot be nested without bound.
-    """
-    middle, rest = units[MIN_SECRET_LENGTH:MAX_TRUNCATED_PREFIX], units[MAX_TRUNCATED_PREFIX:]
-    optional = "".join(f"(?:{unit}" for unit in middle)
-    longer = f"(?:[^…]{{0,{12 * len(rest)}}})" if rest else ""
-    return "".join(units[:MIN_SECRET_LENGTH]) + optional + longer + ")?" * len(middle)
-
-
 @cache
 def _char_pattern(char: str) -> str:
-    """A pattern for a character as it stands in texts, in URLs, and behind the backslashes of JSON in JSON."""
+    """Return a pattern for a character in texts, in URLs, and after the backslashes of JSON in JSON."""
     if char.isascii() and char.isalnum():
         return char
     percent = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "replace"))
@@ -181,7 +155,7 @@ def _char_pattern(char: str) -> str:
 
 
 def _base64_core(data: bytes, offset: int) -> str:
-    """The part of the base64 text that depends on `data` alone when it starts `offset` bytes into a group of three."""
+    """Return the part of base64 that depends only on `data`, which starts `offset` bytes into a group of three."""
     text = base64.b64encode(bytes(offset) + data).decode()
     start = (0, 2, 3)[offset]
     end = len(text) - (0, 3, 2)[(offset + len(data)) % 3]

@@ -1,1 +1,1 @@
-"""The MCP face of a bridge (the only importer of the SDK)."""
+"""The MCP server: the tools of a bridge over stdio and HTTP. Only this package and the demo import the MCP SDK."""

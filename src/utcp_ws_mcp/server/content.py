@@ -1,14 +1,23 @@
-"""Results as MCP content blocks, in their form on the wire."""
+"""Results of tool calls as MCP sends them: content blocks, structured content and `_meta`, as JSON.
+
+JSON is written without the models of the SDK: their import would cost the fast path of stdio more than all else.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from .. import __version__
 from ..bridge import StreamResult
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import as_text
 from ..core.limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
+from ..errors import BridgeError, Outcome
+from .stdio.protocol_versions import SERVER_INFO_KEY
 
 ContentBlock = dict[str, Any]
 
@@ -26,12 +35,68 @@ _MAGIC_NUMBERS: Final = (
     (b"\x1f\x8b", "application/gzip"),
 )
 _RIFF_TYPES: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+SERVER_INFO: Final = {"name": "utcp-ws-mcp", "title": "WebSocket tools", "version": __version__}
+META_PREFIX: Final = "io.github.utcp-ws-mcp/"
+"""The prefix of this server's keys in `_meta`, in reverse DNS notation (MCP 2026-07-28, `_meta`)."""
+
+OUTCOME_KEY: Final = f"{META_PREFIX}outcome"
+"""In `_meta` of an error: `not_sent`, `maybe_executed` or `answered`."""
+
+_SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
+_MODERN_RESULT_SUFFIX: Final = f',"_meta":{encode_json(_SERVER_INFO_META)},"resultType":"complete"}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a call: content blocks, the JSON of the structured content, and the outcome of an error."""
+
+    content: Sequence[ContentBlock]
+    structured: str | None = None
+    is_error: bool = False
+    outcome: Outcome | None = None
+
+    def to_json(self, *, modern: bool) -> str:
+        """Return the result as JSON text."""
+        return "".join(self.json_chunks(modern=modern))
+
+    def json_chunks(self, *, modern: bool) -> Iterator[str]:
+        """Yield the result as JSON text in parts, so that large parts are not copied."""
+        yield '{"content":'
+        yield from _json_chunks(self.content)
+        if self.structured is not None and self._includes_structured(modern):
+            yield ',"structuredContent":'
+            yield self.structured
+        yield ',"isError":true' if self.is_error else ',"isError":false'
+        yield self._json_suffix(modern)
+
+    def to_dict(self, *, modern: bool) -> dict[str, Any]:
+        """Return the result as a JSON value."""
+        value: dict[str, Any] = json.loads(self.to_json(modern=modern))
+        return value
+
+    def _includes_structured(self, modern: bool) -> bool:
+        """Structured content is an object in the handshake revisions, and never null (MCP schema)."""
+        if self.structured is None or self.structured == "null":
+            return False
+        return modern or self.structured.startswith("{")
+
+    def _json_suffix(self, modern: bool) -> str:
+        if self.outcome is None:
+            return _MODERN_RESULT_SUFFIX if modern else "}"
+        meta = {OUTCOME_KEY: self.outcome.name.lower(), **(_SERVER_INFO_META if modern else {})}
+        ending = f',"_meta":{encode_json(meta)}'
+        return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
+
+
+def error_result(error: BridgeError, content: Sequence[ContentBlock]) -> Result:
+    """Return the result for an error, with what is known about its request."""
+    return Result(content, is_error=True, outcome=error.outcome)
 
 
 def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:
-    """The content blocks of a result, and the JSON of its structured content (None for text and binary).
+    """Return the content blocks of a result, and the JSON of its structured content (None for text and binary data).
 
-    JSON stands in a text block as well, for hosts that read only that.
+    JSON is repeated in a text block, for hosts that read only the content.
     """
     if isinstance(value, StreamResult):
         return _stream_blocks(value)
@@ -44,12 +109,12 @@ def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:
 
 
 def text_block(text: str) -> ContentBlock:
-    """A text block; what UTF-8 cannot encode is replaced."""
+    """Return a text block; characters that UTF-8 cannot encode are replaced."""
     return {"type": "text", "text": to_json_safe(text)}
 
 
 def binary_block(data: bytes, number: int = 1) -> ContentBlock:
-    """An image, an audio clip, or any other data as an embedded resource."""
+    """Return a block with an image, audio, or any other data as an embedded resource."""
     kind = media_type(data)
     encoded = base64.b64encode(data).decode()
     if kind.startswith(("image/", "audio/")):
@@ -59,7 +124,7 @@ def binary_block(data: bytes, number: int = 1) -> ContentBlock:
 
 
 def media_type(data: bytes) -> str:
-    """What the first bytes say that the data is."""
+    """Return the media type that the first bytes of the data indicate."""
     for magic, kind in _MAGIC_NUMBERS:
         if data.startswith(magic):
             return kind
@@ -69,7 +134,7 @@ def media_type(data: bytes) -> str:
 
 
 def json_text(value: Any) -> str:
-    """The JSON of a value, fit to be sent: UTF-8 can encode it, and hosts can read its depth."""
+    """Return the JSON of a value such that UTF-8 can encode it, and its nesting does not exceed MAX_DEPTH."""
     try:
         text = encode_json(value)
         if not text.isascii():
@@ -82,7 +147,7 @@ def json_text(value: Any) -> str:
 
 
 def _stream_blocks(stream_result: StreamResult) -> tuple[list[ContentBlock], str | None]:
-    """A stream's result as JSON; the binary items in it follow as blocks of their own, named by their place."""
+    """Return the result of a stream as JSON, followed by a block for each binary item, numbered by its position."""
     held = stream_result.value.get("items", [stream_result.value.get("item")])
     binary = [(number, item) for number, item in enumerate(held, 1) if isinstance(item, bytes)]
     text = json_text(_describe_binary(stream_result.value))
@@ -95,3 +160,23 @@ def _describe_binary(value: Any) -> Any:
     if isinstance(value, list):
         return [as_text(item) if isinstance(item, bytes) else item for item in value]
     return as_text(value) if isinstance(value, bytes) else value
+
+
+def _json_chunks(value: Any) -> Iterator[str]:
+    """Yield the JSON of content blocks; each text in them is a part of its own."""
+    if isinstance(value, dict):
+        separator = "{"
+        for key, item in value.items():
+            yield f'{separator}"{key}":'
+            yield from _json_chunks(item)
+            separator = ","
+        yield "}"
+    elif isinstance(value, list):
+        separator = "["
+        for item in value:
+            yield separator
+            yield from _json_chunks(item)
+            separator = ","
+        yield "]" if value else "[]"
+    else:
+        yield encode_json(value)

@@ -1,19 +1,22 @@
-"""The tools of a list, in their form on the wire, for both eras."""
+"""The tools of `tools/list` as JSON for both eras, with schemas that hosts and protocol revisions accept."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.tools.tool import CompiledTool
-from .content import json_text
-from .schemas import advertised_inputs, advertised_outputs
+from .content import META_PREFIX, json_text
 from .tool_names import mcp_names
 
 logger = logging.getLogger(__name__)
 
+TOOL_KEY: Final = f"{META_PREFIX}tool"
+"""In `_meta` of a tool: its name in the manifest, `manual.tool`."""
+
+TAGS_KEY: Final = f"{META_PREFIX}tags"
 _HINTS: Final = {
     "title": "title",
     "read_only": "readOnlyHint",
@@ -21,11 +24,12 @@ _HINTS: Final = {
     "idempotent": "idempotentHint",
     "open_world": "openWorldHint",
 }
+_COMBINATORS: Final = ("oneOf", "anyOf", "allOf", "not", "if", "then", "else", "$ref")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolListing:
-    """The tools as one list shows them: plans by MCP name, and the JSON of the list `tools` for each era."""
+    """A list of tools: the compiled tools by MCP name, and the JSON array `tools` for each era."""
 
     tools: dict[str, CompiledTool]
     modern: str
@@ -33,31 +37,31 @@ class ToolListing:
 
 
 def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str) -> ToolListing:
-    """The tools of a list; one that cannot be written as JSON is left out, with a line in the log.
+    """Return the listing. A tool that JSON cannot represent is omitted and logged: it would fail the whole list.
 
-    `redact` takes credentials out of texts and schemas: a manual may repeat what it was asked with.
+    `redact` removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
     """
-    by_key = {(plan.manual, plan.name): plan for plan in tools}
-    offered: dict[str, CompiledTool] = {}
+    by_key = {(tool.manual, tool.name): tool for tool in tools}
+    listed: dict[str, CompiledTool] = {}
     modern, handshake = [], []
     for name, key in mcp_names(by_key).items():
-        plan = by_key[key]
+        tool = by_key[key]
         try:
-            for_all = _encode_tool(_tool_definition(name, plan, objects_only=True), redact)
+            for_all = _encode_tool(_tool_definition(name, tool, objects_only=True), redact)
             for_modern = (
-                _encode_tool(_tool_definition(name, plan, objects_only=False), redact) if plan.outputs else for_all
+                _encode_tool(_tool_definition(name, tool, objects_only=False), redact) if tool.outputs else for_all
             )
-        except ValueError as wrong:
-            logger.warning("%s is not offered: %s", plan.full_name, str(wrong).splitlines()[0])
+        except ValueError as error:
+            logger.warning("%s is not offered: %s", tool.full_name, str(error).splitlines()[0])
             continue
-        offered[name] = plan
+        listed[name] = tool
         handshake.append(for_all)
         modern.append(for_modern)
-    return ToolListing(offered, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+    return ToolListing(listed, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
 
 
 def _encode_tool(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
-    """A tool on the wire. Where its JSON shows no credential, its texts hold none, and are not looked at one by one."""
+    """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
     text = json_text(tool)
     return text if redact(text) == text else json_text(_redact_strings(tool, redact))
 
@@ -71,28 +75,28 @@ def _redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def has_structured_output(tool: CompiledTool) -> bool:
-    """Whether results have the form that the manual's `outputs` describe: a JSON reply, not text and not a stream."""
+    """Return whether results have the form of the manual's `outputs`: JSON replies do, text and streams do not."""
     return bool(tool.outputs) and tool.template.response_format == "json" and tool.rules.stream is None
 
 
 def _tool_definition(name: str, tool: CompiledTool, *, objects_only: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    definition: dict[str, Any] = {
         "name": name,
         "title": tool.annotations.title or tool.full_name,
         "description": tool.description or f"{tool.name} of {tool.manual}",
         "inputSchema": advertised_inputs(tool.inputs),
         "_meta": {
-            "io.github.utcp-ws-mcp/tool": tool.full_name,
-            **({"io.github.utcp-ws-mcp/tags": list(tool.tags)} if tool.tags else {}),
+            TOOL_KEY: tool.full_name,
+            **({TAGS_KEY: list(tool.tags)} if tool.tags else {}),
         },
     }
     outputs = _output_schema(tool, objects_only)
     if outputs is not None:
-        shown["outputSchema"] = outputs
+        definition["outputSchema"] = outputs
     hints = {key: hint for name, key in _HINTS.items() if (hint := getattr(tool.annotations, name)) is not None}
     if hints:
-        shown["annotations"] = hints
-    return shown
+        definition["annotations"] = hints
+    return definition
 
 
 def _output_schema(tool: CompiledTool, objects_only: bool) -> dict[str, Any] | None:
@@ -102,5 +106,43 @@ def _output_schema(tool: CompiledTool, objects_only: bool) -> dict[str, Any] | N
 
 
 def _allows_null(tool: CompiledTool) -> bool:
-    """Whether null fits the `outputs`: no revision can send it as structured content, and clients miss it then."""
+    """Return whether `outputs` allow null, which structured content cannot be; clients would then miss the content."""
     return tool.result_schema is not None and not tool.result_schema.check(None)
+
+
+def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an input schema whose root is a plain object.
+
+    APIs of models reject combinators there. The bridge validates them, and the model sees their properties.
+    """
+    shown = {key: value for key, value in schema.items() if key not in _COMBINATORS}
+    properties = dict(_properties(schema))
+    for key in ("oneOf", "anyOf", "allOf"):
+        for branch in schema.get(key) or ():
+            for name, value in _properties(branch).items():
+                properties.setdefault(name, value)
+    shown |= {"type": "object", "properties": properties}
+    return _drop_malformed_keywords(shown)
+
+
+def advertised_outputs(schema: Mapping[str, Any], *, objects_only: bool) -> dict[str, Any] | None:
+    """Return an output schema, or None if it cannot be advertised: handshake revisions allow only objects."""
+    if not schema or (objects_only and schema.get("type") != "object"):
+        return None
+    return _drop_malformed_keywords(dict(schema))
+
+
+def _drop_malformed_keywords(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove keywords of the wrong type: the models of the SDK and of hosts would reject the whole list."""
+    if not isinstance(schema.get("$schema", ""), str):
+        del schema["$schema"]
+    if "required" in schema and not isinstance(schema["required"], list):
+        del schema["required"]
+    if "properties" in schema and not isinstance(schema["properties"], dict):
+        del schema["properties"]
+    return schema
+
+
+def _properties(schema: Any) -> Mapping[str, Any]:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) else {}

@@ -1,4 +1,4 @@
-"""Progress notifications of running calls: items of streams, and signs of life for clients that would give up."""
+"""Progress notifications of running calls: the items of streams, and keepalives for clients that would give up."""
 
 from __future__ import annotations
 
@@ -7,34 +7,39 @@ from typing import Any, Final
 
 import anyio
 
-from ..core.codecs.message import to_json_safe
+from ..core.codecs.message import redact_beginning, to_json_safe
 from ..core.exchange.result import as_text
 
 FIRST_KEEPALIVE: Final = 5.0
-"""Seconds after which a client that wants progress hears that a call is still running; then every SIGN_EVERY."""
+"""Seconds after which a call without items sends its first keepalive; the next follow every KEEPALIVE_INTERVAL."""
 
 KEEPALIVE_INTERVAL: Final = 15.0
 MAX_PROGRESS_LENGTH: Final = 2_000
 """Characters of a progress message."""
 
 ProgressCallback = Callable[[float, str], Awaitable[None]]
-"""Sends one notification: its number, which only grows, and its message."""
+"""Sends one notification: its number, which must increase with each notification (MCP, Progress), and its message."""
 
 
 class Progress:
-    """The progress of one call. `report` sends a notification where the client asked for them."""
+    """The progress of one call. `report` sends a notification if the client requested progress.
 
-    def __init__(self, report: ProgressCallback) -> None:
+    `redact` removes credentials from the items of a stream.
+    """
+
+    def __init__(self, report: ProgressCallback, redact: Callable[[str], str] = str) -> None:
         self._report = report
+        self._redact = redact
         self._count = 0
         self._keepalive_at = anyio.current_time() + FIRST_KEEPALIVE
 
     async def report_item(self, item: Any) -> None:
-        """A stream's item."""
-        await self._send(to_json_safe(as_text(item))[:MAX_PROGRESS_LENGTH])
+        """Report an item of a stream."""
+        shown = redact_beginning(as_text(item), MAX_PROGRESS_LENGTH, self._redact)
+        await self._send(to_json_safe(shown[:MAX_PROGRESS_LENGTH]))
 
     async def keepalive(self) -> None:
-        """A sign of life, where one is due."""
+        """Send a keepalive if one is due."""
         if anyio.current_time() >= self._keepalive_at:
             await self._send("waiting for the endpoint")
 
@@ -45,7 +50,7 @@ class Progress:
 
 
 async def send_keepalive_progress(running: set[Progress]) -> None:
-    """Tell the clients of long calls that they still run, for ever."""
+    """Send keepalives for running calls, until cancelled."""
     while True:
         await anyio.sleep(FIRST_KEEPALIVE)
         for progress in list(running):

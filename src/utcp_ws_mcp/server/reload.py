@@ -1,4 +1,4 @@
-"""Take changes of manifests over while they are served."""
+"""Reload manifests when their files change."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..observability.redaction import Redactor
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL: Final = 0.5
-"""Seconds between two looks at the files; what has changed must then stay as it is for as long."""
+"""Seconds between two checks. A change counts once two checks in a row see the same: editors write in steps."""
 
 FileSignatures = tuple[tuple[int, int, int] | None, ...]
-"""Of each file, what shows that it has changed; None where it is not there."""
+"""Modification time, size and inode of each file; None for a missing one."""
 
 
 @asynccontextmanager
 async def watch_manifests(
     bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor
 ) -> AsyncIterator[None]:
-    """Reload the manifests of an open bridge whenever one of their files has changed."""
+    """Reload the manifests of an open bridge whenever one of their files changes, until the block ends."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_poll, bridge, loaded, env_files, redact)
         yield
@@ -36,45 +36,45 @@ async def watch_manifests(
 
 
 async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor) -> None:
-    taken = before = _file_signatures(loaded)
+    current = previous = _file_signatures(loaded)
     while True:
         await anyio.sleep(POLL_INTERVAL)
         now = _file_signatures(loaded)
-        settled, before = now == before, now
-        if now != taken and settled:
+        stable, previous = now == previous, now
+        if now != current and stable:
             loaded = _reload(bridge, loaded, env_files, redact)
-            taken = now
+            current = now
 
 
 def _reload(
     bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor
 ) -> Sequence[LoadedManifest]:
-    """The manifests that hold now: those that were read anew, or the old ones if anything is wrong with the new."""
+    """Read the manifests again; return them, or the old ones if one of the new ones is invalid."""
     try:
-        again = [load_manifest(each.manifest.source, env_files=env_files) for each in loaded]
-        _check_has_entries(again)
-        redact.add_secrets(each.manifest for each in again)
-        bridge.reload(again)
+        reloaded = [load_manifest(each.manifest.source, env_files=env_files) for each in loaded]
+        _check_has_entries(reloaded)
+        redact.add_secrets(each.manifest for each in reloaded)
+        bridge.reload(reloaded)
     except InvalidManifest as invalid:
         more = f" (and {len(invalid.problems) - 1} more)" if len(invalid.problems) > 1 else ""
-        logger.warning("%s%s; the manifest stays as it was", invalid.problems[0].format(invalid.source), more)
+        logger.warning("%s%s; the tools are not changed", invalid.problems[0].format(invalid.source), more)
         return loaded
-    except Exception:  # whatever an edit holds, it must not end the server
-        logger.exception("a defect of utcp-ws-mcp while the manifests were read again")
+    except Exception:  # an edit must not end the server, whatever the file contains
+        logger.exception("internal error while the manifests were reloaded")
         return loaded
-    for each in again:
+    for each in reloaded:
         for disabled in each.manifest.disabled:
             logger.warning("%s: %s", each.manifest.source, MissingVariable(disabled.missing, disabled.name))
-    logger.info("the manifests were read again: %d tools", len(bridge.tools))
-    return again
+    logger.info("the manifests were reloaded: %d tools", len(bridge.tools))
+    return reloaded
 
 
 def _check_has_entries(loaded: Sequence[LoadedManifest]) -> None:
-    """Raise where nothing would be left to serve: variables are missing for all of it."""
+    """Raise InvalidManifest if variables are missing for every call template, so that no tool would be left."""
     if not any(each.manifest.entries for each in loaded):
         for each in loaded:
-            sentences = [str(MissingVariable(disabled.missing, disabled.name)) for disabled in each.manifest.disabled]
-            raise InvalidManifest(each.manifest.source, [Problem("", sentence) for sentence in sentences])
+            messages = [str(MissingVariable(disabled.missing, disabled.name)) for disabled in each.manifest.disabled]
+            raise InvalidManifest(each.manifest.source, [Problem("", message) for message in messages])
 
 
 def _file_signatures(loaded: Sequence[LoadedManifest]) -> FileSignatures:

@@ -1,4 +1,4 @@
-"""Resources that show how it stands with each endpoint: `utcp-ws://endpoints`, and `/NAME` behind it for one."""
+"""MCP resources: the status of the endpoints (`utcp-ws://endpoints`, `/NAME` for one), and the guide for manifests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ..errors import MissingVariable
 from ..manifest.loader import ManifestEntry
 
 ENDPOINTS_URI: Final = "utcp-ws://endpoints"
+GUIDE_URI: Final = "utcp-ws://manifest-guide"
 JSON_MEDIA_TYPE: Final = "application/json"
+MARKDOWN_MEDIA_TYPE: Final = "text/markdown"
 RESOURCES: Final = (
     {
         "uri": ENDPOINTS_URI,
@@ -22,36 +24,47 @@ RESOURCES: Final = (
         "description": "State, connections, tools and last problem of each endpoint.",
         "mimeType": JSON_MEDIA_TYPE,
     },
+    {
+        "uri": GUIDE_URI,
+        "name": "manifest-guide",
+        "title": "How to write a manifest",
+        "description": "The guide for writing manifests of utcp-ws-mcp, for language models.",
+        "mimeType": MARKDOWN_MEDIA_TYPE,
+    },
 )
 RESOURCE_TEMPLATES: Final = (
     {
         "uriTemplate": f"{ENDPOINTS_URI}/{{name}}",
         "name": "endpoint",
         "title": "One WebSocket endpoint",
-        "description": "The same for the call template of this name.",
+        "description": "The same for one call template.",
         "mimeType": JSON_MEDIA_TYPE,
     },
 )
 
 
 class EndpointResources:
-    """The states of an open bridge's endpoints. `redact` takes secrets out of a text."""
+    """The resources of an open bridge. `redact` removes secrets from a text."""
 
     def __init__(self, bridge: Bridge, redact: Callable[[str], str] = str) -> None:
         self._bridge = bridge
         self._redact = redact
 
     def read(self, uri: str) -> str | None:
-        """The JSON text of a resource, or None where there is no such one."""
-        shown: Any = self._states()
+        """Return the text of a resource, in the media type of `media_type`, or None if there is no such resource."""
+        if uri == GUIDE_URI:
+            from .documentation import read_guide  # few sessions read it
+
+            return read_guide()
+        content: Any = self._states()
         if uri != ENDPOINTS_URI:
-            shown = next((state for state in shown if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
-        return (
-            self._redact(json.dumps(to_json_safe(shown), indent=2, ensure_ascii=False)) if shown is not None else None
-        )
+            content = next((state for state in content if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
+        if content is None:
+            return None
+        return self._redact(json.dumps(to_json_safe(content), indent=2, ensure_ascii=False))
 
     def _states(self) -> list[dict[str, Any]]:
-        """A record for each call template, in the order of the manifests."""
+        """Return an object for each call template, in the order of the manifests."""
         running = [self._state(entry) for entry in self._bridge.entries]
         disabled = [
             {"name": each.name, "state": "disabled", "problem": str(MissingVariable(each.missing, each.name))}
@@ -60,22 +73,27 @@ class EndpointResources:
         return [*running, *disabled]
 
     def _state(self, entry: ManifestEntry) -> dict[str, Any]:
-        bridge, standing = self._bridge, self._bridge.stats(entry.name)
-        failure = standing.last_error or bridge.discovery_errors.get(entry.name)
+        bridge, stats = self._bridge, self._bridge.stats(entry.name)
+        error = stats.last_error or bridge.discovery_errors.get(entry.name)
         prefix = f"{entry.name}."
         return {
             "name": entry.name,
             "origin": _origin(entry),
-            "state": "failing" if failure else "connected" if standing.connections else "idle",
-            "connections": standing.connections,
-            "waiting": standing.waiting,
-            "tools": sum(plan.manual == entry.name for plan in bridge.tools.values()),
+            "state": "failing" if error else "connected" if stats.connections else "idle",
+            "connections": stats.connections,
+            "waiting": stats.waiting,
+            "tools": sum(tool.manual == entry.name for tool in bridge.tools.values()),
             "withheld": [name for name in bridge.withheld if name.startswith(prefix)],
-            "problem": str(failure) if failure else None,
+            "problem": str(error) if error else None,
         }
 
 
+def media_type(uri: str) -> str:
+    """Return the media type of a resource."""
+    return MARKDOWN_MEDIA_TYPE if uri == GUIDE_URI else JSON_MEDIA_TYPE
+
+
 def _origin(entry: ManifestEntry) -> str | None:
-    """Scheme, host and port; None for a UTCP manual, where each tool brings its own URL."""
+    """Return scheme, host and port; None for a UTCP manual, in which each tool has its own URL."""
     found = re.match(r"wss?://[^/?#]*", entry.template.url) if entry.template else None
     return found.group() if found else None

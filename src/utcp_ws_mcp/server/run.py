@@ -1,4 +1,4 @@
-"""Serve manifests over stdio: the bridge, its MCP face and the process, put together."""
+"""Serve manifests over stdio or HTTP: the bridge, observability, reloading and the transport, put together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..bridge import Bridge
@@ -17,51 +18,112 @@ from .reload import watch_manifests
 from .stdio.transport import serve_tools
 from .tools import ToolService
 
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from ..observability.metrics import GaugeSource, Measurement
+    from .http.config import HttpOptions
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How to serve, whatever the transport."""
+    """The options of `serve` that do not depend on the transport; `fast_path` is for stdio."""
 
     log_level: str = "warning"
     json_logs: bool = False
     otel: bool = False
     meta_tools: bool = False
+    fast_path: bool = True
     env_files: tuple[Path, ...] = ()
 
 
 async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions) -> int:
-    """Serve until the host closes its end or sends a signal; 0 is the exit code."""
-    with open_observability(manifests, options) as (observe, redact):
+    """Serve until the host closes stdin or sends a signal; return 0."""
+    gauges = _make_gauge_source() if options.otel else None
+    with open_observability(manifests, options, gauges) as (observe, redact):
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
             Bridge(manifests, observe=observe, on_token=redact.add_token) as bridge,
             watch_manifests(bridge, manifests, options.env_files, redact),
         ):
-            await serve_tools(make_tool_service(bridge, redact, options), force_sdk=options.otel)
+            if gauges is not None:
+                gauges.read = partial(read_gauges, bridge)
+            # Only the SDK makes the spans of requests, so it answers them all if they are exported.
+            fast_path = options.fast_path and not options.otel
+            await serve_tools(make_tool_service(bridge, redact, options), fast_path=fast_path)
+    return 0
+
+
+async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions, http_options: HttpOptions) -> int:
+    """Serve until a signal; return 0.
+
+    Raises:
+        ServeOptionsError: if the options are invalid, or the address cannot be used.
+    """
+    # The MCP SDK, starlette and uvicorn: their import takes longer than a whole start on stdio.
+    from ..observability.metrics import MetricsObserver, PrometheusRegistry
+    from .http.app import TextRoute, run_http_server
+    from .http.config import bind_listener
+    from .sdk_server import SdkServer
+
+    gauges = _make_gauge_source()
+    registry = PrometheusRegistry(gauges)
+    with (
+        bind_listener(http_options) as listener,
+        open_observability(manifests, options, gauges, MetricsObserver(registry.record)) as (observe, redact),
+    ):
+        async with (
+            Bridge(manifests, observe=observe, on_token=redact.add_token) as bridge,
+            watch_manifests(bridge, manifests, options.env_files, redact),
+        ):
+            gauges.read = partial(read_gauges, bridge)
+            sdk_server = SdkServer(make_tool_service(bridge, redact, options))
+            if not options.otel:
+                sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
+            await run_http_server(sdk_server, listener, {"/metrics": TextRoute(registry.render)}, _print_url)
     return 0
 
 
 @contextmanager
 def open_observability(
-    manifests: Sequence[LoadedManifest], options: ServeOptions, *observers: Observer
+    manifests: Sequence[LoadedManifest], options: ServeOptions, gauges: GaugeSource | None, *observers: Observer
 ) -> Iterator[tuple[Observer, Redactor]]:
-    """What tells the log, the telemetry that was wished for, and more; and the function that takes secrets out."""
+    """Configure the log and, if requested, OpenTelemetry; yield one observer for all, and the redactor."""
     redact = Redactor(each.manifest for each in manifests)
     configure_logging(options.log_level, redact, as_json=options.json_logs)
-    if not options.otel:
-        yield broadcast((log_event, *observers)), redact
+    log = partial(log_event, redact=redact)
+    if gauges is None or not options.otel:
+        yield broadcast((log, *observers)), redact
         return
     from ..observability.opentelemetry import telemetry
 
-    with telemetry(redact) as observe:
-        yield broadcast((log_event, observe, *observers)), redact
+    with telemetry(redact, gauges) as observe:
+        yield broadcast((log, observe, *observers)), redact
+
+
+def _make_gauge_source() -> GaugeSource:
+    from ..observability.metrics import GaugeSource  # a usual session on stdio has no metrics
+
+    return GaugeSource()
+
+
+def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
+    """Yield the gauges of the pools of all manuals."""
+    from ..observability.metrics import pool_measurements
+
+    for entry in bridge.entries:
+        stats = bridge.stats(entry.name)
+        yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)
 
 
 def make_tool_service(bridge: Bridge, redact: Redactor, options: ServeOptions) -> ToolService:
-    """The tools of the bridge, or those that search, describe and call them."""
+    """Return the service of the tools, or of the three tools that search, describe and call them."""
     if not options.meta_tools:
         return ToolService(bridge, redact, redact.redact_result)
     from .tool_search import MetaTools
 
     return MetaTools(bridge, redact, redact.redact_result)
+
+
+def _print_url(url: str) -> None:
+    print(f"utcp-ws-mcp serves {url}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The SDK's server over the tools of a bridge: both protocol eras, progress, cancel, list_changed."""
+"""The server of the MCP SDK over the tools of a bridge: both protocol eras, progress, cancellation, list_changed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .. import __version__
 from ..core.codecs.message import to_json_safe
+from .content import SERVER_INFO
 from .progress import send_keepalive_progress
-from .resources import ENDPOINTS_URI, JSON_MEDIA_TYPE, RESOURCE_TEMPLATES, RESOURCES
-from .result import SERVER_INFO
+from .resources import ENDPOINTS_URI, RESOURCE_TEMPLATES, RESOURCES, media_type
 from .tools import INSTRUCTIONS, LIST_TTL, ToolService, unknown_tool_message
 
 Context = Any
 
 
 class McpServer(Server[Any]):
-    """The SDK's server; every revision is told that the list of tools changes, and that resources are not announced."""
+    """The SDK's server with fixed capabilities: the list of tools changes, changes of resources are not announced."""
 
     def get_capabilities(  # noqa: D102  # the SDK describes it
         self, notification_options: NotificationOptions | None = None, *args: Any, **kwargs: Any
@@ -39,7 +39,8 @@ class McpServer(Server[Any]):
 class SdkServer:
     """Serves tools through the SDK.
 
-    `announces`: it tells handshake clients when tools change, and that long calls run; somebody else does it otherwise.
+    `sends_list_changed`: this server sends list_changed and keepalive progress to clients of the handshake revisions.
+    On stdio the fast path does, unless the SDK answers everything.
     """
 
     def __init__(self, tools: ToolService, *, sends_list_changed: bool = True) -> None:
@@ -60,7 +61,7 @@ class SdkServer:
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
             cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},
-            get_tool_input_schema=self._tools.input_schema,  # without it, every call over HTTP would list all tools
+            get_tool_input_schema=self._tools.input_schema,  # otherwise every call over HTTP lists all tools
             on_list_tools=self._list_tools,  # type: ignore[arg-type]  # a result may be a mapping too
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
             on_subscriptions_listen=self._listen,
@@ -84,23 +85,23 @@ class SdkServer:
                 tasks.cancel_scope.cancel()
 
     def close_streams(self) -> None:
-        """End the streams on which clients of 2026-07-28 are told of changes."""
+        """End the streams on which clients of 2026-07-28 wait for notifications."""
         self._listen.close()
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
-        offered = await self._tools.list_tools()
+        listing = await self._tools.list_tools()
         if _is_modern(ctx):
-            return {"tools": json.loads(offered.modern), "resultType": "complete"}
-        return {"tools": json.loads(offered.handshake)}
+            return {"tools": json.loads(listing.modern), "resultType": "complete"}
+        return {"tools": json.loads(listing.handshake)}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
         async def report(number: float, message: str) -> None:
             await ctx.session.report_progress(number, None, message)
 
-        plan = await self._tools.find(params.name)
-        if plan is None:
+        tool = await self._tools.find(params.name)
+        if tool is None:
             raise MCPError(types.INVALID_PARAMS, unknown_tool_message(params.name))
-        result = await self._tools.call(plan, params.arguments, report)
+        result = await self._tools.call(tool, params.arguments, report)
         return result.to_dict(modern=_is_modern(ctx))
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
@@ -114,13 +115,13 @@ class SdkServer:
         if text is None:
             uri = to_json_safe(params.uri)[:200]
             raise MCPError(
-                types.INVALID_PARAMS, f"there is no resource {uri!r}; {ENDPOINTS_URI} shows all", {"uri": uri}
+                types.INVALID_PARAMS, f"there is no resource {uri!r}; {ENDPOINTS_URI} lists the endpoints", {"uri": uri}
             )
-        content = types.TextResourceContents(uri=params.uri, mime_type=JSON_MEDIA_TYPE, text=text)
+        content = types.TextResourceContents(uri=params.uri, mime_type=media_type(params.uri), text=text)
         return types.ReadResourceResult(contents=[content])
 
     async def _on_initialized(self, ctx: Context, params: types.NotificationParams) -> None:
-        connection = ctx.session._connection  # noqa: SLF001  # the SDK's only object with the life of a handshake connection
+        connection = ctx.session._connection  # noqa: SLF001  # the only object of the SDK that lives as long as a handshake connection
         self._sessions[connection] = ctx.session
         connection.exit_stack.callback(self._sessions.pop, connection, None)
 
@@ -128,7 +129,7 @@ class SdkServer:
         self._changed.set()
 
     async def _send_list_changed(self) -> None:
-        """Tell every client, in the way of its era. What changes at once is told once."""
+        """Notify every client in the way of its era. Changes in one turn of the loop cause one notification."""
         while True:
             await self._changed.wait()
             self._changed = anyio.Event()

@@ -1,4 +1,7 @@
-"""Names that every host accepts: `^[A-Za-z0-9_-]{1,64}$`, unique, made from `manual` and `tool`."""
+"""Tool names that every host accepts: `^[A-Za-z0-9_-]{1,64}$`, unique, derived from `manual` and `tool`.
+
+This is not part of `listing`, because `lint` checks names as well, and must not import the server.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ _HASH_LENGTH = 8
 
 
 def mcp_names(full_names: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """The MCP name of each (manual, tool), in order.
+    """Return the (manual, tool) of each MCP name, in order.
 
-    A name that is too long, or that several tools would have, ends in a short hash for all of them: so no tool takes
-    the name that another one had.
+    If a name is too long, or if several tools would have it, all of them get a short hash at the end: a new tool must
+    not take over the name that an older one had.
     """
     names = {key: ascii_tool_name("_".join(key)) for key in full_names}
     while ambiguous := _ambiguous(names):
@@ -26,10 +29,10 @@ def mcp_names(full_names: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str
 
 
 def _ambiguous(names: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
-    """The tools that need a hash and have none yet."""
-    times = Counter(names.values())
-    needy = [key for key, name in names.items() if len(name) > MAX_NAME_LENGTH or times[name] > 1]
-    return [key for key in needy if names[key] != _name_with_hash(*key)]
+    """Return the tools that need a hash and have none yet."""
+    counts = Counter(names.values())
+    need_hash = [key for key, name in names.items() if len(name) > MAX_NAME_LENGTH or counts[name] > 1]
+    return [key for key in need_hash if names[key] != _name_with_hash(*key)]
 
 
 def _name_with_hash(manual: str, tool: str) -> str:

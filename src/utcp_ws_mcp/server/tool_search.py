@@ -1,4 +1,4 @@
-"""Three tools instead of hundreds: search, describe and call the tools of the manifests."""
+"""Three tools that search, describe and call the tools of the manifests, for manifests with hundreds of tools."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..core.codecs.message import encode_json
-from .content import text_block
-from .listing import ToolListing
+from .content import Result, text_block
+from .listing import TAGS_KEY, ToolListing
 from .progress import ProgressCallback
-from .result import Result
 from .tools import FIND_TIMEOUT, ToolService
 
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 100
 MAX_SUMMARY_LENGTH: Final = 200
-"""Characters of a description in a list of tools that were found."""
+"""Characters of a description in the list of tools that were found."""
 
 ToolDefinition = Mapping[str, Any]
-"""A tool in its form on the wire."""
+"""A tool as JSON in `tools/list`."""
 
 _READ_ONLY: Final = {"readOnlyHint": True}
-_NAME_SCHEMA: Final = {"type": "string", "description": "The name, as search_tools gives it."}
+_NAME_SCHEMA: Final = {"type": "string", "description": "The name, as returned by search_tools."}
 META_TOOLS: Final[Mapping[str, ToolDefinition]] = {
     "search_tools": {
         "name": "search_tools",
@@ -64,23 +63,23 @@ _META_TOOLS_JSON: Final = encode_json(list(META_TOOLS.values()))
 
 
 class MetaTools(ToolService):
-    """Lists the three tools, and keeps the others behind them."""
+    """A tool service that lists the three tools, and gives access to the others through them."""
 
     async def list_tools(self) -> ToolListing:
-        """The three tools, at once."""
+        """Return the three tools, without waiting for discoveries."""
         return ToolListing({}, _META_TOOLS_JSON, _META_TOOLS_JSON)
 
     async def find(self, name: str) -> Any:
-        """The name of one of the three, or None."""
+        """Return the name of one of the three, or None."""
         return name if name in META_TOOLS else None
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """The input schema of one of the three."""
+        """Return the input schema of one of the three, or None."""
         tool = META_TOOLS.get(name)
         return tool["inputSchema"] if tool is not None else None
 
     async def call(self, tool: Any, arguments: dict[str, Any] | None, report: ProgressCallback) -> Result:
-        """Call the one of the three that `plan` names."""
+        """Call one of the three; `tool` is what `find` returned."""
         await self._bridge.wait_discovered(FIND_TIMEOUT)
         match tool, arguments or {}:
             case "search_tools", given:
@@ -107,12 +106,12 @@ class MetaTools(ToolService):
         return _json_result(tool) if tool is not None else _unknown_tool_result(name)
 
     async def _call(self, name: str, arguments: dict[str, Any], report: ProgressCallback) -> Result:
-        plan = self._listing().tools.get(name)
-        return await super().call(plan, arguments, report) if plan is not None else _unknown_tool_result(name)
+        tool = self._listing().tools.get(name)
+        return await super().call(tool, arguments, report) if tool is not None else _unknown_tool_result(name)
 
 
 def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:
-    """The tools that hold a word of the query, the best first; all in their order for a query without words."""
+    """Return the tools that contain a word of the query, best match first; all tools for a query without words."""
     words = re.findall(r"\w+", query.lower())
     if not words:
         return tools
@@ -121,8 +120,8 @@ def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:
 
 
 def _score(tool: ToolDefinition, word: str) -> int:
-    """A word counts most in the name, then in the tags, then in the description."""
-    tags = " ".join(map(str, tool["_meta"].get("io.github.utcp-ws-mcp/tags", ())))
+    """Score a word: a match in the name counts most, then in the tags, then in the description."""
+    tags = " ".join(map(str, tool["_meta"].get(TAGS_KEY, ())))
     places = ((f"{tool['name']} {tool['title']}", 4), (tags, 2), (tool["description"], 1))
     return sum(weight for text, weight in places if word in text.lower())
 
@@ -138,7 +137,7 @@ def _json_result(value: ToolDefinition) -> Result:
 
 
 def _unknown_tool_result(name: str) -> Result:
-    return _error_result(f"there is no tool {name[:100]!r}; search_tools finds names")
+    return _error_result(f"there is no tool {name[:100]!r}; find names with search_tools")
 
 
 def _error_result(text: str) -> Result:

@@ -1,4 +1,4 @@
-"""The tools of an open bridge in MCP's words: listing and calling. Both transports use it; it needs no SDK."""
+"""Listing and calling the tools of an open bridge, in the terms of MCP. Both transports use it, without the SDK."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
-from .content import ContentBlock, result_blocks, text_block
-from .listing import ToolListing, build_listing, has_structured_output
+from .content import ContentBlock, Result, error_result, result_blocks, text_block
+from .listing import ToolListing, advertised_inputs, build_listing, has_structured_output
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
-from .result import Result, error_result
-from .schemas import advertised_inputs
 
 LIST_TIMEOUT: Final = 1.0
-"""Seconds from the start that a list of tools waits for endpoints that have not told theirs yet."""
+"""Seconds from the start that a list of tools waits for endpoints that have not returned their manual yet."""
 
 FIND_TIMEOUT: Final = 10.0
-"""Seconds that a call of an unknown tool waits for endpoints that have not told theirs yet."""
+"""Seconds that a call of an unknown tool waits for endpoints that have not returned their manual yet."""
 
 INSTRUCTIONS: Final = (
     "Tools of WebSocket endpoints. A failed call says whether its request may have been executed; "
     "repeat it only if it was not sent or the tool is safe to repeat."
 )
 LIST_TTL: Final = 1000
-"""Milliseconds that a client of 2026-07-28 may keep a list."""
+"""Milliseconds that a client of 2026-07-28 may cache a list."""
+
+INTERNAL_ERROR_MESSAGE: Final = "internal error of utcp-ws-mcp; see its log on stderr"
 
 logger = logging.getLogger(__name__)
 
 
 class ToolService:
-    """Lists and calls. `redact` takes secrets out of errors, `redact_result` credentials out of results."""
+    """Lists and calls tools. `redact` removes secrets from errors, `redact_result` credentials from results."""
 
     def __init__(
         self, bridge: Bridge, redact: Callable[[str], str] = str, redact_result: Callable[[str], str] = str
@@ -54,46 +54,43 @@ class ToolService:
         self.on_tools_changed.append(self._invalidate_listing)
 
     async def list_tools(self) -> ToolListing:
-        """The tools that are known now; at the start, endpoints have a moment to tell theirs."""
+        """Return the tools that are known now. Shortly after the start, wait a moment for discoveries."""
         await self._bridge.wait_fast_discovery(max(0.0, self._list_deadline - anyio.current_time()))
         return self._listing()
 
     async def find(self, name: str) -> CompiledTool | None:
-        """The tool of an MCP name; one that an endpoint has not told yet is waited for."""
-        plan = self._listing().tools.get(name)
-        if plan is None:
+        """Return the tool with an MCP name, or None. If it is unknown, wait for the discoveries that are running."""
+        tool = self._listing().tools.get(name)
+        if tool is None:
             await self._bridge.wait_discovered(FIND_TIMEOUT)
-            plan = self._listing().tools.get(name)
-        return plan
+            tool = self._listing().tools.get(name)
+        return tool
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """The input schema of an MCP name as it is listed, if the tool is known now."""
-        plan = self._listing().tools.get(name)
-        return advertised_inputs(plan.inputs) if plan is not None else None
+        """Return the advertised input schema of an MCP name, or None if the tool is not known now."""
+        tool = self._listing().tools.get(name)
+        return advertised_inputs(tool.inputs) if tool is not None else None
 
     async def call(self, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback) -> Result:
-        """Call a tool. Every failure is a result too; only cancellation is raised."""
-        progress = Progress(report)
+        """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
+        progress = Progress(report, self._redact_result)
         self.running.add(progress)
         try:
             return self._build_result(
                 tool, await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
             )
         except BridgeError as failed:
-            collected = getattr(failed, "partial", ())
-            return error_result(
-                failed, self._error_blocks(str(failed), partial_stream_text(tool, collected) if collected else None)
-            )
-        except Exception:  # nothing may escape: its text would go to the model
-            logger.exception("a defect of utcp-ws-mcp in a call of %s", tool.full_name)
-            return Result(
-                self._error_blocks("internal error of utcp-ws-mcp; its log on stderr says more"), is_error=True
-            )
+            partial = getattr(failed, "partial", ())
+            text = partial_stream_text(tool, partial) if partial else None
+            return error_result(failed, self._error_blocks(str(failed), text))
+        except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
+            logger.exception("internal error in a call of %s", tool.full_name)
+            return Result(self._error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
         finally:
             self.running.discard(progress)
 
     async def aclose(self) -> None:
-        """Let the calls that still run fail."""
+        """Close the bridge; calls that still run fail."""
         await self._bridge.aclose()
 
     def _build_result(self, tool: CompiledTool, value: Any) -> Result:
@@ -103,20 +100,20 @@ class ToolService:
             structured = _redacted_json(self._redact_result(structured), structured)
         elif has_structured_output(tool) and isinstance(value, str):
             structured = encode_json(blocks[0]["text"])
-        if has_structured_output(tool) and (wrong := _schema_mismatch(tool, structured)):
-            failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({wrong})")
+        if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
+            failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")
             return error_result(failed, [*self._error_blocks(str(failed)), *blocks])
         return Result(blocks, structured)
 
     def _redact_block(self, block: ContentBlock) -> ContentBlock:
-        """A block as the model may see it: an endpoint that echoes a credential does not get it there."""
+        """Return a block without credentials: an endpoint may echo them, and the block goes to the model."""
         if block["type"] == "text":
             return {"type": "text", "text": self._redact_result(block["text"])}
         data = block["resource"]["blob"] if block["type"] == "resource" else block["data"]
-        return block if self._redact_result(data) == data else text_block("binary data that holds a credential")
+        return block if self._redact_result(data) == data else text_block("binary data that contains a credential")
 
     def _error_blocks(self, text: str, partial: str | None = None) -> list[ContentBlock]:
-        """What went wrong; what a stream gave before it failed follows in a block of its own."""
+        """Return the message of an error, and a second block with the items that a stream returned before it."""
         return [text_block(self._redact(each)) for each in (text, partial) if each is not None]
 
     def _listing(self) -> ToolListing:
@@ -129,7 +126,7 @@ class ToolService:
 
 
 def unknown_tool_message(name: str) -> str:
-    """The sentence for a name that no tool has."""
+    """Return the message for a name that no tool has."""
     return str(to_json_safe(f"there is no tool {name[:128]!r}; list the tools to see their names"))
 
 
@@ -140,7 +137,7 @@ def _schema_mismatch(tool: CompiledTool, structured: str | None) -> str | None:
 
 
 def _redacted_json(text: str, original: str) -> str | None:
-    """JSON of which something was taken out, if it is JSON still."""
+    """Return redacted JSON, or None if redaction has broken its syntax."""
     if text is original or text == original:
         return original
     try:

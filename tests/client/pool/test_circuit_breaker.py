@@ -35,7 +35,7 @@ def test_a_success_closes_the_breaker_and_an_open_connection_ends_the_error():
     tracker = FailureTracker()
     for _ in range(FAILURE_THRESHOLD):
         tracker.record_failure(KEY, 0.0, lambda: 0.0)
-    tracker.set_last_error(KEY, ConnectError("a", "no"))
+    tracker.set_last_error(KEY, ConnectError("a", "no.", code="connection-refused"))
 
     tracker.clear_error(KEY)
     assert (tracker.error_for(KEY), tracker.breaker(KEY).is_tripped) == (None, True)
@@ -44,7 +44,11 @@ def test_a_success_closes_the_breaker_and_an_open_connection_ends_the_error():
 
 
 def test_the_last_error_is_the_most_recent_one_of_any_key():
-    tracker, first, second = FailureTracker(), ConnectError("a", "no"), ConnectError("b", "no")
+    tracker, first, second = (
+        FailureTracker(),
+        ConnectError("a", "no.", code="connection-refused"),
+        ConnectError("b", "no.", code="connection-refused"),
+    )
     tracker.set_last_error(KEY, second)
     tracker.set_last_error(FakeHandshake("other"), first)
     tracker.set_last_error(KEY, second)
@@ -53,7 +57,7 @@ def test_the_last_error_is_the_most_recent_one_of_any_key():
 
 
 def test_failures_of_a_bounded_number_of_keys_are_remembered():
-    tracker, error = FailureTracker(), ConnectError("a", "no")
+    tracker, error = FailureTracker(), ConnectError("a", "no.", code="connection-refused")
     keys = [FakeHandshake(str(number)) for number in range(MAX_TRACKED + 1)]
     for key in keys:
         tracker.record_failure(key, 0.0, lambda: 0.0)

@@ -196,7 +196,7 @@ def test_the_next_action_is(case: Case) -> None:
     pool.capacity, pool.draining = case.capacity, case.draining  # last: a new key may raise the capacity
     for _ in range(case.failed):
         pool.failures.record_failure(case.handshake, 0.0, lambda: 0.0)  # type: ignore[arg-type]
-        pool.failures.set_last_error(case.handshake, ConnectError("wss://key/", "no"))  # type: ignore[arg-type]
+        pool.failures.set_last_error(case.handshake, ConnectError("wss://key/", "no.", code="connection-refused"))  # type: ignore[arg-type]
 
     action = plan(pool, case.handshake)  # type: ignore[arg-type]
 

@@ -152,7 +152,7 @@ async def test_a_call_gets_none_at_its_deadline_and_leaves_the_queue() -> None:
         assert s.pool.stats().waiting == 0
         assert s.pool.wait_reason(request()) == (
             TimeoutStage.CONNECT,
-            "one was still being opened or logged in",
+            "it is still being opened or logged in",
         )
 
 
@@ -182,12 +182,12 @@ async def test_a_connection_that_was_opened_for_a_cancelled_call_alone_is_droppe
 
 async def test_all_calls_that_wait_fail_with_the_error_of_the_attempt() -> None:
     async with scene() as s:
-        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no")]
+        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no.", code="connection-refused")]
         for name in "ab":
             await s.call(name)
         s.gate.set()
         await anyio.wait_all_tasks_blocked()
-        assert [str(error) for error in s.errors.values()] == ["cannot connect to wss://key/: no"] * 2
+        assert [error.message for error in s.errors.values()] == ["cannot connect to wss://key/: no."] * 2
         assert isinstance(s.pool.stats().last_error, ConnectError)
 
 

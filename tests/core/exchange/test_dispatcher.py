@@ -155,8 +155,8 @@ def test_exchanges_with_ids_in_different_places_stand_side_by_side():
 
 # --- the decision table of the module ---
 
-WATCHING = {"message": False, "stream": {"match": "message.topic == 'a'"}}
-WATCHING_TOO = {"message": False, "stream": {"match": "message.topic is defined"}}
+WATCHING = {"listen": True, "stream": {"match": "message.topic == 'a'"}}
+WATCHING_TOO = {"listen": True, "stream": {"match": "message.topic is defined"}}
 PONG = {"auto_reply": [{"match": "message.ping is defined", "send": {"pong": 1}}]}
 ANSWERING = {"tools": [{"name": "t", "tool_call_template": PONG}]}
 SUBSCRIBING = {"reply": {"match": "message.id == request_id"}, "stream": {"match": "message.topic == 'a'"}}
@@ -206,7 +206,7 @@ ENDS = {
     "exclusive, cancelled": ({}, ["cancel"], False, LATE_REPLIES_POSSIBLE),
     "exclusive, discarded": ({}, ["discard"], True, ""),
     "exclusive, replied to twice": ({}, ["reply", "reply"], False, UNSOLICITED_MESSAGE),
-    "exclusive, that only listens, cancelled": ({"message": False, "stream": True}, ["cancel"], False, ""),
+    "exclusive, that only listens, cancelled": ({"listen": True, "stream": True}, ["cancel"], False, ""),
     "multiplexed, by its reply": (BY_ID, [{"id": 1}], True, ""),
     "multiplexed, cancelled": (BY_ID, ["cancel"], True, LATE_REPLIES_POSSIBLE),
     "multiplexed, that only watches, cancelled": (WATCHING, ["cancel"], True, ""),
@@ -611,7 +611,7 @@ def answer_to(exchange, number):
 @FUZZ
 @given(st.lists(st.sampled_from(["call", "reply", "event", "abandon", "late"]), max_size=40))
 def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(steps):
-    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, reusable connection only."""
+    """The endpoint answers in the order of requests; the pool opens an exchange on an idle, reusable one only."""
     wire, unanswered, current, served = Wire(), [], None, {}
     for step in steps:
         if step == "call" and (current is None or current.finished):

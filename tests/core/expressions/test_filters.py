@@ -409,8 +409,9 @@ def test_what_is_not_one_value_in_messagepack_is_told(packed):
 
 def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "msgpack", None)
-    with pytest.raises(EvaluationError, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")):
+    with pytest.raises(EvaluationError, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")) as missing:
         evaluate("v | to_msgpack", v=1)
+    assert missing.value.code == "extra-not-installed"
 
 
 def test_text_is_packed_as_its_utf_8() -> None:

@@ -58,7 +58,9 @@ def test_a_value_that_cannot_be_computed_is_named():
 
 @pytest.mark.parametrize("lets", [{"a": "let.b", "b": "1"}, {"a": "let.a"}, {"a": "'x' ~ let.c"}])
 def test_a_value_that_stands_behind_or_nowhere_cannot_be_used(lets: dict[str, str]):
-    assert problems_of(lets)[0].startswith("let.a: let.")
+    problem = problems_of(lets)[0]
+    assert problem.startswith("let.a: let.")
+    assert problem.endswith("[unknown-let]")
 
 
 def test_a_text_that_looks_like_a_value_is_text():

@@ -348,3 +348,10 @@ def test_a_plan_shows_no_secrets():
     plan = plan_of(message="${TOKEN}", headers={"X-A": "${TOKEN}"}, variables={"TOKEN": "s3cret"})
 
     assert "s3cret" not in repr(plan)
+
+
+def test_inputs_without_an_object_at_the_root_are_a_problem():
+    problem = problem_of({"inputs": {"type": "array"}})
+
+    assert problem.code == "schema-root-not-object"
+    assert problem.message.startswith('the root of the schema is of type \'array\'. Write "type": "object"')

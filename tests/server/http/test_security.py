@@ -1,4 +1,4 @@
-"""Who may enter over HTTP, and which options make sense together."""
+"""Access control of the HTTP transport, and which options can be combined."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from utcp_ws_mcp.server.http.security import (
 
 LOOPBACK = parse_address("8080")
 TOKEN = "s3cret-token"
-FRONT = make_access_policy(HttpOptions("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
-ENTERS = {"host": "127.0.0.1:8080", "authorization": f"Bearer {TOKEN}"}
+POLICY = make_access_policy(HttpOptions("8080", allowed_hosts=["mcp.example.com"]), LOOPBACK, 8080, TOKEN)
+ACCEPTED = {"host": "127.0.0.1:8080", "authorization": f"Bearer {TOKEN}"}
 
 
 def headers(*more: tuple[str, str], **named: str | None) -> list[tuple[bytes, bytes]]:
-    given = [*{**ENTERS, **named}.items(), *more]
+    given = [*{**ACCEPTED, **named}.items(), *more]
     return [(name.encode(), value.encode("latin-1")) for name, value in given if value is not None]
 
 
-def status(front: HttpAccessPolicy, *more: tuple[str, str], **named: str | None) -> int | None:
-    refusal = front.check(headers(*more, **named))
+def status(policy: HttpAccessPolicy, *more: tuple[str, str], **named: str | None) -> int | None:
+    refusal = policy.check(headers(*more, **named))
     return refusal.status if refusal else None
 
 
@@ -45,7 +45,7 @@ def status(front: HttpAccessPolicy, *more: tuple[str, str], **named: str | None)
     "host", ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080", "mcp.example.com", "MCP.example.com"]
 )
 def test_a_host_that_is_ours_enters(host: str) -> None:
-    assert status(FRONT, host=host) is None
+    assert status(POLICY, host=host) is None
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,16 @@ def test_a_host_that_is_ours_enters(host: str) -> None:
     ],
 )
 def test_any_other_host_is_refused(host: str | None) -> None:
-    assert status(FRONT, host=host) == 421
+    assert status(POLICY, host=host) == 421
 
 
 def test_two_hosts_are_refused() -> None:
-    assert status(FRONT, ("host", "127.0.0.1:8080")) == 421
+    assert status(POLICY, ("host", "127.0.0.1:8080")) == 421
 
 
 @pytest.mark.parametrize("origin", [None, "http://localhost:8080", "http://127.0.0.1:8080", "HTTP://[::1]:8080"])
 def test_no_origin_and_an_own_origin_enter(origin: str | None) -> None:
-    assert status(FRONT, origin=origin) is None
+    assert status(POLICY, origin=origin) is None
 
 
 @pytest.mark.parametrize(
@@ -102,17 +102,17 @@ def test_no_origin_and_an_own_origin_enter(origin: str | None) -> None:
     ],
 )
 def test_any_other_origin_is_refused(origin: str) -> None:
-    assert status(FRONT, origin=origin) == 403
+    assert status(POLICY, origin=origin) == 403
 
 
 def test_two_origins_are_refused() -> None:
     twice = ("origin", "http://localhost:8080")
-    assert status(FRONT, twice, twice) == 403
+    assert status(POLICY, twice, twice) == 403
 
 
 @pytest.mark.parametrize("value", [f"bearer {TOKEN}", f"BEARER  {TOKEN}", f"Bearer {TOKEN} "])
 def test_the_scheme_of_the_token_may_be_written_in_any_case(value: str) -> None:
-    assert status(FRONT, authorization=value) is None
+    assert status(POLICY, authorization=value) is None
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_the_scheme_of_the_token_may_be_written_in_any_case(value: str) -> None:
      f"Bearer \xe9{TOKEN}", f"Bearer {TOKEN.upper()}"],
 )  # fmt: skip
 def test_any_other_token_is_refused(value: str | None) -> None:
-    assert status(FRONT, authorization=value) == 401
+    assert status(POLICY, authorization=value) == 401
 
 
 def test_two_tokens_are_refused() -> None:
-    assert status(FRONT, ("authorization", f"Bearer {TOKEN}")) == 401
+    assert status(POLICY, ("authorization", f"Bearer {TOKEN}")) == 401
 
 
 @pytest.mark.parametrize(
@@ -219,20 +219,20 @@ def test_names_that_make_no_sense_are_refused(options: HttpOptions, sentence: st
 
 def test_an_address_that_every_name_leads_to_is_reached_by_the_allowed_names_only() -> None:
     options = HttpOptions("", allowed_hosts=["a.example:81"], allowed_origins=["https://app.example"])
-    front = make_access_policy(options, ListenAddress("0.0.0.0", 80), 80, TOKEN)
-    assert status(front, host="a.example:81", origin="https://app.example") is None
-    assert status(front, host="0.0.0.0:80") == 421
-    assert status(front, host="127.0.0.1:80") == 421
+    policy = make_access_policy(options, ListenAddress("0.0.0.0", 80), 80, TOKEN)
+    assert status(policy, host="a.example:81", origin="https://app.example") is None
+    assert status(policy, host="0.0.0.0:80") == 421
+    assert status(policy, host="127.0.0.1:80") == 421
 
 
-def test_a_port_in_use_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServeOptionsError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
             listen(ListenAddress("127.0.0.1", port))
 
 
-def test_an_address_of_another_machine_is_told() -> None:
+def test_an_address_of_another_machine_is_reported() -> None:
     with pytest.raises(ServeOptionsError, match=r"cannot listen on 192\.0\.2\.1:0: "):
         listen(ListenAddress("192.0.2.1", 0))
 

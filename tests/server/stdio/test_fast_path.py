@@ -1,4 +1,4 @@
-"""What is answered without the SDK is what the SDK would answer."""
+"""The fast path gives the answers that the SDK's server gives, and `--no-fast-path` turns it off."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import mcp_types.version as sdk_versions
 import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
-from utcp_ws_mcp.server.stdio import protocol_versions as revisions
+from tests.server.stdio.test_transport import host_of
+from utcp_ws_mcp.server.stdio import protocol_versions
 from utcp_ws_mcp.server.stdio.fast_path import FastPath
+from utcp_ws_mcp.server.stdio.protocol_state import ProtocolState
 from utcp_ws_mcp.server.stdio.session import StdioSession
 from utcp_ws_mcp.server.tools import ToolService
 
@@ -83,7 +85,7 @@ def enveloped(message: dict[str, Any]) -> dict[str, Any]:
 
 
 SESSIONS = {
-    **{version: [*opening(version), *REQUESTS] for version in (*revisions.HANDSHAKE, "1999-01-01")},
+    **{version: [*opening(version), *REQUESTS] for version in (*protocol_versions.HANDSHAKE, "1999-01-01")},
     "2026-07-28": [enveloped(message) for message in REQUESTS],
     "2026-07-28, envelope missing later": [enveloped(REQUESTS[0]), *REQUESTS[2:4]],
     "2026-07-28, initialize later": [enveloped(REQUESTS[0]), *opening("2025-11-25")[:1]],
@@ -94,13 +96,13 @@ SESSIONS = {
 }
 
 
-async def answers(folder: Path, messages: list[dict[str, Any]]) -> dict[Any, list[Any]]:
-    """What a session sends for messages, by request id; progress by its token."""
+async def answers(folder: Path, messages: list[dict[str, Any]], *, fast_path: bool = True) -> dict[Any, list[Any]]:
+    """Return what a session sends for messages, by request id; progress by its token."""
     to_session, from_test = os.pipe()
     to_test, from_session = os.pipe()
     found: dict[Any, list[Any]] = {}
     async with peer(answer) as seen, bridge_to(folder, entry(seen, *TOOLS, preset="jsonrpc2")) as bridge:
-        session = StdioSession(ToolService(bridge), to_session, from_session)
+        session = StdioSession(ToolService(bridge), to_session, from_session, fast_path=fast_path)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(session.run)
             waiting = {message["id"] for message in messages if "id" in message}
@@ -122,24 +124,93 @@ async def answers(folder: Path, messages: list[dict[str, Any]]) -> dict[Any, lis
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-async def test_every_answer_is_the_one_that_the_sdk_gives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: str
+async def test_every_answer_is_the_one_that_the_sdk_gives(tmp_path: Path, session: str) -> None:
+    fast = await answers(tmp_path, SESSIONS[session])
+    assert fast == await answers(tmp_path, SESSIONS[session], fast_path=False)
+
+
+async def test_without_the_fast_path_the_sdk_answers_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = await answers(tmp_path, SESSIONS[session])
-    monkeypatch.setattr(FastPath, "take", lambda *_: False)
-    assert ours == await answers(tmp_path, SESSIONS[session])
+    def handled(self: FastPath, message: dict[str, Any]) -> bool:
+        raise AssertionError(message)
+
+    monkeypatch.setattr(FastPath, "try_handle", handled)
+    usual = [*opening("2025-11-25"), REQUESTS[0], REQUESTS[2]]
+    assert len(await answers(tmp_path, usual, fast_path=False)) == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--no-fast-path"]])
+async def test_the_option_turns_the_fast_path_off_in_a_process(tmp_path: Path, options: list[str]) -> None:
+    report = tmp_path / "report"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, pathlib, sys\n"
+        f"report = pathlib.Path({str(report)!r})\n"
+        "atexit.register(lambda: report.write_text(str('mcp.server.lowlevel' in sys.modules)))\n"
+    )
+    async with peer(answer) as seen:
+        document = entry(seen, *TOOLS, preset="jsonrpc2")
+        async with host_of(tmp_path, document, *options, PYTHONPATH=str(tmp_path)) as host:
+            await host.initialize()
+            listed = await host.request(1, "tools/list")
+            assert host.process.stdin
+            await host.process.stdin.aclose()
+            assert (await host.ended())[0] == 0
+    assert [tool["name"] for tool in listed["result"]["tools"]] == [f"m_{tool['name']}" for tool in TOOLS]
+    assert report.read_text() == str(bool(options))
+
+
+def envelope(version: str = "2026-07-28") -> dict[str, Any]:
+    return {"_meta": {**ENVELOPE, "io.modelcontextprotocol/protocolVersion": version}}
+
+
+def test_the_first_request_decides_the_era() -> None:
+    handshake, modern, delegated = ProtocolState(), ProtocolState(), ProtocolState()
+    handshake.start_handshake()
+    assert (handshake.accepts({}), handshake.accepts(envelope())) == (True, False)
+    assert (modern.accepts(envelope()), modern.accepts({}), modern.accepts(envelope("2099-01-01"))) == (
+        True,
+        False,
+        False,
+    )
+    assert not delegated.accepts({})
+    delegated.delegate_if_undecided()
+    for state in (handshake, modern):
+        state.delegate_if_undecided()
+        assert not state.is_delegated
+    assert delegated.is_delegated
+    assert not delegated.accepts(envelope())
+
+
+def test_a_session_that_is_delegated_from_the_start_decides_nothing() -> None:
+    state = ProtocolState(delegated=True)
+    assert not state.accepts(envelope())
+    assert state.is_delegated
+
+
+def test_a_server_that_joins_later_receives_the_opening() -> None:
+    handshake, modern = ProtocolState(), ProtocolState()
+    handshake.start_handshake()
+    for line, method in ((b"1", "initialize"), (b"2", "tools/list"), (b"3", "notifications/initialized")):
+        handshake.record(line, {"method": method})
+    assert handshake.openers == [b"1", b"3"]
+    modern.accepts(envelope())
+    for number in range(2):
+        modern.record(b"line", {"method": "tools/list", "id": number, "params": envelope()})
+    (opener,) = map(json.loads, modern.openers)
+    assert (opener["method"], opener["params"]) == ("server/discover", envelope())
 
 
 def test_the_revisions_are_those_of_the_sdk() -> None:
-    assert tuple(sdk_versions.HANDSHAKE_PROTOCOL_VERSIONS) == revisions.HANDSHAKE
-    assert tuple(sdk_versions.MODERN_PROTOCOL_VERSIONS) == revisions.MODERN
+    assert tuple(sdk_versions.HANDSHAKE_PROTOCOL_VERSIONS) == protocol_versions.HANDSHAKE
+    assert tuple(sdk_versions.MODERN_PROTOCOL_VERSIONS) == protocol_versions.MODERN
 
 
 async def test_a_usual_session_never_imports_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def left(session: StdioSession, line: bytes) -> None:
+    def forwarded(session: StdioSession, line: bytes) -> None:
         raise AssertionError(line)
 
-    monkeypatch.setattr(StdioSession, "_leave_to_sdk", left)
+    monkeypatch.setattr(StdioSession, "_forward_to_sdk", forwarded)
     usual = [REQUESTS[0], REQUESTS[2], {"id": 33, "method": "ping"}]
     assert len(await answers(tmp_path, [*opening("2025-11-25"), *usual])) == 4
     assert len(await answers(tmp_path, [enveloped({"id": 5, "method": "server/discover"}), enveloped(usual[1])])) == 2

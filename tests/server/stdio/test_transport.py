@@ -1,4 +1,4 @@
-"""The process that a host runs: its life, its stdout, and what it says of bad input."""
+"""The process that a host runs: its end, its stdout, and its answers to bad input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client, StdioServerParameters
 
-from tests.client.test_discovery import manual, tells
+from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer, silent
 
 RPC = {"preset": "jsonrpc2"}
@@ -86,7 +86,7 @@ async def host_of(folder: Path, document: Any, *options: str, **environ: str) ->
 
 
 @pytest.mark.parametrize("how", ["eof", "sigterm", "sigint"])
-async def test_the_process_ends_with_zero_and_says_goodbye_to_endpoints(tmp_path: Path, how: str) -> None:
+async def test_the_process_ends_with_zero_and_closes_its_connections(tmp_path: Path, how: str) -> None:
     async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
         await host.initialize()
         await host.request(1, "tools/call", name="m_t", arguments={})
@@ -173,17 +173,18 @@ async def test_a_line_that_is_no_json_rpc_is_answered_and_the_next_one_works(
         assert "result" in await host.request(9, "tools/list")
 
 
-async def test_whatever_else_prints_does_not_reach_stdout(tmp_path: Path) -> None:
+async def test_output_of_other_code_does_not_reach_stdout(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import atexit, os, sys, threading\n"
-        "def noise():\n"
-        "    print('noise')\n"
+        "import os, signal\n"
+        "def noise(*_):\n"
+        "    print('noise', flush=True)\n"
         "    os.write(1, b'more noise')\n"
-        "threading.Timer(1.5, noise).start()\n"
+        "signal.signal(signal.SIGUSR1, noise)\n"
     )
     async with peer(jsonrpc) as seen:
         async with host_of(tmp_path, entry(seen, "t", **RPC), PYTHONPATH=str(tmp_path)) as host:
             await host.initialize()
+            host.process.send_signal(signal.SIGUSR1)
             assert host.process.stderr
             with anyio.fail_after(PATIENCE):
                 await BufferedByteReceiveStream(host.process.stderr).receive_until(b"more noise", 1 << 20)
@@ -264,7 +265,7 @@ async def test_the_2026_era_works_on_the_same_process_kind(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_the_python_client_lists_and_calls_over_a_real_process(tmp_path: Path, mode: str) -> None:
-    async with peer(tells(manual("a"))) as seen:
+    async with peer(announces(manual("a"))) as seen:
         (tmp_path / "m.json").write_text(json.dumps(entry(seen)))
         command = StdioServerParameters(command=sys.executable, args=["-m", "utcp_ws_mcp", str(tmp_path / "m.json")])
         with anyio.fail_after(PATIENCE * 2):

@@ -249,11 +249,15 @@ class PooledConnection:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """The status of a manual: open connections, waiting calls, and the last error if no connection opened since."""
+    """The status of a manual: open connections, waiting calls, and the last error if no connection opened since.
+
+    `used` is the number of the open connections on which calls are running.
+    """
 
     connections: int = 0
     waiting: int = 0
     last_error: BridgeError | None = None
+    used: int = 0
 
 
 def shutdown_error(address: str) -> ConnectionLost:

@@ -101,9 +101,11 @@ class ConnectionPool:
 
     def stats(self) -> PoolStats:
         """Return the status now."""
-        connections = [pooled.connection for pooled in self._state.connections]
-        count = sum(connection is not None and connection.is_open for connection in connections)
-        return PoolStats(count, self._state.waiting, self._state.failures.last_error)
+        opened = [
+            pooled for pooled in self._state.connections if pooled.connection is not None and pooled.connection.is_open
+        ]
+        used = sum(pooled.in_flight > 0 for pooled in opened)
+        return PoolStats(len(opened), self._state.waiting, self._state.failures.last_error, used)
 
     def drain(self) -> None:
         """Serve the calls that run or wait, then close each connection once no call uses it."""

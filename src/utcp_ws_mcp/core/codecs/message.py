@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..limits import MAX_MESSAGE_DEPTH
+
+REDACTION_WINDOW: Final = 1 << 16
+"""Characters after the limit that are redacted before a text is cut; half of it is the longest secret that is found."""
+
+_BINARY_DIGITS: Final = 48
+"""Hexadecimal digits of binary data that are shown."""
 
 
 class RejectedValue(ValueError):
@@ -160,20 +167,35 @@ def text_or_bytes(data: bytes) -> str | bytes:
         return data
 
 
-def excerpt(raw: str | bytes, limit: int = 200) -> str:
-    """Return the beginning of a message for an error: printable, on one line; bytes that are no text in hexadecimal."""
+def excerpt(raw: str | bytes, limit: int = 200, redact: Callable[[str], str] = str) -> str:
+    """Return the beginning of a message for an error or a log: printable, on one line; binary data in hex.
+
+    `redact` removes secrets before the text is cut to `limit` characters: half of a secret would not be recognized.
+    """
     if isinstance(raw, bytes):
         text = text_or_bytes(raw)
         if isinstance(text, str) and "".join(text.split()).isprintable() and text.strip():
-            return f"{len(raw)} bytes of text: {excerpt(text, limit)}"
-        return f"{len(raw)} bytes of binary data, 0x{raw[:24].hex()}" + ("…" if len(raw) > 24 else "")
-    text = raw.strip()
-    shown = "".join(char if char.isprintable() else " " for char in text[:limit])
-    return str(to_json_safe(shown)) + ("…" if len(text) > limit else "")
+            return f"{len(raw)} bytes of text: {excerpt(text, limit, redact)}"
+        shown = redact_beginning(raw[:REDACTION_WINDOW].hex(), _BINARY_DIGITS, redact)
+        cut = len(raw) > REDACTION_WINDOW or len(shown) > _BINARY_DIGITS
+        return f"{len(raw)} bytes of binary data, 0x{shown[:_BINARY_DIGITS]}" + ("…" if cut else "")
+    shown = redact_beginning(raw.strip(), limit, redact)
+    printable = "".join(char if char.isprintable() else " " for char in shown[:limit])
+    return str(to_json_safe(printable)) + ("…" if len(shown) > limit else "")
 
 
-def http_error_detail(status: int, body: bytes) -> str:
-    """Return what an HTTP response says of an error; nothing for a success, an HTML page or binary data."""
+def redact_beginning(text: str, limit: int, redact: Callable[[str], str]) -> str:
+    """Return at least `limit` redacted characters of a text, if it has as many; the caller cuts the rest.
+
+    A message may have many megabytes, so only the beginning is redacted. Its last characters are dropped, because a
+    secret that the cut has split would be among them.
+    """
+    size = limit + REDACTION_WINDOW
+    return redact(text) if len(text) <= size else redact(text[:size])[: -(REDACTION_WINDOW // 2)]
+
+
+def http_error_detail(status: int, body: bytes, redact: Callable[[str], str] = str) -> str:
+    """Return the reason in an HTTP error response, for an error text; empty for HTML, binary data and success."""
     text = text_or_bytes(body)
     words = " ".join(text.split()) if isinstance(text, str) else ""
-    return f": {excerpt(words)}" if status >= 400 and words and not words.startswith("<") else ""
+    return f": {excerpt(words, redact=redact)}" if status >= 400 and words and not words.startswith("<") else ""

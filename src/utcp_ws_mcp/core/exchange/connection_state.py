@@ -45,6 +45,11 @@ class ConnectionState:
         self.heartbeat_id: Any = UNDEFINED
         self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
+    @property
+    def redact(self) -> Callable[[str], str]:
+        """Remove secrets from a text that will be cut."""
+        return self._scope.ambient.redact
+
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)

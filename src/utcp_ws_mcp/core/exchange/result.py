@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ...errors import InvalidReply, ToolError
@@ -31,15 +31,18 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
     """
     if message is exchange.error:
         raise _tool_error(tool, exchange, message)
+    redact = exchange.scope.ambient.redact
     try:
         value = tool.rules.extract(exchange.scope_for(message), message)
     except EvaluationError as error:
-        raise InvalidReply(tool.full_name, str(error), excerpt(message.for_display), code=error.code) from None
+        raise InvalidReply(
+            tool.full_name, str(error), excerpt(message.for_display, redact=redact), code=error.code
+        ) from None
     match tool.template.response_format:
         case "json":
-            return _decode_json(tool, message) if value is message.raw and not message.decoded else value
+            return _decode_json(tool, message, redact) if value is message.raw and not message.decoded else value
         case "text":
-            return _decode_text(tool, value)
+            return _decode_text(tool, value, redact)
         case _:
             return value
 
@@ -92,7 +95,7 @@ def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> Too
     return ToolError(tool.full_name, text, message.value)
 
 
-def _decode_json(tool: CompiledTool, message: Message) -> Any:
+def _decode_json(tool: CompiledTool, message: Message, redact: Callable[[str], str]) -> Any:
     if message.is_json:
         return message.value
     try:
@@ -100,14 +103,14 @@ def _decode_json(tool: CompiledTool, message: Message) -> Any:
     except ValueError:
         expected = BINARY_CODEC_NAMES.get(tool.template.framing.codec)
         cause = f"the reply is not {expected}." if expected else f"the reply is not JSON. {_NOT_JSON_FIX}"
-        raise InvalidReply(tool.full_name, cause, excerpt(message.raw), code="reply-not-json") from None
+        raise InvalidReply(tool.full_name, cause, excerpt(message.raw, redact=redact), code="reply-not-json") from None
 
 
-def _decode_text(tool: CompiledTool, value: Any) -> str:
+def _decode_text(tool: CompiledTool, value: Any, redact: Callable[[str], str]) -> str:
     if not isinstance(value, bytes):
         return as_text(value)
     try:
         return value.decode()
     except UnicodeDecodeError:
         cause = 'the reply is not UTF-8 text. If it is binary data, set "response_format": "raw".'
-        raise InvalidReply(tool.full_name, cause, excerpt(value), code="reply-not-text") from None
+        raise InvalidReply(tool.full_name, cause, excerpt(value, redact=redact), code="reply-not-text") from None

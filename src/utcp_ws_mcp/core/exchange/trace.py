@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from ..codecs.message import Message, encode_json, to_json_safe
+from ...manifest.secret_names import redact_by_key
+from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
 from ..connection_rules import Captures, CompiledLoginStep
 from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
@@ -139,7 +140,7 @@ class Explanation:
             if value is UNDEFINED:
                 self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
             else:
-                self.add(f"session.{key} is now {_format_value(value)}")
+                self.add(self._describe(f"session.{key} is now ", value))
 
     def error_text(self, error_message: Expression | None) -> None:
         """Add why `error_message` selects no text for the error reply."""
@@ -166,8 +167,18 @@ class Explanation:
             for path in find_references(predicate.source)
             if path == ("request_id",) or (path[0] in _SHOWN_OWNERS and len(path) > 1)
         ]
-        shown = [f"{_format_path(path)} is {_format_value(look_up(self._scope, path))}" for path in paths]
+        shown = [self._describe(f"{_format_path(path)} is ", look_up(self._scope, path)) for path in paths]
         return f" ({', '.join(shown)})" if shown else ""
+
+    def _describe(self, prefix: str, value: Any) -> str:
+        """Return a value after what names it, redacted and then cut: the name may say that the value is a secret."""
+        if value is UNDEFINED:
+            return f"{prefix}not there"
+        limit, redact = len(prefix) + MAX_VALUE_LENGTH, self._scope.ambient.redact
+        text = redact_beginning(
+            prefix + encode_json(to_json_safe(value)), limit, lambda shown: redact_by_key(redact(shown))
+        )
+        return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
@@ -213,10 +224,3 @@ def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
 
 def _format_path(path: tuple[str | int, ...]) -> str:
     return str(path[0]) + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path[1:])
-
-
-def _format_value(value: Any) -> str:
-    if value is UNDEFINED:
-        return "not there"
-    text = encode_json(to_json_safe(value))
-    return text if len(text) <= MAX_VALUE_LENGTH else text[:MAX_VALUE_LENGTH] + "…"

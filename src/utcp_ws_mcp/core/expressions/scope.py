@@ -34,10 +34,12 @@ class Ambient:
     Args:
         now: Returns the time, aware and in UTC.
         random: Returns that many random bytes.
+        redact: Removes secrets from a text that will be cut.
     """
 
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
+    redact: Callable[[str], str] = str
 
     def uuid(self) -> str:
         """Return a new UUID, version 4."""

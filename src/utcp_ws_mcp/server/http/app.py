@@ -1,14 +1,16 @@
-"""MCP over streamable HTTP: the application behind the front, and the server that runs it until a signal.
+"""MCP over streamable HTTP: the ASGI application, and uvicorn, which runs it until a signal.
 
-Requests of 2026-07-28 stand alone, so that any replica can answer them. Clients of the handshake revisions get a
-session, or with `stateless` none.
+starlette routes the paths and answers CORS; the checks of `security` surround it. Requests of 2026-07-28 are
+self-contained, so any replica can answer them. Clients of the handshake revisions get a session, unless the server is
+stateless.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
@@ -16,111 +18,152 @@ import anyio
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..sdk_server import SdkServer
 from .config import HttpListener
-from .security import (
-    CORS_PREFLIGHT_HEADERS,
-    Headers,
-    HttpAccessPolicy,
-    Rejection,
-    check_method_and_content_type,
-    cors_headers,
-    is_preflight,
-    rejection_headers,
-)
+from .security import Headers, HttpAccessPolicy, Rejection, check_method_and_content_type, rejection_headers
 
 MCP_PATH: Final = "/mcp"
 MCP_METHODS: Final = ("POST", "GET", "DELETE")
-TEXT_ROUTE_METHODS: Final = ("GET", "HEAD")
+HEALTH_PATH: Final = "/healthz"
+CORS_REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Accept",
+    "Last-Event-ID",
+    "Mcp-Session-Id",
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
+)
+"""Headers that web pages of an allowed origin may send."""
+
+CORS_EXPOSED_HEADERS: Final = ("Mcp-Session-Id", "WWW-Authenticate")
+CORS_MAX_AGE: Final = 7200
+"""Seconds that a browser may cache the answer to a preflight request."""
+
 GRACEFUL_SHUTDOWN_TIMEOUT: Final = 10
-"""Seconds that running calls have to end after a signal."""
+"""Seconds that running calls have to finish after a signal."""
 
 KEEP_ALIVE_TIMEOUT: Final = 75
-"""Seconds that idle connections stay open: longer than nginx keeps its own, lest it send into one that closes."""
+"""Seconds that idle connections stay open: longer than nginx keeps its own, or nginx sends into one that closes."""
 
 MAX_CONNECTIONS: Final = 2000
-"""Connections and requests at once; what is beyond gets 503."""
-
-AsgiScope = MutableMapping[str, Any]
-AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-TextRoute = Callable[[], str]
+"""Connections and requests at once; any further ones get 503."""
 
 
-class HttpApp:
-    """The ASGI application: `/mcp`, `/healthz`, and `pages` by path.
+@dataclass(frozen=True, slots=True)
+class TextRoute:
+    """A page of plain text, rendered for each request."""
 
-    Health is told to everybody. Pages want the token, unless they are on loopback, where `open_pages` says so.
-    """
+    render: Callable[[], str]
+    media_type: str = "text/plain"
 
-    def __init__(
-        self,
-        manager: StreamableHTTPSessionManager,
-        access_policy: HttpAccessPolicy,
-        routes: Mapping[str, TextRoute],
-        *,
-        routes_public: bool,
-    ) -> None:
+
+class McpEndpoint:
+    """The ASGI application at `/mcp`: checks method and content type, and leaves the rest to the SDK."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
         self._manager = manager
-        self._access_policy = access_policy
-        self._routes = routes
-        self._routes_public = routes_public
         self._event_streams: set[anyio.CancelScope] = set()
 
-    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        method, headers = scope["method"], scope["headers"]
-        if scope["path"] == "/healthz":
-            await self._serve_text_route(scope, lambda: "ok\n", send)
-        elif refusal := self._access_policy.check_host_and_origin(headers):
-            await _send_rejection(refusal, send)
-        elif is_preflight(method, headers):
-            await _send_text(_with_cors_headers(headers, send), 200, "", CORS_PREFLIGHT_HEADERS)
-        else:
-            await self._route(scope, receive, _with_cors_headers(headers, send))
-
-    async def _route(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
-        method, path, headers = scope["method"], scope["path"], scope["headers"]
-        if path in self._routes and self._routes_public:
-            await self._serve_text_route(scope, self._routes[path], send)
-        elif refusal := self._access_policy.check_token(headers):
-            await _send_rejection(refusal, send)
-        elif path in self._routes:
-            await self._serve_text_route(scope, self._routes[path], send)
-        elif path != MCP_PATH:
-            await _send_rejection(Rejection(404, f"MCP is served at {MCP_PATH}"), send)
-        elif refusal := check_method_and_content_type(method, headers, MCP_METHODS):
-            await _send_rejection(refusal, send, MCP_METHODS)
-        elif method == "GET":
+        rejection = check_method_and_content_type(scope["method"], scope["headers"], MCP_METHODS)
+        if rejection is not None:
+            await _rejection_response(rejection, MCP_METHODS)(scope, receive, send)
+        elif scope["method"] == "GET":
             await self._serve_event_stream(scope, receive, send)
         else:
             await self._manager.handle_request(scope, receive, send)
 
     def close_event_streams(self) -> None:
-        """End the streams that clients hold open to be told of changes; they would never end by themselves."""
-        for scope in self._event_streams:
-            scope.cancel()
+        """End the event streams that clients hold open for notifications; they have no end of their own."""
+        for cancel_scope in self._event_streams:
+            cancel_scope.cancel()
 
-    async def _serve_event_stream(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
-        with anyio.CancelScope() as standing:
-            self._event_streams.add(standing)
+    async def _serve_event_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with anyio.CancelScope() as cancel_scope:
+            self._event_streams.add(cancel_scope)
             try:
                 await self._manager.handle_request(scope, receive, send)
             finally:
-                self._event_streams.discard(standing)
-        if standing.cancelled_caught:
+                self._event_streams.discard(cancel_scope)
+        if cancel_scope.cancelled_caught:
+            # Without a last chunk, the client would see a broken connection instead of the end of the stream.
             await send({"type": "http.response.body", "body": b""})
 
-    async def _serve_text_route(self, scope: AsgiScope, route: TextRoute, send: AsgiSend) -> None:
-        if refusal := check_method_and_content_type(scope["method"], scope["headers"], TEXT_ROUTE_METHODS):
-            await _send_rejection(refusal, send, TEXT_ROUTE_METHODS)
-        else:
-            await _send_text(send, 200, route())
+
+class AccessMiddleware:
+    """Rejects requests for which `check` returns a rejection, except on the paths in `exempt`."""
+
+    def __init__(
+        self, app: ASGIApp, check: Callable[[Headers], Rejection | None], exempt: frozenset[str] = frozenset()
+    ) -> None:
+        self._app = app
+        self._check = check
+        self._exempt = exempt
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or reject one request."""
+        rejection = None if scope["path"] in self._exempt else self._check(scope["headers"])
+        app = self._app if rejection is None else _rejection_response(rejection)
+        await app(scope, receive, send)
+
+
+def make_app(
+    endpoint: ASGIApp, policy: HttpAccessPolicy, routes: Mapping[str, TextRoute], *, routes_public: bool
+) -> ASGIApp:
+    """Return the ASGI application with `/mcp`, `/healthz` and `routes` by path.
+
+    Health needs no Host and no token: load balancers know neither. Routes need the token unless `routes_public`.
+    """
+    pages = {HEALTH_PATH: TextRoute(lambda: "ok\n"), **routes}
+    router = Router(
+        [
+            Route(MCP_PATH, endpoint),
+            *(Route(path, _text_endpoint(page), methods=["GET"]) for path, page in pages.items()),
+        ],
+        redirect_slashes=False,  # a redirect would be followed without the token
+        default=_rejection_response(Rejection(404, f"MCP is served at {MCP_PATH}")),
+    )
+    public = frozenset({HEALTH_PATH, *(routes if routes_public else ())})
+    # CORS is between the two checks. A preflight request has no token, and a web page must be able to read a 401.
+    app: ASGIApp = AccessMiddleware(router, policy.check_token, public)
+    app = CORSMiddleware(
+        app,
+        allow_origin_regex=".*",  # `check_host_and_origin` has rejected all others, and compares more strictly
+        allow_methods=MCP_METHODS,
+        allow_headers=CORS_REQUEST_HEADERS,
+        expose_headers=CORS_EXPOSED_HEADERS,
+        max_age=CORS_MAX_AGE,
+    )
+    return AccessMiddleware(app, policy.check_host_and_origin, frozenset({HEALTH_PATH}))
+
+
+def _text_endpoint(page: TextRoute) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(_: Request) -> Response:  # async: starlette would run a function in a thread
+        return Response(page.render(), media_type=page.media_type)
+
+    return respond
+
+
+def _rejection_response(rejection: Rejection, allowed_methods: tuple[str, ...] = ()) -> Response:
+    headers = rejection_headers(rejection, allowed_methods)
+    return PlainTextResponse(f"{rejection.detail}\n", rejection.status, headers)
 
 
 class _UvicornServer(uvicorn.Server):
-    """uvicorn, told to stop by the first signal and to go at once by the second; it does not die of them."""
+    """uvicorn, which a signal stops gracefully and a second one at once.
+
+    uvicorn itself raises the signals again when it has stopped, which would end the process before the bridge has
+    closed its connections.
+    """
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
@@ -147,26 +190,30 @@ class _UvicornServer(uvicorn.Server):
 async def run_http_server(
     sdk_server: SdkServer, listener: HttpListener, routes: Mapping[str, TextRoute], on_started: Callable[[str], None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then running calls have GRACE seconds to end. `started` gets the URL."""
+    """Serve until SIGTERM or SIGINT; running calls then have GRACEFUL_SHUTDOWN_TIMEOUT seconds to finish.
+
+    `on_started` gets the URL of MCP.
+    """
     manager = StreamableHTTPSessionManager(
         sdk_server.server,
         stateless=listener.stateless,
         max_sessions=listener.max_sessions,
-        # The front has checked both headers, and more strictly.
+        # HttpAccessPolicy has checked both headers, and more strictly.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    app = HttpApp(manager, listener.access_policy, routes, routes_public=listener.is_loopback)
+    endpoint = McpEndpoint(manager)
+    app = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
 
     def stop() -> None:
         sdk_server.close_streams()
-        app.close_event_streams()
+        endpoint.close_event_streams()
 
     async with manager.run():
         on_started(f"{listener.url}{MCP_PATH}")
         await _UvicornServer(_uvicorn_config(app), stop).serve([listener.sock])
 
 
-def _uvicorn_config(app: HttpApp) -> uvicorn.Config:
+def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="h11",
@@ -180,33 +227,3 @@ def _uvicorn_config(app: HttpApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_TIMEOUT,
     )
-
-
-def _with_cors_headers(headers: Headers, send: AsgiSend) -> AsgiSend:
-    """`send`, for a web page where one asks."""
-    sharing = cors_headers(headers)
-    if not sharing:
-        return send
-
-    async def send_shared(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *sharing]}
-        await send(message)
-
-    return send_shared
-
-
-async def _send_rejection(rejection: Rejection, send: AsgiSend, allowed_methods: tuple[str, ...] = ()) -> None:
-    await _send_text(send, rejection.status, f"{rejection.detail}\n", rejection_headers(rejection, allowed_methods))
-
-
-async def _send_text(send: AsgiSend, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-    body = text.encode()
-    named = {
-        "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
-        "Content-Length": str(len(body)),
-        **(headers or {}),
-    }
-    encoded = [(name.lower().encode(), value.encode()) for name, value in named.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""Where to listen, and for whom: what the options of `serve --http` mean together."""
+"""The options of `serve --http`: parsed, checked against each other, and turned into a listening socket."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ipaddress import ip_address
 from typing import Final
 
 from ...errors import ServeOptionsError
+from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
 from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
 
-TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a variable
 LISTEN_BACKLOG: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """What was asked for on the command line. `token` is None where none was given."""
+    """The options of the command line. `address` is `[HOST:]PORT`; `token` is None if none was given."""
 
     address: str
     token: str | None = None
@@ -27,7 +27,7 @@ class HttpOptions:
     allowed_hosts: Sequence[str] = ()
     allowed_origins: Sequence[str] = ()
     stateless: bool = False
-    max_sessions: int = 500
+    max_sessions: int = DEFAULT_MAX_SESSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,60 +39,60 @@ class ListenAddress:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Return whether only this machine can reach the address."""
         return ip_address(self.host).is_loopback
 
     @property
     def is_unspecified(self) -> bool:
-        """Whether it stands for all addresses of this machine."""
+        """Return whether the address means all addresses of this machine."""
         return ip_address(self.host).is_unspecified
 
     @property
     def url_host(self) -> str:
-        """The host as it stands in a URL."""
+        """Return the host as written in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def parse_address(text: str) -> ListenAddress:
-    """`PORT` (on loopback), `HOST:PORT` or `[IPV6]:PORT`.
+    """Parse `PORT` (on loopback), `HOST:PORT` or `[IPV6]:PORT`.
 
     Raises:
-        ServeOptionsError: if it is none of them.
+        ServeOptionsError: if the text is none of them.
     """
     host, _, port = text.rpartition(":")
-    host = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
+    host = {"": DEFAULT_HOST, "localhost": DEFAULT_HOST}.get(host, host.removeprefix("[").removesuffix("]"))
     try:
         address = ListenAddress(str(ip_address(host)), int(port) if port.isascii() and port.isdigit() else -1)
     except ValueError:
         address = ListenAddress("", -1)
     if not 0 <= address.port < 1 << 16 or text.startswith(":"):
         raise ServeOptionsError(
-            f"--http {text}: expected PORT, or HOST:PORT with an IP address or localhost, "
+            f"cannot listen on {text}: expected PORT, or HOST:PORT with an IP address or localhost, "
             "such as 8080, 0.0.0.0:8080 or [::1]:8080"
         )
     return address
 
 
 def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
-    """The token to ask for; None where loopback is to be open.
+    """Return the token to require; None if loopback is served without one.
 
     Raises:
-        ServeOptionsError: if there is none, or it cannot stand in a header.
+        ServeOptionsError: if there is none, or if it cannot be sent in a header.
     """
     if options.no_auth:
         if not address.is_loopback:
             raise ServeOptionsError(
-                f"--no-token is for loopback only; {address.url_host} can be reached from other machines"
+                f"--no-auth is for loopback only; {address.url_host} can be reached from other machines"
             )
         if options.token is not None:
             raise ServeOptionsError(
-                f"--no-token and a token contradict each other; leave one out ({TOKEN_VARIABLE} is set)"
+                f"--no-auth and a token contradict each other; remove one of them ({TOKEN_VARIABLE} is set)"
             )
         return None
     if options.token is None:
         raise ServeOptionsError(
             f"serve --http needs a token: set {TOKEN_VARIABLE} or give --token-file FILE "
-            "(`openssl rand -hex 32` makes a good one); on loopback, --no-token goes without"
+            "(`openssl rand -hex 32` makes a good one); on loopback, --no-auth serves without one"
         )
     if not options.token or not all("!" <= char <= "~" for char in options.token):
         raise ServeOptionsError("the token must be visible ASCII characters without spaces, at least one")
@@ -100,15 +100,15 @@ def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
 
 
 def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, token: str | None) -> HttpAccessPolicy:
-    """The rules for requests: own addresses on `port`, and what was allowed besides.
+    """Return the rules for requests: the server's own addresses with `port`, and the allowed hosts and origins.
 
     Raises:
-        ServeOptionsError: if an allowed host or origin cannot be read, or nobody could name this server.
+        ServeOptionsError: if an allowed host or origin is malformed, or if no Host would be accepted.
     """
     if address.is_unspecified and not options.allowed_hosts:
         raise ServeOptionsError(
-            f"{address.url_host} stands for every address of this machine: say with --allowed-host NAME[:PORT] "
-            "what clients call it"
+            f"{address.url_host} is every address of this machine: add the name that clients use "
+            "with --allowed-host NAME[:PORT]"
         )
     own: list[Authority] = [] if address.is_unspecified else [(address.url_host, port)]
     own += [(name, port) for name in ("127.0.0.1", "localhost", "[::1]")] if address.is_loopback else []
@@ -136,7 +136,7 @@ def _parse_allowed_origin(text: str) -> Origin:
 
 @dataclass(frozen=True, slots=True)
 class HttpListener:
-    """Where requests come in: a listening socket, the rules, the URL without a path, and what clients may hold."""
+    """A listening socket with the rules for requests; `url` has no path."""
 
     sock: socket.socket
     access_policy: HttpAccessPolicy
@@ -148,27 +148,27 @@ class HttpListener:
 
 @contextmanager
 def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
-    """Listen as was wished, as long as the block lasts.
+    """Listen as the options say, until the block ends.
 
     Raises:
-        ServeOptionsError: if the options cannot be granted; the sentence says why.
+        ServeOptionsError: if the options are invalid, or the address cannot be used.
     """
     address = parse_address(options.address)
     token = check_token(options, address)
     with listen(address) as listener:
         port = listener.getsockname()[1]
-        front, url = make_access_policy(options, address, port, token), f"http://{address.url_host}:{port}"
-        yield HttpListener(listener, front, url, address.is_loopback, options.stateless, options.max_sessions)
+        policy, url = make_access_policy(options, address, port, token), f"http://{address.url_host}:{port}"
+        yield HttpListener(listener, policy, url, address.is_loopback, options.stateless, options.max_sessions)
 
 
 def listen(address: ListenAddress) -> socket.socket:
-    """A socket that listens.
+    """Return a listening socket.
 
     Raises:
-        ServeOptionsError: if the address is taken, is not of this machine, or may not be used.
+        ServeOptionsError: if the address is in use, is not one of this machine, or is not permitted.
     """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # asyncio lets small answers go at once only on sockets whose protocol is named.
+    # asyncio sets TCP_NODELAY only on sockets whose protocol is named; without it, small answers are delayed.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
@@ -179,6 +179,6 @@ def listen(address: ListenAddress) -> socket.socket:
         listener.listen(LISTEN_BACKLOG)
     except OSError as failed:
         listener.close()
-        why = os.strerror(failed.errno) if failed.errno else "it cannot be used"
-        raise ServeOptionsError(f"cannot listen on {address.url_host}:{address.port}: {why}") from failed
+        reason = os.strerror(failed.errno) if failed.errno else "the address cannot be used"
+        raise ServeOptionsError(f"cannot listen on {address.url_host}:{address.port}: {reason}") from failed
     return listener

@@ -1,6 +1,9 @@
-"""Who may enter over HTTP: the checks of a request's Host, Origin, token, method and content type.
+"""Access control of the HTTP transport: Host, Origin, token, method and content type of a request.
 
-Values are parsed and compared whole, never by their beginning: `127.0.0.1:80.evil.example` is no port of 127.0.0.1.
+The MCP SDK has a check of Host and Origin as well (`mcp.server.transport_security`). This one is stricter, which is
+why it is not replaced: values are parsed and compared as a whole, so `127.0.0.1:80.evil.example` is not a port of
+127.0.0.1; a repeated header is rejected; every path is covered, not only the one of MCP; and it includes the token,
+which it compares in constant time.
 """
 
 from __future__ import annotations
@@ -13,18 +16,10 @@ from typing import Final
 
 Headers = Sequence[tuple[bytes, bytes]]
 Authority = tuple[str, int | None]
-"""A host name or address in lower case (IPv6 in brackets), and the port where one is written."""
+"""A host name or address in lower case (IPv6 in brackets), and the port if one is written."""
 
 Origin = tuple[str, str, int | None]
-"""A scheme, a host, and the port where one is written."""
-
-CORS_PREFLIGHT_HEADERS: Final = {
-    "Access-Control-Allow-Methods": "POST, GET, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, "
-    "MCP-Protocol-Version, Mcp-Method, Mcp-Name",
-    "Access-Control-Max-Age": "7200",
-}
-"""The answer to a browser that asks what a web page may send (Fetch, §CORS protocol)."""
+"""A scheme, a host, and the port if one is written."""
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -33,7 +28,7 @@ _JSON_CONTENT_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charse
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a request may not enter: an HTTP status and a sentence."""
+    """Why a request is rejected: an HTTP status, and a message for the client."""
 
     status: int
     detail: str
@@ -41,59 +36,42 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class HttpAccessPolicy:
-    """What requests must show. `token` is None where none is asked for."""
+    """The values that requests must have. `token` is None if no token is required."""
 
     hosts: frozenset[Authority]
     origins: frozenset[Origin]
     token: str | None
 
     def check(self, headers: Headers) -> Rejection | None:
-        """Why a request may not enter, or None where it may."""
+        """Return why a request is rejected, or None if it is accepted."""
         return self.check_host_and_origin(headers) or self.check_token(headers)
 
     def check_host_and_origin(self, headers: Headers) -> Rejection | None:
-        """Refuse what was not meant for this server, or comes from a web page that is none of its own."""
+        """Reject a request for another host (DNS rebinding), or from a web page of another origin (MCP, Transports)."""
         host, origin = _single_header(headers, b"host"), _header_values(headers, b"origin")
         if host is None or parse_authority(host) not in self.hosts:
             return Rejection(421, "this Host is not served here; --allowed-host adds one")
         if origin and (len(origin) > 1 or parse_origin(origin[0]) not in self.origins):
-            return Rejection(403, "requests of this Origin are refused; --allowed-origin adds one")
+            return Rejection(403, "requests of this Origin are rejected; --allowed-origin adds one")
         return None
 
     def check_token(self, headers: Headers) -> Rejection | None:
-        """Refuse what does not bring the token."""
+        """Reject a request without the bearer token (RFC 6750 §2.1)."""
         if self.token is None:
             return None
         scheme, _, given = (_single_header(headers, b"authorization") or "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode())
-        if scheme.lower() == "bearer" and right:
+        # Compared before the scheme is looked at, and in constant time: the duration must not reveal the token.
+        matches = hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode())
+        if scheme.lower() == "bearer" and matches:
             return None
         return Rejection(401, "the header Authorization must be: Bearer, and the token of this server")
 
 
-def is_preflight(method: str, headers: Headers) -> bool:
-    """Whether a browser asks, before it sends a request for a web page; it never brings the token along."""
-    return (
-        method == "OPTIONS"
-        and bool(_header_values(headers, b"origin"))
-        and bool(_header_values(headers, b"access-control-request-method"))
-    )
-
-
-def cors_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """What lets a web page read the answer to its request; its origin has been checked."""
-    origin = next((value for key, value in headers if key == b"origin"), None)
-    if origin is None:
-        return []
-    return [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"Mcp-Session-Id, WWW-Authenticate"),
-        (b"vary", b"Origin"),
-    ]
-
-
 def check_method_and_content_type(method: str, headers: Headers, allowed_methods: Iterable[str]) -> Rejection | None:
-    """Refuse a method that is not served, and a body that is not declared as JSON."""
+    """Reject another method than the allowed ones, and a body that is not declared as JSON.
+
+    The strict content type matters: a browser sends `text/plain` to another origin without asking first.
+    """
     if method not in allowed_methods:
         return Rejection(405, f"use {', '.join(allowed_methods)}")
     if method == "POST" and not _JSON_CONTENT_TYPE.fullmatch(
@@ -103,8 +81,15 @@ def check_method_and_content_type(method: str, headers: Headers, allowed_methods
     return None
 
 
+def rejection_headers(rejection: Rejection, allowed_methods: Iterable[str] = ()) -> Mapping[str, str]:
+    """Return the headers that a rejection must have (RFC 9110 §11.6.1, §15.5.6)."""
+    if rejection.status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="utcp-ws-mcp"'}
+    return {"Allow": ", ".join(allowed_methods)} if rejection.status == 405 else {}
+
+
 def parse_authority(text: str) -> Authority | None:
-    """`NAME`, `NAME:PORT` or `[IPV6]:PORT`; None for anything else."""
+    """Parse `NAME`, `NAME:PORT` or `[IPV6]:PORT`; return None for anything else."""
     found = _AUTHORITY.fullmatch(text.lower())
     if found is None:
         return None
@@ -115,7 +100,7 @@ def parse_authority(text: str) -> Authority | None:
 
 
 def parse_origin(text: str) -> Origin | None:
-    """`SCHEME://NAME[:PORT]` and nothing behind it; None for anything else."""
+    """Parse `SCHEME://NAME[:PORT]`; return None for anything else, also for a URL with a path."""
     scheme, separator, rest = text.lower().partition("://")
     authority = parse_authority(rest)
     if not separator or authority is None or not _SCHEME.fullmatch(scheme):
@@ -124,17 +109,10 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def _single_header(headers: Headers, name: bytes) -> str | None:
-    """The value of a header that stands there once."""
+    """Return the value of a header that occurs exactly once: two would be read differently by different programs."""
     values = _header_values(headers, name)
     return values[0] if len(values) == 1 else None
 
 
 def _header_values(headers: Headers, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in headers if key == name]
-
-
-def rejection_headers(rejection: Rejection, allowed_methods: Iterable[str]) -> Mapping[str, str]:
-    """The headers that belong to a refusal (RFC 9110 §11.6.1, §15.5.6)."""
-    if rejection.status == 401:
-        return {"WWW-Authenticate": 'Bearer realm="utcp-ws-mcp"'}
-    return {"Allow": ", ".join(allowed_methods)} if rejection.status == 405 else {}

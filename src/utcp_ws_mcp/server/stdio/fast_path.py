@@ -1,6 +1,8 @@
-"""The requests that hosts make all the time, answered without the SDK: it takes as long to import as all else together.
+"""The usual requests of hosts, answered without the MCP SDK, whose import takes as long as the rest of the start.
 
-What is answered here is well-formed and usual; everything else is left to the SDK's server. Both give the same answers.
+Only well-formed requests with known parameters are answered here, everything else is left to the SDK's server. Both
+give the same answers. Measure again with each release of the SDK (`python -m benchmarks.start`), and delete this module
+if its import becomes cheap.
 """
 
 from __future__ import annotations
@@ -12,19 +14,12 @@ from itertools import chain
 from typing import Any, Final
 
 from ...core.codecs.message import encode_json
+from ..content import SERVER_INFO
 from ..progress import ProgressCallback
-from ..result import SERVER_INFO
-from ..tools import INSTRUCTIONS, LIST_TTL, ToolService, unknown_tool_message
+from ..tools import INSTRUCTIONS, INTERNAL_ERROR_MESSAGE, LIST_TTL, ToolService, unknown_tool_message
 from .outbound import StdioOutbound
-from .protocol_versions import (
-    HANDSHAKE,
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    MODERN,
-    SERVER_INFO_KEY,
-    has_envelope,
-    is_modern,
-)
+from .protocol_state import ProtocolState
+from .protocol_versions import HANDSHAKE, INTERNAL_ERROR, INVALID_PARAMS, MODERN, SERVER_INFO_KEY
 
 CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": False, "subscribe": False}}
 LIST_CHANGED: Final = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
@@ -48,10 +43,10 @@ logger = logging.getLogger(__name__)
 
 
 class FastPath:
-    """One host's usual requests. `is_modern` is the era of the session, decided by its first request; None before."""
+    """Answers the usual requests of one host. `state` is shared with the session."""
 
-    def __init__(self, tools: ToolService, outbound: StdioOutbound) -> None:
-        self.is_modern: bool | None = None
+    def __init__(self, tools: ToolService, outbound: StdioOutbound, state: ProtocolState) -> None:
+        self._state = state
         self._tools = tools
         self._outbound = outbound
         self._is_initialized = False
@@ -66,7 +61,7 @@ class FastPath:
         tools.on_tools_changed.append(self._on_tools_changed)
 
     def try_handle(self, message: JsonObject) -> bool:
-        """Answer a message, or say that it is none of those that are answered here."""
+        """Answer a message; return False if it must be left to the SDK's server."""
         method, params = message.get("method"), message.get("params", {})
         if message.get("jsonrpc") != "2.0" or not isinstance(method, str) or not isinstance(params, dict):
             return False
@@ -79,7 +74,7 @@ class FastPath:
         return handle(request_id, params)
 
     async def aclose(self) -> None:
-        """Cancel what is running."""
+        """Cancel the requests that are running."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -88,11 +83,11 @@ class FastPath:
     def _initialize(self, request_id: Any, params: JsonObject) -> bool:
         version, client = params.get("protocolVersion"), params.get("clientInfo")
         named = isinstance(client, dict) and all(isinstance(client.get(key), str) for key in ("name", "version"))
-        if self.is_modern is not None or not named or not isinstance(version, str):
+        if not self._state.is_undecided or not named or not isinstance(version, str):
             return False
         if not isinstance(params.get("capabilities"), dict):
             return False
-        self.is_modern = False
+        self._state.start_handshake()
         result = {
             "protocolVersion": version if version in HANDSHAKE else HANDSHAKE[-1],
             "capabilities": CAPABILITIES,
@@ -103,13 +98,13 @@ class FastPath:
         return True
 
     def _discover(self, request_id: Any, params: JsonObject) -> bool:
-        if not self._is_supported(params, {"_meta"}) or not self.is_modern:
+        if not self._is_supported(params, {"_meta"}) or not self._state.is_modern:
             return False
         self._respond(request_id, (_DISCOVER_RESULT,))
         return True
 
     def _ping(self, request_id: Any, params: JsonObject) -> bool:
-        if self.is_modern is not False or not self._is_supported(params, {"_meta"}):
+        if not self._state.is_handshake or not self._is_supported(params, {"_meta"}):
             return False
         self._respond(request_id, ("{}",))
         return True
@@ -130,17 +125,13 @@ class FastPath:
         return True
 
     def _is_supported(self, params: JsonObject, known: set[str]) -> bool:
-        """Whether these parameters hold nothing unknown, and fit the era, which the first request decides."""
-        if not params.keys() <= known or not _has_supported_meta(params):
-            return False
-        if self.is_modern is None and is_modern(params):
-            self.is_modern = True
-        return self.is_modern is not None and (is_modern(params) if self.is_modern else not has_envelope(params))
+        """Return whether all parameters are known and fit the era, which the first request decides."""
+        return params.keys() <= known and _has_supported_meta(params) and self._state.accepts(params)
 
     def _handle_notification(self, method: str, params: JsonObject) -> bool:
         if method == "notifications/initialized":
             self._is_initialized = True
-            return self.is_modern is False
+            return self._state.is_handshake
         if method == "notifications/cancelled":
             task = self._tasks.get(_request_key(params.get("requestId")))
             if task is not None:
@@ -149,23 +140,24 @@ class FastPath:
         return False
 
     async def _send_tool_list(self, request_id: Any) -> None:
-        offered = await self._tools.list_tools()
-        if self.is_modern:
-            self._respond(request_id, ('{"tools":', offered.modern, _LIST_RESULT_SUFFIX))
+        listing = await self._tools.list_tools()
+        if self._state.is_modern:
+            self._respond(request_id, ('{"tools":', listing.modern, _LIST_RESULT_SUFFIX))
         else:
-            self._respond(request_id, ('{"tools":', offered.handshake, "}"))
+            self._respond(request_id, ('{"tools":', listing.handshake, "}"))
 
     async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
-        plan = await self._tools.find(params["name"])
-        if plan is None:
+        tool = await self._tools.find(params["name"])
+        if tool is None:
             self._respond_error(request_id, INVALID_PARAMS, unknown_tool_message(params["name"]))
             return
-        result = await self._tools.call(plan, params.get("arguments"), self._progress_callback(params))
+        result = await self._tools.call(tool, params.get("arguments"), self._progress_callback(params))
+        # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
         await self._outbound.drain()
-        self._respond(request_id, result.json_chunks(modern=bool(self.is_modern)))
+        self._respond(request_id, result.json_chunks(modern=self._state.is_modern))
 
     def _progress_callback(self, params: JsonObject) -> ProgressCallback:
-        """What sends the progress of a call to a host that asked for it."""
+        """Return the function that sends the progress of a call, if the host requested progress."""
         token = params.get("_meta", {}).get("progressToken")
 
         async def report(number: float, message: str) -> None:
@@ -195,23 +187,22 @@ class FastPath:
         if self._tasks.get(request_id) is task:
             del self._tasks[request_id]
         if not task.cancelled() and (failed := task.exception()) is not None:
-            logger.error("a defect of utcp-ws-mcp while a request was answered", exc_info=failed)
-            self._respond_error(
-                request_id, INTERNAL_ERROR, "internal error of utcp-ws-mcp; its log on stderr says more"
-            )
+            logger.error("internal error in a request", exc_info=failed)
+            self._respond_error(request_id, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
 
     def _on_tools_changed(self) -> None:
-        if self._is_initialized and self.is_modern is False:
+        if self._is_initialized and self._state.is_handshake:
             self._outbound.send(LIST_CHANGED)
 
 
 def _has_supported_meta(params: JsonObject) -> bool:
     meta = params.get("_meta", {})
-    token = meta.get("progressToken") if isinstance(meta, dict) else None
-    usual = token is None or (isinstance(token, int | str) and not isinstance(token, bool))
-    return isinstance(meta, dict) and usual
+    if not isinstance(meta, dict):
+        return False
+    token = meta.get("progressToken")
+    return token is None or (isinstance(token, int | str) and not isinstance(token, bool))
 
 
 def _request_key(request_id: Any) -> Any:
-    """What a request is found by; nothing unhashable."""
+    """Return the id under which a request is stored; None for a value that is no id, and may not be hashable."""
     return request_id if isinstance(request_id, int | str) else None

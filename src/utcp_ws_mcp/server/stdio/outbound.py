@@ -1,4 +1,4 @@
-"""The host's end of the session: the lines that go to it, and the requests that it waits for."""
+"""The lines that go to the host, and the requests for whose answer it waits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import anyio
 from .writer import Writer
 
 MAX_JOINED_LENGTH: Final = 1 << 16
-"""Characters of a line that are not copied together."""
+"""Parts of a line that are longer are written separately instead of being joined: joining copies them."""
 
 
 class StdioOutbound:
-    """Answers requests and tells news. What cannot be encoded is replaced: nothing breaks the session."""
+    """Sends responses and notifications. Characters that UTF-8 cannot encode are replaced: the session must go on."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -23,16 +23,16 @@ class StdioOutbound:
         self._idle = asyncio.Event()
 
     def request_started(self, request_id: Any) -> None:
-        """A request came."""
+        """Record that the host waits for the answer to a request."""
         self._pending.add(request_id)
 
     def respond(self, request_id: Any, line: Iterable[str]) -> None:
-        """Write the answer to a request: the parts of a line."""
+        """Write the answer to a request, given as the parts of a line."""
         self._writer.write(*_encode_line(line))
         self.request_finished(request_id)
 
     def request_finished(self, request_id: Any) -> None:
-        """A request needs no answer any more."""
+        """Record that the host no longer waits for a request: it was answered or cancelled."""
         self._pending.discard(request_id)
         if not self._pending:
             self._idle.set()
@@ -42,11 +42,11 @@ class StdioOutbound:
         self._writer.write(line.encode("utf-8", "replace") + b"\n")
 
     async def drain(self) -> None:
-        """Wait as long as the host does not keep up with what is written."""
+        """Wait while the host reads more slowly than lines are written."""
         await self._writer.drain()
 
     async def wait_idle(self, timeout: float) -> None:
-        """Wait until nothing is open, for so long at most."""
+        """Wait until every request is answered, at most `timeout` seconds."""
         if self._pending:
             self._idle.clear()
             with anyio.move_on_after(timeout):
@@ -54,7 +54,7 @@ class StdioOutbound:
 
 
 def _encode_line(line: Iterable[str]) -> Iterator[bytes]:
-    """A line in few chunks, without copying large parts together; a part is let go when it is encoded."""
+    """Yield a line in few chunks; large parts are not copied, and each is released once it is encoded."""
     small: list[str] = []
     for part in line:
         if len(part) < MAX_JOINED_LENGTH:

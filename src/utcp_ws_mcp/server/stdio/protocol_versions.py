@@ -1,4 +1,4 @@
-"""MCP's revisions and their words on the wire, as far as they are used without the SDK."""
+"""The revisions of MCP and the constants of the protocol that are used without the SDK."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 HANDSHAKE: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-"""Revisions that begin with `initialize`."""
+"""Revisions whose sessions begin with `initialize`."""
 
 MODERN: Final = ("2026-07-28",)
-"""Revisions in which each request says its revision."""
+"""Revisions in which each request names its revision in `_meta`."""
 
 VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
@@ -21,13 +21,13 @@ PARSE_ERROR: Final = -32700
 
 
 def has_envelope(params: Mapping[str, Any]) -> bool:
-    """Whether a request says its revision, rightly or not."""
+    """Return whether a request names a revision, known or not."""
     meta = params.get("_meta")
     return isinstance(meta, dict) and VERSION_KEY in meta
 
 
 def is_modern(params: Mapping[str, Any]) -> bool:
-    """Whether a request is a well-formed one of a modern revision."""
+    """Return whether a request has the well-formed envelope of a modern revision."""
     meta = params.get("_meta")
     if not isinstance(meta, dict) or not isinstance(meta.get(CAPABILITIES_KEY), dict):
         return False

@@ -1,4 +1,4 @@
-"""Lines from the host: read in the loop where stdin can be polled, by a thread where it cannot."""
+"""Lines from the host: read by the event loop if stdin can be polled, otherwise by a thread."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 READ_SIZE: Final = 1 << 16
 MAX_LINE_SIZE: Final = 64 << 20
-"""Bytes of one incoming message; a longer line ends the session."""
+"""Bytes of an incoming message; a longer line ends the session."""
 
 MAX_QUEUED_CHUNKS: Final = 64
-"""Chunks that the reader thread may be ahead of the loop."""
+"""Chunks that the reader thread may be ahead of the event loop."""
 
 
 class Reader:
-    """Gives each line to `take`, and calls `end` when the host has closed its end or sent too long a line."""
+    """Passes each line to `on_line`; calls `on_eof` when the host has closed stdin or sent a line that is too long."""
 
     def __init__(self, fd: int, on_line: Callable[[bytes], None], on_eof: Callable[[], None]) -> None:
         self._fd = fd
@@ -38,7 +38,7 @@ class Reader:
             threading.Thread(target=self._read_in_thread, daemon=True, name="stdin").start()
 
     def stop(self) -> None:
-        """Read nothing more."""
+        """Stop reading."""
         if not self._stopped:
             self._stopped = True
             with suppress(NotImplementedError):
@@ -54,7 +54,7 @@ class Reader:
         self._feed(chunk)
 
     def _read_in_thread(self) -> None:
-        """The thread."""
+        """Read in a thread until the end, at most MAX_QUEUED_CHUNKS ahead of the loop."""
         chunk = b"-"
         while chunk and not self._stopped:
             try:
@@ -70,7 +70,7 @@ class Reader:
         self._feed(chunk)
 
     def _feed(self, chunk: bytes) -> None:
-        """Cut a chunk into lines; an empty one is the end, and what was sent before is still served."""
+        """Split a chunk into lines. An empty chunk is the end; a last line without a line break is still served."""
         first, *rest = chunk.split(b"\n")
         self._partial_line.append(first)
         self._partial_size += len(first)
@@ -81,7 +81,7 @@ class Reader:
                 if not self._stopped and line and not line.isspace():
                     self._on_line(line)
         if self._partial_size > MAX_LINE_SIZE:
-            logger.error("a message of more than %s bytes came on stdin; the session ends", MAX_LINE_SIZE)
+            logger.error("received a message of more than %s bytes on stdin; the session ends", MAX_LINE_SIZE)
         if not chunk or self._partial_size > MAX_LINE_SIZE:
             self.stop()
             self._on_eof()

@@ -1,4 +1,4 @@
-"""The SDK's server in a session with a host, for the messages that Express leaves to it."""
+"""The SDK's server in a session on stdio, for the messages that the fast path does not answer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .protocol_versions import INTERNAL_ERROR, INVALID_REQUEST
 
 logger = logging.getLogger(__name__)
 SDK_SHUTDOWN_TIMEOUT: Final = 1.0
-"""Seconds that the SDK's server has to end."""
+"""Seconds that the SDK's server has to shut down."""
 
 
 class SdkFallback:
-    """The SDK's server, fed with lines. Its import runs in a thread, so that usual requests are served meanwhile.
+    """The SDK's server, fed with lines. The SDK is imported in a thread, so the fast path keeps answering meanwhile.
 
-    `announces`: it tells a handshake host when tools change, because Express does not.
+    `sends_list_changed`: the SDK's server sends list_changed and keepalives, because the fast path is not in use.
     """
 
     def __init__(self, tools: ToolService, outbound: StdioOutbound, *, sends_list_changed: bool) -> None:
@@ -36,37 +36,37 @@ class SdkFallback:
         self._done = anyio.Event()
 
     def feed_line(self, line: bytes) -> None:
-        """A message from the host."""
+        """Pass on a message of the host."""
         self._read_stream.feed_line(line)
 
     async def run(self, replayed_lines: Sequence[bytes]) -> None:
-        """Serve; `opening` are messages that tell how the session began. The request among them is not answered."""
+        """Serve. `replayed_lines` open the session for this server; the fast path has answered the request in them."""
         await anyio.to_thread.run_sync(_import_sdk, abandon_on_cancel=True)
         from ..sdk_server import SdkServer
 
         self._read_stream.prepend_lines(replayed_lines)
         server = SdkServer(self._tools, sends_list_changed=self._sends_list_changed).server
         try:
-            outward = SdkWriteStream(self._outbound, [json.loads(line).get("id") for line in replayed_lines])
-            await server.run(self._read_stream, outward, server.create_initialization_options())
+            write_stream = SdkWriteStream(self._outbound, [json.loads(line).get("id") for line in replayed_lines])
+            await server.run(self._read_stream, write_stream, server.create_initialization_options())
         finally:
             self._done.set()
 
     def _reject_line(self, line: bytes) -> None:
         request_id = json.loads(line).get("id")
-        error = {"code": INVALID_REQUEST, "message": "this line holds a character that UTF-8 cannot encode"}
+        error = {"code": INVALID_REQUEST, "message": "this line contains a character that UTF-8 cannot encode"}
         if request_id is not None:
             self._outbound.respond(request_id, (encode_json({"jsonrpc": "2.0", "id": request_id, "error": error}),))
 
     async def aclose(self) -> None:
-        """Close its end, and wait a moment until it has gone."""
+        """End the input of the server, and wait at most SDK_SHUTDOWN_TIMEOUT seconds for its shutdown."""
         self._read_stream.feed_eof()
         with anyio.move_on_after(SDK_SHUTDOWN_TIMEOUT):
             await self._done.wait()
 
 
 class SdkStream:
-    """What the SDK expects of a stream besides `receive` or `send`."""
+    """The methods that the SDK expects of a stream besides `receive` or `send`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,11 +75,11 @@ class SdkStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Nothing is to be closed: the session does it."""
+        """Do nothing: the session closes the descriptors."""
 
 
 class SdkReadStream(SdkStream):
-    """Messages from the host, as the SDK reads them; `refuse` gets a line that it cannot read."""
+    """Messages from the host, as the SDK reads them; `on_invalid_line` gets a line that the SDK cannot parse."""
 
     def __init__(self, on_invalid_line: Callable[[bytes], None]) -> None:
         self._on_invalid_line = on_invalid_line
@@ -88,16 +88,16 @@ class SdkReadStream(SdkStream):
         self._ended = False
 
     def feed_line(self, line: bytes) -> None:
-        """Another line."""
+        """Add a line."""
         self._lines.append(line)
         self._arrived.set()
 
     def prepend_lines(self, lines: Sequence[bytes]) -> None:
-        """Lines that came before all others."""
+        """Add lines before all others."""
         self._lines.extendleft(reversed(lines))
 
     def feed_eof(self) -> None:
-        """No more lines."""
+        """Mark the end of the lines."""
         self._ended = True
         self._arrived.set()
 
@@ -124,7 +124,7 @@ class SdkReadStream(SdkStream):
         return self._lines.popleft()
 
     async def receive(self) -> Any:
-        """The next message.
+        """Return the next message.
 
         Raises:
             anyio.EndOfStream: when the session is over.
@@ -136,14 +136,14 @@ class SdkReadStream(SdkStream):
 
 
 class SdkWriteStream(SdkStream):
-    """Messages to the host, as the SDK writes them; the first answer to each of the requests `answered` is dropped."""
+    """Messages to the host, as the SDK writes them; answers to requests in `already_answered` are dropped once."""
 
     def __init__(self, outbound: StdioOutbound, already_answered: Sequence[Any]) -> None:
         self._outbound = outbound
         self._already_answered = [request_id for request_id in already_answered if request_id is not None]
 
     async def send(self, item: Any) -> None:
-        """Write a message. An answer that cannot be encoded becomes an error, anything else is lost."""
+        """Write a message. A response that cannot be encoded becomes an error; a notification is dropped."""
         message = item.message
         request_id = getattr(message, "id", None) if not hasattr(message, "method") else None
         if request_id in self._already_answered:
@@ -152,7 +152,7 @@ class SdkWriteStream(SdkStream):
         try:
             line: str = message.model_dump_json(by_alias=True, exclude_unset=True)
         except ValueError as failed:
-            logger.warning("a message to the host could not be encoded: %s", type(failed).__name__)
+            logger.warning("cannot encode a message to the host: %s", type(failed).__name__)
             error = {"code": INTERNAL_ERROR, "message": "the result cannot be encoded as JSON"}
             line = encode_json({"jsonrpc": "2.0", "id": request_id, "error": error})
         if request_id is not None:
@@ -163,4 +163,4 @@ class SdkWriteStream(SdkStream):
 
 
 def _import_sdk() -> None:
-    import mcp.server.lowlevel  # noqa: F401  # what takes long
+    import mcp.server.lowlevel  # noqa: F401  # the slow part, done in a thread

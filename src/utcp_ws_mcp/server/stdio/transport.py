@@ -1,6 +1,6 @@
-"""MCP over stdin and stdout, and the life of the process.
+"""MCP over stdin and stdout, and the end of the process.
 
-fd 1 belongs to the protocol; whatever else prints goes to stderr. A signal ends the session like the end of stdin.
+File descriptor 1 belongs to the protocol; other output goes to stderr. A signal ends the session like the end of stdin.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ from ..tools import ToolService
 from .session import StdioSession
 
 
-async def serve_tools(tools: ToolService, *, force_sdk: bool = False) -> None:
-    """Serve until the host closes its end or sends a signal; a second signal ends the process at once."""
-    session = StdioSession(tools, *claim_descriptors(), force_sdk=force_sdk)
+async def serve_tools(tools: ToolService, *, fast_path: bool = True) -> None:
+    """Serve until the host closes stdin or sends a signal; a second signal ends the process at once."""
+    session = StdioSession(tools, *claim_descriptors(), fast_path=fast_path)
     _handle_signals(session.stop)
     await session.run()
 
 
 def claim_descriptors() -> tuple[int, int]:
-    """Take fd 0 and 1 for the protocol: whatever else reads finds nothing, whatever else prints goes to stderr."""
+    """Reserve the file descriptors 0 and 1 for the protocol; return their duplicates.
+
+    Other code that reads stdin gets the end of the file, and what it prints goes to stderr: a line of a library on
+    stdout would break the session.
+    """
     stdin, stdout = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     os.dup2(2, 1)
     return stdin, stdout
 

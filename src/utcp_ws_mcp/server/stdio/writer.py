@@ -1,4 +1,9 @@
-"""Lines to the host: stdout, written without a thread as long as the host keeps up."""
+"""Lines to the host, written without a thread as long as the host keeps up.
+
+asyncio cannot write to a pipe that a terminal or another process may share without making it non-blocking for them,
+and a thread for each write would cost more than the call. So the loop writes if `poll` says that the pipe is ready, and
+a thread takes over if it is not.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +20,22 @@ from typing import Final
 import anyio
 
 MAX_BACKLOG: Final = 8 << 20
-"""Bytes that wait for the host before `room` waits too."""
+"""Bytes that are queued for the host before `drain` waits."""
 
 PIPE_BUF: Final = 4096
-"""Bytes that a pipe which is ready takes without blocking (PIPE_BUF)."""
+"""Bytes that a pipe accepts without blocking once `poll` reports that it is writable (POSIX, PIPE_BUF)."""
 
 THREAD_WRITE_SIZE: Final = 1 << 16
-"""Bytes that are not copied together, and that the thread writes: more than a pipe holds."""
+"""Larger parts are not joined, and are written by the thread: they do not fit into the buffer of a pipe."""
 
 FLUSH_TIMEOUT: Final = 1.0
-"""Seconds that a host has to read what is left at the end."""
+"""Seconds that a host has to read what is left at the end of the session."""
 
 
 class Writer:
-    """Lines to the host. The first of a turn of the loop is written at once, those that follow in one write.
+    """Writes lines. The first one in a turn of the event loop is written at once, the others together at its end.
 
-    `broken` is called when the host has closed its end.
+    `on_broken_pipe` is called when the host has closed its end.
     """
 
     def __init__(self, fd: int) -> None:
@@ -48,7 +53,7 @@ class Writer:
         self._poll = _writable_poll(fd)
 
     def write(self, *parts: bytes) -> None:
-        """Write the parts of a line without waiting. After the end of the session it is lost."""
+        """Write the parts of a line without waiting. After the end of the session they are dropped."""
         if self._closed:
             return
         self._buffer += parts
@@ -58,12 +63,12 @@ class Writer:
             self._flush()
 
     async def drain(self) -> None:
-        """Wait as long as the host does not keep up."""
+        """Wait while more than MAX_BACKLOG bytes are queued for the host."""
         if self._backlog > MAX_BACKLOG:
             await self._drained.wait()
 
     async def aclose(self) -> None:
-        """Write what is left, for a bounded time."""
+        """Write what is left, for at most FLUSH_TIMEOUT seconds."""
         if self._closed:
             return
         self._flush()
@@ -99,7 +104,7 @@ class Writer:
             self._queue_for_thread(data)
 
     def _write_nonblocking(self, data: memoryview) -> memoryview:
-        """Write as long as the host takes it at once; what is left."""
+        """Write as long as the pipe accepts data without blocking; return the rest."""
         try:
             while data and self._poll is not None and self._poll():
                 data = data[os.write(self._fd, data[:PIPE_BUF]) :]
@@ -115,7 +120,7 @@ class Writer:
         self._queue.put(data)
 
     def _write_in_thread(self) -> None:
-        """The thread: blocking writes, for a host that reads slowly."""
+        """Write in a thread, which blocks while the host reads slowly."""
         while (data := self._queue.get()) is not None:
             size = len(data)
             try:
@@ -142,7 +147,7 @@ class Writer:
 
 
 def _writable_poll(fd: int) -> Callable[[], bool] | None:
-    """A function that says whether a write would not block, or None where that cannot be known."""
+    """Return a function that tests whether a write would not block, or None if the platform has no such test."""
     if sys.platform == "win32":
         return None
     poll = select.poll()

@@ -17,5 +17,5 @@ INPUT_SCHEMA: dict[str, Any] = {
 
 
 def tool_descriptions(count: int) -> list[tuple[str, str]]:
-    """Name and description of the tools of one endpoint."""
+    """Return the names and descriptions of the tools of one endpoint."""
     return [(f"t{number}", f"Answer with the arguments, in the manner of tool {number}.") for number in range(count)]

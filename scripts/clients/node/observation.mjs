@@ -1,4 +1,4 @@
-// What a client saw of the demo endpoint's tools, as one line of JSON.
+// What a client observed of the tools of the demo endpoint, as one line of JSON.
 import { readFileSync } from "node:fs";
 
 export function version(name) {
@@ -7,7 +7,7 @@ export function version(name) {
 }
 
 // List, call, follow a stream, fail; `client` is connected.
-export async function look(client, name, callTool) {
+export async function observe(client, name, callTool) {
   const progress = [];
   const text = (result) => result.content[0].text;
   const listed = (await client.listTools()).tools.map((tool) => tool.name);
@@ -15,8 +15,8 @@ export async function look(client, name, callTool) {
   const picture = (await callTool("demo_picture", { colour: "#3366cc" })).content[0].type;
   const counted = await callTool("demo_countdown", { start: 3 }, (step) => progress.push(step.message));
   const stream = counted.structuredContent.items;
-  const fault = text(await callTool("demo_divide", { a: 1, b: 0 }));
-  const mistake = text(await callTool("demo_add", { a: "two" }));
+  const tool_error = text(await callTool("demo_divide", { a: 1, b: 0 }));
+  const argument_error = text(await callTool("demo_add", { a: "two" }));
   await client.close();
-  console.log(JSON.stringify({ client: name, listed, sum, picture, stream, progress, fault, mistake }));
+  console.log(JSON.stringify({ client: name, listed, sum, picture, stream, progress, tool_error, argument_error }));
 }

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.where`: where the time of this project goes, at the start, in a call, in a burst, in a list.
+"""`python -m benchmarks.profiling`: where this project spends its time, in the start, a call, a burst and a list.
 
-The start by imports (`-X importtime`): each package with the milliseconds of its own modules. The rest under cProfile,
-which makes small functions look dearer than they are: the shares count, not the sums. What a start costs is taken off.
+The start is measured by imports (`-X importtime`), the rest by cProfile, which overstates small functions: compare
+shares, not sums. The cost of a start is subtracted. (A module named `profile` would hide that of the standard library.)
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from .environment import OURS, BenchmarkEnvironment, Workload, benchmark_environment
 from .host import Host
-from .world import OURS, BenchmarkEnvironment, Workload, benchmark_environment
 
 ROWS_SHOWN = 25
 CALLS = 3000
@@ -23,27 +23,32 @@ CALLS = 3000
 
 Work = Callable[[Host], object]
 Costs = dict[str, tuple[int, float, float]]
-"""Of each function, by its place: calls, seconds of its own, seconds with what it calls."""
+"""For each function, by its location: calls, own seconds, seconds including what it calls."""
 
 
 def main() -> None:
     """Print everything."""
-    with benchmark_environment() as on:
-        print("## start: imports, own time of the modules of each package", _imports(on), sep="\n")
-        one, many = on.workload(), on.workload(tools=1000)
-        _print_profile(on, "call, one at a time", one, lambda host: host.time_calls("m0_t0", CALLS))
-        _print_profile(on, "call, 64 in flight", one, lambda host: host.burst("m0_t0", CALLS, 64))
-        _print_profile(on, "`tools/list` with 1,000 tools, the first", many, lambda host: host.list_until(1000))
+    with benchmark_environment() as environment:
+        print("## start: imports, own time of the modules of each package", _imports(environment), sep="\n")
+        one, many = environment.workload(), environment.workload(tools=1000)
+        _print_profile(environment, "call, one at a time", one, lambda host: host.time_calls("m0_t0", CALLS))
+        _print_profile(environment, "call, 64 in flight", one, lambda host: host.burst("m0_t0", CALLS, 64))
         _print_profile(
-            on, "`tools/list` with 1,000 tools, 21 times", many, lambda host: [host.list_until(1000) for _ in range(21)]
+            environment, "`tools/list` with 1,000 tools, the first", many, lambda host: host.list_until(1000)
+        )
+        _print_profile(
+            environment,
+            "`tools/list` with 1,000 tools, 21 times",
+            many,
+            lambda host: [host.list_until(1000) for _ in range(21)],
         )
         large = {"shape": "rows", "size": 8 << 20}
-        _print_profile(on, "8 MiB of rows", one, lambda host: host.call("m0_t0", large))
-        _print_profile(on, "start with 1,000 tools, compared with the start with one", many, _start_only, one)
+        _print_profile(environment, "8 MiB of rows", one, lambda host: host.call("m0_t0", large))
+        _print_profile(environment, "start with 1,000 tools, compared with the start with one", many, _start_only, one)
 
 
 def _imports(environment: BenchmarkEnvironment) -> str:
-    """Python says of every import: `import time: own | cumulative | name`, in microseconds."""
+    """Return the cost of imports; Python prints `import time: own | cumulative | name` in microseconds for each."""
     with environment.host(OURS, environment.workload()) as known:
         module, file = known.command[2:]
     run = subprocess.run(
@@ -61,17 +66,17 @@ def _imports(environment: BenchmarkEnvironment) -> str:
     total = f"{sum(packages.values()) / 1000:8.1f} ms  all, {len(modules)} modules"
     rows = [f"{own / 1000:8.1f} ms  {name}" for name, own in packages.most_common(ROWS_SHOWN)]
     dear = [f"{own / 1000:8.1f} ms  {name}" for name, own in modules.most_common(ROWS_SHOWN)]
-    return "\n".join([total, *rows, "", "the dearest modules:", *dear])
+    return "\n".join([total, *rows, "", "the most expensive modules:", *dear])
 
 
 def _start_only(host: Host) -> None:
-    """Only start."""
+    """Do nothing: the cost of a start is measured."""
 
 
 def _print_profile(
     environment: BenchmarkEnvironment, what: str, workload: Workload, work: Work, idle: Workload | None = None
 ) -> None:
-    """The functions that the work adds to what a start costs."""
+    """Print the functions whose cost exceeds that of a start."""
     before, after = _profile(environment, idle or workload, _start_only), _profile(environment, workload, work)
     added = {}
     for place, (calls, own, within) in after.items():
@@ -82,7 +87,7 @@ def _print_profile(
 
 
 def _profile(environment: BenchmarkEnvironment, workload: Workload, work: Work) -> Costs:
-    """Serve under cProfile, do the work, close, and read what the process wrote."""
+    """Serve under cProfile, do the work, close, and return the profile."""
     output = environment.folder / "profile"
     with environment.host(OURS, workload) as known:
         module, file = known.command[2:]
@@ -95,14 +100,14 @@ def _profile(environment: BenchmarkEnvironment, workload: Workload, work: Work) 
 
 
 def _qualified_name(file: str, line: int, name: str) -> str:
-    """Package and module of a function; of one written in C only its name."""
+    """Return package, module and name of a function; for one written in C only its name."""
     path = Path(file).with_suffix("").parts
     root = next((number for number, part in enumerate(path) if part in ("site-packages", "src", "python3.11")), -1)
     return f"{'.'.join(path[root + 1 :])}:{line} {name}" if line else f"C {name}"
 
 
 def _table(costs: Costs) -> str:
-    """Packages by their own time; functions by their own time; functions of this project by the time within them."""
+    """Return a table: packages and functions by own time, functions of this project by cumulative time."""
     total = sum(own for _, own, _ in costs.values())
     packages: Counter[str] = Counter()
     for place, (_, own, _) in costs.items():
@@ -112,7 +117,7 @@ def _table(costs: Costs) -> str:
     ours = [item for item in costs.items() if item[0].startswith("utcp_ws_mcp")]
     by_within = sorted(ours, key=lambda item: -item[1][2])[:ROWS_SHOWN]
     rows = [
-        f"{own:8.3f} s own {within:8.3f} s within {calls:9,} calls  {place}"
+        f"{own:8.3f} s own {within:8.3f} s total {calls:9,} calls  {place}"
         for place, (calls, own, within) in [*by_own, ("", (0, 0.0, 0.0)), *by_within]
     ]
     return "\n".join([f"{total:8.3f} s  all", *lines, "", *rows])

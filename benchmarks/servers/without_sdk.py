@@ -1,6 +1,6 @@
-"""The limit: the smallest bridge without the SDK. JSON-RPC by hand over asyncio's pipes, `websockets` behind it.
+"""The lower bound: a minimal bridge without the SDK, with JSON-RPC over the pipes of asyncio, and `websockets`.
 
-It is no MCP server that anybody should use: one era, no checks, no progress, no cancellation.
+It is not a usable MCP server: one era, no checks, no progress, no cancellation.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..tools import INPUT_SCHEMA, tool_descriptions
+from ..fixtures import INPUT_SCHEMA, tool_descriptions
 
 
 class Session:
-    """The host on one side, the endpoint on the other."""
+    """A session between the host and the endpoint."""
 
     def __init__(self, config: dict[str, Any], out: asyncio.WriteTransport) -> None:
         self.url = config["manuals"]["m0"]
@@ -28,7 +28,7 @@ class Session:
         self.connection: ClientConnection | None = None
 
     async def handle(self, request: dict[str, Any]) -> None:
-        """Answer a request, or send it on."""
+        """Answer a request, or forward it."""
         method = request["method"]
         if method == "initialize":
             info = {"name": "by hand", "version": "1"}
@@ -40,7 +40,7 @@ class Session:
             await self.send(request)
 
     async def send(self, request: dict[str, Any]) -> None:
-        """The host's id is the endpoint's as well."""
+        """Forward a call; the id of the host is also that of the endpoint."""
         async with self.opening:
             if self.connection is None:
                 self.connection = await connect(self.url, compression=None, proxy=None)
@@ -50,19 +50,19 @@ class Session:
         await self.connection.send(json.dumps(message))
 
     async def pump(self, connection: ClientConnection) -> None:
-        """Hand on what the endpoint answers."""
+        """Forward the answers of the endpoint."""
         async for raw in connection:
             message = json.loads(raw)
             content = [{"type": "text", "text": json.dumps(message["result"])}]
             self.respond(message["id"], {"content": content, "structuredContent": message["result"]})
 
     def respond(self, number: int, result: dict[str, Any]) -> None:
-        """A line for the host."""
+        """Write a response to the host."""
         self.out.write(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode() + b"\n")
 
 
 async def main(config: dict[str, Any]) -> None:
-    """Serve until the host closes its end."""
+    """Serve until the host closes stdin."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

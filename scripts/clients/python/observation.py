@@ -1,4 +1,4 @@
-"""What a client saw of the demo endpoint's tools, as one line of JSON."""
+"""What a client observed of the tools of the demo endpoint, as one line of JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Observation:
     picture: str | None = None
     stream: Any = None
     progress: list[str | None] | None = field(default_factory=list)
-    fault: str | None = None
-    mistake: str | None = None
+    tool_error: str | None = None
+    argument_error: str | None = None
 
 
 def report(observe: Callable[[list[str]], Awaitable[Observation]], package: str, command: list[str]) -> None:
-    """Look at the server that a command starts, and print what was seen."""
+    """Observe the server that a command starts, and print the result."""
 
     async def run() -> Observation:
         return await observe(command)

@@ -1,4 +1,4 @@
-"""What is bridged in a measurement, and how each contender is told."""
+"""What is bridged in a measurement, and the configuration of each contender."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .fixtures import INPUT_SCHEMA, tool_descriptions
 from .host import HANDSHAKE, Host
-from .tools import INPUT_SCHEMA, tool_descriptions
 
 OURS = "utcp-ws-mcp"
 BARE = "bare SDK server, does nothing"
-SMALLEST = "smallest bridge on the SDK"
+MINIMAL = "smallest bridge on the SDK"
 UTCP = "UTCP-MCP bridge"
-BY_HAND = "the limit: by hand, without the SDK"
+WITHOUT_SDK = "the limit: by hand, without the SDK"
 RAW = "`websockets` alone, without MCP"
 
 TEMPLATES: Mapping[str, Mapping[str, Any]] = {
@@ -27,25 +27,27 @@ TEMPLATES: Mapping[str, Mapping[str, Any]] = {
     "binary": {"response_format": "raw"},
     "streams": {"preset": "utcp", "stream": {"until": "message.type == 'stream_end'", "max_items": 1_000_000}},
 }
-"""How this project's manifest describes the endpoint, for each kind of answer."""
-
+"""The call template for each kind of answer."""
 
 LIMITS: Mapping[str, int] = {"max_message_bytes": 64 << 20, "max_in_flight": 2000}
-"""Wide enough for every measurement: nothing waits for a connection."""
+"""High enough for every measurement: no call waits for a connection."""
 
 MODULES: Mapping[str, str] = {
     OURS: "utcp_ws_mcp",
     BARE: "benchmarks.servers.bare_sdk",
-    SMALLEST: "benchmarks.servers.smallest_bridge",
+    MINIMAL: "benchmarks.servers.minimal_bridge",
     UTCP: "benchmarks.servers.utcp_bridge",
-    BY_HAND: "benchmarks.servers.by_hand",
+    WITHOUT_SDK: "benchmarks.servers.without_sdk",
 }
-"""What is started with a file, for each contender."""
+"""The module that is started with a file, for each contender."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Endpoints by the name of their manual, with so many tools each. `discovered`: this project asks for the tools."""
+    """The URLs of the endpoints by manual, and the number of tools of each.
+
+    `discovered`: this project discovers the tools instead of reading them from the manifest.
+    """
 
     urls: Mapping[str, str]
     tools: int = 1
@@ -66,35 +68,35 @@ class BenchmarkEnvironment:
         self.environ = {"UTCP_WS_MCP_STATE_DIR": str(self.folder / "state")}
 
     def url(self, name: str = "m0", tools: int = 1, delay: float = 0.0) -> str:
-        """A URL of the endpoint, which tells so many tools after so many seconds."""
+        """Return a URL at which the endpoint returns a manual with so many tools after `delay` seconds."""
         return f"ws://127.0.0.1:{self.port}/{name}?tools={tools}&delay={delay}"
 
     def workload(
         self, endpoints: int = 1, tools: int = 1, kind: str = "replies", *, discovered: bool = False
     ) -> Workload:
-        """So many endpoints m0, m1, … with tools t0, t1, … each."""
+        """Return a workload with endpoints m0, m1, … and tools t0, t1, … at each."""
         urls = {f"m{number}": self.url(f"m{number}", tools) for number in range(endpoints)}
         return Workload(urls, tools, kind, discovered)
 
     def host(self, name: str, workload: Workload, era: str = HANDSHAKE) -> Host:
-        """A host for one contender in this world; entering it starts the process."""
-        told = {OURS: _manifest, UTCP: _utcp_configuration}.get(name, _generic_configuration)(workload)
+        """Return a host for one contender; entering it starts the process."""
+        configuration = {OURS: _manifest, UTCP: _utcp_configuration}.get(name, _generic_configuration)(workload)
         self._count += 1
         file = self.folder / f"{self._count}.json"
-        file.write_text(json.dumps(told))
+        file.write_text(json.dumps(configuration))
         command = [sys.executable, "-m", MODULES[name], str(file)]
         return Host(command, self.environ, era)
 
     @contextmanager
     def hosts(self, workloads: Mapping[str, tuple[str, Workload]], era: str = HANDSHAKE) -> Iterator[dict[str, Host]]:
-        """Running contenders, by a label: which contender, and in which world."""
+        """Start contenders with their workloads; yield their hosts by label."""
         with ExitStack() as stack:
             yield {label: stack.enter_context(self.host(*given, era)) for label, given in workloads.items()}
 
 
 @contextmanager
 def benchmark_environment() -> Iterator[BenchmarkEnvironment]:
-    """A stage, as long as the block lasts."""
+    """Run the endpoint until the block ends."""
     endpoint = subprocess.Popen([sys.executable, "-m", "benchmarks.endpoint"], stdout=subprocess.PIPE)
     try:
         assert endpoint.stdout
@@ -107,7 +109,7 @@ def benchmark_environment() -> Iterator[BenchmarkEnvironment]:
 
 
 def same_workload(workload: Workload, names: Iterable[str]) -> dict[str, tuple[str, Workload]]:
-    """These contenders in the same world."""
+    """Return the same workload for several contenders."""
     return {name: (name, workload) for name in names}
 
 

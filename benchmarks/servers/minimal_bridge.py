@@ -1,4 +1,4 @@
-"""The smallest possible bridge on the SDK's stdio server and `websockets`: replies by id, no checks at all."""
+"""The minimal bridge on the SDK's stdio server and `websockets`: replies by id, no checks."""
 
 import asyncio
 import base64
@@ -13,11 +13,11 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..tools import INPUT_SCHEMA, tool_descriptions
+from ..fixtures import INPUT_SCHEMA, tool_descriptions
 
 
 class Endpoint:
-    """One connection, opened by the first call."""
+    """A connection, opened by the first call."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -27,7 +27,7 @@ class Endpoint:
         self.connection: ClientConnection | None = None
 
     async def send(self, tool: str, arguments: Any) -> tuple[int, asyncio.Queue[Any]]:
-        """Send a request; the queue gets what answers it."""
+        """Send a request; return its id and the queue of its answers."""
         async with self.opening:
             if self.connection is None:
                 self.connection = await connect(self.url, compression=None, proxy=None, max_size=None)
@@ -38,7 +38,7 @@ class Endpoint:
         return number, answers
 
     async def pump(self, connection: ClientConnection) -> None:
-        """Hand each message to the call that waits for it; a binary one to the only call there is."""
+        """Pass each message to the call that waits for it; a binary one to the only call."""
         async for raw in connection:
             if isinstance(raw, bytes):
                 self.waiting.popitem()[1].put_nowait(raw)
@@ -48,7 +48,7 @@ class Endpoint:
 
 
 def as_result(answer: Any) -> types.CallToolResult:
-    """An answer as MCP shows it."""
+    """Return an answer as an MCP result."""
     content: list[Any]
     if isinstance(answer, bytes):
         data = base64.b64encode(answer).decode()
@@ -60,7 +60,7 @@ def as_result(answer: Any) -> types.CallToolResult:
 
 
 async def main(config: dict[str, Any]) -> None:
-    """Serve the tools that are asked for."""
+    """Serve the configured tools."""
     endpoints = {manual: Endpoint(url) for manual, url in config["manuals"].items()}
     tools = [
         types.Tool(name=f"{manual}_{name}", description=text, input_schema=INPUT_SCHEMA)

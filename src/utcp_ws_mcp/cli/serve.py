@@ -1,0 +1,138 @@
+"""`utcp-ws-mcp serve`: serve the tools of manifests over stdio or streamable HTTP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ..server.http.defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE
+from ..server.run import ServeOptions, serve_http, serve_stdio
+from .exit_codes import ExitCode
+from .options import combine, env_file_option, load_manifests, manifests_argument, run
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+_shared_options = combine(
+    click.option("--log-level", type=click.Choice(LOG_LEVELS), default="warning", help="What stderr shows."),
+    click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Format of stderr."),
+    click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as set in the OTEL_* variables."),
+    click.option("--meta-tools", is_flag=True, help="Offer three tools that search, describe and call the others."),
+    click.option(
+        "--no-fast-path", is_flag=True, help="On stdio: let the MCP SDK answer every request. Slower; for comparison."
+    ),
+)
+_http_options = combine(
+    click.option(
+        "--transport",
+        type=click.Choice(("stdio", "http")),
+        help="How clients connect; http is streamable HTTP.  [default: stdio]",
+    ),
+    click.option("--host", help=f"With http: the IP address to listen on.  [default: {DEFAULT_HOST}]"),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        help=f"With http: the port; 0 is a free one.  [default: {DEFAULT_PORT}]",
+    ),
+    click.option("--http", "address", metavar="[HOST:]PORT", help="Short form of --transport http --host --port."),
+    click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help=f"A file with the bearer token that clients must send; by default ${TOKEN_VARIABLE}.",
+    ),
+    click.option("--no-auth", is_flag=True, help="On loopback only: accept requests without a token."),
+    click.option("--allowed-host", "allowed_hosts", multiple=True, help="A Host that clients may use: NAME[:PORT]."),
+    click.option("--allowed-origin", "allowed_origins", multiple=True, help="An Origin whose pages may send requests."),
+    click.option("--stateless", is_flag=True, help="No sessions, also for clients of the handshake revisions."),
+    click.option(
+        "--max-sessions",
+        type=click.IntRange(min=1),
+        default=DEFAULT_MAX_SESSIONS,
+        show_default=True,
+        help="Maximum number of sessions of clients of the handshake revisions.",
+    ),
+)
+
+
+@click.command()
+@manifests_argument
+@env_file_option
+@_shared_options
+@_http_options
+def serve(
+    manifests: tuple[Path, ...],
+    env_files: tuple[Path, ...],
+    log_level: str,
+    log_format: str,
+    otel: bool,
+    meta_tools: bool,
+    no_fast_path: bool,
+    **http: Any,
+) -> None:
+    """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
+    loaded = load_manifests(manifests, env_files)
+    if not any(each.manifest.entries for each in loaded):
+        sys.exit(ExitCode.USAGE_ERROR)
+    options = ServeOptions(log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files)
+    address = _http_address(http)
+    if address is None:
+        _reject_http_options(http)
+        run(serve_stdio, loaded, options)
+    if no_fast_path:
+        raise click.UsageError("--no-fast-path is for stdio; over HTTP the MCP SDK answers every request")
+    from ..server.http.config import HttpOptions
+
+    token = _read_token(http.pop("token_file"))
+    run(serve_http, loaded, options, HttpOptions(address, token, **http))
+
+
+def _http_address(http: dict[str, Any]) -> str | None:
+    """Take the options that select the transport out of `http`; return HOST:PORT, or None for stdio.
+
+    Raises:
+        UsageError: if they contradict each other.
+    """
+    transport, host, port, address = (http.pop(name) for name in ("transport", "host", "port", "address"))
+    named: dict[str, Any] = {"--host": host, "--port": port}
+    given = [name for name, value in named.items() if value is not None]
+    if address is not None:
+        if transport == "stdio" or given:
+            other = given[0] if given else "--transport stdio"
+            raise click.UsageError(f"--http and {other} contradict each other; remove one of them")
+        return str(address)
+    if transport != "http":
+        if given:
+            raise click.UsageError(f"{given[0]} needs --transport http")
+        return None
+    host, port = host or DEFAULT_HOST, DEFAULT_PORT if port is None else port
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reject_http_options(http: dict[str, Any]) -> None:
+    """Reject an option that has no effect on stdio: a token that protects nothing would be a false promise.
+
+    Raises:
+        UsageError: for the first one.
+    """
+    given = {**http, "max_sessions": http["max_sessions"] != DEFAULT_MAX_SESSIONS}
+    for name, value in given.items():
+        if value:
+            option = name.removesuffix("s") if name.startswith("allowed") else name
+            raise click.UsageError(f"--{option.replace('_', '-')} needs --http")
+
+
+def _read_token(file: Path | None) -> str | None:
+    """Return the token from its file or the environment; None if neither contains one.
+
+    Raises:
+        UsageError: if the file cannot be read.
+    """
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE)
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as failed:
+        raise click.UsageError(f"--token-file {file}: the file cannot be read") from failed

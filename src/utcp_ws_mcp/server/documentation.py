@@ -1,0 +1,45 @@
+"""The packaged documentation: the guide for writing manifests, and the pages of the manifest reference.
+
+The Markdown files of `docs/` are the only source. A wheel contains copies of them in `utcp_ws_mcp/documentation`
+(`force-include` in pyproject.toml); in a checkout and in an editable install they are read from `docs/`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+GUIDE_TOPIC: Final = "guide"
+"""The topic of docs/manifest-for-agents.md."""
+
+_PACKAGE: Final = Path(__file__).parents[1]
+
+
+def topics() -> list[str]:
+    """Return the names of the topics: the guide first, then the pages of docs/reference/manifest."""
+    return [GUIDE_TOPIC, *sorted(_pages())]
+
+
+def read_topic(topic: str) -> str | None:
+    """Return the Markdown text of a topic, or None if there is no such topic."""
+    file = _root() / "manifest-for-agents.md" if topic == GUIDE_TOPIC else _pages().get(topic)
+    return None if file is None else file.read_text(encoding="utf-8")
+
+
+def read_guide() -> str:
+    """Return the guide for writing manifests as Markdown."""
+    text = read_topic(GUIDE_TOPIC)
+    assert text is not None
+    return text
+
+
+@cache
+def _root() -> Path:
+    """Return the folder of the documentation: in the package if it was built, otherwise in the repository."""
+    packaged = _PACKAGE / "documentation"
+    return packaged if packaged.is_dir() else _PACKAGE.parents[1] / "docs"
+
+
+def _pages() -> dict[str, Path]:
+    return {file.stem: file for file in (_root() / "reference" / "manifest").glob("*.md")}

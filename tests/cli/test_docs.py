@@ -1,0 +1,55 @@
+"""`utcp-ws-mcp docs`: the guide and the reference pages, from a checkout and from the package."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from utcp_ws_mcp.server import documentation
+
+from .test_commands import run
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference" / "manifest"
+
+
+def test_the_guide_is_printed() -> None:
+    printed = run("docs")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.stdout == (ROOT / "docs" / "manifest-for-agents.md").read_text(encoding="utf-8")
+
+
+def test_every_page_of_the_reference_is_a_topic() -> None:
+    assert run("docs", "--list").stdout.split() == ["guide", *sorted(page.stem for page in REFERENCE.glob("*.md"))]
+    assert run("docs", "replies").stdout == (REFERENCE / "replies.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_topic_lists_the_topics() -> None:
+    refused = run("docs", "recipes")
+    assert refused.returncode == 2
+    assert "there is no topic 'recipes'. Topics: guide, " in refused.stderr
+
+
+@pytest.mark.parametrize("topic", ["../secret", "reference/manifest/replies", "/etc/passwd", ""])
+def test_a_topic_is_a_name_and_no_path(topic: str) -> None:
+    assert documentation.read_topic(topic) is None
+
+
+def test_a_wheel_contains_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = configuration["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    package = tmp_path / "utcp_ws_mcp"
+    for source, target in included.items():
+        assert (ROOT / source).exists(), source
+        (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / target).symlink_to(ROOT / source)
+    monkeypatch.setattr(documentation, "_PACKAGE", package)
+    documentation._root.cache_clear()
+    try:
+        assert documentation._root() == package / "documentation"
+        assert documentation.read_guide() == (ROOT / "docs" / "manifest-for-agents.md").read_text(encoding="utf-8")
+        assert "replies" in documentation.topics()
+    finally:
+        documentation._root.cache_clear()

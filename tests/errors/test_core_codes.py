@@ -1,0 +1,232 @@
+"""The code and the message of what the pure core rejects: URLs, templates, expressions, schemas, packets."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from utcp_ws_mcp.core.codecs.framing import PackedCodec
+from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
+from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
+from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
+from utcp_ws_mcp.core.codecs.stomp import StompCodec
+from utcp_ws_mcp.core.expressions.expression import Expression
+from utcp_ws_mcp.core.handshake_request import _check_url_placeholders
+from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
+from utcp_ws_mcp.core.network_policy import check_proxy, check_subprotocol, parse_http_url, parse_url
+from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
+from utcp_ws_mcp.core.templates.nodes import Argument, RenderError, to_render_error
+from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
+from utcp_ws_mcp.errors import BridgeError
+
+NAMES = frozenset({"message", "args", "vars"})
+
+
+def evaluate(source: str, **args: Any) -> Any:
+    return Expression(source, NAMES).evaluate({"args": args})
+
+
+def render(template: Any, **args: Any) -> Any:
+    return Compiler({}).message(template).render({"args": args})
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 0
+
+
+COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "a scheme": (
+        lambda: parse_url("https://a.example/"),
+        "invalid-url",
+        "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path. Replace the scheme by wss://.",
+    ),
+    "a character": (
+        lambda: parse_url("ws://a.example/ä"),
+        "invalid-url",
+        "the URL contains 'ä'. Percent-encode it, and write hosts in ASCII.",
+    ),
+    "a password": (
+        lambda: parse_url("ws://u:p@a.example/"),
+        "credentials-in-url",
+        'the URL contains a user name or password. Use "auth".',
+    ),
+    "plain text": (
+        lambda: parse_http_url("http://a.example/"),
+        "plaintext-not-allowed",
+        "http://a.example/: request blocked because it would be sent as plain text. Use https://.",
+    ),
+    "an argument as host": (
+        lambda: _check_url_placeholders(("wss://", Argument("host"), "/"), local=True),
+        "argument-in-host",
+        "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
+    ),
+    "a proxy": (
+        lambda: check_proxy("ftp://a"),
+        "invalid-value",
+        'the proxy is not "http://host:port", "socks5://host:port" or "env".',
+    ),
+    "a subprotocol": (
+        lambda: check_subprotocol("a b"),
+        "header-not-allowed",
+        "header 'Sec-WebSocket-Protocol': 'a b' is not a token. Remove spaces and commas.",
+    ),
+    "an unclosed expression": (
+        lambda: Compiler({}).message("{{ args.a"),
+        "unclosed-expression",
+        "'{{ args.a' opens an expression that never ends. Close it with }}; for two literal braces write {{ '{{' }}.",
+    ),
+    "a variable": (
+        lambda: Compiler({"A": "a"}).message("{{ '${A}' }}"),
+        "variable-in-expression",
+        "{{ '${A}' }} contains ${NAME}. Write vars.NAME in an expression.",
+    ),
+    "a key": (
+        lambda: Compiler({}).message({"{{ args.a }}": 1}),
+        "placeholder-in-key",
+        f"the key '{{{{ args.a }}}}' contains a placeholder. {PLACEHOLDER_KEY_HINT}",
+    ),
+    "a path": (
+        lambda: Compiler({}, read_file=lambda path: b"").message({"$file": "{{ args.a }}"}),
+        "invalid-file-reference",
+        '"$file" does not contain a path. Write the path of a file, relative to the manifest.',
+    ),
+    "depth": (
+        lambda: Compiler({}).message(nested(MAX_MESSAGE_DEPTH + 1)),
+        "template-too-deep",
+        f"the message is nested more than {MAX_MESSAGE_DEPTH} levels deep.",
+    ),
+    "a long expression": (
+        lambda: Expression(f"'{'x' * MAX_EXPRESSION_LENGTH}'", NAMES),
+        "expression-too-long",
+        f"""the expression "'{"x" * 59}"… has more than {MAX_EXPRESSION_LENGTH} characters. Divide it with "let".""",
+    ),
+    "a computation from the network": (
+        lambda: Expression("args.a * 9", NAMES, local=False),
+        "expression-not-allowed",
+        "the expression 'args.a * 9' is not allowed: it comes from the network, so it can only compare.",
+    ),
+    "a pattern": (
+        lambda: Expression("args.a | regex_find('(a+)+')", NAMES),
+        "pattern-not-allowed",
+        (
+            "invalid expression \"args.a | regex_find('(a+)+')\": the pattern repeats a repetition or a group, "
+            "or is too long, so its search time could grow without bound. Write a simpler pattern."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("compile_it", "code", "message"), COMPILED.values(), ids=COMPILED)
+def test_what_cannot_be_compiled_has_a_code_and_a_message(
+    compile_it: Callable[[], Any], code: str, message: str
+) -> None:
+    with pytest.raises(BridgeError) as rejected:
+        compile_it()
+    assert (rejected.value.code, rejected.value.message) == (code, message)
+
+
+RENDERED: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "an argument": (
+        lambda: render("x UTCP_ARG_a_UTCP_ARG"),
+        "argument-missing",
+        "argument 'a' is missing. Pass it with the call.",
+    ),
+    "a value": (lambda: render("x {{ args.a if false }}"), "value-missing", "{{ args.a if false }} has no value."),
+    "base64": (
+        lambda: render({"$base64": "{{ args.a }}"}, a="!"),
+        "invalid-base64",
+        'the value of "$base64" is not base64.',
+    ),
+    "bytes in text": (
+        lambda: render("x {{ args.a }}", a=b"\xff"),
+        "binary-in-text",
+        "text cannot contain binary data. Encode it with a filter such as base64.",
+    ),
+    "infinity": (lambda: render("x {{ args.a }}", a=float("inf")), "not-json", "a value cannot be written as JSON."),
+    "an operator": (
+        lambda: render("{{ args.a | pack('>B') }}", a=256),
+        "expression-failed",
+        "the expression \"args.a | pack('>B')\" failed: error: ubyte format requires 0 <= number <= 255.",
+    ),
+    "an algorithm": (
+        lambda: render("{{ {} | jwt('k', alg=args.a) }}", a="none"),
+        "unknown-algorithm",
+        "the expression \"{} | jwt('k', alg=args.a)\" failed: the algorithm is unknown, or the key is of another kind.",
+    ),
+    "a match": (
+        lambda: render("{{ args.a | regex_find('^x+') }}", a="x" * 100_000),
+        "match-too-long",
+        (
+            "the expression \"args.a | regex_find('^x+')\" failed: the match has more than 16,384 characters. "
+            "Select it with split."
+        ),
+    ),
+    "CBOR": (
+        lambda: render("{{ args.a | from_cbor }}", a=b"\x01\x02"),
+        "invalid-frame",
+        "the expression 'args.a | from_cbor' failed: the data contains more than one value.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("render_it", "code", "message"), RENDERED.values(), ids=RENDERED)
+def test_what_cannot_be_rendered_has_a_code_and_a_message(
+    render_it: Callable[[], Any], code: str, message: str
+) -> None:
+    with pytest.raises(RenderError) as rejected:
+        render_it()
+    assert (rejected.value.code, str(rejected.value)) == (code, message)
+
+
+ENCODED: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "a surrogate": (
+        "\ud800".encode,
+        "not-json",
+        "the message contains a character that UTF-8 cannot encode. Remove it.",
+    ),
+    "a codec": (
+        lambda: PackedCodec(*load_cbor()).encode(datetime),
+        "not-json",
+        "the codec cannot encode this value (CBOREncodeError).",
+    ),
+    "MQTT": (
+        lambda: MqttCodec().encode({"type": "no"}),
+        "invalid-packet",
+        'the value is not an MQTT packet. Write {"type": "publish", "topic": …, "payload": …} or another known type.',
+    ),
+    "Socket.IO": (
+        lambda: SocketIOCodec().encode(1),
+        "invalid-packet",
+        'the value is not a Socket.IO packet. Write {"type": "event", "data": ["name", …]} or another known type.',
+    ),
+    "STOMP": (
+        lambda: StompCodec().encode(1),
+        "invalid-packet",
+        'the value is not a STOMP frame. Write {"command": …, "headers": {…}, "body": …}.',
+    ),
+}
+
+
+@pytest.mark.parametrize(("encode", "code", "message"), ENCODED.values(), ids=ENCODED)
+def test_what_cannot_be_encoded_has_a_code_and_a_message(encode: Callable[[], Any], code: str, message: str) -> None:
+    with pytest.raises(ValueError) as rejected:
+        encode()
+    error = to_render_error(rejected.value)
+    assert (error.code, str(error)) == (code, message)
+
+
+SCHEMAS: dict[str, tuple[dict[str, Any], str]] = {
+    "a keyword": ({"type": "objekt"}, "invalid-schema"),
+    "another document": ({"$ref": "https://a.example/s.json"}, "schema-reference-not-allowed"),
+}
+
+
+@pytest.mark.parametrize(("schema", "code"), SCHEMAS.values(), ids=SCHEMAS)
+def test_a_schema_that_cannot_be_used_has_a_code(schema: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidSchema) as rejected:
+        SchemaValidator(schema)
+    assert rejected.value.code == code
+    assert str(rejected.value).endswith((".", "…"))
