@@ -68,15 +68,16 @@ def render_command(name: str) -> str:
 
 def _option_row(option: click.Option, context: click.Context) -> tuple[str, str, str]:
     default = option.get_default(context)
-    default = default if isinstance(default, str | int | float) else None  # click has a value for "no default"
+    # click has a value of its own for "no default"
+    shown = f"`{default:g}`" if isinstance(default, float) else f"`{default}`" if isinstance(default, str | int) else ""
+    help_text, _, written = (option.help or "").partition("  [default: ")
     if option.is_flag:
         names, shown = option.opts, "on" if default else "off"
     else:
         names = [f"{opt} {option.make_metavar(context)}" for opt in option.opts]
-        shown = f"`{default:g}`" if isinstance(default, float) else f"`{default}`" if default else ""
-    if option.secondary_opts:
-        names = [*names, *option.secondary_opts]
-    return ", ".join(f"`{_escape(name)}`" for name in names), shown, _escape(option.help or "")
+        shown = f"`{written.removesuffix(']')}`" if written else shown
+    names = [*names, *option.secondary_opts]
+    return ", ".join(f"`{_escape(name)}`" for name in names), shown, _escape(help_text)
 
 
 def render_metrics(_: str) -> str:

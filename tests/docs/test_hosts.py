@@ -135,7 +135,7 @@ def test_the_tap_passes_everything_on_and_notes_the_version(tmp_path: Path) -> N
 
 
 def test_the_bundle_holds_what_its_manifest_starts(tmp_path: Path) -> None:
-    load("bundle/bundle.py").lay_out(tmp_path / "bundle")
+    load("bundle/bundle.py").assemble(tmp_path / "bundle")
     bundle = tmp_path / "bundle"
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["version"] == __version__

@@ -23,7 +23,7 @@ OPTIONS = [option for parameter in main.commands["serve"].params for option in p
 NOT_ABOUT_HTTP = {"--env-file", "--log-level", "--log-format", "--otel", "--meta-tools", "--no-fast-path"}
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "--env-file"])
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ("--env-file", "--no-fast-path")])
 def test_every_option_of_serve_is_described_in_a_guide(option: str) -> None:
     guides = "".join(page.read_text(encoding="utf-8") for page in GUIDES.glob("*.md"))
     assert f"`{option}" in guides
