@@ -13,7 +13,7 @@ from utcp_ws_mcp import __version__
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MCPB = HERE / "node_modules" / ".bin" / "mcpb"
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "docs/manifest-for-agents.md")
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "docs/manifest-for-agents.md", "docs/reference/manifest.schema.json")
 FOLDERS = ("src", "manifests", "docs/reference/manifest")
 """Files and folders that a build of the wheel reads."""
 

@@ -171,7 +171,7 @@ async def test_a_variable_that_changed_is_used_by_the_login_of_a_new_connection(
 async def test_manifests_that_share_a_name_change_nothing(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         twice = loaded(tmp_path, entry(seen, "u", **RPC))
-        with pytest.raises(InvalidManifest, match="already a call template"):
+        with pytest.raises(InvalidManifest, match="already the name of a call template"):
             bridge.reload([twice, twice])
         assert list(bridge.tools) == ["m.t"]
 

@@ -39,9 +39,8 @@ def test_a_value_has_the_line_and_the_column_where_it_begins(path: str, place: t
 
 
 def test_a_duplicate_key_is_reported_at_its_second_position() -> None:
-    assert [(problem.path, problem.position) for problem in SourceMap('{"a": {"b": 1,\n"b": 2}}').duplicate_keys] == [
-        ("a.b", (2, 1))
-    ]
+    (problem,) = SourceMap('{"a": {"b": 1,\n"b": 2}}').duplicate_keys
+    assert (problem.path, problem.position, problem.code) == ("a.b", (2, 1), "duplicate-key")
 
 
 json_values = st.recursive(

@@ -52,8 +52,8 @@ class FileChange:
     def apply(self) -> str:
         """Replace the file, and save its old content next to it."""
         replace_config_file(self.file, self.new_text)
-        backup = f"; the old content is in {self.file.backup_path}" if self.file.content is not None else ""
-        return f"{self.file.path} is written{backup}"
+        backup = f" The old content is in {self.file.backup_path}." if self.file.content is not None else ""
+        return f"{self.file.path} is written.{backup}"
 
     def _redacted_lines(self, text: str) -> list[str]:
         for secret in sorted(self.secrets, key=len, reverse=True):  # a short one can be part of a long one

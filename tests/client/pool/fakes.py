@@ -23,6 +23,10 @@ class FakeHandshake:
     on_disconnect: tuple[str, ...] = ()
 
     @property
+    def key(self) -> FakeHandshake:
+        return self
+
+    @property
     def address(self) -> str:
         return f"wss://{self.name}/"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -95,7 +96,7 @@ async def test_a_connection_is_leased_again_without_waiting() -> None:
         lease = s.pool.try_lease(request())
         assert lease is not None
         assert lease.connection is s.opened[0]
-        assert s.pool.stats() == PoolStats(connections=1)
+        assert s.pool.stats() == PoolStats(connections=1, used=1)
 
 
 async def test_no_call_overtakes_those_that_wait() -> None:
@@ -154,6 +155,21 @@ async def test_a_call_gets_none_at_its_deadline_and_leaves_the_queue() -> None:
             TimeoutStage.CONNECT,
             "it is still being opened or logged in",
         )
+
+
+async def test_a_lease_that_comes_in_the_turn_in_which_its_call_is_cancelled_is_released() -> None:
+    async with scene() as s:
+        one = FakeHandshake(max_connections=1, max_in_flight=1)
+        await s.call("a", handshake=one)
+        waiting = asyncio.create_task(s.pool.lease(request(handshake=one), LATER))
+        await anyio.wait_all_tasks_blocked()
+        first = s.leases.pop("a")
+        assert first is not None
+        first.release()  # assigns the connection to the call that waits
+        waiting.cancel()  # as asyncio does; anyio would deliver it in a later turn
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+        assert [pooled.in_flight for pooled in s.pool.connections] == [0]
 
 
 async def test_calls_behind_a_cancelled_one_go_on() -> None:

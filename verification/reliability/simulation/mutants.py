@@ -85,8 +85,8 @@ MUTANTS: Final = (
     Mutant(
         "a lease leaks when it comes too late",
         ConnectionPool,
-        "_cancel_waiter",
-        "self._release(waiter.pooled, waiter.request)",
+        "lease",
+        "self._release(pooled, request)",
         "pass",
     ),
     Mutant("a cancelled call stays in the queue", ConnectionPool, "_acquire", "self._cancel_waiter(waiter)", "pass"),

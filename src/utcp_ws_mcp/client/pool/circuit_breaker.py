@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from ...core.backoff import backoff_delay
-from ...core.handshake_request import HandshakeRequest
+from ...core.handshake_request import ConnectionKey
 from ...errors import BridgeError
 
 T = TypeVar("T")
@@ -68,44 +68,44 @@ class FailureTracker:
     """
 
     def __init__(self) -> None:
-        self._errors: dict[HandshakeRequest, BridgeError] = {}
-        self._breakers: dict[HandshakeRequest, CircuitBreaker] = {}
+        self._errors: dict[ConnectionKey, BridgeError] = {}
+        self._breakers: dict[ConnectionKey, CircuitBreaker] = {}
 
     @property
     def last_error(self) -> BridgeError | None:
         """The most recent error, of any key."""
         return next(reversed(self._errors.values()), None)
 
-    def error_for(self, key: HandshakeRequest) -> BridgeError | None:
+    def error_for(self, key: ConnectionKey) -> BridgeError | None:
         """Return why the last attempt to connect failed, or None if a connection was opened since."""
         return self._errors.get(key)
 
-    def breaker(self, key: HandshakeRequest) -> CircuitBreaker:
+    def breaker(self, key: ConnectionKey) -> CircuitBreaker:
         """Return the breaker of a key, for reading."""
         return self._breakers.get(key, _CLOSED)
 
-    def record_failure(self, key: HandshakeRequest, now: float, random: Callable[[], float]) -> None:
+    def record_failure(self, key: ConnectionKey, now: float, random: Callable[[], float]) -> None:
         """Count a failed attempt to connect, or a connection that ended before it was proved to work."""
         breaker = self._breakers.get(key) or CircuitBreaker()
         breaker.record_failure(now, random)
         _store_bounded(self._breakers, key, breaker)
 
-    def set_last_error(self, key: HandshakeRequest, error: BridgeError) -> None:
+    def set_last_error(self, key: ConnectionKey, error: BridgeError) -> None:
         """Remember the error with which waiting calls failed."""
         # A key that fails again moves to the end, so that `last_error` is the most recent error.
         self._errors.pop(key, None)
         _store_bounded(self._errors, key, error)
 
-    def clear_error(self, key: HandshakeRequest) -> None:
+    def clear_error(self, key: ConnectionKey) -> None:
         """Forget the error: a connection was opened."""
         self._errors.pop(key, None)
 
-    def record_success(self, key: HandshakeRequest) -> None:
+    def record_success(self, key: ConnectionKey) -> None:
         """Reset the breaker: a message arrived over a connection that calls used."""
         self._breakers.pop(key, None)
 
 
-def _store_bounded(entries: dict[HandshakeRequest, T], key: HandshakeRequest, value: T) -> None:
+def _store_bounded(entries: dict[ConnectionKey, T], key: ConnectionKey, value: T) -> None:
     if key not in entries and len(entries) >= MAX_TRACKED:
         entries.pop(next(iter(entries)))
     entries[key] = value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.handshake_request import HandshakeRequest
+from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, Outcome
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ class LeaseRequest:
     arguments: dict[str, Any]
 
     @property
-    def key(self) -> HandshakeRequest:
+    def key(self) -> ConnectionKey:
         """What calls must agree on to share a connection."""
-        return self.handshake
+        return self.handshake.key
 
 
 @dataclass(slots=True, eq=False)
@@ -174,9 +174,9 @@ class PooledConnection:
         return f"<PooledConnection {self.state.name} in_flight={self.in_flight} {self.connection!r}>"
 
     @property
-    def key(self) -> HandshakeRequest:
+    def key(self) -> ConnectionKey:
         """What calls must agree on to use this connection."""
-        return self.handshake
+        return self.handshake.key
 
     @property
     def is_unused(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...core.handshake_request import HandshakeRequest
+from ...core.handshake_request import ConnectionKey
 from .entry import LeaseMode, PooledConnection, State, Waiter
 from .state import ConnectionGroup, PoolState
 
@@ -53,7 +53,7 @@ class AwaitCapacity:
 Action = Assign | Open | Sync | Close | AwaitCapacity
 
 
-def plan(pool: PoolState, key: HandshakeRequest) -> Action | None:
+def plan(pool: PoolState, key: ConnectionKey) -> Action | None:
     """Return what is to be done next for the calls and connections of one key, or None.
 
     Only events of the key itself can change the result, except after AwaitCapacity. It depends on no clock: when an

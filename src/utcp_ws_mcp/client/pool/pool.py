@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.handshake_request import HandshakeRequest
+from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..wakeup import Wakeup
 from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
@@ -42,7 +42,7 @@ class ConnectionPool:
         self._tasks = tasks
         self._open_connection = open_connection
         self._state = PoolState()
-        self._awaiting_capacity: dict[HandshakeRequest, None] = {}
+        self._awaiting_capacity: dict[ConnectionKey, None] = {}
         self._closed = closed
 
     def __repr__(self) -> str:
@@ -178,7 +178,7 @@ class ConnectionPool:
 
     # Planning
 
-    def _replan(self, key: HandshakeRequest) -> None:
+    def _replan(self, key: ConnectionKey) -> None:
         """Carry out what the planner decides after an event of one key.
 
         Keys that wait for a place of the manual are affected by the events of all keys. They are served in the order
@@ -197,7 +197,7 @@ class ConnectionPool:
             if not self._carry_out(key):
                 return  # there is no place for this key, so there is none for those behind it
 
-    def _carry_out(self, key: HandshakeRequest) -> bool:
+    def _carry_out(self, key: ConnectionKey) -> bool:
         """Carry out all actions for a key; return False if it still waits for a place of the manual."""
         progress = False
         while (action := plan(self._state, key)) is not None:
@@ -211,7 +211,7 @@ class ConnectionPool:
         self._awaiting_capacity.pop(key, None)
         return True
 
-    def _first_sequence(self, key: HandshakeRequest) -> float:
+    def _first_sequence(self, key: ConnectionKey) -> float:
         group = self._state.groups.get(key)
         return group.queue.first_sequence if group is not None else float("inf")
 

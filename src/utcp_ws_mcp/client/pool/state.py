@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from typing import Final
 
-from ...core.handshake_request import HandshakeRequest
+from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError
 from .circuit_breaker import FailureTracker
 from .entry import LeaseMode, PooledConnection, State, Trigger, Waiter
@@ -76,9 +76,9 @@ class ConnectionGroup:
         self.queue = WaitQueue()
 
     @property
-    def key(self) -> HandshakeRequest:
+    def key(self) -> ConnectionKey:
         """What the calls and connections of this group agree on."""
-        return self.handshake
+        return self.handshake.key
 
     def count(self, state: State) -> int:
         """Count the connections in a state that any call of the key may use."""
@@ -93,7 +93,7 @@ class PoolState:
     """All connections and waiting calls of a pool."""
 
     def __init__(self) -> None:
-        self.groups: dict[HandshakeRequest, ConnectionGroup] = {}
+        self.groups: dict[ConnectionKey, ConnectionGroup] = {}
         self.connections: dict[PooledConnection, None] = {}
         """All connections in order of opening (a dict, so that removal takes constant time)."""
         self.failures = FailureTracker()
@@ -184,7 +184,7 @@ class PoolState:
         self.groups[pooled.key].connections.remove(pooled)
         self._forget_if_empty(pooled.key)
 
-    def _forget_if_empty(self, key: HandshakeRequest) -> None:
+    def _forget_if_empty(self, key: ConnectionKey) -> None:
         # Keys hold arguments of calls: without this the pool would grow with every new value.
         group = self.groups.get(key)
         if group is not None and not group.connections and not group.queue:
