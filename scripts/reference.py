@@ -151,7 +151,7 @@ def render_python(name: str) -> str:
 
 
 def render_errors(_: str) -> str:
-    """Return a table of the exception classes."""
+    """Return which exception classes can be imported from where, and a table of all."""
     from utcp_ws_mcp import errors
 
     classes = [each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, Exception)]
@@ -162,7 +162,9 @@ def render_errors(_: str) -> str:
         bases = ", ".join(f"`{base.__name__}`" for base in each.__bases__)
         first = _reflow(inspect.getdoc(each) or "").replace("\n\n", " ")
         rows.append((f"`{each.__name__}`", bases, ", ".join(f"`{key}`" for key in attributes), _escape(first)))
-    return write_table(("class", "bases", "arguments", "meaning"), rows)
+    exported = ", ".join(f"`{name}`" for name in utcp_ws_mcp.__all__ if name in vars(errors))
+    importable = f"{exported} can be imported from `utcp_ws_mcp`, all classes from `utcp_ws_mcp.errors`.\n\n"
+    return importable + write_table(("class", "bases", "arguments", "meaning"), rows)
 
 
 def _member(owner: str, key: str, member: Any) -> str:

@@ -11,6 +11,7 @@ from utcp_ws_mcp.lint import RULES
 
 from .examples import ROOT
 
+CLIENT = ROOT / "src" / "utcp_ws_mcp" / "client"
 FOLDER = ROOT / "docs" / "reference" / "errors"
 ERRORS = (FOLDER / "index.md").read_text(encoding="utf-8")
 WARNINGS = (FOLDER / "warnings.md").read_text(encoding="utf-8")
@@ -37,3 +38,11 @@ def test_every_section_has_a_meaning_and_a_fix(code: str) -> None:
     assert meaning.strip()
     assert fix
     assert how.strip().endswith((".", "|", "`"))
+
+
+def test_the_section_of_lost_connections_explains_every_reason() -> None:
+    """The reasons are the constant texts with which the client describes the end of a connection."""
+    source = "".join((CLIENT / name).read_text(encoding="utf-8") for name in ("close_info.py", "websocket.py"))
+    reasons = re.findall(r'"((?:the server |the network |closed by the bridge)[^"{]*)"', source)
+    assert len(reasons) > 4
+    assert [reason for reason in reasons if reason not in SECTIONS["connection-lost"]] == []

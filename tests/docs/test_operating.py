@@ -17,6 +17,7 @@ from utcp_ws_mcp.server.resources import ENDPOINTS_URI, EndpointResources
 
 GUIDES = ROOT / "docs" / "guides"
 METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+LOG_EVENTS = (ROOT / "docs" / "reference" / "log-events.md").read_text(encoding="utf-8")
 RESOURCES = (ROOT / "docs" / "reference" / "resources.md").read_text(encoding="utf-8")
 OPTIONS = [option for parameter in main.commands["serve"].params for option in parameter.opts if option.startswith("-")]
 
@@ -40,6 +41,20 @@ def test_every_metric_is_described_with_its_labels() -> None:
     rows = {row.split("`")[1]: row for row in METRICS.splitlines() if row.startswith("| `utcp_ws_")}
     for name, instrument in zip(shown, INSTRUMENTS, strict=True):
         assert all(f"`{label}`" in rows[name] for label in instrument.labels), name
+
+
+def test_every_environment_variable_of_the_program_is_described() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    sources = (ROOT / "src" / "utcp_ws_mcp").rglob("*.py")
+    named = {name for file in sources for name in re.findall(r"UTCP_WS_MCP_[A-Z_]+", file.read_text(encoding="utf-8"))}
+    assert named
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
+def test_the_log_line_of_the_reference_has_the_fields_of_its_event() -> None:
+    shown = json.loads(re.findall(r"```text\n(\{.*\})\n", LOG_EVENTS)[0])
+    row = next(line for line in LOG_EVENTS.splitlines() if line.startswith(f"| `{shown['event']}` |"))
+    assert ["time", "level", "message", "event", *re.findall(r"`(\w+)`", row.split(" | ")[2])] == list(shown)
 
 
 async def test_every_field_of_the_state_of_an_endpoint_is_described(tmp_path: Path) -> None:
