@@ -11,7 +11,8 @@ from ..connection_rules import compile_connection_rules
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, compile_reply_rules
 from ..expressions.scope import CALL_REQUEST_NAMES
-from ..handshake_request import HandshakeTemplate, Provenance, compile_handshake
+from ..handshake_compiler import Provenance, compile_handshake
+from ..handshake_request import HandshakeTemplate
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
 
