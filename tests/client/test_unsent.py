@@ -29,7 +29,7 @@ async def test_an_answer_that_lacks_a_value_is_reported(tmp_path: Path, where: s
     common = {"auto_reply": BACK} if where == "the connection" else {}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
         assert await bridge.call_tool("m.t") == {"done": 1}
-    assert MessageSendFailed("m", "auto_reply", "{{ message.nothing.here }} has no value") in events
+    assert MessageSendFailed("m", "auto_reply", "{{ message.nothing.here }} has no value.") in events
     assert len(seen.received) == 1
 
 
@@ -41,7 +41,7 @@ async def test_an_answer_is_reported_after_the_message_that_it_answers(tmp_path:
     common = {"auto_reply": back} if where == "the connection" else {}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, tool, **ASKS, **common), events=events) as bridge:
         await bridge.call_tool("m.t")
-    place = events.index(MessageReceived("m", '{"ping": 1}', "answered"))
+    place = events.index(MessageReceived("m", '{"ping": 1}', "auto-replied"))
     assert events[place + 1] == MessageSent("m", '{"pong":1}', "auto_reply")
 
 
@@ -51,7 +51,7 @@ async def test_a_cancel_that_lacks_a_value_is_reported(tmp_path: Path) -> None:
     async with peer(answer) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **ASKS, stream=stream), events=events) as bridge:
             await bridge.call_tool("m.t")
-    assert MessageSendFailed("m", "stream.cancel", "{{ session.id }} has no value") in events
+    assert MessageSendFailed("m", "stream.cancel", "{{ session.id }} has no value.") in events
 
 
 @pytest.mark.parametrize(

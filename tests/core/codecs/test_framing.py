@@ -241,6 +241,6 @@ def test_a_joined_message_without_end_is_given_as_far_as_it_is_here(monkeypatch:
     ]
 
 
-def test_joined_needs_a_separator() -> None:
-    with pytest.raises(ValueError, match="needs a"):
+def test_a_message_that_spans_messages_requires_a_separator() -> None:
+    with pytest.raises(ValueError, match="requires a"):
         Framing(spans_messages=True)
