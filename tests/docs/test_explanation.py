@@ -1,0 +1,32 @@
+"""The explanation pages name modules, tests and commands that exist, and all commands that verify a promise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from verification.reliability.__main__ import COMMANDS as RELIABILITY
+from verification.security.__main__ import COMMANDS as SECURITY
+
+from .examples import ROOT
+
+PACKAGE = ROOT / "src" / "utcp_ws_mcp"
+PAGES = sorted((ROOT / "docs" / "explanation").glob("*.md"))
+SECURITY_MODEL = (ROOT / "docs" / "explanation" / "security-model.md").read_text(encoding="utf-8")
+METHOD = (ROOT / "verification" / "reliability" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"`([a-z_]+/(?:[a-z_]+/)*(?:[a-z_]+\.py)?)`", page.read_text(encoding="utf-8")))
+    assert {name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()} == set()
+
+
+def test_the_security_model_names_every_command_of_make_security() -> None:
+    assert set(re.findall(r"`security\.(\w+)`", SECURITY_MODEL)) == set(SECURITY)
+
+
+def test_the_commands_of_make_reliability_are_described_where_they_are() -> None:
+    assert {name for name in RELIABILITY if f"`{name}`" not in METHOD} == set()
