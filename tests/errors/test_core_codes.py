@@ -14,7 +14,7 @@ from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.handshake_request import _check_url_placeholders
+from utcp_ws_mcp.core.handshake_compiler import _check_url_placeholders
 from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
 from utcp_ws_mcp.core.network_policy import check_proxy, check_subprotocol, parse_http_url, parse_url
 from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
