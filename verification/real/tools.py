@@ -22,7 +22,7 @@ MANIFESTS: Final = Path(__file__).parent / "manifests"
 ERAS: Final = {"modern": "auto", "legacy": "legacy"}
 """The modes of the SDK's client."""
 
-_LOG_LINE = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>\w+)\) )?(?P<text>.*)")
+_LOG_LINE = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>[\w-]+)\) )?(?P<text>.*)")
 
 
 @dataclass
