@@ -249,17 +249,18 @@ class Bridge:
         started, started_at = time.monotonic(), anyio.current_time()
         error: str | None = None
         error_type: str | None = None
+        error_code: str | None = None
         try:
             tool = await self._find_tool(name)
             return await self._call_runner.call(tool, tool.validate_arguments(arguments or {}), on_item, started_at)
         except BridgeError as failed:
-            error, error_type = str(failed), type(failed).__name__
+            error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
         except BaseException:
             error, error_type = "cancelled", "Cancelled"
             raise
         finally:
-            self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type))
+            self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False

@@ -66,12 +66,14 @@ def test_every_problem_has_its_line_and_column(tmp_path: Path) -> None:
     checked = run("check", file)
     assert checked.returncode == 2
     assert f"{file}:13:13: timeout: expected a number" in checked.stderr
-    assert f"{file}:15:14: reply.matches: unknown key; did you mean 'match'?" in checked.stderr
+    assert f"{file}:15:14: reply.matches: unknown key. Did you mean 'match'? [unknown-key]" in checked.stderr
 
 
 def test_a_problem_comes_with_what_its_field_is_for(tmp_path: Path) -> None:
     said = run("check", write(tmp_path, {**GOOD, "timeout": "soon", "mesage": 1})).stderr.splitlines()
-    number = next(number for number, line in enumerate(said) if line.endswith("timeout: expected a number"))
+    number = next(
+        number for number, line in enumerate(said) if line.endswith("timeout: expected a number. [wrong-type]")
+    )
     assert said[number + 1].startswith("    timeout: The timeout of a call in seconds")
     assert len(said) == 3
 
@@ -88,7 +90,7 @@ def test_two_manifests_with_one_name_are_wrong(tmp_path: Path) -> None:
     other.write_text(json.dumps(GOOD))
     checked = run("check", write(tmp_path, GOOD), str(other))
     assert checked.returncode == 2
-    assert "'m' is already a call template of" in checked.stderr
+    assert "name: 'm' is already the name of" in checked.stderr
 
 
 def login(url: str, **fields: Any) -> dict[str, Any]:

@@ -118,8 +118,8 @@ def test_a_variable_that_nobody_sets_is_told_once(tmp_path: Path) -> None:
     ("arguments", "code", "sentence"),
     [
         (["m.fail"], 1, "no"),
-        (["m.stop"], 1, 'then this\nwhat came before: ["first"]'),
-        (["m.ecko", "n=1"], 1, "did you mean 'm.echo'?"),
+        (["m.stop"], 1, 'then this [tool-error]\nwhat came before: ["first"]'),
+        (["m.ecko", "n=1"], 1, "Did you mean 'm.echo'? [unknown-tool]"),
         (["m.echo", "n=x"], 1, 'n: "x" is not of type "integer"'),
         (["m.echo", "nonsense"], 2, "expected KEY=VALUE"),
         (["m.echo", "n:=x"], 2, "expected JSON after ':='"),
@@ -143,7 +143,7 @@ def test_no_terminal_obeys_what_an_endpoint_sends(manifest: Path) -> None:
         subprocess.run(command, stdout=theirs, timeout=60, check=True)
         os.close(theirs)
         assert terminal.read(100).decode() == "␛[31mred\r\n"
-    assert run("call", str(manifest), "m.alarm").stderr == "␛]0;title␇no\n"
+    assert run("call", str(manifest), "m.alarm").stderr == "␛]0;title␇no [tool-error]\n"
 
 
 def test_binary_goes_to_stdout_as_it_is_or_into_a_file(manifest: Path, tmp_path: Path) -> None:
@@ -209,9 +209,9 @@ def test_check_names_every_problem_at_once(tmp_path: Path) -> None:
     assert checked.returncode == 2
     for expected in (
         "[1].timeout: expected a number",
-        "[1].replay: unknown key; did you mean 'reply'?",
-        "[2].tools[1].name: is required",
-        "[2].tools[1].nam: unknown key; did you mean 'name'?",
+        "[1].replay: unknown key. Did you mean 'reply'? [unknown-key]",
+        "[2].tools[1].name: this field is required. [missing-key]",
+        "[2].tools[1].nam: unknown key. Did you mean 'name'? [unknown-key]",
     ):
         assert expected in checked.stderr
 
@@ -230,11 +230,11 @@ def test_check_names_what_only_compiling_finds_and_all_missing_variables(tmp_pat
     assert checked.returncode == 2
     for number, expected in enumerate(
         [
-            "inputs: is no usable JSON Schema",
-            "did you mean 'args'?",
-            "never ends",
-            "placeholders may stand in values",
-            "wss",
+            "inputs: not a usable JSON Schema: ",
+            "Did you mean 'args'? [unknown-name]",
+            "[unclosed-expression]",
+            "[placeholder-in-key]",
+            "[plaintext-not-allowed]",
         ]
     ):
         assert any(f"tools[{number}]" in line and expected in line for line in checked.stderr.splitlines()), expected
@@ -273,13 +273,16 @@ def test_a_command_with_a_slip_is_not_taken_for_a_manifest() -> None:
 def test_a_manifest_that_is_missing_is_said_with_the_folder_where_it_was_looked_for() -> None:
     refused = run("no_such.json")
     assert refused.returncode == 2
-    assert refused.stderr == f"no_such.json: cannot be read: there is no such file in {Path.cwd()}\n"
+    assert (
+        refused.stderr
+        == f"no_such.json: the file cannot be read: there is no such file in {Path.cwd()}. [file-not-readable]\n"
+    )
 
 
 def test_a_file_of_variables_that_is_missing_is_said_with_the_folder_where_it_was_looked_for(manifest: Path) -> None:
     refused = run("tools", str(manifest), "--env-file", "no_such.env")
     assert refused.returncode == 2
-    assert f"cannot read no_such.env: there is no such file in {Path.cwd()}\n" in refused.stderr
+    assert f"cannot read no_such.env: there is no such file in {Path.cwd()}. [file-not-readable]\n" in refused.stderr
 
 
 def test_an_argument_without_its_name_is_shown_how_to_be_written(manifest: Path) -> None:
@@ -309,11 +312,11 @@ def test_a_trace_says_which_rule_decided(manifest: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "environ", "sentence"),
     [
-        (["--http", "0"], {}, "serve --http needs a token: "),
+        (["--http", "0"], {}, "serve --http needs a token. Set "),
         (["--http", "0"], {"UTCP_WS_MCP_TOKEN": ""}, "the token must be visible ASCII characters"),
         (["--http", "nowhere"], {}, "cannot listen on nowhere: expected PORT, or HOST:PORT"),
-        (["--http", "0.0.0.0:0", "--no-auth"], {}, "--no-auth is for loopback only"),
-        (["--transport", "http", "--host", "0.0.0.0", "--port", "0", "--no-auth"], {}, "--no-auth is for loopback"),
+        (["--http", "0.0.0.0:0", "--no-auth"], {}, "--no-auth is for loopback only: "),
+        (["--transport", "http", "--host", "0.0.0.0", "--port", "0", "--no-auth"], {}, "[no-auth-not-allowed]"),
         (
             ["--transport", "http", "--host", "nowhere"],
             {},
@@ -340,7 +343,10 @@ def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         refused = run("serve", str(manifest), "--http", address, "--no-auth")
-    assert (refused.returncode, refused.stderr) == (2, f"cannot listen on {address}: Address already in use\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        f"cannot listen on {address}: Address already in use [cannot-listen]\n",
+    )
 
 
 def test_the_token_may_come_from_a_file(manifest: Path, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_what_check_refuses_is_not_installed(document: Any, sentence: str, tmp_p
     refused = run(tmp_path, "install", "mcp-json", write(tmp_path, document), "--yes")
     assert refused.returncode == 2
     assert sentence in refused.stderr
-    assert refused.stderr.endswith("Fix them and run the command again.\n")
+    assert refused.stderr.endswith("Fix them and run the command again. [manifest-invalid]\n")
     assert not (tmp_path / "mcp.json").exists()
 
 
@@ -196,12 +196,12 @@ def test_comments_stay(tmp_path: Path, manifest: str) -> None:
 
 
 BROKEN = {
-    "no JSON": ("{mine: 1}", "mcp.json: line 1, column 2: it is not valid JSON from here on; nothing is changed"),
-    "an array": ("[]", "mcp.json: line 1, column 1: expected an object; nothing is changed"),
-    "no text": (b"\xff\xfe\x00", "mcp.json is not a text in UTF-8; nothing is changed"),
+    "no JSON": ("{mine: 1}", "mcp.json: line 1, column 2: invalid JSON. Nothing was changed. [host-file-invalid]"),
+    "an array": ("[]", "mcp.json: line 1, column 1: expected an object. Nothing was changed. [host-file-invalid]"),
+    "no text": (b"\xff\xfe\x00", "mcp.json is not UTF-8 text. Nothing was changed. [host-file-not-readable]"),
     "another server of the name": (
         '{"mcpServers": {"m": {"command": "x"}}}',
-        "mcp.json has another server 'm'; give this one another name with --name",
+        "mcp.json has another server 'm'. Give this one another name with --name. [server-name-taken]",
     ),
 }
 
@@ -222,14 +222,18 @@ def test_a_file_where_a_folder_should_be_is_said(tmp_path: Path, manifest: str) 
     (tmp_path / "file").write_text("mine")
     refused = run(tmp_path, "install", "mcp-json", manifest, "--config", "file/mcp.json", "--yes")
     assert refused.returncode == 2
-    assert refused.stderr == f"{tmp_path}/file/mcp.json cannot be written: file exists; nothing is changed\n"
+    message = (
+        f"{tmp_path}/file/mcp.json cannot be written: file exists. Nothing was changed. [host-file-not-readable]\n"
+    )
+    assert refused.stderr == message
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="here root may write everywhere")
 def test_a_folder_in_which_nothing_may_be_written_is_said(tmp_path: Path, manifest: str) -> None:
     refused = run(tmp_path, "install", "mcp-json", manifest, "--config", "/sys/kernel/mcp.json", "--yes")
     assert refused.returncode == 2
-    assert re.fullmatch(r"/sys/kernel/mcp.json cannot be written: .+; nothing is changed\n", refused.stderr)
+    message = r"/sys/kernel/mcp.json cannot be written: .+\. Nothing was changed\. \[host-file-not-readable\]\n"
+    assert re.fullmatch(message, refused.stderr)
 
 
 def test_a_host_or_a_name_that_cannot_be_is_refused(tmp_path: Path, manifest: str) -> None:
@@ -246,12 +250,13 @@ def test_uninstall_takes_only_what_is_ours_and_only_what_is_meant(tmp_path: Path
         assert refused.returncode == 2
         return refused.stderr.removeprefix(f"{file} ").removesuffix("\n")
 
-    assert uninstall() == "has no server of utcp-ws-mcp; nothing is changed"
-    assert uninstall("--name", "git") == f"the server 'git' in {file} is not of utcp-ws-mcp; nothing is changed"
-    assert uninstall("--name", "gone") == "has no server 'gone'; nothing is changed"
+    assert uninstall() == "has no server of utcp-ws-mcp. Nothing was changed. [server-not-found]"
+    not_ours = f"the server 'git' in {file} was not installed by utcp-ws-mcp. Nothing was changed. [server-not-ours]"
+    assert uninstall("--name", "git") == not_ours
+    assert uninstall("--name", "gone") == "has no server 'gone'. Nothing was changed. [server-not-found]"
     for name in ("one", "two"):
         assert run(tmp_path, "install", "mcp-json", manifest, "--name", name, "--yes").returncode == 0
-    assert uninstall() == "has several servers of utcp-ws-mcp; say which with --name: one, two"
+    assert uninstall() == "has several servers of utcp-ws-mcp. Choose one with --name: one, two. [server-ambiguous]"
     assert run(tmp_path, "uninstall", "mcp-json", "--name", "one", "--yes").returncode == 0
     assert list(servers(file)) == ["git", "two"]
 
@@ -303,4 +308,7 @@ def test_claude_code_changes_its_own_file(tmp_path: Path, manifest: str, claude:
 def test_what_claude_code_says_when_it_refuses_is_passed_on(tmp_path: Path, manifest: str, claude: Path) -> None:
     claude.write_text(CLAUDE.format(python=sys.executable).replace("--scope", "--other"))
     refused = run(tmp_path, "install", "claude-code", manifest, "--yes", PATH=str(claude.parent))
-    assert (refused.returncode, refused.stderr) == (2, f"{claude} mcp add failed: claude refuses\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        f"{claude} mcp add failed: claude refuses. [host-command-failed]\n",
+    )

@@ -110,7 +110,7 @@ def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -
     ("url", "sentence"),
     [
         ("ws://127.0.0.1:1/", "cannot connect to ws://127.0.0.1:1/"),
-        ("http://127.0.0.1:1/", "expected a URL like ws://"),
+        ("http://127.0.0.1:1/", "expected a URL of the form ws://"),
         ("wss://a.example/${NOT_SET_X}", "NOT_SET_X is not set"),
     ],
 )

@@ -32,7 +32,7 @@ def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: s
 
 
 def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
-    line = logged(capsys, events.CallFinished("m.t", 0.25, "out of paper", "ToolError"))[0]
+    line = logged(capsys, events.CallFinished("m.t", 0.25, "out of paper", "ToolError", "tool-error"))[0]
     assert str(line.pop("time")).endswith("+00:00")
     assert line == {
         "level": "info",
@@ -42,6 +42,7 @@ def test_a_json_line_holds_the_facts_of_its_event(capsys: pytest.CaptureFixture[
         "seconds": 0.25,
         "error": "out of paper",
         "error_type": "ToolError",
+        "error_code": "tool-error",
     }
 
 

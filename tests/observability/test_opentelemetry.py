@@ -131,7 +131,8 @@ def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", hidden, str(file), "--otel"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
-    assert done.stderr == "--otel needs an extra: pip install 'utcp-ws-mcp[otel]'\n"
+    message = "--otel needs an additional package. Install it with: pip install 'utcp-ws-mcp[otel]'"
+    assert done.stderr == f"{message} [extra-not-installed]\n"
 
 
 def test_nothing_of_it_is_loaded_where_nobody_asks(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ async def test_an_edit_takes_effect_and_the_host_is_notified(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("broken", "sentence"),
     [
-        ('{"url": ', ":1:9: is not JSON"),
+        ('{"url": ', ":1:9: invalid JSON"),
         ('{"url": "wss://a.b/", "timeout": "soon", "x": 1}', "(and 1 more); the tools are not changed"),
         ('{"url": "wss://a.b/${UNSET_X}"}', "UNSET_X is not set"),
         (None, "cannot be read: there is no such file"),
@@ -92,4 +92,4 @@ async def test_a_new_secret_in_the_file_of_variables_is_used_and_hidden(tmp_path
         "the-first-secret",
         "another-secret",
     ]
-    assert called["result"]["content"][0]["text"] == "***"
+    assert called["result"]["content"][0]["text"] == "*** [tool-error]"

@@ -1,4 +1,4 @@
-"""The MCP face, driven by the SDK's own client in both protocol eras."""
+"""The MCP server, driven by the SDK's own client in both protocol eras."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.server.sides import sdk_client, session_client
 from utcp_ws_mcp import Bridge
 
 RPC = {"preset": "jsonrpc2"}
+META_PREFIX = "io.github.utcp-ws-mcp/"
 WAYS = {
     "2026-07-28": ("auto", session_client),
     "handshake": ("legacy", session_client),
@@ -181,7 +182,9 @@ async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(t
         fault = await client.call_tool("m_print", {})
         lost = await client.call_tool("m_cut", {})
     assert fault.is_error
-    assert fault.content[0].text == "out of paper"
+    assert fault.content[0].text == "out of paper [tool-error]"
+    assert fault.meta[META_PREFIX + "code"] == "tool-error"
+    assert fault.meta[META_PREFIX + "outcome"] == "answered"
     assert lost.is_error
     assert "may have been executed" in lost.content[0].text
 
@@ -323,7 +326,8 @@ async def test_a_silent_endpoint_ends_in_an_error_within_its_timeout(tmp_path: P
     async with peer(silent) as seen, client_of(tmp_path, entry(seen, "t", timeout=0.1), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
-    assert "no reply came within 0.1 s" in result.content[0].text
+    assert "timed out after 0.1 s waiting for a reply" in result.content[0].text
+    assert result.meta[META_PREFIX + "code"] == "reply-timeout"
 
 
 async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: str) -> None:
@@ -334,7 +338,7 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
     async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", stream=True, **RPC), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
-    assert [block.text for block in result.content] == ["then this", 'what came before: ["first"]']
+    assert [block.text for block in result.content] == ["then this [tool-error]", 'what came before: ["first"]']
 
 
 async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:
@@ -347,7 +351,7 @@ async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tm
     async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", **tool), way) as client:
         result = await client.call_tool("m_t", {})
     assert [block.text for block in result.content] == [
-        "exit code 2",
+        "exit code 2 [tool-error]",
         'what came before: reading "a"\nnot found\n',
     ]
 

@@ -92,9 +92,8 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
     """Add a server for the manifests to the host; return the exit code."""
     checked = check_manifests(manifests, env_files)
     if checked.exit_code(strict=False):
-        click.echo(
-            "Not installed: the manifest has errors (listed above). Fix them and run the command again.", err=True
-        )
+        message = "Not installed: the manifest has errors (listed above). Fix them and run the command again."
+        click.echo(f"{message} [manifest-invalid]", err=True)
         return ExitCode.USAGE_ERROR
     title = supported_hosts()[options.host].title
     for warning in (*_shell_only_variables(manifests, env_files, title), *_ephemeral_install_warnings()):

@@ -87,12 +87,13 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A call ended. `error` is the message and `error_type` the class of its error; both are None if it succeeded."""
+    """A call ended. `error` is the message of its error, with the class and the code; all are None if it succeeded."""
 
     tool: str
     seconds: float
     error: str | None
     error_type: str | None = None
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

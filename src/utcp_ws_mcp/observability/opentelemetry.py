@@ -115,7 +115,8 @@ def telemetry(redact: Callable[[str], str], gauges: GaugeSource) -> Iterator[eve
     try:
         tracing, measuring = _providers()
     except ImportError as missing:
-        raise ServeOptionsError("--otel needs an extra: pip install 'utcp-ws-mcp[otel]'") from missing
+        message = "--otel needs an additional package. Install it with: pip install 'utcp-ws-mcp[otel]'"
+        raise ServeOptionsError(message, code="extra-not-installed") from missing
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)
     try:

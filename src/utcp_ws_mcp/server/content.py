@@ -42,18 +42,22 @@ META_PREFIX: Final = "io.github.utcp-ws-mcp/"
 OUTCOME_KEY: Final = f"{META_PREFIX}outcome"
 """In `_meta` of an error: `not_sent`, `maybe_executed` or `answered`."""
 
+CODE_KEY: Final = f"{META_PREFIX}code"
+"""In `_meta` of an error: its stable code (`errors.codes`)."""
+
 _SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
 _MODERN_RESULT_SUFFIX: Final = f',"_meta":{encode_json(_SERVER_INFO_META)},"resultType":"complete"}}'
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a call: content blocks, the JSON of the structured content, and the outcome of an error."""
+    """The result of a call: content blocks, the JSON of the structured content, outcome and code of an error."""
 
     content: Sequence[ContentBlock]
     structured: str | None = None
     is_error: bool = False
     outcome: Outcome | None = None
+    code: str | None = None
 
     def to_json(self, *, modern: bool) -> str:
         """Return the result as JSON text."""
@@ -83,14 +87,15 @@ class Result:
     def _json_suffix(self, modern: bool) -> str:
         if self.outcome is None:
             return _MODERN_RESULT_SUFFIX if modern else "}"
-        meta = {OUTCOME_KEY: self.outcome.name.lower(), **(_SERVER_INFO_META if modern else {})}
+        meta: dict[str, Any] = {OUTCOME_KEY: self.outcome.name.lower(), CODE_KEY: self.code}
+        meta |= _SERVER_INFO_META if modern else {}
         ending = f',"_meta":{encode_json(meta)}'
         return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
 
 
 def error_result(error: BridgeError, content: Sequence[ContentBlock]) -> Result:
     """Return the result for an error, with what is known about its request."""
-    return Result(content, is_error=True, outcome=error.outcome)
+    return Result(content, is_error=True, outcome=error.outcome, code=error.code)
 
 
 def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:

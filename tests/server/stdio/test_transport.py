@@ -197,13 +197,16 @@ async def test_output_of_other_code_does_not_reach_stdout(tmp_path: Path) -> Non
     ("text", "sentence"),
     [
         (None, "cannot be read: there is no such file"),
-        ("{", ":1:2: is not JSON: expected a key in double quotes"),
+        ("{", ":1:2: invalid JSON: expected a key in double quotes"),
         ("5", "expected an object with"),
-        ('{"url": "wss://example.com", "mesage": {}}', "mesage: unknown key; did you mean 'message'?"),
-        ('{"url": "http://example.com"}', "or wss://host[:port]/path; write ws:// here"),
-        ('{"url": "wss://example.com", "auth": {"auth_type": "basic", "username": "u"}}', "auth.password: is required"),
-        ('{"url": "wss://example.com/${UNSET_X}"}', "UNSET_X is not set; set it in the environment"),
-        ('{"url": "wss://example.com", "reply": {"match": "mesage.id"}}', "did you mean 'message'?"),
+        ('{"url": "wss://example.com", "mesage": {}}', "mesage: unknown key. Did you mean 'message'? [unknown-key]"),
+        ('{"url": "http://example.com"}', "or wss://host[:port]/path. Replace the scheme by ws://. [invalid-url]"),
+        (
+            '{"url": "wss://example.com", "auth": {"auth_type": "basic", "username": "u"}}',
+            "auth.password: this field is required. [missing-key]",
+        ),
+        ('{"url": "wss://example.com/${UNSET_X}"}', "UNSET_X is not set. Set it in the environment"),
+        ('{"url": "wss://example.com", "reply": {"match": "mesage.id"}}', "Did you mean 'message'? [unknown-name]"),
         ("[]", "nothing to serve"),
     ],
 )

@@ -68,7 +68,8 @@ def parse_address(text: str) -> ListenAddress:
     if not 0 <= address.port < 1 << 16 or text.startswith(":"):
         raise ServeOptionsError(
             f"cannot listen on {text}: expected PORT, or HOST:PORT with an IP address or localhost, "
-            "such as 8080, 0.0.0.0:8080 or [::1]:8080"
+            "such as 8080, 0.0.0.0:8080 or [::1]:8080.",
+            code="invalid-listen-address",
         )
     return address
 
@@ -82,20 +83,25 @@ def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
     if options.no_auth:
         if not address.is_loopback:
             raise ServeOptionsError(
-                f"--no-auth is for loopback only; {address.url_host} can be reached from other machines"
+                f"--no-auth is for loopback only: {address.url_host} can be reached from other machines. Set a token.",
+                code="no-auth-not-allowed",
             )
         if options.token is not None:
             raise ServeOptionsError(
-                f"--no-auth and a token contradict each other; remove one of them ({TOKEN_VARIABLE} is set)"
+                f"--no-auth and a token contradict each other. Remove one of them ({TOKEN_VARIABLE} is set).",
+                code="no-auth-not-allowed",
             )
         return None
     if options.token is None:
         raise ServeOptionsError(
-            f"serve --http needs a token: set {TOKEN_VARIABLE} or give --token-file FILE "
-            "(`openssl rand -hex 32` makes a good one); on loopback, --no-auth serves without one"
+            f"serve --http needs a token. Set {TOKEN_VARIABLE}, or pass --token-file FILE "
+            "(`openssl rand -hex 32` prints a good token). On loopback, --no-auth serves without a token.",
+            code="token-required",
         )
     if not options.token or not all("!" <= char <= "~" for char in options.token):
-        raise ServeOptionsError("the token must be visible ASCII characters without spaces, at least one")
+        raise ServeOptionsError(
+            "the token must be visible ASCII characters without spaces, at least one", code="invalid-token"
+        )
     return options.token
 
 
@@ -107,8 +113,9 @@ def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, 
     """
     if address.is_unspecified and not options.allowed_hosts:
         raise ServeOptionsError(
-            f"{address.url_host} is every address of this machine: add the name that clients use "
-            "with --allowed-host NAME[:PORT]"
+            f"{address.url_host} is every address of this machine, so the name that clients use is not known. "
+            "Add it with --allowed-host NAME[:PORT].",
+            code="allowed-host-required",
         )
     own: list[Authority] = [] if address.is_unspecified else [(address.url_host, port)]
     own += [(name, port) for name in ("127.0.0.1", "localhost", "[::1]")] if address.is_loopback else []
@@ -121,7 +128,9 @@ def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, 
 def _parse_allowed_host(text: str) -> Authority:
     authority = parse_authority(text)
     if authority is None:
-        raise ServeOptionsError(f"--allowed-host {text}: expected NAME or NAME:PORT, such as mcp.example.com")
+        raise ServeOptionsError(
+            f"--allowed-host {text}: expected NAME or NAME:PORT, such as mcp.example.com", code="invalid-allowed-host"
+        )
     return authority
 
 
@@ -129,7 +138,8 @@ def _parse_allowed_origin(text: str) -> Origin:
     origin = parse_origin(text)
     if origin is None:
         raise ServeOptionsError(
-            f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com"
+            f"--allowed-origin {text}: expected SCHEME://NAME[:PORT], such as https://app.example.com",
+            code="invalid-allowed-origin",
         )
     return origin
 
@@ -180,5 +190,6 @@ def listen(address: ListenAddress) -> socket.socket:
     except OSError as failed:
         listener.close()
         reason = os.strerror(failed.errno) if failed.errno else "the address cannot be used"
-        raise ServeOptionsError(f"cannot listen on {address.url_host}:{address.port}: {reason}") from failed
+        message = f"cannot listen on {address.url_host}:{address.port}: {reason}"
+        raise ServeOptionsError(message, code="cannot-listen") from failed
     return listener
