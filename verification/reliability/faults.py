@@ -23,10 +23,10 @@ from .proxy import HEALTHY, Ending, Fault, Flow
 Phase = Literal["discovery", "call", "idle"]
 FaultLocation = Literal["path", "name", "token"]
 
-PING: Final = 10
+PING: Final = 14
 """Bytes of the ping frame that the bridge sends before a request on an exclusive connection."""
 
-PONG: Final = 6
+PONG: Final = 10
 """Bytes of the pong frame."""
 
 
@@ -96,7 +96,7 @@ def _reply(at: int, ending: Ending, instead: bytes = b"") -> Fault:
 _REFUSED: Final = "connection refused. .*connection-refused"
 _CUT: Final = "the connection was cut during the upgrade"
 _NO_UPGRADE: Final = "the answer was not a WebSocket upgrade"
-_UNANSWERED: Final = "the upgrade was not answered .* within"
+_UNANSWERED: Final = "the upgrade was not answered within"
 _LOST: Final = "the network connection was cut.* may have been executed"
 _NO_REPLY: Final = "timed out after .* may have been executed"
 _BROKEN: Final = "the server violated the WebSocket protocol"
