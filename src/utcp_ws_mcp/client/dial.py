@@ -14,11 +14,13 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from aiohappyeyeballs import AddrInfoType, start_connection
-
 from ..core.network_policy import PROXY_FROM_ENV, URL, check_addresses, parse_ip
 from ..errors import ConnectError
 from ..manifest.models.network import Network
+
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from aiohappyeyeballs import AddrInfoType
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 HAPPY_EYEBALLS_DELAY = 0.25
@@ -64,6 +66,8 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
     Raises:
         ConnectError: if none answers.
     """
+    from aiohappyeyeballs import start_connection  # a host that only lists the tools does not have to wait for it
+
     candidates = [_address_info(address, url.port) for address in addresses]
     try:
         return await start_connection(candidates, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY)
