@@ -108,7 +108,7 @@ def _document(url: str, tokens: str, foreign_origin: str) -> list[JSONObject]:
         for path, rules in ANSWERS.items():
             discovers = foreign if path == "discovery" else {"tools": [_tool(path)]}
             merged = {**rules, **template, "limits": {"connect_timeout": 2}, "timeout": rules.get("timeout", 3)}
-            if kind == "LOGIN" and path == "login":
+            if kind == "LOGIN_TOKEN" and path == "login":
                 merged["on_connect"] = [*template["on_connect"], *rules["on_connect"]]
             entries.append({"name": f"{kind}-{path}", "url": f"{base}{path}{query}", **merged, **discovers})
     return entries

@@ -45,7 +45,7 @@ CANARY_KINDS: Final[Mapping[str, tuple[frozenset[str], JSONObject]]] = {
     "BEARER": (ENDPOINT, {"headers": {"Authorization": "Bearer ${BEARER}"}}),
     "IN_URL": (ENDPOINT, {"url_query": "?key={{ vars.IN_URL | urlencode }}"}),
     "MESSAGE": (ENDPOINT, {"message": {"token": "{{ vars.MESSAGE }}"}}),
-    "LOGIN": (ENDPOINT, {"on_connect": [{"send": {"login": "{{ vars.LOGIN }}"}}]}),
+    "LOGIN_TOKEN": (ENDPOINT, {"on_connect": [{"send": {"token": "{{ vars.LOGIN_TOKEN }}"}}]}),
     "BEFORE": (TOKENS, {"before_connect": [{"http": {"url": "{tokens}", "headers": {"X-Key": "${BEFORE}"}}}]}),
     "CLIENT": (
         TOKENS,
