@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
-from .client.dial import Resolver, system_resolver
+from .client.dial import Resolver
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
 from .client.pin_store import PinStore
@@ -60,7 +60,7 @@ class Bridge:
     Args:
         loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
         observe: Gets every event (`observability.events`). It must not block; an exception is logged and ignored.
-        resolver: Resolves host names to addresses.
+        resolver: Resolves host names to addresses; None: the operating system, in threads of each endpoint's own.
         pin_store: Where approved tools are stored; by default in the state folder of the user.
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
         on_token: Gets each token and ticket that was fetched over HTTP, so that the caller can redact it.
@@ -71,7 +71,7 @@ class Bridge:
         loaded: Sequence[LoadedManifest],
         *,
         observe: Observer = events.noop,
-        resolver: Resolver = system_resolver,
+        resolver: Resolver | None = None,
         pin_store: PinStore | None = None,
         trace_rules: bool = False,
         on_token: Callable[[str], None] = lambda token: None,

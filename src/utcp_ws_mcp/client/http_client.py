@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
+import anyio
+
 from .. import USER_AGENT
-from ..core.network_policy import URL
+from ..core.network_policy import URL, check_plain_http
 from ..errors import ConnectError
 from ..manifest.models.network import Network
 from .dial import Resolver, resolve
@@ -58,6 +60,7 @@ async def send_request(
     resolver: Resolver,
     timeout: float,
     ssl_context: ssl.SSLContext | None = None,
+    endpoint_host: str | None = None,
 ) -> HttpResponse:
     """Send a request and return its response.
 
@@ -65,20 +68,38 @@ async def send_request(
         request: The request.
         network: The addresses that the manifest allows.
         resolver: Resolves the host.
-        timeout: Seconds for each step of the exchange.
+        timeout: Seconds for the whole exchange, from the name to the last byte of the response.
         ssl_context: The TLS settings of the endpoint; None: those of the operating system.
+        endpoint_host: The host of the endpoint, to which plain text may be sent whatever its address is.
 
     Raises:
-        ConnectError: if there is no response, or it has more than MAX_BODY_BYTES bytes.
-        ForbiddenAddress: if the host's addresses may not be used.
+        ConnectError: if there is no response in time, or it has more than MAX_BODY_BYTES bytes.
+        PolicyError: if the host's addresses may not be used.
     """
+    try:
+        # Around everything: the timeouts of the client are for each read, and a server may send a byte before each.
+        with anyio.fail_after(timeout):
+            return await _send(request, network, resolver, ssl_context, endpoint_host)
+    except TimeoutError:
+        cause = f"no complete HTTP response within {timeout:g} s. Check the URL and the server."
+        raise ConnectError(request.url.address, cause, code="http-request-failed") from None
+
+
+async def _send(
+    request: HttpRequest,
+    network: Network,
+    resolver: Resolver,
+    ssl_context: ssl.SSLContext | None,
+    endpoint_host: str | None,
+) -> HttpResponse:
     import httpx2  # slow to import, and most manifests make no request
 
     url = request.url
     addresses = await resolve(url, network, resolver)
+    check_plain_http(url, addresses, endpoint_host)
     last_error: Exception | None = None
     verify = (ssl_context or _default_ssl_context()) if url.secure else False  # without TLS there is nothing to verify
-    async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=timeout) as client:
+    async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=None) as client:
         for address in addresses:
             try:
                 return await _send_to_address(client, request, address)
@@ -101,15 +122,15 @@ def _default_ssl_context() -> ssl.SSLContext:
 async def _send_to_address(client: Any, http_request: HttpRequest, address: str) -> HttpResponse:
     """Send to a checked address; the Host header and the TLS verification use the name of the host."""
     url = http_request.url
-    literal = f"[{address}]" if ":" in address else address
+    literal = f"[{address.replace('%', '%25')}]" if ":" in address else address
     request = client.build_request(
         http_request.method,
         f"{url.scheme}://{literal}:{url.port}{url.target}",
         headers={
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
-            **http_request.headers,
             "Host": url.authority,
+            **http_request.headers,
         },
         data=dict(http_request.form) or None,
         content=http_request.body,

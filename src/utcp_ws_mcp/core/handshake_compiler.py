@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
-from ..errors import ForbiddenURL, InvalidTemplate
+from ..errors import ForbiddenHeader, ForbiddenURL, InvalidTemplate
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import CallTemplate
 from .connection_rules import ConnectionRules
@@ -78,7 +78,7 @@ def compile_handshake(
     for name, value in template.headers.items():
         with diagnostics.collect(f"headers.{name}"):
             headers.append((name, _compile_parts("headers", value, provenance)))
-            check_header(name, _VALUE_PER_CALL)
+            check_written_header(name, headers[-1][1], local=provenance.is_local("headers"))
     for name in template.header_fields:
         with diagnostics.collect("header_fields"):
             check_header(name, _VALUE_PER_CALL)
@@ -92,6 +92,19 @@ def compile_handshake(
     if compiled.placeholders or template.header_fields or connection_rules.arguments or diagnostics.problems:
         return compiled
     return _with_constant(compiled, diagnostics)
+
+
+def check_written_header(name: str, parts: Parts, *, local: bool) -> None:
+    """Check what no call can change of a header. `Host` decides which site answers: no call may change it at all.
+
+    Raises:
+        ForbiddenHeader: where the header may not be set.
+    """
+    constant = all(isinstance(part, str) for part in parts)
+    if name.lower() == "host" and local and not constant:
+        raise ForbiddenHeader(name, "the value contains a placeholder. Write the host, or a variable ${NAME}.")
+    value = "".join(map(str, parts)) if name.lower() == "host" else _VALUE_PER_CALL
+    check_header(name, value, may_set_host=local)
 
 
 def _check_constant_url(compiled: HandshakeTemplate) -> None:
@@ -109,7 +122,7 @@ def _with_constant(compiled: HandshakeTemplate, diagnostics: Diagnostics) -> Han
         _check_constant_url(compiled)
     for name, parts in compiled.headers:
         with diagnostics.collect(f"headers.{name}"):
-            check_header(name, "".join(map(str, parts)))
+            check_header(name, "".join(map(str, parts)), may_set_host=True)
     return compiled if diagnostics.problems else replace(compiled, constant=compiled.render({"args": {}}))
 
 

@@ -128,10 +128,10 @@ class HandshakeRequest:
         Raises:
             ForbiddenHeader: where a header, or a credential that belongs into one, may not be sent.
         """
-        headers = (*self.headers, *credentials_for(self.template.auth, token).headers)
-        for name, value in headers:
+        credentials = credentials_for(self.template.auth, token).headers
+        for name, value in credentials:
             check_header(name, value)
-        return headers
+        return (*self.headers, *credentials)  # the others were checked when they were rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +226,11 @@ class HandshakeTemplate:
         fields = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
         overridden = {name.lower() for name in fields}
         headers = [(name, _render(parts, scope)) for name, parts in self.headers if name.lower() not in overridden]
-        headers += fields.items()
         for name, value in headers:
+            check_header(name, value, may_set_host=True)  # compiling refuses it where the network wrote it
+        for name, value in fields.items():
             check_header(name, value)
-        return tuple(headers)
+        return (*headers, *fields.items())
 
     def _check_path_segments(self, text: str) -> None:
         """Refuse an argument that makes a segment of the path `.` or `..`, alone or with the text beside it."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 
 
@@ -67,14 +68,27 @@ def end_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """When a server asks to come back: in how many seconds, and the time of that (UTC)."""
+
+    seconds: float
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"The server asks to try again in {self.seconds:g} s, at {self.at:%H:%M:%S} UTC."
+
+
 class BridgeError(Exception):
     """The base of all errors that the bridge raises on purpose.
 
-    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request.
+    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request,
+    `retry_after` when the server asks to come back.
     """
 
     code = "internal-error"
     outcome = Outcome.NOT_SENT
+    retry_after: RetryAfter | None = None
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         self.message = message
@@ -320,10 +334,13 @@ class NetworkError(BridgeError, ConnectionError):
 class ConnectError(NetworkError):
     """No connection could be opened, or its login failed at `step`, such as `on_connect[1]`. No request was sent."""
 
-    def __init__(self, address: str, reason: str, *, code: str, step: str = "") -> None:
-        self.address, self.reason, self.step = address, reason, step
+    def __init__(
+        self, address: str, reason: str, *, code: str, step: str = "", retry_after: RetryAfter | None = None
+    ) -> None:
+        self.address, self.step, self.retry_after = address, step, retry_after
+        self.reason = _with_retry_after(reason, retry_after)
         what = f"{address}: login failed at {step}" if step else f"cannot connect to {address}"
-        super().__init__(f"{what}: {reason}", code=code)
+        super().__init__(f"{what}: {self.reason}", code=code)
 
     def redact(self, redactor: Callable[[str], str]) -> None:
         """Remove secrets from the message: servers repeat what they reject."""
@@ -334,10 +351,12 @@ class ConnectError(NetworkError):
 class HandshakeRejected(ConnectError):
     """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
 
-    def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
+    def __init__(
+        self, address: str, status: int, hint: str = "", detail: str = "", *, retry_after: RetryAfter | None = None
+    ) -> None:
         self.status = status
         reason = end_sentence(f"the upgrade was answered with HTTP {status}{detail}") + (f" {hint}" if hint else "")
-        super().__init__(address, reason, code="handshake-rejected")
+        super().__init__(address, reason, code="handshake-rejected", retry_after=retry_after)
 
 
 class ConnectionLost(NetworkError):
@@ -373,6 +392,10 @@ class TokenRequestError(NetworkError):
 
     code = "token-request-failed"
 
-    def __init__(self, address: str, reason: str) -> None:
-        self.address = address
-        super().__init__(f"no token from {address}: {reason}")
+    def __init__(self, address: str, reason: str, *, retry_after: RetryAfter | None = None) -> None:
+        self.address, self.retry_after = address, retry_after
+        super().__init__(f"no token from {address}: {_with_retry_after(reason, retry_after)}")
+
+
+def _with_retry_after(reason: str, retry_after: RetryAfter | None) -> str:
+    return reason if retry_after is None else f"{end_sentence(reason)} {retry_after}"
