@@ -16,14 +16,26 @@ from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import Node, RenderError, to_render_error
 from ..core.tools.tool import CompiledTool
-from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, TimeoutStage
+from ..errors import (
+    CallTimeout,
+    ConnectError,
+    ConnectionLost,
+    HttpStepFailed,
+    InvalidArguments,
+    MessageTooBig,
+    Outcome,
+    TimeoutStage,
+)
+from .http_steps import StepCodes
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
+    from ..core.http_steps import CompiledHttpStep
     from .connection import Connection
+    from .http_steps import HttpStepRunner
 
 T = TypeVar("T")
 
@@ -60,6 +72,7 @@ class Call:
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._wakeup = Wakeup()
+        self._http_sent = False
         self._stream_started_at: float | None = None
 
     @property
@@ -116,6 +129,8 @@ class Call:
         self._lease = self._pool.try_lease(request)
         if self._lease is None or not self._try_send():
             await self._wait_and_send(request)
+        if self.tool.rules.sends_http:
+            await self._send_http()
         if self.tool.rules.no_reply:
             await self._drain()
 
@@ -189,8 +204,13 @@ class Call:
         exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
         self._exchange = exchange
         exchange.wake = self._wakeup.set
+        if not self.tool.rules.sends_http:
+            self._send_messages(connection)
+
+    def _send_messages(self, connection: Connection) -> None:
         if self.tool.rules.listen_only:
             return
+        exchange = self.exchange
         try:
             messages = self._as_argument_error(lambda: self._encode(self.tool.compiled_template.request))
         except InvalidArguments:
@@ -200,6 +220,45 @@ class Call:
         connection.send_nowait(messages)
         if self.tool.rules.no_reply:
             connection.dispatcher.discard(exchange)
+
+    async def _send_http(self) -> None:
+        """Send the HTTP requests of `before_message`, then the messages."""
+        assert self._lease is not None
+        connection = self._lease.connection
+        values: dict[str, Any] = {}
+        for index, step in enumerate(self.tool.compiled_template.http_steps):
+            scope = self.exchange.scope
+            scope = scope.with_values(let={**(scope["let"] or {}), **values})
+            if step.when is not None and not step.when.is_true(scope):
+                continue
+            values |= await self._run_http_step(connection.http, step, scope, f"before_message[{index}]")
+            self._raise_if_lost()
+        self._as_argument_error(lambda: connection.dispatcher.release(self.exchange, values))
+        if not self.tool.rules.listen_only and not connection.is_open:
+            info = connection.close_info
+            raise ConnectionLost(connection.address, info.reason, self._outcome(Outcome.NOT_SENT), close_code=info.code)
+        self._send_messages(connection)
+
+    async def _run_http_step(
+        self, http: HttpStepRunner, step: CompiledHttpStep, scope: Scope, path: str
+    ) -> dict[str, Any]:
+        def note_sent() -> None:
+            self._http_sent = True
+
+        try:
+            with anyio.fail_after(self._deadline - anyio.current_time()):
+                return await http.run(step, scope, path, StepCodes(), "let", note_sent)
+        except TimeoutError:
+            raise self._timeout_error(TimeoutStage.HTTP, Outcome.NOT_SENT) from None
+        except ConnectError as error:
+            raise HttpStepFailed(self.tool.full_name, error, self._outcome(Outcome.NOT_SENT)) from error
+        except (RenderError, ValueError) as error:
+            failure = to_render_error(error)
+            if self._http_sent:  # an earlier step was sent
+                reason = f"{path}: {failure}"
+                cause = ConnectError(self.address, reason, code=failure.code, step=path)
+                raise HttpStepFailed(self.tool.full_name, cause, self._outcome(Outcome.NOT_SENT)) from None
+            raise InvalidArguments(self.tool.full_name, f"{path}: {failure}", code=failure.code) from None
 
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
@@ -266,7 +325,9 @@ class Call:
         )
 
     def _outcome(self, outcome: Outcome) -> Outcome:
-        """Return what is known of the request; a call that only listens has none."""
+        """Return what is known of the request: an HTTP request counts, and a call that only listens has none else."""
+        if self._http_sent:
+            return Outcome.MAYBE_EXECUTED
         return Outcome.NOT_SENT if self.tool.rules.listen_only else outcome
 
     # Ending

@@ -20,6 +20,7 @@ from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
 from .heartbeat import HeartbeatTask
+from .http_steps import HttpStepRunner
 from .websocket import WebSocket
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        http: Sends the HTTP requests of steps that belong to the connection.
         trace_rules: Whether events explain which rule decided.
     """
 
@@ -70,10 +72,12 @@ class Connection:
         dispatcher: Dispatcher,
         observe: Observer,
         on_draining: Callable[[], None],
+        http: HttpStepRunner,
         *,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
+        self.http = http
         self.address = address
         self.state = state
         self.dispatcher = dispatcher

@@ -23,7 +23,8 @@ from ..observability.events import Observer
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
 from .handshake import open_websocket
-from .login import fetched_credentials, run_before_connect, run_on_connect
+from .http_steps import HttpStepRunner
+from .login import run_before_connect, run_on_connect
 from .oauth import TokenCache
 from .resolver import SystemResolvers
 from .tls import make_ssl_context
@@ -90,11 +91,7 @@ class Connector:
         state = ConnectionState(
             request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
         )
-        await run_before_connect(
-            request, state, self._resolver_for(request.manual), self._observe, partial(self._ssl_context, request)
-        )
-        for credential in fetched_credentials(state):
-            self._on_token(credential)
+        await run_before_connect(request.manual, state, self._http_steps(request))
         request = self._render_deferred(request, state)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
         framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
@@ -108,15 +105,20 @@ class Connector:
             Dispatcher(request.template.request_id, self._ambient.uuid, state.make_inbox(), state.on_send_failed),
             self._observe,
             on_draining,
+            self._http_steps(request),
             trace_rules=self._trace_rules,
         )
         await self._log_in(connection)
         self._observe(events.ConnectionOpened(request.manual, request.address, self._clock() - started))
         return connection
 
+    def _http_steps(self, request: HandshakeRequest) -> HttpStepRunner:
+        resolver, get_ssl_context = self._resolver_for(request.manual), partial(self._ssl_context, request)
+        return HttpStepRunner(request, resolver, self._observe, get_ssl_context, self._on_token)
+
     async def _log_in(self, connection: Connection) -> None:
         try:
-            await run_on_connect(connection)
+            await run_on_connect(connection, connection.http)
         except BaseException:
             # A server that counts sessions may have opened one before the login failed.
             if connection.state.rules.on_disconnect:

@@ -333,6 +333,27 @@ def check_header(name: str, value: str, *, may_set_host: bool = False) -> None:
         )
 
 
+_VALUE_PER_CALL = "checked-with-each-call"
+"""A valid value, so that the name of a header can be checked before its value is known."""
+
+
+def check_written_header(name: str, constant: str | None, *, local: bool) -> None:
+    """Check what no call can change of a header. `Host` decides which site answers: no call may change it at all.
+
+    Args:
+        name: The name.
+        constant: The value; None where it contains a placeholder.
+        local: Whether the local manifest wrote the header.
+
+    Raises:
+        ForbiddenHeader: where the header may not be set.
+    """
+    if name.lower() == "host" and local and constant is None:
+        raise ForbiddenHeader(name, "the value contains a placeholder. Write the host, or a variable ${NAME}.")
+    is_host = name.lower() == "host" and constant is not None
+    check_header(name, constant if is_host and constant else _VALUE_PER_CALL, may_set_host=local)
+
+
 def check_subprotocol(name: str) -> None:
     """Check a subprotocol: it is a token (RFC 6455 §4.1), and may be as long as a header.
 

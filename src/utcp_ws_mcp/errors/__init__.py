@@ -32,6 +32,7 @@ class TimeoutStage(Enum):
 
     POOL = "pool"
     CONNECT = "connect"
+    HTTP = "http"
     SEND = "send"
     REPLY = "reply"
     LISTEN = "listen"
@@ -267,6 +268,18 @@ class InvalidReply(CallError):
         super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
+class HttpStepFailed(CallError):
+    """An HTTP request of `before_message` that failed. `outcome` covers all requests of the call."""
+
+    code = "http-step-failed"
+
+    def __init__(self, tool: str, cause: ConnectError, outcome: Outcome) -> None:
+        self.tool, self.address, self.step, self.outcome = tool, cause.address, cause.step, outcome
+        self.retry_after = cause.retry_after
+        reason = f"{tool}: {cause.step} failed: {cause.address}: {end_sentence(cause.reason)} {outcome.value}"
+        super().__init__(reason, code=cause.code)
+
+
 class MessageTooBig(CallError):
     """A message longer than `limits.max_message_bytes`; the connection was closed (RFC 6455 §7.4.1, 1009).
 
@@ -288,6 +301,7 @@ class MessageTooBig(CallError):
 _WAITED_FOR = {
     TimeoutStage.POOL: "a connection",
     TimeoutStage.CONNECT: "a connection",
+    TimeoutStage.HTTP: "the response to an HTTP request",
     TimeoutStage.SEND: "the endpoint to read the request",
     TimeoutStage.REPLY: "a reply",
     TimeoutStage.LISTEN: "a message that matches",
@@ -296,6 +310,7 @@ _TIMEOUT_CODES = {
     TimeoutStage.POOL: "pool-timeout",
     # Not "connect-timeout": the call was held up, while the attempt to connect may still succeed or fail otherwise.
     TimeoutStage.CONNECT: "pool-timeout",
+    TimeoutStage.HTTP: "http-timeout",
     TimeoutStage.SEND: "send-timeout",
     TimeoutStage.REPLY: "reply-timeout",
     TimeoutStage.LISTEN: "listen-timeout",

@@ -18,7 +18,7 @@ from .sanitize import sanitize_schema, sanitize_text, schema_problem
 from .validation import join_path
 from .variables import VARIABLE, WHOLE_STRING_VARIABLE, namespaced_variable, substitute
 
-FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
+FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "before_message", "name"})
 """Fields that a call template from the network may not set: they decide what may be reached, and with which secrets."""
 
 _CROSS_ORIGIN_SAFE: Final = frozenset(
@@ -127,7 +127,8 @@ class RemoteTool:
         """Return the document that the tool inherits from: without possible credentials at another origin."""
         raw = dict(self.entry.raw)
         if not _FIELDS_USING_LET.isdisjoint(self.template):
-            raw.pop("let", None)  # it was written for the messages of the entry, not for those of the tool
+            for key in ("let", "before_message"):  # written for the messages of the entry, not for those of the tool
+                raw.pop(key, None)
         if not self.is_cross_origin:
             return raw
         inherited = {key: value for key, value in raw.items() if key in _CROSS_ORIGIN_SAFE}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from ..captures import Captures
 from ..codecs.message import Message
-from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
+from ..connection_rules import CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
+from ..http_steps import CompiledHttpStep
 from ..templates.nodes import RenderError
 from .inbox import Inbox
 
@@ -94,7 +96,7 @@ class ConnectionState:
         predicate = self.rules.reconnect_when
         return predicate is not None and predicate.is_true(self.scope(message=message.value))
 
-    def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
+    def applies(self, step: CompiledLoginStep | CompiledHttpStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
 

@@ -17,6 +17,9 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
 | is anything else | is dropped; ends the use of the connection without `match` | is dropped |
 
+An exchange whose HTTP requests come first is *held*: its rules may need what the responses bring. Every message that
+arrives meanwhile also waits for it, and is delivered when it is released.
+
 The error reply to one exchange goes to no stream. A message that no exchange gets is also remembered for each stream
 that waits for its subscribe reply, because its first items may arrive before that reply.
 
@@ -29,6 +32,7 @@ that waits for its subscribe reply, because its first items may arrive before th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
@@ -42,6 +46,9 @@ from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
 
 IdKind = Literal["uuid", "counter", "string_counter"]
+MAX_HELD_MESSAGES: Final = 1024
+"""Messages that wait for an exchange while its HTTP requests are under way; the oldest are dropped first."""
+
 TRUNCATED: Final = ("max_items", "max_bytes")
 """Ends of a stream after which more of it may come."""
 
@@ -95,12 +102,13 @@ class Dispatcher:
         self._last_id = 0
         self._counter = 0
         self._pending = PendingExchanges()
+        self._held: dict[Exchange, None] = {}
 
     def __repr__(self) -> str:
         return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + len(self._held)
 
     def pending(self) -> Iterator[Exchange]:
         """Yield the exchanges that are not finished, in the order of opening."""
@@ -125,19 +133,49 @@ class Dispatcher:
         scope = scope.with_values(request_id=request_id, next_id=self.next_id, counter=self.count)
         if rules.let_bindings:
             scope = with_let_bindings(scope, rules.let_bindings)
-        limits = rules.stream.limits(scope) if rules.stream is not None else None
-        exchange = Exchange(rules, scope, request_id, limits=limits)
+        exchange = Exchange(rules, scope, request_id)
+        if rules.sends_http:
+            exchange.early_messages = deque(maxlen=MAX_HELD_MESSAGES)
+            self._held[exchange] = None
+        else:
+            self._start(exchange)
+        return exchange
+
+    def release(self, exchange: Exchange, values: dict[str, Any]) -> None:
+        """Start an exchange that was held, and deliver what arrived meanwhile.
+
+        Args:
+            exchange: The exchange. If the connection has ended, it stays lost.
+            values: What the HTTP requests captured; expressions see it as members of `let`.
+
+        Raises:
+            RenderError: where a bound of the stream cannot be computed.
+        """
+        if self._held.pop(exchange, exchange) is exchange:
+            return
+        exchange.scope = exchange.scope.with_values(let={**(exchange.scope["let"] or {}), **values})
+        early = list(exchange.early_messages)
+        exchange.early_messages.clear()
+        self._start(exchange)
+        for message in early:
+            if not exchange.finished and exchange.matches(message):
+                self._deliver(exchange, message)
+
+    def _start(self, exchange: Exchange) -> None:
+        rules = exchange.rules
+        exchange.limits = rules.stream.limits(exchange.scope) if rules.stream is not None else None
         self._pending.add(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
         elif rules.listen_only and self._inbox is not None:
             self._deliver_buffered(exchange, self._inbox)
-        return exchange
 
     def receive(self, message: Message) -> Role:
         """Deliver a message to the exchanges that it belongs to; return how it was classified."""
         if self._auto_reply(message):
             return Role.AUTO_REPLIED
+        for exchange in self._held:
+            exchange.early_messages.append(message)
         matched = self._match(message)
         if not matched:
             return self._process_unmatched(message)
@@ -161,6 +199,7 @@ class Dispatcher:
     def discard(self, exchange: Exchange) -> None:
         """Finish an exchange for which nothing can come: its request was not sent, or nothing answers it."""
         exchange.finished = True
+        self._held.pop(exchange, None)
         self._pending.remove(exchange)
 
     def drain(self) -> None:
@@ -171,10 +210,11 @@ class Dispatcher:
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
         self.reusable = False
-        for exchange in self._pending:
+        for exchange in (*self._pending, *self._held):
             self.lost += 1
             self._pending.remove(exchange)
             exchange.connection_lost(close)
+        self._held.clear()
 
     def next_id(self) -> int | str:
         """Return the next correlation id."""
@@ -237,7 +277,7 @@ class Dispatcher:
         for exchange in self._pending.awaiting_subscription:
             # The reply that opens a stream may arrive after its first items.
             exchange.early_messages.append(message)
-        if self._inbox is not None and self._inbox.offer(message):
+        if (self._inbox is not None and self._inbox.offer(message)) or self._held:
             return Role.BUFFERED
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
