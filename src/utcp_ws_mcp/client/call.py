@@ -26,7 +26,7 @@ from ..errors import (
     Outcome,
     TimeoutStage,
 )
-from .http_steps import StepCodes
+from .http_steps import STEP_CODES
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -247,7 +247,7 @@ class Call:
 
         try:
             with anyio.fail_after(self._deadline - anyio.current_time()):
-                return await http.run(step, scope, path, StepCodes(), "let", note_sent)
+                return await http.run(step, scope, path, STEP_CODES, "let", note_sent)
         except TimeoutError:
             raise self._timeout_error(TimeoutStage.HTTP, Outcome.NOT_SENT) from None
         except ConnectError as error:

@@ -34,8 +34,11 @@ MAX_CREDENTIALS: Final = 16
 class StepCodes:
     """The codes of a failed step, and of a captured value that is missing."""
 
-    failed: str = "http-step-failed"
-    found_nothing: str = "capture-found-nothing"
+    failed: str
+    found_nothing: str
+
+
+STEP_CODES: Final = StepCodes("http-step-failed", "capture-found-nothing")
 
 
 class HttpStepRunner:
@@ -170,7 +173,7 @@ def _build_request(step: CompiledHttpStep, scope: Scope, network: Network) -> Ht
     url = parse_http_url(step.url.render(scope), network)
     if step.url.begins_with_value and (url.host, url.port) not in step.servers:
         raise ForbiddenURL(
-            f"{url.address}: request blocked because the endpoint told this URL, and the manifest names no such "
+            f"{url.address}: request blocked because the endpoint returned this URL, and the manifest names no such "
             "server: the request could carry a credential there. Write the server into the URL of the step.",
             code="origin-not-allowed",
         )

@@ -15,7 +15,7 @@ from ..core.templates.nodes import RenderError, to_render_error
 from ..errors import ConnectError, InvalidTemplate, end_sentence
 from .close_info import CONNECTION_RESET
 from .connection import Connection
-from .http_steps import HttpStepRunner, StepCodes, fail_message_text
+from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
 
 BEFORE_CONNECT_CODES: Final = StepCodes("before-connect-failed", "before-connect-value-missing")
 
@@ -72,7 +72,7 @@ async def _run_http_step(
 ) -> None:
     path, scope = f"on_connect[{index}]", connection.state.scope(**names)
     try:
-        connection.state.values.update(await runner.run(step, scope, path, StepCodes()))
+        connection.state.values.update(await runner.run(step, scope, path, STEP_CODES))
     except (RenderError, ValueError) as error:
         raise ConnectError(connection.address, str(to_render_error(error)), code=_code(error), step=path) from None
 

@@ -24,7 +24,7 @@ class CertificateMismatch(ssl.SSLError):
 def make_ssl_context(manual: str, tls: Tls, folder: PurePath) -> ssl.SSLContext:
     """Return the context for the TLS settings of a call template.
 
-    The system's authorities vouch for names. Where no name is compared, they would vouch for everybody, so that only
+    The system's authorities vouch for names. Where no name is compared, they would vouch for any server, so that only
     `ca_file` or a fingerprint counts then.
 
     Args:

@@ -35,8 +35,8 @@ class CompiledHttpStep:
 
     Args:
         headers: Names, and the literal text and placeholders of each value.
-        servers: Those that the manifest writes: a URL that the endpoint told may lead to no other, because the request
-            may carry a credential.
+        servers: Those that the manifest writes: a URL that the endpoint returned may lead to no other, because the
+            request may carry a credential.
         optional: The names of captured values that may be missing.
     """
 

@@ -60,7 +60,7 @@ class Tls(Model):
     fingerprint: Fingerprints = Field(
         (),
         description="The SHA-256 of the endpoint's certificate in hex: only this certificate is accepted, whatever its "
-        "name and authority. A list while one replaces another.",
+        "name and authority; a list while one replaces another.",
     )
     insecure: bool = Field(
         False,
