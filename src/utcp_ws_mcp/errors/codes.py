@@ -64,6 +64,13 @@ CODES: Final[Mapping[str, str]] = {
     "certificate-required": "`check_hostname` is false, but neither `ca_file` nor `fingerprint` names the certificate.",
     "separator-required": ("`framing.spans_messages` is set without a `separator`, which marks where a message ends."),
     "step-not-exclusive": "A step of `on_connect` has none or several of `send`, `expect` and `http`.",
+    "invalid-variable": (
+        "A text looks like a variable and is none: `${env:NAME}`, `${NAME:?}`, `${a.b}`. It would be sent as it is, "
+        "perhaps in place of a credential."
+    ),
+    "ambiguous-variable": (
+        "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
+    ),
     "variable-not-set": "A variable of the manifest has no value.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
