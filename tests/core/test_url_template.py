@@ -154,12 +154,12 @@ def test_a_value_of_the_endpoint_is_encoded_once(field):
 
 @pytest.mark.parametrize("field", FILLED)
 def test_a_url_that_the_endpoint_told_is_used_as_it_is(field):
-    told = f"{scheme_of(field)}://b.example/x?ticket=a%2Fb"
+    returned = f"{scheme_of(field)}://b.example/x?ticket=a%2Fb"
     url, problems = compile_field(field, "{{ session.own }}")
     assert url is not None, problems
-    assert render(url, "x", own=told) == told
+    assert render(url, "x", own=returned) == returned
     url, problems = compile_field(field, f"{{{{ session.own }}}}&r={A}")
-    assert render(url, "&x", own=told) == f"{told}&r=%26x"
+    assert render(url, "&x", own=returned) == f"{returned}&r=%26x"
 
 
 @pytest.mark.parametrize("field", CONSTANT)

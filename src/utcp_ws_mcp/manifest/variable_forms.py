@@ -68,7 +68,7 @@ def bind_arguments(entry: dict[str, Json]) -> tuple[dict[str, Json], list[Proble
     tools = [tool for tool in listed if isinstance(tool, dict)] if isinstance(listed, list) else []
     if not tools:
         return entry, []
-    bound = {**entry, "tools": [_bind_tool(tool) if isinstance(tool, dict) else tool for tool in listed]}
+    bound = {**entry, "tools": [_bind_tool(tool) if isinstance(tool, dict) else tool for tool in entry["tools"]]}
     problems = []
     for key in ARGUMENT_FIELDS & entry.keys():
         declared = [argument_names(tool) for tool in tools if key not in (tool.get("tool_call_template") or {})]
