@@ -16,7 +16,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -86,10 +86,12 @@ security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 
 real: venv ## Test the real servers in the folder SERVERS
 	$(BIN)/python -m verification.real
 
-check: venv ## Check lint rules, format, types, layers and documentation
+lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## Check lint rules, format, types, layers and documentation
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
 
 # Material for MkDocs advertises its successor at each build unless this variable is set.
