@@ -38,7 +38,10 @@ async def big(seen: Peer, connection: Any, message: Any) -> None:
 def document(seen: Peer) -> Any:
     streams = {"name": "streams", "tool_call_template": {"stream": {"until": "message.n == 3"}}}
     tools = [{"name": "sized"}, {"name": "fails"}, streams]
-    return [entry(seen, *tools, preset="jsonrpc2"), {**entry(seen, "binary", message={"method": "binary"}), "name": "b"}]
+    return [
+        entry(seen, *tools, preset="jsonrpc2"),
+        {**entry(seen, "binary", message={"method": "binary"}), "name": "b"},
+    ]
 
 
 def call(number: Any, name: str, token: Any = None, **arguments: Any) -> dict[str, Any]:
