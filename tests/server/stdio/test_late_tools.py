@@ -1,4 +1,4 @@
-"""A session whose endpoints tell their tools late: what is announced, and when, and a quiet end."""
+"""A session whose endpoints announce their tools late: what is announced, and when, and a quiet end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Conversation:
         return answer["result"]
 
     async def until_known(self, count: int) -> None:
-        """Ask until the endpoints have told this many tools."""
+        """Ask until the endpoints have announced this many tools."""
         while sum(state["tools"] for state in json.loads((await self.ask(ENDPOINTS))["contents"][0]["text"])) < count:
             await anyio.lowlevel.checkpoint()
 
