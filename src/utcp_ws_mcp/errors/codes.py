@@ -180,6 +180,10 @@ CODES: Final[Mapping[str, str]] = {
     "reply-not-text": '`response_format` is `"text"`, and the reply is binary and not UTF-8.',
     "result-missing": "`reply.result` or `stream.item` has no value for this message.",
     "output-mismatch": "The result does not match the `outputs` of the tool. The error contains the result.",
+    "result-too-large": (
+        "The result is longer than a message to the host may be (`serve --max-line-bytes`), even in one form. The "
+        "request was executed."
+    ),
     "message-too-big": (
         "The endpoint sent a message longer than `limits.max_message_bytes`. The connection was closed. If "
         "several calls shared the connection, all of them fail, because the message could belong to any of "
