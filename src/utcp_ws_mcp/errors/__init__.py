@@ -14,70 +14,13 @@ secret: addresses are shown without their query.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import Enum
 
-
-class Outcome(Enum):
-    """What is known about a request when its call fails."""
-
-    NOT_SENT = "No request was sent."
-    MAYBE_EXECUTED = "The request was sent and may have been executed; verify before retrying."
-    ANSWERED = "The request was executed and answered."
-
-
-class TimeoutStage(Enum):
-    """What a call was waiting for when its timeout ended."""
-
-    POOL = "pool"
-    CONNECT = "connect"
-    HTTP = "http"
-    SEND = "send"
-    REPLY = "reply"
-    LISTEN = "listen"
-
-
-Position = tuple[int, int]
-"""Line and column in a file, from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem of a document: its JSON path (empty for the whole document) and a message that says what to write.
-
-    `position` is the line and column in the file, if known; `code` is one of `errors.codes`.
-    """
-
-    path: str
-    message: str
-    position: Position | None = None
-    code: str = field(default="invalid-value", kw_only=True)
-
-    def __str__(self) -> str:
-        place = f"{self.path}: " if self.path else ""
-        return f"{place}{self.message} [{self.code}]"
-
-    def format(self, source: str) -> str:
-        """Return the problem with the name of its file, and line and column in the form that editors follow."""
-        place = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
-        return f"{place}: {self}"
-
-
-def end_sentence(text: str) -> str:
-    """Return a text with a full stop, unless it ends as a sentence already: an endpoint's own text may."""
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
-
-
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
-    """When a server asks to come back: in how many seconds, and the time of that (UTC)."""
-
-    seconds: float
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"The server asks to try again in {self.seconds:g} s, at {self.at:%H:%M:%S} UTC."
+from .data import Outcome as Outcome
+from .data import Position as Position
+from .data import Problem as Problem
+from .data import RetryAfter as RetryAfter
+from .data import TimeoutStage as TimeoutStage
+from .data import end_sentence as end_sentence
 
 
 class BridgeError(Exception):
@@ -278,6 +221,23 @@ class HttpStepFailed(CallError):
         self.retry_after = cause.retry_after
         reason = f"{tool}: {cause.step} failed: {cause.address}: {end_sentence(cause.reason)} {outcome.value}"
         super().__init__(reason, code=cause.code)
+
+
+class ResultTooLarge(CallError):
+    """A result with more bytes than a message to the host may have. The request was executed."""
+
+    outcome = Outcome.ANSWERED
+    code = "result-too-large"
+
+    def __init__(self, tool: str, size: int, limit: int) -> None:
+        self.tool, self.size, self.limit = tool, size, limit
+        super().__init__(
+            f"{tool}: the result has {size:,} bytes, more than a message to the host may have ({limit:,}). "
+            "Call the tool again with arguments that ask for less, such as a filter, fields, a page or a limit. "
+            "The author of the manifest can select parts with `reply.result`, or raise `serve --max-line-bytes` "
+            "if the host reads longer lines. "
+            f"{self.outcome.value}"
+        )
 
 
 class MessageTooBig(CallError):
