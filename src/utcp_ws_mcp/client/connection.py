@@ -92,6 +92,7 @@ class Connection:
         self._disconnect_messages_sent = False
         self._login_step: LoginStep | None = None
         self._decoded: Iterator[Message] = iter(())
+        self._session_loss: str | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.address} {self._websocket.protocol.state.name} {self.dispatcher!r}>"
@@ -127,6 +128,26 @@ class Connection:
         if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
             return info
         return replace(info, reason=f"{end_sentence(info.reason)} Last message received: {last}")
+
+    @property
+    def session_end(self) -> str:
+        """Return what ended the session of the connection, for the calls of the next one."""
+        reason = self.dispatcher.failure or self.dispatcher.unusable_reason or self._local_close_reason
+        return self.close_info.reason if not reason else reason
+
+    def note_previous(self, previous: Connection) -> None:
+        """Note that the connection replaces another: the first call must know if the session is a new one."""
+        was_used = previous.dispatcher.opened or previous._session_loss
+        if not was_used or self.state.session_identity() == previous.state.session_identity():
+            return
+        self.state.values["reconnected"] = True
+        if not previous.dispatcher.told_failure:
+            self._session_loss = previous._session_loss or previous.session_end
+
+    def take_session_loss(self) -> str | None:
+        """Return what ended the session before this one, to the first call that asks."""
+        loss, self._session_loss = self._session_loss, None
+        return loss
 
     @property
     def last_message(self) -> str:
@@ -199,7 +220,7 @@ class Connection:
 
                 explanation = explain_message(self.state, self.dispatcher, message)
             return self._dispatch(message), explanation
-        if self.state.process(message, self.dispatcher.outbox.append):
+        if self.state.process(message, self.dispatcher.add_auto_reply):
             return Role.AUTO_REPLIED, ()
         return Role.LOGIN, self._login_step.accept(message)
 
@@ -208,7 +229,11 @@ class Connection:
         if self.state.should_drain(message):
             self.dispatcher.drain()
             self._on_draining()
-        if self.state.process(message, self.dispatcher.outbox.append):
+        if (failure := self.state.failure(message)) is not None:
+            self.dispatcher.fail_all(failure)
+            self._on_draining()
+            return Role.SESSION_FAILED
+        if self.state.process(message, self.dispatcher.add_auto_reply):
             return Role.AUTO_REPLIED
         if self.state.is_heartbeat_reply(message):
             self.heartbeat.acknowledge()
@@ -264,10 +289,10 @@ class Connection:
         self._observe(events.MessageSendFailed(self.manual, purpose, reason))
 
     def _flush_outbox(self) -> None:
-        """Send the automatic replies to a message, after it was reported: observers see them in this order."""
+        """Send what a message makes due, after it was reported: observers see them in this order."""
         if self.dispatcher.outbox:
-            for reply in self.dispatcher.outbox:
-                self.send_or_abort(reply)
+            for purpose, value in self.dispatcher.outbox:
+                self.send_or_abort(value, purpose)
             self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:

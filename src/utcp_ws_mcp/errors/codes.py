@@ -222,6 +222,10 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "listen-timeout": "A tool that only listens received nothing that it waits for. No request was sent.",
     "connection-lost": "An open connection ended while a call waited.",
+    "session-lost": (
+        "A message for which `fail_when` is true ended the session while a call waited. Or an earlier session ended, "
+        "`session_identity` differs in the new one, and the call was not sent so that its caller learns of it."
+    ),
     # Before the connection is open
     "connection-refused": "No program listens on the port.",
     "host-not-found": "The host name cannot be resolved.",

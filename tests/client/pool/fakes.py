@@ -39,7 +39,7 @@ class FakeHandshake:
 
     @property
     def connection_rules(self) -> Any:
-        return SimpleNamespace(on_disconnect=self.on_disconnect)
+        return SimpleNamespace(on_disconnect=self.on_disconnect, session_identity=None)
 
 
 @dataclass(eq=False)

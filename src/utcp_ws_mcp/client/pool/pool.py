@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..wakeup import Wakeup
+from .circuit_breaker import store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
 from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
@@ -43,6 +44,7 @@ class ConnectionPool:
         self._open_connection = open_connection
         self._state = PoolState()
         self._awaiting_capacity: dict[ConnectionKey, None] = {}
+        self._sessions: dict[ConnectionKey, Connection] = {}
         self._closed = closed
 
     def __repr__(self) -> str:
@@ -253,15 +255,28 @@ class ConnectionPool:
             connection.abort()
         elif waiter is not None:
             pooled.open(connection)
+            self._note_session(pooled, connection)
             self._state.failures.clear_error(pooled.key)
             self._state.assign(waiter, pooled)
         elif connection.is_open:
             pooled.open(connection)
+            self._note_session(pooled, connection)
             self._state.failures.clear_error(pooled.key)
             self._start_reading(pooled)
         else:
             self._state.remove(pooled)
             self._record_early_close(pooled, connection)
+
+    def _note_session(self, pooled: PooledConnection, connection: Connection) -> None:
+        """Tell a connection which one it replaces, where the manifest says what identifies a session."""
+        handshake = pooled.handshake
+        # Several connections have several sessions: none of them replaces another.
+        if handshake.connection_rules.session_identity is None or handshake.template.limits.max_connections != 1:
+            return
+        previous = self._sessions.get(pooled.key)
+        if previous is not None:
+            connection.note_previous(previous)
+        store_bounded(self._sessions, pooled.key, connection)
 
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
