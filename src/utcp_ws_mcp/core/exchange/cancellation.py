@@ -6,6 +6,7 @@
 | while its stream is open, or at a limit of it | `stream.cancel` |
 | before the reply that opens its stream, and the reply comes later | `stream.cancel`, when it comes |
 | by its reply, an error reply or the end of its stream | nothing |
+| and only listened, on a connection that others use | nothing: it began nothing |
 
 Streams with `stream.match` whose cancel messages are equal share a subscription at the endpoint: it would end for all of
 them. The last of them that ends sends the message. Whether a stream that waits for its reply shares one is known only
@@ -60,7 +61,7 @@ class Cancellations:
         """Return what to send because the caller of an exchange has left."""
         self._open.pop(exchange, None)
         messages: list[CancelMessage] = []
-        if exchange.close_info is None and not exchange.rules.listen_only:
+        if exchange.close_info is None:
             if not exchange.in_stream:
                 if not exchange.finished:
                     messages += self._render("reply.cancel", exchange.rules.cancel_reply, exchange)
@@ -135,7 +136,7 @@ class Cancellations:
 def _subscribes(exchange: Exchange) -> bool:
     """Return whether a stream watches what the endpoint sends to all who subscribed."""
     rules = exchange.rules
-    return rules.cancel_stream is not None and not rules.listen_only and bool(rules.stream and rules.stream.match)
+    return rules.cancel_stream is not None and bool(rules.stream and rules.stream.match)
 
 
 def _cancel_scope(exchange: Exchange) -> Scope:

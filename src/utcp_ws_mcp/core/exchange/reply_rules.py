@@ -163,7 +163,7 @@ class ReplyRules:
     @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
-        return self.listen_only and not self.auto_replies
+        return self.listen_only and not self.auto_replies and self.cancel_stream is None
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""

@@ -106,12 +106,16 @@ def _compile(
 def _with_cancel_messages(
     rules: ReplyRules, template: CallTemplate, compiler: Callable[[str], Compiler], diagnostics: Diagnostics
 ) -> ReplyRules:
-    """Return the rules with the messages that end what a call began; a stream that is off ends nothing."""
+    """Return the rules with the messages that end what a call began.
+
+    A stream that is off begins nothing, nor does a call that only listens on a connection that it shares.
+    """
 
     def compile_message(key: str, message: Json) -> Node | None:
         with diagnostics.collect(f"{key}.cancel"):
             return None if message is None else replace(compiler(key), names=CANCEL_NAMES).message(message)
         return None
 
-    cancel_stream = compile_message("stream", template.stream.cancel) if template.stream.on else None
+    begins = template.stream.on and not (template.listen and template.keep_alive)
+    cancel_stream = compile_message("stream", template.stream.cancel) if begins else None
     return replace(rules, cancel_reply=compile_message("reply", template.reply.cancel), cancel_stream=cancel_stream)
