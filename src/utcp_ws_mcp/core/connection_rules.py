@@ -88,7 +88,10 @@ class CompiledHeartbeat:
 
 @dataclass(frozen=True, eq=False)
 class ConnectionRules:
-    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables."""
+    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
+
+    `login` is what is written in `before_connect` and `on_connect`, and `login_arguments` are the arguments in it.
+    """
 
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
@@ -105,6 +108,8 @@ class ConnectionRules:
     framing: Framing = field(default_factory=Framing)
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
+    login: str = ""
+    login_arguments: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -134,10 +139,13 @@ def compile_connection_rules(
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
+    login = {key: written[key] for key in ("before_connect", "on_connect")}
     return ConnectionRules(
         # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
         fingerprint=json.dumps(written, sort_keys=True),
         arguments=find_arguments(written, MESSAGE_KEYS),
+        login=json.dumps(login, sort_keys=True),
+        login_arguments=find_arguments(login, MESSAGE_KEYS),
         before_connect=tuple(
             _compile_http_step(step, compiler("before_connect"), diagnostics, index)
             for index, step in enumerate(template.before_connect)

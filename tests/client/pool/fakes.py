@@ -21,6 +21,11 @@ class FakeHandshake:
     max_in_flight: int = 2
     keep_alive: bool = True
     on_disconnect: tuple[str, ...] = ()
+    at: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        return self.at or self.name
 
     @property
     def key(self) -> FakeHandshake:

@@ -186,7 +186,16 @@ CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id"
 
 CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
     *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
-    *("before_connect", "on_connect", "on_disconnect", "capture", "inbox", "reconnect_when", "fail_when", "fail_message"),
+    *(
+        "before_connect",
+        "on_connect",
+        "on_disconnect",
+        "capture",
+        "inbox",
+        "reconnect_when",
+        "fail_when",
+        "fail_message",
+    ),
     *("session_identity", "heartbeat"),
 }
 """The fields of a call template that its connection is made of. The other fields may differ between tools that share a

@@ -83,6 +83,5 @@ class Stream(Model):
     )
     cancel: Json = Field(
         None,
-        description="The message to send when a limit, a cancellation or the timeout ends the stream; null sends "
-        "none.",
+        description="The message to send when a limit, a cancellation or the timeout ends the stream; null sends none.",
     )
