@@ -36,7 +36,7 @@ def watch(cancel: Any = BY_TOPIC, name: str = "watch", **stream: Any) -> dict[st
 
 
 class Topics:
-    """An endpoint that merges subscriptions: a topic has one, whoever asked for it.
+    """An endpoint that merges subscriptions: a topic has one for all watchers.
 
     `hold`: replies to subscriptions wait until `reply_now`.
     """
@@ -247,7 +247,7 @@ async def test_a_cancel_that_is_null_for_a_request_is_not_sent(tmp_path: Path) -
 
 async def test_a_call_that_only_listens_ends_nothing(tmp_path: Path) -> None:
     listens = {"name": "hear", "tool_call_template": {"listen": True, "stream": {"match": "message.event"}}}
-    async with scene(tmp_path, listens, stream={"on": False, "cancel": BY_TOPIC}) as (topics, seen, bridge):
+    async with scene(tmp_path, listens, stream={"on": False, "cancel": BY_TOPIC}) as (_, seen, bridge):
         await settled(bridge, seen)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:

@@ -133,7 +133,7 @@ class Connection:
     def session_end(self) -> str:
         """Return what ended the session of the connection, for the calls of the next one."""
         reason = self.dispatcher.failure or self.dispatcher.unusable_reason or self._local_close_reason
-        return self.close_info.reason if not reason else reason
+        return reason or self.close_info.reason
 
     def note_previous(self, previous: Connection) -> None:
         """Note that the connection replaces another: the first call must know if the session is a new one."""

@@ -97,7 +97,7 @@ class State(Enum):
     """Leased to one call alone."""
 
     CLOSING = "closing"
-    """Being closed. It keeps its place until then, if it says goodbye or is the only one: the endpoint may allow one."""
+    """Being closed. It keeps its place until it is: the endpoint may not allow another session until then."""
 
     CLOSED = "closed"
     """No longer in the pool."""

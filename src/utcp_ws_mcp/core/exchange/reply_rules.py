@@ -146,7 +146,7 @@ class ReplyRules:
 
     @property
     def late_replies_are_recognized(self) -> bool:
-        """Return whether a reply that comes late cannot be taken for the reply to another call."""
+        """Return whether a reply that comes late cannot be assigned to another call."""
         by_id = self.match is not None and "request_id" in self.match.names
         return self.concurrency is Concurrency.MULTIPLEXED and (by_id or self.no_reply or self.listen_only)
 
@@ -297,7 +297,7 @@ def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | Non
 def _with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
     """Return the rules with how their exchanges use a connection, and where the correlation id is in a message.
 
-    `concurrent`: the manifest says that `match` tells the replies of calls apart without an id.
+    `concurrent`: the manifest says that `match` distinguishes the replies of calls without an id.
     """
     if rules.no_reply or (rules.listen_only and rules.stream and rules.stream.match):
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)

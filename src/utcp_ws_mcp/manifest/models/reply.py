@@ -18,8 +18,8 @@ class Reply(Model):
     )
     concurrent: bool = Field(
         False,
-        description="Whether calls share a connection although match compares no request_id, because it tells their "
-        "replies apart otherwise.",
+        description="Whether calls share a connection although match compares no request_id, because it distinguishes "
+        "their replies by something else.",
     )
     error: ExpressionSource | None = Field(None, description="Predicate: the reply reports a failure.")
     error_message: ExpressionSource | None = Field(
