@@ -37,8 +37,9 @@ CANCEL_TIMEOUT: Final = 1.0
 class Call:
     """A call in progress: `async with` sends its request, `receive` returns what answers it.
 
-    Leaving the block ends the exchange in every case: the messages that cancel it are sent, and the connection is released to the pool. At `deadline` (the clock of anyio; by default the tool's `timeout` from now)
-    all methods raise CallTimeout.
+    Leaving the block ends the exchange in every case: the messages that cancel it are sent, and the connection is
+    released to the pool. At `deadline` (the clock of anyio; by default the tool's `timeout` from now) all methods raise
+    CallTimeout.
     """
 
     def __init__(

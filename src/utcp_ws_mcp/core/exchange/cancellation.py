@@ -9,8 +9,8 @@
 | and only listened, on a connection that others use | nothing: it began nothing |
 
 Streams with `stream.match` whose cancel messages are equal share a subscription at the endpoint: the message would end
-all of them. The last of them that ends sends it. Whether a stream that waits for its reply shares one is known only when
-the reply has come, so a message that could end it is held back until then.
+all of them. The last of them that ends sends it. Whether a stream that waits for its reply shares one is known when the
+reply has come, so a message that could end it is held back until then.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Cancellations:
         return []
 
     def _release(self) -> list[CancelMessage]:
-        """Return the messages that were held back and now end no other stream; drop those that another stream will send."""
+        """Return the messages that were held back and now end no other stream; drop those that another one will send."""
         if not self._held_back:
             return []
         for identity in {_identity(each) for each in self._open if each.in_stream}:
