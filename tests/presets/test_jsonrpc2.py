@@ -13,7 +13,10 @@ from utcp_ws_mcp import ToolError
 
 ERRORS: dict[str, tuple[Any, str]] = {
     "a message alone": ({"code": -32601, "message": "Method not found"}, "Method not found (-32601)"),
-    "a text": ({"code": -32603, "message": "Internal error", "data": "no such room"}, "Internal error (-32603): no such room"),
+    "a text": (
+        {"code": -32603, "message": "Internal error", "data": "no such room"},
+        "Internal error (-32603): no such room",
+    ),
     "an object": ({"code": -1, "message": "no disk", "data": {"free": 3}}, 'no disk (-1): {"free":3}'),
     "nothing": ({"code": -1, "message": "no disk", "data": None}, "no disk (-1)"),
     "a long text": ({"code": -1, "message": "failed", "data": "x" * 5000}, "failed (-1): " + "x" * 1000),

@@ -166,7 +166,13 @@ def broker(**settings: Any) -> Any:
 
 
 def manifest(server: Strict, **template: Any) -> dict[str, Any]:
-    return {"name": "m", "url": server.peer.url, "preset": "stomp", "tools": [{"name": "send"}, WATCH, RECEIVE], **template}
+    return {
+        "name": "m",
+        "url": server.peer.url,
+        "preset": "stomp",
+        "tools": [{"name": "send"}, WATCH, RECEIVE],
+        **template,
+    }
 
 
 async def test_a_message_is_accepted_when_its_receipt_comes(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ..core.exchange.reply_rules import Role
 from ..errors import end_sentence
 from ..observability import events
 from ..observability.events import Observer
-from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
+from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
 from .websocket import WebSocket
 
@@ -57,6 +57,7 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
     """
 
@@ -71,6 +72,7 @@ class Connection:
         observe: Observer,
         on_draining: Callable[[], None],
         *,
+        on_refused_pings: Callable[[str], None] = lambda reason: None,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
@@ -83,10 +85,12 @@ class Connection:
         )
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
+        self.refuses_pings = False
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
         self._on_draining = on_draining
+        self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
         self._local_close_reason = ""
         self._disconnect_messages_sent = False
@@ -184,6 +188,9 @@ class Connection:
             local_reason = "" if by_peer else self._local_close_reason
             reason = f"{info.reason}: {local_reason}" if local_reason else info.reason
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
+            self.refuses_pings = refuses_pings(self._websocket, idle=not self.dispatcher.lost)
+            if self.refuses_pings:
+                self._on_refused_pings(info.reason)
 
     def _on_message(self, raw: str | bytes) -> bool:
         """Process a WebSocket message; return whether the next one is wanted, too."""

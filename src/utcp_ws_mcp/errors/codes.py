@@ -197,6 +197,9 @@ CODES: Final[Mapping[str, str]] = {
         "messages arrive: `on_connect` expects a greeting, `capture` or `auto_reply` handle other messages, or "
         "`heartbeat` has answers. Such a message would become the result."
     ),
+    "concurrent-not-distinguished": (
+        "`reply.concurrent` lets calls share a connection, but `reply.match` names nothing that differs between calls."
+    ),
     "request-id-not-matched": (
         "The tool sends an ID, but does not compare it. Replies could be assigned by the ID, and are not."
     ),

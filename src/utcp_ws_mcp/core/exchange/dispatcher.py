@@ -29,6 +29,7 @@ that waits for its subscribe reply, because its first items may arrive before th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
@@ -43,6 +44,9 @@ from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
 
 IdKind = Literal["uuid", "counter", "string_counter"]
+MAX_ENDED_STREAMS: Final = 8
+"""Streams that are remembered to explain what comes for them after their end."""
+
 LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
 UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
 SESSION_ENDED: Final = "the session has ended"
@@ -70,6 +74,7 @@ class Dispatcher:
             the server closes.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
         cancellations: What the calls began at the endpoint, and the messages that end it.
+        ended_streams: The last streams that ended before the endpoint ended them, for traces.
         outbox: Messages to send now: the field of the manifest that causes each, and its value.
     """
 
@@ -91,6 +96,7 @@ class Dispatcher:
         self.cancellations = Cancellations(on_send_failed)
         self.failure = ""
         self.told_failure = False
+        self.ended_streams: deque[Exchange] = deque(maxlen=MAX_ENDED_STREAMS)
         self.outbox: list[tuple[str, Any]] = []
         self.on_send_failed = on_send_failed
         self._id_kind: IdKind = id_kind
@@ -286,6 +292,8 @@ class Dispatcher:
 
     def _mark_incomplete(self, exchange: Exchange) -> None:
         """Note that more may come for an exchange whose caller no longer waits."""
+        if exchange.in_stream:
+            self.ended_streams.append(exchange)
         is_exclusive = exchange.rules.concurrency is Concurrency.EXCLUSIVE
         if not exchange.rules.never_sends:
             self.incomplete += 1

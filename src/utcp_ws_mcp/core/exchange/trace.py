@@ -44,6 +44,9 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
     explanation = Explanation(state.scope(message=message.value))
     if state.rules.reconnect_when is not None and explanation.evaluate("reconnect_when", state.rules.reconnect_when):
         explanation.add("the next call opens another connection")
+    if state.rules.fail_when is not None and explanation.evaluate("fail_when", state.rules.fail_when):
+        explanation.add("all calls on the connection fail")
+        return tuple(explanation.lines)
     explanation.add_captures(state)
     if explanation.is_auto_replied(state.rules.auto_replies):
         return tuple(explanation.lines)
@@ -64,6 +67,7 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
         ignoring = Explanation(last.scope_for(message)) if last else explanation
         if last is None or not ignoring.is_ignored(last.rules):
             explanation.add("no call waits for it")
+            explanation.lines += _explain_ended_stream(dispatcher, message)
         elif last:
             explanation.lines += ignoring.lines
     return tuple(explanation.lines)
@@ -191,6 +195,18 @@ def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
     ):
         _explain_role(exchange, explanation)
     yield from explanation.lines
+
+
+def _explain_ended_stream(dispatcher: Dispatcher, message: Message) -> Iterator[str]:
+    """Explain a message that came for a stream after its end: the endpoint may count it as delivered."""
+    for exchange in dispatcher.ended_streams:
+        if exchange.matches(message):
+            why = f"that {exchange.end} has ended" if exchange.end else "whose caller has left"
+            yield (
+                f"it is an item of a stream {why}: no call gets it, and an endpoint that waits for no acknowledgement "
+                "counts it as delivered"
+            )
+            return
 
 
 def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
