@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 
 from tests.peer import bridge_to, echo, entry, peer
 from utcp_ws_mcp.cli.main import main
+from utcp_ws_mcp.errors import ConnectionLost
 from utcp_ws_mcp.observability.events import Event, WarningIssued
 
 FIX = 'set "limits": {"ping_interval": 0} in the call template'
@@ -65,10 +67,8 @@ async def test_a_policy_code_with_another_reason_during_a_call_says_nothing_of_p
 
     events: list[Event] = []
     async with peer(refuse) as seen, bridge_to(tmp_path, entry(seen, "t"), events=events) as bridge:
-        try:
+        with pytest.raises(ConnectionLost, match="not allowed"):
             await bridge.call_tool("m.t")
-        except ConnectionError as error:
-            assert "not allowed" in str(error)
     assert warnings(events) == []
 
 

@@ -107,7 +107,7 @@ class Cancellations:
         return []
 
     def _release(self) -> list[CancelMessage]:
-        """Return the messages that were held back and now end no other stream; drop those that another one will send."""
+        """Return the held-back messages that now end no other stream; drop those that another one will send."""
         if not self._held_back:
             return []
         for identity in {_identity(each) for each in self._open if each.in_stream}:

@@ -42,10 +42,7 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
         Lines for people.
     """
     explanation = Explanation(state.scope(message=message.value))
-    if state.rules.reconnect_when is not None and explanation.evaluate("reconnect_when", state.rules.reconnect_when):
-        explanation.add("the next call opens another connection")
-    if state.rules.fail_when is not None and explanation.evaluate("fail_when", state.rules.fail_when):
-        explanation.add("all calls on the connection fail")
+    if explanation.ends_session(state):
         return tuple(explanation.lines)
     explanation.add_captures(state)
     if explanation.is_auto_replied(state.rules.auto_replies):
@@ -126,6 +123,16 @@ class Explanation:
             if self.evaluate(f"auto_reply[{index}].match", rule.match):
                 return not rule.keep
         return False
+
+    def ends_session(self, state: ConnectionState) -> bool:
+        """Add what a message says of the session; return whether no other rule sees the message."""
+        rules = state.rules
+        if rules.reconnect_when is not None and self.evaluate("reconnect_when", rules.reconnect_when):
+            self.add("the next call opens another connection")
+        if rules.fail_when is None or not self.evaluate("fail_when", rules.fail_when):
+            return False
+        self.add("all calls on the connection fail")
+        return True
 
     def add_captures(self, state: ConnectionState) -> None:
         """Add what `capture` saves of the message."""
