@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core.tools.host_inputs import HostInputs, host_inputs
+from ..core.tools.host_names import host_names
+from ..core.tools.host_schema import host_schema
 from ..core.tools.tool import CompiledTool
 from .content import META_PREFIX, json_text
-from .tool_names import mcp_names
 
 logger = logging.getLogger(__name__)
 
@@ -24,40 +26,65 @@ _HINTS: Final = {
     "idempotent": "idempotentHint",
     "open_world": "openWorldHint",
 }
-_COMBINATORS: Final = ("oneOf", "anyOf", "allOf", "not", "if", "then", "else", "$ref")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolListing:
-    """A list of tools: the compiled tools by MCP name, and the JSON array `tools` for each era."""
+    """A list of tools.
 
-    tools: dict[str, CompiledTool]
+    Attributes:
+        tools: The compiled tools by the names that hosts see.
+        modern: The JSON array `tools` for clients of 2026-07-28.
+        handshake: The same for the handshake revisions.
+        names: The name that hosts see of each `manual.tool`.
+        arguments: The names of arguments that hosts see otherwise, by `manual.tool`: original names by those of hosts.
+    """
+
+    tools: Mapping[str, CompiledTool]
     modern: str
     handshake: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def find(self, name: str) -> CompiledTool | None:
+        """Return the tool that hosts see under a name, or whose name is `manual.tool`; None if there is none."""
+        return self.tools.get(name) or self.tools.get(self.names.get(name, ""))
 
 
-def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str) -> ToolListing:
+def build_listing(
+    tools: Sequence[CompiledTool], redact: Callable[[str], str] = str, server_name: str = ""
+) -> ToolListing:
     """Return the listing. A tool that JSON cannot represent is omitted and logged: it would fail the whole list.
 
-    `redact` removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
+    Args:
+        tools: The tools.
+        redact: Removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
+        server_name: The name of this server in the host (`host_names`).
     """
-    by_key = {(tool.manual, tool.name): tool for tool in tools}
+    names = host_names({(tool.manual, tool.name): tool.rank for tool in tools}, server_name)
     listed: dict[str, CompiledTool] = {}
+    arguments: dict[str, Mapping[str, str]] = {}
     modern, handshake = [], []
-    for name, key in mcp_names(by_key).items():
-        tool = by_key[key]
+    for tool in tools:
+        name = names[tool.manual, tool.name]
+        inputs = host_inputs(tool.inputs)
         try:
-            for_all = _encode_tool(_tool_definition(name, tool, objects_only=True), redact)
+            for_all = _encode_tool(_tool_definition(name, tool, inputs, objects_only=True), redact)
             for_modern = (
-                _encode_tool(_tool_definition(name, tool, objects_only=False), redact) if tool.outputs else for_all
+                _encode_tool(_tool_definition(name, tool, inputs, objects_only=False), redact)
+                if tool.outputs
+                else for_all
             )
         except ValueError as error:
             logger.warning("%s is not offered: %s", tool.full_name, str(error).splitlines()[0])
             continue
         listed[name] = tool
+        if inputs.arguments:
+            arguments[tool.full_name] = inputs.arguments
         handshake.append(for_all)
         modern.append(for_modern)
-    return ToolListing(listed, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+    shown = {tool.full_name: name for name, tool in listed.items()}
+    return ToolListing(listed, f"[{','.join(modern)}]", f"[{','.join(handshake)}]", shown, arguments)
 
 
 def _encode_tool(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
@@ -79,12 +106,12 @@ def has_structured_output(tool: CompiledTool) -> bool:
     return bool(tool.outputs) and tool.template.response_format == "json" and tool.rules.stream is None
 
 
-def _tool_definition(name: str, tool: CompiledTool, *, objects_only: bool) -> dict[str, Any]:
+def _tool_definition(name: str, tool: CompiledTool, inputs: HostInputs, *, objects_only: bool) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "name": name,
         "title": tool.annotations.title or tool.full_name,
         "description": tool.description or f"{tool.name} of {tool.manual}",
-        "inputSchema": advertised_inputs(tool.inputs),
+        "inputSchema": inputs.schema,
         "_meta": {
             TOOL_KEY: tool.full_name,
             **({TAGS_KEY: list(tool.tags)} if tool.tags else {}),
@@ -110,39 +137,9 @@ def _allows_null(tool: CompiledTool) -> bool:
     return tool.result_schema is not None and not tool.result_schema.check(None)
 
 
-def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an input schema whose root is a plain object.
-
-    APIs of models reject combinators there. The bridge validates them, and the model sees their properties.
-    """
-    shown = {key: value for key, value in schema.items() if key not in _COMBINATORS}
-    properties = dict(_properties(schema))
-    for key in ("oneOf", "anyOf", "allOf"):
-        for branch in schema.get(key) or ():
-            for name, value in _properties(branch).items():
-                properties.setdefault(name, value)
-    shown |= {"type": "object", "properties": properties}
-    return _drop_malformed_keywords(shown)
-
-
 def advertised_outputs(schema: Mapping[str, Any], *, objects_only: bool) -> dict[str, Any] | None:
     """Return an output schema, or None if it cannot be advertised: handshake revisions allow only objects."""
-    if not schema or (objects_only and schema.get("type") != "object"):
+    shown = host_schema(schema, for_outputs=True).schema if schema else {}
+    if not shown or (objects_only and shown.get("type") != "object"):
         return None
-    return _drop_malformed_keywords(dict(schema))
-
-
-def _drop_malformed_keywords(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove keywords of the wrong type: the models of the SDK and of hosts would reject the whole list."""
-    if not isinstance(schema.get("$schema", ""), str):
-        del schema["$schema"]
-    if "required" in schema and not isinstance(schema["required"], list):
-        del schema["required"]
-    if "properties" in schema and not isinstance(schema["properties"], dict):
-        del schema["properties"]
-    return schema
-
-
-def _properties(schema: Any) -> Mapping[str, Any]:
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return properties if isinstance(properties, dict) else {}
+    return shown

@@ -16,7 +16,7 @@ from ..observability.logging import configure_logging, log_event
 from ..observability.redaction import Redactor
 from .reload import watch_manifests
 from .stdio.transport import serve_tools
-from .tools import ToolService
+from .tools import DEFAULT_LIST_OPTIONS, ListOptions, ToolService
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class ServeOptions:
     otel: bool = False
     meta_tools: bool = False
     fast_path: bool = True
+    listing: ListOptions = DEFAULT_LIST_OPTIONS
     env_files: tuple[Path, ...] = ()
 
 
@@ -119,10 +120,10 @@ def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
 def make_tool_service(bridge: Bridge, redact: Redactor, options: ServeOptions) -> ToolService:
     """Return the service of the tools, or of the three tools that search, describe and call them."""
     if not options.meta_tools:
-        return ToolService(bridge, redact, redact.redact_result)
+        return ToolService(bridge, redact, redact.redact_result, options.listing)
     from .tool_search import MetaTools
 
-    return MetaTools(bridge, redact, redact.redact_result)
+    return MetaTools(bridge, redact, redact.redact_result, options.listing)
 
 
 def _print_url(url: str) -> None:

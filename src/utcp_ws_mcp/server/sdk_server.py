@@ -20,7 +20,7 @@ from ..core.codecs.message import to_json_safe
 from .content import SERVER_INFO
 from .progress import send_keepalive_progress
 from .resources import ENDPOINTS_URI, RESOURCE_TEMPLATES, RESOURCES, media_type
-from .tools import INSTRUCTIONS, LIST_TTL, ToolService, unknown_tool_message
+from .tools import INSTRUCTIONS, LIST_TTL, ToolService
 
 Context = Any
 
@@ -100,7 +100,7 @@ class SdkServer:
 
         tool = await self._tools.find(params.name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, unknown_tool_message(params.name))
+            raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
         result = await self._tools.call(tool, params.arguments, report)
         return result.to_dict(modern=_is_modern(ctx))
 

@@ -101,13 +101,17 @@ class MetaTools(ToolService):
         return _json_result({"tools": shown, "found": len(found)})
 
     def _describe(self, name: str) -> Result:
-        tools: list[ToolDefinition] = json.loads(self._listing().modern)
-        tool = next((tool for tool in tools if tool["name"] == name), None)
-        return _json_result(tool) if tool is not None else _unknown_tool_result(name)
+        listing = self._listing()
+        tools: list[ToolDefinition] = json.loads(listing.modern)
+        shown = listing.names.get(name, name)
+        tool = next((tool for tool in tools if tool["name"] == shown), None)
+        return _json_result(tool) if tool is not None else _error_result(self.unknown_tool_message(name))
 
     async def _call(self, name: str, arguments: dict[str, Any], report: ProgressCallback) -> Result:
-        tool = self._listing().tools.get(name)
-        return await super().call(tool, arguments, report) if tool is not None else _unknown_tool_result(name)
+        tool = self._listing().find(name)
+        if tool is None:
+            return _error_result(self.unknown_tool_message(name))
+        return await super().call(tool, arguments, report)
 
 
 def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:
@@ -134,10 +138,6 @@ def _summary(tool: ToolDefinition) -> str:
 def _json_result(value: ToolDefinition) -> Result:
     text = encode_json(value)
     return Result([text_block(text)], text)
-
-
-def _unknown_tool_result(name: str) -> Result:
-    return _error_result(f"there is no tool {name[:100]!r}; find names with search_tools")
 
 
 def _error_result(text: str) -> Result:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ...core.codecs.message import encode_json
 from ..content import SERVER_INFO
 from ..progress import ProgressCallback
-from ..tools import INSTRUCTIONS, INTERNAL_ERROR_MESSAGE, LIST_TTL, ToolService, unknown_tool_message
+from ..tools import INSTRUCTIONS, INTERNAL_ERROR_MESSAGE, LIST_TTL, ToolService
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
 from .protocol_versions import HANDSHAKE, INTERNAL_ERROR, INVALID_PARAMS, MODERN, SERVER_INFO_KEY
@@ -149,7 +149,7 @@ class FastPath:
     async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
         tool = await self._tools.find(params["name"])
         if tool is None:
-            self._respond_error(request_id, INVALID_PARAMS, unknown_tool_message(params["name"]))
+            self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
         result = await self._tools.call(tool, params.get("arguments"), self._progress_callback(params))
         # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
