@@ -16,10 +16,12 @@ from ..core.exchange.result import partial_stream_text
 from ..core.tools.host_inputs import host_inputs, restore_arguments
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
-from .content import ContentBlock, Result, error_result, result_blocks, text_block
-from .listing import ToolListing, build_listing, has_structured_output
+from .content import ContentBlock, result_blocks, text_block
+from .listing import ToolListing, build_listing
+from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
+from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
 LIST_TIMEOUT: Final = 1.0
 """Seconds from the start that a list of tools waits for endpoints whose tools are not known yet, by default."""
@@ -37,6 +39,7 @@ MAX_SHOWN_NAME: Final = 128
 LIST_TTL: Final = 1000
 """Milliseconds that a client of 2026-07-28 may cache a list."""
 
+INVALID_CURSOR_MESSAGE: Final = "this server returned no such cursor, or the list has changed; list from the beginning"
 INTERNAL_ERROR_MESSAGE: Final = "internal error of utcp-ws-mcp; see its log on stderr"
 
 logger = logging.getLogger(__name__)
@@ -65,7 +68,8 @@ class ToolService:
         bridge: The open bridge.
         redact: Removes secrets from errors.
         redact_result: Removes credentials from results.
-        options: How the tools are listed.
+        options: How results are sent.
+        listing: How the tools are listed.
     """
 
     def __init__(
@@ -73,16 +77,18 @@ class ToolService:
         bridge: Bridge,
         redact: Callable[[str], str] = str,
         redact_result: Callable[[str], str] = str,
-        options: ListOptions = DEFAULT_LIST_OPTIONS,
+        options: MessageOptions = DEFAULT_OPTIONS,
+        listing: ListOptions = DEFAULT_LIST_OPTIONS,
     ) -> None:
+        self.options = options
         self.running: set[Progress] = set()
         self.on_tools_changed = bridge.on_tools_changed
         self.resources = EndpointResources(bridge, redact)
         self._bridge = bridge
         self._redact = redact
         self._redact_result = redact_result
-        self._options = options
-        self._list_deadline = anyio.current_time() + options.timeout
+        self._list_deadline = anyio.current_time() + listing.timeout
+        self._server_name = listing.server_name
         self._cached_listing: ToolListing | None = None
         self.on_tools_changed.append(self._invalidate_listing)
 
@@ -102,7 +108,7 @@ class ToolService:
     def unknown_tool_message(self, name: str) -> str:
         """Return the message for a name that no tool has: why, if its manual is known."""
         shown = to_json_safe(name[:MAX_SHOWN_NAME])
-        return self._redact(str(to_json_safe(str(self._bridge.unknown_tool(shown, self._options.server_name)))))
+        return self._redact(str(to_json_safe(str(self._bridge.unknown_tool(shown, self._server_name)))))
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the input schema that hosts see of a tool, or None if it is not known now."""
@@ -144,7 +150,7 @@ class ToolService:
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
             failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")
             return error_result(failed, [*self._error_blocks(self._with_host_name(tool, str(failed))), *blocks])
-        return Result(blocks, structured)
+        return Result(blocks, structured, form=self.options.json_form, promise=promise_of(tool))
 
     def _redact_block(self, block: ContentBlock) -> ContentBlock:
         """Return a block without credentials: an endpoint may echo them, and the block goes to the model."""
@@ -166,7 +172,7 @@ class ToolService:
     def _listing(self) -> ToolListing:
         if self._cached_listing is None:
             tools = list(self._bridge.tools.values())
-            self._cached_listing = build_listing(tools, self._redact_result, self._options.server_name)
+            self._cached_listing = build_listing(tools, self._redact_result, self.options, self._server_name)
         return self._cached_listing
 
     def _invalidate_listing(self) -> None:

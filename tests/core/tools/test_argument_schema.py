@@ -306,9 +306,9 @@ ALTERNATIVES = {
 }
 
 
-@pytest.mark.parametrize(("schema", "value", "told"), ALTERNATIVES.values(), ids=ALTERNATIVES)
-def test_what_each_alternative_wants_is_told(schema, value, told):
+@pytest.mark.parametrize(("schema", "value", "reported"), ALTERNATIVES.values(), ids=ALTERNATIVES)
+def test_what_each_alternative_wants_is_reported(schema, value, reported):
     wrong = SchemaValidator(schema).check(value)
 
     assert wrong is not None
-    assert told in wrong
+    assert reported in wrong
