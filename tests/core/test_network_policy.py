@@ -8,16 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
+from utcp_ws_mcp.core.header_policy import check_header, check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_HEADER_LENGTH, MAX_URL_LENGTH
 from utcp_ws_mcp.core.network_policy import (
     URL,
     check_addresses,
-    check_header,
     check_network,
     check_plain_http,
     check_proxy,
     check_scheme,
-    check_subprotocol,
     classify_address,
     parse_http_url,
     parse_ip,

@@ -14,8 +14,9 @@ from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
+from utcp_ws_mcp.core.header_policy import check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
-from utcp_ws_mcp.core.network_policy import check_proxy, check_subprotocol, parse_http_url, parse_url
+from utcp_ws_mcp.core.network_policy import check_proxy, parse_http_url, parse_url
 from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
 from utcp_ws_mcp.core.templates.nodes import RenderError, to_render_error
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator

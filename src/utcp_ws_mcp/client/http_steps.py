@@ -15,8 +15,9 @@ from ..core.expressions.expression import Expression
 from ..core.expressions.paths import UNDEFINED
 from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
+from ..core.header_policy import check_header
 from ..core.http_steps import CompiledHttpStep
-from ..core.network_policy import check_header, parse_http_url
+from ..core.network_policy import parse_http_url
 from ..core.templates.nodes import OMIT, quote_json, render_text, to_text
 from ..errors import ConnectError, ForbiddenURL, end_sentence
 from ..manifest.models.network import Network

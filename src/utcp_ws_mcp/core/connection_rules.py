@@ -22,7 +22,7 @@ from .templates.nodes import Node
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
-    *("inbox", "reconnect_when", "heartbeat", "framing", "send_as"),
+    *("inbox", "reconnect_when", "fail_when", "fail_message", "session_identity", "heartbeat", "framing", "send_as"),
 }
 """The fields of a call template that this module compiles."""
 
@@ -73,7 +73,10 @@ class CompiledHeartbeat:
 
 @dataclass(frozen=True, eq=False)
 class ConnectionRules:
-    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables."""
+    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
+
+    `login` is what is written in `before_connect` and `on_connect`, and `login_arguments` are the arguments in it.
+    """
 
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
@@ -83,10 +86,15 @@ class ConnectionRules:
     auto_replies: AutoReplies = ()
     inbox: CompiledInbox | None = None
     reconnect_when: Expression | None = None
+    fail_when: Expression | None = None
+    fail_message: Expression | None = None
+    session_identity: Expression | None = None
     heartbeat: CompiledHeartbeat | None = None
     framing: Framing = field(default_factory=Framing)
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
+    login: str = ""
+    login_arguments: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -116,18 +124,23 @@ def compile_connection_rules(
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
     http = HttpStepCompiler(template, diagnostics)
-    before = replace(compiler("before_connect"), names=BEFORE_CONNECT_NAMES)
 
     def own(key: str) -> Compiler:
         return replace(compiler(key), names=CONNECTION_NAMES)
 
+    def before_connect(key: str) -> Compiler:
+        return replace(compiler(key), names=BEFORE_CONNECT_NAMES)
+
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
+    login = {key: written[key] for key in ("before_connect", "on_connect")}
     return ConnectionRules(
         # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
         fingerprint=json.dumps(written, sort_keys=True),
         arguments=find_arguments(written, MESSAGE_KEYS),
+        login=json.dumps(login, sort_keys=True),
+        login_arguments=find_arguments(login, MESSAGE_KEYS),
         before_connect=tuple(
-            http.compile_step(step, before, f"before_connect[{index}]")
+            http.compile_step(step, before_connect("before_connect"), f"before_connect[{index}]")
             for index, step in enumerate(template.before_connect)
         ),
         on_connect=tuple(
@@ -138,7 +151,10 @@ def compile_connection_rules(
         captures=_compile_captures(template, own("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, own("auto_reply"), diagnostics),
         inbox=_compile_inbox(template.inbox, own("inbox"), diagnostics),
-        reconnect_when=_compile_reconnect_when(template.reconnect_when, own("reconnect_when"), diagnostics),
+        reconnect_when=_compile_field(template, "reconnect_when", own, diagnostics),
+        fail_when=_compile_field(template, "fail_when", own, diagnostics),
+        fail_message=_compile_field(template, "fail_message", own, diagnostics),
+        session_identity=_compile_field(template, "session_identity", before_connect, diagnostics),
         heartbeat=_compile_heartbeat(template.heartbeat, own("heartbeat"), diagnostics),
         framing=template.framing,
         send_as=template.send_as,
@@ -208,11 +224,15 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
     return None
 
 
-def _compile_reconnect_when(source: str | None, compiler: Compiler, diagnostics: Diagnostics) -> Expression | None:
+def _compile_field(
+    template: CallTemplate, key: str, compiler: Callable[[str], Compiler], diagnostics: Diagnostics
+) -> Expression | None:
+    """Return the expression of a field, or None where there is none or a wrong one."""
+    source: str | None = getattr(template, key)
     if source is None:
         return None
-    with diagnostics.collect("reconnect_when"):
-        return _compile(source, compiler)
+    with diagnostics.collect(key):
+        return _compile(source, compiler(key))
     return None
 
 

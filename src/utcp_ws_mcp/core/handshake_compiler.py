@@ -13,16 +13,8 @@ from .connection_rules import ConnectionRules
 from .diagnostics import Diagnostics
 from .expressions.scope import URL_NAMES
 from .handshake_request import HandshakeTemplate
-from .network_policy import (
-    check_header,
-    check_network,
-    check_proxy,
-    check_scheme,
-    check_subprotocol,
-    check_written_header,
-    parse_http_url,
-    parse_url,
-)
+from .header_policy import check_header, check_subprotocol, check_written_header
+from .network_policy import check_network, check_proxy, check_scheme, parse_http_url, parse_url
 from .templates.compiler import Compiler
 from .templates.nodes import ExpressionValue
 from .url_template import Parts, UrlTemplate, check_no_placeholders, compile_url, session_values_from_arguments

@@ -15,7 +15,8 @@ from ..manifest.models.network import Network
 from .captures import Captures, compile_captures, optional_values
 from .diagnostics import Diagnostics
 from .expressions.expression import Expression, compile_expression
-from .network_policy import check_written_header, parse_http_url, parse_url
+from .header_policy import check_written_header
+from .network_policy import parse_http_url, parse_url
 from .templates.compiler import Compiler
 from .templates.nodes import Node, Placeholder
 from .url_template import UrlTemplate, compile_url, session_values_from_arguments
