@@ -21,7 +21,7 @@ OWN_ERROR = "Now let's retry"
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of the model: its id tells the step, as `s3` or, for a search, `q3`."""
+    """A call of the model: its id contains the step, as `s3` or, for a search, `q3`."""
 
     id: str
     name: str
