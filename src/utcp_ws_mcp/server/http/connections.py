@@ -1,8 +1,8 @@
 """Limits of the connections of clients: deadlines for the head and the body of a request, and how many are open.
 
-uvicorn has a timeout for idle connections after a request, and none before it, and refuses requests when too many
-connections are open, whoever opened them. So whoever reaches the port could stop the server without a token. Neither
-uvicorn nor h11 has an option for this; hypercorn, which has a timeout, has no cap for a peer and no eviction.
+uvicorn has a timeout for idle connections after a request, and none before it. When too many connections are open, it
+refuses every request, so any client that reaches the port could stop the server without a token. Neither uvicorn nor
+h11 has an option for this; hypercorn, which has a timeout, has no cap for a peer and no eviction.
 """
 
 from __future__ import annotations
