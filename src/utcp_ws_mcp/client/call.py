@@ -204,7 +204,10 @@ class Call:
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
         encode, scope = self._lease.connection.encode, self.exchange.scope.with_frozen_time()
-        return [message for template in templates for message in encode(template.render(scope))]
+        messages = [message for template in templates for message in encode(template.render(scope))]
+        if not messages:
+            raise RenderError('there is nothing to send: the list of "$each" is empty.', code="nothing-to-send")
+        return messages
 
     def _as_argument_error(self, render: Callable[[], T]) -> T:
         try:
