@@ -152,7 +152,7 @@ def test_an_unframed_message_is_sent_as_it_is() -> None:
     peer = framer(codec="msgpack", length={"size": "varint"})
     assert peer.encode(UnframedMessage('{"protocol":"messagepack"}\x1e')) == ['{"protocol":"messagepack"}\x1e']
     assert peer.encode(UnframedMessage(b"\xff")) == [b"\xff"]
-    assert framer("binary", separator="\n").encode(UnframedMessage("x")) == ["x"]
+    assert framer("binary", separator="\n").encode(UnframedMessage("x")) == [b"x"]
 
 
 # --- A number in the text of a header ---

@@ -50,7 +50,9 @@ message Push {
 message Empty {}
 service Quotes { rpc Watch(Empty) returns (stream Push); }
 """
-MONEY = 'syntax = "proto2"; package shared; message Money { required int32 cents = 1; optional string unit = 2 [default = "EUR"]; }'
+MONEY = """syntax = "proto2"; package shared;
+message Money { required int32 cents = 1; optional string unit = 2 [default = "EUR"]; }
+"""
 FILES = {"market.proto": PROTO, "shared/money.proto": MONEY}
 
 
@@ -70,8 +72,14 @@ def decode(peer: Framer, raw: str | bytes) -> Any:
 
 
 DEFAULTS: dict[str, Any] = {
-    **{"channel": "", "sequence": "0", "kind": "UNKNOWN", "bids": [], "totals": {}, "byId": {}},
-    **{"last": False, "deltas": []},
+    "channel": "",
+    "sequence": "0",
+    "kind": "UNKNOWN",
+    "bids": [],
+    "totals": {},
+    "byId": {},
+    "last": False,
+    "deltas": [],
 }
 VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nothing": ({}, {}),
@@ -174,7 +182,8 @@ def test_imports_are_found_beside_the_file_that_is_named() -> None:
 
 OTHER_SCHEMAS = {
     "proto2 with a group": (
-        "message M { optional group Item = 1 { required int32 a = 1; } extensions 100 to 199; } extend M { optional int32 e = 100; }",
+        """message M { optional group Item = 1 { required int32 a = 1; } extensions 100 to 199; }
+        extend M { optional int32 e = 100; }""",
         {"item": {"a": 1}},
     ),
     "an edition": (
@@ -182,12 +191,15 @@ OTHER_SCHEMAS = {
         {"a": 1, "b": 0},
     ),
     "an alias": (
-        'syntax = "proto3"; message M { E e = 1; } enum E { option allow_alias = true; A = 0; B = 0x1; C = 1; reserved 9; }',
+        """syntax = "proto3"; message M { E e = 1; }
+        enum E { option allow_alias = true; A = 0; B = 0x1; C = 1; reserved 9; }""",
         {"e": "B"},
     ),
     "defaults": (
-        'syntax = "proto2"; message M { optional string s = 1 [default = "a"]; optional bool b = 2 [default = true]; '
-        "optional E e = 3 [default = Y]; enum E { X = 0; Y = 1; } optional int32 n = 4 [default = -3]; }",
+        """syntax = "proto2"; message M {
+            optional string s = 1 [default = "a"]; optional bool b = 2 [default = true];
+            optional E e = 3 [default = Y]; enum E { X = 0; Y = 1; } optional int32 n = 4 [default = -3];
+        }""",
         {"n": 1},
     ),
     "relative names": (
@@ -195,7 +207,9 @@ OTHER_SCHEMAS = {
         {"n": {"x": 1}, "o": {"x": 2}},
     ),
     "options of others": (
-        'syntax = "proto3"; message M { option (my.opt) = { a: 1 b { c: "x" } }; int32 x = 1 [(validate).rule = {gt: 0}, deprecated = true]; }',
+        """syntax = "proto3"; message M { option (my.opt) = { a: 1 b { c: "x" } };
+            int32 x = 1 [(validate).rule = {gt: 0}, deprecated = true];
+        }""",
         {"x": 1},
     ),
     "a byte order mark": ('\ufeffsyntax = "proto3"; message M { int32 x = 1; }', {"x": 1}),

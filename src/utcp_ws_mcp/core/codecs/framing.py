@@ -86,8 +86,9 @@ class Framer:
 
     def _encode(self, value: Any) -> list[Payload]:
         if isinstance(value, UnframedMessage):
-            return [value.content]
-        messages = [self._compress(message) for message in self._frame(value)]
+            messages = [value.content]
+        else:
+            messages = [self._compress(message) for message in self._frame(value)]
         if self._send_as == "binary":
             return [message.encode() if isinstance(message, str) else message for message in messages]
         return messages
@@ -273,8 +274,9 @@ def _header_and_body(value: Any, *, text: bool) -> tuple[Any, Any]:
     """Return the header and the body of a value to send; text alone is a header in text."""
     if text and isinstance(value, str):
         return value, None
-    header = value.get("header") if isinstance(value, dict) else None
-    if not isinstance(header, str if text else str | bytes | None) or not isinstance(value, dict):
+    is_message = isinstance(value, dict) and bool(value) and value.keys() <= {"header", "body"}
+    header = value.get("header") if is_message else None
+    if not is_message or not isinstance(header, str if text else str | bytes | None):
         kind = "text" if text else "bytes"
         raise RejectedValue(
             f'the value is no message with a header. Write {{"header": {kind}, "body": …}}.', code="invalid-packet"
