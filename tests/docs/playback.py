@@ -21,9 +21,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from utcp_ws_mcp import Bridge, BridgeError, StreamResult
-from utcp_ws_mcp.core.exchange.result import as_text
 from utcp_ws_mcp.cli.tools import format_signature
 from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
+from utcp_ws_mcp.core.exchange.result import as_text
 from utcp_ws_mcp.core.expressions.scope import Ambient
 from utcp_ws_mcp.observability import events
 
