@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.peer import Peer, bridge_to, entry, peer
@@ -227,3 +228,38 @@ async def test_objects_in_one_message_with_nothing_between_reach_their_calls(tmp
 
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", preset="jsonrpc2")) as bridge:
         assert await bridge.call_tool("m.t") == "t"
+
+
+async def test_a_name_that_two_streams_watch_is_unsubscribed_by_the_last_of_them(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if "subscribe" in message:
+            await connection.send(json.dumps({"ok": message["id"]}))
+
+    template = {
+        "request_id": "counter",
+        "message": {"id": "{{ request_id }}", "subscribe": "{{ args.names }}"},
+        "reply": {"match": "message.ok == request_id"},
+        "stream": {
+            "match": "message.name in args.names",
+            "item": "message.name",
+            "max_items": 1,
+            "cancel": {"$each": "{{ args.names }}", "$template": {"unsubscribe": "{{ item }}"}},
+        },
+    }
+    results: list[Any] = []
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+
+        async def watch(*names: str) -> None:
+            results.append((await bridge.call_tool("m.t", {"names": names})).items)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch, "a", "b")
+            tasks.start_soon(watch, "b", "c")
+            await seen.until(lambda: len(seen.received) == 2)
+            await seen.open[0].send('{"name": "a"}')
+            await seen.until(lambda: len(seen.received) == 3)
+            assert seen.received[2:] == [{"unsubscribe": "a"}]
+            await seen.open[0].send('{"name": "c"}')
+        await seen.until(lambda: len(seen.received) == 5)
+    assert seen.received[3:] == [{"unsubscribe": "b"}, {"unsubscribe": "c"}]
+    assert results == [("a",), ("c",)]
