@@ -16,6 +16,9 @@ OMIT_NAME: Final = "omit"
 _COMMON_NAMES: Final = frozenset(
     {"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex", OMIT_NAME}
 )
+EACH_NAMES: Final = frozenset({"item", "index", "count"})
+"""Names in the template of `$each`, beside those around it."""
+
 URL_NAMES: Final = _COMMON_NAMES
 """Names in `url`, `headers` and `protocol`."""
 
