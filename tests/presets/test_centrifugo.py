@@ -149,7 +149,7 @@ async def test_a_subscription_ends_with_unsubscribe_at_its_limit(tmp_path: Path)
 
         async with meanwhile(publish):
             watched = await bridge.call_tool("m.watch", {"channel": "a"})
-        assert watched.value == {"items": [0, 1], "end": "max_items"}
+        assert watched.value == {"items": [0, 1], "end": "max_items", "complete": False}
         await server.until(lambda: not server.session.channels)
         assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
         assert len(server.sessions) == 1
@@ -174,7 +174,7 @@ async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> No
 
         async with meanwhile(end):
             watched = await bridge.call_tool("m.watch", {"channel": "a"})
-        assert watched.value == {"items": [], "end": "until"}
+        assert watched.value == {"items": [], "end": "until", "complete": True}
 
 
 async def test_pings_are_answered_while_nothing_is_called(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, way: st
     async with peer(stream) as seen, client_of(tmp_path, entry(seen, "t", **document), way) as client:
         with anyio.fail_after(PATIENCE):
             result = await client.call_tool("m_t", {}, progress_callback=progress)
-    assert result.structured_content == {"items": [1, 2], "end": "until"}
+    assert result.structured_content == {"items": [1, 2], "end": "until", "complete": True}
     assert seen_progress == [(1.0, "1"), (2.0, "2")]
 
 

@@ -93,9 +93,9 @@ class Result:
         return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
 
 
-def error_result(error: BridgeError, content: Sequence[ContentBlock]) -> Result:
+def error_result(error: BridgeError, content: Sequence[ContentBlock], structured: str | None = None) -> Result:
     """Return the result for an error, with what is known about its request."""
-    return Result(content, is_error=True, outcome=error.outcome, code=error.code)
+    return Result(content, structured, is_error=True, outcome=error.outcome, code=error.code)
 
 
 def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:

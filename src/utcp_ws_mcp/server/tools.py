@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
 
 from ..bridge import Bridge
 from ..core.codecs.message import encode_json, to_json_safe
-from ..core.exchange.result import partial_stream_text
+from ..core.exchange.result import collect_stream, partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
-from .content import ContentBlock, Result, error_result, result_blocks, text_block
+from .content import ContentBlock, Result, error_result, json_text, result_blocks, text_block
 from .listing import ToolListing, advertised_inputs, build_listing, has_structured_output
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
@@ -80,9 +80,8 @@ class ToolService:
                 tool, await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
             )
         except BridgeError as failed:
-            partial = getattr(failed, "partial", ())
-            text = partial_stream_text(tool, partial) if partial else None
-            return error_result(failed, self._error_blocks(str(failed), text))
+            text = partial_stream_text(tool, failed.partial) if failed.partial else None
+            return error_result(failed, self._error_blocks(str(failed), text), self._partial_json(tool, failed.partial))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             logger.exception("internal error in a call of %s", tool.full_name)
             return Result(self._error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
@@ -115,6 +114,13 @@ class ToolService:
     def _error_blocks(self, text: str, partial: str | None = None) -> list[ContentBlock]:
         """Return the message of an error, and a second block with the items that a stream returned before it."""
         return [text_block(self._redact(each)) for each in (text, partial) if each is not None]
+
+    def _partial_json(self, tool: CompiledTool, items: Sequence[object]) -> str | None:
+        """Return the items of a stream that failed in the form of its result; None without items, or with bytes."""
+        if not items or tool.rules.stream is None or any(isinstance(item, bytes) for item in items):
+            return None
+        text = json_text(collect_stream(tool, items, "error", complete=False))
+        return _redacted_json(self._redact_result(text), text)
 
     def _listing(self) -> ToolListing:
         if self._cached_listing is None:

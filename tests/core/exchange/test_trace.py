@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
@@ -11,14 +13,19 @@ import pytest
 from utcp_ws_mcp.core.codecs.message import Message
 from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.trace import explain_message, explain_step, explain_when
+from utcp_ws_mcp.core.exchange.trace import (
+    explain_for_connection,
+    explain_for_exchanges,
+    explain_step,
+    explain_when,
+)
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
-AMBIENT = Ambient(None, None)  # type: ignore[arg-type]
+AMBIENT = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
 BY_ID = {"match": "message.id == request_id"}
 
 
@@ -33,11 +40,19 @@ def compiled(fields: dict[str, Any]) -> CompiledTool:
 def explained(fields: dict[str, Any], value: Any, calls: int = 1) -> list[str]:
     plan, numbers = compiled(fields), itertools.count(1)
     session = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    session.heartbeat_pending = True
     exchanges = Dispatcher("counter", lambda: str(next(numbers)))
     for _ in range(calls):
         exchanges.open(plan.rules, Scope(AMBIENT, {"args": {"q": "Oslo"}, "session": {}}))
-    before = repr(exchanges), dict(session.values)
-    lines = list(explain_message(session, exchanges, Message("raw", value)))
+    message = Message("raw", value)
+    before = repr(exchanges), session.values
+    lines = list(explain_for_connection(session, message, login=False))
+    assert (repr(exchanges), session.values) == before
+    if session.process(message, lambda _: None):
+        return lines
+    message = replace(message, session=session.values)
+    before = repr(exchanges), session.values
+    lines += explain_for_exchanges(session, exchanges, message)
     assert (repr(exchanges), session.values) == before
     return lines
 

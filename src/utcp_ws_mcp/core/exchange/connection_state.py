@@ -23,12 +23,14 @@ class ConnectionState:
     Args:
         rules: The compiled rules of the connection.
         ambient: Time and randomness.
-        values: The captured values, `session` in expressions; they change while the connection is open.
+        values: The captured values, `session` in expressions. A change replaces them: messages keep the values that
+            they were recognized with.
         arguments: Those of the call that opened the connection; only calls with the same ones share it.
         on_send_failed: Gets the purpose of each message that was due and could not be rendered, and the reason.
 
     Attributes:
         heartbeat_id: The request id of the last heartbeat.
+        heartbeat_pending: Whether a heartbeat was sent that must be answered and was not.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class ConnectionState:
         self.values = values
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
-        self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
+        self.heartbeat_pending = False
+        self._scope = Scope(ambient, {"args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     @property
     def redact(self) -> Callable[[str], str]:
@@ -52,7 +55,7 @@ class ConnectionState:
 
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
-        return self._scope.with_values(**names)
+        return self._scope.with_values(session=self.values, **names)
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
@@ -71,7 +74,7 @@ class ConnectionState:
         # Captures come first: the automatic reply may need what the same message brings.
         for predicate, captures in rules.captures:
             if predicate.is_true(scope):
-                self.capture(captures, scope)
+                scope = self.capture(captures, scope)
         for rule in rules.auto_replies:
             if rule.match.is_true(scope):
                 try:
@@ -81,13 +84,17 @@ class ConnectionState:
                 return not rule.keep
         return False
 
-    def capture(self, captures: Captures, scope: Scope) -> None:
-        """Save values; one that the message lacks keeps its earlier value."""
+    def capture(self, captures: Captures, scope: Scope) -> Scope:
+        """Save values; one that the message lacks keeps its earlier value. Return the scope with the new values."""
+        values = dict(self.values)
+        scope = scope.with_values(session=values)
         for name, expression in captures:
             value = expression.evaluate_or_undefined(scope)
             if value is not UNDEFINED:
                 # Filters recognize bytes by this type.
-                self.values[name] = Binary(value) if type(value) is bytes else value
+                values[name] = Binary(value) if type(value) is bytes else value
+        self.values = values
+        return scope
 
     def should_drain(self, message: Message) -> bool:
         """Return whether a message says that the connection is of no use for further calls (`reconnect_when`)."""
@@ -124,18 +131,15 @@ class ConnectionState:
         return self.scope(message=message.value, request_id=self.heartbeat_id)
 
     def is_heartbeat_reply(self, message: Message) -> bool:
-        """Return whether a message answers a heartbeat."""
+        """Return whether a message may answer the heartbeat that was sent last and is not answered yet."""
         expect = self.rules.heartbeat.expect if self.rules.heartbeat else None
-        # Before the first heartbeat there is no id, and an undefined id would equal that of a message without one.
-        if expect is None or (self.heartbeat_id is UNDEFINED and "request_id" in expect.names):
-            return False
-        return expect.is_true(self.heartbeat_scope(message))
+        return self.heartbeat_pending and expect is not None and expect.is_true(self.heartbeat_scope(message))
 
     def heartbeat_interval(self) -> float | None:
         """Return the seconds between two heartbeats, or None where there are none, or `every` gives no number."""
         heartbeat = self.rules.heartbeat
         if heartbeat is None:
             return None
-        seconds = heartbeat.every.evaluate_or_undefined(self._scope)
+        seconds = heartbeat.every.evaluate_or_undefined(self.scope())
         usable = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
         return max(float(seconds), MIN_HEARTBEAT_INTERVAL) if usable else None

@@ -44,6 +44,10 @@ class Stream(Model):
     until_close: bool = Field(
         False, description="Whether the end of the connection ends the stream, whatever the close code is."
     )
+    require_end: bool = Field(
+        False,
+        description="Whether the call fails, with the items so far, if a bound ends the stream before its own end.",
+    )
     include_last: bool = Field(False, description="Whether the message that ends the stream is an item as well.")
     item: ExpressionSource | None = Field(
         None,
