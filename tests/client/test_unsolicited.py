@@ -1,4 +1,4 @@
-"""Tools without `match`, at endpoints that send messages which nobody asked for."""
+"""Tools without `match`, at endpoints that send unsolicited messages."""
 
 from __future__ import annotations
 
@@ -145,10 +145,10 @@ RPC = {"preset": "jsonrpc2", "timeout": 0.3}
 
 
 async def test_a_timeout_tells_the_last_message_each_time(tmp_path: Path) -> None:
-    async def answer_to_nobody(seen: Peer, connection: Any, message: Any) -> None:
+    async def answer_with_another_id(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": f"x{message['id']}", "result": 1}))
 
-    async with peer(answer_to_nobody) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
+    async with peer(answer_with_another_id) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         for number in (1, 2, 3):
             with pytest.raises(CallTimeout, match=rf'received, \{{"id": "x{number}", "result": 1\}}, did not match'):
                 await bridge.call_tool("m.t")

@@ -182,7 +182,7 @@ class Call:
         """Return whether the first message would be the reply; False if it would be over another connection.
 
         Raises:
-            UnidentifiableReply: if the endpoint sends messages that nobody asked for, and the tool names neither those
+            UnidentifiableReply: if the endpoint sends unsolicited messages, and the tool names neither those
                 nor its reply.
         """
         rules = self.tool.rules

@@ -144,7 +144,7 @@ class Connection:
 
     @property
     def unsolicited_excerpt(self) -> str:
-        """Return an excerpt of the last message that nobody asked for."""
+        """Return an excerpt of the last unsolicited message."""
         return self._excerpt(self.dispatcher.unsolicited)
 
     def last_message_for(self, exchange: Exchange) -> tuple[str, str]:

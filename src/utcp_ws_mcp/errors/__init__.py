@@ -204,7 +204,7 @@ class InvalidReply(CallError):
 
 
 class UnidentifiableReply(CallError):
-    """A tool without `match` at an endpoint that sends messages which nobody asked for. `message` is one of them."""
+    """A tool without `match` at an endpoint that sends unsolicited messages. `message` is one of them."""
 
     code = "unsolicited-messages"
 
@@ -212,7 +212,7 @@ class UnidentifiableReply(CallError):
         self.tool, self.address = tool, address
         example = f", such as {excerpt}" if excerpt else ""
         super().__init__(
-            f"{tool}: {address} sends messages that nobody asked for{example}, so the first message after the request "
+            f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "
             'need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other messages, or '
             f'"stream" if several messages answer the request. {self.outcome.value}'
         )

@@ -1,4 +1,4 @@
-"""Errors that name no request, ids of another JSON type, heartbeats, and messages that nobody asked for."""
+"""Errors that name no request, ids of another JSON type, heartbeats, and unsolicited messages."""
 
 import json
 
@@ -95,7 +95,7 @@ HEARTBEATS = {
     "no heartbeat waits": ([{}], False, PONG, Role.REPLY, [1]),
     "a stream watches": ([WATCHING_PONGS], True, PONG, Role.HEARTBEAT, [1]),
     "a stream watches something else": ([WATCHING], True, PONG, Role.HEARTBEAT, []),
-    "nobody else": ([], True, PONG, Role.HEARTBEAT, []),
+    "no exchange": ([], True, PONG, Role.HEARTBEAT, []),
 }
 
 
@@ -130,10 +130,10 @@ def test_a_message_that_nobody_asked_for_is_remembered(rules, message, unsolicit
     assert (wire.exchanges.unsolicited is not None) is unsolicited
 
 
-# Rules, what happens before the last request, what comes after it, and which message and role its timeout tells.
-TOLD = {
+# Rules, what happens before the last request, what comes after it, and which message and role its timeout can show.
+SHOWN = {
     "no id": (BY_ID, [], [{"error": "bad token"}], ({"error": "bad token"}, Role.DROPPED)),
-    "the id of nobody": (BY_ID, [], [{"id": 7}], ({"id": 7}, Role.DROPPED)),
+    "the id of no request": (BY_ID, [], [{"id": 7}], ({"id": 7}, Role.DROPPED)),
     "before the first request": (BY_ID, ["hello"], [], ("hello", Role.DROPPED)),
     "before a later request": (BY_ID, ["open", {"tick": 1}], [], None),
     "after an earlier timeout": (BY_ID, ["open", "abandon"], [{"tick": 1}], ({"tick": 1}, Role.DROPPED)),
@@ -151,8 +151,8 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(("rules", "before", "after", "told"), TOLD.values(), ids=TOLD)
-def test_a_timeout_can_tell_the_last_message_that_did_not_answer(rules, before, after, told):
+@pytest.mark.parametrize(("rules", "before", "after", "shown"), SHOWN.values(), ids=SHOWN)
+def test_a_timeout_can_show_the_last_message_that_did_not_answer(rules, before, after, shown):
     wire = Wire()
     opened = []
     for each in before:
@@ -167,7 +167,7 @@ def test_a_timeout_can_tell_the_last_message_that_did_not_answer(rules, before, 
         wire.receive(each)
 
     found = wire.exchanges.messages.since(exchange.opened_after) or exchange.skipped
-    assert (found and (found[0].value, found[1])) == told
+    assert (found and (found[0].value, found[1])) == shown
 
 
 def test_what_came_last_explains_a_close_until_a_further_request_or_a_reply():

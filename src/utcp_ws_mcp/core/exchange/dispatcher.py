@@ -79,7 +79,7 @@ class Dispatcher:
         lost: Exchanges that the end of the connection settled.
         dropped: Messages that no exchange got.
         messages: The last messages that no exchange got.
-        unsolicited: The last message that nobody asked for; messages before the first request, late replies and
+        unsolicited: The last unsolicited message; messages before the first request, late replies and
             repeated ones are none.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
         outbox: Automatic replies to send now.
@@ -162,7 +162,7 @@ class Dispatcher:
     def _receive(self, message: Message, may_answer_heartbeat: bool) -> Role:
         if self._auto_reply(message):
             return Role.AUTO_REPLIED
-        matched, names_nobody = self._match(message)
+        matched, is_unnamed_error = self._match(message)
         if may_answer_heartbeat and not _is_selected_by_request(matched):
             for each in matched:
                 if each.watches:
@@ -170,7 +170,7 @@ class Dispatcher:
             return Role.HEARTBEAT
         if not matched:
             return self._process_unmatched(message)
-        if names_nobody:
+        if is_unnamed_error:
             self._share_error(matched)
         roles = [self._deliver(exchange, message) for exchange in matched]
         # What every exchange ignores may be what another call listens for.
@@ -300,7 +300,7 @@ class Dispatcher:
         return Role.DROPPED
 
     def _drop(self, message: Message) -> None:
-        """Count a message that nobody gets, and note what it means for the requests that follow."""
+        """Count a message that no exchange gets, and note what it means for the requests that follow."""
         self.dropped += 1
         if mistyped := self._pending.find_by_mistyped_id(message):
             mistyped[0].mistyped_id = mistyped[1]

@@ -59,7 +59,7 @@ class Stream(Model):
     max_seconds: SecondsOrExpression | None = Field(
         None,
         description="The maximum duration in seconds from the start of the stream: a number, or an expression on the "
-        "arguments; by default the rest of the timeout of the call.",
+        "arguments; by default the stream ends at the timeout of the call, or fails there if it has an end of its own.",
     )
     idle_seconds: SecondsOrExpression | None = Field(
         None,
