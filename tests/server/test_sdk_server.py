@@ -339,6 +339,7 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
         result = await client.call_tool("m_t", {})
     assert result.is_error
     assert [block.text for block in result.content] == ["then this [tool-error]", 'what came before: ["first"]']
+    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False}
 
 
 async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:
