@@ -102,7 +102,7 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
     ),
     "a tool without a description": (entry({"name": "t"}), 'm.t has no "description"', "description-missing"),
     "a name that hosts reject": (entry({**TOOL, "name": "a b"}), "models see 'm_a_b'", "tool-name-changed"),
-    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "at most 64 characters", "tool-name-changed"),
+    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "more than 45 characters", "tool-name-changed"),
     "two tools that hosts cannot tell apart": (
         entry({**TOOL, "name": "a.b"}, {**TOOL, "name": "a_b"}), "same name", "tool-name-changed"
     ),

@@ -145,14 +145,14 @@ class CallError(BridgeError, RuntimeError):
 
 
 class UnknownTool(CallError):
-    """No tool of this name."""
+    """No tool of this name; `reason` is why, if it is known: the message of another error."""
 
     code = "unknown-tool"
 
-    def __init__(self, name: str, nearest: str | None = None) -> None:
+    def __init__(self, name: str, nearest: str | None = None, reason: str = "") -> None:
         self.name = name
         fix = f"Did you mean {nearest!r}?" if nearest else "List the tools to see their names."
-        super().__init__(f"there is no tool {name!r}. {fix}")
+        super().__init__(f"there is no tool {name!r}" + (f": {end_sentence(reason)}" if reason else f". {fix}"))
 
 
 class InvalidArguments(CallError):

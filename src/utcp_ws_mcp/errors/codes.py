@@ -147,6 +147,10 @@ CODES: Final[Mapping[str, str]] = {
         "or its call template lacks a variable."
     ),
     "invalid-arguments": "The arguments do not match `inputs`.",
+    "argument-read-from-text": (
+        "A host sent an array, an object, a number or a boolean as JSON in a text, where `inputs` allows no text. "
+        "It was read, and the call continued. Logged once for each tool."
+    ),
     "argument-missing": ("A template needs an argument that the call does not have, and `inputs` does not require it."),
     "value-missing": "An expression `{{ … }}` has no value.",
     "expression-failed": (
