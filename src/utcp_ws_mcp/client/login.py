@@ -154,7 +154,7 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
         from ..core.exchange.trace import explain_captures  # only for --trace
 
         connection.emit_explanation(explain_captures(step.captures, f"on_connect[{index}]", scope))
-    scope = connection.state.capture(step.captures, scope)
+    connection.state.capture(step.captures, scope)
     return await connection.send(connection.encode(step.send.render(scope)), f"on_connect[{index}]")
 
 

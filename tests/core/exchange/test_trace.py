@@ -45,13 +45,13 @@ def explained(fields: dict[str, Any], value: Any, calls: int = 1) -> list[str]:
     for _ in range(calls):
         exchanges.open(plan.rules, Scope(AMBIENT, {"args": {"q": "Oslo"}, "session": {}}))
     message = Message("raw", value)
-    before = repr(exchanges), session.values
+    before = repr(exchanges), dict(session.values)
     lines = list(explain_for_connection(session, message, login=False))
     assert (repr(exchanges), session.values) == before
-    if session.process(message, lambda _: None):
+    if session.failure(message) is not None or session.process(message, lambda _: None):
         return lines
-    message = replace(message, session=session.values)
-    before = repr(exchanges), session.values
+    message = replace(message, session=session.snapshot())
+    before = repr(exchanges), dict(session.values)
     lines += explain_for_exchanges(session, exchanges, message)
     assert (repr(exchanges), session.values) == before
     return lines
@@ -86,6 +86,14 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
             "reconnect_when holds: message.type == 'bye'",
             "the next call opens another connection",
             "reply.match does not hold",
+        ],
+    ),
+    "a message that fails all calls": (
+        {"reply": BY_ID, "fail_when": "message.event == 'crashed'"},
+        {"event": "crashed"},
+        [
+            "fail_when holds: message.event == 'crashed' (message.event is \"crashed\")",
+            "all calls on the connection fail",
         ],
     ),
     "an ignored message": (
@@ -212,3 +220,16 @@ def test_a_step_of_a_login_says_what_it_made_of_a_message() -> None:
         "on_connect[1].when does not hold: session.who == 'ada' (session.who is \"bob\")",
         "on_connect[1] is left out",
     )
+
+
+def test_an_item_for_a_stream_that_has_ended_is_said_to_be_delivered_in_vain() -> None:
+    plan = compiled({"reply": BY_ID, "stream": {"match": "message.n is defined", "max_items": 1}})
+    state = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    exchanges = Dispatcher("counter", lambda: "")
+    exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    for value in ({"id": 1}, {"n": 1}):
+        exchanges.receive(Message("raw", value))
+    lines = explain_for_exchanges(state, exchanges, Message("raw", {"n": 2}))
+    assert lines[0] == "no call waits for it"
+    assert "it is an item of a stream that max_items has ended: no call gets it" in lines[1]
+    assert len(explain_for_exchanges(state, exchanges, Message("raw", {"other": 2}))) == 1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ..codecs.message import Message
+from ..codecs.message import Message, excerpt, to_json_safe
 from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
 from ..templates.nodes import RenderError
 from .inbox import Inbox
+from .result import as_text
 
 MIN_HEARTBEAT_INTERVAL: Final = 0.05
 """Seconds between two heartbeats at least, whatever the endpoint's greeting asks for."""
@@ -23,8 +25,7 @@ class ConnectionState:
     Args:
         rules: The compiled rules of the connection.
         ambient: Time and randomness.
-        values: The captured values, `session` in expressions. A change replaces them: messages keep the values that
-            they were recognized with.
+        values: The captured values, `session` in expressions; they change while the connection is open.
         arguments: Those of the call that opened the connection; only calls with the same ones share it.
         on_send_failed: Gets the purpose of each message that was due and could not be rendered, and the reason.
 
@@ -46,7 +47,8 @@ class ConnectionState:
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
         self.heartbeat_pending = False
-        self._scope = Scope(ambient, {"args": arguments, "vars": dict(rules.variables), "tool": ""})
+        self._snapshot: dict[str, Any] = {}
+        self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     @property
     def redact(self) -> Callable[[str], str]:
@@ -55,7 +57,15 @@ class ConnectionState:
 
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
-        return self._scope.with_values(session=self.values, **names)
+        return self._scope.with_values(**names)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the captured values as they are now; the result does not change with them."""
+        known = self._snapshot
+        # By identity: 1, 1.0 and true are equal in Python, and a large value is not compared.
+        if len(known) != len(self.values) or any(known.get(name) is not value for name, value in self.values.items()):
+            self._snapshot = dict(self.values)
+        return self._snapshot
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
@@ -74,7 +84,7 @@ class ConnectionState:
         # Captures come first: the automatic reply may need what the same message brings.
         for predicate, captures in rules.captures:
             if predicate.is_true(scope):
-                scope = self.capture(captures, scope)
+                self.capture(captures, scope)
         for rule in rules.auto_replies:
             if rule.match.is_true(scope):
                 try:
@@ -84,22 +94,34 @@ class ConnectionState:
                 return not rule.keep
         return False
 
-    def capture(self, captures: Captures, scope: Scope) -> Scope:
-        """Save values; one that the message lacks keeps its earlier value. Return the scope with the new values."""
-        values = dict(self.values)
-        scope = scope.with_values(session=values)
+    def capture(self, captures: Captures, scope: Scope) -> None:
+        """Save values; one that the message lacks keeps its earlier value."""
         for name, expression in captures:
             value = expression.evaluate_or_undefined(scope)
             if value is not UNDEFINED:
                 # Filters recognize bytes by this type.
-                values[name] = Binary(value) if type(value) is bytes else value
-        self.values = values
-        return scope
+                self.values[name] = Binary(value) if type(value) is bytes else value
 
     def should_drain(self, message: Message) -> bool:
         """Return whether a message says that the connection is of no use for further calls (`reconnect_when`)."""
         predicate = self.rules.reconnect_when
         return predicate is not None and predicate.is_true(self.scope(message=message.value))
+
+    def failure(self, message: Message) -> str | None:
+        """Return why a message fails every call (`fail_when`), or None where it does not."""
+        predicate, text = self.rules.fail_when, self.rules.fail_message
+        scope = self.scope(message=message.value) if predicate is not None else None
+        if predicate is None or scope is None or not predicate.is_true(scope):
+            return None
+        value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
+        has_text = value is not UNDEFINED and value is not None and value != ""
+        return excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+
+    def session_identity(self) -> str | None:
+        """Return what identifies the session (`session_identity`) as JSON text, or None where nothing does."""
+        expression = self.rules.session_identity
+        value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
+        return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
 
     def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
@@ -140,6 +162,6 @@ class ConnectionState:
         heartbeat = self.rules.heartbeat
         if heartbeat is None:
             return None
-        seconds = heartbeat.every.evaluate_or_undefined(self.scope())
+        seconds = heartbeat.every.evaluate_or_undefined(self._scope)
         usable = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
         return max(float(seconds), MIN_HEARTBEAT_INTERVAL) if usable else None

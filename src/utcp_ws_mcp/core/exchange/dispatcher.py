@@ -43,6 +43,7 @@ from ..codecs.message import Message
 from ..expressions.let_bindings import with_let_bindings
 from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
+from .cancellation import TRUNCATED, Cancellations
 from .exchange import CloseInfo, Exchange
 from .inbox import Inbox
 from .last_messages import LastMessages
@@ -50,8 +51,8 @@ from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
 
 IdKind = Literal["uuid", "counter", "string_counter"]
-TRUNCATED: Final = ("max_items", "max_bytes")
-"""Ends of a stream after which more of it may come."""
+MAX_ENDED_STREAMS: Final = 8
+"""Streams that are remembered to explain what comes for them after their end."""
 
 REMEMBERED_ANSWERS: Final = 16
 """Replies without ids that are recognized when the endpoint repeats them."""
@@ -78,11 +79,15 @@ class Dispatcher:
         incomplete: Exchanges for which more may come although their callers no longer wait.
         lost: Exchanges that the end of the connection settled.
         dropped: Messages that no exchange got.
+        failure: Why all exchanges failed at once; empty if they did not.
+        told_failure: Whether a caller has learned of it.
         messages: The last messages that no exchange got.
         unsolicited: The last unsolicited message; messages before the first request, late replies and
             repeated ones are none.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
-        outbox: Automatic replies to send now.
+        cancellations: What the calls began at the endpoint, and the messages that end it.
+        ended_streams: The last streams that ended before the endpoint ended them, for traces.
+        outbox: Messages to send now: the field of the manifest that causes each, and its value.
     """
 
     def __init__(
@@ -101,7 +106,11 @@ class Dispatcher:
         self.messages = LastMessages()
         self.unsolicited: Message | None = None
         self.last_exclusive: Exchange | None = None
-        self.outbox: list[Any] = []
+        self.cancellations = Cancellations(on_send_failed)
+        self.failure = ""
+        self.told_failure = False
+        self.ended_streams: deque[Exchange] = deque(maxlen=MAX_ENDED_STREAMS)
+        self.outbox: list[tuple[str, Any]] = []
         self.on_send_failed = on_send_failed
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
@@ -144,6 +153,7 @@ class Dispatcher:
         limits = rules.stream.limits(scope) if rules.stream is not None else None
         exchange = Exchange(rules, scope, request_id, limits=limits, opened_after=opened_after)
         self._pending.add(exchange)
+        self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
         elif rules.listen_only and self._inbox is not None:
@@ -180,14 +190,20 @@ class Dispatcher:
 
     def cancel(self, exchange: Exchange) -> None:
         """Finish an exchange whose caller no longer waits: what still comes for it is dropped."""
-        if not exchange.finished:
+        if exchange.finished:
+            return
+        if self.cancellations.abandon(exchange):
+            for forgotten in self.cancellations.forgotten():
+                self.discard(forgotten)
+        else:
             self.discard(exchange)
-            self._mark_incomplete(exchange)
+        self._mark_incomplete(exchange)
 
     def discard(self, exchange: Exchange) -> None:
         """Finish an exchange for which nothing can come: its request was not sent, or nothing answers it."""
         exchange.finished = True
         self._pending.remove(exchange)
+        self.cancellations.forget(exchange)
 
     def drain(self) -> None:
         """Allow no further exchange; those that are pending go on."""
@@ -198,11 +214,21 @@ class Dispatcher:
         """Allow no further exchange because of an unsolicited message; those that are pending go on."""
         self._make_unusable(UNSOLICITED_MESSAGE)
 
+    def fail_all(self, reason: str) -> None:
+        """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
+        self.failure = reason
+        self.told_failure = False
+        for exchange in self._pending:
+            self.told_failure |= not self.cancellations.is_abandoned(exchange)
+            self.discard(exchange)
+            exchange.fail(reason)
+        self.drain()
+
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
         self.reusable = False
         for exchange in self._pending:
-            self.lost += 1
+            self.lost += not self.cancellations.is_abandoned(exchange)
             self._pending.remove(exchange)
             exchange.connection_lost(close)
 
@@ -218,6 +244,10 @@ class Dispatcher:
         self._counter += 1
         return self._counter
 
+    def add_auto_reply(self, value: Any) -> None:
+        """Add the answer to a message to what is sent now."""
+        self.outbox.append(("auto_reply", value))
+
     def _auto_reply(self, message: Message) -> bool:
         """Answer a message for which an exchange has an `auto_reply`; return whether no exchange gets it."""
         for exchange in self._pending.with_auto_replies:
@@ -225,7 +255,7 @@ class Dispatcher:
                 scope = exchange.scope_for(message)
                 if rule.match.is_true(scope):
                     try:
-                        self.outbox.append(rule.reply.render(scope.with_frozen_time()))
+                        self.add_auto_reply(rule.reply.render(scope.with_frozen_time()))
                         exchange.sent = True
                     except RenderError as error:
                         self.on_send_failed("auto_reply", str(error))
@@ -250,9 +280,9 @@ class Dispatcher:
         if replied_to is None:
             # An item of a stream may also be the reply to a request whose `match` says so, such as the echo of what
             # was said in a room that is watched. A request without `match` is replied to by no item.
-            others = (exchange for exchange in matching if not exchange.watches)
+            others = [exchange for exchange in matching if not exchange.watches]
             replied_to = next((exchange for exchange in others if exchange.rules.match or not streams), None)
-            if replied_to is not None and replied_to.is_error_for_any_id(message, NO_ID):
+            if replied_to is not None and _is_unnamed_error(others, replied_to, message):
                 return [each for each in matching if each.rules.is_error(each.scope_for(message))], True
         if replied_to is None:
             return streams, False
@@ -269,9 +299,18 @@ class Dispatcher:
         self._pending.update(exchange)
         if exchange.rules.takes_first_message:
             self._answers.append(hash(message.raw))
+        if exchange.rules.has_subscribe_reply and role in (Role.REPLY, Role.ERROR):
+            self._open_stream(exchange)
         if exchange.end in TRUNCATED:
             self._mark_incomplete(exchange)
         return role
+
+    def _open_stream(self, exchange: Exchange) -> None:
+        """Send what the reply that opens a stream makes due; a stream whose caller has left ends at once."""
+        is_abandoned = self.cancellations.is_abandoned(exchange)
+        self.outbox += self.cancellations.opened(exchange)
+        if is_abandoned:
+            self.discard(exchange)
 
     def _deliver_buffered(self, exchange: Exchange, inbox: Inbox) -> None:
         """Deliver what arrived before an exchange that listens."""
@@ -286,12 +325,11 @@ class Dispatcher:
             for exchange in meant:
                 self._deliver(exchange, message)
             return Role.ERROR
-        for exchange in self._pending.awaiting_subscription:
-            # The reply that opens a stream may arrive after its first items.
-            exchange.early_messages.append(message)
+        # The reply that opens a stream may arrive after its first items.
+        held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
         if self._inbox is not None and self._inbox.offer(message):
             return Role.BUFFERED
-        if self._pending.awaiting_subscription:
+        if any(held):
             return Role.HELD
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
@@ -316,10 +354,12 @@ class Dispatcher:
 
     def _mark_incomplete(self, exchange: Exchange) -> None:
         """Note that more may come for an exchange whose caller no longer waits."""
+        if exchange.in_stream:
+            self.ended_streams.append(exchange)
         is_exclusive = exchange.rules.concurrency is Concurrency.EXCLUSIVE
         if not exchange.rules.never_sends:
             self.incomplete += 1
-            self._make_unusable(LATE_REPLIES_POSSIBLE, exclusive_only=not is_exclusive)
+            self._make_unusable(LATE_REPLIES_POSSIBLE, exclusive_only=exchange.rules.late_replies_are_recognized)
         elif is_exclusive:
             self._make_unusable("")
 
@@ -332,3 +372,9 @@ class Dispatcher:
 def _is_selected_by_request(matched: list[Exchange]) -> bool:
     """Return whether one of the exchanges that a message belongs to selects it by the `match` of its reply."""
     return any(exchange.rules.match is not None and not exchange.watches for exchange in matched)
+
+
+def _is_unnamed_error(requests: list[Exchange], first: Exchange, message: Message) -> bool:
+    """Return whether a message is an error that names no request, although `match` holds for these."""
+    several = len(requests) > 1 and first.rules.is_error(first.scope_for(message))
+    return several or first.is_error_for_any_id(message, NO_ID)

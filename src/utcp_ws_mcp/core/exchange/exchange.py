@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ..codecs.message import Message
-from ..expressions.paths import Path, value_at
+from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import Scope
 from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
 
@@ -67,9 +67,11 @@ class Exchange:
         mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
         end: What ended the stream.
         close_info: How the connection ended, if that settled the exchange.
+        failure: Why the session cannot answer any more, if that settled the exchange.
         item_count, byte_count: The items of the stream so far, and their bytes.
         replied: Whether the reply that opens the stream has come.
         early_messages: What came before that reply and may belong to the stream.
+        request: The first message of the request, as it was rendered.
         until_seen: Indexes of the predicates of `stream.until` that were true.
         wake: Called when something has arrived, or the exchange has finished.
     """
@@ -86,12 +88,14 @@ class Exchange:
     mistyped_id: int | str | None = None
     end: StreamEnd | None = None
     close_info: CloseInfo | None = None
+    failure: str = ""
     item_count: int = 0
     byte_count: int = 0
     replied: bool = False
     limits: StreamLimits | None = None
     opened_after: int = 0
     early_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY_MESSAGES))
+    request: Any = UNDEFINED
     until_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
 
@@ -190,6 +194,18 @@ class Exchange:
         else:
             self.close_info = close
         self.wake()
+
+    def fail(self, reason: str) -> None:
+        """Finish: a message says that the session will answer nothing any more."""
+        self.finished, self.failure = True, reason
+        self.wake()
+
+    def note_early_message(self, message: Message) -> bool:
+        """Keep a message that came before the reply which opens the stream; False where only later ones are items."""
+        if self.rules.stream is None or self.rules.stream.bounds.after_reply:
+            return False
+        self.early_messages.append(message)
+        return True
 
     def _open_stream(self, reply: Message) -> None:
         """Begin the stream: expressions see its reply as `reply`, and what came before may belong to it, too."""

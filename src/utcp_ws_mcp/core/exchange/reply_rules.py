@@ -37,6 +37,7 @@ class Role(Enum):
     BUFFERED = "buffered"
     HELD = "held"
     DROPPED = "dropped"
+    SESSION_FAILED = "session failed"
 
 
 class Concurrency(Enum):
@@ -125,6 +126,8 @@ class ReplyRules:
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_is_id_only: Whether `match` compares the correlation id and nothing else.
         result_is_optional: Whether a message of which `result` selects nothing is itself the result.
+        cancel_reply: The message that ends a call before its reply.
+        cancel_stream: The message that ends an open stream.
     """
 
     no_reply: bool = False
@@ -142,6 +145,14 @@ class ReplyRules:
     auto_replies: AutoReplies = ()
     stream: StreamRules | None = None
     let_bindings: LetBindings = ()
+    cancel_reply: Node | None = None
+    cancel_stream: Node | None = None
+
+    @property
+    def late_replies_are_recognized(self) -> bool:
+        """Return whether a reply that comes late cannot be assigned to another call."""
+        by_id = self.match is not None and "request_id" in self.match.names
+        return self.concurrency is Concurrency.MULTIPLEXED and (by_id or self.no_reply or self.listen_only)
 
     @property
     def has_subscribe_reply(self) -> bool:
@@ -162,7 +173,7 @@ class ReplyRules:
     @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
-        return self.listen_only and not self.auto_replies and (self.stream is None or self.stream.bounds.cancel is None)
+        return self.listen_only and not self.auto_replies and self.cancel_stream is None
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
@@ -233,7 +244,7 @@ def compile_reply_rules(
     )
     if template.reply == Reply() and not (template.stream.on or template.listen):
         rules = _with_utcp_reply(rules)
-    return _with_correlation(rules)
+    return _with_correlation(rules, concurrent=reply.concurrent)
 
 
 def _with_utcp_reply(rules: ReplyRules) -> ReplyRules:
@@ -314,12 +325,15 @@ def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | Non
     )
 
 
-def _with_correlation(rules: ReplyRules) -> ReplyRules:
-    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message."""
+def _with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
+    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message.
+
+    `concurrent`: the manifest says that `match` distinguishes the replies of calls without an id.
+    """
     if rules.no_reply or (rules.listen_only and rules.stream and rules.stream.match):
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
-        return rules
+        return replace(rules, concurrency=Concurrency.MULTIPLEXED) if concurrent and rules.match else rules
     path, alone = find_correlation_path(rules.match.source)
     return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)
 

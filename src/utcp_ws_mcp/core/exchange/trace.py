@@ -41,12 +41,11 @@ def explain_for_connection(state: ConnectionState, message: Message, *, login: b
     Returns:
         Lines for people.
     """
-    rules = state.rules
     explanation = Explanation(state.scope(message=message.value))
-    if not login and rules.reconnect_when and explanation.evaluate("reconnect_when", rules.reconnect_when):
-        explanation.add("the next call opens another connection")
+    if not login and explanation.ends_session(state):
+        return tuple(explanation.lines)
     explanation.add_captures(state)
-    explanation.is_auto_replied(rules.auto_replies)
+    explanation.is_auto_replied(state.rules.auto_replies)
     return tuple(explanation.lines)
 
 
@@ -81,6 +80,7 @@ def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, messag
         ignoring = Explanation(last.scope_for(message)) if last else explanation
         if last is None or not ignoring.is_ignored(last.rules):
             explanation.add("no call waits for it")
+            explanation.lines += _explain_ended_stream(dispatcher, message)
         elif last:
             explanation.lines += ignoring.lines
     return tuple(explanation.lines)
@@ -155,6 +155,16 @@ class Explanation:
                 return not rule.keep
         return False
 
+    def ends_session(self, state: ConnectionState) -> bool:
+        """Add what a message says of the session; return whether no other rule sees the message."""
+        rules = state.rules
+        if rules.reconnect_when is not None and self.evaluate("reconnect_when", rules.reconnect_when):
+            self.add("the next call opens another connection")
+        if rules.fail_when is None or not self.evaluate("fail_when", rules.fail_when):
+            return False
+        self.add("all calls on the connection fail")
+        return True
+
     def add_captures(self, state: ConnectionState) -> None:
         """Add what `capture` saves of the message; the rules that follow see the values."""
         for index, (predicate, captures) in enumerate(state.rules.captures):
@@ -228,6 +238,18 @@ def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
         if exchange.awaits_subscription:
             _explain_held(exchange, message, explanation)
     yield from explanation.lines
+
+
+def _explain_ended_stream(dispatcher: Dispatcher, message: Message) -> Iterator[str]:
+    """Explain a message that came for a stream after its end: the endpoint may count it as delivered."""
+    for exchange in dispatcher.ended_streams:
+        if exchange.matches(message):
+            why = f"that {exchange.end} has ended" if exchange.end else "whose caller has left"
+            yield (
+                f"it is an item of a stream {why}: no call gets it, and an endpoint that waits for no acknowledgement "
+                "counts it as delivered"
+            )
+            return
 
 
 def _explain_match(exchange: Exchange, message: Message, explanation: Explanation) -> bool:
