@@ -194,7 +194,7 @@ async def ended_by_the_server(server: Strict, bridge: Any, code: int) -> Any:
 async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         watched = await ended_by_the_server(server, bridge, 2000)
-        assert watched.value == {"items": [], "end": "until"}
+        assert watched.value == {"items": [], "end": "until", "complete": True}
 
 
 async def test_a_subscription_that_fails_is_an_error_with_its_code(tmp_path: Path) -> None:
