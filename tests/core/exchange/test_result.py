@@ -192,6 +192,20 @@ COLLECTED = {
         {"text": "h\u00e9!", "end": "until", "complete": True},
     ),
     "text of none": ("text", [], {"text": "", "end": "until", "complete": True}),
+    "bytes": ("bytes", [b"RIFF", b"\0", b"\xff"], {"data": b"RIFF\0\xff", "end": "until", "complete": True}),
+    "bytes and text": (
+        "bytes",
+        [b"a", "\u00e9", {"b": 1}],
+        {"data": b'a\xc3\xa9{"b":1}', "end": "until", "complete": True},
+    ),
+    "bytes of none": ("bytes", [], {"data": b"", "end": "until", "complete": True}),
+    "lists": ("flat", [[1, 2], [], [[3]]], {"items": [1, 2, [3]], "end": "until", "complete": True}),
+    "lists and others": (
+        "flat",
+        [[1], "x", {"a": 2}, None],
+        {"items": [1, "x", {"a": 2}, None], "end": "until", "complete": True},
+    ),
+    "lists of none": ("flat", [], {"items": [], "end": "until", "complete": True}),
 }
 
 
