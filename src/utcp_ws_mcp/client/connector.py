@@ -118,7 +118,9 @@ class Connector:
 
     def _http_steps(self, request: HandshakeRequest) -> HttpStepRunner:
         resolver, get_ssl_context = self._resolver_for(request.manual), partial(self._ssl_context, request)
-        return HttpStepRunner(request, resolver, self._observe, get_ssl_context, self._on_token)
+        return HttpStepRunner(
+            request, resolver, self._observe, get_ssl_context, self._on_token, trace_rules=self._trace_rules
+        )
 
     async def _log_in(self, connection: Connection) -> None:
         try:

@@ -52,6 +52,7 @@ class HttpStepRunner:
         get_ssl_context: Returns the TLS settings of the endpoint. They are used at no other server: a client
             certificate is a credential.
         on_token: Gets each captured credential, so that logs and errors can hide it.
+        trace_rules: Whether events explain what each response means.
     """
 
     def __init__(
@@ -61,12 +62,15 @@ class HttpStepRunner:
         observe: Observer,
         get_ssl_context: Callable[[], ssl.SSLContext],
         on_token: Callable[[str], None],
+        *,
+        trace_rules: bool = False,
     ) -> None:
         self._handshake = handshake
         self._resolver = resolver
         self._observe = observe
         self._get_ssl_context = get_ssl_context
         self._on_token = on_token
+        self._trace_rules = trace_rules
 
     async def run(
         self,
@@ -122,6 +126,10 @@ class HttpStepRunner:
         scope = scope.with_values(
             status=response.status, body=_parse_body(response), headers=response.headers, cookies=response.cookies
         )
+        if self._trace_rules:
+            from ..core.exchange.trace import explain_http_step  # only for --trace
+
+            self._observe(events.MatchExplained(self._handshake.manual, explain_http_step(step, place.path, scope)))
         if step.fail.is_true(scope):
             retry_after = parse_retry_after(response.headers.get("retry-after"), scope.ambient.now())
             text = fail_message_text(step.fail_message, scope)
@@ -167,7 +175,8 @@ class _Place:
 def fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
     """Return the text that `fail_message` selects, or None if it selects nothing."""
     value = UNDEFINED if fail_message is None else fail_message.evaluate_or_undefined(scope)
-    return None if value is UNDEFINED or value is None else excerpt(as_text(value), redact=scope.ambient.redact)
+    nothing = value is UNDEFINED or value is None or value == ""
+    return None if nothing else excerpt(as_text(value), redact=scope.ambient.redact)
 
 
 def _build_request(step: CompiledHttpStep, scope: Scope, network: Network) -> HttpRequest:

@@ -101,6 +101,10 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
     """Send the message of a step; return False where the connection has ended."""
     assert step.send is not None
     scope = connection.state.scope(**names).with_frozen_time()
+    if connection.trace_rules and step.captures:
+        from ..core.exchange.trace import explain_captures  # only for --trace
+
+        connection.emit_explanation(explain_captures(step.captures, f"on_connect[{index}]", scope))
     try:
         connection.state.values.update(select_values(step.captures, scope, step.optional))
     except CaptureFoundNothing as missing:
@@ -151,7 +155,7 @@ class _Expectation:
             self.finished = True
             return explanation
         self.finished = step.expect.is_true(scope)
-        connection.dispatcher.note_login_message(message, expected=self.finished)
+        connection.dispatcher.messages.note_login_message(message, expected=self.finished)
         if self.finished:
             try:
                 connection.state.values.update(select_values(step.captures, scope, step.optional))

@@ -15,33 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .data import Outcome as Outcome
-from .data import Position as Position
-from .data import Problem as Problem
-from .data import RetryAfter as RetryAfter
-from .data import TimeoutStage as TimeoutStage
-from .data import end_sentence as end_sentence
-
-
-class BridgeError(Exception):
-    """The base of all errors that the bridge raises on purpose.
-
-    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request,
-    `retry_after` when the server asks to come back.
-    """
-
-    code = "internal-error"
-    outcome = Outcome.NOT_SENT
-    retry_after: RetryAfter | None = None
-
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        self.message = message
-        if code is not None:
-            self.code = code
-        super().__init__(message)
-
-    def __str__(self) -> str:
-        return f"{self.message} [{self.code}]"
+from .base import BridgeError as BridgeError
+from .base import Outcome as Outcome
+from .base import Position as Position
+from .base import Problem as Problem
+from .base import RetryAfter as RetryAfter
+from .base import TimeoutStage as TimeoutStage
+from .base import end_sentence as end_sentence
 
 
 class ManifestError(BridgeError):
@@ -189,14 +169,27 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    `partial` holds the items of a stream that arrived before the error. The message is the endpoint's own text.
+    The message is the endpoint's own text. `shared`: the error names no request, and may mean other calls as well.
     """
 
     code = "tool-error"
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
+    def __init__(
+        self,
+        tool: str,
+        message: str,
+        payload: object = None,
+        partial: Sequence[object] = (),
+        *,
+        shared: bool = False,
+    ) -> None:
         self.tool, self.payload, self.partial = tool, payload, tuple(partial)
+        if shared:
+            self.outcome = Outcome.MAYBE_EXECUTED
+            message = (
+                f"{end_sentence(message)} The error names no request: it may mean another one. {self.outcome.value}"
+            )
         super().__init__(message)
 
 
@@ -221,6 +214,34 @@ class HttpStepFailed(CallError):
         self.retry_after = cause.retry_after
         reason = f"{tool}: {cause.step} failed: {cause.address}: {end_sentence(cause.reason)} {outcome.value}"
         super().__init__(reason, code=cause.code)
+
+
+class UnidentifiableReply(CallError):
+    """A tool without `match` at an endpoint that sends unsolicited messages. `message` is one of them."""
+
+    code = "unsolicited-messages"
+
+    def __init__(self, tool: str, address: str, excerpt: str) -> None:
+        self.tool, self.address = tool, address
+        example = f", such as {excerpt}" if excerpt else ""
+        super().__init__(
+            f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "
+            'need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other messages, or '
+            f'"stream" if several messages answer the request. {self.outcome.value}'
+        )
+
+
+class IncompleteStream(CallError):
+    """A stream that a bound ended before its own end, although the manifest asks for it (`stream.require_end`)."""
+
+    code = "stream-incomplete"
+
+    def __init__(self, tool: str, end: str, count: int, outcome: Outcome) -> None:
+        self.tool, self.end, self.outcome = tool, end, outcome
+        super().__init__(
+            f"{tool}: the stream is incomplete: {end} ended it {_after_items(count)} before its own end, which "
+            f'"require_end" asks for. Ask for less, or raise the bound. {outcome.value}'
+        )
 
 
 class ResultTooLarge(CallError):
@@ -264,6 +285,7 @@ _WAITED_FOR = {
     TimeoutStage.HTTP: "the response to an HTTP request",
     TimeoutStage.SEND: "the endpoint to read the request",
     TimeoutStage.REPLY: "a reply",
+    TimeoutStage.STREAM: "the end of the stream",
     TimeoutStage.LISTEN: "a message that matches",
 }
 _TIMEOUT_CODES = {
@@ -273,14 +295,20 @@ _TIMEOUT_CODES = {
     TimeoutStage.HTTP: "http-timeout",
     TimeoutStage.SEND: "send-timeout",
     TimeoutStage.REPLY: "reply-timeout",
+    TimeoutStage.STREAM: "stream-timeout",
     TimeoutStage.LISTEN: "listen-timeout",
 }
+
+
+def _after_items(count: int) -> str:
+    return f"after {count} {'item' if count == 1 else 'items'}"
 
 
 class CallTimeout(CallError, TimeoutError):
     """A call that did not finish within its timeout (seconds); `stage` is what the call was waiting for.
 
-    `detail` is why there was no connection, `last_message` an excerpt of the last message that no call expected.
+    `detail` says more about it, such as why there was no connection. `last_message` is an excerpt of the last message
+    that did not answer the call, and `fate` what became of it; `hint` is what to write.
     """
 
     def __init__(
@@ -292,13 +320,16 @@ class CallTimeout(CallError, TimeoutError):
         *,
         detail: str = "",
         last_message: str = "",
+        fate: str = "did not match",
+        hint: str = "",
     ) -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
         # The detail may be the message of another error, with the same outcome at its end.
         cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
-        last = f" The last message received, {last_message}, did not match." if last_message else ""
+        last = f" The last message received, {last_message}, {fate}." if last_message else ""
         awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
-        text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last} {outcome.value}"
+        fix = f" {hint}" if hint else ""
+        text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last}{fix} {outcome.value}"
         super().__init__(text, code=_TIMEOUT_CODES[stage])
 
 
@@ -344,8 +375,7 @@ class ConnectionLost(NetworkError):
     ) -> None:
         self.address, self.close_reason, self.outcome, self.close_code = address, close_reason, outcome, close_code
         self.partial = tuple(partial)
-        count = len(self.partial)
-        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
+        after = f" {_after_items(len(self.partial))}" if self.partial else ""
         super().__init__(f"the connection to {address} was lost{after}: {end_sentence(close_reason)} {outcome.value}")
 
 

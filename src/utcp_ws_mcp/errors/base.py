@@ -1,4 +1,4 @@
-"""What errors hold: outcomes, problems of a document, and when a server asks to come back."""
+"""The base of all errors, and what they are made of: outcomes, stages and problems."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class TimeoutStage(Enum):
     HTTP = "http"
     SEND = "send"
     REPLY = "reply"
+    STREAM = "stream"
     LISTEN = "listen"
 
 
@@ -66,3 +67,25 @@ class RetryAfter:
 
     def __str__(self) -> str:
         return f"The server asks to try again in {self.seconds:g} s, at {self.at:%H:%M:%S} UTC."
+
+
+class BridgeError(Exception):
+    """The base of all errors that the bridge raises on purpose.
+
+    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request,
+    `partial` the items of a stream that arrived before it, `retry_after` when the server asks to come back.
+    """
+
+    code = "internal-error"
+    outcome = Outcome.NOT_SENT
+    retry_after: RetryAfter | None = None
+    partial: tuple[object, ...] = ()
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        self.message = message
+        if code is not None:
+            self.code = code
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
