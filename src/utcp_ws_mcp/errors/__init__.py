@@ -382,6 +382,22 @@ class ConnectionLost(NetworkError):
         super().__init__(f"the connection to {address} was lost{after}: {end_sentence(close_reason)} {outcome.value}")
 
 
+class SessionLost(NetworkError):
+    """The endpoint's session ended: during the call, or before it, so that the call would have used another session.
+
+    `reason` is what ended it, `partial` holds the items of a stream that arrived before.
+    """
+
+    code = "session-lost"
+
+    def __init__(self, address: str, reason: str, outcome: Outcome, partial: Sequence[object] = ()) -> None:
+        self.address, self.reason, self.outcome, self.partial = address, reason, outcome, tuple(partial)
+        count = len(self.partial)
+        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
+        fix = " Call again to use the new session." if outcome is Outcome.NOT_SENT else ""
+        super().__init__(f"the session at {address} was lost{after}: {end_sentence(reason)} {outcome.value}{fix}")
+
+
 class DiscoveryTimeout(NetworkError):
     """An endpoint that was asked for its manual and did not return one within `seconds`."""
 

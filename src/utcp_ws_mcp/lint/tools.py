@@ -44,7 +44,17 @@ def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
         yield from _check_unused_arguments(tool, source)
         yield from _check_undeclared_arguments(entry, tool, source)
         yield from _check_request_id(tool, source)
+        yield from _check_concurrent(tool, source)
     yield from _check_ambiguous_replies(entry, tools)
+
+
+def _check_concurrent(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
+    """Yield a problem where nothing in `match` distinguishes the replies of concurrent calls."""
+    reply = tool.template.reply
+    if reply.concurrent and reply.match and not uses_name(reply.match, "args", "tool", "let", "request_id"):
+        fix = "Compare a part of the message with an argument, the tool or request_id."
+        message = f'"concurrent" lets calls share a connection, but "match" is the same for all of them. {fix}'
+        yield Problem(join_path(source.path, "name"), message, code="concurrent-not-distinguished")
 
 
 def _check_description(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
