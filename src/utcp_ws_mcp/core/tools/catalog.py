@@ -128,6 +128,12 @@ def pin_settings(entry: ManifestEntry) -> tuple[str, PinMode]:
     return f"{url.scheme}://{url.authority}", entry.options.pin or default
 
 
+def sample_url(entry: ManifestEntry) -> str:
+    """Return the URL of an entry, with sample text for what is only known during a call."""
+    assert entry.template is not None
+    return UrlTemplate(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))).sample
+
+
 def _is_included(entry: ManifestEntry, name: str) -> bool:
     options = entry.options
     included = options.include_tools is None or any(fnmatchcase(name, glob) for glob in options.include_tools)
@@ -176,6 +182,4 @@ def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
 
 def _entry_url(entry: ManifestEntry) -> URL:
     """Return the URL of an entry, with sample text for its placeholders."""
-    assert entry.template is not None
-    parts = tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))
-    return parse_url(UrlTemplate(parts).sample)
+    return parse_url(sample_url(entry))
