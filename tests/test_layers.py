@@ -54,6 +54,8 @@ OWNERS = {
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
     "cbor2": {"core.codecs.msgpack_cbor"},
+    "google": {"core.codecs.protobuf", "core.codecs.proto_schema"},
+    "proto_schema_parser": {"core.codecs.proto_schema"},
     "python_socks": {"client.dial"},
     "jwt": {"core.expressions.filters"},
     "mcp": {"server", "demo"},
