@@ -44,6 +44,13 @@ MESSAGES = [
         ),
     ),
     (
+        e.ApprovalRefused("lab.measure", "it is not withheld"),
+        (
+            "lab.measure is not approved: it is not withheld. List the withheld tools again with `utcp-ws-mcp approve`. "
+            "[approval-refused]"
+        ),
+    ),
+    (
         e.PinStoreError("/state/pins.json", "no space left on device"),
         "the approved tools cannot be saved in /state/pins.json: no space left on device. [pins-not-saved]",
     ),
@@ -256,7 +263,7 @@ MESSAGES = [
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
     (
         e.CallError,
         (

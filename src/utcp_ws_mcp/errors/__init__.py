@@ -85,6 +85,16 @@ class PinStoreError(PolicyError):
         super().__init__(f"the approved tools cannot be saved in {path}: {end_sentence(reason)}")
 
 
+class ApprovalRefused(PolicyError):
+    """A discovered tool that cannot be approved as it was named: nothing was shown under this name and digest."""
+
+    code = "approval-refused"
+
+    def __init__(self, tool: str, reason: str) -> None:
+        self.tool, self.reason = tool, reason
+        super().__init__(f"{tool} is not approved: {reason}. List the withheld tools again with `utcp-ws-mcp approve`.")
+
+
 class InternalError(BridgeError):
     """A bug of the bridge that a call met. `__cause__` is the exception."""
 

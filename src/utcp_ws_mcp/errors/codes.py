@@ -340,6 +340,16 @@ CODES: Final[Mapping[str, str]] = {
     "tool-changed": "A tool is withheld because its definition changed after it was approved.",
     "tool-not-approved": 'A tool is withheld because it was never approved and `pin` is `"strict"`.',
     "pins-not-saved": "The approved tools cannot be stored in the state folder.",
+    "pins-not-readable": (
+        "The file of approved tools exists and cannot be read, or has another form. Tools that are not approved are "
+        "withheld, because a changed one would look new."
+    ),
+    "approval-refused": "`approve` was called for a tool that is not withheld, or that has another definition by now.",
+    "too-many-approved": (
+        "A tool is withheld because its manual has brought more different tools over time than are trusted on first "
+        "use."
+    ),
+    "warnings-omitted": "A manual from the network caused more warnings than are shown.",
     "too-many-tools": "The manual has more tools than `max_tools`; only the first are offered.",
     "tool-name-similar": (
         "A tool is withheld because hosts show its name like that of an approved tool: only characters differ that "
