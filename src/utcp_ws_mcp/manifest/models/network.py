@@ -40,7 +40,9 @@ class Tls(Model):
 class Limits(Model):
     """Limits of the connections of an endpoint: bytes, counts, seconds."""
 
-    max_message_bytes: int = Field(16 << 20, ge=1024, description="The maximum size of an incoming message in bytes.")
+    max_message_bytes: int = Field(
+        16 << 20, ge=1024, description="The maximum size in bytes of an incoming message, and of what it inflates to."
+    )
     max_in_flight: int = Field(64, ge=1, description="The maximum number of concurrent calls on a shared connection.")
     max_connections: int = Field(4, ge=1, description="The maximum number of open connections.")
     connect_timeout: float = Field(10, gt=0, description="The timeout for opening a connection in seconds.")
