@@ -89,7 +89,14 @@ class Connector:
         state = ConnectionState(
             request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
         )
-        await run_before_connect(request, state, self._resolver, self._observe, partial(self._ssl_context, request))
+        await run_before_connect(
+            request,
+            state,
+            self._resolver,
+            self._observe,
+            partial(self._ssl_context, request),
+            trace_rules=self._trace_rules,
+        )
         for credential in fetched_credentials(state):
             self._on_token(credential)
         request = self._render_deferred(request, state)

@@ -248,10 +248,28 @@ CODES: Final[Mapping[str, str]] = {
     "send-timeout": "The request could not be sent within the timeout, because the endpoint does not read.",
     "reply-timeout": (
         "No reply arrived within the timeout. Either the endpoint is slow, or the reply arrived and was not "
-        "recognized; then the message contains the last message that no call expected. The request was sent "
-        "and may have been executed."
+        "recognized; then the message contains the last message that did not answer the call, and what became of it. "
+        "The request was sent and may have been executed."
     ),
-    "listen-timeout": "A tool that only listens received nothing that it waits for. No request was sent.",
+    "stream-timeout": (
+        "A stream did not end within the timeout of the call: `until` (or, with `until_close`, the end of the "
+        "connection) did not come. The error contains the items that arrived before. The request was sent and may "
+        "have been executed."
+    ),
+    "stream-incomplete": (
+        "A bound (`max_items`, `max_seconds`, `idle_seconds`, `max_bytes`) or a normal close ended a stream before "
+        "its own end, and the manifest sets `stream.require_end`. The error contains the items that arrived "
+        "before."
+    ),
+    "unsolicited-messages": (
+        "The tool accepts the first message after its request as the reply, and the endpoint has sent unsolicited "
+        "messages over a connection that is still open. Such a message could become the result. The request was not "
+        "sent."
+    ),
+    "listen-timeout": (
+        "A tool that only listens received nothing that it waits for. The error states whether anything of the "
+        "call was sent, such as an `auto_reply`."
+    ),
     "connection-lost": "An open connection ended while a call waited.",
     "session-lost": (
         "A message for which `fail_when` is true ended the session while a call waited. Or an earlier session ended, "
