@@ -336,7 +336,7 @@ async def test_a_fault_carries_its_message(tmp_path: Path) -> None:
         await connection.send(json.dumps({"id": message["id"], "error": {"code": 7, "message": "no such thing"}}))
 
     async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        with pytest.raises(ToolError, match=r"^no such thing \[tool-error\]$") as fault:
+        with pytest.raises(ToolError, match=r"^no such thing \(7\) \[tool-error\]$") as fault:
             await bridge.call_tool("m.t")
         assert isinstance(fault.value, RuntimeError)
 
