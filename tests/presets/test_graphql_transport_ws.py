@@ -18,6 +18,7 @@ INIT = {"type": "connection_init", "payload": {"token": "right"}}
 HELLO = {"id": "1", "type": "subscribe", "payload": {"query": "{ hello }"}}
 
 
+UNKNOWN = r"Unknown field; Unknown type \(GRAPHQL_VALIDATION_FAILED\)"
 DATA = {"{ strict }": None, "{ nullable }": {"a": None}, "{ partial }": {"a": None, "b": 0}}
 """What a query gives besides its errors."""
 
@@ -148,7 +149,7 @@ async def test_queries_at_once_each_get_their_own_answer(tmp_path: Path) -> None
     [
         ("{ strict }", "boom"),
         ("{ nullable }", "boom"),
-        ("{ unknown }", r"Unknown field; Unknown type \(GRAPHQL_VALIDATION_FAILED\)"),
+        ("{ unknown }", UNKNOWN),
     ],
 )
 async def test_errors_of_a_query_are_joined(tmp_path: Path, query: str, sentence: str) -> None:
