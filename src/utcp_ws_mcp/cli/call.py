@@ -149,7 +149,7 @@ def _binary_data(value: Any) -> bytes | None:
     """Return what to write to a file for a binary result, or for a stream of binary items; None for other results."""
     if not isinstance(value, StreamResult):
         return value if isinstance(value, bytes) else None
-    items = value.value.get("items") or [value.value.get("item")]
+    items = value.value.get("items") or [value.value.get("item", value.value.get("data"))]
     return b"".join(items) if all(isinstance(item, bytes) for item in items) else None
 
 

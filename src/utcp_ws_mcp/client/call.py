@@ -207,7 +207,10 @@ class Call:
         scope = self.exchange.scope.with_frozen_time()
         values = [template.render(scope) for template in templates]
         self.exchange.request = values[0]
-        return [message for value in values for message in self._lease.connection.encode(value)]
+        messages = [message for value in values for message in self._lease.connection.encode(value)]
+        if not messages:
+            raise RenderError('there is nothing to send: the list of "$each" is empty.', code="nothing-to-send")
+        return messages
 
     def _as_argument_error(self, render: Callable[[], T]) -> T:
         try:

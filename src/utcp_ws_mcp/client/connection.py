@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import anyio
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message
+from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
@@ -213,6 +213,10 @@ class Connection:
                 self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
+        except MessageTooLarge:
+            self._websocket.fail_too_big()
+        except UndecodableStream as error:
+            self._websocket.abort(f"what the server sent does not fit the framing of the manifest: {error}")
         except Exception:  # an edge: a bug in processing one message must not end the other connections, too
             logger.exception("internal error while processing a message of %s", self.address)
             self.abort()

@@ -94,7 +94,9 @@ class Connector:
             self._on_token(credential)
         request = self._render_deferred(request, state)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
-        framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
+        rules = request.connection_rules
+        max_bytes = request.template.limits.max_message_bytes
+        framer = make_framer(rules.framing, rules.send_as, max_bytes=max_bytes, schema=rules.schema)
         websocket = await self._connect_with_timeout(request)
         connection = Connection(
             request.manual,

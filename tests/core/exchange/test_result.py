@@ -138,6 +138,12 @@ COLLECTED = {
     "text": ("text", ["Hel", "lo", 1, {"a": 2}], {"text": 'Hello1{"a":2}', "end": "until"}),
     "text of bytes, a character cut in two": ("text", [b"h\xc3", b"\xa9", "!"], {"text": "h\u00e9!", "end": "until"}),
     "text of none": ("text", [], {"text": "", "end": "until"}),
+    "bytes": ("bytes", [b"RIFF", b"\0", b"\xff"], {"data": b"RIFF\0\xff", "end": "until"}),
+    "bytes and text": ("bytes", [b"a", "\u00e9", {"b": 1}], {"data": b'a\xc3\xa9{"b":1}', "end": "until"}),
+    "bytes of none": ("bytes", [], {"data": b"", "end": "until"}),
+    "lists": ("flat", [[1, 2], [], [[3]]], {"items": [1, 2, [3]], "end": "until"}),
+    "lists and others": ("flat", [[1], "x", {"a": 2}, None], {"items": [1, "x", {"a": 2}, None], "end": "until"}),
+    "lists of none": ("flat", [], {"items": [], "end": "until"}),
 }
 
 

@@ -55,6 +55,10 @@ def collect_stream(tool: CompiledTool, items: Sequence[Any], end: str | None) ->
             return {"item": items[-1] if items else None, "end": end}
         case "text":
             return {"text": _join_items(items), "end": end}
+        case "bytes":
+            return {"data": _join_bytes(items), "end": end}
+        case "flat":
+            return {"items": _join_lists(items), "end": end}
         case _:
             return {"items": list(items), "end": end}
 
@@ -62,8 +66,14 @@ def collect_stream(tool: CompiledTool, items: Sequence[Any], end: str | None) ->
 def partial_stream_text(tool: CompiledTool | None, items: Sequence[Any]) -> str:
     """Return what a stream delivered before it failed, for an error; one text if it is collected as text."""
     stream = tool.rules.stream if tool is not None else None
-    is_text = stream is not None and stream.bounds.collect == "text"
-    return f"what came before: {_join_items(items) if is_text else as_text(list(items))}"
+    match stream.bounds.collect if stream is not None else "list":
+        case "text":
+            text = _join_items(items)
+        case "bytes":
+            text = as_text(_join_bytes(items))
+        case _:
+            text = as_text(list(items))
+    return f"what came before: {text}"
 
 
 def _join_items(items: Sequence[Any]) -> str:
@@ -73,8 +83,17 @@ def _join_items(items: Sequence[Any]) -> str:
     """
     if not any(isinstance(item, bytes) for item in items):
         return "".join(map(as_text, items))
-    joined = b"".join(item if isinstance(item, bytes) else as_text(item).encode(errors="replace") for item in items)
-    return joined.decode(errors="replace")
+    return _join_bytes(items).decode(errors="replace")
+
+
+def _join_bytes(items: Sequence[Any]) -> bytes:
+    """Return the bytes of all items as one; what is no bytes as its text in UTF-8."""
+    return b"".join(item if isinstance(item, bytes) else as_text(item).encode(errors="replace") for item in items)
+
+
+def _join_lists(items: Sequence[Any]) -> list[Any]:
+    """Return the elements of all items that are lists; any other item is one element."""
+    return [element for item in items for element in (item if isinstance(item, list | tuple) else [item])]
 
 
 def as_text(value: Any) -> str:

@@ -76,10 +76,10 @@ class Stream(Model):
         description="Seconds without an item after which the stream ends: a number, or an expression on the arguments.",
     )
     max_bytes: int = Field(1 << 20, ge=1, description="The maximum size of all messages of the stream in bytes.")
-    collect: Literal["list", "last", "text"] = Field(
+    collect: Literal["list", "flat", "last", "text", "bytes"] = Field(
         "list",
-        description="The result of the call: all items (list), the last item (last), or the items joined to a text "
-        "(text).",
+        description="The result of the call: all items (list), the elements of all items that are lists (flat), the "
+        "last item (last), or the items joined to a text (text) or to binary data (bytes).",
     )
     cancel: Json = Field(
         None,
