@@ -214,10 +214,10 @@ async def test_binary_pieces_are_one_block_of_their_media_type(tmp_path: Path, k
     template = {"stream": {"until": "message.done", "collect": "bytes"}, "media_type": kind}
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
         result = await bridge.call_tool("m.t")
-        assert result.value == {"data": b"\0\1\2\3", "end": "until"}
+        assert result.value == {"data": b"\0\1\2\3", "end": "until", "complete": True}
         blocks, structured = result_blocks(result, bridge.tools["m.t"].template.media_type)
     assert blocks[1:] == [block]
-    assert json.loads(blocks[0]["text"]) == {"data": "4 bytes", "end": "until"}
+    assert json.loads(blocks[0]["text"]) == {"data": "4 bytes", "end": "until", "complete": True}
     assert structured is None
 
 

@@ -274,7 +274,7 @@ async def test_a_hub_that_ends_the_session_fails_the_calls_under_way(tmp_path: P
 
 async def test_a_stream_ends_with_its_completion(tmp_path: Path) -> None:
     async with stage(Hub) as on, hub(tmp_path, on) as bridge:
-        assert (await bridge.call_tool("m.Counter")).value == {"items": [0, 1, 2], "end": "until"}
+        assert (await bridge.call_tool("m.Counter")).value == {"items": [0, 1, 2], "end": "until", "complete": True}
     assert len(on.seen.received) == 2
 
 

@@ -73,8 +73,8 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
         click.echo(escape_control_chars(redact(str(failed))), err=True)
-        if partial := getattr(failed, "partial", ()):
-            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), partial)
+        if failed.partial:
+            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), failed.partial)
             click.echo(escape_control_chars(redact(text)), err=True)
         return ExitCode.FAILURE
     data = _binary_data(value) if options.output else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,11 +53,14 @@ class Message:
         raw: The message as it arrived.
         value: The parsed JSON; `raw` where the message is not JSON; what a codec decoded.
         decoded: Whether a codec decoded the value, so that the value is the payload, not `raw`.
+        session: The captured values of the connection once it had processed this message; expressions on a message
+            that waited see these, not the values of later messages. None: it came over no connection.
     """
 
     raw: str | bytes
     value: Any
     decoded: bool = False
+    session: Mapping[str, Any] | None = None
 
     @property
     def payload(self) -> Any:

@@ -58,6 +58,10 @@ class Stream(Model):
     until_close: bool = Field(
         False, description="Whether the end of the connection ends the stream, whatever the close code is."
     )
+    require_end: bool = Field(
+        False,
+        description="Whether the call fails, with the items so far, if a bound ends the stream before its own end.",
+    )
     include_last: bool = Field(False, description="Whether the message that ends the stream is an item as well.")
     item: ExpressionSource | None = Field(
         None,
@@ -69,7 +73,7 @@ class Stream(Model):
     max_seconds: SecondsOrExpression | None = Field(
         None,
         description="The maximum duration in seconds from the start of the stream: a number, or an expression on the "
-        "arguments; by default the rest of the timeout of the call.",
+        "arguments; by default the stream ends at the timeout of the call, or fails there if it has an end of its own.",
     )
     idle_seconds: SecondsOrExpression | None = Field(
         None,
