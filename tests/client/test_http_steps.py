@@ -487,3 +487,44 @@ async def test_a_request_in_plain_text_goes_to_the_home_and_nowhere_else(tmp_pat
     file.write_text(json.dumps({**document, "network": {}}))
     with pytest.raises(InvalidManifest, match="sent as plain text"):
         load_manifest(file, {})
+
+
+@pytest.mark.parametrize("second", [
+    {"http": {"url": "{{ session.none }}"}},
+    {"http": {"url": "http://127.0.0.1/{{ args.nothing }}"}},
+    {"http": {"url": "http://127.0.0.1/", "headers": {"X-A": "{{ args.broken }}"}}},
+], ids=["a value", "an argument", "a header"])  # fmt: skip
+async def test_a_request_that_cannot_be_made_after_another_was_sent_says_so(tmp_path: Path, second: Any) -> None:
+    async with http_server(always(200, {})) as http, peer(jsonrpc) as seen:
+        document = entry(seen, "t", preset="jsonrpc2", before_message=[{"http": {"url": http.url()}}, second])
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(BridgeError) as failed:
+                await bridge.call_tool("m.t", {"broken": "a\r\nb"})
+    assert (failed.value.outcome, len(http.requests)) == (Outcome.MAYBE_EXECUTED, 1)
+    assert not seen.received
+
+
+async def test_a_message_that_cannot_be_made_after_a_request_was_sent_says_so(tmp_path: Path) -> None:
+    async with http_server(always(200, {})) as http, peer(jsonrpc) as seen:
+        document = entry(seen, "t", message="{{ args.nothing }}", before_message=[{"http": {"url": http.url()}}])
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(BridgeError, match="may have been executed") as failed:
+                await bridge.call_tool("m.t")
+    assert failed.value.outcome is Outcome.MAYBE_EXECUTED
+
+
+async def test_a_call_without_reply_whose_connection_ends_during_its_request_is_no_success(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen:
+
+        async def cut(request: Seen) -> Reply:
+            await seen.open[0].close(1011, "gone")
+            await seen.until(lambda: not seen.open)
+            return 200, {}
+
+        async with http_server(cut) as http:
+            step = {"http": {"url": http.url()}}
+            document = entry(seen, "t", message={"a": 1}, reply="none", before_message=[step])
+            async with bridge_to(tmp_path, document) as bridge:
+                with pytest.raises(BridgeError, match="gone") as failed:
+                    await bridge.call_tool("m.t")
+    assert failed.value.outcome is Outcome.MAYBE_EXECUTED
