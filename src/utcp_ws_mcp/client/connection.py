@@ -351,6 +351,7 @@ class Connection:
             answered = await self._websocket.ping()
         if answered is False or (answered is None and self.dispatcher.opened):
             return False
+        self.dispatcher.greeting_is_over = bool(answered) or self.dispatcher.greeting_is_over
         # The pong may have arrived together with a close frame or the end of the stream.
         await anyio.lowlevel.checkpoint()
         return self.is_available

@@ -116,6 +116,10 @@ def _check_end(planned: PlannedCall, value: StreamResult, ledger: Ledger, when: 
     )
     if value.end in ("idle_seconds", "max_seconds") and close_known and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
+    if value.end == "max_seconds":
+        yield "a stream that has an end was cut by its timeout, and is no failure"
+    if value.complete is not (value.end == "until"):
+        yield f"a stream that {value.end} ended is called {'complete' if value.complete else 'incomplete'}"
     if value.end == "max_items" and count != MAX_ITEMS:
         yield f"{count} items came, and {MAX_ITEMS} are the limit"
     if value.end == "idle_seconds" and planned.tool != "idle":
