@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -29,6 +30,9 @@ HEALTHY_AFTER: Final = 5.0
 
 QUIET_PERIOD: Final = 0.05
 """Seconds of silence that separate two exclusive exchanges where the manifest turns pings off."""
+
+TALKING_PERIOD: Final = 60.0
+"""Seconds after an unsolicited message in which the endpoint counts as one that sends them."""
 
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
@@ -94,6 +98,7 @@ class Connection:
         )
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
+        self._unsolicited_at = -math.inf
         self.refuses_pings = False
         self._websocket = websocket
         self._framer = framer
@@ -166,6 +171,11 @@ class Connection:
     def last_message(self) -> str:
         """Return an excerpt of the last message, if no call expected it: it may say why the server closes."""
         return self._excerpt(self.dispatcher.messages.explains_close)
+
+    @property
+    def is_talking(self) -> bool:
+        """Return whether the endpoint has sent an unsolicited message a short time ago."""
+        return self.is_available and anyio.current_time() - self._unsolicited_at < TALKING_PERIOD
 
     @property
     def unsolicited_excerpt(self) -> str:
@@ -277,6 +287,8 @@ class Connection:
         role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
         if role is Role.HEARTBEAT:
             self.heartbeat.acknowledge()
+        if self.dispatcher.unsolicited is message:
+            self._unsolicited_at = anyio.current_time()
         return role
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
