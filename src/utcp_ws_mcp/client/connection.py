@@ -15,7 +15,10 @@ from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo, Exchange
+from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
+from ..core.expressions.expression import Expression
+from ..core.expressions.scope import Scope
 from ..errors import end_sentence
 from ..observability import events
 from ..observability.events import Observer
@@ -37,15 +40,6 @@ TALKING_PERIOD: Final = 60.0
 
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
-
-
-_FATES: Final = {
-    Role.IGNORED: "was ignored (ignore)",
-    Role.ACK: "only confirms receipt (reply.ack)",
-    Role.AUTO_REPLIED: "was answered (auto_reply)",
-    Role.HEARTBEAT: "answered a heartbeat (heartbeat.expect)",
-}
-"""What became of a message that did not answer a call, for the error of that call."""
 
 
 class LoginStep(Protocol):
@@ -191,7 +185,7 @@ class Connection:
         message, role = (
             self.dispatcher.messages.since(exchange.opened_after) or exchange.skipped or (None, Role.DROPPED)
         )
-        return self._excerpt(message), _FATES.get(role, "did not match")
+        return self._excerpt(message), FATES.get(role, "did not match")
 
     def _excerpt(self, message: Message | None) -> str:
         """Return an excerpt for an error; nothing if there is no message, or it repeats what may be a credential."""
@@ -262,11 +256,11 @@ class Connection:
 
     def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
         """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
-        explanation: tuple[str, ...] = ()
+        traced = None
         if self.trace_rules:
             from ..core.exchange.trace import explain_for_connection  # only for --trace
 
-            explanation = explain_for_connection(self.state, message, login=self._login_step is not None)
+            traced = explain_for_connection(self.state, message, login=self._login_step is not None)
         # Before anything else: a call that this message answers must not release the connection to a further call.
         if self._login_step is None and self.state.should_drain(message):
             self.dispatcher.drain()
@@ -274,8 +268,10 @@ class Connection:
         if self._login_step is None and (failure := self.state.failure(message)) is not None:
             self.dispatcher.fail_all(failure)
             self._on_draining()
-            return Role.SESSION_FAILED, explanation
-        if self.state.process(message, self.dispatcher.add_auto_reply):
+            return Role.SESSION_FAILED, traced.settled({}) if traced else ()
+        is_consumed = self.state.process(message, self.dispatcher.add_auto_reply)
+        explanation = traced.settled(self.state.values) if traced else ()
+        if is_consumed:
             self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
             return Role.AUTO_REPLIED, explanation
         message = replace(message, session=self.state.snapshot())
@@ -392,5 +388,11 @@ class Connection:
         if self._disconnect_messages_sent:
             return
         self._disconnect_messages_sent = True
-        for purpose, message in self.state.disconnect_messages(self._template_values):
+        for purpose, message in self.state.disconnect_messages(self._template_values, self._explain_left_out):
             self.send_or_abort(message, purpose)
+
+    def _explain_left_out(self, field: str, when: Expression, scope: Scope) -> None:
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_left_out  # only for --trace
+
+            self.emit_explanation(explain_left_out(field, when, scope))

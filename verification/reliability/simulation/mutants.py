@@ -60,7 +60,7 @@ MUTANTS: Final = (
         "a loss reaches one call only",
         Dispatcher,
         "connection_lost",
-        "in self._pending:",
+        "in (*self._pending, *self._held):",
         "in list(self._pending)[:1]:",
     ),
     Mutant("a retired connection is used again", Dispatcher, "drain", "self._make_unusable(SESSION_ENDED)", "pass"),

@@ -101,7 +101,8 @@ class _Simulation:
             loop.call_at(at, self._network.restart, seconds)
         loop.call_at(FAULTS_END_AT, lambda: self._network.stop_faults(detected=chosen.shape.silence_limit is not None))
         calls = [asyncio.create_task(self._call(planned)) for planned in chosen.calls]
-        async with Bridge([chosen.shape.loaded], observe=self._observe, pin_store=NullPinStore()) as self._bridge:
+        loaded, resolver = [chosen.shape.loaded], self._network.look_up
+        async with Bridge(loaded, observe=self._observe, pin_store=NullPinStore(), resolver=resolver) as self._bridge:
             if chosen.changes_at is not None:
                 loop.call_at(chosen.changes_at, self._change)
             if chosen.ends_at is None:
