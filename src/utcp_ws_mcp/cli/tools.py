@@ -14,7 +14,7 @@ from ..client.manifest_files import LoadedManifest
 from ..observability import events
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
-from .options import env_file_option, load_manifests, manifests_argument, run
+from .options import encodable_json, env_file_option, load_manifests, manifests_argument, run
 
 
 @click.command()
@@ -47,7 +47,7 @@ async def list_tools(manifests: Sequence[LoadedManifest], as_json: bool, timeout
             {"name": tool.full_name, "description": tool.description, "inputs": tool.inputs, "outputs": tool.outputs}
             for tool in listed
         ]
-        click.echo(redact(json.dumps(objects, indent=2, ensure_ascii=False)))
+        click.echo(encodable_json(redact(json.dumps(objects, indent=2, ensure_ascii=False))))
     else:
         for tool in listed:
             summary = tool.description.strip().partition("\n")[0]
