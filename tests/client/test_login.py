@@ -23,6 +23,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, si
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError, load_manifest
 from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
 from utcp_ws_mcp.observability.events import Event, HttpRequestFinished, MessageReceived, MessageSendFailed, MessageSent
+from utcp_ws_mcp.observability.redaction import Redactor
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"
@@ -749,13 +750,13 @@ async def test_tickets_that_http_brings_are_announced_so_that_they_can_be_hidden
         "all": "body.cookies",
         "who": "body.login",
     }
-    fetched: list[str] = []
+    redact = Redactor()
     async with token_endpoint(lambda number: (200, answer)) as http, peer(jsonrpc) as seen:
         before = {"http": {"url": http.url}, "capture": kept}
         (tmp_path / "m.json").write_text(json.dumps(entry(seen, "t", before_connect=[before], **RPC)))
-        async with Bridge([load_manifest(tmp_path / "m.json", {})], on_token=fetched.append) as bridge:
+        async with Bridge([load_manifest(tmp_path / "m.json", {})], redactor=redact) as bridge:
             await bridge.call_tool("m.t")
-    assert fetched == ["s-12345678", "e.y.J", "c-12345678", "e.y.J"]
+    assert redact("s-12345678 ada-lovelace c-12345678 London") == "*** ada-lovelace *** London"
 
 
 async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:

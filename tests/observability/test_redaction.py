@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import REDACTION_WINDOW, excerpt
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.secret_names import REDACTED
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.observability.redaction import REDACTED, Redactor, fast_redactor, redactor, secret_values
+from utcp_ws_mcp.observability.redaction import Redactor, redactor, secret_values
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 SECRET = 'p@ss "w\\ord/+1'
@@ -249,14 +250,14 @@ def test_what_a_tool_was_asked_for_stays_in_its_result():
 
 def test_a_fetched_token_is_hidden_from_then_on():
     redact = Redactor([])
-    redact.add_token("eyJhbGciOi.token")
+    redact.add_tokens("m", ["eyJhbGciOi.token"])
 
     assert redact("got eyJhbGciOi.token") == redact.redact_result("got eyJhbGciOi.token") == "got ***"
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_result_is_searched_for_every_form(form):
-    assert form not in fast_redactor([SECRET, "plain-secret"])(f"before {form} after")
+    assert form not in redactor([SECRET, "plain-secret"])(f"before {form} after")
 
 
 @FUZZ
@@ -265,4 +266,4 @@ def test_a_plain_secret_is_found_wherever_it_stands(secret, before, form):
     data = before + secret.encode() + b"!"
     text = {"raw": data.decode("latin-1"), "64": base64.b64encode(data).decode(), "hex": data.hex()}[form]
 
-    assert fast_redactor([secret])(text) == redactor([secret])(text) != text
+    assert redactor([secret])(text) == redactor([secret])(text) != text

@@ -13,6 +13,7 @@ from ..client.manifest_files import LoadedManifest
 from ..errors import PinStoreError
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
+from .terminal import echo, hide_secrets
 
 DISCOVERY_TIMEOUT: Final = 15.0
 """Seconds that endpoints have to return their manuals."""
@@ -33,18 +34,19 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
 async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str]) -> int:
     """Approve the tools with these names (`manual.tool`), and print those that stay withheld; return the exit code."""
     async with Bridge(manifests) as bridge:
+        hide_secrets(bridge.redactor)
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
         for name in names:
             if name not in bridge.withheld:
-                click.echo(f"{name} is not withheld", err=True)
+                echo(f"{name} is not withheld", err=True)
                 return ExitCode.FAILURE
             try:
                 bridge.approve(name)
             except PinStoreError as error:
-                click.echo(str(error), err=True)
+                echo(str(error), err=True)
                 return ExitCode.FAILURE
-            click.echo(f"{name} is approved")
+            echo(f"{name} is approved")
         for name, reason in bridge.withheld.items():
             if name not in names:
-                click.echo(f"{name} is withheld: {reason}")
+                echo(f"{name} is withheld: {reason}")
     return ExitCode.SUCCESS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -27,6 +27,8 @@ from .login import fetched_credentials, run_before_connect, run_on_connect
 from .oauth import TokenCache
 from .websocket import WebSocket
 
+TokenCallback = Callable[[str, Iterable[str], int], None]
+
 _NO_ANSWER: Final = "no answer", "Check the host and the port, and whether a firewall blocks the connection."
 _NO_UPGRADE: Final = (
     "the port is open, but the upgrade was not answered",
@@ -44,7 +46,8 @@ class Connector:
         resolver: Resolves the hosts of endpoints.
         observe: Gets the events of connections.
         trace_rules: Whether events explain which rule decided.
-        on_token: Gets each credential that was fetched, so that logs and errors can hide it.
+        on_tokens: Gets the manual, the credentials that a login fetched, and how many connections the manual can have,
+            so that logs and errors can hide them.
     """
 
     def __init__(
@@ -55,15 +58,15 @@ class Connector:
         observe: Observer,
         *,
         trace_rules: bool = False,
-        on_token: Callable[[str], None] = lambda token: None,
+        on_tokens: TokenCallback = lambda manual, tokens, connections: None,
     ) -> None:
         self._ambient = ambient
         self._clock = clock
         self._resolver = resolver
         self._observe = observe
         self._trace_rules = trace_rules
-        self._on_token = on_token
-        self._token_cache = TokenCache(clock, resolver, on_token)
+        self._on_tokens = on_tokens
+        self._token_cache = TokenCache(clock, resolver)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
 
     async def __call__(
@@ -89,8 +92,7 @@ class Connector:
             request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
         )
         await run_before_connect(request, state, self._resolver, self._observe, partial(self._ssl_context, request))
-        for credential in fetched_credentials(state):
-            self._on_token(credential)
+        self._learn(request, fetched_credentials(state))
         request = self._render_deferred(request, state)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
         framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
@@ -165,7 +167,12 @@ class Connector:
 
     async def _get_token(self, request: HandshakeRequest, auth: OAuth2Auth) -> str:
         template = request.template
-        return await self._token_cache.get(auth, template.network, template.limits.connect_timeout)
+        token = await self._token_cache.get(auth, template.network, template.limits.connect_timeout)
+        self._learn(request, [token])
+        return token
+
+    def _learn(self, request: HandshakeRequest, tokens: Iterable[str]) -> None:
+        self._on_tokens(request.manual, tokens, request.template.limits.max_connections)
 
     async def _connect(
         self, request: HandshakeRequest, token: str | None, report_stage: Callable[[tuple[str, str]], None]

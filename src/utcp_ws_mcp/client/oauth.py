@@ -50,14 +50,10 @@ class TokenCache:
     Args:
         clock: Returns monotonic seconds.
         resolver: Resolves the hosts of token endpoints.
-        on_token: Gets each token that was fetched, so that logs and errors can hide it.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], resolver: Resolver, on_token: Callable[[str], None] = lambda token: None
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], resolver: Resolver) -> None:
         self._clock = clock
-        self._on_token = on_token
         self._resolver = resolver
         self._tokens: dict[OAuth2Auth, _CachedToken] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
@@ -78,7 +74,6 @@ class TokenCache:
             cached = self._tokens.get(auth)
             if cached is None or cached.refresh_at <= self._clock():
                 cached = self._tokens[auth] = await self._fetch(auth, network, timeout)
-                self._on_token(cached.token)
             return cached.token
 
     def invalidate(self, auth: OAuth2Auth, token: str) -> None:

@@ -23,6 +23,7 @@ class ToolRepository:
         manifests: The loaded manifests.
         pin_store: Stores which discovered tools are approved.
         warn: Called with each text that an operator should read.
+        redact: Removes credentials from the texts of manuals.
 
     Attributes:
         withheld: The reason for each `manual.tool` that is withheld.
@@ -31,12 +32,19 @@ class ToolRepository:
         InvalidManifest: If two call templates have the same name.
     """
 
-    def __init__(self, manifests: Sequence[LoadedManifest], pin_store: PinStore, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        manifests: Sequence[LoadedManifest],
+        pin_store: PinStore,
+        warn: Callable[[str], None],
+        redact: Callable[[str], str] = str,
+    ) -> None:
         check_unique_names(manifests)
         self.withheld: dict[str, str] = {}
         self._manifests = manifests
         self._pin_store = pin_store
         self._warn = warn
+        self._redact = redact
         self._digests: dict[str, dict[str, str]] = {}
         self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
@@ -105,7 +113,7 @@ class ToolRepository:
         Returns:
             The number of tools in the manual that can be called, and whether the tools of the repository changed.
         """
-        tools, warnings = read_manual(manual, entry)
+        tools, warnings = read_manual(manual, entry, self._redact)
         approved = self._filter_approved(entry, tools, warnings)
         compiled, problems = compile_tools(entry, approved)
         warnings += [skipped_tool_warning(entry.name, problem) for problem in problems]

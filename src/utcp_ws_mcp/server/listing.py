@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.tools.tool import CompiledTool
+from ..observability.redaction import redact_strings
 from .content import META_PREFIX, json_text
 from .tool_names import mcp_names
 
@@ -63,15 +64,7 @@ def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str)
 def _encode_tool(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
     text = json_text(tool)
-    return text if redact(text) == text else json_text(_redact_strings(tool, redact))
-
-
-def _redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {redact(key): _redact_strings(item, redact) for key, item in value.items()}
-    return [_redact_strings(item, redact) for item in value] if isinstance(value, list) else value
+    return text if redact(text) == text else json_text(redact_strings(tool, redact))
 
 
 def has_structured_output(tool: CompiledTool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import anyio
@@ -38,17 +38,15 @@ logger = logging.getLogger(__name__)
 
 
 class ToolService:
-    """Lists and calls tools. `redact` removes secrets from errors, `redact_result` credentials from results."""
+    """Lists and calls tools. Credentials are removed from results; `guard` removes them from what leaves in any way."""
 
-    def __init__(
-        self, bridge: Bridge, redact: Callable[[str], str] = str, redact_result: Callable[[str], str] = str
-    ) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self.running: set[Progress] = set()
         self.on_tools_changed = bridge.on_tools_changed
-        self.resources = EndpointResources(bridge, redact)
+        self.resources = EndpointResources(bridge)
+        self.guard = bridge.redactor.guard
         self._bridge = bridge
-        self._redact = redact
-        self._redact_result = redact_result
+        self._redact_result = bridge.redactor.redact_result
         self._list_deadline = anyio.current_time() + LIST_TIMEOUT
         self._cached_listing: ToolListing | None = None
         self.on_tools_changed.append(self._invalidate_listing)
@@ -82,10 +80,10 @@ class ToolService:
         except BridgeError as failed:
             partial = getattr(failed, "partial", ())
             text = partial_stream_text(tool, partial) if partial else None
-            return error_result(failed, self._error_blocks(str(failed), text))
+            return error_result(failed, _error_blocks(str(failed), text and self._redact_result(text)))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             logger.exception("internal error in a call of %s", tool.full_name)
-            return Result(self._error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
+            return Result(_error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
         finally:
             self.running.discard(progress)
 
@@ -102,7 +100,7 @@ class ToolService:
             structured = encode_json(blocks[0]["text"])
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
             failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")
-            return error_result(failed, [*self._error_blocks(str(failed)), *blocks])
+            return error_result(failed, [*_error_blocks(str(failed)), *blocks])
         return Result(blocks, structured)
 
     def _redact_block(self, block: ContentBlock) -> ContentBlock:
@@ -112,10 +110,6 @@ class ToolService:
         data = block["resource"]["blob"] if block["type"] == "resource" else block["data"]
         return block if self._redact_result(data) == data else text_block("binary data that contains a credential")
 
-    def _error_blocks(self, text: str, partial: str | None = None) -> list[ContentBlock]:
-        """Return the message of an error, and a second block with the items that a stream returned before it."""
-        return [text_block(self._redact(each)) for each in (text, partial) if each is not None]
-
     def _listing(self) -> ToolListing:
         if self._cached_listing is None:
             self._cached_listing = build_listing(list(self._bridge.tools.values()), self._redact_result)
@@ -123,6 +117,11 @@ class ToolService:
 
     def _invalidate_listing(self) -> None:
         self._cached_listing = None
+
+
+def _error_blocks(text: str, partial: str | None = None) -> list[ContentBlock]:
+    """Return the message of an error, and a second block with the items that a stream returned before it."""
+    return [text_block(each) for each in (text, partial) if each is not None]
 
 
 def unknown_tool_message(name: str) -> str:

@@ -24,6 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..guard import GuardMiddleware
 from ..sdk_server import SdkServer
 from .config import HttpListener
 from .security import Headers, HttpAccessPolicy, Rejection, check_method_and_content_type, rejection_headers
@@ -203,6 +204,7 @@ async def run_http_server(
     )
     endpoint = McpEndpoint(manager)
     app = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    app = GuardMiddleware(app, sdk_server.guard)
 
     def stop() -> None:
         sdk_server.close_streams()

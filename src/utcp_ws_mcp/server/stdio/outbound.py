@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any
 
 import anyio
 
+from ..guard import Guard, encode_line
 from .writer import Writer
-
-MAX_JOINED_LENGTH: Final = 1 << 16
-"""Parts of a line that are longer are written separately instead of being joined: joining copies them."""
 
 
 class StdioOutbound:
-    """Sends responses and notifications. Characters that UTF-8 cannot encode are replaced: the session must go on."""
+    """Sends responses and notifications. `guard` removes credentials from every line."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, guard: Guard = str) -> None:
         self._writer = writer
+        self._guard = guard
         self._pending: set[Any] = set()
         self._idle = asyncio.Event()
 
@@ -28,7 +27,7 @@ class StdioOutbound:
 
     def respond(self, request_id: Any, line: Iterable[str]) -> None:
         """Write the answer to a request, given as the parts of a line."""
-        self._writer.write(*_encode_line(line))
+        self._writer.write(*encode_line(line, self._guard))
         self.request_finished(request_id)
 
     def request_finished(self, request_id: Any) -> None:
@@ -39,7 +38,7 @@ class StdioOutbound:
 
     def send(self, line: str) -> None:
         """Write a line."""
-        self._writer.write(line.encode("utf-8", "replace") + b"\n")
+        self._writer.write(*encode_line((line,), self._guard))
 
     async def drain(self) -> None:
         """Wait while the host reads more slowly than lines are written."""
@@ -51,16 +50,3 @@ class StdioOutbound:
             self._idle.clear()
             with anyio.move_on_after(timeout):
                 await self._idle.wait()
-
-
-def _encode_line(line: Iterable[str]) -> Iterator[bytes]:
-    """Yield a line in few chunks; large parts are not copied, and each is released once it is encoded."""
-    small: list[str] = []
-    for part in line:
-        if len(part) < MAX_JOINED_LENGTH:
-            small.append(part)
-        else:
-            yield "".join(small).encode("utf-8", "replace")
-            yield part.encode("utf-8", "replace")
-            small = []
-    yield "".join((*small, "\n")).encode("utf-8", "replace")

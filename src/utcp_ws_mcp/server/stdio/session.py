@@ -43,7 +43,7 @@ class StdioSession:
         self._stdin = stdin
         self._writer = Writer(stdout)
         self._writer.on_broken_pipe = self.stop
-        self._outbound = StdioOutbound(self._writer)
+        self._outbound = StdioOutbound(self._writer, tools.guard)
         self._state = ProtocolState(delegated=not fast_path)
         self._fast_path = FastPath(tools, self._outbound, self._state)
         self._sdk: SdkFallback | None = None
