@@ -18,7 +18,7 @@ from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.network_policy import check_header, parse_http_url
 from ..core.templates.nodes import OMIT, RenderError, quote_json, to_render_error, to_text
-from ..errors import ConnectError, InvalidTemplate, end_sentence
+from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from ..manifest.secret_names import secrets_in
 from ..observability import events
 from ..observability.events import Observer
@@ -75,7 +75,7 @@ def _process_response(
     if step.fail.is_true(scope):
         text = _fail_message_text(step.fail_message, scope)
         detail = (
-            _failure_detail(response, step.fail, scope.ambient.redact) if text is None else f": {end_sentence(text)}"
+            _failure_detail(response, step.fail, scope.ambient.redact) if text is None else f"; {quote_endpoint(text)}."
         )
         reason = f"the server answered HTTP {response.status}{detail}"
         raise ConnectError(request.url.address, reason, code="before-connect-failed", step=path)
@@ -125,7 +125,7 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
     except TimeoutError:
         what = f"no message matched {step.expect.source}" if step.expect else "the message could not be sent"
         last = connection.last_message if step.expect else ""
-        received = f" Last message received: {end_sentence(last)}" if last else ""
+        received = f" The last message did not match: {quote_endpoint(last)}." if last else ""
         reason = f"{what} within {step.timeout:g} s.{received}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None
     except (RenderError, ValueError) as error:
@@ -178,8 +178,8 @@ class _Expectation:
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
             text = _fail_message_text(step.fail_message, scope)
-            shown = end_sentence(excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text)
-            reason = f"the server rejected the login: {shown}"
+            shown = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
+            reason = f"the server rejected the login; {quote_endpoint(shown)}."
             step_path = f"on_connect[{self._index}]"
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True

@@ -200,9 +200,10 @@ class WebSocket(asyncio.Protocol):
         await asyncio.shield(self._closed)
 
     def abort(self, reason: str = "") -> None:
-        """End the connection without a closing handshake."""
+        """End the connection without a closing handshake; nothing happens if it has ended."""
         self.abort_reason = self.abort_reason or reason
-        self.transport.abort()
+        if not self._closed.done():  # a transport that is closed has no loop any more
+            self.transport.abort()
 
     # Callbacks of asyncio
 
@@ -330,7 +331,7 @@ class WebSocket(asyncio.Protocol):
                 # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
                 self.transport.close()
         if self._close_timer is None and self.protocol.close_expected():
-            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
         return size
 
     def _count_unread(self, size: int) -> None:

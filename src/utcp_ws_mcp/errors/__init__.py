@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 
 class Outcome(Enum):
@@ -62,9 +63,24 @@ class Problem:
         return f"{place}: {self}"
 
 
+ENDPOINT_SAID: Final = "the endpoint said: "
+"""Stands before each text of an endpoint in a message, so that it cannot be taken for a sentence of the bridge."""
+
+
+def quote_endpoint(text: str) -> str:
+    """Return a text of an endpoint as a part of a sentence: marked, in quotes that it cannot end, on one line."""
+    plain = "".join(char if char.isprintable() else " " for char in text.replace("“", '"').replace("”", '"'))
+    return f"{ENDPOINT_SAID}“{plain.strip()}”"
+
+
 def end_sentence(text: str) -> str:
-    """Return a text with a full stop, unless it ends as a sentence already: an endpoint's own text may."""
+    """Return a text with a full stop, unless it ends as a sentence already."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital at its beginning and a full stop."""
+    return end_sentence(text[:1].upper() + text[1:])
 
 
 class BridgeError(Exception):
@@ -231,15 +247,16 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    `partial` holds the items of a stream that arrived before the error. The message is the endpoint's own text.
+    `partial` holds the items of a stream that arrived before the error. `text` is the endpoint's own text, which the
+    message marks as such.
     """
 
     code = "tool-error"
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
-        self.tool, self.payload, self.partial = tool, payload, tuple(partial)
-        super().__init__(message)
+    def __init__(self, tool: str, text: str, payload: object = None, partial: Sequence[object] = ()) -> None:
+        self.tool, self.text, self.payload, self.partial = tool, text, payload, tuple(partial)
+        super().__init__(f"{ENDPOINT_SAID}{text}")
 
 
 class InvalidReply(CallError):
@@ -249,7 +266,7 @@ class InvalidReply(CallError):
 
     def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str = "output-mismatch") -> None:
         self.tool = tool
-        shown = f" The reply: {end_sentence(excerpt)}" if excerpt else ""
+        shown = f" {sentence(quote_endpoint(excerpt))}" if excerpt else ""
         super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
@@ -307,7 +324,7 @@ class CallTimeout(CallError, TimeoutError):
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
         # The detail may be the message of another error, with the same outcome at its end.
         cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
-        last = f" The last message received, {last_message}, did not match." if last_message else ""
+        last = f" The last message did not match: {quote_endpoint(last_message)}." if last_message else ""
         awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
         text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last} {outcome.value}"
         super().__init__(text, code=_TIMEOUT_CODES[stage])

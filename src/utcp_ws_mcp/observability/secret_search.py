@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic_core import SchemaValidator, core_schema
 
 from ..manifest.secret_names import MIN_SECRET_LENGTH, REDACTED
-from .secret_forms import MAX_ANCHOR, anchor_of, form_pattern, max_length, secret_forms
+from .secret_forms import MAX_ANCHOR, secret_forms
 
 MAX_PLACES: Final = 2048
 """Places of a text that are looked at one by one. What follows more of them is replaced as a whole."""
@@ -48,19 +48,18 @@ class Secret:
 
     @cached_property
     def anchors(self) -> list[tuple[str, bool]]:
-        """A pattern for a part of each form, and whether it is literal."""
-        return [anchor_of(form) for form in secret_forms(self._value)]
+        """Patterns for a part of each form, and whether they are literal."""
+        return [anchor for form in secret_forms(self._value) for anchor in form.anchors]
 
     @cached_property
     def max_length(self) -> int:
         """The length of the text around a part in which the whole secret is searched."""
-        return max(map(max_length, secret_forms(self._value)))
+        return max(form.max_length for form in secret_forms(self._value))
 
     @cached_property
     def is_in(self) -> Predicate:
         """Whether a text contains the secret."""
-        forms = sorted(secret_forms(self._value), key=len, reverse=True)
-        return _contains(map(form_pattern, forms))
+        return _contains(form.pattern for form in secret_forms(self._value))
 
 
 class SecretGroup:
@@ -144,7 +143,8 @@ class _Replacement:
         for secret in self._find_candidates(self._text[start:end]):
             first = max(self._copied, start - secret.max_length)
             around = self._text[first : end + secret.max_length]
-            if found := find_first(secret.is_in, around, 0):
+            found = find_first(secret.is_in, around, 0)
+            if found is not None and first + found[0] <= start:  # else it is another place, behind this one
                 self._cut_out(first + found[0], first + found[1])
                 return self._copied
         return start + 1

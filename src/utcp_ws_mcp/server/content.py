@@ -16,7 +16,7 @@ from ..bridge import StreamResult
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import as_text
 from ..core.limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
-from ..errors import BridgeError, Outcome
+from ..errors import BridgeError, Outcome, ToolError
 from .stdio.protocol_versions import SERVER_INFO_KEY
 
 ContentBlock = dict[str, Any]
@@ -45,6 +45,9 @@ OUTCOME_KEY: Final = f"{META_PREFIX}outcome"
 CODE_KEY: Final = f"{META_PREFIX}code"
 """In `_meta` of an error: its stable code (`errors.codes`)."""
 
+TEXT_BY_KEY: Final = f"{META_PREFIX}text_by"
+"""In `_meta` of an error whose text is that of the endpoint: `endpoint`."""
+
 _SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
 _MODERN_RESULT_SUFFIX: Final = f',"_meta":{encode_json(_SERVER_INFO_META)},"resultType":"complete"}}'
 
@@ -58,6 +61,7 @@ class Result:
     is_error: bool = False
     outcome: Outcome | None = None
     code: str | None = None
+    by_endpoint: bool = False
 
     def to_json(self, *, modern: bool) -> str:
         """Return the result as JSON text."""
@@ -88,6 +92,7 @@ class Result:
         if self.outcome is None:
             return _MODERN_RESULT_SUFFIX if modern else "}"
         meta: dict[str, Any] = {OUTCOME_KEY: self.outcome.name.lower(), CODE_KEY: self.code}
+        meta |= {TEXT_BY_KEY: "endpoint"} if self.by_endpoint else {}
         meta |= _SERVER_INFO_META if modern else {}
         ending = f',"_meta":{encode_json(meta)}'
         return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
@@ -95,7 +100,8 @@ class Result:
 
 def error_result(error: BridgeError, content: Sequence[ContentBlock]) -> Result:
     """Return the result for an error, with what is known about its request."""
-    return Result(content, is_error=True, outcome=error.outcome, code=error.code)
+    by_endpoint = isinstance(error, ToolError)
+    return Result(content, is_error=True, outcome=error.outcome, code=error.code, by_endpoint=by_endpoint)
 
 
 def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:

@@ -36,7 +36,7 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
         value = tool.rules.extract(exchange.scope_for(message), message)
     except EvaluationError as error:
         raise InvalidReply(
-            tool.full_name, str(error), excerpt(message.for_display, redact=redact), code=error.code
+            tool.full_name, redact(str(error)), excerpt(message.for_display, redact=redact), code=error.code
         ) from None
     match tool.template.response_format:
         case "json":
@@ -92,7 +92,7 @@ def as_text(value: Any) -> str:
 def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> ToolError:
     selected = tool.rules.error_text(exchange.scope_for(message))
     text = as_text(message.value if selected is None else selected)
-    return ToolError(tool.full_name, text, message.value)
+    return ToolError(tool.full_name, exchange.scope.ambient.redact(text), message.value)
 
 
 def _decode_json(tool: CompiledTool, message: Message, redact: Callable[[str], str]) -> Any:

@@ -203,8 +203,8 @@ async def run_http_server(
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     endpoint = McpEndpoint(manager)
-    app = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
-    app = GuardMiddleware(app, sdk_server.guard)
+    unguarded = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    app: Any = GuardMiddleware(unguarded, sdk_server.guard)
 
     def stop() -> None:
         sdk_server.close_streams()
