@@ -127,14 +127,17 @@ class Bridge:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._discovery_tasks.cancel_scope.cancel()
-        self._discovery_manager.stop()
         with anyio.CancelScope(shield=True):
             await self.aclose()
         self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections with code 1001 (RFC 6455 §7.4.1). Running and later calls fail with their outcome."""
+        """Close all connections with code 1001 (RFC 6455 §7.4.1). Running and later calls fail with their outcome.
+
+        Discoveries end first, so that they do not report the end of their own connections.
+        """
+        self._discovery_manager.stop()
         await self._pool_manager.aclose()
 
     def reload(self, loaded: Sequence[LoadedManifest]) -> None:

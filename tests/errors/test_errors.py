@@ -97,6 +97,15 @@ MESSAGES = [
         "a.b: the reply is not JSON. [reply-not-json]",
     ),
     (
+        e.ResultTooLarge("a_b", 11534336, 8388608),
+        (
+            "a_b: the result has 11,534,336 bytes, more than a message to the host may have (8,388,608). "
+            "Call the tool again with arguments that ask for less, such as a filter, fields, a page or a limit. "
+            "The author of the manifest can select parts with `reply.result`, or raise `serve --max-line-bytes` "
+            "if the host reads longer lines. The request was executed and answered. [result-too-large]"
+        ),
+    ),
+    (
         e.MessageTooBig("wss://a.example/", 16777216, PERHAPS),
         (
             "wss://a.example/: the endpoint sent a message of more than 16,777,216 bytes. "
@@ -196,7 +205,18 @@ WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
     (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
-    (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolError, e.InvalidReply, e.MessageTooBig, e.CallTimeout)),
+    (
+        e.CallError,
+        (
+            e.UnknownTool,
+            e.InvalidArguments,
+            e.ToolError,
+            e.InvalidReply,
+            e.ResultTooLarge,
+            e.MessageTooBig,
+            e.CallTimeout,
+        ),
+    ),
     (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
 ]
 

@@ -21,8 +21,8 @@ async def test_a_manual_that_repeats_a_credential_does_not_show_it_to_the_model(
     async with peer(announces(manual(tool))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
         assert await bridge.wait_discovered(PATIENCE)
         offered = build_listing(list(bridge.tools.values()), redactor(["s3cret-key"]))
-    assert "s3cret" not in offered.modern + offered.handshake
-    assert f"Asked with {REDACTED}" in offered.modern
+    assert "s3cret" not in str(offered.modern + offered.handshake)
+    assert f"Asked with {REDACTED}" in offered.modern[0]
 
 
 def test_a_list_is_json_that_every_host_can_read_whatever_the_manifest_says() -> None:
@@ -33,6 +33,6 @@ def test_a_list_is_json_that_every_host_can_read_whatever_the_manifest_says() ->
     document = [{"name": "m", "url": "wss://own.example/ws", "tools": [tool]}]
     plans, problems = compile_entry(load_document(document, VariableResolver([]), "m.json", PurePath()).entries[0])
     offered = build_listing(plans, redactor(["s3cret-key"]))
-    (shown,) = json.loads(offered.modern.encode())
+    (shown,) = json.loads(offered.modern[0].encode())
     assert (problems, shown["description"]) == ([], f"{REDACTED} \ufffd")
     assert "nested too deeply" in json.dumps(shown["inputSchema"])

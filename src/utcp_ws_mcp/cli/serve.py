@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from ..server.http.defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE
+from ..server.result import DEFAULT_MAX_LINE_BYTES, JSON_FORMS, MIN_MAX_LINE_BYTES, JsonForm, MessageOptions
 from ..server.run import ServeOptions, serve_http, serve_stdio
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
@@ -21,6 +22,22 @@ _shared_options = combine(
     click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Format of stderr."),
     click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as set in the OTEL_* variables."),
     click.option("--meta-tools", is_flag=True, help="Offer three tools that search, describe and call the others."),
+    click.option(
+        "--json-results",
+        "json_form",
+        type=click.Choice(JSON_FORMS),
+        default="auto",
+        show_default=True,
+        help="How JSON results are sent: as text and structured content (both), as text only, or as text, and as "
+        "structured content if it is short or the tool declares `outputs` (auto).",
+    ),
+    click.option(
+        "--max-line-bytes",
+        type=click.IntRange(min=MIN_MAX_LINE_BYTES),
+        default=DEFAULT_MAX_LINE_BYTES,
+        show_default=True,
+        help="Maximum size of a message to the client. Some hosts end the session at 10 MiB.",
+    ),
     click.option(
         "--no-fast-path", is_flag=True, help="On stdio: let the MCP SDK answer every request. Slower; for comparison."
     ),
@@ -69,6 +86,8 @@ def serve(
     log_format: str,
     otel: bool,
     meta_tools: bool,
+    json_form: JsonForm,
+    max_line_bytes: int,
     no_fast_path: bool,
     **http: Any,
 ) -> None:
@@ -76,7 +95,8 @@ def serve(
     loaded = load_manifests(manifests, env_files)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(ExitCode.USAGE_ERROR)
-    options = ServeOptions(log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files)
+    messages = MessageOptions(json_form, max_line_bytes)
+    options = ServeOptions(log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files, messages)
     address = _http_address(http)
     if address is None:
         _reject_http_options(http)

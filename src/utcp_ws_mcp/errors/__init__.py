@@ -270,6 +270,23 @@ class InvalidReply(CallError):
         super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
+class ResultTooLarge(CallError):
+    """A result with more bytes than a message to the host may have. The request was executed."""
+
+    outcome = Outcome.ANSWERED
+    code = "result-too-large"
+
+    def __init__(self, tool: str, size: int, limit: int) -> None:
+        self.tool, self.size, self.limit = tool, size, limit
+        super().__init__(
+            f"{tool}: the result has {size:,} bytes, more than a message to the host may have ({limit:,}). "
+            "Call the tool again with arguments that ask for less, such as a filter, fields, a page or a limit. "
+            "The author of the manifest can select parts with `reply.result`, or raise `serve --max-line-bytes` "
+            "if the host reads longer lines. "
+            f"{self.outcome.value}"
+        )
+
+
 class MessageTooBig(CallError):
     """A message longer than `limits.max_message_bytes`; the connection was closed (RFC 6455 §7.4.1, 1009).
 

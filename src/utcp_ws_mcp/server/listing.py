@@ -10,6 +10,8 @@ from typing import Any, Final
 from ..core.tools.tool import CompiledTool
 from ..observability.redaction import redact_strings
 from .content import META_PREFIX, json_text
+from .outputs import promised_schema
+from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, byte_size
 from .tool_names import mcp_names
 
 logger = logging.getLogger(__name__)
@@ -30,14 +32,24 @@ _COMBINATORS: Final = ("oneOf", "anyOf", "allOf", "not", "if", "then", "else", "
 
 @dataclass(frozen=True, slots=True)
 class ToolListing:
-    """A list of tools: the compiled tools by MCP name, and the JSON array `tools` for each era."""
+    """A list of tools: the compiled tools by MCP name, and the JSON arrays `tools` for each era, one for each page."""
 
     tools: dict[str, CompiledTool]
-    modern: str
-    handshake: str
+    modern: tuple[str, ...]
+    handshake: tuple[str, ...]
+
+    def page(self, cursor: str | None, *, modern: bool) -> tuple[str, str | None] | None:
+        """Return the page of a cursor, and the cursor of the next one; None for a cursor that names no page."""
+        pages = self.modern if modern else self.handshake
+        number = 0 if cursor is None else next((n for n in range(1, len(pages)) if cursor == str(n)), None)
+        if number is None:
+            return None
+        return pages[number], str(number + 1) if number + 1 < len(pages) else None
 
 
-def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str) -> ToolListing:
+def build_listing(
+    tools: list[CompiledTool], redact: Callable[[str], str] = str, options: MessageOptions = DEFAULT_OPTIONS
+) -> ToolListing:
     """Return the listing. A tool that JSON cannot represent is omitted and logged: it would fail the whole list.
 
     `redact` removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
@@ -45,34 +57,58 @@ def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str)
     by_key = {(tool.manual, tool.name): tool for tool in tools}
     listed: dict[str, CompiledTool] = {}
     modern, handshake = [], []
+    limit = options.max_line_bytes - ENVELOPE_BYTES
     for name, key in mcp_names(by_key).items():
         tool = by_key[key]
         try:
-            for_all = _encode_tool(_tool_definition(name, tool, objects_only=True), redact)
-            for_modern = (
-                _encode_tool(_tool_definition(name, tool, objects_only=False), redact) if tool.outputs else for_all
-            )
+            for_handshake, for_modern = _encode_tool(name, tool, redact, options)
         except ValueError as error:
             logger.warning("%s is not offered: %s", tool.full_name, str(error).splitlines()[0])
             continue
+        if max(byte_size([for_handshake]), byte_size([for_modern])) >= limit:
+            logger.warning("%s is not offered: its definition is longer than --max-line-bytes", tool.full_name)
+            continue
         listed[name] = tool
-        handshake.append(for_all)
+        handshake.append(for_handshake)
         modern.append(for_modern)
-    return ToolListing(listed, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit))
 
 
-def _encode_tool(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
+def _pages(tools: list[str], limit: int) -> tuple[str, ...]:
+    """Return the JSON of the tools as arrays of at most `limit` bytes.
+
+    Usually there is one: some clients read only the first page.
+    """
+    pages: list[list[str]] = [[]]
+    used = 2
+    for tool in tools:
+        size = byte_size([tool]) + 1
+        if pages[-1] and used + size > limit:
+            pages.append([])
+            used = 2
+        pages[-1].append(tool)
+        used += size
+    return tuple(f"[{','.join(page)}]" for page in pages)
+
+
+def _encode_tool(
+    name: str, tool: CompiledTool, redact: Callable[[str], str], options: MessageOptions
+) -> tuple[str, str]:
+    """Return the JSON of a tool for the handshake revisions and for 2026-07-28."""
+    with_outputs = bool(tool.outputs) and options.json_form != "text"
+    handshake = _redacted_json(_tool_definition(name, tool, modern=False, with_outputs=with_outputs), redact)
+    if not with_outputs:
+        return handshake, handshake
+    return handshake, _redacted_json(_tool_definition(name, tool, modern=True, with_outputs=True), redact)
+
+
+def _redacted_json(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
     text = json_text(tool)
     return text if redact(text) == text else json_text(redact_strings(tool, redact))
 
 
-def has_structured_output(tool: CompiledTool) -> bool:
-    """Return whether results have the form of the manual's `outputs`: JSON replies do, text and streams do not."""
-    return bool(tool.outputs) and tool.template.response_format == "json" and tool.rules.stream is None
-
-
-def _tool_definition(name: str, tool: CompiledTool, *, objects_only: bool) -> dict[str, Any]:
+def _tool_definition(name: str, tool: CompiledTool, *, modern: bool, with_outputs: bool) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "name": name,
         "title": tool.annotations.title or tool.full_name,
@@ -83,24 +119,13 @@ def _tool_definition(name: str, tool: CompiledTool, *, objects_only: bool) -> di
             **({TAGS_KEY: list(tool.tags)} if tool.tags else {}),
         },
     }
-    outputs = _output_schema(tool, objects_only)
+    outputs = promised_schema(tool, modern=modern) if with_outputs else None
     if outputs is not None:
-        definition["outputSchema"] = outputs
+        definition["outputSchema"] = _drop_malformed_keywords(outputs)
     hints = {key: hint for name, key in _HINTS.items() if (hint := getattr(tool.annotations, name)) is not None}
     if hints:
         definition["annotations"] = hints
     return definition
-
-
-def _output_schema(tool: CompiledTool, objects_only: bool) -> dict[str, Any] | None:
-    if not has_structured_output(tool) or _allows_null(tool):
-        return None
-    return advertised_outputs(tool.outputs, objects_only=objects_only)
-
-
-def _allows_null(tool: CompiledTool) -> bool:
-    """Return whether `outputs` allow null, which structured content cannot be; clients would then miss the content."""
-    return tool.result_schema is not None and not tool.result_schema.check(None)
 
 
 def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,13 +141,6 @@ def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
                 properties.setdefault(name, value)
     shown |= {"type": "object", "properties": properties}
     return _drop_malformed_keywords(shown)
-
-
-def advertised_outputs(schema: Mapping[str, Any], *, objects_only: bool) -> dict[str, Any] | None:
-    """Return an output schema, or None if it cannot be advertised: handshake revisions allow only objects."""
-    if not schema or (objects_only and schema.get("type") != "object"):
-        return None
-    return _drop_malformed_keywords(dict(schema))
 
 
 def _drop_malformed_keywords(schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..observability.events import Observer, broadcast
 from ..observability.logging import configure_logging, log_event
 from ..observability.redaction import Redactor
 from .reload import watch_manifests
+from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
 from .tools import ToolService
 
@@ -34,6 +35,7 @@ class ServeOptions:
     meta_tools: bool = False
     fast_path: bool = True
     env_files: tuple[Path, ...] = ()
+    messages: MessageOptions = DEFAULT_OPTIONS
 
 
 async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions) -> int:
@@ -122,10 +124,10 @@ def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
 def make_tool_service(bridge: Bridge, options: ServeOptions) -> ToolService:
     """Return the service of the tools, or of the three tools that search, describe and call them."""
     if not options.meta_tools:
-        return ToolService(bridge)
+        return ToolService(bridge, options.messages)
     from .tool_search import MetaTools
 
-    return MetaTools(bridge)
+    return MetaTools(bridge, options.messages)
 
 
 def _print_url(url: str) -> None:

@@ -14,10 +14,12 @@ from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
-from .content import ContentBlock, Result, error_result, result_blocks, text_block
-from .listing import ToolListing, advertised_inputs, build_listing, has_structured_output
+from .content import ContentBlock, result_blocks, text_block
+from .listing import ToolListing, advertised_inputs, build_listing
+from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
+from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
 LIST_TIMEOUT: Final = 1.0
 """Seconds from the start that a list of tools waits for endpoints that have not returned their manual yet."""
@@ -33,6 +35,7 @@ INSTRUCTIONS: Final = (
 LIST_TTL: Final = 1000
 """Milliseconds that a client of 2026-07-28 may cache a list."""
 
+INVALID_CURSOR_MESSAGE: Final = "this server returned no such cursor, or the list has changed; list from the beginning"
 INTERNAL_ERROR_MESSAGE: Final = "internal error of utcp-ws-mcp; see its log on stderr"
 
 logger = logging.getLogger(__name__)
@@ -41,7 +44,8 @@ logger = logging.getLogger(__name__)
 class ToolService:
     """Lists and calls tools. Credentials are removed from results; `guard` removes them from what leaves in any way."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, options: MessageOptions = DEFAULT_OPTIONS) -> None:
+        self.options = options
         self.running: set[Progress] = set()
         self.on_tools_changed = bridge.on_tools_changed
         self.resources = EndpointResources(bridge)
@@ -102,7 +106,7 @@ class ToolService:
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
             failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")
             return error_result(failed, [*_error_blocks(str(failed)), *blocks])
-        return Result(blocks, structured)
+        return Result(blocks, structured, form=self.options.json_form, promise=promise_of(tool))
 
     def _redact_block(self, block: ContentBlock) -> ContentBlock:
         """Return a block without credentials: an endpoint may echo them, and the block goes to the model."""
@@ -113,7 +117,7 @@ class ToolService:
 
     def _listing(self) -> ToolListing:
         if self._cached_listing is None:
-            self._cached_listing = build_listing(list(self._bridge.tools.values()), self._redact_result)
+            self._cached_listing = build_listing(list(self._bridge.tools.values()), self._redact_result, self.options)
         return self._cached_listing
 
     def _invalidate_listing(self) -> None:
