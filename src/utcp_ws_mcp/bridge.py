@@ -64,7 +64,7 @@ class Bridge:
         pin_store: Where approved tools are stored; by default in the state folder of the user.
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
         redactor: Learns the secrets of the manifests and each token that is fetched, and removes them from texts.
-            What shows events or errors to somebody uses the same one.
+            A program that shows events or errors uses the same one for them.
     """
 
     def __init__(

@@ -87,10 +87,10 @@ MESSAGES = [
         e.InvalidArguments("a.b", "argument 'x' is missing.", code="argument-missing"),
         "a.b: argument 'x' is missing. [argument-missing]",
     ),
-    (e.ToolError("a.b", "no such symbol", {"code": 4}), "no such symbol [tool-error]"),
+    (e.ToolError("a.b", "no such symbol", {"code": 4}), "the endpoint said: no such symbol [tool-error]"),
     (
         e.InvalidReply("a.b", "the reply is not JSON.", "<html>", code="reply-not-json"),
-        "a.b: the reply is not JSON. The reply: <html>. [reply-not-json]",
+        "a.b: the reply is not JSON. The endpoint said: “<html>”. [reply-not-json]",
     ),
     (
         e.InvalidReply("a.b", "the reply is not JSON.", code="reply-not-json"),
@@ -123,7 +123,8 @@ MESSAGES = [
     (
         e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message='{"ID": 1}'),
         (
-            'a.b: timed out after 30 s waiting for a reply. The last message received, {"ID": 1}, did not match. '
+            "a.b: timed out after 30 s waiting for a reply. The last message did not match: "
+            'the endpoint said: “{"ID": 1}”. '
             "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
         ),
     ),

@@ -1,4 +1,4 @@
-"""Characters that nobody sees."""
+"""Invisible characters are removed from texts, and escaped in logs."""
 
 from __future__ import annotations
 

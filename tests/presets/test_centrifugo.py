@@ -123,7 +123,7 @@ async def test_a_remote_procedure_gives_its_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{}, {"CENTRIFUGO_TOKEN": "wrong"}], ids=["none", "wrong"])
 async def test_a_token_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=environ) as bridge:
-        assert "code 3500: invalid token" in await refused(bridge, "m.add", {"a": 1, "b": 2})
+        assert "code 3500; the endpoint said: “invalid token”" in await refused(bridge, "m.add", {"a": 1, "b": 2})
 
 
 async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> Non
 
 async def test_an_error_fails_the_call_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolError, match=r"^method not found \(104\) \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: method not found \(104\) \[tool-error\]$"):
             await bridge.call_tool("m.nope")
 
 

@@ -110,7 +110,7 @@ class CallRunner:
         except ConnectionLost as error:
             raise ConnectionLost(error.address, error.close_reason, error.outcome, items, error.close_code) from error
         except ToolError as error:
-            raise ToolError(error.tool, error.text, error.payload, items) from error
+            raise ToolError(error.tool, error.message, error.payload, items) from error
         end = call.exchange.end
         return StreamResult(collect_stream(tool, items, end), tuple(items), end)
 

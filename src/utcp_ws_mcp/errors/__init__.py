@@ -64,7 +64,7 @@ class Problem:
 
 
 ENDPOINT_SAID: Final = "the endpoint said: "
-"""Stands before each text of an endpoint in a message, so that it cannot be taken for a sentence of the bridge."""
+"""Stands before each text of an endpoint in a message, so that it cannot imitate a sentence of the bridge."""
 
 
 def quote_endpoint(text: str) -> str:
@@ -247,16 +247,19 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    `partial` holds the items of a stream that arrived before the error. `text` is the endpoint's own text, which the
-    message marks as such.
+    `partial` holds the items of a stream that arrived before the error. `message` is the endpoint's own text;
+    `str(error)` marks it as such.
     """
 
     code = "tool-error"
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, text: str, payload: object = None, partial: Sequence[object] = ()) -> None:
-        self.tool, self.text, self.payload, self.partial = tool, text, payload, tuple(partial)
-        super().__init__(f"{ENDPOINT_SAID}{text}")
+    def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
+        self.tool, self.payload, self.partial = tool, payload, tuple(partial)
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{ENDPOINT_SAID}{super().__str__()}"
 
 
 class InvalidReply(CallError):

@@ -1,4 +1,4 @@
-"""Characters that nobody sees, or that change how others are shown: what a text can hide, or do to a terminal.
+"""Characters that are invisible, or change how others are shown: what a text can hide, or do to a terminal.
 
 They are those of the categories Cc, Cf, Zl and Zp, and those with the property Default_Ignorable_Code_Point.
 """
