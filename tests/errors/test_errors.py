@@ -129,6 +129,44 @@ MESSAGES = [
         ),
     ),
     (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message="hi", fate="was ignored", hint="Do x."),
+        (
+            "a.b: timed out after 30 s waiting for a reply. The last message received, hi, was ignored. Do x. "
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.STREAM, PERHAPS, detail="2 items came"),
+        (
+            "a.b: timed out after 30 s waiting for the end of the stream: 2 items came. "
+            "The request was sent and may have been executed; verify before retrying. [stream-timeout]"
+        ),
+    ),
+    (
+        e.IncompleteStream("a.b", "max_items", 1, PERHAPS),
+        (
+            "a.b: the stream is incomplete: max_items ended it after 1 item before its own end, which "
+            '"require_end" asks for. Ask for less, or raise the bound. '
+            "The request was sent and may have been executed; verify before retrying. [stream-incomplete]"
+        ),
+    ),
+    (
+        e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}'),
+        (
+            'a.b: wss://h/ sends unsolicited messages, such as {"tick": 1}, so the first message after the '
+            'request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '
+            'messages, or "stream" if several messages answer the request. No request was sent. '
+            "[unsolicited-messages]"
+        ),
+    ),
+    (
+        e.ToolError("a.b", "no", shared=True),
+        (
+            "no. The error names no request: it may mean another one. "
+            "The request was sent and may have been executed; verify before retrying. [tool-error]"
+        ),
+    ),
+    (
         e.CallTimeout("a.b", 0.5, e.TimeoutStage.POOL, NOT_SENT),
         "a.b: timed out after 0.5 s waiting for a connection. No request was sent. [pool-timeout]",
     ),
@@ -190,6 +228,20 @@ MESSAGES = [
         "the connection to wss://a.example/ was lost: it was closing. No request was sent. [connection-lost]",
     ),
     (
+        e.SessionLost("wss://a.example/", "the page crashed", PERHAPS, ["one"]),
+        (
+            "the session at wss://a.example/ was lost after 1 item: the page crashed. "
+            "The request was sent and may have been executed; verify before retrying. [session-lost]"
+        ),
+    ),
+    (
+        e.SessionLost("wss://a.example/", "the page was closed", NOT_SENT),
+        (
+            "the session at wss://a.example/ was lost: the page was closed. No request was sent. "
+            "Call again to use the new session. [session-lost]"
+        ),
+    ),
+    (
         e.TokenRequestError("https://a.example/token", "HTTP 400 (invalid_client)."),
         "no token from https://a.example/token: HTTP 400 (invalid_client). [token-request-failed]",
     ),
@@ -218,7 +270,7 @@ WHO_MUST_ACT = [
             e.CallTimeout,
         ),
     ),
-    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
+    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.SessionLost, e.TokenRequestError)),
 ]
 
 ALSO = [

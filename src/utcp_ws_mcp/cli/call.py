@@ -16,6 +16,7 @@ from ..bridge import Bridge, StreamResult
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
 from ..core.exchange.result import partial_stream_text
+from ..core.tools.host_names import may_belong
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
@@ -74,8 +75,8 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
         echo(str(failed), err=True)
-        if partial := getattr(failed, "partial", ()):
-            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), partial)
+        if failed.partial:
+            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), failed.partial)
             echo(redact.redact_result(text), err=True)
         return ExitCode.FAILURE
     data = _binary_data(value) if options.output else value
@@ -93,7 +94,7 @@ def _restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[Lo
     Without this, a call would also discover the tools of all other endpoints of the manifests.
     """
     names = [entry.name for each in manifests for entry in each.manifest.entries]
-    wanted = {name for name in names if tool.startswith(f"{name}.")} or set(names)
+    wanted = {name for name in names if may_belong(tool, name)} or set(names)
     return [
         replace(
             each,
@@ -152,7 +153,7 @@ def _binary_data(value: Any) -> bytes | None:
     """Return what to write to a file for a binary result, or for a stream of binary items; None for other results."""
     if not isinstance(value, StreamResult):
         return value if isinstance(value, bytes) else None
-    items = value.value.get("items") or [value.value.get("item")]
+    items = value.value.get("items") or [value.value.get("item", value.value.get("data"))]
     return b"".join(items) if all(isinstance(item, bytes) for item in items) else None
 
 

@@ -10,15 +10,15 @@ from typing import Any, Final, Protocol
 import anyio
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message
+from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
-from ..core.exchange.exchange import CloseInfo
+from ..core.exchange.exchange import CloseInfo, Exchange
 from ..core.exchange.reply_rules import Role
 from ..errors import end_sentence, quote_endpoint
 from ..observability import events
 from ..observability.events import Observer
-from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
+from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
 from .websocket import WebSocket
 
@@ -32,6 +32,15 @@ QUIET_PERIOD: Final = 0.05
 
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
+
+
+_FATES: Final = {
+    Role.IGNORED: "was ignored (ignore)",
+    Role.ACK: "only confirms receipt (reply.ack)",
+    Role.AUTO_REPLIED: "was answered (auto_reply)",
+    Role.HEARTBEAT: "answered a heartbeat (heartbeat.expect)",
+}
+"""What became of a message that did not answer a call, for the error of that call."""
 
 
 class LoginStep(Protocol):
@@ -57,6 +66,7 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
     """
 
@@ -71,6 +81,7 @@ class Connection:
         observe: Observer,
         on_draining: Callable[[], None],
         *,
+        on_refused_pings: Callable[[str], None] = lambda reason: None,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
@@ -83,15 +94,18 @@ class Connection:
         )
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
+        self.refuses_pings = False
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
         self._on_draining = on_draining
+        self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
         self._local_close_reason = ""
         self._disconnect_messages_sent = False
         self._login_step: LoginStep | None = None
         self._decoded: Iterator[Message] = iter(())
+        self._session_loss: str | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.address} {self._websocket.protocol.state.name} {self.dispatcher!r}>"
@@ -132,9 +146,44 @@ class Connection:
         return describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out, redact=self.state.redact)
 
     @property
+    def session_end(self) -> str:
+        """Return what ended the session of the connection, for the calls of the next one."""
+        reason = self.dispatcher.failure or self.dispatcher.unusable_reason or self._local_close_reason
+        return reason or self.close_info.reason
+
+    def note_previous(self, previous: Connection) -> None:
+        """Note that the connection replaces another: the first call must know if the session is a new one."""
+        was_used = previous.dispatcher.opened or previous._session_loss
+        if not was_used or self.state.session_identity() == previous.state.session_identity():
+            return
+        self.state.values["reconnected"] = True
+        if not previous.dispatcher.told_failure:
+            self._session_loss = previous._session_loss or previous.session_end
+
+    def take_session_loss(self) -> str | None:
+        """Return what ended the session before this one, to the first call that asks."""
+        loss, self._session_loss = self._session_loss, None
+        return loss
+
+    @property
     def last_message(self) -> str:
-        """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
-        message = self.dispatcher.last_unmatched
+        """Return an excerpt of the last message, if no call expected it: it may say why the server closes."""
+        return self._excerpt(self.dispatcher.messages.explains_close)
+
+    @property
+    def unsolicited_excerpt(self) -> str:
+        """Return an excerpt of the last unsolicited message."""
+        return self._excerpt(self.dispatcher.unsolicited)
+
+    def last_message_for(self, exchange: Exchange) -> tuple[str, str]:
+        """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
+        message, role = (
+            self.dispatcher.messages.since(exchange.opened_after) or exchange.skipped or (None, Role.DROPPED)
+        )
+        return self._excerpt(message), _FATES.get(role, "did not match")
+
+    def _excerpt(self, message: Message | None) -> str:
+        """Return an excerpt for an error; nothing if there is no message, or it repeats what may be a credential."""
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
         return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)
 
@@ -166,6 +215,9 @@ class Connection:
             local_reason = "" if by_peer else self._local_close_reason
             reason = f"{info.reason}: {local_reason}" if local_reason else info.reason
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
+            self.refuses_pings = refuses_pings(self._websocket, idle=not self.dispatcher.lost)
+            if self.refuses_pings:
+                self._on_refused_pings(info.reason)
 
     def _on_message(self, raw: str | bytes) -> bool:
         """Process a WebSocket message; return whether the next one is wanted, too."""
@@ -188,6 +240,10 @@ class Connection:
                 self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
+        except MessageTooLarge:
+            self._websocket.fail_too_big()
+        except UndecodableStream as error:
+            self._websocket.abort(f"what the server sent does not fit the framing of the manifest: {error}")
         except Exception:  # an edge: a bug in processing one message must not end the other connections, too
             logger.exception("internal error while processing a message of %s", self.address)
             self.abort()
@@ -195,28 +251,36 @@ class Connection:
 
     def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
         """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
-        if self._login_step is None:
-            explanation: tuple[str, ...] = ()
-            if self.trace_rules:
-                from ..core.exchange.trace import explain_message  # only for --trace
+        explanation: tuple[str, ...] = ()
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_for_connection  # only for --trace
 
-                explanation = explain_message(self.state, self.dispatcher, message)
-            return self._dispatch(message), explanation
-        if self.state.process(message, self.dispatcher.outbox.append):
-            return Role.AUTO_REPLIED, ()
-        return Role.LOGIN, self._login_step.accept(message)
-
-    def _dispatch(self, message: Message) -> Role:
+            explanation = explain_for_connection(self.state, message, login=self._login_step is not None)
         # Before anything else: a call that this message answers must not release the connection to a further call.
-        if self.state.should_drain(message):
+        if self._login_step is None and self.state.should_drain(message):
             self.dispatcher.drain()
             self._on_draining()
-        if self.state.process(message, self.dispatcher.outbox.append):
-            return Role.AUTO_REPLIED
-        if self.state.is_heartbeat_reply(message):
+        if self._login_step is None and (failure := self.state.failure(message)) is not None:
+            self.dispatcher.fail_all(failure)
+            self._on_draining()
+            return Role.SESSION_FAILED, explanation
+        if self.state.process(message, self.dispatcher.add_auto_reply):
+            self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
+            return Role.AUTO_REPLIED, explanation
+        message = replace(message, session=self.state.snapshot())
+        if self._login_step is not None:
+            return Role.LOGIN, explanation + self._login_step.accept(message)
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_for_exchanges  # only for --trace
+
+            explanation += explain_for_exchanges(self.state, self.dispatcher, message)
+        return self._dispatch(message), explanation
+
+    def _dispatch(self, message: Message) -> Role:
+        role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
+        if role is Role.HEARTBEAT:
             self.heartbeat.acknowledge()
-            return Role.HEARTBEAT
-        return self.dispatcher.receive(message)
+        return role
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
         """Report why the last message was classified as it was."""
@@ -267,10 +331,10 @@ class Connection:
         self._observe(events.MessageSendFailed(self.manual, purpose, reason))
 
     def _flush_outbox(self) -> None:
-        """Send the automatic replies to a message, after it was reported: observers see them in this order."""
+        """Send what a message makes due, after it was reported: observers see them in this order."""
         if self.dispatcher.outbox:
-            for reply in self.dispatcher.outbox:
-                self.send_or_abort(reply)
+            for purpose, value in self.dispatcher.outbox:
+                self.send_or_abort(value, purpose)
             self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:

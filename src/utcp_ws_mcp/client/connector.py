@@ -68,6 +68,7 @@ class Connector:
         self._on_tokens = on_tokens
         self._token_cache = TokenCache(clock, resolver)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
+        self._refusing_pings: set[str] = set()
 
     async def __call__(
         self,
@@ -91,11 +92,20 @@ class Connector:
         state = ConnectionState(
             request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
         )
-        await run_before_connect(request, state, self._resolver, self._observe, partial(self._ssl_context, request))
+        await run_before_connect(
+            request,
+            state,
+            self._resolver,
+            self._observe,
+            partial(self._ssl_context, request),
+            trace_rules=self._trace_rules,
+        )
         self._learn(request, fetched_credentials(state))
         request = self._render_deferred(request, state)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
-        framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
+        rules = request.connection_rules
+        max_bytes = request.template.limits.max_message_bytes
+        framer = make_framer(rules.framing, rules.send_as, max_bytes=max_bytes, schema=rules.schema)
         websocket = await self._connect_with_timeout(request)
         connection = Connection(
             request.manual,
@@ -106,6 +116,7 @@ class Connector:
             Dispatcher(request.template.request_id, self._ambient.uuid, state.make_inbox(), state.on_send_failed),
             self._observe,
             on_draining,
+            on_refused_pings=partial(self._report_refused_pings, request),
             trace_rules=self._trace_rules,
         )
         await self._log_in(connection)
@@ -124,6 +135,14 @@ class Connector:
 
     def _report_unsent(self, manual: str, purpose: str, reason: str) -> None:
         self._observe(events.MessageSendFailed(manual, purpose, reason))
+
+    def _report_refused_pings(self, request: HandshakeRequest, reason: str) -> None:
+        """Warn, once for each manual: without this its calls silently use one connection each."""
+        if request.manual in self._refusing_pings:
+            return
+        self._refusing_pings.add(request.manual)
+        fix = 'If it does not accept the pings between calls, set "limits": {"ping_interval": 0} in the call template.'
+        self._observe(events.WarningIssued(f"{request.manual}: {request.address}: {end_sentence(reason)} {fix}"))
 
     def _render_deferred(self, request: HandshakeRequest, state: ConnectionState) -> HandshakeRequest:
         """Return the handshake with what `before_connect` captured."""

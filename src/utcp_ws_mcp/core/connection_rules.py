@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from ..manifest.models.connection import AutoReply, Heartbeat, HttpStep, InboxSettings, Step
+from ..manifest.models.framing import Framing
 from ..manifest.variables import MESSAGE_KEYS
+from .codecs.protobuf import ProtobufSchema, load_schema
+from .codecs.splitting import compile_length_pattern
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
 from .expressions.expression import Expression, compile_expression
-from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES
+from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES, URL_NAMES
 from .network_policy import parse_http_url
 from .templates.compiler import Compiler
 from .templates.nodes import Constant, Node
@@ -24,7 +28,7 @@ HTTP_RESPONSE_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
-    *("inbox", "reconnect_when", "heartbeat", "framing", "send_as"),
+    *("inbox", "reconnect_when", "fail_when", "fail_message", "session_identity", "heartbeat", "framing", "send_as"),
 }
 """The fields of a call template that this module compiles."""
 
@@ -88,7 +92,10 @@ class CompiledHeartbeat:
 
 @dataclass(frozen=True, eq=False)
 class ConnectionRules:
-    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables."""
+    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
+
+    `login` is what is written in `before_connect` and `on_connect`, and `login_arguments` are the arguments in it.
+    """
 
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
@@ -98,10 +105,16 @@ class ConnectionRules:
     auto_replies: AutoReplies = ()
     inbox: CompiledInbox | None = None
     reconnect_when: Expression | None = None
+    fail_when: Expression | None = None
+    fail_message: Expression | None = None
+    session_identity: Expression | None = None
     heartbeat: CompiledHeartbeat | None = None
     framing: Framing = field(default_factory=Framing)
+    schema: ProtobufSchema | None = None
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
+    login: str = ""
+    login_arguments: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -131,10 +144,14 @@ def compile_connection_rules(
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
+    schema = _compile_framing(template.framing, compiler("framing"), diagnostics)
+    login = {key: written[key] for key in ("before_connect", "on_connect")}
     return ConnectionRules(
         # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
-        fingerprint=json.dumps(written, sort_keys=True),
+        fingerprint=json.dumps([written, schema and schema.digest], sort_keys=True),
         arguments=find_arguments(written, MESSAGE_KEYS),
+        login=json.dumps(login, sort_keys=True),
+        login_arguments=find_arguments(login, MESSAGE_KEYS),
         before_connect=tuple(
             _compile_http_step(step, compiler("before_connect"), diagnostics, index)
             for index, step in enumerate(template.before_connect)
@@ -147,9 +164,13 @@ def compile_connection_rules(
         captures=_compile_captures(template, compiler("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, compiler("auto_reply"), diagnostics),
         inbox=_compile_inbox(template.inbox, compiler("inbox"), diagnostics),
-        reconnect_when=_compile_reconnect_when(template.reconnect_when, compiler("reconnect_when"), diagnostics),
+        reconnect_when=_compile_field(template, "reconnect_when", compiler, diagnostics),
+        fail_when=_compile_field(template, "fail_when", compiler, diagnostics),
+        fail_message=_compile_field(template, "fail_message", compiler, diagnostics),
+        session_identity=_compile_field(template, "session_identity", compiler, diagnostics, URL_NAMES),
         heartbeat=_compile_heartbeat(template.heartbeat, compiler("heartbeat"), diagnostics),
         framing=template.framing,
+        schema=schema,
         send_as=template.send_as,
         variables=variables,
     )
@@ -241,11 +262,35 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
     return None
 
 
-def _compile_reconnect_when(source: str | None, compiler: Compiler, diagnostics: Diagnostics) -> Expression | None:
+def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
+    """Check what the model of a framing cannot check; return its schema, if it has one."""
+    if framing.length is not None and framing.length.pattern is not None:
+        with diagnostics.collect("framing.length.pattern"):
+            compile_length_pattern(framing.length.pattern)
+    settings = framing.protobuf
+    if settings is not None:
+        with diagnostics.collect("framing.protobuf.schema"):
+            if compiler.read_file is None or not compiler.is_local:
+                raise InvalidTemplate(
+                    "a schema is a file beside the manifest, and there is none.", code="invalid-schema-file"
+                )
+            return load_schema(settings.schema_file, settings.receive, settings.send, compiler.read_file)
+    return None
+
+
+def _compile_field(
+    template: CallTemplate,
+    key: str,
+    compiler: Callable[[str], Compiler],
+    diagnostics: Diagnostics,
+    names: frozenset[str] = MESSAGE_NAMES,
+) -> Expression | None:
+    """Return the expression of a field, or None where there is none or a wrong one."""
+    source: str | None = getattr(template, key)
     if source is None:
         return None
-    with diagnostics.collect("reconnect_when"):
-        return _compile(source, compiler)
+    with diagnostics.collect(key):
+        return _compile(source, compiler(key), names)
     return None
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ..codecs.message import Message
+from ...errors import quote_endpoint
+from ..codecs.message import Message, excerpt, to_json_safe
 from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
 from ..templates.nodes import RenderError
 from .inbox import Inbox
+from .result import as_text
 
 MIN_HEARTBEAT_INTERVAL: Final = 0.05
 """Seconds between two heartbeats at least, whatever the endpoint's greeting asks for."""
@@ -29,6 +32,7 @@ class ConnectionState:
 
     Attributes:
         heartbeat_id: The request id of the last heartbeat.
+        heartbeat_pending: Whether a heartbeat was sent that must be answered and was not.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class ConnectionState:
         self.values = values
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
+        self.heartbeat_pending = False
+        self._snapshot: dict[str, Any] = {}
         self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     @property
@@ -53,6 +59,14 @@ class ConnectionState:
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the captured values as they are now; the result does not change with them."""
+        known = self._snapshot
+        # By identity: 1, 1.0 and true are equal in Python, and a large value is not compared.
+        if len(known) != len(self.values) or any(known.get(name) is not value for name, value in self.values.items()):
+            self._snapshot = dict(self.values)
+        return self._snapshot
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
@@ -94,6 +108,23 @@ class ConnectionState:
         predicate = self.rules.reconnect_when
         return predicate is not None and predicate.is_true(self.scope(message=message.value))
 
+    def failure(self, message: Message) -> str | None:
+        """Return why a message fails every call (`fail_when`), or None where it does not."""
+        predicate, text = self.rules.fail_when, self.rules.fail_message
+        scope = self.scope(message=message.value) if predicate is not None else None
+        if predicate is None or scope is None or not predicate.is_true(scope):
+            return None
+        value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
+        has_text = value is not UNDEFINED and value is not None and value != ""
+        shown = excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+        return quote_endpoint(shown)
+
+    def session_identity(self) -> str | None:
+        """Return what identifies the session (`session_identity`) as JSON text, or None where nothing does."""
+        expression = self.rules.session_identity
+        value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
+        return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
+
     def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
@@ -124,12 +155,9 @@ class ConnectionState:
         return self.scope(message=message.value, request_id=self.heartbeat_id)
 
     def is_heartbeat_reply(self, message: Message) -> bool:
-        """Return whether a message answers a heartbeat."""
+        """Return whether a message may answer the heartbeat that was sent last and is not answered yet."""
         expect = self.rules.heartbeat.expect if self.rules.heartbeat else None
-        # Before the first heartbeat there is no id, and an undefined id would equal that of a message without one.
-        if expect is None or (self.heartbeat_id is UNDEFINED and "request_id" in expect.names):
-            return False
-        return expect.is_true(self.heartbeat_scope(message))
+        return self.heartbeat_pending and expect is not None and expect.is_true(self.heartbeat_scope(message))
 
     def heartbeat_interval(self) -> float | None:
         """Return the seconds between two heartbeats, or None where there are none, or `every` gives no number."""

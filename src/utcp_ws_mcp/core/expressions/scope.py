@@ -11,6 +11,9 @@ from typing import Any, Final
 from .paths import UNDEFINED
 
 _COMMON_NAMES: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
+EACH_NAMES: Final = frozenset({"item", "index", "count"})
+"""Names in the template of `$each`, beside those around it."""
+
 URL_NAMES: Final = _COMMON_NAMES
 """Names in `url`, `headers` and `protocol`."""
 
@@ -19,6 +22,9 @@ REQUEST_NAMES: Final = _COMMON_NAMES | {"request_id", "next_id", "counter", "rep
 
 CALL_REQUEST_NAMES: Final = REQUEST_NAMES | {"let"}
 """Names in the messages of a call."""
+
+CANCEL_NAMES: Final = CALL_REQUEST_NAMES | {"request"}
+"""Names in the messages that cancel a call."""
 
 MESSAGE_NAMES: Final = REQUEST_NAMES | {"message", "reply"}
 """Names in predicates and expressions on an incoming message."""
