@@ -37,6 +37,8 @@ GUARDED = {
 
 OWN_WORDS = {
     "server.run: print": "an address",
+    "server.http.connections: transport.write": "fixed responses",
+    "server.http.connections: self.transport.write": "fixed responses",
     "cli.install: click.confirm": "a fixed question",
     "cli.init: new.write": "a file of the package",
     "hosts.config_file: new.write": "the configuration of a host: commands and paths",

@@ -364,7 +364,7 @@ async def test_after_its_page_was_closed_the_next_call_attaches_to_another(tmp_p
 @pytest.mark.parametrize("thrown", THROWN)
 async def test_a_script_that_throws_is_an_error(tmp_path: Path, thrown: str) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=f"^{THROWN[thrown][1]}"):
+        with pytest.raises(ToolError, match=f"^the endpoint said: {THROWN[thrown][1]}"):
             await bridge.call_tool("m.Runtime.evaluate", {"expression": thrown})
 
 

@@ -200,7 +200,7 @@ async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> No
 async def test_a_subscription_that_fails_is_an_error_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         failed = await ended_by_the_server(server, bridge, 2500)
-        assert str(failed) == "the server ended the subscription: expired (2500) [tool-error]"
+        assert str(failed) == "the endpoint said: the server ended the subscription: expired (2500) [tool-error]"
 
 
 async def test_a_server_that_ends_the_connection_fails_the_calls_with_its_reason(tmp_path: Path) -> None:

@@ -194,7 +194,9 @@ async def test_a_session_that_times_out_fails_who_watches_it(tmp_path: Path) -> 
         with pytest.raises(ExceptionGroup) as failed:
             async with meanwhile(end):
                 await bridge.call_tool("m.watch", {"room": 7})
-        assert failed.group_contains(SessionLost, match="was lost after 1 item: the session timed out")
+        assert failed.group_contains(
+            SessionLost, match="was lost after 1 item: the endpoint said: “the session timed out"
+        )
 
 
 async def test_after_a_session_has_timed_out_the_next_call_makes_another(tmp_path: Path) -> None:

@@ -191,12 +191,13 @@ class ToolError(CallError):
         if shared:
             self.outcome = Outcome.MAYBE_EXECUTED
             message = (
-                f"{end_sentence(message)} The error names no request: it may mean another one. {self.outcome.value}"
+                f"{quote_endpoint(message)}. The error names no request: it may mean another one. {self.outcome.value}"
             )
         super().__init__(message)
 
     def __str__(self) -> str:
-        return f"{ENDPOINT_SAID}{super().__str__()}"
+        text = super().__str__()
+        return text if self.outcome is Outcome.MAYBE_EXECUTED else f"{ENDPOINT_SAID}{text}"
 
 
 class InvalidReply(CallError):
