@@ -14,7 +14,6 @@ import anyio
 from ..bridge import Bridge
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.dial import system_resolver
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import decode, excerpt
 from ..core.exchange.reply_rules import Concurrency, Role
@@ -99,7 +98,7 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
         connector = Connector(
             ambient,
             time.monotonic,
-            system_resolver,
+            None,
             probe.observe,
             trace_rules=True,
             on_tokens=probe.redact.add_tokens,

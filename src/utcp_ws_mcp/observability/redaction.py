@@ -21,10 +21,10 @@ from ..manifest.secret_names import credential_variables, is_user_name
 from .secret_forms import is_word
 from .secret_search import SecretGroup
 
-MAX_LOGINS: Final = 32
-"""Logins of one endpoint whose tokens are remembered, or twice as many as it has connections at a time."""
+MAX_LOGINS: Final = 64
+"""Logins of one endpoint whose tokens are remembered, or eight times as many as it has connections at a time."""
 
-MAX_TOKENS: Final = 8
+MAX_TOKENS: Final = 16
 """Tokens of one login that are remembered."""
 
 
@@ -41,7 +41,7 @@ class TokenGroup(SecretGroup):
         if kept in self._logins:
             self._logins.remove(kept)
         self._logins.append(kept)
-        while len(self._logins) > max(MAX_LOGINS, 2 * max_connections):
+        while len(self._logins) > max(MAX_LOGINS, 8 * max_connections):
             self._logins.popleft()
         self.replace(token for login in self._logins for token in login)
 

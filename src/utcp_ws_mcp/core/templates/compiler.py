@@ -157,9 +157,9 @@ class Compiler:
             return WholeMessage(single)
         return self._text(text, parts)
 
-    def _text(self, text: str, parts: list[str | Placeholder]) -> Node:
+    def _text(self, text: str, parts: list[str | Placeholder], *, can_be_left_out: bool = False) -> Node:
         """Compile text in which values are escaped if it is JSON."""
-        compiled: Node = self._json_text(text) or TextNode(tuple(parts))
+        compiled: Node = self._json_text(text) or TextNode(tuple(parts), can_be_left_out)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 
@@ -169,7 +169,7 @@ class Compiler:
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(single := parts[0], str):
             return Argument(single.name, typed=self.typed) if isinstance(single, Argument) else single
-        return self._text(text, parts)
+        return self._text(text, parts, can_be_left_out=True)
 
     @staticmethod
     def _key(key: str) -> str:
