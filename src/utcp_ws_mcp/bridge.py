@@ -37,7 +37,7 @@ from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
 from .observability.events import Observer
-from .observability.redaction import Redactor, redact_strings
+from .observability.redaction import Redactor
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ class Bridge:
             return
         text = encode_json(to_json_safe(manual))
         if self._redact(text) == text:
-            await self._manual_cache.save(entry, redact_strings(manual, self._redact.guard))
+            await self._manual_cache.save(entry, manual)
 
     async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         count, changes = await self._repository.save_manual(entry, manual)
