@@ -31,7 +31,7 @@ GUARDED = {
     "server.http.app: PlainTextResponse": "behind the GuardMiddleware, tests/server/test_guard.py",
     "server.http.app: Response": "behind the GuardMiddleware, tests/server/test_guard.py",
     "server.http.app: self._manager.handle_request": "behind the GuardMiddleware, tests/server/test_guard.py",
-    "client.state_files: file.write": "pins: digests and names, of which none holds a credential; manuals without secrets",
+    "client.state_files: file.write": "names and digests without credentials, manuals without secrets",
     "server.http.batch: self._response.write": "behind the GuardMiddleware, tests/server/test_guard.py",
 }
 """The places where text of an endpoint or a value of a manifest may leave, and what shows that none holds a secret."""

@@ -264,7 +264,7 @@ async def test_an_error_reply_has_the_message_of_the_hub(tmp_path: Path, tool: s
 
 @pytest.mark.parametrize(
     ("close", "why"),
-    [({"type": 7, "error": "restart"}, "the server ends the session: restart"), ({"type": 7}, "ends the session\\.")],
+    [({"type": 7, "error": "restart"}, "the server ends the session: restart"), ({"type": 7}, "ends the session”")],
 )
 async def test_a_hub_that_ends_the_session_fails_the_calls_under_way(tmp_path: Path, close: Any, why: str) -> None:
     class Leaving(Hub):
