@@ -6,8 +6,6 @@ off: its output prints the variables, which hold credentials.
 
 from __future__ import annotations
 
-import re
-import struct
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -18,29 +16,24 @@ from ...errors import InvalidTemplate, end_sentence
 from ..codecs.message import RejectedValue
 from ..limits import FUEL, MAX_EXPRESSION_LENGTH
 from .analysis import find_members, find_references
+from .bounded import MissingValue
+from .checks import check_foreign, check_words
 from .filters import FILTERS, Binary, check_text
-from .paths import STRING_LITERAL, UNDEFINED, alias_method_names, look_up, parse_path
-from .patterns import compile_pattern
+from .paths import UNDEFINED, look_up, parse_path
+from .rewrite import rewrite
 from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
+from .syntax import Node, parse_expression
+from .vocabulary import FUNCTIONS
 
 MAX_REASON_LENGTH: Final = 100
 MAX_SHOWN_LENGTH: Final = 160
 """Characters of an expression in the error of a call, which models read."""
 
-CALLABLE_NAMES: Final = frozenset({"uuid", "next_id", "counter", "random_hex"})
-"""Names that expressions may call; they are bound for each evaluation."""
-
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
-_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, struct.error)
-_UNKNOWN_NAME_ERRORS = ("UnknownFilter", "UnknownFunction", "UnknownTest")
-_CALLED_NAME = re.compile(r"\|\s*[A-Za-z_]\w*|(?<![\w.])is\s+(?:not\s+)?[A-Za-z_]\w*")
-_PATTERN = re.compile(rf"\bregex_find['\"]?\s*[(,]\s*({STRING_LITERAL.pattern})\s*\)")
-_UNBOUNDED = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]]\s*\(")
-"""What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
-
-_HANDLES_MISSING = re.compile(r"\b(default|defined|undefined|if|or)\b")
-"""Words that define what happens without a value. Where one is written, no value counts as required: MiniJinja does not
-return which operand it belongs to."""
+_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MissingValue)
+_HANDLES_MISSING: Final = frozenset({("filter", "default"), ("filter", "d"), ("test", "defined"), ("test", "undefined")})
+"""Filters and tests that define what happens without a value, as a condition and `or` do. Where one is written, no value
+counts as required: which operand it belongs to may depend on the values."""
 
 
 class EvaluationError(Exception):
@@ -78,8 +71,11 @@ class Expression:
         """
         self.source = source.strip()
         self.path = parse_path(self.source)
-        if self.path is None:
-            self._check_syntax(local)
+        tree = self._parse() if self.path is None or self.path[0] in FUNCTIONS else None
+        if tree is not None:
+            if not local:
+                check_foreign(self.source, tree)
+            check_words(self.source, tree)
         self.names = tuple(sorted({str(path[0]) for path in find_references(self.source)}))
         for name in self.names:
             if name not in allowed:
@@ -87,10 +83,13 @@ class Expression:
                 raise InvalidTemplate(
                     f"unknown name {name!r} in the expression {self.source!r}. {hint}", code="unknown-name"
                 )
-        self._source, self._aliased_paths = (self.source, {}) if self.path else alias_method_names(self.source)
+        self._source, self._aliased_paths = (self.source, {}) if tree is None else rewrite(self.source, tree)
         self.arguments = find_members(self.source, "args")
-        self.required_args = self._find_required("args")
-        self.required_let = self._find_required("let")
+        handles_missing = tree is None or any(
+            (node.kind, node.name) in _HANDLES_MISSING or node.kind in ("condition", "or") for node in tree.walk()
+        )
+        self.required_args = () if handles_missing else self._find_members("args")
+        self.required_let = () if handles_missing else self._find_members("let")
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -118,13 +117,19 @@ class Expression:
             return UNDEFINED
 
     def is_true(self, scope: Mapping[str, Any]) -> bool:
-        """Return whether the predicate is true. One that cannot be evaluated on this message is false."""
+        """Return whether the predicate is true. A method of a missing value is not.
+
+        Raises:
+            EvaluationError: where it cannot be evaluated on this message; that is not the same as false.
+        """
         if self.path is not None:
             return bool(look_up(scope, self.path))
         try:
             return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
-        except (TemplateError, *_PYTHON_ERRORS):
-            return False
+        except (TemplateError, *_PYTHON_ERRORS) as error:
+            if _is_about_missing(error):
+                return False
+            raise self._failure(error) from None
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that is missing."""
@@ -146,39 +151,44 @@ class Expression:
         try:
             value = _ENVIRONMENT.eval_expr(source, **context)
             return check_text(value) if isinstance(value, str) else value
-        except TemplateError as error:
-            reason, code = _error_reason(error), "expression-failed"
-        except RejectedValue as error:
-            reason, code = str(error), error.code
-        except _PYTHON_ERRORS as error:
-            reason, code = f"{type(error).__name__}: {str(error)[:MAX_REASON_LENGTH]}", "expression-failed"
-        excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
-        raise EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
+        except (TemplateError, *_PYTHON_ERRORS) as error:
+            raise self._failure(error) from None
 
-    def _find_required(self, owner: str) -> tuple[str, ...]:
-        """Return the members of `owner` that must have a value, in the order in which they are written."""
-        if self.path is not None or _HANDLES_MISSING.search(STRING_LITERAL.sub("''", self.source)):
-            return ()
+    def _failure(self, error: Exception) -> EvaluationError:
+        """Return the error of an expression that failed, in the words of whoever wrote it."""
+        code = "expression-failed"
+        if isinstance(error, RejectedValue):
+            reason, code = str(error), error.code
+        elif isinstance(error, TemplateError):
+            reason = _error_reason(error)
+        elif isinstance(error, MissingValue):
+            reason = "a value is missing."
+        elif isinstance(error, AttributeError):
+            reason = "a value has no method of this name."
+        else:
+            reason = f"an operation is not possible on these values: {str(error)[:MAX_REASON_LENGTH]}"
+        excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
+        return EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
+
+    def _find_members(self, owner: str) -> tuple[str, ...]:
+        """Return the members of `owner` that the expression uses, in the order in which they are written."""
         paths = (path for path in find_references(self.source) if path[0] == owner and len(path) > 1)
         return tuple(dict.fromkeys(path[1] for path in paths if isinstance(path[1], str)))
 
-    def _check_syntax(self, local: bool) -> None:
-        """Raise where MiniJinja cannot read the expression, or knows no filter, test or function of a name in it."""
+    def _parse(self) -> Node:
+        """Return the tree of the expression.
+
+        Raises:
+            InvalidTemplate: where it cannot be read.
+        """
         if len(self.source) > MAX_EXPRESSION_LENGTH:
             raise InvalidTemplate(
                 f"the expression {self.source[:60]!r}… has more than {MAX_EXPRESSION_LENGTH} characters. "
                 'Divide it with "let".',
                 code="expression-too-long",
             )
-        if not local and _UNBOUNDED.search(STRING_LITERAL.sub("''", self.source)):
-            raise InvalidTemplate(
-                f"the expression {self.source!r} is not allowed: it comes from the network, so it can only compare.",
-                code="expression-not-allowed",
-            )
         try:
-            _ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}")
-            self._check_called_names()
-            self._check_patterns()
+            return parse_expression(self.source)
         except TemplateError as error:
             cause = f"{end_sentence(_error_reason(error))}{suggest_syntax(self.source)}"
             raise InvalidTemplate(f"invalid expression {self.source!r}: {cause}", code="invalid-expression") from None
@@ -186,33 +196,6 @@ class Expression:
             raise InvalidTemplate(
                 f"the expression {self.source!r} contains characters that are not text.", code="expression-too-long"
             ) from None
-
-    def _check_called_names(self) -> None:
-        """Raise where a filter, test or function does not exist; whatever else fails here depends on the values.
-
-        MiniJinja looks filters and tests up when it runs, so the expression is run without values. Each filter and
-        test is run alone as well: without values, the part of the expression that uses it may not be reached.
-        """
-        called = _CALLED_NAME.findall(STRING_LITERAL.sub("''", self.source))
-        for source in (self.source, *(f"'' {each}" for each in called)):
-            try:
-                _ENVIRONMENT.eval_expr(source)
-            except TemplateError as error:
-                kind = getattr(error, "kind", None)
-                bound = any(f"{name} is unknown" in str(error) for name in CALLABLE_NAMES)
-                if kind == "SyntaxError" or (kind in _UNKNOWN_NAME_ERRORS and not bound):
-                    raise
-            except _PYTHON_ERRORS:
-                continue
-
-    def _check_patterns(self) -> None:
-        """Raise where a literal pattern would be refused on every message."""
-        for literal in _PATTERN.findall(self.source):
-            try:
-                compile_pattern(_ENVIRONMENT.eval_expr(literal))
-            except RejectedValue as error:
-                message = f"invalid expression {self.source!r}: {error}"
-                raise InvalidTemplate(message, code=error.code) from None
 
 
 @lru_cache(maxsize=1024)
@@ -228,3 +211,8 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
 def _error_reason(error: TemplateError) -> str:
     reason = str(error).split(" (in <")[0]
     return CLEARER_REASONS.get(reason, reason)
+
+
+def _is_about_missing(error: Exception) -> bool:
+    """Return whether an expression failed because it calls a method of a value that is missing."""
+    return isinstance(error, MissingValue) or str(error).startswith("unknown method: undefined")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ..codecs.message import RejectedValue
+from ..limits import MAX_RANDOM_BYTES
 from .paths import UNDEFINED
 
 _COMMON_NAMES: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
@@ -46,7 +48,14 @@ class Ambient:
         return str(uuid.UUID(bytes=self.random(16), version=4))
 
     def random_hex(self, count: int) -> str:
-        """Return `count` random bytes in hex."""
+        """Return `count` random bytes in hex.
+
+        Raises:
+            RejectedValue: if it is no number of bytes, or more than `MAX_RANDOM_BYTES`.
+        """
+        if type(count) is not int or not 0 <= count <= MAX_RANDOM_BYTES:
+            message = f"random_hex takes a number of bytes from 0 to {MAX_RANDOM_BYTES:,}."
+            raise RejectedValue(message, code="expression-failed")
         return self.random(count).hex()
 
 
