@@ -50,7 +50,15 @@ def test_classes_are_those_of_unicode_and_the_end_is_before_a_last_line_feed(tex
     assert (find_pattern(text, pattern) is None) == (match is None)
 
 
-RUNNING_AWAY = ["a?" * 30 + "a" * 30, "(a|a)?" * 28 + "b", "(a|aa)?" * 26 + "b", "(a+)+$", "(a*)*b", "(x+x+)+y", "(a|aa)*c"]
+RUNNING_AWAY = [
+    "a?" * 30 + "a" * 30,
+    "(a|a)?" * 28 + "b",
+    "(a|aa)?" * 26 + "b",
+    "(a+)+$",
+    "(a*)*b",
+    "(x+x+)+y",
+    "(a|aa)*c",
+]
 RUNNING_AWAY += ["a*a*a*b", "(.*)(.*)(.*)(.*)x", "(a?){50}a{50}b"]
 
 

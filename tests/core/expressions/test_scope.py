@@ -4,8 +4,8 @@ import pytest
 
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
-from utcp_ws_mcp.core.expressions.vocabulary import FUNCTIONS
 from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.expressions.vocabulary import FUNCTIONS
 
 MOMENT = datetime(2026, 11, 20, 8, 12, 0, 123999, tzinfo=UTC)
 

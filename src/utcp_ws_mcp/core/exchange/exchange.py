@@ -6,7 +6,7 @@ Nothing here waits: the exchange calls `wake` when something has arrived.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -46,7 +46,8 @@ class Exchange:
         limits: The bounds of the stream; None without a stream.
 
     Attributes:
-        error: The error reply.
+        error: The error reply, or the message on which a predicate could not be evaluated.
+        failed_rule: Why that predicate could not be evaluated, with its field.
         end: What ended the stream.
         close_info: How the connection ended, if that settled the exchange.
         item_count, byte_count: The items of the stream so far, and their bytes.
@@ -62,6 +63,7 @@ class Exchange:
     received: deque[Message] = field(default_factory=deque)
     finished: bool = False
     error: Message | None = None
+    failed_rule: str = ""
     end: StreamEnd | None = None
     close_info: CloseInfo | None = None
     item_count: int = 0
@@ -96,13 +98,24 @@ class Exchange:
 
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
-        scope = self.scope_for(message)
+        scope = self.scope_for(message).with_own_failures()
         if self.rules.is_ignored(scope):
             return Role.IGNORED
         role = self._accept(message, scope)
+        if scope.failures and role is not Role.ERROR:
+            role = self._fail(message, scope.failures)
         if role is not Role.ACK:
             self.wake()
         return role
+
+    def _fail(self, message: Message, failures: Mapping[str, str]) -> Role:
+        """Finish with an error: what the message is cannot be told, because a predicate cannot be evaluated on it."""
+        source, reason = next(iter(failures.items()))
+        self.failed_rule = f"{self.rules.field_of(source)}: {reason}"
+        self.error, self.end = message, None
+        self.received.append(message)
+        self.finished = True
+        return Role.ERROR
 
     def _accept(self, message: Message, scope: Scope) -> Role:
         if self.rules.is_error(scope):

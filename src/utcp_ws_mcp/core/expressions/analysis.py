@@ -21,7 +21,9 @@ ALL_MEMBERS: Final = "*"
 EXPRESSION_MAP_KEYS: Final = frozenset({"let", "capture", "set"})
 """Keys whose objects map names that the author chooses to expressions: a value may be named like any other key."""
 
-_DEFINING: Final = frozenset({("filter", "default"), ("filter", "d"), ("test", "defined"), ("test", "undefined")})
+DEFINING: Final = frozenset({("filter", "default"), ("filter", "d"), ("test", "defined"), ("test", "undefined")})
+"""Filters and tests that define what happens without the value that they are applied to."""
+
 _ARGUMENT: Final = re.compile(r"UTCP_ARG_(.{1,256}?)_UTCP_ARG", re.DOTALL)
 
 
@@ -61,7 +63,7 @@ def find_optional_members(source: str, owner: str) -> frozenset[str]:
         nodes = list(parse_expression(source).walk())
     except (TemplateError, ValueError):
         return frozenset()
-    defined = (node.parts[0] for node in nodes if (node.kind, node.name) in _DEFINING)
+    defined = (node.parts[0] for node in nodes if (node.kind, node.name) in DEFINING)
     paths = (path for node in defined if (path := node_path(node)) is not None and len(path) == 2)
     return frozenset(str(path[1]) for path in paths if path[0] == owner)
 

@@ -89,8 +89,9 @@ def _slice(value: Any, start: int | None, stop: int | None, step: int | None) ->
         return []
     if isinstance(value, dict | bool | int | float):
         raise reject(f"{describe(value)} has no slices.")
-    sliced = value if isinstance(value, str | bytes | list | tuple) else list(value)
-    return sliced[start:stop:step] if not isinstance(value, bytes) else type(value)(sliced[start:stop:step])
+    if isinstance(value, bytes):
+        return type(value)(value[start:stop:step])
+    return (value if isinstance(value, str | list | tuple) else list(value))[start:stop:step]
 
 
 def _factor(value: Any) -> Any:

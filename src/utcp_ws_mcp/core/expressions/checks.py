@@ -41,7 +41,7 @@ _FOREIGN_KINDS: Final = frozenset(
 def check_foreign(source: str, tree: Node) -> None:
     """Check an expression from the network: paths, literals, comparisons, `and`, `or`, `not`, `in`, a condition.
 
-    A list holds literals only, as in `message.type in ['a', 'b']`: a list of values would be as large as the author likes
+    A list holds literals only, as in `message.type in ['a', 'b']`: one of values would be as large as the author likes
     (`[message, message]`). A test has no argument.
 
     Raises:

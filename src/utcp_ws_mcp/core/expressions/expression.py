@@ -15,12 +15,13 @@ from minijinja import Environment, TemplateError
 from ...errors import InvalidTemplate, end_sentence
 from ..codecs.message import RejectedValue
 from ..limits import FUEL, MAX_EXPRESSION_LENGTH
-from .analysis import find_members, find_references
+from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
 from .filters import FILTERS, Binary, check_text
 from .paths import UNDEFINED, look_up, parse_path
 from .rewrite import rewrite
+from .scope import Scope
 from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
 from .syntax import Node, parse_expression
 from .vocabulary import FUNCTIONS
@@ -31,9 +32,9 @@ MAX_SHOWN_LENGTH: Final = 160
 
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
 _PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MissingValue)
-_HANDLES_MISSING: Final = frozenset({("filter", "default"), ("filter", "d"), ("test", "defined"), ("test", "undefined")})
-"""Filters and tests that define what happens without a value, as a condition and `or` do. Where one is written, no value
-counts as required: which operand it belongs to may depend on the values."""
+_HANDLES_MISSING: Final = DEFINING | {("condition", ""), ("or", "or")}
+"""What defines what happens without a value. Where one is written, no value counts as required: which operand it
+belongs to may depend on the values."""
 
 
 class EvaluationError(Exception):
@@ -54,9 +55,13 @@ class Expression:
         arguments: The arguments that it uses; `ALL_MEMBERS` for all of them.
         required_args: Arguments without which an operator or a filter would make something of nothing.
         required_let: Values of `let` of the same kind.
+        tree: Its parts; None for one that is only a path.
     """
 
-    __slots__ = ("_aliased_paths", "_source", "arguments", "names", "path", "required_args", "required_let", "source")
+    __slots__ = (
+        *("_aliased_paths", "_source", "arguments", "names", "path", "required_args", "required_let", "source"),
+        "tree",
+    )
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
         """Compile an expression.
@@ -71,7 +76,7 @@ class Expression:
         """
         self.source = source.strip()
         self.path = parse_path(self.source)
-        tree = self._parse() if self.path is None or self.path[0] in FUNCTIONS else None
+        tree = self.tree = self._parse() if self.path is None or self.path[0] in FUNCTIONS else None
         if tree is not None:
             if not local:
                 check_foreign(self.source, tree)
@@ -85,9 +90,7 @@ class Expression:
                 )
         self._source, self._aliased_paths = (self.source, {}) if tree is None else rewrite(self.source, tree)
         self.arguments = find_members(self.source, "args")
-        handles_missing = tree is None or any(
-            (node.kind, node.name) in _HANDLES_MISSING or node.kind in ("condition", "or") for node in tree.walk()
-        )
+        handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
         self.required_args = () if handles_missing else self._find_members("args")
         self.required_let = () if handles_missing else self._find_members("let")
 
@@ -117,19 +120,19 @@ class Expression:
             return UNDEFINED
 
     def is_true(self, scope: Mapping[str, Any]) -> bool:
-        """Return whether the predicate is true. A method of a missing value is not.
+        """Return whether the predicate is true.
 
-        Raises:
-            EvaluationError: where it cannot be evaluated on this message; that is not the same as false.
+        One that cannot be evaluated on this message is not; why is noted in `scope.failures`, because that is not the
+        same as false. A method of a missing value is false.
         """
         if self.path is not None:
             return bool(look_up(scope, self.path))
         try:
             return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
         except (TemplateError, *_PYTHON_ERRORS) as error:
-            if _is_about_missing(error):
-                return False
-            raise self._failure(error) from None
+            if isinstance(scope, Scope) and not _is_about_missing(error):
+                scope.failures.setdefault(self.source, str(self._failure(error)))
+            return False
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that is missing."""

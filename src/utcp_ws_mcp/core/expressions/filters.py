@@ -291,6 +291,7 @@ _OWN_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "pack": _pack,
     "unpack": _unpack,
     "part": _part,
+    "verbatim": lambda value: value,
     "only": _only,
     "without": _without,
 }

@@ -1,7 +1,7 @@
-"""Regular expressions of `regex_find`, by RE2: the time is linear in the text, whatever the pattern.
+r"""Regular expressions of `regex_find`, by RE2: the time is linear in the text, whatever the pattern.
 
 RE2 reads the syntax of Python but look-around, back-references and possessive repetition. What means less in RE2 is
-translated: `\\w`, `\\d` and `\\s` are of Unicode, `\\Z` and `\\uXXXX` are known, and `$` also matches before a final line
+translated: `\w`, `\d` and `\s` are of Unicode, `\Z` and `\uXXXX` are known, and `$` also matches before a final line
 feed.
 """
 

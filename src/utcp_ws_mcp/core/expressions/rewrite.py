@@ -1,13 +1,13 @@
-"""Rewrite what MiniJinja evaluates, where it would give something else than is meant, or something without bound.
+r"""Rewrite what MiniJinja evaluates, where it would give something else than is meant, or something without bound.
 
 | written | evaluated | because |
 | --- | --- | --- |
-| `message.update` | a name that stands for the path | an object has methods of Python, also where it has no such member |
-| `x[1:3]` | `x \\| _slice(1, 3, none)` | a slice of bytes would be a list of numbers |
-| `a * b` | `a \\| _factor * b` | no fuel counts how long a list becomes |
-| `x.replace(a, b)`, `x.join(y)` | `x \\| _replace(a, b)`, `x \\| _join(y)` | nor how long a text becomes |
-| `x.format(y)` | `x \\| _format_text` first | the width of a field is any number |
-| `a ~ b ~ …` of many parts | `a \\| _at_most(n) ~ …` | the same text may be joined again and again |
+| `message.update` | a name for the path | an object has Python's methods, also where it has no such member |
+| `x[1:3]` | `x \| _slice(1, 3, none)` | a slice of bytes would be a list of numbers |
+| `a * b` | `a \| _factor * b` | no fuel counts how long a list becomes |
+| `x.replace(a, b)`, `x.join(y)` | `x \| _replace(a, b)`, `x \| _join(y)` | nor how long a text becomes |
+| `x.format(y)` | `x \| _format_text` first | the width of a field is any number |
+| `a ~ b ~ …` of many parts | `a \| _at_most(n) ~ …` | the same text may be joined again and again |
 """
 
 from __future__ import annotations

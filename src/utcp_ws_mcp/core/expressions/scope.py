@@ -60,13 +60,19 @@ class Ambient:
 
 
 class Scope(dict[str, Any]):
-    """Values by name. Time is read when an expression uses it; a missing name is UNDEFINED."""
+    """Values by name. Time is read when an expression uses it; a missing name is UNDEFINED.
 
-    __slots__ = ("ambient",)
+    Attributes:
+        ambient: Where time and randomness come from.
+        failures: Why predicates could not be evaluated, by their source; scopes that are made of this one share it.
+    """
 
-    def __init__(self, ambient: Ambient, values: dict[str, Any]) -> None:
+    __slots__ = ("ambient", "failures")
+
+    def __init__(self, ambient: Ambient, values: dict[str, Any], failures: dict[str, str] | None = None) -> None:
         super().__init__(values)
         self.ambient = ambient
+        self.failures: dict[str, str] = {} if failures is None else failures
 
     def __missing__(self, name: str) -> Any:
         compute = _COMPUTED.get(name)
@@ -75,11 +81,15 @@ class Scope(dict[str, Any]):
     def with_frozen_time(self) -> Scope:
         """Return the scope at one moment, so that all times in a message are the same."""
         frozen = self.ambient.now()
-        return Scope(replace(self.ambient, now=lambda: frozen), dict(self))
+        return Scope(replace(self.ambient, now=lambda: frozen), dict(self), self.failures)
 
     def with_values(self, **values: Any) -> Scope:
         """Return the scope with more names."""
-        return Scope(self.ambient, {**self, **values})
+        return Scope(self.ambient, {**self, **values}, self.failures)
+
+    def with_own_failures(self) -> Scope:
+        """Return the scope with failures of its own, none so far."""
+        return Scope(self.ambient, dict(self))
 
 
 def _iso(moment: datetime) -> str:

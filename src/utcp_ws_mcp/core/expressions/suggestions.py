@@ -24,7 +24,10 @@ _FOREIGN_SYNTAX: Final = (
     (re.compile(r"\|\|"), "Write 'or' instead of ||."),
     (re.compile(r"!(?!=)"), "Write 'not' instead of !."),
     (re.compile(r"\b(?:contain(?:s|ing)|match(?:es|ing))\b"), "Write 'word' in message, or message | regex_find('…')."),
-    (re.compile(r"=>"), "There are no functions; write rows | selectattr('name', 'eq', 'x') or rows | map(attribute='name')."),
+    (
+        re.compile(r"=>"),
+        "There are no functions; write rows | selectattr('name', 'eq', 'x') or rows | map(attribute='name').",
+    ),
     (re.compile(r"\?[.?]"), "A path without a value is allowed; write | default(…) for another value."),
     (re.compile(r"\?.*:"), "Write 'a if b else c' instead of b ? a : c."),
     (re.compile(r"^[^(]*[^(=!<>]=(?!=)"), "Write == to compare."),
@@ -42,7 +45,7 @@ def suggest_name(name: str, allowed: Collection[str]) -> str:
     return f"{member}Known names: {', '.join(sorted(allowed))}."
 
 
-_EARLY_END: Final = re.compile(r"''\w|^(?:[^']|'')*'(?!')|\"")
+_EARLY_END: Final = re.compile(r"''[\w(\[{]|^(?:[^']|'')*'(?!')|\"")
 """What is left where a quote has ended a text early, once all texts are empty."""
 
 

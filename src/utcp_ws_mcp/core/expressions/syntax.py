@@ -1,9 +1,9 @@
 """Parse expressions into a tree, which every question about an expression is answered from.
 
-MiniJinja decides what an expression is and evaluates it, but shows Python only the names in it. The grammar is small and
-stable (its `parser.rs`, from `parse_ifexpr` down), so that a parser by hand is shorter than what would be needed without
-a tree: patterns over the source for calls, filters, methods, slices and operators, each of which would miss a case. An
-expression that MiniJinja refuses is refused here with its words; one that only this parser refuses is refused as well.
+MiniJinja decides what an expression is and evaluates it, but shows Python only the names in it. The grammar is small
+and stable (its `parser.rs`, from `parse_ifexpr` down). A parser by hand is shorter than what stood here without one:
+patterns over the source for calls, filters, methods, slices and operators, each of which missed a case. An expression
+that MiniJinja refuses is refused here with its words; one that only this parser refuses is refused as well.
 """
 
 from __future__ import annotations
@@ -29,9 +29,18 @@ _TOKEN: Final = re.compile(
 _CONSTANTS: Final = frozenset({"true", "True", "false", "False", "none", "None"})
 _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _BINDING: Final = {
-    **{"or": 2, "and": 3, "not": 5},  # "not" is here that of "not in"
+    "or": 2,
+    "and": 3,
+    "not": 5,  # "not" is here that of "not in"
     **dict.fromkeys(_COMPARISONS, 5),
-    **{"+": 6, "-": 6, "~": 7, "*": 8, "/": 8, "//": 8, "%": 8, "**": 9},
+    "+": 6,
+    "-": 6,
+    "~": 7,
+    "*": 8,
+    "/": 8,
+    "//": 8,
+    "%": 8,
+    "**": 9,
 }
 _NOT_BINDING: Final = 4
 _NO_TEST_ARGUMENT: Final = frozenset({"and", "or", "else", "is", "if", "in", "not"})
@@ -213,9 +222,7 @@ class _Parser:
             elif self._text == "(":
                 is_method, callee = node.kind == "member", node
                 base = callee.parts[0] if is_method else callee
-                node = self._node(
-                    "method" if is_method else "call", start, base, *self._arguments(), name=callee.name
-                )
+                node = self._node("method" if is_method else "call", start, base, *self._arguments(), name=callee.name)
             else:
                 return node
 

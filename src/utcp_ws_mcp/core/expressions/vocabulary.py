@@ -12,24 +12,33 @@ FUNCTIONS: Final = {"uuid": 0, "next_id": 0, "counter": 0, "random_hex": 1}
 """Names that expressions call, with their number of arguments; they are bound for each evaluation."""
 
 BUILTIN_FILTERS: Final = frozenset(
-    "abs attr batch bool capitalize chain count d default dictsort e escape filesizeformat first float format groupby "
-    "indent int items join last length lines list lower map max min pluralize pprint reject rejectattr replace reverse "
-    "round safe select selectattr slice sort split string striptags sum title tojson trim truncate unique upper "
-    "urlencode wordwrap zip".split()
+    (
+        *("abs", "attr", "batch", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e", "escape"),
+        *("filesizeformat", "first", "float", "format", "groupby", "indent", "int", "items", "join", "last", "length"),
+        *("lines", "list", "lower", "map", "max", "min", "pluralize", "pprint", "reject", "rejectattr", "replace"),
+        *("reverse", "round", "safe", "select", "selectattr", "slice", "sort", "split", "string", "striptags", "sum"),
+        *("title", "tojson", "trim", "truncate", "unique", "upper", "urlencode", "wordwrap", "zip"),
+    )
 )
 """The filters of MiniJinja."""
 
 BUILTIN_TESTS: Final = frozenset(
-    "boolean defined divisibleby endingwith eq equalto escaped even false filter float ge greaterthan gt in integer "
-    "iterable le lessthan lower lt mapping ne none number odd safe sameas sequence startingwith string test true "
-    "undefined upper".split()
+    (
+        *("boolean", "defined", "divisibleby", "endingwith", "eq", "equalto", "escaped", "even", "false", "filter"),
+        *("float", "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping"),
+        *("ne", "none", "number", "odd", "safe", "sameas", "sequence", "startingwith", "string", "test", "true"),
+        *("undefined", "upper"),
+    )
 )
 """The tests of MiniJinja; those of two signs (`select('==', 1)`) aside."""
 
 METHODS: Final = frozenset(
-    "capitalize count endswith find format isalnum isalpha isascii isdigit islower isnumeric isspace isupper join lower "
-    "lstrip replace rfind rstrip split splitlines startswith strip title upper "
-    "get items keys values copy index decode hex".split()
+    (
+        *("capitalize", "count", "endswith", "find", "format", "isalnum", "isalpha", "isascii", "isdigit", "islower"),
+        *("isnumeric", "isspace", "isupper", "join", "lower", "lstrip", "replace", "rfind", "rstrip", "split"),
+        *("splitlines", "startswith", "strip", "title", "upper", "get", "items", "keys", "values", "copy", "index"),
+        *("decode", "hex"),
+    )
 )
 """Methods of texts, objects, lists and bytes. Those that would change a value (`append`) are not among them: a message
 belongs to all calls."""
@@ -89,7 +98,7 @@ FOREIGN_METHODS: Final = {
     **dict.fromkeys(("concat", "append", "push", "extend", "add"), "value + [item], or value ~ 'text'"),
     **dict.fromkeys(("filter", "some", "every", "any", "all"), "value | selectattr('name', 'eq', 'x')"),
     **dict.fromkeys(("map",), "value | map(attribute='name')"),
-    **dict.fromkeys(("sort", "reverse", "first", "last"), "value | sort, value | reverse, value | first or value | last"),
+    **dict.fromkeys(("sort", "reverse", "first", "last"), "value | sort, | reverse, | first or | last"),
     **dict.fromkeys(("pop", "shift"), "value[-1] or value[0]"),
     **dict.fromkeys(("toFixed",), "value | round(2)"),
     **dict.fromkeys(("encode",), "value | bytes"),

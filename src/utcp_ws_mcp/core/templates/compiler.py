@@ -22,10 +22,9 @@ from .nodes import (
     Node,
     Object,
     Placeholder,
-    TextNode,
-    WholeMessage,
     quote_json,
 )
+from .text_rule import JoinedText, TextNode, WholeMessage, compile_rules, joined_nodes
 from .tokens import (
     ExpressionToken,
     LiteralToken,
@@ -51,12 +50,14 @@ class Compiler:
         typed: Whether an argument that is a whole value keeps its type.
         names: The names that expressions may use.
         read_file: Reads the file of `{"$file": …}`, relative to the manifest.
+        separator: The separator of the framing, which no argument in a text may contain.
     """
 
     variables: Mapping[str, str] | None = None
     typed: bool = False
     names: frozenset[str] = REQUEST_NAMES
     read_file: Callable[[str], bytes] | None = None
+    separator: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -122,12 +123,27 @@ class Compiler:
     def _text_message(self, text: str) -> Node:
         parts = self.parts(text)
         if len(parts) == 1 and isinstance(single := parts[0], ExpressionValue):
-            return WholeMessage(single)
-        return self._text(text, parts)
+            operands = self._joined_operands(single)
+            if not operands:
+                return WholeMessage(single, compile_rules(parts, self.separator)[0])
+            return JoinedText(single, compile_rules(operands, self.separator))
+        return self._text(text, parts, is_message=True)
 
-    def _text(self, text: str, parts: list[str | Placeholder]) -> Node:
-        """Compile text in which values are escaped if it is JSON."""
-        compiled: Node = self._json_text(text) or TextNode(tuple(parts))
+    def _joined_operands(self, value: ExpressionValue) -> list[str | Placeholder]:
+        """Return the operands of `a ~ b ~ …`: texts as they are, anything else as an expression of its own."""
+        nodes = joined_nodes(value.expression.tree)
+        source = value.expression.source
+        return _merge_texts(
+            node.value
+            if node.kind == "literal" and isinstance(node.value, str)
+            else self._expression(source[node.start : node.end])
+            for node in nodes
+        )
+
+    def _text(self, text: str, parts: list[str | Placeholder], *, is_message: bool = False) -> Node:
+        """Compile text in which values are escaped if it is JSON, and checked if it is a message of another kind."""
+        rules = compile_rules(parts, self.separator) if is_message else tuple(_unchecked(parts))
+        compiled: Node = self._json_text(text) or TextNode(rules)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 
@@ -200,7 +216,12 @@ class Compiler:
             raise InvalidTemplate(
                 f"a key of {text[:60]!r} contains a placeholder. {PLACEHOLDER_KEY_HINT}", code="placeholder-in-key"
             )
-        return JsonText(tuple(part for part in parts if part))
+        return JsonText(tuple(part for part in parts if part), self.separator)
+
+
+def _unchecked(parts: Iterable[str | Placeholder]) -> Iterator[str | tuple[Placeholder, None]]:
+    """Yield the parts of a text inside JSON or a codec's value, which keeps the structure."""
+    return (part if isinstance(part, str) else (part, None) for part in parts)
 
 
 def _merge_texts(parts: Iterable[str | Placeholder]) -> list[str | Placeholder]:

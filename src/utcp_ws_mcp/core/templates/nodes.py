@@ -141,38 +141,27 @@ Placeholder = Argument | ExpressionValue
 
 
 @dataclass(frozen=True, slots=True)
-class WholeMessage:
-    """A message that is one expression: its value with its type, which must be there."""
-
-    placeholder: ExpressionValue
-
-    def render(self, scope: Mapping[str, Any]) -> Any:
-        return _required_value(self.placeholder, scope)
-
-
-@dataclass(frozen=True, slots=True)
-class TextNode:
-    """Literal text with placeholders, which must all have a value."""
-
-    parts: tuple[str | Placeholder, ...]
-
-    def render(self, scope: Mapping[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else to_text(_required_value(part, scope)) for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
 class JsonText:
-    """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string)."""
+    """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string).
+
+    `separator` is that of the framing: it would end the message where a value holds it.
+    """
 
     parts: tuple[str | tuple[Placeholder, bool], ...]
+    separator: str = ""
 
     def render(self, scope: Mapping[str, Any]) -> str:
         return "".join(part if isinstance(part, str) else self._fill(*part, scope) for part in self.parts)
 
-    @staticmethod
-    def _fill(placeholder: Placeholder, quoted: bool, scope: Mapping[str, Any]) -> str:
-        value = _required_value(placeholder, scope)
-        return quote_json(to_text(value))[1:-1] if quoted else quote_json(value)
+    def _fill(self, placeholder: Placeholder, quoted: bool, scope: Mapping[str, Any]) -> str:
+        value = required_value(placeholder, scope)
+        text = quote_json(to_text(value))[1:-1] if quoted else quote_json(value)
+        if self.separator and self.separator in text:
+            raise RenderError(
+                f"a value contains {self.separator!r}, the separator of messages. Remove it.",
+                code="argument-breaks-message",
+            )
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +221,12 @@ def to_text(value: Any) -> str:
     return quote_json(value)
 
 
-def _required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
+def required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
+    """Return the value of a placeholder.
+
+    Raises:
+        RenderError: if it is missing.
+    """
     value = placeholder.value(scope)
     if value is OMIT:
         raise placeholder.missing_error()
