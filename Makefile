@@ -10,13 +10,16 @@ COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.
 # hatchling needs this package for an editable install; without build isolation pip does not install it.
 EDITABLES := editables~=0.3
 CLIENTS := sdk1 sdk2 mcp-use
+AGENT_HOSTS := claude-code codex gemini-cli opencode-ai copilot qwen-code cline cli
+AGENT_FRAMEWORKS := langgraph pydantic-ai openai-agents llama-index crewai google-adk smolagents fastmcp
+LIGHT_HOSTS := gemini-cli cli
 MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients bundle conformance dist bench reliability security real check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security real lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -51,11 +54,24 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 	cd scripts/conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) ## Test the MCP clients of docs/project/clients-tested.md (needs Node); INTO=docs/project/clients-tested.md writes the table
+clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) $(AGENT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) $(AGENT_FRAMEWORKS:%=build/agents/%/.stamp) ## Test the MCP clients and agent hosts of docs/project/clients-tested.md (needs Node, about 5 GB); INTO=docs/project/clients-tested.md writes the tables
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
+	@$(BIN)/python -m scripts.agents $(if $(INTO),--into $(INTO))
+
+agents: venv $(LIGHT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) ## Test the two smallest agent hosts (needs Node)
+	@$(BIN)/python -m scripts.agents --only 'Gemini CLI,Continue' --slow-seconds 2
 
 scripts/clients/node_modules/.stamp: scripts/clients/package-lock.json
 	cd scripts/clients && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+scripts/agents/node/%/node_modules/.stamp: scripts/agents/node/%/package-lock.json
+	cd $(dir $<) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+build/agents/%/.stamp: scripts/agents/python/%.txt
+	'$(PYTHON)' -m venv --clear build/agents/$*
+	build/agents/$*/bin/python -m pip install --quiet -r $<
 	@touch $@
 
 build/clients/%/.stamp: scripts/clients/python/%.txt
@@ -86,10 +102,12 @@ security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 
 real: venv ## Test the real servers in the folder SERVERS
 	$(BIN)/python -m verification.real
 
-check: venv ## Check lint rules, format, types, layers and documentation
+lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## Check lint rules, format, types, layers and documentation
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/docs
 
 # Material for MkDocs advertises its successor at each build unless this variable is set.
@@ -121,5 +139,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Remove all generated files
-	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/bundle/node_modules scripts/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -260,7 +260,7 @@ def test_a_demo_on_a_port_in_use_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = run("demo", "--endpoint-only", "--port", str(port))
-    said = f"port {port} is in use, perhaps by another demo. Stop it, or choose a port with --port.\n"
+    said = f"port {port} is in use, perhaps by another demo. Stop it, or choose a port with --port. [port-in-use]\n"
     assert (refused.returncode, refused.stderr) == (2, said)
 
 

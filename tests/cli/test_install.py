@@ -180,7 +180,7 @@ def test_what_check_refuses_is_not_installed(document: Any, sentence: str, tmp_p
     refused = run(tmp_path, "install", "mcp-json", write(tmp_path, document), "--yes")
     assert refused.returncode == 2
     assert sentence in refused.stderr
-    assert refused.stderr.endswith("Fix them and run the command again. [manifest-invalid]\n")
+    assert refused.stderr.endswith("Fix them and run the command again. [invalid-manifest]\n")
     assert not (tmp_path / "mcp.json").exists()
 
 

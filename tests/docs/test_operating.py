@@ -21,7 +21,10 @@ LOG_EVENTS = (ROOT / "docs" / "reference" / "log-events.md").read_text(encoding=
 RESOURCES = (ROOT / "docs" / "reference" / "resources.md").read_text(encoding="utf-8")
 OPTIONS = [option for parameter in main.commands["serve"].params for option in parameter.opts if option.startswith("-")]
 
-NOT_ABOUT_HTTP = {"--env-file", "--log-level", "--log-format", "--otel", "--meta-tools", "--no-fast-path"}
+NOT_ABOUT_HTTP = {
+    *("--env-file", "--log-level", "--log-format", "--otel", "--meta-tools", "--no-fast-path"),
+    *("--json-results", "--max-line-bytes"),
+}
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ("--env-file", "--no-fast-path")])

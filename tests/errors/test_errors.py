@@ -97,6 +97,15 @@ MESSAGES = [
         "a.b: the reply is not JSON. [reply-not-json]",
     ),
     (
+        e.ResultTooLarge("a_b", 11534336, 8388608),
+        (
+            "a_b: the result has 11,534,336 bytes, more than a message to the host may have (8,388,608). "
+            "Call the tool again with arguments that ask for less, such as a filter, fields, a page or a limit. "
+            "The author of the manifest can select parts with `reply.result`, or raise `serve --max-line-bytes` "
+            "if the host reads longer lines. The request was executed and answered. [result-too-large]"
+        ),
+    ),
+    (
         e.MessageTooBig("wss://a.example/", 16777216, PERHAPS),
         (
             "wss://a.example/: the endpoint sent a message of more than 16,777,216 bytes. "
@@ -180,6 +189,20 @@ MESSAGES = [
         "the connection to wss://a.example/ was lost: it was closing. No request was sent. [connection-lost]",
     ),
     (
+        e.SessionLost("wss://a.example/", "the page crashed", PERHAPS, ["one"]),
+        (
+            "the session at wss://a.example/ was lost after 1 item: the page crashed. "
+            "The request was sent and may have been executed; verify before retrying. [session-lost]"
+        ),
+    ),
+    (
+        e.SessionLost("wss://a.example/", "the page was closed", NOT_SENT),
+        (
+            "the session at wss://a.example/ was lost: the page was closed. No request was sent. "
+            "Call again to use the new session. [session-lost]"
+        ),
+    ),
+    (
         e.TokenRequestError("https://a.example/token", "HTTP 400 (invalid_client)."),
         "no token from https://a.example/token: HTTP 400 (invalid_client). [token-request-failed]",
     ),
@@ -196,8 +219,19 @@ WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
     (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
-    (e.CallError, (e.UnknownTool, e.InvalidArguments, e.ToolError, e.InvalidReply, e.MessageTooBig, e.CallTimeout)),
-    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
+    (
+        e.CallError,
+        (
+            e.UnknownTool,
+            e.InvalidArguments,
+            e.ToolError,
+            e.InvalidReply,
+            e.ResultTooLarge,
+            e.MessageTooBig,
+            e.CallTimeout,
+        ),
+    ),
+    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.SessionLost, e.TokenRequestError)),
 ]
 
 ALSO = [

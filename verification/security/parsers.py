@@ -32,8 +32,9 @@ from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
 from utcp_ws_mcp.manifest.models.connection import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.server.content import Result, result_blocks
+from utcp_ws_mcp.server.content import result_blocks
 from utcp_ws_mcp.server.listing import build_listing
+from utcp_ws_mcp.server.result import Result
 
 from . import seeds
 
@@ -132,7 +133,7 @@ def accept_manual(data: bytes) -> None:
     tools, notices = read_manual(decode(text_of(data)).value, ENTRY)
     compiled, problems = compile_tools(ENTRY, tools)
     listing = build_listing(compiled)
-    for revision, listed in (("2025-11-25", listing.handshake), ("2026-07-28", listing.modern)):
+    for revision, listed in (("2025-11-25", listing.handshake[0]), ("2026-07-28", listing.modern[0])):
         result = {"tools": json.loads(listed), "ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
         serialize_server_result("tools/list", revision, result)
         listed.encode()

@@ -86,8 +86,9 @@ def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
         click.echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
         position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
-        message = str(MissingVariable(disabled.missing, disabled.name))
-        click.echo(Problem("", message, position).format(manifest.source), err=True)
+        missing = MissingVariable(disabled.missing, disabled.name)
+        problem = Problem("", missing.message, position, code=missing.code)
+        click.echo(problem.format(manifest.source), err=True)
     return bool(manifest.disabled)
 
 

@@ -45,7 +45,7 @@ def write_example_manifest(preset: str, file: Path) -> int:
         hint = f"did you mean {near!r}?" if near else "`utcp-ws-mcp init` lists them"
         click.echo(f"there is no preset {preset!r}; {hint}", err=True)
         return ExitCode.USAGE_ERROR
-    text = (resources.files(manifest) / "starters" / f"{preset}.json").read_text(encoding="utf-8")
+    text = (resources.files(manifest) / "examples" / f"{preset}.json").read_text(encoding="utf-8")
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)

@@ -93,7 +93,7 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
     checked = check_manifests(manifests, env_files)
     if checked.exit_code(strict=False):
         message = "Not installed: the manifest has errors (listed above). Fix them and run the command again."
-        click.echo(f"{message} [manifest-invalid]", err=True)
+        click.echo(f"{message} [invalid-manifest]", err=True)
         return ExitCode.USAGE_ERROR
     title = supported_hosts()[options.host].title
     for warning in (*_shell_only_variables(manifests, env_files, title), *_ephemeral_install_warnings()):

@@ -10,7 +10,9 @@ from typing import Any, Final
 import click
 
 from ..server.http.defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE
+from ..server.result import DEFAULT_MAX_LINE_BYTES, JSON_FORMS, MIN_MAX_LINE_BYTES, JsonForm, MessageOptions
 from ..server.run import ServeOptions, serve_http, serve_stdio
+from ..server.tools import LIST_TIMEOUT, ListOptions
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
@@ -20,7 +22,36 @@ _shared_options = combine(
     click.option("--log-level", type=click.Choice(LOG_LEVELS), default="warning", help="What stderr shows."),
     click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Format of stderr."),
     click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as set in the OTEL_* variables."),
+    click.option(
+        "--list-timeout",
+        type=click.FloatRange(min=0),
+        default=LIST_TIMEOUT,
+        show_default=True,
+        help="Seconds from the start that a list of tools waits for endpoints whose tools are not known yet.",
+    ),
+    click.option(
+        "--server-name",
+        metavar="NAME",
+        default="",
+        help="The name of this server in the host. Tools of a call template of this name are offered without it.",
+    ),
     click.option("--meta-tools", is_flag=True, help="Offer three tools that search, describe and call the others."),
+    click.option(
+        "--json-results",
+        "json_form",
+        type=click.Choice(JSON_FORMS),
+        default="auto",
+        show_default=True,
+        help="How JSON results are sent: as text and structured content (both), as text only, or as text, and as "
+        "structured content if it is short or the tool declares `outputs` (auto).",
+    ),
+    click.option(
+        "--max-line-bytes",
+        type=click.IntRange(min=MIN_MAX_LINE_BYTES),
+        default=DEFAULT_MAX_LINE_BYTES,
+        show_default=True,
+        help="Maximum size of a message to the client. Some hosts end the session at 10 MiB.",
+    ),
     click.option(
         "--no-fast-path", is_flag=True, help="On stdio: let the MCP SDK answer every request. Slower; for comparison."
     ),
@@ -69,14 +100,21 @@ def serve(
     log_format: str,
     otel: bool,
     meta_tools: bool,
+    json_form: JsonForm,
+    max_line_bytes: int,
     no_fast_path: bool,
+    list_timeout: float,
+    server_name: str,
     **http: Any,
 ) -> None:
     """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
     loaded = load_manifests(manifests, env_files)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(ExitCode.USAGE_ERROR)
-    options = ServeOptions(log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files)
+    messages, listing = MessageOptions(json_form, max_line_bytes), ListOptions(list_timeout, server_name)
+    options = ServeOptions(
+        log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files, messages, listing
+    )
     address = _http_address(http)
     if address is None:
         _reject_http_options(http)

@@ -15,6 +15,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import ImageContent, TextContent
 
+from ..errors import BridgeError
 from .endpoint import demo_endpoint
 
 CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -38,9 +39,8 @@ async def serve_endpoint(port: int) -> bool:
     except OSError as failed:
         if failed.errno != errno.EADDRINUSE:
             raise
-        print(
-            f"port {port} is in use, perhaps by another demo. Stop it, or choose a port with --port.", file=sys.stderr
-        )
+        message = f"port {port} is in use, perhaps by another demo. Stop it, or choose a port with --port."
+        print(BridgeError(message, code="port-in-use"), file=sys.stderr)
     return False
 
 

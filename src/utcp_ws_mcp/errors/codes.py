@@ -30,10 +30,6 @@ CODES: Final[Mapping[str, str]] = {
     "nothing-to-serve": (
         "No WebSocket call template is left in the file: all entries have another `call_template_type`."
     ),
-    "manifest-unchanged": (
-        "A manifest was edited while it is served, and the new version has the errors that the message "
-        "lists. The tools stay as they were."
-    ),
     "file-not-readable": "The file does not exist or cannot be read.",
     "invalid-manifest": "The manifest has errors; each one is listed with its own code.",
     # Fields
@@ -128,9 +124,6 @@ CODES: Final[Mapping[str, str]] = {
         "belong to this machine."
     ),
     # Installation into a host
-    "manifest-invalid": (
-        "The manifest has errors, which are listed above this message, or a variable that is not set."
-    ),
     "host-file-invalid": (
         "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "
         "twice, or it is nested too deeply. The host could not read it either. For Goose: the YAML must be "
@@ -154,6 +147,10 @@ CODES: Final[Mapping[str, str]] = {
         "or its call template lacks a variable."
     ),
     "invalid-arguments": "The arguments do not match `inputs`.",
+    "argument-read-from-text": (
+        "A host sent an array, an object, a number or a boolean as JSON in a text, where `inputs` allows no text. "
+        "It was read, and the call continued. Logged once for each tool."
+    ),
     "argument-missing": ("A template needs an argument that the call does not have, and `inputs` does not require it."),
     "value-missing": "An expression `{{ … }}` has no value.",
     "expression-failed": (
@@ -193,6 +190,10 @@ CODES: Final[Mapping[str, str]] = {
     "reply-not-text": '`response_format` is `"text"`, and the reply is binary and not UTF-8.',
     "result-missing": "`reply.result` or `stream.item` has no value for this message.",
     "output-mismatch": "The result does not match the `outputs` of the tool. The error contains the result.",
+    "result-too-large": (
+        "The result is longer than a message to the host may be (`serve --max-line-bytes`), even in one form. The "
+        "request was executed."
+    ),
     "message-too-big": (
         "The endpoint sent a message longer than `limits.max_message_bytes`. The connection was closed. If "
         "several calls shared the connection, all of them fail, because the message could belong to any of "
@@ -202,6 +203,9 @@ CODES: Final[Mapping[str, str]] = {
         "The tool accepts the first message after its request as the reply, but the manifest indicates that other "
         "messages arrive: `on_connect` expects a greeting, `capture` or `auto_reply` handle other messages, or "
         "`heartbeat` has answers. Such a message would become the result."
+    ),
+    "concurrent-not-distinguished": (
+        "`reply.concurrent` lets calls share a connection, but `reply.match` names nothing that differs between calls."
     ),
     "request-id-not-matched": (
         "The tool sends an ID, but does not compare it. Replies could be assigned by the ID, and are not."
@@ -228,6 +232,10 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "listen-timeout": "A tool that only listens received nothing that it waits for. No request was sent.",
     "connection-lost": "An open connection ended while a call waited.",
+    "session-lost": (
+        "A message for which `fail_when` is true ended the session while a call waited. Or an earlier session ended, "
+        "`session_identity` differs in the new one, and the call was not sent so that its caller learns of it."
+    ),
     # Before the connection is open
     "connection-refused": "No program listens on the port.",
     "host-not-found": "The host name cannot be resolved.",
@@ -329,11 +337,7 @@ CODES: Final[Mapping[str, str]] = {
         "expression), more than one value, or too many levels."
     ),
     # The command line
-    "usage": "A command, an option or an argument is wrong. The message names it:",
     "port-in-use": "The port is used by another program, perhaps by another `demo`.",
-    "invalid-request": (
-        "A host sent a line that is not a JSON-RPC 2.0 request or notification. It receives a protocol error (−32600)."
-    ),
     # Secrets and transport
     "secret-in-manifest": (
         "The manifest contains a secret: by the name of the field, by the form of the text, or in the query of a "

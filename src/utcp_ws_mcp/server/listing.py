@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core.tools.host_inputs import HostInputs, host_inputs
+from ..core.tools.host_names import host_names
+from ..core.tools.host_schema import host_schema
 from ..core.tools.tool import CompiledTool
 from .content import META_PREFIX, json_text
-from .tool_names import mcp_names
+from .outputs import promised_schema
+from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, byte_size
 
 logger = logging.getLogger(__name__)
 
@@ -24,43 +28,107 @@ _HINTS: Final = {
     "idempotent": "idempotentHint",
     "open_world": "openWorldHint",
 }
-_COMBINATORS: Final = ("oneOf", "anyOf", "allOf", "not", "if", "then", "else", "$ref")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolListing:
-    """A list of tools: the compiled tools by MCP name, and the JSON array `tools` for each era."""
+    """A list of tools.
 
-    tools: dict[str, CompiledTool]
-    modern: str
-    handshake: str
+    Attributes:
+        tools: The compiled tools by the names that hosts see.
+        modern: The JSON arrays `tools` for clients of 2026-07-28, one for each page.
+        handshake: The same for the handshake revisions.
+        names: The name that hosts see of each `manual.tool`.
+        arguments: The names of arguments that hosts see otherwise, by `manual.tool`: original names by those of hosts.
+    """
+
+    tools: Mapping[str, CompiledTool]
+    modern: tuple[str, ...]
+    handshake: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def find(self, name: str) -> CompiledTool | None:
+        """Return the tool that hosts see under a name, or whose name is `manual.tool`; None if there is none."""
+        return self.tools.get(name) or self.tools.get(self.names.get(name, ""))
+
+    def page(self, cursor: str | None, *, modern: bool) -> tuple[str, str | None] | None:
+        """Return the page of a cursor, and the cursor of the next one; None for a cursor that names no page."""
+        pages = self.modern if modern else self.handshake
+        number = 0 if cursor is None else next((n for n in range(1, len(pages)) if cursor == str(n)), None)
+        if number is None:
+            return None
+        return pages[number], str(number + 1) if number + 1 < len(pages) else None
 
 
-def build_listing(tools: list[CompiledTool], redact: Callable[[str], str] = str) -> ToolListing:
+def build_listing(
+    tools: Sequence[CompiledTool],
+    redact: Callable[[str], str] = str,
+    options: MessageOptions = DEFAULT_OPTIONS,
+    server_name: str = "",
+) -> ToolListing:
     """Return the listing. A tool that JSON cannot represent is omitted and logged: it would fail the whole list.
 
-    `redact` removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
+    Args:
+        tools: The tools.
+        redact: Removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
+        options: The form of results, and the bound on the size of a message.
+        server_name: The name of this server in the host (`host_names`).
     """
-    by_key = {(tool.manual, tool.name): tool for tool in tools}
+    names = host_names({(tool.manual, tool.name): tool.rank for tool in tools}, server_name)
     listed: dict[str, CompiledTool] = {}
+    arguments: dict[str, Mapping[str, str]] = {}
     modern, handshake = [], []
-    for name, key in mcp_names(by_key).items():
-        tool = by_key[key]
+    limit = options.max_line_bytes - ENVELOPE_BYTES
+    for tool in tools:
+        name, inputs = names[tool.manual, tool.name], host_inputs(tool.inputs)
         try:
-            for_all = _encode_tool(_tool_definition(name, tool, objects_only=True), redact)
-            for_modern = (
-                _encode_tool(_tool_definition(name, tool, objects_only=False), redact) if tool.outputs else for_all
-            )
+            for_handshake, for_modern = _encode_tool(name, tool, inputs, redact, options)
         except ValueError as error:
             logger.warning("%s is not offered: %s", tool.full_name, str(error).splitlines()[0])
             continue
+        if max(byte_size([for_handshake]), byte_size([for_modern])) >= limit:
+            logger.warning("%s is not offered: its definition is longer than --max-line-bytes", tool.full_name)
+            continue
         listed[name] = tool
-        handshake.append(for_all)
+        if inputs.arguments:
+            arguments[tool.full_name] = inputs.arguments
+        handshake.append(for_handshake)
         modern.append(for_modern)
-    return ToolListing(listed, f"[{','.join(modern)}]", f"[{','.join(handshake)}]")
+    shown = {tool.full_name: name for name, tool in listed.items()}
+    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit), shown, arguments)
 
 
-def _encode_tool(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
+def _pages(tools: list[str], limit: int) -> tuple[str, ...]:
+    """Return the JSON of the tools as arrays of at most `limit` bytes.
+
+    Usually there is one: some clients read only the first page.
+    """
+    pages: list[list[str]] = [[]]
+    used = 2
+    for tool in tools:
+        size = byte_size([tool]) + 1
+        if pages[-1] and used + size > limit:
+            pages.append([])
+            used = 2
+        pages[-1].append(tool)
+        used += size
+    return tuple(f"[{','.join(page)}]" for page in pages)
+
+
+def _encode_tool(
+    name: str, tool: CompiledTool, inputs: HostInputs, redact: Callable[[str], str], options: MessageOptions
+) -> tuple[str, str]:
+    """Return the JSON of a tool for the handshake revisions and for 2026-07-28."""
+    with_outputs = bool(tool.outputs) and options.json_form != "text"
+    definition = _tool_definition(name, tool, inputs)
+    handshake = _redacted_json(_with_outputs(definition, tool, modern=False) if with_outputs else definition, redact)
+    if not with_outputs:
+        return handshake, handshake
+    return handshake, _redacted_json(_with_outputs(definition, tool, modern=True), redact)
+
+
+def _redacted_json(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
     text = json_text(tool)
     return text if redact(text) == text else json_text(_redact_strings(tool, redact))
@@ -74,75 +142,28 @@ def _redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
     return [_redact_strings(item, redact) for item in value] if isinstance(value, list) else value
 
 
-def has_structured_output(tool: CompiledTool) -> bool:
-    """Return whether results have the form of the manual's `outputs`: JSON replies do, text and streams do not."""
-    return bool(tool.outputs) and tool.template.response_format == "json" and tool.rules.stream is None
-
-
-def _tool_definition(name: str, tool: CompiledTool, *, objects_only: bool) -> dict[str, Any]:
+def _tool_definition(name: str, tool: CompiledTool, inputs: HostInputs) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "name": name,
         "title": tool.annotations.title or tool.full_name,
         "description": tool.description or f"{tool.name} of {tool.manual}",
-        "inputSchema": advertised_inputs(tool.inputs),
+        "inputSchema": inputs.schema,
         "_meta": {
             TOOL_KEY: tool.full_name,
             **({TAGS_KEY: list(tool.tags)} if tool.tags else {}),
         },
     }
-    outputs = _output_schema(tool, objects_only)
-    if outputs is not None:
-        definition["outputSchema"] = outputs
     hints = {key: hint for name, key in _HINTS.items() if (hint := getattr(tool.annotations, name)) is not None}
     if hints:
         definition["annotations"] = hints
     return definition
 
 
-def _output_schema(tool: CompiledTool, objects_only: bool) -> dict[str, Any] | None:
-    if not has_structured_output(tool) or _allows_null(tool):
-        return None
-    return advertised_outputs(tool.outputs, objects_only=objects_only)
-
-
-def _allows_null(tool: CompiledTool) -> bool:
-    """Return whether `outputs` allow null, which structured content cannot be; clients would then miss the content."""
-    return tool.result_schema is not None and not tool.result_schema.check(None)
-
-
-def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an input schema whose root is a plain object.
-
-    APIs of models reject combinators there. The bridge validates them, and the model sees their properties.
-    """
-    shown = {key: value for key, value in schema.items() if key not in _COMBINATORS}
-    properties = dict(_properties(schema))
-    for key in ("oneOf", "anyOf", "allOf"):
-        for branch in schema.get(key) or ():
-            for name, value in _properties(branch).items():
-                properties.setdefault(name, value)
-    shown |= {"type": "object", "properties": properties}
-    return _drop_malformed_keywords(shown)
-
-
-def advertised_outputs(schema: Mapping[str, Any], *, objects_only: bool) -> dict[str, Any] | None:
-    """Return an output schema, or None if it cannot be advertised: handshake revisions allow only objects."""
-    if not schema or (objects_only and schema.get("type") != "object"):
-        return None
-    return _drop_malformed_keywords(dict(schema))
-
-
-def _drop_malformed_keywords(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove keywords of the wrong type: the models of the SDK and of hosts would reject the whole list."""
-    if not isinstance(schema.get("$schema", ""), str):
-        del schema["$schema"]
-    if "required" in schema and not isinstance(schema["required"], list):
-        del schema["required"]
-    if "properties" in schema and not isinstance(schema["properties"], dict):
-        del schema["properties"]
-    return schema
-
-
-def _properties(schema: Any) -> Mapping[str, Any]:
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return properties if isinstance(properties, dict) else {}
+def _with_outputs(definition: dict[str, Any], tool: CompiledTool, *, modern: bool) -> dict[str, Any]:
+    promised = promised_schema(tool, modern=modern)
+    if promised is None:
+        return definition
+    shown = host_schema(promised, for_outputs=True).schema
+    if promised.get("type") == "object":
+        shown["type"] = "object"
+    return {**definition, "outputSchema": shown}

@@ -73,8 +73,9 @@ def _check_has_entries(loaded: Sequence[LoadedManifest]) -> None:
     """Raise InvalidManifest if variables are missing for every call template, so that no tool would be left."""
     if not any(each.manifest.entries for each in loaded):
         for each in loaded:
-            messages = [str(MissingVariable(disabled.missing, disabled.name)) for disabled in each.manifest.disabled]
-            raise InvalidManifest(each.manifest.source, [Problem("", message) for message in messages])
+            missing = [MissingVariable(disabled.missing, disabled.name) for disabled in each.manifest.disabled]
+            problems = [Problem("", error.message, code=error.code) for error in missing]
+            raise InvalidManifest(each.manifest.source, problems)
 
 
 def _file_signatures(loaded: Sequence[LoadedManifest]) -> FileSignatures:

@@ -88,6 +88,12 @@ class EndpointResources:
         }
 
 
+def unknown_resource(uri: str) -> tuple[str, dict[str, str]]:
+    """Return the message and the data of the error for a URI that no resource has."""
+    shown = to_json_safe(uri)[:200]
+    return f"there is no resource {shown!r}; {ENDPOINTS_URI} lists the endpoints", {"uri": shown}
+
+
 def media_type(uri: str) -> str:
     """Return the media type of a resource."""
     return MARKDOWN_MEDIA_TYPE if uri == GUIDE_URI else JSON_MEDIA_TYPE

@@ -16,11 +16,10 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .. import __version__
-from ..core.codecs.message import to_json_safe
 from .content import SERVER_INFO
 from .progress import send_keepalive_progress
-from .resources import ENDPOINTS_URI, RESOURCE_TEMPLATES, RESOURCES, media_type
-from .tools import INSTRUCTIONS, LIST_TTL, ToolService, unknown_tool_message
+from .resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
+from .tools import INSTRUCTIONS, INVALID_CURSOR_MESSAGE, LIST_TTL, ToolService
 
 Context = Any
 
@@ -54,7 +53,7 @@ class SdkServer:
         tools.on_tools_changed.append(self._on_tools_changed)
 
     def _make_server(self) -> McpServer:
-        server = McpServer(
+        return McpServer(
             SERVER_INFO["name"],
             version=__version__,
             title=SERVER_INFO["title"],
@@ -69,8 +68,6 @@ class SdkServer:
             on_list_resource_templates=self._list_resource_templates,
             on_read_resource=self._read_resource,
         )
-        server.add_notification_handler("notifications/initialized", types.NotificationParams, self._on_initialized)
-        return server
 
     @asynccontextmanager
     async def _lifespan(self, _: Server[Any]) -> AsyncIterator[None]:
@@ -90,9 +87,15 @@ class SdkServer:
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
         listing = await self._tools.list_tools()
-        if _is_modern(ctx):
-            return {"tools": json.loads(listing.modern), "resultType": "complete"}
-        return {"tools": json.loads(listing.handshake)}
+        if not _is_modern(ctx):
+            self._notify_from_now_on(ctx.session)
+        page = listing.page(params.cursor if params is not None else None, modern=_is_modern(ctx))
+        if page is None:
+            raise MCPError(types.INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
+        tools, next_cursor = page
+        following = {} if next_cursor is None else {"nextCursor": next_cursor}
+        complete = {"resultType": "complete"} if _is_modern(ctx) else {}
+        return {"tools": json.loads(tools), **following, **complete}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
         async def report(number: float, message: str) -> None:
@@ -100,30 +103,32 @@ class SdkServer:
 
         tool = await self._tools.find(params.name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, unknown_tool_message(params.name))
+            raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
         result = await self._tools.call(tool, params.arguments, report)
-        return result.to_dict(modern=_is_modern(ctx))
+        modern = _is_modern(ctx)
+        return result.fitted(params.name, self._tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
+        _reject_cursor(params)
         return types.ListResourcesResult.model_validate({"resources": RESOURCES})
 
     async def _list_resource_templates(self, ctx: Context, params: Any) -> types.ListResourceTemplatesResult:
+        _reject_cursor(params)
         return types.ListResourceTemplatesResult.model_validate({"resourceTemplates": RESOURCE_TEMPLATES})
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         text = self._tools.resources.read(params.uri)
         if text is None:
-            uri = to_json_safe(params.uri)[:200]
-            raise MCPError(
-                types.INVALID_PARAMS, f"there is no resource {uri!r}; {ENDPOINTS_URI} lists the endpoints", {"uri": uri}
-            )
+            raise MCPError(types.INVALID_PARAMS, *unknown_resource(params.uri))
         content = types.TextResourceContents(uri=params.uri, mime_type=media_type(params.uri), text=text)
         return types.ReadResourceResult(contents=[content])
 
-    async def _on_initialized(self, ctx: Context, params: types.NotificationParams) -> None:
-        connection = ctx.session._connection  # noqa: SLF001  # the only object of the SDK that lives as long as a handshake connection
-        self._sessions[connection] = ctx.session
-        connection.exit_stack.callback(self._sessions.pop, connection, None)
+    def _notify_from_now_on(self, session: Any) -> None:
+        """Announce changes to a client of the handshake revisions, which has a list of tools now."""
+        connection = session._connection  # noqa: SLF001  # the only object of the SDK that lives as long as a handshake connection
+        if connection not in self._sessions:
+            self._sessions[connection] = session
+            connection.exit_stack.callback(self._sessions.pop, connection, None)
 
     def _on_tools_changed(self) -> None:
         self._changed.set()
@@ -136,6 +141,12 @@ class SdkServer:
             await self._bus.publish(ToolsListChanged())
             for session in list(self._sessions.values()) if self._sends_list_changed else ():
                 await session.send_tool_list_changed()
+
+
+def _reject_cursor(params: types.PaginatedRequestParams | None) -> None:
+    """Reject every cursor, for a list that has one page."""
+    if params is not None and params.cursor is not None:
+        raise MCPError(types.INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
 
 
 def _is_modern(ctx: Context) -> bool:

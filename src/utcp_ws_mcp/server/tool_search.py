@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..core.codecs.message import encode_json
-from .content import Result, text_block
+from .content import text_block
 from .listing import TAGS_KEY, ToolListing
 from .progress import ProgressCallback
+from .result import Result
 from .tools import FIND_TIMEOUT, ToolService
 
 DEFAULT_LIMIT: Final = 10
@@ -67,7 +68,7 @@ class MetaTools(ToolService):
 
     async def list_tools(self) -> ToolListing:
         """Return the three tools, without waiting for discoveries."""
-        return ToolListing({}, _META_TOOLS_JSON, _META_TOOLS_JSON)
+        return ToolListing({}, (_META_TOOLS_JSON,), (_META_TOOLS_JSON,))
 
     async def find(self, name: str) -> Any:
         """Return the name of one of the three, or None."""
@@ -96,18 +97,27 @@ class MetaTools(ToolService):
         query, limit = arguments.get("query", ""), arguments.get("limit", DEFAULT_LIMIT)
         if not isinstance(query, str) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
             return _error_result(f'search_tools takes "query", a string, and "limit", a number from 1 to {MAX_LIMIT}')
-        found = search(json.loads(self._listing().modern), query)
+        found = search(self._definitions(), query)
         shown = [{"name": tool["name"], "description": _summary(tool)} for tool in found[:limit]]
-        return _json_result({"tools": shown, "found": len(found)})
+        return self._json_result({"tools": shown, "found": len(found)})
 
     def _describe(self, name: str) -> Result:
-        tools: list[ToolDefinition] = json.loads(self._listing().modern)
-        tool = next((tool for tool in tools if tool["name"] == name), None)
-        return _json_result(tool) if tool is not None else _unknown_tool_result(name)
+        shown = self._listing().names.get(name, name)
+        tool = next((tool for tool in self._definitions() if tool["name"] == shown), None)
+        return self._json_result(tool) if tool is not None else _error_result(self.unknown_tool_message(name))
+
+    def _json_result(self, value: ToolDefinition) -> Result:
+        text = encode_json(value)
+        return Result([text_block(text)], text, form=self.options.json_form)
+
+    def _definitions(self) -> list[ToolDefinition]:
+        return [tool for page in self._listing().modern for tool in json.loads(page)]
 
     async def _call(self, name: str, arguments: dict[str, Any], report: ProgressCallback) -> Result:
-        tool = self._listing().tools.get(name)
-        return await super().call(tool, arguments, report) if tool is not None else _unknown_tool_result(name)
+        tool = self._listing().find(name)
+        if tool is None:
+            return _error_result(self.unknown_tool_message(name))
+        return await super().call(tool, arguments, report)
 
 
 def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:
@@ -129,15 +139,6 @@ def _score(tool: ToolDefinition, word: str) -> int:
 def _summary(tool: ToolDefinition) -> str:
     first: str = tool["description"].strip().partition("\n")[0]
     return first if len(first) <= MAX_SUMMARY_LENGTH else f"{first[:MAX_SUMMARY_LENGTH]}…"
-
-
-def _json_result(value: ToolDefinition) -> Result:
-    text = encode_json(value)
-    return Result([text_block(text)], text)
-
-
-def _unknown_tool_result(name: str) -> Result:
-    return _error_result(f"there is no tool {name[:100]!r}; find names with search_tools")
 
 
 def _error_result(text: str) -> Result:

@@ -29,6 +29,8 @@ TOOLS = [
     {"name": "typed", "outputs": {"type": "object", "properties": {"a": {"type": "integer"}}}},
     {"name": "listing", "outputs": {"type": "array"}},
     {"name": "fails"},
+    {"name": "big"},
+    {"name": "big_array"},
     {"name": "counts", "tool_call_template": {"stream": {"until": "message.result == 'end'"}}},
 ]
 
@@ -40,6 +42,10 @@ async def answer(seen: Peer, connection: Any, message: Any) -> None:
     match message["method"]:
         case "fails":
             await send(error={"code": 1, "message": "boom"})
+        case "big":
+            await send(result={"items": ["x" * 10_000]})
+        case "big_array":
+            await send(result=["x" * 10_000])
         case "counts":
             for item in (1, 2, "end"):
                 await send(result=item)
@@ -71,6 +77,27 @@ REQUESTS = [
     {"id": 35, "method": "resources/read", "params": {"uri": "x:y"}},
     {"id": 36, "method": "no/such"},
     {"id": 37, "method": "tools/list", "params": {"_meta": {"progressToken": [1]}}},
+    {"id": 38, "method": "resources/list"},
+    {"id": 39, "method": "resources/list", "params": {"cursor": "x"}},
+    {"id": 40, "method": "resources/list", "params": {"cursor": 5}},
+    {"id": 41, "method": "resources/templates/list"},
+    {"id": 42, "method": "resources/templates/list", "params": {"cursor": "1"}},
+    {"id": 43, "method": "prompts/list"},
+    {"id": 44, "method": "resources/read", "params": {"uri": "utcp-ws://manifest-guide"}},
+    {"id": 45, "method": "resources/read", "params": {"uri": "utcp-ws://endpoints/" + "x" * 300}},
+    {"id": 46, "method": "resources/read", "params": {"uri": 5}},
+    {"id": 47, "method": "tools/list", "params": {"cursor": None}},
+    {"id": 48, "method": "tools/list", "params": {"cursor": 5}},
+    {"method": "notifications/cancelled", "params": {"requestId": "never"}},
+    {"method": "notifications/roots/list_changed"},
+    {"method": "notifications/of/tomorrow", "params": {"x": 1}},
+    call(50, "m_big"),
+    call(51, "m_big_array"),
+    call(52, "m_t", v="42"),
+    call(53, "m_t", v=" [1]"),
+    call(54, "m_t", v='{"a": 1}'),
+    {"id": 55, "method": "subscriptions/listen", "params": {"notifications": {"toolsListChanged": 5}}},
+    {"id": 56, "method": "subscriptions/listen"},
 ]
 
 
@@ -211,9 +238,13 @@ async def test_a_usual_session_never_imports_the_sdk(tmp_path: Path, monkeypatch
         raise AssertionError(line)
 
     monkeypatch.setattr(StdioSession, "_forward_to_sdk", forwarded)
-    usual = [REQUESTS[0], REQUESTS[2], {"id": 33, "method": "ping"}]
-    assert len(await answers(tmp_path, [*opening("2025-11-25"), *usual])) == 4
-    assert len(await answers(tmp_path, [enveloped({"id": 5, "method": "server/discover"}), enveloped(usual[1])])) == 2
+    lists = [{"id": method, "method": method} for method in ("resources/list", "resources/templates/list")]
+    prompts = {"id": "prompts/list", "method": "prompts/list"}
+    notified = [{"method": "notifications/roots/list_changed"}, {"method": "notifications/of/tomorrow"}]
+    usual = [REQUESTS[0], REQUESTS[2], *lists, prompts, *notified]
+    assert len(await answers(tmp_path, [*opening("2025-11-25"), *usual, {"id": 33, "method": "ping"}])) == 7
+    modern = [{"id": 5, "method": "server/discover"}, *usual]
+    assert len(await answers(tmp_path, [enveloped(message) for message in modern])) == 6
 
 
 @pytest.mark.parametrize("method", ["tools/call", "no/such"])

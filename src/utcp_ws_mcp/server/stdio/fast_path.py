@@ -9,36 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
 from ...core.codecs.message import encode_json
-from ..content import SERVER_INFO
+from ..content import SERVER_INFO, SERVER_INFO_META
 from ..progress import ProgressCallback
-from ..tools import INSTRUCTIONS, INTERNAL_ERROR_MESSAGE, LIST_TTL, ToolService, unknown_tool_message
+from ..resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
+from ..tools import (
+    INSTRUCTIONS,
+    INTERNAL_ERROR_MESSAGE,
+    INVALID_CURSOR_MESSAGE,
+    LIST_TTL,
+    ToolService,
+)
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
-from .protocol_versions import HANDSHAKE, INTERNAL_ERROR, INVALID_PARAMS, MODERN, SERVER_INFO_KEY
+from .protocol_versions import HANDSHAKE, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, MODERN
+from .subscriptions import Subscriptions
 
+JsonObject = dict[str, Any]
 CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": False, "subscribe": False}}
 LIST_CHANGED: Final = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
-_SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
-_LIST_RESULT_SUFFIX: Final = (
-    f',"ttlMs":{LIST_TTL},"cacheScope":"private","resultType":"complete","_meta":{encode_json(_SERVER_INFO_META)}}}'
-)
-_DISCOVER_RESULT: Final = encode_json(
-    {
-        "supportedVersions": MODERN,
-        "capabilities": CAPABILITIES,
-        "instructions": INSTRUCTIONS,
-        "ttlMs": 0,
-        "cacheScope": "private",
-        "resultType": "complete",
-        "_meta": _SERVER_INFO_META,
-    }
-)
-JsonObject = dict[str, Any]
+_STATIC_LISTS: Final[Mapping[str, JsonObject]] = {
+    "resources/list": {"resources": RESOURCES},
+    "resources/templates/list": {"resourceTemplates": RESOURCE_TEMPLATES},
+}
+_DISCOVERY: Final = {"supportedVersions": MODERN, "capabilities": CAPABILITIES, "instructions": INSTRUCTIONS}
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +49,8 @@ class FastPath:
         self._tools = tools
         self._outbound = outbound
         self._is_initialized = False
+        self._has_listed = False
+        self._subscriptions = Subscriptions(outbound)
         self._tasks: dict[Any, asyncio.Task[None]] = {}
         self._handlers: dict[str, Callable[[Any, JsonObject], bool]] = {
             "initialize": self._initialize,
@@ -57,6 +58,11 @@ class FastPath:
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
+            "resources/list": partial(self._list_static, "resources/list"),
+            "resources/templates/list": partial(self._list_static, "resources/templates/list"),
+            "resources/read": self._read_resource,
+            "prompts/list": self._list_prompts,
+            "subscriptions/listen": self._listen,
         }
         tools.on_tools_changed.append(self._on_tools_changed)
 
@@ -74,7 +80,8 @@ class FastPath:
         return handle(request_id, params)
 
     async def aclose(self) -> None:
-        """Cancel the requests that are running."""
+        """End the subscriptions, and cancel the requests that are running."""
+        self._subscriptions.close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -100,7 +107,7 @@ class FastPath:
     def _discover(self, request_id: Any, params: JsonObject) -> bool:
         if not self._is_supported(params, {"_meta"}) or not self._state.is_modern:
             return False
-        self._respond(request_id, (_DISCOVER_RESULT,))
+        self._respond(request_id, ("{", _result_fields(_DISCOVERY), _modern_suffix(0)))
         return True
 
     def _ping(self, request_id: Any, params: JsonObject) -> bool:
@@ -110,10 +117,43 @@ class FastPath:
         return True
 
     def _list_tools(self, request_id: Any, params: JsonObject) -> bool:
-        if not self._is_supported(params, {"_meta", "cursor"}):
+        if not self._is_list_request(params):
             return False
-        self._start_task(request_id, self._send_tool_list(request_id))
+        self._start_task(request_id, self._send_tool_list(request_id, params.get("cursor")))
         return True
+
+    def _list_static(self, method: str, request_id: Any, params: JsonObject) -> bool:
+        if not self._is_list_request(params):
+            return False
+        if params.get("cursor") is not None:
+            self._respond_error(request_id, INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
+        else:
+            self._respond_cacheable(request_id, (_result_fields(_STATIC_LISTS[method]),))
+        return True
+
+    def _list_prompts(self, request_id: Any, params: JsonObject) -> bool:
+        """There are none, and no capability for them; some hosts ask nevertheless."""
+        if not self._is_list_request(params):
+            return False
+        self._respond_error(request_id, METHOD_NOT_FOUND, "Method not found", "prompts/list")
+        return True
+
+    def _read_resource(self, request_id: Any, params: JsonObject) -> bool:
+        uri = params.get("uri")
+        if not isinstance(uri, str) or not self._is_supported(params, {"_meta", "uri"}):
+            return False
+        text = self._tools.resources.read(uri)
+        if text is None:
+            self._respond_error(request_id, INVALID_PARAMS, *unknown_resource(uri))
+        else:
+            contents = [{"uri": uri, "mimeType": media_type(uri), "text": text}]
+            self._respond_cacheable(request_id, (_result_fields({"contents": contents}),))
+        return True
+
+    def _listen(self, request_id: Any, params: JsonObject) -> bool:
+        if not self._is_supported(params, {"_meta", "notifications"}) or not self._state.is_modern:
+            return False
+        return self._subscriptions.try_open(request_id, params.get("notifications"))
 
     def _call_tool(self, request_id: Any, params: JsonObject) -> bool:
         arguments = params.get("arguments")
@@ -124,6 +164,9 @@ class FastPath:
         self._start_task(request_id, self._run_tool_call(request_id, params))
         return True
 
+    def _is_list_request(self, params: JsonObject) -> bool:
+        return isinstance(params.get("cursor"), str | None) and self._is_supported(params, {"_meta", "cursor"})
+
     def _is_supported(self, params: JsonObject, known: set[str]) -> bool:
         """Return whether all parameters are known and fit the era, which the first request decides."""
         return params.keys() <= known and _has_supported_meta(params) and self._state.accepts(params)
@@ -133,28 +176,35 @@ class FastPath:
             self._is_initialized = True
             return self._state.is_handshake
         if method == "notifications/cancelled":
-            task = self._tasks.get(_request_key(params.get("requestId")))
+            key = _request_key(params.get("requestId"))
+            task = self._tasks.get(key)
             if task is not None:
                 task.cancel()
-            return task is not None
+            return task is not None or self._subscriptions.cancel(key)
         return False
 
-    async def _send_tool_list(self, request_id: Any) -> None:
+    async def _send_tool_list(self, request_id: Any, cursor: str | None) -> None:
         listing = await self._tools.list_tools()
-        if self._state.is_modern:
-            self._respond(request_id, ('{"tools":', listing.modern, _LIST_RESULT_SUFFIX))
-        else:
-            self._respond(request_id, ('{"tools":', listing.handshake, "}"))
+        self._has_listed = True
+        page = listing.page(cursor, modern=self._state.is_modern)
+        if page is None:
+            self._respond_error(request_id, INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
+            return
+        tools, next_cursor = page
+        following = () if next_cursor is None else (f',"nextCursor":"{next_cursor}"',)
+        self._respond_cacheable(request_id, ('"tools":', tools, *following), LIST_TTL)
 
     async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
         tool = await self._tools.find(params["name"])
         if tool is None:
-            self._respond_error(request_id, INVALID_PARAMS, unknown_tool_message(params["name"]))
+            self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
         result = await self._tools.call(tool, params.get("arguments"), self._progress_callback(params))
         # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
         await self._outbound.drain()
-        self._respond(request_id, result.json_chunks(modern=self._state.is_modern))
+        modern = self._state.is_modern
+        result = result.fitted(params["name"], self._tools.options.max_line_bytes, modern=modern)
+        self._respond(request_id, result.json_chunks(modern=modern))
 
     def _progress_callback(self, params: JsonObject) -> ProgressCallback:
         """Return the function that sends the progress of a call, if the host requested progress."""
@@ -174,8 +224,12 @@ class FastPath:
         head = f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"result":'
         self._outbound.respond(request_id, chain((head,), result, ("}",)))
 
-    def _respond_error(self, request_id: Any, code: int, message: str) -> None:
-        error = encode_json({"code": code, "message": message})
+    def _respond_cacheable(self, request_id: Any, fields: Iterable[str], ttl: int = 0) -> None:
+        """Respond with the fields of a result, given as JSON; in 2026-07-28 clients may cache it for `ttl` ms."""
+        self._respond(request_id, ("{", *fields, _modern_suffix(ttl) if self._state.is_modern else "}"))
+
+    def _respond_error(self, request_id: Any, code: int, message: str, data: Any = None) -> None:
+        error = encode_json({"code": code, "message": message, **({} if data is None else {"data": data})})
         self._outbound.respond(request_id, (f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}',))
 
     def _start_task(self, request_id: Any, work: Coroutine[Any, Any, None]) -> None:
@@ -191,8 +245,23 @@ class FastPath:
             self._respond_error(request_id, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
 
     def _on_tools_changed(self) -> None:
+        """Notify the host, unless it has no list yet: the first one will have the change."""
+        if not self._has_listed:
+            return
         if self._is_initialized and self._state.is_handshake:
             self._outbound.send(LIST_CHANGED)
+        self._subscriptions.tools_changed()
+
+
+def _result_fields(result: JsonObject) -> str:
+    """Return the JSON of a result without its braces."""
+    return encode_json(result)[1:-1]
+
+
+def _modern_suffix(ttl: int) -> str:
+    """Return the end of a result of 2026-07-28 that clients may cache for `ttl` milliseconds."""
+    fields = {"ttlMs": ttl, "cacheScope": "private", "resultType": "complete", "_meta": SERVER_INFO_META}
+    return f",{_result_fields(fields)}}}"
 
 
 def _has_supported_meta(params: JsonObject) -> bool:

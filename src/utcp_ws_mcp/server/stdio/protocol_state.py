@@ -47,6 +47,11 @@ class ProtocolState:
         return self._state is State.UNDECIDED
 
     @property
+    def is_decided(self) -> bool:
+        """Whether the fast path knows the era of the session."""
+        return self._state in (State.HANDSHAKE, State.MODERN)
+
+    @property
     def is_handshake(self) -> bool:
         """Whether the session was opened by `initialize`."""
         return self._state is State.HANDSHAKE

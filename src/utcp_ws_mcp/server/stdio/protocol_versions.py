@@ -14,8 +14,12 @@ MODERN: Final = ("2026-07-28",)
 VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
 SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+BATCH_VERSION: Final = "2025-03-26"
+"""The revision in which a line may be a JSON-RPC batch; the next one has removed them."""
+
 INTERNAL_ERROR: Final = -32603
 INVALID_PARAMS: Final = -32602
+METHOD_NOT_FOUND: Final = -32601
 INVALID_REQUEST: Final = -32600
 PARSE_ERROR: Final = -32700
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import anyio
@@ -13,7 +14,7 @@ from ..tools import ToolService
 from .fast_path import FastPath
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
-from .protocol_versions import INVALID_REQUEST, PARSE_ERROR
+from .protocol_versions import BATCH_VERSION, INVALID_REQUEST, PARSE_ERROR
 from .reader import Reader
 from .writer import Writer
 
@@ -26,6 +27,11 @@ DRAIN_TIMEOUT: Final = 1.0
 
 FINAL_REPLIES_TIMEOUT: Final = 0.5
 """Seconds to answer the calls that the end of the session has cancelled."""
+
+_PADDING: Final = re.compile(rb"\A(?:[\x00-\x20\x7f]|\xef\xbb\xbf)+|[\x00-\x20\x7f]+\Z")
+
+MAX_REPEATED_ID_LENGTH: Final = 1000
+"""Characters of an id that the answer to an invalid request repeats."""
 
 STREAMING_METHOD: Final = "subscriptions/listen"
 """The request that is answered only when the session ends, so the end does not wait for it."""
@@ -43,9 +49,10 @@ class StdioSession:
         self._stdin = stdin
         self._writer = Writer(stdout)
         self._writer.on_broken_pipe = self.stop
-        self._outbound = StdioOutbound(self._writer)
+        self._outbound = StdioOutbound(self._writer, tools.options.max_line_bytes)
         self._state = ProtocolState(delegated=not fast_path)
         self._fast_path = FastPath(tools, self._outbound, self._state)
+        self._accepts_batches = False
         self._sdk: SdkFallback | None = None
         self._ended = anyio.Event()
         self._tasks = anyio.create_task_group()
@@ -71,18 +78,49 @@ class StdioSession:
         await self._writer.aclose()
 
     def _on_line(self, line: bytes) -> None:
+        line = without_padding(line)
+        if not line:
+            return
+        if self._accepts_batches and line.startswith(b"["):
+            self._on_batch(line)
+            return
         try:
             message = read_message(line)
         except ValueError as invalid:
             self._outbound.send(str(invalid))
             return
-        if message is None:
+        if message is not None:
+            self._on_message(line, message)
+
+    def _on_batch(self, line: bytes) -> None:
+        """Serve a JSON-RPC batch; its responses are sent together (MCP 2025-03-26, Base Protocol, "Batching")."""
+        try:
+            parts = read_batch(line)
+        except ValueError as invalid:
+            self._outbound.send(str(invalid))
             return
+        messages, errors = [], []
+        for part in parts:
+            try:
+                messages.append((part, read_message(part)))
+            except ValueError as invalid:
+                errors.append(str(invalid))
+        expected = [message["id"] for _, message in messages if message is not None and "id" in message]
+        self._outbound.start_batch(expected, errors)
+        for part, message in messages:
+            if message is not None:
+                self._on_message(part, message)
+
+    def _on_message(self, line: bytes, message: dict[str, Any]) -> None:
         self._track_pending(message)
-        if self._state.is_delegated or not self._fast_path.try_handle(message):
-            self._forward_to_sdk(line)
-        else:
+        if message["method"] == "initialize" and not self._state.is_decided:
+            params = message.get("params") or {}
+            self._accepts_batches = params.get("protocolVersion") == BATCH_VERSION
+        if not self._state.is_delegated and self._fast_path.try_handle(message):
             self._state.record(line, message)
+        elif self._sdk is not None or "id" in message or not self._state.is_decided:
+            self._forward_to_sdk(line)
+        # Otherwise it is a notification that nothing here needs: no reason to import the SDK.
 
     def _track_pending(self, message: dict[str, Any]) -> None:
         """Track the requests for whose answer the host waits."""
@@ -103,6 +141,26 @@ class StdioSession:
         self._sdk.feed_line(line)
 
 
+def without_padding(line: bytes) -> bytes:
+    """Return a line without what some hosts put around it: byte order marks, NUL and other controls, blanks."""
+    return _PADDING.sub(b"", line)
+
+
+def read_batch(line: bytes) -> list[bytes]:
+    """Return the messages of a JSON-RPC batch, each as a line.
+
+    Raises:
+        ValueError: if it is not JSON, or empty (JSON-RPC 2.0 §6). Its text is the answer.
+    """
+    try:
+        batch = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError(_error_response(PARSE_ERROR, "this line is not JSON")) from None
+    if not batch:
+        raise ValueError(_error_response(INVALID_REQUEST, "this batch is empty"))
+    return [json.dumps(message).encode() for message in batch]
+
+
 def read_message(line: bytes) -> dict[str, Any] | None:
     """Return the request or notification in a line; None for a response, because no request was sent to the host.
 
@@ -119,7 +177,8 @@ def read_message(line: bytes) -> dict[str, Any] | None:
     if errors or not _is_jsonrpc(message):
         request_id = message.get("id") if isinstance(message, dict) else None
         text = "this line is not a JSON-RPC 2.0 request or notification"
-        raise ValueError(_error_response(INVALID_REQUEST, text, request_id if _is_id(request_id) else None))
+        is_short_id = _is_id(request_id) and len(str(request_id)) <= MAX_REPEATED_ID_LENGTH
+        raise ValueError(_error_response(INVALID_REQUEST, text, request_id if is_short_id else None))
     return dict(message)
 
 

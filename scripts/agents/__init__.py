@@ -1,0 +1,1 @@
+"""Agent hosts and frameworks, run end to end with a scripted model: `python -m scripts.agents`."""
