@@ -71,7 +71,8 @@ CODES: Final[Mapping[str, str]] = {
     "unclosed-expression": "`{{` opens an expression that never ends.",
     "expression-too-long": "An expression is longer than the limit, or contains characters that are not text.",
     "expression-not-allowed": (
-        "A tool that an endpoint announced uses an expression that computes. Such tools may only compare."
+        "A tool that an endpoint announced uses an expression that computes. Such tools may only look up and compare "
+        "values."
     ),
     "pattern-not-allowed": (
         "A pattern of `regex_find` is no regular expression of RE2: it has a syntax error, is too long, or uses "
@@ -160,7 +161,7 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "predicate-failed": (
         "A predicate of `reply`, `ignore` or `stream` cannot be evaluated on the message that answers the call: it "
-        "calls a method of text on an object, for example. What the message is cannot be told."
+        "calls a method of text on an object, for example. The message cannot be classified."
     ),
     "value-too-large": "An expression, a message or a result would be larger than the limit.",
     "argument-breaks-message": (

@@ -86,7 +86,7 @@ class ConnectionState:
     def capture(self, captures: Captures, scope: Scope) -> None:
         """Save values; one that the message lacks keeps its earlier value."""
         for name, expression in captures:
-            value = expression.evaluate_or_undefined(scope)
+            value = expression.evaluate_or_undefined(scope, check_size=True)  # it may double with each message
             if value is not UNDEFINED:
                 # Filters recognize bytes by this type.
                 self.values[name] = Binary(value) if type(value) is bytes else value

@@ -114,7 +114,7 @@ class Exchange:
         return role
 
     def _fail(self, message: Message, failures: Mapping[str, str]) -> Role:
-        """Finish with an error: what the message is cannot be told, because a predicate cannot be evaluated on it."""
+        """Finish with an error: the message cannot be classified, because a predicate cannot be evaluated on it."""
         source, reason = next(iter(failures.items()))
         self.failed_rule = f"{self.rules.field_of(source)}: {reason}"
         self.error, self.end = message, None

@@ -14,7 +14,8 @@ from minijinja import Environment, TemplateError
 
 from ...errors import InvalidTemplate, end_sentence
 from ..codecs.message import RejectedValue
-from ..limits import FUEL, MAX_EXPRESSION_LENGTH
+from ..limits import FUEL, MAX_EXPRESSION_LENGTH, MAX_VALUE_LENGTH
+from ..value_size import is_too_large
 from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
@@ -37,6 +38,11 @@ _HANDLES_MISSING: Final = DEFINING | {("condition", ""), ("or", "or")}
 belongs to may depend on the values."""
 
 
+_HOLDING: Final = frozenset({("operator", "+"), ("filter", "chain"), ("filter", "zip"), ("filter", "groupby")})
+MAX_HELD_PARTS: Final = 4
+"""Parts that a value may hold without its size being checked: each is at most as large as a message."""
+
+
 class EvaluationError(Exception):
     """An expression that cannot be evaluated on these values. `code` is that of the error which reports it."""
 
@@ -56,11 +62,12 @@ class Expression:
         required_args: Arguments without which an operator or a filter would make something of nothing.
         required_let: Values of `let` of the same kind.
         tree: Its parts; None for one that is only a path.
+        may_grow: Whether it may hold its operands so often that its size is checked.
     """
 
     __slots__ = (
-        *("_aliased_paths", "_source", "arguments", "names", "path", "required_args", "required_let", "source"),
-        "tree",
+        *("_aliased_paths", "_source", "arguments", "may_grow", "names", "path", "required_args", "required_let"),
+        *("source", "tree"),
     )
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
@@ -91,6 +98,7 @@ class Expression:
         self._source, self._aliased_paths = (self.source, {}) if tree is None else rewrite(self.source, tree)
         self.arguments = find_members(self.source, "args")
         handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
+        self.may_grow = tree is not None and sum(map(_held_parts, tree.walk())) > MAX_HELD_PARTS
         self.required_args = () if handles_missing else self._find_members("args")
         self.required_let = () if handles_missing else self._find_members("let")
 
@@ -110,14 +118,30 @@ class Expression:
         # MiniJinja returns None for an undefined value as well as for null; only a test distinguishes them.
         if value is None and self._run(f"({self._source}) is undefined", context) is True:
             return UNDEFINED
+        if self.may_grow:
+            self.check_size(value)
         return str(value) if isinstance(value, str) else value
 
-    def evaluate_or_undefined(self, scope: Mapping[str, Any]) -> Any:
-        """Return the value, or UNDEFINED also where it cannot be evaluated on these values."""
+    def check_size(self, value: Any) -> None:
+        """Check how large a value of the expression would be when it is written.
+
+        Raises:
+            EvaluationError: if it is too large.
+        """
+        if self.path is None and is_too_large(value):
+            raise self._failure(
+                RejectedValue(f"the value would have more than {MAX_VALUE_LENGTH:,} bytes.", code="value-too-large")
+            )
+
+    def evaluate_or_undefined(self, scope: Mapping[str, Any], *, check_size: bool = False) -> Any:
+        """Return the value, or UNDEFINED also where it cannot be evaluated on these values, or is too large."""
         try:
-            return self.evaluate(scope)
+            value = self.evaluate(scope)
+            if check_size:
+                self.check_size(value)
         except EvaluationError:
             return UNDEFINED
+        return value
 
     def is_true(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the predicate is true.
@@ -158,7 +182,7 @@ class Expression:
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> EvaluationError:
-        """Return the error of an expression that failed, in the words of whoever wrote it."""
+        """Return the error of an expression that failed, without the words of Python."""
         code = "expression-failed"
         if isinstance(error, RejectedValue):
             reason, code = str(error), error.code
@@ -209,6 +233,13 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
         InvalidTemplate: as `Expression` does.
     """
     return Expression(source, allowed, local=local)
+
+
+def _held_parts(node: Node) -> int:
+    """Return how many values a part of an expression holds that may be large."""
+    if node.kind in ("list", "object"):
+        return sum(part.kind != "literal" for part in node.parts)
+    return int((node.kind, node.name) in _HOLDING)
 
 
 def _error_reason(error: TemplateError) -> str:

@@ -1,6 +1,6 @@
 """The words of expressions: functions, filters, tests and methods, and what other languages call them.
 
-MiniJinja tells no list of its names; a test compares these with what it has. A name that is not listed here is asked of
+MiniJinja has no function that returns its names; a test compares these with what it has. A name that is not listed here is asked of
 MiniJinja itself, so that a newer version may have more.
 """
 

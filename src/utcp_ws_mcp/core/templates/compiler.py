@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
-from ..expressions.expression import compile_expression
+from ..expressions.expression import MAX_HELD_PARTS, compile_expression
 from ..expressions.scope import REQUEST_NAMES
 from ..limits import MAX_MESSAGE_DEPTH
 from .json_state import JsonState
@@ -16,6 +16,7 @@ from .nodes import (
     Argument,
     Array,
     Base64,
+    Bounded,
     Constant,
     ExpressionValue,
     JsonText,
@@ -70,7 +71,10 @@ class Compiler:
         Raises:
             InvalidTemplate: where it cannot be read.
         """
-        return self._text_message(value) if isinstance(value, str) else self.value(value)
+        if isinstance(value, str):
+            return self._text_message(value)
+        node = self.value(value)
+        return Bounded(node) if _count_placeholders(value) > MAX_HELD_PARTS else node
 
     def _binary(self, kind: str, source: Any) -> Node:
         """Compile `{"$base64": …}` (the bytes that a text encodes) or `{"$file": …}` (those of a file)."""
@@ -217,6 +221,14 @@ class Compiler:
                 f"a key of {text[:60]!r} contains a placeholder. {PLACEHOLDER_KEY_HINT}", code="placeholder-in-key"
             )
         return JsonText(tuple(part for part in parts if part), self.separator)
+
+
+def _count_placeholders(value: Any) -> int:
+    """Return how many placeholders are in a message, at any depth."""
+    if isinstance(value, str):
+        return value.count("{{") + value.count("UTCP_ARG_") // 2
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(_count_placeholders, items))
 
 
 def _unchecked(parts: Iterable[str | Placeholder]) -> Iterator[str | tuple[Placeholder, None]]:

@@ -16,6 +16,8 @@ from typing import Any, Final, Protocol
 from ..codecs.message import RejectedValue
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
+from ..limits import MAX_VALUE_LENGTH
+from ..value_size import is_too_large
 
 OMIT: Final = UNDEFINED
 """What a placeholder renders to where its argument is missing: the key or element with this value is left out."""
@@ -151,7 +153,12 @@ class JsonText:
     separator: str = ""
 
     def render(self, scope: Mapping[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else self._fill(*part, scope) for part in self.parts)
+        texts, length = [], 0
+        for part in self.parts:
+            texts.append(part if isinstance(part, str) else self._fill(*part, scope))
+            length += len(texts[-1])
+            check_message_length(length)
+        return "".join(texts)
 
     def _fill(self, placeholder: Placeholder, quoted: bool, scope: Mapping[str, Any]) -> str:
         value = required_value(placeholder, scope)
@@ -162,6 +169,19 @@ class JsonText:
                 code="argument-breaks-message",
             )
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A message of many placeholders: each may be as large as a message, so the size is measured first."""
+
+    message: Node
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        value = self.message.render(scope)
+        if is_too_large(value):
+            check_message_length(MAX_VALUE_LENGTH + 1)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +230,18 @@ class AllArguments:
         return {name: value for name, value in scope["args"].items() if name not in self.excluded}
 
 
+def check_message_length(length: int) -> None:
+    """Check how long a message is so far.
+
+    Raises:
+        RenderError: if it is too long.
+    """
+    if length > MAX_VALUE_LENGTH:
+        raise RenderError(
+            f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
+        )
+
+
 def to_text(value: Any) -> str:
     """Return a value as part of a longer string: a string as it is, anything else as its JSON text."""
     if isinstance(value, str):
@@ -239,6 +271,8 @@ def quote_json(value: Any) -> str:
     Raises:
         RenderError: if it cannot be JSON.
     """
+    if isinstance(value, dict | list | tuple) and is_too_large(value):
+        check_message_length(MAX_VALUE_LENGTH + 1)
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

@@ -27,7 +27,16 @@ from ..codecs.message import RejectedValue
 from ..expressions.bounded import text_of
 from ..expressions.filters import check_text
 from ..expressions.syntax import Node as SyntaxNode
-from .nodes import OMIT, Argument, ExpressionValue, Placeholder, RenderError, required_value, to_text
+from .nodes import (
+    OMIT,
+    Argument,
+    ExpressionValue,
+    Placeholder,
+    RenderError,
+    check_message_length,
+    required_value,
+    to_text,
+)
 
 _SEPARATORS: Final = frozenset(",;:|/=&")
 _QUOTES: Final = frozenset("\"'`")
@@ -124,7 +133,7 @@ def render_parts(parts: Sequence[str | Part], scope: Mapping[str, Any]) -> str:
     Raises:
         RenderError: if a value is missing, or would change another part of the message.
     """
-    texts = []
+    texts, length = [], 0
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
@@ -134,6 +143,8 @@ def render_parts(parts: Sequence[str | Part], scope: Mapping[str, Any]) -> str:
         text = to_text(value)
         if rule is not None and not isinstance(value, int | float):
             rule.check(text, placeholder)
+        length += len(text)
+        check_message_length(length)
         texts.append(text)
     return "".join(texts)
 
