@@ -44,6 +44,13 @@ MESSAGES = [
         ),
     ),
     (
+        e.ApprovalRefused("lab.measure", "it is not withheld"),
+        (
+            "lab.measure is not approved: it is not withheld. List the withheld tools again with `utcp-ws-mcp approve`. "
+            "[approval-refused]"
+        ),
+    ),
+    (
         e.PinStoreError("/state/pins.json", "no space left on device"),
         "the approved tools cannot be saved in /state/pins.json: no space left on device. [pins-not-saved]",
     ),
@@ -125,6 +132,44 @@ MESSAGES = [
         (
             'a.b: timed out after 30 s waiting for a reply. The last message received, {"ID": 1}, did not match. '
             "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message="hi", fate="was ignored", hint="Do x."),
+        (
+            "a.b: timed out after 30 s waiting for a reply. The last message received, hi, was ignored. Do x. "
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.STREAM, PERHAPS, detail="2 items came"),
+        (
+            "a.b: timed out after 30 s waiting for the end of the stream: 2 items came. "
+            "The request was sent and may have been executed; verify before retrying. [stream-timeout]"
+        ),
+    ),
+    (
+        e.IncompleteStream("a.b", "max_items", 1, PERHAPS),
+        (
+            "a.b: the stream is incomplete: max_items ended it after 1 item before its own end, which "
+            '"require_end" asks for. Ask for less, or raise the bound. '
+            "The request was sent and may have been executed; verify before retrying. [stream-incomplete]"
+        ),
+    ),
+    (
+        e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}'),
+        (
+            'a.b: wss://h/ sends unsolicited messages, such as {"tick": 1}, so the first message after the '
+            'request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '
+            'messages, or "stream" if several messages answer the request. No request was sent. '
+            "[unsolicited-messages]"
+        ),
+    ),
+    (
+        e.ToolError("a.b", "no", shared=True),
+        (
+            "no. The error names no request: it may mean another one. "
+            "The request was sent and may have been executed; verify before retrying. [tool-error]"
         ),
     ),
     (
@@ -218,7 +263,7 @@ MESSAGES = [
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
     (
         e.CallError,
         (

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import anyio
 from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
@@ -29,7 +30,7 @@ from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError
 from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
-from utcp_ws_mcp.manifest.models.connection import Framing
+from utcp_ws_mcp.manifest.models.framing import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.server.content import result_blocks
@@ -112,10 +113,11 @@ def accept_pins(data: bytes) -> None:
         file = Path(folder) / "pins.json"
         file.write_bytes(data)
         pins = PinStore(file)
-        found = pins.get("m", "wss://localhost")
-        assert isinstance(found, dict)
-        pins.save("m", "wss://localhost", {**found, "new": "digest"})
-        assert PinStore(file).get("m", "wss://localhost")["new"] == "digest", "a pin was lost"
+        found = anyio.run(pins.get, "m", "wss://localhost")
+        anyio.run(pins.approve, "m", "wss://localhost", {"new": "digest"})
+        kept = anyio.run(pins.get, "m", "wss://localhost")
+        assert kept.digests == {**found.digests, "new": "digest"}, "a pin was lost"
+        assert found.damage is None or not kept.trusts_first_use, "a damaged file is trusted"
 
 
 def entry(**fields: Any) -> ManifestEntry:

@@ -89,12 +89,21 @@ class Connector:
         state = ConnectionState(
             request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
         )
-        await run_before_connect(request, state, self._resolver, self._observe, partial(self._ssl_context, request))
+        await run_before_connect(
+            request,
+            state,
+            self._resolver,
+            self._observe,
+            partial(self._ssl_context, request),
+            trace_rules=self._trace_rules,
+        )
         for credential in fetched_credentials(state):
             self._on_token(credential)
         request = self._render_deferred(request, state)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
-        framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
+        rules = request.connection_rules
+        max_bytes = request.template.limits.max_message_bytes
+        framer = make_framer(rules.framing, rules.send_as, max_bytes=max_bytes, schema=rules.schema)
         websocket = await self._connect_with_timeout(request)
         connection = Connection(
             request.manual,

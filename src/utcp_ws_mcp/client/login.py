@@ -34,6 +34,8 @@ async def run_before_connect(
     resolver: Resolver,
     observe: Observer,
     get_ssl_context: Callable[[], ssl.SSLContext],
+    *,
+    trace_rules: bool = False,
 ) -> None:
     """Make the requests of `before_connect` in order, and capture values of the responses.
 
@@ -44,6 +46,7 @@ async def run_before_connect(
         observe: Gets an event for each response.
         get_ssl_context: Returns the TLS settings of the endpoint. They are used at no other server: a client
             certificate is a credential.
+        trace_rules: Whether events explain what each response means.
 
     Raises:
         ConnectError: where there is no response, its `fail` is true, or a captured value is missing.
@@ -62,16 +65,25 @@ async def run_before_connect(
         except ConnectError as error:
             raise ConnectError(error.address, error.reason, code="before-connect-failed", step=path) from error
         observe(events.HttpRequestFinished(handshake.manual, request.method, request.url.address, response.status))
-        _process_response(request, response, step, state, path)
+        scope = state.scope(
+            status=response.status, body=_parse_body(response), headers=response.headers, cookies=response.cookies
+        )
+        if trace_rules:
+            from ..core.exchange.trace import explain_http_step  # only for --trace
+
+            observe(events.MatchExplained(handshake.manual, explain_http_step(step, path, scope)))
+        _process_response(request, response, step, state, path, scope)
 
 
 def _process_response(
-    request: HttpRequest, response: HttpResponse, step: CompiledHttpStep, state: ConnectionState, path: str
+    request: HttpRequest,
+    response: HttpResponse,
+    step: CompiledHttpStep,
+    state: ConnectionState,
+    path: str,
+    scope: Scope,
 ) -> None:
-    """Raise if a response means a failure; capture values of it otherwise."""
-    scope = state.scope(
-        status=response.status, body=_parse_body(response), headers=response.headers, cookies=response.cookies
-    )
+    """Raise if a response means a failure; capture values of it otherwise. `scope` has the parts of the response."""
     if step.fail.is_true(scope):
         text = _fail_message_text(step.fail_message, scope)
         detail = (
@@ -138,6 +150,10 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
     """Send the message of a step; return False where the connection has ended."""
     assert step.send is not None
     scope = connection.state.scope(**names).with_frozen_time()
+    if connection.trace_rules and step.captures:
+        from ..core.exchange.trace import explain_captures  # only for --trace
+
+        connection.emit_explanation(explain_captures(step.captures, f"on_connect[{index}]", scope))
     connection.state.capture(step.captures, scope)
     return await connection.send(connection.encode(step.send.render(scope)), f"on_connect[{index}]")
 
@@ -185,7 +201,7 @@ class _Expectation:
             self.finished = True
             return explanation
         self.finished = step.expect.is_true(scope)
-        connection.dispatcher.note_login_message(message, expected=self.finished)
+        connection.dispatcher.messages.note_login_message(message, expected=self.finished)
         if self.finished:
             connection.state.capture(step.captures, scope)
         return explanation
@@ -225,7 +241,11 @@ def _failure_detail(response: HttpResponse, fail: Expression, redact: Callable[[
 def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
     """Return the text that `fail_message` selects, or None if it selects nothing."""
     value = UNDEFINED if fail_message is None else fail_message.evaluate_or_undefined(scope)
-    return None if value is UNDEFINED or value is None else excerpt(as_text(value), redact=scope.ambient.redact)
+    return (
+        None
+        if value is UNDEFINED or value is None or value == ""
+        else excerpt(as_text(value), redact=scope.ambient.redact)
+    )
 
 
 def _code(error: RenderError | ValueError) -> str:

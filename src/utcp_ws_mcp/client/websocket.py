@@ -204,6 +204,10 @@ class WebSocket(asyncio.Protocol):
         self.abort_reason = self.abort_reason or reason
         self.transport.abort()
 
+    def fail_too_big(self) -> None:
+        """Fail the connection because of a message that is too big, whatever made it so (RFC 6455 §7.1.7)."""
+        self._fail(CloseCode.MESSAGE_TOO_BIG, "message too big")
+
     # Callbacks of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from ..manifest.models.connection import AutoReply, Heartbeat, HttpStep, InboxSettings, Step
+from ..manifest.models.framing import Framing
 from ..manifest.variables import MESSAGE_KEYS
+from .codecs.protobuf import ProtobufSchema, load_schema
+from .codecs.splitting import compile_length_pattern
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
@@ -106,6 +110,7 @@ class ConnectionRules:
     session_identity: Expression | None = None
     heartbeat: CompiledHeartbeat | None = None
     framing: Framing = field(default_factory=Framing)
+    schema: ProtobufSchema | None = None
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
     login: str = ""
@@ -139,10 +144,11 @@ def compile_connection_rules(
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
+    schema = _compile_framing(template.framing, compiler("framing"), diagnostics)
     login = {key: written[key] for key in ("before_connect", "on_connect")}
     return ConnectionRules(
         # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
-        fingerprint=json.dumps(written, sort_keys=True),
+        fingerprint=json.dumps([written, schema and schema.digest], sort_keys=True),
         arguments=find_arguments(written, MESSAGE_KEYS),
         login=json.dumps(login, sort_keys=True),
         login_arguments=find_arguments(login, MESSAGE_KEYS),
@@ -164,6 +170,7 @@ def compile_connection_rules(
         session_identity=_compile_field(template, "session_identity", compiler, diagnostics, URL_NAMES),
         heartbeat=_compile_heartbeat(template.heartbeat, compiler("heartbeat"), diagnostics),
         framing=template.framing,
+        schema=schema,
         send_as=template.send_as,
         variables=variables,
     )
@@ -252,6 +259,22 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
         return None
     with diagnostics.collect("inbox"):
         return CompiledInbox(_compile(inbox.match, compiler), inbox.size)
+    return None
+
+
+def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
+    """Check what the model of a framing cannot check; return its schema, if it has one."""
+    if framing.length is not None and framing.length.pattern is not None:
+        with diagnostics.collect("framing.length.pattern"):
+            compile_length_pattern(framing.length.pattern)
+    settings = framing.protobuf
+    if settings is not None:
+        with diagnostics.collect("framing.protobuf.schema"):
+            if compiler.read_file is None or not compiler.is_local:
+                raise InvalidTemplate(
+                    "a schema is a file beside the manifest, and there is none.", code="invalid-schema-file"
+                )
+            return load_schema(settings.schema_file, settings.receive, settings.send, compiler.read_file)
     return None
 
 

@@ -158,6 +158,12 @@ class HandshakeTemplate:
     subprotocols: tuple[Parts, ...] = field(repr=False)
     constant: HandshakeRequest | None = None
 
+    @property
+    def uses_arguments(self) -> bool:
+        """Return whether opening a connection sends arguments of the call: in the handshake, or in the login."""
+        in_handshake = self.template.header_fields or any(each.arguments for each in self.placeholders)
+        return bool(self.connection_rules.arguments or in_handshake)
+
     def render(self, scope: Mapping[str, Any]) -> HandshakeRequest:
         """Return the request for a call with these values.
 

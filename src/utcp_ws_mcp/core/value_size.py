@@ -38,8 +38,9 @@ class _Counter:
 def is_too_large(value: Any, limit: int = MAX_VALUE_LENGTH) -> bool:
     """Return whether a value takes more than about `limit` bytes when it is written, what is shared counted each time.
 
-    The pickler is the only writer of the standard library that is written in C, writes piece by piece, and has an option
-    to write shared parts again (`fast`). It takes a quarter of the time of the JSON encoder; nothing is ever unpickled.
+    The pickler is the only writer of the standard library that is written in C, writes piece by piece, and has an
+    option to write shared parts again (`fast`). It takes a quarter of the time of the JSON encoder; nothing is ever
+    unpickled.
     A number or a character takes at most six times as much in JSON.
     """
     if isinstance(value, str | bytes):

@@ -11,7 +11,7 @@ from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.compiler import Compiler
 from utcp_ws_mcp.core.templates.nodes import RenderError
-from utcp_ws_mcp.manifest.models.connection import Framing
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 AMBIENT = Ambient(lambda: datetime(2026, 1, 1, tzinfo=UTC), bytes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ..codecs.message import Message, excerpt, to_json_safe
@@ -31,6 +31,7 @@ class ConnectionState:
 
     Attributes:
         heartbeat_id: The request id of the last heartbeat.
+        heartbeat_pending: Whether a heartbeat was sent that must be answered and was not.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class ConnectionState:
         self.values = values
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
+        self.heartbeat_pending = False
+        self._snapshot: dict[str, Any] = {}
         self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     @property
@@ -52,9 +55,22 @@ class ConnectionState:
         """Remove secrets from a text that will be cut."""
         return self._scope.ambient.redact
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return why predicates of the connection could not be evaluated, by their source."""
+        return {source: f"a predicate of the connection: {why}" for source, why in self._scope.failures.items()}
+
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the captured values as they are now; the result does not change with them."""
+        known = self._snapshot
+        # By identity: 1, 1.0 and true are equal in Python, and a large value is not compared.
+        if len(known) != len(self.values) or any(known.get(name) is not value for name, value in self.values.items()):
+            self._snapshot = dict(self.values)
+        return self._snapshot
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
@@ -142,12 +158,9 @@ class ConnectionState:
         return self.scope(message=message.value, request_id=self.heartbeat_id)
 
     def is_heartbeat_reply(self, message: Message) -> bool:
-        """Return whether a message answers a heartbeat."""
+        """Return whether a message may answer the heartbeat that was sent last and is not answered yet."""
         expect = self.rules.heartbeat.expect if self.rules.heartbeat else None
-        # Before the first heartbeat there is no id, and an undefined id would equal that of a message without one.
-        if expect is None or (self.heartbeat_id is UNDEFINED and "request_id" in expect.names):
-            return False
-        return expect.is_true(self.heartbeat_scope(message))
+        return self.heartbeat_pending and expect is not None and expect.is_true(self.heartbeat_scope(message))
 
     def heartbeat_interval(self) -> float | None:
         """Return the seconds between two heartbeats, or None where there are none, or `every` gives no number."""

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ...manifest.models.call_template import CallTemplate
-from ...manifest.models.reply import Stream
+from ...manifest.models.reply import Reply, Stream
+from ...manifest.presets import read_bare_reply
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
@@ -34,6 +35,7 @@ class Role(Enum):
     LOGIN = "login"
     IGNORED = "ignored"
     BUFFERED = "buffered"
+    HELD = "held"
     DROPPED = "dropped"
     SESSION_FAILED = "session failed"
 
@@ -123,6 +125,7 @@ class ReplyRules:
         listen_only: Whether nothing is sent: the messages are unsolicited.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_is_id_only: Whether `match` compares the correlation id and nothing else.
+        result_is_optional: Whether a message of which `result` selects nothing is itself the result.
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
     """
@@ -136,6 +139,7 @@ class ReplyRules:
     error: Expression | None = None
     error_message: Expression | None = None
     result: Expression | None = None
+    result_is_optional: bool = False
     ack: Expression | None = None
     ignore: tuple[Expression, ...] = ()
     auto_replies: AutoReplies = ()
@@ -159,6 +163,12 @@ class ReplyRules:
             and self.match is not None
             and not self.listen_only
         )
+
+    @property
+    def takes_first_message(self) -> bool:
+        """Return whether the first message after the request is the reply, whatever it says."""
+        watches = self.stream is not None and self.stream.match is not None
+        return self.match is None and not (self.listen_only or self.no_reply or watches)
 
     @property
     def never_sends(self) -> bool:
@@ -200,6 +210,8 @@ class ReplyRules:
         if expression is None:
             return message.payload
         value = expression.evaluate(scope)
+        if value is UNDEFINED and self.result_is_optional:
+            return message.payload
         if value is UNDEFINED:
             raise EvaluationError(f"{field}: {expression.source} is missing from the reply.", code="result-missing")
         return value
@@ -241,7 +253,26 @@ def compile_reply_rules(
         stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
+    if template.reply == Reply() and not (template.stream.on or template.listen):
+        rules = _with_utcp_reply(rules)
     return _with_correlation(rules, concurrent=reply.concurrent)
+
+
+def _with_utcp_reply(rules: ReplyRules) -> ReplyRules:
+    """Return the rules of a reply of which nothing is written: UTCP's messages mean what UTCP says.
+
+    A call through UTCP gets the error of a `tool_error` in every dialect, and the result of a `tool_response`.
+    """
+    fields = _FieldCompiler(lambda _: True, Diagnostics(""))
+    written = {key: fields.one(f"reply.{key}", source) for key, source in read_bare_reply().items()}
+    return replace(
+        rules,
+        error=written["error"],
+        error_message=written["error_message"],
+        ack=written["ack"],
+        result=written["result"],
+        result_is_optional=True,
+    )
 
 
 def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:

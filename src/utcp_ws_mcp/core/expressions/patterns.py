@@ -8,8 +8,9 @@ feed.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..codecs.message import RejectedValue
 from ..limits import MAX_PATTERN_LENGTH
@@ -19,8 +20,46 @@ _CLASSES: Final = {"w": r"\pL\pN_", "d": r"\p{Nd}", "s": r"\s\v\x{85}\pZ"}
 _NOT_IN_RE2: Final = re.compile(r"\(\?(?:<?[=!]|P=|\(|>)|\\[1-9]|[*+?}]\+")
 
 
-def compile_pattern(pattern: str) -> tuple[Any, bool]:
-    """Return a compiled pattern, and whether it contains `$`.
+class Match(Protocol):
+    """What a pattern found."""
+
+    def __getitem__(self, group: int) -> str | None:
+        """Return the text of a group; 0 is all that was found."""
+
+    def span(self, group: int) -> tuple[int, int]:
+        """Return where a group begins and ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A compiled pattern.
+
+    Args:
+        compiled: The pattern of RE2.
+        has_end: Whether it contains `$`.
+    """
+
+    compiled: Any
+    has_end: bool
+
+    @property
+    def groups(self) -> int:
+        """Return the number of groups."""
+        return int(self.compiled.groups)
+
+    def search(self, text: str) -> Match | None:
+        """Return the first match, or None."""
+        # Half of a surrogate pair is no text; it counts as one character here, as in Python.
+        searched = text if text.isascii() else text.encode("utf-8", "replace").decode()
+        match = self.compiled.search(searched)
+        if match is None and self.has_end and searched.endswith("\n"):
+            match = self.compiled.search(searched[:-1])
+        found: Match | None = match
+        return found
+
+
+def compile_pattern(pattern: str) -> Pattern:
+    """Return a compiled pattern.
 
     Raises:
         RejectedValue: where it is too long or no regular expression of RE2.
@@ -33,14 +72,14 @@ def compile_pattern(pattern: str) -> tuple[Any, bool]:
 
 
 @lru_cache(maxsize=256)
-def _compile(pattern: str) -> tuple[Any, bool]:
+def _compile(pattern: str) -> Pattern:
     import re2  # 5 ms, for the manifests that search
 
     options = re2.Options()
     options.log_errors = False  # it would write to stderr
     translated, ends = _translate(pattern)
     try:
-        return re2.compile(translated, options), ends
+        return Pattern(re2.compile(translated, options), ends)
     except (re2.error, UnicodeError) as error:
         if _NOT_IN_RE2.search(pattern):
             reason = (
@@ -60,15 +99,9 @@ def find_pattern(text: str, pattern: str) -> str | None:
     Raises:
         RejectedValue: where the pattern is refused.
     """
-    compiled, ends = compile_pattern(pattern)
-    searched = text if text.isascii() else text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-    match = compiled.search(searched)
-    if match is None and ends and searched.endswith("\n"):
-        match = compiled.search(searched[:-1])
-    if match is None:
-        return None
-    found: str | None = match.group(min(compiled.groups, 1))
-    return found
+    compiled = compile_pattern(pattern)
+    match = compiled.search(text)
+    return None if match is None else match[min(compiled.groups, 1)]
 
 
 def _translate(pattern: str) -> tuple[str, bool]:

@@ -13,6 +13,9 @@ from ..limits import MAX_RANDOM_BYTES
 from .paths import UNDEFINED
 
 _COMMON_NAMES: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
+EACH_NAMES: Final = frozenset({"item", "index", "count"})
+"""Names in the template of `$each`, beside those around it."""
+
 URL_NAMES: Final = _COMMON_NAMES
 """Names in `url`, `headers` and `protocol`."""
 

@@ -1,7 +1,7 @@
 """The words of expressions: functions, filters, tests and methods, and what other languages call them.
 
-MiniJinja has no function that returns its names; a test compares these with what it has. A name that is not listed here is asked of
-MiniJinja itself, so that a newer version may have more.
+MiniJinja has no function that returns its names; a test compares these with what it has. A name that is not listed here
+is asked of MiniJinja itself, so that a newer version may have more.
 """
 
 from __future__ import annotations

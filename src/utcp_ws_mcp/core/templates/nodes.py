@@ -13,14 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ..codecs.message import RejectedValue
+from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
-from ..limits import MAX_VALUE_LENGTH
+from ..expressions.scope import Scope
+from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
 
 OMIT: Final = UNDEFINED
 """What a placeholder renders to where its argument is missing: the key or element with this value is left out."""
+
+
+_REPETITIONS: Final = "$each"
+"""What a scope calls the repetitions of all `$each` around a template; no expression can have this name."""
 
 
 class RenderError(Exception):
@@ -99,12 +104,12 @@ class ExpressionValue:
     expression: Expression
 
     def render(self, scope: Mapping[str, Any]) -> Any:
+        if self.expression.has_missing_inputs(scope):
+            return OMIT
         try:
             value = self.expression.evaluate(scope)
         except EvaluationError as error:
             raise RenderError(str(error), code=error.code) from None
-        if self.expression.has_missing_inputs(scope):
-            return OMIT
         if value is UNDEFINED and self._is_not_from_arguments():
             raise _missing_value(self.expression)
         return value
@@ -196,12 +201,73 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A JSON array; elements that are a missing argument are left out."""
+    """A JSON array; elements that are a missing argument are left out. `$each` gives as many elements as its list."""
 
     items: tuple[Node, ...]
 
     def render(self, scope: Mapping[str, Any]) -> list[Any]:
-        return [value for node in self.items if (value := node.render(scope)) is not OMIT]
+        elements: list[Any] = []
+        for node in self.items:
+            value = node.render(scope)
+            if value is not OMIT:
+                elements += value if isinstance(node, Each) else [value]
+        return elements
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A template for each element of a list: `item` is the element, `index` its number from 0, `count` how many."""
+
+    items: Node
+    template: Node
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        items = self.items.render(scope)
+        if items is OMIT:
+            return OMIT
+        if not isinstance(items, list | tuple):
+            raise RenderError(
+                'the value of "$each" is no list. For the pieces of text or bytes, write the filter pieces.',
+                code="invalid-each",
+            )
+        repetitions = len(items) * scope.get(_REPETITIONS, 1)
+        if repetitions > MAX_REPETITIONS:
+            raise RenderError(
+                f'"$each" repeats more than {MAX_REPETITIONS:,} times. Pass fewer elements, or larger pieces.',
+                code="request-too-large",
+            )
+        values = []
+        for index, item in enumerate(items):
+            names = {"item": item, "index": index, "count": len(items), _REPETITIONS: repetitions}
+            value = self.template.render(scope.with_values(**names) if isinstance(scope, Scope) else {**scope, **names})
+            if value is not OMIT:
+                values.append(value)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class EachMessage:
+    """A message for each element of a list."""
+
+    each: Each
+
+    def render(self, scope: Mapping[str, Any]) -> MessageList:
+        values = self.each.render(scope)
+        messages = MessageList()
+        for value in () if values is OMIT else values:
+            messages += value if isinstance(value, MessageList) else [value]
+        return messages
+
+
+@dataclass(frozen=True, slots=True)
+class Unframed:
+    """A message that is sent as it is: text or bytes, past the codec and the framing."""
+
+    message: Node
+
+    def render(self, scope: Mapping[str, Any]) -> UnframedMessage:
+        value = self.message.render(scope)
+        return UnframedMessage(value if isinstance(value, bytes) else encode(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ this module reads, for each placeholder, which characters would end the argument
 | `<` `>` `&` and quotes | the template is XML, and the filter `escape` is not applied |
 
 So the last argument of a line may hold blanks, such as the text of a chat message. The filter `verbatim` allows all.
-The rule is for values that a call brings: those that use `args`, or `let` and `session`, which may keep an argument.
+The rule is for values that a call brings: those that use `args`, or `item`, `let` and `session`, which may hold
+an argument.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _XML_BREAKS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 _XML: Final = re.compile(r"\s*<[A-Za-z/!?][^<>]*>?")
 _SAFE_IN_XML: Final = frozenset({"escape", "e", "urlencode", "base64", "base64url", "hex"})
-_CHECKED_NAMES: Final = frozenset({"args", "let", "session"})
+_CHECKED_NAMES: Final = frozenset({"args", "let", "session", "item"})
 VERBATIM: Final = "verbatim"
 _NOTHING: Final = re.compile(r"(?!)")
 _NAMES: Final = {" ": "a blank", "\n": "a line feed", "\r": "a carriage return", "\0": "NUL", "\t": "a tab"}

@@ -128,6 +128,12 @@ def pin_settings(entry: ManifestEntry) -> tuple[str, PinMode]:
     return f"{url.scheme}://{url.authority}", entry.options.pin or default
 
 
+def sample_url(entry: ManifestEntry) -> str:
+    """Return the URL of an entry, with sample text for what is only known during a call."""
+    assert entry.template is not None
+    return _sample_url(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url)))
+
+
 def _is_included(entry: ManifestEntry, name: str) -> bool:
     options = entry.options
     included = options.include_tools is None or any(fnmatchcase(name, glob) for glob in options.include_tools)
@@ -176,8 +182,7 @@ def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
 
 def _entry_url(entry: ManifestEntry) -> URL:
     """Return the URL of an entry, with sample text for its placeholders."""
-    assert entry.template is not None
-    return parse_url(_sample_url(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))))
+    return parse_url(sample_url(entry))
 
 
 def _sample_url(parts: tuple[str | Placeholder, ...]) -> str:

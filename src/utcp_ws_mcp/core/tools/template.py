@@ -17,6 +17,7 @@ from ..handshake_compiler import Provenance, compile_handshake
 from ..handshake_request import HandshakeTemplate
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
+from ..templates.slices import CompleteSlices, find_sliced_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,11 @@ def _compile(
     for index, message in enumerate(template.then):
         with diagnostics.collect(f"then[{index}]"):
             request.append(call_compiler("then").message(message))
+    local = provenance.is_local("message")
+    names = CALL_REQUEST_NAMES if local else CALL_REQUEST_NAMES - {"vars"}
+    with diagnostics.collect("message"):
+        if request and (sliced := find_sliced_values((template.message, *template.then), names, local=local)):
+            request[0] = CompleteSlices(request[0], sliced)
     # What the entry answers automatically holds on its connections; what a tool adds, in its own exchanges only.
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     is_own = template.auto_reply != common

@@ -7,7 +7,8 @@ from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
 from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
-from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
+from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
 
@@ -50,6 +51,12 @@ class CallTemplate(Model):
     response_format: Literal["json", "text", "raw"] | None = Field(
         None,
         description="The form of the result: json must be valid JSON, text is text, raw is unchanged; by default raw.",
+    )
+    media_type: str | None = Field(
+        None,
+        pattern=r"^[\w.+-]+/[\w.+-]+(?:;[ -~]*)?$",
+        max_length=200,
+        description="The media type of binary results, such as audio/wav; by default what their first bytes indicate.",
     )
     protocol: OneOrMore = Field((), description="The subprotocols to offer, of which the server must select one.")
     keep_alive: bool = Field(
@@ -203,8 +210,8 @@ connection; a test checks that each field of the model is in one of the two list
 
 CALL_FIELDS = frozenset(
     {
-        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
-        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
+        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "media_type"),
+        *("timeout", "allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
     }
 )
 """The fields of a call template that concern one call only."""

@@ -1,7 +1,7 @@
 """What a connection does on its own (sections 4 and 7): login, automatic replies, heartbeats, framing."""
 
 import re
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -121,28 +121,3 @@ class Heartbeat(Model):
     timeout: float = Field(
         10, gt=0, description="Seconds to wait for the expected answer before the connection is dropped."
     )
-
-
-class Framing(Model):
-    """How messages are encoded as WebSocket messages."""
-
-    codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = Field(
-        "json", description="The encoding of a message: JSON, text, bytes, or the packets of a protocol."
-    )
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        description="The text that ends each message, if one WebSocket message can contain several messages.",
-    )
-    spans_messages: bool = Field(
-        False,
-        description="Whether a message can be split across several WebSocket messages, up to its separator.",
-    )
-    batch: bool = Field(False, description="Whether a JSON array contains several messages.")
-
-    @model_validator(mode="after")
-    def _require_separator(self) -> Self:
-        if self.spans_messages and self.separator is None:
-            message = '"spans_messages" requires a "separator", which marks the end of a message. Add one.'
-            raise FieldError(message, code="separator-required")
-        return self
