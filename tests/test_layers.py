@@ -65,8 +65,8 @@ OWNERS = {
     "utcp": {"plugins.utcp"},
     "asyncio": {
         "client.wakeup",
-        "client.dial",
         "client.handshake",
+        "client.resolver",
         "client.websocket",
         "server",
         "demo",

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from .client.approvals import WithheldTool
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
-from .client.dial import Resolver, system_resolver
+from .client.dial import Resolver
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
 from .client.manual_cache import ManualCache
@@ -63,7 +63,7 @@ class Bridge:
     Args:
         loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
         observe: Gets every event (`observability.events`). It must not block; an exception is logged and ignored.
-        resolver: Resolves host names to addresses.
+        resolver: Resolves host names to addresses; None: the operating system, in threads of each endpoint's own.
         pin_store: Where approved tools are stored; by default in the state folder of the user.
         manual_cache: Remembers discovered tools, to offer them at the next start before endpoints answer.
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
@@ -75,7 +75,7 @@ class Bridge:
         loaded: Sequence[LoadedManifest],
         *,
         observe: Observer = events.noop,
-        resolver: Resolver = system_resolver,
+        resolver: Resolver | None = None,
         pin_store: PinStore | None = None,
         manual_cache: ManualCache | None = None,
         trace_rules: bool = False,

@@ -18,12 +18,13 @@ from utcp_ws_mcp.core.codecs.splitting import compile_length_pattern
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
 from utcp_ws_mcp.core.codecs.values import PackedCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.handshake_compiler import _check_url_placeholders
+from utcp_ws_mcp.core.header_policy import check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
-from utcp_ws_mcp.core.network_policy import check_proxy, check_subprotocol, parse_http_url, parse_url
+from utcp_ws_mcp.core.network_policy import check_proxy, parse_http_url, parse_url
 from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
-from utcp_ws_mcp.core.templates.nodes import Argument, RenderError, to_render_error
+from utcp_ws_mcp.core.templates.nodes import RenderError, to_render_error
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
+from utcp_ws_mcp.core.url_template import compile_url
 from utcp_ws_mcp.errors import BridgeError
 from utcp_ws_mcp.manifest.models.framing import Framing
 
@@ -61,10 +62,13 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "plain text": (
         lambda: parse_http_url("http://a.example/"),
         "plaintext-not-allowed",
-        "http://a.example/: request blocked because it would be sent as plain text. Use https://.",
+        (
+            "http://a.example/: request blocked because it would be sent as plain text. Use https://, "
+            'or set "network": {"plaintext": true} if the server is in your own network.'
+        ),
     ),
     "an argument as host": (
-        lambda: _check_url_placeholders(("wss://", Argument("host"), "/"), local=True),
+        lambda: compile_url("wss://UTCP_ARG_host_UTCP_ARG/", Compiler({}), frozenset()),
         "argument-in-host",
         "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
     ),

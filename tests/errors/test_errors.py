@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -46,8 +47,8 @@ MESSAGES = [
     (
         e.ApprovalRefused("lab.measure", "it is not withheld"),
         (
-            "lab.measure is not approved: it is not withheld. List the withheld tools again with `utcp-ws-mcp approve`. "
-            "[approval-refused]"
+            "lab.measure is not approved: it is not withheld. List the withheld tools again with `utcp-ws-mcp "
+            "approve`. [approval-refused]"
         ),
     ),
     (
@@ -223,6 +224,24 @@ MESSAGES = [
         "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503. [handshake-rejected]",
     ),
     (
+        e.HandshakeRejected("wss://a.example/", 503, retry_after=e.RetryAfter(30, datetime(2026, 1, 1, 2, tzinfo=UTC))),
+        (
+            "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503. "
+            "The server asks to try again in 30 s, at 02:00:00 UTC. [handshake-rejected]"
+        ),
+    ),
+    (
+        e.HttpStepFailed(
+            "a.b",
+            e.ConnectError("https://a.example/x", "HTTP 403", code="http-step-failed", step="before_message[0]"),
+            PERHAPS,
+        ),
+        (
+            "a.b: before_message[0] failed: https://a.example/x: HTTP 403. "
+            "The request was sent and may have been executed; verify before retrying. [http-step-failed]"
+        ),
+    ),
+    (
         e.ConnectionLost("wss://a.example/", "1006, no close frame", PERHAPS, ["one", "two"]),
         (
             "the connection to wss://a.example/ was lost after 2 items: 1006, no close frame. "
@@ -264,6 +283,7 @@ WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
     (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
+    (e.CallError, (e.HttpStepFailed,)),
     (
         e.CallError,
         (

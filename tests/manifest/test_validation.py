@@ -106,7 +106,7 @@ MESSAGES = {
     ),
     "a step that sends and expects": (
         {"on_connect": [{"send": "a", "expect": "true"}]},
-        'on_connect[0]: a step has either "send" or "expect". Use two steps for both. [step-not-exclusive]',
+        'on_connect[0]: a step has one of "send", "expect" and "http". Use a step for each. [step-not-exclusive]',
     ),
     "messages without an end": (
         {"framing": {"spans_messages": True}},

@@ -20,6 +20,7 @@ from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
+from .http_steps import HttpStepRunner
 from .websocket import WebSocket
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        http: Sends the HTTP requests of steps that belong to the connection.
         on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
     """
@@ -80,11 +82,13 @@ class Connection:
         dispatcher: Dispatcher,
         observe: Observer,
         on_draining: Callable[[], None],
+        http: HttpStepRunner,
         *,
         on_refused_pings: Callable[[str], None] = lambda reason: None,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
+        self.http = http
         self.address = address
         self.state = state
         self.dispatcher = dispatcher

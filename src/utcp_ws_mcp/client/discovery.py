@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.backoff import backoff_delay, with_jitter
+from ..core.backoff import backoff_delay, with_jitter, with_pause
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
@@ -170,6 +170,8 @@ class DiscoveryTask:
 
     def _retry_delay(self, failures: int) -> float:
         """Return the seconds until the next attempt after a number of failures in a row."""
+        if self.error is not None and self.error.retry_after is not None:
+            return with_pause(self.error.retry_after.seconds, random.random)
         return FATAL_RETRY_INTERVAL if _is_fatal(self.error) else backoff_delay(max(failures, 1), random.random)
 
     async def _attempt(self, failures: int) -> bool:

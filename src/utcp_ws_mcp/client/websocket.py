@@ -105,7 +105,10 @@ class WebSocket(asyncio.Protocol):
             Exception: `ClientProtocol.handshake_exc`, where the peer does not accept it.
         """
         request = self.protocol.connect()
-        request.headers.update(headers)
+        for name, value in headers:
+            if name.lower() == "host":  # the only header that the handshake itself has and a manifest may replace
+                del request.headers[name]
+            request.headers[name] = value
         request.headers.setdefault("User-Agent", USER_AGENT)
         self.protocol.send_request(request)
         self._flush()

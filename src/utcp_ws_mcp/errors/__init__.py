@@ -19,6 +19,7 @@ from .base import BridgeError as BridgeError
 from .base import Outcome as Outcome
 from .base import Position as Position
 from .base import Problem as Problem
+from .base import RetryAfter as RetryAfter
 from .base import TimeoutStage as TimeoutStage
 from .base import end_sentence as end_sentence
 
@@ -213,6 +214,18 @@ class InvalidReply(CallError):
         super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
+class HttpStepFailed(CallError):
+    """An HTTP request of `before_message` that failed. `outcome` covers all requests of the call."""
+
+    code = "http-step-failed"
+
+    def __init__(self, tool: str, cause: ConnectError, outcome: Outcome) -> None:
+        self.tool, self.address, self.step, self.outcome = tool, cause.address, cause.step, outcome
+        self.retry_after = cause.retry_after
+        reason = f"{tool}: {cause.step} failed: {cause.address}: {end_sentence(cause.reason)} {outcome.value}"
+        super().__init__(reason, code=cause.code)
+
+
 class UnidentifiableReply(CallError):
     """A tool without `match` at an endpoint that sends unsolicited messages. `message` is one of them."""
 
@@ -279,6 +292,7 @@ class MessageTooBig(CallError):
 _WAITED_FOR = {
     TimeoutStage.POOL: "a connection",
     TimeoutStage.CONNECT: "a connection",
+    TimeoutStage.HTTP: "the response to an HTTP request",
     TimeoutStage.SEND: "the endpoint to read the request",
     TimeoutStage.REPLY: "a reply",
     TimeoutStage.STREAM: "the end of the stream",
@@ -288,6 +302,7 @@ _TIMEOUT_CODES = {
     TimeoutStage.POOL: "pool-timeout",
     # Not "connect-timeout": the call was held up, while the attempt to connect may still succeed or fail otherwise.
     TimeoutStage.CONNECT: "pool-timeout",
+    TimeoutStage.HTTP: "http-timeout",
     TimeoutStage.SEND: "send-timeout",
     TimeoutStage.REPLY: "reply-timeout",
     TimeoutStage.STREAM: "stream-timeout",
@@ -335,10 +350,13 @@ class NetworkError(BridgeError, ConnectionError):
 class ConnectError(NetworkError):
     """No connection could be opened, or its login failed at `step`, such as `on_connect[1]`. No request was sent."""
 
-    def __init__(self, address: str, reason: str, *, code: str, step: str = "") -> None:
-        self.address, self.reason, self.step = address, reason, step
+    def __init__(
+        self, address: str, reason: str, *, code: str, step: str = "", retry_after: RetryAfter | None = None
+    ) -> None:
+        self.address, self.step, self.retry_after = address, step, retry_after
+        self.reason = _with_retry_after(reason, retry_after)
         what = f"{address}: login failed at {step}" if step else f"cannot connect to {address}"
-        super().__init__(f"{what}: {reason}", code=code)
+        super().__init__(f"{what}: {self.reason}", code=code)
 
     def redact(self, redactor: Callable[[str], str]) -> None:
         """Remove secrets from the message: servers repeat what they reject."""
@@ -349,10 +367,12 @@ class ConnectError(NetworkError):
 class HandshakeRejected(ConnectError):
     """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
 
-    def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
+    def __init__(
+        self, address: str, status: int, hint: str = "", detail: str = "", *, retry_after: RetryAfter | None = None
+    ) -> None:
         self.status = status
         reason = end_sentence(f"the upgrade was answered with HTTP {status}{detail}") + (f" {hint}" if hint else "")
-        super().__init__(address, reason, code="handshake-rejected")
+        super().__init__(address, reason, code="handshake-rejected", retry_after=retry_after)
 
 
 class ConnectionLost(NetworkError):
@@ -403,6 +423,10 @@ class TokenRequestError(NetworkError):
 
     code = "token-request-failed"
 
-    def __init__(self, address: str, reason: str) -> None:
-        self.address = address
-        super().__init__(f"no token from {address}: {reason}")
+    def __init__(self, address: str, reason: str, *, retry_after: RetryAfter | None = None) -> None:
+        self.address, self.retry_after = address, retry_after
+        super().__init__(f"no token from {address}: {_with_retry_after(reason, retry_after)}")
+
+
+def _with_retry_after(reason: str, retry_after: RetryAfter | None) -> str:
+    return reason if retry_after is None else f"{end_sentence(reason)} {retry_after}"

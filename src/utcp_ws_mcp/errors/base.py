@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 
 
@@ -19,6 +20,7 @@ class TimeoutStage(Enum):
 
     POOL = "pool"
     CONNECT = "connect"
+    HTTP = "http"
     SEND = "send"
     REPLY = "reply"
     STREAM = "stream"
@@ -56,15 +58,27 @@ def end_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """When a server asks to come back: in how many seconds, and the time of that (UTC)."""
+
+    seconds: float
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"The server asks to try again in {self.seconds:g} s, at {self.at:%H:%M:%S} UTC."
+
+
 class BridgeError(Exception):
     """The base of all errors that the bridge raises on purpose.
 
     `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request,
-    `partial` the items of a stream that arrived before it.
+    `partial` the items of a stream that arrived before it, `retry_after` when the server asks to come back.
     """
 
     code = "internal-error"
     outcome = Outcome.NOT_SENT
+    retry_after: RetryAfter | None = None
     partial: tuple[object, ...] = ()
 
     def __init__(self, message: str, *, code: str | None = None) -> None:

@@ -57,6 +57,7 @@ CODES: Final[Mapping[str, str]] = {
     "duplicate-tool": "Two tools of a manual have the same name, perhaps through `tool_overrides`.",
     "unknown-tool-override": "`tool_overrides` names a tool that does not exist.",
     "unknown-preset": "There is no preset of this name.",
+    "certificate-required": "`check_hostname` is false, but neither `ca_file` nor `fingerprint` names the certificate.",
     "separator-required": (
         "`framing.spans_messages` is set without a `separator` or a `length`, which say where a message ends."
     ),
@@ -71,7 +72,14 @@ CODES: Final[Mapping[str, str]] = {
     "unknown-message-type": (
         "The Protobuf schema has no message of this name. Write the full name, with the package: `chat.v1.Event`."
     ),
-    "step-not-exclusive": "A step of `on_connect` has both `send` and `expect`, or neither.",
+    "step-not-exclusive": "A step of `on_connect` has none or several of `send`, `expect` and `http`.",
+    "invalid-variable": (
+        "A text looks like a variable and is none: `${env:NAME}`, `${NAME:?}`, `${a.b}`. It would be sent as it is, "
+        "perhaps in place of a credential."
+    ),
+    "ambiguous-variable": (
+        "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
+    ),
     "variable-not-set": "A variable of the manifest has no value.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
@@ -114,8 +122,12 @@ CODES: Final[Mapping[str, str]] = {
         "IPv6 address or port, a fragment (RFC 6455 §3), or more characters than allowed."
     ),
     "credentials-in-url": "A URL contains a user name or password.",
-    "argument-in-host": "An argument is in the scheme, host or port of a URL.",
-    "origin-not-allowed": ("A discovered tool uses another origin than its manual, or has an expression in its URL."),
+    "argument-in-host": "An argument, or a value of `session`, is in the scheme, host or port of a URL.",
+    "placeholder-not-allowed": "`proxy` or `token_url` contains a placeholder. Only variables are allowed there.",
+    "origin-not-allowed": (
+        "A discovered tool uses another origin than its manual, has an expression in its URL, or an HTTP step. Or the "
+        "URL of an HTTP step came from the endpoint and leads to a server that the manifest does not name."
+    ),
     "address-not-allowed": "The host resolves to an address that is not public, such as a private one.",
     "redirect-not-followed": "The server answered with a redirect. Redirects are never followed.",
     "header-not-allowed": (
@@ -252,6 +264,10 @@ CODES: Final[Mapping[str, str]] = {
         "allows no more requests, or a connection was still being opened or logged in. The request was not "
         "sent."
     ),
+    "http-timeout": (
+        "The HTTP requests of `before_message` were not answered within the timeout of the call. If one was sent, it "
+        "may have been executed."
+    ),
     "send-timeout": "The request could not be sent within the timeout, because the endpoint does not read.",
     "reply-timeout": (
         "No reply arrived within the timeout. Either the endpoint is slow, or the reply arrived and was not "
@@ -340,6 +356,14 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "before-connect-value-missing": (
         "The answer of a `before_connect` step does not contain the value that `capture` selects."
+    ),
+    "http-step-failed": (
+        "An HTTP request of `on_connect` or `before_message` failed: `fail` held, the status was 300 or above (without "
+        "`fail`), no HTTP answer arrived in time, no connection could be opened, or the answer has more bytes than "
+        "allowed."
+    ),
+    "capture-found-nothing": (
+        "`capture` of a step selects a value that the message or the response does not have, or that is null."
     ),
     # After the connection was open
     "discovery-timeout": "The endpoint did not announce its tools in time. It probably does not speak UTCP.",

@@ -212,6 +212,13 @@ OTHER_SCHEMAS = {
         }""",
         {"x": 1},
     ),
+    "comments everywhere": (
+        """/* a */ syntax /* b */ = "proto3"; // c
+        message M /* d */ { int32 x = 1 /* e */ [ /* deprecated = true, */ json_name = "y//z" // f
+        , deprecated = true /* g
+        */ ]; oneof o { /* h */ string s = 2; } } // i""",
+        {"y//z": 1},
+    ),
     "a byte order mark": ('\ufeffsyntax = "proto3"; message M { int32 x = 1; }', {"x": 1}),
 }
 
@@ -228,6 +235,10 @@ def test_every_syntax_of_proto_is_read(text: str, value: dict[str, Any]) -> None
 
 BROKEN = {
     "a syntax error": ({"a.proto": "syntax = 'proto3';\nmessage M { int32 = 1; }"}, r"'a.proto' .* line 2, column \d+"),
+    "a syntax error behind a comment of two lines": (
+        {"a.proto": "/* a\nb */\nmessage M { int32 = 1; }"},
+        r"'a.proto' .* line 3, column 1\d",
+    ),
     "an unknown type": ({"a.proto": "message M { optional Nothing a = 1; }"}, "Nothing"),
     "no text": ({"a.proto": "message M {"}, "'a.proto' is no valid .proto file: line 1"),
     "an unknown message": ({"a.proto": "message N {}"}, "no message type 'M'. Write its full name"),

@@ -20,6 +20,7 @@ SLICED: dict[str, tuple[list[Any], Any, int]] = {
         6,
     ),
     "lists": (["{{ args.a[0:1] }}", "{{ args.a[1:2] }}"], [1, 2], 2),
+    "elements in different messages": ([{"a": "{{ args.a[0] }}"}, {"a": "{{ args.a[1].b }}"}], [1, {"b": 2}], 2),
     "a value of let": (["{{ let.a[0:1] }}", "{{ let.a[1:2] }}"], "ab", 2),
 }
 
@@ -45,6 +46,10 @@ NOT_SLICED = {
     "slices with a gap": ["{{ args.a[:4] }}", "{{ args.a[5:8] }}"],
     "of two values": ["{{ args.a[:4] }}", "{{ args.b[4:8] }}"],
     "the same slice twice": ["{{ args.a[:4] }}", "{{ args.a[:4] }}"],
+    "elements in one message": [{"x": "{{ args.a[0] }}", "y": "{{ args.a[1] }}"}],
+    "one element": ["{{ args.a[0] }}", "{{ args.a[0] }}"],
+    "elements with a gap": ["{{ args.a[0] }}", "{{ args.a[2] }}"],
+    "elements of a message": ["{{ reply.a[0] }}", "{{ reply.a[1] }}"],
     "none": [{"a": "{{ args.a }}"}, "text"],
 }
 

@@ -7,6 +7,7 @@ protobuf resolves. Not read, because messages can be decoded without them: servi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -44,6 +45,11 @@ _LABELS: Final = {
     ast.FieldCardinality.REQUIRED: FieldDescriptorProto.LABEL_REQUIRED,
     ast.FieldCardinality.REPEATED: FieldDescriptorProto.LABEL_REPEATED,
 }
+
+_TEXT_OR_COMMENT: Final = re.compile(
+    r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//[^\n]*|/\*.*?(?:\*/|\Z)""", re.DOTALL
+)
+"""Text in quotes, which may look like a comment, or a comment: the parser takes comments at some places only."""
 
 ReadFile = Callable[[str], bytes]
 
@@ -145,7 +151,7 @@ def _parse(path: str, local: str, data: bytes) -> Any:
     """Return the descriptor of a `.proto` file; `local` is its name in imports."""
     errors = _ErrorListener()
     try:
-        text = data.decode("utf-8-sig")
+        text = _TEXT_OR_COMMENT.sub(_without_comment, data.decode("utf-8-sig"))
         parsed = Parser(setup_lexer=errors.attach, setup_parser=errors.attach).parse(text)
     except (ValueError, AttributeError, TypeError, RecursionError) as error:  # an incomplete tree; or no UTF-8
         errors.first = errors.first or f"it cannot be parsed ({type(error).__name__})"
@@ -170,6 +176,12 @@ def _parse(path: str, local: str, data: bytes) -> Any:
             case ast.Enum():
                 _add_enum(file.enum_type.add(name=element.name), element)
     return file
+
+
+def _without_comment(found: re.Match[str]) -> str:
+    """Return text as it is, and a comment as white space of the same lines and columns."""
+    text = found[0]
+    return re.sub(r"[^\n]", " ", text) if text.startswith("/") else text
 
 
 class _ErrorListener:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
-from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
+from ..connection_rules import CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
+from ..http_steps import CompiledHttpStep
 from ..templates.nodes import RenderError
 from .inbox import Inbox
 from .result import as_text
@@ -128,7 +130,7 @@ class ConnectionState:
         value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
         return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
 
-    def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
+    def applies(self, step: CompiledLoginStep | CompiledHttpStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
 

@@ -17,12 +17,16 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | matches none of these, but one exchange has no `match` | goes to it | — |
 | is an error reply with the id null | — | goes to each that it may mean |
 | comes before the reply to a subscription | — | is held for its stream |
+| comes while an exchange is held | is held for it | the same |
 | is true for `inbox.match` | is buffered for calls that listen | the same |
 | is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
 | is anything else | is dropped | is dropped |
 
 After a dropped message that is unsolicited, the next message is no longer the reply to a request without `match`: see
 `unsolicited`. After one that may be another reply to an earlier request, the connection is not reusable for them.
+
+An exchange whose HTTP requests come first is *held*: its rules may need what the responses bring. Every message that
+arrives meanwhile also waits for it, and is delivered when it is released.
 
 The error reply to one exchange goes to no stream.
 
@@ -45,6 +49,7 @@ from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
 from .cancellation import TRUNCATED, Cancellations
 from .exchange import CloseInfo, Exchange
+from .held import HeldExchanges
 from .inbox import Inbox
 from .last_messages import LastMessages
 from .pending import PendingExchanges
@@ -118,13 +123,14 @@ class Dispatcher:
         self._last_id = 0
         self._counter = 0
         self._pending = PendingExchanges()
+        self._held = HeldExchanges()
         self._answers: deque[int] = deque(maxlen=REMEMBERED_ANSWERS)
 
     def __repr__(self) -> str:
         return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + len(self._held)
 
     def pending(self) -> Iterator[Exchange]:
         """Yield the exchanges that are not finished, in the order of opening."""
@@ -150,15 +156,41 @@ class Dispatcher:
         scope = scope.with_values(request_id=request_id, next_id=self.next_id, counter=self.count)
         if rules.let_bindings:
             scope = with_let_bindings(scope, rules.let_bindings)
-        limits = rules.stream.limits(scope) if rules.stream is not None else None
-        exchange = Exchange(rules, scope, request_id, limits=limits, opened_after=opened_after)
+        exchange = Exchange(rules, scope, request_id, opened_after=opened_after)
+        if rules.sends_http:
+            self._held.add(exchange)
+        else:
+            self._start(exchange)
+        return exchange
+
+    def release(self, exchange: Exchange, values: dict[str, Any]) -> None:
+        """Start an exchange that was held, and deliver what arrived meanwhile. One that has finished stays so.
+
+        Args:
+            exchange: The exchange.
+            values: What the HTTP requests captured; expressions see it as members of `let`.
+
+        Raises:
+            RenderError: where a bound of the stream cannot be computed.
+        """
+        if exchange.finished:
+            return
+        exchange.scope = exchange.scope.with_values(let={**(exchange.scope["let"] or {}), **values})
+        early = self._held.remove(exchange)
+        self._start(exchange)
+        for message in early:
+            if not exchange.finished and exchange.matches(message):
+                self._deliver(exchange, message)
+
+    def _start(self, exchange: Exchange) -> None:
+        rules = exchange.rules
+        exchange.limits = rules.stream.limits(exchange.scope) if rules.stream is not None else None
         self._pending.add(exchange)
         self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
         elif rules.listen_only and self._inbox is not None:
             self._deliver_buffered(exchange, self._inbox)
-        return exchange
 
     def receive(self, message: Message, *, may_answer_heartbeat: bool = False) -> Role:
         """Deliver a message to the exchanges that it belongs to; return how it was classified.
@@ -172,6 +204,7 @@ class Dispatcher:
     def _receive(self, message: Message, may_answer_heartbeat: bool) -> Role:
         if self._auto_reply(message):
             return Role.AUTO_REPLIED
+        self._held.note(message)
         matched, is_unnamed_error = self._match(message)
         if may_answer_heartbeat and not _is_selected_by_request(matched):
             for each in matched:
@@ -202,6 +235,7 @@ class Dispatcher:
     def discard(self, exchange: Exchange) -> None:
         """Finish an exchange for which nothing can come: its request was not sent, or nothing answers it."""
         exchange.finished = True
+        self._held.remove(exchange)
         self._pending.remove(exchange)
         self.cancellations.forget(exchange)
 
@@ -218,7 +252,7 @@ class Dispatcher:
         """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
         self.failure = reason
         self.told_failure = False
-        for exchange in self._pending:
+        for exchange in (*self._pending, *self._held):
             self.told_failure |= not self.cancellations.is_abandoned(exchange)
             self.discard(exchange)
             exchange.fail(reason)
@@ -227,10 +261,11 @@ class Dispatcher:
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
         self.reusable = False
-        for exchange in self._pending:
+        for exchange in (*self._pending, *self._held):
             self.lost += not self.cancellations.is_abandoned(exchange)
             self._pending.remove(exchange)
             exchange.connection_lost(close)
+        self._held = HeldExchanges()
 
     def next_id(self) -> int | str:
         """Return the next correlation id."""
@@ -329,7 +364,7 @@ class Dispatcher:
         held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
         if self._inbox is not None and self._inbox.offer(message):
             return Role.BUFFERED
-        if any(held):
+        if any(held) or self._held:
             return Role.HELD
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):

@@ -122,7 +122,8 @@ class ReplyRules:
 
     Args:
         no_reply: Whether the call ends when its message is sent.
-        listen_only: Whether nothing is sent: the messages are unsolicited.
+        listen_only: Whether no message is sent: the messages are unsolicited, or an HTTP request causes them.
+        sends_http: Whether HTTP requests are sent before the message.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_is_id_only: Whether `match` compares the correlation id and nothing else.
         result_is_optional: Whether a message of which `result` selects nothing is itself the result.
@@ -132,6 +133,7 @@ class ReplyRules:
 
     no_reply: bool = False
     listen_only: bool = False
+    sends_http: bool = False
     match: Expression | None = None
     correlation_path: Path | None = None
     match_is_id_only: bool = False
@@ -173,7 +175,8 @@ class ReplyRules:
     @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
-        return self.listen_only and not self.auto_replies and self.cancel_stream is None
+        sends = self.sends_http or self.auto_replies or self.cancel_stream is not None
+        return self.listen_only and not sends
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
@@ -243,6 +246,7 @@ def compile_reply_rules(
     rules = ReplyRules(
         no_reply=reply.none,
         listen_only=template.listen,
+        sends_http=bool(template.before_message),
         match=fields.one("reply.match", reply.match),
         error=fields.one("reply.error", reply.error),
         error_message=fields.one("reply.error_message", reply.error_message),

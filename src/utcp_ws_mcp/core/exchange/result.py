@@ -11,7 +11,7 @@ from ..expressions.expression import EvaluationError
 from ..tools.tool import CompiledTool
 from .exchange import Exchange
 
-BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR"}
+BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR", "protobuf": "Protobuf"}
 """What a codec decodes instead of JSON, for errors."""
 
 CODE_KEYS: Final = ("code", "errorCode", "error_code", "errno")

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ...manifest.secret_names import redact_by_key
+from ..captures import Captures
 from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
-from ..connection_rules import Captures, CompiledHttpStep, CompiledLoginStep
+from ..connection_rules import CompiledLoginStep
 from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED, look_up
 from ..expressions.scope import Scope
+from ..http_steps import CompiledHttpStep
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
 from .exchange import Exchange
@@ -111,7 +113,7 @@ def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str
     return tuple(explanation.lines)
 
 
-def explain_when(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
+def explain_when(step: CompiledLoginStep | CompiledHttpStep, index: int, scope: Scope) -> tuple[str, ...]:
     """Explain whether a step of `on_connect` is run."""
     explanation = Explanation(scope)
     if step.when is not None and not explanation.evaluate(f"on_connect[{index}].when", step.when, include_false=True):

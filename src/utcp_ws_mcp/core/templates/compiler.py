@@ -167,7 +167,7 @@ class Compiler:
 
     def _joined_operands(self, value: ExpressionValue) -> list[str | Placeholder]:
         """Return the operands of `a ~ b ~ …`: texts as they are, anything else as an expression of its own."""
-        nodes = joined_nodes(value.expression.tree)
+        nodes = [] if value.may_omit else joined_nodes(value.expression.tree)
         source = value.expression.source
         return _merge_texts(
             node.value
@@ -179,7 +179,7 @@ class Compiler:
     def _text(self, text: str, parts: list[str | Placeholder], *, is_message: bool = False) -> Node:
         """Compile text in which values are escaped if it is JSON, and checked if it is a message of another kind."""
         rules = compile_rules(parts, self.separator) if is_message else tuple(_unchecked(parts))
-        compiled: Node = self._json_text(text) or TextNode(rules)
+        compiled: Node = self._json_text(text) or TextNode(rules, can_be_left_out=not is_message)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 

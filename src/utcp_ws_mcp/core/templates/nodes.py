@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
-from ..expressions.scope import Scope
+from ..expressions.scope import OMIT_NAME, Scope
 from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
 
@@ -92,6 +92,11 @@ class Argument:
         """Return the names of the arguments that it needs."""
         return frozenset({self.name})
 
+    @property
+    def may_omit(self) -> bool:
+        """Return whether a longer text with it is left out where it has no value: no, that is an error."""
+        return False
+
     def missing_error(self) -> RenderError:
         """Return the error of a message that needs the argument."""
         return _missing_argument(self.name)
@@ -110,7 +115,7 @@ class ExpressionValue:
             value = self.expression.evaluate(scope)
         except EvaluationError as error:
             raise RenderError(str(error), code=error.code) from None
-        if value is UNDEFINED and self._is_not_from_arguments():
+        if value is UNDEFINED and not self.may_omit and self._is_not_from_arguments():
             raise _missing_value(self.expression)
         return value
 
@@ -120,6 +125,11 @@ class ExpressionValue:
     def arguments(self) -> frozenset[str]:
         """Return the names of the arguments that it needs; `ALL_MEMBERS` for all of them."""
         return self.expression.arguments
+
+    @property
+    def may_omit(self) -> bool:
+        """Return whether a text with it is left out where its value is `omit`."""
+        return OMIT_NAME in self.expression.names
 
     def _is_not_from_arguments(self) -> bool:
         """Return whether a missing value does not depend on an argument that was left out: then it is an error."""
@@ -306,6 +316,24 @@ def check_message_length(length: int) -> None:
         raise RenderError(
             f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
         )
+
+
+def render_text(parts: Sequence[str | Placeholder], scope: Mapping[str, Any]) -> str | None:
+    """Return the text of literal parts and placeholders; None where an expression says that it is to be left out.
+
+    Raises:
+        RenderError: where a value is missing.
+    """
+    texts: list[str] = []
+    for part in parts:
+        value = part if isinstance(part, str) else part.value(scope)
+        if value is OMIT:
+            assert not isinstance(part, str)
+            if part.may_omit:
+                return None
+            raise part.missing_error()
+        texts.append(to_text(value))
+    return "".join(texts)
 
 
 def to_text(value: Any) -> str:

@@ -128,8 +128,8 @@ def describe_source(placeholder: Placeholder) -> str:
     return f"{{{{ {placeholder.expression.source} }}}}"
 
 
-def render_parts(parts: Sequence[str | Part], scope: Mapping[str, Any]) -> str:
-    """Return the text of a message.
+def render_parts(parts: Sequence[str | Part], scope: Mapping[str, Any]) -> str | None:
+    """Return the text of a message; None where an expression says that it is to be left out.
 
     Raises:
         RenderError: if a value is missing, or would change another part of the message.
@@ -140,7 +140,11 @@ def render_parts(parts: Sequence[str | Part], scope: Mapping[str, Any]) -> str:
             texts.append(part)
             continue
         placeholder, rule = part
-        value = required_value(placeholder, scope)
+        value = placeholder.value(scope)
+        if value is OMIT:
+            if placeholder.may_omit:
+                return None
+            raise placeholder.missing_error()
         text = to_text(value)
         if rule is not None and not isinstance(value, int | float):
             rule.check(text, placeholder)
@@ -201,13 +205,22 @@ def _name(char: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TextNode:
-    """Literal text with placeholders, which must all have a value and keep the structure of the text."""
+    """Literal text with placeholders, which must all have a value and keep the structure of the text.
+
+    Where an expression gives `omit`, a text that `can_be_left_out` is: the value of a key, or an element.
+    """
 
     parts: tuple[str | Part, ...]
+    can_be_left_out: bool = False
 
-    def render(self, scope: Mapping[str, Any]) -> str:
+    def render(self, scope: Mapping[str, Any]) -> Any:
         """Return the text."""
-        return render_parts(self.parts, scope)
+        text = render_parts(self.parts, scope)
+        if text is not None:
+            return text
+        if self.can_be_left_out:
+            return OMIT
+        raise RenderError("omit cannot leave out a whole message. Write a default.", code="value-missing")
 
 
 @dataclass(frozen=True, slots=True)

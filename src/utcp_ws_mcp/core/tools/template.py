@@ -15,6 +15,7 @@ from ..exchange.reply_rules import ReplyRules, compile_reply_rules
 from ..expressions.scope import CALL_REQUEST_NAMES, CANCEL_NAMES
 from ..handshake_compiler import Provenance, compile_handshake
 from ..handshake_request import HandshakeTemplate
+from ..http_steps import CompiledHttpStep, HttpStepCompiler
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
 from ..templates.slices import CompleteSlices, find_sliced_values
@@ -25,11 +26,13 @@ class CompiledTemplate:
     """A compiled call template.
 
     Args:
+        http_steps: The HTTP requests before the messages.
         request: The messages of a request, in order.
         rules: What a message is to a call.
         handshake: The connection.
     """
 
+    http_steps: tuple[CompiledHttpStep, ...]
     request: tuple[Node, ...]
     rules: ReplyRules
     handshake: HandshakeTemplate
@@ -85,6 +88,11 @@ def _compile(
     def call_compiler(key: str) -> Compiler:
         return replace(compiler(key), names=CALL_REQUEST_NAMES)
 
+    http = HttpStepCompiler(template, diagnostics)
+    http_steps = tuple(
+        http.compile_step(step, call_compiler("before_message"), f"before_message[{index}]", "let")
+        for index, step in enumerate(template.before_message)
+    )
     request: list[Node] = []
     with diagnostics.collect("message"):
         if template.message is None:
@@ -107,7 +115,7 @@ def _compile(
     if handshake is None:
         connection_rules = compile_connection_rules(template, compiler, common, entry.variables, diagnostics)
         handshake = compile_handshake(entry.name, template, connection_rules, provenance, entry.folder, diagnostics)
-    return CompiledTemplate(tuple(request), rules, handshake)
+    return CompiledTemplate(http_steps, tuple(request), rules, handshake)
 
 
 def _with_cancel_messages(

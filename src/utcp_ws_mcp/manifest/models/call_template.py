@@ -33,6 +33,10 @@ class CallTemplate(Model):
         "{{ expressions }}; by default the arguments as one JSON object.",
     )
     listen: bool = Field(False, description="Whether a call sends nothing and only receives; excludes message.")
+    before_message: tuple[HttpStep, ...] = Field(
+        (),
+        description="HTTP requests of a call, before its message is sent; captured values are available as let.name.",
+    )
     then: tuple[Json, ...] = Field(
         (),
         description="Further messages of a call, sent directly after message and in this order.",
@@ -210,8 +214,9 @@ connection; a test checks that each field of the model is in one of the two list
 
 CALL_FIELDS = frozenset(
     {
-        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "media_type"),
-        *("timeout", "allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
+        *("name", "preset", "let", "before_message", "message", "listen", "then", "typed_arguments", "timeout"),
+        *("response_format", "media_type"),
+        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
     }
 )
 """The fields of a call template that concern one call only."""
