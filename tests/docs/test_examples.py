@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
 from utcp_ws_mcp.cli.main import main
-from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.bounded import BOUNDED_FILTERS
+from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.filters import FILTERS
 
 from .examples import (
