@@ -6,6 +6,7 @@ off: its output prints the variables, which hold credentials.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -209,7 +210,7 @@ class Expression:
         elif isinstance(error, AttributeError):
             reason = "a value has no method of this name."
         else:
-            reason = f"an operation is not possible on these values: {str(error)[:MAX_REASON_LENGTH]}"
+            reason = f"an operation is not possible on these values: {_python_reason(error)}"
         excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
         return EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
 
@@ -256,6 +257,11 @@ def _held_parts(node: Node) -> int:
     if node.kind in ("list", "object"):
         return sum(part.kind != "literal" for part in node.parts)
     return int((node.kind, node.name) in _HOLDING)
+
+
+def _python_reason(error: Exception) -> str:
+    """Return the reason of an exception without the values in it: Python cuts them, and half a secret is not found."""
+    return re.split(r"['\":]", str(error), maxsplit=1)[0].strip()[:MAX_REASON_LENGTH]
 
 
 def _error_reason(error: TemplateError) -> str:
