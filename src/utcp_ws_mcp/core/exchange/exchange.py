@@ -63,6 +63,7 @@ class Exchange:
         error: The error reply, or the message on which a predicate could not be evaluated.
         failed_rule: Why that predicate could not be evaluated, with its field.
         error_is_shared: Whether the error may mean another exchange, too: it names none of them.
+        is_unproven: Whether a message came that the endpoint has also sent without a request.
         sent: Whether an automatic reply of the exchange was sent.
         skipped: The last message that was ignored or only an acknowledgement, with its role.
         mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
@@ -86,6 +87,7 @@ class Exchange:
     failed_rule: str = ""
     error_is_shared: bool = False
     sent: bool = False
+    is_unproven: bool = False
     skipped: tuple[Message, Role] | None = None
     mistyped_id: int | str | None = None
     end: StreamEnd | None = None
@@ -211,6 +213,11 @@ class Exchange:
     def fail(self, reason: str) -> None:
         """Finish: a message says that the session will answer nothing any more."""
         self.finished, self.failure = True, reason
+        self.wake()
+
+    def fail_unproven(self) -> None:
+        """Finish: the message that came may be an unsolicited one."""
+        self.finished = self.is_unproven = True
         self.wake()
 
     def note_early_message(self, message: Message) -> bool:
