@@ -249,7 +249,7 @@ class UnidentifiableReply(CallError):
 
     def __init__(self, tool: str, address: str, excerpt: str) -> None:
         self.tool, self.address = tool, address
-        example = f", such as {excerpt}" if excerpt else ""
+        example = f" ({quote_endpoint(excerpt)})" if excerpt else ""
         super().__init__(
             f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "
             'need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other messages, or '
