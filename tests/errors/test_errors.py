@@ -162,8 +162,8 @@ MESSAGES = [
     (
         e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}'),
         (
-            'a.b: wss://h/ sends unsolicited messages (the endpoint said: “{"tick": 1}”), so the first message after the '
-            'request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '
+            'a.b: wss://h/ sends unsolicited messages (the endpoint said: “{"tick": 1}”), so the first message after '
+            'the request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '
             'messages, or "stream" if several messages answer the request. No request was sent. '
             "[unsolicited-messages]"
         ),
