@@ -182,7 +182,7 @@ async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(t
         fault = await client.call_tool("m_print", {})
         lost = await client.call_tool("m_cut", {})
     assert fault.is_error
-    assert fault.content[0].text == "out of paper [tool-error]"
+    assert fault.content[0].text == "the endpoint said: out of paper [tool-error]"
     assert fault.meta[META_PREFIX + "code"] == "tool-error"
     assert fault.meta[META_PREFIX + "outcome"] == "answered"
     assert lost.is_error
@@ -338,7 +338,10 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
     async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", stream=True, **RPC), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
-    assert [block.text for block in result.content] == ["then this [tool-error]", 'what came before: ["first"]']
+    assert [block.text for block in result.content] == [
+        "the endpoint said: then this [tool-error]",
+        'what came before: ["first"]',
+    ]
     assert result.structured_content == {"items": ["first"], "end": "error", "complete": False}
 
 
@@ -352,7 +355,7 @@ async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tm
     async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", **tool), way) as client:
         result = await client.call_tool("m_t", {})
     assert [block.text for block in result.content] == [
-        "exit code 2 [tool-error]",
+        "the endpoint said: exit code 2 [tool-error]",
         'what came before: reading "a"\nnot found\n',
     ]
 

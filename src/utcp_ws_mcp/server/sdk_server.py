@@ -43,6 +43,7 @@ class SdkServer:
     """
 
     def __init__(self, tools: ToolService, *, sends_list_changed: bool = True) -> None:
+        self.guard = tools.guard
         self._tools = tools
         self._sends_list_changed = sends_list_changed
         self._bus = InMemorySubscriptionBus()
