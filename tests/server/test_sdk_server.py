@@ -342,7 +342,8 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
         "the endpoint said: then this [tool-error]",
         'what came before: ["first"]',
     ]
-    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False}
+    message = result.content[0].text  # hosts that read only the structured content see the error there
+    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False, "error": message}
 
 
 async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:
@@ -358,6 +359,36 @@ async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tm
         "the endpoint said: exit code 2 [tool-error]",
         'what came before: reading "a"\nnot found\n',
     ]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "value", "is_promised"),
+    [
+        ({"type": "array", "items": {"type": "integer"}}, [1, 2], True),
+        ({"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}}, [1, 2], True),
+        ({"$ref": "#/definitions/n", "definitions": {"n": {"type": "number"}}}, 5, True),
+        ({"type": "string"}, "text", True),
+        ({"type": "boolean"}, False, True),
+        ({"type": ["object", "array"]}, {"a": [1]}, True),
+        ({"properties": {"a": {"type": "integer"}}, "type": ["object", "string"]}, {"a": 1}, True),
+        ({"type": ["array", "null"]}, None, False),
+    ],
+)
+async def test_outputs_of_every_type_are_promised_and_kept_in_both_eras(
+    tmp_path: Path, way: str, outputs: Any, value: Any, is_promised: bool
+) -> None:
+    tool = {"name": "t", "outputs": outputs}
+    async with peer(answers(json.dumps(value))) as seen:
+        async with client_of(tmp_path, entry(seen, tool, response_format="json"), way) as client:
+            schema = (await client.list_tools()).tools[0].output_schema
+            result = await client.call_tool("m_t", {})  # the client validates it
+    assert not result.is_error
+    assert (schema is not None) is is_promised
+    if "handshake" in way:
+        assert result.structured_content == {"result": value}
+        assert schema is None or schema["type"] == "object"
+    else:
+        assert result.structured_content == value
 
 
 @pytest.mark.parametrize("value", ["text", None, 5])

@@ -41,6 +41,9 @@ T = TypeVar("T")
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
 
+MAX_FAILURES_SHOWN: Final = 2
+"""Predicates that could not be evaluated, in the error of a call that timed out."""
+
 CANCEL_TIMEOUT: Final = 1.0
 """Seconds for sending what cancels a call. It is short, because a call that was cancelled waits for it."""
 
@@ -192,9 +195,11 @@ class Call:
         rules = self.tool.rules
         if not rules.takes_first_message:
             return True
-        if not rules.ignore and (talking := self._pool.find_talking(request.key)) is not None:
-            raise UnidentifiableReply(self.tool.full_name, talking.address, talking.unsolicited_excerpt)
-        if connection.dispatcher.unsolicited is not None:
+        if rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
+            excerpt = talking.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
+        unsolicited = connection.dispatcher.unsolicited
+        if unsolicited.is_suspect or unsolicited.last is not None:
             connection.dispatcher.retire()
         return connection.is_available
 
@@ -317,6 +322,9 @@ class Call:
 
     def _raise_if_lost(self) -> None:
         """Raise if the connection or its session ended before the exchange did."""
+        if self.exchange.is_unproven and self._lease is not None:
+            excerpt = self._lease.connection.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
         if self.exchange.failure:
             raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None
@@ -345,8 +353,22 @@ class Call:
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
         last_message, fate = self._lease.connection.last_message_for(exchange)
         return self._timeout_error(
-            stage, Outcome.MAYBE_EXECUTED, detail=detail, last_message=last_message, fate=fate, hint=_id_hint(exchange)
+            stage,
+            Outcome.MAYBE_EXECUTED,
+            detail=detail,
+            last_message=last_message,
+            fate=fate,
+            hint=self._hint(exchange),
         )
+
+    def _hint(self, exchange: Exchange) -> str:
+        """Return what to write where rules could not recognize a message: the type of its id, a failing predicate."""
+        failures = {
+            source: f"{exchange.rules.field_of(source)}: {why}" for source, why in exchange.scope.failures.items()
+        }
+        if self._lease is not None:
+            failures = {**self._lease.connection.state.failures, **failures}
+        return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
 
     def _outcome(self, outcome: Outcome) -> Outcome:
         """Return what is known of the request; a call that only listens has none, unless something of it was sent."""

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 
 from ..core.codecs.message import encode_json
 from ..errors import BridgeError, Outcome, ResultTooLarge, ToolError
-from .content import META_PREFIX, SERVER_INFO_META, ContentBlock, text_block
+from .content import META_PREFIX, SERVER_INFO_META, ContentBlock, text_block, without_audio_blocks
+from .stdio.protocol_versions import VERSION_WITHOUT_AUDIO
 
 JsonForm = Literal["auto", "both", "text"]
 """How JSON results are sent: as text and as structured content, or as one of them (`serve --json-results`)."""
@@ -106,6 +107,12 @@ class Result:
         """Return the result as a JSON value."""
         value: dict[str, Any] = json.loads(self.to_json(modern=modern))
         return value
+
+    def readable_in(self, revision: str) -> Result:
+        """Return the result with blocks that the revision has."""
+        if revision != VERSION_WITHOUT_AUDIO or all(block["type"] != "audio" for block in self.content):
+            return self
+        return replace(self, content=without_audio_blocks(self.content))
 
     def fitted(self, tool: str, max_line_bytes: int, *, modern: bool) -> Result:
         """Return the result such that its message fits: in one form instead of two, or as an error that says so.

@@ -107,6 +107,7 @@ class SdkServer:
             raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
         result = await self._tools.call(tool, params.arguments, report)
         modern = _is_modern(ctx)
+        result = result.readable_in(ctx.protocol_version)
         return result.fitted(params.name, self._tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
