@@ -47,8 +47,8 @@ MESSAGES = [
     (
         e.ApprovalRefused("lab.measure", "it is not withheld"),
         (
-            "lab.measure is not approved: it is not withheld. List the withheld tools again with `utcp-ws-mcp approve`. "
-            "[approval-refused]"
+            "lab.measure is not approved: it is not withheld. "
+            "List the withheld tools again with `utcp-ws-mcp approve`. [approval-refused]"
         ),
     ),
     (

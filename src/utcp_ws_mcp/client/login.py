@@ -10,6 +10,7 @@ from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import Message, excerpt
 from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
+from ..core.expressions.scope import Scope
 from ..core.http_steps import CompiledHttpStep
 from ..core.templates.nodes import RenderError, to_render_error
 from ..errors import ConnectError, InvalidTemplate, end_sentence
@@ -101,12 +102,9 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
     """Send the message of a step; return False where the connection has ended."""
     assert step.send is not None
     scope = connection.state.scope(**names).with_frozen_time()
-    if connection.trace_rules and step.captures:
-        from ..core.exchange.trace import explain_captures  # only for --trace
-
-        connection.emit_explanation(explain_captures(step.captures, f"on_connect[{index}]", scope))
     try:
-        connection.state.values.update(select_values(step.captures, scope, step.optional))
+        if explanation := _capture(connection, step, index, scope):
+            connection.emit_explanation(explanation)
     except CaptureFoundNothing as missing:
         raise _capture_error(connection, missing, index) from None
     return await connection.send(connection.encode(step.send.render(scope)), f"on_connect[{index}]")
@@ -158,10 +156,25 @@ class _Expectation:
         connection.dispatcher.messages.note_login_message(message, expected=self.finished)
         if self.finished:
             try:
-                connection.state.values.update(select_values(step.captures, scope, step.optional))
+                explanation += _capture(connection, step, self._index, scope)
             except CaptureFoundNothing as missing:
                 self.error = _capture_error(connection, missing, self._index)
         return explanation
+
+
+def _capture(connection: Connection, step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
+    """Save the values of a step; return the explanation, if rules are traced.
+
+    Raises:
+        CaptureFoundNothing: where there is no value.
+    """
+    saved = select_values(step.captures, scope, step.optional)
+    connection.state.values.update(saved)
+    if not connection.trace_rules:
+        return ()
+    from ..core.exchange.trace import explain_captures  # only for --trace
+
+    return explain_captures(step.captures, f"on_connect[{index}]", scope, saved)
 
 
 def _capture_error(connection: Connection, missing: CaptureFoundNothing, index: int) -> ConnectError:

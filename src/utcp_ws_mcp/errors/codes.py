@@ -278,9 +278,9 @@ CODES: Final[Mapping[str, str]] = {
         "before."
     ),
     "unsolicited-messages": (
-        "The tool accepts the first message after its request as the reply, and the endpoint has sent unsolicited "
-        "messages over a connection that is still open. Such a message could become the result. The request was not "
-        "sent."
+        "The tool accepts the first message after its request as the reply, and less than 60 s ago the endpoint sent "
+        "an unsolicited message over a connection that is still open. Such a message could become the result. The "
+        "request was not sent."
     ),
     "listen-timeout": (
         "A tool that only listens received nothing that it waits for. The error states whether anything of the "

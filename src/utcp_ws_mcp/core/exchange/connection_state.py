@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
-from ..connection_rules import CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
+from ..connection_rules import CompiledLoginStep, ConnectionRules
+from ..expressions.expression import Expression
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
@@ -125,18 +126,25 @@ class ConnectionState:
         value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
         return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
 
-    def applies(self, step: CompiledLoginStep | CompiledHttpStep | CompiledDisconnectMessage, scope: Scope) -> bool:
+    def applies(self, step: CompiledLoginStep | CompiledHttpStep, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
 
-    def disconnect_messages(self, template_values: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    def disconnect_messages(
+        self,
+        template_values: Callable[[], dict[str, Any]],
+        on_left_out: Callable[[str, Expression, Scope], None] = lambda field, when, scope: None,
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the field and the value of each message of `on_disconnect` that applies.
 
-        `template_values` returns the names that a template may use beside those of the state, with a new request id.
+        Args:
+            template_values: Returns the names that a template may use beside those of the state, with a new request id.
+            on_left_out: Gets the field of each message whose `when` is not true, and why.
         """
         for index, message in enumerate(self.rules.on_disconnect):
             field, scope = f"on_disconnect[{index}]", self.scope(**template_values())
-            if not self.applies(message, scope):
+            if message.when is not None and not message.when.is_true(scope):
+                on_left_out(field, message.when, scope)
                 continue
             try:
                 yield field, message.send.render(scope.with_frozen_time())

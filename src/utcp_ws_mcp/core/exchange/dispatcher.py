@@ -62,6 +62,7 @@ MAX_ENDED_STREAMS: Final = 8
 REMEMBERED_ANSWERS: Final = 16
 """Replies without ids that are recognized when the endpoint repeats them."""
 
+_ANSWERS: Final = {Role.REPLY, Role.ITEM, Role.END, Role.ERROR, Role.ACK}
 NO_ID: Final = "\x00 no request has this id"
 LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
 UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
@@ -87,8 +88,9 @@ class Dispatcher:
         failure: Why all exchanges failed at once; empty if they did not.
         told_failure: Whether a caller has learned of it.
         messages: The last messages that no exchange got.
-        unsolicited: The last unsolicited message; messages before the first request, late replies and
-            repeated ones are none.
+        unsolicited: The last unsolicited message; a greeting, late replies and repeated ones are none.
+        greeting_is_over: Whether what the endpoint sent on its own at the start has arrived: it answered a ping, or a
+            request.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
         cancellations: What the calls began at the endpoint, and the messages that end it.
         ended_streams: The last streams that ended before the endpoint ended them, for traces.
@@ -110,6 +112,7 @@ class Dispatcher:
         self.dropped = 0
         self.messages = LastMessages()
         self.unsolicited: Message | None = None
+        self.greeting_is_over = False
         self.last_exclusive: Exchange | None = None
         self.cancellations = Cancellations(on_send_failed)
         self.failure = ""
@@ -331,6 +334,7 @@ class Dispatcher:
 
     def _deliver(self, exchange: Exchange, message: Message) -> Role:
         role = exchange.accept(message)
+        self.greeting_is_over = self.greeting_is_over or role in _ANSWERS
         self._pending.update(exchange)
         if exchange.rules.takes_first_message:
             self._answers.append(hash(message.raw))
@@ -380,7 +384,7 @@ class Dispatcher:
         may_be_reply = (
             self.incomplete or self._pending.has_correlation_id(message) or hash(message.raw) in self._answers
         )
-        if self.opened and not may_be_reply:
+        if self.greeting_is_over and not may_be_reply:
             self.unsolicited = message
         last = self.last_exclusive
         if last is not None and last.rules.takes_first_message and (may_be_reply or last.rules.ignore):
