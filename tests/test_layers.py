@@ -47,6 +47,7 @@ OWNERS = {
     "platformdirs": {"client.state_files"},
     "filelock": {"client.pin_store"},
     "ruamel": {"hosts.goose_config"},
+    "tomlkit": {"hosts.toml_config"},
     "uvicorn": {"server.http.app", "server.http.connections"},
     "h11": {"server.http.connections"},
     "starlette": {"server.http.app", "server.http.batch", "server.http.body"},

@@ -23,6 +23,7 @@ from utcp_ws_mcp.client import caller, oauth
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT as DISCOVERY
 from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.pin_store import PinStore
+from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.errors import CallTimeout
 from utcp_ws_mcp.observability import events
 
@@ -200,7 +201,8 @@ class _Simulation:
     def _observe(self, event: events.Event) -> None:
         self._ledger.log(self._loop.now, repr(event))
         if isinstance(event, events.MessageSent):
-            self._note_sent(json.loads(event.message))
+            for message in make_framer(self._scenario.shape.framing).decode(event.message):
+                self._note_sent(message.value)
             self._violations += checks.check_limits(self._bridge, self._network, self._scenario.shape)
         elif isinstance(event, events.ConnectionClosed):
             self._violations += checks.check_lost(self._bridge)
