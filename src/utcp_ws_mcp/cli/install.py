@@ -23,6 +23,7 @@ from ..hosts.plan import Target, plan_install, plan_uninstall
 from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, manifests_argument
+from .terminal import echo
 
 CLAUDE_CODE: Final = "claude-code"
 DEFAULT_SERVER_NAME: Final = "websocket"
@@ -98,11 +99,11 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
     checked = check_manifests(manifests, env_files)
     if checked.exit_code(strict=False):
         message = "Not installed: the manifest has errors (listed above). Fix them and run the command again."
-        click.echo(f"{message} [invalid-manifest]", err=True)
+        echo(f"{message} [invalid-manifest]", err=True)
         return ExitCode.USAGE_ERROR
     title = supported_hosts()[options.host].title
     for warning in (*_shell_only_variables(manifests, env_files, title), *_ephemeral_install_warnings()):
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     name = options.name or _default_name(checked.loaded)
     files = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
     try:
@@ -113,7 +114,7 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
         next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
         return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
     except InstallError as refused:
-        click.echo(str(refused), err=True)
+        echo(str(refused), err=True)
         return ExitCode.USAGE_ERROR
 
 
@@ -124,7 +125,7 @@ def uninstall_server(options: InstallOptions) -> int:
         title = supported_hosts()[options.host].title
         return _confirm_and_apply(change, options, f"{title} no longer has a server {name!r}")
     except InstallError as refused:
-        click.echo(str(refused), err=True)
+        echo(str(refused), err=True)
         return ExitCode.USAGE_ERROR
 
 
@@ -144,16 +145,16 @@ def _target(options: InstallOptions) -> Target:
 def _confirm_and_apply(change: Change, options: InstallOptions, success_message: str) -> int:
     """Show the change, ask for confirmation, and apply it; return the exit code."""
     if not change.diff:
-        click.echo(f"nothing to change: {success_message}")
+        echo(f"nothing to change: {success_message}")
         return ExitCode.SUCCESS
-    click.echo(change.diff, nl=False)
+    echo(change.diff, nl=False)
     if options.dry_run:
         return ExitCode.SUCCESS
     if not options.yes and not click.confirm("Apply this change?"):
-        click.echo("not changed")
+        echo("not changed")
         return ExitCode.FAILURE
-    click.echo(change.apply())
-    click.echo(success_message)
+    echo(change.apply())
+    echo(success_message)
     _compile_bytecode()
     return ExitCode.SUCCESS
 

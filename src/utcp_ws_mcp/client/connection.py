@@ -19,7 +19,7 @@ from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
 from ..core.expressions.expression import Expression
 from ..core.expressions.scope import Scope
-from ..errors import end_sentence
+from ..errors import end_sentence, quote_endpoint
 from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
@@ -139,11 +139,14 @@ class Connection:
     @property
     def close_info(self) -> CloseInfo:
         """Return how the connection ended, or is ending; where the server closed it, with what it said last."""
-        info = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+        info = self.closed_with or self._describe_close()
         last = self.last_message
         if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
             return info
-        return replace(info, reason=f"{end_sentence(info.reason)} Last message received: {last}")
+        return replace(info, reason=f"{end_sentence(info.reason)} Before that, {quote_endpoint(last)}")
+
+    def _describe_close(self) -> CloseInfo:
+        return describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out, redact=self.state.redact)
 
     @property
     def session_end(self) -> str:
@@ -214,7 +217,7 @@ class Connection:
             self._take_decoded()
             await self._websocket.receive(self._on_message)
         finally:
-            info = self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+            info = self.closed_with = self._describe_close()
             self.dispatcher.connection_lost(self.close_info)
             by_peer = info.reason != CLOSED_LOCALLY
             local_reason = "" if by_peer else self._local_close_reason

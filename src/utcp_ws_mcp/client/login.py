@@ -13,7 +13,7 @@ from ..core.exchange.connection_state import ConnectionState
 from ..core.expressions.scope import Scope
 from ..core.http_steps import CompiledHttpStep
 from ..core.templates.nodes import RenderError, to_render_error
-from ..errors import ConnectError, InvalidTemplate, end_sentence
+from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from .close_info import CONNECTION_RESET
 from .connection import Connection
 from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
@@ -89,7 +89,7 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
     except TimeoutError:
         what = f"no message matched {step.expect.source}" if step.expect else "the message could not be sent"
         last = connection.last_message if step.expect else ""
-        received = f" Last message received: {end_sentence(last)}" if last else ""
+        received = f" The last message did not match: {quote_endpoint(last)}." if last else ""
         reason = f"{what} within {step.timeout:g} s.{received}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None
     except (RenderError, ValueError) as error:
@@ -146,8 +146,8 @@ class _Expectation:
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
             text = fail_message_text(step.fail_message, scope)
-            shown = end_sentence(excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text)
-            reason = f"the server rejected the login: {shown}"
+            shown = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
+            reason = f"the server rejected the login; {quote_endpoint(shown)}."
             step_path = f"on_connect[{self._index}]"
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .base import ENDPOINT_SAID as ENDPOINT_SAID
 from .base import BridgeError as BridgeError
 from .base import Outcome as Outcome
 from .base import Position as Position
@@ -22,6 +23,8 @@ from .base import Problem as Problem
 from .base import RetryAfter as RetryAfter
 from .base import TimeoutStage as TimeoutStage
 from .base import end_sentence as end_sentence
+from .base import quote_endpoint as quote_endpoint
+from .base import sentence as sentence
 from .network import ConnectError as ConnectError
 from .network import ConnectionLost as ConnectionLost
 from .network import DiscoveryTimeout as DiscoveryTimeout
@@ -187,7 +190,8 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    The message is the endpoint's own text. `shared`: the error names no request, and may mean other calls as well.
+    `message` is the endpoint's own text; `str(error)` marks it as such. `shared`: the error names no request, and may
+    mean other calls as well.
     """
 
     code = "tool-error"
@@ -206,9 +210,13 @@ class ToolError(CallError):
         if shared:
             self.outcome = Outcome.MAYBE_EXECUTED
             message = (
-                f"{end_sentence(message)} The error names no request: it may mean another one. {self.outcome.value}"
+                f"{quote_endpoint(message)}. The error names no request: it may mean another one. {self.outcome.value}"
             )
         super().__init__(message)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.outcome is Outcome.MAYBE_EXECUTED else f"{ENDPOINT_SAID}{text}"
 
 
 class InvalidReply(CallError):
@@ -218,7 +226,7 @@ class InvalidReply(CallError):
 
     def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str = "output-mismatch") -> None:
         self.tool = tool
-        shown = f" The reply: {end_sentence(excerpt)}" if excerpt else ""
+        shown = f" {sentence(quote_endpoint(excerpt))}" if excerpt else ""
         super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
@@ -340,7 +348,7 @@ class CallTimeout(CallError, TimeoutError):
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
         # The detail may be the message of another error, with the same outcome at its end.
         cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
-        last = f" The last message received, {last_message}, {fate}." if last_message else ""
+        last = f" The last message {fate}: {quote_endpoint(last_message)}." if last_message else ""
         awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
         fix = f" {hint}" if hint else ""
         text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last}{fix} {outcome.value}"

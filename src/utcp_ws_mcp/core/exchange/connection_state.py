@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from ...errors import quote_endpoint
 from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
 from ..connection_rules import CompiledLoginStep, ConnectionRules
@@ -121,7 +122,8 @@ class ConnectionState:
             return None
         value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
         has_text = value is not UNDEFINED and value is not None and value != ""
-        return excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+        shown = excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+        return quote_endpoint(shown)
 
     def session_identity(self) -> str | None:
         """Return what identifies the session (`session_identity`) as JSON text, or None where nothing does."""

@@ -39,7 +39,7 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
         value = tool.rules.extract(exchange.scope_for(message), message)
     except EvaluationError as error:
         raise InvalidReply(
-            tool.full_name, str(error), excerpt(message.for_display, redact=redact), code=error.code
+            tool.full_name, redact(str(error)), excerpt(message.for_display, redact=redact), code=error.code
         ) from None
     match tool.template.response_format:
         case "json":
@@ -114,6 +114,7 @@ def as_text(value: Any) -> str:
 
 def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> ToolError:
     text = error_text(tool.rules.error_text(exchange.scope_for(message)), message.value)
+    text = exchange.scope.ambient.redact(text)
     return ToolError(tool.full_name, text, message.value, shared=exchange.error_is_shared)
 
 

@@ -168,7 +168,7 @@ class Expression:
         except RejectedValue as error:
             reason, code = str(error), error.code
         except _PYTHON_ERRORS as error:
-            reason, code = f"{type(error).__name__}: {str(error)[:MAX_REASON_LENGTH]}", "expression-failed"
+            reason, code = _python_reason(error), "expression-failed"
         excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
         raise EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
 
@@ -240,6 +240,12 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
         InvalidTemplate: as `Expression` does.
     """
     return Expression(source, allowed, local=local)
+
+
+def _python_reason(error: Exception) -> str:
+    """Return the reason of an exception without the values in it: Python cuts them, and half a secret is not found."""
+    reason = re.split(r"['\":]", str(error), maxsplit=1)[0].strip()
+    return f"{type(error).__name__}: {reason[:MAX_REASON_LENGTH]}" if reason else type(error).__name__
 
 
 def _error_reason(error: TemplateError) -> str:

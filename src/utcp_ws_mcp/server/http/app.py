@@ -27,6 +27,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..guard import GuardMiddleware
 from ..sdk_server import SdkServer
 from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
@@ -234,7 +235,8 @@ async def run_http_server(
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     endpoint = McpEndpoint(manager)
-    app = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    unguarded = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    app: Any = GuardMiddleware(unguarded, sdk_server.guard)
 
     def stop() -> None:
         sdk_server.close_streams()

@@ -42,7 +42,7 @@ class StdioSession:
         self._stdin = stdin
         self._writer = Writer(stdout)
         self._writer.on_broken_pipe = self.stop
-        self._outbound = StdioOutbound(self._writer, tools.options.max_line_bytes)
+        self._outbound = StdioOutbound(self._writer, tools.options.max_line_bytes, tools.guard)
         self._state = ProtocolState(delegated=not fast_path)
         self._fast_path = FastPath(tools, self._outbound, self._state)
         self._accepts_batches = False
