@@ -160,7 +160,7 @@ MESSAGES = [
         ),
     ),
     (
-        e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}'),
+        e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}', NOT_SENT),
         (
             'a.b: wss://h/ sends unsolicited messages, such as {"tick": 1}, so the first message after the '
             'request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '

@@ -342,7 +342,8 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
         "the endpoint said: then this [tool-error]",
         'what came before: ["first"]',
     ]
-    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False}
+    message = result.content[0].text  # hosts that read only the structured content see the error there
+    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False, "error": message}
 
 
 async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:

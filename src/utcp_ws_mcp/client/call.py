@@ -192,9 +192,11 @@ class Call:
         rules = self.tool.rules
         if not rules.takes_first_message:
             return True
-        if not rules.ignore and (talking := self._pool.find_talking(request.key)) is not None:
-            raise UnidentifiableReply(self.tool.full_name, talking.address, talking.unsolicited_excerpt)
-        if connection.dispatcher.unsolicited is not None:
+        if rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
+            excerpt = talking.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
+        unsolicited = connection.dispatcher.unsolicited
+        if unsolicited.is_suspect or unsolicited.last is not None:
             connection.dispatcher.retire()
         return connection.is_available
 
@@ -317,6 +319,9 @@ class Call:
 
     def _raise_if_lost(self) -> None:
         """Raise if the connection or its session ended before the exchange did."""
+        if self.exchange.is_unproven and self._lease is not None:
+            excerpt = self._lease.connection.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
         if self.exchange.failure:
             raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None

@@ -181,7 +181,7 @@ class Connection:
     @property
     def unsolicited_excerpt(self) -> str:
         """Return an excerpt of the last unsolicited message."""
-        return self._excerpt(self.dispatcher.unsolicited)
+        return self._excerpt(self.dispatcher.unsolicited.last)
 
     def last_message_for(self, exchange: Exchange) -> tuple[str, str]:
         """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
@@ -290,7 +290,7 @@ class Connection:
         role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
         if role is Role.HEARTBEAT:
             self.heartbeat.acknowledge()
-        if self.dispatcher.unsolicited is message:
+        if self.dispatcher.unsolicited.last is message:
             self._unsolicited_at = anyio.current_time()
         return role
 
@@ -366,7 +366,8 @@ class Connection:
             answered = await self._websocket.ping()
         if answered is False or (answered is None and self.dispatcher.opened):
             return False
-        self.dispatcher.greeting_is_over = bool(answered) or self.dispatcher.greeting_is_over
+        unsolicited = self.dispatcher.unsolicited
+        unsolicited.greeting_is_over = bool(answered) or unsolicited.greeting_is_over
         # The pong may have arrived together with a close frame or the end of the stream.
         await anyio.lowlevel.checkpoint()
         return self.is_available

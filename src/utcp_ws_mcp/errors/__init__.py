@@ -247,8 +247,8 @@ class UnidentifiableReply(CallError):
 
     code = "unsolicited-messages"
 
-    def __init__(self, tool: str, address: str, excerpt: str) -> None:
-        self.tool, self.address = tool, address
+    def __init__(self, tool: str, address: str, excerpt: str, outcome: Outcome) -> None:
+        self.tool, self.address, self.outcome = tool, address, outcome
         example = f", such as {excerpt}" if excerpt else ""
         super().__init__(
             f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "

@@ -280,7 +280,8 @@ CODES: Final[Mapping[str, str]] = {
     "unsolicited-messages": (
         "The tool accepts the first message after its request as the reply, and less than 60 s ago the endpoint sent "
         "an unsolicited message over a connection that is still open. Such a message could become the result. The "
-        "request was not sent."
+        "request was not sent, unless the first message after it was one that the endpoint had sent before without a "
+        "request; the error states which."
     ),
     "listen-timeout": (
         "A tool that only listens received nothing that it waits for. The error states whether anything of the "

@@ -125,8 +125,8 @@ class ToolService:
             )
         except BridgeError as failed:
             text = self._redact_result(partial_stream_text(tool, failed.partial)) if failed.partial else None
-            blocks = _error_blocks(self._with_host_name(tool, str(failed)), text)
-            return error_result(failed, blocks, self._partial_json(tool, failed.partial))
+            message = self._with_host_name(tool, str(failed))
+            return error_result(failed, _error_blocks(message, text), self._partial_json(tool, failed.partial, message))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             logger.exception("internal error in a call of %s", tool.full_name)
             return Result(_error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
@@ -156,11 +156,15 @@ class ToolService:
         data = block["resource"]["blob"] if block["type"] == "resource" else block["data"]
         return block if self._redact_result(data) == data else text_block("binary data that contains a credential")
 
-    def _partial_json(self, tool: CompiledTool, items: Sequence[object]) -> str | None:
-        """Return the items of a stream that failed in the form of its result; None without items, or with bytes."""
-        if not items or tool.rules.stream is None or any(isinstance(item, bytes) for item in items):
+    def _partial_json(self, tool: CompiledTool, items: Sequence[object], message: str) -> str | None:
+        """Return the items of a stream that failed in the form of its result; None without items, or with bytes.
+
+        The message of the error is in it as well: some hosts read only the structured content if there is any.
+        """
+        is_text_only = self.options.json_form == "text"
+        if not items or is_text_only or tool.rules.stream is None or any(isinstance(item, bytes) for item in items):
             return None
-        text = json_text(collect_stream(tool, items, "error", complete=False))
+        text = json_text({**collect_stream(tool, items, "error", complete=False), "error": message})
         return _redacted_json(self._redact_result(text), text)
 
     def _with_host_name(self, tool: CompiledTool, text: str) -> str:

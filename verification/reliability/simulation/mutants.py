@@ -23,6 +23,7 @@ from utcp_ws_mcp.client.pool.entry import PooledConnection
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
+from utcp_ws_mcp.core.exchange.unsolicited import UnsolicitedMessages
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,13 @@ MUTANTS: Final = (
     Mutant("a stream that the timeout cuts succeeds", Call, "_end_at_timeout", "None if has_end else", "False or"),
     Mutant("every stream is called complete", Exchange, "is_complete", 'self.end == "until"', "True"),
     Mutant(
-        "a repeated reply counts as unsolicited", Dispatcher, "_drop", "hash(message.raw) in self._answers", "False"
+        "a repeated reply counts as unsolicited",
+        UnsolicitedMessages,
+        "note_dropped",
+        "digest in self._replies",
+        "False",
     ),
-    Mutant("a greeting counts as unsolicited", Dispatcher, "_drop", "self.greeting_is_over and", "True and"),
+    Mutant("a greeting counts as unsolicited", UnsolicitedMessages, "note_dropped", "self.greeting_is_over and", ""),
     Mutant("a loss says not sent", Call, "_raise_if_lost", "MAYBE_EXECUTED", "NOT_SENT"),
     Mutant("a lost connection is an empty success", Call, "_raise_if_lost", "if lost is None", "if lost is not None"),
     Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),

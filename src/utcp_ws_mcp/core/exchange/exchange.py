@@ -62,6 +62,7 @@ class Exchange:
     Attributes:
         error: The error reply.
         error_is_shared: Whether the error may mean another exchange, too: it names none of them.
+        is_unproven: Whether a message came that the endpoint has also sent without a request.
         sent: Whether an automatic reply of the exchange was sent.
         skipped: The last message that was ignored or only an acknowledgement, with its role.
         mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
@@ -84,6 +85,7 @@ class Exchange:
     error: Message | None = None
     error_is_shared: bool = False
     sent: bool = False
+    is_unproven: bool = False
     skipped: tuple[Message, Role] | None = None
     mistyped_id: int | str | None = None
     end: StreamEnd | None = None
@@ -198,6 +200,11 @@ class Exchange:
     def fail(self, reason: str) -> None:
         """Finish: a message says that the session will answer nothing any more."""
         self.finished, self.failure = True, reason
+        self.wake()
+
+    def fail_unproven(self) -> None:
+        """Finish: the message that came may be an unsolicited one."""
+        self.finished = self.is_unproven = True
         self.wake()
 
     def note_early_message(self, message: Message) -> bool:

@@ -173,6 +173,11 @@ class ReplyRules:
         return self.match is None and not (self.listen_only or self.no_reply or watches)
 
     @property
+    def is_unproven_reply(self) -> bool:
+        """Return whether nothing in the manifest separates the first message from unsolicited ones."""
+        return self.takes_first_message and not self.ignore
+
+    @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
         sends = self.sends_http or self.auto_replies or self.cancel_stream is not None
