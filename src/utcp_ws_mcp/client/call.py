@@ -41,6 +41,9 @@ T = TypeVar("T")
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
 
+MAX_FAILURES_SHOWN: Final = 2
+"""Predicates that could not be evaluated, in the error of a call that timed out."""
+
 CANCEL_TIMEOUT: Final = 1.0
 """Seconds for sending what cancels a call. It is short, because a call that was cancelled waits for it."""
 
@@ -350,8 +353,22 @@ class Call:
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
         last_message, fate = self._lease.connection.last_message_for(exchange)
         return self._timeout_error(
-            stage, Outcome.MAYBE_EXECUTED, detail=detail, last_message=last_message, fate=fate, hint=_id_hint(exchange)
+            stage,
+            Outcome.MAYBE_EXECUTED,
+            detail=detail,
+            last_message=last_message,
+            fate=fate,
+            hint=self._hint(exchange),
         )
+
+    def _hint(self, exchange: Exchange) -> str:
+        """Return what to write where rules could not recognize a message: the type of its id, a failing predicate."""
+        failures = {
+            source: f"{exchange.rules.field_of(source)}: {why}" for source, why in exchange.scope.failures.items()
+        }
+        if self._lease is not None:
+            failures = {**self._lease.connection.state.failures, **failures}
+        return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
 
     def _outcome(self, outcome: Outcome) -> Outcome:
         """Return what is known of the request; a call that only listens has none, unless something of it was sent."""

@@ -62,6 +62,11 @@ class ConnectionState:
         """Remove secrets from a text that will be cut."""
         return self._scope.ambient.redact
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return why predicates of the connection could not be evaluated, by their source."""
+        return {source: f"a predicate of the connection: {why}" for source, why in self._scope.failures.items()}
+
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)
@@ -104,7 +109,7 @@ class ConnectionState:
     def capture(self, captures: Captures, scope: Scope) -> None:
         """Save values; one that the message lacks keeps its earlier value."""
         for name, expression in captures:
-            value = expression.evaluate_or_undefined(scope)
+            value = expression.evaluate_or_undefined(scope, check_size=True)  # it may double with each message
             if value is not UNDEFINED:
                 # Filters recognize bytes by this type.
                 self.values[name] = Binary(value) if type(value) is bytes else value
