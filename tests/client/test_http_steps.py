@@ -449,18 +449,12 @@ async def test_a_captured_value_may_be_optional(tmp_path: Path, source: str, hea
 
 
 async def test_a_captured_value_with_too_many_credentials_is_refused(tmp_path: Path) -> None:
-    tokens: list[str] = []
-    async with (
-        http_server(always(200, {"token": [f"secret-{n:04}" for n in range(100)]})) as http,
-        peer(jsonrpc) as seen,
-    ):
+    secrets = [f"secret-{number:04}" for number in range(100)]
+    async with http_server(always(200, {"token": secrets})) as http, peer(jsonrpc) as seen:
         step = {"http": {"url": http.url()}, "capture": {"ticket": "body.token"}}
-        file = tmp_path / "m.json"
-        file.write_text(json.dumps(entry(seen, "t", preset="jsonrpc2", before_connect=[step])))
-        async with Bridge([load_manifest(file, {})], on_token=tokens.append) as bridge:
+        async with bridge_to(tmp_path, entry(seen, "t", preset="jsonrpc2", before_connect=[step])) as bridge:
             with pytest.raises(ConnectError, match="100 texts that may be credentials; at most 16"):
                 await bridge.call_tool("m.t")
-    assert not tokens
 
 
 async def test_a_request_in_plain_text_goes_to_the_home_and_nowhere_else(tmp_path: Path) -> None:
