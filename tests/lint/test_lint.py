@@ -339,6 +339,16 @@ CLEAN: dict[str, Any] = {
         headers={"Cookie": "a={{ vars.KEY }}", "Authorization": "$KEY"},
         on_connect=[{"send": {"password": "{{ vars.KEY }}"}}],
     ),
+    "a preset whose login is replaced": entry(
+        preset="cdp", on_connect=[], message={"id": "{{ request_id }}", "method": "{{ args.q }}"}
+    ),
+    "a template that asks whether the session is another": entry(
+        tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}", "again": "{{ session.reconnected }}"}),
+        on_connect=[{"expect": "message.page", "capture": {"page": "message.page"}}],
+        reply={"match": "message.id == request_id"},
+        session_identity="session.page",
+        limits={"max_connections": 1},
+    ),
     "a token that is taken out of an answer": entry(
         before_connect=[{"http": {"url": "https://a.b/"}, "capture": {"token": "body.token"}}],
         url="wss://example.com/?t={{ session.token }}",
