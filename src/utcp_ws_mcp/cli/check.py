@@ -13,6 +13,7 @@ import click
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
 from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
+from ..lint.host_limits import host_notes
 from ..manifest.source_map import SourceMap
 from ..manifest.validation import describe_field
 from ..observability.redaction import Redactor
@@ -103,7 +104,15 @@ def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -
     for warning in sorted(warnings, key=lambda warning: warning.position or (0, 0)):
         shown = replace(warning, path="", message=f"warning: {warning}", code="")  # its text has the code already
         echo(shown.format(loaded.manifest.source), err=True)
+    _print_notes(loaded, source_map)
     return bool(warnings)
+
+
+def _print_notes(loaded: LoadedManifest, source_map: SourceMap) -> None:
+    """Print what single hosts refuse or change. Notes are no warnings, also with --strict."""
+    for note in _with_positions(host_notes(loaded), source_map):
+        shown = replace(note, path="", message=f"note: {note}", code="")
+        echo(shown.format(loaded.manifest.source), err=True)
 
 
 def _with_positions(problems: Iterator[Problem], source_map: SourceMap) -> Iterator[Problem]:
