@@ -122,6 +122,13 @@ def test_no_message_that_answers_is_ignored(news: str) -> None:
         assert not Expression(predicate, MESSAGE_NAMES).is_true({"message": [7, 8]})
 
 
+def test_a_predicate_of_events_that_holds_for_a_reply_is_not_written() -> None:
+    draft = drafted(
+        "< 220 ready", '< {"price": 1}', '< {"tick": 1}', '> {"get": 1}', '< {"price": 2}', '> {"get": 2}', '< {"price": 3}'
+    )  # fmt: skip
+    assert draft.document["ignore"] == ["message.tick is defined"]
+
+
 def test_without_ids_replies_are_matched_by_order_and_events_are_ignored() -> None:
     draft = drafted(
         '< {"type": "hello"}', '< {"type": "tick"}', '> {"cmd": "get", "key": "a"}', '< {"type": "tick"}',
