@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import random
 import secrets
 import sys
@@ -62,10 +63,12 @@ def draw(root: Path, folder: str, size: int, seed: int) -> list[Mutant]:
     mutants = [mutant for name, source in names.items() for mutant in find_mutants(name, source)]
     random.Random(seed).shuffle(mutants)
     chosen: list[Mutant] = []
+    known = known_equivalents()
     for mutant in mutants:
         if len(chosen) == size:
             break
-        if compiles(mutant, names[mutant.path]):
+        source = names[mutant.path]
+        if compiles(mutant, source) and not is_equivalent(mutant, source, known):
             chosen.append(mutant)
     return sorted(chosen, key=lambda each: (each.path, each.start))
 
@@ -107,6 +110,23 @@ def within(tests: Sequence[str], seconds: dict[str, float], budget: float) -> li
             break
         chosen.append(test)
     return chosen
+
+
+def known_equivalents() -> set[tuple[str, str, str]]:
+    """Return the mutants that were judged to be equivalent: path, line before and line after the change."""
+    judged = json.loads((Path(__file__).parent / "equivalent.json").read_text(encoding="utf-8"))
+    return {(each["path"], each["before"], each["after"]) for each in judged}
+
+
+def is_equivalent(mutant: Mutant, source: bytes, known: set[tuple[str, str, str]]) -> bool:
+    """Return whether a mutant is among those that were judged to be equivalent; line numbers do not matter."""
+    return (mutant.path, *changed_line(mutant, source)) in known
+
+
+def changed_line(mutant: Mutant, source: bytes) -> tuple[str, str]:
+    """Return the first line of the changed node, before and after the change."""
+    before, after = (text.decode().splitlines() for text in (source, mutant.apply(source)))
+    return before[mutant.first_line - 1].strip(), after[mutant.first_line - 1].strip()
 
 
 def table(trials: Iterable[Trial]) -> str:

@@ -19,11 +19,12 @@ import coverage
 from .operators import Mutant
 from .pytest_contexts import DURATIONS, test_function
 
-FOLDERS: Final = (
-    ("core", "manifest", "errors", "lint", "hosts", "recorder")
-    + ("observability", "plugins", "demo", "server", "client", "cli")
-)
+_PURE: Final = ("core", "manifest", "errors", "lint", "hosts", "recorder")
+FOLDERS: Final = (*_PURE, "observability", "plugins", "demo", "server", "client", "cli")
 """The folders of `tests` that take part: those that mirror `src`."""
+
+UNSEEN: Final = ("cli", "server")
+"""The folders whose tests start the program as processes of their own."""
 
 _CONSTANT: Final = re.compile(rb"^(\w+)\s*[:=]")
 
@@ -32,7 +33,7 @@ _CONSTANT: Final = re.compile(rb"^(\w+)\s*[:=]")
 class CoverageMap:
     """`lines`: the test functions that run a line, by path and line; `seconds`: what a test function takes.
 
-    `files` has a digest of each file of `src`: lines are right only as long as the file is the same.
+    `files` has the digests of the files: lines are right only as long as these are the same.
     """
 
     lines: dict[str, dict[int, list[str]]] = field(repr=False)
@@ -42,13 +43,17 @@ class CoverageMap:
     def tests(self, mutant: Mutant, root: Path) -> tuple[list[str], bool]:
         """Return the tests that may notice a mutant, the fastest first, and whether they are known to run it."""
         found = self._running(mutant.path, range(mutant.first_line, mutant.last_line + 1))
-        known = bool(found)
         if not mutant.in_function:
             found |= self._users(mutant, root)
-        # The tests of the same folder stand in for what coverage cannot see, such as a process that is killed.
-        folder = f"tests/{Path(mutant.path).relative_to('src/utcp_ws_mcp').parts[0]}"
-        chosen = found or {test for test in self.seconds if test.startswith(folder)}
-        return sorted(chosen & self.seconds.keys(), key=lambda test: (self.seconds[test], test)), known
+        known = bool(found)
+        top = Path(mutant.path).relative_to("src/utcp_ws_mcp").parts[0]
+        others = {test for test in self.seconds if test.startswith(f"tests/{top}/")} - found
+        ordered = self._fastest_first(found)
+        # What coverage does not see: processes that are killed, or that start with an empty environment.
+        return (ordered + self._fastest_first(others) if not found or top in UNSEEN else ordered), known
+
+    def _fastest_first(self, tests: set[str]) -> list[str]:
+        return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
 
     def _running(self, path: str, lines: Iterable[int]) -> set[str]:
         by_line = self.lines.get(path, {})
@@ -57,7 +62,9 @@ class CoverageMap:
     def _users(self, mutant: Mutant, root: Path) -> set[str]:
         """Return the tests that run a line with the name of a changed constant, in any module."""
         source = (root / mutant.path).read_bytes().splitlines()
-        name = next((found[1] for line in reversed(source[: mutant.first_line]) if (found := _CONSTANT.match(line))), b"")
+        name = next(
+            (found[1] for line in reversed(source[: mutant.first_line]) if (found := _CONSTANT.match(line))), b""
+        )
         if not name:
             return self._running(mutant.path, self.lines.get(mutant.path, ()))
         word = re.compile(rb"\b" + re.escape(name) + rb"\b")
@@ -69,15 +76,16 @@ class CoverageMap:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """Return a digest of each file of `src`."""
+    """Return a digest of each Python file of `src` and `tests`."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((root / "src").rglob("*.py"))
+        for folder in ("src", "tests")
+        for path in sorted((root / folder).rglob("*.py"))
     }
 
 
 def load(root: Path, folder: Path, *, stale: bool) -> CoverageMap:
-    """Return the map in a folder; build it first if there is none, or a file of `src` has changed since.
+    """Return the map in a folder; build it first if there is none, or a file has changed since.
 
     Args:
         root: The repository.

@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import venv
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -58,10 +60,9 @@ class Sandbox:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, target)
-        (folder / ".venv").unlink(missing_ok=True)
-        (folder / ".venv").symlink_to((root / ".venv").resolve(), target_is_directory=True)
+        self._python = _make_python(folder)
         # A changed file can have the time and size of the original: compare its contents instead.
-        compileall = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "src"]
+        compileall = [self._python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "src"]
         subprocess.run(compileall, cwd=folder, check=True)
 
     def run(self, mutant: Mutant, tests: list[str], seconds: float, *, known: bool, of: int) -> Trial:
@@ -86,8 +87,9 @@ class Sandbox:
         """Return the exit code of pytest and its output; None if it does not end in time."""
         arguments = self.folder / "build-tests.txt"
         arguments.write_text("\n".join(tests), encoding="utf-8")
-        environ = {**os.environ, "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{self.folder}", "CI": "1"}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", f"@{arguments}"]
+        environ = {**os.environ, "CI": "1"}
+        environ.pop("PYTHONPATH", None)
+        command = [self._python, "-m", "pytest", "-q", "-x", "--tb=no", f"@{arguments}"]
         # A session of its own: a mutant may leave processes behind.
         process = subprocess.Popen(
             command,
@@ -109,3 +111,14 @@ class Sandbox:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _make_python(folder: Path) -> str:
+    """Return a Python that imports the copy, also in processes that tests start with an empty environment."""
+    venv.create(folder / ".venv", symlinks=True)
+    of_sandbox = {"base": str(folder / ".venv"), "platbase": str(folder / ".venv")}
+    packages = Path(sysconfig.get_path("purelib", "venv", of_sandbox))
+    theirs = sysconfig.get_path("purelib")
+    lines = (str(folder / "src"), f"import site; site.addsitedir({theirs!r})")
+    (packages / "mutants.pth").write_text("\n".join(lines), encoding="utf-8")
+    return str(Path(sysconfig.get_path("scripts", "venv", of_sandbox)) / Path(sys.executable).name)

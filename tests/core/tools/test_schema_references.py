@@ -37,7 +37,17 @@ TARGETS: dict[str, Any] = {
     "#dynamic": {"$dynamicAnchor": "dynamic", **TEXT},
     "#in-a-list": {"$anchor": "in-a-list", **NULL},
 }
-NOWHERE = ["#/anyOf/2", "#/anyOf/7", "#/anyOf/-1", "#/anyOf/x", "#/anyOf/²", "#/anyOf", "#/title", "#/title/0", "#/none/0"]
+NOWHERE = [
+    "#/anyOf/2",
+    "#/anyOf/7",
+    "#/anyOf/-1",
+    "#/anyOf/x",
+    "#/anyOf/²",
+    "#/anyOf",
+    "#/title",
+    "#/title/0",
+    "#/none/0",
+]
 NOWHERE += ["#nothing", "https://other.example/schema", "https://other.example/schema#/anyOf/0", "other.json#anchor"]
 
 
