@@ -17,19 +17,22 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from .client.approvals import WithheldTool
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
-from .client.dial import Resolver, system_resolver
+from .client.dial import Resolver
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
+from .client.manual_cache import ManualCache
 from .client.pin_store import PinStore
 from .client.pool.entry import PoolStats
 from .client.pool.manager import PoolManager
 from .client.tool_repository import ToolRepository
+from .core.codecs.message import encode_json, to_json_safe
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, InvalidManifest
+from .errors import BridgeError, ConnectError, InvalidManifest, Problem
 from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -60,10 +63,12 @@ class Bridge:
     Args:
         loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
         observe: Gets every event (`observability.events`). It must not block; an exception is logged and ignored.
-        resolver: Resolves host names to addresses.
+        resolver: Resolves host names to addresses; None: the operating system, in threads of each endpoint's own.
         pin_store: Where approved tools are stored; by default in the state folder of the user.
+        manual_cache: Remembers discovered tools, to offer them at the next start before endpoints answer.
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
-        on_token: Gets each token and ticket that was fetched over HTTP, so that the caller can redact it.
+        redactor: Learns the secrets of the manifests and each token that is fetched, and removes them from texts.
+            A program that shows events or errors uses the same one for them.
     """
 
     def __init__(
@@ -71,18 +76,23 @@ class Bridge:
         loaded: Sequence[LoadedManifest],
         *,
         observe: Observer = events.noop,
-        resolver: Resolver = system_resolver,
+        resolver: Resolver | None = None,
         pin_store: PinStore | None = None,
+        manual_cache: ManualCache | None = None,
         trace_rules: bool = False,
-        on_token: Callable[[str], None] = lambda token: None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._observer = observe
-        self._redact = Redactor(each.manifest for each in loaded)
+        self._redact = Redactor() if redactor is None else redactor
+        self._redact.add_secrets(each.manifest for each in loaded)
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, self._redact_message)
         self._resolver = resolver
+        self._manual_cache = manual_cache
         self._trace_rules = trace_rules
-        self._on_token = on_token
-        self._repository = ToolRepository(loaded, PinStore.default() if pin_store is None else pin_store, self._warn)
+        self._repository = ToolRepository(
+            loaded, PinStore.default() if pin_store is None else pin_store, self._warn, self._redact.redact_result
+        )
+        self._tools_with_texts: set[str] = set()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
@@ -146,8 +156,8 @@ class Bridge:
             InvalidManifest: if two call templates have the same name; then nothing is changed.
         """
         old = {entry.name for entry in self.entries}
-        unchanged = self._repository.replace_manifests(loaded)
         self._redact.add_secrets(each.manifest for each in loaded)
+        unchanged = self._repository.replace_manifests(loaded)
         for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
@@ -162,16 +172,12 @@ class Bridge:
         try:
             return await self._connector(request, arguments, on_draining)
         except ConnectError as failed:
-            failed.redact(self._redact)
+            failed.redact(self._redact.guard)
             raise
 
     def _redact_message(self, text: str) -> str:
         """Remove the secrets of the manifests, and what the keys of a message call a credential."""
         return redact_by_key(self._redact(text))
-
-    def _add_token(self, token: str) -> None:
-        self._redact.add_token(token)
-        self._on_token(token)
 
     @cached_property
     def _connector(self) -> Connector:
@@ -184,11 +190,18 @@ class Bridge:
             self._resolver,
             self._observe,
             trace_rules=self._trace_rules,
-            on_token=self._add_token,
+            on_tokens=self._redact.add_tokens,
         )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
-        return DiscoveryTask(entry, self._pool_manager, self._ambient, self._on_manual, self._observe)
+        return DiscoveryTask(
+            entry, self._pool_manager, self._ambient, self._offer_remembered, self._on_manual, self._observe
+        )
+
+    @property
+    def redactor(self) -> Redactor:
+        """Removes the secrets of the manifests and fetched tokens from texts."""
+        return self._redact
 
     @property
     def entries(self) -> list[ManifestEntry]:
@@ -208,6 +221,11 @@ class Bridge:
     @property
     def withheld(self) -> Mapping[str, str]:
         """The reasons why tools are not offered, by `manual.tool`: they changed, or were never approved."""
+        return {name: tool.reason for name, tool in self._repository.withheld.items()}
+
+    @property
+    def withheld_tools(self) -> Mapping[str, WithheldTool]:
+        """The tools that are not offered, by `manual.tool`: `reason`, `definition`, and the `digest` to approve."""
         return self._repository.withheld
 
     @property
@@ -241,7 +259,7 @@ class Bridge:
         """Call a tool and return its result: JSON, text, bytes, or StreamResult for a streaming tool.
 
         Args:
-            name: `manual.tool`.
+            name: `manual.tool`, or the name that hosts see.
             arguments: They are validated against the tool's input schema, which also provides defaults.
             on_item: Awaited with each item of a stream; the stream waits for it.
 
@@ -255,7 +273,8 @@ class Bridge:
         error_code: str | None = None
         try:
             tool = await self._find_tool(name)
-            return await self._call_runner.call(tool, tool.validate_arguments(arguments or {}), on_item, started_at)
+            name = tool.full_name
+            return await self._call_runner.call(tool, self._valid_arguments(tool, arguments), on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -278,7 +297,7 @@ class Bridge:
         started_at = anyio.current_time()
         tool = await self._find_tool(name)
         tool = tool.with_utcp_framing() if utcp_framing else tool
-        pool, validated = self._pool_manager.pool(tool.manual), tool.validate_arguments(arguments or {})
+        pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
         async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
             while not tool.rules.no_reply and (message := await call.receive()) is not None:
                 yield extract_result(tool, call.exchange, message)
@@ -295,12 +314,50 @@ class Bridge:
 
     async def _find_tool(self, name: str) -> CompiledTool:
         """Return a tool. If it is unknown, wait for the first discovery of the endpoint that may have it."""
-        if name not in self.tools:
-            await self._discovery_manager.find_tool(name, lambda: name in self.tools)
-        return self._repository.find(name)
+        if (tool := self._repository.find(name)) is None:
+            await self._discovery_manager.find_tool(name, lambda: self._repository.find(name))
+            tool = self._repository.find(name)
+        if tool is None:
+            raise self.unknown_tool(name)
+        return tool
 
-    def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
-        count, changes = self._repository.save_manual(entry, manual)
+    def _valid_arguments(self, tool: CompiledTool, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the arguments of a call, checked. Texts that are read as JSON are logged once for each tool."""
+        return tool.validate_arguments(arguments or {}, lambda: self._warn_of_texts(tool.full_name))
+
+    def _warn_of_texts(self, name: str) -> None:
+        if name not in self._tools_with_texts:
+            self._tools_with_texts.add(name)
+            message = "the caller sends arguments as JSON in a text where the schema allows no text. They are read."
+            self._warn(str(Problem(name, message, code="argument-read-from-text")))
+
+    def unknown_tool(self, name: str, server_name: str = "") -> BridgeError:
+        """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
+
+        `server_name` is the name of this server in the host, where tools may be offered without it.
+        """
+        return self._repository.unknown_tool(name, self.discovery_errors, server_name)
+
+    async def _offer_remembered(self, entry: ManifestEntry) -> bool:
+        """Offer the tools that an endpoint announced in an earlier run; return whether there are any."""
+        if self._manual_cache is None or (manual := await self._manual_cache.load(entry)) is None:
+            return False
+        if await self._repository.offer_remembered(entry, manual):
+            self._notify_tools_changed()
+            return True
+        return False
+
+    async def _remember(self, entry: ManifestEntry, manual: Any) -> None:
+        """Remember a manual, unless it contains a secret: it may repeat the token with which it was requested."""
+        if self._manual_cache is None:
+            return
+        text = encode_json(to_json_safe(manual))
+        if self._redact(text) == text:
+            await self._manual_cache.save(entry, manual)
+
+    async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
+        count, changes = await self._repository.save_manual(entry, manual)
+        await self._remember(entry, manual)
         for callback in self.on_manual_discovered:
             callback(entry.name, manual)
         self._discovery_manager.on_manual()
@@ -312,13 +369,18 @@ class Bridge:
         for callback in self.on_tools_changed:
             callback()
 
-    def approve(self, name: str) -> None:
-        """Approve a withheld `manual.tool`. It is offered from the next start on.
+    async def approve(self, name: str, digest: str) -> None:
+        """Approve a withheld `manual.tool`, as `withheld_tools` showed it. It is offered from the next start on.
+
+        Args:
+            name: `manual.tool`.
+            digest: The digest of the definition, or its first 32 characters.
 
         Raises:
+            ApprovalRefused: If it is not withheld, or has another digest now.
             PinStoreError: If the approval cannot be saved.
         """
-        self._repository.approve(name)
+        await self._repository.approve(name, digest)
 
     def _warn(self, text: str) -> None:
         self._observe(events.WarningIssued(text))

@@ -8,19 +8,25 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.core.codecs.framing import PackedCodec
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.codecs.message import MessageList
 from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
+from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
+from utcp_ws_mcp.core.codecs.splitting import compile_length_pattern
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
+from utcp_ws_mcp.core.codecs.values import PackedCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.handshake_compiler import _check_url_placeholders
+from utcp_ws_mcp.core.header_policy import check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
-from utcp_ws_mcp.core.network_policy import check_proxy, check_subprotocol, parse_http_url, parse_url
+from utcp_ws_mcp.core.network_policy import check_proxy, parse_http_url, parse_url
 from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
-from utcp_ws_mcp.core.templates.nodes import Argument, RenderError, to_render_error
+from utcp_ws_mcp.core.templates.nodes import RenderError, to_render_error
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
+from utcp_ws_mcp.core.url_template import compile_url
 from utcp_ws_mcp.errors import BridgeError
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 NAMES = frozenset({"message", "args", "vars"})
 
@@ -56,10 +62,13 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "plain text": (
         lambda: parse_http_url("http://a.example/"),
         "plaintext-not-allowed",
-        "http://a.example/: request blocked because it would be sent as plain text. Use https://.",
+        (
+            "http://a.example/: request blocked because it would be sent as plain text. Use https://, "
+            'or set "network": {"plaintext": true} if the server is in your own network.'
+        ),
     ),
     "an argument as host": (
-        lambda: _check_url_placeholders(("wss://", Argument("host"), "/"), local=True),
+        lambda: compile_url("wss://UTCP_ARG_host_UTCP_ARG/", Compiler({}), frozenset()),
         "argument-in-host",
         "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
     ),
@@ -106,14 +115,36 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a computation from the network": (
         lambda: Expression("args.a * 9", NAMES, local=False),
         "expression-not-allowed",
-        "the expression 'args.a * 9' is not allowed: it comes from the network, so it can only compare.",
+        (
+            "the expression 'args.a * 9' is not allowed: it comes from the network, so it can only look up and compare "
+            "values."
+        ),
+    ),
+    "a schema": (
+        lambda: load_types("a.binpb", lambda name: b"").select("M", None),
+        "invalid-schema-file",
+        (
+            "'a.binpb' is no FileDescriptorSet. Make it with protoc --include_imports --descriptor_set_out, or name a "
+            ".proto file."
+        ),
+    ),
+    "a type of a schema": (
+        lambda: load_types("a.proto", lambda name: b"message M {}").select("a.N", None),
+        "unknown-message-type",
+        "the schema 'a.proto' has no message type 'a.N'. Write its full name, with the package.",
+    ),
+    "a pattern of a length": (
+        lambda: compile_length_pattern("[0-9]+"),
+        "invalid-framing",
+        "the pattern has 0 groups instead of one, which is the length of the body.",
     ),
     "a pattern": (
-        lambda: Expression("args.a | regex_find('(a+)+')", NAMES),
+        lambda: Expression("args.a | regex_find('(?=a)')", NAMES),
         "pattern-not-allowed",
         (
-            "invalid expression \"args.a | regex_find('(a+)+')\": the pattern repeats a repetition or a group, "
-            "or is too long, so its search time could grow without bound. Write a simpler pattern."
+            "invalid expression \"args.a | regex_find('(?=a)')\": the pattern is not a regular expression: "
+            "look-around, back-references and possessive repetition are not supported. Select the text around it with "
+            "a group, as in 'id=([0-9]+)'."
         ),
     ),
 }
@@ -149,19 +180,48 @@ RENDERED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "an operator": (
         lambda: render("{{ args.a | pack('>B') }}", a=256),
         "expression-failed",
-        "the expression \"args.a | pack('>B')\" failed: error: ubyte format requires 0 <= number <= 255.",
+        (
+            "the expression \"args.a | pack('>B')\" failed: the number 256 cannot be packed as '>B': a number is "
+            "too large, or of another kind."
+        ),
     ),
     "an algorithm": (
         lambda: render("{{ {} | jwt('k', alg=args.a) }}", a="none"),
         "unknown-algorithm",
         "the expression \"{} | jwt('k', alg=args.a)\" failed: the algorithm is unknown, or the key is of another kind.",
     ),
-    "a match": (
-        lambda: render("{{ args.a | regex_find('^x+') }}", a="x" * 100_000),
-        "match-too-long",
+    "what is too large": (
+        lambda: render("{{ args.a | pack('1000000000x') }}", a=1),
+        "value-too-large",
         (
-            "the expression \"args.a | regex_find('^x+')\" failed: the match has more than 16,384 characters. "
-            "Select it with split."
+            "the expression \"args.a | pack('1000000000x')\" failed: the result would have more than 67,108,864 "
+            "characters."
+        ),
+    ),
+    "a line break": (
+        lambda: render("SAY {{ args.a }}", a="x\r\nQUIT"),
+        "argument-breaks-message",
+        (
+            "argument 'a' contains a carriage return, which would end it in this message. Remove it; to allow it here, "
+            "the manifest writes {{ args.a | verbatim }}."
+        ),
+    ),
+    "a list": (
+        lambda: render({"$each": "{{ args.a }}"}, a="text"),
+        "invalid-each",
+        'the value of "$each" is no list. For the pieces of text or bytes, write the filter pieces.',
+    ),
+    "repetitions": (
+        lambda: render({"$each": "{{ args.a }}"}, a=[1] * 10_001),
+        "request-too-large",
+        '"$each" repeats more than 10,000 times. Pass fewer elements, or larger pieces.',
+    ),
+    "pieces": (
+        lambda: render("{{ args.a | pieces(1) }}", a="x" * 10_001),
+        "request-too-large",
+        (
+            "the expression 'args.a | pieces(1)' failed: the filter pieces gives more than 10,000 pieces. Make them "
+            "larger."
         ),
     ),
     "CBOR": (
@@ -201,6 +261,16 @@ ENCODED: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: SocketIOCodec().encode(1),
         "invalid-packet",
         'the value is not a Socket.IO packet. Write {"type": "event", "data": ["name", …]} or another known type.',
+    ),
+    "a header": (
+        lambda: make_framer(Framing(header=4)).encode({"a": 1}),
+        "invalid-packet",
+        'the value is no message with a header. Write {"header": bytes, "body": …}.',
+    ),
+    "many large messages": (
+        lambda: make_framer(Framing(codec="text")).encode(MessageList(["x" * (1 << 20)] * 65)),
+        "request-too-large",
+        'the messages of "$each" have more than 64 MiB in total. Send less.',
     ),
     "STOMP": (
         lambda: StompCodec().encode(1),

@@ -249,7 +249,7 @@ async def test_a_streaming_call_of_a_tool_with_one_reply_gives_that() -> None:
 
 async def test_a_plain_call_of_a_stream_gives_its_items_in_one() -> None:
     async with peer(stream_of_utcp) as seen, client_of(template(seen, "t", stream=True)) as client:
-        assert await client.call_tool("m.t", {}) == {"items": [1, 2], "end": "until"}
+        assert await client.call_tool("m.t", {}) == {"items": [1, 2], "end": "until", "complete": True}
 
 
 async def test_errors_are_of_the_kinds_that_utcp_documents() -> None:
@@ -424,7 +424,7 @@ async def test_a_tool_of_a_manual_of_another_kind_is_called_by_its_own_call_temp
     [
         ({"network": {"allow": ["private"]}}, "may not set 'network'"),
         ({"before_connect": [{"http": {"url": "http://127.0.0.1/"}}]}, "may not set 'before_connect'"),
-        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "can only compare"),
+        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "can only look up and compare"),
     ],
 )
 async def test_a_tool_of_a_manual_of_another_kind_may_do_no_more_than_one_from_the_network(said: Any, why: str) -> None:

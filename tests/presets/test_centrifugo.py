@@ -11,6 +11,7 @@ import pytest
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
+from utcp_ws_mcp.errors import SessionLost
 
 TOKEN = {"CENTRIFUGO_TOKEN": "right"}
 WATCH = {
@@ -38,6 +39,7 @@ class Node(Session):
         self.channels: set[str] = set()
         self.held: list[Any] = []
         self.pongs = 0
+        self.refused = 0
         self.awaited = 0
 
     async def take(self, message: Any) -> None:
@@ -83,6 +85,7 @@ class Node(Session):
 
     async def subscribe(self, request: Any) -> Any:
         if request["channel"] in self.channels:
+            self.refused += 1
             return {"error": {"code": 105, "message": "already subscribed"}}
         self.channels.add(request["channel"])
         return {"subscribe": {}}
@@ -123,7 +126,7 @@ async def test_a_remote_procedure_gives_its_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{}, {"CENTRIFUGO_TOKEN": "wrong"}], ids=["none", "wrong"])
 async def test_a_token_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=environ) as bridge:
-        assert "code 3500: invalid token" in await refused(bridge, "m.add", {"a": 1, "b": 2})
+        assert "code 3500; the endpoint said: “invalid token”" in await refused(bridge, "m.add", {"a": 1, "b": 2})
 
 
 async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> Non
 
 async def test_an_error_fails_the_call_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolError, match=r"^method not found \(104\) \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: method not found \(104\) \[tool-error\]$"):
             await bridge.call_tool("m.nope")
 
 
@@ -149,7 +152,7 @@ async def test_a_subscription_ends_with_unsubscribe_at_its_limit(tmp_path: Path)
 
         async with meanwhile(publish):
             watched = await bridge.call_tool("m.watch", {"channel": "a"})
-        assert watched.value == {"items": [0, 1], "end": "max_items"}
+        assert watched.value == {"items": [0, 1], "end": "max_items", "complete": False}
         await server.until(lambda: not server.session.channels)
         assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
         assert len(server.sessions) == 1
@@ -159,22 +162,58 @@ async def test_a_subscription_ends_with_unsubscribe_when_it_is_cancelled(tmp_pat
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         async with calling(bridge, "m.watch", {"channel": "a"}):
             await server.until(lambda: bool(server.sessions and server.session.channels))
-            with pytest.raises(ToolError, match="already subscribed"):
-                await bridge.call_tool("m.watch", {"channel": "a"})
         await server.until(lambda: not server.session.channels)
+
+
+async def test_several_watch_one_channel_and_the_last_ends_the_subscription(tmp_path: Path) -> None:
+    async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+        async with calling(bridge, "m.watch", {"channel": "a"}):
+            await server.until(lambda: bool(server.sessions and server.session.channels))
+            async with calling(bridge, "m.watch", {"channel": "a"}):
+                await server.until(lambda: server.session.refused == 1)
+            assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
+            assert server.session.channels == {"a"}
+        await server.until(lambda: not server.session.channels)
+
+
+async def ended_by_the_server(server: Strict, bridge: Any, code: int) -> Any:
+    """Watch until the server ends the subscription with a code; the result or the error."""
+
+    async def end() -> None:
+        await server.until(lambda: bool(server.sessions and server.session.channels))
+        server.session.channels.clear()
+        await server.session.send({"push": {"channel": "a", "unsubscribe": {"code": code, "reason": "expired"}}})
+
+    async with meanwhile(end):
+        try:
+            return await bridge.call_tool("m.watch", {"channel": "a"})
+        except ToolError as error:
+            return error
 
 
 async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+        watched = await ended_by_the_server(server, bridge, 2000)
+        assert watched.value == {"items": [], "end": "until", "complete": True}
+
+
+async def test_a_subscription_that_fails_is_an_error_with_its_code(tmp_path: Path) -> None:
+    async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+        failed = await ended_by_the_server(server, bridge, 2500)
+        assert str(failed) == "the endpoint said: the server ended the subscription: expired (2500) [tool-error]"
+
+
+async def test_a_server_that_ends_the_connection_fails_the_calls_with_its_reason(tmp_path: Path) -> None:
+    async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
 
         async def end() -> None:
             await server.until(lambda: bool(server.sessions and server.session.channels))
-            server.session.channels.clear()
-            await server.session.send({"push": {"channel": "a", "unsubscribe": {"code": 2500, "reason": "x"}}})
+            await server.session.send({"push": {"disconnect": {"code": 3005, "reason": "connection expired"}}})
 
-        async with meanwhile(end):
-            watched = await bridge.call_tool("m.watch", {"channel": "a"})
-        assert watched.value == {"items": [], "end": "until"}
+        with pytest.raises(ExceptionGroup) as failed:
+            async with meanwhile(end):
+                await bridge.call_tool("m.watch", {"channel": "a"})
+        assert failed.group_contains(SessionLost, match=r"connection expired \(3005\)")
 
 
 async def test_pings_are_answered_while_nothing_is_called(tmp_path: Path) -> None:

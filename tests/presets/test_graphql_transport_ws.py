@@ -18,6 +18,7 @@ INIT = {"type": "connection_init", "payload": {"token": "right"}}
 HELLO = {"id": "1", "type": "subscribe", "payload": {"query": "{ hello }"}}
 
 
+UNKNOWN = r"Unknown field; Unknown type \(GRAPHQL_VALIDATION_FAILED\)"
 DATA = {"{ strict }": None, "{ nullable }": {"a": None}, "{ partial }": {"a": None, "b": 0}}
 """What a query gives besides its errors."""
 
@@ -81,7 +82,8 @@ class GraphQL(Side):
                 await self.send(*(self.next(own, data={"tick": number}) for number in range(2)))
                 await self.send({"id": own, "type": "complete"})
             case _:
-                errors = [{"message": "Unknown field"}, {"message": "Unknown type"}]
+                coded = {"message": "Unknown type", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
+                errors = [{"message": "Unknown field"}, coded]
                 await self.send({"id": own, "type": "error", "payload": errors})
 
     @staticmethod
@@ -129,7 +131,9 @@ async def test_a_query_gives_its_data(tmp_path: Path) -> None:
 
 async def test_rejected_parameters_of_the_login_are_reported_with_the_code(tmp_path: Path) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on, token="wrong")) as bridge:
-        with pytest.raises(ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403: Forbidden"):
+        with pytest.raises(
+            ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403; the endpoint said: “Forbidden”"
+        ):
             await bridge.call_tool("m.query", {"query": "{ hello }"})
 
 
@@ -144,11 +148,15 @@ async def test_queries_at_once_each_get_their_own_answer(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("query", "sentence"),
-    [("{ strict }", "boom"), ("{ nullable }", "boom"), ("{ unknown }", "Unknown field; Unknown type")],
+    [
+        ("{ strict }", "boom"),
+        ("{ nullable }", "boom"),
+        ("{ unknown }", UNKNOWN),
+    ],
 )
 async def test_errors_of_a_query_are_joined(tmp_path: Path, query: str, sentence: str) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:
-        with pytest.raises(ToolError, match=rf"^{sentence} \[tool-error\]$"):
+        with pytest.raises(ToolError, match=rf"^the endpoint said: {sentence} \[tool-error\]$"):
             await bridge.call_tool("m.query", {"query": query})
         assert await bridge.call_tool("m.query", {"query": "{ hello }"}) == {"hello": None}
     assert not on.broken
@@ -163,7 +171,7 @@ async def test_a_query_of_which_a_part_failed_gives_data_and_errors(tmp_path: Pa
 async def test_a_subscription_ends_with_complete(tmp_path: Path) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:
         result = await bridge.call_tool("m.subscribe", {"query": "subscription { twice }"})
-    assert result.value == {"items": [{"tick": 0}, {"tick": 1}], "end": "until"}
+    assert result.value == {"items": [{"tick": 0}, {"tick": 1}], "end": "until", "complete": True}
     assert not any(message["type"] == "complete" for message in on.seen.received)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
+from utcp_ws_mcp.errors import SessionLost
 
 LOGIN = {"SOCKETIO_AUTH": '{"token": "right"}'}
 PACKET = re.compile(r"4([0-6])(?:(\d+)-)?(/[^,]+,)?(\d+)?(.*)", re.DOTALL)
@@ -146,7 +147,7 @@ async def test_the_acknowledgement_is_the_result(tmp_path: Path) -> None:
 async def test_a_login_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "add"), environ=environ) as bridge:
         assert (await refused(bridge, "m.add", {"a": 1, "b": 2})).endswith(
-            "the server rejected the login: unauthorized. [login-rejected]"
+            "the server rejected the login; the endpoint said: “unauthorized”. [login-rejected]"
         )
 
 
@@ -160,7 +161,7 @@ async def test_acknowledgements_in_reverse_and_events_between_reach_their_own_ca
 
 async def test_an_error_in_the_acknowledgement_fails_the_call(tmp_path: Path) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "fail"), environ=LOGIN) as bridge:
-        with pytest.raises(ToolError, match=r"^no such thing \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: no such thing \[tool-error\]$"):
             await bridge.call_tool("m.fail")
 
 
@@ -171,7 +172,11 @@ async def test_bytes_travel_as_an_attachment(tmp_path: Path) -> None:
 
 async def test_an_event_without_acknowledgement_is_answered_by_events(tmp_path: Path) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, COUNT), environ=LOGIN) as bridge:
-        assert (await bridge.call_tool("m.count", {"n": 3})).value == {"items": [0, 1, 2], "end": "until"}
+        assert (await bridge.call_tool("m.count", {"n": 3})).value == {
+            "items": [0, 1, 2],
+            "end": "until",
+            "complete": True,
+        }
 
 
 async def test_events_are_watched_beside_calls_on_one_connection(tmp_path: Path) -> None:
@@ -185,7 +190,7 @@ async def test_events_are_watched_beside_calls_on_one_connection(tmp_path: Path)
 
             async with meanwhile(tick):
                 watched = await bridge.call_tool("m.watch")
-            assert watched.value == {"items": [["tick", 1], ["tick", 2]], "end": "max_items"}
+            assert watched.value == {"items": [["tick", 1], ["tick", 2]], "end": "max_items", "complete": False}
             async with calling(bridge, "m.watch"):
                 assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
             assert len(server.sessions) == 1
@@ -206,6 +211,19 @@ async def test_after_the_server_has_disconnected_the_next_call_connects_again(tm
         await (await server.session.connection.ping())
         assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
     assert len(server.sessions) == 2
+
+
+async def test_a_disconnect_fails_the_calls_under_way(tmp_path: Path) -> None:
+    class Leaving(Server):
+        async def take(self, message: Any) -> None:
+            if str(message).startswith("42"):
+                await self.send("41")
+            else:
+                await super().take(message)
+
+    async with strict(Leaving) as server, bridge_to(tmp_path, manifest(server, "add"), environ=LOGIN) as bridge:
+        with pytest.raises(SessionLost, match="the server ended the session with disconnect"):
+            await bridge.call_tool("m.add", {"a": 1, "b": 2})
 
 
 async def test_a_lost_connection_is_replaced_and_logged_in(tmp_path: Path) -> None:

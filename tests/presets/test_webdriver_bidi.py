@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectError, ToolError
+from utcp_ws_mcp.errors import ConnectError, SessionLost, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
@@ -133,7 +133,9 @@ async def test_a_browser_in_use_is_reported(tmp_path: Path) -> None:
         most = 0
 
     async with stage(Taken) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ConnectError, match="the server rejected the login: .*Maximum number of active sessions"):
+        with pytest.raises(
+            ConnectError, match="the server rejected the login; the endpoint said: .*Maximum number of active sessions"
+        ):
             await bridge.call_tool("m.browsingContext.getTree")
 
 
@@ -166,9 +168,13 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
 @pytest.mark.parametrize(
     ("tool", "arguments", "sentence"),
     [
-        ("nonsense", {}, r"^unknown command: nonsense \[tool-error\]$"),
-        ("browsingContext.navigate", {"url": "no"}, r"^invalid argument: url is no URL \[tool-error\]$"),
-        ("script.evaluate", {"expression": "throw"}, r"^Error: thrown \[tool-error\]$"),
+        ("nonsense", {}, r"^the endpoint said: unknown command: nonsense \[tool-error\]$"),
+        (
+            "browsingContext.navigate",
+            {"url": "no"},
+            r"^the endpoint said: invalid argument: url is no URL \[tool-error\]$",
+        ),
+        ("script.evaluate", {"expression": "throw"}, r"^the endpoint said: Error: thrown \[tool-error\]$"),
     ],
 )
 async def test_an_error_reply_has_the_message_of_the_browser(
@@ -206,7 +212,9 @@ async def test_a_cancelled_call_cancels_its_subscription(tmp_path: Path) -> None
 
 async def test_a_new_connection_makes_a_new_session(tmp_path: Path) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
-        for _ in range(2):
+        await bridge.call_tool("m.browsingContext.getTree")
+        await cut(on)
+        with pytest.raises(SessionLost, match="Call again to use the new session"):
             await bridge.call_tool("m.browsingContext.getTree")
-            await cut(on)
-    assert on.seen.received == [NEW, TREE] * 2
+        await bridge.call_tool("m.browsingContext.getTree")
+        assert on.seen.received == [NEW, TREE] * 2

@@ -10,27 +10,33 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import anyio
-import click
 
 from ..bridge import Bridge
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.dial import system_resolver
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import decode, excerpt
-from ..core.exchange.reply_rules import Role
+from ..core.exchange.reply_rules import Concurrency, Role
 from ..core.expressions.scope import Ambient, Scope
 from ..core.templates.nodes import RenderError
 from ..core.tools.catalog import compile_discovery
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError
+from ..errors import BridgeError, Problem
+from ..lint.host_limits import tool_notes
 from ..lint.tools import accepts_any_message
 from ..manifest.loader import ManifestEntry
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
 from .check import CheckResult
+from .terminal import echo, hide_secrets
 from .tools import format_signature
+
+PINGS = 3
+"""Pings in a row, as between calls; servers that count them as a flood close the connection after two or three."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a connection has to end that the endpoint is closing."""
 
 DISCOVERY_TIMEOUT = 15.0
 """Seconds that an endpoint has to return its manual."""
@@ -49,7 +55,7 @@ class EndpointProbe:
     has_warnings: bool = False
 
     def __post_init__(self) -> None:
-        self.trace = Trace(self.redact, sys.stdout)
+        self.trace = Trace(self.redact, sys.stdout, self.redact.guard)
 
     def observe(self, event: events.Event) -> None:
         """Show an event, and collect unsolicited messages."""
@@ -65,11 +71,11 @@ class EndpointProbe:
 
 async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -> int:
     """Probe one endpoint after the other, and listen for `duration` seconds to each; return the exit code."""
-    redact = Redactor(each.manifest for each in checked.loaded)
+    redact = hide_secrets(Redactor(each.manifest for each in checked.loaded))
     probes: list[EndpointProbe] = []
     for loaded in checked.loaded:
         for entry in loaded.manifest.entries:
-            click.echo(f"{entry.name}:")
+            echo(f"{entry.name}:")
             probe = EndpointProbe(entry, loaded.tools[entry.name], redact)
             probes.append(probe)
             await _connect(probe, duration)
@@ -90,7 +96,14 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
     scope = Scope(ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}})
     try:
         request = tool.compiled_template.handshake.render(scope)
-        connector = Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)
+        connector = Connector(
+            ambient,
+            time.monotonic,
+            None,
+            probe.observe,
+            trace_rules=True,
+            on_tokens=probe.redact.add_tokens,
+        )
         opened = await connector(request, arguments)
     except RenderError as missing:
         probe.trace(
@@ -105,8 +118,20 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
             ended = anyio.Event()
             running.start_soon(_receive, opened, ended)
             await ended.wait()
+        await _check_pings(probe, opened, ended)
         await opened.aclose()
     _check_unsolicited(probe, scope)
+
+
+async def _check_pings(probe: EndpointProbe, connection: Connection, ended: anyio.Event) -> None:
+    """Send the pings that come between calls without IDs; the connection itself warns if they end it."""
+    if any(tool.rules.concurrency is Concurrency.EXCLUSIVE for tool in probe.tools):
+        for _ in range(PINGS):
+            if connection.is_open:
+                await connection.sync()
+        with anyio.move_on_after(0 if connection.is_open else CLOSE_TIMEOUT):
+            await ended.wait()
+    probe.has_warnings |= connection.refuses_pings
 
 
 def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:
@@ -115,9 +140,12 @@ def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:
         for raw in probe.unsolicited:
             if not tool.rules.is_ignored(scope.with_values(message=decode(raw).value)):
                 shown = excerpt(raw, 100, probe.redact)
-                problem = f"{tool.full_name} would accept this unsolicited message as its reply: {shown}"
-                fix = 'Set "reply.match" to select the reply, or "ignore" to exclude such messages.'
-                probe.trace(events.WarningIssued(f"warning: {problem}. {fix}"))
+                message = (
+                    f"{tool.full_name} would accept this unsolicited message as its reply: {shown}. "
+                    'Set "reply.match" to select the reply, or "ignore" to exclude such messages.'
+                )
+                problem = Problem("", message, code="ambiguous-reply")
+                probe.trace(events.WarningIssued(f"warning: {problem}"))
                 probe.has_warnings = True
                 return
 
@@ -132,13 +160,15 @@ async def _discover(probe: EndpointProbe, loaded: LoadedManifest) -> None:
     entry = probe.entry
     only = replace(loaded, manifest=replace(loaded.manifest, entries=(entry,)))
     started = time.monotonic()
-    async with Bridge([only], observe=probe.observe, trace_rules=True) as bridge:
+    async with Bridge([only], observe=probe.observe, trace_rules=True, redactor=probe.redact) as bridge:
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
         seconds = time.monotonic() - started
         tools, error = list(bridge.tools.values()), bridge.discovery_errors.get(entry.name)
     if error is not None:
         probe.fail(str(error))
         return
-    click.echo(f"{entry.name}: {len(tools)} tool{'s' * (len(tools) != 1)} in {seconds * 1000:.0f} ms")
+    echo(f"{entry.name}: {len(tools)} tool{'s' * (len(tools) != 1)} in {seconds * 1000:.0f} ms")
     for tool in tools:
-        click.echo(f"  {tool.full_name}({format_signature(tool.inputs)})")
+        echo(f"  {tool.full_name}({format_signature(tool.inputs)})")
+    for note in tool_notes(tools):
+        probe.trace(events.WarningIssued(f"note: {note}"))

@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 
-from ..core.codecs.message import Message
+from ..core.codecs.message import Message, encode_json
 from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
-from ..core.templates.nodes import Node, RenderError, to_render_error
+from ..core.templates.nodes import Node, RenderError
 from ..core.tools.tool import CompiledTool
-from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, TimeoutStage
+from ..errors import (
+    CallTimeout,
+    ConnectionLost,
+    IncompleteStream,
+    InvalidArguments,
+    MessageTooBig,
+    Outcome,
+    SessionLost,
+    TimeoutStage,
+    UnidentifiableReply,
+)
+from .call_http import CallRequests
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -30,16 +41,19 @@ T = TypeVar("T")
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
 
+MAX_FAILURES_SHOWN: Final = 2
+"""Predicates that could not be evaluated, in the error of a call that timed out."""
+
 CANCEL_TIMEOUT: Final = 1.0
-"""Seconds for sending `stream.cancel`. It is short, because a call that was cancelled waits for it."""
+"""Seconds for sending what cancels a call. It is short, because a call that was cancelled waits for it."""
 
 
 class Call:
     """A call in progress: `async with` sends its request, `receive` returns what answers it.
 
-    Leaving the block ends the exchange in every case: `stream.cancel` is sent for an unfinished stream, and the
-    connection is released to the pool. At `deadline` (the clock of anyio; by default the tool's `timeout` from now)
-    all methods raise CallTimeout.
+    Leaving the block ends the exchange in every case: the messages that cancel it are sent, and the connection is
+    released to the pool. At `deadline` (the clock of anyio; by default the tool's `timeout` from now) all methods raise
+    CallTimeout.
     """
 
     def __init__(
@@ -60,6 +74,7 @@ class Call:
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._wakeup = Wakeup()
+        self._requests = CallRequests(tool, self._deadline)
         self._stream_started_at: float | None = None
 
     @property
@@ -86,8 +101,7 @@ class Call:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if self._needs_cancel():
-                await self._send_cancel()
+            await self._send_cancel_messages()
         finally:
             self._finish()
 
@@ -95,15 +109,18 @@ class Call:
         """Return the next message of the exchange, or None if a stream has ended; then `exchange.end` says how.
 
         Raises:
-            CallTimeout: if no reply arrives in time.
-            ConnectionLost, MessageTooBig: if the connection ends before the exchange.
+            CallTimeout: if no reply arrives in time, or the stream does not end in time.
+            IncompleteStream: if a bound ends a stream that must end by itself.
+            ConnectionLost, SessionLost, MessageTooBig: if the connection or its session ends before the exchange.
         """
         exchange = self.exchange
         while not exchange.received:
             if exchange.finished:
                 self._raise_if_lost()
+                self._raise_if_incomplete()
                 return None
             if not await self._wait_for_message():
+                self._raise_if_incomplete()
                 return None
         return exchange.received.popleft()
 
@@ -114,8 +131,10 @@ class Call:
         request = LeaseRequest(self._as_argument_error(self._render_handshake), self._lease_mode(), self._scope["args"])
         # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
         self._lease = self._pool.try_lease(request)
-        if self._lease is None or not self._try_send():
+        if self._lease is None or not self._try_send(request):
             await self._wait_and_send(request)
+        if self.tool.rules.sends_http:
+            await self._send_http()
         if self.tool.rules.no_reply:
             await self._drain()
 
@@ -142,7 +161,7 @@ class Call:
             # a bound, and the call would not notice that it waits.
             if self._lease is None or not await self._wait_until_writable(self._lease.connection):
                 break
-            if self._try_send():
+            if self._try_send(request):
                 return
             self._check_connection_attempts(self._lease.connection, attempt)
         stage, detail = self._pool.wait_reason(request)
@@ -154,17 +173,35 @@ class Call:
             info = connection.close_info
             raise ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
 
-    def _try_send(self) -> bool:
+    def _try_send(self, request: LeaseRequest) -> bool:
         """Send the request if the connection accepts it now; return whether it was sent."""
         assert self._lease is not None
         connection = self._lease.connection
         # A fresh connection is used even if it has ended: what the endpoint sent before may be all that is wanted.
         if self._lease.start_reading is None:
             writable = connection.can_write or self.tool.rules.listen_only
-            if not (connection.is_available and writable):
+            if not (connection.is_available and writable and self._can_identify_reply(connection, request)):
                 return False
         self._send(connection)
         return True
+
+    def _can_identify_reply(self, connection: Connection, request: LeaseRequest) -> bool:
+        """Return whether the first message would be the reply; False if it would be over another connection.
+
+        Raises:
+            UnidentifiableReply: if the endpoint sends unsolicited messages, and the tool names neither those
+                nor its reply.
+        """
+        rules = self.tool.rules
+        if not rules.takes_first_message:
+            return True
+        if rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
+            excerpt = talking.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
+        unsolicited = connection.dispatcher.unsolicited
+        if unsolicited.is_suspect or unsolicited.last is not None:
+            connection.dispatcher.retire()
+        return connection.is_available
 
     async def _drain(self) -> None:
         """Wait until the peer has read a request that has no reply: this is the only sign that it arrived."""
@@ -185,12 +222,19 @@ class Call:
         assert self._lease is not None
         if self._lease.start_reading is not None:
             self._lease.start_reading()
+        if (reason := connection.take_session_loss()) is not None:
+            raise SessionLost(connection.address, reason, Outcome.NOT_SENT)
         scope = self._scope.with_values(session=connection.state.values)
         exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
         self._exchange = exchange
         exchange.wake = self._wakeup.set
+        if not self.tool.rules.sends_http:
+            self._send_messages(connection)
+
+    def _send_messages(self, connection: Connection) -> None:
         if self.tool.rules.listen_only:
             return
+        exchange = self.exchange
         try:
             messages = self._as_argument_error(lambda: self._encode(self.tool.compiled_template.request))
         except InvalidArguments:
@@ -201,17 +245,35 @@ class Call:
         if self.tool.rules.no_reply:
             connection.dispatcher.discard(exchange)
 
+    async def _send_http(self) -> None:
+        """Send the HTTP requests of `before_message`, then the messages."""
+        assert self._lease is not None
+        connection = self._lease.connection
+        values = await self._requests.send(connection, self.exchange)
+        self._as_argument_error(lambda: connection.dispatcher.release(self.exchange, values))
+        if self.exchange.finished:  # by what arrived meanwhile, or by the end of the connection
+            self._raise_if_lost()
+            return
+        if not self.tool.rules.listen_only and not connection.is_open:
+            info = connection.close_info
+            raise ConnectionLost(connection.address, info.reason, self._requests.outcome, close_code=info.code)
+        self._send_messages(connection)
+
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
-        encode, scope = self._lease.connection.encode, self.exchange.scope.with_frozen_time()
-        return [message for template in templates for message in encode(template.render(scope))]
+        scope = self.exchange.scope.with_frozen_time()
+        values = [template.render(scope) for template in templates]
+        self.exchange.request = values[0]
+        messages = [message for value in values for message in self._lease.connection.encode(value)]
+        if not messages:
+            raise RenderError('there is nothing to send: the list of "$each" is empty.', code="nothing-to-send")
+        return messages
 
     def _as_argument_error(self, render: Callable[[], T]) -> T:
         try:
             return render()
         except (RenderError, ValueError) as error:
-            failure = to_render_error(error)
-            raise InvalidArguments(self.tool.full_name, str(failure), code=failure.code) from None
+            raise self._requests.argument_error(error) from None
 
     # Receiving
 
@@ -221,28 +283,50 @@ class Call:
         if await self._wakeup.wait(deadline):
             return True
         if end is None:
-            stage = TimeoutStage.LISTEN if self.tool.rules.listen_only else TimeoutStage.REPLY
-            last_message = self._lease.connection.last_message if self._lease else ""
-            raise self._timeout_error(stage, Outcome.MAYBE_EXECUTED, last_message=last_message)
+            raise self._reply_timeout()
         self.exchange.end = end
         return False
 
     def _next_deadline(self) -> tuple[float, StreamEnd | None]:
-        """Return until when to wait, and how the stream ends then; None if the call times out instead."""
+        """Return until when to wait, and how the stream ends then; None if the call times out instead.
+
+        The timeout of the call is no bound of a stream that has an end of its own: without it, the stream is cut.
+        """
         limits = self.exchange.limits
         if limits is None or not self.exchange.in_stream:
             return self._deadline, None
         now = anyio.current_time()
         self._stream_started_at = now if self._stream_started_at is None else self._stream_started_at
-        deadline = self._deadline if limits.max_seconds is None else self._stream_started_at + limits.max_seconds
+        deadline, end = self._deadline, self._end_at_timeout()
+        if limits.max_seconds is not None:
+            deadline, end = self._stream_started_at + limits.max_seconds, "max_seconds"
         if limits.idle_seconds is not None and now + limits.idle_seconds < deadline:
             return now + limits.idle_seconds, "idle_seconds"
-        return deadline, "max_seconds"
+        return deadline, end
+
+    def _end_at_timeout(self) -> StreamEnd | None:
+        """Return how a stream without `max_seconds` ends at the timeout of the call; None if that is a failure."""
+        stream = self.tool.rules.stream
+        assert stream is not None
+        has_end = stream.until or stream.bounds.until_close or stream.bounds.require_end
+        return None if has_end else "max_seconds"
+
+    def _raise_if_incomplete(self) -> None:
+        """Raise if a bound has ended a stream that must end by itself."""
+        exchange, stream = self.exchange, self.tool.rules.stream
+        if stream is not None and stream.bounds.require_end and not exchange.is_complete:
+            outcome = self._outcome(Outcome.MAYBE_EXECUTED)
+            raise IncompleteStream(self.tool.full_name, str(exchange.end), exchange.item_count, outcome)
 
     # Errors
 
     def _raise_if_lost(self) -> None:
-        """Raise if the connection ended before the exchange did."""
+        """Raise if the connection or its session ended before the exchange did."""
+        if self.exchange.is_unproven and self._lease is not None:
+            excerpt = self._lease.connection.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
+        if self.exchange.failure:
+            raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None
         if lost is None or connection is None:
             return
@@ -254,40 +338,63 @@ class Call:
         raise ConnectionLost(connection.address, lost.reason, outcome, close_code=lost.code)
 
     def _timeout_error(
-        self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", last_message: str = ""
+        self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", **last_message: str
     ) -> CallTimeout:
-        return CallTimeout(
-            self.tool.full_name,
-            self._timeout,
+        outcome = self._outcome(outcome)
+        return CallTimeout(self.tool.full_name, self._timeout, stage, outcome, detail=detail, **last_message)
+
+    def _reply_timeout(self) -> CallTimeout:
+        """Return the error of a call whose reply, or the end of whose stream, did not come in time."""
+        exchange, rules = self.exchange, self.tool.rules
+        assert self._lease is not None
+        detail, stage = "", TimeoutStage.LISTEN if rules.listen_only else TimeoutStage.REPLY
+        if exchange.in_stream and (exchange.item_count or not rules.listen_only):
+            count = exchange.item_count
+            stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
+        last_message, fate = self._lease.connection.last_message_for(exchange)
+        return self._timeout_error(
             stage,
-            self._outcome(outcome),
+            Outcome.MAYBE_EXECUTED,
             detail=detail,
             last_message=last_message,
+            fate=fate,
+            hint=self._hint(exchange),
         )
 
+    def _hint(self, exchange: Exchange) -> str:
+        """Return what to write where rules could not recognize a message: the type of its id, a failing predicate."""
+        failures = {
+            source: f"{exchange.rules.field_of(source)}: {why}" for source, why in exchange.scope.failures.items()
+        }
+        if self._lease is not None:
+            failures = {**self._lease.connection.state.failures, **failures}
+        return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
+
     def _outcome(self, outcome: Outcome) -> Outcome:
-        """Return what is known of the request; a call that only listens has none."""
-        return Outcome.NOT_SENT if self.tool.rules.listen_only else outcome
+        """Return what is known of the request; a call that only listens has none, unless something of it was sent."""
+        if self._requests.sent:
+            return Outcome.MAYBE_EXECUTED
+        if not self.tool.rules.listen_only or self.tool.compiled_template.handshake.uses_arguments:
+            return outcome
+        return outcome if self._exchange is not None and self._exchange.sent else Outcome.NOT_SENT
 
     # Ending
 
-    def _needs_cancel(self) -> bool:
-        """Whether the endpoint may still be sending a stream that the call no longer reads."""
-        exchange = self._exchange
-        if self.tool.compiled_template.cancel is None or exchange is None or exchange.close_info is not None:
-            return False
-        return not exchange.finished or exchange.end in ("max_items", "max_bytes")
-
-    async def _send_cancel(self) -> None:
-        assert self._lease is not None
-        assert self.tool.compiled_template.cancel is not None
+    async def _send_cancel_messages(self) -> None:
+        """Tell the endpoint to end what the call began and no longer waits for."""
+        if self._lease is None or self._exchange is None:
+            return
+        connection = self._lease.connection
+        messages = connection.dispatcher.cancellations.end(self._exchange)
+        if not messages:
+            return
         # Shielded: a cancelled call, above all, must tell the endpoint to stop.
         with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
-            connection = self._lease.connection
-            try:
-                await connection.send(self._encode([self.tool.compiled_template.cancel]), "stream.cancel")
-            except (RenderError, ValueError) as error:
-                connection.on_send_failed("stream.cancel", str(error))
+            for purpose, value in messages:
+                try:
+                    await connection.send(connection.encode(value), purpose)
+                except ValueError as error:
+                    connection.on_send_failed(purpose, str(error))
 
     def _finish(self) -> None:
         """Cancel the exchange and release the connection; the pool closes it if it cannot be used again."""
@@ -298,3 +405,16 @@ class Call:
             self._exchange.wake = lambda: None
             lease.connection.dispatcher.cancel(self._exchange)
         lease.release()
+
+
+def _id_hint(exchange: Exchange) -> str:
+    """Return what to write if a reply came whose id has another JSON type than that of the request."""
+    mistyped = exchange.mistyped_id
+    if mistyped is None:
+        return ""
+    kinds = ("a string", "a number") if isinstance(mistyped, str) else ("a number", "a string")
+    setting = "string_counter" if isinstance(mistyped, str) else "counter"
+    return (
+        f"A reply had the id {encode_json(mistyped)}, {kinds[0]}, where that of the request is {kinds[1]}. Set "
+        f'"request_id": "{setting}".'
+    )

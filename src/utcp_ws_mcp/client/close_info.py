@@ -7,15 +7,19 @@ from typing import Any, Final
 
 from ..core.codecs.message import Message, excerpt
 from ..core.exchange.exchange import CloseInfo
+from ..errors import quote_endpoint
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
 from .websocket import WebSocket
 
 CLOSED_LOCALLY: Final = "closed by the bridge"
+POLICY_VIOLATION: Final = 1008
 CONNECTION_RESET: Final = "the network connection was cut"
 
 
-def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseInfo:
+def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool, redact: Callable[[str], str] = str) -> CloseInfo:
     """Return how a connection ended, or is ending; `heartbeat_timed_out`: the peer did not answer a heartbeat.
+
+    `redact` removes secrets from the reason of the server.
 
     Code 1006 stands for an end without a close frame of the server (RFC 6455 §7.1.5), whatever the reason.
     """
@@ -26,7 +30,7 @@ def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseI
         # Its close frame only answers ours.
         return CloseInfo(1006, CLOSED_LOCALLY)
     if received is not None:
-        return CloseInfo(received.code, f"closed by the server {_format_code(received.code, received.reason)}")
+        return CloseInfo(received.code, f"closed by the server {_format_code(received.code, redact(received.reason))}")
     if sent is not None and sent.code == 1009:
         return CloseInfo(1009, "message too big")
     if heartbeat_timed_out:
@@ -34,6 +38,21 @@ def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseI
     if sent is not None and sent.code in (1002, 1007):
         return CloseInfo(sent.code, "the server violated the WebSocket protocol")
     return CloseInfo(1006, CONNECTION_RESET if sent is None else CLOSED_LOCALLY)
+
+
+def refuses_pings(websocket: WebSocket, *, idle: bool) -> bool:
+    """Return whether the peer closed the connection because of pings, as far as its close frame shows.
+
+    Some servers count pings as a flood, and close with a policy code (RFC 6455 §7.4.1, 1008).
+
+    Args:
+        websocket: The WebSocket, which has ended.
+        idle: Whether no call was pending, so that only pings can be the reason.
+    """
+    received, by_peer = websocket.protocol.close_rcvd, websocket.protocol.close_rcvd_then_sent
+    if received is None or not by_peer or websocket.ping_interval is None:
+        return False
+    return "ping" in received.reason.lower() or (idle and received.code == POLICY_VIOLATION)
 
 
 def excerpt_without_secrets(message: Message, secrets: Iterable[Any], redact: Callable[[str], str] = str) -> str:
@@ -59,4 +78,4 @@ def _iter_strings(values: Iterable[Any]) -> Iterator[str]:
 
 def _format_code(code: int, reason: str) -> str:
     """Return a close code with its reason; 1005 stands for a close frame without a code (RFC 6455 §7.1.5)."""
-    return "without a code" if code == 1005 else f"with code {code}" + (f": {reason}" if reason else "")
+    return "without a code" if code == 1005 else f"with code {code}" + (f"; {quote_endpoint(reason)}" if reason else "")

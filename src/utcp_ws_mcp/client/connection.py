@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -10,16 +11,20 @@ from typing import Any, Final, Protocol
 import anyio
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message
-from ..core.exchange.connection_state import ConnectionState
+from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
+from ..core.exchange.connection_state import RECONNECTED, ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
-from ..core.exchange.exchange import CloseInfo
+from ..core.exchange.exchange import CloseInfo, Exchange
+from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
-from ..errors import end_sentence
+from ..core.expressions.expression import Expression
+from ..core.expressions.scope import Scope
+from ..errors import end_sentence, quote_endpoint
 from ..observability import events
 from ..observability.events import Observer
-from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
+from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
+from .http_steps import HttpStepRunner
 from .websocket import WebSocket
 
 logger = logging.getLogger(__name__)
@@ -29,6 +34,9 @@ HEALTHY_AFTER: Final = 5.0
 
 QUIET_PERIOD: Final = 0.05
 """Seconds of silence that separate two exclusive exchanges where the manifest turns pings off."""
+
+TALKING_PERIOD: Final = 60.0
+"""Seconds after an unsolicited message in which the endpoint counts as one that sends them."""
 
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
@@ -57,6 +65,8 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        http: Sends the HTTP requests of steps that belong to the connection.
+        on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
     """
 
@@ -70,10 +80,13 @@ class Connection:
         dispatcher: Dispatcher,
         observe: Observer,
         on_draining: Callable[[], None],
+        http: HttpStepRunner,
         *,
+        on_refused_pings: Callable[[str], None] = lambda reason: None,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
+        self.http = http
         self.address = address
         self.state = state
         self.dispatcher = dispatcher
@@ -83,15 +96,19 @@ class Connection:
         )
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
+        self._unsolicited_at = -math.inf
+        self.refuses_pings = False
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
         self._on_draining = on_draining
+        self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
         self._local_close_reason = ""
         self._disconnect_messages_sent = False
         self._login_step: LoginStep | None = None
         self._decoded: Iterator[Message] = iter(())
+        self._session_loss: str | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.address} {self._websocket.protocol.state.name} {self.dispatcher!r}>"
@@ -122,16 +139,59 @@ class Connection:
     @property
     def close_info(self) -> CloseInfo:
         """Return how the connection ended, or is ending; where the server closed it, with what it said last."""
-        info = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+        info = self.closed_with or self._describe_close()
         last = self.last_message
         if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
             return info
-        return replace(info, reason=f"{end_sentence(info.reason)} Last message received: {last}")
+        return replace(info, reason=f"{end_sentence(info.reason)} Before that, {quote_endpoint(last)}")
+
+    def _describe_close(self) -> CloseInfo:
+        return describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out, redact=self.state.redact)
+
+    @property
+    def session_end(self) -> str:
+        """Return what ended the session of the connection, for the calls of the next one."""
+        reason = self.dispatcher.failure or self.dispatcher.unusable_reason or self._local_close_reason
+        return reason or self.close_info.reason
+
+    def note_previous(self, previous: Connection) -> None:
+        """Note that the connection replaces another: the first call must know if the session is a new one."""
+        was_used = previous.dispatcher.opened or previous._session_loss
+        if not was_used or self.state.session_identity() == previous.state.session_identity():
+            return
+        self.state.values[RECONNECTED] = True
+        if not previous.dispatcher.told_failure:
+            self._session_loss = previous._session_loss or previous.session_end
+
+    def take_session_loss(self) -> str | None:
+        """Return what ended the session before this one, to the first call that asks."""
+        loss, self._session_loss = self._session_loss, None
+        return loss
 
     @property
     def last_message(self) -> str:
-        """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
-        message = self.dispatcher.last_unmatched
+        """Return an excerpt of the last message, if no call expected it: it may say why the server closes."""
+        return self._excerpt(self.dispatcher.messages.explains_close)
+
+    @property
+    def is_talking(self) -> bool:
+        """Return whether the endpoint has sent an unsolicited message a short time ago."""
+        return self.is_available and anyio.current_time() - self._unsolicited_at < TALKING_PERIOD
+
+    @property
+    def unsolicited_excerpt(self) -> str:
+        """Return an excerpt of the last unsolicited message."""
+        return self._excerpt(self.dispatcher.unsolicited.last)
+
+    def last_message_for(self, exchange: Exchange) -> tuple[str, str]:
+        """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
+        message, role = (
+            self.dispatcher.messages.since(exchange.opened_after) or exchange.skipped or (None, Role.DROPPED)
+        )
+        return self._excerpt(message), FATES.get(role, "did not match")
+
+    def _excerpt(self, message: Message | None) -> str:
+        """Return an excerpt for an error; nothing if there is no message, or it repeats what may be a credential."""
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
         return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)
 
@@ -157,12 +217,15 @@ class Connection:
             self._take_decoded()
             await self._websocket.receive(self._on_message)
         finally:
-            info = self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+            info = self.closed_with = self._describe_close()
             self.dispatcher.connection_lost(self.close_info)
             by_peer = info.reason != CLOSED_LOCALLY
             local_reason = "" if by_peer else self._local_close_reason
             reason = f"{info.reason}: {local_reason}" if local_reason else info.reason
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
+            self.refuses_pings = refuses_pings(self._websocket, idle=not self.dispatcher.lost)
+            if self.refuses_pings:
+                self._on_refused_pings(info.reason)
 
     def _on_message(self, raw: str | bytes) -> bool:
         """Process a WebSocket message; return whether the next one is wanted, too."""
@@ -185,6 +248,10 @@ class Connection:
                 self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
+        except MessageTooLarge:
+            self._websocket.fail_too_big()
+        except UndecodableStream as error:
+            self._websocket.abort(f"what the server sent does not fit the framing of the manifest: {error}")
         except Exception:  # an edge: a bug in processing one message must not end the other connections, too
             logger.exception("internal error while processing a message of %s", self.address)
             self.abort()
@@ -192,28 +259,40 @@ class Connection:
 
     def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
         """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
-        if self._login_step is None:
-            explanation: tuple[str, ...] = ()
-            if self.trace_rules:
-                from ..core.exchange.trace import explain_message  # only for --trace
+        traced = None
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_for_connection  # only for --trace
 
-                explanation = explain_message(self.state, self.dispatcher, message)
-            return self._dispatch(message), explanation
-        if self.state.process(message, self.dispatcher.outbox.append):
-            return Role.AUTO_REPLIED, ()
-        return Role.LOGIN, self._login_step.accept(message)
-
-    def _dispatch(self, message: Message) -> Role:
+            traced = explain_for_connection(self.state, message, login=self._login_step is not None)
         # Before anything else: a call that this message answers must not release the connection to a further call.
-        if self.state.should_drain(message):
+        if self._login_step is None and self.state.should_drain(message):
             self.dispatcher.drain()
             self._on_draining()
-        if self.state.process(message, self.dispatcher.outbox.append):
-            return Role.AUTO_REPLIED
-        if self.state.is_heartbeat_reply(message):
+        if self._login_step is None and (failure := self.state.failure(message)) is not None:
+            self.dispatcher.fail_all(failure)
+            self._on_draining()
+            return Role.SESSION_FAILED, traced.settled({}) if traced else ()
+        is_consumed = self.state.process(message, self.dispatcher.add_auto_reply)
+        explanation = traced.settled(self.state.values) if traced else ()
+        if is_consumed:
+            self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
+            return Role.AUTO_REPLIED, explanation
+        message = replace(message, session=self.state.snapshot())
+        if self._login_step is not None:
+            return Role.LOGIN, explanation + self._login_step.accept(message)
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_for_exchanges  # only for --trace
+
+            explanation += explain_for_exchanges(self.state, self.dispatcher, message)
+        return self._dispatch(message), explanation
+
+    def _dispatch(self, message: Message) -> Role:
+        role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
+        if role is Role.HEARTBEAT:
             self.heartbeat.acknowledge()
-            return Role.HEARTBEAT
-        return self.dispatcher.receive(message)
+        if self.dispatcher.unsolicited.last is message:
+            self._unsolicited_at = anyio.current_time()
+        return role
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
         """Report why the last message was classified as it was."""
@@ -264,10 +343,10 @@ class Connection:
         self._observe(events.MessageSendFailed(self.manual, purpose, reason))
 
     def _flush_outbox(self) -> None:
-        """Send the automatic replies to a message, after it was reported: observers see them in this order."""
+        """Send what a message makes due, after it was reported: observers see them in this order."""
         if self.dispatcher.outbox:
-            for reply in self.dispatcher.outbox:
-                self.send_or_abort(reply)
+            for purpose, value in self.dispatcher.outbox:
+                self.send_or_abort(value, purpose)
             self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:
@@ -287,6 +366,8 @@ class Connection:
             answered = await self._websocket.ping()
         if answered is False or (answered is None and self.dispatcher.opened):
             return False
+        unsolicited = self.dispatcher.unsolicited
+        unsolicited.greeting_is_over = bool(answered) or unsolicited.greeting_is_over
         # The pong may have arrived together with a close frame or the end of the stream.
         await anyio.lowlevel.checkpoint()
         return self.is_available
@@ -311,5 +392,11 @@ class Connection:
         if self._disconnect_messages_sent:
             return
         self._disconnect_messages_sent = True
-        for purpose, message in self.state.disconnect_messages(self._template_values):
+        for purpose, message in self.state.disconnect_messages(self._template_values, self._explain_left_out):
             self.send_or_abort(message, purpose)
+
+    def _explain_left_out(self, field: str, when: Expression, scope: Scope) -> None:
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_left_out  # only for --trace
+
+            self.emit_explanation(explain_left_out(field, when, scope))

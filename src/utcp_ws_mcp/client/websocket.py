@@ -105,7 +105,10 @@ class WebSocket(asyncio.Protocol):
             Exception: `ClientProtocol.handshake_exc`, where the peer does not accept it.
         """
         request = self.protocol.connect()
-        request.headers.update(headers)
+        for name, value in headers:
+            if name.lower() == "host":  # the only header that the handshake itself has and a manifest may replace
+                del request.headers[name]
+            request.headers[name] = value
         request.headers.setdefault("User-Agent", USER_AGENT)
         self.protocol.send_request(request)
         self._flush()
@@ -200,9 +203,14 @@ class WebSocket(asyncio.Protocol):
         await asyncio.shield(self._closed)
 
     def abort(self, reason: str = "") -> None:
-        """End the connection without a closing handshake."""
+        """End the connection without a closing handshake; nothing happens if it has ended."""
         self.abort_reason = self.abort_reason or reason
-        self.transport.abort()
+        if not self._closed.done():  # a transport that is closed has no loop any more
+            self.transport.abort()
+
+    def fail_too_big(self) -> None:
+        """Fail the connection because of a message that is too big, whatever made it so (RFC 6455 §7.1.7)."""
+        self._fail(CloseCode.MESSAGE_TOO_BIG, "message too big")
 
     # Callbacks of asyncio
 
@@ -330,7 +338,7 @@ class WebSocket(asyncio.Protocol):
                 # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
                 self.transport.close()
         if self._close_timer is None and self.protocol.close_expected():
-            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
         return size
 
     def _count_unread(self, size: int) -> None:

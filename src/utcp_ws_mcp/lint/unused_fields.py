@@ -11,8 +11,10 @@ from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import Manifest, ManifestEntry, inline_variables
+from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
+from ..manifest.models.connection import HttpStep, Step
 from ..manifest.validation import join_path
 from ..manifest.variables import find_variables, namespaced_variable
 from .values import entry_expressions, suggestion
@@ -35,7 +37,7 @@ _INEFFECTIVE_FIELDS: Final[tuple[tuple[str, IsIneffective, str], ...]] = (
     ("stream", lambda template: template.stream.on and template.reply.none, _NO_REPLY),
     *(
         (f"reply.{name}", lambda template, name=name: _is_unused_reply_rule(template, name), _NO_REPLY)
-        for name in ("result", "error", "ack")
+        for name in ("result", "error", "ack", "cancel")
     ),
     (
         "tls",
@@ -49,13 +51,45 @@ _INEFFECTIVE_FIELDS: Final[tuple[tuple[str, IsIneffective, str], ...]] = (
     ),
     (
         "network.plaintext",
-        lambda template: template.network.plaintext and template.url.startswith("wss:"),
+        lambda template: template.network.plaintext and template.url.startswith("wss:") and not _uses_http(template),
         "with a wss:// url. Remove it.",
     ),
     (
         "limits.ping_timeout",
         lambda template: "ping_timeout" in template.limits.model_fields_set and not template.limits.ping_interval,
         'with "ping_interval": 0, because no pings are sent',
+    ),
+    (
+        "fail_message",
+        lambda template: template.fail_message and not template.fail_when,
+        'without "fail_when", which detects that the session has ended',
+    ),
+    (
+        "session_identity",
+        lambda template: template.session_identity and not template.preset and template.limits.max_connections != 1,
+        'without "limits": {"max_connections": 1}, because several connections have several sessions',
+    ),
+    (
+        "reply.concurrent",
+        lambda template: template.reply.concurrent and not template.reply.match,
+        'without "match", which distinguishes the replies of calls',
+    ),
+    (
+        "reply.cancel",
+        lambda template: template.reply.cancel is not None and not template.preset and template.listen,
+        'with "listen": true, because nothing is sent that could be cancelled',
+    ),
+    (
+        "stream.cancel",
+        lambda template: (
+            template.stream.cancel is not None and template.stream.on and template.listen and template.keep_alive
+        ),
+        'with "listen": true on a shared connection, because the call began nothing that could be cancelled',
+    ),
+    (
+        "stream.after_reply",
+        lambda template: template.stream.after_reply and not (template.stream.match and template.reply.match),
+        'without "stream.match" and "reply.match", because the stream has no reply of its own',
     ),
     (
         "heartbeat.timeout",
@@ -130,7 +164,7 @@ def _ineffective_login_fields(entry: ManifestEntry) -> Iterator[Problem]:
         if step.get("send") is not None and "fail" in step:
             reason = "in a step that sends. Move it to the step that expects the answer."
             yield _without_effect(join_path(path, "fail"), reason)
-        elif "fail_message" in step and "fail" not in step:
+        elif "fail_message" in step and "fail" not in step and "http" not in step:
             yield _without_effect(join_path(path, "fail_message"), 'without "fail", which detects a failed login')
 
 
@@ -157,6 +191,14 @@ def _ineffective_options(entry: ManifestEntry, tools: Sequence[CompiledTool]) ->
     if not tools:
         message = "the call template offers no tool. Correct include_tools, exclude_tools or tools."
         yield Problem(join_path(entry.path, "tools"), message, code="no-tools-offered")
+
+
+def _uses_http(template: CallTemplate) -> bool:
+    """Return whether a template sends requests in plain text over HTTP."""
+    steps = (*template.before_connect, *template.on_connect, *template.before_message)
+    urls = [step.http.url for step in steps if isinstance(step, HttpStep | Step) and step.http is not None]
+    urls += [template.auth.token_url] if isinstance(template.auth, OAuth2Auth) else []
+    return any(not url.startswith("https:") for url in urls)
 
 
 def _is_unused_reply_rule(template: CallTemplate, name: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
+from ..core.exchange.connection_state import RECONNECTED
 from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
@@ -13,13 +15,16 @@ from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
 from ..manifest.variables import MESSAGE_KEYS
 
+SESSION_RULES: Final = frozenset({"reconnect_when", "fail_when", "fail_message", "session_identity"})
+"""Fields about the end of a session, which need not find what they look for."""
+
 
 def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each captured value that is never used, and for each used one that is never captured."""
     yield from _unused_captures(entry)
     reported: set[str] = set()
     for tool in entry.tools:
-        for field, name, captured in _missing_captures(tool):
+        for field, name, captured in _missing_captures(entry, tool):
             if name not in reported:
                 reported.add(name)
                 fix = suggestion(name, captured) or 'Add it to a "capture".'
@@ -32,8 +37,9 @@ def check_let(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each value of `let` that is never used, and for each used one that is not defined."""
     used = {name for tool in entry.tools for name in _let_references(tool.template)}
     for tool in entry.tools:
-        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - tool.template.let.keys()):
-            fix = suggestion(name, tool.template.let) or 'Add it to "let".'
+        defined = {*tool.template.let, *(name for step in tool.template.before_message for name in step.capture)}
+        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - defined):
+            fix = suggestion(name, defined) or 'Add it to "let".'
             message = f"let.{name} is used here, but not defined. {fix}"
             yield Problem(join_path(tool.path, "name"), message, code="let-not-defined")
     if entry.uses_discovery:  # a discovered tool could use it
@@ -75,11 +81,17 @@ def _captures(raw: Json) -> Iterator[tuple[str, str]]:
         yield from ((f"capture[{index}].set.{name}", name) for name in rule.get("set") or ())
 
 
-def _missing_captures(tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
+def _missing_captures(entry: ManifestEntry, tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
     """Yield the field, the name, and all captured names for each use of a value that is never captured."""
+    presets = referenced_presets(entry.raw)
     document = tool.template.model_dump(mode="json", by_alias=True)
     captured = {name for _, name in _captures(document)}
+    if tool.template.session_identity is not None:
+        captured.add(RECONNECTED)
     for field, value in document.items():
+        # Of a preset whose login was replaced they find nothing, which changes nothing else.
+        if field in SESSION_RULES and any(preset.get(field) == value for preset in presets):
+            continue
         for expression in find_expressions({field: value}, MESSAGE_KEYS):
             for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *captured}):
                 yield field, name, captured
@@ -98,8 +110,20 @@ def _let_references(template: CallTemplate) -> set[str]:
 
 def _let_definitions(entry: ManifestEntry) -> Iterator[tuple[str, str]]:
     """Yield the path and the name of each value of `let` of the entry and of its tools."""
-    yield from ((join_path(entry.path, f"let.{name}"), name) for name in entry.raw.get("let") or () if entry.tools)
+    if entry.tools:
+        yield from ((join_path(entry.path, path), name) for path, name in _own_let_values(entry.raw))
     for tool in entry.tools:
-        own = (tool.tool.tool_call_template or {}).get("let")
-        names = own if isinstance(own, dict) else ()
-        yield from ((join_path(tool.path, f"tool_call_template.let.{name}"), name) for name in names)
+        own = join_path(tool.path, "tool_call_template")
+        raw = tool.tool.tool_call_template or {}
+        yield from ((join_path(own, path), name) for path, name in _own_let_values(raw))
+
+
+def _own_let_values(raw: Json) -> Iterator[tuple[str, str]]:
+    """Yield the path and the name of each value of `let` of a call template: computed, or captured over HTTP."""
+    own = raw.get("let")
+    yield from ((f"let.{name}", name) for name in (own if isinstance(own, dict) else ()))
+    steps = raw.get("before_message")
+    for index, step in enumerate(steps if isinstance(steps, list) else ()):
+        if isinstance(step, dict):
+            path = f"before_message[{index}].capture"
+            yield from ((f"{path}.{name}", name) for name in step.get("capture") or ())

@@ -17,12 +17,12 @@ async def add(tools: ToolClient) -> None:
 
 async def fail(tools: ToolClient) -> None:
     """Fail where the acknowledgement holds an error."""
-    assert await tools.error("fail") == "no such thing [tool-error]"
+    assert await tools.error("fail") == "the endpoint said: no such thing [tool-error]"
 
 
 async def count(tools: ToolClient) -> None:
     """Receive events until the last one, which has a flag."""
-    assert (await tools.stream("count", n=4)).value == {"items": [1, 2, 3, 4], "end": "until"}
+    assert (await tools.stream("count", n=4)).value == {"items": [1, 2, 3, 4], "end": "until", "complete": True}
 
 
 async def after_idle(tools: ToolClient) -> None:

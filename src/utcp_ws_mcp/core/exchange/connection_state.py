@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ..codecs.message import Message
-from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
+from ...errors import quote_endpoint
+from ..captures import Captures
+from ..codecs.message import Message, excerpt, to_json_safe
+from ..connection_rules import CompiledLoginStep, ConnectionRules
+from ..expressions.expression import Expression
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
+from ..http_steps import CompiledHttpStep
 from ..templates.nodes import RenderError
 from .inbox import Inbox
+from .result import as_text
+
+RECONNECTED: Final = "reconnected"
+"""The value of `session` that says that the session is another than that of the connection before."""
 
 MIN_HEARTBEAT_INTERVAL: Final = 0.05
 """Seconds between two heartbeats at least, whatever the endpoint's greeting asks for."""
@@ -29,6 +38,7 @@ class ConnectionState:
 
     Attributes:
         heartbeat_id: The request id of the last heartbeat.
+        heartbeat_pending: Whether a heartbeat was sent that must be answered and was not.
     """
 
     def __init__(
@@ -43,6 +53,8 @@ class ConnectionState:
         self.values = values
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
+        self.heartbeat_pending = False
+        self._snapshot: dict[str, Any] = {}
         self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     @property
@@ -50,9 +62,22 @@ class ConnectionState:
         """Remove secrets from a text that will be cut."""
         return self._scope.ambient.redact
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return why predicates of the connection could not be evaluated, by their source."""
+        return {source: f"a predicate of the connection: {why}" for source, why in self._scope.failures.items()}
+
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the captured values as they are now; the result does not change with them."""
+        known = self._snapshot
+        # By identity: 1, 1.0 and true are equal in Python, and a large value is not compared.
+        if len(known) != len(self.values) or any(known.get(name) is not value for name, value in self.values.items()):
+            self._snapshot = dict(self.values)
+        return self._snapshot
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
@@ -84,7 +109,7 @@ class ConnectionState:
     def capture(self, captures: Captures, scope: Scope) -> None:
         """Save values; one that the message lacks keeps its earlier value."""
         for name, expression in captures:
-            value = expression.evaluate_or_undefined(scope)
+            value = expression.evaluate_or_undefined(scope, check_size=True)  # it may double with each message
             if value is not UNDEFINED:
                 # Filters recognize bytes by this type.
                 self.values[name] = Binary(value) if type(value) is bytes else value
@@ -94,18 +119,42 @@ class ConnectionState:
         predicate = self.rules.reconnect_when
         return predicate is not None and predicate.is_true(self.scope(message=message.value))
 
-    def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
+    def failure(self, message: Message) -> str | None:
+        """Return why a message fails every call (`fail_when`), or None where it does not."""
+        predicate, text = self.rules.fail_when, self.rules.fail_message
+        scope = self.scope(message=message.value) if predicate is not None else None
+        if predicate is None or scope is None or not predicate.is_true(scope):
+            return None
+        value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
+        has_text = value is not UNDEFINED and value is not None and value != ""
+        shown = excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+        return quote_endpoint(shown)
+
+    def session_identity(self) -> str | None:
+        """Return what identifies the session (`session_identity`) as JSON text, or None where nothing does."""
+        expression = self.rules.session_identity
+        value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
+        return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
+
+    def applies(self, step: CompiledLoginStep | CompiledHttpStep, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
 
-    def disconnect_messages(self, template_values: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    def disconnect_messages(
+        self,
+        template_values: Callable[[], dict[str, Any]],
+        on_left_out: Callable[[str, Expression, Scope], None] = lambda field, when, scope: None,
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the field and the value of each message of `on_disconnect` that applies.
 
-        `template_values` returns the names that a template may use beside those of the state, with a new request id.
+        Args:
+            template_values: Returns the names that a template may use beside those of the state, with a new request id.
+            on_left_out: Gets the field of each message whose `when` is not true, and why.
         """
         for index, message in enumerate(self.rules.on_disconnect):
             field, scope = f"on_disconnect[{index}]", self.scope(**template_values())
-            if not self.applies(message, scope):
+            if message.when is not None and not message.when.is_true(scope):
+                on_left_out(field, message.when, scope)
                 continue
             try:
                 yield field, message.send.render(scope.with_frozen_time())
@@ -124,12 +173,9 @@ class ConnectionState:
         return self.scope(message=message.value, request_id=self.heartbeat_id)
 
     def is_heartbeat_reply(self, message: Message) -> bool:
-        """Return whether a message answers a heartbeat."""
+        """Return whether a message may answer the heartbeat that was sent last and is not answered yet."""
         expect = self.rules.heartbeat.expect if self.rules.heartbeat else None
-        # Before the first heartbeat there is no id, and an undefined id would equal that of a message without one.
-        if expect is None or (self.heartbeat_id is UNDEFINED and "request_id" in expect.names):
-            return False
-        return expect.is_true(self.heartbeat_scope(message))
+        return self.heartbeat_pending and expect is not None and expect.is_true(self.heartbeat_scope(message))
 
     def heartbeat_interval(self) -> float | None:
         """Return the seconds between two heartbeats, or None where there are none, or `every` gives no number."""

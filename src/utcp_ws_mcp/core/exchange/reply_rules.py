@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ...manifest.models.call_template import CallTemplate
-from ...manifest.models.reply import Stream
+from ...manifest.models.reply import Reply, Stream
+from ...manifest.presets import read_bare_reply
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
@@ -34,7 +35,9 @@ class Role(Enum):
     LOGIN = "login"
     IGNORED = "ignored"
     BUFFERED = "buffered"
+    HELD = "held"
     DROPPED = "dropped"
+    SESSION_FAILED = "session failed"
 
 
 class Concurrency(Enum):
@@ -119,13 +122,18 @@ class ReplyRules:
 
     Args:
         no_reply: Whether the call ends when its message is sent.
-        listen_only: Whether nothing is sent: the messages are unsolicited.
+        listen_only: Whether no message is sent: the messages are unsolicited, or an HTTP request causes them.
+        sends_http: Whether HTTP requests are sent before the message.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_is_id_only: Whether `match` compares the correlation id and nothing else.
+        result_is_optional: Whether a message of which `result` selects nothing is itself the result.
+        cancel_reply: The message that ends a call before its reply.
+        cancel_stream: The message that ends an open stream.
     """
 
     no_reply: bool = False
     listen_only: bool = False
+    sends_http: bool = False
     match: Expression | None = None
     correlation_path: Path | None = None
     match_is_id_only: bool = False
@@ -133,11 +141,20 @@ class ReplyRules:
     error: Expression | None = None
     error_message: Expression | None = None
     result: Expression | None = None
+    result_is_optional: bool = False
     ack: Expression | None = None
     ignore: tuple[Expression, ...] = ()
     auto_replies: AutoReplies = ()
     stream: StreamRules | None = None
     let_bindings: LetBindings = ()
+    cancel_reply: Node | None = None
+    cancel_stream: Node | None = None
+
+    @property
+    def late_replies_are_recognized(self) -> bool:
+        """Return whether a reply that comes late cannot be assigned to another call."""
+        by_id = self.match is not None and "request_id" in self.match.names
+        return self.concurrency is Concurrency.MULTIPLEXED and (by_id or self.no_reply or self.listen_only)
 
     @property
     def has_subscribe_reply(self) -> bool:
@@ -150,9 +167,21 @@ class ReplyRules:
         )
 
     @property
+    def takes_first_message(self) -> bool:
+        """Return whether the first message after the request is the reply, whatever it says."""
+        watches = self.stream is not None and self.stream.match is not None
+        return self.match is None and not (self.listen_only or self.no_reply or watches)
+
+    @property
+    def is_unproven_reply(self) -> bool:
+        """Return whether nothing in the manifest separates the first message from unsolicited ones."""
+        return self.takes_first_message and not self.ignore
+
+    @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
-        return self.listen_only and not self.auto_replies and (self.stream is None or self.stream.bounds.cancel is None)
+        sends = self.sends_http or self.auto_replies or self.cancel_stream is not None
+        return self.listen_only and not sends
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
@@ -166,6 +195,17 @@ class ReplyRules:
         """Return whether the message in `scope` belongs to the exchange and only confirms receipt."""
         return self.ack is not None and self.ack.is_true(scope)
 
+    def field_of(self, source: str) -> str:
+        """Return the field in which a predicate is written."""
+        fields = {"reply.match": self.match, "reply.error": self.error, "reply.ack": self.ack}
+        fields |= {f"ignore[{index}]": predicate for index, predicate in enumerate(self.ignore)}
+        fields |= {f"auto_reply[{index}].match": rule.match for index, rule in enumerate(self.auto_replies)}
+        if self.stream is not None:
+            fields["stream.match"] = self.stream.match
+            fields |= {f"stream.until[{index}]": predicate for index, predicate in enumerate(self.stream.until)}
+        found = (name for name, predicate in fields.items() if predicate is not None and predicate.source == source)
+        return next(found, "a predicate of the connection")
+
     def extract(self, scope: Mapping[str, Any], message: Message) -> Any:
         """Return the result or the stream's item of a message; the message itself where no expression is written.
 
@@ -178,6 +218,8 @@ class ReplyRules:
         if expression is None:
             return message.payload
         value = expression.evaluate(scope)
+        if value is UNDEFINED and self.result_is_optional:
+            return message.payload
         if value is UNDEFINED:
             raise EvaluationError(f"{field}: {expression.source} is missing from the reply.", code="result-missing")
         return value
@@ -209,6 +251,7 @@ def compile_reply_rules(
     rules = ReplyRules(
         no_reply=reply.none,
         listen_only=template.listen,
+        sends_http=bool(template.before_message),
         match=fields.one("reply.match", reply.match),
         error=fields.one("reply.error", reply.error),
         error_message=fields.one("reply.error_message", reply.error_message),
@@ -219,7 +262,26 @@ def compile_reply_rules(
         stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
-    return _with_correlation(rules)
+    if template.reply == Reply() and not (template.stream.on or template.listen):
+        rules = _with_utcp_reply(rules)
+    return _with_correlation(rules, concurrent=reply.concurrent)
+
+
+def _with_utcp_reply(rules: ReplyRules) -> ReplyRules:
+    """Return the rules of a reply of which nothing is written: UTCP's messages mean what UTCP says.
+
+    A call through UTCP gets the error of a `tool_error` in every dialect, and the result of a `tool_response`.
+    """
+    fields = _FieldCompiler(lambda _: True, Diagnostics(""))
+    written = {key: fields.one(f"reply.{key}", source) for key, source in read_bare_reply().items()}
+    return replace(
+        rules,
+        error=written["error"],
+        error_message=written["error_message"],
+        ack=written["ack"],
+        result=written["result"],
+        result_is_optional=True,
+    )
 
 
 def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
@@ -283,12 +345,15 @@ def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | Non
     )
 
 
-def _with_correlation(rules: ReplyRules) -> ReplyRules:
-    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message."""
+def _with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
+    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message.
+
+    `concurrent`: the manifest says that `match` distinguishes the replies of calls without an id.
+    """
     if rules.no_reply or (rules.listen_only and rules.stream and rules.stream.match):
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
-        return rules
+        return replace(rules, concurrency=Concurrency.MULTIPLEXED) if concurrent and rules.match else rules
     path, alone = find_correlation_path(rules.match.source)
     return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)
 

@@ -5,16 +5,18 @@ Nothing here changes the state: every predicate is evaluated a second time, befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ...manifest.secret_names import redact_by_key
+from ..captures import Captures
 from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
-from ..connection_rules import Captures, CompiledLoginStep
+from ..connection_rules import CompiledLoginStep
 from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED, look_up
 from ..expressions.scope import Scope
+from ..http_steps import CompiledHttpStep
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
 from .exchange import Exchange
@@ -30,28 +32,43 @@ _SHOWN_OWNERS: Final = frozenset({"message", "session", "args", "let", "reply"})
 """Names whose members are shown; `vars` is not among them, because variables hold credentials."""
 
 
-def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
-    """Explain a message that has just arrived by the rules of its connection and of the exchanges on it.
+def explain_for_connection(state: ConnectionState, message: Message, *, login: bool) -> Explanation:
+    """Explain a message by the rules of its connection: `reconnect_when`, `capture` and `auto_reply`.
 
     Args:
-        state: The state of the connection.
-        dispatcher: The exchanges on it.
-        message: The message, before it is processed.
+        state: The state of the connection, before it has processed the message.
+        message: The message.
+        login: Whether the login runs; `reconnect_when` is asked only after it.
+
+    Returns:
+        The explanation; `settled` returns its lines once the state has processed the message.
+    """
+    explanation = Explanation(state.scope(message=message.value))
+    if login or not explanation.ends_session(state):
+        explanation.add_captures(state)
+        explanation.is_auto_replied(state.rules.auto_replies)
+    return explanation
+
+
+def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
+    """Explain a message by the rules of the exchanges on its connection, the heartbeat and the inbox.
+
+    Args:
+        state: The state of the connection, after it has processed the message.
+        dispatcher: The exchanges, before the message is delivered.
+        message: The message.
 
     Returns:
         Lines for people.
     """
     explanation = Explanation(state.scope(message=message.value))
-    if state.rules.reconnect_when is not None and explanation.evaluate("reconnect_when", state.rules.reconnect_when):
-        explanation.add("the next call opens another connection")
-    explanation.add_captures(state)
-    if explanation.is_auto_replied(state.rules.auto_replies):
-        return tuple(explanation.lines)
     heartbeat = state.rules.heartbeat
     if heartbeat and heartbeat.expect and state.is_heartbeat_reply(message):
         answered = Explanation(state.heartbeat_scope(message))
         answered.evaluate("heartbeat.expect", heartbeat.expect)
-        return (*explanation.lines, *answered.lines)
+        if not dispatcher.takes_heartbeat_reply(message):
+            return tuple(answered.lines)
+        explanation.add("heartbeat.expect holds, but the message is the reply to a request")
     if state.rules.inbox is not None:
         explanation.evaluate("inbox.match", state.rules.inbox.match)
     pending = list(dispatcher.pending())
@@ -64,8 +81,32 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
         ignoring = Explanation(last.scope_for(message)) if last else explanation
         if last is None or not ignoring.is_ignored(last.rules):
             explanation.add("no call waits for it")
+            explanation.lines += _explain_ended_stream(dispatcher, message)
         elif last:
             explanation.lines += ignoring.lines
+    return tuple(explanation.lines)
+
+
+def explain_http_step(step: CompiledHttpStep, path: str, scope: Scope) -> tuple[str, ...]:
+    """Explain the response to a request of `before_connect`; `path` names the step."""
+    explanation = Explanation(scope)
+    if not explanation.evaluate(f"{path}.fail", step.fail):
+        explanation.captured(f"{path}.capture", step.captures)
+    return tuple(explanation.lines)
+
+
+def explain_captures(captures: Captures, path: str, scope: Scope, saved: Mapping[str, Any]) -> tuple[str, ...]:
+    """Explain what a step of `on_connect` has saved; `saved` are the values, which are not computed again."""
+    explanation = Explanation(scope)
+    explanation.captured(f"{path}.capture", captures, saved)
+    return tuple(explanation.lines)
+
+
+def explain_left_out(field: str, when: Expression, scope: Scope) -> tuple[str, ...]:
+    """Explain why a message of `on_disconnect` is not sent."""
+    explanation = Explanation(scope)
+    explanation.evaluate(f"{field}.when", when, include_false=True)
+    explanation.add(f"{field} is left out")
     return tuple(explanation.lines)
 
 
@@ -74,12 +115,11 @@ def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str
     explanation = Explanation(scope)
     if step.fail is None or not explanation.evaluate(f"on_connect[{index}].fail", step.fail):
         assert step.expect is not None
-        if explanation.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True):
-            explanation.captured(f"on_connect[{index}].capture", step.captures)
+        explanation.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True)
     return tuple(explanation.lines)
 
 
-def explain_when(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
+def explain_when(step: CompiledLoginStep | CompiledHttpStep, index: int, scope: Scope) -> tuple[str, ...]:
     """Explain whether a step of `on_connect` is run."""
     explanation = Explanation(scope)
     if step.when is not None and not explanation.evaluate(f"on_connect[{index}].when", step.when, include_false=True):
@@ -92,6 +132,7 @@ class Explanation:
 
     def __init__(self, scope: Scope) -> None:
         self.lines: list[str] = []
+        self._kept: list[tuple[int, str]] = []
         self._scope = scope
 
     def add(self, line: str) -> None:
@@ -123,23 +164,50 @@ class Explanation:
                 return not rule.keep
         return False
 
+    def ends_session(self, state: ConnectionState) -> bool:
+        """Add what a message says of the session; return whether no other rule sees the message."""
+        rules = state.rules
+        if rules.reconnect_when is not None and self.evaluate("reconnect_when", rules.reconnect_when):
+            self.add("the next call opens another connection")
+        if rules.fail_when is None or not self.evaluate("fail_when", rules.fail_when):
+            return False
+        self.add("all calls on the connection fail")
+        return True
+
     def add_captures(self, state: ConnectionState) -> None:
-        """Add what `capture` saves of the message."""
+        """Add what `capture` saves of the message; the rules that follow see the values."""
         for index, (predicate, captures) in enumerate(state.rules.captures):
             if self.evaluate(f"capture[{index}].match", predicate):
                 self.captured(f"capture[{index}].set", captures)
 
-    def captured(self, name: str, captures: Captures) -> None:
-        """Add which values of the message are saved, and which are missing."""
+    def settled(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the lines with the values that were really saved: a time or a random number differs each time."""
+        for line, key in self._kept:
+            if key in values:
+                self.lines[line] = self._describe(f"session.{key} is now ", values[key])
+        return tuple(self.lines)
+
+    def captured(self, name: str, captures: Captures, saved: Mapping[str, Any] | None = None) -> None:
+        """Add which values of the message are saved, and which are missing; what follows sees the values.
+
+        `saved` are the values of a step, which saves no null; None: they are not known yet.
+        """
+        session = dict(self._scope["session"] or {})
+        self._scope = self._scope.with_values(session=session)
         for key, expression in captures:
+            if saved is not None and key in saved:
+                self.add(self._describe(f"session.{key} is now ", saved[key]))
+                continue
             try:
                 value = expression.evaluate(self._scope)
             except EvaluationError as error:
                 self.add(f"{name}.{key} keeps nothing: {error}")
                 continue
-            if value is UNDEFINED:
+            if value is UNDEFINED or saved is not None:
                 self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
             else:
+                session[key] = value
+                self._kept.append((len(self.lines), key))
                 self.add(self._describe(f"session.{key} is now ", value))
 
     def error_text(self, error_message: Expression | None) -> None:
@@ -186,14 +254,28 @@ def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
     rules, explanation = exchange.rules, Explanation(exchange.scope_for(message))
     if (
         not explanation.is_auto_replied(rules.auto_replies)
-        and _explain_match(exchange, explanation)
+        and _explain_match(exchange, message, explanation)
         and not explanation.is_ignored(rules)
     ):
         _explain_role(exchange, explanation)
+        if exchange.awaits_subscription:
+            _explain_held(exchange, message, explanation)
     yield from explanation.lines
 
 
-def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
+def _explain_ended_stream(dispatcher: Dispatcher, message: Message) -> Iterator[str]:
+    """Explain a message that came for a stream after its end: the endpoint may count it as delivered."""
+    for exchange in dispatcher.ended_streams:
+        if exchange.matches(message):
+            why = f"that {exchange.end} has ended" if exchange.end else "whose caller has left"
+            yield (
+                f"it is an item of a stream {why}: no call gets it, and an endpoint that waits for no acknowledgement "
+                "counts it as delivered"
+            )
+            return
+
+
+def _explain_match(exchange: Exchange, message: Message, explanation: Explanation) -> bool:
     """Return whether the message belongs to the call."""
     stream = exchange.rules.stream
     if exchange.in_stream and stream and stream.match:
@@ -201,9 +283,14 @@ def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
         if not matches:
             explanation.not_evaluated(stream.until)
         return matches
-    if exchange.rules.match is None:
+    match, path = exchange.rules.match, exchange.rules.correlation_path
+    if match is None:
         return True
-    return explanation.evaluate("reply.match", exchange.rules.match, include_false=True)
+    if path is not None and not exchange.carries_id(message) and match.is_true(exchange.scope_for(message)):
+        # MiniJinja compares more loosely than the dispatcher: true equals 1.
+        explanation.add(f"reply.match does not hold: {match.source} (the id is of another type than request_id)")
+        return False
+    return explanation.evaluate("reply.match", match, include_false=True)
 
 
 def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
@@ -220,6 +307,19 @@ def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
         return
     if rules.match is None and not exchange.in_stream:
         explanation.add("the first message after the request that is not ignored")
+
+
+def _explain_held(exchange: Exchange, reply: Message, explanation: Explanation) -> None:
+    """Explain what the reply that opens a stream makes of the messages that were held for it."""
+    stream, rules = exchange.rules.stream, exchange.rules
+    scope = exchange.scope_for(reply)
+    if stream is None or stream.match is None or rules.is_error(scope) or rules.is_ack(scope):
+        return
+    for held in exchange.early_messages:
+        earlier = Explanation(exchange.scope_for(held).with_values(reply=reply.value))
+        earlier.evaluate("stream.match", stream.match, include_false=True)
+        for line in earlier.lines:
+            explanation.add(f"held message: {line}")
 
 
 def _format_path(path: tuple[str | int, ...]) -> str:

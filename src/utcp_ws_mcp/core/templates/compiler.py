@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
-from ..expressions.expression import compile_expression
-from ..expressions.scope import REQUEST_NAMES
+from ..expressions.expression import MAX_HELD_PARTS, compile_expression
+from ..expressions.scope import EACH_NAMES, REQUEST_NAMES
 from ..limits import MAX_MESSAGE_DEPTH
 from .json_state import JsonState
 from .nodes import (
     Argument,
     Array,
     Base64,
+    Bounded,
     Constant,
+    Each,
+    EachMessage,
     ExpressionValue,
     JsonText,
     Node,
     Object,
     Placeholder,
-    TextNode,
-    WholeMessage,
+    Unframed,
     quote_json,
 )
+from .text_rule import JoinedText, TextNode, WholeMessage, compile_rules, joined_nodes
 from .tokens import (
     ExpressionToken,
     LiteralToken,
@@ -51,12 +54,14 @@ class Compiler:
         typed: Whether an argument that is a whole value keeps its type.
         names: The names that expressions may use.
         read_file: Reads the file of `{"$file": …}`, relative to the manifest.
+        separator: The separator of the framing, which no argument in a text may contain.
     """
 
     variables: Mapping[str, str] | None = None
     typed: bool = False
     names: frozenset[str] = REQUEST_NAMES
     read_file: Callable[[str], bytes] | None = None
+    separator: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -69,7 +74,39 @@ class Compiler:
         Raises:
             InvalidTemplate: where it cannot be read.
         """
-        return self._text_message(value) if isinstance(value, str) else self.value(value)
+        if isinstance(value, str):
+            return self._text_message(value)
+        if self._is_form(value, "$each"):
+            return EachMessage(self._each(value, lambda inner, template: inner.message(template)))
+        if self._is_form(value, "$raw"):
+            return Unframed(self.message(value["$raw"]))
+        node = self.value(value)
+        return Bounded(node) if _count_placeholders(value) > MAX_HELD_PARTS else node
+
+    def _form(self, value: Any, depth: int) -> Node | None:
+        """Compile an object that stands for something else, inside a message; None for any other object."""
+        for kind in ("$base64", "$file"):
+            if self._is_form(value, kind):
+                return self._binary(kind, value[kind])
+        if self._is_form(value, "$each"):
+            return self._each(value, lambda inner, template: inner.value(template, depth - 1))
+        if self._is_form(value, "$raw"):
+            raise InvalidTemplate('"$raw" is inside a message. Write it as a whole message.', code="invalid-message")
+        return None
+
+    def _is_form(self, value: Any, key: str) -> bool:
+        """Return whether a value is an object that stands for something else; the network cannot write one."""
+        if not isinstance(value, dict) or not self.is_local or key not in value:
+            return False
+        return value.keys() <= {"$each", "$template"} if key == "$each" else len(value) == 1
+
+    def _each(self, value: Any, compile_template: Callable[[Compiler, Any], Node]) -> Each:
+        """Compile `{"$each": list, "$template": template}`; without a template, the elements themselves."""
+        items = self.value(value["$each"])
+        if isinstance(items, Argument):
+            items = replace(items, typed=True)
+        inner = replace(self, names=self.names | EACH_NAMES)
+        return Each(items, compile_template(inner, value.get("$template", "{{ item }}")))
 
     def _binary(self, kind: str, source: Any) -> Node:
         """Compile `{"$base64": …}` (the bytes that a text encodes) or `{"$file": …}` (those of a file)."""
@@ -96,8 +133,8 @@ class Compiler:
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, dict):
-            if len(value) == 1 and self.is_local and (kind := next(iter(value))) in ("$base64", "$file"):
-                return self._binary(kind, value[kind])
+            if (node := self._form(value, depth)) is not None:
+                return node
             items = tuple((self._key(key), self.value(item, depth - 1)) for key, item in value.items())
             if all(isinstance(node, Constant) for _, node in items):
                 return Constant({key: node.value for key, node in items if isinstance(node, Constant)})
@@ -122,12 +159,27 @@ class Compiler:
     def _text_message(self, text: str) -> Node:
         parts = self.parts(text)
         if len(parts) == 1 and isinstance(single := parts[0], ExpressionValue):
-            return WholeMessage(single)
-        return self._text(text, parts)
+            operands = self._joined_operands(single)
+            if not operands:
+                return WholeMessage(single, compile_rules(parts, self.separator)[0])
+            return JoinedText(single, compile_rules(operands, self.separator))
+        return self._text(text, parts, is_message=True)
 
-    def _text(self, text: str, parts: list[str | Placeholder]) -> Node:
-        """Compile text in which values are escaped if it is JSON."""
-        compiled: Node = self._json_text(text) or TextNode(tuple(parts))
+    def _joined_operands(self, value: ExpressionValue) -> list[str | Placeholder]:
+        """Return the operands of `a ~ b ~ …`: texts as they are, anything else as an expression of its own."""
+        nodes = [] if value.may_omit else joined_nodes(value.expression.tree)
+        source = value.expression.source
+        return _merge_texts(
+            node.value
+            if node.kind == "literal" and isinstance(node.value, str)
+            else self._expression(source[node.start : node.end])
+            for node in nodes
+        )
+
+    def _text(self, text: str, parts: list[str | Placeholder], *, is_message: bool = False) -> Node:
+        """Compile text in which values are escaped if it is JSON, and checked if it is a message of another kind."""
+        rules = compile_rules(parts, self.separator) if is_message else tuple(_unchecked(parts))
+        compiled: Node = self._json_text(text) or TextNode(rules, can_be_left_out=not is_message)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 
@@ -200,7 +252,20 @@ class Compiler:
             raise InvalidTemplate(
                 f"a key of {text[:60]!r} contains a placeholder. {PLACEHOLDER_KEY_HINT}", code="placeholder-in-key"
             )
-        return JsonText(tuple(part for part in parts if part))
+        return JsonText(tuple(part for part in parts if part), self.separator)
+
+
+def _count_placeholders(value: Any) -> int:
+    """Return how many placeholders are in a message, at any depth."""
+    if isinstance(value, str):
+        return value.count("{{") + value.count("UTCP_ARG_") // 2
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(_count_placeholders, items))
+
+
+def _unchecked(parts: Iterable[str | Placeholder]) -> Iterator[str | tuple[Placeholder, None]]:
+    """Yield the parts of a text inside JSON or a codec's value, which keeps the structure."""
+    return (part if isinstance(part, str) else (part, None) for part in parts)
 
 
 def _merge_texts(parts: Iterable[str | Placeholder]) -> list[str | Placeholder]:

@@ -7,7 +7,8 @@ from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
 from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
-from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
+from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
 
@@ -32,6 +33,10 @@ class CallTemplate(Model):
         "{{ expressions }}; by default the arguments as one JSON object.",
     )
     listen: bool = Field(False, description="Whether a call sends nothing and only receives; excludes message.")
+    before_message: tuple[HttpStep, ...] = Field(
+        (),
+        description="HTTP requests of a call, before its message is sent; captured values are available as let.name.",
+    )
     then: tuple[Json, ...] = Field(
         (),
         description="Further messages of a call, sent directly after message and in this order.",
@@ -50,6 +55,12 @@ class CallTemplate(Model):
     response_format: Literal["json", "text", "raw"] | None = Field(
         None,
         description="The form of the result: json must be valid JSON, text is text, raw is unchanged; by default raw.",
+    )
+    media_type: str | None = Field(
+        None,
+        pattern=r"^[\w.+-]+/[\w.+-]+(?:;[ -~]*)?$",
+        max_length=200,
+        description="The media type of binary results, such as audio/wav; by default what their first bytes indicate.",
     )
     protocol: OneOrMore = Field((), description="The subprotocols to offer, of which the server must select one.")
     keep_alive: bool = Field(
@@ -108,6 +119,19 @@ class CallTemplate(Model):
         None,
         description="Predicate: after this message, such as that a session has expired, new calls use a new "
         "connection with a new login.",
+    )
+    fail_when: ExpressionSource | None = Field(
+        None,
+        description="Predicate: after this message, such as that a page has crashed, nothing is answered any more: all "
+        "calls on the connection fail, and new calls use a new connection.",
+    )
+    fail_message: ExpressionSource | None = Field(
+        None, description="Expression: the error text of the calls that fail because of fail_when."
+    )
+    session_identity: ExpressionSource | None = Field(
+        None,
+        description="Expression on session that identifies the session, such as a page: if a new connection has "
+        "another one than the last, the first call fails before it is sent and says so; needs max_connections 1.",
     )
     heartbeat: Heartbeat | None = Field(
         None, description="A message that is sent at intervals while a connection is open."
@@ -173,14 +197,25 @@ CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id"
 
 CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
     *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
-    *("before_connect", "on_connect", "on_disconnect", "capture", "inbox", "reconnect_when", "heartbeat"),
+    *(
+        "before_connect",
+        "on_connect",
+        "on_disconnect",
+        "capture",
+        "inbox",
+        "reconnect_when",
+        "fail_when",
+        "fail_message",
+    ),
+    *("session_identity", "heartbeat"),
 }
 """The fields of a call template that its connection is made of. The other fields may differ between tools that share a
 connection; a test checks that each field of the model is in one of the two lists."""
 
 CALL_FIELDS = frozenset(
     {
-        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
+        *("name", "preset", "let", "before_message", "message", "listen", "then", "typed_arguments", "timeout"),
+        *("response_format", "media_type"),
         *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
     }
 )

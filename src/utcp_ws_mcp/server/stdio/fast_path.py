@@ -24,7 +24,6 @@ from ..tools import (
     INVALID_CURSOR_MESSAGE,
     LIST_TTL,
     ToolService,
-    unknown_tool_message,
 )
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
@@ -95,9 +94,10 @@ class FastPath:
             return False
         if not isinstance(params.get("capabilities"), dict):
             return False
-        self._state.start_handshake()
+        revision = version if version in HANDSHAKE else HANDSHAKE[-1]
+        self._state.start_handshake(revision)
         result = {
-            "protocolVersion": version if version in HANDSHAKE else HANDSHAKE[-1],
+            "protocolVersion": revision,
             "capabilities": CAPABILITIES,
             "serverInfo": {**SERVER_INFO, "icons": [ICON]},
             "instructions": INSTRUCTIONS,
@@ -198,12 +198,13 @@ class FastPath:
     async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
         tool = await self._tools.find(params["name"])
         if tool is None:
-            self._respond_error(request_id, INVALID_PARAMS, unknown_tool_message(params["name"]))
+            self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
         result = await self._tools.call(tool, params.get("arguments"), self._progress_callback(params))
         # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
         await self._outbound.drain()
         modern = self._state.is_modern
+        result = result.readable_in(self._state.revision)
         result = result.fitted(params["name"], self._tools.options.max_line_bytes, modern=modern)
         self._respond(request_id, result.json_chunks(modern=modern))
 
