@@ -129,7 +129,7 @@ def test_the_missing_variable_of_a_preset_is_shown_at_the_preset(tmp_path: Path)
 def test_a_manifest_without_url_gives_one_line(tmp_path: Path) -> None:
     file = write(tmp_path, {"name": "m", "tools": [{"name": "a"}, {"name": "b"}]})
     (line, _) = run("check", file).stderr.splitlines()
-    assert f"{file}:1:1: url: 'm' has no \"url\", and none of its tools has one" in line
+    assert f"{file}:1:1: url: 'm' has no \"url\", and no tool has one of its own" in line
 
 
 def test_two_manifests_with_one_name_are_wrong(tmp_path: Path) -> None:

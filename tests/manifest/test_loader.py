@@ -106,9 +106,7 @@ REFUSED = {
     ),
     "a tool without a URL": (
         {"tools": [{"name": "t"}]},
-        [
-            "url: 'm' has no \"url\", and none of its tools has one of its own. Add the URL of the endpoint. [missing-key]"
-        ],
+        ["url: 'm' has no \"url\", and no tool has one of its own. Add it. [missing-key]"],
     ),
     "a tool without a name": (
         {"url": URL, "tools": [{"description": "x"}]},

@@ -304,7 +304,7 @@ def _validate_entry(
 
 
 def _missing_url(path: str, name: str) -> Problem:
-    message = f'{name!r} has no "url", and none of its tools has one of its own. Add the URL of the endpoint.'
+    message = f'{name!r} has no "url", and no tool has one of its own. Add it.'
     return Problem(join_path(path, "url"), message, code="missing-key")
 
 
