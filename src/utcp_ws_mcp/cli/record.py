@@ -67,7 +67,7 @@ class RecordOptions:
 @click.option(
     "--idle", default=0.5, show_default=True, help="Seconds without messages before the next line of a pipe is sent."
 )
-@click.option("--escapes", is_flag=True, help=r"In a line, \\r, \\n, \\0, \\xNN and \\\\ stand for characters.")
+@click.option("--escapes", is_flag=True, help=r"In a line, \r, \n, \0, \xNN and \\ stand for characters.")
 @click.option("--hex", "binary", is_flag=True, help="Send each line as a binary message, written in hexadecimal.")
 @env_file_option
 def record(

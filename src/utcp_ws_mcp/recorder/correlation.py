@@ -153,15 +153,13 @@ def _group_by_id(
 def _answer_by_order(exchanges: Sequence[RecordedExchange], unsolicited: list[RecordedMessage]) -> None:
     """Give the requests that no ID answers the first message behind them, if its kind arrives only there."""
     unanswered = [exchange for exchange in exchanges if not exchange.replies]
-    first = {id(exchange.events[0]) for exchange in unanswered if exchange.events}
+    behind = {id(event) for exchange in unanswered for event in exchange.events}
+    elsewhere = {kind_predicate(message.value) for message in unsolicited if id(message) not in behind}
     for exchange in unanswered:
-        candidate = exchange.events[0] if exchange.events else None
-        if candidate is None:
-            continue
-        predicate = kind_predicate(candidate.value)
-        same_kind = [message for message in unsolicited if kind_predicate(message.value) == predicate]
-        if all(id(message) in first for message in same_kind):
-            exchange.replies.append(exchange.events.pop(0))
+        candidates = (event for event in exchange.events if kind_predicate(event.value) not in elsewhere)
+        if (answer := next(candidates, None)) is not None:
+            exchange.events.remove(answer)
+            exchange.replies.append(answer)
             exchange.by_order = True
     answers = {id(exchange.replies[0]) for exchange in unanswered if exchange.replies}
     unsolicited[:] = [message for message in unsolicited if id(message) not in answers]

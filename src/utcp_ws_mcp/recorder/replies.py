@@ -233,7 +233,10 @@ def _subscription(
 
 def _echoes(events: Sequence[Any], exchange: RecordedExchange, arguments: dict[Path, str]) -> list[str]:
     """Return the terms that compare the events with an argument, or with the result of the reply."""
-    places = [(path, item) for path, item in leaves(events[0]) if all(value_at(each, path) == item for each in events)]
+    found = dict.fromkeys((path, item) for each in events for path, item in leaves(each) if isinstance(item, str | int))
+    places = [
+        place for place in found if sum(value_at(each, place[0]) == place[1] for each in events) * 2 > len(events)
+    ]
     for path, item in places:
         for place, name in arguments.items():
             if isinstance(item, str) and value_at(exchange.request.value, place) == item:

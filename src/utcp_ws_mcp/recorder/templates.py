@@ -47,11 +47,14 @@ def message_action(value: Any, id_path: Path | None) -> tuple[Path, Any] | None:
 def text_template(values: Sequence[str], schema: dict[str, Any], variables: Collection[str]) -> str:
     """Return the template of a text message: the first word is constant, the rest is an argument or has a variable."""
     head, gap, rest = re.match(r"(\W*\w*)(\s*)(.*)", values[0], re.DOTALL).groups()  # type: ignore[union-attr]  # it matches any text
+    ends = {re.search(r"[\r\n\0]*\Z", value)[0] for value in values}  # type: ignore[index]  # it matches any text
+    end = ends.pop() if len(ends) == 1 else ""
+    rest = rest.removesuffix(end)
     if not rest or (len(set(values)) == 1 and _names_variable(values[0], variables)):
         return escape_template(values[0], variables)
     schema["properties"]["text"] = {"type": "string"}
     schema["required"] = ["text"]
-    return escape_template(head + gap, ()) + "{{ args.text }}"
+    return escape_template(head + gap, ()) + "{{ args.text }}" + escape_template(end, ())
 
 
 def json_template(
