@@ -48,7 +48,7 @@ WORDS = {
 }
 """What is refused, and what to write instead."""
 
-PATTERN = re.compile("|".join(rf"\b{re.escape(word)}\b" for word in WORDS), re.IGNORECASE)
+PATTERN = re.compile("|".join(rf"\b{re.escape(word)}(?![^\W_])" for word in WORDS), re.IGNORECASE)
 SUFFIXES = {".py", ".md", ".json", ".toml", ".txt", ".conf", ".mjs", ".yml", ".yaml"}
 NAMES = {"Makefile", "run", ".env.example", "Dockerfile"}
 THIRD_PARTY = re.compile(r"package(-lock)?\.json$|^requirements/.*\.txt$|^benchmarks/results/")
@@ -73,7 +73,7 @@ def test_a_file_uses_standard_terms(file: Path) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["nobody knows", "it is asked anew", "the tools that it told", "Mended"])
+@pytest.mark.parametrize("text", ["nobody knows", "it is asked anew", "that it told", "Mended", "told_failure"])
 def test_a_house_word_is_found(text: str) -> None:
     assert PATTERN.search(text)
 

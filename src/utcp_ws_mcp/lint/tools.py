@@ -8,7 +8,7 @@ from typing import Final
 
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
-from ..core.tools.host_names import MAX_NAME_LENGTH, host_names
+from ..core.tools.mcp_names import MAX_NAME_LENGTH, host_names
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
