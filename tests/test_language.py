@@ -71,7 +71,8 @@ def test_a_file_uses_standard_terms(file: Path) -> None:
         return
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     found = [f"{file}:{number}: {match[0]} → {WORDS[match[0].lower()]}: {line.strip()[:80]}"
-             for number, line in enumerate(lines, 1) for match in PATTERN.finditer(line.replace(PROTOCOL_WORD, ''))]  # fmt: skip
+             for number, line in enumerate(lines, 1)
+             for match in PATTERN.finditer(line.replace(PROTOCOL_WORD, ""))]  # fmt: skip
 
     assert found == []
 
