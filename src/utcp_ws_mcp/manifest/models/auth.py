@@ -53,7 +53,7 @@ class OAuth2Auth(Model):
 
     auth_type: Literal["oauth2"] = Field(description="The kind of credentials.")
     token_url: Utf8Str = Field(
-        description="The URL of the token endpoint: https://, or http:// on this machine or as network.plaintext allows."
+        description="The token endpoint: https://, or http:// on this machine or as network.plaintext allows."
     )
     client_id: Utf8Str = Field(description="The client ID.")
     client_secret: Utf8Secret = Field(description="The client secret; use ${NAME} instead of plain text.")
