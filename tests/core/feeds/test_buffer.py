@@ -121,7 +121,9 @@ def test_a_cursor_of_the_future_is_refused(cursor: Cursor) -> None:
         buffer.read(cursor, 50, LARGE)
 
 
-@pytest.mark.parametrize("text", ["", "abcd", "abcd-1", "abcd-1.2.3", "ABCD-1.0", "abcd--1.0", "abcd-1.0\n", "x" * 10_000_000])
+@pytest.mark.parametrize(
+    "text", ["", "abcd", "abcd-1", "abcd-1.2.3", "ABCD-1.0", "abcd--1.0", "abcd-1.0\n", "x" * 10_000_000]
+)
 def test_what_is_no_cursor_is_refused_in_a_short_message(text: str) -> None:
     with pytest.raises(InvalidCursor, match="leave it out") as refused:
         Cursor.parse(text)

@@ -1,0 +1,1 @@
+"""Feeds: connections that are kept while somebody reads, and the reads that wait for events."""
