@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "bridge": BELOW_BRIDGE,
     "server": BELOW_SERVER,
     "demo": BELOW_CLI,
-    "lint": BELOW_BRIDGE | {"server.tool_names"},
+    "lint": BELOW_BRIDGE,
     "recorder": BELOW_CORE | {"core", "lint"},
     "plugins": BELOW_BRIDGE | {"bridge"},
     "hosts": {"errors"},

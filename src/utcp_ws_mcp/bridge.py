@@ -29,7 +29,7 @@ from .client.tool_repository import ToolRepository
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, InvalidManifest
+from .errors import BridgeError, ConnectError, InvalidManifest, Problem
 from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -83,6 +83,7 @@ class Bridge:
         self._trace_rules = trace_rules
         self._on_token = on_token
         self._repository = ToolRepository(loaded, PinStore.default() if pin_store is None else pin_store, self._warn)
+        self._tools_with_texts: set[str] = set()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
@@ -241,7 +242,7 @@ class Bridge:
         """Call a tool and return its result: JSON, text, bytes, or StreamResult for a streaming tool.
 
         Args:
-            name: `manual.tool`.
+            name: `manual.tool`, or the name that hosts see.
             arguments: They are validated against the tool's input schema, which also provides defaults.
             on_item: Awaited with each item of a stream; the stream waits for it.
 
@@ -255,7 +256,8 @@ class Bridge:
         error_code: str | None = None
         try:
             tool = await self._find_tool(name)
-            return await self._call_runner.call(tool, tool.validate_arguments(arguments or {}), on_item, started_at)
+            name = tool.full_name
+            return await self._call_runner.call(tool, self._valid_arguments(tool, arguments), on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -278,7 +280,7 @@ class Bridge:
         started_at = anyio.current_time()
         tool = await self._find_tool(name)
         tool = tool.with_utcp_framing() if utcp_framing else tool
-        pool, validated = self._pool_manager.pool(tool.manual), tool.validate_arguments(arguments or {})
+        pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
         async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
             while not tool.rules.no_reply and (message := await call.receive()) is not None:
                 yield extract_result(tool, call.exchange, message)
@@ -295,9 +297,29 @@ class Bridge:
 
     async def _find_tool(self, name: str) -> CompiledTool:
         """Return a tool. If it is unknown, wait for the first discovery of the endpoint that may have it."""
-        if name not in self.tools:
-            await self._discovery_manager.find_tool(name, lambda: name in self.tools)
-        return self._repository.find(name)
+        if (tool := self._repository.find(name)) is None:
+            await self._discovery_manager.find_tool(name, lambda: self._repository.find(name))
+            tool = self._repository.find(name)
+        if tool is None:
+            raise self.unknown_tool(name)
+        return tool
+
+    def _valid_arguments(self, tool: CompiledTool, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the arguments of a call, checked. Texts that are read as JSON are logged once for each tool."""
+        return tool.validate_arguments(arguments or {}, lambda: self._warn_of_texts(tool.full_name))
+
+    def _warn_of_texts(self, name: str) -> None:
+        if name not in self._tools_with_texts:
+            self._tools_with_texts.add(name)
+            message = "the caller sends arguments as JSON in a text where the schema allows no text. They are read."
+            self._warn(str(Problem(name, message, code="argument-read-from-text")))
+
+    def unknown_tool(self, name: str, server_name: str = "") -> BridgeError:
+        """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
+
+        `server_name` is the name of this server in the host, where tools may be offered without it.
+        """
+        return self._repository.unknown_tool(name, self.discovery_errors, server_name)
 
     def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         count, changes = self._repository.save_manual(entry, manual)

@@ -24,10 +24,10 @@ from scripts.manifest_reference import (
 )
 from utcp_ws_mcp import errors, load_manifest
 from utcp_ws_mcp.cli.main import main
+from utcp_ws_mcp.core.tools.host_names import host_names
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS, preset_names
 from utcp_ws_mcp.manifest.loader import CLIENT_KEYS, INERT_CLIENT_KEYS, MANUAL_DOCUMENT_KEYS
 from utcp_ws_mcp.manifest.models.base import Model
-from utcp_ws_mcp.server.tool_names import mcp_names
 
 from .examples import ROOT, VARIABLES, read_blocks, write_manifest
 
@@ -191,7 +191,7 @@ def test_the_names_of_tools_are_those_that_the_page_shows(
     loaded = load_manifest(write_manifest(json.dumps(manifest), tmp_path), environ=VARIABLES)
     manual = loaded.manifest.entries[0].name
     assert f"{manual}.{tool}" == full_name
-    assert list(mcp_names([(manual, tool)])) == [mcp_name]
+    assert host_names({(manual, tool): 0}) == {(manual, tool): mcp_name}
 
 
 COMMANDS = (REFERENCE / "cli.md").read_text(encoding="utf-8")

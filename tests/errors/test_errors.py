@@ -189,6 +189,20 @@ MESSAGES = [
         "the connection to wss://a.example/ was lost: it was closing. No request was sent. [connection-lost]",
     ),
     (
+        e.SessionLost("wss://a.example/", "the page crashed", PERHAPS, ["one"]),
+        (
+            "the session at wss://a.example/ was lost after 1 item: the page crashed. "
+            "The request was sent and may have been executed; verify before retrying. [session-lost]"
+        ),
+    ),
+    (
+        e.SessionLost("wss://a.example/", "the page was closed", NOT_SENT),
+        (
+            "the session at wss://a.example/ was lost: the page was closed. No request was sent. "
+            "Call again to use the new session. [session-lost]"
+        ),
+    ),
+    (
         e.TokenRequestError("https://a.example/token", "HTTP 400 (invalid_client)."),
         "no token from https://a.example/token: HTTP 400 (invalid_client). [token-request-failed]",
     ),
@@ -217,7 +231,7 @@ WHO_MUST_ACT = [
             e.CallTimeout,
         ),
     ),
-    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.TokenRequestError)),
+    (e.NetworkError, (e.ConnectError, e.HandshakeRejected, e.ConnectionLost, e.SessionLost, e.TokenRequestError)),
 ]
 
 ALSO = [

@@ -102,7 +102,7 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
     ),
     "a tool without a description": (entry({"name": "t"}), 'm.t has no "description"', "description-missing"),
     "a name that hosts reject": (entry({**TOOL, "name": "a b"}), "models see 'm_a_b'", "tool-name-changed"),
-    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "at most 64 characters", "tool-name-changed"),
+    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "more than 45 characters", "tool-name-changed"),
     "two tools that hosts cannot tell apart": (
         entry({**TOOL, "name": "a.b"}, {**TOOL, "name": "a_b"}), "same name", "tool-name-changed"
     ),
@@ -175,6 +175,39 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         entry(auto_reply=[{"match": "message.n", "send": "ok", "keep": True}]),
         '"auto_reply" shows that other messages arrive',
         "ambiguous-reply",
+    ),
+    "concurrent calls that nothing distinguishes": (
+        entry(tool(message="{{ args.q }}", reply={"match": "message.kind == 'answer'", "concurrent": True})),
+        '"concurrent" lets calls share a connection, but "match" is the same for all of them.',
+        "concurrent-not-distinguished",
+    ),
+    "concurrent calls without match": (
+        entry(tool(message="{{ args.q }}", reply={"concurrent": True}, ignore="message.tick")),
+        'reply.concurrent: has no effect without "match"',
+        "field-without-effect",
+    ),
+    "the text of a failure that nothing detects": (
+        entry(fail_message="message.why"), 'fail_message: has no effect without "fail_when"', "field-without-effect"
+    ),
+    "a session of several connections": (
+        entry(session_identity="session.page"),
+        'session_identity: has no effect without "limits": {"max_connections": 1}',
+        "field-without-effect",
+    ),
+    "a listener that cancels nothing": (
+        entry(tool(listen=True, stream={"match": "message.q == args.q", "cancel": {"stop": 1}})),
+        'stream.cancel: has no effect with "listen": true on a shared connection',
+        "field-without-effect",
+    ),
+    "a listener that cancels its reply": (
+        entry(tool(listen=True, reply={"match": "message.q == args.q", "cancel": {"stop": 1}})),
+        'reply.cancel: has no effect with "listen": true',
+        "field-without-effect",
+    ),
+    "items after a reply that there is not": (
+        entry(stream={"max_items": 2, "after_reply": True}),
+        'stream.after_reply: has no effect without "stream.match" and "reply.match"',
+        "field-without-effect",
     ),
     "an error message without error": (
         entry(reply={"error_message": "message.e"}), 'has no effect without "error"', "field-without-effect"

@@ -60,6 +60,8 @@ class Side:
 class Stage:
     """An endpoint in action: what it has `seen`, the `sides` of its connections, and how it was `broken`.
 
+    `crashed`, `made` and `closed` are what it has that outlives a connection.
+
     `silence`: seconds after which a client that says nothing is thrown out.
     """
 
@@ -67,6 +69,9 @@ class Stage:
         self.seen: Peer
         self.sides: list[Any] = []
         self.broken: list[str] = []
+        self.crashed: list[str] = []
+        self.made: list[str] = []
+        self.closed: list[str] = []
         self._silence = silence
         self._watches: dict[ServerConnection, asyncio.TimerHandle] = {}
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectError, ToolError
+from utcp_ws_mcp.errors import ConnectError, SessionLost, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, check, cut, say, stage
 
 PICTURE = b"\x89PNG\r\n\x1a\npicture"
-IN_PAGE = {"Page", "Runtime", "Network"}
-LOGIN = ["Target.getTargets", "Target.attachToTarget", "Page.enable"]
+IN_PAGE = {"Page", "Runtime", "Network", "Inspector"}
+LOGIN = ["Target.getTargets", "Target.attachToTarget", "Inspector.enable", "Page.enable"]
 
 
 class Chrome(Side):
@@ -82,6 +82,9 @@ class Chrome(Side):
     async def evaluate(self, message: Any, expression: str) -> None:
         if expression in ("alert", "confirm", "beforeunload"):
             await self.tell("Page.javascriptDialogOpening", type=expression, message="sure?")
+        if expression in THROWN:
+            await self.succeed(message, result={}, exceptionDetails=THROWN[expression][0])
+            return
         if not expression.startswith("together"):
             await self.succeed(message, value=1)
             return
@@ -91,6 +94,11 @@ class Chrome(Side):
 
     async def obey_page(self, message: Any, command: str, params: Any) -> None:
         match command:
+            case "navigate" if "nowhere" in params["url"]:
+                await self.succeed(message, frameId="frame-1", errorText="net::ERR_NAME_NOT_RESOLVED")
+            case "navigate" if "file.zip" in params["url"]:
+                await self.succeed(message, frameId="frame-1", errorText="net::ERR_ABORTED", isDownload=True)
+                await self.tell("Page.loadEventFired")
             case "navigate":
                 await self.tell("Page.frameNavigated")
                 await self.succeed(message, frameId="frame-1")
@@ -114,10 +122,60 @@ class Chrome(Side):
         await self.send({"method": method, "params": params, "sessionId": "session-1"})
 
 
+class Crashing(Chrome):
+    """Its page crashes when it evaluates "crash", and is listed, but answers nothing, until it is closed."""
+
+    async def greet(self) -> None:
+        await super().greet()
+        self.attached: dict[str, str] = {}
+        self.targets = ["page-1", *(["page-new"] if "page-new" in self.stage.made else [])]
+        self.targets = [target for target in self.targets if target not in self.stage.closed]
+
+    async def obey_browser(self, message: Any, command: str, params: Any) -> None:
+        match command:
+            case "attachToTarget":
+                session = f"session-{params['targetId']}"
+                self.sessions.add(session)
+                await self.succeed(message, sessionId=session)
+            case "closeTarget":
+                self.stage.closed.append(params["targetId"])
+                await self.succeed(message, success=True)
+            case _:
+                if command == "createTarget":
+                    self.stage.made.append("page-new")
+                await super().obey_browser(message, command, params)
+
+    async def obey(self, message: Any, method: str, params: Any) -> None:
+        session = message.get("sessionId", "")
+        if session and session.removeprefix("session-") in self.stage.crashed:
+            if method == "Inspector.enable":
+                await self.send({"method": "Inspector.targetCrashed", "params": {}, "sessionId": session})
+                await self.succeed(message)
+            return
+        await super().obey(message, method, params)
+
+    async def evaluate(self, message: Any, expression: str) -> None:
+        if expression == "hang":
+            return
+        if expression == "crash":
+            self.stage.crashed.append(message["sessionId"].removeprefix("session-"))
+            await self.send({"method": "Inspector.targetCrashed", "params": {}, "sessionId": message["sessionId"]})
+            return
+        await super().evaluate(message, expression)
+
+
 class Empty(Chrome):
     pages = False
 
 
+THROWN: dict[str, tuple[Any, str]] = {
+    "an error": (
+        {"text": "Uncaught", "exception": {"type": "object", "description": "TypeError: x is not a function\n at 1:1"}},
+        "TypeError: x is not a function",
+    ),
+    "a value": ({"text": "Uncaught", "exception": {"type": "string", "value": "no"}}, "Uncaught: no"),
+    "nothing more": ({"text": "SyntaxError"}, "SyntaxError"),
+}
 MESSAGE = {"id": "{{ request_id }}", "sessionId": "{{ session.session_id }}"}
 NAVIGATE = {
     "name": "Page.navigate",
@@ -193,9 +251,9 @@ async def test_a_command_goes_to_the_first_page(tmp_path: Path) -> None:
         assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "x"}) == {"value": 1}
         pages = await bridge.call_tool("m.targets")
     assert [target["type"] for target in pages["targetInfos"]] == ["service_worker", "page"]
-    assert methods(on)[:4] == [*LOGIN, "Runtime.evaluate"]
+    assert methods(on)[:5] == [*LOGIN, "Runtime.evaluate"]
     assert on.seen.received[1]["params"] == {"targetId": "page-1", "flatten": True}
-    assert on.seen.received[3]["sessionId"] == "session-1"
+    assert on.seen.received[4]["sessionId"] == "session-1"
     assert not on.broken
 
 
@@ -245,7 +303,7 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
 
 async def test_an_error_reply_has_the_message_of_the_browser(tmp_path: Path) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=r"^Invalid parameters \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^Invalid parameters \(-32602\) \[tool-error\]$"):
             await bridge.call_tool("m.Page.nonsense")
 
 
@@ -269,7 +327,7 @@ async def test_events_that_were_enabled_are_disabled_again(tmp_path: Path, by: s
             await cancel_after_an_item(bridge, "m.console", {})
         await on.seen.until(lambda: methods(on)[-1] == "Runtime.disable")
         await bridge.call_tool("m.Runtime.evaluate", {"expression": "x"})
-        assert on.sides[0].enabled == {"Page"}
+        assert on.sides[0].enabled == {"Page", "Inspector"}
     assert not on.broken
 
 
@@ -299,6 +357,65 @@ async def test_after_its_page_was_closed_the_next_call_attaches_to_another(tmp_p
             await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
         assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"}) == {"value": 1}
     assert len(on.sides) == 2
+
+
+@pytest.mark.parametrize("thrown", THROWN)
+async def test_a_script_that_throws_is_an_error(tmp_path: Path, thrown: str) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        with pytest.raises(ToolError, match=f"^{THROWN[thrown][1]}"):
+            await bridge.call_tool("m.Runtime.evaluate", {"expression": thrown})
+
+
+async def test_a_navigation_that_fails_is_an_error_and_a_download_is_none(tmp_path: Path) -> None:
+    async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
+        with pytest.raises(ToolError, match="net::ERR_NAME_NOT_RESOLVED"):
+            await bridge.call_tool("m.Page.navigate", {"url": "http://nowhere.example/"})
+        assert (await bridge.call_tool("m.Page.navigate", {"url": "http://a.example/file.zip"})).end == "until"
+
+
+async def test_a_crash_fails_the_calls_under_way_and_the_next_connection_uses_another_page(tmp_path: Path) -> None:
+    async with stage(Crashing) as on, browser(tmp_path, on) as bridge:
+        with pytest.raises(SessionLost, match="the page crashed"):
+            await bridge.call_tool("m.Runtime.evaluate", {"expression": "crash"})
+        for _ in range(2):
+            assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"}) == {"value": 1}
+        assert on.closed == ["page-1"]
+        assert on.made == ["page-new"]
+        await cut(on)
+        assert await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"}) == {"value": 1}
+        assert on.made == ["page-new"]
+    assert not on.broken
+
+
+GONE = {
+    "detached": ("Target.detachedFromTarget", {"sessionId": "session-1"}, None, "the page was closed"),
+    "taken over": (
+        "Inspector.detached",
+        {"reason": "canceled_by_user"},
+        "session-1",
+        r"another client took it over \(canceled_by_user\)",
+    ),
+    "crashed": ("Inspector.targetCrashed", {}, "session-1", "the page crashed"),
+    "crashed, as the browser reports it": ("Target.targetCrashed", {"targetId": "page-1"}, None, "the page crashed"),
+    "destroyed": ("Target.targetDestroyed", {"targetId": "page-1"}, None, "the page was closed"),
+}
+
+
+@pytest.mark.parametrize(("method", "params", "session", "why"), GONE.values(), ids=GONE)
+async def test_calls_fail_at_once_when_their_page_is_gone(
+    tmp_path: Path, method: str, params: Any, session: str | None, why: str
+) -> None:
+    class Silent(Chrome):
+        async def evaluate(self, message: Any, expression: str) -> None:
+            for at in ("other", session or "browser"):
+                other = {"sessionId": "other", "targetId": "other"} if at == "other" else params
+                gone = {"method": method, "params": other, **({"sessionId": at} if session else {})}
+                if at != "other" or not session or "Inspector" in method:
+                    await self.send(gone)
+
+    async with stage(Silent) as on, browser(tmp_path, on) as bridge:
+        with pytest.raises(SessionLost, match=why):
+            await bridge.call_tool("m.Runtime.evaluate", {"expression": "1"})
 
 
 async def test_an_endpoint_of_one_page_needs_no_session(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
+from utcp_ws_mcp.errors import SessionLost
 
 TOKEN = {"CENTRIFUGO_TOKEN": "right"}
 WATCH = {
@@ -38,6 +39,7 @@ class Node(Session):
         self.channels: set[str] = set()
         self.held: list[Any] = []
         self.pongs = 0
+        self.refused = 0
         self.awaited = 0
 
     async def take(self, message: Any) -> None:
@@ -83,6 +85,7 @@ class Node(Session):
 
     async def subscribe(self, request: Any) -> Any:
         if request["channel"] in self.channels:
+            self.refused += 1
             return {"error": {"code": 105, "message": "already subscribed"}}
         self.channels.add(request["channel"])
         return {"subscribe": {}}
@@ -159,22 +162,58 @@ async def test_a_subscription_ends_with_unsubscribe_when_it_is_cancelled(tmp_pat
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         async with calling(bridge, "m.watch", {"channel": "a"}):
             await server.until(lambda: bool(server.sessions and server.session.channels))
-            with pytest.raises(ToolError, match="already subscribed"):
-                await bridge.call_tool("m.watch", {"channel": "a"})
         await server.until(lambda: not server.session.channels)
+
+
+async def test_several_watch_one_channel_and_the_last_ends_the_subscription(tmp_path: Path) -> None:
+    async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+        async with calling(bridge, "m.watch", {"channel": "a"}):
+            await server.until(lambda: bool(server.sessions and server.session.channels))
+            async with calling(bridge, "m.watch", {"channel": "a"}):
+                await server.until(lambda: server.session.refused == 1)
+            assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
+            assert server.session.channels == {"a"}
+        await server.until(lambda: not server.session.channels)
+
+
+async def ended_by_the_server(server: Strict, bridge: Any, code: int) -> Any:
+    """Watch until the server ends the subscription with a code; the result or the error."""
+
+    async def end() -> None:
+        await server.until(lambda: bool(server.sessions and server.session.channels))
+        server.session.channels.clear()
+        await server.session.send({"push": {"channel": "a", "unsubscribe": {"code": code, "reason": "expired"}}})
+
+    async with meanwhile(end):
+        try:
+            return await bridge.call_tool("m.watch", {"channel": "a"})
+        except ToolError as error:
+            return error
 
 
 async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+        watched = await ended_by_the_server(server, bridge, 2000)
+        assert watched.value == {"items": [], "end": "until"}
+
+
+async def test_a_subscription_that_fails_is_an_error_with_its_code(tmp_path: Path) -> None:
+    async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+        failed = await ended_by_the_server(server, bridge, 2500)
+        assert str(failed) == "the server ended the subscription: expired (2500) [tool-error]"
+
+
+async def test_a_server_that_ends_the_connection_fails_the_calls_with_its_reason(tmp_path: Path) -> None:
+    async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
 
         async def end() -> None:
             await server.until(lambda: bool(server.sessions and server.session.channels))
-            server.session.channels.clear()
-            await server.session.send({"push": {"channel": "a", "unsubscribe": {"code": 2500, "reason": "x"}}})
+            await server.session.send({"push": {"disconnect": {"code": 3005, "reason": "connection expired"}}})
 
-        async with meanwhile(end):
-            watched = await bridge.call_tool("m.watch", {"channel": "a"})
-        assert watched.value == {"items": [], "end": "until"}
+        with pytest.raises(ExceptionGroup) as failed:
+            async with meanwhile(end):
+                await bridge.call_tool("m.watch", {"channel": "a"})
+        assert failed.group_contains(SessionLost, match=r"connection expired \(3005\)")
 
 
 async def test_pings_are_answered_while_nothing_is_called(tmp_path: Path) -> None:

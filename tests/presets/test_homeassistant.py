@@ -179,7 +179,7 @@ async def test_an_error_reply_has_the_message_of_the_server(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(HomeAssistant) as on, at_home(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=sentence):
+        with pytest.raises(ToolError, match=rf"{sentence}.* \([a-z_]+\) \[tool-error\]$"):
             await bridge.call_tool(f"m.{tool}", arguments)
     assert not on.broken
 

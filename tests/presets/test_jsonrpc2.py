@@ -12,11 +12,14 @@ from tests.peer import Peer, bridge_to, entry, peer
 from utcp_ws_mcp import ToolError
 
 ERRORS: dict[str, tuple[Any, str]] = {
-    "a message alone": ({"code": -32601, "message": "Method not found"}, "Method not found"),
-    "a text": ({"code": -32603, "message": "Internal error", "data": "no such room"}, "Internal error: no such room"),
-    "an object": ({"code": -1, "message": "no disk", "data": {"free": 3}}, 'no disk: {"free":3}'),
-    "nothing": ({"code": -1, "message": "no disk", "data": None}, "no disk"),
-    "a long text": ({"code": -1, "message": "failed", "data": "x" * 5000}, "failed: " + "x" * 1000),
+    "a message alone": ({"code": -32601, "message": "Method not found"}, "Method not found (-32601)"),
+    "a text": (
+        {"code": -32603, "message": "Internal error", "data": "no such room"},
+        "Internal error (-32603): no such room",
+    ),
+    "an object": ({"code": -1, "message": "no disk", "data": {"free": 3}}, 'no disk (-1): {"free":3}'),
+    "nothing": ({"code": -1, "message": "no disk", "data": None}, "no disk (-1)"),
+    "a long text": ({"code": -1, "message": "failed", "data": "x" * 5000}, "failed (-1): " + "x" * 1000),
     "no message": ({"code": -1, "data": "why"}, '{"jsonrpc":"2.0","id":1,"error":{"code":-1,"data":"why"}}'),
     "no object": ("denied", '{"jsonrpc":"2.0","id":1,"error":"denied"}'),
 }

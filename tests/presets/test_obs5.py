@@ -203,8 +203,8 @@ async def test_requests_at_once_each_get_their_own_answer_between_events(tmp_pat
 @pytest.mark.parametrize(
     ("tool", "arguments", "sentence"),
     [
-        ("SetCurrentProgramScene", {"sceneName": "none"}, "No source was found by the name of `none`."),
-        ("Nonsense", {}, "request status 204"),
+        ("SetCurrentProgramScene", {"sceneName": "none"}, r"No source was found by the name of `none`. \(600\) "),
+        ("Nonsense", {}, r"^the request failed \(204\) "),
     ],
 )
 async def test_an_error_reply_is_reported_by_its_comment_or_its_code(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ToolError
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, SessionLost, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
@@ -216,7 +216,7 @@ async def test_a_channel_that_crashes_ends_a_watch_with_a_fault(tmp_path: Path) 
 
         with pytest.raises(BaseExceptionGroup) as failed:
             await watch_during(bridge, "m.watch", ROOM, crash)
-    assert failed.value.subgroup(lambda error: isinstance(error, ToolError) and "phx_error" in str(error))
+    assert failed.value.subgroup(lambda error: isinstance(error, SessionLost) and "phx_error" in str(error))
 
 
 @pytest.mark.parametrize("announced", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, interval, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
-from utcp_ws_mcp.errors import ConnectionLost
+from utcp_ws_mcp.errors import CallTimeout, ConnectionLost, SessionLost
 
 LOGIN = {"STOMP_LOGIN": "ada", "STOMP_PASSCODE": "se:cret"}
-REQUIRED = {"SEND": {"destination"}, "SUBSCRIBE": {"destination", "id"}, "UNSUBSCRIBE": {"id"}}
+REQUIRED = {"SEND": {"destination"}, "SUBSCRIBE": {"destination", "id"}, "UNSUBSCRIBE": {"id"}, "ACK": {"id"}}
+QUEUE = "/amq/queue/"
 FRAME = re.compile(r"([A-Z]+)\n((?:[^:\n]+:[^\n]*\n)*)\n([^\0]*)\0")
 WATCH = {
     "name": "watch",
@@ -30,6 +32,13 @@ WATCH = {
         "stream": {"max_items": 2},
     },
 }
+
+
+RECEIVE = next(
+    tool
+    for tool in json.loads((Path(__file__).parents[2] / "manifests" / "stomp-broker.json").read_text())["tools"]
+    if tool["name"] == "receive"
+)
 
 
 def frame(command: str, headers: dict[str, str] | None = None, body: str = "") -> str:
@@ -51,6 +60,8 @@ class Broker(Session):
         self.subscriptions: dict[str, str] = {}
         self.receipts: list[str] = []
         self.beats = 0
+        self.unacknowledged: dict[str, str] = {}
+        self.prefetch = 0
 
     async def take(self, message: Any) -> None:
         if message == "\n":
@@ -69,11 +80,17 @@ class Broker(Session):
             return
         if command == "DISCONNECT":
             self.connected = False
+            self.requeue()
             return
         if command not in REQUIRED or (missing := REQUIRED[command] - headers.keys()):
             raise Broken(f"{command} without {missing if command in REQUIRED else 'a meaning'}")
         self.expect_beat()
-        await {"SEND": self.relay, "SUBSCRIBE": self.subscribe, "UNSUBSCRIBE": self.unsubscribe}[command](headers, body)
+        if command == "UNSUBSCRIBE" and headers["id"] not in self.subscriptions:
+            # As RabbitMQ does: an error without a receipt, and the connection stays open.
+            await self.send(frame("ERROR", {"message": "Subscription not found"}))
+            return
+        commands = {"SEND": self.relay, "SUBSCRIBE": self.subscribe, "UNSUBSCRIBE": self.unsubscribe}
+        await {**commands, "ACK": self.acknowledge}[command](headers, body)
         if "receipt" in headers:
             self.receipts.append(headers["receipt"])
         if len(self.receipts) >= self.server.settings.get("hold", 1):
@@ -109,6 +126,31 @@ class Broker(Session):
         if headers["id"] in self.subscriptions:
             raise Broken(f"the subscription {headers['id']} is there already")
         self.subscriptions[headers["id"]] = headers["destination"]
+        if headers["destination"].startswith(QUEUE):
+            self.prefetch = int(headers.get("prefetch-count", 1000))
+            await self.deliver(headers["id"], individually=headers.get("ack") == "client-individual")
+
+    async def deliver(self, id_: str, *, individually: bool) -> None:
+        """Deliver what is in the queue, up to the prefetch count; without acknowledgements it is gone at once."""
+        queue = self.server.settings["queue"]
+        while queue and len(self.unacknowledged) < self.prefetch:
+            body = queue.pop(0)
+            if individually:
+                self.unacknowledged[body] = id_
+            known = {"subscription": id_, "message-id": body, "destination": self.subscriptions[id_], "ack": body}
+            await self.send(frame("MESSAGE", known, body))
+
+    async def acknowledge(self, headers: dict[str, str], _: str) -> None:
+        id_ = self.unacknowledged.pop(headers["id"], None)
+        if id_ not in self.subscriptions:
+            raise Broken("ACK of nothing")
+        self.server.settings["taken"].append(headers["id"])
+        await self.deliver(id_, individually=True)
+
+    def requeue(self) -> None:
+        """Put back what was not acknowledged, as a broker does when the session ends."""
+        self.server.settings["queue"][:0] = self.unacknowledged
+        self.unacknowledged.clear()
 
     async def unsubscribe(self, headers: dict[str, str], _: str) -> None:
         if self.subscriptions.pop(headers["id"], None) is None:
@@ -124,7 +166,13 @@ def broker(**settings: Any) -> Any:
 
 
 def manifest(server: Strict, **template: Any) -> dict[str, Any]:
-    return {"name": "m", "url": server.peer.url, "preset": "stomp", "tools": [{"name": "send"}, WATCH], **template}
+    return {
+        "name": "m",
+        "url": server.peer.url,
+        "preset": "stomp",
+        "tools": [{"name": "send"}, WATCH, RECEIVE],
+        **template,
+    }
 
 
 async def test_a_message_is_accepted_when_its_receipt_comes(tmp_path: Path) -> None:
@@ -152,7 +200,8 @@ async def test_receipts_in_any_order_reach_their_own_calls(tmp_path: Path) -> No
 @pytest.mark.parametrize("nameless", [False, True], ids=["with its receipt", "without a receipt"])
 async def test_an_error_fails_the_call_and_the_next_one_logs_in_again(tmp_path: Path, nameless: bool) -> None:
     async with broker(nameless=nameless) as server, bridge_to(tmp_path, manifest(server), environ=LOGIN) as bridge:
-        with pytest.raises(ToolError, match=r"^access refused: not yours \[tool-error\]$"):
+        said = "was lost: access refused: not yours" if nameless else r"^access refused: not yours \[tool-error\]$"
+        with pytest.raises((ToolError, SessionLost), match=said):
             await bridge.call_tool("m.send", {"destination": "/forbidden", "body": "x"})
         assert await bridge.call_tool("m.send", {"destination": "/queue/a"}) == {"accepted": True}
         assert [session.connected for session in server.sessions] == [True, True]
@@ -186,6 +235,32 @@ async def test_a_subscription_ends_with_unsubscribe_when_it_is_cancelled(tmp_pat
             await bridge.call_tool("m.send", {"destination": "/topic/b"})
             await server.until(lambda: bool(server.session.subscriptions))
         await server.until(lambda: not server.session.subscriptions)
+
+
+async def test_taking_a_message_out_of_a_queue_takes_one(tmp_path: Path) -> None:
+    queue = [f"m{number}" for number in range(5)]
+    async with broker(queue=queue, taken=[]) as server:
+        async with bridge_to(tmp_path, manifest(server), environ=LOGIN) as bridge:
+            for number in range(5):
+                received = await bridge.call_tool("m.receive", {"queue": "orders"})
+                assert [item["body"] for item in received.items] == [f"m{number}"]
+                await server.until(lambda: not server.peer.open)
+                assert server.settings["taken"] == [f"m{taken}" for taken in range(number + 1)]
+                assert len(queue) == 4 - number
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+async def test_a_call_that_was_given_up_ends_no_subscription(tmp_path: Path, how: str) -> None:
+    template = {"timeout": 0.3} if how == "timeout" else {}
+    async with broker(hold=2) as server, bridge_to(tmp_path, manifest(server, **template), environ=LOGIN) as bridge:
+        if how == "timeout":
+            with pytest.raises(CallTimeout):
+                await bridge.call_tool("m.send", {"destination": "/queue/a"})
+        else:
+            async with calling(bridge, "m.send", {"destination": "/queue/a"}):
+                await server.until(lambda: bool(server.sessions and server.session.receipts))
+        assert await bridge.call_tool("m.send", {"destination": "/queue/a"}) == {"accepted": True}
+        assert not any("UNSUBSCRIBE" in str(message) for message in server.peer.received)
 
 
 async def test_an_error_before_its_receipt_is_no_proper_end_of_a_subscription(tmp_path: Path) -> None:

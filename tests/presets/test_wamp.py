@@ -14,6 +14,7 @@ import pytest
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
+from utcp_ws_mcp.errors import SessionLost
 
 HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, WAMP_GOODBYE = 1, 2, 3, 4, 5, 6
 ERROR, PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, EVENT = 8, 16, 17, 32, 33, 34, 35, 36
@@ -58,6 +59,7 @@ class Router(Session):
         self.last_id = 0
         self.topics: dict[int, str] = {}
         self.running: set[int] = set()
+        self.subscribes = 0
         self.held: list[Any] = []
 
     async def take(self, message: Any) -> None:
@@ -95,8 +97,12 @@ class Router(Session):
     async def broker(self, kind: int, rest: list[Any]) -> None:
         match kind, rest:
             case 32, [number, dict(), str() as topic]:
-                self.topics[1000 + number] = topic
-                await self.send([SUBSCRIBED, number, 1000 + number])
+                # As a router does: a session has one subscription to a topic (WAMP 2, 5.4.1).
+                known = [subscription for subscription, subscribed in self.topics.items() if subscribed == topic]
+                subscription = known[0] if known else 1000 + number
+                self.topics[subscription] = topic
+                self.subscribes += 1
+                await self.send([SUBSCRIBED, number, subscription])
             case 34, [number, subscription]:
                 if self.topics.pop(subscription, None) is None:
                     raise Broken("UNSUBSCRIBE of nothing")
@@ -140,15 +146,13 @@ class Router(Session):
     async def call(self, number: int, options: Any, procedure: str, args: Any = (), kwargs: Any = None) -> None:
         if isinstance(args, tuple) or not isinstance(kwargs or {}, dict):
             raise Broken("a call without list and dict")
+        results: dict[str, list[Any]] = {"named": [[], {"x": 1.5}], "both": [[1, 2], {"x": 3}], "nothing": []}
+        if (name := procedure.removeprefix("com.example.")) in results:
+            await self.result([RESULT, number, {}, *results[name]])
+            return
         match procedure:
             case "com.example.add":
                 await self.result([RESULT, number, {}, [kwargs["a"] + kwargs["b"]]])
-            case "com.example.named":
-                await self.result([RESULT, number, {}, [], {"x": 1.5}])
-            case "com.example.both":
-                await self.result([RESULT, number, {}, [1, 2], {"x": 3}])
-            case "com.example.nothing":
-                await self.result([RESULT, number, {}])
             case "com.example.count" if options.get("receive_progress"):
                 self.running.add(number)
                 for step in range(kwargs["n"]):
@@ -156,6 +160,10 @@ class Router(Session):
                 if kwargs["n"] < 3:
                     self.running.remove(number)
                     await self.send([RESULT, number, {}, ["all"]])
+            case "com.example.long":
+                self.running.add(number)
+            case "com.example.full":
+                await self.send([ERROR, CALL, number, {}, "com.example.error", ["disk full"], {"free": 0}])
             case _:
                 await self.send([ERROR, CALL, number, {}, "wamp.error.no_such_procedure", [procedure]])
 
@@ -171,7 +179,7 @@ def router(**settings: Any) -> Any:
 
 
 def manifest(server: Strict) -> dict[str, Any]:
-    names = ["add", "named", "both", "nothing", "nope"]
+    names = ["add", "named", "both", "nothing", "nope", "long", "full"]
     tools = [*({"name": f"com.example.{name}"} for name in names), WATCH, TELL, COUNT]
     return {"name": "m", "url": server.peer.url, "preset": "wamp", "tools": tools}
 
@@ -231,6 +239,45 @@ async def test_an_error_names_its_uri_and_arguments(tmp_path: Path) -> None:
     async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
         with pytest.raises(ToolError, match=r"^wamp\.error\.no_such_procedure: com\.example\.nope \[tool-error\]$"):
             await bridge.call_tool("m.com.example.nope")
+
+
+async def test_an_error_has_its_keyword_arguments(tmp_path: Path) -> None:
+    async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
+        with pytest.raises(ToolError, match=r'^com\.example\.error: disk full \{"free": ?0\} \[tool-error\]$'):
+            await bridge.call_tool("m.com.example.full")
+
+
+async def test_a_call_that_is_cancelled_is_cancelled_at_the_router(tmp_path: Path) -> None:
+    async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
+        async with calling(bridge, "m.com.example.long"):
+            await server.until(lambda: bool(server.sessions and server.session.running))
+        await server.until(lambda: not server.session.running)
+        assert await bridge.call_tool("m.com.example.add", {"a": 1, "b": 2}) == 3
+
+
+async def test_watchers_of_a_topic_share_its_subscription_until_the_last_has_ended(tmp_path: Path) -> None:
+    async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
+        async with calling(bridge, "m.watch", {"topic": "a"}):
+            await server.until(lambda: bool(server.sessions and server.session.subscribes == 1))
+            async with calling(bridge, "m.watch", {"topic": "a"}):
+                await server.until(lambda: server.session.subscribes == 2)
+            await bridge.call_tool("m.com.example.nothing")
+            assert set(server.session.topics.values()) == {"a"}
+        await server.until(lambda: not server.session.topics)
+        assert len(server.sessions) == 1
+
+
+async def test_a_session_that_the_router_ends_fails_its_calls_with_the_reason(tmp_path: Path) -> None:
+    async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
+
+        async def end() -> None:
+            await server.until(lambda: bool(server.sessions and server.session.running))
+            await server.session.send([WAMP_GOODBYE, {"message": "restart"}, "wamp.close.system_shutdown"])
+
+        with pytest.raises(ExceptionGroup) as failed:
+            async with meanwhile(end):
+                await bridge.call_tool("m.com.example.long")
+        assert failed.group_contains(SessionLost, match=r"wamp\.close\.system_shutdown: restart")
 
 
 async def test_progressive_results_end_with_the_final_one(tmp_path: Path) -> None:

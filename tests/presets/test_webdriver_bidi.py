@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectError, ToolError
+from utcp_ws_mcp.errors import ConnectError, SessionLost, ToolError
 
 from .sides import TOGETHER, Broken, Side, Stage, call_together, cancel_after_an_item, cut, say, stage, watch_during
 
@@ -206,7 +206,9 @@ async def test_a_cancelled_call_cancels_its_subscription(tmp_path: Path) -> None
 
 async def test_a_new_connection_makes_a_new_session(tmp_path: Path) -> None:
     async with stage(Browser) as on, browser(tmp_path, on) as bridge:
-        for _ in range(2):
+        await bridge.call_tool("m.browsingContext.getTree")
+        await cut(on)
+        with pytest.raises(SessionLost, match="Call again to use the new session"):
             await bridge.call_tool("m.browsingContext.getTree")
-            await cut(on)
-    assert on.seen.received == [NEW, TREE] * 2
+        await bridge.call_tool("m.browsingContext.getTree")
+        assert on.seen.received == [NEW, TREE] * 2

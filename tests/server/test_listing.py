@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path, PurePath
+from typing import Any
 
 from tests.client.test_discovery import announces, manual
-from tests.peer import PATIENCE, bridge_to, entry, peer
+from tests.peer import PATIENCE, bridge_to, echo, entry, peer
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.observability.events import WarningIssued
 from utcp_ws_mcp.observability.redaction import REDACTED, redactor
 from utcp_ws_mcp.server.listing import build_listing
+from utcp_ws_mcp.server.tools import ToolService
 
 
 async def test_a_manual_that_repeats_a_credential_does_not_show_it_to_the_model(tmp_path: Path) -> None:
@@ -35,3 +39,79 @@ def test_a_list_is_json_that_every_host_can_read_whatever_the_manifest_says() ->
     (shown,) = json.loads(offered.modern[0].encode())
     assert (problems, shown["description"]) == ([], f"{REDACTED} \ufffd")
     assert "nested too deeply" in json.dumps(shown["inputSchema"])
+
+
+def listed(*tools: dict[str, Any]) -> list[Any]:
+    document = [{"name": "m", "url": "wss://own.example/ws", "tools": list(tools)}]
+    compiled, problems = compile_entry(load_document(document, VariableResolver([]), "m.json", PurePath()).entries[0])
+    assert not problems
+    listing: list[Any] = json.loads(build_listing(compiled).handshake[0])
+    return listing
+
+
+def test_schemas_that_hosts_refuse_are_listed_in_another_form() -> None:
+    odd = {"properties": {"any": True, "none": False, "$top": {"type": "integer"}}, "required": ["$top"]}
+    (shown,) = listed({"name": "t", "inputs": odd, "outputs": {"type": "object", "properties": {"x": True}}})
+    assert shown["inputSchema"] == {
+        "type": "object",
+        "properties": {"any": {}, "none": {"not": {}}, "top": {"type": "integer", "description": "Sent as '$top'."}},
+        "required": ["top"],
+    }
+
+
+async def test_an_endpoint_gets_the_names_and_forms_of_its_own_schema(tmp_path: Path) -> None:
+    properties = {"$top": {"type": "integer"}, "filter[name]": {"type": "array"}, "größe": {}}
+    tool = {"name": "t", "inputs": {"properties": properties}, "tool_call_template": {"response_format": "json"}}
+    warnings: list[Any] = []
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool), events=warnings) as bridge:
+        tools = ToolService(bridge)
+        found = await tools.find("m_t")
+        assert found is not None
+        for _ in range(2):
+            result = await tools.call(found, {"top": 5.0, "filter_name": "[1]", "grosse": "[1]"}, _ignore)
+            assert not result.is_error
+    assert seen.received[0] == {"$top": 5, "filter[name]": [1], "größe": "[1]"}
+    assert isinstance(seen.received[0]["$top"], int)
+    texts = [event.text for event in warnings if isinstance(event, WarningIssued)]
+    assert len(texts) == 1
+    assert texts[0].endswith("[argument-read-from-text]")
+
+
+async def test_a_tool_is_called_and_named_in_errors_by_the_name_that_hosts_know(tmp_path: Path) -> None:
+    tool = {"name": "t", "inputs": {"properties": {"n": {"type": "integer"}}}}
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool)) as bridge:
+        tools = ToolService(bridge)
+        for name in ("m_t", "m.t"):
+            found = await tools.find(name)
+            assert found is not None
+            (block,) = (await tools.call(found, {"n": "x"}, _ignore)).content
+            assert block["text"].startswith("m_t: invalid arguments: ")
+
+
+async def test_an_unknown_name_says_why_its_manual_has_no_tools(tmp_path: Path) -> None:
+    async with bridge_to(tmp_path, {"name": "o", "url": "ws://localhost:9/"}) as bridge:
+        tools = ToolService(bridge)
+        assert await tools.find("o_echo") is None
+        for name in ("o_echo", "o.echo"):
+            text = tools.unknown_tool_message(name)
+            assert text.startswith(f"there is no tool {name!r}: the tools of 'o' are not known: cannot connect to ")
+            assert text.endswith(" [unknown-tool]")
+        assert tools.unknown_tool_message("x_y") == (
+            "there is no tool 'x_y'. List the tools to see their names. [unknown-tool]"
+        )
+
+
+async def test_a_foreign_tool_cannot_change_the_name_of_a_tool_of_the_manifest(tmp_path: Path) -> None:
+    async with peer(announces(manual("eu_pay"))) as seen:
+        document = [
+            {**entry(seen), "name": "bank"},
+            {"name": "bank_eu", "url": "wss://own.example/", "tools": [{"name": "pay"}]},
+        ]
+        async with bridge_to(tmp_path, {"manual_call_templates": document}) as bridge:
+            assert await bridge.wait_discovered(PATIENCE)
+            names = build_listing(list(bridge.tools.values())).names
+    assert names["bank_eu.pay"] == "bank_eu_pay"
+    assert re.fullmatch("bank_eu_pay_[0-9a-f]{8}", names["bank.eu_pay"])
+
+
+async def _ignore(number: float, message: str) -> None: ...

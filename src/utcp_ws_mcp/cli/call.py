@@ -15,6 +15,7 @@ from ..bridge import Bridge, StreamResult
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
 from ..core.exchange.result import partial_stream_text
+from ..core.tools.host_names import may_belong
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace, escape_control_chars
@@ -89,7 +90,7 @@ def _restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[Lo
     Without this, a call would also discover the tools of all other endpoints of the manifests.
     """
     names = [entry.name for each in manifests for entry in each.manifest.entries]
-    wanted = {name for name in names if tool.startswith(f"{name}.")} or set(names)
+    wanted = {name for name in names if may_belong(tool, name)} or set(names)
     return [
         replace(
             each,

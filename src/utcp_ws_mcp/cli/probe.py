@@ -18,7 +18,7 @@ from ..client.connector import Connector
 from ..client.dial import system_resolver
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import decode, excerpt
-from ..core.exchange.reply_rules import Role
+from ..core.exchange.reply_rules import Concurrency, Role
 from ..core.expressions.scope import Ambient, Scope
 from ..core.templates.nodes import RenderError
 from ..core.tools.catalog import compile_discovery
@@ -31,6 +31,12 @@ from ..observability.logging import Trace
 from ..observability.redaction import Redactor
 from .check import CheckResult
 from .tools import format_signature
+
+PINGS = 3
+"""Pings in a row, as between calls; servers that count them as a flood close the connection after two or three."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a connection has to end that the endpoint is closing."""
 
 DISCOVERY_TIMEOUT = 15.0
 """Seconds that an endpoint has to return its manual."""
@@ -105,8 +111,20 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
             ended = anyio.Event()
             running.start_soon(_receive, opened, ended)
             await ended.wait()
+        await _check_pings(probe, opened, ended)
         await opened.aclose()
     _check_unsolicited(probe, scope)
+
+
+async def _check_pings(probe: EndpointProbe, connection: Connection, ended: anyio.Event) -> None:
+    """Send the pings that come between calls without IDs; the connection itself warns if they end it."""
+    if any(tool.rules.concurrency is Concurrency.EXCLUSIVE for tool in probe.tools):
+        for _ in range(PINGS):
+            if connection.is_open:
+                await connection.sync()
+        with anyio.move_on_after(0 if connection.is_open else CLOSE_TIMEOUT):
+            await ended.wait()
+    probe.has_warnings |= connection.refuses_pings
 
 
 def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:

@@ -12,6 +12,7 @@ import click
 from ..server.http.defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE
 from ..server.result import DEFAULT_MAX_LINE_BYTES, JSON_FORMS, MIN_MAX_LINE_BYTES, JsonForm, MessageOptions
 from ..server.run import ServeOptions, serve_http, serve_stdio
+from ..server.tools import LIST_TIMEOUT, ListOptions
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
@@ -21,6 +22,19 @@ _shared_options = combine(
     click.option("--log-level", type=click.Choice(LOG_LEVELS), default="warning", help="What stderr shows."),
     click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Format of stderr."),
     click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as set in the OTEL_* variables."),
+    click.option(
+        "--list-timeout",
+        type=click.FloatRange(min=0),
+        default=LIST_TIMEOUT,
+        show_default=True,
+        help="Seconds from the start that a list of tools waits for endpoints whose tools are not known yet.",
+    ),
+    click.option(
+        "--server-name",
+        metavar="NAME",
+        default="",
+        help="The name of this server in the host. Tools of a call template of this name are offered without it.",
+    ),
     click.option("--meta-tools", is_flag=True, help="Offer three tools that search, describe and call the others."),
     click.option(
         "--json-results",
@@ -89,14 +103,18 @@ def serve(
     json_form: JsonForm,
     max_line_bytes: int,
     no_fast_path: bool,
+    list_timeout: float,
+    server_name: str,
     **http: Any,
 ) -> None:
     """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
     loaded = load_manifests(manifests, env_files)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(ExitCode.USAGE_ERROR)
-    messages = MessageOptions(json_form, max_line_bytes)
-    options = ServeOptions(log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files, messages)
+    messages, listing = MessageOptions(json_form, max_line_bytes), ListOptions(list_timeout, server_name)
+    options = ServeOptions(
+        log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files, messages, listing
+    )
     address = _http_address(http)
     if address is None:
         _reject_http_options(http)

@@ -16,7 +16,7 @@ from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import Node, RenderError, to_render_error
 from ..core.tools.tool import CompiledTool
-from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, TimeoutStage
+from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, SessionLost, TimeoutStage
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -31,15 +31,15 @@ MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
 
 CANCEL_TIMEOUT: Final = 1.0
-"""Seconds for sending `stream.cancel`. It is short, because a call that was cancelled waits for it."""
+"""Seconds for sending what cancels a call. It is short, because a call that was cancelled waits for it."""
 
 
 class Call:
     """A call in progress: `async with` sends its request, `receive` returns what answers it.
 
-    Leaving the block ends the exchange in every case: `stream.cancel` is sent for an unfinished stream, and the
-    connection is released to the pool. At `deadline` (the clock of anyio; by default the tool's `timeout` from now)
-    all methods raise CallTimeout.
+    Leaving the block ends the exchange in every case: the messages that cancel it are sent, and the connection is
+    released to the pool. At `deadline` (the clock of anyio; by default the tool's `timeout` from now) all methods raise
+    CallTimeout.
     """
 
     def __init__(
@@ -86,8 +86,7 @@ class Call:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if self._needs_cancel():
-                await self._send_cancel()
+            await self._send_cancel_messages()
         finally:
             self._finish()
 
@@ -96,7 +95,7 @@ class Call:
 
         Raises:
             CallTimeout: if no reply arrives in time.
-            ConnectionLost, MessageTooBig: if the connection ends before the exchange.
+            ConnectionLost, SessionLost, MessageTooBig: if the connection or its session ends before the exchange.
         """
         exchange = self.exchange
         while not exchange.received:
@@ -185,6 +184,8 @@ class Call:
         assert self._lease is not None
         if self._lease.start_reading is not None:
             self._lease.start_reading()
+        if (reason := connection.take_session_loss()) is not None:
+            raise SessionLost(connection.address, reason, Outcome.NOT_SENT)
         scope = self._scope.with_values(session=connection.state.values)
         exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
         self._exchange = exchange
@@ -203,8 +204,10 @@ class Call:
 
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
-        encode, scope = self._lease.connection.encode, self.exchange.scope.with_frozen_time()
-        return [message for template in templates for message in encode(template.render(scope))]
+        scope = self.exchange.scope.with_frozen_time()
+        values = [template.render(scope) for template in templates]
+        self.exchange.request = values[0]
+        return [message for value in values for message in self._lease.connection.encode(value)]
 
     def _as_argument_error(self, render: Callable[[], T]) -> T:
         try:
@@ -242,7 +245,9 @@ class Call:
     # Errors
 
     def _raise_if_lost(self) -> None:
-        """Raise if the connection ended before the exchange did."""
+        """Raise if the connection or its session ended before the exchange did."""
+        if self.exchange.failure:
+            raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None
         if lost is None or connection is None:
             return
@@ -271,23 +276,21 @@ class Call:
 
     # Ending
 
-    def _needs_cancel(self) -> bool:
-        """Whether the endpoint may still be sending a stream that the call no longer reads."""
-        exchange = self._exchange
-        if self.tool.compiled_template.cancel is None or exchange is None or exchange.close_info is not None:
-            return False
-        return not exchange.finished or exchange.end in ("max_items", "max_bytes")
-
-    async def _send_cancel(self) -> None:
-        assert self._lease is not None
-        assert self.tool.compiled_template.cancel is not None
+    async def _send_cancel_messages(self) -> None:
+        """Tell the endpoint to end what the call began and no longer waits for."""
+        if self._lease is None or self._exchange is None:
+            return
+        connection = self._lease.connection
+        messages = connection.dispatcher.cancellations.end(self._exchange)
+        if not messages:
+            return
         # Shielded: a cancelled call, above all, must tell the endpoint to stop.
         with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
-            connection = self._lease.connection
-            try:
-                await connection.send(self._encode([self.tool.compiled_template.cancel]), "stream.cancel")
-            except (RenderError, ValueError) as error:
-                connection.on_send_failed("stream.cancel", str(error))
+            for purpose, value in messages:
+                try:
+                    await connection.send(connection.encode(value), purpose)
+                except ValueError as error:
+                    connection.on_send_failed(purpose, str(error))
 
     def _finish(self) -> None:
         """Cancel the exchange and release the connection; the pool closes it if it cannot be used again."""

@@ -14,7 +14,7 @@ from ..core.backoff import FATAL_CLOSE_CODES, backoff_delay
 from ..core.exchange.result import collect_stream, extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, ToolError
+from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, SessionLost, ToolError
 from ..observability import events
 from ..observability.events import Observer
 from .call import Call
@@ -74,6 +74,8 @@ class CallRunner:
                 if not (tool.idempotent and in_time and _is_retryable(error, retries, tool.rules.listen_only)):
                     if lost_error is not None and error.outcome is Outcome.NOT_SENT:
                         # The last attempt was not sent, but an earlier one may have been executed.
+                        if isinstance(error, SessionLost):
+                            raise SessionLost(error.address, error.reason, lost_error.outcome) from lost_error
                         raise lost_error from error
                     raise
                 lost_error = error if isinstance(error, ConnectionLost) else lost_error
@@ -109,6 +111,8 @@ class CallRunner:
         # Errors carry the items that came before them: the caller may have no other way to get them again.
         except ConnectionLost as error:
             raise ConnectionLost(error.address, error.close_reason, error.outcome, items, error.close_code) from error
+        except SessionLost as error:
+            raise SessionLost(error.address, error.reason, error.outcome, items) from error
         except ToolError as error:
             raise ToolError(error.tool, error.message, error.payload, items) from error
         end = call.exchange.end
@@ -125,4 +129,6 @@ def _is_retryable(error: BridgeError, retries: int, listen_only: bool) -> bool:
         sent = listen_only or error.outcome is Outcome.MAYBE_EXECUTED
         # Items that were passed on cannot be taken back, so a stream that had any is not started again.
         return sent and retries < MAX_RETRIES and not error.partial and error.close_code not in FATAL_CLOSE_CODES
+    if isinstance(error, SessionLost):
+        return False  # the state that the request was made for is gone
     return isinstance(error, NetworkError) and 0 < retries < MAX_RETRIES

@@ -11,6 +11,7 @@ from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
 from .websocket import WebSocket
 
 CLOSED_LOCALLY: Final = "closed by the bridge"
+POLICY_VIOLATION: Final = 1008
 CONNECTION_RESET: Final = "the network connection was cut"
 
 
@@ -34,6 +35,21 @@ def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseI
     if sent is not None and sent.code in (1002, 1007):
         return CloseInfo(sent.code, "the server violated the WebSocket protocol")
     return CloseInfo(1006, CONNECTION_RESET if sent is None else CLOSED_LOCALLY)
+
+
+def refuses_pings(websocket: WebSocket, *, idle: bool) -> bool:
+    """Return whether the peer closed the connection because of pings, as far as its close frame shows.
+
+    Some servers count pings as a flood, and close with a policy code (RFC 6455 §7.4.1, 1008).
+
+    Args:
+        websocket: The WebSocket, which has ended.
+        idle: Whether no call was pending, so that only pings can be the reason.
+    """
+    received, by_peer = websocket.protocol.close_rcvd, websocket.protocol.close_rcvd_then_sent
+    if received is None or not by_peer or websocket.ping_interval is None:
+        return False
+    return "ping" in received.reason.lower() or (idle and received.code == POLICY_VIOLATION)
 
 
 def excerpt_without_secrets(message: Message, secrets: Iterable[Any], redact: Callable[[str], str] = str) -> str:

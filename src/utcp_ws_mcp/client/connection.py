@@ -18,7 +18,7 @@ from ..core.exchange.reply_rules import Role
 from ..errors import end_sentence
 from ..observability import events
 from ..observability.events import Observer
-from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
+from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
 from .websocket import WebSocket
 
@@ -57,6 +57,7 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
     """
 
@@ -71,6 +72,7 @@ class Connection:
         observe: Observer,
         on_draining: Callable[[], None],
         *,
+        on_refused_pings: Callable[[str], None] = lambda reason: None,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
@@ -83,15 +85,18 @@ class Connection:
         )
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
+        self.refuses_pings = False
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
         self._on_draining = on_draining
+        self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
         self._local_close_reason = ""
         self._disconnect_messages_sent = False
         self._login_step: LoginStep | None = None
         self._decoded: Iterator[Message] = iter(())
+        self._session_loss: str | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.address} {self._websocket.protocol.state.name} {self.dispatcher!r}>"
@@ -129,6 +134,26 @@ class Connection:
         return replace(info, reason=f"{end_sentence(info.reason)} Last message received: {last}")
 
     @property
+    def session_end(self) -> str:
+        """Return what ended the session of the connection, for the calls of the next one."""
+        reason = self.dispatcher.failure or self.dispatcher.unusable_reason or self._local_close_reason
+        return reason or self.close_info.reason
+
+    def note_previous(self, previous: Connection) -> None:
+        """Note that the connection replaces another: the first call must know if the session is a new one."""
+        was_used = previous.dispatcher.opened or previous._session_loss
+        if not was_used or self.state.session_identity() == previous.state.session_identity():
+            return
+        self.state.values["reconnected"] = True
+        if not previous.dispatcher.told_failure:
+            self._session_loss = previous._session_loss or previous.session_end
+
+    def take_session_loss(self) -> str | None:
+        """Return what ended the session before this one, to the first call that asks."""
+        loss, self._session_loss = self._session_loss, None
+        return loss
+
+    @property
     def last_message(self) -> str:
         """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
         message = self.dispatcher.last_unmatched
@@ -163,6 +188,9 @@ class Connection:
             local_reason = "" if by_peer else self._local_close_reason
             reason = f"{info.reason}: {local_reason}" if local_reason else info.reason
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
+            self.refuses_pings = refuses_pings(self._websocket, idle=not self.dispatcher.lost)
+            if self.refuses_pings:
+                self._on_refused_pings(info.reason)
 
     def _on_message(self, raw: str | bytes) -> bool:
         """Process a WebSocket message; return whether the next one is wanted, too."""
@@ -199,7 +227,7 @@ class Connection:
 
                 explanation = explain_message(self.state, self.dispatcher, message)
             return self._dispatch(message), explanation
-        if self.state.process(message, self.dispatcher.outbox.append):
+        if self.state.process(message, self.dispatcher.add_auto_reply):
             return Role.AUTO_REPLIED, ()
         return Role.LOGIN, self._login_step.accept(message)
 
@@ -208,7 +236,11 @@ class Connection:
         if self.state.should_drain(message):
             self.dispatcher.drain()
             self._on_draining()
-        if self.state.process(message, self.dispatcher.outbox.append):
+        if (failure := self.state.failure(message)) is not None:
+            self.dispatcher.fail_all(failure)
+            self._on_draining()
+            return Role.SESSION_FAILED
+        if self.state.process(message, self.dispatcher.add_auto_reply):
             return Role.AUTO_REPLIED
         if self.state.is_heartbeat_reply(message):
             self.heartbeat.acknowledge()
@@ -264,10 +296,10 @@ class Connection:
         self._observe(events.MessageSendFailed(self.manual, purpose, reason))
 
     def _flush_outbox(self) -> None:
-        """Send the automatic replies to a message, after it was reported: observers see them in this order."""
+        """Send what a message makes due, after it was reported: observers see them in this order."""
         if self.dispatcher.outbox:
-            for reply in self.dispatcher.outbox:
-                self.send_or_abort(reply)
+            for purpose, value in self.dispatcher.outbox:
+                self.send_or_abort(value, purpose)
             self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Connector:
         self._on_token = on_token
         self._token_cache = TokenCache(clock, resolver, on_token)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
+        self._refusing_pings: set[str] = set()
 
     async def __call__(
         self,
@@ -104,6 +105,7 @@ class Connector:
             Dispatcher(request.template.request_id, self._ambient.uuid, state.make_inbox(), state.on_send_failed),
             self._observe,
             on_draining,
+            on_refused_pings=partial(self._report_refused_pings, request),
             trace_rules=self._trace_rules,
         )
         await self._log_in(connection)
@@ -122,6 +124,14 @@ class Connector:
 
     def _report_unsent(self, manual: str, purpose: str, reason: str) -> None:
         self._observe(events.MessageSendFailed(manual, purpose, reason))
+
+    def _report_refused_pings(self, request: HandshakeRequest, reason: str) -> None:
+        """Warn, once for each manual: without this its calls silently use one connection each."""
+        if request.manual in self._refusing_pings:
+            return
+        self._refusing_pings.add(request.manual)
+        fix = 'If it does not accept the pings between calls, set "limits": {"ping_interval": 0} in the call template.'
+        self._observe(events.WarningIssued(f"{request.manual}: {request.address}: {end_sentence(reason)} {fix}"))
 
     def _render_deferred(self, request: HandshakeRequest, state: ConnectionState) -> HandshakeRequest:
         """Return the handshake with what `before_connect` captured."""

@@ -16,6 +16,7 @@ from ..core.backoff import backoff_delay, with_jitter
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
+from ..core.tools.host_names import may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import (
     BridgeError,
@@ -239,13 +240,13 @@ class DiscoveryManager:
             scope.deadline = min(scope.deadline, self._fast_deadline)
 
     async def find_tool(self, tool_name: str, is_known: Callable[[], Any]) -> None:
-        """Refresh the discoveries that may bring a tool `manual.tool`, until `is_known()`.
+        """Refresh the discoveries that may bring a tool of a name, until `is_known()`.
 
         Raises:
             BridgeError: why a manual that may have the tool could not be fetched.
         """
         for name, task in list(self._by_entry.items()):
-            if tool_name.startswith(f"{name}."):
+            if may_belong(tool_name, name):
                 await task.refresh()
                 if not is_known() and task.error is not None:
                     raise task.error

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core.tools.catalog import compile_tools, pin_settings
+from ..core.tools.host_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
-from ..errors import MissingVariable, PinStoreError, Problem, UnknownTool
+from ..errors import BridgeError, MissingVariable, PinStoreError, Problem, UnknownTool
 from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
 from ..manifest.pinning import check_pins
 from ..manifest.remote_manual import read_manual, skipped_tool_warning
+from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
 from .manifest_files import LoadedManifest, check_unique_names
 from .pin_store import PinStore
@@ -58,20 +61,33 @@ class ToolRepository:
         """The tools by `manual.tool`, in the order of the manifests."""
         return self._tools_by_name
 
-    def find(self, name: str) -> CompiledTool:
-        """Return the tool `manual.tool`.
+    def find(self, name: str) -> CompiledTool | None:
+        """Return the tool `manual.tool`, or the one that hosts see under a name; None if there is none."""
+        return self._tools_by_name.get(name) or self._tools_by_name.get(self._host_names().get(name, ""))
 
-        Raises:
-            MissingVariable: If its call template cannot run.
-            UnknownTool: If there is no such tool.
+    def unknown_tool(self, name: str, failures: Mapping[str, BridgeError], server_name: str = "") -> BridgeError:
+        """Return the error for a name that no tool has.
+
+        Args:
+            name: The name.
+            failures: Why manuals could not be fetched, by the name of the call template.
+            server_name: The name of this server in the host (`host_names`).
         """
-        try:
-            return self._tools_by_name[name]
-        except KeyError:
-            for disabled in self.disabled_entries:
-                if name.startswith(f"{disabled.name}."):
-                    raise MissingVariable(disabled.missing, disabled.name) from None
-            raise UnknownTool(name, closest_match(name, self._tools_by_name)) from None
+        for disabled in self.disabled_entries:
+            if may_belong(name, disabled.name, server_name):
+                return MissingVariable(disabled.missing, disabled.name)
+        for withheld, reason in self.withheld.items():
+            if name in (withheld, ascii_tool_name(withheld)):
+                return UnknownTool(name, reason=f"it is withheld: {reason}")
+        for manual, failed in failures.items():
+            if may_belong(name, manual, server_name):
+                return UnknownTool(name, reason=f"the tools of {manual!r} are not known: {failed.message}")
+        return UnknownTool(name, closest_match(name, [*self._tools_by_name, *self._host_names()]))
+
+    def _host_names(self) -> dict[str, str]:
+        """Return each `manual.tool` by the name that hosts see."""
+        names = host_names({(tool.manual, tool.name): tool.rank for tool in self._tools_by_name.values()})
+        return {shown: ".".join(key) for key, shown in names.items()}
 
     def replace_manifests(self, manifests: Sequence[LoadedManifest]) -> set[str]:
         """Use these manifests from now on.
@@ -112,7 +128,7 @@ class ToolRepository:
         for warning in warnings:
             self._warn(warning)
         listed = {tool.original_name for tool in self._listed_tools.get(entry.name, ())}
-        discovered = [tool for tool in compiled if tool.original_name not in listed]
+        discovered = [replace(tool, rank=1) for tool in compiled if tool.original_name not in listed]
         changed = discovered != self._discovered_tools.get(entry.name, [])
         self._discovered_tools[entry.name] = discovered
         self._rebuild_index()

@@ -14,7 +14,7 @@ from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
 from .expressions.expression import Expression, compile_expression
-from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES
+from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES, URL_NAMES
 from .network_policy import parse_http_url
 from .templates.compiler import Compiler
 from .templates.nodes import Constant, Node
@@ -24,7 +24,7 @@ HTTP_RESPONSE_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
-    *("inbox", "reconnect_when", "heartbeat", "framing", "send_as"),
+    *("inbox", "reconnect_when", "fail_when", "fail_message", "session_identity", "heartbeat", "framing", "send_as"),
 }
 """The fields of a call template that this module compiles."""
 
@@ -88,7 +88,10 @@ class CompiledHeartbeat:
 
 @dataclass(frozen=True, eq=False)
 class ConnectionRules:
-    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables."""
+    """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
+
+    `login` is what is written in `before_connect` and `on_connect`, and `login_arguments` are the arguments in it.
+    """
 
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
@@ -98,10 +101,15 @@ class ConnectionRules:
     auto_replies: AutoReplies = ()
     inbox: CompiledInbox | None = None
     reconnect_when: Expression | None = None
+    fail_when: Expression | None = None
+    fail_message: Expression | None = None
+    session_identity: Expression | None = None
     heartbeat: CompiledHeartbeat | None = None
     framing: Framing = field(default_factory=Framing)
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
+    login: str = ""
+    login_arguments: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -131,10 +139,13 @@ def compile_connection_rules(
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
+    login = {key: written[key] for key in ("before_connect", "on_connect")}
     return ConnectionRules(
         # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
         fingerprint=json.dumps(written, sort_keys=True),
         arguments=find_arguments(written, MESSAGE_KEYS),
+        login=json.dumps(login, sort_keys=True),
+        login_arguments=find_arguments(login, MESSAGE_KEYS),
         before_connect=tuple(
             _compile_http_step(step, compiler("before_connect"), diagnostics, index)
             for index, step in enumerate(template.before_connect)
@@ -147,7 +158,10 @@ def compile_connection_rules(
         captures=_compile_captures(template, compiler("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, compiler("auto_reply"), diagnostics),
         inbox=_compile_inbox(template.inbox, compiler("inbox"), diagnostics),
-        reconnect_when=_compile_reconnect_when(template.reconnect_when, compiler("reconnect_when"), diagnostics),
+        reconnect_when=_compile_field(template, "reconnect_when", compiler, diagnostics),
+        fail_when=_compile_field(template, "fail_when", compiler, diagnostics),
+        fail_message=_compile_field(template, "fail_message", compiler, diagnostics),
+        session_identity=_compile_field(template, "session_identity", compiler, diagnostics, URL_NAMES),
         heartbeat=_compile_heartbeat(template.heartbeat, compiler("heartbeat"), diagnostics),
         framing=template.framing,
         send_as=template.send_as,
@@ -241,11 +255,19 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
     return None
 
 
-def _compile_reconnect_when(source: str | None, compiler: Compiler, diagnostics: Diagnostics) -> Expression | None:
+def _compile_field(
+    template: CallTemplate,
+    key: str,
+    compiler: Callable[[str], Compiler],
+    diagnostics: Diagnostics,
+    names: frozenset[str] = MESSAGE_NAMES,
+) -> Expression | None:
+    """Return the expression of a field, or None where there is none or a wrong one."""
+    source: str | None = getattr(template, key)
     if source is None:
         return None
-    with diagnostics.collect("reconnect_when"):
-        return _compile(source, compiler)
+    with diagnostics.collect(key):
+        return _compile(source, compiler(key), names)
     return None
 
 

@@ -41,6 +41,7 @@ class ConnectionKey:
         arguments: The arguments that the connection depends on, as JSON text.
         settings: The values of the template's `CONNECTION_SETTINGS`.
         folder: Where relative paths of certificates start.
+        login_arguments: The arguments that the login depends on, as JSON text.
     """
 
     # Not slots=True: cached_property needs the instance's __dict__.
@@ -54,6 +55,16 @@ class ConnectionKey:
     arguments: str = field(repr=False)
     settings: tuple[object, ...] = field(repr=False)
     folder: PurePath
+    login_arguments: str = field(repr=False, default="")
+
+    @cached_property
+    def endpoint(self) -> tuple[object, ...]:
+        """Return what connections have in common that an endpoint counts as those of one client.
+
+        `limits.max_connections` holds for all of them, however else they differ.
+        """
+        auth = self.settings[CONNECTION_SETTINGS.index("auth")]
+        return self.manual, self.url, self.headers, self.rules.login, self.login_arguments, auth
 
     def __hash__(self) -> int:
         return self._hash
@@ -158,9 +169,10 @@ class HandshakeTemplate:
             return self.constant
         if self._needs_session:
             return self._deferred_request(scope["args"])
-        arguments = _select(scope["args"], self.connection_rules.arguments)
+        given, rules = scope["args"], self.connection_rules
         url, headers, subprotocols = self.render_parts(scope)
-        key = self._key(url, headers, subprotocols, encode_json(arguments) if arguments else "")
+        arguments, login = (_as_text(_select(given, names)) for names in (rules.arguments, rules.login_arguments))
+        key = self._key(url, headers, subprotocols, arguments, login)
         return HandshakeRequest(key, url, headers, subprotocols, self.template)
 
     def render_parts(self, scope: Mapping[str, Any]) -> tuple[URL, tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -199,18 +211,25 @@ class HandshakeTemplate:
     def _deferred_request(self, given: Mapping[str, Any]) -> HandshakeRequest:
         """Return the request before `before_connect` ran; its key has the template as written, and the arguments."""
         used = set(self.template.header_fields).union(*(each.arguments for each in self.placeholders))
-        arguments = _select(given, self.connection_rules.arguments | used)
+        rules = self.connection_rules
         source = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
-        key = self._key(None, (), (), encode_json([*source, arguments]))
+        arguments, login = (
+            encode_json([*source, _select(given, names | used)]) for names in (rules.arguments, rules.login_arguments)
+        )
+        key = self._key(None, (), (), arguments, login)
         return HandshakeRequest(key, None, (), (), self.template, deferred=self)
 
     def _key(
-        self, url: URL | None, headers: tuple[tuple[str, str], ...], subprotocols: tuple[str, ...], arguments: str
+        self,
+        url: URL | None,
+        headers: tuple[tuple[str, str], ...],
+        subprotocols: tuple[str, ...],
+        arguments: str,
+        login: str,
     ) -> ConnectionKey:
         settings = tuple(getattr(self.template, name) for name in CONNECTION_SETTINGS)
-        return ConnectionKey(
-            self.manual, url, headers, subprotocols, self.connection_rules, arguments, settings, self.folder
-        )
+        rules, folder = self.connection_rules, self.folder
+        return ConnectionKey(self.manual, url, headers, subprotocols, rules, arguments, settings, folder, login)
 
     def _render_url(self, scope: Mapping[str, Any]) -> URL:
         text = "".join(_render_url_part(part, scope) for part in self.url)
@@ -239,6 +258,10 @@ class HandshakeTemplate:
                 "an argument makes a segment of the URL's path '.' or '..'. Pass another value.",
                 code="invalid-url-argument",
             )
+
+
+def _as_text(arguments: dict[str, Any]) -> str:
+    return encode_json(arguments) if arguments else ""
 
 
 def _select(given: Mapping[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:

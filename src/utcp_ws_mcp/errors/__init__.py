@@ -208,14 +208,14 @@ class CallError(BridgeError, RuntimeError):
 
 
 class UnknownTool(CallError):
-    """No tool of this name."""
+    """No tool of this name; `reason` is why, if it is known: the message of another error."""
 
     code = "unknown-tool"
 
-    def __init__(self, name: str, nearest: str | None = None) -> None:
+    def __init__(self, name: str, nearest: str | None = None, reason: str = "") -> None:
         self.name = name
         fix = f"Did you mean {nearest!r}?" if nearest else "List the tools to see their names."
-        super().__init__(f"there is no tool {name!r}. {fix}")
+        super().__init__(f"there is no tool {name!r}" + (f": {end_sentence(reason)}" if reason else f". {fix}"))
 
 
 class InvalidArguments(CallError):
@@ -370,6 +370,22 @@ class ConnectionLost(NetworkError):
         count = len(self.partial)
         after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
         super().__init__(f"the connection to {address} was lost{after}: {end_sentence(close_reason)} {outcome.value}")
+
+
+class SessionLost(NetworkError):
+    """The endpoint's session ended: during the call, or before it, so that the call would have used another session.
+
+    `reason` is what ended it, `partial` holds the items of a stream that arrived before.
+    """
+
+    code = "session-lost"
+
+    def __init__(self, address: str, reason: str, outcome: Outcome, partial: Sequence[object] = ()) -> None:
+        self.address, self.reason, self.outcome, self.partial = address, reason, outcome, tuple(partial)
+        count = len(self.partial)
+        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
+        fix = " Call again to use the new session." if outcome is Outcome.NOT_SENT else ""
+        super().__init__(f"the session at {address} was lost{after}: {end_sentence(reason)} {outcome.value}{fix}")
 
 
 class DiscoveryTimeout(NetworkError):

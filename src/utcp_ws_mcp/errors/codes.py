@@ -147,6 +147,10 @@ CODES: Final[Mapping[str, str]] = {
         "or its call template lacks a variable."
     ),
     "invalid-arguments": "The arguments do not match `inputs`.",
+    "argument-read-from-text": (
+        "A host sent an array, an object, a number or a boolean as JSON in a text, where `inputs` allows no text. "
+        "It was read, and the call continued. Logged once for each tool."
+    ),
     "argument-missing": ("A template needs an argument that the call does not have, and `inputs` does not require it."),
     "value-missing": "An expression `{{ … }}` has no value.",
     "expression-failed": (
@@ -194,6 +198,9 @@ CODES: Final[Mapping[str, str]] = {
         "messages arrive: `on_connect` expects a greeting, `capture` or `auto_reply` handle other messages, or "
         "`heartbeat` has answers. Such a message would become the result."
     ),
+    "concurrent-not-distinguished": (
+        "`reply.concurrent` lets calls share a connection, but `reply.match` names nothing that differs between calls."
+    ),
     "request-id-not-matched": (
         "The tool sends an ID, but does not compare it. Replies could be assigned by the ID, and are not."
     ),
@@ -219,6 +226,10 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "listen-timeout": "A tool that only listens received nothing that it waits for. No request was sent.",
     "connection-lost": "An open connection ended while a call waited.",
+    "session-lost": (
+        "A message for which `fail_when` is true ended the session while a call waited. Or an earlier session ended, "
+        "`session_identity` differs in the new one, and the call was not sent so that its caller learns of it."
+    ),
     # Before the connection is open
     "connection-refused": "No program listens on the port.",
     "host-not-found": "The host name cannot be resolved.",

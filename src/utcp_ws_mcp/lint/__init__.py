@@ -24,6 +24,7 @@ RULES: Final[Mapping[str, str]] = {
     "insecure-tls": "Any certificate of the endpoint is accepted.",
     "ambiguous-reply": "Any message can be the reply, and other messages arrive as well.",
     "request-id-not-matched": "A request has an ID that its reply is not compared with.",
+    "concurrent-not-distinguished": "Calls share a connection, and nothing distinguishes their replies.",
     "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
     "listener-needs-match": "A tool that only listens waits for the ID of a request.",
     "description-missing": "A tool has no description.",

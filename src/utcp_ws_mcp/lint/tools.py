@@ -8,6 +8,7 @@ from typing import Final
 
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
+from ..core.tools.host_names import MAX_NAME_LENGTH, host_names
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
@@ -15,7 +16,6 @@ from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
-from ..server.tool_names import MAX_NAME_LENGTH, mcp_names
 from .values import suggestion
 
 _NON_REQUEST_FIELDS: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
@@ -36,7 +36,7 @@ def accepts_any_message(tool: CompiledTool) -> bool:
 
 def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator[Problem]:
     resolved = {tool.tool.name: tool for tool in entry.tools}
-    names = {key: name for name, key in mcp_names((tool.manual, tool.name) for tool in tools).items()}
+    names = host_names({(tool.manual, tool.name): 0 for tool in tools})
     for tool in tools:
         source = resolved[tool.original_name]
         yield from _check_description(tool, source)
@@ -44,7 +44,17 @@ def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
         yield from _check_unused_arguments(tool, source)
         yield from _check_undeclared_arguments(entry, tool, source)
         yield from _check_request_id(tool, source)
+        yield from _check_concurrent(tool, source)
     yield from _check_ambiguous_replies(entry, tools)
+
+
+def _check_concurrent(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
+    """Yield a problem where nothing in `match` distinguishes the replies of concurrent calls."""
+    reply = tool.template.reply
+    if reply.concurrent and reply.match and not uses_name(reply.match, "args", "tool", "let", "request_id"):
+        fix = "Compare a part of the message with an argument, the tool or request_id."
+        message = f'"concurrent" lets calls share a connection, but "match" is the same for all of them. {fix}'
+        yield Problem(join_path(source.path, "name"), message, code="concurrent-not-distinguished")
 
 
 def _check_description(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
@@ -56,7 +66,7 @@ def _check_description(tool: CompiledTool, source: ResolvedTool) -> Iterator[Pro
 def _check_name(tool: CompiledTool, source: ResolvedTool, mcp_name: str) -> Iterator[Problem]:
     full_name = f"{tool.manual}_{tool.name}"
     if len(full_name) > MAX_NAME_LENGTH:
-        reason = f"hosts accept names of at most {MAX_NAME_LENGTH} characters"
+        reason = f"with the prefixes of hosts, a name of more than {MAX_NAME_LENGTH} characters exceeds the limit of 64"
     elif re.search(r"[^A-Za-z0-9_.-]", full_name):
         reason = "hosts accept only letters, digits, _ and - in names"
     elif mcp_name != full_name.replace(".", "_"):

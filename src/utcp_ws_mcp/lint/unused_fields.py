@@ -35,7 +35,7 @@ _INEFFECTIVE_FIELDS: Final[tuple[tuple[str, IsIneffective, str], ...]] = (
     ("stream", lambda template: template.stream.on and template.reply.none, _NO_REPLY),
     *(
         (f"reply.{name}", lambda template, name=name: _is_unused_reply_rule(template, name), _NO_REPLY)
-        for name in ("result", "error", "ack")
+        for name in ("result", "error", "ack", "cancel")
     ),
     (
         "tls",
@@ -56,6 +56,38 @@ _INEFFECTIVE_FIELDS: Final[tuple[tuple[str, IsIneffective, str], ...]] = (
         "limits.ping_timeout",
         lambda template: "ping_timeout" in template.limits.model_fields_set and not template.limits.ping_interval,
         'with "ping_interval": 0, because no pings are sent',
+    ),
+    (
+        "fail_message",
+        lambda template: template.fail_message and not template.fail_when,
+        'without "fail_when", which detects that the session has ended',
+    ),
+    (
+        "session_identity",
+        lambda template: template.session_identity and not template.preset and template.limits.max_connections != 1,
+        'without "limits": {"max_connections": 1}, because several connections have several sessions',
+    ),
+    (
+        "reply.concurrent",
+        lambda template: template.reply.concurrent and not template.reply.match,
+        'without "match", which distinguishes the replies of calls',
+    ),
+    (
+        "reply.cancel",
+        lambda template: template.reply.cancel is not None and not template.preset and template.listen,
+        'with "listen": true, because nothing is sent that could be cancelled',
+    ),
+    (
+        "stream.cancel",
+        lambda template: (
+            template.stream.cancel is not None and template.stream.on and template.listen and template.keep_alive
+        ),
+        'with "listen": true on a shared connection, because the call began nothing that could be cancelled',
+    ),
+    (
+        "stream.after_reply",
+        lambda template: template.stream.after_reply and not (template.stream.match and template.reply.match),
+        'without "stream.match" and "reply.match", because the stream has no reply of its own',
     ),
     (
         "heartbeat.timeout",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core.tools.host_inputs import HostInputs, host_inputs
+from ..core.tools.host_names import host_names
+from ..core.tools.host_schema import host_schema
 from ..core.tools.tool import CompiledTool
 from .content import META_PREFIX, json_text
 from .outputs import promised_schema
 from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, byte_size
-from .tool_names import mcp_names
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +28,29 @@ _HINTS: Final = {
     "idempotent": "idempotentHint",
     "open_world": "openWorldHint",
 }
-_COMBINATORS: Final = ("oneOf", "anyOf", "allOf", "not", "if", "then", "else", "$ref")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolListing:
-    """A list of tools: the compiled tools by MCP name, and the JSON arrays `tools` for each era, one for each page."""
+    """A list of tools.
 
-    tools: dict[str, CompiledTool]
+    Attributes:
+        tools: The compiled tools by the names that hosts see.
+        modern: The JSON arrays `tools` for clients of 2026-07-28, one for each page.
+        handshake: The same for the handshake revisions.
+        names: The name that hosts see of each `manual.tool`.
+        arguments: The names of arguments that hosts see otherwise, by `manual.tool`: original names by those of hosts.
+    """
+
+    tools: Mapping[str, CompiledTool]
     modern: tuple[str, ...]
     handshake: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def find(self, name: str) -> CompiledTool | None:
+        """Return the tool that hosts see under a name, or whose name is `manual.tool`; None if there is none."""
+        return self.tools.get(name) or self.tools.get(self.names.get(name, ""))
 
     def page(self, cursor: str | None, *, modern: bool) -> tuple[str, str | None] | None:
         """Return the page of a cursor, and the cursor of the next one; None for a cursor that names no page."""
@@ -47,20 +62,28 @@ class ToolListing:
 
 
 def build_listing(
-    tools: list[CompiledTool], redact: Callable[[str], str] = str, options: MessageOptions = DEFAULT_OPTIONS
+    tools: Sequence[CompiledTool],
+    redact: Callable[[str], str] = str,
+    options: MessageOptions = DEFAULT_OPTIONS,
+    server_name: str = "",
 ) -> ToolListing:
     """Return the listing. A tool that JSON cannot represent is omitted and logged: it would fail the whole list.
 
-    `redact` removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
+    Args:
+        tools: The tools.
+        redact: Removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
+        options: The form of results, and the bound on the size of a message.
+        server_name: The name of this server in the host (`host_names`).
     """
-    by_key = {(tool.manual, tool.name): tool for tool in tools}
+    names = host_names({(tool.manual, tool.name): tool.rank for tool in tools}, server_name)
     listed: dict[str, CompiledTool] = {}
+    arguments: dict[str, Mapping[str, str]] = {}
     modern, handshake = [], []
     limit = options.max_line_bytes - ENVELOPE_BYTES
-    for name, key in mcp_names(by_key).items():
-        tool = by_key[key]
+    for tool in tools:
+        name, inputs = names[tool.manual, tool.name], host_inputs(tool.inputs)
         try:
-            for_handshake, for_modern = _encode_tool(name, tool, redact, options)
+            for_handshake, for_modern = _encode_tool(name, tool, inputs, redact, options)
         except ValueError as error:
             logger.warning("%s is not offered: %s", tool.full_name, str(error).splitlines()[0])
             continue
@@ -68,9 +91,12 @@ def build_listing(
             logger.warning("%s is not offered: its definition is longer than --max-line-bytes", tool.full_name)
             continue
         listed[name] = tool
+        if inputs.arguments:
+            arguments[tool.full_name] = inputs.arguments
         handshake.append(for_handshake)
         modern.append(for_modern)
-    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit))
+    shown = {tool.full_name: name for name, tool in listed.items()}
+    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit), shown, arguments)
 
 
 def _pages(tools: list[str], limit: int) -> tuple[str, ...]:
@@ -91,14 +117,15 @@ def _pages(tools: list[str], limit: int) -> tuple[str, ...]:
 
 
 def _encode_tool(
-    name: str, tool: CompiledTool, redact: Callable[[str], str], options: MessageOptions
+    name: str, tool: CompiledTool, inputs: HostInputs, redact: Callable[[str], str], options: MessageOptions
 ) -> tuple[str, str]:
     """Return the JSON of a tool for the handshake revisions and for 2026-07-28."""
     with_outputs = bool(tool.outputs) and options.json_form != "text"
-    handshake = _redacted_json(_tool_definition(name, tool, modern=False, with_outputs=with_outputs), redact)
+    definition = _tool_definition(name, tool, inputs)
+    handshake = _redacted_json(_with_outputs(definition, tool, modern=False) if with_outputs else definition, redact)
     if not with_outputs:
         return handshake, handshake
-    return handshake, _redacted_json(_tool_definition(name, tool, modern=True, with_outputs=True), redact)
+    return handshake, _redacted_json(_with_outputs(definition, tool, modern=True), redact)
 
 
 def _redacted_json(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
@@ -115,52 +142,28 @@ def _redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
     return [_redact_strings(item, redact) for item in value] if isinstance(value, list) else value
 
 
-def _tool_definition(name: str, tool: CompiledTool, *, modern: bool, with_outputs: bool) -> dict[str, Any]:
+def _tool_definition(name: str, tool: CompiledTool, inputs: HostInputs) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "name": name,
         "title": tool.annotations.title or tool.full_name,
         "description": tool.description or f"{tool.name} of {tool.manual}",
-        "inputSchema": advertised_inputs(tool.inputs),
+        "inputSchema": inputs.schema,
         "_meta": {
             TOOL_KEY: tool.full_name,
             **({TAGS_KEY: list(tool.tags)} if tool.tags else {}),
         },
     }
-    outputs = promised_schema(tool, modern=modern) if with_outputs else None
-    if outputs is not None:
-        definition["outputSchema"] = _drop_malformed_keywords(outputs)
     hints = {key: hint for name, key in _HINTS.items() if (hint := getattr(tool.annotations, name)) is not None}
     if hints:
         definition["annotations"] = hints
     return definition
 
 
-def advertised_inputs(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an input schema whose root is a plain object.
-
-    APIs of models reject combinators there. The bridge validates them, and the model sees their properties.
-    """
-    shown = {key: value for key, value in schema.items() if key not in _COMBINATORS}
-    properties = dict(_properties(schema))
-    for key in ("oneOf", "anyOf", "allOf"):
-        for branch in schema.get(key) or ():
-            for name, value in _properties(branch).items():
-                properties.setdefault(name, value)
-    shown |= {"type": "object", "properties": properties}
-    return _drop_malformed_keywords(shown)
-
-
-def _drop_malformed_keywords(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove keywords of the wrong type: the models of the SDK and of hosts would reject the whole list."""
-    if not isinstance(schema.get("$schema", ""), str):
-        del schema["$schema"]
-    if "required" in schema and not isinstance(schema["required"], list):
-        del schema["required"]
-    if "properties" in schema and not isinstance(schema["properties"], dict):
-        del schema["properties"]
-    return schema
-
-
-def _properties(schema: Any) -> Mapping[str, Any]:
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return properties if isinstance(properties, dict) else {}
+def _with_outputs(definition: dict[str, Any], tool: CompiledTool, *, modern: bool) -> dict[str, Any]:
+    promised = promised_schema(tool, modern=modern)
+    if promised is None:
+        return definition
+    shown = host_schema(promised, for_outputs=True).schema
+    if promised.get("type") == "object":
+        shown["type"] = "object"
+    return {**definition, "outputSchema": shown}

@@ -17,7 +17,7 @@ from ..observability.redaction import Redactor
 from .reload import watch_manifests
 from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
-from .tools import ToolService
+from .tools import DEFAULT_LIST_OPTIONS, ListOptions, ToolService
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ServeOptions:
     fast_path: bool = True
     env_files: tuple[Path, ...] = ()
     messages: MessageOptions = DEFAULT_OPTIONS
+    listing: ListOptions = DEFAULT_LIST_OPTIONS
 
 
 async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions) -> int:
@@ -121,10 +122,10 @@ def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
 def make_tool_service(bridge: Bridge, redact: Redactor, options: ServeOptions) -> ToolService:
     """Return the service of the tools, or of the three tools that search, describe and call them."""
     if not options.meta_tools:
-        return ToolService(bridge, redact, redact.redact_result, options.messages)
+        return ToolService(bridge, redact, redact.redact_result, options.messages, options.listing)
     from .tool_search import MetaTools
 
-    return MetaTools(bridge, redact, redact.redact_result, options.messages)
+    return MetaTools(bridge, redact, redact.redact_result, options.messages, options.listing)
 
 
 def _print_url(url: str) -> None:

@@ -19,7 +19,7 @@ from .. import __version__
 from .content import ICON, SERVER_INFO
 from .progress import send_keepalive_progress
 from .resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
-from .tools import INSTRUCTIONS, INVALID_CURSOR_MESSAGE, LIST_TTL, ToolService, unknown_tool_message
+from .tools import INSTRUCTIONS, INVALID_CURSOR_MESSAGE, LIST_TTL, ToolService
 
 Context = Any
 
@@ -109,7 +109,7 @@ class SdkServer:
 
         tool = await self._tools.find(params.name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, unknown_tool_message(params.name))
+            raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
         result = await self._tools.call(tool, params.arguments, report)
         modern = _is_modern(ctx)
         return result.fitted(params.name, self._tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)

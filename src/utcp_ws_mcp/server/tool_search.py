@@ -102,8 +102,9 @@ class MetaTools(ToolService):
         return self._json_result({"tools": shown, "found": len(found)})
 
     def _describe(self, name: str) -> Result:
-        tool = next((tool for tool in self._definitions() if tool["name"] == name), None)
-        return self._json_result(tool) if tool is not None else _unknown_tool_result(name)
+        shown = self._listing().names.get(name, name)
+        tool = next((tool for tool in self._definitions() if tool["name"] == shown), None)
+        return self._json_result(tool) if tool is not None else _error_result(self.unknown_tool_message(name))
 
     def _json_result(self, value: ToolDefinition) -> Result:
         text = encode_json(value)
@@ -113,8 +114,10 @@ class MetaTools(ToolService):
         return [tool for page in self._listing().modern for tool in json.loads(page)]
 
     async def _call(self, name: str, arguments: dict[str, Any], report: ProgressCallback) -> Result:
-        tool = self._listing().tools.get(name)
-        return await super().call(tool, arguments, report) if tool is not None else _unknown_tool_result(name)
+        tool = self._listing().find(name)
+        if tool is None:
+            return _error_result(self.unknown_tool_message(name))
+        return await super().call(tool, arguments, report)
 
 
 def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:
@@ -136,10 +139,6 @@ def _score(tool: ToolDefinition, word: str) -> int:
 def _summary(tool: ToolDefinition) -> str:
     first: str = tool["description"].strip().partition("\n")[0]
     return first if len(first) <= MAX_SUMMARY_LENGTH else f"{first[:MAX_SUMMARY_LENGTH]}…"
-
-
-def _unknown_tool_result(name: str) -> Result:
-    return _error_result(f"there is no tool {name[:100]!r}; find names with search_tools")
 
 
 def _error_result(text: str) -> Result:

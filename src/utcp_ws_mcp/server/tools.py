@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -12,17 +13,18 @@ import anyio
 from ..bridge import Bridge
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import partial_stream_text
+from ..core.tools.host_inputs import host_inputs, restore_arguments
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, result_blocks, text_block
-from .listing import ToolListing, advertised_inputs, build_listing
+from .listing import ToolListing, build_listing
 from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
 LIST_TIMEOUT: Final = 1.0
-"""Seconds from the start that a list of tools waits for endpoints that have not returned their manual yet."""
+"""Seconds from the start that a list of tools waits for endpoints whose tools are not known yet, by default."""
 
 FIND_TIMEOUT: Final = 10.0
 """Seconds that a call of an unknown tool waits for endpoints that have not returned their manual yet."""
@@ -31,6 +33,9 @@ INSTRUCTIONS: Final = (
     "Tools of WebSocket endpoints. A failed call says whether its request may have been executed; "
     "repeat it only if it was not sent or the tool is safe to repeat."
 )
+MAX_SHOWN_NAME: Final = 128
+"""Characters of an unknown name in the message about it."""
+
 LIST_TTL: Final = 1000
 """Milliseconds that a client of 2026-07-28 may cache a list."""
 
@@ -40,8 +45,32 @@ INTERNAL_ERROR_MESSAGE: Final = "internal error of utcp-ws-mcp; see its log on s
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """How the tools are listed.
+
+    Args:
+        timeout: Seconds from the start that a list waits for endpoints whose tools are not known yet.
+        server_name: The name of this server in the host (`host_names`).
+    """
+
+    timeout: float = LIST_TIMEOUT
+    server_name: str = ""
+
+
+DEFAULT_LIST_OPTIONS: Final = ListOptions()
+
+
 class ToolService:
-    """Lists and calls tools. `redact` removes secrets from errors, `redact_result` credentials from results."""
+    """Lists and calls tools.
+
+    Args:
+        bridge: The open bridge.
+        redact: Removes secrets from errors.
+        redact_result: Removes credentials from results.
+        options: How results are sent.
+        listing: How the tools are listed.
+    """
 
     def __init__(
         self,
@@ -49,6 +78,7 @@ class ToolService:
         redact: Callable[[str], str] = str,
         redact_result: Callable[[str], str] = str,
         options: MessageOptions = DEFAULT_OPTIONS,
+        listing: ListOptions = DEFAULT_LIST_OPTIONS,
     ) -> None:
         self.options = options
         self.running: set[Progress] = set()
@@ -57,7 +87,8 @@ class ToolService:
         self._bridge = bridge
         self._redact = redact
         self._redact_result = redact_result
-        self._list_deadline = anyio.current_time() + LIST_TIMEOUT
+        self._list_deadline = anyio.current_time() + listing.timeout
+        self._server_name = listing.server_name
         self._cached_listing: ToolListing | None = None
         self.on_tools_changed.append(self._invalidate_listing)
 
@@ -67,20 +98,28 @@ class ToolService:
         return self._listing()
 
     async def find(self, name: str) -> CompiledTool | None:
-        """Return the tool with an MCP name, or None. If it is unknown, wait for the discoveries that are running."""
-        tool = self._listing().tools.get(name)
+        """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running."""
+        tool = self._listing().find(name)
         if tool is None:
             await self._bridge.wait_discovered(FIND_TIMEOUT)
-            tool = self._listing().tools.get(name)
+            tool = self._listing().find(name)
         return tool
 
+    def unknown_tool_message(self, name: str) -> str:
+        """Return the message for a name that no tool has: why, if its manual is known."""
+        shown = to_json_safe(name[:MAX_SHOWN_NAME])
+        return self._redact(str(to_json_safe(str(self._bridge.unknown_tool(shown, self._server_name)))))
+
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """Return the advertised input schema of an MCP name, or None if the tool is not known now."""
-        tool = self._listing().tools.get(name)
-        return advertised_inputs(tool.inputs) if tool is not None else None
+        """Return the input schema that hosts see of a tool, or None if it is not known now."""
+        tool = self._listing().find(name)
+        return host_inputs(tool.inputs).schema if tool is not None else None
 
     async def call(self, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
+        renamed = self._listing().arguments.get(tool.full_name)
+        if renamed and arguments:
+            arguments = restore_arguments(arguments, renamed)
         progress = Progress(report, self._redact_result)
         self.running.add(progress)
         try:
@@ -90,7 +129,7 @@ class ToolService:
         except BridgeError as failed:
             partial = getattr(failed, "partial", ())
             text = partial_stream_text(tool, partial) if partial else None
-            return error_result(failed, self._error_blocks(str(failed), text))
+            return error_result(failed, self._error_blocks(self._with_host_name(tool, str(failed)), text))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             logger.exception("internal error in a call of %s", tool.full_name)
             return Result(self._error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
@@ -110,7 +149,7 @@ class ToolService:
             structured = encode_json(blocks[0]["text"])
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
             failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")
-            return error_result(failed, [*self._error_blocks(str(failed)), *blocks])
+            return error_result(failed, [*self._error_blocks(self._with_host_name(tool, str(failed))), *blocks])
         return Result(blocks, structured, form=self.options.json_form, promise=promise_of(tool))
 
     def _redact_block(self, block: ContentBlock) -> ContentBlock:
@@ -124,18 +163,20 @@ class ToolService:
         """Return the message of an error, and a second block with the items that a stream returned before it."""
         return [text_block(self._redact(each)) for each in (text, partial) if each is not None]
 
+    def _with_host_name(self, tool: CompiledTool, text: str) -> str:
+        """Return the message of an error with the name that the host knows in place of `manual.tool`."""
+        name = self._listing().names.get(tool.full_name)
+        prefix = f"{tool.full_name}: "
+        return f"{name}: {text.removeprefix(prefix)}" if name and text.startswith(prefix) else text
+
     def _listing(self) -> ToolListing:
         if self._cached_listing is None:
-            self._cached_listing = build_listing(list(self._bridge.tools.values()), self._redact_result, self.options)
+            tools = list(self._bridge.tools.values())
+            self._cached_listing = build_listing(tools, self._redact_result, self.options, self._server_name)
         return self._cached_listing
 
     def _invalidate_listing(self) -> None:
         self._cached_listing = None
-
-
-def unknown_tool_message(name: str) -> str:
-    """Return the message for a name that no tool has."""
-    return str(to_json_safe(f"there is no tool {name[:128]!r}; list the tools to see their names"))
 
 
 def _schema_mismatch(tool: CompiledTool, structured: str | None) -> str | None:

@@ -21,6 +21,11 @@ class FakeHandshake:
     max_in_flight: int = 2
     keep_alive: bool = True
     on_disconnect: tuple[str, ...] = ()
+    at: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        return self.at or self.name
 
     @property
     def key(self) -> FakeHandshake:
@@ -39,7 +44,7 @@ class FakeHandshake:
 
     @property
     def connection_rules(self) -> Any:
-        return SimpleNamespace(on_disconnect=self.on_disconnect)
+        return SimpleNamespace(on_disconnect=self.on_disconnect, session_identity=None)
 
 
 @dataclass(eq=False)

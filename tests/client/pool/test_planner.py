@@ -49,8 +49,8 @@ def describe(action: Action | None, calls: list[Waiter], connections: list[Poole
             return f"sync {connections.index(pooled)}"
         case Close(pooled, reason):
             return f"close {connections.index(pooled)}" + (f": {reason}" if reason else "")
-        case AwaitCapacity():
-            return "await capacity"
+        case AwaitCapacity(endpoint):
+            return f"await capacity at {endpoint}" if endpoint else "await capacity"
     return "nothing"
 
 
@@ -66,6 +66,8 @@ class Case:
     expected: str
     handshake: FakeHandshake = KEY
     other: tuple[tuple[State, dict[str, Any]], ...] = ()
+    at: str = "elsewhere"
+    promised: bool = False
     capacity: int = 32
     failed: int = 0
     draining: bool = False
@@ -83,6 +85,7 @@ HALF_FULL = (State.SHARED, {"in_flight": 1})
 BUSY = (State.EXCLUSIVE, {"in_flight": 1})
 CLOSING = (State.CLOSING, {})
 ONE = FakeHandshake(max_connections=1)
+AT_ONE = FakeHandshake(max_connections=1, at="here")
 ONE_SHOT = FakeHandshake(keep_alive=False)
 
 ASSIGNMENTS = {
@@ -161,6 +164,24 @@ LIMITS = {
     "a connection of no use makes way at the limit of the manual": case(
         (IDLE, LATE), calls="E", other=(BUSY,), capacity=2, expected="close 0: a reply may come late"
     ),
+    "the limit of an endpoint holds for all keys": case(
+        calls="S", other=(BUSY,), at="here", handshake=AT_ONE, expected="await capacity at here"
+    ),
+    "an unused connection of another key at the endpoint makes way": case(
+        calls="U", other=((IDLE, {}),), at="here", handshake=AT_ONE, expected="close 0: a call needs another connection"
+    ),
+    "one that is being closed at the endpoint is waited for": case(
+        calls="S", other=(CLOSING,), at="here", handshake=AT_ONE, expected="await capacity at here"
+    ),
+    "connections at other endpoints do not count": case(
+        calls="S", other=(BUSY,), at="there", handshake=AT_ONE, expected="open for call 0"
+    ),
+    "a call that came later at the endpoint waits": case(
+        IDLE, calls="S", promised=True, handshake=AT_ONE, expected="await capacity at here"
+    ),
+    "a connection without use is closed although a place is promised": case(
+        (IDLE, ENDED), calls="S", promised=True, handshake=AT_ONE, expected="close 0: its session has ended"
+    ),
 }
 
 FAILURES = {
@@ -192,13 +213,15 @@ def test_the_next_action_is(case: Case) -> None:
     pool = PoolState()
     calls = [enqueue(pool, MODES[mode], case.handshake) for mode in case.calls]
     connections = [add_connection(pool, case.handshake, state, **more) for state, more in case.connections]
-    connections += [add_connection(pool, FakeHandshake("other"), state, **more) for state, more in case.other]
+    connections += [
+        add_connection(pool, FakeHandshake("other", at=case.at), state, **more) for state, more in case.other
+    ]
     pool.capacity, pool.draining = case.capacity, case.draining  # last: a new key may raise the capacity
     for _ in range(case.failed):
         pool.failures.record_failure(case.handshake, 0.0, lambda: 0.0)  # type: ignore[arg-type]
         pool.failures.set_last_error(case.handshake, ConnectError("wss://key/", "no.", code="connection-refused"))  # type: ignore[arg-type]
 
-    action = plan(pool, case.handshake)  # type: ignore[arg-type]
+    action = plan(pool, case.handshake, promised=case.promised)  # type: ignore[arg-type]
 
     assert describe(action, calls, connections) == case.expected
 

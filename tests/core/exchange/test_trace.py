@@ -73,6 +73,14 @@ CASES: dict[str, tuple[dict[str, Any], Any, list[str]]] = {
             "reply.match does not hold",
         ],
     ),
+    "a message that fails all calls": (
+        {"reply": BY_ID, "fail_when": "message.event == 'crashed'"},
+        {"event": "crashed"},
+        [
+            "fail_when holds: message.event == 'crashed' (message.event is \"crashed\")",
+            "all calls on the connection fail",
+        ],
+    ),
     "an ignored message": (
         {"ignore": ["message.a", "message.type == 'tick'"]},
         {"type": "tick"},
@@ -197,3 +205,16 @@ def test_a_step_of_a_login_says_what_it_made_of_a_message() -> None:
         "on_connect[1].when does not hold: session.who == 'ada' (session.who is \"bob\")",
         "on_connect[1] is left out",
     )
+
+
+def test_an_item_for_a_stream_that_has_ended_is_said_to_be_delivered_in_vain() -> None:
+    plan = compiled({"reply": BY_ID, "stream": {"match": "message.n is defined", "max_items": 1}})
+    state = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    exchanges = Dispatcher("counter", lambda: "")
+    exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    for value in ({"id": 1}, {"n": 1}):
+        exchanges.receive(Message("raw", value))
+    lines = explain_message(state, exchanges, Message("raw", {"n": 2}))
+    assert lines[0] == "no call waits for it"
+    assert "it is an item of a stream that max_items has ended: no call gets it" in lines[1]
+    assert len(explain_message(state, exchanges, Message("raw", {"other": 2}))) == 1

@@ -260,3 +260,55 @@ def test_a_schema_that_was_accepted_can_be_used(keyword):
             except InvalidSchema:
                 continue
             accepted.check({"a": 1})
+
+
+ID, NAME = {"type": "integer"}, {"type": "string"}
+BRANCHES = [
+    {"type": "object", "properties": {"id": ID}, "required": ["id"]},
+    {"type": "object", "properties": {"name": NAME}, "required": ["name"], "additionalProperties": False},
+]
+ALTERNATIVES = {
+    "anyOf": (
+        {"anyOf": BRANCHES},
+        {"id": "x"},
+        (
+            '{"id": "x"} fits none of the allowed forms: (1) id: "x" is not of type "integer"; '
+            "(2) Additional properties are not allowed ('id' was unexpected) and \"name\" is a required property"
+        ),
+    ),
+    "oneOf": (
+        {"oneOf": [ID, {"enum": ["all", "none"]}]},
+        "some",
+        (
+            '"some" fits none of the allowed forms: (1) "some" is not of type "integer"; '
+            '(2) "some" is not one of "all" or "none"'
+        ),
+    ),
+    "oneOf with two that fit": (
+        {"oneOf": [ID, {"minimum": 0}]},
+        3,
+        "3 fits several of the forms of which exactly one is allowed",
+    ),
+    "below an argument": (
+        {"properties": {"to": {"anyOf": BRANCHES}}},
+        {"to": {"id": "x"}},
+        'to: {"id": "x"} fits none of the allowed forms: (1) id: "x" is not of type "integer"; ',
+    ),
+    "alternatives in alternatives": (
+        {"anyOf": [{"type": "array"}, {"oneOf": [ID, {"type": "boolean"}]}]},
+        "x",
+        (
+            '"x" fits none of the allowed forms: (1) "x" is not of type "array"; '
+            '(2) "x" fits none of the allowed forms: (1) "x" is not of type "integer"; (2) "x" is not of type "boolean"'
+        ),
+    ),
+    "many": ({"anyOf": [{"const": n} for n in range(20)]}, 99, "(8) 7 was expected; and 12 more"),
+}
+
+
+@pytest.mark.parametrize(("schema", "value", "reported"), ALTERNATIVES.values(), ids=ALTERNATIVES)
+def test_what_each_alternative_wants_is_reported(schema, value, reported):
+    wrong = SchemaValidator(schema).check(value)
+
+    assert wrong is not None
+    assert reported in wrong

@@ -272,8 +272,8 @@ def test_a_discovered_tool_takes_no_secret_of_the_manifest_to_another_origin(fie
     plans, _ = discovered({"url": OTHER}, variables={"TOKEN": "s3cret"}, allow_origins=[OTHER], **fields)
 
     for plan in plans:
-        wire, auth = plan.compiled_template, plan.template.auth
-        sent = [wire.request[0].render({"args": {}}), wire.cancel and wire.cancel.render({"args": {}})]
+        wire, auth, cancel = plan.compiled_template, plan.template.auth, plan.rules.cancel_stream
+        sent = [wire.request[0].render({"args": {}}), cancel and cancel.render({"args": {}})]
         sent += [wire.handshake.constant.headers, wire.handshake.constant.subprotocols]
         sent += [auth and auth.api_key.get_secret_value()]
         assert "s3cret" not in repr(sent)

@@ -69,7 +69,7 @@ def test_a_plan_is_what_the_manifest_says():
     assert (plan.full_name, plan.name, plan.original_name, plan.description) == ("m.t", "t", "t", "d")
     assert (plan.tags, plan.idempotent, plan.annotations.title) == (("x",), True, "T")
     assert plan.inputs == INPUTS
-    assert plan.compiled_template.cancel is None
+    assert plan.rules.cancel_stream is None
     assert plan.rules.concurrency is Concurrency.EXCLUSIVE
 
 
@@ -241,9 +241,7 @@ def test_typed_arguments_are_for_a_whole_template():
 def test_a_stream_is_cancelled_with_its_id():
     plan = plan_of(stream={"until": "message.done", "cancel": {"stop": "{{ request_id }}"}})
 
-    assert plan.compiled_template.cancel.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | {"request_id": 7}) == {
-        "stop": 7
-    }
+    assert plan.rules.cancel_stream.render(dict.fromkeys(REQUEST_NAMES, UNDEFINED) | {"request_id": 7}) == {"stop": 7}
 
 
 KEYS = {

@@ -88,13 +88,13 @@ class FailureTracker:
         """Count a failed attempt to connect, or a connection that ended before it was proved to work."""
         breaker = self._breakers.get(key) or CircuitBreaker()
         breaker.record_failure(now, random)
-        _store_bounded(self._breakers, key, breaker)
+        store_bounded(self._breakers, key, breaker)
 
     def set_last_error(self, key: ConnectionKey, error: BridgeError) -> None:
         """Remember the error with which waiting calls failed."""
         # A key that fails again moves to the end, so that `last_error` is the most recent error.
         self._errors.pop(key, None)
-        _store_bounded(self._errors, key, error)
+        store_bounded(self._errors, key, error)
 
     def clear_error(self, key: ConnectionKey) -> None:
         """Forget the error: a connection was opened."""
@@ -105,7 +105,8 @@ class FailureTracker:
         self._breakers.pop(key, None)
 
 
-def _store_bounded(entries: dict[ConnectionKey, T], key: ConnectionKey, value: T) -> None:
+def store_bounded(entries: dict[ConnectionKey, T], key: ConnectionKey, value: T) -> None:
+    """Store a value for a key; the oldest of more than MAX_TRACKED is forgotten."""
     if key not in entries and len(entries) >= MAX_TRACKED:
         entries.pop(next(iter(entries)))
     entries[key] = value

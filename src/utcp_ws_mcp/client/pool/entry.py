@@ -97,7 +97,7 @@ class State(Enum):
     """Leased to one call alone."""
 
     CLOSING = "closing"
-    """Sending its disconnect messages. It keeps its place: the endpoint may not allow another session until then."""
+    """Being closed. It keeps its place until it is: the endpoint may not allow another session until then."""
 
     CLOSED = "closed"
     """No longer in the pool."""
@@ -177,6 +177,11 @@ class PooledConnection:
     def key(self) -> ConnectionKey:
         """What calls must agree on to use this connection."""
         return self.handshake.key
+
+    @property
+    def endpoint(self) -> object:
+        """What connections have in common that `limits.max_connections` counts."""
+        return self.handshake.key.endpoint
 
     @property
     def is_unused(self) -> bool:

@@ -47,17 +47,23 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class AwaitCapacity:
-    """Ask again when a connection of another key becomes idle or is closed: the manual has no place left."""
+    """Ask again when a connection of another key becomes idle or is closed: no place is left.
+
+    `endpoint`: the places that `limits.max_connections` allows there are taken; None: those of the manual.
+    """
+
+    endpoint: object | None = None
 
 
 Action = Assign | Open | Sync | Close | AwaitCapacity
 
 
-def plan(pool: PoolState, key: ConnectionKey) -> Action | None:
+def plan(pool: PoolState, key: ConnectionKey, *, promised: bool = False) -> Action | None:
     """Return what is to be done next for the calls and connections of one key, or None.
 
     Only events of the key itself can change the result, except after AwaitCapacity. It depends on no clock: when an
-    attempt may start is up to the circuit breaker.
+    attempt may start is up to the circuit breaker. `promised`: the next place at the endpoint is for a call of another
+    key, which came earlier.
     """
     group = pool.groups.get(key)
     if group is None:
@@ -65,6 +71,8 @@ def plan(pool: PoolState, key: ConnectionKey) -> Action | None:
     for pooled in group.connections:
         if pooled.is_perished:
             return Close(pooled, pooled.unusable_reason)
+    if group.queue and promised:
+        return AwaitCapacity(key.endpoint)
     if group.queue:
         return _serve_queue(pool, group)
     if pool.draining:
@@ -197,8 +205,12 @@ def _provide(pool: PoolState, group: ConnectionGroup, waiter: Waiter) -> Action 
     limit = group.handshake.template.limits.max_connections
     if len(group.connections) >= limit:
         return _evict_from_group(group, mode, limit)
+    at_endpoint = [pooled for pooled in pool.connections if pooled.endpoint == key.endpoint]
+    if len(at_endpoint) >= limit:
+        return _evict_rival(at_endpoint, group, limit) or AwaitCapacity(key.endpoint)
     if len(pool.connections) >= pool.capacity:
-        return _evict_from_pool(pool, group, mode)
+        rivals = list(pool.connections)
+        return _evict_rival(rivals, group, pool.capacity) or _evict_own(rivals, group, mode, pool.capacity)
     return Open(waiter)
 
 
@@ -216,12 +228,19 @@ def _evict_useless(group: ConnectionGroup, mode: LeaseMode) -> Close | None:
     return None
 
 
-def _evict_from_pool(pool: PoolState, group: ConnectionGroup, mode: LeaseMode) -> Close | AwaitCapacity:
-    closing = sum(pooled.state is State.CLOSING for pooled in pool.connections)
-    if len(pool.connections) - closing >= pool.capacity:
-        for pooled in pool.connections:
-            if pooled.is_unused and pooled.key != group.key:
-                return Close(pooled, pooled.unusable_reason or "a call needs another connection")
-        if useless := _evict_useless(group, mode):
-            return useless
-    return AwaitCapacity()
+def _evict_rival(connections: list[PooledConnection], group: ConnectionGroup, limit: int) -> Close | None:
+    """Close an unused connection of another key, unless a place will be free without that."""
+    if len(connections) - sum(pooled.state is State.CLOSING for pooled in connections) < limit:
+        return None
+    for pooled in connections:
+        if pooled.is_unused and pooled.key != group.key:
+            return Close(pooled, pooled.unusable_reason or "a call needs another connection")
+    return None
+
+
+def _evict_own(
+    connections: list[PooledConnection], group: ConnectionGroup, mode: LeaseMode, limit: int
+) -> Close | AwaitCapacity:
+    closing = sum(pooled.state is State.CLOSING for pooled in connections)
+    useless = _evict_useless(group, mode) if len(connections) - closing >= limit else None
+    return useless or AwaitCapacity()

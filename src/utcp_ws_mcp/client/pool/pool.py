@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..wakeup import Wakeup
+from .circuit_breaker import store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
 from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
@@ -43,6 +44,7 @@ class ConnectionPool:
         self._open_connection = open_connection
         self._state = PoolState()
         self._awaiting_capacity: dict[ConnectionKey, None] = {}
+        self._sessions: dict[ConnectionKey, Connection] = {}
         self._closed = closed
 
     def __repr__(self) -> str:
@@ -58,7 +60,7 @@ class ConnectionPool:
         if self._closed or request.handshake.template.limits.requests_per_second:
             return None
         group = self._state.groups.get(request.key)
-        if group is None or group.queue:
+        if group is None or group.queue or (self._awaiting_capacity and self._is_promised(request.key)):
             return None
         pooled = find_ready(group, request.mode)
         if pooled is None:
@@ -168,6 +170,8 @@ class ConnectionPool:
             self._state.failures.record_success(pooled.key)
         group = self._state.groups[pooled.key]
         action = plan_release(group, pooled, request.mode)
+        if isinstance(action, Assign) and self._is_promised(pooled.key):
+            action = None
         if action is not None:
             self._apply(action)
         # Most releases end here: the connection serves the next call, or it stays as it is and no call waits.
@@ -192,24 +196,37 @@ class ConnectionPool:
         self._serve_awaiting_capacity()
 
     def _serve_awaiting_capacity(self) -> None:
-        while self._awaiting_capacity:
-            key = next(iter(self._awaiting_capacity))
-            if not self._carry_out(key):
-                return  # there is no place for this key, so there is none for those behind it
+        full: set[object] = set()
+        for key in list(self._awaiting_capacity):
+            # Where there is no place for this key, there is none for those behind it.
+            if key.endpoint not in full and (waits := self._carry_out(key)) is not None:
+                if waits.endpoint is None:
+                    return
+                full.add(waits.endpoint)
 
-    def _carry_out(self, key: ConnectionKey) -> bool:
-        """Carry out all actions for a key; return False if it still waits for a place of the manual."""
+    def _is_promised(self, key: ConnectionKey) -> bool:
+        """Whether a call of another key waits for a place at the same endpoint, and came earlier.
+
+        Calls that share the connections there would otherwise keep them busy, and that call would never start.
+        """
+        return any(
+            other != key and other.endpoint == key.endpoint and self._first_sequence(other) < self._first_sequence(key)
+            for other in self._awaiting_capacity
+        )
+
+    def _carry_out(self, key: ConnectionKey) -> AwaitCapacity | None:
+        """Carry out all actions for a key; return what it waits for if it is a place."""
         progress = False
-        while (action := plan(self._state, key)) is not None:
+        while (action := plan(self._state, key, promised=self._is_promised(key))) is not None:
             if isinstance(action, AwaitCapacity):
                 if progress:  # it got a place: those that waited longer for theirs are next
                     self._awaiting_capacity.pop(key, None)
                 self._awaiting_capacity[key] = None
-                return False
+                return action
             progress |= isinstance(action, Open)
             self._apply(action)
         self._awaiting_capacity.pop(key, None)
-        return True
+        return None
 
     def _first_sequence(self, key: ConnectionKey) -> float:
         group = self._state.groups.get(key)
@@ -253,15 +270,28 @@ class ConnectionPool:
             connection.abort()
         elif waiter is not None:
             pooled.open(connection)
+            self._note_session(pooled, connection)
             self._state.failures.clear_error(pooled.key)
             self._state.assign(waiter, pooled)
         elif connection.is_open:
             pooled.open(connection)
+            self._note_session(pooled, connection)
             self._state.failures.clear_error(pooled.key)
             self._start_reading(pooled)
         else:
             self._state.remove(pooled)
             self._record_early_close(pooled, connection)
+
+    def _note_session(self, pooled: PooledConnection, connection: Connection) -> None:
+        """Tell a connection which one it replaces, where the manifest says what identifies a session."""
+        handshake = pooled.handshake
+        # Several connections have several sessions: none of them replaces another.
+        if handshake.connection_rules.session_identity is None or handshake.template.limits.max_connections != 1:
+            return
+        previous = self._sessions.get(pooled.key)
+        if previous is not None:
+            connection.note_previous(previous)
+        store_bounded(self._sessions, pooled.key, connection)
 
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
@@ -296,7 +326,7 @@ class ConnectionPool:
             self._record_unused_session(pooled, connection)
         if connection.is_open and not self._closed:  # a closed pool: `close` has yielded it to be closed
             self._tasks.start_soon(self._close_gracefully, pooled, connection, reason)
-            if pooled.handshake.connection_rules.on_disconnect:
+            if pooled.handshake.connection_rules.on_disconnect or pooled.handshake.template.limits.max_connections == 1:
                 pooled.change(Trigger.CLOSE_STARTED)
                 return
         self._state.remove(pooled)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ..codecs.message import Message
+from ..codecs.message import Message, excerpt, to_json_safe
 from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
 from ..templates.nodes import RenderError
 from .inbox import Inbox
+from .result import as_text
 
 MIN_HEARTBEAT_INTERVAL: Final = 0.05
 """Seconds between two heartbeats at least, whatever the endpoint's greeting asks for."""
@@ -93,6 +95,22 @@ class ConnectionState:
         """Return whether a message says that the connection is of no use for further calls (`reconnect_when`)."""
         predicate = self.rules.reconnect_when
         return predicate is not None and predicate.is_true(self.scope(message=message.value))
+
+    def failure(self, message: Message) -> str | None:
+        """Return why a message fails every call (`fail_when`), or None where it does not."""
+        predicate, text = self.rules.fail_when, self.rules.fail_message
+        scope = self.scope(message=message.value) if predicate is not None else None
+        if predicate is None or scope is None or not predicate.is_true(scope):
+            return None
+        value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
+        has_text = value is not UNDEFINED and value is not None and value != ""
+        return excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+
+    def session_identity(self) -> str | None:
+        """Return what identifies the session (`session_identity`) as JSON text, or None where nothing does."""
+        expression = self.rules.session_identity
+        value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
+        return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
 
     def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""

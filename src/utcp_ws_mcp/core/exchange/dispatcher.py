@@ -29,6 +29,7 @@ that waits for its subscribe reply, because its first items may arrive before th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
@@ -36,14 +37,15 @@ from ..codecs.message import Message
 from ..expressions.let_bindings import with_let_bindings
 from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
+from .cancellation import TRUNCATED, Cancellations
 from .exchange import CloseInfo, Exchange
 from .inbox import Inbox
 from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
 
 IdKind = Literal["uuid", "counter", "string_counter"]
-TRUNCATED: Final = ("max_items", "max_bytes")
-"""Ends of a stream after which more of it may come."""
+MAX_ENDED_STREAMS: Final = 8
+"""Streams that are remembered to explain what comes for them after their end."""
 
 LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
 UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
@@ -66,10 +68,14 @@ class Dispatcher:
         incomplete: Exchanges for which more may come although their callers no longer wait.
         lost: Exchanges that the end of the connection settled.
         dropped: Messages that no exchange got.
+        failure: Why all exchanges failed at once; empty if they did not.
+        told_failure: Whether a caller has learned of it.
         last_unmatched: The last message, if no exchange got it and it is no late reply. Often it says why
             the server closes.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
-        outbox: Automatic replies to send now.
+        cancellations: What the calls began at the endpoint, and the messages that end it.
+        ended_streams: The last streams that ended before the endpoint ended them, for traces.
+        outbox: Messages to send now: the field of the manifest that causes each, and its value.
     """
 
     def __init__(
@@ -87,7 +93,11 @@ class Dispatcher:
         self.dropped = 0
         self.last_unmatched: Message | None = None
         self.last_exclusive: Exchange | None = None
-        self.outbox: list[Any] = []
+        self.cancellations = Cancellations(on_send_failed)
+        self.failure = ""
+        self.told_failure = False
+        self.ended_streams: deque[Exchange] = deque(maxlen=MAX_ENDED_STREAMS)
+        self.outbox: list[tuple[str, Any]] = []
         self.on_send_failed = on_send_failed
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
@@ -128,6 +138,7 @@ class Dispatcher:
         limits = rules.stream.limits(scope) if rules.stream is not None else None
         exchange = Exchange(rules, scope, request_id, limits=limits)
         self._pending.add(exchange)
+        self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
         elif rules.listen_only and self._inbox is not None:
@@ -154,25 +165,41 @@ class Dispatcher:
 
     def cancel(self, exchange: Exchange) -> None:
         """Finish an exchange whose caller no longer waits: what still comes for it is dropped."""
-        if not exchange.finished:
+        if exchange.finished:
+            return
+        if self.cancellations.abandon(exchange):
+            for forgotten in self.cancellations.forgotten():
+                self.discard(forgotten)
+        else:
             self.discard(exchange)
-            self._mark_incomplete(exchange)
+        self._mark_incomplete(exchange)
 
     def discard(self, exchange: Exchange) -> None:
         """Finish an exchange for which nothing can come: its request was not sent, or nothing answers it."""
         exchange.finished = True
         self._pending.remove(exchange)
+        self.cancellations.forget(exchange)
 
     def drain(self) -> None:
         """Allow no further exchange; those that are pending go on."""
         self.unusable_reason = ""  # that the session has ended says more than any reason before
         self._make_unusable(SESSION_ENDED)
 
+    def fail_all(self, reason: str) -> None:
+        """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
+        self.failure = reason
+        self.told_failure = False
+        for exchange in self._pending:
+            self.told_failure |= not self.cancellations.is_abandoned(exchange)
+            self.discard(exchange)
+            exchange.fail(reason)
+        self.drain()
+
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
         self.reusable = False
         for exchange in self._pending:
-            self.lost += 1
+            self.lost += not self.cancellations.is_abandoned(exchange)
             self._pending.remove(exchange)
             exchange.connection_lost(close)
 
@@ -188,6 +215,10 @@ class Dispatcher:
         self._counter += 1
         return self._counter
 
+    def add_auto_reply(self, value: Any) -> None:
+        """Add the answer to a message to what is sent now."""
+        self.outbox.append(("auto_reply", value))
+
     def _auto_reply(self, message: Message) -> bool:
         """Answer a message for which an exchange has an `auto_reply`; return whether no exchange gets it."""
         for exchange in self._pending.with_auto_replies:
@@ -195,7 +226,7 @@ class Dispatcher:
                 scope = exchange.scope_for(message)
                 if rule.match.is_true(scope):
                     try:
-                        self.outbox.append(rule.reply.render(scope.with_frozen_time()))
+                        self.add_auto_reply(rule.reply.render(scope.with_frozen_time()))
                     except RenderError as error:
                         self.on_send_failed("auto_reply", str(error))
                     return not rule.keep
@@ -222,9 +253,18 @@ class Dispatcher:
     def _deliver(self, exchange: Exchange, message: Message) -> Role:
         role = exchange.accept(message)
         self._pending.update(exchange)
+        if exchange.rules.has_subscribe_reply and role in (Role.REPLY, Role.ERROR):
+            self._open_stream(exchange)
         if exchange.end in TRUNCATED:
             self._mark_incomplete(exchange)
         return role
+
+    def _open_stream(self, exchange: Exchange) -> None:
+        """Send what the reply that opens a stream makes due; a stream whose caller has left ends at once."""
+        is_abandoned = self.cancellations.is_abandoned(exchange)
+        self.outbox += self.cancellations.opened(exchange)
+        if is_abandoned:
+            self.discard(exchange)
 
     def _deliver_buffered(self, exchange: Exchange, inbox: Inbox) -> None:
         """Deliver what arrived before an exchange that listens."""
@@ -236,7 +276,7 @@ class Dispatcher:
     def _process_unmatched(self, message: Message) -> Role:
         for exchange in self._pending.awaiting_subscription:
             # The reply that opens a stream may arrive after its first items.
-            exchange.early_messages.append(message)
+            exchange.note_early_message(message)
         if self._inbox is not None and self._inbox.offer(message):
             return Role.BUFFERED
         last = self.last_exclusive
@@ -252,10 +292,12 @@ class Dispatcher:
 
     def _mark_incomplete(self, exchange: Exchange) -> None:
         """Note that more may come for an exchange whose caller no longer waits."""
+        if exchange.in_stream:
+            self.ended_streams.append(exchange)
         is_exclusive = exchange.rules.concurrency is Concurrency.EXCLUSIVE
         if not exchange.rules.never_sends:
             self.incomplete += 1
-            self._make_unusable(LATE_REPLIES_POSSIBLE, exclusive_only=not is_exclusive)
+            self._make_unusable(LATE_REPLIES_POSSIBLE, exclusive_only=exchange.rules.late_replies_are_recognized)
         elif is_exclusive:
             self._make_unusable("")
 

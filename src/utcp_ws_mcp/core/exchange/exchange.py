@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ..codecs.message import Message
+from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Scope
 from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
 
@@ -49,9 +50,11 @@ class Exchange:
         error: The error reply.
         end: What ended the stream.
         close_info: How the connection ended, if that settled the exchange.
+        failure: Why the session cannot answer any more, if that settled the exchange.
         item_count, byte_count: The items of the stream so far, and their bytes.
         replied: Whether the reply that opens the stream has come.
         early_messages: What came before that reply and may belong to the stream.
+        request: The first message of the request, as it was rendered.
         until_seen: Indexes of the predicates of `stream.until` that were true.
         wake: Called when something has arrived, or the exchange has finished.
     """
@@ -64,11 +67,13 @@ class Exchange:
     error: Message | None = None
     end: StreamEnd | None = None
     close_info: CloseInfo | None = None
+    failure: str = ""
     item_count: int = 0
     byte_count: int = 0
     replied: bool = False
     limits: StreamLimits | None = None
     early_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY_MESSAGES))
+    request: Any = UNDEFINED
     until_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
 
@@ -135,6 +140,16 @@ class Exchange:
         else:
             self.close_info = close
         self.wake()
+
+    def fail(self, reason: str) -> None:
+        """Finish: a message says that the session will answer nothing any more."""
+        self.finished, self.failure = True, reason
+        self.wake()
+
+    def note_early_message(self, message: Message) -> None:
+        """Keep a message that came before the reply which opens the stream, unless only later ones are items."""
+        if self.rules.stream is not None and not self.rules.stream.bounds.after_reply:
+            self.early_messages.append(message)
 
     def _open_stream(self, reply: Message) -> None:
         """Begin the stream: expressions see its reply as `reply`, and what came before may belong to it, too."""

@@ -35,6 +35,7 @@ class Role(Enum):
     IGNORED = "ignored"
     BUFFERED = "buffered"
     DROPPED = "dropped"
+    SESSION_FAILED = "session failed"
 
 
 class Concurrency(Enum):
@@ -122,6 +123,8 @@ class ReplyRules:
         listen_only: Whether nothing is sent: the messages are unsolicited.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_is_id_only: Whether `match` compares the correlation id and nothing else.
+        cancel_reply: The message that ends a call before its reply.
+        cancel_stream: The message that ends an open stream.
     """
 
     no_reply: bool = False
@@ -138,6 +141,14 @@ class ReplyRules:
     auto_replies: AutoReplies = ()
     stream: StreamRules | None = None
     let_bindings: LetBindings = ()
+    cancel_reply: Node | None = None
+    cancel_stream: Node | None = None
+
+    @property
+    def late_replies_are_recognized(self) -> bool:
+        """Return whether a reply that comes late cannot be assigned to another call."""
+        by_id = self.match is not None and "request_id" in self.match.names
+        return self.concurrency is Concurrency.MULTIPLEXED and (by_id or self.no_reply or self.listen_only)
 
     @property
     def has_subscribe_reply(self) -> bool:
@@ -152,7 +163,7 @@ class ReplyRules:
     @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
-        return self.listen_only and not self.auto_replies and (self.stream is None or self.stream.bounds.cancel is None)
+        return self.listen_only and not self.auto_replies and self.cancel_stream is None
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
@@ -219,7 +230,7 @@ def compile_reply_rules(
         stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
-    return _with_correlation(rules)
+    return _with_correlation(rules, concurrent=reply.concurrent)
 
 
 def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
@@ -283,12 +294,15 @@ def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | Non
     )
 
 
-def _with_correlation(rules: ReplyRules) -> ReplyRules:
-    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message."""
+def _with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
+    """Return the rules with how their exchanges use a connection, and where the correlation id is in a message.
+
+    `concurrent`: the manifest says that `match` distinguishes the replies of calls without an id.
+    """
     if rules.no_reply or (rules.listen_only and rules.stream and rules.stream.match):
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
-        return rules
+        return replace(rules, concurrency=Concurrency.MULTIPLEXED) if concurrent and rules.match else rules
     path, alone = find_correlation_path(rules.match.source)
     return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)
 

@@ -42,8 +42,8 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
         Lines for people.
     """
     explanation = Explanation(state.scope(message=message.value))
-    if state.rules.reconnect_when is not None and explanation.evaluate("reconnect_when", state.rules.reconnect_when):
-        explanation.add("the next call opens another connection")
+    if explanation.ends_session(state):
+        return tuple(explanation.lines)
     explanation.add_captures(state)
     if explanation.is_auto_replied(state.rules.auto_replies):
         return tuple(explanation.lines)
@@ -64,6 +64,7 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
         ignoring = Explanation(last.scope_for(message)) if last else explanation
         if last is None or not ignoring.is_ignored(last.rules):
             explanation.add("no call waits for it")
+            explanation.lines += _explain_ended_stream(dispatcher, message)
         elif last:
             explanation.lines += ignoring.lines
     return tuple(explanation.lines)
@@ -122,6 +123,16 @@ class Explanation:
             if self.evaluate(f"auto_reply[{index}].match", rule.match):
                 return not rule.keep
         return False
+
+    def ends_session(self, state: ConnectionState) -> bool:
+        """Add what a message says of the session; return whether no other rule sees the message."""
+        rules = state.rules
+        if rules.reconnect_when is not None and self.evaluate("reconnect_when", rules.reconnect_when):
+            self.add("the next call opens another connection")
+        if rules.fail_when is None or not self.evaluate("fail_when", rules.fail_when):
+            return False
+        self.add("all calls on the connection fail")
+        return True
 
     def add_captures(self, state: ConnectionState) -> None:
         """Add what `capture` saves of the message."""
@@ -191,6 +202,18 @@ def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
     ):
         _explain_role(exchange, explanation)
     yield from explanation.lines
+
+
+def _explain_ended_stream(dispatcher: Dispatcher, message: Message) -> Iterator[str]:
+    """Explain a message that came for a stream after its end: the endpoint may count it as delivered."""
+    for exchange in dispatcher.ended_streams:
+        if exchange.matches(message):
+            why = f"that {exchange.end} has ended" if exchange.end else "whose caller has left"
+            yield (
+                f"it is an item of a stream {why}: no call gets it, and an endpoint that waits for no acknowledgement "
+                "counts it as delivered"
+            )
+            return
 
 
 def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:

@@ -20,6 +20,9 @@ REQUEST_NAMES: Final = _COMMON_NAMES | {"request_id", "next_id", "counter", "rep
 CALL_REQUEST_NAMES: Final = REQUEST_NAMES | {"let"}
 """Names in the messages of a call."""
 
+CANCEL_NAMES: Final = CALL_REQUEST_NAMES | {"request"}
+"""Names in the messages that cancel a call."""
+
 MESSAGE_NAMES: Final = REQUEST_NAMES | {"message", "reply"}
 """Names in predicates and expressions on an incoming message."""
 

@@ -24,6 +24,12 @@ MAX_ENUM_LENGTH: Final = 1000
 MAX_ERRORS_SHOWN: Final = 3
 """Errors that are reported for one wrong value."""
 
+MAX_ALTERNATIVES_SHOWN: Final = 8
+"""Branches of one `anyOf` or `oneOf` whose errors are reported."""
+
+MAX_NESTED_ALTERNATIVES: Final = 2
+"""Levels of branches inside branches whose errors are reported."""
+
 MAX_BACKTRACKS: Final = 50_000
 """Steps back that a pattern may take before it counts as not matched."""
 
@@ -63,10 +69,30 @@ class SchemaValidator:
         return "; ".join(_format_error(error) for error in islice(self._validator.iter_errors(value), MAX_ERRORS_SHOWN))
 
 
-def _format_error(error: ValidationError) -> str:
-    place = ".".join(str(step) for step in error.instance_path)
-    message = _format_enum_error(error) or _first_line(error.message)
+def _format_error(error: ValidationError, nesting: int = 0, above: int = 0) -> str:
+    """Return the text of an error; `above` steps of its path are those of an error that contains it."""
+    place = ".".join(str(step) for step in list(error.instance_path)[above:])
+    message = _format_alternatives(error, nesting) or _format_enum_error(error) or _first_line(error.message)
     return f"{place}: {message}" if place else message
+
+
+def _format_alternatives(error: ValidationError, nesting: int) -> str | None:
+    """Return why a value fits none of the branches of `anyOf` or `oneOf`: what each of them wants."""
+    branches = getattr(error.kind, "context", None)
+    if branches is None or nesting == MAX_NESTED_ALTERNATIVES:
+        return None
+    value = _truncate(json.dumps(error.instance, ensure_ascii=False, default=str), MAX_VALUE_LENGTH)
+    above = len(error.instance_path)
+    wanted = [
+        " and ".join(_format_error(each, nesting + 1, above) for each in branch[:MAX_ERRORS_SHOWN])
+        for branch in branches[:MAX_ALTERNATIVES_SHOWN]
+        if branch
+    ]
+    if not wanted:
+        return f"{value} fits several of the forms of which exactly one is allowed"
+    more = f"; and {len(branches) - len(wanted)} more" if len(branches) > len(wanted) else ""
+    numbered = "; ".join(f"({number}) {text}" for number, text in enumerate(dict.fromkeys(wanted), 1))
+    return f"{value} fits none of the allowed forms: {numbered}{more}"
 
 
 def _format_enum_error(error: ValidationError) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.models.base import Json
 from ...manifest.models.call_template import CONNECTION_FIELDS, CallTemplate
 from ..connection_rules import compile_connection_rules
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, compile_reply_rules
-from ..expressions.scope import CALL_REQUEST_NAMES
+from ..expressions.scope import CALL_REQUEST_NAMES, CANCEL_NAMES
 from ..handshake_compiler import Provenance, compile_handshake
 from ..handshake_request import HandshakeTemplate
 from ..templates.compiler import Compiler
@@ -23,13 +25,11 @@ class CompiledTemplate:
 
     Args:
         request: The messages of a request, in order.
-        cancel: The message that cancels a stream, or None.
         rules: What a message is to a call.
         handshake: The connection.
     """
 
     request: tuple[Node, ...]
-    cancel: Node | None
     rules: ReplyRules
     handshake: HandshakeTemplate
 
@@ -84,7 +84,6 @@ def _compile(
         return replace(compiler(key), names=CALL_REQUEST_NAMES)
 
     request: list[Node] = []
-    cancel = None
     with diagnostics.collect("message"):
         if template.message is None:
             request.append(AllArguments(frozenset(template.header_fields)))
@@ -93,14 +92,30 @@ def _compile(
     for index, message in enumerate(template.then):
         with diagnostics.collect(f"then[{index}]"):
             request.append(call_compiler("then").message(message))
-    with diagnostics.collect("stream.cancel"):
-        if template.stream.cancel is not None:
-            cancel = call_compiler("stream").message(template.stream.cancel)
     # What the entry answers automatically holds on its connections; what a tool adds, in its own exchanges only.
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     is_own = template.auto_reply != common
     rules = compile_reply_rules(template, call_compiler("auto_reply"), is_own, provenance.is_local, diagnostics)
+    rules = _with_cancel_messages(rules, template, compiler, diagnostics)
     if handshake is None:
         connection_rules = compile_connection_rules(template, compiler, common, entry.variables, diagnostics)
         handshake = compile_handshake(entry.name, template, connection_rules, provenance, entry.folder, diagnostics)
-    return CompiledTemplate(tuple(request), cancel, rules, handshake)
+    return CompiledTemplate(tuple(request), rules, handshake)
+
+
+def _with_cancel_messages(
+    rules: ReplyRules, template: CallTemplate, compiler: Callable[[str], Compiler], diagnostics: Diagnostics
+) -> ReplyRules:
+    """Return the rules with the messages that end what a call began.
+
+    A stream that is off begins nothing, nor does a call that only listens on a connection that it shares.
+    """
+
+    def compile_message(key: str, message: Json) -> Node | None:
+        with diagnostics.collect(f"{key}.cancel"):
+            return None if message is None else replace(compiler(key), names=CANCEL_NAMES).message(message)
+        return None
+
+    begins = template.stream.on and not (template.listen and template.keep_alive)
+    cancel_stream = compile_message("stream", template.stream.cancel) if begins else None
+    return replace(rules, cancel_reply=compile_message("reply", template.reply.cancel), cancel_stream=cancel_stream)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from ...errors import InvalidArguments, InvalidTemplate, end_sentence
@@ -14,6 +15,7 @@ from ...manifest.stream_framing import as_utcp_stream
 from ...manifest.validation import join_path
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, with_stream
+from .argument_forms import ArgumentForms, has_float
 from .argument_schema import InvalidSchema, SchemaValidator
 from .template import CompiledTemplate, TemplateCompiler
 
@@ -30,6 +32,8 @@ class CompiledTool:
         outputs: The JSON Schema of the result; empty where the manual has none.
         defaults: Values of arguments that a call leaves out.
         hidden: Arguments that a call cannot set.
+        rank: The order in which tools have their names in hosts: 0 for a tool of the manifest, greater for one that
+            was approved later.
     """
 
     manual: str
@@ -47,7 +51,9 @@ class CompiledTool:
     hidden: frozenset[str]
     variables: Mapping[str, str] = field(repr=False)
     argument_schema: SchemaValidator = field(repr=False)
+    argument_forms: ArgumentForms = field(repr=False)
     result_schema: SchemaValidator | None = field(repr=False)
+    rank: int = 0
 
     @property
     def rules(self) -> ReplyRules:
@@ -59,16 +65,28 @@ class CompiledTool:
         """Return `manual.tool`, unique in a bridge."""
         return f"{self.manual}.{self.name}"
 
-    def validate_arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments with defaults, checked against the input schema.
+    def validate_arguments(
+        self, arguments: Mapping[str, Any], on_text: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
+        """Return the arguments with defaults, checked against the input schema, in the form that it says.
+
+        Args:
+            arguments: The arguments by name.
+            on_text: Called if the arguments are valid only because texts in them are read as JSON.
 
         Raises:
             InvalidArguments: with the name of the argument that is wrong.
         """
         given = {name: value for name, value in arguments.items() if name not in self.hidden}
         if problem := self.argument_schema.check(given):
-            raise InvalidArguments(self.full_name, f"invalid arguments: {end_sentence(problem)}")
-        return {**self.defaults, **given}
+            read: list[None] = []
+            given = self.argument_forms.fit(given, partial(read.append, None))
+            problem = self.argument_schema.check(given) if read else problem
+            if problem is not None:
+                raise InvalidArguments(self.full_name, f"invalid arguments: {end_sentence(problem)}")
+            on_text()
+        complete = {**self.defaults, **given}
+        return self.argument_forms.fit(complete) if has_float(complete) else complete
 
     def with_utcp_framing(self) -> CompiledTool:
         """Return the tool as a stream in UTCP's framing, where it has no other rules for its replies; else itself."""
@@ -126,6 +144,7 @@ def compile_tool(
         hidden=frozenset(override.hidden),
         variables=entry.variables,
         argument_schema=argument_schema,
+        argument_forms=ArgumentForms(visible),
         result_schema=result_schema,
     )
 

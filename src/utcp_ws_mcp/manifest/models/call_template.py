@@ -109,6 +109,19 @@ class CallTemplate(Model):
         description="Predicate: after this message, such as that a session has expired, new calls use a new "
         "connection with a new login.",
     )
+    fail_when: ExpressionSource | None = Field(
+        None,
+        description="Predicate: after this message, such as that a page has crashed, nothing is answered any more: all "
+        "calls on the connection fail, and new calls use a new connection.",
+    )
+    fail_message: ExpressionSource | None = Field(
+        None, description="Expression: the error text of the calls that fail because of fail_when."
+    )
+    session_identity: ExpressionSource | None = Field(
+        None,
+        description="Expression on session that identifies the session, such as a page: if a new connection has "
+        "another one than the last, the first call fails before it is sent and says so; needs max_connections 1.",
+    )
     heartbeat: Heartbeat | None = Field(
         None, description="A message that is sent at intervals while a connection is open."
     )
@@ -173,7 +186,17 @@ CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id"
 
 CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
     *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
-    *("before_connect", "on_connect", "on_disconnect", "capture", "inbox", "reconnect_when", "heartbeat"),
+    *(
+        "before_connect",
+        "on_connect",
+        "on_disconnect",
+        "capture",
+        "inbox",
+        "reconnect_when",
+        "fail_when",
+        "fail_message",
+    ),
+    *("session_identity", "heartbeat"),
 }
 """The fields of a call template that its connection is made of. The other fields may differ between tools that share a
 connection; a test checks that each field of the model is in one of the two lists."""

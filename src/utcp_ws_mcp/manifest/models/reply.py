@@ -16,6 +16,11 @@ class Reply(Model):
         description="Predicate: the message is the reply to this call, such as message.id == request_id; by default "
         "the first message after the request that is not ignored.",
     )
+    concurrent: bool = Field(
+        False,
+        description="Whether calls share a connection although match compares no request_id, because it distinguishes "
+        "their replies by something else.",
+    )
     error: ExpressionSource | None = Field(None, description="Predicate: the reply reports a failure.")
     error_message: ExpressionSource | None = Field(
         None, description="Expression: the error text of a reply that reports a failure."
@@ -25,6 +30,11 @@ class Reply(Model):
     )
     ack: ExpressionSource | None = Field(
         None, description="Predicate: the message belongs to this call and only confirms receipt; the reply follows."
+    )
+    cancel: Json = Field(
+        None,
+        description="The message to send when a cancellation or the timeout ends the call before its reply; null sends "
+        "none.",
     )
 
 
@@ -36,6 +46,10 @@ class Stream(Model):
         None,
         description="Predicate: the message is an item of the stream, if the request has its own reply (available as "
         "reply).",
+    )
+    after_reply: bool = Field(
+        False,
+        description="Whether only messages after the reply are items; by default matching messages before it are, too.",
     )
     until: OneOrMore = Field(
         (),
@@ -69,5 +83,5 @@ class Stream(Model):
     )
     cancel: Json = Field(
         None,
-        description="The message to send when a limit, a cancellation or the timeout ends the stream.",
+        description="The message to send when a limit, a cancellation or the timeout ends the stream; null sends none.",
     )

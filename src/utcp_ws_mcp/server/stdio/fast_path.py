@@ -24,7 +24,6 @@ from ..tools import (
     INVALID_CURSOR_MESSAGE,
     LIST_TTL,
     ToolService,
-    unknown_tool_message,
 )
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
@@ -198,7 +197,7 @@ class FastPath:
     async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
         tool = await self._tools.find(params["name"])
         if tool is None:
-            self._respond_error(request_id, INVALID_PARAMS, unknown_tool_message(params["name"]))
+            self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
         result = await self._tools.call(tool, params.get("arguments"), self._progress_callback(params))
         # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
