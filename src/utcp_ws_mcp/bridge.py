@@ -40,6 +40,7 @@ TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing
 if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
+    from .client.feeds.manager import FeedManager
     from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ class Bridge:
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
+        self._feed_tasks: TaskGroup
+        self._feeds: FeedManager | None = None
         self._pool_manager: PoolManager
         self._call_runner: CallRunner
         self._discovery_manager: DiscoveryManager
@@ -115,6 +118,8 @@ class Bridge:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection)
         self._call_runner = CallRunner(self._pool_manager, self._ambient, self._observe)
+        self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._start_feeds()
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
         for entry in self.entries:
@@ -125,6 +130,7 @@ class Bridge:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._discovery_tasks.cancel_scope.cancel()
+        self._feed_tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await self.aclose()
         self._tasks.cancel_scope.cancel()
@@ -136,6 +142,8 @@ class Bridge:
         Discoveries end first, so that they do not report the end of their own connections.
         """
         self._discovery_manager.stop()
+        if self._feeds is not None:
+            self._feeds.close()
         await self._pool_manager.aclose()
 
     def reload(self, loaded: Sequence[LoadedManifest]) -> None:
@@ -152,6 +160,9 @@ class Bridge:
         for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
+        if self._feeds is not None:
+            self._feeds.replace(self.tools, unchanged)
+        self._start_feeds()
         for entry in self.entries:
             if entry.name not in unchanged:
                 self._discovery_manager.start(entry)
@@ -257,7 +268,10 @@ class Bridge:
         try:
             tool = await self._find_tool(name)
             name = tool.full_name
-            return await self._call_runner.call(tool, self._valid_arguments(tool, arguments), on_item, started_at)
+            valid = self._valid_arguments(tool, arguments)
+            if tool.feed is not None:
+                return await self._read_feed(tool, valid)
+            return await self._call_runner.call(tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -266,6 +280,23 @@ class Bridge:
             raise
         finally:
             self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
+
+    async def _read_feed(self, tool: CompiledTool, arguments: dict[str, Any]) -> Any:
+        from .client.feeds.reading import read_feed
+
+        return await read_feed(self._feed_manager(), tool, arguments)
+
+    def _start_feeds(self) -> None:
+        """Open the feeds that are open from the start."""
+        if any(tool.feed is not None and tool.feed.feed.definition.start == "start" for tool in self.tools.values()):
+            self._feed_manager().start(self.tools.values())
+
+    def _feed_manager(self) -> FeedManager:
+        if self._feeds is None:
+            from .client.feeds.manager import FeedManager  # manifests without feeds do not need it
+
+            self._feeds = FeedManager(self._feed_tasks, self._pool_manager, self._ambient)
+        return self._feeds
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False

@@ -17,7 +17,7 @@ MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "
 
 CALL_TEMPLATE_KEYS: Final = frozenset(CallTemplate.model_fields) | frozenset(RequestData.model_fields)
 ENTRY_KEYS: Final = CALL_TEMPLATE_KEYS | MANUAL_KEYS
-_NOT_INHERITED: Final = MANUAL_KEYS | {"name"}
+_NOT_INHERITED: Final = MANUAL_KEYS | {"name", "feeds"}
 
 
 def merge(base: Json, overlay: Json) -> dict[str, Json]:
@@ -29,6 +29,8 @@ def merge(base: Json, overlay: Json) -> dict[str, Json]:
     for key, value in overlay.items():
         if value is None:
             merged.pop(key, None)
+        elif key == "feeds" and isinstance(value, list) and isinstance(merged.get(key), list):
+            merged[key] = _merge_by_name(merged[key], value)
         elif key in MERGED_KEYS and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {name: item for name, item in {**merged[key], **value}.items() if item is not None}
         else:
@@ -38,6 +40,19 @@ def merge(base: Json, overlay: Json) -> dict[str, Json]:
     elif overlay.get("message") is not None:
         merged.pop("listen", None)
     return merged
+
+
+def _merge_by_name(base: list[Json], overlay: list[Json]) -> list[Json]:
+    """Return the objects of both lists; one of the overlay replaces the fields of the inherited one of its name."""
+    merged: dict[Json, Json] = {item.get("name"): item for item in base}
+    for item in overlay:
+        name = item.get("name") if isinstance(item, dict) else None
+        inherited = merged.get(name) if isinstance(name, str) else None
+        fields = {**inherited, **item} if inherited is not None else item
+        # What is no object, or has no name, is kept, so that the check of the model reports it.
+        key = name if isinstance(name, str) else len(merged)
+        merged[key] = {k: v for k, v in fields.items() if v is not None} if isinstance(fields, dict) else fields
+    return list(merged.values())
 
 
 def listens(raw: Json) -> bool:

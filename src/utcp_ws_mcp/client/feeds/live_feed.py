@@ -80,7 +80,7 @@ class LiveFeed:
         self.detail = ""
         self._now = now
         self._waiting: set[Wakeup] = set()
-        self._has_news = 0
+        self._failures = 0
 
     @property
     def readers(self) -> int:
@@ -107,15 +107,25 @@ class LiveFeed:
     def set_state(self, state: FeedState, detail: str = "") -> None:
         """Change the state; readers that wait return if no event can arrive soon."""
         self.state, self.detail = state, detail
-        if state in (FeedState.WAITING, FeedState.CLOSED):
-            self._has_news += 1
-            self._wake()
+        self._failures += state in (FeedState.WAITING, FeedState.CLOSED)
+        self._wake()
 
     def _wake(self) -> None:
         for wakeup in self._waiting:
             wakeup.set()
 
     # The readers' side
+
+    async def wait_opened(self, seconds: float) -> None:
+        """Wait until the feed is open, or the attempt to open it has failed, at most `seconds`."""
+        wakeup, failures = Wakeup(), self._failures
+        self._waiting.add(wakeup)
+        deadline = anyio.current_time() + seconds
+        try:
+            while self.state is FeedState.OPENING and self._failures == failures and await wakeup.wait(deadline):
+                pass
+        finally:
+            self._waiting.discard(wakeup)
 
     async def read(self, request: ReadRequest) -> ReadResult:
         """Return the events behind the cursor; if there are none, wait for the first one, a gap, or a failure.
@@ -140,9 +150,9 @@ class LiveFeed:
 
     async def _wait(self, found: _Reading, wakeup: Wakeup, deadline: float) -> bool:
         """Wait until there is something to return; return whether the deadline came instead."""
-        news = self._has_news
+        failures = self._failures
         while not found.is_done:
-            if self._has_news != news or self.state is FeedState.CLOSED:
+            if self._failures != failures or self.state is FeedState.CLOSED:
                 return False
             if not await wakeup.wait(deadline):
                 found.advance()

@@ -230,7 +230,7 @@ def compile_reply_rules(
         stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
-    return _with_correlation(rules, concurrent=reply.concurrent)
+    return with_correlation(rules, concurrent=reply.concurrent)
 
 
 def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
@@ -294,7 +294,7 @@ def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | Non
     )
 
 
-def _with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
+def with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
     """Return the rules with how their exchanges use a connection, and where the correlation id is in a message.
 
     `concurrent`: the manifest says that `match` distinguishes the replies of calls without an id.

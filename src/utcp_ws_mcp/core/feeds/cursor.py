@@ -50,4 +50,3 @@ class Cursor:
         if found is None:
             raise InvalidCursor(text)
         return cls(found[1], int(found[2]), int(found[3]))
-

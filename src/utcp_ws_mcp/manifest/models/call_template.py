@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema, field_validator
 from .auth import Auth
 from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
 from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from .feed import Feed
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
 
@@ -103,6 +104,9 @@ class CallTemplate(Model):
     capture: tuple[Capture, ...] = Field((), description="Values of incoming messages that are stored in session.")
     inbox: InboxSettings | None = Field(
         None, description="Messages that are buffered while no call listens, for the next call that does."
+    )
+    feeds: tuple[Feed, ...] = Field(
+        (), description="Events that are kept for readers, and read with tools of their own."
     )
     reconnect_when: ExpressionSource | None = Field(
         None,
@@ -204,7 +208,7 @@ connection; a test checks that each field of the model is in one of the two list
 CALL_FIELDS = frozenset(
     {
         *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
-        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
+        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply", "feeds"),
     }
 )
 """The fields of a call template that concern one call only."""

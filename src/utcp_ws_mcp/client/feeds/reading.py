@@ -1,0 +1,124 @@
+"""The tools of feeds: arguments in, results out."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import anyio
+
+from ...core.expressions.expression import EvaluationError, Expression, compile_expression
+from ...core.feeds.buffer import Event
+from ...core.feeds.cursor import Cursor, InvalidCursor
+from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_EVENTS
+from ...core.tools.tool import CompiledTool
+from ...errors import CallError, InvalidArguments, InvalidTemplate
+from .live_feed import MAX_WAITING_READS, LiveFeed, ReadRequest, ReadResult, TooManyReads
+from .manager import FeedInstance, FeedManager
+
+MAX_PAGE_BYTES: Final = 256 << 10
+"""Bytes of the events of one result."""
+OPEN_TIMEOUT: Final = 5.0
+"""Seconds that the first read waits until the feed is open, so that its state says something."""
+
+
+async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call a tool of a feed, and return its result as JSON.
+
+    Raises:
+        InvalidArguments: if the cursor, the condition or a number is wrong.
+        CallError: if too many reads wait, or too many sets of arguments are followed.
+    """
+    assert tool.feed is not None
+    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
+    request = _read_request(tool, arguments) if tool.feed.kind == "events" else None
+    instance = manager.get(tool, own)
+    instance.reading += 1
+    try:
+        await instance.live.wait_opened(OPEN_TIMEOUT)
+        if request is None:
+            return _latest(instance, arguments.get("keys"))
+        return _events(await _read(tool, instance.live, request))
+    finally:
+        instance.reading -= 1
+        instance.last_read = anyio.current_time()
+        instance.read_ended.set()
+
+
+async def _read(tool: CompiledTool, live: LiveFeed, request: ReadRequest) -> ReadResult:
+    try:
+        return await live.read(request)
+    except InvalidCursor as error:
+        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    except EvaluationError as error:
+        raise InvalidArguments(tool.full_name, f'"where": {error}', code=error.code) from None
+    except TooManyReads:
+        message = f"{tool.full_name}: {MAX_WAITING_READS} reads of this feed are waiting already. Read without waiting."
+        raise CallError(message, code="too-many-reads") from None
+
+
+def _read_request(tool: CompiledTool, arguments: dict[str, Any]) -> ReadRequest:
+    assert tool.feed is not None
+    text = arguments.get("cursor")
+    try:
+        cursor = None if text is None else Cursor.parse(text)
+    except InvalidCursor as error:
+        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    longest = tool.feed.feed.definition.max_wait_seconds
+    wait = arguments.get("wait_seconds", 0.0 if cursor is None else min(DEFAULT_WAIT_SECONDS, longest))
+    if not 0 <= wait <= longest:  # also false for NaN
+        raise InvalidArguments(tool.full_name, f'"wait_seconds" is not between 0 and {longest:g}.')
+    count = arguments.get("max_events", DEFAULT_EVENTS)
+    if not 1 <= count <= MAX_EVENTS:
+        raise InvalidArguments(tool.full_name, f'"max_events" is not between 1 and {MAX_EVENTS}.')
+    where = arguments.get("where")
+    accepts = None if where is None else _condition(tool, where)
+    return ReadRequest(cursor, float(wait), int(count), MAX_PAGE_BYTES, accepts)
+
+
+def _condition(tool: CompiledTool, where: str) -> Any:
+    try:
+        expression = _compile_where(where)
+    except InvalidTemplate as error:
+        raise InvalidArguments(tool.full_name, f'"where": {error.message}', code=error.code) from None
+    return lambda event: bool(expression.evaluate({"data": json.loads(event.data)}))
+
+
+@lru_cache(maxsize=64)
+def _compile_where(source: str) -> Expression:
+    # The model wrote it: it may look up and compare, as a manual from the network may.
+    return compile_expression(source, frozenset({"data"}), local=False)
+
+
+def _events(result: ReadResult) -> dict[str, Any]:
+    return {
+        "events": [
+            {"offset": event.offset, "at": _iso(event.at), "data": json.loads(event.data)} for event in result.events
+        ],
+        "cursor": str(result.cursor),
+        "missed": result.missed,
+        "gaps": [{"after": gap.after, "reason": gap.reason} for gap in result.gaps],
+        "has_more": result.has_more,
+        "timed_out": result.timed_out,
+        "state": result.state,
+    }
+
+
+def _latest(instance: FeedInstance, keys: list[Any] | None) -> dict[str, Any]:
+    buffer, now = instance.live.buffer, time.time()
+    buffer.expire(now)
+    values = [_value(event, now) for event in buffer.latest().values()]
+    shown = values if keys is None else [value for value in values if value["key"] in keys]
+    return {"values": shown, "state": instance.live.describe_state()}
+
+
+def _value(event: Event, now: float) -> dict[str, Any]:
+    age = round(max(0.0, now - event.at), 3)
+    return {"key": json.loads(event.key or "null"), "data": json.loads(event.data), "age_seconds": age}
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
