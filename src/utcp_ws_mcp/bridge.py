@@ -17,15 +17,18 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from .client.approvals import WithheldTool
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
-from .client.dial import Resolver, system_resolver
+from .client.dial import Resolver
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
+from .client.manual_cache import ManualCache
 from .client.pin_store import PinStore
 from .client.pool.entry import PoolStats
 from .client.pool.manager import PoolManager
 from .client.tool_repository import ToolRepository
+from .core.codecs.message import encode_json, to_json_safe
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
@@ -61,8 +64,9 @@ class Bridge:
     Args:
         loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
         observe: Gets every event (`observability.events`). It must not block; an exception is logged and ignored.
-        resolver: Resolves host names to addresses.
+        resolver: Resolves host names to addresses; None: the operating system, in threads of each endpoint's own.
         pin_store: Where approved tools are stored; by default in the state folder of the user.
+        manual_cache: Remembers discovered tools, to offer them at the next start before endpoints answer.
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
         on_token: Gets each token and ticket that was fetched over HTTP, so that the caller can redact it.
     """
@@ -72,8 +76,9 @@ class Bridge:
         loaded: Sequence[LoadedManifest],
         *,
         observe: Observer = events.noop,
-        resolver: Resolver = system_resolver,
+        resolver: Resolver | None = None,
         pin_store: PinStore | None = None,
+        manual_cache: ManualCache | None = None,
         trace_rules: bool = False,
         on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
@@ -81,6 +86,7 @@ class Bridge:
         self._redact = Redactor(each.manifest for each in loaded)
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, self._redact_message)
         self._resolver = resolver
+        self._manual_cache = manual_cache
         self._trace_rules = trace_rules
         self._on_token = on_token
         self._repository = ToolRepository(loaded, PinStore.default() if pin_store is None else pin_store, self._warn)
@@ -200,7 +206,9 @@ class Bridge:
         )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
-        return DiscoveryTask(entry, self._pool_manager, self._ambient, self._on_manual, self._observe)
+        return DiscoveryTask(
+            entry, self._pool_manager, self._ambient, self._offer_remembered, self._on_manual, self._observe
+        )
 
     @property
     def entries(self) -> list[ManifestEntry]:
@@ -220,6 +228,11 @@ class Bridge:
     @property
     def withheld(self) -> Mapping[str, str]:
         """The reasons why tools are not offered, by `manual.tool`: they changed, or were never approved."""
+        return {name: tool.reason for name, tool in self._repository.withheld.items()}
+
+    @property
+    def withheld_tools(self) -> Mapping[str, WithheldTool]:
+        """The tools that are not offered, by `manual.tool`: `reason`, `definition`, and the `digest` to approve."""
         return self._repository.withheld
 
     @property
@@ -352,8 +365,26 @@ class Bridge:
         """
         return self._repository.unknown_tool(name, self.discovery_errors, server_name)
 
-    def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
-        count, changes = self._repository.save_manual(entry, manual)
+    async def _offer_remembered(self, entry: ManifestEntry) -> bool:
+        """Offer the tools that an endpoint announced in an earlier run; return whether there are any."""
+        if self._manual_cache is None or (manual := await self._manual_cache.load(entry)) is None:
+            return False
+        if await self._repository.offer_remembered(entry, manual):
+            self._notify_tools_changed()
+            return True
+        return False
+
+    async def _remember(self, entry: ManifestEntry, manual: Any) -> None:
+        """Remember a manual, unless it contains a secret: it may repeat the token with which it was requested."""
+        if self._manual_cache is None:
+            return
+        text = encode_json(to_json_safe(manual))
+        if self._redact(text) == text:
+            await self._manual_cache.save(entry, manual)
+
+    async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
+        count, changes = await self._repository.save_manual(entry, manual)
+        await self._remember(entry, manual)
         for callback in self.on_manual_discovered:
             callback(entry.name, manual)
         self._discovery_manager.on_manual()
@@ -365,13 +396,18 @@ class Bridge:
         for callback in self.on_tools_changed:
             callback()
 
-    def approve(self, name: str) -> None:
-        """Approve a withheld `manual.tool`. It is offered from the next start on.
+    async def approve(self, name: str, digest: str) -> None:
+        """Approve a withheld `manual.tool`, as `withheld_tools` showed it. It is offered from the next start on.
+
+        Args:
+            name: `manual.tool`.
+            digest: The digest of the definition, or its first 32 characters.
 
         Raises:
+            ApprovalRefused: If it is not withheld, or has another digest now.
             PinStoreError: If the approval cannot be saved.
         """
-        self._repository.approve(name)
+        await self._repository.approve(name, digest)
 
     def _warn(self, text: str) -> None:
         self._observe(events.WarningIssued(text))

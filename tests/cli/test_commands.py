@@ -157,8 +157,8 @@ def test_binary_goes_to_stdout_as_it_is_or_into_a_file(manifest: Path, tmp_path:
 def test_a_stream_of_binary_is_json_with_hex_or_one_file(manifest: Path, tmp_path: Path) -> None:
     target = tmp_path / "sound.raw"
     for tool, shown, kept in (
-        ("m.sound", {"items": ["0001", "ff"], "end": "max_items"}, b"\x00\x01\xff"),
-        ("m.end", {"item": "ff", "end": "max_items"}, b"\xff"),
+        ("m.sound", {"items": ["0001", "ff"], "end": "max_items", "complete": False}, b"\x00\x01\xff"),
+        ("m.end", {"item": "ff", "end": "max_items", "complete": False}, b"\xff"),
     ):
         assert json.loads(run("call", str(manifest), tool).stdout) == shown
         assert run("call", str(manifest), tool, "--output", str(target)).returncode == 0

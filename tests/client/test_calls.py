@@ -336,7 +336,7 @@ async def test_a_fault_carries_its_message(tmp_path: Path) -> None:
         await connection.send(json.dumps({"id": message["id"], "error": {"code": 7, "message": "no such thing"}}))
 
     async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        with pytest.raises(ToolError, match=r"^no such thing \[tool-error\]$") as fault:
+        with pytest.raises(ToolError, match=r"^no such thing \(7\) \[tool-error\]$") as fault:
             await bridge.call_tool("m.t")
         assert isinstance(fault.value, RuntimeError)
 
@@ -689,10 +689,10 @@ async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_
 
 async def test_what_a_server_says_to_no_call_before_it_closes_is_told(tmp_path: Path) -> None:
     async def refuse(seen: Peer, connection: Any, message: Any) -> None:
-        await connection.send('{"id": null, "error": {"message": "bad token"}}')
+        await connection.send('{"error": {"message": "bad token"}}')
         await connection.close(1008)
 
-    said = r'with code 1008\. Last message received: \{"id": null, "error": \{"message": "bad token"\}\}\.'
+    said = r'with code 1008\. Last message received: \{"error": \{"message": "bad token"\}\}\.'
     async with peer(refuse) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         with pytest.raises(ConnectionLost, match=said):
             await bridge.call_tool("m.t")

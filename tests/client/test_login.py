@@ -21,7 +21,7 @@ from tests.client.test_oauth import token_endpoint
 from tests.client.test_websocket import server_context
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent, timed
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError, load_manifest
-from utcp_ws_mcp.errors import ConnectError, ConnectionLost, ForbiddenURL, InvalidTemplate, Outcome
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, InvalidManifest, InvalidTemplate, Outcome
 from utcp_ws_mcp.observability.events import Event, HttpRequestFinished, MessageReceived, MessageSendFailed, MessageSent
 
 RPC = {"preset": "jsonrpc2"}
@@ -701,7 +701,7 @@ async def test_a_nonce_of_bytes_is_signed_beside_a_text_and_never_as_a_text(
             200,
             {},
             {"capture": {"x": "body.ticket"}},
-            r"body\.ticket, which capture stores as session\.x, is missing .* \[before-connect-value-missing\]",
+            r"body\.ticket, which capture stores as session\.x, finds nothing.*\[before-connect-value-missing\]",
         ),
     ],
 )
@@ -760,9 +760,10 @@ async def test_tickets_that_http_brings_are_announced_so_that_they_can_be_hidden
 
 async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:
     before = {"http": {"url": "http://example.com/{{ uuid() }}"}}
-    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)) as bridge:
-        with pytest.raises(ForbiddenURL, match="plain text"):
-            await bridge.call_tool("m.t")
+    async with peer(jsonrpc) as seen:
+        with pytest.raises(InvalidManifest, match="plain text"):
+            async with bridge_to(tmp_path, entry(seen, "t", before_connect=[before], **RPC)):
+                pass
 
 
 async def test_a_tool_that_nothing_answers_says_that_it_was_sent(tmp_path: Path) -> None:

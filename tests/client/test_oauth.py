@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,8 +18,8 @@ from pydantic import SecretStr
 
 from tests.client.test_websocket import serve_tcp
 from tests.peer import PATIENCE, bridge_to, entry, jsonrpc, peer
-from utcp_ws_mcp.client.dial import system_resolver
 from utcp_ws_mcp.client.oauth import TokenCache
+from utcp_ws_mcp.client.resolver import EndpointResolver
 from utcp_ws_mcp.errors import ForbiddenURL, HandshakeRejected, TokenRequestError
 from utcp_ws_mcp.manifest.models.auth import OAuth2Auth
 from utcp_ws_mcp.manifest.models.network import Network
@@ -132,6 +133,10 @@ class Clock:
         return self.now
 
 
+def now() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def oauth(endpoint: TokenEndpoint) -> OAuth2Auth:
     return OAuth2Auth(auth_type="oauth2", token_url=endpoint.url, client_id="id", client_secret=SecretStr("s3cret!"))
 
@@ -146,21 +151,21 @@ async def test_a_token_is_refreshed_before_it_expires(expires_in: Any, fresh: fl
 
     clock = Clock()
     async with token_endpoint(answer) as endpoint:
-        tokens, auth = TokenCache(clock, system_resolver), oauth(endpoint)
-        assert await tokens.get(auth, Network(), PATIENCE) == "t1"
+        tokens, auth = TokenCache(clock, now), oauth(endpoint)
+        assert await tokens.get(auth, Network(), EndpointResolver(), PATIENCE) == "t1"
         clock.now = 1000 + fresh
         if fresh >= 0:
-            assert await tokens.get(auth, Network(), PATIENCE) == "t1"
+            assert await tokens.get(auth, Network(), EndpointResolver(), PATIENCE) == "t1"
         clock.now = 1000 + stale
-        assert await tokens.get(auth, Network(), PATIENCE) == "t2"
+        assert await tokens.get(auth, Network(), EndpointResolver(), PATIENCE) == "t2"
 
 
 async def test_a_hundred_calls_that_wait_for_a_token_make_one_request() -> None:
     async with token_endpoint(token) as endpoint:
-        tokens, auth = TokenCache(Clock(), system_resolver), oauth(endpoint)
+        tokens, auth = TokenCache(Clock(), now), oauth(endpoint)
         async with anyio.create_task_group() as callers:
             for _ in range(100):
-                callers.start_soon(tokens.get, auth, Network(), PATIENCE)
+                callers.start_soon(tokens.get, auth, Network(), EndpointResolver(), PATIENCE)
         assert len(endpoint.requests) == 1
 
 
@@ -184,17 +189,17 @@ async def test_an_answer_without_a_token_is_an_error_that_shows_no_secret(
 ) -> None:
     async with token_endpoint(lambda number: (status, body)) as endpoint:
         with pytest.raises(TokenRequestError, match=sentence) as rejected:
-            await TokenCache(Clock(), system_resolver).get(oauth(endpoint), Network(), PATIENCE)
+            await TokenCache(Clock(), now).get(oauth(endpoint), Network(), EndpointResolver(), PATIENCE)
     assert "s3cret" not in str(rejected.value)
 
 
 async def test_an_endless_answer_is_cut_off() -> None:
     async with token_endpoint(lambda number: (200, "x" * 100_000)) as endpoint:
         with pytest.raises(ConnectionError, match=r"more than 65,536 bytes.*\[http-request-failed\]"):
-            await TokenCache(Clock(), system_resolver).get(oauth(endpoint), Network(), PATIENCE)
+            await TokenCache(Clock(), now).get(oauth(endpoint), Network(), EndpointResolver(), PATIENCE)
 
 
 async def test_a_secret_is_never_sent_in_plain_text_over_a_network() -> None:
     auth = OAuth2Auth(auth_type="oauth2", token_url="http://example.com/t", client_id="i", client_secret=SecretStr("s"))
     with pytest.raises(ForbiddenURL, match="plain text. Use https://"):
-        await TokenCache(Clock(), system_resolver).get(auth, Network(), PATIENCE)
+        await TokenCache(Clock(), now).get(auth, Network(), EndpointResolver(), PATIENCE)

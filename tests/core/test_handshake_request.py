@@ -209,7 +209,7 @@ def test_an_argument_cannot_add_a_header(fields, value):
         upgrade({"a": value}, **fields)
 
 
-HANDSHAKE = [{"headers": {"Host": "x"}}, {"header_fields": ["Sec-WebSocket-Key"]}, {"headers": {"Upgrade": A}}]
+HANDSHAKE = [{"headers": {"Connection": "x"}}, {"header_fields": ["Sec-WebSocket-Key"]}, {"headers": {"Upgrade": A}}]
 
 
 @pytest.mark.parametrize("fields", HANDSHAKE[:2], ids=["as a header", "as an argument"])

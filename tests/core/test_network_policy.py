@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
+from utcp_ws_mcp.core.header_policy import check_header, check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_HEADER_LENGTH, MAX_URL_LENGTH
 from utcp_ws_mcp.core.network_policy import (
     URL,
     check_addresses,
-    check_header,
     check_network,
+    check_plain_http,
     check_proxy,
     check_scheme,
-    check_subprotocol,
     classify_address,
     parse_http_url,
     parse_ip,
@@ -344,6 +344,21 @@ ADDRESSES = {
     "metadata of everything": ("wss://a.example", ["169.254.169.254"], ["0.0.0.0/0", "::/0"], "169.254.169.254"),
     "metadata, allowed exactly": ("wss://a.example", ["169.254.169.254"], ["169.254.169.254"], None),
     "metadata inside IPv6": ("wss://a.example", ["::ffff:169.254.169.254"], ["::/0"], "::ffff:169.254.169.254"),
+    "link-local beside private": ("wss://a.example", ["fe80::1%2", "10.0.0.1"], ["private"], None),
+    "link-local beside what is refused": ("wss://a.example", ["fe80::1%2", "10.0.0.1"], [], "10.0.0.1"),
+    "link-local alone": ("wss://a.example", ["fe80::1", "fe80::2"], ["private"], "fe80::1"),
+    "link-local, its network allowed": ("wss://a.example", ["fe80::1%2"], ["fe80::/10"], None),
+    "link-local, a part of it allowed": ("wss://a.example", ["fe80::1"], ["fe80::/64"], None),
+    "link-local, another part allowed": ("wss://a.example", ["fe80::1"], ["fe80:0:0:1::/64"], "fe80::1"),
+    "link-local, everything allowed": ("wss://a.example", ["fe80::1"], ["::/0"], "fe80::1"),
+    "metadata beside private": ("wss://a.example", ["169.254.169.254", "10.0.0.1"], ["private"], "169.254.169.254"),
+    "metadata of IPv6 beside private": ("wss://a.example", ["fd00:ec2::254", "10.0.0.1"], ["private"], "fd00:ec2::254"),
+    "metadata inside link-local": (
+        "wss://a.example",
+        ["fe80::5efe:a9fe:a9fe", "10.0.0.1"],
+        ["private", "fe80::/10"],
+        "fe80::5efe:a9fe:a9fe",
+    ),
     "link-local with its zone": ("wss://a.example", ["fe80::1%eth0"], ["private"], "fe80::1%eth0"),
     "special": ("wss://a.example", ["0.0.0.0"], ["private", "loopback"], "0.0.0.0"),
     "a literal that is private": ("wss://10.0.0.1", ["10.0.0.1"], [], "10.0.0.1"),
@@ -360,6 +375,53 @@ def test_every_address_of_a_host_must_be_allowed(text, addresses, allow, refused
     with pytest.raises(ForbiddenAddress) as forbidden:
         check_addresses(url, addresses, network)
     assert (forbidden.value.host, forbidden.value.address) == (url.host, refused)
+
+
+def test_a_link_local_address_is_left_out_where_others_remain():
+    url, network = parse_url("ws://homeassistant.local/"), Network(allow=["private"], plaintext=True)
+
+    assert check_addresses(url, ["fe80::1%2", "192.168.1.5", "fd00::5"], network) == ["192.168.1.5", "fd00::5"]
+    network = Network(allow=["private", "fe80::/10"])
+    assert check_addresses(url, ["fe80::1%2", "192.168.1.5"], network) == ["fe80::1%2", "192.168.1.5"]
+
+
+PLAIN_HTTP = {
+    "a private address": ("http://printer.local/", ["192.168.1.5"], "other", True),
+    "loopback": ("http://a.example/", ["127.0.0.1"], "other", True),
+    "a link-local address": ("http://a.example/", ["fe80::1%2"], "other", True),
+    "a public address": ("http://a.example/", ["93.184.216.34"], "other", False),
+    "a public address beside a private one": ("http://a.example/", ["192.168.1.5", "93.184.216.34"], "other", False),
+    "the public host of the endpoint": ("http://a.example/", ["93.184.216.34"], "a.example", True),
+    "TLS": ("https://a.example/", ["93.184.216.34"], None, True),
+}
+
+
+@pytest.mark.parametrize(("text", "addresses", "endpoint", "allowed"), PLAIN_HTTP.values(), ids=PLAIN_HTTP)
+def test_plain_http_stays_in_the_network_of_the_endpoint(text, addresses, endpoint, allowed):
+    url = parse_http_url(text, Network(plaintext=True))
+
+    if allowed:
+        check_plain_http(url, addresses, endpoint)
+        return
+    with pytest.raises(ForbiddenURL, match="would cross a public network"):
+        check_plain_http(url, addresses, endpoint)
+
+
+HOSTS = {"a name": "localhost", "a port": "chrome:9222", "an address": "[::1]:80", "IPv4": "10.0.0.1"}
+NO_HOSTS = ["", "a b", "a/b", "a?b", "a@b", "http://a", "a\r\nX: y", "127.1", "a:0", "a:99999", "ü", "a#b", "a,b"]
+
+
+@pytest.mark.parametrize("value", HOSTS.values(), ids=HOSTS)
+def test_a_manifest_may_name_the_host_that_answers(value):
+    check_header("Host", value, may_set_host=True)
+    with pytest.raises(ForbiddenHeader, match="belongs to the handshake"):
+        check_header("host", value)
+
+
+@pytest.mark.parametrize("value", NO_HOSTS, ids=repr)
+def test_a_host_is_a_name_and_a_port_or_refused(value):
+    with pytest.raises(ForbiddenHeader):
+        check_header("Host", value, may_set_host=True)
 
 
 ALLOW = {

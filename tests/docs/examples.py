@@ -12,7 +12,8 @@ The HTML comment on the line before a fenced block says what the block is. A blo
     call: TOOL ARGUMENTS   the message that this call sends
     watch: TOOL ARGUMENTS  what the endpoint sends while this call waits, which sends nothing
     upgrade                the request line and headers of the handshake of that call
-    replies                what the endpoint sends after the message above: JSON, or a message in each line
+    replies                what the endpoint sends after the message above: JSON, or a message in each line; several
+                           such blocks are sent one after the other
     closes                 the code and the reason with which it then closes the connection
     afterwards             the message that is sent when the call has ended
     result / error         the result of the call / the message of its error
@@ -55,7 +56,16 @@ VARIABLES = {
 }
 """The environment of the examples."""
 
-FILES = {"secrets.env": b"", "chime.raw": bytes.fromhex("0001fffe")}
+_MARKET = b"""syntax = "proto3";
+package market.v1;
+message Request { string symbol = 1; int64 id = 2; }
+message Push {
+  int64 id = 1;
+  repeated Level bids = 2;
+  message Level { string price = 1; double size = 2; }
+}
+"""
+FILES = {"secrets.env": b"", "chime.raw": bytes.fromhex("0001fffe"), "market.proto": _MARKET}
 """The files beside the manifests."""
 
 _BLOCK = re.compile(
@@ -117,7 +127,7 @@ class Part:
             case "greets" | "watch":
                 self.lines.append(Line(None, block.messages))
             case "replies" | "manual":
-                self.lines[-1].replies = block.messages
+                self.lines[-1].replies += block.messages
             case "closes":
                 code, _, reason = block.message.partition(" ")
                 self.lines[-1].closes = int(code), reason

@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from utcp_ws_mcp import Bridge, BridgeError, StreamResult
 from utcp_ws_mcp.cli.tools import format_signature
 from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
+from utcp_ws_mcp.core.exchange.result import as_text
 from utcp_ws_mcp.core.expressions.scope import Ambient
 from utcp_ws_mcp.observability import events
 
@@ -173,7 +174,7 @@ async def _outcome(bridge: Bridge, scene: Scene, endpoint: Endpoint) -> Any:
                 value = await bridge.call_tool(scene.tool, scene.arguments)
             except BridgeError as failed:
                 value = str(failed)
-            outcome = value.value if isinstance(value, StreamResult) else value
+            outcome = _in_json(value.value) if isinstance(value, StreamResult) else value
             endpoint.received_all.set()
 
         tasks.start_soon(call)
@@ -185,6 +186,11 @@ async def _outcome(bridge: Bridge, scene: Scene, endpoint: Endpoint) -> Any:
             await endpoint.received_all.wait()
             tasks.cancel_scope.cancel()
     return outcome
+
+
+def _in_json(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a stream as its JSON shows it: binary data has a block of its own beside it."""
+    return {key: as_text(item) if isinstance(item, bytes) else item for key, item in result.items()}
 
 
 def _renamed(outcome: Any, example: Example, endpoint: Endpoint) -> Any:

@@ -8,19 +8,25 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.core.codecs.framing import PackedCodec
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.codecs.message import MessageList
 from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
+from utcp_ws_mcp.core.codecs.protobuf import load_schema
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
+from utcp_ws_mcp.core.codecs.splitting import compile_length_pattern
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
+from utcp_ws_mcp.core.codecs.values import PackedCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.handshake_compiler import _check_url_placeholders
+from utcp_ws_mcp.core.header_policy import check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
-from utcp_ws_mcp.core.network_policy import check_proxy, check_subprotocol, parse_http_url, parse_url
+from utcp_ws_mcp.core.network_policy import check_proxy, parse_http_url, parse_url
 from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
-from utcp_ws_mcp.core.templates.nodes import Argument, RenderError, to_render_error
+from utcp_ws_mcp.core.templates.nodes import RenderError, to_render_error
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
+from utcp_ws_mcp.core.url_template import compile_url
 from utcp_ws_mcp.errors import BridgeError
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 NAMES = frozenset({"message", "args", "vars"})
 
@@ -56,10 +62,13 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "plain text": (
         lambda: parse_http_url("http://a.example/"),
         "plaintext-not-allowed",
-        "http://a.example/: request blocked because it would be sent as plain text. Use https://.",
+        (
+            "http://a.example/: request blocked because it would be sent as plain text. Use https://, "
+            'or set "network": {"plaintext": true} if the server is in your own network.'
+        ),
     ),
     "an argument as host": (
-        lambda: _check_url_placeholders(("wss://", Argument("host"), "/"), local=True),
+        lambda: compile_url("wss://UTCP_ARG_host_UTCP_ARG/", Compiler({}), frozenset()),
         "argument-in-host",
         "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
     ),
@@ -107,6 +116,24 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: Expression("args.a * 9", NAMES, local=False),
         "expression-not-allowed",
         "the expression 'args.a * 9' is not allowed: it comes from the network, so it can only compare.",
+    ),
+    "a schema": (
+        lambda: load_schema("a.binpb", "M", None, lambda name: b""),
+        "invalid-schema-file",
+        (
+            "'a.binpb' is no FileDescriptorSet. Make it with protoc --include_imports --descriptor_set_out, or name a "
+            ".proto file."
+        ),
+    ),
+    "a type of a schema": (
+        lambda: load_schema("a.proto", "a.N", None, lambda name: b"message M {}"),
+        "unknown-message-type",
+        "the schema 'a.proto' has no message type 'a.N'. Write its full name, with the package.",
+    ),
+    "a pattern of a length": (
+        lambda: compile_length_pattern("[0-9]+"),
+        "invalid-framing",
+        "the pattern has 0 groups instead of one, which is the length of the body.",
     ),
     "a pattern": (
         lambda: Expression("args.a | regex_find('(a+)+')", NAMES),
@@ -164,6 +191,24 @@ RENDERED: dict[str, tuple[Callable[[], Any], str, str]] = {
             "Select it with split."
         ),
     ),
+    "a list": (
+        lambda: render({"$each": "{{ args.a }}"}, a="text"),
+        "invalid-each",
+        'the value of "$each" is no list. For the pieces of text or bytes, write the filter pieces.',
+    ),
+    "repetitions": (
+        lambda: render({"$each": "{{ args.a }}"}, a=[1] * 10_001),
+        "request-too-large",
+        '"$each" repeats more than 10,000 times. Pass fewer elements, or larger pieces.',
+    ),
+    "pieces": (
+        lambda: render("{{ args.a | pieces(1) }}", a="x" * 10_001),
+        "request-too-large",
+        (
+            "the expression 'args.a | pieces(1)' failed: the filter pieces gives more than 10,000 pieces. Make them "
+            "larger."
+        ),
+    ),
     "CBOR": (
         lambda: render("{{ args.a | from_cbor }}", a=b"\x01\x02"),
         "invalid-frame",
@@ -201,6 +246,16 @@ ENCODED: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: SocketIOCodec().encode(1),
         "invalid-packet",
         'the value is not a Socket.IO packet. Write {"type": "event", "data": ["name", …]} or another known type.',
+    ),
+    "a header": (
+        lambda: make_framer(Framing(header=4)).encode({"a": 1}),
+        "invalid-packet",
+        'the value is no message with a header. Write {"header": bytes, "body": …}.',
+    ),
+    "many large messages": (
+        lambda: make_framer(Framing(codec="text")).encode(MessageList(["x" * (1 << 20)] * 65)),
+        "request-too-large",
+        'the messages of "$each" have more than 64 MiB in total. Send less.',
     ),
     "STOMP": (
         lambda: StompCodec().encode(1),

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -41,6 +42,13 @@ MESSAGES = [
         (
             "stocks: KEY, HOST are not set. Set them in the environment, in a .env file beside the manifest, "
             'or under "variables". [variable-not-set]'
+        ),
+    ),
+    (
+        e.ApprovalRefused("lab.measure", "it is not withheld"),
+        (
+            "lab.measure is not approved: it is not withheld. List the withheld tools again with `utcp-ws-mcp approve`. "
+            "[approval-refused]"
         ),
     ),
     (
@@ -128,6 +136,44 @@ MESSAGES = [
         ),
     ),
     (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message="hi", fate="was ignored", hint="Do x."),
+        (
+            "a.b: timed out after 30 s waiting for a reply. The last message received, hi, was ignored. Do x. "
+            "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
+        ),
+    ),
+    (
+        e.CallTimeout("a.b", 30.0, e.TimeoutStage.STREAM, PERHAPS, detail="2 items came"),
+        (
+            "a.b: timed out after 30 s waiting for the end of the stream: 2 items came. "
+            "The request was sent and may have been executed; verify before retrying. [stream-timeout]"
+        ),
+    ),
+    (
+        e.IncompleteStream("a.b", "max_items", 1, PERHAPS),
+        (
+            "a.b: the stream is incomplete: max_items ended it after 1 item before its own end, which "
+            '"require_end" asks for. Ask for less, or raise the bound. '
+            "The request was sent and may have been executed; verify before retrying. [stream-incomplete]"
+        ),
+    ),
+    (
+        e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}'),
+        (
+            'a.b: wss://h/ sends unsolicited messages, such as {"tick": 1}, so the first message after the '
+            'request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '
+            'messages, or "stream" if several messages answer the request. No request was sent. '
+            "[unsolicited-messages]"
+        ),
+    ),
+    (
+        e.ToolError("a.b", "no", shared=True),
+        (
+            "no. The error names no request: it may mean another one. "
+            "The request was sent and may have been executed; verify before retrying. [tool-error]"
+        ),
+    ),
+    (
         e.CallTimeout("a.b", 0.5, e.TimeoutStage.POOL, NOT_SENT),
         "a.b: timed out after 0.5 s waiting for a connection. No request was sent. [pool-timeout]",
     ),
@@ -178,6 +224,24 @@ MESSAGES = [
         "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503. [handshake-rejected]",
     ),
     (
+        e.HandshakeRejected("wss://a.example/", 503, retry_after=e.RetryAfter(30, datetime(2026, 1, 1, 2, tzinfo=UTC))),
+        (
+            "cannot connect to wss://a.example/: the upgrade was answered with HTTP 503. "
+            "The server asks to try again in 30 s, at 02:00:00 UTC. [handshake-rejected]"
+        ),
+    ),
+    (
+        e.HttpStepFailed(
+            "a.b",
+            e.ConnectError("https://a.example/x", "HTTP 403", code="http-step-failed", step="before_message[0]"),
+            PERHAPS,
+        ),
+        (
+            "a.b: before_message[0] failed: https://a.example/x: HTTP 403. "
+            "The request was sent and may have been executed; verify before retrying. [http-step-failed]"
+        ),
+    ),
+    (
         e.ConnectionLost("wss://a.example/", "1006, no close frame", PERHAPS, ["one", "two"]),
         (
             "the connection to wss://a.example/ was lost after 2 items: 1006, no close frame. "
@@ -218,7 +282,8 @@ MESSAGES = [
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
+    (e.CallError, (e.HttpStepFailed,)),
     (
         e.CallError,
         (

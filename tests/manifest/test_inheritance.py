@@ -3,7 +3,14 @@ import copy
 import pytest
 
 from utcp_ws_mcp.errors import Problem
-from utcp_ws_mcp.manifest.inheritance import apply_preset, check_fields, merge, merge_tool, normalize
+from utcp_ws_mcp.manifest.inheritance import (
+    EXTENDED_KEYS,
+    apply_preset,
+    check_fields,
+    merge,
+    merge_tool,
+    normalize,
+)
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 from utcp_ws_mcp.manifest.presets import preset_names, read_preset
 from utcp_ws_mcp.manifest.validation import check_model
@@ -35,6 +42,15 @@ MERGED = {
         {"auth": {"auth_type": "api_key"}},
     ),
     "a message as a whole": ({"message": {"a": 1}}, {"message": {"b": 2}}, {"message": {"b": 2}}),
+    "steps before and behind": (
+        {"on_connect": [1, 2]},
+        {"on_connect": [0, "...", 3]},
+        {"on_connect": [0, 1, 2, 3]},
+    ),
+    "steps behind nothing": ({}, {"on_connect": ["...", 3]}, {"on_connect": [3]}),
+    "a list instead": ({"on_connect": [1, 2]}, {"on_connect": [3]}, {"on_connect": [3]}),
+    "predicates behind one": ({"ignore": "a"}, {"ignore": ["...", "b"]}, {"ignore": ["a", "b"]}),
+    "a message of three dots": ({"then": ["a"]}, {"then": ["...", "b"]}, {"then": ["...", "b"]}),
     "a nested object over something else": ({"reply": 5}, {"reply": {"match": "m"}}, {"reply": {"match": "m"}}),
     "something else over a nested object": ({"reply": {"match": "m"}}, {"reply": 5}, {"reply": 5}),
 }
@@ -227,3 +243,15 @@ def test_message_and_listen_in_one_object_contradict_each_other():
     why = 'excludes "message": a call that only listens sends nothing. Remove one of them.'
     assert check_fields({"message": "a", "listen": True}, "e") == [Problem("e.listen", why, code="invalid-value")]
     assert check_fields({"message": "a", "listen": False}, "e") == []
+
+
+@pytest.mark.parametrize("key", sorted(EXTENDED_KEYS))
+def test_every_list_of_steps_can_be_extended(key):
+    assert merge_tool({key: ["a"]}, {key: ["b", "..."]})[key] == ["b", "a"]
+    assert key in CallTemplate.model_fields
+
+
+def test_the_steps_of_a_preset_stay_between_those_of_a_manifest():
+    own = [{"send": "first"}, "...", {"send": "last"}]
+    steps = apply_preset({"preset": "homeassistant", "url": "wss://a.example/", "on_connect": own})["on_connect"]
+    assert steps == [{"send": "first"}, *read_preset("homeassistant")["on_connect"], {"send": "last"}]

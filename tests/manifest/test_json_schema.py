@@ -50,6 +50,8 @@ def test_every_manifest_of_the_documentation_fits(example: Any) -> None:
 
 
 FITTING = {
+    "steps beside the inherited ones": {"url": URL, "on_connect": [{"send": "a"}, "..."], "ignore": ["...", "a"]},
+    "a default of a variable": {"url": URL, "timeout": "${SECONDS:-5}"},
     "a schema for the editor": {"$schema": "./manifest.schema.json", "url": URL},
     "a comment in any object": {"url": URL, "$comment": 1, "limits": {"$comment": "few", "max_connections": 1}},
     "a variable in place of a number": {"url": URL, "timeout": "${SECONDS}", "limits": {"max_in_flight": "$COUNT"}},

@@ -106,15 +106,75 @@ MESSAGES = {
     ),
     "a step that sends and expects": (
         {"on_connect": [{"send": "a", "expect": "true"}]},
-        'on_connect[0]: a step has either "send" or "expect". Use two steps for both. [step-not-exclusive]',
+        'on_connect[0]: a step has one of "send", "expect" and "http". Use a step for each. [step-not-exclusive]',
     ),
     "messages without an end": (
         {"framing": {"spans_messages": True}},
         (
-            'framing: "spans_messages" requires a "separator", which marks the end of a message. Add one. '
-            "[separator-required]"
+            'framing: "spans_messages" requires a "separator" or a "length", which says where a message ends. Add one '
+            "of them. [separator-required]"
         ),
     ),
+    **{
+        name: ({"framing": framing}, f"framing{path}: {message} [invalid-framing]")
+        for name, (framing, path, message) in {
+            "no length at all": (
+                {"length": {"endian": "big"}},
+                ".length",
+                'a length has either "size" or "pattern". Write one of them.',
+            ),
+            "two lengths": (
+                {"length": {"size": 4, "pattern": "(.)"}},
+                ".length",
+                'a length has either "size" or "pattern". Write one of them.',
+            ),
+            "a byte order in text": (
+                {"length": {"pattern": "(.)", "endian": "big"}, "separator": "x"},
+                ".length",
+                "'endian' has no meaning for a length in a text header. Remove it.",
+            ),
+            "a trailer behind bytes": (
+                {"length": {"size": 4, "trailer": "x"}},
+                ".length",
+                "'trailer' has no meaning for a binary length. Remove it.",
+            ),
+            "a varint inside a header": (
+                {"length": {"size": "varint", "at": 2}},
+                ".length",
+                'a "varint" is directly behind the header and counts the body. Remove "at" and "counts".',
+            ),
+            "a header without an end": (
+                {"length": {"pattern": "(.)"}},
+                "",
+                '"length.pattern" requires a "separator", which ends the header. Add one.',
+            ),
+            "two headers": (
+                {"length": {"pattern": "(.)"}, "separator": "x", "header": 4},
+                "",
+                '"header" has no meaning with "length.pattern", whose header is text. Remove it.',
+            ),
+            "a separator and a length": (
+                {"length": {"size": 4}, "separator": "x"},
+                "",
+                '"separator" excludes a binary "header" or "length". Remove one of them.',
+            ),
+            "a header too short": (
+                {"length": {"size": 4, "at": 2}, "header": 5},
+                "",
+                '"header" has 5 bytes, too few for the length in it. Write 6 or more.',
+            ),
+            "nested without length": (
+                {"compression": {"method": "zlib", "nested": True}},
+                "",
+                '"compression.nested" requires a binary "length", which separates the messages. Add one.',
+            ),
+            "protobuf without schema": (
+                {"codec": "protobuf"},
+                "",
+                'the codec "protobuf" and the object "protobuf" (with "schema" and "receive") need each other.',
+            ),
+        }.items()
+    },
 }
 
 
@@ -143,7 +203,7 @@ def test_all_problems_are_reported_at_once_below_the_path_of_their_object():
         "manual_call_templates[2].timeout: expected a number greater than 0. [invalid-value]",
         "manual_call_templates[2].reply.mach: unknown key. Did you mean 'match'? [unknown-key]",
         "manual_call_templates[2].stream.max_items: expected a number of at least 1. [invalid-value]",
-        "manual_call_templates[2].stream.collect: expected 'list', 'last' or 'text'. [invalid-value]",
+        "manual_call_templates[2].stream.collect: expected 'list', 'flat', 'last', 'text' or 'bytes'. [invalid-value]",
     ]
 
 

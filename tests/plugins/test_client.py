@@ -249,7 +249,7 @@ async def test_a_streaming_call_of_a_tool_with_one_reply_gives_that() -> None:
 
 async def test_a_plain_call_of_a_stream_gives_its_items_in_one() -> None:
     async with peer(stream_of_utcp) as seen, client_of(template(seen, "t", stream=True)) as client:
-        assert await client.call_tool("m.t", {}) == {"items": [1, 2], "end": "until"}
+        assert await client.call_tool("m.t", {}) == {"items": [1, 2], "end": "until", "complete": True}
 
 
 async def test_errors_are_of_the_kinds_that_utcp_documents() -> None:

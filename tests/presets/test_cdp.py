@@ -315,7 +315,7 @@ async def test_a_picture_comes_as_bytes(tmp_path: Path) -> None:
 async def test_navigating_waits_for_the_load_event(tmp_path: Path) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
         result = await bridge.call_tool("m.Page.navigate", {"url": "https://example.com/"})
-    assert result.value == {"item": {"frameId": "frame-1"}, "end": "until"}
+    assert result.value == {"item": {"frameId": "frame-1"}, "end": "until", "complete": True}
 
 
 @pytest.mark.parametrize("by", ["a limit", "a cancel"])

@@ -152,7 +152,7 @@ async def test_a_subscription_ends_with_unsubscribe_at_its_limit(tmp_path: Path)
 
         async with meanwhile(publish):
             watched = await bridge.call_tool("m.watch", {"channel": "a"})
-        assert watched.value == {"items": [0, 1], "end": "max_items"}
+        assert watched.value == {"items": [0, 1], "end": "max_items", "complete": False}
         await server.until(lambda: not server.session.channels)
         assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
         assert len(server.sessions) == 1
@@ -194,7 +194,7 @@ async def ended_by_the_server(server: Strict, bridge: Any, code: int) -> Any:
 async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         watched = await ended_by_the_server(server, bridge, 2000)
-        assert watched.value == {"items": [], "end": "until"}
+        assert watched.value == {"items": [], "end": "until", "complete": True}
 
 
 async def test_a_subscription_that_fails_is_an_error_with_its_code(tmp_path: Path) -> None:

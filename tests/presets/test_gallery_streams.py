@@ -118,7 +118,7 @@ async def test_openai_realtime_collects_the_answer_as_text(tmp_path: Path) -> No
         async with Bridge.open(file, environ=ENVIRON) as bridge:
             for _ in range(2):
                 answer = await bridge.call_tool("openai_realtime.ask", {"question": "Hi?"})
-                assert answer.value == {"text": "Hello", "end": "until"}
+                assert answer.value == {"text": "Hello", "end": "until", "complete": True}
     assert seen.upgrades[0].headers["Authorization"] == "Bearer sk-test"
 
 

@@ -163,7 +163,7 @@ async def test_a_query_of_which_a_part_failed_gives_data_and_errors(tmp_path: Pa
 async def test_a_subscription_ends_with_complete(tmp_path: Path) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:
         result = await bridge.call_tool("m.subscribe", {"query": "subscription { twice }"})
-    assert result.value == {"items": [{"tick": 0}, {"tick": 1}], "end": "until"}
+    assert result.value == {"items": [{"tick": 0}, {"tick": 1}], "end": "until", "complete": True}
     assert not any(message["type"] == "complete" for message in on.seen.received)
 
 

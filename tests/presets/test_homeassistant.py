@@ -189,7 +189,11 @@ async def test_a_subscription_that_ends_is_cancelled_with_its_own_id(tmp_path: P
     async with stage(HomeAssistant) as on, at_home(tmp_path, on) as bridge:
         if by == "a limit":
             result = await bridge.call_tool("m.subscribe_events", {"event_type": "state_changed"})
-            assert result.value == {"items": [{"event_type": "state_changed", "for": 1}] * 2, "end": "max_items"}
+            assert result.value == {
+                "items": [{"event_type": "state_changed", "for": 1}] * 2,
+                "end": "max_items",
+                "complete": False,
+            }
         else:
             await cancel_after_an_item(bridge, "m.watch", {})
         await on.seen.until(lambda: len(on.seen.received) == 3)

@@ -171,6 +171,7 @@ async def test_everything_that_code_puts_out_is_the_result(tmp_path: Path, slow:
                 {"type": "execute_result", "data": {"text/plain": "42"}, "execution_count": 1},
             ],
             "end": "until",
+            "complete": True,
         }
         assert len(server.sessions) == 1
 

@@ -105,7 +105,7 @@ async def test_events_are_watched_beside_calls(tmp_path: Path) -> None:
 
         async with meanwhile(change):
             watched = await bridge.call_tool("m.watch")
-        assert watched.value == {"items": [VOLUME, VOLUME], "end": "max_items"}
+        assert watched.value == {"items": [VOLUME, VOLUME], "end": "max_items", "complete": False}
         async with calling(bridge, "m.watch"):
             assert await bridge.call_tool("m.core.playback.stop") is None
         assert len(server.sessions) == 1

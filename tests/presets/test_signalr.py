@@ -260,7 +260,7 @@ async def test_an_error_reply_has_the_message_of_the_hub(tmp_path: Path, tool: s
 
 async def test_a_stream_ends_with_its_completion(tmp_path: Path) -> None:
     async with stage(Hub) as on, hub(tmp_path, on) as bridge:
-        assert (await bridge.call_tool("m.Counter")).value == {"items": [0, 1, 2], "end": "until"}
+        assert (await bridge.call_tool("m.Counter")).value == {"items": [0, 1, 2], "end": "until", "complete": True}
     assert len(on.seen.received) == 2
 
 

@@ -171,7 +171,11 @@ async def test_bytes_travel_as_an_attachment(tmp_path: Path) -> None:
 
 async def test_an_event_without_acknowledgement_is_answered_by_events(tmp_path: Path) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, COUNT), environ=LOGIN) as bridge:
-        assert (await bridge.call_tool("m.count", {"n": 3})).value == {"items": [0, 1, 2], "end": "until"}
+        assert (await bridge.call_tool("m.count", {"n": 3})).value == {
+            "items": [0, 1, 2],
+            "end": "until",
+            "complete": True,
+        }
 
 
 async def test_events_are_watched_beside_calls_on_one_connection(tmp_path: Path) -> None:
@@ -185,7 +189,7 @@ async def test_events_are_watched_beside_calls_on_one_connection(tmp_path: Path)
 
             async with meanwhile(tick):
                 watched = await bridge.call_tool("m.watch")
-            assert watched.value == {"items": [["tick", 1], ["tick", 2]], "end": "max_items"}
+            assert watched.value == {"items": [["tick", 1], ["tick", 2]], "end": "max_items", "complete": False}
             async with calling(bridge, "m.watch"):
                 assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
             assert len(server.sessions) == 1

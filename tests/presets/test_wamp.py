@@ -283,13 +283,13 @@ async def test_a_session_that_the_router_ends_fails_its_calls_with_the_reason(tm
 async def test_progressive_results_end_with_the_final_one(tmp_path: Path) -> None:
     async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
         counted = await bridge.call_tool("m.com.example.count", {"n": 2})
-        assert counted.value == {"items": [0, 1, "all"], "end": "until"}
+        assert counted.value == {"items": [0, 1, "all"], "end": "until", "complete": True}
 
 
 async def test_a_progressive_call_is_cancelled_at_its_limit(tmp_path: Path) -> None:
     async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
         counted = await bridge.call_tool("m.com.example.count", {"n": 5})
-        assert counted.value == {"items": [0, 1, 2], "end": "max_items"}
+        assert counted.value == {"items": [0, 1, 2], "end": "max_items", "complete": False}
         await server.until(lambda: not server.session.running)
         assert await bridge.call_tool("m.com.example.add", {"a": 1, "b": 2}) == 3
 
@@ -304,7 +304,7 @@ async def test_a_subscription_ends_with_unsubscribe_at_its_limit(tmp_path: Path)
 
         async with meanwhile(publish):
             watched = await bridge.call_tool("m.watch", {"topic": "a"})
-        assert watched.value == {"items": [1, 3], "end": "max_items"}
+        assert watched.value == {"items": [1, 3], "end": "max_items", "complete": False}
         await server.until(lambda: not server.session.topics)
         assert len(server.sessions) == 1
 

@@ -56,8 +56,14 @@ def structured(result: Result, *, modern: bool) -> Any:
         ("7" * 5000, "auto", Promise.NOTHING, {"result": "7" * 5000}, NONE),
         ("42", "text", Promise.NOTHING, NONE, NONE),
         (PNG, "both", Promise.NOTHING, NONE, NONE),
-        (stream({"items": [1], "end": "until"}), "auto", Promise.NOTHING, {"items": [1], "end": "until"}, None),
-        (stream({"items": [PNG, "x"], "end": "until"}), "both", Promise.NOTHING, NONE, NONE),
+        (
+            stream({"items": [1], "end": "until", "complete": True}),
+            "auto",
+            Promise.NOTHING,
+            {"items": [1], "end": "until", "complete": True},
+            None,
+        ),
+        (stream({"items": [PNG, "x"], "end": "until", "complete": True}), "both", Promise.NOTHING, NONE, NONE),
         (stream({"item": PNG, "end": None}), "both", Promise.NOTHING, NONE, NONE),
     ],
 )

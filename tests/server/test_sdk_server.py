@@ -259,7 +259,7 @@ async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, way: st
     async with peer(stream) as seen, client_of(tmp_path, entry(seen, "t", **document), way) as client:
         with anyio.fail_after(PATIENCE):
             result = await client.call_tool("m_t", {}, progress_callback=progress)
-    assert result.structured_content == {"items": [1, 2], "end": "until"}
+    assert result.structured_content == {"items": [1, 2], "end": "until", "complete": True}
     assert seen_progress == [(1.0, "1"), (2.0, "2")]
 
 
@@ -339,6 +339,7 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
         result = await client.call_tool("m_t", {})
     assert result.is_error
     assert [block.text for block in result.content] == ["then this [tool-error]", 'what came before: ["first"]']
+    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False}
 
 
 async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from verification.harness.command import Size, run
@@ -38,6 +39,7 @@ class Bomb:
 
     name: str
     talk: ConnectionHandler
+    framing: Mapping[str, Any] = field(default_factory=dict)
 
 
 def after_request(chunk: bytes, times: int = 1, first: bytes = b"") -> ConnectionHandler:
@@ -87,6 +89,17 @@ async def _serve_correctly(reader: StreamReader, writer: StreamWriter) -> None:
 
 
 MIB: Final = 1 << 20
+
+
+def _zeros(count: int) -> bytes:
+    """Return blocks of raw deflate that inflate to so many MiB of zeros."""
+    deflater = zlib.compressobj(wbits=-15)
+    return (deflater.compress(bytes(MIB)) + deflater.flush(zlib.Z_FULL_FLUSH)) * count
+
+
+BINARY: Final = 2
+GZIP_BOMB: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + _zeros(1024)
+ZLIB_BOMB: Final = b"\x78\x9c" + _zeros(1024)
 SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n"
 FORBIDDEN: Final = b"HTTP/1.1 403 No\r\n"
 EMPTY: Final = frame(b"", CONTINUATION, final=False)
@@ -105,6 +118,12 @@ BOMBS: Final = (
     Bomb("10,000,000 bytes of garbage", after_request(bytes(range(256)) * 4096, 10)),
     Bomb("a message nested 1,000,000 deep", after_request(frame(b"[" * 1_000_000))),
     Bomb("an integer of 1,000,000 digits", after_request(frame(b"9" * 1_000_000))),
+    Bomb("a gzip message of 1 GiB", after_request(frame(GZIP_BOMB, BINARY)), {"compression": "gzip"}),
+    Bomb("a compressed connection of 1 GiB", after_request(frame(ZLIB_BOMB, BINARY)),
+         {"compression": {"method": "zlib", "context": "connection"}}),
+    Bomb("10,000,000 messages of no length", after_request(frame(bytes(MIB), BINARY), 10), {"length": {"size": 1}}),
+    Bomb("a message that announces 4 GiB", after_request(frame(b"\xff" * 4 + b"x" * MIB, BINARY), 64),
+         {"length": {"size": 4}, "spans_messages": True}),
     Bomb("a 101 whose headers never end, slowly", in_upgrade(SWITCHING, b"X-A: b\r\n", 1000, 0.01)),
     Bomb("a 101 whose headers never end, fast", in_upgrade(SWITCHING, b"X-A: b\r\n" * 1000, 10_000)),
     Bomb("a header line of 64 MiB", in_upgrade(SWITCHING + b"X-A: ", b"x" * MIB, 64)),
@@ -132,7 +151,11 @@ async def measure(size: Size) -> Sequence[Figure]:
     async with AsyncExitStack() as stack:
         ports = [await stack.enter_async_context(listening(bomb.talk)) for bomb in BOMBS]
         healthy = await stack.enter_async_context(listening(_serve_correctly))
-        document = [_template("healthy", healthy), *(_template(f"b{n}", port) for n, port in enumerate(ports))]
+        bombs = zip(BOMBS, ports, strict=True)
+        document = [
+            _template("healthy", healthy, {}),
+            *(_template(f"b{number}", port, bomb.framing) for number, (bomb, port) in enumerate(bombs)),
+        ]
         host = await stack.enter_async_context(Host(document))
         await host.initialize()
         await host.call("healthy_t")
@@ -156,9 +179,10 @@ async def measure(size: Size) -> Sequence[Figure]:
     ]
 
 
-def _template(name: str, port: int) -> dict[str, Any]:
+def _template(name: str, port: int, framing: Mapping[str, Any]) -> dict[str, Any]:
     url = f"ws://127.0.0.1:{port}/"
-    return {"name": name, "url": url, "preset": "jsonrpc2", "timeout": TIMEOUT, "tools": [{"name": "t"}]}
+    common = {"preset": "jsonrpc2", "timeout": TIMEOUT, "tools": [{"name": "t"}]}
+    return {"name": name, "url": url, **common, "framing": framing}
 
 
 async def _call_bomb(host: Host, tool: str, bomb: Bomb) -> BombResult:

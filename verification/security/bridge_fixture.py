@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from utcp_ws_mcp import Bridge, InvalidManifest
-from utcp_ws_mcp.client.dial import Resolver, system_resolver
+from utcp_ws_mcp.client.dial import Resolver
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.observability import events
@@ -26,7 +26,7 @@ async def open_bridge(
     document: Any,
     *,
     environ: Mapping[str, str] | None = None,
-    resolver: Resolver = system_resolver,
+    resolver: Resolver | None = None,
     observe: events.Observer = events.noop,
     folder: Path | None = None,
 ) -> AsyncIterator[Bridge]:

@@ -88,7 +88,7 @@ def accept_template(data: bytes) -> None:
 
 @cache
 def _framing(codec: Any) -> Any:
-    from utcp_ws_mcp.manifest.models.connection import Framing
+    from utcp_ws_mcp.manifest.models.framing import Framing
 
     return Framing(codec=codec)
 

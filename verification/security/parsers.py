@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import anyio
 from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
@@ -24,12 +25,20 @@ from utcp_ws_mcp.client.manifest_files import load_manifest, read_dotenv
 from utcp_ws_mcp.client.oauth import parse_token_response
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.core.codecs.framing import make_framer
-from utcp_ws_mcp.core.codecs.message import decode, encode_json, excerpt, to_json_safe
+from utcp_ws_mcp.core.codecs.message import (
+    MessageTooLarge,
+    UndecodableStream,
+    decode,
+    encode_json,
+    excerpt,
+    to_json_safe,
+)
+from utcp_ws_mcp.core.codecs.protobuf import load_schema
 from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError
 from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
-from utcp_ws_mcp.manifest.models.connection import Framing
+from utcp_ws_mcp.manifest.models.framing import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.server.content import result_blocks
@@ -39,6 +48,12 @@ from utcp_ws_mcp.server.result import Result
 from . import seeds
 
 Accept = Callable[[bytes], None]
+
+MAX_BYTES: Final = 1 << 20
+"""Bytes that a message may inflate to."""
+
+ENDS_OF_CONNECTION: Final = (MessageTooLarge, UndecodableStream)
+"""What a framing says where the connection must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +127,11 @@ def accept_pins(data: bytes) -> None:
         file = Path(folder) / "pins.json"
         file.write_bytes(data)
         pins = PinStore(file)
-        found = pins.get("m", "wss://localhost")
-        assert isinstance(found, dict)
-        pins.save("m", "wss://localhost", {**found, "new": "digest"})
-        assert PinStore(file).get("m", "wss://localhost")["new"] == "digest", "a pin was lost"
+        found = anyio.run(pins.get, "m", "wss://localhost")
+        anyio.run(pins.approve, "m", "wss://localhost", {"new": "digest"})
+        kept = anyio.run(pins.get, "m", "wss://localhost")
+        assert kept.digests == {**found.digests, "new": "digest"}, "a pin was lost"
+        assert found.damage is None or not kept.trusts_first_use, "a damaged file is trusted"
 
 
 def entry(**fields: Any) -> ManifestEntry:
@@ -154,7 +170,8 @@ def accept_message(framing: Framing) -> Accept:
     """Return a parser of the messages of a framing; every value can be displayed and returned as a result."""
 
     def accept(data: bytes) -> None:
-        framer = make_framer(framing)
+        schema = framing.protobuf and load_schema("m.proto", framing.protobuf.receive, None, lambda _: seeds.PROTO)
+        framer = make_framer(framing, max_bytes=MAX_BYTES, schema=schema)
         text = text_of(data)
         for raw in (text, data, data[: len(data) // 2], data[len(data) // 2 :]):
             for message in framer.decode(raw):
@@ -182,6 +199,10 @@ def parsers() -> list[Parser]:
         Parser("manual", accept_manual, seeds.manuals(), cost=20),
         Parser("token", accept_token, seeds.TOKENS, (TokenRequestError,)),
         *(
+            Parser(f"message {_label(framing)}", accept_message(framing), messages, ENDS_OF_CONNECTION)
+            for framing, messages in ((Framing(**fields), messages) for fields, messages in seeds.FRAMED)
+        ),
+        *(
             Parser(f"message {_label(framing)}", accept_message(framing), seeds.MESSAGES[framing.codec])
             for framing in framings
         ),
@@ -191,4 +212,6 @@ def parsers() -> list[Parser]:
 
 
 def _label(framing: Framing) -> str:
+    if framing.length or framing.header or framing.compression or framing.protobuf:
+        return framing.model_dump_json(exclude_defaults=True)
     return framing.codec + (" separated" if framing.separator else "") + (" batch" if framing.batch else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,6 +88,61 @@ MESSAGES: Final[dict[Any, tuple[bytes, ...]]] = {
         *(b"\x20\x02\x00\x00", b"\x90\x03\x00\x02\x00", b"\x32\x0a\x00\x03a/b\x00\x07abc", b"\xd0\x00"),
     ),
 }
+
+PROTO: Final = b"""syntax = "proto3"; package m;
+import "google/protobuf/struct.proto";
+message Push { int64 id = 1; repeated Push inner = 2; map<string, bytes> parts = 3; oneof x { double d = 4; E e = 5; }
+  google.protobuf.Struct extra = 6; enum E { A = 0; B = 1; } optional float f = 7; }
+"""
+"""A schema with every kind of field."""
+
+_NATS: Final = {"pattern": r"^MSG .* (\d+)$", "trailer": "\r\n"}
+_BODIES: Final = (*as_bytes(*VALUES), b"\x00\x01\xfe\xff", b"")
+
+
+def compressed(method: str, flush: int = zlib.Z_FINISH) -> tuple[bytes, ...]:
+    """Return messages that are compressed each on its own."""
+    packed = []
+    for body in _BODIES:
+        deflater = zlib.compressobj(wbits={"gzip": 31, "zlib": 15, "deflate": -15}[method])
+        packed.append(deflater.compress(body) + deflater.flush(flush))
+    return (*packed, *_BODIES)
+
+
+FRAMED: Final[tuple[tuple[dict[str, Any], tuple[bytes, ...]], ...]] = (
+    *(({"compression": method}, compressed(method)) for method in ("gzip", "zlib", "deflate")),
+    ({"compression": {"method": "zlib", "context": "connection"}}, compressed("zlib", zlib.Z_SYNC_FLUSH)),
+    ({"length": {"size": 4}}, tuple(len(body).to_bytes(4) + body for body in _BODIES)),
+    (
+        {"length": {"size": "varint"}, "codec": "msgpack", "spans_messages": True},
+        (b"\x02\x91\x06", b"\x80\x01\x81\xa1a\x01"),
+    ),
+    (
+        {
+            "header": 6,
+            "length": {"size": 4, "at": 2, "counts": "all"},
+            "compression": {"method": "zlib", "nested": True},
+        },
+        tuple(bytes(2) + (len(body) + 6).to_bytes(4) + body for body in compressed("zlib")),
+    ),
+    (
+        {"separator": "\r\n", "length": _NATS, "spans_messages": True},
+        (b"+OK\r\nMSG a 1 2\r\nhi\r\nPING\r\n", b"MSG a 1 0\r\n\r\n", b'MSG b 9 7\r\n{"a":1}\r\n'),
+    ),
+    (
+        {"separator": "\r\n\r\n", "length": {"pattern": r"Length: (\d+)"}},
+        (b"Content-Length: 2\r\n\r\n{}", b"x\r\n\r\n"),
+    ),
+    (
+        {"codec": "protobuf", "protobuf": {"schema": "m.proto", "receive": "m.Push"}},
+        (
+            b"\x08\x07\x12\x02\x08\x01\x1a\x05\n\x01a\x12\x00",
+            b"!\x00\x00\x00\x00\x00\x00\xf8?",
+            b"2\x08\n\x06\n\x01a\x12\x01\x08",
+        ),
+    ),
+)
+"""Framings with layers around the codec, and messages of each."""
 
 _EXPRESSIONS: Final = (
     *("message.id == request_id", "message.error is defined", "args.items[0]['x']", "message.type in ['a', 'b']"),

@@ -18,7 +18,7 @@ from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.core.templates.compiler import Compiler
 from utcp_ws_mcp.core.templates.nodes import RenderError, to_text
 from utcp_ws_mcp.errors import PolicyError
-from utcp_ws_mcp.manifest.models.connection import Framing
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 from .expressions import AMBIENT
 from .parsers import entry

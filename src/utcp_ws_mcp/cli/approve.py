@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,8 +10,11 @@ from typing import Final
 import click
 
 from ..bridge import Bridge
+from ..client.approvals import DIGEST_LENGTH, WithheldTool
 from ..client.manifest_files import LoadedManifest
-from ..errors import PinStoreError
+from ..errors import PolicyError
+from ..observability.logging import escape_control_chars
+from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
 
@@ -19,32 +23,48 @@ DISCOVERY_TIMEOUT: Final = 15.0
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.TOOL]...")
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.TOOL@DIGEST]...")
 @env_file_option
 def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
     """Approve discovered tools that are withheld because they changed or were never approved.
 
-    Without MANUAL.TOOL, only show them.
+    Without MANUAL.TOOL@DIGEST, show them: the reason, the definition, and the words that approve it. A tool is approved
+    only if its definition still has this digest.
     """
     manifests, names = split_manifests(words)
     run(approve_tools, load_manifests(manifests, env_files), names)
 
 
 async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str]) -> int:
-    """Approve the tools with these names (`manual.tool`), and print those that stay withheld; return the exit code."""
-    async with Bridge(manifests) as bridge:
+    """Approve tools (`manual.tool@digest`), or show those that are withheld; return the exit code."""
+    redact = Redactor(each.manifest for each in manifests)
+
+    def show(text: str, *, err: bool = False) -> None:
+        click.echo(escape_control_chars(redact(text)), err=err)
+
+    async with Bridge(manifests, on_token=redact.add_token) as bridge:
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
-        for name in names:
-            if name not in bridge.withheld:
-                click.echo(f"{name} is not withheld", err=True)
+        for manual, error in bridge.discovery_errors.items():
+            show(f"{manual}: {error}", err=True)
+        for each in names:
+            name, _, digest = each.rpartition("@")
+            if not name:
+                show(_describe(each, bridge.withheld_tools.get(each)), err=True)
                 return ExitCode.FAILURE
             try:
-                bridge.approve(name)
-            except PinStoreError as error:
-                click.echo(str(error), err=True)
+                await bridge.approve(name, digest)
+            except PolicyError as refused:
+                show(str(refused), err=True)
                 return ExitCode.FAILURE
-            click.echo(f"{name} is approved")
-        for name, reason in bridge.withheld.items():
-            if name not in names:
-                click.echo(f"{name} is withheld: {reason}")
+            show(f"{name} is approved")
+        for name, tool in bridge.withheld_tools.items() if not names else ():
+            show(_describe(name, tool))
     return ExitCode.SUCCESS
+
+
+def _describe(name: str, tool: WithheldTool | None) -> str:
+    """Return why a tool is withheld, its definition as the endpoint announced it, and what approves it."""
+    if tool is None:
+        return f"{name} is not withheld"
+    definition = json.dumps(tool.definition, indent=2, ensure_ascii=True)  # escapes show invisible characters
+    return f"{name} is withheld: {tool.reason}\n{definition}\napprove it with: {name}@{tool.digest[:DIGEST_LENGTH]}\n"

@@ -73,8 +73,8 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
         click.echo(escape_control_chars(redact(str(failed))), err=True)
-        if partial := getattr(failed, "partial", ()):
-            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), partial)
+        if failed.partial:
+            text = partial_stream_text(bridge_for_tool.tools.get(options.tool), failed.partial)
             click.echo(escape_control_chars(redact(text)), err=True)
         return ExitCode.FAILURE
     data = _binary_data(value) if options.output else value
@@ -149,7 +149,7 @@ def _binary_data(value: Any) -> bytes | None:
     """Return what to write to a file for a binary result, or for a stream of binary items; None for other results."""
     if not isinstance(value, StreamResult):
         return value if isinstance(value, bytes) else None
-    items = value.value.get("items") or [value.value.get("item")]
+    items = value.value.get("items") or [value.value.get("item", value.value.get("data"))]
     return b"".join(items) if all(isinstance(item, bytes) for item in items) else None
 
 

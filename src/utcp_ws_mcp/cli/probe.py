@@ -15,7 +15,6 @@ import click
 from ..bridge import Bridge
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.dial import system_resolver
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import decode, excerpt
 from ..core.exchange.reply_rules import Concurrency, Role
@@ -96,7 +95,7 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
     scope = Scope(ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}})
     try:
         request = tool.compiled_template.handshake.render(scope)
-        connector = Connector(ambient, time.monotonic, system_resolver, probe.observe, trace_rules=True)
+        connector = Connector(ambient, time.monotonic, None, probe.observe, trace_rules=True)
         opened = await connector(request, arguments)
     except RenderError as missing:
         probe.trace(

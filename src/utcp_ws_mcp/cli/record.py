@@ -22,7 +22,6 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.dial import system_resolver
 from ..client.manifest_files import read_dotenv
 from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
@@ -175,7 +174,7 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
         Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}})
     )
     assert request.url is not None
-    opened = await Connector(ambient, time.monotonic, system_resolver, recording.observe)(request, {})
+    opened = await Connector(ambient, time.monotonic, None, recording.observe)(request, {})
     return opened, request.url
 
 

@@ -9,22 +9,37 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 
-from ..core.codecs.message import Message
+from ..core.codecs.message import Message, encode_json
 from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import Node, RenderError, to_render_error
 from ..core.tools.tool import CompiledTool
-from ..errors import CallTimeout, ConnectionLost, InvalidArguments, MessageTooBig, Outcome, SessionLost, TimeoutStage
+from ..errors import (
+    CallTimeout,
+    ConnectError,
+    ConnectionLost,
+    HttpStepFailed,
+    IncompleteStream,
+    InvalidArguments,
+    MessageTooBig,
+    Outcome,
+    SessionLost,
+    TimeoutStage,
+    UnidentifiableReply,
+)
 from .cancel import send_cancel_messages
+from .http_steps import STEP_CODES
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
+    from ..core.http_steps import CompiledHttpStep
     from .connection import Connection
+    from .http_steps import HttpStepRunner
 
 T = TypeVar("T")
 
@@ -58,6 +73,7 @@ class Call:
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._wakeup = Wakeup()
+        self._http_sent = False
         self._stream_started_at: float | None = None
 
     @property
@@ -93,15 +109,18 @@ class Call:
         """Return the next message of the exchange, or None if a stream has ended; then `exchange.end` says how.
 
         Raises:
-            CallTimeout: if no reply arrives in time.
+            CallTimeout: if no reply arrives in time, or the stream does not end in time.
+            IncompleteStream: if a bound ends a stream that must end by itself.
             ConnectionLost, SessionLost, MessageTooBig: if the connection or its session ends before the exchange.
         """
         exchange = self.exchange
         while not exchange.received:
             if exchange.finished:
                 self._raise_if_lost()
+                self._raise_if_incomplete()
                 return None
             if not await self._wait_for_message():
+                self._raise_if_incomplete()
                 return None
         return exchange.received.popleft()
 
@@ -112,8 +131,10 @@ class Call:
         request = LeaseRequest(self._as_argument_error(self._render_handshake), self._lease_mode(), self._scope["args"])
         # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
         self._lease = self._pool.try_lease(request)
-        if self._lease is None or not self._try_send():
+        if self._lease is None or not self._try_send(request):
             await self._wait_and_send(request)
+        if self.tool.rules.sends_http:
+            await self._send_http()
         if self.tool.rules.no_reply:
             await self._drain()
 
@@ -140,7 +161,7 @@ class Call:
             # a bound, and the call would not notice that it waits.
             if self._lease is None or not await self._wait_until_writable(self._lease.connection):
                 break
-            if self._try_send():
+            if self._try_send(request):
                 return
             self._check_connection_attempts(self._lease.connection, attempt)
         stage, detail = self._pool.wait_reason(request)
@@ -152,17 +173,33 @@ class Call:
             info = connection.close_info
             raise ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
 
-    def _try_send(self) -> bool:
+    def _try_send(self, request: LeaseRequest) -> bool:
         """Send the request if the connection accepts it now; return whether it was sent."""
         assert self._lease is not None
         connection = self._lease.connection
         # A fresh connection is used even if it has ended: what the endpoint sent before may be all that is wanted.
         if self._lease.start_reading is None:
             writable = connection.can_write or self.tool.rules.listen_only
-            if not (connection.is_available and writable):
+            if not (connection.is_available and writable and self._can_identify_reply(connection, request)):
                 return False
         self._send(connection)
         return True
+
+    def _can_identify_reply(self, connection: Connection, request: LeaseRequest) -> bool:
+        """Return whether the first message would be the reply; False if it would be over another connection.
+
+        Raises:
+            UnidentifiableReply: if the endpoint sends unsolicited messages, and the tool names neither those
+                nor its reply.
+        """
+        rules = self.tool.rules
+        if not rules.takes_first_message:
+            return True
+        if not rules.ignore and (talking := self._pool.find_talking(request.key)) is not None:
+            raise UnidentifiableReply(self.tool.full_name, talking.address, talking.unsolicited_excerpt)
+        if connection.dispatcher.unsolicited is not None:
+            connection.dispatcher.retire()
+        return connection.is_available
 
     async def _drain(self) -> None:
         """Wait until the peer has read a request that has no reply: this is the only sign that it arrived."""
@@ -189,8 +226,13 @@ class Call:
         exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
         self._exchange = exchange
         exchange.wake = self._wakeup.set
+        if not self.tool.rules.sends_http:
+            self._send_messages(connection)
+
+    def _send_messages(self, connection: Connection) -> None:
         if self.tool.rules.listen_only:
             return
+        exchange = self.exchange
         try:
             messages = self._as_argument_error(lambda: self._encode(self.tool.compiled_template.request))
         except InvalidArguments:
@@ -201,12 +243,56 @@ class Call:
         if self.tool.rules.no_reply:
             connection.dispatcher.discard(exchange)
 
+    async def _send_http(self) -> None:
+        """Send the HTTP requests of `before_message`, then the messages."""
+        assert self._lease is not None
+        connection = self._lease.connection
+        values: dict[str, Any] = {}
+        for index, step in enumerate(self.tool.compiled_template.http_steps):
+            scope = self.exchange.scope
+            scope = scope.with_values(let={**(scope["let"] or {}), **values})
+            if step.when is not None and not step.when.is_true(scope):
+                continue
+            values |= await self._run_http_step(connection.http, step, scope, f"before_message[{index}]")
+            self._raise_if_lost()
+        self._as_argument_error(lambda: connection.dispatcher.release(self.exchange, values))
+        if self.exchange.finished:
+            return  # what arrived meanwhile has settled it
+        if not self.tool.rules.listen_only and not connection.is_open:
+            info = connection.close_info
+            raise ConnectionLost(connection.address, info.reason, self._outcome(Outcome.NOT_SENT), close_code=info.code)
+        self._send_messages(connection)
+
+    async def _run_http_step(
+        self, http: HttpStepRunner, step: CompiledHttpStep, scope: Scope, path: str
+    ) -> dict[str, Any]:
+        def note_sent() -> None:
+            self._http_sent = True
+
+        try:
+            with anyio.fail_after(self._deadline - anyio.current_time()):
+                return await http.run(step, scope, path, STEP_CODES, "let", note_sent)
+        except TimeoutError:
+            raise self._timeout_error(TimeoutStage.HTTP, Outcome.NOT_SENT) from None
+        except ConnectError as error:
+            raise HttpStepFailed(self.tool.full_name, error, self._outcome(Outcome.NOT_SENT)) from error
+        except (RenderError, ValueError) as error:
+            failure = to_render_error(error)
+            if self._http_sent:  # an earlier step was sent
+                reason = f"{path}: {failure}"
+                cause = ConnectError(self.address, reason, code=failure.code, step=path)
+                raise HttpStepFailed(self.tool.full_name, cause, self._outcome(Outcome.NOT_SENT)) from None
+            raise InvalidArguments(self.tool.full_name, f"{path}: {failure}", code=failure.code) from None
+
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
         scope = self.exchange.scope.with_frozen_time()
         values = [template.render(scope) for template in templates]
         self.exchange.request = values[0]
-        return [message for value in values for message in self._lease.connection.encode(value)]
+        messages = [message for value in values for message in self._lease.connection.encode(value)]
+        if not messages:
+            raise RenderError('there is nothing to send: the list of "$each" is empty.', code="nothing-to-send")
+        return messages
 
     def _as_argument_error(self, render: Callable[[], T]) -> T:
         try:
@@ -223,23 +309,40 @@ class Call:
         if await self._wakeup.wait(deadline):
             return True
         if end is None:
-            stage = TimeoutStage.LISTEN if self.tool.rules.listen_only else TimeoutStage.REPLY
-            last_message = self._lease.connection.last_message if self._lease else ""
-            raise self._timeout_error(stage, Outcome.MAYBE_EXECUTED, last_message=last_message)
+            raise self._reply_timeout()
         self.exchange.end = end
         return False
 
     def _next_deadline(self) -> tuple[float, StreamEnd | None]:
-        """Return until when to wait, and how the stream ends then; None if the call times out instead."""
+        """Return until when to wait, and how the stream ends then; None if the call times out instead.
+
+        The timeout of the call is no bound of a stream that has an end of its own: without it, the stream is cut.
+        """
         limits = self.exchange.limits
         if limits is None or not self.exchange.in_stream:
             return self._deadline, None
         now = anyio.current_time()
         self._stream_started_at = now if self._stream_started_at is None else self._stream_started_at
-        deadline = self._deadline if limits.max_seconds is None else self._stream_started_at + limits.max_seconds
+        deadline, end = self._deadline, self._end_at_timeout()
+        if limits.max_seconds is not None:
+            deadline, end = self._stream_started_at + limits.max_seconds, "max_seconds"
         if limits.idle_seconds is not None and now + limits.idle_seconds < deadline:
             return now + limits.idle_seconds, "idle_seconds"
-        return deadline, "max_seconds"
+        return deadline, end
+
+    def _end_at_timeout(self) -> StreamEnd | None:
+        """Return how a stream without `max_seconds` ends at the timeout of the call; None if that is a failure."""
+        stream = self.tool.rules.stream
+        assert stream is not None
+        has_end = stream.until or stream.bounds.until_close or stream.bounds.require_end
+        return None if has_end else "max_seconds"
+
+    def _raise_if_incomplete(self) -> None:
+        """Raise if a bound has ended a stream that must end by itself."""
+        exchange, stream = self.exchange, self.tool.rules.stream
+        if stream is not None and stream.bounds.require_end and not exchange.is_complete:
+            outcome = self._outcome(Outcome.MAYBE_EXECUTED)
+            raise IncompleteStream(self.tool.full_name, str(exchange.end), exchange.item_count, outcome)
 
     # Errors
 
@@ -258,20 +361,34 @@ class Call:
         raise ConnectionLost(connection.address, lost.reason, outcome, close_code=lost.code)
 
     def _timeout_error(
-        self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", last_message: str = ""
+        self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", **last_message: str
     ) -> CallTimeout:
-        return CallTimeout(
-            self.tool.full_name,
-            self._timeout,
-            stage,
-            self._outcome(outcome),
-            detail=detail,
-            last_message=last_message,
+        outcome = self._outcome(outcome)
+        return CallTimeout(self.tool.full_name, self._timeout, stage, outcome, detail=detail, **last_message)
+
+    def _reply_timeout(self) -> CallTimeout:
+        """Return the error of a call whose reply, or the end of whose stream, did not come in time."""
+        exchange, rules = self.exchange, self.tool.rules
+        assert self._lease is not None
+        detail, stage = "", TimeoutStage.LISTEN if rules.listen_only else TimeoutStage.REPLY
+        if exchange.in_stream and (exchange.item_count or not rules.listen_only):
+            count = exchange.item_count
+            stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
+        last_message, fate = self._lease.connection.last_message_for(exchange)
+        return self._timeout_error(
+            stage, Outcome.MAYBE_EXECUTED, detail=detail, last_message=last_message, fate=fate, hint=_id_hint(exchange)
         )
 
     def _outcome(self, outcome: Outcome) -> Outcome:
-        """Return what is known of the request; a call that only listens has none."""
-        return Outcome.NOT_SENT if self.tool.rules.listen_only else outcome
+        """Return what is known of the request.
+
+        An HTTP request counts. A call that only listens has no other, unless its arguments were sent.
+        """
+        if self._http_sent:
+            return Outcome.MAYBE_EXECUTED
+        if not self.tool.rules.listen_only or self.tool.compiled_template.handshake.uses_arguments:
+            return outcome
+        return outcome if self._exchange is not None and self._exchange.sent else Outcome.NOT_SENT
 
     # Ending
 
@@ -284,3 +401,16 @@ class Call:
             self._exchange.wake = lambda: None
             lease.connection.dispatcher.cancel(self._exchange)
         lease.release()
+
+
+def _id_hint(exchange: Exchange) -> str:
+    """Return what to write if a reply came whose id has another JSON type than that of the request."""
+    mistyped = exchange.mistyped_id
+    if mistyped is None:
+        return ""
+    kinds = ("a string", "a number") if isinstance(mistyped, str) else ("a number", "a string")
+    setting = "string_counter" if isinstance(mistyped, str) else "counter"
+    return (
+        f"A reply had the id {encode_json(mistyped)}, {kinds[0]}, where that of the request is {kinds[1]}. Set "
+        f'"request_id": "{setting}".'
+    )

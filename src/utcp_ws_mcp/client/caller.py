@@ -14,7 +14,7 @@ from ..core.backoff import FATAL_CLOSE_CODES, backoff_delay
 from ..core.exchange.result import collect_stream, extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, SessionLost, ToolError
+from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, SessionLost
 from ..observability import events
 from ..observability.events import Observer
 from .call import Call
@@ -32,11 +32,15 @@ ItemCallback = Callable[[Any], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream."""
+    """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream.
+
+    `complete`: it ended by itself. A bound ended it otherwise, and more may have followed.
+    """
 
     value: Any
     items: tuple[Any, ...]
     end: str | None
+    complete: bool = False
 
 
 class CallRunner:
@@ -113,10 +117,11 @@ class CallRunner:
             raise ConnectionLost(error.address, error.close_reason, error.outcome, items, error.close_code) from error
         except SessionLost as error:
             raise SessionLost(error.address, error.reason, error.outcome, items) from error
-        except ToolError as error:
-            raise ToolError(error.tool, error.message, error.payload, items) from error
-        end = call.exchange.end
-        return StreamResult(collect_stream(tool, items, end), tuple(items), end)
+        except BridgeError as error:
+            error.partial = tuple(items)
+            raise
+        end, complete = call.exchange.end, call.exchange.is_complete
+        return StreamResult(collect_stream(tool, items, end, complete=complete), tuple(items), end, complete)
 
 
 def _is_retryable(error: BridgeError, retries: int, listen_only: bool) -> bool:

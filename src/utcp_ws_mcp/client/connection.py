@@ -10,16 +10,17 @@ from typing import Any, Final, Protocol
 import anyio
 
 from ..core.codecs.framing import Framer
-from ..core.codecs.message import Message
+from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
-from ..core.exchange.exchange import CloseInfo
+from ..core.exchange.exchange import CloseInfo, Exchange
 from ..core.exchange.reply_rules import Role
 from ..errors import end_sentence
 from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
+from .http_steps import HttpStepRunner
 from .websocket import WebSocket
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,15 @@ QUIET_PERIOD: Final = 0.05
 
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
+
+
+_FATES: Final = {
+    Role.IGNORED: "was ignored (ignore)",
+    Role.ACK: "only confirms receipt (reply.ack)",
+    Role.AUTO_REPLIED: "was answered (auto_reply)",
+    Role.HEARTBEAT: "answered a heartbeat (heartbeat.expect)",
+}
+"""What became of a message that did not answer a call, for the error of that call."""
 
 
 class LoginStep(Protocol):
@@ -57,6 +67,7 @@ class Connection:
         dispatcher: The exchanges on it.
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
+        http: Sends the HTTP requests of steps that belong to the connection.
         on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
     """
@@ -71,11 +82,13 @@ class Connection:
         dispatcher: Dispatcher,
         observe: Observer,
         on_draining: Callable[[], None],
+        http: HttpStepRunner,
         *,
         on_refused_pings: Callable[[str], None] = lambda reason: None,
         trace_rules: bool = False,
     ) -> None:
         self.manual = manual
+        self.http = http
         self.address = address
         self.state = state
         self.dispatcher = dispatcher
@@ -155,8 +168,23 @@ class Connection:
 
     @property
     def last_message(self) -> str:
-        """Return the last message that no call waited for; nothing where it repeats what may be a credential."""
-        message = self.dispatcher.last_unmatched
+        """Return an excerpt of the last message, if no call expected it: it may say why the server closes."""
+        return self._excerpt(self.dispatcher.messages.explains_close)
+
+    @property
+    def unsolicited_excerpt(self) -> str:
+        """Return an excerpt of the last unsolicited message."""
+        return self._excerpt(self.dispatcher.unsolicited)
+
+    def last_message_for(self, exchange: Exchange) -> tuple[str, str]:
+        """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
+        message, role = (
+            self.dispatcher.messages.since(exchange.opened_after) or exchange.skipped or (None, Role.DROPPED)
+        )
+        return self._excerpt(message), _FATES.get(role, "did not match")
+
+    def _excerpt(self, message: Message | None) -> str:
+        """Return an excerpt for an error; nothing if there is no message, or it repeats what may be a credential."""
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
         return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)
 
@@ -213,6 +241,10 @@ class Connection:
                 self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
+        except MessageTooLarge:
+            self._websocket.fail_too_big()
+        except UndecodableStream as error:
+            self._websocket.abort(f"what the server sent does not fit the framing of the manifest: {error}")
         except Exception:  # an edge: a bug in processing one message must not end the other connections, too
             logger.exception("internal error while processing a message of %s", self.address)
             self.abort()
@@ -220,32 +252,36 @@ class Connection:
 
     def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
         """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
-        if self._login_step is None:
-            explanation: tuple[str, ...] = ()
-            if self.trace_rules:
-                from ..core.exchange.trace import explain_message  # only for --trace
+        explanation: tuple[str, ...] = ()
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_for_connection  # only for --trace
 
-                explanation = explain_message(self.state, self.dispatcher, message)
-            return self._dispatch(message), explanation
-        if self.state.process(message, self.dispatcher.add_auto_reply):
-            return Role.AUTO_REPLIED, ()
-        return Role.LOGIN, self._login_step.accept(message)
-
-    def _dispatch(self, message: Message) -> Role:
+            explanation = explain_for_connection(self.state, message, login=self._login_step is not None)
         # Before anything else: a call that this message answers must not release the connection to a further call.
-        if self.state.should_drain(message):
+        if self._login_step is None and self.state.should_drain(message):
             self.dispatcher.drain()
             self._on_draining()
-        if (failure := self.state.failure(message)) is not None:
+        if self._login_step is None and (failure := self.state.failure(message)) is not None:
             self.dispatcher.fail_all(failure)
             self._on_draining()
-            return Role.SESSION_FAILED
+            return Role.SESSION_FAILED, explanation
         if self.state.process(message, self.dispatcher.add_auto_reply):
-            return Role.AUTO_REPLIED
-        if self.state.is_heartbeat_reply(message):
+            self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
+            return Role.AUTO_REPLIED, explanation
+        message = replace(message, session=self.state.snapshot())
+        if self._login_step is not None:
+            return Role.LOGIN, explanation + self._login_step.accept(message)
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_for_exchanges  # only for --trace
+
+            explanation += explain_for_exchanges(self.state, self.dispatcher, message)
+        return self._dispatch(message), explanation
+
+    def _dispatch(self, message: Message) -> Role:
+        role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
+        if role is Role.HEARTBEAT:
             self.heartbeat.acknowledge()
-            return Role.HEARTBEAT
-        return self.dispatcher.receive(message)
+        return role
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
         """Report why the last message was classified as it was."""

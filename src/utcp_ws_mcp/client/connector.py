@@ -23,8 +23,11 @@ from ..observability.events import Observer
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
 from .handshake import open_websocket
-from .login import fetched_credentials, run_before_connect, run_on_connect
+from .http_steps import HttpStepRunner
+from .login import run_before_connect, run_on_connect
 from .oauth import TokenCache
+from .resolver import SystemResolvers
+from .tls import make_ssl_context
 from .websocket import WebSocket
 
 _NO_ANSWER: Final = "no answer", "Check the host and the port, and whether a firewall blocks the connection."
@@ -41,7 +44,7 @@ class Connector:
     Args:
         ambient: Time and randomness for templates.
         clock: Returns monotonic seconds.
-        resolver: Resolves the hosts of endpoints.
+        resolver: Resolves the hosts of endpoints; None: the operating system, in threads of each endpoint's own.
         observe: Gets the events of connections.
         trace_rules: Whether events explain which rule decided.
         on_token: Gets each credential that was fetched, so that logs and errors can hide it.
@@ -51,7 +54,7 @@ class Connector:
         self,
         ambient: Ambient,
         clock: Callable[[], float],
-        resolver: Resolver,
+        resolver: Resolver | None,
         observe: Observer,
         *,
         trace_rules: bool = False,
@@ -59,11 +62,11 @@ class Connector:
     ) -> None:
         self._ambient = ambient
         self._clock = clock
-        self._resolver = resolver
+        self._resolver_for: Callable[[str], Resolver] = SystemResolvers() if resolver is None else lambda _: resolver
         self._observe = observe
         self._trace_rules = trace_rules
         self._on_token = on_token
-        self._token_cache = TokenCache(clock, resolver, on_token)
+        self._token_cache = TokenCache(clock, ambient.now, on_token)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
         self._refusing_pings: set[str] = set()
 
@@ -89,12 +92,12 @@ class Connector:
         state = ConnectionState(
             request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
         )
-        await run_before_connect(request, state, self._resolver, self._observe, partial(self._ssl_context, request))
-        for credential in fetched_credentials(state):
-            self._on_token(credential)
+        await run_before_connect(request.manual, state, self._http_steps(request))
         request = self._render_deferred(request, state)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
-        framer = make_framer(request.connection_rules.framing, request.connection_rules.send_as)
+        rules = request.connection_rules
+        max_bytes = request.template.limits.max_message_bytes
+        framer = make_framer(rules.framing, rules.send_as, max_bytes=max_bytes, schema=rules.schema)
         websocket = await self._connect_with_timeout(request)
         connection = Connection(
             request.manual,
@@ -105,6 +108,7 @@ class Connector:
             Dispatcher(request.template.request_id, self._ambient.uuid, state.make_inbox(), state.on_send_failed),
             self._observe,
             on_draining,
+            self._http_steps(request),
             on_refused_pings=partial(self._report_refused_pings, request),
             trace_rules=self._trace_rules,
         )
@@ -112,9 +116,15 @@ class Connector:
         self._observe(events.ConnectionOpened(request.manual, request.address, self._clock() - started))
         return connection
 
+    def _http_steps(self, request: HandshakeRequest) -> HttpStepRunner:
+        resolver, get_ssl_context = self._resolver_for(request.manual), partial(self._ssl_context, request)
+        return HttpStepRunner(
+            request, resolver, self._observe, get_ssl_context, self._on_token, trace_rules=self._trace_rules
+        )
+
     async def _log_in(self, connection: Connection) -> None:
         try:
-            await run_on_connect(connection)
+            await run_on_connect(connection, connection.http)
         except BaseException:
             # A server that counts sessions may have opened one before the login failed.
             if connection.state.rules.on_disconnect:
@@ -175,7 +185,8 @@ class Connector:
 
     async def _get_token(self, request: HandshakeRequest, auth: OAuth2Auth) -> str:
         template = request.template
-        return await self._token_cache.get(auth, template.network, template.limits.connect_timeout)
+        resolver, timeout = self._resolver_for(request.manual), template.limits.connect_timeout
+        return await self._token_cache.get(auth, template.network, resolver, timeout)
 
     async def _connect(
         self, request: HandshakeRequest, token: str | None, report_stage: Callable[[tuple[str, str]], None]
@@ -188,34 +199,13 @@ class Connector:
         if template.proxy:
             sock = await open_through_proxy(url, template.proxy)
         else:
-            sock = await open_socket(url, await resolve(url, template.network, self._resolver))
+            sock = await open_socket(url, await resolve(url, template.network, self._resolver_for(request.manual)))
         report_stage(_NO_UPGRADE)
-        return await open_websocket(request, headers, sock, ssl_context, self._ambient.redact)
+        return await open_websocket(request, headers, sock, ssl_context, self._ambient)
 
     def _ssl_context(self, request: HandshakeRequest) -> ssl.SSLContext:
         # Reading the certificates of the system takes longer than a handshake.
         key = (request.template.tls, request.folder)
         if key not in self._ssl_contexts:
-            self._ssl_contexts[key] = _make_ssl_context(request)
+            self._ssl_contexts[key] = make_ssl_context(request.manual, request.template.tls, request.folder)
         return self._ssl_contexts[key]
-
-
-def _make_ssl_context(request: HandshakeRequest) -> ssl.SSLContext:
-    tls, folder = request.template.tls, request.folder
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        if tls.ca_file:
-            context.load_verify_locations(folder / tls.ca_file)
-        if tls.client_cert:
-            context.load_cert_chain(folder / tls.client_cert, folder / tls.client_key if tls.client_key else None)
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a certificate or key in PEM form"
-        raise InvalidTemplate(
-            f"{request.manual}: tls: a certificate file cannot be used: {end_sentence(reason)}",
-            code="certificate-file-not-usable",
-        ) from error
-    if tls.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -7,7 +7,6 @@ second answer of the resolver (DNS rebinding) can lead elsewhere.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import socket
@@ -23,18 +22,14 @@ if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
+"""Returns the addresses of a host."""
+
 HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds after which the next address is tried, too, while one does not answer (RFC 8305 §5)."""
 
 
-async def system_resolver(host: str, port: int) -> list[str]:
-    """Return the addresses of a host, in the order of the operating system."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-async def resolve(url: URL, network: Network, resolver: Resolver = system_resolver) -> list[str]:
-    """Return the addresses of a URL's host, all of them allowed.
+async def resolve(url: URL, network: Network, resolver: Resolver) -> list[str]:
+    """Return the addresses of a URL's host that may be connected to.
 
     Args:
         url: The URL of an endpoint.
@@ -52,8 +47,7 @@ async def resolve(url: URL, network: Network, resolver: Resolver = system_resolv
         addresses = [url.host]
     else:
         addresses = await _resolve_host(url, resolver)
-    check_addresses(url, addresses, network)
-    return addresses
+    return check_addresses(url, addresses, network)
 
 
 async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
@@ -76,9 +70,12 @@ async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
 
 
 def _address_info(address: str, port: int) -> AddrInfoType:
-    """Return an address as `getaddrinfo` would."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
+    """Return an address as `getaddrinfo` would; a link-local one has a scope id (RFC 4007 §11.2), `fe80::1%2`."""
+    kind = socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
+    if ":" not in address:
+        return socket.AF_INET, *kind, (address, port)
+    host, _, scope = address.partition("%")
+    return socket.AF_INET6, *kind, (host, port, 0, int(scope) if scope.isdigit() else 0)
 
 
 async def open_through_proxy(url: URL, proxy: str) -> socket.socket:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.backoff import backoff_delay, with_jitter
+from ..core.backoff import backoff_delay, with_jitter, with_pause
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
@@ -59,7 +59,8 @@ FAST_DISCOVERY_MARGIN: Final = 0.02
 class DiscoveryTask:
     """The discovery of one manifest entry.
 
-    `on_manual` gets each manual that was fetched, and returns the number of its tools. `error` is why the last attempt
+    `on_start` may offer tools from an earlier run, and returns whether it did. `on_manual` gets each manual that was
+    fetched, and returns the number of its tools. `error` is why the last attempt
     failed; None if it succeeded, and before the first one has ended.
 
     Attempts are numbered from 1. A call that needs the tools waits for the end of an attempt that started after it
@@ -72,14 +73,17 @@ class DiscoveryTask:
         entry: ManifestEntry,
         pool_manager: PoolManager,
         ambient: Ambient,
-        on_manual: Callable[[ManifestEntry, Any], int],
+        on_start: Callable[[ManifestEntry], Awaitable[bool]],
+        on_manual: Callable[[ManifestEntry, Any], Awaitable[int]],
         observe: Observer,
     ) -> None:
         self.entry = entry
         self.error: BridgeError | None = None
         self._pool_manager = pool_manager
         self._ambient = ambient
+        self._on_start = on_start
         self._on_manual = on_manual
+        self._has_remembered_tools = False
         self._observe = observe
         self._started = 0
         self._ended = 0
@@ -101,6 +105,10 @@ class DiscoveryTask:
         """Wait until the attempts that were requested so far have ended; the first one is always requested."""
         await self._wait_for_attempt(self._requested)
 
+    async def wait_offered(self) -> None:
+        """Wait until tools of an earlier run are offered, or the first attempt has ended."""
+        await self._wait_until(lambda: self._stopped or self._has_remembered_tools or self._ended > 0)
+
     async def refresh(self) -> None:
         """If the last attempt failed, start another one now; wait for its end, DISCOVERY_TIMEOUT at most."""
         if self.error is not None and not self._stopped:
@@ -118,6 +126,8 @@ class DiscoveryTask:
         """Fetch the manual until `stop`: after a failure with growing delays, after a success when it was lost."""
         with self._cancel_scope:
             await anyio.sleep(STARTUP_DELAY)
+            self._has_remembered_tools = await self._on_start(self.entry)
+            self._notify()
             await self._run_attempts()
 
     def stop(self, *, removed: bool) -> None:
@@ -160,6 +170,8 @@ class DiscoveryTask:
 
     def _retry_delay(self, failures: int) -> float:
         """Return the seconds until the next attempt after a number of failures in a row."""
+        if self.error is not None and self.error.retry_after is not None:
+            return with_pause(self.error.retry_after.seconds, random.random)
         return FATAL_RETRY_INTERVAL if _is_fatal(self.error) else backoff_delay(max(failures, 1), random.random)
 
     async def _attempt(self, failures: int) -> bool:
@@ -174,7 +186,7 @@ class DiscoveryTask:
                 self._observe(events.DiscoveryFailed(self.entry.name, str(error), self._retry_delay(failures + 1)))
             return False
         try:
-            tool_count = self._on_manual(self.entry, manual)
+            tool_count = await self._on_manual(self.entry, manual)
         except Exception as error:  # a manual comes from the network: a bug in reading one must not stop the others
             logger.exception("internal error while reading the manual of %s", self.entry.name)
             self.error = InternalError(self.entry.name, error)
@@ -271,7 +283,7 @@ class DiscoveryManager:
         return False
 
     async def wait_for_fast(self, seconds: float) -> None:
-        """Wait for the first attempts of all entries, or of those that are about as fast as the first one.
+        """Wait for the first tools of all entries, or of those that are about as fast as the first one.
 
         The wait ends after `seconds`, or when twice the time that the first manual took has passed. A fixed wait
         would either hold up the first list of tools for an endpoint that is down (the target is 1.15 times the start
@@ -280,7 +292,8 @@ class DiscoveryManager:
         with anyio.CancelScope(deadline=min(anyio.current_time() + seconds, self._fast_deadline)) as scope:
             self._deadline_scopes.append(scope)
             try:
-                await self.wait_all(seconds)
+                for task in list(self._by_entry.values()):
+                    await task.wait_offered()
             finally:
                 self._deadline_scopes.remove(scope)
 

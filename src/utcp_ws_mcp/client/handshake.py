@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
 
+from ..core.backoff import parse_retry_after
 from ..core.codecs.message import http_error_detail
+from ..core.expressions.scope import Ambient
 from ..core.handshake_request import HandshakeRequest
 from ..core.network_policy import URL
-from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected, end_sentence
+from ..errors import BridgeError, ConnectError, ForbiddenRedirect, HandshakeRejected
+from .tls import tls_reason
 from .websocket import WebSocket, make_websocket
 
 
@@ -22,7 +25,7 @@ async def open_websocket(
     headers: Sequence[tuple[str, str]],
     sock: socket.socket,
     ssl_context: ssl.SSLContext | None,
-    redact: Callable[[str], str] = str,
+    ambient: Ambient,
 ) -> WebSocket:
     """Open a WebSocket over a connected socket, which is closed where that fails.
 
@@ -31,7 +34,8 @@ async def open_websocket(
         headers: Its headers, with credentials.
         sock: A TCP connection to the server, perhaps through a proxy.
         ssl_context: The context for TLS; None for ws://.
-        redact: Removes secrets from what the server answers instead of an upgrade, before that is cut.
+        ambient: Removes secrets from what the server answers instead of an upgrade, before that is cut; and the time,
+            to read its `Retry-After`.
 
     Raises:
         HandshakeRejected: on any HTTP status but 101.
@@ -47,7 +51,7 @@ async def open_websocket(
     except BaseException as error:
         websocket.abort()
         if isinstance(error, InvalidHandshake | PayloadTooBig | EOFError):
-            raise _to_bridge_error(url, error, redact) from error
+            raise _to_bridge_error(url, error, ambient) from error
         raise
     return websocket
 
@@ -58,13 +62,13 @@ async def _start_tls(
     def make() -> WebSocket:
         return make_websocket(url, request.target(), request.subprotocols, request.template.limits)
 
-    server_hostname = url.host if url.secure else None
+    server_hostname = (request.template.tls.server_name or url.host) if url.secure else None
     connect = asyncio.get_running_loop().create_connection
     try:
         _, websocket = await connect(make, sock=sock, ssl=ssl_context, server_hostname=server_hostname)
     except (OSError, ssl.SSLError) as error:
         sock.close()
-        raise ConnectError(url.address, _tls_reason(error), code="tls-failed") from error
+        raise ConnectError(url.address, tls_reason(error), code="tls-failed") from error
     except BaseException:
         sock.close()
         raise
@@ -79,7 +83,7 @@ def _check_subprotocol(request: HandshakeRequest, url: URL, websocket: WebSocket
         raise ConnectError(url.address, reason, code="subprotocol-rejected")
 
 
-def _to_bridge_error(url: URL, error: Exception, redact: Callable[[str], str]) -> BridgeError:
+def _to_bridge_error(url: URL, error: Exception, ambient: Ambient) -> BridgeError:
     """Return the error of a failed handshake in words of this package.
 
     The messages of the library may repeat header values, and with them credentials, so that none of them is shown.
@@ -88,8 +92,10 @@ def _to_bridge_error(url: URL, error: Exception, redact: Callable[[str], str]) -
         status = error.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        detail = http_error_detail(status, bytes(error.response.body or b""), redact)
-        return HandshakeRejected(url.address, status, _STATUS_HINTS.get(status, ""), detail)
+        detail = http_error_detail(status, bytes(error.response.body or b""), ambient.redact)
+        retry_after = parse_retry_after(_header(error, "Retry-After"), ambient.now())
+        hint = "" if retry_after and status in _BUSY else _STATUS_HINTS.get(status, "")
+        return HandshakeRejected(url.address, status, hint, detail, retry_after=retry_after)
     if isinstance(error, NegotiationError):
         reason = 'the server selected a subprotocol that was not offered. Check "protocol".'
         return ConnectError(url.address, reason, code="subprotocol-rejected")
@@ -102,6 +108,14 @@ def _to_bridge_error(url: URL, error: Exception, redact: Callable[[str], str]) -
     reason = "the answer was not a WebSocket upgrade. Check the URL and the port."
     return ConnectError(url.address, reason, code="not-a-websocket")
 
+
+def _header(error: InvalidStatus, name: str) -> str | None:
+    values = error.response.headers.get_all(name)
+    return values[0] if values else None
+
+
+_BUSY: Final = (429, 502, 503)
+"""Statuses whose hint is to try again, which a `Retry-After` says better."""
 
 _STATUS_HINTS: Final = {
     200: "This is an ordinary page: check the path.",
@@ -122,14 +136,3 @@ _STATUS_HINTS: Final = {
     502: "The server behind the proxy is down: try again later.",
     503: "The server is busy or starting: try again later.",
 }
-
-
-def _tls_reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the TLS certificate is not valid: {end_sentence(error.verify_message)}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or 'no reason given'}). Check whether it is a wss:// endpoint."
-    return (
-        "the connection was cut during the TLS handshake. Check whether it is a ws:// endpoint, requires a client "
-        'certificate ("tls"), or supports only TLS before 1.2.'
-    )

@@ -46,6 +46,7 @@ class HeartbeatTask:
 
     def acknowledge(self) -> None:
         """Note that the heartbeat which was sent last has been answered."""
+        self._state.heartbeat_pending = False
         self._acknowledged.set()
 
     async def run(self) -> None:
@@ -74,6 +75,7 @@ class HeartbeatTask:
         except RenderError as error:
             self._state.on_send_failed("heartbeat", str(error))
             return
+        self._state.heartbeat_pending = heartbeat.expect is not None
         self._send(message, "heartbeat")
         if heartbeat.expect is not None:
             await self._wait_for_reply(heartbeat.timeout)

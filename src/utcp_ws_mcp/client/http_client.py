@@ -10,13 +10,15 @@ httpx2, which is installed because `mcp` needs it, does not expose the hook.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
+import anyio
+
 from .. import USER_AGENT
-from ..core.network_policy import URL
+from ..core.network_policy import URL, check_plain_http
 from ..errors import ConnectError
 from ..manifest.models.network import Network
 from .dial import Resolver, resolve
@@ -40,6 +42,14 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The TLS settings of an endpoint, and the name that its certificate has, where that is another than the URL's."""
+
+    context: ssl.SSLContext
+    server_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpResponse:
     """An HTTP response: `headers` by their names in lower case, `cookies` as it sets them.
 
@@ -57,7 +67,9 @@ async def send_request(
     network: Network,
     resolver: Resolver,
     timeout: float,
-    ssl_context: ssl.SSLContext | None = None,
+    tls: TlsSettings | None = None,
+    endpoint_host: str | None = None,
+    on_sent: Callable[[], None] = lambda: None,
 ) -> HttpResponse:
     """Send a request and return its response.
 
@@ -65,23 +77,48 @@ async def send_request(
         request: The request.
         network: The addresses that the manifest allows.
         resolver: Resolves the host.
-        timeout: Seconds for each step of the exchange.
-        ssl_context: The TLS settings of the endpoint; None: those of the operating system.
+        timeout: Seconds for the whole exchange, from the name to the last byte of the response.
+        tls: The TLS settings of the endpoint; None: those of the operating system.
+        endpoint_host: The host of the endpoint, to which plain text may be sent whatever its address is.
+        on_sent: Called when the connection is open and sending begins.
 
     Raises:
-        ConnectError: if there is no response, or it has more than MAX_BODY_BYTES bytes.
-        ForbiddenAddress: if the host's addresses may not be used.
+        ConnectError: if there is no response in time, or it has more than MAX_BODY_BYTES bytes.
+        PolicyError: if the host's addresses may not be used.
     """
+    try:
+        # Around everything: the timeouts of the client are for each read, and a server may send a byte before each.
+        with anyio.fail_after(timeout):
+            addresses = await resolve(request.url, network, resolver)
+            check_plain_http(request.url, addresses, endpoint_host)
+            return await _send(request, addresses, tls, on_sent)
+    except TimeoutError:
+        cause = f"no complete HTTP response within {timeout:g} s. Check the URL and the server."
+        raise ConnectError(request.url.address, cause, code="http-request-failed") from None
+
+
+async def _send(
+    request: HttpRequest, addresses: Sequence[str], tls: TlsSettings | None, on_sent: Callable[[], None]
+) -> HttpResponse:
+    """Send a request to the first of the checked addresses that a connection can be opened to."""
     import httpx2  # slow to import, and most manifests make no request
 
     url = request.url
-    addresses = await resolve(url, network, resolver)
     last_error: Exception | None = None
-    verify = (ssl_context or _default_ssl_context()) if url.secure else False  # without TLS there is nothing to verify
-    async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=timeout) as client:
+    verify: ssl.SSLContext | bool = False  # without TLS there is nothing to verify
+    if url.secure:
+        verify = tls.context if tls else _default_ssl_context()
+    server_name = (tls.server_name if tls else None) or url.host
+
+    async def trace(event: str, info: Any) -> None:
+        if event.endswith(".send_request_headers.started"):
+            on_sent()
+
+    extensions = {"sni_hostname": server_name, "trace": trace}
+    async with httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=None) as client:
         for address in addresses:
             try:
-                return await _send_to_address(client, request, address)
+                return await _send_to_address(client, request, address, extensions)
             except httpx2.ConnectError as error:
                 last_error = error
             except httpx2.HTTPError as error:
@@ -98,22 +135,24 @@ def _default_ssl_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _send_to_address(client: Any, http_request: HttpRequest, address: str) -> HttpResponse:
+async def _send_to_address(
+    client: Any, http_request: HttpRequest, address: str, extensions: dict[str, Any]
+) -> HttpResponse:
     """Send to a checked address; the Host header and the TLS verification use the name of the host."""
     url = http_request.url
-    literal = f"[{address}]" if ":" in address else address
+    literal = f"[{address.replace('%', '%25')}]" if ":" in address else address
     request = client.build_request(
         http_request.method,
         f"{url.scheme}://{literal}:{url.port}{url.target}",
         headers={
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
-            **http_request.headers,
             "Host": url.authority,
+            **http_request.headers,
         },
         data=dict(http_request.form) or None,
         content=http_request.body,
-        extensions={"sni_hostname": url.host},
+        extensions=extensions,
     )
     response = await client.send(request, stream=True)
     try:

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
-from ..core.codecs.message import Message, encode, excerpt, http_error_detail, parse_json
-from ..core.connection_rules import CompiledHttpStep, CompiledLoginStep
+from ..core.captures import CaptureFoundNothing, select_values
+from ..core.codecs.message import Message, excerpt
+from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
-from ..core.exchange.result import as_text
-from ..core.expressions.expression import Expression
-from ..core.expressions.paths import UNDEFINED
-from ..core.expressions.scope import Scope
-from ..core.handshake_request import HandshakeRequest
-from ..core.network_policy import check_header, parse_http_url
-from ..core.templates.nodes import OMIT, RenderError, quote_json, to_render_error, to_text
+from ..core.http_steps import CompiledHttpStep
+from ..core.templates.nodes import RenderError, to_render_error
 from ..errors import ConnectError, InvalidTemplate, end_sentence
-from ..manifest.secret_names import secrets_in
-from ..observability import events
-from ..observability.events import Observer
 from .close_info import CONNECTION_RESET
 from .connection import Connection
-from .dial import Resolver
-from .http_client import HttpRequest, HttpResponse, send_request
+from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
+
+BEFORE_CONNECT_CODES: Final = StepCodes("before-connect-failed", "before-connect-value-missing")
 
 
-async def run_before_connect(
-    handshake: HandshakeRequest,
-    state: ConnectionState,
-    resolver: Resolver,
-    observe: Observer,
-    get_ssl_context: Callable[[], ssl.SSLContext],
-) -> None:
+async def run_before_connect(manual: str, state: ConnectionState, runner: HttpStepRunner) -> None:
     """Make the requests of `before_connect` in order, and capture values of the responses.
 
     Args:
-        handshake: The opening handshake that comes next.
-        state: The state of the connection that it will open.
-        resolver: Resolves the hosts of the requests.
-        observe: Gets an event for each response.
-        get_ssl_context: Returns the TLS settings of the endpoint. They are used at no other server: a client
-            certificate is a credential.
+        manual: The name of the manual.
+        state: The state of the connection that comes next.
+        runner: Sends the requests.
 
     Raises:
         ConnectError: where there is no response, its `fail` is true, or a captured value is missing.
@@ -51,51 +34,17 @@ async def run_before_connect(
         InvalidTemplate: where a request cannot be rendered.
     """
     for index, step in enumerate(state.rules.before_connect):
-        path = f"before_connect[{index}]"
+        path, scope = f"before_connect[{index}]", state.scope()
+        if not state.applies(step, scope):
+            continue
         try:
-            request = _build_http_request(step, state.scope().with_frozen_time())
+            state.values.update(await runner.run(step, scope, path, BEFORE_CONNECT_CODES))
         except (RenderError, ValueError) as error:
-            raise InvalidTemplate(f"{handshake.manual}: {path}: {to_render_error(error)}", code=_code(error)) from None
-        try:
-            ssl_context = get_ssl_context() if request.url.secure and handshake.same_server_as(request.url) else None
-            response = await send_request(request, handshake.template.network, resolver, step.timeout, ssl_context)
-        except ConnectError as error:
-            raise ConnectError(error.address, error.reason, code="before-connect-failed", step=path) from error
-        observe(events.HttpRequestFinished(handshake.manual, request.method, request.url.address, response.status))
-        _process_response(request, response, step, state, path)
+            raise InvalidTemplate(f"{manual}: {path}: {to_render_error(error)}", code=_code(error)) from None
 
 
-def _process_response(
-    request: HttpRequest, response: HttpResponse, step: CompiledHttpStep, state: ConnectionState, path: str
-) -> None:
-    """Raise if a response means a failure; capture values of it otherwise."""
-    scope = state.scope(
-        status=response.status, body=_parse_body(response), headers=response.headers, cookies=response.cookies
-    )
-    if step.fail.is_true(scope):
-        text = _fail_message_text(step.fail_message, scope)
-        detail = (
-            _failure_detail(response, step.fail, scope.ambient.redact) if text is None else f": {end_sentence(text)}"
-        )
-        reason = f"the server answered HTTP {response.status}{detail}"
-        raise ConnectError(request.url.address, reason, code="before-connect-failed", step=path)
-    for name, expression in step.captures:
-        value = expression.evaluate_or_undefined(scope)
-        if value is UNDEFINED:
-            reason = f"{expression.source}, which capture stores as session.{name}, is missing from the response."
-            raise ConnectError(request.url.address, reason, code="before-connect-value-missing", step=path)
-        state.values[name] = value
-
-
-def fetched_credentials(state: ConnectionState) -> Iterator[str]:
-    """Yield what `before_connect` captured and no log or error may show: tickets, tokens, cookies."""
-    for step in state.rules.before_connect:
-        for name, expression in step.captures:
-            yield from secrets_in(name, expression.source, state.values.get(name))
-
-
-async def run_on_connect(connection: Connection) -> None:
-    """Run the steps of `on_connect` in order.
+async def run_on_connect(connection: Connection, runner: HttpStepRunner) -> None:
+    """Run the steps of `on_connect` in order; `runner` sends their HTTP requests.
 
     Raises:
         ConnectError: where a message does not come in time, `fail` is true, or the connection ends.
@@ -110,8 +59,22 @@ async def run_on_connect(connection: Connection) -> None:
             from ..core.exchange.trace import explain_when  # only for --trace
 
             connection.emit_explanation(explain_when(step, index, scope))
-        if connection.state.applies(step, scope):
+        if not connection.state.applies(step, scope):
+            continue
+        if isinstance(step, CompiledHttpStep):
+            await _run_http_step(connection, step, index, names, runner)
+        else:
             await _run_step(connection, step, index, names)
+
+
+async def _run_http_step(
+    connection: Connection, step: CompiledHttpStep, index: int, names: dict[str, Any], runner: HttpStepRunner
+) -> None:
+    path, scope = f"on_connect[{index}]", connection.state.scope(**names)
+    try:
+        connection.state.values.update(await runner.run(step, scope, path, STEP_CODES))
+    except (RenderError, ValueError) as error:
+        raise ConnectError(connection.address, str(to_render_error(error)), code=_code(error), step=path) from None
 
 
 async def _run_step(connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> None:
@@ -138,7 +101,14 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
     """Send the message of a step; return False where the connection has ended."""
     assert step.send is not None
     scope = connection.state.scope(**names).with_frozen_time()
-    connection.state.capture(step.captures, scope)
+    if connection.trace_rules and step.captures:
+        from ..core.exchange.trace import explain_captures  # only for --trace
+
+        connection.emit_explanation(explain_captures(step.captures, f"on_connect[{index}]", scope))
+    try:
+        connection.state.values.update(select_values(step.captures, scope, step.optional))
+    except CaptureFoundNothing as missing:
+        raise _capture_error(connection, missing, index) from None
     return await connection.send(connection.encode(step.send.render(scope)), f"on_connect[{index}]")
 
 
@@ -177,7 +147,7 @@ class _Expectation:
 
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
-            text = _fail_message_text(step.fail_message, scope)
+            text = fail_message_text(step.fail_message, scope)
             shown = end_sentence(excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text)
             reason = f"the server rejected the login: {shown}"
             step_path = f"on_connect[{self._index}]"
@@ -185,47 +155,17 @@ class _Expectation:
             self.finished = True
             return explanation
         self.finished = step.expect.is_true(scope)
-        connection.dispatcher.note_login_message(message, expected=self.finished)
+        connection.dispatcher.messages.note_login_message(message, expected=self.finished)
         if self.finished:
-            connection.state.capture(step.captures, scope)
+            try:
+                connection.state.values.update(select_values(step.captures, scope, step.optional))
+            except CaptureFoundNothing as missing:
+                self.error = _capture_error(connection, missing, self._index)
         return explanation
 
 
-def _build_http_request(step: CompiledHttpStep, scope: Scope) -> HttpRequest:
-    url = parse_http_url(str(step.url.render(scope)))
-    headers = {name: to_text(node.render(scope)) for name, node in step.headers}
-    for name, value in headers.items():
-        check_header(name, value)
-    body: bytes | None = None
-    if step.json is not None:
-        body = quote_json(step.json.render(scope)).encode()
-        headers.setdefault("Content-Type", "application/json")
-    form = {} if step.form is None else step.form.render(scope)
-    texts = {name: encode(to_text(value)) for name, value in form.items() if value is not OMIT}
-    return HttpRequest(step.method, url, headers, texts, body)
-
-
-def _parse_body(response: HttpResponse) -> Any:
-    text = response.body.decode("utf-8", "replace")
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text
-
-
-def _failure_detail(response: HttpResponse, fail: Expression, redact: Callable[[str], str]) -> str:
-    """Return what follows the status: the server's own text of an error; for a success, why it counts as a failure."""
-    if response.status < 300:
-        return f', and "fail" holds: {fail.source}.'
-    if 300 <= response.status < 400:
-        return ', a redirect. If a successful login is answered with it, add "fail": "status >= 400" to the step.'
-    return end_sentence(http_error_detail(response.status, response.body, redact))
-
-
-def _fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:
-    """Return the text that `fail_message` selects, or None if it selects nothing."""
-    value = UNDEFINED if fail_message is None else fail_message.evaluate_or_undefined(scope)
-    return None if value is UNDEFINED or value is None else excerpt(as_text(value), redact=scope.ambient.redact)
+def _capture_error(connection: Connection, missing: CaptureFoundNothing, index: int) -> ConnectError:
+    return ConnectError(connection.address, str(missing), code="capture-found-nothing", step=f"on_connect[{index}]")
 
 
 def _code(error: RenderError | ValueError) -> str:

@@ -12,13 +12,15 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote_plus
 
 import anyio
 
+from ..core.backoff import parse_retry_after
 from ..core.network_policy import URL, parse_http_url
-from ..errors import TokenRequestError
+from ..errors import RetryAfter, TokenRequestError
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.network import Network
 from .dial import Resolver
@@ -49,25 +51,29 @@ class TokenCache:
 
     Args:
         clock: Returns monotonic seconds.
-        resolver: Resolves the hosts of token endpoints.
+        now: Returns the time, to read the `Retry-After` of a token endpoint.
         on_token: Gets each token that was fetched, so that logs and errors can hide it.
     """
 
     def __init__(
-        self, clock: Callable[[], float], resolver: Resolver, on_token: Callable[[str], None] = lambda token: None
+        self,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self._clock = clock
+        self._now = now
         self._on_token = on_token
-        self._resolver = resolver
         self._tokens: dict[OAuth2Auth, _CachedToken] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
 
-    async def get(self, auth: OAuth2Auth, network: Network, timeout: float) -> str:
+    async def get(self, auth: OAuth2Auth, network: Network, resolver: Resolver, timeout: float) -> str:
         """Return a token that is not about to expire.
 
         Args:
             auth: The credentials, which are also the key of the cache.
             network: The addresses that the manifest allows.
+            resolver: Resolves the host of the token endpoint.
             timeout: Seconds for a request to the token endpoint.
 
         Raises:
@@ -77,7 +83,7 @@ class TokenCache:
         async with self._locks.setdefault(auth, anyio.Lock()):
             cached = self._tokens.get(auth)
             if cached is None or cached.refresh_at <= self._clock():
-                cached = self._tokens[auth] = await self._fetch(auth, network, timeout)
+                cached = self._tokens[auth] = await self._fetch(auth, network, resolver, timeout)
                 self._on_token(cached.token)
             return cached.token
 
@@ -87,11 +93,12 @@ class TokenCache:
         if cached is not None and cached.token == token:
             del self._tokens[auth]
 
-    async def _fetch(self, auth: OAuth2Auth, network: Network, timeout: float) -> _CachedToken:
-        url = parse_http_url(auth.token_url)
+    async def _fetch(self, auth: OAuth2Auth, network: Network, resolver: Resolver, timeout: float) -> _CachedToken:
+        url = parse_http_url(auth.token_url, network)
         headers, form = build_token_request(auth)
-        response = await send_request(HttpRequest("POST", url, headers, form), network, self._resolver, timeout)
-        token, lifetime = parse_token_response(url, response)
+        response = await send_request(HttpRequest("POST", url, headers, form), network, resolver, timeout)
+        retry_after = parse_retry_after(response.headers.get("retry-after"), self._now())
+        token, lifetime = parse_token_response(url, response, retry_after)
         # Early enough for a handshake that begins just before, and for clocks that differ; half of a short life.
         early = max(30.0, lifetime / 10) if lifetime > 60 else lifetime / 2
         return _CachedToken(token, self._clock() + lifetime - early)
@@ -111,8 +118,10 @@ def build_token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str
     return {}, form | {"client_id": auth.client_id, "client_secret": secret}
 
 
-def parse_token_response(url: URL, response: HttpResponse) -> tuple[str, float]:
+def parse_token_response(url: URL, response: HttpResponse, retry_after: RetryAfter | None = None) -> tuple[str, float]:
     """Return the access token of a response and the seconds that it lives (RFC 6749 §5.1).
+
+    `retry_after` is what the response asks for where it is a refusal.
 
     Raises:
         TokenRequestError: with the status and the error code, never the body.
@@ -126,7 +135,9 @@ def parse_token_response(url: URL, response: HttpResponse) -> tuple[str, float]:
         code = body.get("error")
         shown = f" ({code})" if isinstance(code, str) and code in _KNOWN_ERROR_CODES else ""
         raise TokenRequestError(
-            url.address, f"HTTP {response.status}{shown}. Check client_id, client_secret and scope."
+            url.address,
+            f"HTTP {response.status}{shown}. Check client_id, client_secret and scope.",
+            retry_after=retry_after,
         )
     token, kind = body.get("access_token"), body.get("token_type", "bearer")
     if not isinstance(token, str) or not _TOKEN_PATTERN.match(token):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from ..core.tools.catalog import compile_tools, pin_settings
+from ..core.tools.catalog import compile_tools
 from ..core.tools.host_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError, MissingVariable, PinStoreError, Problem, UnknownTool
-from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
-from ..manifest.pinning import check_pins
+from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
+from ..manifest.loader import DisabledEntry, ManifestEntry
 from ..manifest.remote_manual import read_manual, skipped_tool_warning
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
+from .approvals import Approvals, ApprovedTools, WithheldTool
 from .manifest_files import LoadedManifest, check_unique_names
 from .pin_store import PinStore
+
+MAX_WARNINGS: Final = 20
+"""Warnings about one manual that are reported."""
 
 
 class ToolRepository:
@@ -27,20 +30,16 @@ class ToolRepository:
         pin_store: Stores which discovered tools are approved.
         warn: Called with each text that an operator should read.
 
-    Attributes:
-        withheld: The reason for each `manual.tool` that is withheld.
-
     Raises:
         InvalidManifest: If two call templates have the same name.
     """
 
     def __init__(self, manifests: Sequence[LoadedManifest], pin_store: PinStore, warn: Callable[[str], None]) -> None:
         check_unique_names(manifests)
-        self.withheld: dict[str, str] = {}
         self._manifests = manifests
-        self._pin_store = pin_store
+        self._approvals = Approvals(pin_store)
         self._warn = warn
-        self._digests: dict[str, dict[str, str]] = {}
+        self._reported: dict[str, frozenset[str]] = {}
         self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
         self._tools_by_name: dict[str, CompiledTool] = {}
@@ -55,6 +54,11 @@ class ToolRepository:
     def disabled_entries(self) -> list[DisabledEntry]:
         """The call templates that cannot run, because variables are missing."""
         return [entry for each in self._manifests for entry in each.manifest.disabled]
+
+    @property
+    def withheld(self) -> Mapping[str, WithheldTool]:
+        """The tools that are not offered, by `manual.tool`."""
+        return self._approvals.withheld
 
     @property
     def tools(self) -> Mapping[str, CompiledTool]:
@@ -76,9 +80,9 @@ class ToolRepository:
         for disabled in self.disabled_entries:
             if may_belong(name, disabled.name, server_name):
                 return MissingVariable(disabled.missing, disabled.name)
-        for withheld, reason in self.withheld.items():
+        for withheld, tool in self.withheld.items():
             if name in (withheld, ascii_tool_name(withheld)):
-                return UnknownTool(name, reason=f"it is withheld: {reason}")
+                return UnknownTool(name, reason=f"it is withheld: {tool.reason}")
         for manual, failed in failures.items():
             if may_belong(name, manual, server_name):
                 return UnknownTool(name, reason=f"the tools of {manual!r} are not known: {failed.message}")
@@ -107,11 +111,12 @@ class ToolRepository:
         }
         for name in before.keys() - unchanged:
             self._discovered_tools.pop(name, None)
-            self.withheld = {tool: why for tool, why in self.withheld.items() if not tool.startswith(f"{name}.")}
+            self._reported.pop(name, None)
+            self._approvals.forget(name)
         self._rebuild_index()
         return unchanged
 
-    def save_manual(self, entry: ManifestEntry, manual: Any) -> tuple[int, bool]:
+    async def save_manual(self, entry: ManifestEntry, manual: Any) -> tuple[int, bool]:
         """Replace the discovered tools of an entry by those of a manual; tools that the manifest lists win.
 
         Args:
@@ -122,50 +127,59 @@ class ToolRepository:
             The number of tools in the manual that can be called, and whether the tools of the repository changed.
         """
         tools, warnings = read_manual(manual, entry)
-        approved = self._filter_approved(entry, tools, warnings)
-        compiled, problems = compile_tools(entry, approved)
-        warnings += [skipped_tool_warning(entry.name, problem) for problem in problems]
-        for warning in warnings:
-            self._warn(warning)
+        approved = await self._approvals.check(entry, tools, manual)
+        return self._offer(entry, approved, warnings)
+
+    async def offer_remembered(self, entry: ManifestEntry, manual: Any) -> bool:
+        """Offer the approved tools of a manual of an earlier run, until the endpoint has announced its own.
+
+        Returns:
+            Whether the tools of the repository changed.
+        """
+        tools, _ = read_manual(manual, entry)
+        approved = await self._approvals.check_remembered(entry, tools)
+        if entry.name in self._discovered_tools or entry not in self.entries:
+            return False  # the endpoint, or a reload, was faster
+        return self._offer(entry, approved, None)[1]
+
+    def _offer(self, entry: ManifestEntry, approved: ApprovedTools, warnings: Sequence[str] | None) -> tuple[int, bool]:
+        """Offer tools of an entry, and report the warnings about them; None for none."""
+        ranks = {tool.tool.name: rank for tool, rank in approved.tools}
+        compiled, problems = compile_tools(entry, [tool for tool, _ in approved.tools])
+        if warnings is not None:
+            skipped = [skipped_tool_warning(entry.name, problem) for problem in problems]
+            self._report(entry.name, [*warnings, *approved.warnings, *skipped])
         listed = {tool.original_name for tool in self._listed_tools.get(entry.name, ())}
-        discovered = [replace(tool, rank=1) for tool in compiled if tool.original_name not in listed]
-        changed = discovered != self._discovered_tools.get(entry.name, [])
+        discovered = [
+            replace(tool, rank=ranks[tool.original_name]) for tool in compiled if tool.original_name not in listed
+        ]
+        before = self._discovered_tools.get(entry.name, [])
         self._discovered_tools[entry.name] = discovered
         self._rebuild_index()
-        return len(compiled), changed
+        return len(compiled), list(map(_shown_form, discovered)) != list(map(_shown_form, before))
 
-    def approve(self, name: str) -> None:
-        """Approve a withheld `manual.tool`. It is offered from the next start on.
+    def _report(self, manual: str, warnings: Sequence[str]) -> None:
+        """Report the warnings about a manual that the last one of its endpoint did not cause."""
+        known = self._reported.get(manual, frozenset())
+        self._reported[manual] = frozenset(warnings)
+        fresh = [warning for warning in warnings if warning not in known]
+        for warning in fresh[:MAX_WARNINGS]:
+            self._warn(warning)
+        if len(fresh) > MAX_WARNINGS:
+            message = f"{len(fresh) - MAX_WARNINGS} more warnings about the manual are not shown."
+            self._warn(str(Problem(manual, message, code="warnings-omitted")))
+
+    async def approve(self, name: str, digest: str) -> None:
+        """Approve a withheld `manual.tool`, as it was shown with a digest. It is offered from the next start on.
 
         Raises:
+            ApprovalRefused: If it is not withheld, or has another digest now.
             PinStoreError: If the approval cannot be saved.
         """
-        entry = next(entry for entry in self.entries if name.startswith(f"{entry.name}."))
-        tool, (origin, _) = name.removeprefix(f"{entry.name}."), pin_settings(entry)
-        approved = {**self._pin_store.get(entry.name, origin), tool: self._digests[entry.name][tool]}
-        self._pin_store.save(entry.name, origin, approved)
-
-    def _filter_approved(
-        self, entry: ManifestEntry, tools: Sequence[ResolvedTool], warnings: list[str]
-    ) -> list[ResolvedTool]:
-        """Return the tools that may be offered: unchanged since their approval, or trusted on first use."""
-        origin, mode = pin_settings(entry)
-        self._digests[entry.name] = {tool.tool.name: tool.digest for tool in tools}
-        checked = check_pins(mode, self._pin_store.get(entry.name, origin), self._digests[entry.name])
-        if mode != "off":
-            try:
-                self._pin_store.save(entry.name, origin, checked.approved)
-            except PinStoreError as failed:  # the tools work without it; they are new again at the next start
-                warnings.append(str(failed))
-        for name in sorted(checked.new):
-            message = "the tool is new in its manual. It is offered."
-            warnings.append(str(Problem(f"{entry.name}.{name}", message, code="tool-added")))
-        for name, problem in checked.withheld.items():
-            full_name = f"{entry.name}.{name}"
-            self.withheld[full_name] = problem.message
-            message = f"withheld: {problem.message} Review it with `utcp-ws-mcp approve`."
-            warnings.append(str(Problem(full_name, message, code=problem.code)))
-        return [tool for tool in tools if tool.tool.name in checked.offered]
+        entry = next((entry for entry in self.entries if name.startswith(f"{entry.name}.")), None)
+        if entry is None:
+            raise ApprovalRefused(name, "no call template of the manifest has this name")
+        await self._approvals.approve(entry, name.removeprefix(f"{entry.name}."), digest)
 
     def _rebuild_index(self) -> None:
         self._tools_by_name = {
@@ -178,3 +192,11 @@ class ToolRepository:
 
 def _listed_tools(manifests: Sequence[LoadedManifest]) -> dict[str, list[CompiledTool]]:
     return {name: list(tools) for each in manifests for name, tools in each.tools.items()}
+
+
+def _shown_form(tool: CompiledTool) -> tuple[Any, ...]:
+    """Return what hosts see of a tool, and what its calls depend on."""
+    return (
+        *(tool.full_name, tool.description, tool.inputs, tool.outputs, tool.tags, tool.annotations, tool.rank),
+        *(tool.idempotent, tool.template, tool.defaults, tool.hidden),
+    )

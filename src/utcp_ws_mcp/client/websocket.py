@@ -105,7 +105,10 @@ class WebSocket(asyncio.Protocol):
             Exception: `ClientProtocol.handshake_exc`, where the peer does not accept it.
         """
         request = self.protocol.connect()
-        request.headers.update(headers)
+        for name, value in headers:
+            if name.lower() == "host":  # the only header that the handshake itself has and a manifest may replace
+                del request.headers[name]
+            request.headers[name] = value
         request.headers.setdefault("User-Agent", USER_AGENT)
         self.protocol.send_request(request)
         self._flush()
@@ -203,6 +206,10 @@ class WebSocket(asyncio.Protocol):
         """End the connection without a closing handshake."""
         self.abort_reason = self.abort_reason or reason
         self.transport.abort()
+
+    def fail_too_big(self) -> None:
+        """Fail the connection because of a message that is too big, whatever made it so (RFC 6455 §7.1.7)."""
+        self._fail(CloseCode.MESSAGE_TOO_BIG, "message too big")
 
     # Callbacks of asyncio
 

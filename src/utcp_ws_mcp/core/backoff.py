@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from ..errors import RetryAfter
 
 INITIAL_BACKOFF: Final = 0.5
 """Seconds that the first delay is at most."""
@@ -13,6 +17,9 @@ MIN_BACKOFF_FRACTION: Final = 0.4
 
 MAX_BACKOFF: Final = 30.0
 """Seconds that a delay is at most."""
+
+MAX_RETRY_AFTER: Final = 900.0
+"""Seconds that a server can ask for at most with `Retry-After`."""
 
 FATAL_CLOSE_CODES: Final = frozenset({1003, 1007, 1008, 1010, 4001, 4003, 4004, 4401, 4403})
 """Close codes after which the same request fails again: policy, format, authentication (RFC 6455 §7.4)."""
@@ -31,3 +38,38 @@ def backoff_delay(failures: int, random: Callable[[], float]) -> float:
 def with_jitter(seconds: float, random: Callable[[], float]) -> float:
     """Return a delay that is uniform between half and one and a half times `seconds`."""
     return seconds * (0.5 + random())
+
+
+def parse_retry_after(value: str | None, now: datetime) -> RetryAfter | None:
+    """Return when a server asks to come back: the value of `Retry-After`, seconds or a date (RFC 9110 §10.2.3).
+
+    Args:
+        value: The value of the header; None where there is none.
+        now: The time, aware.
+
+    Returns:
+        At most MAX_RETRY_AFTER seconds; None where the value cannot be read, or is not in the future.
+    """
+    seconds = _retry_seconds(value.strip(), now) if value else 0.0
+    if not seconds > 0:
+        return None
+    seconds = min(math.ceil(seconds), MAX_RETRY_AFTER)
+    return RetryAfter(seconds, (now + timedelta(seconds=seconds)).astimezone(UTC))
+
+
+def _retry_seconds(value: str, now: datetime) -> float:
+    if value.isascii() and value.isdigit():
+        return float(value[:10])
+    from email.utils import parsedate_to_datetime  # slow to import, and few servers answer with a date
+
+    try:
+        date = parsedate_to_datetime(value)
+        # A date without a zone is in GMT, which is the only zone that RFC 9110 §5.6.7 knows.
+        return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def with_pause(seconds: float, random: Callable[[], float]) -> float:
+    """Return a delay that is at least the pause that a server asks for, with up to a tenth and a second more."""
+    return seconds + (seconds / 10 + 1) * random()

@@ -7,20 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.models.connection import AutoReply, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from ..manifest.models.connection import AutoReply, Heartbeat, InboxSettings, Step
+from ..manifest.models.framing import Framing
 from ..manifest.variables import MESSAGE_KEYS
+from .captures import Captures, compile_captures
+from .codecs.protobuf import ProtobufSchema, load_schema
+from .codecs.splitting import compile_length_pattern
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
 from .expressions.expression import Expression, compile_expression
-from .expressions.scope import MESSAGE_NAMES, REQUEST_NAMES, URL_NAMES
-from .network_policy import parse_http_url
+from .expressions.scope import BEFORE_CONNECT_NAMES, CONNECTION_NAMES
+from .http_steps import CompiledHttpStep, HttpStepCompiler
 from .templates.compiler import Compiler
-from .templates.nodes import Constant, Node
-
-HTTP_RESPONSE_NAMES = REQUEST_NAMES | {"body", "cookies", "headers", "status"}
-"""Names in the `capture` and `fail` of a step of `before_connect`."""
+from .templates.nodes import Node
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
@@ -28,17 +30,19 @@ _RULE_FIELDS: Final = {
 }
 """The fields of a call template that this module compiles."""
 
-Captures = tuple[tuple[str, Expression], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class CompiledLoginStep:
-    """A compiled step of `on_connect`: `send` or `expect`. `timeout` in seconds."""
+    """A compiled step of `on_connect`: `send` or `expect`. `timeout` in seconds.
+
+    `optional` holds the names of captured values that may be missing.
+    """
 
     send: Node | None
     expect: Expression | None
     when: Expression | None
     captures: Captures
+    optional: frozenset[str]
     fail: Expression | None
     fail_message: Expression | None
     timeout: float
@@ -51,21 +55,6 @@ class CompiledDisconnectMessage:
 
     send: Node
     when: Expression | None
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledHttpStep:
-    """A compiled step of `before_connect`; a header or a form field is a template of its text."""
-
-    method: str
-    url: Node
-    headers: tuple[tuple[str, Node], ...]
-    json: Node | None
-    form: Node | None
-    captures: Captures
-    fail: Expression
-    fail_message: Expression | None
-    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,7 @@ class ConnectionRules:
 
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
-    on_connect: tuple[CompiledLoginStep, ...] = ()
+    on_connect: tuple[CompiledLoginStep | CompiledHttpStep, ...] = ()
     on_disconnect: tuple[CompiledDisconnectMessage, ...] = ()
     captures: tuple[tuple[Expression, Captures], ...] = ()
     auto_replies: AutoReplies = ()
@@ -106,6 +95,7 @@ class ConnectionRules:
     session_identity: Expression | None = None
     heartbeat: CompiledHeartbeat | None = None
     framing: Framing = field(default_factory=Framing)
+    schema: ProtobufSchema | None = None
     send_as: str | None = None
     arguments: frozenset[str] = frozenset()
     login: str = ""
@@ -138,53 +128,63 @@ def compile_connection_rules(
         diagnostics: Collects what is wrong.
     """
     auto = template.model_copy(update={"auto_reply": auto_reply})
+    http = HttpStepCompiler(template, diagnostics)
+
+    def own(key: str) -> Compiler:
+        return replace(compiler(key), names=CONNECTION_NAMES)
+
+    def before_connect(key: str) -> Compiler:
+        return replace(compiler(key), names=BEFORE_CONNECT_NAMES)
+
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
+    schema = _compile_framing(template.framing, compiler("framing"), diagnostics)
     login = {key: written[key] for key in ("before_connect", "on_connect")}
     return ConnectionRules(
         # Templates hold lists and objects, which cannot be hashed: connections are compared by what is written.
-        fingerprint=json.dumps(written, sort_keys=True),
+        fingerprint=json.dumps([written, schema and schema.digest], sort_keys=True),
         arguments=find_arguments(written, MESSAGE_KEYS),
         login=json.dumps(login, sort_keys=True),
         login_arguments=find_arguments(login, MESSAGE_KEYS),
         before_connect=tuple(
-            _compile_http_step(step, compiler("before_connect"), diagnostics, index)
+            http.compile_step(step, before_connect("before_connect"), f"before_connect[{index}]")
             for index, step in enumerate(template.before_connect)
         ),
         on_connect=tuple(
-            _compile_step(step, compiler("on_connect"), diagnostics, index)
+            _compile_step(step, own("on_connect"), http, diagnostics, f"on_connect[{index}]")
             for index, step in enumerate(template.on_connect)
         ),
-        on_disconnect=_compile_disconnect_messages(template, compiler("on_disconnect"), diagnostics),
-        captures=_compile_captures(template, compiler("capture"), diagnostics),
-        auto_replies=compile_auto_replies(auto, compiler("auto_reply"), diagnostics),
-        inbox=_compile_inbox(template.inbox, compiler("inbox"), diagnostics),
-        reconnect_when=_compile_field(template, "reconnect_when", compiler, diagnostics),
-        fail_when=_compile_field(template, "fail_when", compiler, diagnostics),
-        fail_message=_compile_field(template, "fail_message", compiler, diagnostics),
-        session_identity=_compile_field(template, "session_identity", compiler, diagnostics, URL_NAMES),
-        heartbeat=_compile_heartbeat(template.heartbeat, compiler("heartbeat"), diagnostics),
+        on_disconnect=_compile_disconnect_messages(template, own("on_disconnect"), diagnostics),
+        captures=_compile_captures(template, own("capture"), diagnostics),
+        auto_replies=compile_auto_replies(auto, own("auto_reply"), diagnostics),
+        inbox=_compile_inbox(template.inbox, own("inbox"), diagnostics),
+        reconnect_when=_compile_field(template, "reconnect_when", own, diagnostics),
+        fail_when=_compile_field(template, "fail_when", own, diagnostics),
+        fail_message=_compile_field(template, "fail_message", own, diagnostics),
+        session_identity=_compile_field(template, "session_identity", before_connect, diagnostics),
+        heartbeat=_compile_heartbeat(template.heartbeat, own("heartbeat"), diagnostics),
         framing=template.framing,
+        schema=schema,
         send_as=template.send_as,
         variables=variables,
     )
 
 
-def _compile(source: str, compiler: Compiler, names: frozenset[str] = MESSAGE_NAMES) -> Expression:
+def _compile(source: str, compiler: Compiler) -> Expression:
+    names = compiler.names | {"message"}
     return compile_expression(source, names if compiler.is_local else names - {"vars"}, local=compiler.is_local)
 
 
-_NULL = Compiler().value(None)
-
-
-def _compile_step(step: Step, compiler: Compiler, diagnostics: Diagnostics, index: int) -> CompiledLoginStep:
-    path = f"on_connect[{index}]"
-    send, captures = None, []
+def _compile_step(
+    step: Step, compiler: Compiler, http: HttpStepCompiler, diagnostics: Diagnostics, path: str
+) -> CompiledLoginStep | CompiledHttpStep:
+    if step.http is not None:
+        return http.compile_step(step, compiler, path)
+    send = None
     if step.send is not None:
         with diagnostics.collect(f"{path}.send"):
             send = compiler.message(step.send)
-    for name, source in step.capture.items():
-        with diagnostics.collect(f"{path}.capture.{name}"):
-            captures.append((name, _compile(source, compiler)))
+    names = compiler.names if step.send is not None else compiler.names | {"message"}
+    captures = compile_captures(step.capture, replace(compiler, names=names), diagnostics, path)
     parts: dict[str, Expression | None] = {}
     for key in ("expect", "when", "fail", "fail_message"):
         parts[key] = None
@@ -192,37 +192,13 @@ def _compile_step(step: Step, compiler: Compiler, diagnostics: Diagnostics, inde
             with diagnostics.collect(f"{path}.{key}"):
                 parts[key] = _compile(predicate, compiler)
     return CompiledLoginStep(
-        send, captures=tuple(captures), timeout=step.timeout, allocates_request_id=step.request_id, **parts
+        send,
+        captures=captures,
+        optional=http.optional("session"),
+        timeout=step.timeout,
+        allocates_request_id=step.request_id,
+        **parts,
     )
-
-
-def _compile_http_step(step: HttpStep, compiler: Compiler, diagnostics: Diagnostics, index: int) -> CompiledHttpStep:
-    path = f"before_connect[{index}]"
-    nodes: dict[str, Node] = {"url": _NULL, "json": _NULL, "form": _NULL}
-    for key, value in (("url", step.http.url), ("json", step.http.json_body), ("form", step.http.form)):
-        with diagnostics.collect(f"{path}.http.{key}"):
-            nodes[key] = compiler.value(value)
-            if key == "url" and isinstance(node := nodes[key], Constant):
-                parse_http_url(str(node.value))
-    headers = []
-    for name, value in step.http.headers.items():
-        with diagnostics.collect(f"{path}.http.headers.{name}"):
-            headers.append((name, compiler.value(value)))
-    captures, fail = [], compile_expression("false", HTTP_RESPONSE_NAMES)
-    for name, source in step.capture.items():
-        with diagnostics.collect(f"{path}.capture.{name}"):
-            captures.append((name, _compile(source, compiler, HTTP_RESPONSE_NAMES)))
-    with diagnostics.collect(f"{path}.fail"):
-        fail = _compile(step.fail, compiler, HTTP_RESPONSE_NAMES)
-    fail_message = None
-    if step.fail_message is not None:
-        with diagnostics.collect(f"{path}.fail_message"):
-            fail_message = _compile(step.fail_message, compiler, HTTP_RESPONSE_NAMES)
-    json_body = None if step.http.json_body is None else nodes["json"]
-    form = None if step.http.form is None else nodes["form"]
-    method = step.http.method.upper()
-    rest = (tuple(captures), fail, fail_message, step.timeout)
-    return CompiledHttpStep(method, nodes["url"], tuple(headers), json_body, form, *rest)
 
 
 def _compile_disconnect_messages(
@@ -255,19 +231,31 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
     return None
 
 
+def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
+    """Check what the model of a framing cannot check; return its schema, if it has one."""
+    if framing.length is not None and framing.length.pattern is not None:
+        with diagnostics.collect("framing.length.pattern"):
+            compile_length_pattern(framing.length.pattern)
+    settings = framing.protobuf
+    if settings is not None:
+        with diagnostics.collect("framing.protobuf.schema"):
+            if compiler.read_file is None or not compiler.is_local:
+                raise InvalidTemplate(
+                    "a schema is a file beside the manifest, and there is none.", code="invalid-schema-file"
+                )
+            return load_schema(settings.schema_file, settings.receive, settings.send, compiler.read_file)
+    return None
+
+
 def _compile_field(
-    template: CallTemplate,
-    key: str,
-    compiler: Callable[[str], Compiler],
-    diagnostics: Diagnostics,
-    names: frozenset[str] = MESSAGE_NAMES,
+    template: CallTemplate, key: str, compiler: Callable[[str], Compiler], diagnostics: Diagnostics
 ) -> Expression | None:
     """Return the expression of a field, or None where there is none or a wrong one."""
     source: str | None = getattr(template, key)
     if source is None:
         return None
     with diagnostics.collect(key):
-        return _compile(source, compiler(key), names)
+        return _compile(source, compiler(key))
     return None
 
 
@@ -277,7 +265,7 @@ def _compile_heartbeat(
     if heartbeat is None:
         return None
     with diagnostics.collect("heartbeat"):
-        send = replace(compiler, names=REQUEST_NAMES).message(heartbeat.send)
+        send = compiler.message(heartbeat.send)
         expect = None if heartbeat.expect is None else _compile(heartbeat.expect, compiler)
         return CompiledHeartbeat(_compile(str(heartbeat.every), compiler), send, expect, heartbeat.timeout)
     return None

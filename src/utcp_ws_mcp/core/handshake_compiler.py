@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
-from ..errors import ForbiddenURL, InvalidTemplate
+from ..errors import InvalidTemplate
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import CallTemplate
 from .connection_rules import ConnectionRules
 from .diagnostics import Diagnostics
 from .expressions.scope import URL_NAMES
-from .handshake_request import HandshakeTemplate, Parts
-from .network_policy import (
-    check_header,
-    check_network,
-    check_proxy,
-    check_scheme,
-    check_subprotocol,
-    parse_http_url,
-    parse_url,
-)
+from .handshake_request import HandshakeTemplate
+from .header_policy import check_header, check_subprotocol, check_written_header
+from .network_policy import check_network, check_proxy, check_scheme, parse_http_url, parse_url
 from .templates.compiler import Compiler
 from .templates.nodes import ExpressionValue
-
-_VALUE_PER_CALL = "checked-with-each-call"
-"""A valid value, so that the name of a header can be checked before its value is known."""
+from .url_template import Parts, UrlTemplate, check_no_placeholders, compile_url, session_values_from_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +59,22 @@ def compile_handshake(
         folder: Where relative paths of certificates start.
         diagnostics: Collects what is wrong.
     """
-    url: Parts = ()
+    url = UrlTemplate()
     headers: list[tuple[str, Parts]] = []
     subprotocols: list[Parts] = []
     with diagnostics.collect("url"):
-        url = _compile_parts("url", template.url, provenance)
-        _check_url_placeholders(url, local=provenance.is_local("url"))
+        url = compile_url(
+            template.url,
+            Compiler(provenance.variables("url"), names=URL_NAMES),
+            session_values_from_arguments(template),
+        )
     for name, value in template.headers.items():
         with diagnostics.collect(f"headers.{name}"):
             headers.append((name, _compile_parts("headers", value, provenance)))
-            check_header(name, _VALUE_PER_CALL)
+            check_written_header(name, _constant_text(headers[-1][1]), local=provenance.is_local("headers"))
     for name in template.header_fields:
         with diagnostics.collect("header_fields"):
-            check_header(name, _VALUE_PER_CALL)
+            check_written_header(name, None, local=False)
     for name in template.protocol:
         with diagnostics.collect("protocol"):
             subprotocols.append(_compile_parts("protocol", name, provenance))
@@ -89,9 +82,23 @@ def compile_handshake(
                 check_subprotocol("".join(map(str, subprotocols[-1])))
     _check_settings(template, diagnostics)
     compiled = HandshakeTemplate(manual, template, folder, connection_rules, url, tuple(headers), tuple(subprotocols))
+    for key, parts in compiled.parts_by_field():
+        with diagnostics.collect(key):
+            _check_tool_name(compiled, parts)
     if compiled.placeholders or template.header_fields or connection_rules.arguments or diagnostics.problems:
         return compiled
     return _with_constant(compiled, diagnostics)
+
+
+def _check_tool_name(compiled: HandshakeTemplate, parts: Parts) -> None:
+    """Refuse `tool` in a handshake that is rendered for all tools that share the connection."""
+    uses_tool = any(isinstance(part, ExpressionValue) and "tool" in part.expression.names for part in parts)
+    if uses_tool and compiled.needs_session:
+        raise InvalidTemplate(
+            "tool and session cannot be used together in the handshake: a connection that needs session is opened for "
+            "all tools. Give the tool a tool_call_template of its own with its name as text.",
+            code="unknown-name",
+        )
 
 
 def _check_constant_url(compiled: HandshakeTemplate) -> None:
@@ -100,7 +107,7 @@ def _check_constant_url(compiled: HandshakeTemplate) -> None:
     Raises:
         ForbiddenURL: where it may not be used.
     """
-    check_scheme(parse_url("".join(map(str, compiled.url))), compiled.template.network)
+    check_scheme(parse_url("".join(map(str, compiled.url.parts))), compiled.template.network)
 
 
 def _with_constant(compiled: HandshakeTemplate, diagnostics: Diagnostics) -> HandshakeTemplate:
@@ -109,8 +116,12 @@ def _with_constant(compiled: HandshakeTemplate, diagnostics: Diagnostics) -> Han
         _check_constant_url(compiled)
     for name, parts in compiled.headers:
         with diagnostics.collect(f"headers.{name}"):
-            check_header(name, "".join(map(str, parts)))
+            check_header(name, "".join(map(str, parts)), may_set_host=True)
     return compiled if diagnostics.problems else replace(compiled, constant=compiled.render({"args": {}}))
+
+
+def _constant_text(parts: Parts) -> str | None:
+    return "".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else None
 
 
 def _compile_parts(key: str, text: str, provenance: Provenance) -> Parts:
@@ -123,27 +134,9 @@ def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
             raise InvalidTemplate(problem, code="invalid-value")
     if template.proxy is not None:
         with diagnostics.collect("proxy"):
+            check_no_placeholders(template.proxy)
             check_proxy(template.proxy)
     if isinstance(template.auth, OAuth2Auth):
         with diagnostics.collect("auth.token_url"):
-            parse_http_url(template.auth.token_url)
-
-
-def _check_url_placeholders(parts: Parts, *, local: bool) -> None:
-    """Refuse an argument before the path, and any other placeholder in a URL from the network."""
-    before = ""
-    for part in parts:
-        if isinstance(part, str):
-            before += part
-        elif not local and isinstance(part, ExpressionValue):
-            raise ForbiddenURL(
-                "a discovered tool cannot have an expression in its URL. Write the tool into the manifest.",
-                code="origin-not-allowed",
-            )
-        elif not part.arguments:
-            before += "wss://host/" if not before else "x"
-        elif not re.match(r"wss?://[^/?#]+[/?#]", before):
-            raise ForbiddenURL(
-                "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
-                code="argument-in-host",
-            )
+            check_no_placeholders(template.auth.token_url)
+            parse_http_url(template.auth.token_url, template.network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
@@ -15,17 +15,10 @@ from ..manifest.models.call_template import CONNECTION_SETTINGS, CallTemplate
 from .codecs.message import encode_json
 from .connection_rules import ConnectionRules
 from .expressions.analysis import ALL_MEMBERS
-from .network_policy import (
-    URL,
-    check_header,
-    check_scheme,
-    check_subprotocol,
-    parse_url,
-)
-from .templates.nodes import OMIT, ExpressionValue, Placeholder, RenderError, to_text
-
-Parts = tuple[str | Placeholder, ...]
-"""Literal text and placeholders in turn."""
+from .header_policy import check_header, check_subprotocol
+from .network_policy import URL, check_scheme, parse_url
+from .templates.nodes import ExpressionValue, Placeholder, render_text, to_text
+from .url_template import Parts, UrlTemplate
 
 
 @dataclass(frozen=True)
@@ -117,9 +110,14 @@ class HandshakeRequest:
         """Return what errors and logs call the endpoint."""
         return self.url.address if self.url else f"the endpoint of {self.manual}"
 
+    @property
+    def server(self) -> URL | None:
+        """Return the URL of the endpoint, or as much of it as is known before `before_connect`."""
+        return self.url or (self.deferred.server if self.deferred else None)
+
     def same_server_as(self, url: URL) -> bool:
-        """Return whether the endpoint is the server of this URL, as far as that is known before `before_connect`."""
-        server = self.url or (self.deferred.server if self.deferred else None)
+        """Return whether the endpoint is the server of this URL, as far as that is known."""
+        server = self.server
         return server is not None and (server.host, server.port) == (url.host, url.port)
 
     def target(self) -> str:
@@ -139,10 +137,10 @@ class HandshakeRequest:
         Raises:
             ForbiddenHeader: where a header, or a credential that belongs into one, may not be sent.
         """
-        headers = (*self.headers, *credentials_for(self.template.auth, token).headers)
-        for name, value in headers:
+        credentials = credentials_for(self.template.auth, token).headers
+        for name, value in credentials:
             check_header(name, value)
-        return headers
+        return (*self.headers, *credentials)  # the others were checked when they were rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +151,16 @@ class HandshakeTemplate:
     template: CallTemplate
     folder: PurePath
     connection_rules: ConnectionRules
-    url: Parts = field(repr=False)
+    url: UrlTemplate = field(repr=False)
     headers: tuple[tuple[str, Parts], ...] = field(repr=False)
     subprotocols: tuple[Parts, ...] = field(repr=False)
     constant: HandshakeRequest | None = None
+
+    @property
+    def uses_arguments(self) -> bool:
+        """Return whether opening a connection sends arguments of the call: in the handshake, or in the login."""
+        in_handshake = self.template.header_fields or any(each.arguments for each in self.placeholders)
+        return bool(self.connection_rules.arguments or in_handshake)
 
     def render(self, scope: Mapping[str, Any]) -> HandshakeRequest:
         """Return the request for a call with these values.
@@ -167,7 +171,7 @@ class HandshakeTemplate:
         """
         if self.constant is not None:
             return self.constant
-        if self._needs_session:
+        if self.needs_session:
             return self._deferred_request(scope["args"])
         given, rules = scope["args"], self.connection_rules
         url, headers, subprotocols = self.render_parts(scope)
@@ -182,9 +186,11 @@ class HandshakeTemplate:
             RenderError: where an argument is missing.
             PolicyError: where the URL or a header may not be used.
         """
-        url = self._render_url(scope)
+        url = parse_url(self.url.render(scope))
+        check_scheme(url, self.template.network)
         headers = self._render_headers(scope)
-        subprotocols = tuple(_render(parts, scope) for parts in self.subprotocols)
+        rendered = [render_text(parts, scope) for parts in self.subprotocols]
+        subprotocols = tuple(each for each in rendered if each is not None)
         for subprotocol in subprotocols:
             check_subprotocol(subprotocol)
         return url, headers, subprotocols
@@ -192,18 +198,25 @@ class HandshakeTemplate:
     @property
     def server(self) -> URL | None:
         """Return the URL without its path where its host is written as literal text, else None."""
-        literal = self.url[0] if self.url and isinstance(self.url[0], str) else ""
+        first = self.url.parts[0] if self.url.parts else ""
+        literal = first if isinstance(first, str) else ""
         match = re.match(r"wss?://[^/?#]+(?=[/?#])", literal)
         return parse_url(match[0]) if match else None
+
+    def parts_by_field(self) -> Iterator[tuple[str, Parts]]:
+        """Yield each field, and its literal text and placeholders."""
+        yield "url", self.url.parts
+        yield from ((f"headers.{name}", parts) for name, parts in self.headers)
+        yield from (("protocol", parts) for parts in self.subprotocols)
 
     @property
     def placeholders(self) -> list[Placeholder]:
         """Return what is filled in for each call."""
-        parts = (self.url, *(parts for _, parts in self.headers), *self.subprotocols)
-        return [part for listed in parts for part in listed if not isinstance(part, str)]
+        return [part for _, parts in self.parts_by_field() for part in parts if not isinstance(part, str)]
 
     @property
-    def _needs_session(self) -> bool:
+    def needs_session(self) -> bool:
+        """Return whether only `before_connect` can complete the handshake."""
         return any(
             isinstance(each, ExpressionValue) and "session" in each.expression.names for each in self.placeholders
         )
@@ -231,33 +244,18 @@ class HandshakeTemplate:
         rules, folder = self.connection_rules, self.folder
         return ConnectionKey(self.manual, url, headers, subprotocols, rules, arguments, settings, folder, login)
 
-    def _render_url(self, scope: Mapping[str, Any]) -> URL:
-        text = "".join(_render_url_part(part, scope) for part in self.url)
-        if any(not isinstance(part, str) and part.arguments for part in self.url):
-            self._check_path_segments(text)
-        url = parse_url(text)
-        check_scheme(url, self.template.network)
-        return url
-
     def _render_headers(self, scope: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         """Return the headers; an argument named in `header_fields` replaces a header of the same name."""
         arguments = scope["args"]
         fields = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
         overridden = {name.lower() for name in fields}
-        headers = [(name, _render(parts, scope)) for name, parts in self.headers if name.lower() not in overridden]
-        headers += fields.items()
+        rendered = [(name, render_text(parts, scope)) for name, parts in self.headers if name.lower() not in overridden]
+        headers = [(name, value) for name, value in rendered if value is not None]
         for name, value in headers:
+            check_header(name, value, may_set_host=True)  # compiling refuses it where the network wrote it
+        for name, value in fields.items():
             check_header(name, value)
-        return tuple(headers)
-
-    def _check_path_segments(self, text: str) -> None:
-        """Refuse an argument that makes a segment of the path `.` or `..`, alone or with the text beside it."""
-        written = "".join(part if isinstance(part, str) else "x" for part in self.url)
-        if _count_dot_segments(text) > _count_dot_segments(written):
-            raise RenderError(
-                "an argument makes a segment of the URL's path '.' or '..'. Pass another value.",
-                code="invalid-url-argument",
-            )
+        return (*headers, *fields.items())
 
 
 def _as_text(arguments: dict[str, Any]) -> str:
@@ -267,27 +265,3 @@ def _as_text(arguments: dict[str, Any]) -> str:
 def _select(given: Mapping[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:
     """Return the named arguments that were given, sorted by name; all of them where a template takes all."""
     return {name: given[name] for name in sorted(given if ALL_MEMBERS in names else names) if name in given}
-
-
-def _render(parts: Parts, scope: Mapping[str, Any]) -> str:
-    return "".join(_render_text(part, scope) for part in parts)
-
-
-def _render_text(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
-    if isinstance(part, str):
-        return part
-    value = part.value(scope)
-    if value is OMIT:
-        raise part.missing_error()
-    return to_text(value)
-
-
-def _render_url_part(part: str | Placeholder, scope: Mapping[str, Any]) -> str:
-    """Return the text of a part; of an argument every reserved character is escaped, so that it stays one component."""
-    text = _render_text(part, scope)
-    return text if isinstance(part, str) or not part.arguments else quote(text, safe="")
-
-
-def _count_dot_segments(url: str) -> int:
-    """Return how many segments of a URL's path are `.` or `..`."""
-    return sum(segment in (".", "..") for segment in url.partition("?")[0].split("/"))

@@ -29,6 +29,12 @@ FUEL: Final = 50_000
 """Steps of one evaluation of an expression."""
 
 MAX_EXPRESSION_LENGTH: Final = 4_000
+MAX_REQUEST_BYTES: Final = 64 << 20
+"""Bytes of the messages that one `$each` gives: each of a thousand messages may repeat a large argument."""
+
+MAX_REPETITIONS: Final = 10_000
+"""Elements that one `$each` repeats for, and pieces that the filter `pieces` gives."""
+
 MAX_JSON_LENGTH: Final = 16 << 20
 """JSON that an expression makes: JSON of JSON doubles with every turn."""
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final, Literal
 
-from ..errors import ForbiddenAddress, ForbiddenHeader, ForbiddenURL, InvalidTemplate
+from ..errors import ForbiddenAddress, ForbiddenURL, InvalidTemplate
 from ..manifest.models.network import Network
-from .limits import MAX_HEADER_LENGTH, MAX_HEADER_NAME_LENGTH, MAX_URL_LENGTH
+from .limits import MAX_URL_LENGTH
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressKind = Literal["public", "private", "loopback", "link-local", "special"]
@@ -136,11 +136,13 @@ def check_scheme(url: URL, network: Network) -> None:
     )
 
 
-def check_addresses(url: URL, addresses: list[str], network: Network) -> None:
-    """Check every address that a host resolves to, whichever the client would connect to.
+def check_addresses(url: URL, addresses: list[str], network: Network) -> list[str]:
+    """Return the addresses of a host that may be connected to. Every one must be allowed, but for one kind.
 
     A literal loopback host in a manifest allows loopback. Link-local addresses, which serve the metadata of clouds, are
-    allowed one by one only: a network around them would allow the metadata by accident.
+    allowed one by one only: a network around them would allow the metadata by accident. That does not hold for
+    `fe80::/10`, where no cloud has metadata. Names in a home often have such an address beside another one
+    (multicast DNS): where it is not allowed, it is left out.
 
     Args:
         url: The URL of the endpoint.
@@ -150,12 +152,40 @@ def check_addresses(url: URL, addresses: list[str], network: Network) -> None:
     Raises:
         ForbiddenAddress: for the first one that is not allowed.
     """
+    kept, left_out = [], []
     for text in addresses:
         address = ipaddress.ip_address(text)
         kind = classify_address(address)
         implied = kind == "loopback" and url.is_loopback_literal
-        if kind != "public" and not implied and not _is_allowed(address, kind, network):
+        if kind == "public" or implied or _is_allowed(address, kind, network):
+            kept.append(text)
+        elif _is_plain_link_local(address):
+            left_out.append(text)
+        else:
             raise ForbiddenAddress(url.host, text, kind)
+    if left_out and not kept:
+        raise ForbiddenAddress(url.host, left_out[0], "link-local")
+    return kept
+
+
+def check_plain_http(url: URL, addresses: list[str], endpoint_host: str | None) -> None:
+    """Check that a request in plain text stays in the network of the endpoint.
+
+    Args:
+        url: The URL of the request.
+        addresses: The addresses of its host.
+        endpoint_host: The host of the endpoint; None where it is not known, or the request goes elsewhere.
+
+    Raises:
+        ForbiddenURL: where it goes to a public address that is not the endpoint's own host.
+    """
+    if url.secure or url.host == endpoint_host:
+        return
+    if any(classify_address(ipaddress.ip_address(address)) == "public" for address in addresses):
+        raise ForbiddenURL(
+            f"{url.address}: request blocked because it would cross a public network as plain text. Use https://.",
+            code="plaintext-not-allowed",
+        )
 
 
 def check_network(network: Network) -> str | None:
@@ -171,8 +201,18 @@ def _is_allowed(address: IPAddress, kind: AddressKind, network: Network) -> bool
         return True
     networks = [parsed for item in network.allow if (parsed := _as_network(item))]
     if kind == "link-local":
-        networks = [each for each in networks if each.num_addresses == 1]
+        plain = _is_plain_link_local(address)
+        networks = [each for each in networks if each.num_addresses == 1 or (plain and _is_within_fe80(each))]
     return any(address in each for each in networks if each.version == address.version)
+
+
+def _is_plain_link_local(address: IPAddress) -> bool:
+    """Return whether an address is in `fe80::/10` and embeds no IPv4 address, as ISATAP does."""
+    return address.version == 6 and address in _LINK_LOCAL_IPV6 and not _embedded_ipv4_addresses(address)
+
+
+def _is_within_fe80(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_LINK_LOCAL_IPV6)
 
 
 @cache
@@ -198,6 +238,7 @@ def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Networ
 
 # Written out instead of `is_private`, `is_global` and `is_reserved`: what these count changed between patch releases of
 # Python (gh-113171), and they know neither the metadata addresses of clouds nor 100.64.0.0/10 as private.
+_LINK_LOCAL_IPV6: Final = ipaddress.IPv6Network("fe80::/10")
 _LINK_LOCAL = _networks("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32")
 _PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 _SPECIAL = _networks(
@@ -243,61 +284,29 @@ def _embedded_ipv4_addresses(address: IPAddress) -> list[ipaddress.IPv4Address]:
     return embedded
 
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?\Z")
-_HANDSHAKE_HEADERS: Final = frozenset(
-    {"host", "connection", "upgrade", "content-length", "transfer-encoding", "te", "trailer", "keep-alive", "expect"}
-    | {"http2-settings"}
-)
-
-
-def check_header(name: str, value: str) -> None:
-    """Check a header: its name is a token, its value visible ASCII, and it is none of the handshake's (RFC 6455 §4.1).
-
-    Raises:
-        ForbiddenHeader: with the reason; the value is never repeated, because it may be a secret.
-    """
-    lower = name.lower()
-    if len(name) > MAX_HEADER_NAME_LENGTH or not _TOKEN.match(name):
-        raise ForbiddenHeader(name[:64], "this is not a header name. Use letters, digits and hyphens.")
-    if lower in _HANDSHAKE_HEADERS or lower.startswith(("sec-websocket-", "proxy-")):
-        raise ForbiddenHeader(name, "this header belongs to the handshake and cannot be set. Remove it.")
-    if len(value) > MAX_HEADER_LENGTH or not _HEADER_VALUE.match(value):
-        raise ForbiddenHeader(
-            name,
-            f"the value must have 1 to {MAX_HEADER_LENGTH} visible ASCII characters, without line breaks or outer "
-            "spaces.",
-        )
-
-
-def check_subprotocol(name: str) -> None:
-    """Check a subprotocol: it is a token (RFC 6455 §4.1), and may be as long as a header.
-
-    It may be long because browsers can send credentials nowhere else, so that APIs expect them there.
-
-    Raises:
-        ForbiddenHeader: if it is no token, or too long.
-    """
-    if len(name) > MAX_HEADER_LENGTH or not _TOKEN.match(name):
-        raise ForbiddenHeader("Sec-WebSocket-Protocol", f"{name[:64]!r} is not a token. Remove spaces and commas.")
-
-
 PROXY_FROM_ENV: Final = "env"
 """The proxy that the environment names."""
 
 _PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/?\Z")
 
 
-def parse_http_url(text: str) -> URL:
-    """Parse the URL of an HTTP request: TLS, or a literal loopback host.
+def parse_http_url(text: str, network: Network | None = None) -> URL:
+    """Parse the URL of an HTTP request: TLS, a literal loopback host, or plain text where the manifest allows it.
+
+    Where plain text is allowed, `check_plain_http` decides on the addresses.
+
+    Args:
+        text: The URL.
+        network: What the manifest allows; None: nothing.
 
     Raises:
         ForbiddenURL: if it is malformed, or would send plain text over a network.
     """
     url = parse_url(text, ("https", "http"))
-    if not url.secure and not url.is_loopback_literal:
+    if not url.secure and not url.is_loopback_literal and not (network and network.plaintext):
         raise ForbiddenURL(
-            f"{url.address}: request blocked because it would be sent as plain text. Use https://.",
+            f"{url.address}: request blocked because it would be sent as plain text. Use https://, or set "
+            '"network": {"plaintext": true} if the server is in your own network.',
             code="plaintext-not-allowed",
         )
     return url

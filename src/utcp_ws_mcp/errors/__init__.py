@@ -14,76 +14,14 @@ secret: addresses are shown without their query.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 
-
-class Outcome(Enum):
-    """What is known about a request when its call fails."""
-
-    NOT_SENT = "No request was sent."
-    MAYBE_EXECUTED = "The request was sent and may have been executed; verify before retrying."
-    ANSWERED = "The request was executed and answered."
-
-
-class TimeoutStage(Enum):
-    """What a call was waiting for when its timeout ended."""
-
-    POOL = "pool"
-    CONNECT = "connect"
-    SEND = "send"
-    REPLY = "reply"
-    LISTEN = "listen"
-
-
-Position = tuple[int, int]
-"""Line and column in a file, from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem of a document: its JSON path (empty for the whole document) and a message that says what to write.
-
-    `position` is the line and column in the file, if known; `code` is one of `errors.codes`.
-    """
-
-    path: str
-    message: str
-    position: Position | None = None
-    code: str = field(default="invalid-value", kw_only=True)
-
-    def __str__(self) -> str:
-        place = f"{self.path}: " if self.path else ""
-        return f"{place}{self.message} [{self.code}]"
-
-    def format(self, source: str) -> str:
-        """Return the problem with the name of its file, and line and column in the form that editors follow."""
-        place = f"{source}:{self.position[0]}:{self.position[1]}" if self.position else source
-        return f"{place}: {self}"
-
-
-def end_sentence(text: str) -> str:
-    """Return a text with a full stop, unless it ends as a sentence already: an endpoint's own text may."""
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
-
-
-class BridgeError(Exception):
-    """The base of all errors that the bridge raises on purpose.
-
-    `message` is the text without the code, `code` the stable identifier, `outcome` what is known about the request.
-    """
-
-    code = "internal-error"
-    outcome = Outcome.NOT_SENT
-
-    def __init__(self, message: str, *, code: str | None = None) -> None:
-        self.message = message
-        if code is not None:
-            self.code = code
-        super().__init__(message)
-
-    def __str__(self) -> str:
-        return f"{self.message} [{self.code}]"
+from .base import BridgeError as BridgeError
+from .base import Outcome as Outcome
+from .base import Position as Position
+from .base import Problem as Problem
+from .base import RetryAfter as RetryAfter
+from .base import TimeoutStage as TimeoutStage
+from .base import end_sentence as end_sentence
 
 
 class ManifestError(BridgeError):
@@ -146,6 +84,16 @@ class PinStoreError(PolicyError):
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"the approved tools cannot be saved in {path}: {end_sentence(reason)}")
+
+
+class ApprovalRefused(PolicyError):
+    """A discovered tool that cannot be approved as it was named: nothing was shown under this name and digest."""
+
+    code = "approval-refused"
+
+    def __init__(self, tool: str, reason: str) -> None:
+        self.tool, self.reason = tool, reason
+        super().__init__(f"{tool} is not approved: {reason}. List the withheld tools again with `utcp-ws-mcp approve`.")
 
 
 class InternalError(BridgeError):
@@ -231,14 +179,27 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    `partial` holds the items of a stream that arrived before the error. The message is the endpoint's own text.
+    The message is the endpoint's own text. `shared`: the error names no request, and may mean other calls as well.
     """
 
     code = "tool-error"
     outcome = Outcome.ANSWERED
 
-    def __init__(self, tool: str, message: str, payload: object = None, partial: Sequence[object] = ()) -> None:
+    def __init__(
+        self,
+        tool: str,
+        message: str,
+        payload: object = None,
+        partial: Sequence[object] = (),
+        *,
+        shared: bool = False,
+    ) -> None:
         self.tool, self.payload, self.partial = tool, payload, tuple(partial)
+        if shared:
+            self.outcome = Outcome.MAYBE_EXECUTED
+            message = (
+                f"{end_sentence(message)} The error names no request: it may mean another one. {self.outcome.value}"
+            )
         super().__init__(message)
 
 
@@ -251,6 +212,46 @@ class InvalidReply(CallError):
         self.tool = tool
         shown = f" The reply: {end_sentence(excerpt)}" if excerpt else ""
         super().__init__(f"{tool}: {reason}{shown}", code=code)
+
+
+class HttpStepFailed(CallError):
+    """An HTTP request of `before_message` that failed. `outcome` covers all requests of the call."""
+
+    code = "http-step-failed"
+
+    def __init__(self, tool: str, cause: ConnectError, outcome: Outcome) -> None:
+        self.tool, self.address, self.step, self.outcome = tool, cause.address, cause.step, outcome
+        self.retry_after = cause.retry_after
+        reason = f"{tool}: {cause.step} failed: {cause.address}: {end_sentence(cause.reason)} {outcome.value}"
+        super().__init__(reason, code=cause.code)
+
+
+class UnidentifiableReply(CallError):
+    """A tool without `match` at an endpoint that sends unsolicited messages. `message` is one of them."""
+
+    code = "unsolicited-messages"
+
+    def __init__(self, tool: str, address: str, excerpt: str) -> None:
+        self.tool, self.address = tool, address
+        example = f", such as {excerpt}" if excerpt else ""
+        super().__init__(
+            f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "
+            'need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other messages, or '
+            f'"stream" if several messages answer the request. {self.outcome.value}'
+        )
+
+
+class IncompleteStream(CallError):
+    """A stream that a bound ended before its own end, although the manifest asks for it (`stream.require_end`)."""
+
+    code = "stream-incomplete"
+
+    def __init__(self, tool: str, end: str, count: int, outcome: Outcome) -> None:
+        self.tool, self.end, self.outcome = tool, end, outcome
+        super().__init__(
+            f"{tool}: the stream is incomplete: {end} ended it {_after_items(count)} before its own end, which "
+            f'"require_end" asks for. Ask for less, or raise the bound. {outcome.value}'
+        )
 
 
 class ResultTooLarge(CallError):
@@ -291,24 +292,33 @@ class MessageTooBig(CallError):
 _WAITED_FOR = {
     TimeoutStage.POOL: "a connection",
     TimeoutStage.CONNECT: "a connection",
+    TimeoutStage.HTTP: "the response to an HTTP request",
     TimeoutStage.SEND: "the endpoint to read the request",
     TimeoutStage.REPLY: "a reply",
+    TimeoutStage.STREAM: "the end of the stream",
     TimeoutStage.LISTEN: "a message that matches",
 }
 _TIMEOUT_CODES = {
     TimeoutStage.POOL: "pool-timeout",
     # Not "connect-timeout": the call was held up, while the attempt to connect may still succeed or fail otherwise.
     TimeoutStage.CONNECT: "pool-timeout",
+    TimeoutStage.HTTP: "http-timeout",
     TimeoutStage.SEND: "send-timeout",
     TimeoutStage.REPLY: "reply-timeout",
+    TimeoutStage.STREAM: "stream-timeout",
     TimeoutStage.LISTEN: "listen-timeout",
 }
+
+
+def _after_items(count: int) -> str:
+    return f"after {count} {'item' if count == 1 else 'items'}"
 
 
 class CallTimeout(CallError, TimeoutError):
     """A call that did not finish within its timeout (seconds); `stage` is what the call was waiting for.
 
-    `detail` is why there was no connection, `last_message` an excerpt of the last message that no call expected.
+    `detail` says more about it, such as why there was no connection. `last_message` is an excerpt of the last message
+    that did not answer the call, and `fate` what became of it; `hint` is what to write.
     """
 
     def __init__(
@@ -320,13 +330,16 @@ class CallTimeout(CallError, TimeoutError):
         *,
         detail: str = "",
         last_message: str = "",
+        fate: str = "did not match",
+        hint: str = "",
     ) -> None:
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
         # The detail may be the message of another error, with the same outcome at its end.
         cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
-        last = f" The last message received, {last_message}, did not match." if last_message else ""
+        last = f" The last message received, {last_message}, {fate}." if last_message else ""
         awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
-        text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last} {outcome.value}"
+        fix = f" {hint}" if hint else ""
+        text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last}{fix} {outcome.value}"
         super().__init__(text, code=_TIMEOUT_CODES[stage])
 
 
@@ -337,10 +350,13 @@ class NetworkError(BridgeError, ConnectionError):
 class ConnectError(NetworkError):
     """No connection could be opened, or its login failed at `step`, such as `on_connect[1]`. No request was sent."""
 
-    def __init__(self, address: str, reason: str, *, code: str, step: str = "") -> None:
-        self.address, self.reason, self.step = address, reason, step
+    def __init__(
+        self, address: str, reason: str, *, code: str, step: str = "", retry_after: RetryAfter | None = None
+    ) -> None:
+        self.address, self.step, self.retry_after = address, step, retry_after
+        self.reason = _with_retry_after(reason, retry_after)
         what = f"{address}: login failed at {step}" if step else f"cannot connect to {address}"
-        super().__init__(f"{what}: {reason}", code=code)
+        super().__init__(f"{what}: {self.reason}", code=code)
 
     def redact(self, redactor: Callable[[str], str]) -> None:
         """Remove secrets from the message: servers repeat what they reject."""
@@ -351,10 +367,12 @@ class ConnectError(NetworkError):
 class HandshakeRejected(ConnectError):
     """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
 
-    def __init__(self, address: str, status: int, hint: str = "", detail: str = "") -> None:
+    def __init__(
+        self, address: str, status: int, hint: str = "", detail: str = "", *, retry_after: RetryAfter | None = None
+    ) -> None:
         self.status = status
         reason = end_sentence(f"the upgrade was answered with HTTP {status}{detail}") + (f" {hint}" if hint else "")
-        super().__init__(address, reason, code="handshake-rejected")
+        super().__init__(address, reason, code="handshake-rejected", retry_after=retry_after)
 
 
 class ConnectionLost(NetworkError):
@@ -367,8 +385,7 @@ class ConnectionLost(NetworkError):
     ) -> None:
         self.address, self.close_reason, self.outcome, self.close_code = address, close_reason, outcome, close_code
         self.partial = tuple(partial)
-        count = len(self.partial)
-        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
+        after = f" {_after_items(len(self.partial))}" if self.partial else ""
         super().__init__(f"the connection to {address} was lost{after}: {end_sentence(close_reason)} {outcome.value}")
 
 
@@ -406,6 +423,10 @@ class TokenRequestError(NetworkError):
 
     code = "token-request-failed"
 
-    def __init__(self, address: str, reason: str) -> None:
-        self.address = address
-        super().__init__(f"no token from {address}: {reason}")
+    def __init__(self, address: str, reason: str, *, retry_after: RetryAfter | None = None) -> None:
+        self.address, self.retry_after = address, retry_after
+        super().__init__(f"no token from {address}: {_with_retry_after(reason, retry_after)}")
+
+
+def _with_retry_after(reason: str, retry_after: RetryAfter | None) -> str:
+    return reason if retry_after is None else f"{end_sentence(reason)} {retry_after}"

@@ -57,8 +57,29 @@ CODES: Final[Mapping[str, str]] = {
     "duplicate-tool": "Two tools of a manual have the same name, perhaps through `tool_overrides`.",
     "unknown-tool-override": "`tool_overrides` names a tool that does not exist.",
     "unknown-preset": "There is no preset of this name.",
-    "separator-required": ("`framing.spans_messages` is set without a `separator`, which marks where a message ends."),
-    "step-not-exclusive": "A step of `on_connect` has both `send` and `expect`, or neither.",
+    "certificate-required": "`check_hostname` is false, but neither `ca_file` nor `fingerprint` names the certificate.",
+    "separator-required": (
+        "`framing.spans_messages` is set without a `separator` or a `length`, which say where a message ends."
+    ),
+    "invalid-framing": (
+        "Fields of `framing` exclude each other or need each other, such as `separator` and a binary `length`, or "
+        "`length.pattern` has no group for the length."
+    ),
+    "invalid-schema-file": (
+        "A file of `framing.protobuf.schema` is no `.proto` file and no FileDescriptorSet, is too large, or imports "
+        "what is not there."
+    ),
+    "unknown-message-type": (
+        "The Protobuf schema has no message of this name. Write the full name, with the package: `chat.v1.Event`."
+    ),
+    "step-not-exclusive": "A step of `on_connect` has none or several of `send`, `expect` and `http`.",
+    "invalid-variable": (
+        "A text looks like a variable and is none: `${env:NAME}`, `${NAME:?}`, `${a.b}`. It would be sent as it is, "
+        "perhaps in place of a credential."
+    ),
+    "ambiguous-variable": (
+        "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
+    ),
     "variable-not-set": "A variable of the manifest has no value.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
@@ -100,8 +121,12 @@ CODES: Final[Mapping[str, str]] = {
         "IPv6 address or port, a fragment (RFC 6455 §3), or more characters than allowed."
     ),
     "credentials-in-url": "A URL contains a user name or password.",
-    "argument-in-host": "An argument is in the scheme, host or port of a URL.",
-    "origin-not-allowed": ("A discovered tool uses another origin than its manual, or has an expression in its URL."),
+    "argument-in-host": "An argument, or a value of `session`, is in the scheme, host or port of a URL.",
+    "placeholder-not-allowed": "`proxy` or `token_url` contains a placeholder. Only variables are allowed there.",
+    "origin-not-allowed": (
+        "A discovered tool uses another origin than its manual, has an expression in its URL, or an HTTP step. Or the "
+        "URL of an HTTP step came from the endpoint and leads to a server that the manifest does not name."
+    ),
     "address-not-allowed": "The host resolves to an address that is not public, such as a private one.",
     "redirect-not-followed": "The server answered with a redirect. Redirects are never followed.",
     "header-not-allowed": (
@@ -162,7 +187,17 @@ CODES: Final[Mapping[str, str]] = {
         "`regex_find` searches only a limited number of characters. In a predicate, the predicate does not hold."
     ),
     "invalid-url-argument": "An argument in the URL is `.` or `..`, or makes a segment of the path one of them.",
-    "invalid-base64": "The value of `$base64` is not base64.",
+    "invalid-base64": "The value of `$base64`, or text for a Protobuf field of bytes, is not base64.",
+    "invalid-each": "The value of `$each` is not a list.",
+    "nothing-to-send": "The list of `$each` is empty, and the request has no other message.",
+    "request-too-large": (
+        "`$each` repeats more than 10,000 times, its messages have more than 64 MiB in total, or the filter `pieces` "
+        "gives more than 10,000 pieces."
+    ),
+    "argument-cut": (
+        "The messages of the request send a value in slices of fixed bounds, and the value is longer than all of them: "
+        "the rest would be lost."
+    ),
     "binary-in-text": (
         "A template or an expression puts bytes into text or JSON, for example a digest into a longer text."
     ),
@@ -170,7 +205,10 @@ CODES: Final[Mapping[str, str]] = {
         "A value cannot be written as JSON: `NaN`, an infinite number, bytes, half of a surrogate pair, or "
         "too many levels. With a codec, a value that the codec cannot write."
     ),
-    "invalid-packet": "The value of `message` is not a packet of its codec: MQTT, Socket.IO or STOMP.",
+    "invalid-packet": (
+        "The value of `message` is not a packet of its codec (MQTT, Socket.IO, STOMP), not a message of its Protobuf "
+        "type, or has no header where `framing` says that messages have one."
+    ),
     # Replies
     "tool-error": (
         "`reply.error` held: the endpoint reports that the tool failed. The text is the endpoint's own, "
@@ -189,7 +227,8 @@ CODES: Final[Mapping[str, str]] = {
         "request was executed."
     ),
     "message-too-big": (
-        "The endpoint sent a message longer than `limits.max_message_bytes`. The connection was closed. If "
+        "The endpoint sent a message that is, inflates to, or announces more than `limits.max_message_bytes`. The "
+        "connection was closed. If "
         "several calls shared the connection, all of them fail, because the message could belong to any of "
         "them."
     ),
@@ -218,13 +257,35 @@ CODES: Final[Mapping[str, str]] = {
         "allows no more requests, or a connection was still being opened or logged in. The request was not "
         "sent."
     ),
+    "http-timeout": (
+        "The HTTP requests of `before_message` were not answered within the timeout of the call. If one was sent, it "
+        "may have been executed."
+    ),
     "send-timeout": "The request could not be sent within the timeout, because the endpoint does not read.",
     "reply-timeout": (
         "No reply arrived within the timeout. Either the endpoint is slow, or the reply arrived and was not "
-        "recognized; then the message contains the last message that no call expected. The request was sent "
-        "and may have been executed."
+        "recognized; then the message contains the last message that did not answer the call, and what became of it. "
+        "The request was sent and may have been executed."
     ),
-    "listen-timeout": "A tool that only listens received nothing that it waits for. No request was sent.",
+    "stream-timeout": (
+        "A stream did not end within the timeout of the call: `until` (or, with `until_close`, the end of the "
+        "connection) did not come. The error contains the items that arrived before. The request was sent and may "
+        "have been executed."
+    ),
+    "stream-incomplete": (
+        "A bound (`max_items`, `max_seconds`, `idle_seconds`, `max_bytes`) or a normal close ended a stream before "
+        "its own end, and the manifest sets `stream.require_end`. The error contains the items that arrived "
+        "before."
+    ),
+    "unsolicited-messages": (
+        "The tool accepts the first message after its request as the reply, and the endpoint has sent unsolicited "
+        "messages over a connection that is still open. Such a message could become the result. The request was not "
+        "sent."
+    ),
+    "listen-timeout": (
+        "A tool that only listens received nothing that it waits for. The error states whether anything of the "
+        "call was sent, such as an `auto_reply`."
+    ),
     "connection-lost": "An open connection ended while a call waited.",
     "session-lost": (
         "A message for which `fail_when` is true ended the session while a call waited. Or an earlier session ended, "
@@ -289,12 +350,30 @@ CODES: Final[Mapping[str, str]] = {
     "before-connect-value-missing": (
         "The answer of a `before_connect` step does not contain the value that `capture` selects."
     ),
+    "http-step-failed": (
+        "An HTTP request of `on_connect` or `before_message` failed: `fail` held, the status was 300 or above (without "
+        "`fail`), no HTTP answer arrived in time, no connection could be opened, or the answer has more bytes than "
+        "allowed."
+    ),
+    "capture-found-nothing": (
+        "`capture` of a step selects a value that the message or the response does not have, or that is null."
+    ),
     # After the connection was open
     "discovery-timeout": "The endpoint did not announce its tools in time. It probably does not speak UTCP.",
     # Discovered tools that are left out
     "tool-changed": "A tool is withheld because its definition changed after it was approved.",
     "tool-not-approved": 'A tool is withheld because it was never approved and `pin` is `"strict"`.',
     "pins-not-saved": "The approved tools cannot be stored in the state folder.",
+    "pins-not-readable": (
+        "The file of approved tools exists and cannot be read, or has another form. Tools that are not approved are "
+        "withheld, because a changed one would look new."
+    ),
+    "approval-refused": "`approve` was called for a tool that is not withheld, or that has another definition by now.",
+    "too-many-approved": (
+        "A tool is withheld because its manual has brought more different tools over time than are trusted on first "
+        "use."
+    ),
+    "warnings-omitted": "A manual from the network caused more warnings than are shown.",
     "too-many-tools": "The manual has more tools than `max_tools`; only the first are offered.",
     "tool-name-similar": (
         "A tool is withheld because hosts show its name like that of an approved tool: only characters differ that "

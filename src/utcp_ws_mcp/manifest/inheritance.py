@@ -15,13 +15,21 @@ from .validation import closest_match, join_path
 MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
+EXTENDED_KEYS: Final = frozenset(
+    {"before_connect", "on_connect", "on_disconnect", "before_message", "auto_reply", "capture", "ignore", "feeds"}
+)
+"""Lists in which INHERITED stands for what the list inherits."""
+
+INHERITED: Final = "..."
+"""In a list of EXTENDED_KEYS: the inherited list, so that steps can be added before and behind it."""
+
 CALL_TEMPLATE_KEYS: Final = frozenset(CallTemplate.model_fields) | frozenset(RequestData.model_fields)
 ENTRY_KEYS: Final = CALL_TEMPLATE_KEYS | MANUAL_KEYS
 _NOT_INHERITED: Final = MANUAL_KEYS | {"name", "feeds"}
 
 
 def merge(base: Json, overlay: Json) -> dict[str, Json]:
-    """Return `overlay` on top of `base`. A null removes the inherited value.
+    """Return `overlay` on top of `base`. A null removes the inherited value, "..." in a list stands for it.
 
     `message` and `listen` exclude each other, so that the one in `overlay` removes the inherited other one.
     """
@@ -29,10 +37,10 @@ def merge(base: Json, overlay: Json) -> dict[str, Json]:
     for key, value in overlay.items():
         if value is None:
             merged.pop(key, None)
-        elif key == "feeds" and isinstance(value, list) and isinstance(merged.get(key), list):
-            merged[key] = _merge_by_name(merged[key], value)
         elif key in MERGED_KEYS and isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {name: item for name, item in {**merged[key], **value}.items() if item is not None}
+        elif key in EXTENDED_KEYS and extends(value):
+            merged[key] = _extend(base.get(key), value)
         else:
             merged[key] = value
     if listens(overlay):
@@ -42,17 +50,14 @@ def merge(base: Json, overlay: Json) -> dict[str, Json]:
     return merged
 
 
-def _merge_by_name(base: list[Json], overlay: list[Json]) -> list[Json]:
-    """Return the objects of both lists; one of the overlay replaces the fields of the inherited one of its name."""
-    merged: dict[Json, Json] = {item.get("name"): item for item in base}
-    for item in overlay:
-        name = item.get("name") if isinstance(item, dict) else None
-        inherited = merged.get(name) if isinstance(name, str) else None
-        fields = {**inherited, **item} if inherited is not None else item
-        # What is no object, or has no name, is kept, so that the check of the model reports it.
-        key = name if isinstance(name, str) else len(merged)
-        merged[key] = {k: v for k, v in fields.items() if v is not None} if isinstance(fields, dict) else fields
-    return list(merged.values())
+def extends(value: Json) -> bool:
+    """Return whether a list says where its inherited elements are."""
+    return isinstance(value, list) and INHERITED in value
+
+
+def _extend(inherited: Json, value: list[Json]) -> list[Json]:
+    listed = inherited if isinstance(inherited, list) else [] if inherited is None else [inherited]
+    return [item for each in value for item in (listed if each == INHERITED else [each])]
 
 
 def listens(raw: Json) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from .inheritance import EXTENDED_KEYS, INHERITED
 from .loader import INERT_CLIENT_KEYS, WEBSOCKET
 from .models.call_template import CallTemplate, RequestData
 from .models.manual import ManualOptions, Tool
@@ -87,7 +88,7 @@ def _definitions() -> JsonSchema:
         "variable": {
             "description": "A variable in place of a number, a boolean or one of several values.",
             "type": "string",
-            "pattern": r"\$\{[A-Za-z_]\w*\}|^\$[A-Za-z_]\w*$",
+            "pattern": r"\$\{[A-Za-z_]\w*(:-[^}]*)?\}|^\$[A-Za-z_]\w*$",
         },
     }
 
@@ -121,6 +122,8 @@ def _field_schema(model: str, key: str, field: JsonSchema) -> JsonSchema:
     """Return the schema of a field with all forms that may be written for it."""
     form = {name: value for name, value in field.items() if name not in ("title", "default", "description")}
     forms: list[JsonSchema] = form.pop("anyOf") if "anyOf" in form else [form]
+    if model == "CallTemplate" and key in EXTENDED_KEYS:
+        forms = [_extending(form) for form in forms]
     if any(_accepts_variable(form) for form in forms):
         forms = [*forms, _ref("variable")]
     if short := _SHORT_FORMS.get((model, key)):
@@ -133,6 +136,11 @@ def _field_schema(model: str, key: str, field: JsonSchema) -> JsonSchema:
     if any(not form for form in forms):  # an empty schema accepts everything, whatever the others are
         return described
     return {**described, **forms[0]} if len(forms) == 1 else {**described, "anyOf": forms}
+
+
+def _extending(form: JsonSchema) -> JsonSchema:
+    """Return the schema of a list whose elements may stand for what it inherits."""
+    return {**form, "items": {"anyOf": [form["items"], {"const": INHERITED}]}} if "items" in form else form
 
 
 def _accepts_variable(form: JsonSchema) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePath
 from typing import Final
 
@@ -23,6 +24,7 @@ from .models.call_template import CallTemplate
 from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
+from .variable_forms import resolve_forms
 from .variables import VariableResolver, find_optional, find_variables, substitute
 
 WEBSOCKET: Final = "websocket"
@@ -253,6 +255,10 @@ def _load_entry(
     if name is None:
         message = "this field is required, because the URL contains no host to make a name of."
         report.problems.append(Problem(join_path(path, "name"), message, code="missing-key"))
+        return None
+    raw, problems = resolve_forms(raw, partial(resolver.resolve, name), path)
+    if problems:
+        report.problems += problems
         return None
     variables = _bind_variables(raw, name, resolver, report)
     return None if variables is None else _validate_entry(substitute(raw, variables), path, name, variables, report)

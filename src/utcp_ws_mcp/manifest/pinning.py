@@ -6,11 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from ..errors import Problem
 from .models.base import Json
 from .sanitize import ascii_tool_name
+
+MAX_APPROVED_TOOLS: Final = 1024
+"""Tools of one manual that are trusted on first use, over all runs: an endpoint may invent names without end."""
 
 PinMode = Literal["tofu", "strict", "off"]
 ApprovedDigests = Mapping[str, str]
@@ -24,13 +27,13 @@ class PinCheck:
     Attributes:
         offered: The tools that may be offered.
         withheld: A problem without a path for each tool that is withheld: the reason.
-        approved: The digests to save.
+        trusted: The digests of tools that are trusted on first use, to save.
         new: The offered tools that were added since the manual was first seen.
     """
 
     offered: frozenset[str]
     withheld: Mapping[str, Problem]
-    approved: ApprovedDigests
+    trusted: ApprovedDigests
     new: frozenset[str] = frozenset()
 
 
@@ -66,7 +69,10 @@ def check_pins(mode: PinMode, approved: ApprovedDigests, discovered: Mapping[str
             withheld[name] = Problem("", message, code="tool-name-similar")
         elif mode == "strict":
             withheld[name] = Problem("", "it was never approved.", code="tool-not-approved")
+        elif len(approved) + len(unseen) >= MAX_APPROVED_TOOLS:
+            message = f"{MAX_APPROVED_TOOLS:,} tools of its manual were trusted before, more than any has."
+            withheld[name] = Problem("", message, code="too-many-approved")
         else:
             unseen[name] = digest
     new = frozenset(unseen if approved else ())
-    return PinCheck(frozenset(discovered) - withheld.keys(), withheld, {**approved, **unseen}, new)
+    return PinCheck(frozenset(discovered) - withheld.keys(), withheld, unseen, new)

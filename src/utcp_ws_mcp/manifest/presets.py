@@ -42,6 +42,12 @@ def read_bare_stream() -> dict[str, Json]:
     return {key: dict(value) for key, value in _read_file("utcp")["$bare_stream"].items() if key != "$comment"}
 
 
+@cache
+def read_bare_reply() -> dict[str, str]:
+    """Return the `reply` of UTCP's framing, for a reply of which nothing is written."""
+    return {key: value for key, value in _read_file("utcp")["$bare_reply"].items() if key != "$comment"}
+
+
 def _read_file(name: str) -> dict[str, Json]:
     preset: dict[str, Json] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return preset

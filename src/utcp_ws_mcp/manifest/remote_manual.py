@@ -9,16 +9,17 @@ from typing import Final
 
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..errors import Problem
-from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, normalize
+from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, extends, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
 from .models.base import Json
 from .models.manual import Annotations, Tool
 from .pinning import tool_digest
 from .sanitize import sanitize_schema, sanitize_text, schema_problem
 from .validation import join_path
+from .variable_forms import argument_names, bind_template
 from .variables import VARIABLE, WHOLE_STRING_VARIABLE, namespaced_variable, substitute
 
-FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "name"})
+FORBIDDEN_KEYS: Final = frozenset({"network", "tls", "proxy", "pin", "before_connect", "before_message", "name"})
 """Fields that a call template from the network may not set: they decide what may be reached, and with which secrets."""
 
 _CROSS_ORIGIN_SAFE: Final = frozenset(
@@ -94,9 +95,12 @@ class RemoteTool:
         own = own if isinstance(own, dict) else {}
         # UTCP writes the name of the manual into each call template: it is expected and needs no warning.
         forbidden = FORBIDDEN_KEYS - {"name"}
-        ignored = tuple(key for key in own if key not in CALL_TEMPLATE_KEYS or key in forbidden)
+        # A list that extends what it inherits would take steps of the manifest, with their variables, as its own.
+        ignored = tuple(
+            key for key, value in own.items() if key not in CALL_TEMPLATE_KEYS or key in forbidden or extends(value)
+        )
         used = {key: value for key, value in own.items() if key not in ignored and key != "name"}
-        return cls(raw, entry, normalize(used), ignored)
+        return cls(raw, entry, bind_template(normalize(used), argument_names(raw)), ignored)
 
     @property
     def is_cross_origin(self) -> bool:
@@ -127,7 +131,8 @@ class RemoteTool:
         """Return the document that the tool inherits from: without possible credentials at another origin."""
         raw = dict(self.entry.raw)
         if not _FIELDS_USING_LET.isdisjoint(self.template):
-            raw.pop("let", None)  # it was written for the messages of the entry, not for those of the tool
+            for key in ("let", "before_message"):  # written for the messages of the entry, not for those of the tool
+                raw.pop(key, None)
         if not self.is_cross_origin:
             return raw
         inherited = {key: value for key, value in raw.items() if key in _CROSS_ORIGIN_SAFE}

@@ -13,7 +13,9 @@ from typing import Any, Final
 from ..core.expressions.analysis import expressions_in_text, find_members
 from .models.call_template import CallTemplate
 
-SECRET_FIELDS: Final = frozenset({"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect"})
+SECRET_FIELDS: Final = frozenset(
+    {"query", "auth", "headers", "protocol", "proxy", "before_connect", "on_connect", "before_message"}
+)
 """Fields of a call template in which every variable is a credential, unless it is a user name."""
 
 MIN_SECRET_LENGTH: Final = 6

@@ -20,8 +20,8 @@ from ..core.expressions.analysis import (
 )
 from .models.base import Json
 
-VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""`${NAME}`, or the escape `$${` for a literal `${`."""
+VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")
+"""`${NAME}`, perhaps with a default, or the escape `$${` for a literal `${`."""
 
 WHOLE_STRING_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 """`$NAME`, which is a variable only if it is the whole string."""

@@ -46,16 +46,17 @@ META_PREFIX: Final = "io.github.utcp-ws-mcp/"
 """The prefix of this server's keys in `_meta`, in reverse DNS notation (MCP 2026-07-28, `_meta`)."""
 
 
-def result_blocks(value: Any) -> tuple[list[ContentBlock], str | None]:
+def result_blocks(value: Any, kind: str | None = None) -> tuple[list[ContentBlock], str | None]:
     """Return the content blocks of a result, and the JSON of its structured content (None for text and binary data).
 
     JSON is repeated in a text block, for hosts that read only the content. There is no structured content beside
-    blocks of binary data: some hosts read only the structured content if there is any.
+    blocks of binary data: some hosts read only the structured content if there is any. `kind` is the media type of
+    binary data; by default its first bytes indicate it.
     """
     if isinstance(value, StreamResult):
-        return _stream_blocks(value)
+        return _stream_blocks(value, kind)
     if isinstance(value, bytes):
-        return [binary_block(value)], None
+        return [binary_block(value, kind=kind)], None
     if isinstance(value, str):
         return [text_block(value)], None
     text = json_text(value)
@@ -67,9 +68,9 @@ def text_block(text: str) -> ContentBlock:
     return {"type": "text", "text": to_json_safe(text)}
 
 
-def binary_block(data: bytes, number: int = 1) -> ContentBlock:
+def binary_block(data: bytes, number: int = 1, kind: str | None = None) -> ContentBlock:
     """Return a block with an image, audio, or any other data as an embedded resource."""
-    kind = media_type(data)
+    kind = kind or media_type(data)
     encoded = base64.b64encode(data).decode()
     if kind.startswith(("image/", "audio/")):
         return {"type": kind.partition("/")[0], "data": encoded, "mimeType": kind}
@@ -100,12 +101,13 @@ def json_text(value: Any) -> str:
     return encode_json(to_json_safe(value, MAX_MESSAGE_DEPTH))
 
 
-def _stream_blocks(stream_result: StreamResult) -> tuple[list[ContentBlock], str | None]:
+def _stream_blocks(stream_result: StreamResult, kind: str | None) -> tuple[list[ContentBlock], str | None]:
     """Return the result of a stream as JSON, followed by a block for each binary item, numbered by its position."""
-    held = stream_result.value.get("items", [stream_result.value.get("item")])
+    value = stream_result.value
+    held = value.get("items", [value.get("item", value.get("data"))])
     binary = [(number, item) for number, item in enumerate(held, 1) if isinstance(item, bytes)]
     text = json_text(_describe_binary(stream_result.value))
-    blocks = [{"type": "text", "text": text}, *(binary_block(item, number) for number, item in binary)]
+    blocks = [{"type": "text", "text": text}, *(binary_block(item, number, kind) for number, item in binary)]
     return blocks, None if binary else text
 
 

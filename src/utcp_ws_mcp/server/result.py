@@ -112,7 +112,7 @@ class Result:
         if _fits(self, limit, modern):
             return self
         if self.is_error:
-            return replace(self, content=_shortened(self.content, limit))
+            return replace(self, content=_shortened(self.content, limit), structured=None)
         one_form = self._in_one_form(max_line_bytes)
         if _fits(one_form, limit, modern):
             return one_form
@@ -134,7 +134,7 @@ class Result:
         is not an object, because Gemini CLI 0.61 otherwise parses the text itself and then rejects what it parsed.
         """
         if self.is_error or self.form == "text":
-            return None
+            return self.structured if self.is_error else None
         value = self.structured
         if modern:  # never null (MCP schema)
             return value if value != "null" and self._has_second_form() else None
@@ -158,9 +158,13 @@ class Result:
         return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
 
 
-def error_result(error: BridgeError, content: Sequence[ContentBlock]) -> Result:
-    """Return the result for an error, with what is known about its request."""
-    return Result(content, is_error=True, outcome=error.outcome, code=error.code)
+def error_result(error: BridgeError, content: Sequence[ContentBlock], structured: str | None = None) -> Result:
+    """Return the result for an error, with what is known about its request; `structured` is an object.
+
+    What is structured is also in a text, so it is left out where it is long.
+    """
+    repeated = structured if structured is not None and len(structured) <= REPEATED_LENGTH else None
+    return Result(content, repeated, is_error=True, outcome=error.outcome, code=error.code)
 
 
 def _fits(result: Result, limit: int, modern: bool) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
+from ..client.manual_cache import ManualCache
 from ..observability.events import Observer, broadcast
 from ..observability.logging import configure_logging, log_event
 from ..observability.redaction import Redactor
@@ -46,7 +47,7 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
-            Bridge(manifests, observe=observe, on_token=redact.add_token) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), on_token=redact.add_token) as bridge,
             watch_manifests(bridge, manifests, options.env_files, redact),
         ):
             if gauges is not None:
@@ -76,7 +77,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         open_observability(manifests, options, gauges, MetricsObserver(registry.record)) as (observe, redact),
     ):
         async with (
-            Bridge(manifests, observe=observe, on_token=redact.add_token) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), on_token=redact.add_token) as bridge,
             watch_manifests(bridge, manifests, options.env_files, redact),
         ):
             gauges.read = partial(read_gauges, bridge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +12,11 @@ import anyio
 
 from ..bridge import Bridge
 from ..core.codecs.message import encode_json, to_json_safe
-from ..core.exchange.result import partial_stream_text
+from ..core.exchange.result import collect_stream, partial_stream_text
 from ..core.tools.host_inputs import host_inputs, restore_arguments
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
-from .content import ContentBlock, result_blocks, text_block
+from .content import ContentBlock, json_text, result_blocks, text_block
 from .listing import ToolListing, build_listing
 from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback
@@ -127,9 +127,9 @@ class ToolService:
                 tool, await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
             )
         except BridgeError as failed:
-            partial = getattr(failed, "partial", ())
-            text = partial_stream_text(tool, partial) if partial else None
-            return error_result(failed, self._error_blocks(self._with_host_name(tool, str(failed)), text))
+            text = partial_stream_text(tool, failed.partial) if failed.partial else None
+            blocks = self._error_blocks(self._with_host_name(tool, str(failed)), text)
+            return error_result(failed, blocks, self._partial_json(tool, failed.partial))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             logger.exception("internal error in a call of %s", tool.full_name)
             return Result(self._error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
@@ -141,7 +141,7 @@ class ToolService:
         await self._bridge.aclose()
 
     def _build_result(self, tool: CompiledTool, value: Any) -> Result:
-        blocks, structured = result_blocks(value)
+        blocks, structured = result_blocks(value, tool.template.media_type)
         blocks = [self._redact_block(block) for block in blocks]
         if structured is not None:
             structured = _redacted_json(self._redact_result(structured), structured)
@@ -162,6 +162,13 @@ class ToolService:
     def _error_blocks(self, text: str, partial: str | None = None) -> list[ContentBlock]:
         """Return the message of an error, and a second block with the items that a stream returned before it."""
         return [text_block(self._redact(each)) for each in (text, partial) if each is not None]
+
+    def _partial_json(self, tool: CompiledTool, items: Sequence[object]) -> str | None:
+        """Return the items of a stream that failed in the form of its result; None without items, or with bytes."""
+        if not items or tool.rules.stream is None or any(isinstance(item, bytes) for item in items):
+            return None
+        text = json_text(collect_stream(tool, items, "error", complete=False))
+        return _redacted_json(self._redact_result(text), text)
 
     def _with_host_name(self, tool: CompiledTool, text: str) -> str:
         """Return the message of an error with the name that the host knows in place of `manual.tool`."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.errors import InvalidTemplate
-from utcp_ws_mcp.manifest.models.connection import Framing
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 RECORD = "\u001e"
 VALUES = [None, True, 7, 1.5, "h\u00e9", [1, [2]], {"a": {"b": [None]}}]
@@ -232,7 +232,7 @@ def test_a_joined_message_of_bytes_waits_for_its_separator() -> None:
 
 
 def test_a_joined_message_without_end_is_given_as_far_as_it_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.core.codecs.framing.MAX_JOINED_LENGTH", 10)
+    monkeypatch.setattr("utcp_ws_mcp.core.codecs.splitting.MAX_JOINED_LENGTH", 10)
     framer = make_framer(Framing(codec="text", separator=";", spans_messages=True))
 
     assert [message.value for part in ("12345", "67890", "x", "y;") for message in framer.decode(part)] == [

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import (
+    MAX_VALUES,
     Message,
     decode,
+    decode_values,
     encode,
     encode_json,
     excerpt,
@@ -91,7 +93,7 @@ STAYS = {
     "a word that begins alike": "trueish",
     "a single quote": "'x'",
     "space": "  \n ",
-    "a byte order mark": "\ufeff{}",
+    "a byte order mark alone": "\ufeff",
     "bytes": b"\x00\x01",
     "bytes that hold JSON": b'{"a": 1}',
     "too deep": "[" * 100_000,
@@ -146,8 +148,10 @@ def test_a_value_that_is_nested_too_deeply_is_cut():
 EXCERPTS = {
     "short": ("hello", "hello"),
     "between empty lines": ("\n\thello\r\n", "hello"),
-    "of many lines": ("a\nb\tc\x00d", "a b c d"),
-    "with an order mark and a surrogate": ("a\u202eb\ud800c", "a b c"),
+    "of many lines": ("a\nb\tc\x00d", "a b c\\u0000d"),
+    "with an order mark and a surrogate": ("a\u202eb\ud800c", "a\\u202eb\\ud800c"),
+    "with a byte order mark": ("\ufeff{", "\\ufeff{"),
+    "ending with NUL": ("{}x\0", "{}x\\u0000"),
     "long": ("x" * 300, "x" * 200 + "…"),
     "exactly as long": ("x" * 200, "x" * 200),
     "bytes": (b"\x01\x02", "2 bytes of binary data, 0x0102"),
@@ -219,3 +223,47 @@ def test_what_is_written_is_read_as_it_was(value):
 )
 def test_a_failure_over_http_is_told_in_its_own_words_unless_it_is_a_page(status: int, body: bytes, shown: str) -> None:
     assert http_error_detail(status, body) == shown
+
+
+AROUND = ["\0", "\ufeff", "\x1e", "\r\n", " \0\0"]
+
+
+@pytest.mark.parametrize("before", ["", *AROUND])
+@pytest.mark.parametrize("after", ["", *AROUND])
+def test_what_cannot_be_seen_around_json_does_not_hide_it(before, after):
+    raw = f'{before}{{"id":1}}{after}'
+
+    assert decode(raw) == Message(raw, {"id": 1})
+    assert [message.value for message in decode_values(raw)] == [{"id": 1}]
+
+
+@pytest.mark.parametrize("between", ["", *AROUND])
+def test_json_objects_and_arrays_in_a_row_are_messages_of_their_own(between):
+    messages = decode_values(between.join(['{"id":1}', "[2]", '{"a":"}{"}']) + between)
+
+    assert [(message.raw, message.value) for message in messages] == [
+        ('{"id":1}', {"id": 1}),
+        ("[2]", [2]),
+        ('{"a":"}{"}', {"a": "}{"}),
+    ]
+
+
+WHOLE = ["1 2", "{}x", "x{}", '{"a":1}"b"', '{"a":1}{', "{}{} and text", "[1][", "nullnull", "", "\0"]
+
+
+@pytest.mark.parametrize("raw", WHOLE)
+def test_text_that_only_begins_like_json_stays_one_message(raw):
+    assert [message.value for message in decode_values(raw)] == [raw]
+
+
+def test_values_in_a_row_are_bounded():
+    assert len(decode_values("{}" * MAX_VALUES)) == MAX_VALUES
+    assert len(decode_values("{}" * (MAX_VALUES + 1))) == 1
+
+
+@FUZZ
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3)), min_size=1, max_size=5), st.data())
+def test_no_object_in_a_row_is_lost(objects, data):
+    raw = "".join(json.dumps(each) + data.draw(st.sampled_from(["", *AROUND])) for each in objects)
+
+    assert [message.value for message in decode_values(raw)] == objects

@@ -186,7 +186,7 @@ DECISIONS = {
     "no match": ([{}, WATCHING], {"topic": "b"}, Role.REPLY, [1], True),
     "nothing, multiplexed": ([BY_ID, WATCHING], {"id": 9}, Role.DROPPED, [], True),
     "nothing, exclusive with match": ([BY_KIND], {"kind": "event"}, Role.DROPPED, [], True),
-    "nothing, but a subscription is awaited": ([SUBSCRIBING], {"topic": "a"}, Role.DROPPED, [], True),
+    "nothing, but a subscription is awaited": ([SUBSCRIBING], {"topic": "a"}, Role.HELD, [], True),
 }
 
 
@@ -291,7 +291,9 @@ REUSE = {
     "shared, after a foreign message": (BY_ID, [{"id": 9}], True),
     "owned, after its reply": ({}, ["reply"], True),
     "owned, after a timeout": ({}, ["abandon"], False),
-    "owned, after its reply and another message": ({}, ["reply", "another"], False),
+    "owned, after its reply and another message": ({}, ["reply", "another"], True),
+    "owned, after its reply, twice": ({}, ["reply", "reply"], False),
+    "owned with ignore, after what it does not ignore": ({"ignore": "message == 'PING'"}, ["reply", "x"], False),
     "owned with match, after its reply": (BY_KIND, [{"kind": "answer"}], True),
     "owned with match, after an event": (BY_KIND, [{"kind": "event"}], True),
     "owned with match, after a timeout": (BY_KIND, ["abandon"], False),
@@ -330,38 +332,6 @@ def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_com
 
     assert exchange.end == "max_items"
     assert wire.exchanges.incomplete == 1
-
-
-@pytest.mark.parametrize(
-    ("rules", "before", "message", "known"),
-    [
-        pytest.param(BY_ID, "", {"error": "bad token"}, True, id="no id"),
-        pytest.param(BY_ID, "", {"id": None, "error": "bad token"}, True, id="no id, but a field for it"),
-        pytest.param(BY_ID, "", {"id": 7, "error": "bad token"}, False, id="the id of another"),
-        pytest.param(BY_TOPIC, "abandon", {"topic": "r/1"}, False, id="perhaps a late reply"),
-        pytest.param(BY_ID, "answer", {"tick": 1}, True, id="after a reply"),
-        pytest.param(BY_ID, "tick", {"id": 2}, False, id="a reply comes last"),
-    ],
-)
-def test_the_last_message_that_no_call_waits_for_is_known_unless_it_may_answer_another(rules, before, message, known):
-    wire = Wire()
-    first = wire.open(rules)
-    if before == "abandon":
-        wire.exchanges.cancel(first)
-    wire.open(rules)
-    if before in ("answer", "tick"):
-        wire.receive({"id": 1} if before == "answer" else {"tick": 0})
-    wire.receive(message)
-    last = wire.exchanges.last_unmatched
-    assert (last is not None and last.value == message) is known
-
-
-def test_what_was_said_before_a_request_explains_nothing_of_it():
-    wire = Wire()
-    wire.open(BY_ID)
-    wire.receive({"tick": 1})
-    wire.open(BY_ID)
-    assert wire.exchanges.last_unmatched is None
 
 
 def test_what_an_exchange_ignores_reaches_nobody():

@@ -212,7 +212,7 @@ FAULTS = {
 def test_the_message_of_a_failure_is_found_or_not(expression, found):
     message = message_of({"error": {"text": "no such symbol"}})
 
-    assert rules_of(reply={"error_message": expression}).error_text(seeing(message)) == found
+    assert rules_of(reply={"error": "message.error", "error_message": expression}).error_text(seeing(message)) == found
 
 
 FIELDS = {

@@ -5,6 +5,7 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
+from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.exchange.result import as_text, collect_stream, extract_result
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry
@@ -116,6 +117,16 @@ FAULTS = {
     "the whole message": (None, {"error": 1}, '{"error":1}'),
     "the whole message where the text is missing": ("message.error.message", {"error": 1}, '{"error":1}'),
     "null": ("message.error", {"error": None}, '{"error":null}'),
+    "empty, with a code": ("message.text", {"error": 1, "text": "", "errorCode": "busy"}, "error code busy"),
+    "blank, with a number as its code": (
+        "message.error.message",
+        {"error": {"message": " ", "code": 0}},
+        "error code 0",
+    ),
+    "an empty object": ("message.error", {"error": {}, "code": 7}, "error code 7"),
+    "an empty list": ("message.error", {"error": []}, '{"error":[]}'),
+    "empty, with a code that says nothing": ("message.error", {"error": "", "code": ""}, '{"error":"","code":""}'),
+    "empty, without a code": ("message.error", {"error": ""}, '{"error":""}'),
 }
 
 
@@ -130,28 +141,88 @@ def test_a_reported_failure_is_a_fault_with_its_message(expression, message, tex
     assert fault.value.payload == message
 
 
+@pytest.mark.parametrize("raw", ["", "   "])
+def test_a_failure_without_any_text_has_a_sentence(raw):
+    with pytest.raises(ToolError, match="the endpoint reported an error without a text"):
+        result_of(raw, reply={"error": "message.strip() == ''"})
+
+
+# What a UTCP endpoint answers, for a tool of which no reply is written: what comes, in which format, and the result.
+UTCP_REPLIES = {
+    "its result": ({"type": "tool_response", "request_id": "1", "result": {"sum": 5}}, {}, {"sum": 5}),
+    "its result is null": ({"type": "tool_response", "result": None}, {}, None),
+    "its result as text": ({"type": "tool_response", "result": {"sum": 5}}, {"response_format": "text"}, '{"sum":5}'),
+    "no result": ({"type": "tool_response"}, {"response_format": "json"}, {"type": "tool_response"}),
+    "another message": ({"type": "answer", "result": 1}, {"response_format": "json"}, {"type": "answer", "result": 1}),
+    "as it came": ('{"type":  "answer"}', {}, '{"type":  "answer"}'),
+    "a reply that is written": (
+        {"type": "tool_response", "result": 1, "r": 2},
+        {"reply": {"result": "message.r"}},
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "fields", "result"), UTCP_REPLIES.values(), ids=UTCP_REPLIES)
+def test_a_message_of_utcp_means_what_utcp_says_where_no_reply_is_written(message, fields, result):
+    assert result_of(message, **fields) == result
+
+
+def test_a_tool_error_is_an_error_where_no_reply_is_written():
+    with pytest.raises(ToolError, match=r"no such city \[tool-error\]"):
+        result_of({"type": "tool_error", "error": "no such city"})
+
+
+def test_the_end_of_a_stream_is_no_result():
+    plan, exchanges = plan_of(), Dispatcher("counter", str)
+    exchange = exchanges.open(plan.rules, Scope(Ambient(None, None), {"args": {}}))
+    assert exchanges.receive(decode('{"type": "stream_end"}')) is Role.ACK
+    assert not exchange.finished
+
+
 COLLECTED = {
-    "a list": ("list", [1, "x"], {"items": [1, "x"], "end": "until"}),
-    "an empty list": ("list", [], {"items": [], "end": "until"}),
-    "the last": ("last", [1, {"a": 2}], {"item": {"a": 2}, "end": "until"}),
-    "the last of none": ("last", [], {"item": None, "end": "until"}),
-    "text": ("text", ["Hel", "lo", 1, {"a": 2}], {"text": 'Hello1{"a":2}', "end": "until"}),
-    "text of bytes, a character cut in two": ("text", [b"h\xc3", b"\xa9", "!"], {"text": "h\u00e9!", "end": "until"}),
-    "text of none": ("text", [], {"text": "", "end": "until"}),
+    "a list": ("list", [1, "x"], {"items": [1, "x"], "end": "until", "complete": True}),
+    "an empty list": ("list", [], {"items": [], "end": "until", "complete": True}),
+    "the last": ("last", [1, {"a": 2}], {"item": {"a": 2}, "end": "until", "complete": True}),
+    "the last of none": ("last", [], {"item": None, "end": "until", "complete": True}),
+    "text": ("text", ["Hel", "lo", 1, {"a": 2}], {"text": 'Hello1{"a":2}', "end": "until", "complete": True}),
+    "text of bytes, a character cut in two": (
+        "text",
+        [b"h\xc3", b"\xa9", "!"],
+        {"text": "h\u00e9!", "end": "until", "complete": True},
+    ),
+    "text of none": ("text", [], {"text": "", "end": "until", "complete": True}),
+    "bytes": ("bytes", [b"RIFF", b"\0", b"\xff"], {"data": b"RIFF\0\xff", "end": "until", "complete": True}),
+    "bytes and text": (
+        "bytes",
+        [b"a", "\u00e9", {"b": 1}],
+        {"data": b'a\xc3\xa9{"b":1}', "end": "until", "complete": True},
+    ),
+    "bytes of none": ("bytes", [], {"data": b"", "end": "until", "complete": True}),
+    "lists": ("flat", [[1, 2], [], [[3]]], {"items": [1, 2, [3]], "end": "until", "complete": True}),
+    "lists and others": (
+        "flat",
+        [[1], "x", {"a": 2}, None],
+        {"items": [1, "x", {"a": 2}, None], "end": "until", "complete": True},
+    ),
+    "lists of none": ("flat", [], {"items": [], "end": "until", "complete": True}),
 }
 
 
 @pytest.mark.parametrize(("how", "items", "result"), COLLECTED.values(), ids=COLLECTED)
 def test_a_stream_is_collected(how, items, result):
-    assert collect_stream(plan_of(stream={"until": "message.done", "collect": how}), items, "until") == result
+    assert (
+        collect_stream(plan_of(stream={"until": "message.done", "collect": how}), items, "until", complete=True)
+        == result
+    )
 
 
 def test_a_collected_list_is_a_new_one():
     items = [1]
-    result = collect_stream(plan_of(stream=True), items, None)
+    result = collect_stream(plan_of(stream=True), items, None, complete=False)
     items.append(2)
 
-    assert result == {"items": [1], "end": None}
+    assert result == {"items": [1], "end": None, "complete": False}
 
 
 TEXTS = {

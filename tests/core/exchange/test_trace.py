@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
@@ -11,14 +13,19 @@ import pytest
 from utcp_ws_mcp.core.codecs.message import Message
 from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.trace import explain_message, explain_step, explain_when
+from utcp_ws_mcp.core.exchange.trace import (
+    explain_for_connection,
+    explain_for_exchanges,
+    explain_step,
+    explain_when,
+)
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
-AMBIENT = Ambient(None, None)  # type: ignore[arg-type]
+AMBIENT = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
 BY_ID = {"match": "message.id == request_id"}
 
 
@@ -33,11 +40,19 @@ def compiled(fields: dict[str, Any]) -> CompiledTool:
 def explained(fields: dict[str, Any], value: Any, calls: int = 1) -> list[str]:
     plan, numbers = compiled(fields), itertools.count(1)
     session = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    session.heartbeat_pending = True
     exchanges = Dispatcher("counter", lambda: str(next(numbers)))
     for _ in range(calls):
         exchanges.open(plan.rules, Scope(AMBIENT, {"args": {"q": "Oslo"}, "session": {}}))
+    message = Message("raw", value)
     before = repr(exchanges), dict(session.values)
-    lines = list(explain_message(session, exchanges, Message("raw", value)))
+    lines = list(explain_for_connection(session, message, login=False))
+    assert (repr(exchanges), session.values) == before
+    if session.failure(message) is not None or session.process(message, lambda _: None):
+        return lines
+    message = replace(message, session=session.snapshot())
+    before = repr(exchanges), dict(session.values)
+    lines += explain_for_exchanges(session, exchanges, message)
     assert (repr(exchanges), session.values) == before
     return lines
 
@@ -214,7 +229,7 @@ def test_an_item_for_a_stream_that_has_ended_is_said_to_be_delivered_in_vain() -
     exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
     for value in ({"id": 1}, {"n": 1}):
         exchanges.receive(Message("raw", value))
-    lines = explain_message(state, exchanges, Message("raw", {"n": 2}))
+    lines = explain_for_exchanges(state, exchanges, Message("raw", {"n": 2}))
     assert lines[0] == "no call waits for it"
     assert "it is an item of a stream that max_items has ended: no call gets it" in lines[1]
-    assert len(explain_message(state, exchanges, Message("raw", {"other": 2}))) == 1
+    assert len(explain_for_exchanges(state, exchanges, Message("raw", {"other": 2}))) == 1

@@ -124,6 +124,12 @@ def test_any_other_token_is_refused(value: str | None) -> None:
     assert status(POLICY, authorization=value) == 401
 
 
+@pytest.mark.parametrize("blank", ["\xa0", "\x85", "\x1c", "\x0b", "\x0c"])
+def test_only_blanks_and_tabs_around_a_token_are_ignored(blank: str) -> None:
+    assert status(POLICY, authorization=f"Bearer {TOKEN} \t") is None
+    assert status(POLICY, authorization=f"Bearer {TOKEN}{blank}") == 401
+
+
 def test_two_tokens_are_refused() -> None:
     assert status(POLICY, ("authorization", f"Bearer {TOKEN}")) == 401
 

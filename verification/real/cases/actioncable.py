@@ -19,7 +19,7 @@ async def add_text(tools: ToolClient) -> None:
 
 async def count(tools: ToolClient) -> None:
     """Receive ticks until one has the flag `done`."""
-    assert (await tools.stream("count", n=3)).value == {"items": [1, 2, 3], "end": "until"}
+    assert (await tools.stream("count", n=3)).value == {"items": [1, 2, 3], "end": "until", "complete": True}
 
 
 async def broadcast(tools: ToolClient) -> None:
@@ -30,7 +30,7 @@ async def broadcast(tools: ToolClient) -> None:
             assert await other.json("say", text="hello all") == {"sent": True}
             with anyio.move_on_after(0.5):
                 await listening.ended.wait()
-    assert listening.result.structured_content == {"items": ["hello all"], "end": "max_items"}
+    assert listening.result.structured_content == {"items": ["hello all"], "end": "max_items", "complete": False}
 
 
 async def after_pings(tools: ToolClient) -> None:

@@ -36,7 +36,11 @@ async def status_after(tools: ToolClient) -> None:
 async def download_and_watch(tools: ToolClient) -> None:
     """Match notifications to the call by the gid in its reply."""
     stream = await tools.stream("download", uri=f"{tools.variables['FILES']}/sample.bin", out="two.bin")
-    assert stream.value == {"items": ["aria2.onDownloadStart", "aria2.onDownloadComplete"], "end": "until"}
+    assert stream.value == {
+        "items": ["aria2.onDownloadStart", "aria2.onDownloadComplete"],
+        "end": "until",
+        "complete": True,
+    }
     assert [text for _, text in stream.progress] == stream.items
 
 

@@ -21,13 +21,13 @@ async def mutation(tools: ToolClient) -> None:
 async def subscription(tools: ToolClient) -> None:
     """Run a subscription to its end."""
     stream = await tools.stream("subscribe", query="subscription { countdown(from: 4) }")
-    assert stream.value == {"items": [{"countdown": n} for n in (4, 3, 2, 1, 0)], "end": "until"}
+    assert stream.value == {"items": [{"countdown": n} for n in (4, 3, 2, 1, 0)], "end": "until", "complete": True}
 
 
 async def endless_subscription(tools: ToolClient) -> None:
     """Stop an endless subscription after three results by a message to the server."""
     stream = await tools.stream("first_three", query="subscription { clock }")
-    assert stream.value == {"items": [{"clock": n} for n in (0, 1, 2)], "end": "max_items"}
+    assert stream.value == {"items": [{"clock": n} for n in (0, 1, 2)], "end": "max_items", "complete": False}
     assert '"type":"complete"' in tools.messages(">")[-1][1]
 
 

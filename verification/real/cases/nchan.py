@@ -24,7 +24,7 @@ async def publish_and_read_back(tools: ToolClient) -> None:
 async def history(tools: ToolClient) -> None:
     """Receive stored messages until none arrives for `idle_seconds`."""
     stream = await tools.stream("history", channel="news")
-    assert stream.value == {"items": ["hello, é"], "end": "idle_seconds"}
+    assert stream.value == {"items": ["hello, é"], "end": "idle_seconds", "complete": False}
 
 
 async def follow(tools: ToolClient) -> None:

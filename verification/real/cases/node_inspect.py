@@ -43,7 +43,7 @@ async def console_stream(tools: ToolClient) -> None:
         " 'started'"
     )
     stream = await tools.stream("watch_ticks", expression=ticks)
-    assert stream.value == {"items": [1, 2, 3], "end": "max_items"}
+    assert stream.value == {"items": [1, 2, 3], "end": "max_items", "complete": False}
     assert [text for _, text in stream.progress] == ["1", "2", "3"]
 
 

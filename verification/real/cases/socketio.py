@@ -22,7 +22,7 @@ async def fail(tools: ToolClient) -> None:
 
 async def count(tools: ToolClient) -> None:
     """Receive events until the last one, which has a flag."""
-    assert (await tools.stream("count", n=4)).value == {"items": [1, 2, 3, 4], "end": "until"}
+    assert (await tools.stream("count", n=4)).value == {"items": [1, 2, 3, 4], "end": "until", "complete": True}
 
 
 async def after_idle(tools: ToolClient) -> None:

@@ -32,4 +32,4 @@ async def watch_updates(tools: ToolClient) -> None:
 
 async def ping_protocol(tools: ToolClient) -> None:
     """Accept an empty stream where the server sends nothing and closes the connection with code 1000."""
-    assert (await tools.stream("ping")).value == {"items": [], "end": "closed"}
+    assert (await tools.stream("ping")).value == {"items": [], "end": "closed", "complete": True}

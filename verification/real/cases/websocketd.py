@@ -29,13 +29,13 @@ async def bad_line(tools: ToolClient) -> None:
 async def count(tools: ToolClient) -> None:
     """Receive all lines until the server ends the connection, which it does without a close frame."""
     stream = await tools.stream("run", program="count")
-    assert stream.value == {"items": [f"line {n}" for n in range(1, 6)], "end": "closed"}
+    assert stream.value == {"items": [f"line {n}" for n in range(1, 6)], "end": "closed", "complete": True}
 
 
 async def query_and_header(tools: ToolClient) -> None:
     """Pass the query and the headers to the program."""
     stream = await tools.stream("environment", unit="m")
-    assert stream.value == {"items": ["query=unit=m", "token=Bearer abc"], "end": "closed"}
+    assert stream.value == {"items": ["query=unit=m", "token=Bearer abc"], "end": "closed", "complete": True}
 
 
 async def no_such_program(tools: ToolClient) -> None:

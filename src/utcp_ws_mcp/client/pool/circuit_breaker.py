@@ -29,7 +29,8 @@ class CircuitBreaker:
 
     Below FAILURE_THRESHOLD failures in a row the breaker is closed. From then on each attempt waits for
     `retry_after`, and one attempt at a time is let through (half-open). Only `FailureTracker.record_success` closes
-    the breaker: an endpoint that accepts connections and drops them is as broken as one that refuses them.
+    the breaker: an endpoint that accepts connections and drops them is as broken as one that refuses them. A pause that
+    the server asks for (`Retry-After`) holds from the first failure on.
     """
 
     def __init__(self) -> None:
@@ -44,12 +45,16 @@ class CircuitBreaker:
         """Whether at most one attempt at a time is allowed."""
         return self._failures >= FAILURE_THRESHOLD
 
-    def record_failure(self, now: float, random: Callable[[], float]) -> None:
-        """Count a failed attempt, or a connection that ended before it was proved to work."""
+    def record_failure(self, now: float, random: Callable[[], float], pause: float = 0.0) -> None:
+        """Count a failed attempt, or a connection that ended before it was proved to work.
+
+        `pause` is how long the server asks to be left alone, in seconds.
+        """
         self._failures += 1
         if self.is_tripped:
             delay = backoff_delay(self._failures - FAILURE_THRESHOLD + 1, random)
             self._retry_at = now + min(delay, MAX_CALL_BACKOFF)
+        self._retry_at = max(self._retry_at, now + pause)
 
     def retry_after(self, now: float) -> float:
         """Return the seconds until the next attempt is allowed; 0.0 if it is allowed now."""
@@ -84,10 +89,13 @@ class FailureTracker:
         """Return the breaker of a key, for reading."""
         return self._breakers.get(key, _CLOSED)
 
-    def record_failure(self, key: ConnectionKey, now: float, random: Callable[[], float]) -> None:
-        """Count a failed attempt to connect, or a connection that ended before it was proved to work."""
+    def record_failure(self, key: ConnectionKey, now: float, random: Callable[[], float], pause: float = 0.0) -> None:
+        """Count a failed attempt to connect, or a connection that ended before it was proved to work.
+
+        `pause` is how long the server asks to be left alone, in seconds.
+        """
         breaker = self._breakers.get(key) or CircuitBreaker()
-        breaker.record_failure(now, random)
+        breaker.record_failure(now, random, pause)
         store_bounded(self._breakers, key, breaker)
 
     def set_last_error(self, key: ConnectionKey, error: BridgeError) -> None:

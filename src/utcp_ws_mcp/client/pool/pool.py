@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..wakeup import Wakeup
-from .circuit_breaker import store_bounded
+from .circuit_breaker import MAX_CALL_BACKOFF, store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
 from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
@@ -100,6 +100,13 @@ class ConnectionPool:
         if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
             return TimeoutStage.CONNECT, "it is still being opened or logged in"
         return TimeoutStage.POOL, ""
+
+    def find_talking(self, key: ConnectionKey) -> Connection | None:
+        """Return an open connection of a key over which the endpoint sent an unsolicited message, or None."""
+        group = self._state.groups.get(key)
+        connections = [pooled.connection for pooled in group.connections] if group is not None else []
+        talking = (each for each in connections if each is not None and each.dispatcher.unsolicited is not None)
+        return next((each for each in talking if each.is_available), None)
 
     def stats(self) -> PoolStats:
         """Return the status now."""
@@ -248,6 +255,11 @@ class ConnectionPool:
     # What takes time
 
     async def _open(self, pooled: PooledConnection, arguments: dict[str, Any]) -> None:
+        if (paused := self._paused_by_server(pooled)) is not None:
+            self._state.remove(pooled)
+            self._state.fail_waiting(pooled, paused)
+            self._replan(pooled.key)
+            return
         try:
             # Read here, not when it was planned: a call learns of the end of its connection, and makes the next call,
             # before the task of that connection records the failure.
@@ -257,11 +269,18 @@ class ConnectionPool:
         except Exception as exc:  # the waiting calls must get a bug as an error, too, or they would hang
             error = exc if isinstance(exc, BridgeError) else InternalError(pooled.handshake.address, exc)
             self._state.remove(pooled)
-            self._record_failure(pooled)
+            self._record_failure(pooled, error.retry_after.seconds if error.retry_after else 0.0)
             self._state.fail_waiting(pooled, error)
         else:
             self._on_opened(pooled, connection)
         self._replan(pooled.key)
+
+    def _paused_by_server(self, pooled: PooledConnection) -> BridgeError | None:
+        """Return the last error where it asks for a pause that no call waits for, unless another connection is open."""
+        seconds = self._state.failures.breaker(pooled.key).retry_after(anyio.current_time())
+        others = self._state.groups[pooled.key].connections
+        can_wait = pooled.reserved_for is None and any(other.connection is not None for other in others)
+        return None if seconds <= MAX_CALL_BACKOFF or can_wait else self._state.failures.error_for(pooled.key)
 
     def _on_opened(self, pooled: PooledConnection, connection: Connection) -> None:
         waiter = pooled.reserved_for
@@ -339,8 +358,8 @@ class ConnectionPool:
 
     # Failures
 
-    def _record_failure(self, pooled: PooledConnection) -> None:
-        self._state.failures.record_failure(pooled.key, anyio.current_time(), random.random)
+    def _record_failure(self, pooled: PooledConnection, pause: float = 0.0) -> None:
+        self._state.failures.record_failure(pooled.key, anyio.current_time(), random.random, pause)
 
     def _record_early_close(self, pooled: PooledConnection, connection: Connection) -> None:
         """Count a connection that ended before a call could use it; if the breaker trips, waiting calls fail.

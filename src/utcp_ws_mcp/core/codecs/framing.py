@@ -1,142 +1,67 @@
 """Convert values to WebSocket messages and back (manifest language, section 7).
 
-A framer belongs to one connection, because some codecs split one value over several messages.
+What arrives passes through layers: a compressed connection is inflated, messages are found by a separator, a header or
+a length, each body is inflated, and the codec makes a value of it. What is sent passes through them backwards.
+
+A framer belongs to one connection, because some layers split one value over several WebSocket messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final
 
 from ...errors import InvalidTemplate
-from ...manifest.models.connection import Framing
-from .message import Message, RejectedValue, decode, encode, text_or_bytes
+from ...manifest.models.framing import Framing
+from ..limits import MAX_REQUEST_BYTES
+from .compression import FLUSHED, StreamDeflater, StreamInflater, deflate_message, inflate_message
+from .message import (
+    Message,
+    MessageList,
+    MessageTooLarge,
+    RejectedValue,
+    UndecodableStream,
+    UnframedMessage,
+    text_or_bytes,
+)
+from .protobuf import ProtobufCodec, ProtobufSchema
+from .splitting import BinarySplitter, DelimiterSplitter, Frame, T, TextHeaderSplitter, compile_length_pattern
+from .values import BinaryCodec, Codec, JsonCodec, PackedCodec, Payload, TextCodec
 
-Payload = str | bytes
-T = TypeVar("T", str, bytes)
-
-BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt")
+BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt", "protobuf")
 """Codecs whose messages are not readable text."""
 
-MAX_JOINED_LENGTH: Final = 16 << 20
-"""Characters or bytes of a message that spans WebSocket messages; the default limit of one WebSocket message."""
-
-
-class Codec(Protocol):
-    """Converts a value to messages, and a message to values."""
-
-    def encode(self, value: Any) -> list[Payload]:
-        """Return the messages for a value.
-
-        Raises:
-            ValueError: if the value cannot be encoded.
-        """
-
-    def decode(self, raw: Payload) -> Iterable[Message]:
-        """Return the values in a message; what cannot be decoded is returned unchanged."""
-
-
-@dataclass(frozen=True, slots=True)
-class JsonCodec:
-    """JSON where a message is JSON, else text or bytes; bytes are sent as a binary message.
-
-    `in_binary`: binary messages that hold JSON objects and arrays are decoded, too.
-    """
-
-    in_binary: bool = False
-
-    def encode(self, value: Any) -> list[Payload]:
-        return [value if isinstance(value, bytes) else encode(value)]
-
-    def decode(self, raw: Payload) -> list[Message]:
-        if self.in_binary and isinstance(raw, bytes) and raw[:1] in (b"{", b"["):
-            message = decode(text_or_bytes(raw))
-            return [message if message.is_json else Message(raw, raw)]
-        return [decode(raw)]
-
-
-class TextCodec:
-    """Text, never parsed as JSON; binary messages are decoded as UTF-8."""
-
-    def encode(self, value: Any) -> list[Payload]:
-        return [value if isinstance(value, bytes) else encode(value)]
-
-    def decode(self, raw: Payload) -> list[Message]:
-        text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-        return [Message(text, text)]
-
-
-class BinaryCodec:
-    """Bytes in both directions; text is sent as UTF-8."""
-
-    def encode(self, value: Any) -> list[Payload]:
-        return [value if isinstance(value, bytes) else encode(value).encode()]
-
-    def decode(self, raw: Payload) -> list[Message]:
-        data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
-        return [Message(data, data)]
-
-
-@dataclass(frozen=True, slots=True)
-class PackedCodec:
-    """A binary encoding of whole values (MessagePack, CBOR)."""
-
-    pack: Callable[[Any], bytes]
-    unpack: Callable[[bytes], Any]
-
-    def encode(self, value: Any) -> list[Payload]:
-        try:
-            return [self.pack(value)]
-        except Exception as error:  # an edge: the libraries have no common base class of errors
-            raise RejectedValue(
-                f"the codec cannot encode this value ({type(error).__name__}).", code="not-json"
-            ) from None
-
-    def decode(self, raw: Payload) -> list[Message]:
-        if isinstance(raw, str):
-            return [decode(raw)]
-        try:
-            return [Message(raw, self.unpack(raw), decoded=True)]
-        except Exception:  # an edge: a message that cannot be decoded is passed on as bytes, whatever the reason
-            return [Message(raw, raw)]
-
-
-class DelimiterSplitter(Generic[T]):
-    """Splits a stream of text or bytes at a separator, which may itself be split over two pieces."""
-
-    def __init__(self, separator: T) -> None:
-        self.separator: T = separator
-        self._pieces: list[T] = []
-        self._size = 0
-        self._tail: T = separator[:0]
-
-    def feed(self, piece: T) -> list[T]:
-        """Return the messages that a piece completes; one that exceeds MAX_JOINED_LENGTH is returned incomplete."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        # Only the end of what came before can be a part of the separator, so that a long message is joined once.
-        seam = self._tail + piece
-        if self.separator not in seam and self._size <= MAX_JOINED_LENGTH:
-            self._tail = seam[-len(self.separator) :]
-            return []
-        *messages, rest = self.separator[:0].join(self._pieces).split(self.separator)
-        if len(rest) > MAX_JOINED_LENGTH:
-            messages, rest = [*messages, rest], self.separator[:0]
-        self._pieces, self._size, self._tail = [rest], len(rest), rest[-len(self.separator) :]
-        return messages
+DEFAULT_MAX_BYTES: Final = 16 << 20
+"""The default of `limits.max_message_bytes`."""
 
 
 class Framer:
-    """Encodes and decodes the messages of one connection."""
+    """Encodes and decodes the messages of one connection.
 
-    def __init__(self, framing: Framing, codec: Codec, send_as: str | None = None) -> None:
-        separator = framing.separator or ""
-        self._text_splitter = DelimiterSplitter(separator)
-        self._binary_splitter = DelimiterSplitter(separator.encode())
+    Args:
+        framing: The framing.
+        codec: Its codec.
+        send_as: The type of the WebSocket messages that are sent, or None for that of the codec.
+        max_bytes: The bytes that a WebSocket message may inflate to, and that a body may have.
+    """
+
+    def __init__(self, framing: Framing, codec: Codec, send_as: str | None, max_bytes: int) -> None:
         self._framing = framing
         self._codec = codec
         self._send_as = send_as
+        self._max_bytes = max_bytes
+        self._splitter = _make_splitter(framing, max_bytes)
+        separator = framing.separator or ""
+        self._text_splitter = DelimiterSplitter(separator)
+        self._binary_splitter = DelimiterSplitter(separator.encode())
+        compression = framing.compression
+        shared = compression if compression is not None and compression.context == "connection" else None
+        self._inflater = StreamInflater(shared.method) if shared else None
+        self._deflater = StreamDeflater(shared.method) if shared and shared.send else None
+        self._inflated: list[bytes] = []
+        self._budget = max_bytes
+
+    # Sending
 
     def encode(self, value: Any) -> list[Payload]:
         """Return the WebSocket messages for a value.
@@ -144,76 +69,235 @@ class Framer:
         Raises:
             ValueError: if the value cannot be encoded.
         """
-        messages = self._codec.encode(value)
-        if separator := self._framing.separator:
-            messages = [_append_separator(message, separator) for message in messages]
+        if not isinstance(value, MessageList):
+            return self._encode(value)
+        messages: list[Payload] = []
+        size = 0
+        for each in value:
+            encoded = self._encode(each)
+            size += sum(map(len, encoded))
+            if size > MAX_REQUEST_BYTES:
+                raise RejectedValue(
+                    f'the messages of "$each" have more than {MAX_REQUEST_BYTES >> 20} MiB in total. Send less.',
+                    code="request-too-large",
+                )
+            messages += encoded
+        return messages
+
+    def _encode(self, value: Any) -> list[Payload]:
+        if isinstance(value, UnframedMessage):
+            messages = [value.content]
+        else:
+            messages = [self._compress(message) for message in self._frame(value)]
         if self._send_as == "binary":
             return [message.encode() if isinstance(message, str) else message for message in messages]
         return messages
 
+    def _frame(self, value: Any) -> list[Payload]:
+        """Return the messages for a value with their headers, lengths and separators."""
+        splitter, header, body = self._splitter, None, value
+        if splitter is None:
+            messages = self._codec.encode(value)
+            separator = self._framing.separator
+            return [_append(message, separator) for message in messages] if separator else messages
+        if self._framing.has_header:
+            header, body = _header_and_body(value, text=isinstance(splitter, TextHeaderSplitter))
+            if body is None and isinstance(splitter, TextHeaderSplitter):
+                return [text_or_bytes(splitter.join_header(header if isinstance(header, str) else header.decode()))]
+        bodies = [b""] if body is None else self._codec.encode(body)
+        data = [each.encode() if isinstance(each, str) else each for each in bodies]
+        compression = self._framing.compression
+        if compression is not None and compression.send and self._deflater is None:
+            data = [deflate_message(each, compression.method) for each in data]
+        framed = [splitter.join(each, header) for each in data]
+        # A header in text is sent as text where the body is text, as servers expect that speak text.
+        is_text = isinstance(splitter, TextHeaderSplitter) and all(isinstance(each, str) for each in bodies)
+        return [text_or_bytes(each) for each in framed] if is_text else list(framed)
+
+    def _compress(self, message: Payload) -> Payload:
+        """Return a message compressed as a whole, if that is what the framing says."""
+        compression = self._framing.compression
+        if compression is None or not compression.send:
+            return message
+        if self._deflater is not None:
+            return self._deflater.deflate(message.encode() if isinstance(message, str) else message)
+        if self._splitter is not None:
+            return message  # its body is compressed
+        return deflate_message(message.encode() if isinstance(message, str) else message, compression.method)
+
     def for_display(self, sent: Payload) -> Payload:
         """Return a message that was sent, for people: its value, if the message is binary only for the transport."""
-        in_binary, packed = self._send_as == "binary", self._framing.codec in BINARY_CODECS
-        if isinstance(sent, str) or not (in_binary or packed):
+        framing = self._framing
+        packed = framing.codec in BINARY_CODECS or self._splitter is not None or framing.compression is not None
+        if isinstance(sent, str) or not (self._send_as == "binary" or packed):
             return sent
-        codec = _make_codec(self._framing.codec, in_binary)
-        messages = list(codec.decode(sent))
-        if len(messages) != 1 or (packed and not _round_trips(codec, messages[0].value, sent)):
+        alone = framing.model_copy(update={"spans_messages": False})
+        other = Framer(alone, self._codec_for_display(), self._send_as, self._max_bytes)
+        try:
+            messages = list(other.decode(sent))
+            if len(messages) != 1 or (packed and other.encode(messages[0].value) != [sent]):
+                return sent
+        except (ValueError, MessageTooLarge, UndecodableStream):
             return sent
         return messages[0].for_display
 
-    def decode(self, raw: Payload) -> Iterator[Message]:
-        """Yield the messages in a WebSocket message, in order."""
-        for part in self._split(raw):
-            for message in self._codec.decode(part):
-                if self._framing.batch and isinstance(message.value, list):
-                    yield from (Message(message.raw, item, decoded=True) for item in message.value)
-                else:
-                    yield message
+    def _codec_for_display(self) -> Codec:
+        """Return a codec for one message, which has no part in the state of this connection."""
+        if isinstance(self._codec, ProtobufCodec):
+            return self._codec.reversed()
+        return _make_codec(self._framing, self._send_as, None)
 
-    def _split(self, raw: Payload) -> list[Payload]:
-        if self._framing.separator is None:
-            return [raw]
-        parts = (
-            self._split_with(self._text_splitter, raw)
-            if isinstance(raw, str)
-            else self._split_with(self._binary_splitter, raw)
-        )
-        return [part for part in parts if part]
+    # Receiving
+
+    def decode(self, raw: Payload) -> Iterator[Message]:
+        """Yield the messages in a WebSocket message, in order.
+
+        Raises:
+            MessageTooLarge: if a message is, or inflates to, more bytes than are allowed.
+            UndecodableStream: if nothing that follows can be decoded.
+        """
+        self._budget = self._max_bytes
+        for message in self._decode_unbatched(raw):
+            if self._framing.batch and isinstance(message.value, list):
+                yield from (Message(message.raw, item, decoded=True) for item in message.value)
+            else:
+                yield message
+
+    def _decode_unbatched(self, raw: Payload) -> Iterator[Message]:
+        if self._inflater is not None and isinstance(raw, bytes):
+            inflated = self._inflate_stream(self._inflater, raw)
+            if inflated is None:
+                return
+            raw = inflated
+        splitter = self._splitter
+        if splitter is None:
+            yield from self._decode_separated(self._inflate(raw))
+        elif isinstance(raw, str) and isinstance(splitter, BinarySplitter):
+            yield from self._codec.decode(raw)  # text messages have no binary header
+        else:
+            data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
+            for frame in splitter.feed(data):
+                yield from self._decode_frame(frame)
+
+    def _decode_separated(self, raw: Payload) -> Iterator[Message]:
+        separator = self._framing.separator
+        if separator is None:
+            yield from self._codec.decode(raw)
+            return
+        parts: list[Payload] = [
+            *(
+                self._split_with(self._text_splitter, raw)
+                if isinstance(raw, str)
+                else self._split_with(self._binary_splitter, raw)
+            )
+        ]
+        for part in parts:
+            if part:
+                yield from self._codec.decode(part)
 
     def _split_with(self, splitter: DelimiterSplitter[T], raw: T) -> list[T]:
         return splitter.feed(raw) if self._framing.spans_messages else raw.split(splitter.separator)
 
+    def _decode_frame(self, frame: Frame, *, inflate: bool = True) -> Iterator[Message]:
+        """Yield the messages in a frame: one, or those that its body inflates to."""
+        body, compression = frame.body, self._framing.compression
+        if not frame.whole and body is not None:
+            yield Message(body, body)
+            return
+        if body is None:
+            header = frame.header or ""
+            yield Message(header, {"header": header, "body": None}, decoded=True)
+            return
+        data = self._inflate(body) if inflate else body
+        if data is not body and compression is not None and compression.nested and isinstance(data, bytes):
+            alone = self._framing.model_copy(update={"spans_messages": False})
+            for inner in BinarySplitter(alone, self._max_bytes).feed(data):
+                yield from self._decode_frame(inner, inflate=False)
+            return
+        for message in self._codec.decode(data):
+            if frame.header is None:
+                yield message
+            else:
+                yield Message(message.raw, {"header": frame.header, "body": message.value}, decoded=True)
 
-def make_framer(framing: Framing, send_as: str | None = None) -> Framer:
+    def _inflate(self, raw: Payload) -> Payload:
+        """Return what a message inflates to; one that is not compressed is returned unchanged."""
+        compression = self._framing.compression
+        if compression is None or self._inflater is not None or isinstance(raw, str):
+            return raw
+        inflated = inflate_message(raw, compression.method, self._budget)
+        if inflated is None:
+            return raw
+        self._budget -= len(inflated)
+        return inflated
+
+    def _inflate_stream(self, inflater: StreamInflater, data: bytes) -> bytes | None:
+        """Return the next bytes of a compressed connection, or None where the message goes on in the next one."""
+        limit = self._budget - sum(map(len, self._inflated))
+        self._inflated.append(inflater.inflate(data, limit))
+        if not data.endswith(FLUSHED) and not self._framing.spans_messages:
+            return None
+        inflated = b"".join(self._inflated)
+        self._inflated.clear()
+        return inflated
+
+
+def make_framer(
+    framing: Framing,
+    send_as: str | None = None,
+    *,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    schema: ProtobufSchema | None = None,
+) -> Framer:
     """Return a framer for a new connection.
+
+    Args:
+        framing: The framing.
+        send_as: The type of the WebSocket messages that are sent, or None for that of the codec.
+        max_bytes: `limits.max_message_bytes`.
+        schema: The schema of the codec `protobuf`.
 
     Raises:
         InvalidTemplate: if the codec needs a package that is not installed.
     """
-    return Framer(framing, _make_codec(framing.codec, send_as == "binary"), send_as)
+    return Framer(framing, _make_codec(framing, send_as, schema), send_as, max_bytes)
 
 
-def _round_trips(codec: Codec, value: Any, sent: bytes) -> bool:
-    """Return whether a value is all of a message; codecs decode what servers send, not all that clients send."""
-    try:
-        return codec.encode(value) == [sent]
-    except ValueError:
-        return False
+def _make_splitter(framing: Framing, max_bytes: int) -> BinarySplitter | TextHeaderSplitter | None:
+    length = framing.length
+    if length is not None and length.pattern is not None:
+        return TextHeaderSplitter(framing, *compile_length_pattern(length.pattern), max_bytes)
+    return None if length is None and framing.header is None else BinarySplitter(framing, max_bytes)
 
 
-def _append_separator(message: Payload, separator: str) -> Payload:
+def _header_and_body(value: Any, *, text: bool) -> tuple[Any, Any]:
+    """Return the header and the body of a value to send; text alone is a header in text."""
+    if text and isinstance(value, str):
+        return value, None
+    is_message = isinstance(value, dict) and bool(value) and value.keys() <= {"header", "body"}
+    header = value.get("header") if is_message else None
+    if not is_message or not isinstance(header, str if text else str | bytes | None):
+        kind = "text" if text else "bytes"
+        raise RejectedValue(
+            f'the value is no message with a header. Write {{"header": {kind}, "body": …}}.', code="invalid-packet"
+        )
+    return header, value.get("body")
+
+
+def _append(message: Payload, separator: str) -> Payload:
     return message + separator.encode() if isinstance(message, bytes) else message + separator
 
 
-def _make_codec(name: str, in_binary: bool) -> Codec:
-    match name:
+def _make_codec(framing: Framing, send_as: str | None, schema: ProtobufSchema | None) -> Codec:
+    match framing.codec:
         case "text":
             return TextCodec()
         case "binary":
             return BinaryCodec()
         case "msgpack" | "cbor":
-            return _make_packed_codec(name)
+            return _make_packed_codec(framing.codec)
+        case "protobuf":
+            return _make_protobuf_codec(framing, schema)
         case "stomp":
             from .stomp import StompCodec
 
@@ -227,7 +311,16 @@ def _make_codec(name: str, in_binary: bool) -> Codec:
 
             return MqttCodec()
         case _:
-            return JsonCodec(in_binary)
+            if framing.compression is not None or framing.length is not None or framing.header is not None:
+                return JsonCodec("text")
+            return JsonCodec("json" if send_as == "binary" else "bytes")
+
+
+def _make_protobuf_codec(framing: Framing, schema: ProtobufSchema | None) -> Codec:
+    if schema is None:
+        assert framing.protobuf is not None
+        raise InvalidTemplate(f"the schema {framing.protobuf.schema_file!r} is not loaded.", code="invalid-schema-file")
+    return ProtobufCodec(schema)
 
 
 def _make_packed_codec(name: str) -> PackedCodec:

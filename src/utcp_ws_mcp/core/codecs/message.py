@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,25 @@ class RejectedValue(ValueError):
         self.code = code
 
 
+class UndecodableStream(Exception):
+    """Incoming data after which the beginning of the next message is unknown, so that the connection must end."""
+
+
+class MessageTooLarge(Exception):
+    """An incoming message that inflates to, or announces, more bytes than `limits.max_message_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnframedMessage:
+    """A value to send as it is, without the codec and the framing of the connection (`$raw`)."""
+
+    content: str | bytes
+
+
+class MessageList(list[Any]):
+    """Several messages to send, which one template gives (`$each`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One incoming message.
@@ -34,11 +53,14 @@ class Message:
         raw: The message as it arrived.
         value: The parsed JSON; `raw` where the message is not JSON; what a codec decoded.
         decoded: Whether a codec decoded the value, so that the value is the payload, not `raw`.
+        session: The captured values of the connection once it had processed this message; expressions on a message
+            that waited see these, not the values of later messages. None: it came over no connection.
     """
 
     raw: str | bytes
     value: Any
     decoded: bool = False
+    session: Mapping[str, Any] | None = None
 
     @property
     def payload(self) -> Any:
@@ -96,17 +118,53 @@ def encode_json(value: Any) -> str:
 
 def decode(raw: str | bytes) -> Message:
     """Decode one incoming message; what is not JSON stays text or bytes, because many APIs send both."""
-    if isinstance(raw, str) and raw.lstrip()[:1] in _JSON_STARTS:
+    if isinstance(raw, str) and (text := raw.strip(_AROUND_JSON))[:1] in _JSON_STARTS:
         try:
-            return Message(raw, parse_json(raw))
+            return Message(raw, parse_json(text))
         except ValueError:
             pass
     return Message(raw, raw)
 
 
+def decode_values(raw: str) -> list[Message]:
+    """Decode a text message that may hold several JSON objects and arrays in a row, each as a message of its own.
+
+    Nothing, white space, a record separator, a NUL or a byte order mark may be between them. Any other text, and one
+    with more than MAX_VALUES of them, is one message.
+    """
+    message = decode(raw)
+    if message.is_json:
+        return [message]
+    parts: list[Message] = []
+    position = _skip(raw, 0)
+    while position < len(raw):
+        if raw[position] not in "{[" or len(parts) == MAX_VALUES:
+            return [message]
+        try:
+            value, end = _DECODER.raw_decode(raw, position)
+        except (ValueError, RecursionError):
+            return [message]
+        parts.append(Message(raw[position:end], value))
+        position = _skip(raw, end)
+    return parts if len(parts) > 1 else [message]
+
+
+def _skip(text: str, position: int) -> int:
+    """Return where the next character is that may not stand between JSON values."""
+    while position < len(text) and text[position] in _AROUND_JSON:
+        position += 1
+    return position
+
+
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=str)
 _JSON_STARTS = frozenset('{["-0123456789tfn')
+_AROUND_JSON: Final = " \t\r\n\0\ufeff\x1e"
+"""What may stand around a JSON value: white space, NUL (C strings), the byte order mark, the separator of RFC 7464."""
+
+MAX_VALUES: Final = 10_000
+"""JSON values in a row in one text message; a text with more of them is left as it is."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -179,9 +237,13 @@ def excerpt(raw: str | bytes, limit: int = 200, redact: Callable[[str], str] = s
         shown = redact_beginning(raw[:REDACTION_WINDOW].hex(), _BINARY_DIGITS, redact)
         cut = len(raw) > REDACTION_WINDOW or len(shown) > _BINARY_DIGITS
         return f"{len(raw)} bytes of binary data, 0x{shown[:_BINARY_DIGITS]}" + ("…" if cut else "")
-    shown = redact_beginning(raw.strip(), limit, redact)
-    printable = "".join(char if char.isprintable() else " " for char in shown[:limit])
-    return str(to_json_safe(printable)) + ("…" if len(shown) > limit else "")
+    shown = redact_beginning(raw.strip(" \t\r\n"), limit, redact)
+    return _make_visible(shown[:limit]) + ("…" if len(shown) > limit else "")
+
+
+def _make_visible(text: str) -> str:
+    """Return a text on one line; characters that cannot be seen, such as NUL or a byte order mark, as their number."""
+    return "".join(char if char.isprintable() else " " if char in "\t\r\n" else f"\\u{ord(char):04x}" for char in text)
 
 
 def redact_beginning(text: str, limit: int, redact: Callable[[str], str]) -> str:

@@ -9,8 +9,8 @@
 | and only listened, on a connection that others use | nothing: it began nothing |
 
 Streams with `stream.match` whose cancel messages are equal share a subscription at the endpoint: the message would end
-all of them. The last of them that ends sends it. Whether a stream that waits for its reply shares one is known when the
-reply has come, so a message that could end it is held back until then.
+all of them. The last of them that ends sends it; of several messages (`$each`), each on its own. Whether a stream that
+waits for its reply shares one is known when the reply has come, so a message that could end it is held back until then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..codecs.message import to_json_safe
+from ..codecs.message import MessageList, to_json_safe
 from ..expressions.scope import Scope
 from ..templates.nodes import Node, RenderError
 from .exchange import Exchange
@@ -50,7 +50,7 @@ class Cancellations:
         self._on_send_failed = on_send_failed
         self._open: dict[Exchange, None] = {}
         self._abandoned: dict[Exchange, None] = {}
-        self._held_back: dict[str, Exchange] = {}
+        self._held_back: dict[str, tuple[Exchange, int]] = {}
 
     def begin(self, exchange: Exchange) -> None:
         """Note a stream that may share its subscription."""
@@ -103,26 +103,30 @@ class Cancellations:
         if not _subscribes(exchange) or not self._open:
             return self._render("stream.cancel", exchange.rules.cancel_stream, exchange)
         # Rendered when it is sent: an id that was taken now would come after higher ones, or never.
-        self._held_back[_identity(exchange)] = exchange
+        self._held_back |= {identity: (exchange, index) for index, identity in enumerate(_identities(exchange))}
         return []
 
     def _release(self) -> list[CancelMessage]:
         """Return the held-back messages that now end no other stream; drop those that another one will send."""
         if not self._held_back:
             return []
-        for identity in {_identity(each) for each in self._open if each.in_stream}:
+        for identity in {identity for each in self._open if each.in_stream for identity in _identities(each)}:
             self._held_back.pop(identity, None)
         if any(not each.in_stream for each in self._open):
             return []
-        released, self._held_back = self._held_back.values(), {}
+        released: dict[Exchange, set[int]] = {}
+        for exchange, index in self._held_back.values():
+            released.setdefault(exchange, set()).add(index)
+        self._held_back = {}
         return [
             message
-            for exchange in released
-            for message in self._render("stream.cancel", exchange.rules.cancel_stream, exchange)
+            for exchange, indexes in released.items()
+            for index, message in enumerate(self._render("stream.cancel", exchange.rules.cancel_stream, exchange))
+            if index in indexes
         ]
 
     def _render(self, field: str, template: Node | None, exchange: Exchange) -> list[CancelMessage]:
-        """Return the message, or nothing where its value is null or it cannot be rendered."""
+        """Return the messages, or nothing where the value is null or cannot be rendered."""
         if template is None:
             return []
         try:
@@ -130,7 +134,7 @@ class Cancellations:
         except RenderError as error:
             self._on_send_failed(field, str(error))
             return []
-        return [] if value is None else [(field, value)]
+        return [(field, each) for each in _as_messages(value)]
 
 
 def _subscribes(exchange: Exchange) -> bool:
@@ -143,8 +147,13 @@ def _cancel_scope(exchange: Exchange) -> Scope:
     return exchange.scope.with_values(request=exchange.request)
 
 
-def _identity(exchange: Exchange) -> str:
-    """Return the cancel message of a stream without what differs each time it is made."""
+def _as_messages(value: Any) -> list[Any]:
+    """Return the messages that a template gave: none if it is null, several for `$each`."""
+    return value if isinstance(value, MessageList) else [] if value is None else [value]
+
+
+def _identities(exchange: Exchange) -> list[str]:
+    """Return the cancel messages of a stream without what differs each time they are made."""
     assert exchange.rules.cancel_stream is not None
     scope = _cancel_scope(exchange)
     constant = replace(scope.ambient, now=lambda: _EPOCH, random=bytes)
@@ -152,5 +161,5 @@ def _identity(exchange: Exchange) -> str:
     try:
         value = exchange.rules.cancel_stream.render(Scope(constant, values))
     except RenderError:
-        return f"{id(exchange)}"
-    return json.dumps(to_json_safe(value), sort_keys=True)
+        return [f"{id(exchange)}"]
+    return [json.dumps(to_json_safe(each), sort_keys=True) for each in _as_messages(value)] or [f"{id(exchange)}"]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
-from ..connection_rules import Captures, CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
+from ..connection_rules import CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
+from ..http_steps import CompiledHttpStep
 from ..templates.nodes import RenderError
 from .inbox import Inbox
 from .result import as_text
@@ -31,6 +33,7 @@ class ConnectionState:
 
     Attributes:
         heartbeat_id: The request id of the last heartbeat.
+        heartbeat_pending: Whether a heartbeat was sent that must be answered and was not.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class ConnectionState:
         self.values = values
         self.on_send_failed = on_send_failed
         self.heartbeat_id: Any = UNDEFINED
+        self.heartbeat_pending = False
+        self._snapshot: dict[str, Any] = {}
         self._scope = Scope(ambient, {"session": values, "args": arguments, "vars": dict(rules.variables), "tool": ""})
 
     @property
@@ -55,6 +60,14 @@ class ConnectionState:
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the captured values as they are now; the result does not change with them."""
+        known = self._snapshot
+        # By identity: 1, 1.0 and true are equal in Python, and a large value is not compared.
+        if len(known) != len(self.values) or any(known.get(name) is not value for name, value in self.values.items()):
+            self._snapshot = dict(self.values)
+        return self._snapshot
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
@@ -112,7 +125,7 @@ class ConnectionState:
         value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
         return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
 
-    def applies(self, step: CompiledLoginStep | CompiledDisconnectMessage, scope: Scope) -> bool:
+    def applies(self, step: CompiledLoginStep | CompiledHttpStep | CompiledDisconnectMessage, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
 
@@ -142,12 +155,9 @@ class ConnectionState:
         return self.scope(message=message.value, request_id=self.heartbeat_id)
 
     def is_heartbeat_reply(self, message: Message) -> bool:
-        """Return whether a message answers a heartbeat."""
+        """Return whether a message may answer the heartbeat that was sent last and is not answered yet."""
         expect = self.rules.heartbeat.expect if self.rules.heartbeat else None
-        # Before the first heartbeat there is no id, and an undefined id would equal that of a message without one.
-        if expect is None or (self.heartbeat_id is UNDEFINED and "request_id" in expect.names):
-            return False
-        return expect.is_true(self.heartbeat_scope(message))
+        return self.heartbeat_pending and expect is not None and expect.is_true(self.heartbeat_scope(message))
 
     def heartbeat_interval(self) -> float | None:
         """Return the seconds between two heartbeats, or None where there are none, or `every` gives no number."""

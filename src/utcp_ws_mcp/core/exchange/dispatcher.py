@@ -11,14 +11,24 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | matches an `auto_reply` without `keep` | is answered; no exchange gets it | the same |
 | carries the correlation id of an exchange | — | goes to it, and to streams that match |
 | matches `reply.match` of exchanges | goes to the first, and to streams that match | the same |
+| is an error that names none of them | — | goes to each that it may mean |
+| answers the heartbeat that is waited for | is its answer; goes to streams that match | the same |
 | matches `stream.match` of streams | goes to each | the same |
 | matches none of these, but one exchange has no `match` | goes to it | — |
+| is an error reply with the id null | — | goes to each that it may mean |
+| comes before the reply to a subscription | — | is held for its stream |
+| comes while an exchange is held | is held for it | the same |
 | is true for `inbox.match` | is buffered for calls that listen | the same |
 | is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
-| is anything else | is dropped; ends the use of the connection without `match` | is dropped |
+| is anything else | is dropped | is dropped |
 
-The error reply to one exchange goes to no stream. A message that no exchange gets is also remembered for each stream
-that waits for its subscribe reply, because its first items may arrive before that reply.
+After a dropped message that is unsolicited, the next message is no longer the reply to a request without `match`: see
+`unsolicited`. After one that may be another reply to an earlier request, the connection is not reusable for them.
+
+An exchange whose HTTP requests come first is *held*: its rules may need what the responses bring. Every message that
+arrives meanwhile also waits for it, and is delivered when it is released.
+
+The error reply to one exchange goes to no stream.
 
 | an exchange ends … | exclusive | multiplexed |
 | --- | --- | --- |
@@ -39,7 +49,9 @@ from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
 from .cancellation import TRUNCATED, Cancellations
 from .exchange import CloseInfo, Exchange
+from .held import HeldExchanges
 from .inbox import Inbox
+from .last_messages import LastMessages
 from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
 
@@ -47,6 +59,10 @@ IdKind = Literal["uuid", "counter", "string_counter"]
 MAX_ENDED_STREAMS: Final = 8
 """Streams that are remembered to explain what comes for them after their end."""
 
+REMEMBERED_ANSWERS: Final = 16
+"""Replies without ids that are recognized when the endpoint repeats them."""
+
+NO_ID: Final = "\x00 no request has this id"
 LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
 UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
 SESSION_ENDED: Final = "the session has ended"
@@ -70,8 +86,9 @@ class Dispatcher:
         dropped: Messages that no exchange got.
         failure: Why all exchanges failed at once; empty if they did not.
         told_failure: Whether a caller has learned of it.
-        last_unmatched: The last message, if no exchange got it and it is no late reply. Often it says why
-            the server closes.
+        messages: The last messages that no exchange got.
+        unsolicited: The last unsolicited message; messages before the first request, late replies and
+            repeated ones are none.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
         cancellations: What the calls began at the endpoint, and the messages that end it.
         ended_streams: The last streams that ended before the endpoint ended them, for traces.
@@ -91,7 +108,8 @@ class Dispatcher:
         self.incomplete = 0
         self.lost = 0
         self.dropped = 0
-        self.last_unmatched: Message | None = None
+        self.messages = LastMessages()
+        self.unsolicited: Message | None = None
         self.last_exclusive: Exchange | None = None
         self.cancellations = Cancellations(on_send_failed)
         self.failure = ""
@@ -105,12 +123,14 @@ class Dispatcher:
         self._last_id = 0
         self._counter = 0
         self._pending = PendingExchanges()
+        self._held = HeldExchanges()
+        self._answers: deque[int] = deque(maxlen=REMEMBERED_ANSWERS)
 
     def __repr__(self) -> str:
         return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + len(self._held)
 
     def pending(self) -> Iterator[Exchange]:
         """Yield the exchanges that are not finished, in the order of opening."""
@@ -126,42 +146,80 @@ class Dispatcher:
         Raises:
             RenderError: where a value of `let`, or a bound of the stream, cannot be computed.
         """
+        # What came before a request explains nothing of it; before the first one it may explain why the server
+        # closes, such as a rejected token.
+        opened_after = self.messages.count if self.opened else -1
         if self.opened:
-            # What came before a request explains nothing of it; before the first one it may explain why the server
-            # closes, such as a rejected token.
-            self.last_unmatched = None
+            self.messages.explains_close = None
         self.opened += 1
         request_id = self.next_id()
         scope = scope.with_values(request_id=request_id, next_id=self.next_id, counter=self.count)
         if rules.let_bindings:
             scope = with_let_bindings(scope, rules.let_bindings)
-        limits = rules.stream.limits(scope) if rules.stream is not None else None
-        exchange = Exchange(rules, scope, request_id, limits=limits)
+        exchange = Exchange(rules, scope, request_id, opened_after=opened_after)
+        if rules.sends_http:
+            self._held.add(exchange)
+        else:
+            self._start(exchange)
+        return exchange
+
+    def release(self, exchange: Exchange, values: dict[str, Any]) -> None:
+        """Start an exchange that was held, and deliver what arrived meanwhile. One that has finished stays so.
+
+        Args:
+            exchange: The exchange.
+            values: What the HTTP requests captured; expressions see it as members of `let`.
+
+        Raises:
+            RenderError: where a bound of the stream cannot be computed.
+        """
+        if exchange.finished:
+            return
+        exchange.scope = exchange.scope.with_values(let={**(exchange.scope["let"] or {}), **values})
+        early = self._held.remove(exchange)
+        self._start(exchange)
+        for message in early:
+            if not exchange.finished and exchange.matches(message):
+                self._deliver(exchange, message)
+
+    def _start(self, exchange: Exchange) -> None:
+        rules = exchange.rules
+        exchange.limits = rules.stream.limits(exchange.scope) if rules.stream is not None else None
         self._pending.add(exchange)
         self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
         elif rules.listen_only and self._inbox is not None:
             self._deliver_buffered(exchange, self._inbox)
-        return exchange
 
-    def receive(self, message: Message) -> Role:
-        """Deliver a message to the exchanges that it belongs to; return how it was classified."""
+    def receive(self, message: Message, *, may_answer_heartbeat: bool = False) -> Role:
+        """Deliver a message to the exchanges that it belongs to; return how it was classified.
+
+        `may_answer_heartbeat`: a heartbeat waits for such a message. It gets what no request selects by its `match`.
+        """
+        role = self._receive(message, may_answer_heartbeat)
+        self.messages.note(message, role)
+        return role
+
+    def _receive(self, message: Message, may_answer_heartbeat: bool) -> Role:
         if self._auto_reply(message):
             return Role.AUTO_REPLIED
-        matched = self._match(message)
+        self._held.note(message)
+        matched, is_unnamed_error = self._match(message)
+        if may_answer_heartbeat and not _is_selected_by_request(matched):
+            for each in matched:
+                if each.watches:
+                    self._deliver(each, message)
+            return Role.HEARTBEAT
         if not matched:
             return self._process_unmatched(message)
-        self.last_unmatched = None
+        if is_unnamed_error:
+            self._share_error(matched)
         roles = [self._deliver(exchange, message) for exchange in matched]
         # What every exchange ignores may be what another call listens for.
         if self._inbox is not None and set(roles) == {Role.IGNORED} and self._inbox.offer(message):
             return Role.BUFFERED
         return roles[0]
-
-    def note_login_message(self, message: Message, *, expected: bool) -> None:
-        """Remember a message of the login as the last one, unless it was expected."""
-        self.last_unmatched = None if expected else message
 
     def cancel(self, exchange: Exchange) -> None:
         """Finish an exchange whose caller no longer waits: what still comes for it is dropped."""
@@ -177,6 +235,7 @@ class Dispatcher:
     def discard(self, exchange: Exchange) -> None:
         """Finish an exchange for which nothing can come: its request was not sent, or nothing answers it."""
         exchange.finished = True
+        self._held.remove(exchange)
         self._pending.remove(exchange)
         self.cancellations.forget(exchange)
 
@@ -185,11 +244,15 @@ class Dispatcher:
         self.unusable_reason = ""  # that the session has ended says more than any reason before
         self._make_unusable(SESSION_ENDED)
 
+    def retire(self) -> None:
+        """Allow no further exchange because of an unsolicited message; those that are pending go on."""
+        self._make_unusable(UNSOLICITED_MESSAGE)
+
     def fail_all(self, reason: str) -> None:
         """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
         self.failure = reason
         self.told_failure = False
-        for exchange in self._pending:
+        for exchange in (*self._pending, *self._held):
             self.told_failure |= not self.cancellations.is_abandoned(exchange)
             self.discard(exchange)
             exchange.fail(reason)
@@ -198,10 +261,11 @@ class Dispatcher:
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
         self.reusable = False
-        for exchange in self._pending:
+        for exchange in (*self._pending, *self._held):
             self.lost += not self.cancellations.is_abandoned(exchange)
             self._pending.remove(exchange)
             exchange.connection_lost(close)
+        self._held = HeldExchanges()
 
     def next_id(self) -> int | str:
         """Return the next correlation id."""
@@ -227,32 +291,49 @@ class Dispatcher:
                 if rule.match.is_true(scope):
                     try:
                         self.add_auto_reply(rule.reply.render(scope.with_frozen_time()))
+                        exchange.sent = True
                     except RenderError as error:
                         self.on_send_failed("auto_reply", str(error))
                     return not rule.keep
         return False
 
-    def _match(self, message: Message) -> list[Exchange]:
-        """Return the exchanges that a message belongs to: at most one that it replies to, then streams."""
+    def takes_heartbeat_reply(self, message: Message) -> bool:
+        """Return whether a message that answers a heartbeat is the reply to a request, by its `match`."""
+        return _is_selected_by_request(self._match(message)[0])
+
+    def _match(self, message: Message) -> tuple[list[Exchange], bool]:
+        """Return the exchanges that a message belongs to: at most one that it replies to, then streams.
+
+        The second value is true for an error that names no request: then these are all that it may mean.
+        """
         by_id = self._pending.find_by_correlation_id(message)
         matching = [exchange for exchange in self._pending.unkeyed if exchange.matches(message)]
         if not matching:
-            return [] if by_id is None else [by_id]
-        streams = [exchange for exchange in matching if exchange.rules.stream and exchange.rules.stream.match]
+            return [] if by_id is None else [by_id], False
+        streams = [exchange for exchange in matching if exchange.watches]
         replied_to = by_id
         if replied_to is None:
             # An item of a stream may also be the reply to a request whose `match` says so, such as the echo of what
             # was said in a room that is watched. A request without `match` is replied to by no item.
-            others = (exchange for exchange in matching if exchange not in streams)
+            others = [exchange for exchange in matching if not exchange.watches]
             replied_to = next((exchange for exchange in others if exchange.rules.match or not streams), None)
+            if replied_to is not None and _is_unnamed_error(others, replied_to, message):
+                return [each for each in matching if each.rules.is_error(each.scope_for(message))], True
         if replied_to is None:
-            return streams
+            return streams, False
         # The error reply to one call is no error of the streams that watch.
-        return [replied_to, *(each for each in streams if not each.rules.is_error(each.scope_for(message)))]
+        return [replied_to, *(each for each in streams if not each.rules.is_error(each.scope_for(message)))], False
+
+    def _share_error(self, meant: list[Exchange]) -> None:
+        """Note for the exchanges that an error may mean whether it may mean another one as well."""
+        for exchange in meant:
+            exchange.error_is_shared = len(meant) > 1 or self.incomplete > 0
 
     def _deliver(self, exchange: Exchange, message: Message) -> Role:
         role = exchange.accept(message)
         self._pending.update(exchange)
+        if exchange.rules.takes_first_message:
+            self._answers.append(hash(message.raw))
         if exchange.rules.has_subscribe_reply and role in (Role.REPLY, Role.ERROR):
             self._open_stream(exchange)
         if exchange.end in TRUNCATED:
@@ -274,21 +355,37 @@ class Dispatcher:
                 return
 
     def _process_unmatched(self, message: Message) -> Role:
-        for exchange in self._pending.awaiting_subscription:
-            # The reply that opens a stream may arrive after its first items.
-            exchange.note_early_message(message)
+        if meant := self._pending.meant_by_null_id(message):
+            self._share_error(meant)
+            for exchange in meant:
+                self._deliver(exchange, message)
+            return Role.ERROR
+        # The reply that opens a stream may arrive after its first items.
+        held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
         if self._inbox is not None and self._inbox.offer(message):
             return Role.BUFFERED
+        if any(held) or self._held:
+            return Role.HELD
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
             return Role.IGNORED
-        self.dropped += 1
-        is_late_reply = self.incomplete or self._pending.has_correlation_id(message)
-        self.last_unmatched = None if is_late_reply else message
-        if last is not None and last.rules.match is None and not last.rules.listen_only:
-            # It may be a second reply to the last request: the next one would be off by one.
-            self._make_unusable(UNSOLICITED_MESSAGE)
+        self._drop(message)
         return Role.DROPPED
+
+    def _drop(self, message: Message) -> None:
+        """Count a message that no exchange gets, and note what it means for the requests that follow."""
+        self.dropped += 1
+        if mistyped := self._pending.find_by_mistyped_id(message):
+            mistyped[0].mistyped_id = mistyped[1]
+        may_be_reply = (
+            self.incomplete or self._pending.has_correlation_id(message) or hash(message.raw) in self._answers
+        )
+        if self.opened and not may_be_reply:
+            self.unsolicited = message
+        last = self.last_exclusive
+        if last is not None and last.rules.takes_first_message and (may_be_reply or last.rules.ignore):
+            # It may be a second reply to the last request: the next one would be off by one.
+            self.retire()
 
     def _mark_incomplete(self, exchange: Exchange) -> None:
         """Note that more may come for an exchange whose caller no longer waits."""
@@ -305,3 +402,14 @@ class Dispatcher:
         """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
         self.unusable_reason = self.unusable_reason or reason
         self.reusable = self.reusable and exclusive_only
+
+
+def _is_selected_by_request(matched: list[Exchange]) -> bool:
+    """Return whether one of the exchanges that a message belongs to selects it by the `match` of its reply."""
+    return any(exchange.rules.match is not None and not exchange.watches for exchange in matched)
+
+
+def _is_unnamed_error(requests: list[Exchange], first: Exchange, message: Message) -> bool:
+    """Return whether a message is an error that names no request, although `match` holds for these."""
+    several = len(requests) > 1 and first.rules.is_error(first.scope_for(message))
+    return several or first.is_error_for_any_id(message, NO_ID)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..codecs.message import Message
-from ..expressions.paths import UNDEFINED
+from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import Scope
 from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
 
@@ -33,6 +33,18 @@ class CloseInfo:
     reason: str
 
 
+def correlation_id_at(message: Message, path: Path) -> int | str | None:
+    """Return the correlation id at a path of a message, or None where there is none.
+
+    JSON has one kind of number, so 1.0 is 1. A boolean is no id, although Python takes True for 1: a reply with
+    `"id": true` would reach the exchange 1.
+    """
+    found = value_at(message.value, path)
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    return found if isinstance(found, str | int) and not isinstance(found, bool) else None
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request and everything that answers it.
@@ -45,9 +57,14 @@ class Exchange:
         scope: The names for its expressions.
         request_id: The correlation id of the request.
         limits: The bounds of the stream; None without a stream.
+        opened_after: How many messages had come over the connection when the exchange was opened.
 
     Attributes:
         error: The error reply.
+        error_is_shared: Whether the error may mean another exchange, too: it names none of them.
+        sent: Whether an automatic reply of the exchange was sent.
+        skipped: The last message that was ignored or only an acknowledgement, with its role.
+        mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
         end: What ended the stream.
         close_info: How the connection ended, if that settled the exchange.
         failure: Why the session cannot answer any more, if that settled the exchange.
@@ -65,6 +82,10 @@ class Exchange:
     received: deque[Message] = field(default_factory=deque)
     finished: bool = False
     error: Message | None = None
+    error_is_shared: bool = False
+    sent: bool = False
+    skipped: tuple[Message, Role] | None = None
+    mistyped_id: int | str | None = None
     end: StreamEnd | None = None
     close_info: CloseInfo | None = None
     failure: str = ""
@@ -72,6 +93,7 @@ class Exchange:
     byte_count: int = 0
     replied: bool = False
     limits: StreamLimits | None = None
+    opened_after: int = 0
     early_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY_MESSAGES))
     request: Any = UNDEFINED
     until_seen: set[int] = field(default_factory=set)
@@ -87,9 +109,30 @@ class Exchange:
         """Return whether messages are now items of the stream, not the reply."""
         return self.rules.stream is not None and not self.awaits_subscription
 
+    @property
+    def watches(self) -> bool:
+        """Return whether `stream.match` selects its messages, so that others may get them as well."""
+        stream = self.rules.stream
+        return stream is not None and stream.match is not None and self.in_stream
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the stream ended by itself: no bound of it ended it, after which more may have come."""
+        stream = self.rules.stream
+        if self.end == "closed":
+            return stream is not None and (stream.bounds.until_close or not stream.until)
+        return self.end == "until"
+
     def scope_for(self, message: Message) -> Scope:
-        """Return the names for predicates and expressions on `message`."""
-        return self.scope.with_values(message=message.value)
+        """Return the names for predicates and expressions on `message`, as they were when it arrived."""
+        if message.session is None:
+            return self.scope.with_values(message=message.value)
+        return self.scope.with_values(message=message.value, session=message.session)
+
+    def carries_id(self, message: Message) -> bool:
+        """Return whether a message has the correlation id where `match` compares one; true if it compares none."""
+        path = self.rules.correlation_path
+        return path is None or correlation_id_at(message, path) == self.request_id
 
     def matches(self, message: Message) -> bool:
         """Return whether a message belongs to this exchange."""
@@ -97,15 +140,26 @@ class Exchange:
         if stream is not None and stream.match is not None and self.in_stream:
             return stream.match.is_true(self.scope_for(message))
         match = self.rules.match
-        return match is None or match.is_true(self.scope_for(message))
+        # MiniJinja takes true for 1, so the id is compared first.
+        return match is None or (self.carries_id(message) and match.is_true(self.scope_for(message)))
+
+    def is_error_for_any_id(self, message: Message, other_id: str | None) -> bool:
+        """Return whether a message is an error reply that `match` would accept for a request with another id, too."""
+        match, scope = self.rules.match, self.scope_for(message)
+        return (
+            match is not None
+            and "request_id" in match.names
+            and self.rules.is_error(scope)
+            and match.is_true(scope.with_values(request_id=other_id))
+        )
 
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
         scope = self.scope_for(message)
-        if self.rules.is_ignored(scope):
-            return Role.IGNORED
-        role = self._accept(message, scope)
-        if role is not Role.ACK:
+        role = Role.IGNORED if self.rules.is_ignored(scope) else self._accept(message, scope)
+        if role is Role.IGNORED or role is Role.ACK:
+            self.skipped = (message, role)
+        else:
             self.wake()
         return role
 
@@ -146,10 +200,12 @@ class Exchange:
         self.finished, self.failure = True, reason
         self.wake()
 
-    def note_early_message(self, message: Message) -> None:
-        """Keep a message that came before the reply which opens the stream, unless only later ones are items."""
-        if self.rules.stream is not None and not self.rules.stream.bounds.after_reply:
-            self.early_messages.append(message)
+    def note_early_message(self, message: Message) -> bool:
+        """Keep a message that came before the reply which opens the stream; False where only later ones are items."""
+        if self.rules.stream is None or self.rules.stream.bounds.after_reply:
+            return False
+        self.early_messages.append(message)
+        return True
 
     def _open_stream(self, reply: Message) -> None:
         """Begin the stream: expressions see its reply as `reply`, and what came before may belong to it, too."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..codecs.message import Message
-from ..expressions.paths import Path
-from .exchange import Exchange
+from ..expressions.paths import Path, value_at
+from .exchange import Exchange, correlation_id_at
 
 _Set = dict[Exchange, None]
 """A set that keeps the order of insertion: the exchange that was opened first is asked first."""
+
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}\Z")
+"""The text of a counter."""
 
 
 class PendingExchanges:
@@ -69,31 +74,41 @@ class PendingExchanges:
     def find_by_correlation_id(self, message: Message) -> Exchange | None:
         """Return the exchange whose correlation id is in a message, if its `match` says no more, or is true."""
         for path, exchanges in self._by_correlation_id.items():
-            request_id = _correlation_id_at(message.value, path)
+            request_id = correlation_id_at(message, path)
             found = exchanges.get(request_id) if request_id is not None else None
             if found is not None and (found.rules.match_is_id_only or found.matches(message)):
                 return found
         return None
 
+    def find_by_mistyped_id(self, message: Message) -> tuple[Exchange, int | str] | None:
+        """Return the exchange whose id a message has as another JSON type, `"1"` for 1 or 1 for `"1"`, with that id."""
+        for path, exchanges in self._by_correlation_id.items():
+            request_id = correlation_id_at(message, path)
+            other = int(request_id) if isinstance(request_id, str) and _NUMBER.match(request_id) else str(request_id)
+            if (exchange := exchanges.get(other)) is not None:
+                assert request_id is not None
+                return exchange, request_id
+        return None
+
+    def meant_by_null_id(self, message: Message) -> list[Exchange]:
+        """Return the exchanges that an error reply with the id null may mean: those of which nothing was answered.
+
+        A server cannot repeat the id of a request that it could not read (JSON-RPC 2.0, section 5).
+        """
+        return [
+            exchange
+            for path, exchanges in self._by_correlation_id.items()
+            if value_at(message.value, path) is None
+            for exchange in exchanges.values()
+            if not exchange.item_count and exchange.is_error_for_any_id(message, None)
+        ]
+
     def has_correlation_id(self, message: Message) -> bool:
         """Return whether a message carries an id where a reply to any exchange so far would carry its own."""
-        return any(_correlation_id_at(message.value, path) is not None for path in self._by_correlation_id)
+        return any(correlation_id_at(message, path) is not None for path in self._by_correlation_id)
 
     def _remove_key(self, exchange: Exchange) -> None:
         path = exchange.rules.correlation_path
         if path is not None:
             # The dictionary of the path stays: `has_correlation_id` needs it for replies that come late.
             self._by_correlation_id.get(path, {}).pop(exchange.request_id, None)
-
-
-def _correlation_id_at(value: object, path: Path) -> int | str | None:
-    """Return the correlation id at a path of a message, or None where there is none.
-
-    A boolean is none, although Python takes True for 1: a reply with `"id": true` would reach the exchange 1.
-    """
-    for step in path:
-        try:
-            value = value[step]  # type: ignore[index]  # whatever is no container raises
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else None

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ...manifest.models.call_template import CallTemplate
-from ...manifest.models.reply import Stream
+from ...manifest.models.reply import Reply, Stream
+from ...manifest.presets import read_bare_reply
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
@@ -34,6 +35,7 @@ class Role(Enum):
     LOGIN = "login"
     IGNORED = "ignored"
     BUFFERED = "buffered"
+    HELD = "held"
     DROPPED = "dropped"
     SESSION_FAILED = "session failed"
 
@@ -120,15 +122,18 @@ class ReplyRules:
 
     Args:
         no_reply: Whether the call ends when its message is sent.
-        listen_only: Whether nothing is sent: the messages are unsolicited.
+        listen_only: Whether no message is sent: the messages are unsolicited, or an HTTP request causes them.
+        sends_http: Whether HTTP requests are sent before the message.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_is_id_only: Whether `match` compares the correlation id and nothing else.
+        result_is_optional: Whether a message of which `result` selects nothing is itself the result.
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
     """
 
     no_reply: bool = False
     listen_only: bool = False
+    sends_http: bool = False
     match: Expression | None = None
     correlation_path: Path | None = None
     match_is_id_only: bool = False
@@ -136,6 +141,7 @@ class ReplyRules:
     error: Expression | None = None
     error_message: Expression | None = None
     result: Expression | None = None
+    result_is_optional: bool = False
     ack: Expression | None = None
     ignore: tuple[Expression, ...] = ()
     auto_replies: AutoReplies = ()
@@ -161,9 +167,16 @@ class ReplyRules:
         )
 
     @property
+    def takes_first_message(self) -> bool:
+        """Return whether the first message after the request is the reply, whatever it says."""
+        watches = self.stream is not None and self.stream.match is not None
+        return self.match is None and not (self.listen_only or self.no_reply or watches)
+
+    @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
-        return self.listen_only and not self.auto_replies and self.cancel_stream is None
+        sends = self.sends_http or self.auto_replies or self.cancel_stream is not None
+        return self.listen_only and not sends
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
@@ -189,6 +202,8 @@ class ReplyRules:
         if expression is None:
             return message.payload
         value = expression.evaluate(scope)
+        if value is UNDEFINED and self.result_is_optional:
+            return message.payload
         if value is UNDEFINED:
             raise EvaluationError(f"{field}: {expression.source} is missing from the reply.", code="result-missing")
         return value
@@ -220,6 +235,7 @@ def compile_reply_rules(
     rules = ReplyRules(
         no_reply=reply.none,
         listen_only=template.listen,
+        sends_http=bool(template.before_message),
         match=fields.one("reply.match", reply.match),
         error=fields.one("reply.error", reply.error),
         error_message=fields.one("reply.error_message", reply.error_message),
@@ -230,7 +246,26 @@ def compile_reply_rules(
         stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
+    if template.reply == Reply() and not (template.stream.on or template.listen):
+        rules = _with_utcp_reply(rules)
     return with_correlation(rules, concurrent=reply.concurrent)
+
+
+def _with_utcp_reply(rules: ReplyRules) -> ReplyRules:
+    """Return the rules of a reply of which nothing is written: UTCP's messages mean what UTCP says.
+
+    A call through UTCP gets the error of a `tool_error` in every dialect, and the result of a `tool_response`.
+    """
+    fields = _FieldCompiler(lambda _: True, Diagnostics(""))
+    written = {key: fields.one(f"reply.{key}", source) for key, source in read_bare_reply().items()}
+    return replace(
+        rules,
+        error=written["error"],
+        error_message=written["error_message"],
+        ack=written["ack"],
+        result=written["result"],
+        result_is_optional=True,
+    )
 
 
 def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:

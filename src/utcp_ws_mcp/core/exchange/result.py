@@ -11,8 +11,11 @@ from ..expressions.expression import EvaluationError
 from ..tools.tool import CompiledTool
 from .exchange import Exchange
 
-BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR"}
+BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR", "protobuf": "Protobuf"}
 """What a codec decodes instead of JSON, for errors."""
+
+CODE_KEYS: Final = ("code", "errorCode", "error_code", "errno")
+"""Where protocols put the code of an error."""
 
 _NOT_JSON_FIX: Final = 'If it is the reply, set "response_format": "text"; if not, select the reply with "reply.match".'
 
@@ -47,23 +50,34 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
             return value
 
 
-def collect_stream(tool: CompiledTool, items: Sequence[Any], end: str | None) -> dict[str, Any]:
-    """Return the result of a stream: its items as `collect` says, and what ended it."""
+def collect_stream(tool: CompiledTool, items: Sequence[Any], end: str | None, *, complete: bool) -> dict[str, Any]:
+    """Return the result of a stream: its items as `collect` says, what ended it, and whether that was its own end."""
     assert tool.rules.stream is not None
+    ending = {"end": end, "complete": complete}
     match tool.rules.stream.bounds.collect:
         case "last":
-            return {"item": items[-1] if items else None, "end": end}
+            return {"item": items[-1] if items else None, **ending}
         case "text":
-            return {"text": _join_items(items), "end": end}
+            return {"text": _join_items(items), **ending}
+        case "bytes":
+            return {"data": _join_bytes(items), **ending}
+        case "flat":
+            return {"items": _join_lists(items), **ending}
         case _:
-            return {"items": list(items), "end": end}
+            return {"items": list(items), **ending}
 
 
 def partial_stream_text(tool: CompiledTool | None, items: Sequence[Any]) -> str:
     """Return what a stream delivered before it failed, for an error; one text if it is collected as text."""
     stream = tool.rules.stream if tool is not None else None
-    is_text = stream is not None and stream.bounds.collect == "text"
-    return f"what came before: {_join_items(items) if is_text else as_text(list(items))}"
+    match stream.bounds.collect if stream is not None else "list":
+        case "text":
+            text = _join_items(items)
+        case "bytes":
+            text = as_text(_join_bytes(items))
+        case _:
+            text = as_text(list(items))
+    return f"what came before: {text}"
 
 
 def _join_items(items: Sequence[Any]) -> str:
@@ -73,8 +87,17 @@ def _join_items(items: Sequence[Any]) -> str:
     """
     if not any(isinstance(item, bytes) for item in items):
         return "".join(map(as_text, items))
-    joined = b"".join(item if isinstance(item, bytes) else as_text(item).encode(errors="replace") for item in items)
-    return joined.decode(errors="replace")
+    return _join_bytes(items).decode(errors="replace")
+
+
+def _join_bytes(items: Sequence[Any]) -> bytes:
+    """Return the bytes of all items as one; what is no bytes as its text in UTF-8."""
+    return b"".join(item if isinstance(item, bytes) else as_text(item).encode(errors="replace") for item in items)
+
+
+def _join_lists(items: Sequence[Any]) -> list[Any]:
+    """Return the elements of all items that are lists; any other item is one element."""
+    return [element for item in items for element in (item if isinstance(item, list | tuple) else [item])]
 
 
 def as_text(value: Any) -> str:
@@ -90,9 +113,34 @@ def as_text(value: Any) -> str:
 
 
 def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> ToolError:
-    selected = tool.rules.error_text(exchange.scope_for(message))
-    text = as_text(message.value if selected is None else selected)
-    return ToolError(tool.full_name, text, message.value)
+    text = error_text(tool.rules.error_text(exchange.scope_for(message)), message.value)
+    return ToolError(tool.full_name, text, message.value, shared=exchange.error_is_shared)
+
+
+def error_text(selected: Any, payload: Any) -> str:
+    """Return the text of an error reply: what `error_message` selects, else the code of the error, else all of it.
+
+    Args:
+        selected: The value of `error_message`; None if it has none.
+        payload: The error reply.
+    """
+    text = "" if selected is None or selected in ({}, []) else as_text(selected)
+    if text.strip():
+        return text
+    if selected is not None and (code := _error_code(payload)) is not None:
+        return f"error code {code}"
+    return as_text(payload).strip() or "the endpoint reported an error without a text"
+
+
+def _error_code(payload: Any) -> str | int | None:
+    """Return the code of an error reply: of its `error`, or its own."""
+    inner = payload.get("error") if isinstance(payload, dict) else None
+    for owner in (inner, payload):
+        found = [owner.get(key) for key in CODE_KEYS] if isinstance(owner, dict) else []
+        for code in found:
+            if isinstance(code, str | int) and not isinstance(code, bool) and code != "":
+                return code
+    return None
 
 
 def _decode_json(tool: CompiledTool, message: Message, redact: Callable[[str], str]) -> Any:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ...manifest.secret_names import redact_by_key
+from ..captures import Captures
 from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
-from ..connection_rules import Captures, CompiledLoginStep
+from ..connection_rules import CompiledLoginStep
 from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED, look_up
 from ..expressions.scope import Scope
+from ..http_steps import CompiledHttpStep
 from .connection_state import ConnectionState
 from .dispatcher import Dispatcher
 from .exchange import Exchange
@@ -30,28 +32,44 @@ _SHOWN_OWNERS: Final = frozenset({"message", "session", "args", "let", "reply"})
 """Names whose members are shown; `vars` is not among them, because variables hold credentials."""
 
 
-def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
-    """Explain a message that has just arrived by the rules of its connection and of the exchanges on it.
+def explain_for_connection(state: ConnectionState, message: Message, *, login: bool) -> tuple[str, ...]:
+    """Explain a message by the rules of its connection: `reconnect_when`, `capture` and `auto_reply`.
 
     Args:
-        state: The state of the connection.
-        dispatcher: The exchanges on it.
-        message: The message, before it is processed.
+        state: The state of the connection, before it has processed the message.
+        message: The message.
+        login: Whether the login runs; `reconnect_when` is asked only after it.
 
     Returns:
         Lines for people.
     """
     explanation = Explanation(state.scope(message=message.value))
-    if explanation.ends_session(state):
+    if not login and explanation.ends_session(state):
         return tuple(explanation.lines)
     explanation.add_captures(state)
-    if explanation.is_auto_replied(state.rules.auto_replies):
-        return tuple(explanation.lines)
+    explanation.is_auto_replied(state.rules.auto_replies)
+    return tuple(explanation.lines)
+
+
+def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
+    """Explain a message by the rules of the exchanges on its connection, the heartbeat and the inbox.
+
+    Args:
+        state: The state of the connection, after it has processed the message.
+        dispatcher: The exchanges, before the message is delivered.
+        message: The message.
+
+    Returns:
+        Lines for people.
+    """
+    explanation = Explanation(state.scope(message=message.value))
     heartbeat = state.rules.heartbeat
     if heartbeat and heartbeat.expect and state.is_heartbeat_reply(message):
         answered = Explanation(state.heartbeat_scope(message))
         answered.evaluate("heartbeat.expect", heartbeat.expect)
-        return (*explanation.lines, *answered.lines)
+        if not dispatcher.takes_heartbeat_reply(message):
+            return tuple(answered.lines)
+        explanation.add("heartbeat.expect holds, but the message is the reply to a request")
     if state.rules.inbox is not None:
         explanation.evaluate("inbox.match", state.rules.inbox.match)
     pending = list(dispatcher.pending())
@@ -70,6 +88,21 @@ def explain_message(state: ConnectionState, dispatcher: Dispatcher, message: Mes
     return tuple(explanation.lines)
 
 
+def explain_http_step(step: CompiledHttpStep, path: str, scope: Scope) -> tuple[str, ...]:
+    """Explain the response to a request of `before_connect`; `path` names the step."""
+    explanation = Explanation(scope)
+    if not explanation.evaluate(f"{path}.fail", step.fail):
+        explanation.captured(f"{path}.capture", step.captures)
+    return tuple(explanation.lines)
+
+
+def explain_captures(captures: Captures, path: str, scope: Scope) -> tuple[str, ...]:
+    """Explain what a step of `on_connect` that sends a message saves before it."""
+    explanation = Explanation(scope)
+    explanation.captured(f"{path}.capture", captures)
+    return tuple(explanation.lines)
+
+
 def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
     """Explain a message by a step of `on_connect` that waits for one; `index` is its place."""
     explanation = Explanation(scope)
@@ -80,7 +113,7 @@ def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str
     return tuple(explanation.lines)
 
 
-def explain_when(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
+def explain_when(step: CompiledLoginStep | CompiledHttpStep, index: int, scope: Scope) -> tuple[str, ...]:
     """Explain whether a step of `on_connect` is run."""
     explanation = Explanation(scope)
     if step.when is not None and not explanation.evaluate(f"on_connect[{index}].when", step.when, include_false=True):
@@ -135,13 +168,15 @@ class Explanation:
         return True
 
     def add_captures(self, state: ConnectionState) -> None:
-        """Add what `capture` saves of the message."""
+        """Add what `capture` saves of the message; the rules that follow see the values."""
         for index, (predicate, captures) in enumerate(state.rules.captures):
             if self.evaluate(f"capture[{index}].match", predicate):
                 self.captured(f"capture[{index}].set", captures)
 
     def captured(self, name: str, captures: Captures) -> None:
-        """Add which values of the message are saved, and which are missing."""
+        """Add which values of the message are saved, and which are missing; what follows sees the values."""
+        session = dict(self._scope["session"] or {})
+        self._scope = self._scope.with_values(session=session)
         for key, expression in captures:
             try:
                 value = expression.evaluate(self._scope)
@@ -151,6 +186,7 @@ class Explanation:
             if value is UNDEFINED:
                 self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
             else:
+                session[key] = value
                 self.add(self._describe(f"session.{key} is now ", value))
 
     def error_text(self, error_message: Expression | None) -> None:
@@ -197,10 +233,12 @@ def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
     rules, explanation = exchange.rules, Explanation(exchange.scope_for(message))
     if (
         not explanation.is_auto_replied(rules.auto_replies)
-        and _explain_match(exchange, explanation)
+        and _explain_match(exchange, message, explanation)
         and not explanation.is_ignored(rules)
     ):
         _explain_role(exchange, explanation)
+        if exchange.awaits_subscription:
+            _explain_held(exchange, message, explanation)
     yield from explanation.lines
 
 
@@ -216,7 +254,7 @@ def _explain_ended_stream(dispatcher: Dispatcher, message: Message) -> Iterator[
             return
 
 
-def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
+def _explain_match(exchange: Exchange, message: Message, explanation: Explanation) -> bool:
     """Return whether the message belongs to the call."""
     stream = exchange.rules.stream
     if exchange.in_stream and stream and stream.match:
@@ -224,9 +262,14 @@ def _explain_match(exchange: Exchange, explanation: Explanation) -> bool:
         if not matches:
             explanation.not_evaluated(stream.until)
         return matches
-    if exchange.rules.match is None:
+    match, path = exchange.rules.match, exchange.rules.correlation_path
+    if match is None:
         return True
-    return explanation.evaluate("reply.match", exchange.rules.match, include_false=True)
+    if path is not None and not exchange.carries_id(message) and match.is_true(exchange.scope_for(message)):
+        # MiniJinja compares more loosely than the dispatcher: true equals 1.
+        explanation.add(f"reply.match does not hold: {match.source} (the id is of another type than request_id)")
+        return False
+    return explanation.evaluate("reply.match", match, include_false=True)
 
 
 def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
@@ -243,6 +286,19 @@ def _explain_role(exchange: Exchange, explanation: Explanation) -> None:
         return
     if rules.match is None and not exchange.in_stream:
         explanation.add("the first message after the request that is not ignored")
+
+
+def _explain_held(exchange: Exchange, reply: Message, explanation: Explanation) -> None:
+    """Explain what the reply that opens a stream makes of the messages that were held for it."""
+    stream, rules = exchange.rules.stream, exchange.rules
+    scope = exchange.scope_for(reply)
+    if stream is None or stream.match is None or rules.is_error(scope) or rules.is_ack(scope):
+        return
+    for held in exchange.early_messages:
+        earlier = Explanation(exchange.scope_for(held).with_values(reply=reply.value))
+        earlier.evaluate("stream.match", stream.match, include_false=True)
+        for line in earlier.lines:
+            explanation.add(f"held message: {line}")
 
 
 def _format_path(path: tuple[str | int, ...]) -> str:

@@ -21,6 +21,7 @@ from .analysis import find_members, find_references
 from .filters import FILTERS, Binary, check_text
 from .paths import STRING_LITERAL, UNDEFINED, alias_method_names, look_up, parse_path
 from .patterns import compile_pattern
+from .scope import OMIT_NAME
 from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
 
 MAX_REASON_LENGTH: Final = 100
@@ -49,6 +50,17 @@ class EvaluationError(Exception):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class _Omit:
+    """The value of `omit` in one evaluation; it notes that it became part of a text, which is left out then, too."""
+
+    def __init__(self) -> None:
+        self.was_written = False
+
+    def __str__(self) -> str:
+        self.was_written = True
+        return ""
 
 
 class Expression:
@@ -104,7 +116,12 @@ class Expression:
         if self.path is not None:
             return look_up(scope, self.path)
         context = self._context(scope)
+        omit = _Omit() if OMIT_NAME in self.names else None
+        if omit is not None:
+            context[OMIT_NAME] = omit
         value = self._run(self._source, context)
+        if omit is not None and (value is omit or omit.was_written):
+            return UNDEFINED
         # MiniJinja returns None for an undefined value as well as for null; only a test distinguishes them.
         if value is None and self._run(f"({self._source}) is undefined", context) is True:
             return UNDEFINED

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..codecs.message import RejectedValue, encode_json, parse_json
-from ..limits import MAX_JSON_LENGTH
+from ..limits import MAX_JSON_LENGTH, MAX_REPETITIONS
 from .patterns import find_pattern
 
 BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
@@ -201,6 +201,20 @@ def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
     return Binary(part) if isinstance(part, bytes) else check_text(part)
 
 
+def _pieces(value: Any, size: int) -> list[str | bytes]:
+    """Return text or bytes in pieces of a size; the last one may be shorter."""
+    if not isinstance(value, str | bytes) or type(size) is not int or size < 1:
+        raise RejectedValue(
+            "the filter pieces takes text or bytes, and a size of at least 1.", code="expression-failed"
+        )
+    if len(value) > size * MAX_REPETITIONS:
+        raise RejectedValue(
+            f"the filter pieces gives more than {MAX_REPETITIONS:,} pieces. Make them larger.", code="request-too-large"
+        )
+    parts = (value[start : start + size] for start in range(0, len(value), size))
+    return [Binary(part) if isinstance(part, bytes) else check_text(part) for part in parts]
+
+
 def _members(value: Any, keep: Callable[[str], bool]) -> Any:
     """Return an object with some of its members, or a list of such objects."""
     if isinstance(value, dict):
@@ -253,6 +267,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "pack": _pack,
     "unpack": _unpack,
     "part": _part,
+    "pieces": _pieces,
     "only": _only,
     "without": _without,
 }

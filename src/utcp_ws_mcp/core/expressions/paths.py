@@ -45,8 +45,12 @@ def parse_path(source: str) -> Path | None:
 
 def look_up(scope: Mapping[str, Any], path: Path) -> Any:
     """Return the value at a path, or UNDEFINED."""
-    value = scope[str(path[0])]
-    for step in path[1:]:
+    return value_at(scope[str(path[0])], path[1:])
+
+
+def value_at(value: Any, path: Path) -> Any:
+    """Return the value at the steps of a path from a value, or UNDEFINED."""
+    for step in path:
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):

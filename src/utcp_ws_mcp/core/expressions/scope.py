@@ -10,12 +10,26 @@ from typing import Any, Final
 
 from .paths import UNDEFINED
 
-_COMMON_NAMES: Final = frozenset({"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex"})
+OMIT_NAME: Final = "omit"
+"""The value that leaves out what it stands in: `{{ vars.TOKEN | default(omit) }}`."""
+
+_COMMON_NAMES: Final = frozenset(
+    {"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex", OMIT_NAME}
+)
+EACH_NAMES: Final = frozenset({"item", "index", "count"})
+"""Names in the template of `$each`, beside those around it."""
+
 URL_NAMES: Final = _COMMON_NAMES
 """Names in `url`, `headers` and `protocol`."""
 
 REQUEST_NAMES: Final = _COMMON_NAMES | {"request_id", "next_id", "counter", "reply"}
 """Names in messages that are sent."""
+
+BEFORE_CONNECT_NAMES: Final = _COMMON_NAMES - {"tool"}
+"""Names in the requests of `before_connect`. No connection knows a tool: tools share connections."""
+
+CONNECTION_NAMES: Final = BEFORE_CONNECT_NAMES | {"request_id", "next_id", "counter"}
+"""Names in what a connection sends by itself."""
 
 CALL_REQUEST_NAMES: Final = REQUEST_NAMES | {"let"}
 """Names in the messages of a call."""

@@ -30,8 +30,16 @@ _FOREIGN_SYNTAX: Final = (
 """Patterns of other languages, and what to write instead."""
 
 
+_ABSENT: Final = {
+    "tool": "A connection is shared by tools, so that only the message of a call can name its tool; write the name.",
+}
+"""Why a name that other fields have does not exist in a field."""
+
+
 def suggest_name(name: str, allowed: Collection[str]) -> str:
     """Return what to write for an unknown name. One of two letters is similar to too many to have a nearest."""
+    if name in _ABSENT:
+        return _ABSENT[name]
     suggestion = _FOREIGN_NULLS.get(name) or (closest_match(name, allowed) if len(name) > 2 else None)
     if suggestion:
         return f"Did you mean {suggestion!r}?"

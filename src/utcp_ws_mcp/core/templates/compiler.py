@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
 from ..expressions.expression import compile_expression
-from ..expressions.scope import REQUEST_NAMES
+from ..expressions.scope import EACH_NAMES, REQUEST_NAMES
 from ..limits import MAX_MESSAGE_DEPTH
 from .json_state import JsonState
 from .nodes import (
@@ -17,12 +17,15 @@ from .nodes import (
     Array,
     Base64,
     Constant,
+    Each,
+    EachMessage,
     ExpressionValue,
     JsonText,
     Node,
     Object,
     Placeholder,
     TextNode,
+    Unframed,
     WholeMessage,
     quote_json,
 )
@@ -69,7 +72,36 @@ class Compiler:
         Raises:
             InvalidTemplate: where it cannot be read.
         """
-        return self._text_message(value) if isinstance(value, str) else self.value(value)
+        if isinstance(value, str):
+            return self._text_message(value)
+        if self._is_form(value, "$each"):
+            return EachMessage(self._each(value, lambda inner, template: inner.message(template)))
+        return Unframed(self.message(value["$raw"])) if self._is_form(value, "$raw") else self.value(value)
+
+    def _form(self, value: Any, depth: int) -> Node | None:
+        """Compile an object that stands for something else, inside a message; None for any other object."""
+        for kind in ("$base64", "$file"):
+            if self._is_form(value, kind):
+                return self._binary(kind, value[kind])
+        if self._is_form(value, "$each"):
+            return self._each(value, lambda inner, template: inner.value(template, depth - 1))
+        if self._is_form(value, "$raw"):
+            raise InvalidTemplate('"$raw" is inside a message. Write it as a whole message.', code="invalid-message")
+        return None
+
+    def _is_form(self, value: Any, key: str) -> bool:
+        """Return whether a value is an object that stands for something else; the network cannot write one."""
+        if not isinstance(value, dict) or not self.is_local or key not in value:
+            return False
+        return value.keys() <= {"$each", "$template"} if key == "$each" else len(value) == 1
+
+    def _each(self, value: Any, compile_template: Callable[[Compiler, Any], Node]) -> Each:
+        """Compile `{"$each": list, "$template": template}`; without a template, the elements themselves."""
+        items = self.value(value["$each"])
+        if isinstance(items, Argument):
+            items = replace(items, typed=True)
+        inner = replace(self, names=self.names | EACH_NAMES)
+        return Each(items, compile_template(inner, value.get("$template", "{{ item }}")))
 
     def _binary(self, kind: str, source: Any) -> Node:
         """Compile `{"$base64": …}` (the bytes that a text encodes) or `{"$file": …}` (those of a file)."""
@@ -96,8 +128,8 @@ class Compiler:
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, dict):
-            if len(value) == 1 and self.is_local and (kind := next(iter(value))) in ("$base64", "$file"):
-                return self._binary(kind, value[kind])
+            if (node := self._form(value, depth)) is not None:
+                return node
             items = tuple((self._key(key), self.value(item, depth - 1)) for key, item in value.items())
             if all(isinstance(node, Constant) for _, node in items):
                 return Constant({key: node.value for key, node in items if isinstance(node, Constant)})
@@ -125,9 +157,9 @@ class Compiler:
             return WholeMessage(single)
         return self._text(text, parts)
 
-    def _text(self, text: str, parts: list[str | Placeholder]) -> Node:
+    def _text(self, text: str, parts: list[str | Placeholder], *, can_be_left_out: bool = False) -> Node:
         """Compile text in which values are escaped if it is JSON."""
-        compiled: Node = self._json_text(text) or TextNode(tuple(parts))
+        compiled: Node = self._json_text(text) or TextNode(tuple(parts), can_be_left_out)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 
@@ -137,7 +169,7 @@ class Compiler:
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(single := parts[0], str):
             return Argument(single.name, typed=self.typed) if isinstance(single, Argument) else single
-        return self._text(text, parts)
+        return self._text(text, parts, can_be_left_out=True)
 
     @staticmethod
     def _key(key: str) -> str:

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ..codecs.message import RejectedValue
+from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
+from ..expressions.scope import OMIT_NAME, Scope
+from ..limits import MAX_REPETITIONS
 
 OMIT: Final = UNDEFINED
 """What a placeholder renders to where its argument is missing: the key or element with this value is left out."""
+
+
+_REPETITIONS: Final = "$each"
+"""What a scope calls the repetitions of all `$each` around a template; no expression can have this name."""
 
 
 class RenderError(Exception):
@@ -85,6 +91,11 @@ class Argument:
         """Return the names of the arguments that it needs."""
         return frozenset({self.name})
 
+    @property
+    def may_omit(self) -> bool:
+        """Return whether a longer text with it is left out where it has no value: no, that is an error."""
+        return False
+
     def missing_error(self) -> RenderError:
         """Return the error of a message that needs the argument."""
         return _missing_argument(self.name)
@@ -97,13 +108,13 @@ class ExpressionValue:
     expression: Expression
 
     def render(self, scope: Mapping[str, Any]) -> Any:
+        if self.expression.has_missing_inputs(scope):
+            return OMIT
         try:
             value = self.expression.evaluate(scope)
         except EvaluationError as error:
             raise RenderError(str(error), code=error.code) from None
-        if self.expression.has_missing_inputs(scope):
-            return OMIT
-        if value is UNDEFINED and self._is_not_from_arguments():
+        if value is UNDEFINED and not self.may_omit and self._is_not_from_arguments():
             raise _missing_value(self.expression)
         return value
 
@@ -113,6 +124,11 @@ class ExpressionValue:
     def arguments(self) -> frozenset[str]:
         """Return the names of the arguments that it needs; `ALL_MEMBERS` for all of them."""
         return self.expression.arguments
+
+    @property
+    def may_omit(self) -> bool:
+        """Return whether a text with it is left out where its value is `omit`."""
+        return OMIT_NAME in self.expression.names
 
     def _is_not_from_arguments(self) -> bool:
         """Return whether a missing value does not depend on an argument that was left out: then it is an error."""
@@ -152,12 +168,21 @@ class WholeMessage:
 
 @dataclass(frozen=True, slots=True)
 class TextNode:
-    """Literal text with placeholders, which must all have a value."""
+    """Literal text with placeholders, which must all have a value.
+
+    Where an expression gives `omit`, a text that `can_be_left_out` is: the value of a key, or an element.
+    """
 
     parts: tuple[str | Placeholder, ...]
+    can_be_left_out: bool = False
 
-    def render(self, scope: Mapping[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else to_text(_required_value(part, scope)) for part in self.parts)
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        text = render_text(self.parts, scope)
+        if text is not None:
+            return text
+        if self.can_be_left_out:
+            return OMIT
+        raise RenderError("omit cannot leave out a whole message. Write a default.", code="value-missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +212,73 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A JSON array; elements that are a missing argument are left out."""
+    """A JSON array; elements that are a missing argument are left out. `$each` gives as many elements as its list."""
 
     items: tuple[Node, ...]
 
     def render(self, scope: Mapping[str, Any]) -> list[Any]:
-        return [value for node in self.items if (value := node.render(scope)) is not OMIT]
+        elements: list[Any] = []
+        for node in self.items:
+            value = node.render(scope)
+            if value is not OMIT:
+                elements += value if isinstance(node, Each) else [value]
+        return elements
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A template for each element of a list: `item` is the element, `index` its number from 0, `count` how many."""
+
+    items: Node
+    template: Node
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        items = self.items.render(scope)
+        if items is OMIT:
+            return OMIT
+        if not isinstance(items, list | tuple):
+            raise RenderError(
+                'the value of "$each" is no list. For the pieces of text or bytes, write the filter pieces.',
+                code="invalid-each",
+            )
+        repetitions = len(items) * scope.get(_REPETITIONS, 1)
+        if repetitions > MAX_REPETITIONS:
+            raise RenderError(
+                f'"$each" repeats more than {MAX_REPETITIONS:,} times. Pass fewer elements, or larger pieces.',
+                code="request-too-large",
+            )
+        values = []
+        for index, item in enumerate(items):
+            names = {"item": item, "index": index, "count": len(items), _REPETITIONS: repetitions}
+            value = self.template.render(scope.with_values(**names) if isinstance(scope, Scope) else {**scope, **names})
+            if value is not OMIT:
+                values.append(value)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class EachMessage:
+    """A message for each element of a list."""
+
+    each: Each
+
+    def render(self, scope: Mapping[str, Any]) -> MessageList:
+        values = self.each.render(scope)
+        messages = MessageList()
+        for value in () if values is OMIT else values:
+            messages += value if isinstance(value, MessageList) else [value]
+        return messages
+
+
+@dataclass(frozen=True, slots=True)
+class Unframed:
+    """A message that is sent as it is: text or bytes, past the codec and the framing."""
+
+    message: Node
+
+    def render(self, scope: Mapping[str, Any]) -> UnframedMessage:
+        value = self.message.render(scope)
+        return UnframedMessage(value if isinstance(value, bytes) else encode(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +305,24 @@ class AllArguments:
 
     def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in scope["args"].items() if name not in self.excluded}
+
+
+def render_text(parts: Sequence[str | Placeholder], scope: Mapping[str, Any]) -> str | None:
+    """Return the text of literal parts and placeholders; None where an expression says that it is to be left out.
+
+    Raises:
+        RenderError: where a value is missing.
+    """
+    texts: list[str] = []
+    for part in parts:
+        value = part if isinstance(part, str) else part.value(scope)
+        if value is OMIT:
+            assert not isinstance(part, str)
+            if part.may_omit:
+                return None
+            raise part.missing_error()
+        texts.append(to_text(value))
+    return "".join(texts)
 
 
 def to_text(value: Any) -> str:

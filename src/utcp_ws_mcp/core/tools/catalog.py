@@ -16,7 +16,7 @@ from ..expressions.scope import URL_NAMES
 from ..handshake_request import HandshakeTemplate
 from ..network_policy import URL, parse_url
 from ..templates.compiler import Compiler
-from ..templates.nodes import Placeholder
+from ..url_template import UrlTemplate
 from .template import TemplateCompiler
 from .tool import CompiledTool, compile_tool
 
@@ -150,6 +150,12 @@ def pin_settings(entry: ManifestEntry) -> tuple[str, PinMode]:
     return f"{url.scheme}://{url.authority}", entry.options.pin or default
 
 
+def sample_url(entry: ManifestEntry) -> str:
+    """Return the URL of an entry, with sample text for what is only known during a call."""
+    assert entry.template is not None
+    return UrlTemplate(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))).sample
+
+
 def _is_included(entry: ManifestEntry, name: str) -> bool:
     options = entry.options
     included = options.include_tools is None or any(fnmatchcase(name, glob) for glob in options.include_tools)
@@ -185,7 +191,7 @@ def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
     Raises:
         ForbiddenURL: if it does not.
     """
-    own = parse_url(_sample_url(handshake.url))
+    own = parse_url(handshake.url.sample)
     allowed = [_entry_url(entry), *map(parse_url, entry.options.allow_origins)]
     if own.origin not in {url.origin for url in allowed}:
         scheme, host, port = own.origin
@@ -198,9 +204,4 @@ def _check_origin(entry: ManifestEntry, handshake: HandshakeTemplate) -> None:
 
 def _entry_url(entry: ManifestEntry) -> URL:
     """Return the URL of an entry, with sample text for its placeholders."""
-    assert entry.template is not None
-    return parse_url(_sample_url(tuple(Compiler(entry.variables, names=URL_NAMES).parts(entry.template.url))))
-
-
-def _sample_url(parts: tuple[str | Placeholder, ...]) -> str:
-    return "".join(part if isinstance(part, str) else "x" for part in parts)
+    return parse_url(sample_url(entry))

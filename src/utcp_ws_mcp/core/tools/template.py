@@ -15,8 +15,10 @@ from ..exchange.reply_rules import ReplyRules, compile_reply_rules
 from ..expressions.scope import CALL_REQUEST_NAMES, CANCEL_NAMES
 from ..handshake_compiler import Provenance, compile_handshake
 from ..handshake_request import HandshakeTemplate
+from ..http_steps import CompiledHttpStep, HttpStepCompiler
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
+from ..templates.slices import CompleteSlices, find_sliced_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,13 @@ class CompiledTemplate:
     """A compiled call template.
 
     Args:
+        http_steps: The HTTP requests before the messages.
         request: The messages of a request, in order.
         rules: What a message is to a call.
         handshake: The connection.
     """
 
+    http_steps: tuple[CompiledHttpStep, ...]
     request: tuple[Node, ...]
     rules: ReplyRules
     handshake: HandshakeTemplate
@@ -83,6 +87,11 @@ def _compile(
     def call_compiler(key: str) -> Compiler:
         return replace(compiler(key), names=CALL_REQUEST_NAMES)
 
+    http = HttpStepCompiler(template, diagnostics)
+    http_steps = tuple(
+        http.compile_step(step, call_compiler("before_message"), f"before_message[{index}]", "let")
+        for index, step in enumerate(template.before_message)
+    )
     request: list[Node] = []
     with diagnostics.collect("message"):
         if template.message is None:
@@ -92,6 +101,11 @@ def _compile(
     for index, message in enumerate(template.then):
         with diagnostics.collect(f"then[{index}]"):
             request.append(call_compiler("then").message(message))
+    local = provenance.is_local("message")
+    names = CALL_REQUEST_NAMES if local else CALL_REQUEST_NAMES - {"vars"}
+    with diagnostics.collect("message"):
+        if request and (sliced := find_sliced_values((template.message, *template.then), names, local=local)):
+            request[0] = CompleteSlices(request[0], sliced)
     # What the entry answers automatically holds on its connections; what a tool adds, in its own exchanges only.
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     is_own = template.auto_reply != common
@@ -100,7 +114,7 @@ def _compile(
     if handshake is None:
         connection_rules = compile_connection_rules(template, compiler, common, entry.variables, diagnostics)
         handshake = compile_handshake(entry.name, template, connection_rules, provenance, entry.folder, diagnostics)
-    return CompiledTemplate(tuple(request), rules, handshake)
+    return CompiledTemplate(http_steps, tuple(request), rules, handshake)
 
 
 def _with_cancel_messages(

@@ -7,8 +7,9 @@ from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
 from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
-from .connection import AutoReply, Capture, DisconnectMessage, Framing, Heartbeat, HttpStep, InboxSettings, Step
+from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
 from .feed import Feed
+from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
 
@@ -33,6 +34,10 @@ class CallTemplate(Model):
         "{{ expressions }}; by default the arguments as one JSON object.",
     )
     listen: bool = Field(False, description="Whether a call sends nothing and only receives; excludes message.")
+    before_message: tuple[HttpStep, ...] = Field(
+        (),
+        description="HTTP requests of a call, before its message is sent; captured values are available as let.name.",
+    )
     then: tuple[Json, ...] = Field(
         (),
         description="Further messages of a call, sent directly after message and in this order.",
@@ -51,6 +56,12 @@ class CallTemplate(Model):
     response_format: Literal["json", "text", "raw"] | None = Field(
         None,
         description="The form of the result: json must be valid JSON, text is text, raw is unchanged; by default raw.",
+    )
+    media_type: str | None = Field(
+        None,
+        pattern=r"^[\w.+-]+/[\w.+-]+(?:;[ -~]*)?$",
+        max_length=200,
+        description="The media type of binary results, such as audio/wav; by default what their first bytes indicate.",
     )
     protocol: OneOrMore = Field((), description="The subprotocols to offer, of which the server must select one.")
     keep_alive: bool = Field(
@@ -207,7 +218,8 @@ connection; a test checks that each field of the model is in one of the two list
 
 CALL_FIELDS = frozenset(
     {
-        *("name", "preset", "let", "message", "listen", "then", "typed_arguments", "response_format", "timeout"),
+        *("name", "preset", "let", "before_message", "message", "listen", "then", "typed_arguments", "timeout"),
+        *("response_format", "media_type"),
         *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply", "feeds"),
     }
 )

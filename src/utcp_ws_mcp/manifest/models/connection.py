@@ -1,48 +1,21 @@
 """What a connection does on its own (sections 4 and 7): login, automatic replies, heartbeats, framing."""
 
 import re
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from .base import ExpressionSource, FieldError, Json, Model, SecondsOrExpression
 
 
-class Step(Model):
-    """One step of a login: either `send` or `expect`."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["send"]}, {"required": ["expect"]}]})
-
-    send: Json = Field(None, description="The message to send, with {{ expressions }}.")
-    expect: ExpressionSource | None = Field(
-        None, description="Predicate: the message to wait for; other messages are skipped."
-    )
-    when: ExpressionSource | None = Field(None, description="Predicate: whether the step is executed.")
-    capture: dict[str, ExpressionSource] = Field(
-        default_factory=dict,
-        description="Expressions by name, whose values are stored in session: of the expected message, or before the "
-        "message of the step is sent.",
-    )
-    fail: ExpressionSource | None = Field(None, description="Predicate: the message reports that the login failed.")
-    fail_message: ExpressionSource | None = Field(None, description="Expression: the error text of a failed login.")
-    timeout: float = Field(10, gt=0, description="The timeout of the step in seconds.")
-    request_id: bool = Field(
-        False, description="Whether the step creates a request_id for itself and the following steps."
-    )
-
-    @model_validator(mode="after")
-    def _send_or_expect(self) -> Self:
-        if (self.send is None) == (self.expect is None):
-            message = 'a step has either "send" or "expect". Use two steps for both.'
-            raise FieldError(message, code="step-not-exclusive")
-        return self
-
-
 class HttpRequestTemplate(Model):
-    """An HTTP request before a connection is opened."""
+    """An HTTP request of a step."""
 
     method: str = Field("GET", description="The HTTP method, such as GET or POST.")
-    url: str = Field(description="The URL, with {{ expressions }}: https://, or http:// on this machine.")
+    url: str = Field(
+        description="The URL, with {{ expressions }} behind the host: https://, or http:// on this machine and, with "
+        "network.plaintext, in the endpoint's own network."
+    )
     headers: dict[str, str] = Field(
         default_factory=dict, description="The headers by name; values may contain {{ expressions }}."
     )
@@ -57,14 +30,50 @@ class HttpRequestTemplate(Model):
         return method
 
 
+class Step(Model):
+    """One step of a login: `send`, `expect` or `http`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["send"]}, {"required": ["expect"]}, {"required": ["http"]}]}
+    )
+
+    send: Json = Field(None, description="The message to send, with {{ expressions }}.")
+    expect: ExpressionSource | None = Field(
+        None, description="Predicate: the message to wait for; other messages are skipped."
+    )
+    http: HttpRequestTemplate | None = Field(None, description="The HTTP request to send.")
+    when: ExpressionSource | None = Field(None, description="Predicate: whether the step is executed.")
+    capture: dict[str, ExpressionSource] = Field(
+        default_factory=dict,
+        description="Expressions by name, whose values are stored in session: of the expected message, of the HTTP "
+        "response (body, status, headers, cookies), or before the message of the step is sent.",
+    )
+    fail: ExpressionSource | None = Field(
+        None, description="Predicate: the message, or the HTTP response, reports that the login failed."
+    )
+    fail_message: ExpressionSource | None = Field(None, description="Expression: the error text of a failed login.")
+    timeout: float = Field(10, gt=0, description="The timeout of the step in seconds.")
+    request_id: bool = Field(
+        False, description="Whether the step creates a request_id for itself and the following steps."
+    )
+
+    @model_validator(mode="after")
+    def _one_action(self) -> Self:
+        if sum(action is not None for action in (self.send, self.expect, self.http)) != 1:
+            message = 'a step has one of "send", "expect" and "http". Use a step for each.'
+            raise FieldError(message, code="step-not-exclusive")
+        return self
+
+
 class HttpStep(Model):
-    """An HTTP request before a connection is opened, and the values that are captured from its response."""
+    """An HTTP request, and the values that are captured from its response."""
 
     http: HttpRequestTemplate = Field(description="The HTTP request.")
+    when: ExpressionSource | None = Field(None, description="Predicate: whether the step is executed.")
     capture: dict[str, ExpressionSource] = Field(
         default_factory=dict,
         description="Expressions on the response (body, status, headers, cookies) by name, whose values are stored in "
-        "session.",
+        "session or, before a message, in let.",
     )
     fail: ExpressionSource = Field(
         "status >= 300", description="Predicate on status, body, headers and cookies: the request failed."
@@ -121,28 +130,3 @@ class Heartbeat(Model):
     timeout: float = Field(
         10, gt=0, description="Seconds to wait for the expected answer before the connection is dropped."
     )
-
-
-class Framing(Model):
-    """How messages are encoded as WebSocket messages."""
-
-    codec: Literal["json", "text", "binary", "msgpack", "cbor", "stomp", "socketio4", "mqtt"] = Field(
-        "json", description="The encoding of a message: JSON, text, bytes, or the packets of a protocol."
-    )
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        description="The text that ends each message, if one WebSocket message can contain several messages.",
-    )
-    spans_messages: bool = Field(
-        False,
-        description="Whether a message can be split across several WebSocket messages, up to its separator.",
-    )
-    batch: bool = Field(False, description="Whether a JSON array contains several messages.")
-
-    @model_validator(mode="after")
-    def _require_separator(self) -> Self:
-        if self.spans_messages and self.separator is None:
-            message = '"spans_messages" requires a "separator", which marks the end of a message. Add one.'
-            raise FieldError(message, code="separator-required")
-        return self

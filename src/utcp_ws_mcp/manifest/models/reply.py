@@ -58,6 +58,10 @@ class Stream(Model):
     until_close: bool = Field(
         False, description="Whether the end of the connection ends the stream, whatever the close code is."
     )
+    require_end: bool = Field(
+        False,
+        description="Whether the call fails, with the items so far, if a bound ends the stream before its own end.",
+    )
     include_last: bool = Field(False, description="Whether the message that ends the stream is an item as well.")
     item: ExpressionSource | None = Field(
         None,
@@ -69,17 +73,17 @@ class Stream(Model):
     max_seconds: SecondsOrExpression | None = Field(
         None,
         description="The maximum duration in seconds from the start of the stream: a number, or an expression on the "
-        "arguments; by default the rest of the timeout of the call.",
+        "arguments; by default the stream ends at the timeout of the call, or fails there if it has an end of its own.",
     )
     idle_seconds: SecondsOrExpression | None = Field(
         None,
         description="Seconds without an item after which the stream ends: a number, or an expression on the arguments.",
     )
     max_bytes: int = Field(1 << 20, ge=1, description="The maximum size of all messages of the stream in bytes.")
-    collect: Literal["list", "last", "text"] = Field(
+    collect: Literal["list", "flat", "last", "text", "bytes"] = Field(
         "list",
-        description="The result of the call: all items (list), the last item (last), or the items joined to a text "
-        "(text).",
+        description="The result of the call: all items (list), the elements of all items that are lists (flat), the "
+        "last item (last), or the items joined to a text (text) or to binary data (bytes).",
     )
     cancel: Json = Field(
         None,

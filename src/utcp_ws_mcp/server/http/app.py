@@ -7,12 +7,15 @@ stateless.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any, Final
+from urllib.parse import unquote
 
 import anyio
 import uvicorn
@@ -25,8 +28,17 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..sdk_server import SdkServer
+from .body import MAX_BODY_SIZE, read_body, replay
 from .config import HttpListener
-from .security import Headers, HttpAccessPolicy, Rejection, check_method_and_content_type, rejection_headers
+from .connections import ACCEPT_BACKLOG, ConnectionLimits, LimitedProtocol, max_connections, report_accept_failures
+from .security import (
+    Headers,
+    HttpAccessPolicy,
+    Rejection,
+    check_method_and_content_type,
+    rejection_headers,
+    split_absolute_target,
+)
 
 MCP_PATH: Final = "/mcp"
 MCP_METHODS: Final = ("POST", "GET", "DELETE")
@@ -53,9 +65,6 @@ GRACEFUL_SHUTDOWN_TIMEOUT: Final = 10
 KEEP_ALIVE_TIMEOUT: Final = 75
 """Seconds that idle connections stay open: longer than nginx keeps its own, or nginx sends into one that closes."""
 
-MAX_CONNECTIONS: Final = 2000
-"""Connections and requests at once; any further ones get 503."""
-
 
 @dataclass(frozen=True, slots=True)
 class TextRoute:
@@ -79,6 +88,12 @@ class McpEndpoint:
             await _rejection_response(rejection, MCP_METHODS)(scope, receive, send)
         elif scope["method"] == "GET":
             await self._serve_event_stream(scope, receive, send)
+        elif scope["method"] == "POST":
+            body = await read_body(receive)
+            if isinstance(body, Rejection):
+                await _rejection_response(body)(scope, receive, send)
+            elif body is not None:
+                await self._manager.handle_request(scope, replay(body, receive), send)
         else:
             await self._manager.handle_request(scope, receive, send)
 
@@ -111,9 +126,19 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or reject one request."""
+        _resolve_absolute_target(scope)
         rejection = None if scope["path"] in self._exempt else self._check(scope["headers"])
         app = self._app if rejection is None else _rejection_response(rejection)
         await app(scope, receive, send)
+
+
+def _resolve_absolute_target(scope: Scope) -> None:
+    """Make a target in absolute form a path and a Host, in place; it overrides the header (RFC 9112 §3.2.2)."""
+    found = split_absolute_target(scope["raw_path"])
+    if found is not None:
+        host, scope["raw_path"] = found
+        scope["path"] = unquote(scope["raw_path"].decode("ascii"))
+        scope["headers"] = [(b"host", host), *(header for header in scope["headers"] if header[0] != b"host")]
 
 
 def make_app(
@@ -198,6 +223,7 @@ async def run_http_server(
         sdk_server.server,
         stateless=listener.stateless,
         max_sessions=listener.max_sessions,
+        max_request_body_size=MAX_BODY_SIZE,
         # HttpAccessPolicy has checked both headers, and more strictly.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
@@ -208,22 +234,26 @@ async def run_http_server(
         sdk_server.close_streams()
         endpoint.close_event_streams()
 
+    report_accept_failures(asyncio.get_running_loop())
     async with manager.run():
         on_started(f"{listener.url}{MCP_PATH}")
         await _UvicornServer(_uvicorn_config(app), stop).serve([listener.sock])
 
 
 def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+    limit = max_connections()
+    limits = ConnectionLimits(limit, asyncio.get_running_loop().time)
     return uvicorn.Config(
         app,
-        http="h11",
+        http=partial(LimitedProtocol, limits=limits),  # type: ignore[arg-type]  # called like a class
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=limit + 1,  # requests: `limits` has limited the connections
+        backlog=ACCEPT_BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_TIMEOUT,
     )

@@ -22,6 +22,7 @@ Origin = tuple[str, str, int | None]
 """A scheme, a host, and the port if one is written."""
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+_ABSOLUTE_TARGET: Final = re.compile(rb"https?://([^/]*)(/.*)?", re.IGNORECASE | re.DOTALL)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _JSON_CONTENT_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?[ \t]*', re.IGNORECASE)
 
@@ -61,7 +62,7 @@ class HttpAccessPolicy:
             return None
         scheme, _, given = (_single_header(headers, b"authorization") or "").partition(" ")
         # Compared before the scheme is looked at, and in constant time: the duration must not reveal the token.
-        matches = hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode())
+        matches = hmac.compare_digest(given.strip(" \t").encode("latin-1"), self.token.encode())
         if scheme.lower() == "bearer" and matches:
             return None
         return Rejection(401, "the header Authorization must be: Bearer, and the token of this server")
@@ -86,6 +87,12 @@ def rejection_headers(rejection: Rejection, allowed_methods: Iterable[str] = ())
     if rejection.status == 401:
         return {"WWW-Authenticate": 'Bearer realm="utcp-ws-mcp"'}
     return {"Allow": ", ".join(allowed_methods)} if rejection.status == 405 else {}
+
+
+def split_absolute_target(target: bytes) -> tuple[bytes, bytes] | None:
+    """Split a request target such as `http://127.0.0.1:8080/mcp` into host and path; None for one in another form."""
+    found = _ABSOLUTE_TARGET.fullmatch(target)
+    return None if found is None else (found[1], found[2] or b"/")
 
 
 def parse_authority(text: str) -> Authority | None:

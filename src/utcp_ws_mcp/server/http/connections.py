@@ -1,0 +1,199 @@
+"""Limits of the connections of clients: deadlines for the head and the body of a request, and how many are open.
+
+uvicorn has a timeout for idle connections after a request, and none before it. When too many connections are open, it
+refuses every request, so any client that reaches the port could stop the server without a token. Neither uvicorn nor
+h11 has an option for this; hypercorn, which has a timeout, has no cap for a peer and no eviction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+logger = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT: Final = 10.0
+"""Seconds for the head of a request, and again for its body."""
+
+MAX_CONNECTIONS: Final = 2000
+"""Open connections, if the limit of file descriptors allows as many."""
+
+MIN_RESERVED_DESCRIPTORS: Final = 64
+"""File descriptors that are kept for WebSockets and files, at least; otherwise a quarter of the limit."""
+
+LOG_INTERVAL: Final = 60.0
+"""Seconds between two log lines about the same kind of overload."""
+
+ACCEPT_BACKLOG: Final = 128
+"""Connections that asyncio accepts in one turn of the loop. It tries as often when no file descriptor is left."""
+
+_ACCEPT_FAILED: Final = "socket.accept() out of system resource"
+"""The message of asyncio for that case."""
+
+_TIMEOUT_RESPONSE: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_FULL_RESPONSE: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def max_connections() -> int:
+    """Return how many connections may be open such that file descriptors are left for WebSockets."""
+    if sys.platform == "win32":
+        return MAX_CONNECTIONS
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, limit - max(MIN_RESERVED_DESCRIPTORS, limit // 4)))
+
+
+class RareLog:
+    """Logs a warning at most every LOG_INTERVAL seconds, with the number of those that were left out."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._next = 0.0
+        self._left_out = 0
+
+    def report(self, text: str) -> None:
+        """Log a warning, or count it."""
+        now = self._clock()
+        if now < self._next:
+            self._left_out += 1
+            return
+        more = f" ({self._left_out} more in the last minute)" if self._left_out else ""
+        self._next, self._left_out = now + LOG_INTERVAL, 0
+        logger.warning("%s%s", text, more)
+
+
+class ConnectionLimits:
+    """The open connections, oldest first. A new one takes the place of the oldest that has no request.
+
+    A peer may have half of all connections. What counts as a peer is its address; behind a proxy, that of the proxy.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._peer_limit = (limit + 1) // 2
+        self._open: dict[LimitedProtocol, str] = {}
+        self._by_peer: Counter[str] = Counter()
+        self._log = RareLog(clock)
+
+    def admit(self, connection: LimitedProtocol, peer: str) -> bool:
+        """Add a connection; return False if there are too many, and all of them are serving requests."""
+        of_peer = self._by_peer[peer] >= self._peer_limit
+        if of_peer or len(self._open) >= self._limit:
+            candidates = (each for each, address in self._open.items() if not of_peer or address == peer)
+            oldest = next((each for each in candidates if each.has_no_request), None)
+            self._log.report("too many HTTP connections; the oldest without a request are closed")
+            if oldest is None:
+                return False
+            self.remove(oldest)
+            oldest.end()
+        self._open[connection] = peer
+        self._by_peer[peer] += 1
+        return True
+
+    def remove(self, connection: LimitedProtocol) -> None:
+        """Forget a connection."""
+        peer = self._open.pop(connection, None)
+        if peer is not None:
+            self._by_peer[peer] -= 1
+            if not self._by_peer[peer]:
+                del self._by_peer[peer]
+
+
+class LimitedProtocol(H11Protocol):
+    """A connection of uvicorn with `limits`, and with a deadline for the part of a request that it waits for."""
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._deadline: asyncio.TimerHandle | None = None
+        self._awaited_part: str | None = None
+
+    @property
+    def has_no_request(self) -> bool:
+        """Whether no request is being served."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Admit the connection, and wait for the head of the first request."""
+        super().connection_made(transport)
+        if self._limits.admit(self, self.client[0] if self.client else ""):
+            self._watch_deadline()
+        else:
+            transport.write(_FULL_RESPONSE)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the place of the connection."""
+        self._limits.remove(self)
+        self._set_deadline(None)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """Handle what has arrived, and set the deadline for what is awaited next."""
+        served = self.cycle
+        super().handle_events()
+        if self.cycle is not served and _is_ambiguous(self.headers):
+            self.cycle.keep_alive = False
+        if not self.transport.is_closing():
+            self._watch_deadline()
+
+    def end(self) -> None:
+        """Close the connection, which has no request."""
+        self._set_deadline(None)
+        self._unset_keepalive_if_required()
+        self.transport.close()
+
+    def _watch_deadline(self) -> None:
+        part: str | None = None
+        if self.conn.their_state is h11.SEND_BODY:
+            part = "body"
+        elif self.conn.their_state is h11.IDLE and (self.cycle is None or self.conn.trailing_data[0]):
+            part = "head"
+        self._set_deadline(part)
+
+    def _set_deadline(self, part: str | None) -> None:
+        if part == self._awaited_part:
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._awaited_part = part
+        self._deadline = None if part is None else self.loop.call_later(REQUEST_TIMEOUT, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        if self.transport.is_closing():
+            return
+        has_begun = self._awaited_part == "body" or bool(self.conn.trailing_data[0])
+        if has_begun and (self.cycle is None or self._awaited_part == "head" or not self.cycle.response_started):
+            self.transport.write(_TIMEOUT_RESPONSE)
+        self.end()
+
+
+def _is_ambiguous(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether the length of a request is given twice. Its connection must be closed (RFC 9112 §6.1)."""
+    names = {name for name, _ in headers}
+    return {b"transfer-encoding", b"content-length"} <= names
+
+
+def report_accept_failures(loop: asyncio.AbstractEventLoop) -> None:
+    """Log a failure to accept a connection in one line and seldom; asyncio logs a traceback for each attempt."""
+    log, inherited = RareLog(loop.time), loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context.get("message") == _ACCEPT_FAILED:
+            log.report(f"cannot accept a connection: {context.get('exception')}")
+        elif inherited is not None:
+            inherited(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)

@@ -1,0 +1,340 @@
+"""Protobuf messages as objects, with the schema of a `.proto` file or of a FileDescriptorSet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pb2, json_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.core.codecs import proto_schema
+from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
+from utcp_ws_mcp.core.codecs.message import RejectedValue
+from utcp_ws_mcp.core.codecs.protobuf import load_schema
+from utcp_ws_mcp.errors import InvalidTemplate
+from utcp_ws_mcp.manifest.models.framing import Framing
+
+FUZZ = settings(max_examples=100, deadline=None, database=None)
+
+PROTO = """
+syntax = "proto3";
+package market.v1; // a comment
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/struct.proto";
+import "shared/money.proto";
+option go_package = "example.com/market";
+
+/* A frame. */
+message Push {
+  enum Kind { UNKNOWN = 0; TRADE = 1; }
+  message Level { double price = 1; float size = 2; }
+  reserved 90 to 99, 101;
+  string channel = 1;
+  int64 sequence = 2;
+  Kind kind = 3;
+  repeated Level bids = 4;
+  map<string, uint64> totals = 5;
+  optional int32 depth = 6;
+  oneof body { bytes payload = 7; shared.Money price = 8; }
+  google.protobuf.Timestamp sent_at = 9 [json_name = "time"];
+  google.protobuf.Struct extra = 10;
+  map<int32, Level> by_id = 11;
+  bool last = 12;
+  Push inner = 13;
+  repeated sint32 deltas = 14 [packed = false];
+}
+message Empty {}
+service Quotes { rpc Watch(Empty) returns (stream Push); }
+"""
+MONEY = """syntax = "proto2"; package shared;
+message Money { required int32 cents = 1; optional string unit = 2 [default = "EUR"]; }
+"""
+FILES = {"market.proto": PROTO, "shared/money.proto": MONEY}
+
+
+def read(name: str) -> bytes:
+    return FILES[name].encode()
+
+
+def framer(receive: str = "market.v1.Push", send: str | None = "market.v1.Push", file: str = "market.proto") -> Framer:
+    types = {"schema": file, "receive": receive, **({"send": send} if send else {})}
+    framing = Framing(codec="protobuf", protobuf=types)  # type: ignore[arg-type]
+    return make_framer(framing, schema=load_schema(file, receive, send, read))
+
+
+def decode(peer: Framer, raw: str | bytes) -> Any:
+    (message,) = peer.decode(raw)
+    return message.value
+
+
+DEFAULTS: dict[str, Any] = {
+    "channel": "",
+    "sequence": "0",
+    "kind": "UNKNOWN",
+    "bids": [],
+    "totals": {},
+    "byId": {},
+    "last": False,
+    "deltas": [],
+}
+VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nothing": ({}, {}),
+    "text": ({"channel": "é"}, {"channel": "é"}),
+    "a large integer": ({"sequence": "9007199254740993"}, {"sequence": "9007199254740993"}),
+    "a number for a large integer": ({"sequence": 7}, {"sequence": "7"}),
+    "an enum": ({"kind": "TRADE"}, {"kind": "TRADE"}),
+    "the number of an enum": ({"kind": 1}, {"kind": "TRADE"}),
+    "an enum value that the schema does not know": ({"kind": 7}, {"kind": 7}),
+    "objects in a list": ({"bids": [{"price": 1.5, "size": 0.1}]}, {"bids": [{"price": 1.5, "size": 0.1}]}),
+    "a map": ({"totals": {"a": 1}}, {"totals": {"a": "1"}}),
+    "a map with numbers as keys": ({"byId": {"7": {"price": 1}}}, {"byId": {"7": {"price": 1.0, "size": 0.0}}}),
+    "an optional field that is zero": ({"depth": 0}, {"depth": 0}),
+    "bytes": ({"payload": b"\x00\xff"}, {"payload": b"\x00\xff"}),
+    "bytes as base64": ({"payload": "AP8="}, {"payload": b"\x00\xff"}),
+    "the other member of a oneof": ({"price": {"cents": 3}}, {"price": {"cents": 3}}),
+    "a time with a JSON name": ({"time": "2026-11-30T03:00:00Z"}, {"time": "2026-11-30T03:00:00Z"}),
+    "a field by its own name": ({"sent_at": "2026-11-30T03:00:00Z"}, {"time": "2026-11-30T03:00:00Z"}),
+    "a struct": ({"extra": {"a": [1, None, "x"]}}, {"extra": {"a": [1.0, None, "x"]}}),
+    "a message in itself": ({"inner": {"channel": "b"}}, {"inner": {**DEFAULTS, "channel": "b"}}),
+    "negative numbers": ({"deltas": [-1, 2]}, {"deltas": [-1, 2]}),
+}
+
+
+@pytest.mark.parametrize(("sent", "received"), VALUES.values(), ids=VALUES)
+def test_a_message_is_an_object_with_json_names(sent: dict[str, Any], received: dict[str, Any]) -> None:
+    peer = framer()
+    (raw,) = peer.encode(sent)
+    assert isinstance(raw, bytes)
+    assert decode(peer, raw) == DEFAULTS | received
+
+
+def test_what_is_sent_is_shown_as_json() -> None:
+    peer = framer(receive="market.v1.Empty")
+    (raw,) = peer.encode({"channel": "a"})
+    assert json.loads(peer.for_display(raw)) == DEFAULTS | {"channel": "a"}
+
+
+def test_without_a_type_to_send_messages_are_sent_as_json() -> None:
+    peer = framer(send=None)
+    assert peer.encode({"method": "SUBSCRIPTION"}) == ['{"method":"SUBSCRIPTION"}']
+    assert peer.encode("PING") == ["PING"]
+    assert peer.for_display('{"a":1}') == '{"a":1}'
+
+
+def test_text_and_json_beside_protobuf_are_read_too() -> None:
+    peer = framer()
+    assert decode(peer, '{"code":0}') == {"code": 0}
+    assert decode(peer, "pong") == "pong"
+    assert decode(peer, b'{"code":0}') == {"code": 0}
+    assert decode(peer, b"\xff\xff") == b"\xff\xff"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"chanel": "a"}, 'no field named "chanel"'),
+        ({"sequence": "x"}, "Push.*sequence"),
+        ({"payload": "?"}, "the field 'payload' holds bytes"),
+        ({"inner": {"payload": "a!b"}}, "the field 'payload' holds bytes"),
+        ({"bids": 1}, "Push"),
+        ({"byId": {"x": {}}}, "Push"),
+        ([1], "no Protobuf message"),
+        ("x", "no Protobuf message"),
+    ],
+)
+def test_a_value_that_is_not_of_the_type_is_refused_with_its_field(value: Any, message: str) -> None:
+    with pytest.raises(RejectedValue, match=message):
+        framer().encode(value)
+
+
+def test_a_message_with_too_many_values_stays_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.core.codecs.protobuf.MAX_VALUES", 100)
+    raw = b"\x22\x00" * 200  # empty levels
+    assert decode(framer(), raw) == raw
+    deep = {"extra": {"a": ["x"] * 200}}
+    (sent,) = framer().encode(deep)
+    assert decode(framer(), sent) == sent
+
+
+def test_a_descriptor_set_is_a_schema_too() -> None:
+    source = framer()
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(each.SerializeToString())
+        for each in proto_schema._read_proto_files("market.proto", read)
+    ]
+    FILES["market.binpb"] = descriptor_pb2.FileDescriptorSet(file=files).SerializeToString().decode("latin-1")
+    types = {"schema": "market.binpb", "receive": "market.v1.Push"}
+    schema = load_schema("market.binpb", "market.v1.Push", None, lambda name: FILES[name].encode("latin-1"))
+    peer = make_framer(Framing(codec="protobuf", protobuf=types), schema=schema)  # type: ignore[arg-type]
+    (raw,) = source.encode({"channel": "a", "time": "2026-11-30T03:00:00Z"})
+    assert decode(peer, raw) == decode(source, raw)
+
+
+def test_imports_are_found_beside_the_file_that_is_named() -> None:
+    moved = {f"schemas/{name}": text for name, text in FILES.items()}
+    schema = load_schema("schemas/market.proto", "market.v1.Push", None, lambda name: moved[name].encode())
+    assert schema.receive.DESCRIPTOR.full_name == "market.v1.Push"
+
+
+OTHER_SCHEMAS = {
+    "proto2 with a group": (
+        """message M { optional group Item = 1 { required int32 a = 1; } extensions 100 to 199; }
+        extend M { optional int32 e = 100; }""",
+        {"item": {"a": 1}},
+    ),
+    "an edition": (
+        'edition = "2023"; message M { int32 a = 1; int32 b = 2 [features.field_presence = IMPLICIT]; }',
+        {"a": 1, "b": 0},
+    ),
+    "an alias": (
+        """syntax = "proto3"; message M { E e = 1; }
+        enum E { option allow_alias = true; A = 0; B = 0x1; C = 1; reserved 9; }""",
+        {"e": "B"},
+    ),
+    "defaults": (
+        """syntax = "proto2"; message M {
+            optional string s = 1 [default = "a"]; optional bool b = 2 [default = true];
+            optional E e = 3 [default = Y]; enum E { X = 0; Y = 1; } optional int32 n = 4 [default = -3];
+        }""",
+        {"n": 1},
+    ),
+    "relative names": (
+        'syntax = "proto3"; package a.b.c; message M { .a.b.c.N n = 1; b.c.N o = 2; } message N { int32 x = 1; }',
+        {"n": {"x": 1}, "o": {"x": 2}},
+    ),
+    "options of others": (
+        """syntax = "proto3"; message M { option (my.opt) = { a: 1 b { c: "x" } };
+            int32 x = 1 [(validate).rule = {gt: 0}, deprecated = true];
+        }""",
+        {"x": 1},
+    ),
+    "comments everywhere": (
+        """/* a */ syntax /* b */ = "proto3"; // c
+        message M /* d */ { int32 x = 1 /* e */ [ /* deprecated = true, */ json_name = "y//z" // f
+        , deprecated = true /* g
+        */ ]; oneof o { /* h */ string s = 2; } } // i""",
+        {"y//z": 1},
+    ),
+    "a byte order mark": ('\ufeffsyntax = "proto3"; message M { int32 x = 1; }', {"x": 1}),
+}
+
+
+@pytest.mark.parametrize(("text", "value"), OTHER_SCHEMAS.values(), ids=OTHER_SCHEMAS)
+def test_every_syntax_of_proto_is_read(text: str, value: dict[str, Any]) -> None:
+    name = "a.b.c.M" if "package a.b.c" in text else "M"
+    schema = load_schema("m.proto", name, name, lambda _: text.encode())
+    framing = Framing(codec="protobuf", protobuf={"schema": "m.proto", "receive": name})  # type: ignore[arg-type]
+    peer = make_framer(framing, schema=schema)
+    (raw,) = peer.encode(value)
+    assert decode(peer, raw) == value
+
+
+BROKEN = {
+    "a syntax error": ({"a.proto": "syntax = 'proto3';\nmessage M { int32 = 1; }"}, r"'a.proto' .* line 2, column \d+"),
+    "a syntax error behind a comment of two lines": (
+        {"a.proto": "/* a\nb */\nmessage M { int32 = 1; }"},
+        r"'a.proto' .* line 3, column 1\d",
+    ),
+    "an unknown type": ({"a.proto": "message M { optional Nothing a = 1; }"}, "Nothing"),
+    "no text": ({"a.proto": "message M {"}, "'a.proto' is no valid .proto file: line 1"),
+    "an unknown message": ({"a.proto": "message N {}"}, "no message type 'M'. Write its full name"),
+    "a number twice": ({"a.proto": "message M { optional int32 a = 1; optional int32 b = 1; }"}, "a.proto"),
+    "a descriptor set that is none": ({"a.binpb": "hello"}, "'a.binpb' is no FileDescriptorSet"),
+    "an empty descriptor set": ({"a.binpb": ""}, "'a.binpb' is no FileDescriptorSet"),
+    "too many imports": (
+        {
+            "a.proto": 'import "f0.proto"; message M {}',
+            **{f"f{number}.proto": f'import "f{number + 1}.proto";' for number in range(300)},
+        },
+        "imports more than 200 files",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_schema_that_cannot_be_used_is_named_with_the_reason(files: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidTemplate, match=message):
+        load_schema(next(iter(files)), "M", None, lambda name: files[name].encode())
+
+
+def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proto_schema, "MAX_SCHEMA_BYTES", 1 << 20)
+    with pytest.raises(InvalidTemplate, match="more than 1 MiB"):
+        load_schema("a.proto", "M", None, lambda _: bytes((1 << 20) + 1))
+
+
+def test_imports_that_form_a_circle_are_refused() -> None:
+    files = {"a.proto": 'import "b.proto"; message M {}', "b.proto": 'import "a.proto"; message N {}'}
+    with pytest.raises(InvalidTemplate, match=r"proto"):
+        load_schema("a.proto", "M", None, lambda name: files[name].encode())
+
+
+@pytest.mark.parametrize("package", ["google.protobuf", "proto_schema_parser"])
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "utcp_ws_mcp.core.codecs.proto_schema")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InvalidTemplate, match=r"pip install 'utcp-ws-mcp\[protobuf\]'"):
+        load_schema("market.proto", "market.v1.Push", None, read)
+
+
+numbers = st.integers(-(1 << 63), (1 << 63) - 1)
+pushes = st.fixed_dictionaries(
+    {},
+    optional={
+        "channel": st.text(max_size=5),
+        "sequence": numbers.map(str),
+        "kind": st.sampled_from(["TRADE", "UNKNOWN"]),
+        "bids": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "price": st.floats(allow_nan=False, allow_infinity=False),
+                    "size": st.floats(width=32, allow_nan=False, allow_infinity=False),
+                }
+            ),
+            max_size=3,
+        ),
+        "totals": st.dictionaries(st.text(max_size=3), st.integers(0, (1 << 64) - 1).map(str), max_size=3),
+        "depth": st.integers(-(1 << 31), (1 << 31) - 1),
+        "payload": st.binary(max_size=5),
+        "last": st.booleans(),
+        "deltas": st.lists(st.integers(-(1 << 31), (1 << 31) - 1), max_size=3),
+    },
+)
+
+
+@FUZZ
+@given(pushes)
+def test_a_message_comes_back_as_it_was_sent(value: dict[str, Any]) -> None:
+    peer = framer()
+    (raw,) = peer.encode(value)
+    got = decode(peer, raw)
+    for level in got["bids"]:
+        level["size"] = pytest.approx(level["size"], rel=1e-6)
+    assert got == DEFAULTS | value
+
+
+@FUZZ
+@given(pushes)
+def test_the_value_is_the_json_form_of_protobuf(value: dict[str, Any]) -> None:
+    peer = framer()
+    (raw,) = peer.encode(value)
+    schema = load_schema("market.proto", "market.v1.Push", None, read)
+    canonical = json_format.MessageToDict(
+        schema.receive.FromString(raw), always_print_fields_with_no_presence=True, descriptor_pool=schema.pool
+    )
+    got = decode(peer, raw)
+    canonical.pop("payload", None)
+    got.pop("payload", None)
+    assert json.loads(json.dumps(got)) == json.loads(json.dumps(canonical))
+
+
+@FUZZ
+@given(st.binary(max_size=60) | st.text(max_size=20))
+def test_hostile_input_never_raises(raw: str | bytes) -> None:
+    assert len(list(framer().decode(raw))) >= 1

@@ -1,0 +1,135 @@
+"""What looks like a variable: defaults, arguments of UTCP's manuals, and texts that would be sent as they are."""
+
+from pathlib import PurePath
+
+import pytest
+
+from utcp_ws_mcp.errors import InvalidManifest
+from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.remote_manual import read_manual
+from utcp_ws_mcp.manifest.variables import VariableResolver
+
+INPUTS = {"type": "object", "properties": {"symbol": {"type": "string"}, "HOME": {"type": "string"}}}
+
+
+def load(document, **variables):
+    entry = {"name": "m", "url": "wss://a.example/", "tools": [{"name": "t", "inputs": INPUTS}], **document}
+    return load_document([entry], VariableResolver([variables]), "m.json", PurePath("/m"))
+
+
+def field(document, key, **variables):
+    manifest = load(document, **variables)
+    assert not manifest.disabled
+    return manifest.entries[0].raw[key]
+
+
+DEFAULTS = {
+    "not set": ("wss://${HOST:-a.example}/", {}, "wss://a.example/"),
+    "empty": ("wss://${HOST:-a.example}/", {"HOST": ""}, "wss://a.example/"),
+    "set": ("wss://${HOST:-a.example}/", {"HOST": "b.example"}, "wss://${HOST}/"),
+    "set for the manual": ("wss://${HOST:-a.example}/", {"m_HOST": "b.example"}, "wss://${HOST}/"),
+    "an empty default": ("wss://a.example/${PATH_:-}", {}, "wss://a.example/"),
+    "several": ("wss://${A:-a}.${B:-b.example}/", {"A": "x"}, "wss://${A}.b.example/"),
+    "a default with a colon": ("${URL:-wss://a.example:1/x}", {}, "wss://a.example:1/x"),
+    "what a host could not expand": ("wss://${HOST:-a.example}/", {"HOST": "${HOST}"}, "wss://a.example/"),
+    "escaped": ("wss://a.example/?x=$${A:-b}", {}, "wss://a.example/?x=$${A:-b}"),
+}
+
+
+@pytest.mark.parametrize(("url", "variables", "expected"), DEFAULTS.values(), ids=DEFAULTS)
+def test_a_variable_may_have_a_default(url, variables, expected):
+    assert field({"url": url}, "url", **variables) == expected
+
+
+def test_a_default_takes_the_place_of_a_number_and_of_a_setting():
+    assert field({"timeout": "${SECONDS:-5}"}, "timeout") == "5"
+    key = {"auth_type": "api_key", "api_key": "${KEY:-none-123}"}
+    assert field({"auth": key}, "auth")["api_key"] == "none-123"
+    assert field({"auth": key}, "auth", KEY="k")["api_key"] == "k"
+
+
+NO_VARIABLES = [
+    "${env:NAME}", "${env.NAME}", "${input:key}", "${NAME:?missing}", "${NAME:+x}", "${NAME-default}", "${a.b}",
+    "${1A}", "${}", "${ NAME }", "${NAME",
+    "Bearer ${env:NAME}", "${A:-${B}}", "${NAME:=x}", "${NAME|x}", "${user-name}",
+]  # fmt: skip
+
+PLACES = {
+    "a message": lambda text: {"message": {"a": [text]}},
+    "a header": lambda text: {"headers": {"X-A": text}},
+    "a credential": lambda text: {"auth": {"auth_type": "api_key", "api_key": text}},
+    "the URL": lambda text: {"url": f"wss://a.example/{text}"},
+    "a step": lambda text: {"on_connect": [{"send": {"token": text}}]},
+    "a request": lambda text: {"before_connect": [{"http": {"url": "https://a.example/", "json": {"k": text}}}]},
+    "an expression": lambda text: {"reply": {"match": f"message.a == '{text}'"}},
+    "a tool": lambda text: {"tools": [{"name": "t", "tool_call_template": {"message": text}}]},
+    "a default of an override": lambda text: {"tool_overrides": {"t": {"defaults": {"a": text}}}},
+}
+
+
+@pytest.mark.parametrize("text", NO_VARIABLES)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_what_looks_like_a_variable_and_is_none_is_refused(text, place):
+    with pytest.raises(InvalidManifest, match=r"looks like a variable and is none.*\[invalid-variable\]"):
+        load(place(text), NAME="x", A="x", B="x")
+
+
+def test_the_prefix_of_another_program_is_named():
+    with pytest.raises(InvalidManifest, match=r"headers\.X: '\$\{env:NAME\}' looks like .* Write \$\{NAME\}; for"):
+        load({"headers": {"X": "${env:NAME}"}})
+
+
+@pytest.mark.parametrize("text", ["$${env:NAME}", "costs $5", "a $ b", "$", "100$"])
+def test_a_dollar_that_means_itself_is_kept(text):
+    assert field({"message": {"a": text}}, "message") == {"a": text}
+
+
+def test_texts_for_models_are_no_templates():
+    load({"tools": [{"name": "t", "description": "use ${x.y}", "inputs": {"title": "${a.b}"}}]})
+
+
+MESSAGES = {
+    "an object": ({"symbol": "${symbol}"}, {"symbol": "UTCP_ARG_symbol_UTCP_ARG"}),
+    "the whole text": ({"symbol": "$symbol"}, {"symbol": "UTCP_ARG_symbol_UTCP_ARG"}),
+    "a text": ("GET ${symbol}!", "GET UTCP_ARG_symbol_UTCP_ARG!"),
+    "a name that the environment has": ({"dir": "${HOME}"}, {"dir": "UTCP_ARG_HOME_UTCP_ARG"}),
+    "another variable": ({"a": "${symbol}", "k": "${KEY}"}, {"a": "UTCP_ARG_symbol_UTCP_ARG", "k": "${KEY}"}),
+    "escaped": ({"a": "$${symbol}"}, {"a": "$${symbol}"}),
+}
+ENVIRONMENT = {"HOME": "/root", "symbol": "environment", "KEY": "k"}
+
+
+@pytest.mark.parametrize(("message", "expected"), MESSAGES.values(), ids=MESSAGES)
+@pytest.mark.parametrize("own", [False, True], ids=["of the entry", "of the tool"])
+def test_a_name_of_an_argument_is_the_argument_and_never_the_environment(message, expected, own):
+    tool = {"name": "t", "inputs": INPUTS, "tool_call_template": {"message": message}}
+    document = {"tools": [tool]} if own else {"message": message}
+    manifest = load(document, **ENVIRONMENT)
+    assert manifest.entries[0].tools[0].template.message == expected
+    assert load({**document}, KEY="k").disabled == ()
+
+
+def test_the_older_form_of_utcp_has_arguments_too():
+    tool = {"name": "t", "inputs": INPUTS}
+    text = {"request_data_format": "text", "request_data_template": "GO ${symbol}"}
+    manifest = load({"tools": [{**tool, "tool_call_template": text}]}, **ENVIRONMENT)
+    assert manifest.entries[0].tools[0].template.message == "GO UTCP_ARG_symbol_UTCP_ARG"
+
+
+def test_a_header_is_never_an_argument():
+    assert field({"headers": {"X-A": "${symbol}"}}, "headers", symbol="variable") == {"X-A": "${symbol}"}
+
+
+def test_a_message_that_tools_share_has_one_meaning():
+    tools = [{"name": "t", "inputs": INPUTS}, {"name": "u"}]
+    with pytest.raises(InvalidManifest, match=r"message: \$\{symbol\} is an argument of some.*\[ambiguous-variable\]"):
+        load({"message": {"a": "${symbol}"}, "tools": tools}, symbol="x")
+    tools[1]["tool_call_template"] = {"message": {"other": 1}}
+    load({"message": {"a": "${symbol}"}, "tools": tools})
+
+
+def test_a_manual_from_the_network_names_its_arguments_in_the_same_way():
+    entry = load({}, **ENVIRONMENT).entries[0]
+    tool = {"name": "quote", "inputs": INPUTS, "tool_call_template": {"message": {"s": "${symbol}", "k": "${KEY}"}}}
+    tools, _ = read_manual({"tools": [tool]}, entry)
+    assert tools[0].template.message == {"s": "UTCP_ARG_symbol_UTCP_ARG", "k": "${KEY}"}
