@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from .core.codecs.message import encode_json, to_json_safe
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, InvalidManifest, Problem
+from .errors import BridgeError, ConnectError, InvalidManifest, Problem, UnknownTool
 from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.feeds.manager import FeedManager
+    from .client.feeds.reading import FeedGap, FeedItem
     from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
@@ -293,6 +294,39 @@ class Bridge:
             raise
         finally:
             self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
+
+    async def feed(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        cursor: str | None = None,
+        where: str | None = None,
+        on_state: Callable[[str], None] = lambda state: None,
+    ) -> AsyncGenerator[FeedItem | FeedGap]:
+        """Yield the events of the feed `manual.feed`, and the gaps between them, as they come.
+
+        Args:
+            name: `manual.feed`.
+            arguments: The arguments of the feed.
+            cursor: Where an earlier reader has ended; without it, the newest events come first.
+            where: An expression on `data`: only events for which it is true.
+            on_state: Called with each new state, such as "open" or "waiting: …".
+
+        Raises:
+            CallError: if there is no such feed, or an argument is wrong.
+        """
+        from .client.feeds.reading import follow_feed
+
+        tool = await self._find_tool(f"{name}_events")
+        own = {key: value for key, value in (("cursor", cursor), ("where", where)) if value is not None}
+        valid = self._valid_arguments(tool, {**(arguments or {}), **own})
+        if tool.feed is None:
+            raise UnknownTool(name, reason="it is a tool, not a feed")
+        following = follow_feed(self._feed_manager(), tool, valid, on_state)
+        async with aclosing(following) as items:
+            async for item in items:
+                yield item
 
     async def _read_feed(self, tool: CompiledTool, arguments: dict[str, Any]) -> Any:
         from .client.feeds.reading import read_feed

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.peer import Peer, bridge_to, peer
-from utcp_ws_mcp import Bridge, InvalidArguments
+from utcp_ws_mcp import Bridge, InvalidArguments, UnknownTool
 
 FEED = {
     "name": "trades",
@@ -218,3 +220,36 @@ async def test_a_cursor_of_another_life_reads_everything_and_says_so(tmp_path: P
         await read(bridge, wait_seconds=5)
         result = await read(bridge, cursor="zzzz-500.2")
         assert (prices(result), result["missed"]) == ([1], None)
+
+
+async def test_a_feed_is_followed_in_python_with_its_gaps(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        followed: list[Any] = []
+        states: list[str] = []
+        with anyio.fail_after(10):
+            async with aclosing(bridge.feed("m.trades", SYMBOL, on_state=states.append)) as items:
+                follow = aiter(items)
+                async with anyio.create_task_group() as tasks:
+
+                    async def take() -> None:
+                        while len(followed) < 3:
+                            followed.append(await anext(follow))
+
+                    tasks.start_soon(take)
+                    await seen.until(lambda: len(seen.received) == 1)
+                    await server.send(seen.open[0], 1)
+                    while not followed:
+                        await checkpoint()
+                    await seen.open[0].close(1012)
+                    await seen.until(lambda: len(seen.received) == 2)
+                    await server.send(seen.open[-1], 2)
+        assert [getattr(item, "data", "gap") for item in followed] == [1, "gap", 2]
+        assert states[0] == "open"
+
+
+async def test_a_tool_is_no_feed(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        with pytest.raises(UnknownTool, match="other"):
+            await anext(aiter(bridge.feed("m.other")))

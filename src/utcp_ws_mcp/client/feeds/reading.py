@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 from ...core.expressions.expression import EvaluationError, Expression, compile_expression
 from ...core.feeds.buffer import Event
@@ -46,6 +49,87 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
         instance.reading -= 1
         instance.last_read = anyio.current_time()
         instance.read_ended.set()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """An event of a feed that is followed.
+
+    Attributes:
+        offset: Its number in the life of the feed, from 1.
+        at: When it arrived, in seconds since 1970.
+        data: Its data, any JSON value.
+        cursor: Where a later reader continues behind it.
+    """
+
+    offset: int
+    at: float
+    data: Any
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedGap:
+    """A place where events of a feed are missing.
+
+    Attributes:
+        after: The offset of the last event before it.
+        reason: What happened.
+        missed: How many events are missing; None if it is not known.
+    """
+
+    after: int
+    reason: str
+    missed: int | None
+
+
+async def follow_feed(
+    manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
+) -> AsyncGenerator[FeedItem | FeedGap]:
+    """Yield the events of a feed and its gaps as they come, without end; `on_state` gets each change of its state.
+
+    Raises:
+        The errors of `read_feed`.
+    """
+    assert tool.feed is not None
+    longest = tool.feed.feed.definition.max_wait_seconds
+    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
+    instance = manager.get(tool, own)
+    instance.reading += 1
+    state = ""
+    cursor = arguments.get("cursor")
+    try:
+        await instance.live.wait_opened(OPEN_TIMEOUT)
+        while True:
+            following = {} if cursor is None else {"cursor": cursor}
+            request = _read_request(tool, {**arguments, "wait_seconds": longest, "max_events": MAX_EVENTS, **following})
+            result = await _read(tool, instance.live, request)
+            if result.state != state:
+                state = result.state
+                on_state(state)
+            for item in _in_order(result):
+                yield item
+            cursor = str(result.cursor)
+            # A page that is there already is returned without waiting, so that others get their turn here.
+            await anyio.lowlevel.checkpoint()
+    finally:
+        instance.reading -= 1
+        instance.last_read = anyio.current_time()
+        instance.read_ended.set()
+
+
+def _in_order(result: ReadResult) -> Iterator[FeedItem | FeedGap]:
+    """Yield the gaps and the events of a page in the order in which they happened."""
+    if result.missed:
+        first = result.events[0].offset if result.events else result.cursor.offset + 1
+        yield FeedGap(first - 1 - result.missed, "the events were removed before they were read", result.missed)
+    gaps = [(gap.after, FeedGap(gap.after, gap.reason, None)) for gap in result.gaps]
+    epoch, gap_number = result.cursor.epoch, result.cursor.gap
+    for event in result.events:
+        while gaps and gaps[0][0] < event.offset:
+            yield gaps.pop(0)[1]
+        yield FeedItem(event.offset, event.at, json.loads(event.data), str(Cursor(epoch, event.offset, gap_number)))
+    yield from (gap for _, gap in gaps)
 
 
 async def _read(tool: CompiledTool, live: LiveFeed, request: ReadRequest) -> ReadResult:
