@@ -18,6 +18,7 @@ INIT = {"type": "connection_init", "payload": {"token": "right"}}
 HELLO = {"id": "1", "type": "subscribe", "payload": {"query": "{ hello }"}}
 
 
+UNKNOWN = r"Unknown field; Unknown type \(GRAPHQL_VALIDATION_FAILED\)"
 DATA = {"{ strict }": None, "{ nullable }": {"a": None}, "{ partial }": {"a": None, "b": 0}}
 """What a query gives besides its errors."""
 
@@ -81,7 +82,8 @@ class GraphQL(Side):
                 await self.send(*(self.next(own, data={"tick": number}) for number in range(2)))
                 await self.send({"id": own, "type": "complete"})
             case _:
-                errors = [{"message": "Unknown field"}, {"message": "Unknown type"}]
+                coded = {"message": "Unknown type", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
+                errors = [{"message": "Unknown field"}, coded]
                 await self.send({"id": own, "type": "error", "payload": errors})
 
     @staticmethod
@@ -144,7 +146,11 @@ async def test_queries_at_once_each_get_their_own_answer(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("query", "sentence"),
-    [("{ strict }", "boom"), ("{ nullable }", "boom"), ("{ unknown }", "Unknown field; Unknown type")],
+    [
+        ("{ strict }", "boom"),
+        ("{ nullable }", "boom"),
+        ("{ unknown }", UNKNOWN),
+    ],
 )
 async def test_errors_of_a_query_are_joined(tmp_path: Path, query: str, sentence: str) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:

@@ -197,6 +197,20 @@ async def test_a_session_that_times_out_fails_who_watches_it(tmp_path: Path) -> 
         assert failed.group_contains(SessionLost, match="was lost after 1 item: the session timed out")
 
 
+async def test_a_handle_that_is_detached_fails_who_watches_it(tmp_path: Path) -> None:
+    async with janus() as server, bridge_to(tmp_path, manifest(server), environ=SECRET) as bridge:
+
+        async def end() -> None:
+            await server.until(lambda: bool(server.sessions and server.session.room))
+            await server.session.send({"janus": "detached", "session_id": 11, "sender": 21})
+            await server.session.send({"janus": "detached", "session_id": 11, "sender": server.session.handle})
+
+        with pytest.raises(ExceptionGroup) as failed:
+            async with meanwhile(end):
+                await bridge.call_tool("m.watch", {"room": 7})
+        assert failed.group_contains(SessionLost, match="the handle was detached")
+
+
 async def test_after_a_session_has_timed_out_the_next_call_makes_another(tmp_path: Path) -> None:
     async with janus() as server, bridge_to(tmp_path, manifest(server), environ=SECRET) as bridge:
         await bridge.call_tool("m.exists", {"room": 7})

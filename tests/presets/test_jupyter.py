@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.peer import bridge_to
-from tests.presets.servers import Broken, Session, Strict, call_all, calling, strict
+from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, strict
 from utcp_ws_mcp import ToolError
-from utcp_ws_mcp.errors import HandshakeRejected
+from utcp_ws_mcp.errors import HandshakeRejected, SessionLost
 
 TOKEN = {"JUPYTER_TOKEN": "right"}
 HEADER = {
@@ -227,6 +227,47 @@ async def test_code_that_reaches_a_limit_is_interrupted(tmp_path: Path) -> None:
         async with bridge_to(tmp_path, {**manifest(server), "tools": [limited]}, environ=TOKEN) as bridge:
             assert (await bridge.call_tool("m.run", {"code": "forever"})).value["end"] == "max_items"
             await server.until(lambda: server.session.running is None)
+
+
+@pytest.mark.parametrize(("state", "why"), [("dead", "is dead"), ("restarting", "is restarting")])
+async def test_a_kernel_that_ends_fails_the_code_that_runs(tmp_path: Path, state: str, why: str) -> None:
+    async with kernel() as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
+
+        async def end() -> None:
+            await server.until(lambda: bool(server.sessions and server.session.running))
+            await server.session.status({}, "busy")
+            await server.session.status({}, state)
+
+        with pytest.raises(ExceptionGroup) as failed:
+            async with meanwhile(end):
+                await bridge.call_tool("m.run", {"code": "forever"})
+        assert failed.group_contains(SessionLost, match=why)
+
+
+EXECUTE = {
+    "name": "execute",
+    "tool_call_template": {
+        "stream": False,
+        "reply": {"match": "message.parent_header.msg_id == request_id and message.msg_type == 'execute_reply'"},
+    },
+}
+
+
+async def test_code_of_a_call_without_a_stream_is_interrupted_and_a_completion_is_not(tmp_path: Path) -> None:
+    class Silent(Kernel):
+        async def say(self, channel: str, kind: str, parent: Any, content: Any) -> None:
+            if kind != "complete_reply":
+                await super().say(channel, kind, parent, content)
+
+    async with strict(Silent, process_request=check_token) as server:
+        document = {**manifest(server), "tools": [EXECUTE, COMPLETE]}
+        async with bridge_to(tmp_path, document, environ=TOKEN) as bridge:
+            async with calling(bridge, "m.complete", {"code": "o", "cursor": 1}):
+                await server.until(lambda: bool(server.sessions and len(server.session.seen) == 1))
+            async with calling(bridge, "m.execute", {"code": "forever"}):
+                await server.until(lambda: server.session.running is not None)
+            await server.until(lambda: server.session.running is None)
+            assert len(server.session.seen) == 3
 
 
 async def test_a_lost_connection_is_replaced(tmp_path: Path) -> None:

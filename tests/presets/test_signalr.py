@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from tests.client.test_oauth import token_endpoint
 from tests.peer import bridge_to, entry
-from utcp_ws_mcp.errors import ConnectError, ConnectionLost, HandshakeRejected, ToolError
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, HandshakeRejected, SessionLost, ToolError
 
 from .sides import (
     TOGETHER,
@@ -256,6 +256,20 @@ async def test_an_error_reply_has_the_message_of_the_hub(tmp_path: Path, tool: s
         with pytest.raises(ToolError, match=sentence):
             await bridge.call_tool(f"m.{tool}")
     assert not on.broken
+
+
+@pytest.mark.parametrize(
+    ("close", "why"),
+    [({"type": 7, "error": "restart"}, "the server ends the session: restart"), ({"type": 7}, "ends the session\\.")],
+)
+async def test_a_hub_that_ends_the_session_fails_the_calls_under_way(tmp_path: Path, close: Any, why: str) -> None:
+    class Leaving(Hub):
+        async def invoke(self, message: Any) -> None:
+            await self.send(close)
+
+    async with stage(Leaving) as on, hub(tmp_path, on) as bridge:
+        with pytest.raises(SessionLost, match=why):
+            await bridge.call_tool("m.Add", {"arguments": [1]})
 
 
 async def test_a_stream_ends_with_its_completion(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.peer import bridge_to
 from tests.presets.servers import Broken, Session, Strict, call_all, calling, meanwhile, refused, strict
 from utcp_ws_mcp import ToolError
+from utcp_ws_mcp.errors import SessionLost
 
 LOGIN = {"SOCKETIO_AUTH": '{"token": "right"}'}
 PACKET = re.compile(r"4([0-6])(?:(\d+)-)?(/[^,]+,)?(\d+)?(.*)", re.DOTALL)
@@ -210,6 +211,19 @@ async def test_after_the_server_has_disconnected_the_next_call_connects_again(tm
         await (await server.session.connection.ping())
         assert await bridge.call_tool("m.add", {"a": 1, "b": 2}) == 3
     assert len(server.sessions) == 2
+
+
+async def test_a_disconnect_fails_the_calls_under_way(tmp_path: Path) -> None:
+    class Leaving(Server):
+        async def take(self, message: Any) -> None:
+            if str(message).startswith("42"):
+                await self.send("41")
+            else:
+                await super().take(message)
+
+    async with strict(Leaving) as server, bridge_to(tmp_path, manifest(server, "add"), environ=LOGIN) as bridge:
+        with pytest.raises(SessionLost, match="the server ended the session with disconnect"):
+            await bridge.call_tool("m.add", {"a": 1, "b": 2})
 
 
 async def test_a_lost_connection_is_replaced_and_logged_in(tmp_path: Path) -> None:

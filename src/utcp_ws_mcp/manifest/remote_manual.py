@@ -136,6 +136,9 @@ class RemoteTool:
         if not self.is_cross_origin:
             return raw
         inherited = {key: value for key, value in raw.items() if key in _CROSS_ORIGIN_SAFE}
+        if isinstance(reply := inherited.get("reply"), dict):
+            # The one part of it that is a message, which may hold a credential.
+            inherited["reply"] = {key: value for key, value in reply.items() if key != "cancel"}
         authority = {key: value for key, value in raw.get("tls", {}).items() if key == "ca_file"}
         return inherited | ({"tls": authority} if authority else {})
 

@@ -262,6 +262,7 @@ SECRETS = {
     "in the message": {"message": {"token": "${TOKEN}"}},
     "in the subprotocol": {"protocol": "bearer.${TOKEN}"},
     "in a cancel": {"stream": {"cancel": "${TOKEN}"}},
+    "in a cancel of the reply": {"reply": {"cancel": "${TOKEN}"}},
     "in a header": {"headers": {"X-A": "${TOKEN}"}},
     "in auth": {"auth": {"auth_type": "api_key", "api_key": "${TOKEN}"}},
 }
@@ -272,8 +273,9 @@ def test_a_discovered_tool_takes_no_secret_of_the_manifest_to_another_origin(fie
     plans, _ = discovered({"url": OTHER}, variables={"TOKEN": "s3cret"}, allow_origins=[OTHER], **fields)
 
     for plan in plans:
-        wire, auth, cancel = plan.compiled_template, plan.template.auth, plan.rules.cancel_stream
-        sent = [wire.request[0].render({"args": {}}), cancel and cancel.render({"args": {}})]
+        wire, auth = plan.compiled_template, plan.template.auth
+        cancels = [cancel for cancel in (plan.rules.cancel_stream, plan.rules.cancel_reply) if cancel]
+        sent = [message.render({"args": {}}) for message in (wire.request[0], *cancels)]
         sent += [wire.handshake.constant.headers, wire.handshake.constant.subprotocols]
         sent += [auth and auth.api_key.get_secret_value()]
         assert "s3cret" not in repr(sent)

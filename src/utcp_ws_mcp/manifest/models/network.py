@@ -93,7 +93,9 @@ class Limits(Model):
         16 << 20, ge=1024, description="The maximum size in bytes of an incoming message, and of what it inflates to."
     )
     max_in_flight: int = Field(64, ge=1, description="The maximum number of concurrent calls on a shared connection.")
-    max_connections: int = Field(4, ge=1, description="The maximum number of open connections.")
+    max_connections: int = Field(
+        4, ge=1, description="The maximum number of open connections with the same URL, headers and login."
+    )
     connect_timeout: float = Field(10, gt=0, description="The timeout for opening a connection in seconds.")
     ping_interval: float = Field(20, ge=0, description="Seconds between WebSocket pings; 0 sends none.")
     ping_timeout: float = Field(20, gt=0, description="Seconds to wait for the answer to a ping.")
