@@ -73,6 +73,10 @@ CODES: Final[Mapping[str, str]] = {
         "The Protobuf schema has no message of this name. Write the full name, with the package: `chat.v1.Event`."
     ),
     "step-not-exclusive": "A step of `on_connect` has none or several of `send`, `expect` and `http`.",
+    "feed-key-required": ('`"keep": "latest"` keeps the newest event of each key, and the feed has no `key`.'),
+    "feed-position-required": ("`resume` continues behind the last position, and the feed has no `position`."),
+    "feed-start-with-arguments": ("A feed with required arguments cannot be opened when the bridge starts."),
+    "feed-argument-reserved": ("An argument of a feed has the name of an argument that the tools of every feed have."),
     "invalid-variable": (
         "A text looks like a variable and is none: `${env:NAME}`, `${NAME:?}`, `${a.b}`. It would be sent as it is, "
         "perhaps in place of a credential."
@@ -262,6 +266,12 @@ CODES: Final[Mapping[str, str]] = {
         "may have been executed."
     ),
     "send-timeout": "The request could not be sent within the timeout, because the endpoint does not read.",
+    "invalid-cursor": ("The cursor was not returned by a read of this feed in this life of the bridge."),
+    "too-many-feeds": (
+        "As many sets of arguments of a feed are followed as `max_instances` allows, and all of them were read within "
+        "`linger`."
+    ),
+    "too-many-reads": ("64 reads of one feed are waiting, and this one would be the next."),
     "reply-timeout": (
         "No reply arrived within the timeout. Either the endpoint is slow, or the reply arrived and was not "
         "recognized; then the message contains the last message that did not answer the call, and what became of it. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.peer import Peer, bridge_to, peer
-from utcp_ws_mcp import Bridge, InvalidArguments, UnknownTool
+from utcp_ws_mcp import Bridge, CallError, InvalidArguments, InvalidManifest, UnknownTool
+from utcp_ws_mcp.client.feeds.live_feed import MAX_WAITING_READS
+from utcp_ws_mcp.client.manifest_files import load_manifest
 
 FEED = {
     "name": "trades",
@@ -253,3 +256,64 @@ async def test_a_tool_is_no_feed(tmp_path: Path) -> None:
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
         with pytest.raises(UnknownTool, match="other"):
             await anext(aiter(bridge.feed("m.other")))
+
+
+async def test_a_cursor_that_is_none_has_a_code(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        with pytest.raises(InvalidArguments) as refused:
+            await read(bridge, cursor="nonsense")
+    assert refused.value.code == "invalid-cursor"
+
+
+async def test_more_sets_of_arguments_than_allowed_are_refused_while_all_are_wanted(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, max_instances=1)) as bridge:
+        await read(bridge)
+        with pytest.raises(CallError) as refused:
+            await bridge.call_tool("m.trades_events", {"symbol": "B"})
+        assert refused.value.code == "too-many-feeds"
+        assert (await read(bridge))["state"] == "open"
+
+
+async def test_a_set_of_arguments_that_nobody_reads_makes_room_for_another(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, max_instances=1, linger=0)) as bridge:
+        await read(bridge)
+        result = await bridge.call_tool("m.trades_events", {"symbol": "B"})
+        assert result["state"] == "open"
+
+
+async def test_a_read_beyond_the_maximum_of_waiting_reads_is_refused(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        async with anyio.create_task_group() as tasks:
+            for _ in range(MAX_WAITING_READS):
+                tasks.start_soon(partial(read, bridge, cursor=cursor))
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(CallError) as refused:
+                await read(bridge, cursor=cursor)
+            await server.send(seen.open[0], 1)
+    assert refused.value.code == "too-many-reads"
+
+
+@pytest.mark.parametrize(
+    ("feed", "code"),
+    [
+        ({"inputs": {"type": "object", "properties": {"cursor": {}}}}, "feed-argument-reserved"),
+        ({"keep": "latest"}, "feed-key-required"),
+        ({"resume": [{"send": {}}]}, "feed-position-required"),
+        ({"start": "start"}, "feed-start-with-arguments"),
+        ({"match": "message.("}, "invalid-expression"),
+        ({"open": [{"send": {}, "expect": "true"}]}, "step-not-exclusive"),
+    ],
+)
+def test_a_feed_that_cannot_work_is_a_problem_when_the_manifest_is_loaded(
+    tmp_path: Path, feed: dict[str, Any], code: str
+) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps(manifest(Peer(port=1), **feed)), encoding="utf-8")
+    with pytest.raises(InvalidManifest) as invalid:
+        load_manifest(file)
+    assert code in {problem.code for problem in invalid.value.problems}

@@ -56,8 +56,8 @@ def compile_feeds(entry: ManifestEntry, templates: TemplateCompiler, diagnostics
 def _compile_feed(
     entry: ManifestEntry, feed: Feed, template: CompiledTemplate, diagnostics: Diagnostics
 ) -> Iterator[CompiledTool]:
-    compiler = _FeedCompiler(entry, template.rules, diagnostics)
-    compiled = compiler.compile(feed, template.handshake)
+    builder = _FeedBuilder(entry, template.rules, diagnostics)
+    compiled = builder.build(feed, template.handshake)
     inputs: dict[str, Any] = {**feed.inputs, "type": "object"}
     with diagnostics.collect("inputs"):
         for name in sorted(RESERVED_ARGUMENTS & compiled.argument_names):
@@ -108,7 +108,7 @@ def _make_tool(
     )
 
 
-class _FeedCompiler:
+class _FeedBuilder:
     """Compiles one feed. `inherited` are the reply rules of its call template: they say what an error is."""
 
     def __init__(self, entry: ManifestEntry, inherited: ReplyRules, diagnostics: Diagnostics) -> None:
@@ -118,7 +118,7 @@ class _FeedCompiler:
         self._inherited = inherited
         self._diagnostics = diagnostics
 
-    def compile(self, feed: Feed, handshake: HandshakeTemplate) -> CompiledFeed:
+    def build(self, feed: Feed, handshake: HandshakeTemplate) -> CompiledFeed:
         """Return the compiled feed; what cannot be compiled is missing from it, and reported."""
         requests = self._requests(feed.open, "open")
         *opening, last = requests or [FeedRequest((), ReplyRules(), self._default_timeout)]
