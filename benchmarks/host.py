@@ -164,7 +164,8 @@ class Host:
         *progress, last = [json.loads(line) for line in lines]
         result = last.get("result", {})
         received = sum(message.get("method") == "notifications/progress" for message in progress)
-        if received != items or len((result.get("structuredContent") or {}).get("items", ())) != items:
+        value = result.get("structuredContent") or json.loads(result["content"][0]["text"])
+        if received != items or len(value.get("items", ())) != items:
             raise RuntimeError(f"{self.command[2]}: {received} of {items} items: {lines[-1][:500]!r}")
         return seconds
 

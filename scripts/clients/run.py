@@ -28,7 +28,7 @@ EXPECTED: dict[str, Any] = {
     "picture": "image",
     "stream": [3, 2, 1, 0],
     "progress": ["3", "2", "1", "0"],
-    "tool_error": "division by zero: choose another b [tool-error]",
+    "tool_error": "the endpoint said: division by zero: choose another b [tool-error]",
     "argument_error": 'demo.add: invalid arguments: "b" is a required property. [invalid-arguments]',
 }
 """What a client observes if it shows everything."""

@@ -69,7 +69,8 @@ class Bridge:
         pin_store: Where approved tools are stored; by default in the state folder of the user.
         manual_cache: Remembers discovered tools, to offer them at the next start before endpoints answer.
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
-        on_token: Gets each token and ticket that was fetched over HTTP, so that the caller can redact it.
+        redactor: Learns the secrets of the manifests and each token that is fetched, and removes them from texts.
+            A program that shows events or errors uses the same one for them.
     """
 
     def __init__(
@@ -81,16 +82,18 @@ class Bridge:
         pin_store: PinStore | None = None,
         manual_cache: ManualCache | None = None,
         trace_rules: bool = False,
-        on_token: Callable[[str], None] = lambda token: None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._observer = observe
-        self._redact = Redactor(each.manifest for each in loaded)
+        self._redact = Redactor() if redactor is None else redactor
+        self._redact.add_secrets(each.manifest for each in loaded)
         self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, self._redact_message)
         self._resolver = resolver
         self._manual_cache = manual_cache
         self._trace_rules = trace_rules
-        self._on_token = on_token
-        self._repository = ToolRepository(loaded, PinStore.default() if pin_store is None else pin_store, self._warn)
+        self._repository = ToolRepository(
+            loaded, PinStore.default() if pin_store is None else pin_store, self._warn, self._redact.redact_result
+        )
         self._tools_with_texts: set[str] = set()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
@@ -162,8 +165,8 @@ class Bridge:
             InvalidManifest: if two call templates have the same name; then nothing is changed.
         """
         old = {entry.name for entry in self.entries}
-        unchanged = self._repository.replace_manifests(loaded)
         self._redact.add_secrets(each.manifest for each in loaded)
+        unchanged = self._repository.replace_manifests(loaded)
         for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
@@ -181,16 +184,12 @@ class Bridge:
         try:
             return await self._connector(request, arguments, on_draining)
         except ConnectError as failed:
-            failed.redact(self._redact)
+            failed.redact(self._redact.guard)
             raise
 
     def _redact_message(self, text: str) -> str:
         """Remove the secrets of the manifests, and what the keys of a message call a credential."""
         return redact_by_key(self._redact(text))
-
-    def _add_token(self, token: str) -> None:
-        self._redact.add_token(token)
-        self._on_token(token)
 
     @cached_property
     def _connector(self) -> Connector:
@@ -203,13 +202,18 @@ class Bridge:
             self._resolver,
             self._observe,
             trace_rules=self._trace_rules,
-            on_token=self._add_token,
+            on_tokens=self._redact.add_tokens,
         )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
         return DiscoveryTask(
             entry, self._pool_manager, self._ambient, self._offer_remembered, self._on_manual, self._observe
         )
+
+    @property
+    def redactor(self) -> Redactor:
+        """Removes the secrets of the manifests and fetched tokens from texts."""
+        return self._redact
 
     @property
     def entries(self) -> list[ManifestEntry]:

@@ -118,7 +118,7 @@ def test_a_variable_that_nobody_sets_is_told_once(tmp_path: Path) -> None:
     ("arguments", "code", "sentence"),
     [
         (["m.fail"], 1, "no"),
-        (["m.stop"], 1, 'then this [tool-error]\nwhat came before: ["first"]'),
+        (["m.stop"], 1, 'the endpoint said: then this [tool-error]\nwhat came before: ["first"]'),
         (["m.ecko", "n=1"], 1, "Did you mean 'm.echo'? [unknown-tool]"),
         (["m.echo", "n=x"], 1, 'n: "x" is not of type "integer"'),
         (["m.echo", "nonsense"], 2, "expected KEY=VALUE"),
@@ -143,7 +143,7 @@ def test_no_terminal_obeys_what_an_endpoint_sends(manifest: Path) -> None:
         subprocess.run(command, stdout=theirs, timeout=60, check=True)
         os.close(theirs)
         assert terminal.read(100).decode() == "␛[31mred\r\n"
-    assert run("call", str(manifest), "m.alarm").stderr == "␛]0;title␇no [tool-error]\n"
+    assert run("call", str(manifest), "m.alarm").stderr == "the endpoint said: ␛]0;title␇no [tool-error]\n"
 
 
 def test_binary_goes_to_stdout_as_it_is_or_into_a_file(manifest: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,35 @@ def test_the_files_are_where_the_hosts_of_each_platform_look(platform: str, tmp_
         "cursor": "/h/.cursor/mcp.json",
         "vscode": f"{config}/Code/User/mcp.json",
         "gemini": "/h/.gemini/settings.json",
+        "codex": "/h/.codex/config.toml",
+        "opencode": "/h/.config/opencode/opencode.json",
+        "qwen": "/h/.qwen/settings.json",
+        "copilot": "/h/.copilot/mcp-config.json",
+        "cline": "/h/.cline/data/settings/cline_mcp_settings.json",
+        "continue": "/h/.continue/config.yaml",
         "goose": f"{goose[platform]}/config.yaml",
         "mcp-json": f"{tmp_path.as_posix()}/mcp.json",
     }
+
+
+def test_a_host_with_a_folder_of_its_own_is_found_there() -> None:
+    codex = supported_hosts()["codex"]
+    assert codex.config_path("linux", {"HOME": "/h", "CODEX_HOME": "/c"}, Path("/")).as_posix() == "/c/config.toml"
+
+
+def test_codex_waits_for_the_server(tmp_path: Path, manifest: str) -> None:
+    assert run(tmp_path, "install", "codex", manifest, "--yes").returncode == 0
+    (entry,) = tomllib.loads((tmp_path / ".codex" / "config.toml").read_text())["mcp_servers"].values()
+    assert (entry["required"], entry["startup_timeout_sec"]) == (True, 20)
+
+
+@pytest.mark.parametrize(("host", "option"), [("gemini", ["--server-name", "m"]), ("mcp-json", [])])
+def test_a_host_that_adds_the_name_of_the_server_does_not_show_it_twice(
+    host: str, option: list[str], tmp_path: Path, manifest: str
+) -> None:
+    file = tmp_path / "host.json"
+    assert run(tmp_path, "install", host, manifest, "--yes", "--config", str(file)).returncode == 0
+    assert servers(file)["m"]["args"] == [*option, manifest]
 
 
 async def test_the_entry_starts_the_server_from_any_folder(tmp_path: Path) -> None:
@@ -298,7 +325,7 @@ def test_claude_code_changes_its_own_file(tmp_path: Path, manifest: str, claude:
         tmp_path, "install", "claude-code", manifest, "--env-file", os.devnull, "--yes", PATH=str(claude.parent)
     )
     assert again.returncode == 0, again.stderr
-    assert servers(state)["m"]["args"][-3:-1] == ["--env-file", os.devnull]
+    assert servers(state)["m"]["args"][-5:] == ["--env-file", os.devnull, "--server-name", "m", manifest]
     undone = run(tmp_path, "uninstall", "claude-code", "--yes", PATH=str(claude.parent))
     assert undone.returncode == 0, undone.stderr
     assert servers(state) == {}

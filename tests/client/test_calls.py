@@ -56,7 +56,7 @@ async def test_a_call_whose_reply_is_not_recognised_tells_what_came(tmp_path: Pa
     document = {"request_id": "counter", "message": {"id": "{{ request_id }}"}, "timeout": 0.3}
     reply = {"match": "message.id == request_id"}
     async with peer(other) as seen, bridge_to(tmp_path, entry(seen, "t", reply=reply, **document)) as bridge:
-        message = r'reply\. The last message received, \{"ID": 1, "result": 1\}, did not match\. The request was sent'
+        message = r'did not match: the endpoint said: “\{"ID": 1, "result": 1\}”\. The request was sent'
         with pytest.raises(CallTimeout, match=message):
             await bridge.call_tool("m.t")
 
@@ -67,7 +67,7 @@ async def test_a_token_that_came_last_is_not_told(tmp_path: Path) -> None:
 
     tool = {"message": {"login": 1}, "reply": {"match": "message.ok"}, "timeout": 0.3}
     async with peer(log_in) as seen, bridge_to(tmp_path, entry(seen, "t", **tool)) as bridge:
-        with pytest.raises(CallTimeout, match=r'received, \{"login": \{"accessToken": "\*\*\*", "user": "ada"\}\}'):
+        with pytest.raises(CallTimeout, match=r'said: “\{"login": \{"accessToken": "\*\*\*", "user": "ada"\}\}”'):
             await bridge.call_tool("m.t")
 
 
@@ -271,7 +271,7 @@ async def test_a_close_instead_of_an_answer_is_an_error_that_names_the_outcome(
         await connection.close(code, "going")
 
     async with peer(close) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
-        with pytest.raises(ConnectionLost, match=rf"code {code}: going.*may have been executed"):
+        with pytest.raises(ConnectionLost, match=rf"code {code}; the endpoint said: “going”.*may have been executed"):
             await bridge.call_tool("m.t")
         assert len(seen.received) == 1
 
@@ -336,7 +336,7 @@ async def test_a_fault_carries_its_message(tmp_path: Path) -> None:
         await connection.send(json.dumps({"id": message["id"], "error": {"code": 7, "message": "no such thing"}}))
 
     async with peer(fail) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-        with pytest.raises(ToolError, match=r"^no such thing \(7\) \[tool-error\]$") as fault:
+        with pytest.raises(ToolError, match=r"^the endpoint said: no such thing \(7\) \[tool-error\]$") as fault:
             await bridge.call_tool("m.t")
         assert isinstance(fault.value, RuntimeError)
 
@@ -348,7 +348,7 @@ async def test_a_reply_that_is_not_json_shows_its_beginning(tmp_path: Path) -> N
     async with peer(garbage) as seen, bridge_to(tmp_path, entry(seen, "t", response_format="json")) as bridge:
         with pytest.raises(InvalidReply) as invalid:
             await bridge.call_tool("m.t")
-    assert "The reply: <html>" + "x" * 194 + "…" in str(invalid.value)
+    assert "The endpoint said: “<html>" + "x" * 194 + "…”" in str(invalid.value)
     assert invalid.value.code == "reply-not-json"
 
 
@@ -692,7 +692,7 @@ async def test_what_a_server_says_to_no_call_before_it_closes_is_told(tmp_path: 
         await connection.send('{"error": {"message": "bad token"}}')
         await connection.close(1008)
 
-    said = r'with code 1008\. Last message received: \{"error": \{"message": "bad token"\}\}\.'
+    said = r'with code 1008\. Before that, the endpoint said: “\{"error": \{"message": "bad token"\}\}”\.'
     async with peer(refuse) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         with pytest.raises(ConnectionLost, match=said):
             await bridge.call_tool("m.t")
@@ -722,7 +722,9 @@ async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_
 
     async with peer(silent, greet=close_at_once) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         monkeypatch.setattr(bridge._pool_manager, "_open_connection", open_late)
-        with pytest.raises(ConnectionLost, match="4406: Subprotocol not acceptable.*No request was sent") as lost:
+        with pytest.raises(
+            ConnectionLost, match="4406; the endpoint said: “Subprotocol not acceptable”.*No request was sent"
+        ) as lost:
             await bridge.call_tool("m.t")
         assert (lost.value.outcome, lost.value.close_code) == (Outcome.NOT_SENT, 4406)
         assert len(seen.upgrades) == MAX_CONNECTION_ATTEMPTS

@@ -14,7 +14,8 @@ import pytest
 
 from tests.client.test_websocket import serve_tcp
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
-from utcp_ws_mcp import CallTimeout
+from utcp_ws_mcp import Bridge, CallTimeout
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import BridgeError, ConnectError, ForbiddenURL, HttpStepFailed, InvalidManifest, Outcome
 
 Reply = tuple[int, Any]
@@ -391,3 +392,133 @@ async def test_a_step_may_name_the_host_that_answers_and_no_call_may(tmp_path: P
     with pytest.raises(InvalidManifest, match="the value contains a placeholder"):
         async with bridge_to(tmp_path, document):
             pass
+
+
+MISSING = {
+    "a pattern without a match": "body.text | regex_find('no=(.*)')",
+    "a member": "body.nothing",
+    "null": "body.none",
+    "an operation that fails": "body.text | unbase64 | from_json",
+}
+
+
+@pytest.mark.parametrize("source", MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize("field", ["before_connect", "on_connect", "before_message"])
+async def test_a_captured_value_that_finds_nothing_fails_its_step(tmp_path: Path, field: str, source: str) -> None:
+    async with http_server(always(200, {"text": "x", "none": None})) as http, peer(jsonrpc) as seen:
+        step = {"http": {"url": http.url()}, "capture": {"t": source}}
+        document = entry(seen, "t", preset="jsonrpc2", **{field: [step]})
+        if field == "before_connect":
+            document["headers"] = {"X-T": "{{ session.t }}"}
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(BridgeError, match=r"\.t, finds nothing.*default\(omit\)"):
+                await bridge.call_tool("m.t")
+    assert not seen.received
+
+
+@pytest.mark.parametrize("source", ["message.text | regex_find('no=(.*)')", "message.nothing", "message.none"])
+async def test_a_captured_value_of_a_greeting_that_finds_nothing_fails_the_login(tmp_path: Path, source: str) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"text": "x", "none": None}))
+
+    async with peer(jsonrpc, greet=greet) as seen:
+        login = [{"expect": "message.text", "capture": {"t": source}}, {"send": {"t": "{{ session.t }}"}}]
+        async with bridge_to(tmp_path, entry(seen, "t", preset="jsonrpc2", on_connect=login)) as bridge:
+            with pytest.raises(ConnectError, match=r"on_connect\[0\]: .*session\.t, finds nothing") as failed:
+                await bridge.call_tool("m.t")
+    assert (failed.value.code, seen.received) == ("capture-found-nothing", [])
+
+
+OPTIONAL = {
+    "omit": ("body.nothing | default(omit)", "{{ session.t | default(omit) }}"),
+    "a pattern and omit": ("(body.text | regex_find('no=(.*)')) | default(omit)", "{{ session.t | default(omit) }}"),
+    "a test elsewhere": ("body.nothing", "{{ session.t if session.t is defined else omit }}"),
+    "a default elsewhere": ("body.none", "{{ session.t | default(omit) }}"),
+}
+
+
+@pytest.mark.parametrize(("source", "header"), OPTIONAL.values(), ids=OPTIONAL)
+async def test_a_captured_value_may_be_optional(tmp_path: Path, source: str, header: str) -> None:
+    async with http_server(always(200, {"text": "x", "none": None})) as http, peer(jsonrpc) as seen:
+        step = {"http": {"url": http.url()}, "capture": {"t": source}}
+        document = entry(seen, "t", preset="jsonrpc2", before_connect=[step], headers={"X-T": header, "X-U": "1"})
+        async with bridge_to(tmp_path, document) as bridge:
+            assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+    assert "X-T" not in seen.upgrades[0].headers
+    assert seen.upgrades[0].headers["X-U"] == "1"
+
+
+async def test_a_captured_value_with_too_many_credentials_is_refused(tmp_path: Path) -> None:
+    secrets = [f"secret-{number:04}" for number in range(100)]
+    async with http_server(always(200, {"token": secrets})) as http, peer(jsonrpc) as seen:
+        step = {"http": {"url": http.url()}, "capture": {"ticket": "body.token"}}
+        async with bridge_to(tmp_path, entry(seen, "t", preset="jsonrpc2", before_connect=[step])) as bridge:
+            with pytest.raises(ConnectError, match="100 texts that may be credentials; at most 16"):
+                await bridge.call_tool("m.t")
+
+
+async def test_a_request_in_plain_text_goes_to_the_home_and_nowhere_else(tmp_path: Path) -> None:
+    addresses = {"printer.home.arpa": "127.0.0.1", "public.example": "93.184.216.34"}
+
+    async def resolver(name: str, port: int) -> list[str]:
+        return [addresses[name]]
+
+    async with http_server(always(200, {"ticket": "t1"})) as http, peer(jsonrpc) as seen:
+        file = tmp_path / "m.json"
+        for host, network in (("printer.home.arpa", {"allow": ["loopback"], "plaintext": True}),
+                              ("public.example", {"plaintext": True})):  # fmt: skip
+            step = {"http": {"url": f"http://{host}:{http.port}/"}, "capture": {"ticket": "body.ticket"}}
+            headers = {"X-Ticket": "{{ session.ticket }}"}
+            document = entry(seen, "t", preset="jsonrpc2", before_connect=[step], network=network, headers=headers)
+            file.write_text(json.dumps(document))
+            async with Bridge([load_manifest(file, {})], resolver=resolver) as bridge:
+                if host == "public.example":
+                    with pytest.raises(ForbiddenURL, match="would cross a public network"):
+                        await bridge.call_tool("m.t")
+                else:
+                    assert await bridge.call_tool("m.t", {"n": 1}) == {"n": 1}
+    assert [request.headers["host"] for request in http.requests] == [f"printer.home.arpa:{http.port}"]
+    file.write_text(json.dumps({**document, "network": {}}))
+    with pytest.raises(InvalidManifest, match="sent as plain text"):
+        load_manifest(file, {})
+
+
+@pytest.mark.parametrize("second", [
+    {"http": {"url": "{{ session.none }}"}},
+    {"http": {"url": "http://127.0.0.1/{{ args.nothing }}"}},
+    {"http": {"url": "http://127.0.0.1/", "headers": {"X-A": "{{ args.broken }}"}}},
+], ids=["a value", "an argument", "a header"])  # fmt: skip
+async def test_a_request_that_cannot_be_made_after_another_was_sent_says_so(tmp_path: Path, second: Any) -> None:
+    async with http_server(always(200, {})) as http, peer(jsonrpc) as seen:
+        document = entry(seen, "t", preset="jsonrpc2", before_message=[{"http": {"url": http.url()}}, second])
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(BridgeError) as failed:
+                await bridge.call_tool("m.t", {"broken": "a\r\nb"})
+    assert (failed.value.outcome, len(http.requests)) == (Outcome.MAYBE_EXECUTED, 1)
+    assert not seen.received
+
+
+async def test_a_message_that_cannot_be_made_after_a_request_was_sent_says_so(tmp_path: Path) -> None:
+    async with http_server(always(200, {})) as http, peer(jsonrpc) as seen:
+        document = entry(seen, "t", message="{{ args.nothing }}", before_message=[{"http": {"url": http.url()}}])
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(BridgeError, match="may have been executed") as failed:
+                await bridge.call_tool("m.t")
+    assert failed.value.outcome is Outcome.MAYBE_EXECUTED
+
+
+async def test_a_call_without_reply_whose_connection_ends_during_its_request_is_no_success(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen:
+
+        async def cut(request: Seen) -> Reply:
+            await seen.open[0].close(1011, "gone")
+            await seen.until(lambda: not seen.open)
+            return 200, {}
+
+        async with http_server(cut) as http:
+            step = {"http": {"url": http.url()}}
+            document = entry(seen, "t", message={"a": 1}, reply="none", before_message=[step])
+            async with bridge_to(tmp_path, document) as bridge:
+                with pytest.raises(BridgeError, match="gone") as failed:
+                    await bridge.call_tool("m.t")
+    assert failed.value.outcome is Outcome.MAYBE_EXECUTED

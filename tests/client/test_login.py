@@ -23,6 +23,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, si
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError, load_manifest
 from utcp_ws_mcp.errors import ConnectError, ConnectionLost, InvalidManifest, InvalidTemplate, Outcome
 from utcp_ws_mcp.observability.events import Event, HttpRequestFinished, MessageReceived, MessageSendFailed, MessageSent
+from utcp_ws_mcp.observability.redaction import Redactor
 
 RPC = {"preset": "jsonrpc2"}
 PASSWORD = "supersecret"
@@ -101,7 +102,9 @@ async def test_a_manifest_chooses_what_is_said_of_a_refused_login(tmp_path: Path
         peer(refuse) as seen,
         bridge_to(tmp_path, entry(seen, "t", on_connect=[{"send": "hello"}, wait])) as bridge,
     ):
-        with pytest.raises(ConnectError, match=f"the server rejected the login: {re.escape(sentence)}[.] "):
+        with pytest.raises(
+            ConnectError, match=f"the server rejected the login; the endpoint said: “{re.escape(sentence)}”[.] "
+        ):
             await bridge.call_tool("m.t")
 
 
@@ -122,7 +125,9 @@ async def test_a_refused_login_shows_what_the_server_said_and_no_secret(tmp_path
     greet, answer = obs({"salt": "s", "challenge": "c"})
     async with peer(answer, greet=greet) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **OBS), environ={"OBS_PASSWORD": "wrong-one"}) as bridge:
-            with pytest.raises(ConnectError, match=r'on_connect\[3\]: the server rejected the login: \{"op": 8\}'):
+            with pytest.raises(
+                ConnectError, match=r'on_connect\[3\]: the server rejected the login; the endpoint said: “\{"op": 8\}”'
+            ):
                 await bridge.call_tool("m.t")
 
 
@@ -152,7 +157,9 @@ async def test_a_close_during_the_login_is_reported_with_its_code_and_reason(tmp
 
     document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
     async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403: Forbidden"):
+        with pytest.raises(
+            ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403; the endpoint said: “Forbidden"
+        ):
             await bridge.call_tool("m.t")
 
 
@@ -174,7 +181,7 @@ async def test_what_a_server_says_before_it_closes_during_the_login_is_reported(
         await connection.close()
 
     document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
-    said = r'with code 1000\. Last message received: \{"type": "connection_error", "why": "Forbidden"\}'
+    said = r'with code 1000\. Before that, the endpoint said: “\{"type": "connection_error", "why": "Forbidden"\}”'
     async with peer(forbid) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         with pytest.raises(ConnectError, match=said):
             await bridge.call_tool("m.t")
@@ -190,7 +197,9 @@ async def test_a_last_message_that_repeats_a_variable_is_not_shown(tmp_path: Pat
         peer(repeat) as seen,
         bridge_to(tmp_path, entry(seen, "t", **document), environ={"KEY": PASSWORD}) as bridge,
     ):
-        with pytest.raises(ConnectError, match="closed by the server with code 4403: Forbidden[.] .login-closed"):
+        with pytest.raises(
+            ConnectError, match="closed by the server with code 4403; the endpoint said: “Forbidden”[.] .login-closed"
+        ):
             await bridge.call_tool("m.t")
 
 
@@ -200,7 +209,9 @@ async def test_what_came_last_is_reported_for_a_step_that_waits_in_vain(tmp_path
 
     document = {**RPC, "on_connect": [{"expect": "message.hello", "timeout": 0.1}]}
     async with peer(jsonrpc, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
-        with pytest.raises(ConnectError, match=r'within 0\.1 s. Last message received: \{"helo": 1\}'):
+        with pytest.raises(
+            ConnectError, match=r'within 0\.1 s. The last message did not match: the endpoint said: “\{"helo": 1\}”'
+        ):
             await bridge.call_tool("m.t")
 
 
@@ -639,7 +650,9 @@ async def test_http_requests_to_another_server_trust_the_usual_authorities_only(
     async with ticket_office(authority) as seen, ticket_office(authority) as other:
         document = entry(seen, "t", before_connect=[ticket_at(other)], tls={"insecure": True}, **RPC)
         async with bridge_to(tmp_path, document) as bridge:
-            with pytest.raises(ConnectError, match=r"login failed at before_connect\[0\]: .*its certificate is valid"):
+            with pytest.raises(
+                ConnectError, match=r"login failed at before_connect\[0\]: the TLS certificate is not valid"
+            ):
                 await bridge.call_tool("m.t")
 
 
@@ -689,13 +702,18 @@ async def test_a_nonce_of_bytes_is_signed_beside_a_text_and_never_as_a_text(
             {"fail": "body.key"},
             r'before_connect\[0\]: the server answered HTTP 200, and "fail" holds: body\.key\.',
         ),
-        (403, {"why": "no such key"}, {}, r'the server answered HTTP 403: \{"why": "no such key"\}\.'),
+        (
+            403,
+            {"why": "no such key"},
+            {},
+            r'the server answered HTTP 403; the endpoint said: “\{"why": "no such key"\}”\.',
+        ),
         (200, {"ok": False}, {"fail": "not body.ok"}, r'HTTP 200, and "fail" holds: not body\.ok\.'),
         (
             200,
             {"ok": 0, "why": "late"},
             {"fail": "not body.ok", "fail_message": "body.why"},
-            r"the server answered HTTP 200: late\.",
+            r"the server answered HTTP 200; the endpoint said: “late”\.",
         ),
         (
             200,
@@ -749,13 +767,13 @@ async def test_tickets_that_http_brings_are_announced_so_that_they_can_be_hidden
         "all": "body.cookies",
         "who": "body.login",
     }
-    fetched: list[str] = []
+    redact = Redactor()
     async with token_endpoint(lambda number: (200, answer)) as http, peer(jsonrpc) as seen:
         before = {"http": {"url": http.url}, "capture": kept}
         (tmp_path / "m.json").write_text(json.dumps(entry(seen, "t", before_connect=[before], **RPC)))
-        async with Bridge([load_manifest(tmp_path / "m.json", {})], on_token=fetched.append) as bridge:
+        async with Bridge([load_manifest(tmp_path / "m.json", {})], redactor=redact) as bridge:
             await bridge.call_tool("m.t")
-    assert fetched == ["s-12345678", "e.y.J", "c-12345678", "e.y.J"]
+    assert redact("s-12345678 ada-lovelace c-12345678 London") == "*** ada-lovelace *** London"
 
 
 async def test_an_http_request_never_goes_out_in_plain_text(tmp_path: Path) -> None:

@@ -76,9 +76,8 @@ async def test_another_certificate_than_the_pinned_one_is_refused_before_anythin
     device = Device(tmp_path, "localhost")
     with pytest.raises(ConnectError) as failed:
         await call(tmp_path, device, {"fingerprint": "0" * 64, **more}, over_http=over_http)
-    if not over_http:
-        assert f"its SHA-256 is {device.fingerprint}" in str(failed.value)
-        assert failed.value.code == "tls-failed"
+    assert f"its SHA-256 is {device.fingerprint}" in str(failed.value)
+    assert failed.value.code == ("before-connect-failed" if over_http else "tls-failed")
 
 
 ACCEPTED = {
@@ -123,12 +122,13 @@ ADVICE = {
 }
 
 
+@pytest.mark.parametrize("over_http", [False, True], ids=["upgrade", "HTTP step"])
 @pytest.mark.parametrize(("tls", "name", "options", "words"), ADVICE.values(), ids=ADVICE)
 async def test_a_certificate_that_is_refused_says_what_to_write(
-    tmp_path: Path, tls: dict[str, Any], name: str, options: dict[str, Any], words: tuple[str, ...]
+    tmp_path: Path, tls: dict[str, Any], name: str, options: dict[str, Any], words: tuple[str, ...], over_http: bool
 ) -> None:
     with pytest.raises(ConnectError) as failed:
-        await call(tmp_path, Device(tmp_path, name, **options), tls)
+        await call(tmp_path, Device(tmp_path, name, **options), tls, over_http=over_http)
     assert all(word in str(failed.value) for word in words)
 
 

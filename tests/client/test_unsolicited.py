@@ -95,6 +95,23 @@ async def test_a_greeting_is_no_evidence(tmp_path: Path) -> None:
             assert await bridge.call_tool("m.t", {"n": n}) == {"to": n}
 
 
+async def test_a_message_that_came_without_a_request_is_no_reply_when_it_comes_again(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send('{"type": "heartbeat"}')
+
+    async def beat_then_answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send('{"type": "heartbeat"}')
+        await connection.send(json.dumps({"to": message["n"]}))
+
+    async with peer(beat_then_answer, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **TEMPLATE)) as bridge:
+        outcomes = []
+        for n in range(2):
+            with pytest.raises(UnidentifiableReply, match="unsolicited messages") as failed:
+                await bridge.call_tool("m.t", {"n": n})
+            outcomes.append(failed.value.outcome)
+    assert outcomes == [Outcome.MAYBE_EXECUTED, Outcome.NOT_SENT]
+
+
 async def test_a_reply_that_comes_twice_is_none_either(tmp_path: Path) -> None:
     async def answer_twice(seen: Peer, connection: Any, message: Any) -> None:
         for _ in range(2):

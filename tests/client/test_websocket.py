@@ -52,7 +52,7 @@ async def test_a_refusal_that_repeats_a_credential_is_shown_without_it(
         peer(echo, process_request=refuse) as seen,
         bridge_to(tmp_path, entry(seen, "t", **document), environ={"TOKEN": "kitchen-lamp-7"}) as bridge,
     ):
-        said = r"HTTP 401: no user has \*\*\*[.] The server requires other credentials"
+        said = r"HTTP 401; the endpoint said: “no user has \*\*\*”[.] The server requires other credentials"
         with pytest.raises(HandshakeRejected, match=said):
             await bridge.call_tool("m.t")
 
@@ -141,7 +141,7 @@ async def test_a_refused_upgrade_tells_status_words_and_what_to_check(tmp_path: 
 
     async with peer(jsonrpc, process_request=refuse) as seen:
         async with bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
-            with pytest.raises(HandshakeRejected, match=rf"HTTP {status}: not today[.] .*{hint}"):
+            with pytest.raises(HandshakeRejected, match=rf"HTTP {status}; the endpoint said: “not today”[.] .*{hint}"):
                 await bridge.call_tool("m.t")
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
 from utcp_ws_mcp.cli.main import main
+from utcp_ws_mcp.core.expressions.bounded import BOUNDED_FILTERS
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.filters import FILTERS
 
@@ -131,7 +132,8 @@ def test_every_filter_gives_what_its_example_shows(names: str, example: str, giv
 
 def test_every_filter_is_described() -> None:
     described = "".join(names for names, _, _ in filter_rows())
-    assert {name for name in FILTERS if not re.search(rf"`{name}[`(]", described)} == set()
+    own = FILTERS.keys() - BOUNDED_FILTERS.keys()  # those are MiniJinja's, with a bound
+    assert {name for name in own if not re.search(rf"`{name}[`(]", described)} == set()
 
 
 def commands() -> list[str]:

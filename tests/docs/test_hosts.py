@@ -63,15 +63,22 @@ def test_the_links_contain_the_documented_entry(page: Path) -> None:
     assert (code["name"], json.loads(code["config"])) == ("websocket", {"type": "stdio", **entry})
 
 
-@pytest.mark.parametrize("host", supported_hosts().values(), ids=supported_hosts())
-def test_the_page_names_the_file_of_every_host(host: Any) -> None:
+@pytest.mark.parametrize("name", supported_hosts())
+def test_the_page_names_the_file_of_every_host(name: str) -> None:
+    host = supported_hosts()[name]
     rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
-    row = next(row for row in rows if row[-1] == f"`{host.servers_key}` |" and Path(host.files["linux"]).name in row[1])
+    row = next(row for row in rows if row[0] == f"| `{name}`" and row[-1] == f"`{host.servers_key}` |")
     environ = {"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}
     for cell, platform in zip(row[1:4], ("linux", "darwin", "win32"), strict=True):
         file = str(host.config_path(platform, environ, Path("HERE")))
         shown = file.replace("/", "\\") if platform == "win32" else file
         assert f"`{shown}`" in cell or "in this folder" in cell or cell == "same"
+
+
+def test_the_toml_of_the_page_is_what_install_writes() -> None:
+    toml = next(block.text for block in read_blocks(INSTALL) if block.language == "toml")
+    host = supported_hosts()["codex"]
+    assert set(tomllib.loads(toml)[host.servers_key]["websocket"]) == set(host.entry_template)
 
 
 def test_the_yaml_of_the_page_is_what_install_changes() -> None:

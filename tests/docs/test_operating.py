@@ -23,7 +23,7 @@ OPTIONS = [option for parameter in main.commands["serve"].params for option in p
 
 NOT_ABOUT_HTTP = {
     *("--env-file", "--log-level", "--log-format", "--otel", "--meta-tools", "--no-fast-path"),
-    *("--json-results", "--max-line-bytes"),
+    *("--json-results", "--max-line-bytes", "--list-timeout", "--server-name"),
 }
 
 

@@ -115,7 +115,10 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a computation from the network": (
         lambda: Expression("args.a * 9", NAMES, local=False),
         "expression-not-allowed",
-        "the expression 'args.a * 9' is not allowed: it comes from the network, so it can only compare.",
+        (
+            "the expression 'args.a * 9' is not allowed: it comes from the network, so it can only look up and compare "
+            "values."
+        ),
     ),
     "a schema": (
         lambda: load_schema("a.binpb", "M", None, lambda name: b""),
@@ -136,11 +139,12 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "the pattern has 0 groups instead of one, which is the length of the body.",
     ),
     "a pattern": (
-        lambda: Expression("args.a | regex_find('(a+)+')", NAMES),
+        lambda: Expression("args.a | regex_find('(?=a)')", NAMES),
         "pattern-not-allowed",
         (
-            "invalid expression \"args.a | regex_find('(a+)+')\": the pattern repeats a repetition or a group, "
-            "or is too long, so its search time could grow without bound. Write a simpler pattern."
+            "invalid expression \"args.a | regex_find('(?=a)')\": the pattern is not a regular expression: "
+            "look-around, back-references and possessive repetition are not supported. Select the text around it with "
+            "a group, as in 'id=([0-9]+)'."
         ),
     ),
 }
@@ -176,19 +180,30 @@ RENDERED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "an operator": (
         lambda: render("{{ args.a | pack('>B') }}", a=256),
         "expression-failed",
-        "the expression \"args.a | pack('>B')\" failed: error: ubyte format requires 0 <= number <= 255.",
+        (
+            "the expression \"args.a | pack('>B')\" failed: the number 256 cannot be packed as '>B': a number is "
+            "too large, or of another kind."
+        ),
     ),
     "an algorithm": (
         lambda: render("{{ {} | jwt('k', alg=args.a) }}", a="none"),
         "unknown-algorithm",
         "the expression \"{} | jwt('k', alg=args.a)\" failed: the algorithm is unknown, or the key is of another kind.",
     ),
-    "a match": (
-        lambda: render("{{ args.a | regex_find('^x+') }}", a="x" * 100_000),
-        "match-too-long",
+    "what is too large": (
+        lambda: render("{{ args.a | pack('1000000000x') }}", a=1),
+        "value-too-large",
         (
-            "the expression \"args.a | regex_find('^x+')\" failed: the match has more than 16,384 characters. "
-            "Select it with split."
+            "the expression \"args.a | pack('1000000000x')\" failed: the result would have more than 67,108,864 "
+            "characters."
+        ),
+    ),
+    "a line break": (
+        lambda: render("SAY {{ args.a }}", a="x\r\nQUIT"),
+        "argument-breaks-message",
+        (
+            "argument 'a' contains a carriage return, which would end it in this message. Remove it; to allow it here, "
+            "the manifest writes {{ args.a | verbatim }}."
         ),
     ),
     "a list": (

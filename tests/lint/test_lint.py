@@ -35,7 +35,18 @@ def tool(**template: Any) -> dict[str, Any]:
     return {**TOOL, "tool_call_template": template}
 
 
+HTTP = {"url": "https://a.b/"}
 FINDINGS: dict[str, tuple[Any, str, str]] = {
+    "a value of a request that nothing uses": (
+        entry(tool(message="{{ args.q }}", before_message=[{"http": HTTP, "capture": {"j": "body"}}])),
+        "tools[0].tool_call_template.before_message[0].capture.j: let.j is never used",
+        "let-not-used",
+    ),
+    "an argument of a request that is not declared": (
+        entry(tool(message="{{ args.q }}", before_message=[{"http": {"url": "https://a.b/{{ args.x }}"}}])),
+        "the argument 'x' is used here, but not declared",
+        "argument-not-declared",
+    ),
     "a key in plain text": (
         entry(auth={"auth_type": "api_key", "api_key": "abc"}),
         'auth.api_key: this is a secret in plain text. Write "${NAME}", and set NAME',
@@ -365,6 +376,24 @@ CLEAN: dict[str, Any] = {
         )
     ),
     "ids that a preset uses": entry(preset="jsonrpc2", request_id="counter"),
+    "a value that a request of the call brings": entry(
+        tool(
+            listen=True,
+            before_message=[
+                {"http": {"url": "https://a.b/", "json": "{{ args.q }}"}, "capture": {"job": "body.id"},
+                 "fail_message": "body.why"}
+            ],
+            reply={"match": "message.job == let.job"},
+        )
+    ),
+    "plain text for a request at home": entry(
+        network={"plaintext": True, "allow": ["private"]},
+        before_connect=[{"http": {"url": "http://a.home.arpa/"}, "capture": {"t": "body.t"}}],
+        url="wss://example.com/?t={{ session.t }}",
+    ),
+    "a message for a login over HTTP that fails": entry(
+        on_connect=[{"http": {"url": "https://a.b/"}, "fail_message": "body.why"}]
+    ),
 }  # fmt: skip
 
 

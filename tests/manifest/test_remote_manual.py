@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.models.manual import Annotations
 from utcp_ws_mcp.manifest.remote_manual import read_manual
+from utcp_ws_mcp.manifest.sanitize import MAX_TEXT_LENGTH
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
@@ -322,3 +324,79 @@ def test_any_answer_is_read_without_an_error(document):
     assert len(tools) <= len(listed)
     assert len(tools) == len(listed) or notices
     assert not [tool for tool in tools if tool.template.network.plaintext or tool.template.tls.insecure]
+
+
+HIDING = "a\u202eb\x1b]0;x\x07c\U000e0041\u3164\u2028d"
+TEXT_PLACES = {
+    "the name": {"name": HIDING},
+    "the description": {"name": "t", "description": HIDING},
+    "a tag": {"name": "t", "tags": [HIDING]},
+    "a schema": {"name": "t", "inputs": {"properties": {HIDING: {"description": HIDING, "enum": [HIDING]}}}},
+    "the outputs": {"name": "t", "outputs": {"title": HIDING, "$comment": [HIDING]}},
+    "an annotation": {"name": "t", "annotations": {"title": HIDING, "readOnlyHint": False, HIDING: HIDING}},
+}
+
+
+@pytest.mark.parametrize("raw", TEXT_PLACES.values(), ids=TEXT_PLACES)
+def test_no_text_of_a_tool_from_the_network_hides_something(raw):
+    (tool,), _ = read(raw)
+
+    shown = repr(tool.tool)
+    assert not any(char in shown for char in "\u202e\x1b\x07\U000e0041\u3164\u2028")
+    assert not any(escape in shown for escape in (r"\u202e", r"\x1b", r"\U000e", r"\u3164", r"\u2028"))
+
+
+def test_a_name_is_one_line():
+    (tool,), _ = read({"name": "a\nb\tc"})
+
+    assert tool.tool.name == "a b c"
+
+
+def test_a_manual_from_the_network_may_ask_for_caution_but_not_for_trust():
+    hints = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+    (trusting, careful), _ = read(
+        {"name": "t", "annotations": {"title": "bank.pay", **hints}},
+        {"name": "u", "annotations": {name: not hint for name, hint in hints.items()}},
+    )
+
+    assert trusting.tool.annotations == Annotations()
+    assert careful.tool.annotations == Annotations(
+        readOnlyHint=False, destructiveHint=True, idempotentHint=False, openWorldHint=True
+    )
+
+
+def redact_secret(text):
+    return text.replace("s3cret-key", "***")
+
+
+def test_a_credential_in_a_description_is_removed_before_the_text_is_cut():
+    raw = {"name": "t", "description": "x" * (MAX_TEXT_LENGTH - 5) + "s3cret-key", "tags": ["s3cret-key"]}
+    (tool,), _ = read_manual({"tools": [raw]}, entry_of(), redact_secret)
+
+    assert "s3c" not in tool.tool.description
+    assert tool.tool.tags == ("***",)
+
+
+def test_a_credential_that_invisible_characters_divide_is_found():
+    ((tool,), _) = read_manual(
+        {"tools": [{"name": "t", "description": "s3c\u200bret\u2060-key"}]}, entry_of(), redact_secret
+    )
+
+    assert tool.tool.description == "***"
+
+
+def test_a_tool_that_is_named_like_a_credential_is_skipped_without_its_name():
+    tools, warnings = read_manual({"tools": [{"name": "s3cret-key"}, {"name": "t"}]}, entry_of(), redact_secret)
+
+    assert [tool.tool.name for tool in tools] == ["t"]
+    assert warnings == ["my_api: tools[0].name: the name contains a credential. Tool skipped. [remote-tool-invalid]"]
+
+
+def test_a_credential_as_a_key_is_not_in_a_warning():
+    long = "k" * 35 + "s3cret-key"
+    _, warnings = read_manual(
+        {"tools": [{"name": "t", "tool_call_template": {long: 1, "a\u202e\nb": 2}}]}, entry_of(), redact_secret
+    )
+
+    assert "s3c" not in "".join(warnings)
+    assert "\n" not in "".join(warnings)

@@ -41,6 +41,19 @@ SECRETS = [
     ),
     *("secret", "client_secret", "Authorization", "auth", "Cookie", "Set-Cookie", "session.token", "signature"),
 ]
+SECRETS += [
+    written
+    for words in ("client key", "api key", "x api key", "listen key", "private key", "session id", "pass phrase")
+    for written in (
+        *(
+            "-".join(words.split()),
+            "_".join(words.split()),
+            "_".join(words.split()).upper(),
+            words.title().replace(" ", ""),
+        ),
+        *("-".join(words.title().split()), words[0] + words.title().replace(" ", "")[1:], ".".join(words.split())),
+    )
+]
 NO_SECRETS = [
     *("token_url", "token_type", "auth_type", "cookie_name", "key", "sort_key", "public_key", "monkey", "author"),
     *("session", "spin", "option", "inside", "topic", "id", "name", "user", "username", "login", "authid", "auth_id"),
@@ -66,6 +79,15 @@ KEYED = {
     "in a sentence of a trace": ('session.token is now "abcdef"', 'session.token is now "***"'),
     "cut off": ('{"jwt": "abcdef…', '{"jwt": "***"'),
     "an escaped quote": (r'{"pwd": "ab\"cd", "x": "y"}', '{"pwd": "***", "x": "y"}'),
+    "JSON in JSON": (r'{"data":"{\"token\": \"abcdef\", \"n\": 1}"}', r'{"data":"{\"token\": \"***\", \"n\": 1}"}'),
+    "quotes in JSON in JSON": (r'"{\"pwd\": \"ab\\\"cd\"}"', r'"{\"pwd\": \"***\"}"'),
+    "a PIN that is a number": ('{"pin": 1234, "n": 12345}', '{"pin": "***", "n": 12345}'),
+    "several": ('{"tokens": ["abcdef", "g"], "n": ["abcdef"]}', '{"tokens": ["***"], "n": ["abcdef"]}'),
+    "a header of a text protocol": ("CONNECT\npasscode:guest123\nhost:/\n\n\0", "CONNECT\npasscode:***\nhost:/\n\n\0"),
+    "a header with a scheme": ("Authorization: Bearer abcdefgh", "Authorization: ***"),
+    "a query": ("GET /?token=abcdef&x=1", "GET /?token=***&x=1"),
+    "a word of a sentence": ("the token: expired, then", "the token: expired, then"),
+    "other quotes": ("{'token': 'abcdef'}", "{'token': '***'}"),
     "a number": ('{"session_id": 123456}', '{"session_id": 123456}'),
 }
 

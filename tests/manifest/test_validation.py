@@ -168,6 +168,11 @@ MESSAGES = {
                 "",
                 '"compression.nested" requires a binary "length", which separates the messages. Add one.',
             ),
+            "Socket.IO in other layers": (
+                {"codec": "socketio4", "compression": "gzip"},
+                "",
+                'the codec "socketio4" excludes "length", "header" and "compression". Remove them.',
+            ),
             "protobuf without schema": (
                 {"codec": "protobuf"},
                 "",

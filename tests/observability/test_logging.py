@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,12 +18,15 @@ from utcp_ws_mcp.observability.redaction import redactor
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("utcp_ws_mcp", "mcp", "uvicorn", "opentelemetry")]
+    loggers = [logging.getLogger(name) for name in (None, "utcp_ws_mcp", "mcp", "uvicorn", "opentelemetry")]
+    hooks = sys.excepthook
     before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, handlers, level, propagate in before:
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)
+    sys.excepthook = hooks
+    logging.captureWarnings(capture=False)
 
 
 def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: str = "info") -> list[dict[str, object]]:
@@ -81,6 +86,7 @@ def test_what_the_web_server_has_to_say_is_logged_in_the_same_form(capsys: pytes
     [
         ("E\x1fEVT\x1fnews\x1e", "E␟EVT␟news␞"),
         ("+OK\r\nnext", "+OK␍\n           next"),
+        ("a\u202eb\U000e0041", "a\\u202eb\\udb40\\udc41"),
         ("\x1b[31mred\x07", "␛[31mred␇"),
         ('{"a": "\x9b31m\u2028"}', '{"a": "\\u009b31m\\u2028"}'),
     ],
@@ -123,3 +129,97 @@ def test_what_stands_beside_a_token_is_shown() -> None:
         events.MessageReceived("m", '{"token_type": "Bearer", "token": "a-b-c-d", "tokens": 17, "x": "y"}', "")
     )
     assert '{"token_type": "Bearer", "token": "***", "tokens": 17, "x": "y"}' in shown.getvalue()
+
+
+HOSTILE = "no\x1b]0;pwn\x07\x1b[2J\r\n21:00:00 WARNING forged: token accepted\u202e\u2028\x9b31m"
+HOSTILE_EVENTS = {
+    "a warning": events.WarningIssued(HOSTILE),
+    "an error of a call": events.CallFinished("m.t", 0.1, HOSTILE, "ToolError", "tool-error"),
+    "a reason to close": events.ConnectionClosed("m", "wss://m/", HOSTILE, True),
+    "a failed discovery": events.DiscoveryFailed("m", HOSTILE, 1.0),
+    "a message": events.MessageReceived("m", HOSTILE, "reply"),
+    "a name": events.ConnectionOpened(HOSTILE, "wss://m/", 0.1),
+}
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
+@pytest.mark.parametrize("event", HOSTILE_EVENTS.values(), ids=HOSTILE_EVENTS)
+def test_no_endpoint_writes_a_line_of_the_log_or_controls_the_terminal(
+    capsys: pytest.CaptureFixture[str], event: events.Event, as_json: bool
+) -> None:
+    configure_logging("debug", as_json=as_json)
+    log_event(event)
+    written = capsys.readouterr().err
+    assert written.count("\n") == len(written.splitlines()) == 1
+    assert written[:-1].isprintable()
+    if as_json:
+        json.loads(written)
+
+
+def test_a_traceback_is_indented_so_that_no_line_of_it_looks_like_a_record(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("warning", redactor(["topsecret-value"]))
+    try:
+        raise ValueError("topsecret-value\n21:00:00 WARNING forged\x1b[2J")
+    except ValueError:
+        logging.getLogger("utcp_ws_mcp.bridge").exception("a defect")
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.endswith("ERROR a defect")
+    assert others
+    assert all(line.startswith("    ") and line.isprintable() for line in others)
+    assert "topsecret" not in "".join(others)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "concurrent.futures", "some.library"])
+def test_what_any_library_logs_has_the_same_form_and_no_secret(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    configure_logging("warning", redactor(["topsecret-value"]), as_json=True)
+    logging.getLogger(name).error("Exception in callback: topsecret-value")
+    assert json.loads(capsys.readouterr().err)["message"] == "Exception in callback: ***"
+
+
+def test_a_secret_that_json_escapes_is_not_in_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", redactor(['top"secret\\value']), as_json=True)
+    log_event(events.WarningIssued('it is top"secret\\value'))
+    assert json.loads(capsys.readouterr().err)["message"] == "it is ***"
+
+
+CRASHES = {
+    "an exception": "raise ValueError('topsecret-value')",
+    "in a thread": "import threading; t = threading.Thread(target=lambda: int('topsecret-value')); t.start(); t.join()",
+    "in a finalizer": "class A:\n def __del__(self): int('topsecret-value')\nA()",
+    "in a callback of the loop": (
+        "import asyncio\nasync def main():\n asyncio.get_running_loop().call_soon(int, 'topsecret-value')\n"
+        " await asyncio.sleep(0)\nasyncio.run(main())"
+    ),
+    "a warning": "import warnings; warnings.warn('topsecret-value')",
+}
+
+
+@pytest.mark.parametrize("program", CRASHES.values(), ids=CRASHES)
+def test_a_crash_is_logged_without_secrets(program: str) -> None:
+    head = (
+        "from utcp_ws_mcp.observability.logging import configure_logging\n"
+        "from utcp_ws_mcp.observability.redaction import redactor\n"
+        "configure_logging('warning', redactor(['topsecret-value']), as_json=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", head + program], capture_output=True, text=True, check=False)
+    assert done.stderr
+    assert "topsecret" not in done.stderr
+    assert all(json.loads(line) for line in done.stderr.splitlines())
+
+
+def test_sentences_of_this_program_are_not_redacted_in_a_trace() -> None:
+    shown = io.StringIO()
+    trace = Trace(redactor(["bridge"]), shown, str)
+    trace(events.ConnectionClosed("m", "wss://m/", "closed by the bridge", False))
+    trace(events.MessageReceived("m", "the password is bridge", "reply"))
+    assert "closed by the bridge" in shown.getvalue()
+    assert "the password is ***" in shown.getvalue()
+
+
+def test_a_binary_message_is_redacted_before_it_is_cut() -> None:
+    shown = io.StringIO()
+    connect = b"\x10\x30\x00\x04MQTT\x05\xc2\x00\x3c\x00\x00\x01c\x00\x03ada\x00\x13topsecret-value-12345"
+    Trace(redactor(["topsecret-value-12345"]), shown)(events.MessageSent("m", connect, "on_connect[0]"))
+    assert b"tops".hex() not in shown.getvalue()

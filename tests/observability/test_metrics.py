@@ -12,6 +12,7 @@ from utcp_ws_mcp.observability.metrics import (
     PrometheusRegistry,
     pool_measurements,
 )
+from utcp_ws_mcp.observability.redaction import redactor
 
 
 def text(*happened: events.Event) -> list[str]:
@@ -114,3 +115,14 @@ def test_every_instrument_is_described_even_without_measurements() -> None:
     assert len(shown) == 2 * len(INSTRUMENTS)
     assert "# TYPE utcp_ws_calls_total counter" in shown
     assert "# TYPE utcp_ws_connections gauge" in shown
+
+
+def test_no_label_holds_a_credential() -> None:
+    guard = redactor(['Kx7/aB3+dQ9?"zY5'])
+    registry = PrometheusRegistry(GaugeSource(lambda: pool_measurements('Kx7/aB3+dQ9?"zY5', 1, 1, 1), guard))
+    observe = MetricsObserver(registry.record, guard)
+    observe(events.CallFinished('d.Kx7/aB3+dQ9?"zY5', 0.1, None))
+    observe(events.RequestSent('d.Kx7/aB3+dQ9?"zY5', "wss://m/", 0.1))
+    assert "Kx7" not in registry.render()
+    assert 'utcp_ws_calls_total{error_type="",tool="d.***"} 1.0' in registry.render()
+    assert 'utcp_ws_pending_requests{manual="***"} 1.0' in registry.render()

@@ -1,6 +1,7 @@
 import base64
 import json
 from pathlib import PurePath
+from time import process_time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import REDACTION_WINDOW, excerpt
+from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.secret_names import REDACTED
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.observability.redaction import REDACTED, Redactor, fast_redactor, redactor, secret_values
+from utcp_ws_mcp.observability.redaction import Redactor, redactor, secret_values
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 SECRET = 'p@ss "w\\ord/+1'
@@ -249,14 +252,14 @@ def test_what_a_tool_was_asked_for_stays_in_its_result():
 
 def test_a_fetched_token_is_hidden_from_then_on():
     redact = Redactor([])
-    redact.add_token("eyJhbGciOi.token")
+    redact.add_tokens("m", ["eyJhbGciOi.token"])
 
     assert redact("got eyJhbGciOi.token") == redact.redact_result("got eyJhbGciOi.token") == "got ***"
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_result_is_searched_for_every_form(form):
-    assert form not in fast_redactor([SECRET, "plain-secret"])(f"before {form} after")
+    assert form not in redactor([SECRET, "plain-secret"])(f"before {form} after")
 
 
 @FUZZ
@@ -265,4 +268,127 @@ def test_a_plain_secret_is_found_wherever_it_stands(secret, before, form):
     data = before + secret.encode() + b"!"
     text = {"raw": data.decode("latin-1"), "64": base64.b64encode(data).decode(), "hex": data.hex()}[form]
 
-    assert fast_redactor([secret])(text) == redactor([secret])(text) != text
+    assert redactor([secret])(text) == redactor([secret])(text) != text
+
+
+def test_secrets_that_share_a_part_are_found_in_any_order():
+    shown = redactor(["s-12345678", "c-12345678", "12345678"])("s-12345678 x c-12345678 12345678 s-12345678")
+
+    assert shown == f"{REDACTED} x {REDACTED} {REDACTED} {REDACTED}"
+
+
+def filters_of(secret: str) -> dict[str, str]:
+    """Return what the filters of expressions that write text make of a secret, alone and two of them in a row."""
+    value = {"args": {"s": secret}}
+    names = ["base64", "base64url", "hex", "to_json", "tojson", "urlencode", "upper", "lower", "title", "capitalize"]
+    names += ["reverse", "escape", "utf8", "bytes | latin1"]
+    chains = [
+        *names,
+        *(f"to_json | {name}" for name in names if name != "reverse"),
+        *(f"{name} | to_json" for name in names),
+    ]
+    chains += [f"{name} | urlencode" for name in names]
+    made = {f"args.s | {chain}": Expression(f"args.s | {chain}", {"args"}).evaluate(value) for chain in chains}
+    return {chain: text for chain, text in made.items() if isinstance(text, str)}
+
+
+CANARIES = [
+    "Kx7/aB3+dQ9?zY5&wV1~mN8>>>???",
+    "Zürich-Schlüssel-8",
+    "q\"u\\o<t>e's&x\n9",
+    "plainSecret12345",
+    "$2y$10$Xabc/d.ef",
+]
+
+
+@pytest.mark.parametrize("secret", CANARIES)
+def test_no_filter_of_expressions_brings_a_secret_through(secret):
+    redact = redactor([secret])
+    for chain, text in filters_of(secret).items():
+        for around in (text, f"before {text} after", json.dumps(f"xy {text}")):
+            shown = redact(around).replace(REDACTED, "")
+            left = next((text[at : at + 8] for at in range(len(text) - 7) if text[at : at + 8] in shown), None)
+            assert left is None or "base64" in chain or "hex" in chain, (chain, text, shown)
+            assert REDACTED in redact(around), (chain, text)
+
+
+ADVERSARIAL = [
+    "\\",
+    "%25",
+    "%",
+    "&amp;",
+    "&",
+    "\\u005c",
+    '\\\\"',
+    "a",
+    "/",
+    "+",
+    "-",
+    " ",
+    "\\u00",
+    "12345",
+    "Kx7/aB3+dQ9?zY5&wV1~mN8>>>??",
+]
+
+
+@pytest.mark.parametrize("run", ADVERSARIAL)
+@pytest.mark.parametrize(
+    "secret", [*CANARIES, "-----BEGIN KEY-----\nabc\n", "\\\\\\\\\\\\x", '""""""', "      ", "%%%%%%"]
+)
+def test_the_time_to_redact_grows_with_the_text_whatever_it_is(secret, run):
+    """Measured as the processor time for texts of 20,000 and 160,000 characters: 8 times as much, 64 if quadratic."""
+    redact = redactor([secret])
+    redact(secret)
+
+    def seconds(length):
+        text = secret[:-1] + (run * length)[:length] + secret
+        started = process_time()
+        redact(text)
+        return process_time() - started
+
+    assert min(seconds(160_000) for _ in range(2)) < 24 * max(min(seconds(20_000) for _ in range(3)), 0.002)
+
+
+def test_many_places_of_a_secret_are_all_removed():
+    text = " ".join("\\" * (n % 7) + f"kitchen-lamp/{n}" for n in range(20_000))
+
+    assert "kitchen" not in redactor(["kitchen-lamp"])(text)
+
+
+def test_parts_of_a_secret_alone_are_shown_however_many_there_are():
+    text = "kitchen " * 5_000
+
+    assert redactor(["kitchen-lamp"])(text) == text
+
+
+def test_tokens_of_one_endpoint_do_not_make_those_of_another_visible():
+    redact = Redactor()
+    redact.add_tokens("good", ["LiveTokenOfGood-0123456789"])
+    for number in range(500):
+        redact.add_tokens("bad", [f"ticket-{number}-{index}" for index in range(100)])
+
+    assert redact.redact_result("your bearer is LiveTokenOfGood-0123456789") == "your bearer is ***"
+    assert redact.redact_result("ticket-499-0 ticket-0-0") == "*** ticket-0-0"
+
+
+def test_the_tokens_of_all_connections_that_an_endpoint_can_have_are_remembered():
+    redact = Redactor()
+    for number in range(200):
+        redact.add_tokens("m", [f"ticket-number-{number}"], 100)
+
+    assert redact("ticket-number-1 ticket-number-199") == "*** ***"
+
+
+def test_a_credential_that_is_a_word_stays_in_sentences_of_this_program():
+    template = {"name": "m", "url": "wss://a.example/", "headers": {"X-Key": "${API_KEY}"}, "tools": [{"name": "t"}]}
+    redact = Redactor([manifest_of(template, API_KEY="bridge")])
+
+    assert redact.guard("closed by the bridge") == "closed by the bridge"
+    assert redact.redact_result("the key is bridge") == "the key is ***"
+
+
+def test_json_stays_json_where_a_secret_stands_behind_an_escape():
+    text = json.dumps("C:\\kitchen-lamp\nkitchen-lamp\\")
+
+    assert json.loads(redactor(["kitchen-lamp"])(text)) == "C:***\n***\\"
+    assert json.loads(redactor(["name-of-it"])(json.dumps("\name-of-it"))) is not None

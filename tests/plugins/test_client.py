@@ -424,7 +424,7 @@ async def test_a_tool_of_a_manual_of_another_kind_is_called_by_its_own_call_temp
     [
         ({"network": {"allow": ["private"]}}, "may not set 'network'"),
         ({"before_connect": [{"http": {"url": "http://127.0.0.1/"}}]}, "may not set 'before_connect'"),
-        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "can only compare"),
+        ({"reply": {"match": "message | regex_find('a+') == 'a'"}}, "can only look up and compare"),
     ],
 )
 async def test_a_tool_of_a_manual_of_another_kind_may_do_no_more_than_one_from_the_network(said: Any, why: str) -> None:

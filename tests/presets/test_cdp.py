@@ -270,7 +270,9 @@ async def test_a_browser_that_rejects_attaching_is_reported(tmp_path: Path) -> N
             await self.fail(message, -32000, "Not allowed")
 
     async with stage(Closed) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ConnectError, match=r"on_connect\[1\]: the server rejected the login: .*Not allowed"):
+        with pytest.raises(
+            ConnectError, match=r"on_connect\[1\]: the server rejected the login; the endpoint said: .*Not allowed"
+        ):
             await bridge.call_tool("m.Page.navigate", {"url": "x"})
 
 
@@ -303,7 +305,7 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
 
 async def test_an_error_reply_has_the_message_of_the_browser(tmp_path: Path) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=r"^Invalid parameters \(-32602\) \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: Invalid parameters \(-32602\) \[tool-error\]$"):
             await bridge.call_tool("m.Page.nonsense")
 
 
@@ -362,7 +364,7 @@ async def test_after_its_page_was_closed_the_next_call_attaches_to_another(tmp_p
 @pytest.mark.parametrize("thrown", THROWN)
 async def test_a_script_that_throws_is_an_error(tmp_path: Path, thrown: str) -> None:
     async with stage(Chrome) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=f"^{THROWN[thrown][1]}"):
+        with pytest.raises(ToolError, match=f"^the endpoint said: {THROWN[thrown][1]}"):
             await bridge.call_tool("m.Runtime.evaluate", {"expression": thrown})
 
 

@@ -126,7 +126,7 @@ async def test_a_remote_procedure_gives_its_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{}, {"CENTRIFUGO_TOKEN": "wrong"}], ids=["none", "wrong"])
 async def test_a_token_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=environ) as bridge:
-        assert "code 3500: invalid token" in await refused(bridge, "m.add", {"a": 1, "b": 2})
+        assert "code 3500; the endpoint said: “invalid token”" in await refused(bridge, "m.add", {"a": 1, "b": 2})
 
 
 async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ async def test_replies_in_one_frame_reach_their_own_calls(tmp_path: Path) -> Non
 
 async def test_an_error_fails_the_call_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolError, match=r"^method not found \(104\) \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: method not found \(104\) \[tool-error\]$"):
             await bridge.call_tool("m.nope")
 
 
@@ -200,7 +200,7 @@ async def test_a_subscription_that_the_server_ends_is_over(tmp_path: Path) -> No
 async def test_a_subscription_that_fails_is_an_error_with_its_code(tmp_path: Path) -> None:
     async with strict(Node) as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
         failed = await ended_by_the_server(server, bridge, 2500)
-        assert str(failed) == "the server ended the subscription: expired (2500) [tool-error]"
+        assert str(failed) == "the endpoint said: the server ended the subscription: expired (2500) [tool-error]"
 
 
 async def test_a_server_that_ends_the_connection_fails_the_calls_with_its_reason(tmp_path: Path) -> None:

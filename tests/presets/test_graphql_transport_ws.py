@@ -131,7 +131,9 @@ async def test_a_query_gives_its_data(tmp_path: Path) -> None:
 
 async def test_rejected_parameters_of_the_login_are_reported_with_the_code(tmp_path: Path) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on, token="wrong")) as bridge:
-        with pytest.raises(ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403: Forbidden"):
+        with pytest.raises(
+            ConnectError, match=r"on_connect\[1\]: closed by the server with code 4403; the endpoint said: “Forbidden”"
+        ):
             await bridge.call_tool("m.query", {"query": "{ hello }"})
 
 
@@ -154,7 +156,7 @@ async def test_queries_at_once_each_get_their_own_answer(tmp_path: Path) -> None
 )
 async def test_errors_of_a_query_are_joined(tmp_path: Path, query: str, sentence: str) -> None:
     async with serve() as on, bridge_to(tmp_path, document(on)) as bridge:
-        with pytest.raises(ToolError, match=rf"^{sentence} \[tool-error\]$"):
+        with pytest.raises(ToolError, match=rf"^the endpoint said: {sentence} \[tool-error\]$"):
             await bridge.call_tool("m.query", {"query": query})
         assert await bridge.call_tool("m.query", {"query": "{ hello }"}) == {"hello": None}
     assert not on.broken

@@ -157,7 +157,7 @@ async def test_replies_in_reverse_and_events_between_reach_their_own_calls(tmp_p
 
 async def test_an_error_of_the_plugin_fails_the_call(tmp_path: Path) -> None:
     async with janus() as server, bridge_to(tmp_path, manifest(server), environ=SECRET) as bridge:
-        with pytest.raises(ToolError, match=r"^No such room \(7\) \(426\) \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: No such room \(7\) \(426\) \[tool-error\]$"):
             await bridge.call_tool("m.destroy", {"room": 7})
 
 
@@ -194,7 +194,7 @@ async def test_a_session_that_times_out_fails_who_watches_it(tmp_path: Path) -> 
         with pytest.raises(ExceptionGroup) as failed:
             async with meanwhile(end):
                 await bridge.call_tool("m.watch", {"room": 7})
-        assert failed.group_contains(SessionLost, match="was lost after 1 item: the session timed out")
+        assert failed.group_contains(SessionLost, match="lost after 1 item: the endpoint said: “the session")
 
 
 async def test_a_handle_that_is_detached_fails_who_watches_it(tmp_path: Path) -> None:

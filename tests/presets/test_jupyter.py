@@ -198,7 +198,7 @@ async def test_a_request_with_one_reply_skips_the_status_messages(tmp_path: Path
 
 async def test_an_exception_fails_the_call_and_nothing_else(tmp_path: Path) -> None:
     async with kernel() as server, bridge_to(tmp_path, manifest(server), environ=TOKEN) as bridge:
-        with pytest.raises(ToolError, match=r"^ZeroDivisionError: division by zero \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: ZeroDivisionError: division by zero \[tool-error\]$"):
             await bridge.call_tool("m.run", {"code": "1/0"})
         assert (await bridge.call_tool("m.run", {"code": "1"})).value["end"] == "until"
         assert len(server.sessions) == 1

@@ -76,8 +76,8 @@ async def test_replies_in_reverse_reach_their_own_calls(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "why"),
     [
-        ("core.mixer.set_volume", {"volume": "loud"}, r"^Expected an integer \(0\) \[tool-error\]$"),
-        ("core.nothing", {}, r"^Method not found: core\.nothing \(-32601\) \[tool-error\]$"),
+        ("core.mixer.set_volume", {"volume": "loud"}, r"^the endpoint said: Expected an integer \(0\) \[tool-error\]$"),
+        ("core.nothing", {}, r"^the endpoint said: Method not found: core\.nothing \(-32601\) \[tool-error\]$"),
     ],
 )
 async def test_an_error_has_its_most_specific_message(

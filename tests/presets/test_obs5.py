@@ -182,7 +182,9 @@ async def test_the_login_goes_as_the_greeting_asks(tmp_path: Path, side: type[OB
 @pytest.mark.parametrize("password", ["wrong", None])
 async def test_a_rejected_password_is_reported_with_the_code(tmp_path: Path, password: str | None) -> None:
     async with stage(OBS) as on, studio(tmp_path, on, password) as bridge:
-        with pytest.raises(ConnectError, match="closed by the server with code 4009: Authentication failed"):
+        with pytest.raises(
+            ConnectError, match="closed by the server with code 4009; the endpoint said: “Authentication failed"
+        ):
             await bridge.call_tool("m.GetSceneList")
 
 
@@ -204,7 +206,7 @@ async def test_requests_at_once_each_get_their_own_answer_between_events(tmp_pat
     ("tool", "arguments", "sentence"),
     [
         ("SetCurrentProgramScene", {"sceneName": "none"}, r"No source was found by the name of `none`. \(600\) "),
-        ("Nonsense", {}, r"^the request failed \(204\) "),
+        ("Nonsense", {}, r"^the endpoint said: the request failed \(204\) "),
     ],
 )
 async def test_an_error_reply_is_reported_by_its_comment_or_its_code(

@@ -174,7 +174,9 @@ async def test_each_topic_has_a_connection(tmp_path: Path) -> None:
 
 async def test_a_channel_that_rejects_a_join_is_reported(tmp_path: Path) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
-        with pytest.raises(ConnectError, match=r"on_connect\[1\]: the server rejected the login: .*unauthorized"):
+        with pytest.raises(
+            ConnectError, match=r"on_connect\[1\]: the server rejected the login; the endpoint said: .*unauthorized"
+        ):
             await bridge.call_tool("m.shout", {"topic": "room:secret"})
         assert await bridge.call_tool("m.secret", {"topic": "room:secret", "text": "hi"}) == {"text": "hi"}
 
@@ -189,7 +191,7 @@ async def test_pushes_at_once_each_get_their_own_reply_between_broadcasts(tmp_pa
 
 async def test_an_error_reply_is_a_fault(tmp_path: Path) -> None:
     async with stage(Phoenix) as on, channels(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=r'^\{"code":7\} \[tool-error\]$'):
+        with pytest.raises(ToolError, match=r'^the endpoint said: \{"code":7\} \[tool-error\]$'):
             await bridge.call_tool("m.fail", ROOM)
 
 
@@ -352,7 +354,7 @@ async def test_the_example_manifest_watches_a_table(tmp_path: Path, only: dict[s
 
 async def test_the_example_manifest_reports_why_a_table_cannot_be_watched(tmp_path: Path) -> None:
     async with stage(Supabase) as on, supabase(tmp_path, on) as bridge:
-        with pytest.raises(ToolError, match=r"^table none \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: table none \[tool-error\]$"):
             await bridge.call_tool("supabase.watch_table", {"table": "none"})
 
 

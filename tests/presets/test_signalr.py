@@ -203,7 +203,8 @@ async def test_a_hub_without_json_is_reported(tmp_path: Path) -> None:
 
     async with stage(Packed) as on, hub(tmp_path, on) as bridge:
         with pytest.raises(
-            ConnectError, match=r"on_connect\[1\]: the server rejected the login: .*'json' is not available"
+            ConnectError,
+            match=r"on_connect\[1\]: the server rejected the login; the endpoint said: .*'json' is not available",
         ):
             await bridge.call_tool("m.Add")
 
@@ -249,7 +250,10 @@ async def test_invocations_at_once_each_get_their_own_result_between_others(tmp_
 
 @pytest.mark.parametrize(
     ("tool", "sentence"),
-    [("Nonsense", r"^Unknown hub method 'Nonsense' \[tool-error\]$"), ("Breaks", r"^Ran out of data! \[tool-error\]$")],
+    [
+        ("Nonsense", r"^the endpoint said: Unknown hub method 'Nonsense' \[tool-error\]$"),
+        ("Breaks", r"^the endpoint said: Ran out of data! \[tool-error\]$"),
+    ],
 )
 async def test_an_error_reply_has_the_message_of_the_hub(tmp_path: Path, tool: str, sentence: str) -> None:
     async with stage(Hub) as on, hub(tmp_path, on) as bridge:
@@ -260,7 +264,7 @@ async def test_an_error_reply_has_the_message_of_the_hub(tmp_path: Path, tool: s
 
 @pytest.mark.parametrize(
     ("close", "why"),
-    [({"type": 7, "error": "restart"}, "the server ends the session: restart"), ({"type": 7}, "ends the session\\.")],
+    [({"type": 7, "error": "restart"}, "the server ends the session: restart"), ({"type": 7}, "ends the session”")],
 )
 async def test_a_hub_that_ends_the_session_fails_the_calls_under_way(tmp_path: Path, close: Any, why: str) -> None:
     class Leaving(Hub):

@@ -147,7 +147,7 @@ async def test_the_acknowledgement_is_the_result(tmp_path: Path) -> None:
 async def test_a_login_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "add"), environ=environ) as bridge:
         assert (await refused(bridge, "m.add", {"a": 1, "b": 2})).endswith(
-            "the server rejected the login: unauthorized. [login-rejected]"
+            "the server rejected the login; the endpoint said: “unauthorized”. [login-rejected]"
         )
 
 
@@ -161,7 +161,7 @@ async def test_acknowledgements_in_reverse_and_events_between_reach_their_own_ca
 
 async def test_an_error_in_the_acknowledgement_fails_the_call(tmp_path: Path) -> None:
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "fail"), environ=LOGIN) as bridge:
-        with pytest.raises(ToolError, match=r"^no such thing \[tool-error\]$"):
+        with pytest.raises(ToolError, match=r"^the endpoint said: no such thing \[tool-error\]$"):
             await bridge.call_tool("m.fail")
 
 

@@ -187,7 +187,9 @@ async def test_a_message_is_accepted_when_its_receipt_comes(tmp_path: Path) -> N
 async def test_a_login_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
     async with broker() as server, bridge_to(tmp_path, manifest(server), environ=environ) as bridge:
         said = await refused(bridge, "m.send", {"destination": "/queue/a"})
-        assert said.endswith("the server rejected the login: Bad CONNECT: Access refused. [login-rejected]")
+        assert said.endswith(
+            "the server rejected the login; the endpoint said: “Bad CONNECT: Access refused”. [login-rejected]"
+        )
 
 
 async def test_receipts_in_any_order_reach_their_own_calls(tmp_path: Path) -> None:
@@ -200,7 +202,8 @@ async def test_receipts_in_any_order_reach_their_own_calls(tmp_path: Path) -> No
 @pytest.mark.parametrize("nameless", [False, True], ids=["with its receipt", "without a receipt"])
 async def test_an_error_fails_the_call_and_the_next_one_logs_in_again(tmp_path: Path, nameless: bool) -> None:
     async with broker(nameless=nameless) as server, bridge_to(tmp_path, manifest(server), environ=LOGIN) as bridge:
-        said = "was lost: access refused: not yours" if nameless else r"^access refused: not yours \[tool-error\]$"
+        own = r"^the endpoint said: access refused: not yours \[tool-error\]$"
+        said = "was lost: the endpoint said: “access refused: not yours”" if nameless else own
         with pytest.raises((ToolError, SessionLost), match=said):
             await bridge.call_tool("m.send", {"destination": "/forbidden", "body": "x"})
         assert await bridge.call_tool("m.send", {"destination": "/queue/a"}) == {"accepted": True}

@@ -237,13 +237,15 @@ async def test_results_in_reverse_reach_their_own_calls(tmp_path: Path) -> None:
 
 async def test_an_error_names_its_uri_and_arguments(tmp_path: Path) -> None:
     async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
-        with pytest.raises(ToolError, match=r"^wamp\.error\.no_such_procedure: com\.example\.nope \[tool-error\]$"):
+        with pytest.raises(
+            ToolError, match=r"^the endpoint said: wamp\.error\.no_such_procedure: com\.example\.nope \[tool-error\]$"
+        ):
             await bridge.call_tool("m.com.example.nope")
 
 
 async def test_an_error_has_its_keyword_arguments(tmp_path: Path) -> None:
     async with router() as server, bridge_to(tmp_path, manifest(server)) as bridge:
-        with pytest.raises(ToolError, match=r'^com\.example\.error: disk full \{"free": ?0\} \[tool-error\]$'):
+        with pytest.raises(ToolError, match=r'said: com\.example\.error: disk full \{"free": ?0\} \[tool-error\]$'):
             await bridge.call_tool("m.com.example.full")
 
 

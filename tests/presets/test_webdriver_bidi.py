@@ -133,7 +133,9 @@ async def test_a_browser_in_use_is_reported(tmp_path: Path) -> None:
         most = 0
 
     async with stage(Taken) as on, browser(tmp_path, on) as bridge:
-        with pytest.raises(ConnectError, match="the server rejected the login: .*Maximum number of active sessions"):
+        with pytest.raises(
+            ConnectError, match="the server rejected the login; the endpoint said: .*Maximum number of active sessions"
+        ):
             await bridge.call_tool("m.browsingContext.getTree")
 
 
@@ -166,9 +168,13 @@ async def test_commands_at_once_each_get_their_own_result_between_events(tmp_pat
 @pytest.mark.parametrize(
     ("tool", "arguments", "sentence"),
     [
-        ("nonsense", {}, r"^unknown command: nonsense \[tool-error\]$"),
-        ("browsingContext.navigate", {"url": "no"}, r"^invalid argument: url is no URL \[tool-error\]$"),
-        ("script.evaluate", {"expression": "throw"}, r"^Error: thrown \[tool-error\]$"),
+        ("nonsense", {}, r"^the endpoint said: unknown command: nonsense \[tool-error\]$"),
+        (
+            "browsingContext.navigate",
+            {"url": "no"},
+            r"^the endpoint said: invalid argument: url is no URL \[tool-error\]$",
+        ),
+        ("script.evaluate", {"expression": "throw"}, r"^the endpoint said: Error: thrown \[tool-error\]$"),
     ],
 )
 async def test_an_error_reply_has_the_message_of_the_browser(

@@ -11,9 +11,10 @@ from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, bridge_to, echo, entry, peer
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.secret_names import REDACTED
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.observability.events import WarningIssued
-from utcp_ws_mcp.observability.redaction import REDACTED, redactor
+from utcp_ws_mcp.observability.redaction import redactor
 from utcp_ws_mcp.server.listing import build_listing
 from utcp_ws_mcp.server.tools import ToolService
 

@@ -92,4 +92,4 @@ async def test_a_new_secret_in_the_file_of_variables_is_used_and_hidden(tmp_path
         "the-first-secret",
         "another-secret",
     ]
-    assert called["result"]["content"][0]["text"] == "*** [tool-error]"
+    assert called["result"]["content"][0]["text"] == "the endpoint said: *** [tool-error]"

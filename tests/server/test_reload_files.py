@@ -11,7 +11,6 @@ from unittest import mock
 import pytest
 
 from utcp_ws_mcp import Bridge, load_manifest
-from utcp_ws_mcp.observability.redaction import Redactor
 from utcp_ws_mcp.server.reload import _file_signatures, _reload
 
 
@@ -28,7 +27,7 @@ def test_an_internal_error_while_reloading_keeps_the_manifests(
     broken = mock.create_autospec(Bridge, instance=True)
     broken.reload.side_effect = RuntimeError("a bug")
     with caplog.at_level(logging.ERROR, "utcp_ws_mcp"):
-        assert _reload(broken, loaded, [], Redactor([])) is loaded
+        assert _reload(broken, loaded, []) is loaded
     assert "internal error while the manifests were reloaded" in caplog.text
 
 

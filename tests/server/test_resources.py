@@ -16,7 +16,6 @@ from mcp.shared.exceptions import MCPError
 from tests.peer import bridge_to, entry, jsonrpc, peer
 from tests.server.sides import BOTH_ERAS, BOTH_SIDES
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.observability.redaction import redactor
 from utcp_ws_mcp.server.tools import ToolService
 
 pytestmark = [BOTH_ERAS, BOTH_SIDES]
@@ -28,7 +27,8 @@ SECRET = "topsecret-value"
 @asynccontextmanager
 async def client_of(folder: Path, document: Any, mode: str, side: Any) -> AsyncIterator[tuple[Client, Bridge]]:
     async with bridge_to(folder, document) as bridge:
-        async with Client(side(ToolService(bridge, redactor([SECRET]))), mode=mode) as client:
+        bridge.redactor.add_tokens("m", [SECRET])
+        async with Client(side(ToolService(bridge)), mode=mode) as client:
             yield client, bridge
 
 

@@ -11,7 +11,6 @@ import pytest
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
 from utcp_ws_mcp import BridgeError
 from utcp_ws_mcp.observability.metrics import CONNECTION_COUNT, PENDING_REQUESTS
-from utcp_ws_mcp.observability.redaction import Redactor
 from utcp_ws_mcp.server.run import ServeOptions, make_tool_service, read_gauges
 
 RPC = {"preset": "jsonrpc2"}
@@ -76,9 +75,7 @@ async def test_a_credential_is_removed_from_progress(tmp_path: Path) -> None:
     async with peer(stream) as seen:
         document = entry(seen, "t", **RPC, **HEADERS, stream={"until": "message.done"})
         async with bridge_to(tmp_path, document, environ=VARIABLES) as bridge:
-            redact = Redactor([])
-            redact.add_token(SECRET)
-            service = make_tool_service(bridge, redact, ServeOptions())
+            service = make_tool_service(bridge, ServeOptions())
             tool = await service.find("m_t")
             assert tool is not None
             await service.call(tool, {}, report)

@@ -182,7 +182,7 @@ async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(t
         fault = await client.call_tool("m_print", {})
         lost = await client.call_tool("m_cut", {})
     assert fault.is_error
-    assert fault.content[0].text == "out of paper [tool-error]"
+    assert fault.content[0].text == "the endpoint said: out of paper [tool-error]"
     assert fault.meta[META_PREFIX + "code"] == "tool-error"
     assert fault.meta[META_PREFIX + "outcome"] == "answered"
     assert lost.is_error
@@ -338,8 +338,12 @@ async def test_a_stream_that_fails_keeps_what_came_before(tmp_path: Path, way: s
     async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", stream=True, **RPC), way) as client:
         result = await client.call_tool("m_t", {})
     assert result.is_error
-    assert [block.text for block in result.content] == ["then this [tool-error]", 'what came before: ["first"]']
-    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False}
+    assert [block.text for block in result.content] == [
+        "the endpoint said: then this [tool-error]",
+        'what came before: ["first"]',
+    ]
+    message = result.content[0].text  # hosts that read only the structured content see the error there
+    assert result.structured_content == {"items": ["first"], "end": "error", "complete": False, "error": message}
 
 
 async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tmp_path: Path, way: str) -> None:
@@ -352,9 +356,39 @@ async def test_a_text_that_fails_in_its_middle_keeps_what_came_before_as_text(tm
     async with peer(fail) as seen, client_of(tmp_path, entry(seen, "t", **tool), way) as client:
         result = await client.call_tool("m_t", {})
     assert [block.text for block in result.content] == [
-        "exit code 2 [tool-error]",
+        "the endpoint said: exit code 2 [tool-error]",
         'what came before: reading "a"\nnot found\n',
     ]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "value", "is_promised"),
+    [
+        ({"type": "array", "items": {"type": "integer"}}, [1, 2], True),
+        ({"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}}, [1, 2], True),
+        ({"$ref": "#/definitions/n", "definitions": {"n": {"type": "number"}}}, 5, True),
+        ({"type": "string"}, "text", True),
+        ({"type": "boolean"}, False, True),
+        ({"type": ["object", "array"]}, {"a": [1]}, True),
+        ({"properties": {"a": {"type": "integer"}}, "type": ["object", "string"]}, {"a": 1}, True),
+        ({"type": ["array", "null"]}, None, False),
+    ],
+)
+async def test_outputs_of_every_type_are_promised_and_kept_in_both_eras(
+    tmp_path: Path, way: str, outputs: Any, value: Any, is_promised: bool
+) -> None:
+    tool = {"name": "t", "outputs": outputs}
+    async with peer(answers(json.dumps(value))) as seen:
+        async with client_of(tmp_path, entry(seen, tool, response_format="json"), way) as client:
+            schema = (await client.list_tools()).tools[0].output_schema
+            result = await client.call_tool("m_t", {})  # the client validates it
+    assert not result.is_error
+    assert (schema is not None) is is_promised
+    if "handshake" in way:
+        assert result.structured_content == {"result": value}
+        assert schema is None or schema["type"] == "object"
+    else:
+        assert result.structured_content == value
 
 
 @pytest.mark.parametrize("value", ["text", None, 5])

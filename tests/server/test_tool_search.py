@@ -14,7 +14,6 @@ from mcp.shared.exceptions import MCPError
 from tests.client.test_discovery import announces, manual
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
 from tests.server.sides import BOTH_ERAS, BOTH_SIDES
-from utcp_ws_mcp.observability.redaction import Redactor
 from utcp_ws_mcp.server.run import ServeOptions, make_tool_service
 
 pytestmark = [BOTH_ERAS, BOTH_SIDES]
@@ -34,9 +33,7 @@ TOOLS = [
 @asynccontextmanager
 async def client_of(folder: Path, seen: Peer, mode: str, side: Any) -> AsyncIterator[Client]:
     async with bridge_to(folder, entry(seen, *TOOLS, **RPC)) as bridge:
-        async with Client(
-            side(make_tool_service(bridge, Redactor([]), ServeOptions(meta_tools=True))), mode=mode
-        ) as client:
+        async with Client(side(make_tool_service(bridge, ServeOptions(meta_tools=True))), mode=mode) as client:
             yield client
 
 
@@ -104,7 +101,5 @@ async def test_other_tools_are_unknown_by_themselves(tmp_path: Path, mode: str, 
 
 async def test_discovered_tools_are_found_too(tmp_path: Path, mode: str, side: Any) -> None:
     async with peer(announces(manual("announced"))) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
-        async with Client(
-            side(make_tool_service(bridge, Redactor([]), ServeOptions(meta_tools=True))), mode=mode
-        ) as client:
+        async with Client(side(make_tool_service(bridge, ServeOptions(meta_tools=True))), mode=mode) as client:
             assert await found(client, query="announced") == ["m_announced"]

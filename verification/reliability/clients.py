@@ -33,6 +33,9 @@ WITH_IDS: Final[dict[str, Any]] = {
 WITHOUT_IDS: Final[dict[str, Any]] = {"response_format": "json"}
 """Replies have no id, so that a call uses a connection exclusively."""
 
+FOREIGN_NAMED: Final = {**WITHOUT_IDS, "ignore": "message.n == -1"}
+"""The same, and the manifest names the foreign replies: without it, they count as unsolicited messages."""
+
 
 @asynccontextmanager
 async def open_bridge(entries: Sequence[Any], observe: Observer = noop, **options: Any) -> AsyncIterator[Bridge]:

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from verification.harness.command import Size
 
 from . import crossed_replies, killed_connections
-from .clients import WITHOUT_IDS, Client, bridge, reference
+from .clients import FOREIGN_NAMED, Client, bridge, reference
 from .contenders import Cell, Subject, bridge_subject, reference_subject
 from .fault_matrix import Flaw, cells, run_cell
 
@@ -71,7 +71,7 @@ async def faults(subject: Subject, matrix: Sequence[Cell]) -> list[Row]:
 
 
 def _template(client: Client) -> dict[str, Any]:
-    return WITHOUT_IDS if client is bridge else {}
+    return FOREIGN_NAMED if client is bridge else {}
 
 
 async def column(client: Client, subject: Subject, size: Size) -> list[Row]:

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from utcp_ws_mcp.errors import UnidentifiableReply
 from utcp_ws_mcp.observability.events import Event, MessageReceived
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .clients import WITH_IDS, WITHOUT_IDS, Caller, Client, bridge
+from .clients import FOREIGN_NAMED, WITH_IDS, WITHOUT_IDS, Caller, Client, bridge
 from .endpoint import endpoint
 from .reply_disturbances import REPLY_KINDS, ReplyKind, answer_to
 
@@ -122,18 +123,27 @@ async def _worker(call: Caller, remaining: Iterator[Trial], tally: Tally) -> Non
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Measure random ids, counter ids, exclusive connections without ids, and one-shot connections."""
+    """Measure random ids, counter ids, exclusive and one-shot connections, and foreign replies that nothing names."""
     parts: tuple[tuple[str, float, int, dict[str, Any]], ...] = (
         ("shared, random ids", 0.43, 64, WITH_IDS),
         ("shared, counter ids", 0.43, 64, {**WITH_IDS, "request_id": "counter"}),
-        ("exclusive, no ids", 0.1, 32, {**WITHOUT_IDS, "limits": LIMITS}),
-        ("one-shot, no ids", 0.04, 32, {**WITHOUT_IDS, "limits": LIMITS, "keep_alive": False}),
+        ("exclusive, no ids", 0.1, 32, {**FOREIGN_NAMED, "limits": LIMITS}),
+        ("one-shot, no ids", 0.04, 32, {**FOREIGN_NAMED, "limits": LIMITS, "keep_alive": False}),
     )
+    unnamed = {**WITHOUT_IDS, "limits": LIMITS}
     total = size.of(50_000, 1_000_000)
-    return [
+    figures = [
         _figure(what, await drive(bridge, size, int(share * total), at_once, template))
         for what, share, at_once, template in parts
     ]
+    return [*figures, _refusal_figure(await drive(bridge, size, int(0.04 * total), 32, unnamed))]
+
+
+def _refusal_figure(tally: Tally) -> Figure:
+    """Return whether foreign replies without ids, which the manifest does not name, make calls fail, not succeed."""
+    what = f"{tally.calls:,} calls with disturbed replies, exclusive, no ids, foreign replies not named"
+    met = not tally.crossed and set(tally.failed) == {UnidentifiableReply.__name__}
+    return Figure("T2", what, str(tally), f"0 crossed, failures only by {UnidentifiableReply.__name__}", met=met)
 
 
 def _figure(what: str, tally: Tally) -> Figure:

@@ -135,7 +135,7 @@ _CONNECTING: Final = (
     FaultCase(
         "403",
         HandshakeRejected,
-        "HTTP 403: no. The server rejects the credentials",
+        "HTTP 403; the endpoint said: “no”. The server rejects the credentials",
         _response("HTTP/1.1 403 Forbidden", "no"),
     ),
     FaultCase("429", HandshakeRejected, "HTTP 429. The server limits", _response("HTTP/1.1 429 Too Many Requests")),

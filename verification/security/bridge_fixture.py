@@ -15,6 +15,7 @@ from utcp_ws_mcp.client.dial import Resolver
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.observability.redaction import Redactor
 
 JSONObject = dict[str, Any]
 STEP_TIMEOUT = 20.0
@@ -29,6 +30,7 @@ async def open_bridge(
     resolver: Resolver | None = None,
     observe: events.Observer = events.noop,
     folder: Path | None = None,
+    redactor: Redactor | None = None,
 ) -> AsyncIterator[Bridge]:
     """Open a bridge until the block ends. `folder` holds the manifest, its files and the pins; default: a new folder.
 
@@ -41,7 +43,7 @@ async def open_bridge(
         file.write_text(json.dumps(document), encoding="utf-8")
         loaded = load_manifest(file, environ or {})
         pins = PinStore(folder / "pins.json")
-        async with Bridge([loaded], observe=observe, resolver=resolver, pin_store=pins) as bridge:
+        async with Bridge([loaded], observe=observe, resolver=resolver, pin_store=pins, redactor=redactor) as bridge:
             yield bridge
 
 

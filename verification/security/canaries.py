@@ -2,8 +2,9 @@
 
 A manifest uses a canary as each kind of secret, once for each behavior of an endpoint; most of them return everything
 that the bridge sent. The real process serves the manifest at log level debug, and a host calls every tool; the command
-line calls some tools with `--trace`; the library calls them, too. All output, and all data that arrives at an origin
-for which a canary is not intended, is searched for more than half of each canary in plain text, base64 and hex.
+line calls some tools with `--trace`; the library calls them, too, with metrics and spans. All output, and all data that
+arrives at an origin for which a canary is not intended, is searched for more than half of each canary in plain text,
+base64 and hex.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
 from utcp_ws_mcp import BridgeError
+from utcp_ws_mcp.manifest.secret_names import is_user_name
+from utcp_ws_mcp.observability.events import broadcast
+from utcp_ws_mcp.observability.metrics import GaugeSource, MetricsObserver, PrometheusRegistry
+from utcp_ws_mcp.observability.opentelemetry import SpanObserver
+from utcp_ws_mcp.observability.redaction import Redactor
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 from verification.security.bridge_fixture import JSONObject, open_bridge
@@ -31,7 +42,8 @@ from verification.security.endpoint import endpoint, manual_of
 from verification.security.leaky_endpoint import ANSWERS, leak, refuse
 from verification.security.listener import http_reply, listener
 
-SINKS = ("results", "errors", "tools/list", "stderr", "trace", "files", "process list", "repr", "tracebacks")
+SINKS = ("results", "errors", "progress", "tools/list", "stderr", "trace", "metrics", "spans", "files", "pins")
+SINKS += ("process list", "repr", "tracebacks")
 
 
 @dataclass
@@ -71,7 +83,8 @@ async def measure(size: Size) -> Sequence[Figure]:
             calls = await _serve(folder, environ, outputs)
             await _trace(folder, environ, outputs, size.of(8, len(document)))
             await _use(document, values, outputs)
-    figures = [_figure(sink, outputs.leaks(secrets, sink), len(outputs.sinks[sink])) for sink in SINKS]
+    hidden = [canary for canary in secrets if not is_user_name(canary.name)]  # a user name opens nothing on its own
+    figures = [_figure(sink, outputs.leaks(hidden, sink), len(outputs.sinks[sink])) for sink in SINKS]
     misdirected = outputs.misdirected(secrets)
     arrived = [canary.name for canary in secrets if any(canary.is_in(bytes(data)) for data in outputs.origins.values())]
     return [
@@ -172,10 +185,11 @@ async def _serve(folder: Path, environ: Mapping[str, str], outputs: Outputs) -> 
     )
     assert process.stdin is not None
     started = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}}
-    await _request(process, {0: ("initialize", started)})
+    progress = outputs.sinks["progress"]
+    await _request(process, {0: ("initialize", started)}, progress)
     process.stdin.write(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
     await asyncio.sleep(0)
-    listed = await _request(process, {1: ("tools/list", {})})
+    listed = await _request(process, {1: ("tools/list", {})}, progress)
     tools = [tool["name"] for tool in listed[1]["result"]["tools"]]
     for name in ("cmdline", "status"):
         outputs.sinks["process list"].extend(Path(f"/proc/{process.pid}/{name}").read_bytes())
@@ -185,21 +199,24 @@ async def _serve(folder: Path, environ: Mapping[str, str], outputs: Outputs) -> 
     }
     for start in range(2, len(tools) + 2, 120):
         part = {number: call for number, call in calls.items() if start <= number < start + 120}
-        for answer in (await _request(process, part)).values():
+        for answer in (await _request(process, part, progress)).values():
             failed = "error" in answer or answer["result"].get("isError")
             outputs.sinks["errors" if failed else "results"].extend(json.dumps(answer, ensure_ascii=False).encode())
-    relisted = await _request(process, {-1: ("tools/list", {})})
+    relisted = await _request(process, {-1: ("tools/list", {})}, progress)
     outputs.sinks["tools/list"].extend(json.dumps([listed, relisted], ensure_ascii=False).encode())
     process.stdin.close()
     await process.wait()
     outputs.sinks["stderr"].extend((folder / "stderr").read_bytes())
     written = [file for file in folder.iterdir() if file.name not in (".env", "manifest.json", "stderr")]
+    outputs.sinks["pins"].extend((folder / "pins.json").read_bytes())
     outputs.sinks["files"].extend(b"".join(file.read_bytes() for file in written))
     return len(tools)
 
 
-async def _request(process: asyncio.subprocess.Process, requests: Mapping[int, tuple[str, Any]]) -> dict[int, Any]:
-    """Send requests at once, wait for all replies, and return them with the notifications, by id."""
+async def _request(
+    process: asyncio.subprocess.Process, requests: Mapping[int, tuple[str, Any]], notifications: bytearray
+) -> dict[int, Any]:
+    """Send requests at once, wait for all replies and return them by id; collect the notifications that come before."""
     assert process.stdin is not None
     assert process.stdout is not None
     for number, (method, params) in requests.items():
@@ -209,9 +226,10 @@ async def _request(process: asyncio.subprocess.Process, requests: Mapping[int, t
     while len(answers) < len(requests):
         async with asyncio.timeout(60):
             line = json.loads(await process.stdout.readline())
-        answers[line.get("id", -1 - len(answers) * 2)] = line if "id" in line else {"result": line}
-        if "id" not in line:
-            answers.pop(-1 - (len(answers) - 1) * 2, None)
+        if "id" in line:
+            answers[line["id"]] = line
+        else:
+            notifications.extend(json.dumps(line, ensure_ascii=False).encode())
     return answers
 
 
@@ -227,15 +245,15 @@ async def _trace(folder: Path, environ: Mapping[str, str], outputs: Outputs, cou
 
 
 async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], outputs: Outputs) -> None:
-    """Call the tools from Python and collect tracebacks and the `repr` of objects.
-
-    An error reply is text of the endpoint, which the library returns unchanged, as it does results. Therefore the
-    behaviors that return error replies are excluded.
-    """
-    entries = [
-        entry for entry in document if not entry["name"].endswith(("-fault", "-fault_text", "-stream", "-discovery"))
-    ]
-    async with open_bridge(entries, environ=environ) as bridge:
+    """Call the tools from Python and collect tracebacks, the `repr` of objects, metrics and spans."""
+    entries = [entry for entry in document if not entry["name"].endswith("-discovery")]
+    redactor = Redactor()
+    registry, spans = PrometheusRegistry(GaugeSource(guard=redactor.guard)), InMemorySpanExporter()
+    tracing = TracerProvider()
+    tracing.add_span_processor(SimpleSpanProcessor(spans))
+    trace.set_tracer_provider(tracing)
+    observers = (MetricsObserver(registry.record, redactor.guard), SpanObserver(redactor.guard))
+    async with open_bridge(entries, environ=environ, observe=broadcast(observers), redactor=redactor) as bridge:
         for name, tool in bridge.tools.items():
             try:
                 await bridge.call_tool(name)
@@ -250,6 +268,8 @@ async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], outpu
                 tool.template.auth,
             )
             outputs.sinks["repr"].extend(repr(described).encode())
+        outputs.sinks["metrics"].extend(registry.render().encode())
+        outputs.sinks["spans"].extend("".join(span.to_json() for span in spans.get_finished_spans()).encode())
         objects = (bridge, bridge.entries, bridge.disabled_entries, bridge.discovery_errors, vars(bridge))
         outputs.sinks["repr"].extend(repr(objects).encode())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from utcp_ws_mcp.server.jsonrpc import read_message
 from utcp_ws_mcp.server.stdio.protocol_versions import INVALID_REQUEST, PARSE_ERROR
-from utcp_ws_mcp.server.stdio.session import read_message
 
 
 def accept_line(data: bytes) -> None:

@@ -13,10 +13,9 @@ from ..bridge import Bridge
 from ..client.approvals import DIGEST_LENGTH, WithheldTool
 from ..client.manifest_files import LoadedManifest
 from ..errors import PolicyError
-from ..observability.logging import escape_control_chars
-from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
+from .terminal import echo, hide_secrets
 
 DISCOVERY_TIMEOUT: Final = 15.0
 """Seconds that endpoints have to return their manuals."""
@@ -37,28 +36,24 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
 
 async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str]) -> int:
     """Approve tools (`manual.tool@digest`), or show those that are withheld; return the exit code."""
-    redact = Redactor(each.manifest for each in manifests)
-
-    def show(text: str, *, err: bool = False) -> None:
-        click.echo(escape_control_chars(redact(text)), err=err)
-
-    async with Bridge(manifests, on_token=redact.add_token) as bridge:
+    async with Bridge(manifests) as bridge:
+        hide_secrets(bridge.redactor)
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
         for manual, error in bridge.discovery_errors.items():
-            show(f"{manual}: {error}", err=True)
+            echo(f"{manual}: {error}", err=True)
         for each in names:
             name, _, digest = each.rpartition("@")
             if not name:
-                show(_describe(each, bridge.withheld_tools.get(each)), err=True)
+                echo(_describe(each, bridge.withheld_tools.get(each)), err=True)
                 return ExitCode.FAILURE
             try:
                 await bridge.approve(name, digest)
             except PolicyError as refused:
-                show(str(refused), err=True)
+                echo(str(refused), err=True)
                 return ExitCode.FAILURE
-            show(f"{name} is approved")
+            echo(f"{name} is approved")
         for name, tool in bridge.withheld_tools.items() if not names else ():
-            show(_describe(name, tool))
+            echo(_describe(name, tool))
     return ExitCode.SUCCESS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Sequence
@@ -18,10 +19,11 @@ from ..core.exchange.result import partial_stream_text
 from ..core.tools.host_names import may_belong
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
-from ..observability.logging import Trace, escape_control_chars
+from ..observability.logging import Trace
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
+from .terminal import echo, hide_secrets, write_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,14 @@ def call(
 
 async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -> int:
     """Call one tool and print its result; return the exit code."""
-    redact = Redactor(each.manifest for each in manifests)
-    observe = Trace(redact, sys.stderr) if options.trace else events.noop
+    redact = hide_secrets(Redactor(each.manifest for each in manifests))
+    observe = Trace(redact, sys.stderr, redact.guard) if options.trace else events.noop
     try:
         bridge_for_tool = Bridge(
             restrict_to_tool(manifests, options.tool),
             observe=observe,
             trace_rules=options.trace,
-            on_token=redact.add_token,
+            redactor=redact,
         )
         async with bridge_for_tool as bridge:
             schema = await bridge.input_schema(options.tool)
@@ -72,14 +74,16 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
     except MissingVariable:
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
-        click.echo(escape_control_chars(redact(str(failed))), err=True)
+        echo(str(failed), err=True)
         if failed.partial:
             text = partial_stream_text(bridge_for_tool.tools.get(options.tool), failed.partial)
-            click.echo(escape_control_chars(redact(text)), err=True)
+            echo(redact.redact_result(text), err=True)
         return ExitCode.FAILURE
     data = _binary_data(value) if options.output else value
     if not isinstance(data, bytes):
         data = _format_result(value.value if isinstance(value, StreamResult) else value, redact)
+    elif redact.redact_result(encoded := base64.b64encode(data).decode()) != encoded:
+        data = b"binary data that contains a credential\n"
     _print_result(data, options.output, is_binary=isinstance(value, bytes))
     return ExitCode.SUCCESS
 
@@ -162,9 +166,8 @@ def _format_result(value: Any, redact: Redactor) -> bytes:
 def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
     if output is not None:
         output.write_bytes(data)
-        click.echo(f"{len(data)} bytes written to {output}", err=True)
+        echo(f"{len(data)} bytes written to {output}", err=True)
     elif is_binary and sys.stdout.isatty():
-        click.echo(f"{len(data)} bytes of binary data; use --output FILE to save them", err=True)
+        echo(f"{len(data)} bytes of binary data; use --output FILE to save them", err=True)
     else:
-        sys.stdout.buffer.write(escape_control_chars(data.decode()).encode() if sys.stdout.isatty() else data)
-        sys.stdout.buffer.flush()
+        write_result(data)

@@ -15,8 +15,10 @@ from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
 from ..manifest.source_map import SourceMap
 from ..manifest.validation import describe_field
+from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, manifests_argument, run
+from .terminal import echo, hide_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +66,32 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
             has_errors = True
             continue
         checked.append(loaded)
+        hide_secrets(Redactor(each.manifest for each in checked))
         source_map = SourceMap(path.read_text(encoding="utf-8-sig"))
         has_errors = _print_disabled(loaded, source_map) or has_errors
         has_warnings = _print_warnings(loaded, source_map, path) or has_warnings
-        click.echo(_summary(loaded))
+        echo(_summary(loaded))
     return CheckResult(checked, has_errors, has_warnings)
 
 
 def _print_problems(invalid: InvalidManifest) -> None:
     """Print every problem, and below it the description of its field."""
     for problem in invalid.problems:
-        click.echo(problem.format(invalid.source), err=True)
+        echo(problem.format(invalid.source), err=True)
         if (description := describe_field(problem.path)) and not problem.message.startswith("unknown key"):
-            click.echo(f"    {problem.path.rpartition('.')[2]}: {description}", err=True)
+            echo(f"    {problem.path.rpartition('.')[2]}: {description}", err=True)
 
 
 def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
     """Print which parts of a manifest are ignored or disabled; return whether variables are missing."""
     manifest = loaded.manifest
     for warning in manifest.warnings:
-        click.echo(f"{manifest.source}: {warning}", err=True)
+        echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
         position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
         missing = MissingVariable(disabled.missing, disabled.name)
         problem = Problem("", missing.message, position, code=missing.code)
-        click.echo(problem.format(manifest.source), err=True)
+        echo(problem.format(manifest.source), err=True)
     return bool(manifest.disabled)
 
 
@@ -99,7 +102,7 @@ def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -
     warnings += source_map.duplicate_keys
     for warning in sorted(warnings, key=lambda warning: warning.position or (0, 0)):
         shown = replace(warning, path="", message=f"warning: {warning}", code="")  # its text has the code already
-        click.echo(shown.format(loaded.manifest.source), err=True)
+        echo(shown.format(loaded.manifest.source), err=True)
     return bool(warnings)
 
 

@@ -8,6 +8,7 @@ import click
 
 from ..server.documentation import GUIDE_TOPIC, read_topic, topics
 from .exit_codes import ExitCode
+from .terminal import echo
 
 
 @click.command()
@@ -19,10 +20,10 @@ def docs(topic: str, list_only: bool) -> None:
     The guide is written for language models, and fits into a prompt.
     """
     if list_only:
-        click.echo("\n".join(topics()))
+        echo("\n".join(topics()))
         return
     text = read_topic(topic)
     if text is None:
-        click.echo(f"there is no topic {topic!r}. Topics: {', '.join(topics())}.", err=True)
+        echo(f"there is no topic {topic!r}. Topics: {', '.join(topics())}.", err=True)
         sys.exit(ExitCode.USAGE_ERROR)
-    click.echo(text, nl=False)
+    echo(text, nl=False)

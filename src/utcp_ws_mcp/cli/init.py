@@ -13,6 +13,7 @@ from .. import manifest
 from ..manifest.presets import preset_names, preset_summary
 from ..manifest.validation import closest_match
 from .exit_codes import ExitCode
+from .terminal import echo
 
 NO_PRESET: Final = "none"
 """The name of the example manifest that uses no preset."""
@@ -32,8 +33,8 @@ def list_presets() -> int:
     known[NO_PRESET] = "No preset: an endpoint with messages of its own"
     width = max(map(len, known))
     for name, purpose in known.items():
-        click.echo(f"{name:{width}}  {purpose}")
-    click.echo("\nutcp-ws-mcp init PRESET writes a commented manifest.json")
+        echo(f"{name:{width}}  {purpose}")
+    echo("\nutcp-ws-mcp init PRESET writes a commented manifest.json")
     return ExitCode.SUCCESS
 
 
@@ -43,17 +44,17 @@ def write_example_manifest(preset: str, file: Path) -> int:
     if preset not in known:
         near = closest_match(preset, known)
         hint = f"did you mean {near!r}?" if near else "`utcp-ws-mcp init` lists them"
-        click.echo(f"there is no preset {preset!r}; {hint}", err=True)
+        echo(f"there is no preset {preset!r}; {hint}", err=True)
         return ExitCode.USAGE_ERROR
     text = (resources.files(manifest) / "examples" / f"{preset}.json").read_text(encoding="utf-8")
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        click.echo(f"{file} already exists and is not changed; give another name: init {preset} FILE", err=True)
+        echo(f"{file} already exists and is not changed; give another name: init {preset} FILE", err=True)
         return ExitCode.USAGE_ERROR
     except OSError as failed:
-        click.echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
+        echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
         return ExitCode.USAGE_ERROR
-    click.echo(f"{file} is written; fill in your values, then run: utcp-ws-mcp check {file}")
+    echo(f"{file} is written; fill in your values, then run: utcp-ws-mcp check {file}")
     return ExitCode.SUCCESS

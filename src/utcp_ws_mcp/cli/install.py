@@ -8,12 +8,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from ..client.manifest_files import LoadedManifest, load_manifest
+from ..core.tools.host_names import has_server_name
 from ..errors import InstallError
 from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
@@ -21,10 +23,14 @@ from ..hosts.plan import Target, plan_install, plan_uninstall
 from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, manifests_argument
+from .terminal import echo
 
 CLAUDE_CODE: Final = "claude-code"
 DEFAULT_SERVER_NAME: Final = "websocket"
 """The name of a server with several call templates."""
+
+_STARTED_MODULES: Final = ("..server.run", "..server.sdk_server", "..client.connector", ".serve")
+"""The modules that import everything that a server on stdio needs."""
 
 INHERITED_ENV: Final = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "TERM", "LANG", "TMPDIR")
 INHERITED_ENV_WINDOWS: Final = ("APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERNAME", "SYSTEMROOT", "TEMP", "PATH")
@@ -93,21 +99,22 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
     checked = check_manifests(manifests, env_files)
     if checked.exit_code(strict=False):
         message = "Not installed: the manifest has errors (listed above). Fix them and run the command again."
-        click.echo(f"{message} [invalid-manifest]", err=True)
+        echo(f"{message} [invalid-manifest]", err=True)
         return ExitCode.USAGE_ERROR
     title = supported_hosts()[options.host].title
     for warning in (*_shell_only_variables(manifests, env_files, title), *_ephemeral_install_warnings()):
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     name = options.name or _default_name(checked.loaded)
     files = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
-    command = [*_program_command(), *files, *(str(manifest.absolute()) for manifest in manifests)]
     try:
         target = _target(options)
+        named = _server_name_option(target, name, checked.loaded)
+        command = [*_program_command(), *files, *named, *(str(manifest.absolute()) for manifest in manifests)]
         change = plan_install(target, name, command)
         next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
         return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
     except InstallError as refused:
-        click.echo(str(refused), err=True)
+        echo(str(refused), err=True)
         return ExitCode.USAGE_ERROR
 
 
@@ -118,7 +125,7 @@ def uninstall_server(options: InstallOptions) -> int:
         title = supported_hosts()[options.host].title
         return _confirm_and_apply(change, options, f"{title} no longer has a server {name!r}")
     except InstallError as refused:
-        click.echo(str(refused), err=True)
+        echo(str(refused), err=True)
         return ExitCode.USAGE_ERROR
 
 
@@ -138,22 +145,39 @@ def _target(options: InstallOptions) -> Target:
 def _confirm_and_apply(change: Change, options: InstallOptions, success_message: str) -> int:
     """Show the change, ask for confirmation, and apply it; return the exit code."""
     if not change.diff:
-        click.echo(f"nothing to change: {success_message}")
+        echo(f"nothing to change: {success_message}")
         return ExitCode.SUCCESS
-    click.echo(change.diff, nl=False)
+    echo(change.diff, nl=False)
     if options.dry_run:
         return ExitCode.SUCCESS
     if not options.yes and not click.confirm("Apply this change?"):
-        click.echo("not changed")
+        echo("not changed")
         return ExitCode.FAILURE
-    click.echo(change.apply())
-    click.echo(success_message)
+    echo(change.apply())
+    echo(success_message)
+    _compile_bytecode()
     return ExitCode.SUCCESS
 
 
 def _default_name(manifests: Sequence[LoadedManifest]) -> str:
     names = [entry.name for loaded in manifests for entry in loaded.manifest.entries]
     return re.sub(r"[^A-Za-z0-9_-]", "-", names[0])[:64] if len(names) == 1 else DEFAULT_SERVER_NAME
+
+
+def _server_name_option(target: Target, name: str, manifests: Sequence[LoadedManifest]) -> list[str]:
+    """Return the option that keeps the host from showing a name twice, such as `mcp__demo__demo_add`."""
+    manuals = [entry.name for loaded in manifests for entry in loaded.manifest.entries]
+    is_repeated = any(has_server_name(manual, name) for manual in manuals)
+    return ["--server-name", name] if target.host.adds_server_name and is_repeated else []
+
+
+def _compile_bytecode() -> None:
+    """Import what a server imports, which saves its byte code: hosts give the first start no more time than others.
+
+    pip compiles what it installs; uv does not.
+    """
+    for module in _STARTED_MODULES:
+        import_module(module, __package__)
 
 
 def _program_command() -> list[str]:

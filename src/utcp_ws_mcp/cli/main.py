@@ -90,4 +90,6 @@ def main() -> None:
     utcp-ws-mcp docs                               print the guide for writing manifests
     utcp-ws-mcp install HOST manifest.json         add the server to a host such as claude-desktop
     utcp-ws-mcp demo                               run a demo
+
+    Expressions in a manifest are Jinja2, in the dialect of MiniJinja: `utcp-ws-mcp docs` describes them.
     """  # noqa: D301  # click reads the \b

@@ -15,7 +15,9 @@ import click
 
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
+from .terminal import echo, hide_secrets
 
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 """Names the manifest for `call` and `approve` if none is given."""
@@ -45,8 +47,9 @@ def load_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> list[Loa
     try:
         loaded = [load_manifest(path, env_files=env_files) for path in paths]
     except InvalidManifest as invalid:
-        click.echo(str(invalid), err=True)
+        echo(str(invalid), err=True)
         sys.exit(ExitCode.USAGE_ERROR)
+    hide_secrets(Redactor(each.manifest for each in loaded))
     for each in loaded:
         print_load_warnings(each)
     return loaded
@@ -56,9 +59,9 @@ def print_load_warnings(loaded: LoadedManifest) -> None:
     """Print which parts of a manifest are ignored, and which call templates are disabled."""
     manifest = loaded.manifest
     for warning in manifest.warnings:
-        click.echo(f"{manifest.source}: {warning}", err=True)
+        echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
-        click.echo(f"{manifest.source}: {MissingVariable(disabled.missing, disabled.name)}", err=True)
+        echo(f"{manifest.source}: {MissingVariable(disabled.missing, disabled.name)}", err=True)
 
 
 def split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -85,6 +88,6 @@ def run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> NoRetur
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except BridgeError as failed:
-        click.echo(str(failed), err=True)
+        echo(str(failed), err=True)
         code = ExitCode.USAGE_ERROR
     sys.exit(code)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import anyio
-import click
 
 from ..bridge import Bridge
 from ..client.connection import Connection
@@ -29,6 +28,7 @@ from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
 from .check import CheckResult
+from .terminal import echo, hide_secrets
 from .tools import format_signature
 
 PINGS = 3
@@ -54,7 +54,7 @@ class EndpointProbe:
     has_warnings: bool = False
 
     def __post_init__(self) -> None:
-        self.trace = Trace(self.redact, sys.stdout)
+        self.trace = Trace(self.redact, sys.stdout, self.redact.guard)
 
     def observe(self, event: events.Event) -> None:
         """Show an event, and collect unsolicited messages."""
@@ -70,11 +70,11 @@ class EndpointProbe:
 
 async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -> int:
     """Probe one endpoint after the other, and listen for `duration` seconds to each; return the exit code."""
-    redact = Redactor(each.manifest for each in checked.loaded)
+    redact = hide_secrets(Redactor(each.manifest for each in checked.loaded))
     probes: list[EndpointProbe] = []
     for loaded in checked.loaded:
         for entry in loaded.manifest.entries:
-            click.echo(f"{entry.name}:")
+            echo(f"{entry.name}:")
             probe = EndpointProbe(entry, loaded.tools[entry.name], redact)
             probes.append(probe)
             await _connect(probe, duration)
@@ -95,7 +95,14 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
     scope = Scope(ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}})
     try:
         request = tool.compiled_template.handshake.render(scope)
-        connector = Connector(ambient, time.monotonic, None, probe.observe, trace_rules=True)
+        connector = Connector(
+            ambient,
+            time.monotonic,
+            None,
+            probe.observe,
+            trace_rules=True,
+            on_tokens=probe.redact.add_tokens,
+        )
         opened = await connector(request, arguments)
     except RenderError as missing:
         probe.trace(
@@ -149,13 +156,13 @@ async def _discover(probe: EndpointProbe, loaded: LoadedManifest) -> None:
     entry = probe.entry
     only = replace(loaded, manifest=replace(loaded.manifest, entries=(entry,)))
     started = time.monotonic()
-    async with Bridge([only], observe=probe.observe, trace_rules=True) as bridge:
+    async with Bridge([only], observe=probe.observe, trace_rules=True, redactor=probe.redact) as bridge:
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
         seconds = time.monotonic() - started
         tools, error = list(bridge.tools.values()), bridge.discovery_errors.get(entry.name)
     if error is not None:
         probe.fail(str(error))
         return
-    click.echo(f"{entry.name}: {len(tools)} tool{'s' * (len(tools) != 1)} in {seconds * 1000:.0f} ms")
+    echo(f"{entry.name}: {len(tools)} tool{'s' * (len(tools) != 1)} in {seconds * 1000:.0f} ms")
     for tool in tools:
-        click.echo(f"  {tool.full_name}({format_signature(tool.inputs)})")
+        echo(f"  {tool.full_name}({format_signature(tool.inputs)})")

@@ -32,11 +32,14 @@ from ..manifest.loader import load_document
 from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
 from ..observability.logging import Trace
-from ..observability.redaction import redactor
+from ..observability.redaction import redact_strings
+from ..observability.secret_forms import is_word
+from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import Draft, draft_manifest, format_json
 from ..recorder.messages import RecordedMessage
 from .exit_codes import ExitCode
 from .options import env_file_option, run
+from .terminal import echo
 
 MAX_IDLE_PERIODS: Final = 10
 """Idle periods after which the next line of a pipe is sent although the endpoint is still sending."""
@@ -89,9 +92,11 @@ class Recording:
     messages: list[RecordedMessage] = field(default_factory=list)
     used_variables: dict[str, str] = field(default_factory=dict, repr=False)
     arrived: anyio.Event = field(default_factory=anyio.Event)
+    _secrets: SecretGroup = field(default_factory=SecretGroup)
+    _guarded: SecretGroup = field(default_factory=SecretGroup)
 
     def __post_init__(self) -> None:
-        self.trace = Trace(self.redact, sys.stderr)
+        self.trace = Trace(self.redact, sys.stderr, self.guard)
 
     def observe(self, event: events.Event) -> None:
         """Show an event, and record received messages."""
@@ -103,7 +108,13 @@ class Recording:
 
     def redact(self, text: str) -> str:
         """Return a text without the values of the variables that were used."""
-        return redactor(self.used_variables.values())(text)
+        self._secrets.replace(self.used_variables.values())
+        return self._secrets.redact(text)
+
+    def guard(self, text: str) -> str:
+        """Return a text, which may be a sentence of this program, without the values that are not a word."""
+        self._guarded.replace(value for value in self.used_variables.values() if not is_word(value))
+        return self._guarded.redact(text)
 
     def substitute(self, text: str) -> str:
         """Return a text in which `${NAME}` is replaced by the value of each variable that is set."""
@@ -129,7 +140,7 @@ class Recording:
 async def record_conversation(options: RecordOptions) -> int:
     """Connect, send the lines of stdin, show what is received, then print or write the draft; return the exit code."""
     if options.output is not None and options.output.exists():
-        click.echo(f"{options.output} already exists and is not changed; give another name", err=True)
+        echo(f"{options.output} already exists and is not changed; give another name", err=True)
         return ExitCode.USAGE_ERROR
     variables = dict(os.environ)
     for file in options.env_files:
@@ -141,12 +152,14 @@ async def record_conversation(options: RecordOptions) -> int:
     try:
         opened, url = await _connect(endpoint, recording)
     except BridgeError as failed:
-        click.echo(recording.redact(str(failed)), err=True)
+        echo(recording.guard(str(failed)), err=True)
         return ExitCode.FAILURE
     try:
         await _run_session(opened, recording, options.idle)
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
-        _write_draft(draft_manifest(endpoint, url, recording.messages, recording.used_variables), options.output)
+        draft = draft_manifest(endpoint, url, recording.messages, recording.used_variables)
+        draft = replace(draft, document=redact_strings(draft.document, recording.guard))
+        _write_draft(draft, options.output)
     return ExitCode.SUCCESS
 
 
@@ -189,7 +202,7 @@ async def _run_session(connection: Connection, recording: Recording, idle: float
         tasks.start_soon(read)
         interactive = sys.stdin.isatty()
         if interactive:
-            click.echo("Type one message per line. Ctrl-D ends the session and drafts the manifest.", err=True)
+            echo("Type one message per line. Ctrl-D ends the session and drafts the manifest.", err=True)
         else:
             await recording.wait_until_idle(idle)
         async with read_lines(sys.stdin.fileno()) as lines:
@@ -233,12 +246,10 @@ def _write_draft(draft: Draft, output: Path | None) -> None:
     """Print the draft, or write it to a file that does not exist yet."""
     text = format_json(draft.document) + "\n"
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         with output.open("x", encoding="utf-8") as new:
             new.write(text)
-        click.echo(f"{output} is written; check it with: utcp-ws-mcp check {output}", err=True)
+        echo(f"{output} is written; check it with: utcp-ws-mcp check {output}", err=True)
     for name in dict.fromkeys(draft.missing_variables):
-        click.echo(
-            f"A secret was typed. The draft contains ${{{name}}} instead: set {name} before you use it.", err=True
-        )
+        echo(f"A secret was typed. The draft contains ${{{name}}} instead: set {name} before you use it.", err=True)

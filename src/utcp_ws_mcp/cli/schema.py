@@ -7,9 +7,10 @@ import json
 import click
 
 from ..manifest.json_schema import manifest_schema
+from .terminal import echo
 
 
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of a manifest, for editors."""
-    click.echo(json.dumps(manifest_schema(), indent=2, ensure_ascii=False))
+    echo(json.dumps(manifest_schema(), indent=2, ensure_ascii=False))

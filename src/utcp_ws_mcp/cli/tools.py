@@ -12,9 +12,10 @@ import click
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..observability import events
-from ..observability.redaction import Redactor
+from ..observability.redaction import Redactor, redact_strings
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, manifests_argument, run
+from .terminal import echo, hide_secrets
 
 
 @click.command()
@@ -31,29 +32,27 @@ def tools(manifests: tuple[Path, ...], as_json: bool, timeout: float, env_files:
 
 async def list_tools(manifests: Sequence[LoadedManifest], as_json: bool, timeout: float) -> int:
     """Print the tools; return `FAILURE` if a discovery failed."""
-    redact = Redactor(each.manifest for each in manifests)
+    redact = hide_secrets(Redactor(each.manifest for each in manifests))
 
     def print_warning(event: events.Event) -> None:
         if isinstance(event, events.WarningIssued):
-            click.echo(redact(event.text), err=True)
+            echo(event.text, err=True)
 
-    async with Bridge(manifests, observe=print_warning) as bridge:
+    async with Bridge(manifests, observe=print_warning, redactor=redact) as bridge:
         await bridge.wait_discovered(timeout)
         listed, errors = list(bridge.tools.values()), dict(bridge.discovery_errors)
     for error in errors.values():
-        click.echo(redact(str(error)), err=True)
+        echo(str(error), err=True)
     if as_json:
         objects = [
             {"name": tool.full_name, "description": tool.description, "inputs": tool.inputs, "outputs": tool.outputs}
             for tool in listed
         ]
-        click.echo(redact(json.dumps(objects, indent=2, ensure_ascii=False)))
+        echo(json.dumps(redact_strings(objects, redact.redact_result), indent=2, ensure_ascii=False))
     else:
         for tool in listed:
             summary = tool.description.strip().partition("\n")[0]
-            click.echo(
-                redact(f"{tool.full_name}({format_signature(tool.inputs)})" + (f"  {summary}" if summary else ""))
-            )
+            echo(f"{tool.full_name}({format_signature(tool.inputs)})" + (f"  {summary}" if summary else ""))
     return ExitCode.FAILURE if errors else ExitCode.SUCCESS
 
 

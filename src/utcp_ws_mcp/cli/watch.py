@@ -19,11 +19,12 @@ from ..client.feeds.reading import FeedGap, FeedItem
 from ..client.manifest_files import LoadedManifest
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
-from ..observability.logging import Trace, escape_control_chars
+from ..observability.logging import Trace
 from ..observability.redaction import Redactor
 from .call import parse_arguments, restrict_to_tool
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
+from .terminal import echo, hide_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,16 @@ def watch(words: tuple[str, ...], env_files: tuple[Path, ...], **given: Any) -> 
 
 async def watch_feed(manifests: Sequence[LoadedManifest], options: WatchOptions) -> int:
     """Print the events of a feed; return the exit code."""
-    redact = Redactor(each.manifest for each in manifests)
-    observe = Trace(redact, sys.stderr) if options.trace else events.noop
+    redact = hide_secrets(Redactor(each.manifest for each in manifests))
+    observe = Trace(redact, sys.stderr, redact.guard) if options.trace else events.noop
     try:
-        async with Bridge(
-            restrict_to_tool(manifests, options.feed), observe=observe, on_token=redact.add_token
-        ) as bridge:
+        async with Bridge(restrict_to_tool(manifests, options.feed), observe=observe, redactor=redact) as bridge:
             with anyio.move_on_after(options.duration):
                 await _print_events(bridge, options, redact)
     except MissingVariable:
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
-        _print_error(redact(str(failed)))
+        echo(str(failed), err=True)
         return ExitCode.FAILURE
     return ExitCode.SUCCESS
 
@@ -88,14 +87,14 @@ async def _print_events(bridge: Bridge, options: WatchOptions, redact: Redactor)
         arguments,
         cursor=options.cursor,
         where=options.where,
-        on_state=lambda state: _print_error(redact(f"{options.feed} is {state}")),
+        on_state=lambda state: echo(f"{options.feed} is {state}", err=True),
     )
     printed = 0
     async with aclosing(following) as items:
         async for item in items:
             if isinstance(item, FeedGap):
                 missed = "an unknown number of" if item.missed is None else item.missed
-                _print_error(redact(f"gap after event {item.after}, {missed} events missed: {item.reason}"))
+                echo(f"gap after event {item.after}, {missed} events missed: {item.reason}", err=True)
                 continue
             _print_event(item, options.as_json, redact)
             printed += 1
@@ -109,9 +108,5 @@ def _print_event(item: FeedItem, as_json: bool, redact: Redactor) -> None:
         at = datetime.fromtimestamp(item.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         shown = {"offset": item.offset, "at": at, "cursor": item.cursor, "data": item.data}
     text = shown if isinstance(shown, str) and not as_json else json.dumps(shown, ensure_ascii=False)
-    click.echo(escape_control_chars(redact.redact_result(text)))
+    echo(redact.redact_result(text))
     sys.stdout.flush()
-
-
-def _print_error(text: str) -> None:
-    click.echo(escape_control_chars(text), err=True)

@@ -14,13 +14,11 @@ from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
-from ..core.templates.nodes import Node, RenderError, to_render_error
+from ..core.templates.nodes import Node, RenderError
 from ..core.tools.tool import CompiledTool
 from ..errors import (
     CallTimeout,
-    ConnectError,
     ConnectionLost,
-    HttpStepFailed,
     IncompleteStream,
     InvalidArguments,
     MessageTooBig,
@@ -29,22 +27,23 @@ from ..errors import (
     TimeoutStage,
     UnidentifiableReply,
 )
+from .call_http import CallRequests
 from .cancel import send_cancel_messages
-from .http_steps import STEP_CODES
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from ..core.http_steps import CompiledHttpStep
     from .connection import Connection
-    from .http_steps import HttpStepRunner
 
 T = TypeVar("T")
 
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
+
+MAX_FAILURES_SHOWN: Final = 2
+"""Predicates that could not be evaluated, in the error of a call that timed out."""
 
 
 class Call:
@@ -73,7 +72,7 @@ class Call:
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._wakeup = Wakeup()
-        self._http_sent = False
+        self._requests = CallRequests(tool, self._deadline)
         self._stream_started_at: float | None = None
 
     @property
@@ -195,9 +194,11 @@ class Call:
         rules = self.tool.rules
         if not rules.takes_first_message:
             return True
-        if not rules.ignore and (talking := self._pool.find_talking(request.key)) is not None:
-            raise UnidentifiableReply(self.tool.full_name, talking.address, talking.unsolicited_excerpt)
-        if connection.dispatcher.unsolicited is not None:
+        if rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
+            excerpt = talking.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
+        unsolicited = connection.dispatcher.unsolicited
+        if unsolicited.is_suspect or unsolicited.last is not None:
             connection.dispatcher.retire()
         return connection.is_available
 
@@ -247,42 +248,15 @@ class Call:
         """Send the HTTP requests of `before_message`, then the messages."""
         assert self._lease is not None
         connection = self._lease.connection
-        values: dict[str, Any] = {}
-        for index, step in enumerate(self.tool.compiled_template.http_steps):
-            scope = self.exchange.scope
-            scope = scope.with_values(let={**(scope["let"] or {}), **values})
-            if step.when is not None and not step.when.is_true(scope):
-                continue
-            values |= await self._run_http_step(connection.http, step, scope, f"before_message[{index}]")
-            self._raise_if_lost()
+        values = await self._requests.send(connection, self.exchange)
         self._as_argument_error(lambda: connection.dispatcher.release(self.exchange, values))
-        if self.exchange.finished:
-            return  # what arrived meanwhile has settled it
+        if self.exchange.finished:  # by what arrived meanwhile, or by the end of the connection
+            self._raise_if_lost()
+            return
         if not self.tool.rules.listen_only and not connection.is_open:
             info = connection.close_info
-            raise ConnectionLost(connection.address, info.reason, self._outcome(Outcome.NOT_SENT), close_code=info.code)
+            raise ConnectionLost(connection.address, info.reason, self._requests.outcome, close_code=info.code)
         self._send_messages(connection)
-
-    async def _run_http_step(
-        self, http: HttpStepRunner, step: CompiledHttpStep, scope: Scope, path: str
-    ) -> dict[str, Any]:
-        def note_sent() -> None:
-            self._http_sent = True
-
-        try:
-            with anyio.fail_after(self._deadline - anyio.current_time()):
-                return await http.run(step, scope, path, STEP_CODES, "let", note_sent)
-        except TimeoutError:
-            raise self._timeout_error(TimeoutStage.HTTP, Outcome.NOT_SENT) from None
-        except ConnectError as error:
-            raise HttpStepFailed(self.tool.full_name, error, self._outcome(Outcome.NOT_SENT)) from error
-        except (RenderError, ValueError) as error:
-            failure = to_render_error(error)
-            if self._http_sent:  # an earlier step was sent
-                reason = f"{path}: {failure}"
-                cause = ConnectError(self.address, reason, code=failure.code, step=path)
-                raise HttpStepFailed(self.tool.full_name, cause, self._outcome(Outcome.NOT_SENT)) from None
-            raise InvalidArguments(self.tool.full_name, f"{path}: {failure}", code=failure.code) from None
 
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
         assert self._lease is not None
@@ -298,8 +272,7 @@ class Call:
         try:
             return render()
         except (RenderError, ValueError) as error:
-            failure = to_render_error(error)
-            raise InvalidArguments(self.tool.full_name, str(failure), code=failure.code) from None
+            raise self._requests.argument_error(error) from None
 
     # Receiving
 
@@ -348,6 +321,9 @@ class Call:
 
     def _raise_if_lost(self) -> None:
         """Raise if the connection or its session ended before the exchange did."""
+        if self.exchange.is_unproven and self._lease is not None:
+            excerpt = self._lease.connection.unsolicited_excerpt
+            raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
         if self.exchange.failure:
             raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None
@@ -376,15 +352,26 @@ class Call:
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
         last_message, fate = self._lease.connection.last_message_for(exchange)
         return self._timeout_error(
-            stage, Outcome.MAYBE_EXECUTED, detail=detail, last_message=last_message, fate=fate, hint=_id_hint(exchange)
+            stage,
+            Outcome.MAYBE_EXECUTED,
+            detail=detail,
+            last_message=last_message,
+            fate=fate,
+            hint=self._hint(exchange),
         )
 
-    def _outcome(self, outcome: Outcome) -> Outcome:
-        """Return what is known of the request.
+    def _hint(self, exchange: Exchange) -> str:
+        """Return what to write where rules could not recognize a message: the type of its id, a failing predicate."""
+        failures = {
+            source: f"{exchange.rules.field_of(source)}: {why}" for source, why in exchange.scope.failures.items()
+        }
+        if self._lease is not None:
+            failures = {**self._lease.connection.state.failures, **failures}
+        return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
 
-        An HTTP request counts. A call that only listens has no other, unless its arguments were sent.
-        """
-        if self._http_sent:
+    def _outcome(self, outcome: Outcome) -> Outcome:
+        """Return what is known of the request; a call that only listens has none, unless something of it was sent."""
+        if self._requests.sent:
             return Outcome.MAYBE_EXECUTED
         if not self.tool.rules.listen_only or self.tool.compiled_template.handshake.uses_arguments:
             return outcome

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..core.codecs.message import Message, excerpt
 from ..core.exchange.exchange import CloseInfo
+from ..errors import quote_endpoint
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
 from .websocket import WebSocket
 
@@ -15,8 +16,10 @@ POLICY_VIOLATION: Final = 1008
 CONNECTION_RESET: Final = "the network connection was cut"
 
 
-def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseInfo:
+def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool, redact: Callable[[str], str] = str) -> CloseInfo:
     """Return how a connection ended, or is ending; `heartbeat_timed_out`: the peer did not answer a heartbeat.
+
+    `redact` removes secrets from the reason of the server.
 
     Code 1006 stands for an end without a close frame of the server (RFC 6455 §7.1.5), whatever the reason.
     """
@@ -27,7 +30,7 @@ def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool) -> CloseI
         # Its close frame only answers ours.
         return CloseInfo(1006, CLOSED_LOCALLY)
     if received is not None:
-        return CloseInfo(received.code, f"closed by the server {_format_code(received.code, received.reason)}")
+        return CloseInfo(received.code, f"closed by the server {_format_code(received.code, redact(received.reason))}")
     if sent is not None and sent.code == 1009:
         return CloseInfo(1009, "message too big")
     if heartbeat_timed_out:
@@ -75,4 +78,4 @@ def _iter_strings(values: Iterable[Any]) -> Iterator[str]:
 
 def _format_code(code: int, reason: str) -> str:
     """Return a close code with its reason; 1005 stands for a close frame without a code (RFC 6455 §7.1.5)."""
-    return "without a code" if code == 1005 else f"with code {code}" + (f": {reason}" if reason else "")
+    return "without a code" if code == 1005 else f"with code {code}" + (f"; {quote_endpoint(reason)}" if reason else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -14,8 +15,11 @@ from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
 from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo, Exchange
+from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
-from ..errors import end_sentence
+from ..core.expressions.expression import Expression
+from ..core.expressions.scope import Scope
+from ..errors import end_sentence, quote_endpoint
 from ..observability import events
 from ..observability.events import Observer
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
@@ -31,17 +35,11 @@ HEALTHY_AFTER: Final = 5.0
 QUIET_PERIOD: Final = 0.05
 """Seconds of silence that separate two exclusive exchanges where the manifest turns pings off."""
 
+TALKING_PERIOD: Final = 60.0
+"""Seconds after an unsolicited message in which the endpoint counts as one that sends them."""
+
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
-
-
-_FATES: Final = {
-    Role.IGNORED: "was ignored (ignore)",
-    Role.ACK: "only confirms receipt (reply.ack)",
-    Role.AUTO_REPLIED: "was answered (auto_reply)",
-    Role.HEARTBEAT: "answered a heartbeat (heartbeat.expect)",
-}
-"""What became of a message that did not answer a call, for the error of that call."""
 
 
 class LoginStep(Protocol):
@@ -98,6 +96,7 @@ class Connection:
         )
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
+        self._unsolicited_at = -math.inf
         self.refuses_pings = False
         self._websocket = websocket
         self._framer = framer
@@ -140,11 +139,14 @@ class Connection:
     @property
     def close_info(self) -> CloseInfo:
         """Return how the connection ended, or is ending; where the server closed it, with what it said last."""
-        info = self.closed_with or describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+        info = self.closed_with or self._describe_close()
         last = self.last_message
         if not last or self._websocket.protocol.close_rcvd is None or info.reason == CLOSED_LOCALLY:
             return info
-        return replace(info, reason=f"{end_sentence(info.reason)} Last message received: {last}")
+        return replace(info, reason=f"{end_sentence(info.reason)} Before that, {quote_endpoint(last)}")
+
+    def _describe_close(self) -> CloseInfo:
+        return describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out, redact=self.state.redact)
 
     @property
     def session_end(self) -> str:
@@ -172,16 +174,21 @@ class Connection:
         return self._excerpt(self.dispatcher.messages.explains_close)
 
     @property
+    def is_talking(self) -> bool:
+        """Return whether the endpoint has sent an unsolicited message a short time ago."""
+        return self.is_available and anyio.current_time() - self._unsolicited_at < TALKING_PERIOD
+
+    @property
     def unsolicited_excerpt(self) -> str:
         """Return an excerpt of the last unsolicited message."""
-        return self._excerpt(self.dispatcher.unsolicited)
+        return self._excerpt(self.dispatcher.unsolicited.last)
 
     def last_message_for(self, exchange: Exchange) -> tuple[str, str]:
         """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
         message, role = (
             self.dispatcher.messages.since(exchange.opened_after) or exchange.skipped or (None, Role.DROPPED)
         )
-        return self._excerpt(message), _FATES.get(role, "did not match")
+        return self._excerpt(message), FATES.get(role, "did not match")
 
     def _excerpt(self, message: Message | None) -> str:
         """Return an excerpt for an error; nothing if there is no message, or it repeats what may be a credential."""
@@ -210,7 +217,7 @@ class Connection:
             self._take_decoded()
             await self._websocket.receive(self._on_message)
         finally:
-            info = self.closed_with = describe_close(self._websocket, heartbeat_timed_out=self.heartbeat.timed_out)
+            info = self.closed_with = self._describe_close()
             self.dispatcher.connection_lost(self.close_info)
             by_peer = info.reason != CLOSED_LOCALLY
             local_reason = "" if by_peer else self._local_close_reason
@@ -252,11 +259,11 @@ class Connection:
 
     def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
         """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
-        explanation: tuple[str, ...] = ()
+        traced = None
         if self.trace_rules:
             from ..core.exchange.trace import explain_for_connection  # only for --trace
 
-            explanation = explain_for_connection(self.state, message, login=self._login_step is not None)
+            traced = explain_for_connection(self.state, message, login=self._login_step is not None)
         # Before anything else: a call that this message answers must not release the connection to a further call.
         if self._login_step is None and self.state.should_drain(message):
             self.dispatcher.drain()
@@ -264,8 +271,10 @@ class Connection:
         if self._login_step is None and (failure := self.state.failure(message)) is not None:
             self.dispatcher.fail_all(failure)
             self._on_draining()
-            return Role.SESSION_FAILED, explanation
-        if self.state.process(message, self.dispatcher.add_auto_reply):
+            return Role.SESSION_FAILED, traced.settled({}) if traced else ()
+        is_consumed = self.state.process(message, self.dispatcher.add_auto_reply)
+        explanation = traced.settled(self.state.values) if traced else ()
+        if is_consumed:
             self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
             return Role.AUTO_REPLIED, explanation
         message = replace(message, session=self.state.snapshot())
@@ -281,6 +290,8 @@ class Connection:
         role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
         if role is Role.HEARTBEAT:
             self.heartbeat.acknowledge()
+        if self.dispatcher.unsolicited.last is message:
+            self._unsolicited_at = anyio.current_time()
         return role
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
@@ -355,6 +366,8 @@ class Connection:
             answered = await self._websocket.ping()
         if answered is False or (answered is None and self.dispatcher.opened):
             return False
+        unsolicited = self.dispatcher.unsolicited
+        unsolicited.greeting_is_over = bool(answered) or unsolicited.greeting_is_over
         # The pong may have arrived together with a close frame or the end of the stream.
         await anyio.lowlevel.checkpoint()
         return self.is_available
@@ -379,5 +392,11 @@ class Connection:
         if self._disconnect_messages_sent:
             return
         self._disconnect_messages_sent = True
-        for purpose, message in self.state.disconnect_messages(self._template_values):
+        for purpose, message in self.state.disconnect_messages(self._template_values, self._explain_left_out):
             self.send_or_abort(message, purpose)
+
+    def _explain_left_out(self, field: str, when: Expression, scope: Scope) -> None:
+        if self.trace_rules:
+            from ..core.exchange.trace import explain_left_out  # only for --trace
+
+            self.emit_explanation(explain_left_out(field, when, scope))

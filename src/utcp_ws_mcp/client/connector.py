@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -30,6 +30,8 @@ from .resolver import SystemResolvers
 from .tls import make_ssl_context
 from .websocket import WebSocket
 
+TokenCallback = Callable[[str, Iterable[str], int], None]
+
 _NO_ANSWER: Final = "no answer", "Check the host and the port, and whether a firewall blocks the connection."
 _NO_UPGRADE: Final = (
     "the port is open, but the upgrade was not answered",
@@ -47,7 +49,8 @@ class Connector:
         resolver: Resolves the hosts of endpoints; None: the operating system, in threads of each endpoint's own.
         observe: Gets the events of connections.
         trace_rules: Whether events explain which rule decided.
-        on_token: Gets each credential that was fetched, so that logs and errors can hide it.
+        on_tokens: Gets the manual, the credentials that a login fetched, and how many connections the manual can have,
+            so that logs and errors can hide them.
     """
 
     def __init__(
@@ -58,15 +61,15 @@ class Connector:
         observe: Observer,
         *,
         trace_rules: bool = False,
-        on_token: Callable[[str], None] = lambda token: None,
+        on_tokens: TokenCallback = lambda manual, tokens, connections: None,
     ) -> None:
         self._ambient = ambient
         self._clock = clock
         self._resolver_for: Callable[[str], Resolver] = SystemResolvers() if resolver is None else lambda _: resolver
         self._observe = observe
         self._trace_rules = trace_rules
-        self._on_token = on_token
-        self._token_cache = TokenCache(clock, ambient.now, on_token)
+        self._on_tokens = on_tokens
+        self._token_cache = TokenCache(clock, ambient.now)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
         self._refusing_pings: set[str] = set()
 
@@ -119,7 +122,12 @@ class Connector:
     def _http_steps(self, request: HandshakeRequest) -> HttpStepRunner:
         resolver, get_ssl_context = self._resolver_for(request.manual), partial(self._ssl_context, request)
         return HttpStepRunner(
-            request, resolver, self._observe, get_ssl_context, self._on_token, trace_rules=self._trace_rules
+            request,
+            resolver,
+            self._observe,
+            get_ssl_context,
+            partial(self._learn, request),
+            trace_rules=self._trace_rules,
         )
 
     async def _log_in(self, connection: Connection) -> None:
@@ -186,7 +194,12 @@ class Connector:
     async def _get_token(self, request: HandshakeRequest, auth: OAuth2Auth) -> str:
         template = request.template
         resolver, timeout = self._resolver_for(request.manual), template.limits.connect_timeout
-        return await self._token_cache.get(auth, template.network, resolver, timeout)
+        token = await self._token_cache.get(auth, template.network, resolver, timeout)
+        self._learn(request, [token])
+        return token
+
+    def _learn(self, request: HandshakeRequest, tokens: Iterable[str]) -> None:
+        self._on_tokens(request.manual, tokens, request.template.limits.max_connections)
 
     async def _connect(
         self, request: HandshakeRequest, token: str | None, report_stage: Callable[[tuple[str, str]], None]

@@ -22,6 +22,7 @@ from ..core.network_policy import URL, check_plain_http
 from ..errors import ConnectError
 from ..manifest.models.network import Network
 from .dial import Resolver, resolve
+from .tls import tls_reason
 
 MAX_BODY_BYTES: Final = 1 << 16
 """Bytes of a response that are read."""
@@ -120,13 +121,20 @@ async def _send(
             try:
                 return await _send_to_address(client, request, address, extensions)
             except httpx2.ConnectError as error:
-                last_error = error
+                last_error = last_error if _find_tls_error(last_error) else error  # it says most
             except httpx2.HTTPError as error:
                 cause = f"no HTTP response ({type(error).__name__}). Check the URL and the server."
                 raise ConnectError(url.address, cause, code="http-request-failed") from error
-    certificate = " and that its certificate is valid" if url.secure else ""
-    cause = f"no connection. Check that the server runs{certificate}."
+    tls_error = _find_tls_error(last_error)
+    cause = tls_reason(tls_error) if tls_error else "no connection. Check that the server runs."
     raise ConnectError(url.address, cause, code="http-request-failed") from last_error
+
+
+def _find_tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """Return the TLS error that caused an error of the HTTP client."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 @cache
@@ -140,7 +148,7 @@ async def _send_to_address(
 ) -> HttpResponse:
     """Send to a checked address; the Host header and the TLS verification use the name of the host."""
     url = http_request.url
-    literal = f"[{address.replace('%', '%25')}]" if ":" in address else address
+    literal = f"[{address}]" if ":" in address else address  # with its scope id, as httpcore takes it
     request = client.build_request(
         http_request.method,
         f"{url.scheme}://{literal}:{url.port}{url.target}",

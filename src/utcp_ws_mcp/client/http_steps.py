@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from ..core.header_policy import check_header
 from ..core.http_steps import CompiledHttpStep
 from ..core.network_policy import parse_http_url
 from ..core.templates.nodes import OMIT, quote_json, render_text, to_text
-from ..errors import ConnectError, ForbiddenURL, end_sentence
+from ..errors import ConnectError, ForbiddenURL, end_sentence, quote_endpoint
 from ..manifest.models.network import Network
 from ..manifest.secret_names import secrets_in
 from ..observability import events
@@ -51,7 +51,7 @@ class HttpStepRunner:
         observe: Gets an event for each response.
         get_ssl_context: Returns the TLS settings of the endpoint. They are used at no other server: a client
             certificate is a credential.
-        on_token: Gets each captured credential, so that logs and errors can hide it.
+        on_tokens: Gets the credentials of a captured value, so that logs and errors can hide them.
         trace_rules: Whether events explain what each response means.
     """
 
@@ -61,7 +61,7 @@ class HttpStepRunner:
         resolver: Resolver,
         observe: Observer,
         get_ssl_context: Callable[[], ssl.SSLContext],
-        on_token: Callable[[str], None],
+        on_tokens: Callable[[Sequence[str]], None],
         *,
         trace_rules: bool = False,
     ) -> None:
@@ -69,7 +69,7 @@ class HttpStepRunner:
         self._resolver = resolver
         self._observe = observe
         self._get_ssl_context = get_ssl_context
-        self._on_token = on_token
+        self._on_tokens = on_tokens
         self._trace_rules = trace_rules
 
     async def run(
@@ -136,7 +136,7 @@ class HttpStepRunner:
             detail = (
                 _failure_detail(response, step.fail, scope.ambient.redact)
                 if text is None
-                else f": {end_sentence(text)}"
+                else f"; {quote_endpoint(text)}."
             )
             reason = f"the server answered HTTP {response.status}{detail}"
             raise ConnectError(place.address, reason, code=place.codes.failed, step=place.path, retry_after=retry_after)
@@ -158,8 +158,7 @@ class HttpStepRunner:
                 "hidden. Capture the one that is needed."
             )
             raise ConnectError(place.address, reason, code=place.codes.failed, step=place.path)
-        for credential in credentials:
-            self._on_token(credential)
+        self._on_tokens(credentials)
 
 
 @dataclass(frozen=True, slots=True)

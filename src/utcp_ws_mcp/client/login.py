@@ -10,9 +10,10 @@ from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import Message, excerpt
 from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
+from ..core.expressions.scope import Scope
 from ..core.http_steps import CompiledHttpStep
 from ..core.templates.nodes import RenderError, to_render_error
-from ..errors import ConnectError, InvalidTemplate, end_sentence
+from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from .close_info import CONNECTION_RESET
 from .connection import Connection
 from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
@@ -88,7 +89,7 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
     except TimeoutError:
         what = f"no message matched {step.expect.source}" if step.expect else "the message could not be sent"
         last = connection.last_message if step.expect else ""
-        received = f" Last message received: {end_sentence(last)}" if last else ""
+        received = f" The last message did not match: {quote_endpoint(last)}." if last else ""
         reason = f"{what} within {step.timeout:g} s.{received}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None
     except (RenderError, ValueError) as error:
@@ -101,12 +102,9 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
     """Send the message of a step; return False where the connection has ended."""
     assert step.send is not None
     scope = connection.state.scope(**names).with_frozen_time()
-    if connection.trace_rules and step.captures:
-        from ..core.exchange.trace import explain_captures  # only for --trace
-
-        connection.emit_explanation(explain_captures(step.captures, f"on_connect[{index}]", scope))
     try:
-        connection.state.values.update(select_values(step.captures, scope, step.optional))
+        if explanation := _capture(connection, step, index, scope):
+            connection.emit_explanation(explanation)
     except CaptureFoundNothing as missing:
         raise _capture_error(connection, missing, index) from None
     return await connection.send(connection.encode(step.send.render(scope)), f"on_connect[{index}]")
@@ -148,8 +146,8 @@ class _Expectation:
             explanation = explain_step(step, self._index, scope)
         if step.fail is not None and step.fail.is_true(scope):
             text = fail_message_text(step.fail_message, scope)
-            shown = end_sentence(excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text)
-            reason = f"the server rejected the login: {shown}"
+            shown = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
+            reason = f"the server rejected the login; {quote_endpoint(shown)}."
             step_path = f"on_connect[{self._index}]"
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True
@@ -158,10 +156,25 @@ class _Expectation:
         connection.dispatcher.messages.note_login_message(message, expected=self.finished)
         if self.finished:
             try:
-                connection.state.values.update(select_values(step.captures, scope, step.optional))
+                explanation += _capture(connection, step, self._index, scope)
             except CaptureFoundNothing as missing:
                 self.error = _capture_error(connection, missing, self._index)
         return explanation
+
+
+def _capture(connection: Connection, step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:
+    """Save the values of a step; return the explanation, if rules are traced.
+
+    Raises:
+        CaptureFoundNothing: where there is no value.
+    """
+    saved = select_values(step.captures, scope, step.optional)
+    connection.state.values.update(saved)
+    if not connection.trace_rules:
+        return ()
+    from ..core.exchange.trace import explain_captures  # only for --trace
+
+    return explain_captures(step.captures, f"on_connect[{index}]", scope, saved)
 
 
 def _capture_error(connection: Connection, missing: CaptureFoundNothing, index: int) -> ConnectError:

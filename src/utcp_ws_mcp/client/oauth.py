@@ -52,18 +52,11 @@ class TokenCache:
     Args:
         clock: Returns monotonic seconds.
         now: Returns the time, to read the `Retry-After` of a token endpoint.
-        on_token: Gets each token that was fetched, so that logs and errors can hide it.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        now: Callable[[], datetime],
-        on_token: Callable[[str], None] = lambda token: None,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
         self._clock = clock
         self._now = now
-        self._on_token = on_token
         self._tokens: dict[OAuth2Auth, _CachedToken] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
 
@@ -84,7 +77,6 @@ class TokenCache:
             cached = self._tokens.get(auth)
             if cached is None or cached.refresh_at <= self._clock():
                 cached = self._tokens[auth] = await self._fetch(auth, network, resolver, timeout)
-                self._on_token(cached.token)
             return cached.token
 
     def invalidate(self, auth: OAuth2Auth, token: str) -> None:

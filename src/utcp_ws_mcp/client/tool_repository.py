@@ -29,16 +29,24 @@ class ToolRepository:
         manifests: The loaded manifests.
         pin_store: Stores which discovered tools are approved.
         warn: Called with each text that an operator should read.
+        redact: Removes credentials from the texts of manuals.
 
     Raises:
         InvalidManifest: If two call templates have the same name.
     """
 
-    def __init__(self, manifests: Sequence[LoadedManifest], pin_store: PinStore, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        manifests: Sequence[LoadedManifest],
+        pin_store: PinStore,
+        warn: Callable[[str], None],
+        redact: Callable[[str], str] = str,
+    ) -> None:
         check_unique_names(manifests)
         self._manifests = manifests
         self._approvals = Approvals(pin_store)
         self._warn = warn
+        self._redact = redact
         self._reported: dict[str, frozenset[str]] = {}
         self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
@@ -126,7 +134,7 @@ class ToolRepository:
         Returns:
             The number of tools in the manual that can be called, and whether the tools of the repository changed.
         """
-        tools, warnings = read_manual(manual, entry)
+        tools, warnings = read_manual(manual, entry, self._redact)
         approved = await self._approvals.check(entry, tools, manual)
         return self._offer(entry, approved, warnings)
 
@@ -136,7 +144,7 @@ class ToolRepository:
         Returns:
             Whether the tools of the repository changed.
         """
-        tools, _ = read_manual(manual, entry)
+        tools, _ = read_manual(manual, entry, self._redact)
         approved = await self._approvals.check_remembered(entry, tools)
         if entry.name in self._discovered_tools or entry not in self.entries:
             return False  # the endpoint, or a reload, was faster

@@ -203,9 +203,10 @@ class WebSocket(asyncio.Protocol):
         await asyncio.shield(self._closed)
 
     def abort(self, reason: str = "") -> None:
-        """End the connection without a closing handshake."""
+        """End the connection without a closing handshake; nothing happens if it has ended."""
         self.abort_reason = self.abort_reason or reason
-        self.transport.abort()
+        if not self._closed.done():  # a transport that is closed has no loop any more
+            self.transport.abort()
 
     def fail_too_big(self) -> None:
         """Fail the connection because of a message that is too big, whatever made it so (RFC 6455 §7.1.7)."""
@@ -337,7 +338,7 @@ class WebSocket(asyncio.Protocol):
                 # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
                 self.transport.close()
         if self._close_timer is None and self.protocol.close_expected():
-            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
         return size
 
     def _count_unread(self, size: int) -> None:

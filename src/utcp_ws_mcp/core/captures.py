@@ -19,7 +19,7 @@ from .templates.compiler import Compiler
 Captures = tuple[tuple[str, Expression], ...]
 """Names, and the expressions that select their values."""
 
-_SAYS_WHAT_NULL_MEANS: Final = re.compile(r"\b(default|defined|undefined|if|or|none)\b")
+_SAYS_WHAT_NULL_MEANS: Final = re.compile(r"(?<![.\w])(default|defined|undefined|if|or|none)\b")
 
 
 class CaptureFoundNothing(Exception):

@@ -38,12 +38,15 @@ MAX_REPETITIONS: Final = 10_000
 MAX_JSON_LENGTH: Final = 16 << 20
 """JSON that an expression makes: JSON of JSON doubles with every turn."""
 
-MAX_PATTERN_LENGTH: Final = 200
-MAX_SEARCH_LENGTH: Final = (16_384, 3_072, 384)
-"""Text in which a pattern is searched, by how many parts of it repeat (one more may where it begins with `^`).
+MAX_VALUE_LENGTH: Final = 64 << 20
+"""A text, bytes or a list that an expression makes, and about what a rendered message or result takes when it is
+written. Four times the default limit of an incoming message, so that a result may hold a message and parts of it."""
 
-Python's engine takes the length to the power of that number, and once more for all places where a match may begin.
-"""
+MAX_PATTERN_LENGTH: Final = 1_000
+"""A pattern of `regex_find`. RE2 bounds the memory of a pattern as well (8 MiB)."""
+
+MAX_RANDOM_BYTES: Final = 65_536
+"""Bytes of `random_hex(n)`."""
 
 MAX_URL_LENGTH: Final = 4_096
 MAX_HEADER_LENGTH: Final = 8_192

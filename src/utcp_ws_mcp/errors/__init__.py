@@ -13,8 +13,9 @@ secret: addresses are shown without their query.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from .base import ENDPOINT_SAID as ENDPOINT_SAID
 from .base import BridgeError as BridgeError
 from .base import Outcome as Outcome
 from .base import Position as Position
@@ -22,6 +23,16 @@ from .base import Problem as Problem
 from .base import RetryAfter as RetryAfter
 from .base import TimeoutStage as TimeoutStage
 from .base import end_sentence as end_sentence
+from .base import quote_endpoint as quote_endpoint
+from .base import sentence as sentence
+from .network import ConnectError as ConnectError
+from .network import ConnectionLost as ConnectionLost
+from .network import DiscoveryTimeout as DiscoveryTimeout
+from .network import HandshakeRejected as HandshakeRejected
+from .network import NetworkError as NetworkError
+from .network import SessionLost as SessionLost
+from .network import TokenRequestError as TokenRequestError
+from .network import after_items
 
 
 class ManifestError(BridgeError):
@@ -179,7 +190,8 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    The message is the endpoint's own text. `shared`: the error names no request, and may mean other calls as well.
+    `message` is the endpoint's own text; `str(error)` marks it as such. `shared`: the error names no request, and may
+    mean other calls as well.
     """
 
     code = "tool-error"
@@ -198,9 +210,13 @@ class ToolError(CallError):
         if shared:
             self.outcome = Outcome.MAYBE_EXECUTED
             message = (
-                f"{end_sentence(message)} The error names no request: it may mean another one. {self.outcome.value}"
+                f"{quote_endpoint(message)}. The error names no request: it may mean another one. {self.outcome.value}"
             )
         super().__init__(message)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.outcome is Outcome.MAYBE_EXECUTED else f"{ENDPOINT_SAID}{text}"
 
 
 class InvalidReply(CallError):
@@ -210,7 +226,7 @@ class InvalidReply(CallError):
 
     def __init__(self, tool: str, reason: str, excerpt: str = "", *, code: str = "output-mismatch") -> None:
         self.tool = tool
-        shown = f" The reply: {end_sentence(excerpt)}" if excerpt else ""
+        shown = f" {sentence(quote_endpoint(excerpt))}" if excerpt else ""
         super().__init__(f"{tool}: {reason}{shown}", code=code)
 
 
@@ -231,8 +247,8 @@ class UnidentifiableReply(CallError):
 
     code = "unsolicited-messages"
 
-    def __init__(self, tool: str, address: str, excerpt: str) -> None:
-        self.tool, self.address = tool, address
+    def __init__(self, tool: str, address: str, excerpt: str, outcome: Outcome) -> None:
+        self.tool, self.address, self.outcome = tool, address, outcome
         example = f", such as {excerpt}" if excerpt else ""
         super().__init__(
             f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "
@@ -249,7 +265,7 @@ class IncompleteStream(CallError):
     def __init__(self, tool: str, end: str, count: int, outcome: Outcome) -> None:
         self.tool, self.end, self.outcome = tool, end, outcome
         super().__init__(
-            f"{tool}: the stream is incomplete: {end} ended it {_after_items(count)} before its own end, which "
+            f"{tool}: the stream is incomplete: {end} ended it {after_items(count)} before its own end, which "
             f'"require_end" asks for. Ask for less, or raise the bound. {outcome.value}'
         )
 
@@ -310,10 +326,6 @@ _TIMEOUT_CODES = {
 }
 
 
-def _after_items(count: int) -> str:
-    return f"after {count} {'item' if count == 1 else 'items'}"
-
-
 class CallTimeout(CallError, TimeoutError):
     """A call that did not finish within its timeout (seconds); `stage` is what the call was waiting for.
 
@@ -336,97 +348,8 @@ class CallTimeout(CallError, TimeoutError):
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
         # The detail may be the message of another error, with the same outcome at its end.
         cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
-        last = f" The last message received, {last_message}, {fate}." if last_message else ""
+        last = f" The last message {fate}: {quote_endpoint(last_message)}." if last_message else ""
         awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
         fix = f" {hint}" if hint else ""
         text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last}{fix} {outcome.value}"
         super().__init__(text, code=_TIMEOUT_CODES[stage])
-
-
-class NetworkError(BridgeError, ConnectionError):
-    """The network, or the endpoint's side of it, failed."""
-
-
-class ConnectError(NetworkError):
-    """No connection could be opened, or its login failed at `step`, such as `on_connect[1]`. No request was sent."""
-
-    def __init__(
-        self, address: str, reason: str, *, code: str, step: str = "", retry_after: RetryAfter | None = None
-    ) -> None:
-        self.address, self.step, self.retry_after = address, step, retry_after
-        self.reason = _with_retry_after(reason, retry_after)
-        what = f"{address}: login failed at {step}" if step else f"cannot connect to {address}"
-        super().__init__(f"{what}: {self.reason}", code=code)
-
-    def redact(self, redactor: Callable[[str], str]) -> None:
-        """Remove secrets from the message: servers repeat what they reject."""
-        self.reason, self.message = redactor(self.reason), redactor(self.message)
-        self.args = (self.message,)
-
-
-class HandshakeRejected(ConnectError):
-    """The endpoint answered the WebSocket upgrade with another HTTP status than 101 (RFC 6455 §4.1)."""
-
-    def __init__(
-        self, address: str, status: int, hint: str = "", detail: str = "", *, retry_after: RetryAfter | None = None
-    ) -> None:
-        self.status = status
-        reason = end_sentence(f"the upgrade was answered with HTTP {status}{detail}") + (f" {hint}" if hint else "")
-        super().__init__(address, reason, code="handshake-rejected", retry_after=retry_after)
-
-
-class ConnectionLost(NetworkError):
-    """An open connection ended while a call waited. `code` of the close frame: `close_code` (RFC 6455 §7.4)."""
-
-    code = "connection-lost"
-
-    def __init__(
-        self, address: str, close_reason: str, outcome: Outcome, partial: Sequence[object] = (), close_code: int = 1006
-    ) -> None:
-        self.address, self.close_reason, self.outcome, self.close_code = address, close_reason, outcome, close_code
-        self.partial = tuple(partial)
-        after = f" {_after_items(len(self.partial))}" if self.partial else ""
-        super().__init__(f"the connection to {address} was lost{after}: {end_sentence(close_reason)} {outcome.value}")
-
-
-class SessionLost(NetworkError):
-    """The endpoint's session ended: during the call, or before it, so that the call would have used another session.
-
-    `reason` is what ended it, `partial` holds the items of a stream that arrived before.
-    """
-
-    code = "session-lost"
-
-    def __init__(self, address: str, reason: str, outcome: Outcome, partial: Sequence[object] = ()) -> None:
-        self.address, self.reason, self.outcome, self.partial = address, reason, outcome, tuple(partial)
-        count = len(self.partial)
-        after = f" after {count} {'item' if count == 1 else 'items'}" if count else ""
-        fix = " Call again to use the new session." if outcome is Outcome.NOT_SENT else ""
-        super().__init__(f"the session at {address} was lost{after}: {end_sentence(reason)} {outcome.value}{fix}")
-
-
-class DiscoveryTimeout(NetworkError):
-    """An endpoint that was asked for its manual and did not return one within `seconds`."""
-
-    code = "discovery-timeout"
-
-    def __init__(self, manual: str, seconds: float) -> None:
-        self.manual, self.seconds = manual, seconds
-        super().__init__(
-            f"{manual}: timed out after {seconds:g} s waiting for the UTCP manual. "
-            'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]).'
-        )
-
-
-class TokenRequestError(NetworkError):
-    """The token endpoint returned no token. Nothing was sent to the tool's endpoint."""
-
-    code = "token-request-failed"
-
-    def __init__(self, address: str, reason: str, *, retry_after: RetryAfter | None = None) -> None:
-        self.address, self.retry_after = address, retry_after
-        super().__init__(f"no token from {address}: {_with_retry_after(reason, retry_after)}")
-
-
-def _with_retry_after(reason: str, retry_after: RetryAfter | None) -> str:
-    return reason if retry_after is None else f"{end_sentence(reason)} {retry_after}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 
 class Outcome(Enum):
@@ -53,9 +54,24 @@ class Problem:
         return f"{place}: {self}"
 
 
+ENDPOINT_SAID: Final = "the endpoint said: "
+"""Stands before each text of an endpoint in a message, so that it cannot imitate a sentence of the bridge."""
+
+
+def quote_endpoint(text: str) -> str:
+    """Return a text of an endpoint as a part of a sentence: marked, in quotes that it cannot end, on one line."""
+    plain = "".join(char if char.isprintable() else " " for char in text.replace("“", '"').replace("”", '"'))
+    return f"{ENDPOINT_SAID}“{plain.strip()}”"
+
+
 def end_sentence(text: str) -> str:
-    """Return a text with a full stop, unless it ends as a sentence already: an endpoint's own text may."""
+    """Return a text with a full stop, unless it ends as a sentence already."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital at its beginning and a full stop."""
+    return end_sentence(text[:1].upper() + text[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,11 +96,12 @@ CODES: Final[Mapping[str, str]] = {
     "unclosed-expression": "`{{` opens an expression that never ends.",
     "expression-too-long": "An expression is longer than the limit, or contains characters that are not text.",
     "expression-not-allowed": (
-        "A tool that an endpoint announced uses an expression that computes. Such tools may only compare."
+        "A tool that an endpoint announced uses an expression that computes. Such tools may only look up and compare "
+        "values."
     ),
     "pattern-not-allowed": (
-        "A pattern of `regex_find` repeats a repetition or a group, or contains more than two parts that "
-        "repeat. Its search time could grow without bound. Or the pattern is not a regular expression."
+        "A pattern of `regex_find` is no regular expression of RE2: it has a syntax error, is too long, or uses "
+        "look-around or back-references."
     ),
     "unknown-algorithm": "The filter `jwt` does not know the algorithm, or the key is of another kind.",
     "variable-in-expression": "`${NAME}` is inside `{{ … }}`.",
@@ -187,8 +188,14 @@ CODES: Final[Mapping[str, str]] = {
         "`from_json` of something else, `from_json` of a very long text, or an expression of `stream` that "
         "is not a number above zero."
     ),
-    "match-too-long": (
-        "`regex_find` searches only a limited number of characters. In a predicate, the predicate does not hold."
+    "predicate-failed": (
+        "A predicate of `reply`, `ignore` or `stream` cannot be evaluated on the message that answers the call: it "
+        "calls a method of text on an object, for example. The message cannot be classified."
+    ),
+    "value-too-large": "An expression, a message or a result would be larger than the limit.",
+    "argument-breaks-message": (
+        "An argument contains a character that would change another part of a text message, such as a line break or "
+        "the separator."
     ),
     "invalid-url-argument": "An argument in the URL is `.` or `..`, or makes a segment of the path one of them.",
     "invalid-base64": "The value of `$base64`, or text for a Protobuf field of bytes, is not base64.",
@@ -288,9 +295,10 @@ CODES: Final[Mapping[str, str]] = {
         "before."
     ),
     "unsolicited-messages": (
-        "The tool accepts the first message after its request as the reply, and the endpoint has sent unsolicited "
-        "messages over a connection that is still open. Such a message could become the result. The request was not "
-        "sent."
+        "The tool accepts the first message after its request as the reply, and less than 60 s ago the endpoint sent "
+        "an unsolicited message over a connection that is still open. Such a message could become the result. The "
+        "request was not sent, unless the first message after it was one that the endpoint had sent before without a "
+        "request; the error states which."
     ),
     "listen-timeout": (
         "A tool that only listens received nothing that it waits for. The error states whether anything of the "

@@ -45,15 +45,15 @@ def set_entry(text: str, servers_key: str, name: str, entry: Mapping[str, Any]) 
         InstallError: As `entries` does.
     """
     found = _entry_lines(text, servers_key)
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = newline_of(text)
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += newline
     if found:
         first, end = found.get(name, (list(found.values())[-1][1],) * 2)
-        indent = _indent(lines[next(iter(found.values()))[0]])
+        indent = indent_of(lines[next(iter(found.values()))[0]])
         after = [*lines[:first], *_render(name, entry, indent, newline), *lines[end:]]
-    elif servers_key in (document := _parse(text)):
+    elif servers_key in (document := parse(text)):
         key_line = document.lc.key(servers_key)[0]
         head = _EMPTY_VALUE.sub(":", lines[key_line], count=1)
         after = [*lines[:key_line], head, *_render(name, entry, "  ", newline), *lines[key_line + 1 :]]
@@ -70,7 +70,7 @@ def remove_entry(text: str, servers_key: str, name: str) -> str:
     first, end = found[name]
     lines = text.splitlines(keepends=True)
     if len(found) == 1:  # a key without a value would be null, which Goose does not read as "no extensions"
-        key_line = _parse(text).lc.key(servers_key)[0]
+        key_line = parse(text).lc.key(servers_key)[0]
         lines[key_line] = lines[key_line].replace(":", ": {}", 1)
     changed = "".join([*lines[:first], *lines[end:]])
     _require_only_change(text, changed, servers_key, name, None)
@@ -79,7 +79,7 @@ def remove_entry(text: str, servers_key: str, name: str) -> str:
 
 def _entry_lines(text: str, servers_key: str) -> dict[str, tuple[int, int]]:
     """Return the first line of each entry and the line after its last one, counted from 0."""
-    document = _parse(text)
+    document = parse(text)
     servers = document.get(servers_key)
     if not servers:
         return {}
@@ -90,18 +90,18 @@ def _entry_lines(text: str, servers_key: str) -> dict[str, tuple[int, int]]:
     firsts = [servers.lc.key(name)[0] for name in servers]
     next_keys = [line for key in document if (line := document.lc.key(key)[0]) > key_line]
     ends = [*firsts[1:], min(next_keys, default=len(lines))]
-    spans = ((first, _content_end(lines, first, end)) for first, end in zip(firsts, ends, strict=True))
+    spans = ((first, content_end(lines, first, end)) for first, end in zip(firsts, ends, strict=True))
     return dict(zip(map(str, servers), spans, strict=True))
 
 
-def _content_end(lines: Sequence[str], first: int, end: int) -> int:
+def content_end(lines: Sequence[str], first: int, end: int) -> int:
     """Return the end of an entry without the comments and empty lines after it, which belong to what follows."""
     while end > first + 1 and re.match(r"\s*(?:#.*)?$", lines[end - 1]):
         end -= 1
     return end
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
     """Return the document as a mapping of ruamel.yaml, which knows the positions of its keys."""
     from ruamel.yaml import YAML  # here, because only `install goose` needs it
     from ruamel.yaml.comments import CommentedMap
@@ -124,14 +124,20 @@ def _parse(text: str) -> Any:
 
 def _require_only_change(before: str, after: str, servers_key: str, name: str, entry: dict[str, Any] | None) -> None:
     """Raise InstallError unless the change of the text is exactly the change of the document."""
-    expected, actual = _parse(before), _parse(after)
+    expected, actual = parse(before), parse(after)
     others = {key: value for key, value in (expected.pop(servers_key, None) or {}).items() if key != name}
     servers = actual.pop(servers_key, None) or {}
     if actual != expected or dict(servers) != others | ({} if entry is None else {name: entry}):
         raise InstallError(f"line 1: the form of {servers_key!r} is not supported.")
 
 
-def _indent(line: str) -> str:
+def newline_of(text: str) -> str:
+    """Return the line break of a text."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def indent_of(line: str) -> str:
+    """Return the blanks at the beginning of a line."""
     return line[: len(line) - len(line.lstrip(" "))]
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from . import goose_config, jsonc
+from . import goose_config, jsonc, toml_config, yaml_list_config
 
-FORMATS: Final[Mapping[str, ModuleType]] = {"json": jsonc, "yaml": goose_config}
+FORMATS: Final[Mapping[str, ModuleType]] = {
+    "json": jsonc,
+    "yaml": goose_config,
+    "yaml-list": yaml_list_config,
+    "toml": toml_config,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,11 @@ class HostApp:
         title: Its name for people.
         format: The format of its file, a key of `FORMATS`.
         servers_key: The key of its file whose object has an entry for each server.
-        entry_template: The entry of a server, with $NAME, $COMMAND and $ARGS as values.
-        files: The path of its file by platform, with {home}, {cwd} and {config}.
+        entry_template: The entry of a server, with $NAME, $COMMAND, $ARGS and $COMMAND_LINE (both) as values.
+        files: The path of its file by platform, with {home}, {cwd}, {config} and {folder}.
         next_step: What a person does after the installation.
+        folder: The folder of the host: an environment variable, and its value if it is not set.
+        adds_server_name: Whether the host puts the name of the server before the names of tools.
     """
 
     title: str
@@ -35,6 +42,8 @@ class HostApp:
     entry_template: Mapping[str, Any]
     files: Mapping[str, str]
     next_step: str
+    folder: Mapping[str, str] = field(default_factory=dict)
+    adds_server_name: bool = False
 
     def config_path(self, platform: str, environ: Mapping[str, str], cwd: Path) -> Path:
         """Return the path of the host's file.
@@ -51,11 +60,13 @@ class HostApp:
             "darwin": f"{home}/Library/Application Support",
             "win32": environ.get("APPDATA") or f"{home}/AppData/Roaming",
         }
-        return Path(self.files[known].format(home=home, cwd=cwd, config=configs[known]))
+        default = self.folder.get("default", "").format(home=home)
+        folder = environ.get(self.folder.get("variable", "")) or default
+        return Path(self.files[known].format(home=home, cwd=cwd, config=configs[known], folder=folder))
 
     def server_entry(self, name: str, command: list[str]) -> dict[str, Any]:
         """Return the entry of a server that a command starts."""
-        values = {"$NAME": name, "$COMMAND": command[0], "$ARGS": command[1:]}
+        values = {"$NAME": name, "$COMMAND": command[0], "$ARGS": command[1:], "$COMMAND_LINE": command}
         return {
             key: values.get(value, value) if isinstance(value, str) else value
             for key, value in self.entry_template.items()

@@ -95,7 +95,7 @@ def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterato
 
 def _check_undeclared_arguments(entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
     declared = _declared_arguments(tool)
-    for key in ("let", "message", "then", "url", "headers"):
+    for key in ("let", "before_message", "message", "then", "url", "headers"):
         for name in sorted(_required_arguments(entry, tool.template, key, declared) - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
             message = f"the argument {name!r} is used here, but not declared, so no model will provide it. {fix}"
@@ -112,7 +112,7 @@ def _required_arguments(entry: ManifestEntry, template: CallTemplate, key: str, 
 
     The message of a preset offers more arguments than each tool declares: one of them is enough.
     """
-    arguments = find_arguments({key: getattr(template, key)}, MESSAGE_KEYS)
+    arguments = find_arguments(template.model_dump(mode="json", by_alias=True, include={key}), MESSAGE_KEYS)
     preset_messages = [preset.get("message") for preset in referenced_presets(entry.raw)]
     is_optional = key == "message" and arguments & declared and template.message in preset_messages
     return frozenset() if is_optional else arguments

@@ -11,8 +11,10 @@ from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import Manifest, ManifestEntry, inline_variables
+from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
+from ..manifest.models.connection import HttpStep, Step
 from ..manifest.validation import join_path
 from ..manifest.variables import find_variables, namespaced_variable
 from .values import entry_expressions, suggestion
@@ -49,7 +51,7 @@ _INEFFECTIVE_FIELDS: Final[tuple[tuple[str, IsIneffective, str], ...]] = (
     ),
     (
         "network.plaintext",
-        lambda template: template.network.plaintext and template.url.startswith("wss:"),
+        lambda template: template.network.plaintext and template.url.startswith("wss:") and not _uses_http(template),
         "with a wss:// url. Remove it.",
     ),
     (
@@ -162,7 +164,7 @@ def _ineffective_login_fields(entry: ManifestEntry) -> Iterator[Problem]:
         if step.get("send") is not None and "fail" in step:
             reason = "in a step that sends. Move it to the step that expects the answer."
             yield _without_effect(join_path(path, "fail"), reason)
-        elif "fail_message" in step and "fail" not in step:
+        elif "fail_message" in step and "fail" not in step and "http" not in step:
             yield _without_effect(join_path(path, "fail_message"), 'without "fail", which detects a failed login')
 
 
@@ -189,6 +191,14 @@ def _ineffective_options(entry: ManifestEntry, tools: Sequence[CompiledTool]) ->
     if not tools:
         message = "the call template offers no tool. Correct include_tools, exclude_tools or tools."
         yield Problem(join_path(entry.path, "tools"), message, code="no-tools-offered")
+
+
+def _uses_http(template: CallTemplate) -> bool:
+    """Return whether a template sends requests in plain text over HTTP."""
+    steps = (*template.before_connect, *template.on_connect, *template.before_message)
+    urls = [step.http.url for step in steps if isinstance(step, HttpStep | Step) and step.http is not None]
+    urls += [template.auth.token_url] if isinstance(template.auth, OAuth2Auth) else []
+    return any(not url.startswith("https:") for url in urls)
 
 
 def _is_unused_reply_rule(template: CallTemplate, name: str) -> bool:

@@ -32,8 +32,9 @@ def check_let(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each value of `let` that is never used, and for each used one that is not defined."""
     used = {name for tool in entry.tools for name in _let_references(tool.template)}
     for tool in entry.tools:
-        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - tool.template.let.keys()):
-            fix = suggestion(name, tool.template.let) or 'Add it to "let".'
+        defined = {*tool.template.let, *(name for step in tool.template.before_message for name in step.capture)}
+        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - defined):
+            fix = suggestion(name, defined) or 'Add it to "let".'
             message = f"let.{name} is used here, but not defined. {fix}"
             yield Problem(join_path(tool.path, "name"), message, code="let-not-defined")
     if entry.uses_discovery:  # a discovered tool could use it
@@ -98,8 +99,20 @@ def _let_references(template: CallTemplate) -> set[str]:
 
 def _let_definitions(entry: ManifestEntry) -> Iterator[tuple[str, str]]:
     """Yield the path and the name of each value of `let` of the entry and of its tools."""
-    yield from ((join_path(entry.path, f"let.{name}"), name) for name in entry.raw.get("let") or () if entry.tools)
+    if entry.tools:
+        yield from ((join_path(entry.path, path), name) for path, name in _own_let_values(entry.raw))
     for tool in entry.tools:
-        own = (tool.tool.tool_call_template or {}).get("let")
-        names = own if isinstance(own, dict) else ()
-        yield from ((join_path(tool.path, f"tool_call_template.let.{name}"), name) for name in names)
+        own = join_path(tool.path, "tool_call_template")
+        raw = tool.tool.tool_call_template or {}
+        yield from ((join_path(own, path), name) for path, name in _own_let_values(raw))
+
+
+def _own_let_values(raw: Json) -> Iterator[tuple[str, str]]:
+    """Yield the path and the name of each value of `let` of a call template: computed, or captured over HTTP."""
+    own = raw.get("let")
+    yield from ((f"let.{name}", name) for name in (own if isinstance(own, dict) else ()))
+    steps = raw.get("before_message")
+    for index, step in enumerate(steps if isinstance(steps, list) else ()):
+        if isinstance(step, dict):
+            path = f"before_message[{index}].capture"
+            yield from ((f"{path}.{name}", name) for name in step.get("capture") or ())

@@ -39,7 +39,12 @@ def manifest_schema() -> JsonSchema:
     return {
         "$schema": DIALECT,
         "title": "A manifest of utcp-ws-mcp",
-        "description": "WebSocket endpoints that become tools, and how each of them is called.",
+        "description": (
+            "WebSocket endpoints that become tools, and how each of them is called. Expressions and predicates are "
+            "Jinja2 in the dialect of MiniJinja (https://docs.rs/minijinja/latest/minijinja/syntax/index.html): "
+            "without braces in a field of their own, as {{ expression }} inside a message, a URL or a header. The page "
+            "docs/reference/manifest/expressions.md lists the names, filters and functions."
+        ),
         **_schema_by_form(),
         "$defs": _definitions(),
     }

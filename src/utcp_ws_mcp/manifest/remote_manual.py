@@ -12,9 +12,9 @@ from ..errors import Problem
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, extends, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
 from .models.base import Json
-from .models.manual import Annotations, Tool
+from .models.manual import Tool
 from .pinning import tool_digest
-from .sanitize import sanitize_schema, sanitize_text, schema_problem
+from .sanitize import remove_identifiers, sanitize_name, sanitize_strings, schema_problem
 from .validation import join_path
 from .variable_forms import argument_names, bind_template
 from .variables import VARIABLE, WHOLE_STRING_VARIABLE, namespaced_variable, substitute
@@ -29,12 +29,21 @@ _CROSS_ORIGIN_SAFE: Final = frozenset(
 """What a tool at another origin inherits: only fields that cannot hold a credential."""
 
 _FIELDS_USING_LET: Final = frozenset({"let", "message", "then", "reply", "ignore", "stream", "auto_reply"})
-_ANNOTATION_KEYS: Final = frozenset(each.alias or name for name, each in Annotations.model_fields.items())
+_CAUTIOUS_HINTS: Final[Mapping[str, bool]] = {
+    "readOnlyHint": False,
+    "destructiveHint": True,
+    "idempotentHint": False,
+    "openWorldHint": True,
+}
+"""The hints that a manual from the network may give: those that ask for more caution. Titles would imitate others."""
+
 _MAX_KEY_LENGTH: Final = 40
 """The maximum length of a remote key or value in a warning, in characters."""
 
 
-def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool], list[str]]:
+def read_manual(
+    document: Json, entry: ManifestEntry, redact: Callable[[str], str] = str
+) -> tuple[list[ResolvedTool], list[str]]:
     """Return the tools of a manual, and a warning for each part of it that is not used.
 
     `${NAME}` is replaced in `auth` only, and only by variables that the user named for this manual.
@@ -42,6 +51,7 @@ def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool
     Args:
         document: The manual as it arrived, of any shape.
         entry: The entry of the manifest that requested it.
+        redact: Removes credentials from the texts of the manual.
     """
     tools: dict[str, ResolvedTool] = {}
     listed = document.get("tools") if isinstance(document, dict) else None
@@ -55,7 +65,7 @@ def read_manual(document: Json, entry: ManifestEntry) -> tuple[list[ResolvedTool
         warnings.append(str(Problem(entry.name, message, code="too-many-tools")))
     for index, raw in enumerate(listed[:limit]):
         path = f"tools[{index}]"
-        tool, problems = _read_tool(raw, entry, path)
+        tool, problems = _read_tool(raw, entry, path, redact)
         if tool and tool.tool.name in tools:
             message = f"another tool of the manual is also named {tool.tool.name!r}."
             problem = Problem(join_path(path, "name"), message, code="remote-tool-invalid")
@@ -87,9 +97,10 @@ class RemoteTool:
     entry: ManifestEntry
     template: Mapping[str, Json] = field(repr=False)
     ignored_keys: tuple[str, ...]
+    redact: Callable[[str], str] = field(repr=False)
 
     @classmethod
-    def parse(cls, raw: Mapping[str, Json], entry: ManifestEntry) -> RemoteTool:
+    def parse(cls, raw: Mapping[str, Json], entry: ManifestEntry, redact: Callable[[str], str]) -> RemoteTool:
         """Split the call template of a tool."""
         own = raw.get("tool_call_template")
         own = own if isinstance(own, dict) else {}
@@ -100,7 +111,7 @@ class RemoteTool:
             key for key, value in own.items() if key not in CALL_TEMPLATE_KEYS or key in forbidden or extends(value)
         )
         used = {key: value for key, value in own.items() if key not in ignored and key != "name"}
-        return cls(raw, entry, bind_template(normalize(used), argument_names(raw)), ignored)
+        return cls(raw, entry, bind_template(normalize(used), argument_names(raw)), ignored, redact)
 
     @property
     def is_cross_origin(self) -> bool:
@@ -143,24 +154,35 @@ class RemoteTool:
         return inherited | ({"tls": authority} if authority else {})
 
     def document(self) -> dict[str, Json]:
-        """Return the tool as it is checked: known fields, with sanitized texts and schemas."""
+        """Return the tool as it is checked: known fields, in which every text is sanitized.
+
+        The call template is the exception: it is what is sent to the endpoint, and shown nowhere but in a trace.
+        """
         known = {key: value for key, value in self.raw.items() if key in Tool.model_fields and value is not None}
-        known |= {key: sanitize_text(known[key]) for key in ("name", "description") if isinstance(known.get(key), str)}
-        known |= {key: sanitize_schema(known[key]) for key in ("inputs", "outputs") if key in known}
+        known = {key: sanitize_strings(value, self.redact) for key, value in known.items()}
+        if isinstance(name := known.get("name"), str):
+            known["name"] = sanitize_name(name)
+        known |= {key: remove_identifiers(known[key]) for key in ("inputs", "outputs") if key in known}
         hints = known.get("annotations")
         hints = hints if isinstance(hints, dict) else {}
-        known["annotations"] = {key: value for key, value in hints.items() if key in _ANNOTATION_KEYS}
+        known["annotations"] = {key: hint for key, hint in _CAUTIOUS_HINTS.items() if hints.get(key) is hint}
         return {**known, "tool_call_template": self.bound_template()}
 
+    def shown(self, text: str) -> str:
+        """Return a key or value of the manual for a warning."""
+        return sanitize_name(self.redact(text))[:_MAX_KEY_LENGTH]
 
-def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool | None, list[Problem]]:
+
+def _read_tool(
+    raw: Json, entry: ManifestEntry, path: str, redact: Callable[[str], str]
+) -> tuple[ResolvedTool | None, list[Problem]]:
     """Return the tool, or None; and its problems, whose messages end with the consequence."""
     if not isinstance(raw, dict):
         return None, [_add_consequence(Problem(path, "expected a tool (an object).", code="remote-tool-invalid"))]
     if is_deeper(raw, MAX_DOCUMENT_DEPTH):
         message = f"the tool is nested more than {MAX_DOCUMENT_DEPTH} levels deep."
         return None, [_add_consequence(Problem(path, message, code="remote-tool-invalid"))]
-    remote = RemoteTool.parse(raw, entry)
+    remote = RemoteTool.parse(raw, entry, redact)
     for check in _RULES:
         if findings := list(check(remote)):
             return None, [_add_consequence(replace(each, path=join_path(path, each.path))) for each in findings]
@@ -169,7 +191,7 @@ def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool
         join_path(path, "tool_call_template"),
     )
     ignored = [
-        Problem(join_path(own_path, key[:_MAX_KEY_LENGTH]), message, code="remote-field-not-allowed")
+        Problem(join_path(own_path, remote.shown(key)), message, code="remote-field-not-allowed")
         for key in remote.ignored_keys
     ]
     tool, problems = check_tool(remote.document(), remote.inherited(), path, entry.template)
@@ -178,10 +200,17 @@ def _read_tool(raw: Json, entry: ManifestEntry, path: str) -> tuple[ResolvedTool
     return replace(tool, remote_fields=remote.remote_fields, discovered=True, digest=tool_digest(raw)), ignored
 
 
+def _named_like_credential(tool: RemoteTool) -> Iterator[Problem]:
+    """A name goes into logs, metrics, pins and the names that hosts show, and must stay what it is in all of them."""
+    name = tool.raw.get("name")
+    if isinstance(name, str) and tool.redact(name) != name:
+        yield Problem("name", "the name contains a credential.", code="remote-tool-invalid")
+
+
 def _other_types(tool: RemoteTool) -> Iterator[Problem]:
     kind = tool.template.get("call_template_type", WEBSOCKET)
     if kind != WEBSOCKET:
-        message = f"the call_template_type {str(kind)[:_MAX_KEY_LENGTH]!r} is not supported."
+        message = f"the call_template_type {tool.shown(str(kind))!r} is not supported."
         yield Problem("tool_call_template", message, code="remote-tool-invalid")
 
 
@@ -216,6 +245,7 @@ def _unsafe_schemas(tool: RemoteTool) -> Iterator[Problem]:
 
 
 _RULES: Final[tuple[Callable[[RemoteTool], Iterator[Problem]], ...]] = (
+    _named_like_credential,
     _other_types,
     _foreign_credentials,
     _unset_variables,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..core.limits import MAX_REMOTE_SCHEMA_DEPTH
 from ..errors import Problem
+from .invisible import remove_invisible
 from .models.base import Json
 from .schema_limits import expansion_problem, is_local_reference
 
@@ -34,18 +35,26 @@ MAX_UNICODE_CLASS_REPETITIONS: Final = 100
 """The same for patterns with classes of Unicode (`\\p{L}`), which are large themselves."""
 
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, also those that move a terminal's cursor
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"  # invisible, and marks of direction
-    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"  # bidirectional overrides, variation selectors
-    "\U000e0000-\U000e0fff]"  # tags
-)
 
 
-def sanitize_text(text: str) -> str:
-    """Return a text without invisible characters, and of bounded length."""
-    visible = _INVISIBLE.sub("", text)
+def sanitize_text(text: str, redact: Callable[[str], str] = str) -> str:
+    """Return a text without invisible characters and credentials, and of bounded length."""
+    visible = redact(remove_invisible(text))
     return visible if len(visible) <= MAX_TEXT_LENGTH else visible[:MAX_TEXT_LENGTH] + "…"
+
+
+def sanitize_name(text: str) -> str:
+    """Return a name without invisible characters, on one line."""
+    return " ".join(remove_invisible(text).split("\n")).replace("\t", " ")
+
+
+def sanitize_strings(value: Json, redact: Callable[[str], str] = str) -> Json:
+    """Return a value in which every string and key is sanitized."""
+    if isinstance(value, dict):
+        return {sanitize_text(key, redact): sanitize_strings(item, redact) for key, item in value.items()}
+    if isinstance(value, list):
+        return [sanitize_strings(item, redact) for item in value]
+    return sanitize_text(value, redact) if isinstance(value, str) else value
 
 
 def ascii_tool_name(name: str) -> str:
@@ -53,15 +62,13 @@ def ascii_tool_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
-def sanitize_schema(schema: Json) -> Json:
-    """Return a schema with sanitized texts and without `$id`, which could redirect references."""
+def remove_identifiers(schema: Json) -> Json:
+    """Return a schema without `$id`, which could redirect references."""
     if isinstance(schema, dict):
         # An object under "id" is a property of this name, not an identifier.
         fields = {key: value for key, value in schema.items() if key not in ("$id", "id") or isinstance(value, dict)}
-        return {sanitize_text(key): sanitize_schema(value) for key, value in fields.items()}
-    if isinstance(schema, list):
-        return [sanitize_schema(item) for item in schema]
-    return sanitize_text(schema) if isinstance(schema, str) else schema
+        return {key: remove_identifiers(value) for key, value in fields.items()}
+    return [remove_identifiers(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def schema_problem(schema: Json) -> Problem | None:

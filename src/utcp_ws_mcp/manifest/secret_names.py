@@ -28,13 +28,13 @@ REDACTED: Final = "***"
 
 _SESSION: Final = r"sid|[a-z]*sess(?:ion)?_?(?:id|key|token|cookie)"
 _STEMS: Final = (
-    r"tokens?|secrets?|passw(?:or)?ds?|passphrase|passcode|credentials?|bearer|jwt|tickets?|cookies?|signature|csrf|xsrf"
+    r"tokens?|secrets?|passw(?:or)?ds?|pass_?phrase|pass_?code|credentials?|bearer|jwt|tickets?|cookies?|signature|csrf|xsrf"
     r"|authorization|authentication"
 )
-_WORDS: Final = r"auth|pass|pwd|pin|otp|psk"
+_WORDS: Final = r"auth|pass|pwd|pin(?:_?code)?|t?otp(?:_?code)?|psk"
 _KEY_PREFIXES: Final = (
-    r"access|account|api|app|auth|client|consumer|encryption|license|listen|master|private|secret|service|shared"
-    r"|signing|subscription|user"
+    r"access|account|api|app|auth|client|consumer|developer|device|encryption|license|listen|mac|master|private|secret"
+    r"|service|shared|signing|stream|subscription|user|wallet"
 )
 
 _SECRET_NAME: Final = re.compile(
@@ -49,11 +49,24 @@ _SECRET_WORD: Final = re.compile(
 
 _SESSION_NAME: Final = re.compile(rf"(?:^|_)(?:{_SESSION})$")
 _USER_NAME: Final = re.compile(r"(?:^|_)(?:user(?:_?(?:name|id))?|login|auth_?id)$")
-_KEYED_TEXT: Final = re.compile(
+_KEY: Final = re.compile(
     # Possessive, behind a boundary: a long text without a colon is scanned once, and not once per character.
-    rf'(?<![\w.-])([\w.-]++)("\s*:\s*| is (?:now )?)"(?:[^"\\]|\\.){{{MIN_KEYED_LENGTH},}}"?'
+    r"(?<![\w.-])([\w.-]++)(?:\\*+[\"']?\s*+[:=]\s*+|\ is\ (?:now\ )?)(?:(?P<escape>\\*+)(?P<quote>[\"']))?"
 )
-"""A text with its name: in JSON, or in a sentence of a trace. The end may be cut off."""
+"""A name and what precedes its value: in JSON, also inside of JSON, or in a sentence of a trace."""
+
+_UNQUOTED: Final = re.compile(
+    r"(?<==)[^\s&;,\"'<>()\[\]{}=]{6,}+"
+    r"|(?:(?:bearer|basic|token|digest)\s++)?+[^\s\"'{}\[\],]{6,}+(?=[ \t]*+(?:\Z|\n|\r|\x00))",
+    re.IGNORECASE,
+)
+"""A value without quotes: in a query or a form, or at the end of a line with a header."""
+
+_DIGITS: Final = re.compile(r"[0-9]{4,}+")
+_LIST_OF_TEXTS: Final = re.compile(r"\[\s*+\\*+\"[^\]]*+\]?")
+_NUMERIC_NAME: Final = re.compile(r"(?:^|_)(?:pin|t?otp|pass_?code|pin_?code|otp_?code|pwd|password)$")
+_CLOSING: Final = tuple(re.compile(r"(?<!\\)" + r"\\" * count + "[\"']") for count in range(16))
+"""The end of a text in quotes that so many backslashes escape."""
 
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 
@@ -97,7 +110,32 @@ def credential_variables(template: CallTemplate) -> set[str]:
 
 def redact_by_key(message: str) -> str:
     """Return a message for logs, traces and errors without the values whose key is the name of a secret."""
-    return _KEYED_TEXT.sub(lambda found: _redacted(found) if is_secret_name(found[1]) else found[0], message)
+    shown: list[str] = []
+    copied = position = 0
+    while found := _KEY.search(message, position):
+        position = found.end()
+        value = _find_value(message, found) if is_secret_name(found[1]) else None
+        if value is not None:
+            replacement, end = value
+            shown += (message[copied : found.end()], replacement)
+            copied = position = end
+    return "".join((*shown, message[copied:])) if shown else message
+
+
+def _find_value(message: str, found: re.Match[str]) -> tuple[str, int] | None:
+    """Return what replaces the value of a secret name, and where the value ends; None if it may be shown."""
+    start = found.end()
+    if found["quote"] is not None:
+        closing = _CLOSING[min(len(found["escape"]), len(_CLOSING) - 1)].search(message, start)
+        if closing is None:  # the end was cut off
+            return (f"{REDACTED}{found['escape']}{found['quote']}", len(message)) if len(message) - start > 1 else None
+        return (REDACTED, closing.start()) if closing.start() - start >= MIN_KEYED_LENGTH else None
+    if texts := _LIST_OF_TEXTS.match(message, start):
+        return f'["{REDACTED}"]', texts.end()
+    if digits := _NUMERIC_NAME.search(_words(found[1])) and _DIGITS.match(message, start):
+        return f'"{REDACTED}"', digits.end()
+    value = _UNQUOTED.match(message, start)
+    return (REDACTED, value.end()) if value else None
 
 
 def secrets_in(name: str, source: str, value: Any) -> Iterator[str]:
@@ -116,12 +154,8 @@ def secrets_in(name: str, source: str, value: Any) -> Iterator[str]:
 
 def _words(name: str) -> str:
     """Return a name in snake case: `X-API-Key`, `apiKey` and `api.key` give words separated by `_`."""
-    separated = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    separated = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     return re.sub(r"[\W_]+", "_", separated).strip("_").lower()
-
-
-def _redacted(found: re.Match[str]) -> str:
-    return f'{found[1]}{found[2]}"{REDACTED}"'
 
 
 def _leaf_strings(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

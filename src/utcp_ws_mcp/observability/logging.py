@@ -6,15 +6,19 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from types import TracebackType
+from typing import Any, Final, TextIO
 
-from ..core.codecs.message import excerpt
+from ..core.codecs.message import excerpt, to_json_safe
+from ..manifest.invisible import escape_in_json, escape_invisible
 from ..manifest.secret_names import redact_by_key
 from . import events
+from .redaction import redact_strings
 
 logger = logging.getLogger("utcp_ws_mcp")
 MAX_TRACE_LENGTH: Final = 20_000
@@ -23,43 +27,101 @@ MAX_TRACE_LENGTH: Final = 20_000
 MAX_LOG_LENGTH: Final = 1_000
 """Characters of a message in the log."""
 
-_CONTROL_CHAR_SYMBOLS: Final[dict[int, int | str]] = {
-    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
-    **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)},
-}
-"""Visible symbols for control characters: an endpoint must not control the terminal, and separators can be read."""
+_SILENT_LIBRARIES: Final = ("mcp",)
+"""Loggers whose records are dropped: they repeat requests, and errors reach the host anyway."""
+
+_OWN_HANDLERS: Final = ("uvicorn", "opentelemetry")
+"""Loggers that would have handlers of their own."""
 
 
-def escape_control_chars(text: str) -> str:
-    """Return the text with visible symbols for control characters, except tabs and line breaks."""
-    return text.translate(_CONTROL_CHAR_SYMBOLS)
+def configure_logging(level: str, guard: Callable[[str], str] = str, *, as_json: bool = False) -> None:
+    """Log to stderr, one record per line, as text or as JSON objects, without credentials.
 
-
-def configure_logging(level: str, redact: Callable[[str], str] = str, *, as_json: bool = False) -> None:
-    """Log to stderr, one line per record, as text or as JSON objects, with secrets redacted."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter(redact) if as_json else _RedactingFormatter(redact))
+    Warnings of all libraries are logged in the same form, also those of the event loop and of the interpreter.
+    """
+    handler = _StderrHandler()
+    handler.setFormatter(_JsonFormatter(guard) if as_json else LineFormatter(guard))
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
-    logging.getLogger("mcp").addHandler(logging.NullHandler())
-    for name in ("uvicorn", "opentelemetry"):
+    _handle_others(handler)
+    for name in _SILENT_LIBRARIES:
+        silent = logging.getLogger(name)
+        silent.handlers[:], silent.propagate = [logging.NullHandler()], False
+    for name in _OWN_HANDLERS:
         library = logging.getLogger(name)
         library.handlers[:], library.propagate = [handler], False
         library.setLevel(max(logger.level, logging.WARNING))
+    logging.captureWarnings(capture=True)
 
 
-class _RedactingFormatter(logging.Formatter):
-    def __init__(self, redact: Callable[[str], str]) -> None:
+def report_crashes(guard: Callable[[str], str]) -> None:
+    """Write tracebacks of defects as the log would, for commands that have no log."""
+    handler = _StderrHandler()
+    handler.setFormatter(LineFormatter(guard))
+    _handle_others(handler)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the time: a program or a test may replace it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Where records are written."""
+        return sys.stderr
+
+
+def _handle_others(handler: logging.Handler) -> None:
+    """Pass to a handler what other loggers log, and exceptions that nothing catches.
+
+    The event loop, libraries and the interpreter would write these to stderr as they are. Handlers and hooks of others
+    stay in place.
+    """
+    root = logging.getLogger()
+    root.handlers[:] = [*(each for each in root.handlers if not isinstance(each, _StderrHandler)), handler]
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _log_crash
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = lambda failed: _log_crash(failed.exc_type, failed.exc_value, failed.exc_traceback)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda failed: _log_crash(failed.exc_type, failed.exc_value, failed.exc_traceback)
+
+
+def _log_crash(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt | SystemExit):
+        logging.getLogger().critical("internal error", exc_info=(kind, error or kind(), traceback))
+
+
+class LineFormatter(logging.Formatter):
+    """Formats a record as one line of text; a traceback follows in lines that are indented."""
+
+    def __init__(self, guard: Callable[[str], str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
-        self._redact = redact
+        self._guard = guard
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, D102  # the name of the library
+        record.message = _visible_line(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802, D102
+        return "\n".join(f"    {_visible_line(line)}" for line in super().formatException(ei).split("\n"))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a line without secrets."""
-        return self._redact(super().format(record))
+        """Return the text of a record without credentials."""
+        # Another handler may have left its form of the traceback in the record.
+        record.exc_text = None
+        return self._guard(super().format(record))
 
 
-class _JsonFormatter(_RedactingFormatter):
+def _visible_line(text: str) -> str:
+    """Return a text on one line, so that no endpoint writes a line of the log."""
+    return escape_invisible(text).replace("\n", "␊")
+
+
+class _JsonFormatter(LineFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return a JSON object: time (UTC, RFC 3339), level, message, the event with its fields, and a traceback."""
         timestamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -68,8 +130,8 @@ class _JsonFormatter(_RedactingFormatter):
         if event is not None:
             line |= {"event": event_name(event), **_event_fields(event)}
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return self._redact(json.dumps(line, ensure_ascii=False))
+            line["traceback"] = logging.Formatter.formatException(self, record.exc_info)
+        return escape_in_json(json.dumps(redact_strings(to_json_safe(line), self._guard), ensure_ascii=False))
 
 
 def event_name(event: events.Event) -> str:
@@ -122,9 +184,17 @@ class Trace:
     `·` marks the rules that decided, if the connection issues MatchExplained.
     """
 
-    def __init__(self, redact: Callable[[str], str], out: TextIO) -> None:
+    def __init__(self, redact: Callable[[str], str], out: TextIO, guard: Callable[[str], str] | None = None) -> None:
+        """Show a conversation.
+
+        Args:
+            redact: Removes secrets from texts of the endpoint.
+            out: Where the trace is written.
+            guard: Removes credentials from every line; `redact` by default.
+        """
         self._redact = redact
         self._out = out
+        self._guard = guard or redact
         self._started = time.monotonic()
 
     def __call__(self, event: events.Event) -> None:
@@ -142,7 +212,7 @@ class Trace:
                 self._print_message("<", role, message)
             case events.MatchExplained(_, reasons):
                 for reason in reasons:
-                    self._print(" ", redact_by_key(f"· {reason}"), stamp=" " * 8)
+                    self._print(" ", redact_by_key(self._redact(f"· {reason}")), stamp=" " * 8)
             case events.MessageSendFailed(_, purpose, reason):
                 self._print("!", f"{purpose} was not sent: {reason}")
             case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
@@ -154,7 +224,7 @@ class Trace:
 
     def _print(self, sigil: str, text: str, stamp: str | None = None) -> None:
         stamp = f"{stamp or f'{time.monotonic() - self._started:8.3f}'} {sigil} "
-        lines = escape_control_chars(self._redact(text)[:MAX_TRACE_LENGTH]).split("\n")
+        lines = escape_invisible(self._guard(text)[:MAX_TRACE_LENGTH]).split("\n")
         indented = ("\n" + " " * len(stamp)).join(lines)
         print(stamp + indented, file=self._out, flush=True)
 
@@ -163,6 +233,7 @@ def _format_message(message: str | bytes, redact: Callable[[str], str]) -> str:
     """Return a message for a trace: JSON is indented if it is long, binary data is cut to its first bytes."""
     if isinstance(message, bytes):
         return excerpt(message, redact=lambda text: redact_by_key(redact(text)))
+    message = redact(message)
     try:
         value = json.loads(message)
     except (ValueError, RecursionError):

@@ -86,16 +86,17 @@ RecordMeasurement = Callable[[Instrument, tuple[str, ...], float], None]
 
 
 class MetricsObserver:
-    """An observer that records the measurements of counters and histograms."""
+    """An observer that records the measurements of counters and histograms. `guard` removes credentials from labels."""
 
-    def __init__(self, record: RecordMeasurement) -> None:
+    def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] = str) -> None:
         self._record = record
+        self._guard = guard
         self._lost: Counter[str] = Counter()
 
     def __call__(self, event: events.Event) -> None:
         """Record an event."""
         for instrument, labels, amount in self._measurements(event):
-            self._record(instrument, labels, amount)
+            self._record(instrument, tuple(map(self._guard, labels)), amount)
 
     def _measurements(self, event: events.Event) -> Iterator[Measurement]:
         match event:
@@ -139,9 +140,16 @@ class GaugeSource:
     """Where exporters read the gauges.
 
     `read` is set when the bridge exists; a bridge is created with its observers, so the exporters exist before it.
+    `guard` removes credentials from labels.
     """
 
     read: Callable[[], Iterable[Measurement]] = tuple
+    guard: Callable[[str], str] = str
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield the gauges as they are now, without credentials in their labels."""
+        for instrument, labels, amount in self.read():
+            yield instrument, tuple(map(self.guard, labels)), amount
 
 
 class PrometheusRegistry:
@@ -183,6 +191,6 @@ class PrometheusRegistry:
         """Return all instruments, including those without measurements, in the text format of Prometheus."""
         for instrument in (CONNECTION_COUNT, PENDING_REQUESTS):
             self._metrics[instrument].clear()  # a manual that was removed must not keep its last value
-        for instrument, labels, amount in self._gauges.read():
+        for instrument, labels, amount in self._gauges.measurements():
             self._metrics[instrument].labels(*labels).set(amount)
         return self._generate(self._registry).decode()

@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import ServeOptionsError
 from . import events
 from .metrics import BUCKET_BOUNDS, INSTRUMENTS, GaugeSource, Instrument, MetricsObserver
+from .redaction import redact_strings
 
 SERVICE_NAME: Final = "utcp-ws-mcp"
 SHUTDOWN_TIMEOUT: Final = 2.0
@@ -31,10 +32,10 @@ _sent_requests: ContextVar[tuple[tuple[int, events.RequestSent], ...]] = Context
 
 
 class SpanObserver:
-    """An observer that makes a span for each call and each connection. `redact` removes secrets from a text."""
+    """An observer that makes a span for each call and each connection. `guard` removes credentials from its texts."""
 
-    def __init__(self, redact: Callable[[str], str] = str) -> None:
-        self._redact = redact
+    def __init__(self, guard: Callable[[str], str] = str) -> None:
+        self._guard = guard
         self._tracer = trace.get_tracer(SERVICE_NAME, __version__)
 
     def __call__(self, event: events.Event) -> None:
@@ -59,16 +60,17 @@ class SpanObserver:
             span.add_event("request sent", {"utcp.wait_seconds": request.seconds}, timestamp=timestamp)
         if event.error is not None:
             span.set_attribute("error.type", event.error_type or "error")
-            span.set_status(Status(StatusCode.ERROR, self._redact(event.error)))
+            span.set_status(Status(StatusCode.ERROR, self._guard(event.error)))
         span.end()
 
     def _start_span(self, name: str, seconds: float, attributes: dict[str, Any]) -> trace.Span:
         """Return a span that began `seconds` ago, as a child of the current one."""
         start_time = time.time_ns() - int(seconds * 1e9)
-        return self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=start_time)
+        safe = redact_strings(attributes, self._guard)
+        return self._tracer.start_span(self._guard(name), kind=SpanKind.CLIENT, attributes=safe, start_time=start_time)
 
 
-def make_metrics_observer(gauges: GaugeSource) -> MetricsObserver:
+def make_metrics_observer(gauges: GaugeSource, guard: Callable[[str], str] = str) -> MetricsObserver:
     """Return an observer that records measurements with OpenTelemetry, which also reads the gauges."""
     meter = metrics.get_meter(SERVICE_NAME, __version__)
     recorders = {each: _make_recorder(meter, each) for each in INSTRUMENTS if each.kind != "gauge"}
@@ -80,12 +82,12 @@ def make_metrics_observer(gauges: GaugeSource) -> MetricsObserver:
     def record(instrument: Instrument, labels: tuple[str, ...], amount: float) -> None:
         recorders[instrument](amount, dict(zip(instrument.labels, labels, strict=True)))
 
-    return MetricsObserver(record)
+    return MetricsObserver(record, guard)
 
 
 def _observe_gauge(instrument: Instrument, gauges: GaugeSource, _: CallbackOptions) -> Iterable[Observation]:
     try:
-        measurements = list(gauges.read())
+        measurements = list(gauges.measurements())
     except RuntimeError:
         # The exporter calls this in a thread of its own, and a pool changed while it was read ("changed size during
         # iteration"). The next export has the value; a lock would cost every call.
@@ -106,7 +108,7 @@ def _make_recorder(meter: metrics.Meter, instrument: Instrument) -> Callable[[fl
 
 
 @contextmanager
-def telemetry(redact: Callable[[str], str], gauges: GaugeSource) -> Iterator[events.Observer]:
+def telemetry(guard: Callable[[str], str], gauges: GaugeSource) -> Iterator[events.Observer]:
     """Yield an observer whose spans and metrics are exported over OTLP until the block ends.
 
     Raises:
@@ -120,7 +122,7 @@ def telemetry(redact: Callable[[str], str], gauges: GaugeSource) -> Iterator[eve
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)
     try:
-        yield events.broadcast((SpanObserver(redact), make_metrics_observer(gauges)))
+        yield events.broadcast((SpanObserver(guard), make_metrics_observer(gauges, guard)))
     finally:
         _shut_down(tracing, measuring)
 

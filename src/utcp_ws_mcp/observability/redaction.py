@@ -1,64 +1,110 @@
-"""Remove secrets from texts before they are shown, or cut: half of a secret would not be recognized."""
+"""Remove secrets from texts before they are shown, or cut: half of a secret would not be recognized.
+
+A text of an endpoint is redacted where it is read, quoted or cut (`Redactor`, `redact_result`). In addition every place
+where bytes leave, such as the line to a host, the log or the terminal, passes everything through `Redactor.guard`.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
 from ..manifest.loader import Manifest, ManifestEntry
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.secret_names import MIN_SECRET_LENGTH, REDACTED, credential_variables, is_user_name
+from ..manifest.secret_names import credential_variables, is_user_name
+from .secret_forms import is_word
+from .secret_search import SecretGroup
 
-MAX_TOKENS: Final = 64
-"""Fetched tokens that are remembered; the oldest are forgotten."""
+MAX_LOGINS: Final = 64
+"""Logins of one endpoint whose tokens are remembered, or eight times as many as it has connections at a time."""
+
+MAX_TOKENS: Final = 16
+"""Tokens of one login that are remembered."""
+
+
+class TokenGroup(SecretGroup):
+    """The tokens of one endpoint: those of its last logins, whatever other endpoints do."""
+
+    def __init__(self) -> None:
+        self._logins: deque[tuple[str, ...]] = deque()
+        super().__init__()
+
+    def learn(self, tokens: Iterable[str], max_connections: int) -> None:
+        """Search for the tokens of a login, too, and forget logins whose connections are closed."""
+        kept = tuple(islice(tokens, MAX_TOKENS))
+        if kept in self._logins:
+            self._logins.remove(kept)
+        self._logins.append(kept)
+        while len(self._logins) > max(MAX_LOGINS, 8 * max_connections):
+            self._logins.popleft()
+        self.replace(token for login in self._logins for token in login)
 
 
 class Redactor:
-    """A function that removes the secrets of manifests from a text. Secrets are only added: logs may repeat old ones.
+    """Removes the secrets of manifests from texts. Secrets of manifests are only added: logs may repeat old ones.
 
+    Called with a text of an endpoint for a log, a trace or an error, it removes all values of variables.
     `redact_result` is for results: it removes credentials, but no other variables, because a variable such as the name
-    of a room may be what the caller asked about.
+    of a room may be what the caller asked about. `guard` is for everything that leaves, sentences of this package
+    included: it removes the credentials that are not a word, which would be known by its absence in such a sentence.
     """
 
-    def __init__(self, manifests: Iterable[Manifest]) -> None:
-        self._secrets: set[str] = set()
-        self._credentials: set[str] = set()
-        self._tokens: deque[str] = deque(maxlen=MAX_TOKENS)
-        self._redact_all: Callable[[str], str] = str
-        self._redact_credentials: Callable[[str], str] = str
+    def __init__(self, manifests: Iterable[Manifest] = ()) -> None:
+        self._secrets = SecretGroup()
+        self._credentials = SecretGroup()
+        self._guarded = SecretGroup()
+        self._tokens: dict[str, TokenGroup] = {}
         self.add_secrets(manifests)
 
     def __call__(self, text: str) -> str:
-        """Return the text without secrets."""
-        return self._redact_all(text)
+        """Return a text of an endpoint without secrets."""
+        return self._redact(text, self._secrets)
+
+    def redact_result(self, text: str) -> str:
+        """Return a result of an endpoint without credentials."""
+        return self._redact(text, self._credentials)
+
+    def guard(self, text: str) -> str:
+        """Return a text that leaves the process without credentials."""
+        return self._redact(text, self._guarded)
 
     def add_secrets(self, manifests: Iterable[Manifest]) -> None:
         """Redact the secrets of these manifests, too."""
         entries = [entry for manifest in manifests for entry in manifest.entries]
-        self._secrets.update(secret_values(entries))
-        self._credentials.update(credential_values(entries))
-        self._rebuild()
+        credentials = credential_values(entries)
+        self._secrets.add(secret_values(entries))
+        self._credentials.add(credentials)
+        self._guarded.add(each for each in credentials if not is_word(each))
 
-    def add_token(self, token: str) -> None:
-        """Redact a token or ticket that was fetched."""
-        if token not in self._tokens:
-            self._tokens.append(token)
-            self._rebuild()
+    def add_tokens(self, manual: str, tokens: Iterable[str], max_connections: int = 1) -> None:
+        """Redact tokens and tickets that a login of a manual fetched; it has so many connections at a time."""
+        self._tokens.setdefault(manual, TokenGroup()).learn(tokens, max_connections)
 
-    def redact_result(self, text: str) -> str:
-        """Return a text of an endpoint without credentials."""
-        return self._redact_credentials(text)
+    def _redact(self, text: str, group: SecretGroup) -> str:
+        text = group.redact(text)
+        for tokens in self._tokens.values():
+            text = tokens.redact(text)
+        return text
 
-    def _rebuild(self) -> None:
-        self._redact_all = redactor([*self._secrets, *self._tokens])
-        self._redact_credentials = fast_redactor([*self._credentials, *self._tokens])
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that replaces these values in every form."""
+    return SecretGroup(secrets).redact
+
+
+def redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
+    """Return a JSON value whose strings and keys are redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(key): redact_strings(item, redact) for key, item in value.items()}
+    return [redact_strings(item, redact) for item in value] if isinstance(value, list) else value
 
 
 def secret_values(entries: Iterable[ManifestEntry]) -> list[str]:
@@ -97,66 +143,9 @@ def _templates(entry: ManifestEntry) -> list[CallTemplate]:
     return list({id(template): template for template in templates}.values())
 
 
-def fast_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return the function of `redactor` for large texts: most are only searched, if all secrets are plain words."""
-    known = [secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH]
-    hide = redactor(known)
-    if not all(re.fullmatch(r"[\w~.-]+", secret, re.ASCII) for secret in known):
-        return hide
-    hints = tuple({hint for secret in known for hint in _encoded_forms(secret)})
-    return lambda text: hide(text) if any(hint in text for hint in hints) else text
-
-
-def _encoded_forms(secret: str) -> Iterator[str]:
-    """Yield the forms of a secret of letters, digits and `_~.-`, which are not percent-encoded."""
-    encoded = secret.encode()
-    yield from (secret, encoded.hex(), encoded.hex().upper())
-    yield from (form for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH)
-
-
-def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that replaces these values: plain, in URLs, in JSON inside JSON, in base64 and in hex."""
-    known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH}, key=len, reverse=True)
-    if not known:
-        return str
-    pattern = re.compile("|".join(form for secret in known for form in _secret_patterns(secret)))
-    return lambda text: pattern.sub(REDACTED, text)
-
-
 def _secret_fields(auth: BaseModel) -> Iterator[str]:
     values: dict[str, Any] = {name: getattr(auth, name) for name in type(auth).model_fields}
     yield from (value.get_secret_value() for value in values.values() if isinstance(value, SecretStr))
     if isinstance(password := values.get("password"), SecretStr):
         pair = f"{values['username']}:{password.get_secret_value()}"
         yield base64.b64encode(pair.encode()).decode()
-
-
-def _secret_patterns(secret: str) -> Iterator[str]:
-    encoded = secret.encode("utf-8", "replace")
-    yield "".join(map(_char_pattern, secret))
-    yield f"(?i:{encoded.hex()})"
-    yield from (
-        re.escape(form) for offset in range(3) if len(form := _base64_core(encoded, offset)) >= MIN_SECRET_LENGTH
-    )
-
-
-@cache
-def _char_pattern(char: str) -> str:
-    """Return a pattern for a character in texts, in URLs, and after the backslashes of JSON in JSON."""
-    if char.isascii() and char.isalnum():
-        return char
-    percent = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "replace"))
-    forms = {r"\\*" + re.escape(char), f"(?i:{percent})", *([r"\+"] if char == " " else [])}
-    if (escape := json.dumps(char)[1:-1]).startswith("\\"):
-        forms.add(r"\\+" + re.escape(escape.lstrip("\\")))
-    if char == "\\":
-        forms.add(r"\\+")
-    return f"(?:{'|'.join(sorted(forms))})"
-
-
-def _base64_core(data: bytes, offset: int) -> str:
-    """Return the part of base64 that depends only on `data`, which starts `offset` bytes into a group of three."""
-    text = base64.b64encode(bytes(offset) + data).decode()
-    start = (0, 2, 3)[offset]
-    end = len(text) - (0, 3, 2)[(offset + len(data)) % 3]
-    return text[start:end]

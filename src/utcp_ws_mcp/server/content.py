@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any, Final
 
 from .. import __version__
@@ -74,6 +75,18 @@ def binary_block(data: bytes, number: int = 1, kind: str | None = None) -> Conte
     encoded = base64.b64encode(data).decode()
     if kind.startswith(("image/", "audio/")):
         return {"type": kind.partition("/")[0], "data": encoded, "mimeType": kind}
+    return _embedded_resource(encoded, kind, number)
+
+
+def without_audio_blocks(content: Sequence[ContentBlock]) -> list[ContentBlock]:
+    """Return content in which audio is an embedded resource, for the revision that has no blocks of audio."""
+    return [
+        _embedded_resource(block["data"], block["mimeType"], number) if block["type"] == "audio" else block
+        for number, block in enumerate(content, 1)
+    ]
+
+
+def _embedded_resource(encoded: str, kind: str, number: int) -> ContentBlock:
     resource = {"uri": f"websocket:message/{number}", "mimeType": kind, "blob": encoded}
     return {"type": "resource", "resource": resource}
 

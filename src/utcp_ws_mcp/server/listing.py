@@ -11,6 +11,7 @@ from ..core.tools.host_inputs import HostInputs, host_inputs
 from ..core.tools.host_names import host_names
 from ..core.tools.host_schema import host_schema
 from ..core.tools.tool import CompiledTool
+from ..observability.redaction import redact_strings
 from .content import META_PREFIX, json_text
 from .outputs import promised_schema
 from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, byte_size
@@ -131,15 +132,7 @@ def _encode_tool(
 def _redacted_json(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
     text = json_text(tool)
-    return text if redact(text) == text else json_text(_redact_strings(tool, redact))
-
-
-def _redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {redact(key): _redact_strings(item, redact) for key, item in value.items()}
-    return [_redact_strings(item, redact) for item in value] if isinstance(value, list) else value
+    return text if redact(text) == text else json_text(redact_strings(tool, redact))
 
 
 def _tool_definition(name: str, tool: CompiledTool, inputs: HostInputs) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import anyio
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import InvalidManifest, MissingVariable, Problem
-from ..observability.redaction import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -26,34 +25,31 @@ FileSignatures = tuple[tuple[int, int, int] | None, ...]
 
 @asynccontextmanager
 async def watch_manifests(
-    bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor
+    bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path]
 ) -> AsyncIterator[None]:
     """Reload the manifests of an open bridge whenever one of their files changes, until the block ends."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_poll, bridge, loaded, env_files, redact)
+        tasks.start_soon(_poll, bridge, loaded, env_files)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor) -> None:
+async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path]) -> None:
     current = previous = _file_signatures(loaded)
     while True:
         await anyio.sleep(POLL_INTERVAL)
         now = _file_signatures(loaded)
         stable, previous = now == previous, now
         if now != current and stable:
-            loaded = _reload(bridge, loaded, env_files, redact)
+            loaded = _reload(bridge, loaded, env_files)
             current = now
 
 
-def _reload(
-    bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path], redact: Redactor
-) -> Sequence[LoadedManifest]:
+def _reload(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path]) -> Sequence[LoadedManifest]:
     """Read the manifests again; return them, or the old ones if one of the new ones is invalid."""
     try:
         reloaded = [load_manifest(each.manifest.source, env_files=env_files) for each in loaded]
         _check_has_entries(reloaded)
-        redact.add_secrets(each.manifest for each in reloaded)
         bridge.reload(reloaded)
     except InvalidManifest as invalid:
         more = f" (and {len(invalid.problems) - 1} more)" if len(invalid.problems) > 1 else ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
 from ..errors import MissingVariable
 from ..manifest.loader import ManifestEntry
+from ..observability.redaction import redact_strings
 
 ENDPOINTS_URI: Final = "utcp-ws://endpoints"
 GUIDE_URI: Final = "utcp-ws://manifest-guide"
@@ -44,11 +44,10 @@ RESOURCE_TEMPLATES: Final = (
 
 
 class EndpointResources:
-    """The resources of an open bridge. `redact` removes secrets from a text."""
+    """The resources of an open bridge."""
 
-    def __init__(self, bridge: Bridge, redact: Callable[[str], str] = str) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
-        self._redact = redact
 
     def read(self, uri: str) -> str | None:
         """Return the text of a resource, in the media type of `media_type`, or None if there is no such resource."""
@@ -61,7 +60,8 @@ class EndpointResources:
             content = next((state for state in content if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
         if content is None:
             return None
-        return self._redact(json.dumps(to_json_safe(content), indent=2, ensure_ascii=False))
+        safe = redact_strings(to_json_safe(content), self._bridge.redactor.guard)
+        return json.dumps(safe, indent=2, ensure_ascii=False)
 
     def _states(self) -> list[dict[str, Any]]:
         """Return an object for each call template, in the order of the manifests."""

@@ -12,8 +12,9 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from ..core.codecs.message import encode_json
-from ..errors import BridgeError, Outcome, ResultTooLarge
-from .content import META_PREFIX, SERVER_INFO_META, ContentBlock, text_block
+from ..errors import BridgeError, Outcome, ResultTooLarge, ToolError
+from .content import META_PREFIX, SERVER_INFO_META, ContentBlock, text_block, without_audio_blocks
+from .stdio.protocol_versions import VERSION_WITHOUT_AUDIO
 
 JsonForm = Literal["auto", "both", "text"]
 """How JSON results are sent: as text and as structured content, or as one of them (`serve --json-results`)."""
@@ -40,6 +41,9 @@ MAX_ESCAPED_BYTES: Final = 6
 
 OUTCOME_KEY: Final = f"{META_PREFIX}outcome"
 """In `_meta` of an error: `not_sent`, `maybe_executed` or `answered`."""
+
+TEXT_BY_KEY: Final = f"{META_PREFIX}text_by"
+"""In `_meta` of an error whose text is that of the endpoint: `endpoint`."""
 
 CODE_KEY: Final = f"{META_PREFIX}code"
 """In `_meta` of an error: its stable code (`errors.codes`)."""
@@ -80,6 +84,7 @@ class Result:
     is_error: bool = False
     outcome: Outcome | None = None
     code: str | None = None
+    by_endpoint: bool = False
     form: JsonForm = "auto"
     promise: Promise = Promise.NOTHING
 
@@ -102,6 +107,12 @@ class Result:
         """Return the result as a JSON value."""
         value: dict[str, Any] = json.loads(self.to_json(modern=modern))
         return value
+
+    def readable_in(self, revision: str) -> Result:
+        """Return the result with blocks that the revision has."""
+        if revision != VERSION_WITHOUT_AUDIO or all(block["type"] != "audio" for block in self.content):
+            return self
+        return replace(self, content=without_audio_blocks(self.content))
 
     def fitted(self, tool: str, max_line_bytes: int, *, modern: bool) -> Result:
         """Return the result such that its message fits: in one form instead of two, or as an error that says so.
@@ -153,6 +164,7 @@ class Result:
         if self.outcome is None:
             return _MODERN_RESULT_SUFFIX if modern else "}"
         meta: dict[str, Any] = {OUTCOME_KEY: self.outcome.name.lower(), CODE_KEY: self.code}
+        meta |= {TEXT_BY_KEY: "endpoint"} if self.by_endpoint else {}
         meta |= SERVER_INFO_META if modern else {}
         ending = f',"_meta":{encode_json(meta)}'
         return f'{ending},"resultType":"complete"}}' if modern else f"{ending}}}"
@@ -164,7 +176,8 @@ def error_result(error: BridgeError, content: Sequence[ContentBlock], structured
     What is structured is also in a text, so it is left out where it is long.
     """
     repeated = structured if structured is not None and len(structured) <= REPEATED_LENGTH else None
-    return Result(content, repeated, is_error=True, outcome=error.outcome, code=error.code)
+    by_endpoint = isinstance(error, ToolError)
+    return Result(content, repeated, True, error.outcome, error.code, by_endpoint)
 
 
 def _fits(result: Result, limit: int, modern: bool) -> bool:

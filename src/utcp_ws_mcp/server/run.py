@@ -43,18 +43,19 @@ class ServeOptions:
 async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions) -> int:
     """Serve until the host closes stdin or sends a signal; return 0."""
     gauges = _make_gauge_source() if options.otel else None
-    with open_observability(manifests, options, gauges) as (observe, redact):
+    redact = Redactor(each.manifest for each in manifests)
+    with open_observability(redact, options, gauges) as observe:
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), on_token=redact.add_token) as bridge,
-            watch_manifests(bridge, manifests, options.env_files, redact),
+            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            watch_manifests(bridge, manifests, options.env_files),
         ):
             if gauges is not None:
                 gauges.read = partial(read_gauges, bridge)
             # Only the SDK makes the spans of requests, so it answers them all if they are exported.
             fast_path = options.fast_path and not options.otel
-            await serve_tools(make_tool_service(bridge, redact, options), fast_path=fast_path)
+            await serve_tools(make_tool_service(bridge, options), fast_path=fast_path)
     return 0
 
 
@@ -72,16 +73,17 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
 
     gauges = _make_gauge_source()
     registry = PrometheusRegistry(gauges)
+    redact = Redactor(each.manifest for each in manifests)
     with (
         bind_listener(http_options) as listener,
-        open_observability(manifests, options, gauges, MetricsObserver(registry.record)) as (observe, redact),
+        open_observability(redact, options, gauges, MetricsObserver(registry.record, redact.guard)) as observe,
     ):
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), on_token=redact.add_token) as bridge,
-            watch_manifests(bridge, manifests, options.env_files, redact),
+            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)
-            sdk_server = SdkServer(make_tool_service(bridge, redact, options))
+            sdk_server = SdkServer(make_tool_service(bridge, options))
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             await run_http_server(sdk_server, listener, {"/metrics": TextRoute(registry.render)}, _print_url)
@@ -90,19 +92,20 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
 
 @contextmanager
 def open_observability(
-    manifests: Sequence[LoadedManifest], options: ServeOptions, gauges: GaugeSource | None, *observers: Observer
-) -> Iterator[tuple[Observer, Redactor]]:
-    """Configure the log and, if requested, OpenTelemetry; yield one observer for all, and the redactor."""
-    redact = Redactor(each.manifest for each in manifests)
-    configure_logging(options.log_level, redact, as_json=options.json_logs)
+    redact: Redactor, options: ServeOptions, gauges: GaugeSource | None, *observers: Observer
+) -> Iterator[Observer]:
+    """Configure the log and, if requested, OpenTelemetry; yield one observer for all."""
+    configure_logging(options.log_level, redact.guard, as_json=options.json_logs)
     log = partial(log_event, redact=redact)
+    if gauges is not None:
+        gauges.guard = redact.guard
     if gauges is None or not options.otel:
-        yield broadcast((log, *observers)), redact
+        yield broadcast((log, *observers))
         return
     from ..observability.opentelemetry import telemetry
 
-    with telemetry(redact, gauges) as observe:
-        yield broadcast((log, observe, *observers)), redact
+    with telemetry(redact.guard, gauges) as observe:
+        yield broadcast((log, observe, *observers))
 
 
 def _make_gauge_source() -> GaugeSource:
@@ -120,13 +123,13 @@ def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
         yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)
 
 
-def make_tool_service(bridge: Bridge, redact: Redactor, options: ServeOptions) -> ToolService:
+def make_tool_service(bridge: Bridge, options: ServeOptions) -> ToolService:
     """Return the service of the tools, or of the three tools that search, describe and call them."""
     if not options.meta_tools:
-        return ToolService(bridge, redact, redact.redact_result, options.messages, options.listing)
+        return ToolService(bridge, options.messages, options.listing)
     from .tool_search import MetaTools
 
-    return MetaTools(bridge, redact, redact.redact_result, options.messages, options.listing)
+    return MetaTools(bridge, options.messages, options.listing)
 
 
 def _print_url(url: str) -> None:

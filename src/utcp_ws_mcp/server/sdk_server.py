@@ -48,6 +48,7 @@ class SdkServer:
     """
 
     def __init__(self, tools: ToolService, *, sends_list_changed: bool = True) -> None:
+        self.guard = tools.guard
         self._tools = tools
         self._sends_list_changed = sends_list_changed
         self._bus = InMemorySubscriptionBus()
@@ -112,6 +113,7 @@ class SdkServer:
             raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
         result = await self._tools.call(tool, params.arguments, report)
         modern = _is_modern(ctx)
+        result = result.readable_in(ctx.protocol_version)
         return result.fitted(params.name, self._tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:

@@ -212,9 +212,13 @@ def test_what_is_written_is_read_as_it_was(value):
 @pytest.mark.parametrize(
     ("status", "body", "shown"),
     [
-        (400, b"invalid subprotocol;\nexpected one of a, b\n", ": invalid subprotocol; expected one of a, b"),
-        (401, b'{\n  "error": "no such key"\n}\n', ': { "error": "no such key" }'),
-        (500, b"x" * 300, f": {'x' * 200}…"),
+        (
+            400,
+            b"invalid subprotocol;\nexpected one of a, b\n",
+            "; the endpoint said: “invalid subprotocol; expected one of a, b”",
+        ),
+        (401, b'{\n  "error": "no such key"\n}\n', '; the endpoint said: “{ "error": "no such key" }”'),
+        (500, b"x" * 300, f"; the endpoint said: “{'x' * 200}…”"),
         (400, b"<!doctype html><title>Bad Request</title>", ""),
         (400, b"\xff\xfe", ""),
         (400, b" \n", ""),

@@ -63,38 +63,42 @@ NOT_JSON = (
 )
 MISSING = "m.t: reply.result: message.r is missing from the reply."
 INVALID = {
-    "json: a text": ({"response_format": "json"}, "<html>", f"{NOT_JSON} The reply: <html>. [reply-not-json]"),
+    "json: a text": (
+        {"response_format": "json"},
+        "<html>",
+        f"{NOT_JSON} The endpoint said: “<html>”. [reply-not-json]",
+    ),
     "json: nothing": ({"response_format": "json"}, "", f"{NOT_JSON} [reply-not-json]"),
     "json: bytes": (
         {"response_format": "json"},
         b"\xff",
-        f"{NOT_JSON} The reply: 1 bytes of binary data, 0xff. [reply-not-json]",
+        f"{NOT_JSON} The endpoint said: “1 bytes of binary data, 0xff”. [reply-not-json]",
     ),
     "json: a long text": (
         {"response_format": "json"},
         "x" * 300,
-        f"{NOT_JSON} The reply: {'x' * 200}… [reply-not-json]",
+        f"{NOT_JSON} The endpoint said: “{'x' * 200}…”. [reply-not-json]",
     ),
     "json: the whole message, said so": (
         {"response_format": "json", "reply": {"result": "message"}},
         "text",
-        f"{NOT_JSON} The reply: text. [reply-not-json]",
+        f"{NOT_JSON} The endpoint said: “text”. [reply-not-json]",
     ),
     "json: bytes that the codec cannot read": (
         {"response_format": "json", "framing": {"codec": "cbor"}},
         b"\xff",
-        "m.t: the reply is not CBOR. The reply: 1 bytes of binary data, 0xff. [reply-not-json]",
+        "m.t: the reply is not CBOR. The endpoint said: “1 bytes of binary data, 0xff”. [reply-not-json]",
     ),
     "text: bytes that are none": (
         {"response_format": "text"},
         b"\xff",
         (
             'm.t: the reply is not UTF-8 text. If it is binary data, set "response_format": "raw". '
-            "The reply: 1 bytes of binary data, 0xff. [reply-not-text]"
+            "The endpoint said: “1 bytes of binary data, 0xff”. [reply-not-text]"
         ),
     ),
-    "a part that is not there": (RESULT, {"x": 1}, f'{MISSING} The reply: {{"x": 1}}. [result-missing]'),
-    "a part of a text": (RESULT, "text\nmore", f"{MISSING} The reply: text more. [result-missing]"),
+    "a part that is not there": (RESULT, {"x": 1}, f'{MISSING} The endpoint said: “{{"x": 1}}”. [result-missing]'),
+    "a part of a text": (RESULT, "text\nmore", f"{MISSING} The endpoint said: “text more”. [result-missing]"),
     "a part that cannot be computed": (
         {"reply": {"result": "message.r - 1"}},
         {"r": "x"},
@@ -137,7 +141,7 @@ def test_a_reported_failure_is_a_fault_with_its_message(expression, message, tex
     with pytest.raises(ToolError) as fault:
         result_of(message, reply=reply, response_format="json")
 
-    assert str(fault.value) == f"{text} [tool-error]"
+    assert str(fault.value) == f"the endpoint said: {text} [tool-error]"
     assert fault.value.payload == message
 
 

@@ -14,6 +14,7 @@ from utcp_ws_mcp.core.codecs.message import Message
 from utcp_ws_mcp.core.exchange.connection_state import ConnectionState
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.trace import (
+    explain_captures,
     explain_for_connection,
     explain_for_exchanges,
     explain_step,
@@ -46,7 +47,7 @@ def explained(fields: dict[str, Any], value: Any, calls: int = 1) -> list[str]:
         exchanges.open(plan.rules, Scope(AMBIENT, {"args": {"q": "Oslo"}, "session": {}}))
     message = Message("raw", value)
     before = repr(exchanges), dict(session.values)
-    lines = list(explain_for_connection(session, message, login=False))
+    lines = list(explain_for_connection(session, message, login=False).settled(session.values))
     assert (repr(exchanges), session.values) == before
     if session.failure(message) is not None or session.process(message, lambda _: None):
         return lines
@@ -213,7 +214,12 @@ def test_a_step_of_a_login_says_what_it_made_of_a_message() -> None:
 
     assert explain_step(first, 0, scope({"hi": "bob"})) == (
         'on_connect[0].expect holds: message.hi (message.hi is "bob")',
-        'session.who is now "bob"',
+    )
+    assert explain_captures(first.captures, "on_connect[0]", scope({"hi": "bob"}), {"who": "eve"}) == (
+        'session.who is now "eve"',
+    )
+    assert explain_captures(first.captures, "on_connect[0]", scope({"hi": None}), {}) == (
+        "on_connect[0].capture.who keeps nothing: the message has no message.hi",
     )
     assert explain_step(first, 0, scope({"no": 1})) == ("on_connect[0].fail holds: message.no (message.no is 1)",)
     assert explain_when(second, 1, scope(None)) == (

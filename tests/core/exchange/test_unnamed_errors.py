@@ -127,7 +127,7 @@ def test_a_message_that_nobody_asked_for_is_remembered(rules, message, unsolicit
         wire.receive({"id": 1, "topic": "r/1"} if exchange.rules.match else "reply")
     wire.receive(message)
 
-    assert (wire.exchanges.unsolicited is not None) is unsolicited
+    assert (wire.exchanges.unsolicited.last is not None) is unsolicited
 
 
 # Rules, what happens before the last request, what comes after it, and which message and role its timeout can show.

@@ -281,7 +281,7 @@ def test_a_long_expression_that_fails_is_shown_in_part_before_the_reason() -> No
     with pytest.raises(EvaluationError) as failed:
         evaluate("[" + "v, " * 300 + "v] | pack('>B')", v=1)
     assert len(str(failed.value)) < 300
-    assert "expected 1 items" in str(failed.value)
+    assert "cannot be packed as '>B'" in str(failed.value)
 
 
 def test_unpack_reads_the_beginning_of_longer_data() -> None:
@@ -320,38 +320,6 @@ def test_a_pattern_gives_its_group_or_all_that_it_matched(text: Any, pattern: st
     assert evaluate("t | regex_find(p)", t=text, p=pattern) == found
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a*)*b", "(x+x+)+y", "(a|aa)*c", "a" * 201, "(", "a*a*a*b"])
-def test_a_pattern_that_could_run_away_is_refused(pattern: str) -> None:
-    with pytest.raises(EvaluationError):
-        evaluate("t | regex_find(p)", t="a" * 50, p=pattern)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "searched"), [("b", 16_384), ("^a*b", 16_384), ("a*b", 3072), ("^a*a*b", 3072), ("a*a*b", 384)]
-)
-def test_the_more_a_pattern_repeats_the_less_text_is_searched(pattern: str, searched: int) -> None:
-    assert evaluate("t | regex_find(p) is none", t="a" * (searched - 1) + "b", p=pattern) is False
-    assert evaluate("t | regex_find(p) is none", t="a" * searched + "b", p=pattern) is True
-
-
-def test_signs_of_repetition_that_are_text_do_not_count() -> None:
-    assert evaluate("t | regex_find(p)", t="a+b*c+", p=r"\+b\*c\+") == "+b*c+"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "longest"), [("<b>([^<]+)", 16_000), ("<b[^>]*>([^<]+)", 3_000), ("^<b[^>]*>([^<]+)", 16_000)]
-)
-def test_what_a_pattern_finds_is_whole_or_an_error(pattern: str, longest: int) -> None:
-    assert evaluate("t | regex_find(p)", t=f"<b>{'a' * longest}</b>", p=pattern) == "a" * longest
-    with pytest.raises(EvaluationError, match=r"more than 16,384 characters|more than 3,072 characters"):
-        evaluate("t | regex_find(p)", t=f"<b>{'a' * 20_000}</b>", p=pattern)
-
-
-def test_the_end_of_the_text_ends_a_match() -> None:
-    assert evaluate("t | regex_find(p)", t="a" * 3072, p="a+") == "a" * 3072
-    assert evaluate("t | regex_find(p)", t="a" * 16_000, p="a+") == "a" * 16_000
-
-
 @pytest.mark.parametrize("text", ["a < b & 'c' > \"d\"", "&lt;", "h\u00e9"])
 def test_what_escape_wrote_unescape_reads(text: str) -> None:
     assert evaluate("(t | escape ~ '') | unescape", t=text) == text
@@ -384,7 +352,7 @@ def test_a_value_that_may_be_null_is_told_with_what_to_write():
 
 def test_bytes_are_put_together_in_hex():
     assert evaluate("('0d' ~ (t | hex) ~ (b | hex)) | unhex", t="é", b=b"\xff") == b"\x0d\xc3\xa9\xff"
-    with pytest.raises(EvaluationError, match="non-hexadecimal"):
+    with pytest.raises(EvaluationError, match="is not hexadecimal"):
         evaluate("'0x' | unhex")
 
 

@@ -3,7 +3,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
@@ -437,7 +437,12 @@ def test_no_text_of_an_argument_is_scanned_again(parts, args):
     template = "x" + "".join(part.placeholder if isinstance(part, Hole) else part for part in parts)
     expected = "x" + "".join(text_of(args[part.name]) if isinstance(part, Hole) else part for part in parts)
 
-    assert fill(template, **args) == expected
+    try:
+        filled = fill(template, **args)
+    except RenderError as refused:
+        assume(refused.code != "argument-breaks-message")
+        raise
+    assert filled == expected
 
 
 def as_json_text(node):

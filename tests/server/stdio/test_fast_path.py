@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -31,6 +32,7 @@ TOOLS = [
     {"name": "fails"},
     {"name": "big"},
     {"name": "big_array"},
+    {"name": "audio", "tool_call_template": {"reply": {"result": "message.result | unbase64"}}},
     {"name": "counts", "tool_call_template": {"stream": {"until": "message.result == 'end'"}}},
 ]
 
@@ -44,6 +46,8 @@ async def answer(seen: Peer, connection: Any, message: Any) -> None:
             await send(error={"code": 1, "message": "boom"})
         case "big":
             await send(result={"items": ["x" * 10_000]})
+        case "audio":
+            await send(result=base64.b64encode(b"OggS and more").decode())
         case "big_array":
             await send(result=["x" * 10_000])
         case "counts":
@@ -94,6 +98,7 @@ REQUESTS = [
     call(50, "m_big"),
     call(51, "m_big_array"),
     call(52, "m_t", v="42"),
+    call(57, "m_audio"),
     call(53, "m_t", v=" [1]"),
     call(54, "m_t", v='{"a": 1}'),
     {"id": 55, "method": "subscriptions/listen", "params": {"notifications": {"toolsListChanged": 5}}},
@@ -167,6 +172,17 @@ async def test_without_the_fast_path_the_sdk_answers_everything(
     assert len(await answers(tmp_path, usual, fast_path=False)) == 3
 
 
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize(("version", "kind"), [("2024-11-05", "resource"), ("2025-03-26", "audio")])
+async def test_audio_has_a_block_that_the_revision_has(
+    tmp_path: Path, version: str, kind: str, fast_path: bool
+) -> None:
+    found = await answers(tmp_path, [*opening(version), call(57, "m_audio")], fast_path=fast_path)
+    (block,) = found[57][0]["result"]["content"]
+    held = block["resource"] if kind == "resource" else block
+    assert (block["type"], held["mimeType"]) == (kind, "audio/ogg")
+
+
 @pytest.mark.parametrize("options", [[], ["--no-fast-path"]])
 async def test_the_option_turns_the_fast_path_off_in_a_process(tmp_path: Path, options: list[str]) -> None:
     report = tmp_path / "report"
@@ -193,7 +209,7 @@ def envelope(version: str = "2026-07-28") -> dict[str, Any]:
 
 def test_the_first_request_decides_the_era() -> None:
     handshake, modern, delegated = ProtocolState(), ProtocolState(), ProtocolState()
-    handshake.start_handshake()
+    handshake.start_handshake("2025-11-25")
     assert (handshake.accepts({}), handshake.accepts(envelope())) == (True, False)
     assert (modern.accepts(envelope()), modern.accepts({}), modern.accepts(envelope("2099-01-01"))) == (
         True,
@@ -217,7 +233,7 @@ def test_a_session_that_is_delegated_from_the_start_decides_nothing() -> None:
 
 def test_a_server_that_joins_later_receives_the_opening() -> None:
     handshake, modern = ProtocolState(), ProtocolState()
-    handshake.start_handshake()
+    handshake.start_handshake("2025-11-25")
     for line, method in ((b"1", "initialize"), (b"2", "tools/list"), (b"3", "notifications/initialized")):
         handshake.record(line, {"method": method})
     assert handshake.openers == [b"1", b"3"]

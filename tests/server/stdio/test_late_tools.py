@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.client.test_discovery import announces, manual
-from tests.peer import Peer, entry, peer, silent
+from tests.peer import PATIENCE, Peer, entry, peer, silent
 from tests.server.stdio.test_fast_path import enveloped
 from tests.server.stdio.test_transport import Host, end, host_of
 from utcp_ws_mcp.server.stdio.subscriptions import SUBSCRIPTION_ID_KEY
@@ -52,6 +52,12 @@ class Conversation:
         while sum(state["tools"] for state in json.loads((await self.ask(ENDPOINTS))["contents"][0]["text"])) < count:
             await anyio.lowlevel.checkpoint()
 
+    async def until_notified(self) -> None:
+        """Ask until a notification has come."""
+        with anyio.fail_after(PATIENCE):
+            while not self.notified:
+                await self.ask(ENDPOINTS)
+
 
 @ERAS
 async def test_a_change_is_announced_only_after_the_first_list(tmp_path: Path, era: str) -> None:
@@ -69,7 +75,7 @@ async def test_a_change_is_announced_only_after_the_first_list(tmp_path: Path, e
             assert [tool["name"] for tool in (await talk.ask(LIST))["tools"]] == ["m_a"]
             assert talk.notified == []
             speak.set()
-            await talk.until_known(2)
+            await talk.until_notified()
             assert [message["method"] for message in talk.notified] == ["notifications/tools/list_changed"]
             meta = talk.notified[0].get("params", {}).get("_meta", {})
             assert meta.get(SUBSCRIPTION_ID_KEY) == (None if era == "handshake" else "sub")

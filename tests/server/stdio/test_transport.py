@@ -274,6 +274,30 @@ async def test_a_client_that_reads_slowly_gets_every_result_whole(tmp_path: Path
     assert {json.loads(reply["result"]["content"][0]["text"])["n"] for reply in replies} == set(range(1, 31))
 
 
+@pytest.mark.parametrize("modern", [False, True])
+@pytest.mark.parametrize(
+    ("form", "has_schema", "forms"),
+    [("auto", True, [True, False]), ("both", True, [True, True]), ("text", False, [False, False])],
+)
+async def test_json_is_sent_in_the_forms_of_the_option(
+    tmp_path: Path, form: str, has_schema: bool, forms: list[bool], modern: bool
+) -> None:
+    tool = {"name": "t", "outputs": {"type": "object"}}
+    meta = {"_meta": MODERN} if modern else {}
+    async with peer(jsonrpc) as seen:
+        async with host_of(tmp_path, entry(seen, tool, "u", **RPC), "--json-results", form) as host:
+            if not modern:
+                await host.initialize()
+            listed = await host.request(1, "tools/list", **meta)
+            results = [
+                (await host.request(2, "tools/call", name=name, arguments={"n": "x" * 5000}, **meta))["result"]
+                for name in ("m_t", "m_u")
+            ]
+    assert ["outputSchema" in each for each in listed["result"]["tools"]] == [has_schema, False]
+    assert ["structuredContent" in result for result in results] == forms
+    assert all(json.loads(result["content"][0]["text"]) == {"n": "x" * 5000} for result in results)
+
+
 async def test_the_2026_era_works_on_the_same_process_kind(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
         reply = await host.request(1, "tools/call", name="m_t", arguments={"n": 1}, _meta=MODERN)

@@ -8,7 +8,7 @@ import random
 import cbor2
 import pytest
 
-from utcp_ws_mcp.server.stdio.session import read_message
+from utcp_ws_mcp.server.jsonrpc import read_message
 from verification.security.fuzz import try_input, try_many
 from verification.security.parsers import Parser, parsers
 

@@ -53,13 +53,16 @@ async def download_fails(tools: ToolClient) -> None:
 
 async def bad_gid(tools: ToolClient) -> None:
     """Return a JSON-RPC error as an error."""
-    assert await tools.error("status", gid="0123456789abcdef") == "GID 0123456789abcdef is not found (1) [tool-error]"
+    assert (
+        await tools.error("status", gid="0123456789abcdef")
+        == "the endpoint said: GID 0123456789abcdef is not found (1) [tool-error]"
+    )
 
 
 async def wrong_secret(tools: ToolClient) -> None:
     """Fail with a wrong secret; aria2 replies after two seconds."""
     async with tools.restarted({"SECRET": "wrong"}) as unauthorized:
-        assert await unauthorized.error("version") == "Unauthorized (1) [tool-error]"
+        assert await unauthorized.error("version") == "the endpoint said: Unauthorized (1) [tool-error]"
 
 
 async def batch(tools: ToolClient) -> None:

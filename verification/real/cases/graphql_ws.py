@@ -50,13 +50,14 @@ async def stop_clock(tools: ToolClient) -> None:
 
 async def resolver_error(tools: ToolClient) -> None:
     """Fail where the reply holds errors beside data."""
-    assert await tools.error("query", query="{ secret }") == "FORBIDDEN: not for you [tool-error]"
+    assert await tools.error("query", query="{ secret }") == "the endpoint said: FORBIDDEN: not for you [tool-error]"
 
 
 async def validation_error(tools: ToolClient) -> None:
     """Fail where the server sends a message of the type `error`."""
     assert (
-        await tools.error("query", query="{ nothing }") == 'Cannot query field "nothing" on type "Query". [tool-error]'
+        await tools.error("query", query="{ nothing }")
+        == 'the endpoint said: Cannot query field "nothing" on type "Query". [tool-error]'
     )
 
 
@@ -68,7 +69,9 @@ async def ping(tools: ToolClient) -> None:
 async def refused_token(tools: ToolClient) -> None:
     """Fail with a wrong token: the server closes the connection."""
     async with tools.restarted({"TOKEN": "wrong"}) as unauthorized:
-        assert "closed by the server with code 4403: Forbidden" in await unauthorized.error("query", query="{ books }")
+        assert "closed by the server with code 4403; the endpoint said: “Forbidden”" in await unauthorized.error(
+            "query", query="{ books }"
+        )
 
 
 async def no_subprotocol(tools: ToolClient) -> None:

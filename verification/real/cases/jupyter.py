@@ -31,7 +31,7 @@ async def run_slow_output(tools: ToolClient) -> None:
 
 async def run_error(tools: ToolClient) -> None:
     """Fail where the code raises an exception."""
-    assert await tools.error("run", code="1/0") == "ZeroDivisionError: division by zero [tool-error]"
+    assert await tools.error("run", code="1/0") == "the endpoint said: ZeroDivisionError: division by zero [tool-error]"
 
 
 async def run_with_input(tools: ToolClient) -> None:

@@ -55,7 +55,7 @@ async def bad_argument(tools: ToolClient) -> None:
     """Return the error message for an invalid argument."""
     assert (
         await tools.error("set_volume", volume="loud")
-        == "ValidationError: Expected an integer, not 'loud' [tool-error]"
+        == "the endpoint said: ValidationError: Expected an integer, not 'loud' [tool-error]"
     )
 
 

@@ -33,7 +33,10 @@ async def thrown(tools: ToolClient) -> None:
 
 async def unknown_method(tools: ToolClient) -> None:
     """Return an error of the protocol as the error."""
-    assert await tools.error("call", method="Nothing.here") == "'Nothing.here' wasn't found (-32601) [tool-error]"
+    assert (
+        await tools.error("call", method="Nothing.here")
+        == "the endpoint said: 'Nothing.here' wasn't found (-32601) [tool-error]"
+    )
 
 
 async def console_stream(tools: ToolClient) -> None:

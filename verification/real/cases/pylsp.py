@@ -36,4 +36,4 @@ async def change_and_symbols(tools: ToolClient) -> None:
 async def unknown_method(tools: ToolClient) -> None:
     """Fail with an unknown method."""
     text = await tools.error("ask", what="nothing", uri=URI, line=0, character=0)
-    assert text == "Method Not Found: textDocument/nothing (-32601) [tool-error]"
+    assert text == "the endpoint said: Method Not Found: textDocument/nothing (-32601) [tool-error]"

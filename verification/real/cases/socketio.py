@@ -17,7 +17,7 @@ async def add(tools: ToolClient) -> None:
 
 async def fail(tools: ToolClient) -> None:
     """Fail where the acknowledgement holds an error."""
-    assert await tools.error("fail") == "no such thing [tool-error]"
+    assert await tools.error("fail") == "the endpoint said: no such thing [tool-error]"
 
 
 async def count(tools: ToolClient) -> None:

@@ -18,7 +18,7 @@ async def builtins(tools: ToolClient) -> None:
 async def fetch_module(tools: ToolClient) -> None:
     """Fail with a function that is disabled."""
     text = await tools.error("invoke", name="fetchModule", data=["/nothing.js", None, {}])
-    assert text == "fetchModule is disabled in this environment [tool-error]"
+    assert text == "the endpoint said: fetchModule is disabled in this environment [tool-error]"
 
 
 async def watch_updates(tools: ToolClient) -> None:

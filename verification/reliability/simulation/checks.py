@@ -8,6 +8,7 @@ from typing import Any, Final
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
 from utcp_ws_mcp.client.cancel import CANCEL_TIMEOUT
+from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
 from utcp_ws_mcp.client.pool.circuit_breaker import FAILURE_THRESHOLD, MAX_CALL_BACKOFF
 from utcp_ws_mcp.client.pool.entry import State
@@ -116,6 +117,10 @@ def _check_end(planned: PlannedCall, value: StreamResult, ledger: Ledger, when: 
     )
     if value.end in ("idle_seconds", "max_seconds") and close_known and not any(execution.done for execution in mine):
         yield f"a stream whose connection was closed ended by {value.end}"
+    if value.end == "max_seconds":
+        yield "a stream that has an end was cut by its timeout, and is no failure"
+    if value.complete is not (value.end == "until"):
+        yield f"a stream that {value.end} ended is called {'complete' if value.complete else 'incomplete'}"
     if value.end == "max_items" and count != MAX_ITEMS:
         yield f"{count} items came, and {MAX_ITEMS} are the limit"
     if value.end == "idle_seconds" and planned.tool != "idle":
@@ -134,8 +139,14 @@ def check_rest(bridge: Bridge) -> Iterator[str]:
         for pooled in pool.connections:
             if pooled.in_flight:
                 yield f"{pooled.in_flight} leases of a connection were not released"
-            if pooled.connection is not None and len(pooled.connection.dispatcher):
+            if pooled.connection is not None and _pending_with_a_call(pooled.connection):
                 yield f"an exchange without a call is pending: {pooled.connection!r}"
+
+
+def _pending_with_a_call(connection: Connection) -> bool:
+    """Whether an exchange is pending, except streams whose caller left before the reply that opens them."""
+    dispatcher = connection.dispatcher
+    return any(not dispatcher.cancellations.is_abandoned(exchange) for exchange in dispatcher.pending())
 
 
 def check_lost(bridge: Bridge) -> Iterator[str]:

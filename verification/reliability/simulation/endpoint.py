@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 from . import frames
 from .ledger import Ledger
@@ -77,6 +79,9 @@ class Peer:
         self._endpoint = endpoint
         self._link = link
         self._received = bytearray()
+        self._framing = _of_endpoint(endpoint.shape.framing)
+        self._framer = make_framer(self._framing)
+        self._cuts = random.Random(link.number)
         self._target: str | None = None
         self._upgraded = False
         self._open = False
@@ -143,8 +148,9 @@ class Peer:
             return
         elif opcode == frames.PING:
             self._link.down.push(frames.frame(frames.PONG, payload))
-        elif opcode == frames.TEXT:
-            self._answer(json.loads(payload))
+        elif opcode in (frames.TEXT, frames.BINARY):
+            for message in self._framer.decode(payload.decode() if opcode == frames.TEXT else bytes(payload)):
+                self._answer(message.value)
 
     def _answer(self, message: dict[str, Any]) -> None:
         endpoint = self._endpoint
@@ -210,7 +216,24 @@ class Peer:
 
     def _send(self, value: Any) -> None:
         if self._open and not self._gone:
-            self._link.down.push(frames.frame(frames.TEXT, json.dumps(value).encode()))
+            for message in self._framer.encode(value):
+                for part in self._cut(message):
+                    opcode = frames.TEXT if isinstance(part, str) else frames.BINARY
+                    self._link.down.push(frames.frame(opcode, part.encode() if isinstance(part, str) else part))
+
+    def _cut(self, message: str | bytes) -> list[str | bytes]:
+        """Return a message in pieces, if messages may span WebSocket messages."""
+        if not self._framing.spans_messages or self._cuts.random() < 0.5:
+            return [message]
+        place = self._cuts.randrange(len(message))
+        return [part for part in (message[:place], message[place:]) if part]
+
+
+def _of_endpoint(framing: Framing) -> Framing:
+    """Return the framing with which the other side of a connection reads and writes."""
+    if framing.compression is None:
+        return framing
+    return framing.model_copy(update={"compression": framing.compression.model_copy(update={"send": True})})
 
 
 class _Answer:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TEXT: Final = 1
+BINARY: Final = 2
 CLOSE: Final = 8
 PING: Final = 9
 PONG: Final = 10

@@ -78,10 +78,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         await asyncio.sleep(0)
         return transport, protocol
 
-    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
-        """Return the addresses of a host in the simulated network."""
-        return await self.network.look_up(host, port)
-
     def _make_task(self, loop: Any, coro: Any, **options: Any) -> Any:
         return _Task(next(self._numbers), coro, loop, **options)
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from utcp_ws_mcp.client.manifest_files import LoadedManifest, load_manifest
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
+from utcp_ws_mcp.manifest.models.framing import Framing
 
 SHAPES: Final = 180
 NAME: Final = "api"
@@ -27,6 +28,19 @@ _HEARTBEAT: Final = {
 EVENTS: Final = "message.event is defined"
 SESSION_ENDED: Final = "message.event == 'retired'"
 URLS: Final = (*("ws://127.0.0.1:8000/",) * 4, "ws://api.test:8000/")
+
+FRAMINGS: Final[tuple[dict[str, Any], ...]] = (
+    {"compression": "gzip"},
+    {"compression": {"method": "deflate", "send": True}},
+    {"compression": {"method": "zlib", "context": "connection"}},
+    {"length": {"size": 4}, "spans_messages": True},
+    {"codec": "msgpack", "length": {"size": "varint"}, "spans_messages": True},
+)
+"""Layers around the messages; the endpoint cuts what spans messages at random places."""
+
+FRAMED_RATE: Final = 0.4
+REPEATED_RATE: Final = 0.2
+"""The share of the manifests whose messages are framed, and whose message is one for each element of a list."""
 
 Kind = Literal["ids", "optional ids", "exclusive", "one-shot", "one-shot ids"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -64,6 +78,11 @@ class Shape:
     def limits(self) -> dict[str, Any]:
         """The `limits` of the manifest."""
         return dict(self.template["limits"])
+
+    @property
+    def framing(self) -> Framing:
+        """The `framing` of the manifest."""
+        return Framing(**self.template.get("framing", {}))
 
     @property
     def discovered(self) -> bool:
@@ -129,6 +148,11 @@ def shape(number: int) -> Shape:
         **_extras(kind, rng),
         **({} if discovered else {"tools": listed}),
     }
+    layers = random.Random(-SHAPES - number)  # of its own, so that the other facts of a shape stay as they are
+    if layers.random() < FRAMED_RATE:
+        template["framing"] = layers.choice(FRAMINGS)
+    if layers.random() < REPEATED_RATE:
+        template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
         template["reconnect_when"] = SESSION_ENDED
     return Shape(kind, template, listed, _load(template), rng.random() < 0.3)

@@ -23,6 +23,7 @@ from utcp_ws_mcp.client.pool.entry import PooledConnection
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
+from utcp_ws_mcp.core.exchange.unsolicited import UnsolicitedMessages
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ MUTANTS: Final = (
         "a loss reaches one call only",
         Dispatcher,
         "connection_lost",
-        "in self._pending:",
+        "in (*self._pending, *self._held):",
         "in list(self._pending)[:1]:",
     ),
     Mutant("a retired connection is used again", Dispatcher, "drain", "self._make_unusable(SESSION_ENDED)", "pass"),
@@ -77,7 +78,17 @@ MUTANTS: Final = (
     Mutant("what is sent again has a new deadline", CallRunner, "_attempt", "arguments, deadline", "arguments"),
     Mutant("what was lost is said not to be sent", CallRunner, "call", "raise lost_error from error", "raise"),
     Mutant("the deadline leaves the pool out", Call, "_wait_and_send", "request, self._deadline", "request, 1e9"),
-    Mutant("a timeout says not sent", Call, "_wait_for_message", "MAYBE_EXECUTED", "NOT_SENT"),
+    Mutant("a timeout says not sent", Call, "_reply_timeout", "MAYBE_EXECUTED", "NOT_SENT"),
+    Mutant("a stream that the timeout cuts succeeds", Call, "_end_at_timeout", "None if has_end else", "False or"),
+    Mutant("every stream is called complete", Exchange, "is_complete", 'self.end == "until"', "True"),
+    Mutant(
+        "a repeated reply counts as unsolicited",
+        UnsolicitedMessages,
+        "note_dropped",
+        "digest in self._replies",
+        "False",
+    ),
+    Mutant("a greeting counts as unsolicited", UnsolicitedMessages, "note_dropped", "self.greeting_is_over and", ""),
     Mutant("a loss says not sent", Call, "_raise_if_lost", "MAYBE_EXECUTED", "NOT_SENT"),
     Mutant("a lost connection is an empty success", Call, "_raise_if_lost", "if lost is None", "if lost is not None"),
     Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),

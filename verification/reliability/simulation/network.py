@@ -152,10 +152,10 @@ class Network:
         self.down_until = 0.0
         self._faults_off = False
 
-    async def look_up(self, host: Any, port: Any) -> list[Any]:
-        """Return the addresses of a host as `getaddrinfo` does, after a short delay."""
+    async def look_up(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a host, after a short delay."""
         await asyncio.sleep(0.001)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
+        return list(self.addresses)
 
     async def connect(self, sock: socket.socket, address: Any) -> None:
         """Open a connection with the next faults."""

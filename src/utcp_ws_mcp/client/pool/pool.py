@@ -102,11 +102,10 @@ class ConnectionPool:
         return TimeoutStage.POOL, ""
 
     def find_talking(self, key: ConnectionKey) -> Connection | None:
-        """Return an open connection of a key over which the endpoint sent an unsolicited message, or None."""
+        """Return an open connection of a key over which the endpoint sent an unsolicited message lately, or None."""
         group = self._state.groups.get(key)
         connections = [pooled.connection for pooled in group.connections] if group is not None else []
-        talking = (each for each in connections if each is not None and each.dispatcher.unsolicited is not None)
-        return next((each for each in talking if each.is_available), None)
+        return next((each for each in connections if each is not None and each.is_talking), None)
 
     def stats(self) -> PoolStats:
         """Return the status now."""

@@ -266,7 +266,7 @@ def make_framer(
 def _make_splitter(framing: Framing, max_bytes: int) -> BinarySplitter | TextHeaderSplitter | None:
     length = framing.length
     if length is not None and length.pattern is not None:
-        return TextHeaderSplitter(framing, *compile_length_pattern(length.pattern), max_bytes)
+        return TextHeaderSplitter(framing, compile_length_pattern(length.pattern), max_bytes)
     return None if length is None and framing.header is None else BinarySplitter(framing, max_bytes)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...errors import quote_endpoint
 from ..limits import MAX_MESSAGE_DEPTH
 
 REDACTION_WINDOW: Final = 1 << 16
@@ -260,4 +261,6 @@ def http_error_detail(status: int, body: bytes, redact: Callable[[str], str] = s
     """Return the reason in an HTTP error response, for an error text; empty for HTML, binary data and success."""
     text = text_or_bytes(body)
     words = " ".join(text.split()) if isinstance(text, str) else ""
-    return f": {excerpt(words, redact=redact)}" if status >= 400 and words and not words.startswith("<") else ""
+    if status < 400 or not words or words.startswith("<"):
+        return ""
+    return f"; {quote_endpoint(excerpt(words, redact=redact))}"

@@ -83,7 +83,7 @@ def _encode_body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
             qos = int(value.get("qos", 0))
             flags = qos << 1 | bool(value.get("retain")) | bool(value.get("dup")) << 3
             number = struct.pack(">H", value["packet_id"]) if qos else b""
-            return flags, _encode_text(value["topic"]) + number + _encode_payload(value.get("payload", ""))
+            return flags, _encode_topic(value["topic"]) + number + _encode_payload(value.get("payload", ""))
         case "subscribe":
             topics = [topic if isinstance(topic, dict) else {"topic": topic} for topic in value["topics"]]
             listed = b"".join(_encode_text(topic["topic"]) + bytes([topic.get("qos", 0)]) for topic in topics)
@@ -98,6 +98,15 @@ def _encode_body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
             raise KeyError("only a server sends this type")
 
 
+def _encode_topic(topic: str) -> bytes:
+    """Return the name of a topic that is published to: no pattern of topics (section 3.3.2.1 of the standard)."""
+    if "+" in topic or "#" in topic:
+        raise RejectedValue(
+            "the topic contains a wildcard, '+' or '#', which only subscriptions may. Remove it.", code="invalid-packet"
+        )
+    return _encode_text(topic)
+
+
 def _encode_connect(value: dict[str, Any]) -> bytes:
     will, user, password = value.get("will"), value.get("username"), value.get("password")
     flags = 2 * bool(value.get("clean_session", True)) | 0x80 * (user is not None) | 0x40 * (password is not None)
@@ -105,7 +114,7 @@ def _encode_connect(value: dict[str, Any]) -> bytes:
     if will is not None:
         flags |= 4 | int(will.get("qos", 0)) << 3 | 0x20 * bool(will.get("retain"))
         message = _encode_payload(will.get("payload", ""))
-        payload += _encode_text(will["topic"]) + struct.pack(">H", len(message)) + message
+        payload += _encode_topic(will["topic"]) + struct.pack(">H", len(message)) + message
     payload += b"".join(_encode_text(part) for part in (user, password) if part is not None)
     return _encode_text("MQTT") + bytes([4, flags]) + struct.pack(">H", value.get("keep_alive", 60)) + payload
 
@@ -162,6 +171,8 @@ def _encode_length(size: int) -> bytes:
 
 
 def _encode_text(text: str) -> bytes:
+    if "\0" in text:  # no text of MQTT may (section 1.5.3 of the standard); a broker closes the connection
+        raise RejectedValue("a text of the MQTT packet contains NUL. Remove it.", code="invalid-packet")
     data = text.encode()
     return struct.pack(">H", len(data)) + data
 

@@ -52,7 +52,11 @@ class SocketIOCodec:
         count = f"{len(attachments)}-" if attachments else ""
         namespace = value.get("namespace") or "/"
         prefix = "" if namespace == "/" else f"{namespace},"
+        if "," in namespace:  # it would end the namespace, and go on as the data
+            raise RejectedValue("the namespace of a Socket.IO packet contains a comma.", code="invalid-packet")
         ack_id = "" if value.get("id") is None else str(value["id"])
+        if ack_id and not (ack_id.isascii() and ack_id.isdigit()):
+            raise RejectedValue("the id of a Socket.IO packet is not a number.", code="invalid-packet")
         body = "" if data is None else encode_json(data)
         return [f"4{_PACKETS.index(kind)}{count}{prefix}{ack_id}{body}", *attachments]
 

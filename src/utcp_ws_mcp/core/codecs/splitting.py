@@ -13,8 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from ...errors import InvalidTemplate
 from ...manifest.models.framing import Framing, MessageLength
-from ..expressions.patterns import compile_pattern
-from ..limits import MAX_SEARCH_LENGTH
+from ..expressions.patterns import Pattern, compile_pattern
 from .message import MessageTooLarge, RejectedValue, UndecodableStream
 
 T = TypeVar("T", str, bytes)
@@ -181,16 +180,14 @@ class TextHeaderSplitter:
     Args:
         framing: The framing, with `length.pattern` and `separator`.
         pattern: The compiled pattern, with one group.
-        max_header: The characters of a header in which the pattern is searched.
         limit: The bytes of a body at most.
     """
 
-    def __init__(self, framing: Framing, pattern: re.Pattern[str], max_header: int, limit: int) -> None:
+    def __init__(self, framing: Framing, pattern: Pattern, limit: int) -> None:
         assert framing.length is not None
         self._separator = (framing.separator or "").encode()
         self._trailer = framing.length.trailer.encode()
         self._pattern = pattern
-        self._max_header = max_header
         self._spans = framing.spans_messages
         self._limit = limit
         self._buffer = bytearray()
@@ -212,7 +209,7 @@ class TextHeaderSplitter:
 
     def join(self, body: bytes, header: bytes | str | None) -> bytes:
         text = header.decode("utf-8", "replace") if isinstance(header, bytes) else header or ""
-        match = self._pattern.search(text[: self._max_header])
+        match = self._pattern.search(text[:MAX_TEXT_HEADER_BYTES])
         if match is None:
             raise RejectedValue(
                 "the header has no place for the length: length.pattern does not match it.", code="invalid-packet"
@@ -257,7 +254,7 @@ class TextHeaderSplitter:
 
     def _find_length(self, header: str) -> int | None:
         """Return the length that a header announces, or None if no body follows it."""
-        match = self._pattern.search(header[: self._max_header])
+        match = self._pattern.search(header[:MAX_TEXT_HEADER_BYTES])
         if match is None or match[1] is None:
             return None
         if not re.fullmatch(r"[0-9]{1,12}", match[1]):
@@ -276,24 +273,24 @@ class TextHeaderSplitter:
             yield Frame(header.encode() + self._separator + rest, whole=False)
         elif rest:
             text = rest.decode("utf-8", "replace")
-            announces_body = self._pattern.search(text[: self._max_header]) is not None
+            announces_body = self._pattern.search(text[:MAX_TEXT_HEADER_BYTES]) is not None
             yield Frame(rest, whole=False) if announces_body else Frame(None, text)
 
 
-def compile_length_pattern(pattern: str) -> tuple[re.Pattern[str], int]:
-    """Return the compiled `length.pattern`, and the characters of a header in which it is searched.
+def compile_length_pattern(pattern: str) -> Pattern:
+    """Return the compiled `length.pattern`.
 
     Raises:
         InvalidTemplate: if it is no pattern that may be used, or has no group for the length.
     """
     try:
-        compiled, repeated = compile_pattern(pattern)
+        compiled = compile_pattern(pattern)
     except RejectedValue as error:
         raise InvalidTemplate(str(error), code=error.code) from None
     if compiled.groups != 1:
         message = f"the pattern has {compiled.groups} groups instead of one, which is the length of the body."
         raise InvalidTemplate(message, code="invalid-framing")
-    return compiled, MAX_SEARCH_LENGTH[repeated]
+    return compiled
 
 
 def _fixed_size(length: MessageLength) -> int:

@@ -22,6 +22,7 @@ _UNESCAPES: Final = {escaped: char for char, escaped in _ESCAPES.items()}
 _UNESCAPED_COMMANDS: Final = frozenset({"CONNECT", "CONNECTED"})
 """Commands whose headers are not escaped, for the sake of STOMP 1.0 (specification, "Value Encoding")."""
 
+_COMMAND = re.compile(r"[A-Z]{1,32}\Z")
 _COMMAND_LINE = re.compile(rb"[A-Z]{1,32}(?:\r?\Z|\r?\n)")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _CONTENT_LENGTH = re.compile(rb"\ncontent-length:(\d{1,9})\r?\n")
@@ -41,6 +42,8 @@ class StompCodec:
                 'the value is not a STOMP frame. Write {"command": …, "headers": {…}, "body": …}.',
                 code="invalid-packet",
             )
+        if not _COMMAND.match(value["command"]):
+            raise RejectedValue("the command of a STOMP frame is not a word of capital letters.", code="invalid-packet")
         body = value.get("body", "")
         content = body if isinstance(body, str | bytes) else encode_json(body)
         data = content.encode() if isinstance(content, str) else content
@@ -112,6 +115,8 @@ def _header_text(item: Any) -> str:
 
 
 def _escape(text: str, escape: bool) -> str:
+    if "\0" in text:  # it ends a frame, and has no escape (specification, "Value Encoding")
+        raise RejectedValue("a header of a STOMP frame contains NUL. Remove it.", code="invalid-packet")
     if not escape:
         if "\n" in text or "\r" in text:
             raise RejectedValue("a header of CONNECT contains a line break. Remove it.", code="invalid-packet")

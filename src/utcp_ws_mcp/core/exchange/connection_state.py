@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from ...errors import quote_endpoint
 from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
-from ..connection_rules import CompiledDisconnectMessage, CompiledLoginStep, ConnectionRules
+from ..connection_rules import CompiledLoginStep, ConnectionRules
+from ..expressions.expression import Expression
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
@@ -57,6 +59,11 @@ class ConnectionState:
         """Remove secrets from a text that will be cut."""
         return self._scope.ambient.redact
 
+    @property
+    def failures(self) -> dict[str, str]:
+        """Return why predicates of the connection could not be evaluated, by their source."""
+        return {source: f"a predicate of the connection: {why}" for source, why in self._scope.failures.items()}
+
     def scope(self, **names: Any) -> Scope:
         """Return the names for templates and expressions on this connection."""
         return self._scope.with_values(**names)
@@ -99,7 +106,7 @@ class ConnectionState:
     def capture(self, captures: Captures, scope: Scope) -> None:
         """Save values; one that the message lacks keeps its earlier value."""
         for name, expression in captures:
-            value = expression.evaluate_or_undefined(scope)
+            value = expression.evaluate_or_undefined(scope, check_size=True)  # it may double with each message
             if value is not UNDEFINED:
                 # Filters recognize bytes by this type.
                 self.values[name] = Binary(value) if type(value) is bytes else value
@@ -117,7 +124,8 @@ class ConnectionState:
             return None
         value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
         has_text = value is not UNDEFINED and value is not None and value != ""
-        return excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+        shown = excerpt(as_text(value) if has_text else message.for_display, redact=self.redact)
+        return quote_endpoint(shown)
 
     def session_identity(self) -> str | None:
         """Return what identifies the session (`session_identity`) as JSON text, or None where nothing does."""
@@ -125,18 +133,25 @@ class ConnectionState:
         value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
         return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
 
-    def applies(self, step: CompiledLoginStep | CompiledHttpStep | CompiledDisconnectMessage, scope: Scope) -> bool:
+    def applies(self, step: CompiledLoginStep | CompiledHttpStep, scope: Scope) -> bool:
         """Return whether the `when` of a step is true, or the step has none."""
         return step.when is None or step.when.is_true(scope)
 
-    def disconnect_messages(self, template_values: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    def disconnect_messages(
+        self,
+        template_values: Callable[[], dict[str, Any]],
+        on_left_out: Callable[[str, Expression, Scope], None] = lambda field, when, scope: None,
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the field and the value of each message of `on_disconnect` that applies.
 
-        `template_values` returns the names that a template may use beside those of the state, with a new request id.
+        Args:
+            template_values: Returns the names that a template may use beside those of the state, with a new request id.
+            on_left_out: Gets the field of each message whose `when` is not true, and why.
         """
         for index, message in enumerate(self.rules.on_disconnect):
             field, scope = f"on_disconnect[{index}]", self.scope(**template_values())
-            if not self.applies(message, scope):
+            if message.when is not None and not message.when.is_true(scope):
+                on_left_out(field, message.when, scope)
                 continue
             try:
                 yield field, message.send.render(scope.with_frozen_time())

@@ -54,13 +54,11 @@ from .inbox import Inbox
 from .last_messages import LastMessages
 from .pending import PendingExchanges
 from .reply_rules import Concurrency, ReplyRules, Role
+from .unsolicited import UnsolicitedMessages
 
 IdKind = Literal["uuid", "counter", "string_counter"]
 MAX_ENDED_STREAMS: Final = 8
 """Streams that are remembered to explain what comes for them after their end."""
-
-REMEMBERED_ANSWERS: Final = 16
-"""Replies without ids that are recognized when the endpoint repeats them."""
 
 NO_ID: Final = "\x00 no request has this id"
 LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
@@ -87,8 +85,7 @@ class Dispatcher:
         failure: Why all exchanges failed at once; empty if they did not.
         told_failure: Whether a caller has learned of it.
         messages: The last messages that no exchange got.
-        unsolicited: The last unsolicited message; messages before the first request, late replies and
-            repeated ones are none.
+        unsolicited: What the endpoint sent without a request.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
         cancellations: What the calls began at the endpoint, and the messages that end it.
         ended_streams: The last streams that ended before the endpoint ended them, for traces.
@@ -109,7 +106,7 @@ class Dispatcher:
         self.lost = 0
         self.dropped = 0
         self.messages = LastMessages()
-        self.unsolicited: Message | None = None
+        self.unsolicited = UnsolicitedMessages()
         self.last_exclusive: Exchange | None = None
         self.cancellations = Cancellations(on_send_failed)
         self.failure = ""
@@ -124,7 +121,6 @@ class Dispatcher:
         self._counter = 0
         self._pending = PendingExchanges()
         self._held = HeldExchanges()
-        self._answers: deque[int] = deque(maxlen=REMEMBERED_ANSWERS)
 
     def __repr__(self) -> str:
         return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
@@ -330,10 +326,14 @@ class Dispatcher:
             exchange.error_is_shared = len(meant) > 1 or self.incomplete > 0
 
     def _deliver(self, exchange: Exchange, message: Message) -> Role:
+        rules = exchange.rules
+        if rules.is_unproven_reply and self.unsolicited.note_repeated(message):
+            exchange.fail_unproven()
+            self._pending.update(exchange)
+            return Role.DROPPED
         role = exchange.accept(message)
+        self.unsolicited.note_delivered(message, role, is_first_message=rules.takes_first_message)
         self._pending.update(exchange)
-        if exchange.rules.takes_first_message:
-            self._answers.append(hash(message.raw))
         if exchange.rules.has_subscribe_reply and role in (Role.REPLY, Role.ERROR):
             self._open_stream(exchange)
         if exchange.end in TRUNCATED:
@@ -377,13 +377,10 @@ class Dispatcher:
         self.dropped += 1
         if mistyped := self._pending.find_by_mistyped_id(message):
             mistyped[0].mistyped_id = mistyped[1]
-        may_be_reply = (
-            self.incomplete or self._pending.has_correlation_id(message) or hash(message.raw) in self._answers
-        )
-        if self.opened and not may_be_reply:
-            self.unsolicited = message
+        is_late = bool(self.incomplete) or self._pending.has_correlation_id(message)
+        self.unsolicited.note_dropped(message, is_late=is_late)
         last = self.last_exclusive
-        if last is not None and last.rules.takes_first_message and (may_be_reply or last.rules.ignore):
+        if last is not None and last.rules.takes_first_message and (is_late or last.rules.ignore):
             # It may be a second reply to the last request: the next one would be off by one.
             self.retire()
 

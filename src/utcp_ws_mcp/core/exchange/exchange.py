@@ -6,7 +6,7 @@ Nothing here waits: the exchange calls `wake` when something has arrived.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -60,8 +60,10 @@ class Exchange:
         opened_after: How many messages had come over the connection when the exchange was opened.
 
     Attributes:
-        error: The error reply.
+        error: The error reply, or the message on which a predicate could not be evaluated.
+        failed_rule: Why that predicate could not be evaluated, with its field.
         error_is_shared: Whether the error may mean another exchange, too: it names none of them.
+        is_unproven: Whether a message came that the endpoint has also sent without a request.
         sent: Whether an automatic reply of the exchange was sent.
         skipped: The last message that was ignored or only an acknowledgement, with its role.
         mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
@@ -82,8 +84,10 @@ class Exchange:
     received: deque[Message] = field(default_factory=deque)
     finished: bool = False
     error: Message | None = None
+    failed_rule: str = ""
     error_is_shared: bool = False
     sent: bool = False
+    is_unproven: bool = False
     skipped: tuple[Message, Role] | None = None
     mistyped_id: int | str | None = None
     end: StreamEnd | None = None
@@ -155,13 +159,24 @@ class Exchange:
 
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
-        scope = self.scope_for(message)
+        scope = self.scope_for(message).with_own_failures()
         role = Role.IGNORED if self.rules.is_ignored(scope) else self._accept(message, scope)
+        if scope.failures and role not in (Role.ERROR, Role.IGNORED):
+            role = self._fail(message, scope.failures)
         if role is Role.IGNORED or role is Role.ACK:
             self.skipped = (message, role)
         else:
             self.wake()
         return role
+
+    def _fail(self, message: Message, failures: Mapping[str, str]) -> Role:
+        """Finish with an error: the message cannot be classified, because a predicate cannot be evaluated on it."""
+        source, reason = next(iter(failures.items()))
+        self.failed_rule = f"{self.rules.field_of(source)}: {reason}"
+        self.error, self.end = message, None
+        self.received.append(message)
+        self.finished = True
+        return Role.ERROR
 
     def _accept(self, message: Message, scope: Scope) -> Role:
         if self.rules.is_error(scope):
@@ -198,6 +213,11 @@ class Exchange:
     def fail(self, reason: str) -> None:
         """Finish: a message says that the session will answer nothing any more."""
         self.finished, self.failure = True, reason
+        self.wake()
+
+    def fail_unproven(self) -> None:
+        """Finish: the message that came may be an unsolicited one."""
+        self.finished = self.is_unproven = True
         self.wake()
 
     def note_early_message(self, message: Message) -> bool:

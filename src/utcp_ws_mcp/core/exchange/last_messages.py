@@ -14,6 +14,15 @@ _PROCESSED: Final = {Role.AUTO_REPLIED, Role.HEARTBEAT}
 """Roles of messages that the connection itself took; a rule that is too wide takes replies as well."""
 
 
+FATES: Final = {
+    Role.IGNORED: "was ignored (ignore)",
+    Role.ACK: "only confirms receipt (reply.ack)",
+    Role.AUTO_REPLIED: "was answered (auto_reply)",
+    Role.HEARTBEAT: "answered a heartbeat (heartbeat.expect)",
+}
+"""What became of a message that did not answer a call, for the error of that call; any other did not match."""
+
+
 class LastMessages:
     """The last messages that no call got.
 

@@ -173,6 +173,11 @@ class ReplyRules:
         return self.match is None and not (self.listen_only or self.no_reply or watches)
 
     @property
+    def is_unproven_reply(self) -> bool:
+        """Return whether nothing in the manifest separates the first message from unsolicited ones."""
+        return self.takes_first_message and not self.ignore
+
+    @property
     def never_sends(self) -> bool:
         """Return whether nothing is ever sent, so that no late reply to it can arrive."""
         sends = self.sends_http or self.auto_replies or self.cancel_stream is not None
@@ -189,6 +194,17 @@ class ReplyRules:
     def is_ack(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` belongs to the exchange and only confirms receipt."""
         return self.ack is not None and self.ack.is_true(scope)
+
+    def field_of(self, source: str) -> str:
+        """Return the field in which a predicate is written."""
+        fields = {"reply.match": self.match, "reply.error": self.error, "reply.ack": self.ack}
+        fields |= {f"ignore[{index}]": predicate for index, predicate in enumerate(self.ignore)}
+        fields |= {f"auto_reply[{index}].match": rule.match for index, rule in enumerate(self.auto_replies)}
+        if self.stream is not None:
+            fields["stream.match"] = self.stream.match
+            fields |= {f"stream.until[{index}]": predicate for index, predicate in enumerate(self.stream.until)}
+        found = (name for name, predicate in fields.items() if predicate is not None and predicate.source == source)
+        return next(found, "a predicate of the connection")
 
     def extract(self, scope: Mapping[str, Any], message: Message) -> Any:
         """Return the result or the stream's item of a message; the message itself where no expression is written.

@@ -19,6 +19,8 @@ CODE_KEYS: Final = ("code", "errorCode", "error_code", "errno")
 
 _NOT_JSON_FIX: Final = 'If it is the reply, set "response_format": "text"; if not, select the reply with "reply.match".'
 
+_EVALUABLE_FIX: Final = "Check the kind of the value first, as in 'message is string and …'."
+
 
 def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> Any:
     """Return the result of a reply, or an item of a stream: JSON, text or bytes.
@@ -32,14 +34,18 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
         ToolError: if the message is an error reply.
         InvalidReply: if it is not in the format of `response_format`, or `result` selects nothing.
     """
-    if message is exchange.error:
-        raise _tool_error(tool, exchange, message)
     redact = exchange.scope.ambient.redact
+    if message is exchange.error:
+        if exchange.failed_rule:
+            reason = f"{exchange.failed_rule} {_EVALUABLE_FIX}"
+            shown = excerpt(message.for_display, redact=redact)
+            raise InvalidReply(tool.full_name, reason, shown, code="predicate-failed")
+        raise _tool_error(tool, exchange, message)
     try:
         value = tool.rules.extract(exchange.scope_for(message), message)
     except EvaluationError as error:
         raise InvalidReply(
-            tool.full_name, str(error), excerpt(message.for_display, redact=redact), code=error.code
+            tool.full_name, redact(str(error)), excerpt(message.for_display, redact=redact), code=error.code
         ) from None
     match tool.template.response_format:
         case "json":
@@ -114,6 +120,7 @@ def as_text(value: Any) -> str:
 
 def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> ToolError:
     text = error_text(tool.rules.error_text(exchange.scope_for(message)), message.value)
+    text = exchange.scope.ambient.redact(text)
     return ToolError(tool.full_name, text, message.value, shared=exchange.error_is_shared)
 
 

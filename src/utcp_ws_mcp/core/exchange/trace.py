@@ -5,7 +5,7 @@ Nothing here changes the state: every predicate is evaluated a second time, befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ...manifest.secret_names import redact_by_key
@@ -32,7 +32,7 @@ _SHOWN_OWNERS: Final = frozenset({"message", "session", "args", "let", "reply"})
 """Names whose members are shown; `vars` is not among them, because variables hold credentials."""
 
 
-def explain_for_connection(state: ConnectionState, message: Message, *, login: bool) -> tuple[str, ...]:
+def explain_for_connection(state: ConnectionState, message: Message, *, login: bool) -> Explanation:
     """Explain a message by the rules of its connection: `reconnect_when`, `capture` and `auto_reply`.
 
     Args:
@@ -41,14 +41,13 @@ def explain_for_connection(state: ConnectionState, message: Message, *, login: b
         login: Whether the login runs; `reconnect_when` is asked only after it.
 
     Returns:
-        Lines for people.
+        The explanation; `settled` returns its lines once the state has processed the message.
     """
     explanation = Explanation(state.scope(message=message.value))
-    if not login and explanation.ends_session(state):
-        return tuple(explanation.lines)
-    explanation.add_captures(state)
-    explanation.is_auto_replied(state.rules.auto_replies)
-    return tuple(explanation.lines)
+    if login or not explanation.ends_session(state):
+        explanation.add_captures(state)
+        explanation.is_auto_replied(state.rules.auto_replies)
+    return explanation
 
 
 def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
@@ -96,10 +95,18 @@ def explain_http_step(step: CompiledHttpStep, path: str, scope: Scope) -> tuple[
     return tuple(explanation.lines)
 
 
-def explain_captures(captures: Captures, path: str, scope: Scope) -> tuple[str, ...]:
-    """Explain what a step of `on_connect` that sends a message saves before it."""
+def explain_captures(captures: Captures, path: str, scope: Scope, saved: Mapping[str, Any]) -> tuple[str, ...]:
+    """Explain what a step of `on_connect` has saved; `saved` are the values, which are not computed again."""
     explanation = Explanation(scope)
-    explanation.captured(f"{path}.capture", captures)
+    explanation.captured(f"{path}.capture", captures, saved)
+    return tuple(explanation.lines)
+
+
+def explain_left_out(field: str, when: Expression, scope: Scope) -> tuple[str, ...]:
+    """Explain why a message of `on_disconnect` is not sent."""
+    explanation = Explanation(scope)
+    explanation.evaluate(f"{field}.when", when, include_false=True)
+    explanation.add(f"{field} is left out")
     return tuple(explanation.lines)
 
 
@@ -108,8 +115,7 @@ def explain_step(step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str
     explanation = Explanation(scope)
     if step.fail is None or not explanation.evaluate(f"on_connect[{index}].fail", step.fail):
         assert step.expect is not None
-        if explanation.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True):
-            explanation.captured(f"on_connect[{index}].capture", step.captures)
+        explanation.evaluate(f"on_connect[{index}].expect", step.expect, include_false=True)
     return tuple(explanation.lines)
 
 
@@ -126,6 +132,7 @@ class Explanation:
 
     def __init__(self, scope: Scope) -> None:
         self.lines: list[str] = []
+        self._kept: list[tuple[int, str]] = []
         self._scope = scope
 
     def add(self, line: str) -> None:
@@ -173,20 +180,34 @@ class Explanation:
             if self.evaluate(f"capture[{index}].match", predicate):
                 self.captured(f"capture[{index}].set", captures)
 
-    def captured(self, name: str, captures: Captures) -> None:
-        """Add which values of the message are saved, and which are missing; what follows sees the values."""
+    def settled(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the lines with the values that were really saved: a time or a random number differs each time."""
+        for line, key in self._kept:
+            if key in values:
+                self.lines[line] = self._describe(f"session.{key} is now ", values[key])
+        return tuple(self.lines)
+
+    def captured(self, name: str, captures: Captures, saved: Mapping[str, Any] | None = None) -> None:
+        """Add which values of the message are saved, and which are missing; what follows sees the values.
+
+        `saved` are the values of a step, which saves no null; None: they are not known yet.
+        """
         session = dict(self._scope["session"] or {})
         self._scope = self._scope.with_values(session=session)
         for key, expression in captures:
+            if saved is not None and key in saved:
+                self.add(self._describe(f"session.{key} is now ", saved[key]))
+                continue
             try:
                 value = expression.evaluate(self._scope)
             except EvaluationError as error:
                 self.add(f"{name}.{key} keeps nothing: {error}")
                 continue
-            if value is UNDEFINED:
+            if value is UNDEFINED or saved is not None:
                 self.add(f"{name}.{key} keeps nothing: the message has no {expression.source}")
             else:
                 session[key] = value
+                self._kept.append((len(self.lines), key))
                 self.add(self._describe(f"session.{key} is now ", value))
 
     def error_text(self, error_message: Expression | None) -> None:

@@ -1,26 +1,19 @@
 """Find the names that expressions use: the one place that answers this, for compiling, manifests, lint and traces.
 
-MiniJinja parses the expression and returns the names (`undeclared_variables_in_str(nested=True)`). It has three limits,
-which `_Rewriter` works around by rewriting the source before it is parsed, never before it is evaluated:
-
-* Subscripts are not followed: of `args['user-id']` and `message.rows[0].id` it returns `args` and `message.rows`.
-* The base of a slice is not visited: of `message.rows[args.first:]` it returns `args.first` only.
-* Methods count as members: of `message.startswith('a')` it returns `message.startswith`.
-
-This module imports nothing of the package but paths, so that every layer may use it.
+This module imports nothing of the package but the syntax of expressions, so that every layer may use it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from minijinja import Environment, TemplateError
+from minijinja import TemplateError
 
-from .paths import Path, parse_path
+from .paths import Path, find_paths, node_path, parse_path
+from .syntax import parse_expression
 
 ALL_MEMBERS: Final = "*"
 """Stands for every member of a name that an expression uses as a whole, or whose member only the call decides."""
@@ -28,16 +21,9 @@ ALL_MEMBERS: Final = "*"
 EXPRESSION_MAP_KEYS: Final = frozenset({"let", "capture", "set"})
 """Keys whose objects map names that the author chooses to expressions: a value may be named like any other key."""
 
-_PARSER: Final = Environment(debug=False)
-_ALIAS: Final = "_utcp_ws_mcp_step_"
-_TOKEN: Final = re.compile(
-    r"""(?P<subscript>(?<=[\w)\]])(?<!\bin)(?<!\bor)(?<!\bif)(?<!\bis)(?<!\band)(?<!\bnot)(?<!\belse)\[\s*(?:(?P<index>-?\d+)|'(?P<single>[^'\\]*)'|"(?P<double>[^"\\]*)")\s*\])
-    | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*"
-    | (?P<method>\.[A-Za-z_]\w*(?=\s*\()) | (?P<member>\.\d+) | [A-Za-z_]\w* | \d+(?:\.\d+)?
-    | (?P<open>[\[({]) | (?P<close>[\])}]) | (?P<colon>:)""",
-    re.VERBOSE | re.DOTALL,
-)
-_OPTIONAL: Final = r"\s*(?:\|\s*default\b|is\s+(?:not\s+)?(?:un)?defined\b)"
+DEFINING: Final = frozenset({("filter", "default"), ("filter", "d"), ("test", "defined"), ("test", "undefined")})
+"""Filters and tests that define what happens without the value that they are applied to."""
+
 _ARGUMENT: Final = re.compile(r"UTCP_ARG_(.{1,256}?)_UTCP_ARG", re.DOTALL)
 
 
@@ -54,12 +40,8 @@ def find_references(source: str) -> tuple[Path, ...]:
     """
     if path := parse_path(source.strip()):
         return (path,)
-    rewriter = _Rewriter()
-    rewritten = rewriter.rewrite(source)
-    # MiniJinja returns a set; traces and errors list the names in the order of the source.
-    names = sorted(_PARSER.undeclared_variables_in_str("{{" + rewritten + "}}", nested=True))
-    names.sort(key=lambda name: _place(name, rewritten))
-    return tuple(dict.fromkeys(rewriter.decode(name) for name in names))
+    paths = (path for path, _ in find_paths(parse_expression(source)))
+    return tuple(dict.fromkeys(paths))
 
 
 def find_members(source: str, owner: str) -> frozenset[str]:
@@ -75,10 +57,15 @@ def find_members(source: str, owner: str) -> frozenset[str]:
 def find_optional_members(source: str, owner: str) -> frozenset[str]:
     """Return the members of `owner` for which an expression defines what happens without them.
 
-    That is `owner.name is defined` and `owner.name | default(…)`. MiniJinja does not distinguish a test or a filter of
-    a name from any other use, so that a pattern finds these two.
+    That is `owner.name is defined` and `owner.name | default(…)`.
     """
-    return frozenset(re.findall(rf"(?<![\w.]){owner}\.([A-Za-z_]\w*){_OPTIONAL}", source))
+    try:
+        nodes = list(parse_expression(source).walk())
+    except (TemplateError, ValueError):
+        return frozenset()
+    defined = (node.parts[0] for node in nodes if (node.kind, node.name) in DEFINING)
+    paths = (path for node in defined if (path := node_path(node)) is not None and len(path) == 2)
+    return frozenset(str(path[1]) for path in paths if path[0] == owner)
 
 
 def uses_name(source: str, *names: str) -> bool:
@@ -164,64 +151,3 @@ def _strings(document: Any) -> Iterator[str]:
     elif isinstance(document, dict | list | tuple):
         for item in document.values() if isinstance(document, dict) else document:
             yield from _strings(item)
-
-
-def _place(name: str, rewritten: str) -> int:
-    match = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", rewritten)
-    return match.start() if match else len(rewritten)
-
-
-@dataclass(slots=True)
-class _Rewriter:
-    """Rewrites an expression so that MiniJinja reports every name in it, and decodes what it reports."""
-
-    steps: list[str | int | None] = field(default_factory=list)
-    """What each alias stands for; None for the method of a call, which is no step."""
-
-    def rewrite(self, source: str) -> str:
-        """Return the source with constant subscripts as members, and slices as something that is visited."""
-        opened: list[str] = []
-        parts: list[str] = []
-        position = 0
-        for token in _TOKEN.finditer(source):
-            parts.append(source[position : token.start()])
-            position = token.end()
-            parts.append(self._rewrite_token(token, opened))
-        return "".join(parts) + source[position:]
-
-    def decode(self, name: str) -> Path:
-        """Return the path of a name that MiniJinja reports, such as `message.rows._step_0.id`."""
-        steps: list[str | int] = []
-        for step in name.split("."):
-            number = step.removeprefix(_ALIAS)
-            meant = self.steps[int(number)] if number != step and number.isdigit() else step
-            if meant is None:
-                break
-            steps.append(meant)
-        return tuple(steps)
-
-    def _rewrite_token(self, token: re.Match[str], opened: list[str]) -> str:
-        if token["subscript"]:
-            index = token["index"]
-            return self._alias(int(index) if index else token["single"] or token["double"] or "")
-        if token["member"]:
-            return self._alias(int(token["member"][1:]))
-        if token["method"]:
-            return self._alias(None)
-        if token["open"]:
-            opened.append(token["open"])
-        elif token["close"] and opened:
-            opened.pop()
-        elif token["colon"] and opened and opened[-1] == "[":
-            return self._slice_colon(token)
-        return token[0]
-
-    def _alias(self, step: str | int | None) -> str:
-        self.steps.append(step)
-        return f".{_ALIAS}{len(self.steps) - 1}"
-
-    @staticmethod
-    def _slice_colon(token: re.Match[str]) -> str:
-        """Return what replaces the colon of a slice: `x[a:]` becomes `x[a~0~0]`, a subscript: its base is visited."""
-        before, after = token.string[: token.start()].rstrip()[-1:], token.string[token.end() :].lstrip()[:1]
-        return ("0" if before in ("[", ":") else "") + "~0~" + ("0" if after == "]" else "")

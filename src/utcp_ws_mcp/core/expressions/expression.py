@@ -7,7 +7,6 @@ off: its output prints the variables, which hold credentials.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -16,32 +15,33 @@ from minijinja import Environment, TemplateError
 
 from ...errors import InvalidTemplate, end_sentence
 from ..codecs.message import RejectedValue
-from ..limits import FUEL, MAX_EXPRESSION_LENGTH
-from .analysis import find_members, find_references
+from ..limits import FUEL, MAX_EXPRESSION_LENGTH, MAX_VALUE_LENGTH
+from ..value_size import is_too_large
+from .analysis import DEFINING, find_members, find_references
+from .bounded import MissingValue
+from .checks import check_foreign, check_words
 from .filters import FILTERS, Binary, check_text
-from .paths import STRING_LITERAL, UNDEFINED, alias_method_names, look_up, parse_path
-from .patterns import compile_pattern
-from .scope import OMIT_NAME
+from .paths import UNDEFINED, look_up, parse_path
+from .rewrite import rewrite
+from .scope import OMIT_NAME, Scope
 from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
+from .syntax import Node, parse_expression
+from .vocabulary import FUNCTIONS
 
 MAX_REASON_LENGTH: Final = 100
 MAX_SHOWN_LENGTH: Final = 160
 """Characters of an expression in the error of a call, which models read."""
 
-CALLABLE_NAMES: Final = frozenset({"uuid", "next_id", "counter", "random_hex"})
-"""Names that expressions may call; they are bound for each evaluation."""
-
 _ENVIRONMENT: Final = Environment(debug=False, fuel=FUEL, undefined_behavior="chainable", filters=FILTERS)
-_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, struct.error)
-_UNKNOWN_NAME_ERRORS = ("UnknownFilter", "UnknownFunction", "UnknownTest")
-_CALLED_NAME = re.compile(r"\|\s*[A-Za-z_]\w*|(?<![\w.])is\s+(?:not\s+)?[A-Za-z_]\w*")
-_PATTERN = re.compile(rf"\bregex_find['\"]?\s*[(,]\s*({STRING_LITERAL.pattern})\s*\)")
-_UNBOUNDED = re.compile(r"[|*~%{]|\b(?!(?:and|or|not|in|if|else|is)\b)\w+\s*\(|[)\]]\s*\(")
-"""What could allocate without bound, so that a manual from the network may not use it: filters, calls, repetition."""
+_PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MissingValue)
+_HANDLES_MISSING: Final = DEFINING | {("condition", ""), ("or", "or")}
+"""What defines what happens without a value. Where one is written, no value counts as required: which operand it
+belongs to may depend on the values."""
 
-_HANDLES_MISSING = re.compile(r"\b(default|defined|undefined|if|or)\b")
-"""Words that define what happens without a value. Where one is written, no value counts as required: MiniJinja does not
-return which operand it belongs to."""
+
+_HOLDING: Final = frozenset({("operator", "+"), ("filter", "chain"), ("filter", "zip"), ("filter", "groupby")})
+MAX_HELD_PARTS: Final = 4
+"""Parts that a value may hold without its size being checked: each is at most as large as a message."""
 
 
 class EvaluationError(Exception):
@@ -73,9 +73,14 @@ class Expression:
         arguments: The arguments that it uses; `ALL_MEMBERS` for all of them.
         required_args: Arguments without which an operator or a filter would make something of nothing.
         required_let: Values of `let` of the same kind.
+        tree: Its parts; None for one that is only a path.
+        may_grow: Whether it may hold its operands so often that its size is checked.
     """
 
-    __slots__ = ("_aliased_paths", "_source", "arguments", "names", "path", "required_args", "required_let", "source")
+    __slots__ = (
+        *("_aliased_paths", "_source", "arguments", "may_grow", "names", "path", "required_args", "required_let"),
+        *("source", "tree"),
+    )
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
         """Compile an expression.
@@ -90,8 +95,11 @@ class Expression:
         """
         self.source = source.strip()
         self.path = parse_path(self.source)
-        if self.path is None:
-            self._check_syntax(local)
+        tree = self.tree = self._parse() if self.path is None or self.path[0] in FUNCTIONS else None
+        if tree is not None:
+            if not local:
+                check_foreign(self.source, tree)
+            check_words(self.source, tree)
         self.names = tuple(sorted({str(path[0]) for path in find_references(self.source)}))
         for name in self.names:
             if name not in allowed:
@@ -99,10 +107,12 @@ class Expression:
                 raise InvalidTemplate(
                     f"unknown name {name!r} in the expression {self.source!r}. {hint}", code="unknown-name"
                 )
-        self._source, self._aliased_paths = (self.source, {}) if self.path else alias_method_names(self.source)
+        self._source, self._aliased_paths = (self.source, {}) if tree is None else rewrite(self.source, tree)
         self.arguments = find_members(self.source, "args")
-        self.required_args = self._find_required("args")
-        self.required_let = self._find_required("let")
+        handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
+        self.may_grow = tree is not None and sum(map(_held_parts, tree.walk())) > MAX_HELD_PARTS
+        self.required_args = () if handles_missing else self._find_members("args")
+        self.required_let = () if handles_missing else self._find_members("let")
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -125,22 +135,44 @@ class Expression:
         # MiniJinja returns None for an undefined value as well as for null; only a test distinguishes them.
         if value is None and self._run(f"({self._source}) is undefined", context) is True:
             return UNDEFINED
+        if self.may_grow:
+            self.check_size(value)
         return str(value) if isinstance(value, str) else value
 
-    def evaluate_or_undefined(self, scope: Mapping[str, Any]) -> Any:
-        """Return the value, or UNDEFINED also where it cannot be evaluated on these values."""
+    def check_size(self, value: Any) -> None:
+        """Check how large a value of the expression would be when it is written.
+
+        Raises:
+            EvaluationError: if it is too large.
+        """
+        if self.path is None and is_too_large(value):
+            raise self._failure(
+                RejectedValue(f"the value would have more than {MAX_VALUE_LENGTH:,} bytes.", code="value-too-large")
+            )
+
+    def evaluate_or_undefined(self, scope: Mapping[str, Any], *, check_size: bool = False) -> Any:
+        """Return the value, or UNDEFINED also where it cannot be evaluated on these values, or is too large."""
         try:
-            return self.evaluate(scope)
+            value = self.evaluate(scope)
+            if check_size:
+                self.check_size(value)
         except EvaluationError:
             return UNDEFINED
+        return value
 
     def is_true(self, scope: Mapping[str, Any]) -> bool:
-        """Return whether the predicate is true. One that cannot be evaluated on this message is false."""
+        """Return whether the predicate is true.
+
+        One that cannot be evaluated on this message is not; why is noted in `scope.failures`, because that is not the
+        same as false. A method of a missing value is false.
+        """
         if self.path is not None:
             return bool(look_up(scope, self.path))
         try:
             return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
-        except (TemplateError, *_PYTHON_ERRORS):
+        except (TemplateError, *_PYTHON_ERRORS) as error:
+            if isinstance(scope, Scope) and not _is_about_missing(error):
+                scope.failures.setdefault(self.source, str(self._failure(error)))
             return False
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
@@ -163,39 +195,44 @@ class Expression:
         try:
             value = _ENVIRONMENT.eval_expr(source, **context)
             return check_text(value) if isinstance(value, str) else value
-        except TemplateError as error:
-            reason, code = _error_reason(error), "expression-failed"
-        except RejectedValue as error:
-            reason, code = str(error), error.code
-        except _PYTHON_ERRORS as error:
-            reason, code = f"{type(error).__name__}: {str(error)[:MAX_REASON_LENGTH]}", "expression-failed"
-        excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
-        raise EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
+        except (TemplateError, *_PYTHON_ERRORS) as error:
+            raise self._failure(error) from None
 
-    def _find_required(self, owner: str) -> tuple[str, ...]:
-        """Return the members of `owner` that must have a value, in the order in which they are written."""
-        if self.path is not None or _HANDLES_MISSING.search(STRING_LITERAL.sub("''", self.source)):
-            return ()
+    def _failure(self, error: Exception) -> EvaluationError:
+        """Return the error of an expression that failed, without the words of Python."""
+        code = "expression-failed"
+        if isinstance(error, RejectedValue):
+            reason, code = str(error), error.code
+        elif isinstance(error, TemplateError):
+            reason = _error_reason(error)
+        elif isinstance(error, MissingValue):
+            reason = "a value is missing."
+        elif isinstance(error, AttributeError):
+            reason = "a value has no method of this name."
+        else:
+            reason = f"an operation is not possible on these values: {_python_reason(error)}"
+        excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
+        return EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
+
+    def _find_members(self, owner: str) -> tuple[str, ...]:
+        """Return the members of `owner` that the expression uses, in the order in which they are written."""
         paths = (path for path in find_references(self.source) if path[0] == owner and len(path) > 1)
         return tuple(dict.fromkeys(path[1] for path in paths if isinstance(path[1], str)))
 
-    def _check_syntax(self, local: bool) -> None:
-        """Raise where MiniJinja cannot read the expression, or knows no filter, test or function of a name in it."""
+    def _parse(self) -> Node:
+        """Return the tree of the expression.
+
+        Raises:
+            InvalidTemplate: where it cannot be read.
+        """
         if len(self.source) > MAX_EXPRESSION_LENGTH:
             raise InvalidTemplate(
                 f"the expression {self.source[:60]!r}… has more than {MAX_EXPRESSION_LENGTH} characters. "
                 'Divide it with "let".',
                 code="expression-too-long",
             )
-        if not local and _UNBOUNDED.search(STRING_LITERAL.sub("''", self.source)):
-            raise InvalidTemplate(
-                f"the expression {self.source!r} is not allowed: it comes from the network, so it can only compare.",
-                code="expression-not-allowed",
-            )
         try:
-            _ENVIRONMENT.undeclared_variables_in_str("{{" + self.source + "}}")
-            self._check_called_names()
-            self._check_patterns()
+            return parse_expression(self.source)
         except TemplateError as error:
             cause = f"{end_sentence(_error_reason(error))}{suggest_syntax(self.source)}"
             raise InvalidTemplate(f"invalid expression {self.source!r}: {cause}", code="invalid-expression") from None
@@ -203,33 +240,6 @@ class Expression:
             raise InvalidTemplate(
                 f"the expression {self.source!r} contains characters that are not text.", code="expression-too-long"
             ) from None
-
-    def _check_called_names(self) -> None:
-        """Raise where a filter, test or function does not exist; whatever else fails here depends on the values.
-
-        MiniJinja looks filters and tests up when it runs, so the expression is run without values. Each filter and
-        test is run alone as well: without values, the part of the expression that uses it may not be reached.
-        """
-        called = _CALLED_NAME.findall(STRING_LITERAL.sub("''", self.source))
-        for source in (self.source, *(f"'' {each}" for each in called)):
-            try:
-                _ENVIRONMENT.eval_expr(source)
-            except TemplateError as error:
-                kind = getattr(error, "kind", None)
-                bound = any(f"{name} is unknown" in str(error) for name in CALLABLE_NAMES)
-                if kind == "SyntaxError" or (kind in _UNKNOWN_NAME_ERRORS and not bound):
-                    raise
-            except _PYTHON_ERRORS:
-                continue
-
-    def _check_patterns(self) -> None:
-        """Raise where a literal pattern would be refused on every message."""
-        for literal in _PATTERN.findall(self.source):
-            try:
-                compile_pattern(_ENVIRONMENT.eval_expr(literal))
-            except RejectedValue as error:
-                message = f"invalid expression {self.source!r}: {error}"
-                raise InvalidTemplate(message, code=error.code) from None
 
 
 @lru_cache(maxsize=1024)
@@ -242,6 +252,23 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
     return Expression(source, allowed, local=local)
 
 
+def _held_parts(node: Node) -> int:
+    """Return how many values a part of an expression holds that may be large."""
+    if node.kind in ("list", "object"):
+        return sum(part.kind != "literal" for part in node.parts)
+    return int((node.kind, node.name) in _HOLDING)
+
+
+def _python_reason(error: Exception) -> str:
+    """Return the reason of an exception without the values in it: Python cuts them, and half a secret is not found."""
+    return re.split(r"['\":]", str(error), maxsplit=1)[0].strip()[:MAX_REASON_LENGTH]
+
+
 def _error_reason(error: TemplateError) -> str:
     reason = str(error).split(" (in <")[0]
     return CLEARER_REASONS.get(reason, reason)
+
+
+def _is_about_missing(error: Exception) -> bool:
+    """Return whether an expression failed because it calls a method of a value that is missing."""
+    return isinstance(error, MissingValue) or str(error).startswith("unknown method: undefined")

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from ..codecs.message import RejectedValue, encode_json, parse_json
 from ..limits import MAX_JSON_LENGTH, MAX_REPETITIONS
+from ..value_size import is_too_large
+from .bounded import BOUNDED_FILTERS, bounded, check_length, describe, reject
 from .patterns import find_pattern
 
 BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
@@ -50,24 +52,26 @@ def _as_bytes(value: Any) -> bytes:
 
 def _concat_bytes(value: Any) -> bytes:
     """Return text as UTF-8, and the parts of a list joined; a number is a byte."""
-    parts = value if isinstance(value, list | tuple) else [value]
-    return Binary(b"".join(_part_as_bytes(part, alone=parts is not value) for part in parts))
+    values = value if isinstance(value, list | tuple) else [value]
+    parts, length = list[bytes](), 0
+    for each in values:
+        parts.append(_part_as_bytes(each, alone=values is not value))
+        length += len(parts[-1])
+        check_length(length)
+    return Binary(b"".join(parts))
 
 
 def _part_as_bytes(part: Any, *, alone: bool) -> bytes:
     if isinstance(part, str | bytes):
         return _as_bytes(part)
     if alone or type(part) is not int or not 0 <= part <= 255:
-        raise RejectedValue(
-            "the filter bytes takes text, bytes, or a list of these and of numbers from 0 to 255.",
-            code="expression-failed",
-        )
+        raise reject("the filter bytes takes text, bytes, or a list of these and of numbers from 0 to 255.")
     return part.to_bytes()
 
 
 def _to_json(value: Any) -> str:
-    text = encode_json(value)
-    if len(text) > MAX_JSON_LENGTH:
+    text = "" if is_too_large(value) else encode_json(value)
+    if not text or len(text) > MAX_JSON_LENGTH:
         raise RejectedValue(f"the JSON has more than {MAX_JSON_LENGTH:,} characters.", code="expression-failed")
     return text
 
@@ -93,7 +97,29 @@ def _base64url(value: Any) -> str:
 def _unbase64(value: Any) -> bytes:
     """Decode base64 in either alphabet, with or without padding."""
     text = _as_bytes(value).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-    return Binary(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
+    try:
+        return Binary(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
+    except ValueError:
+        raise reject(f"{_shown(value)} is not base64.") from None
+
+
+def _unhex(value: Any) -> bytes:
+    try:
+        return Binary.fromhex(_as_text(value))
+    except ValueError:
+        raise reject(f"{_shown(value)} is not hexadecimal.") from None
+
+
+def _from_json(value: Any) -> Any:
+    try:
+        return parse_json(_as_text(value))
+    except ValueError:
+        raise reject(f"{_shown(value)} is not JSON.") from None
+
+
+def _shown(value: Any) -> str:
+    """Return which value it is; a text is not shown, because it may be a secret."""
+    return "the value" if isinstance(value, str | bytes) else describe(value)
 
 
 def _crc32(value: Any) -> int:
@@ -184,19 +210,34 @@ def _unescape(value: Any) -> str:
 
 
 def _pack(value: Any, form: str) -> bytes:
+    check_length(_size_of_format(form))
     fields = value if isinstance(value, list | tuple) else [value]
-    return Binary(struct.pack(form, *(_as_bytes(field) if isinstance(field, str) else field for field in fields)))
+    try:
+        return Binary(struct.pack(form, *(_as_bytes(field) if isinstance(field, str) else field for field in fields)))
+    except (struct.error, OverflowError):
+        shown = ", ".join(map(describe, fields[:2])) + (" …" if len(fields) > 2 else "")
+        raise reject(f"{shown} cannot be packed as {form[:40]!r}: a number is too large, or of another kind.") from None
 
 
 def _unpack(value: Any, form: str) -> list[Any]:
-    data = _as_bytes(value)
+    data, size = _as_bytes(value), _size_of_format(form)
+    if len(data) < size:
+        raise reject(f"{form[:40]!r} takes {size} bytes, and there are {len(data)}.")
     return list(struct.unpack_from(form, data))
 
 
+def _size_of_format(form: Any) -> int:
+    """Return the bytes of a format of `struct`, without allocating them."""
+    try:
+        return struct.calcsize(form)
+    except (struct.error, TypeError):
+        raise reject(f"{str(form)[:40]!r} is not a format of pack and unpack, such as '>BH'.") from None
+
+
 def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
-    """Return a slice of text or bytes. Slices of MiniJinja turn bytes into a list of numbers."""
+    """Return a slice of text or bytes."""
     if not isinstance(value, str | bytes):
-        raise RejectedValue("the filter part takes text or bytes.", code="expression-failed")
+        raise reject("the filter part takes text or bytes.")
     part = value[start:stop]
     return Binary(part) if isinstance(part, bytes) else check_text(part)
 
@@ -222,11 +263,8 @@ def _members(value: Any, keep: Callable[[str], bool]) -> Any:
     if isinstance(value, list):
         return [_members(each, keep) for each in value]
     if value is None:
-        raise RejectedValue(
-            "null has no members. Write 'x | only(…) if x else none' if the value can be null.",
-            code="expression-failed",
-        )
-    raise RejectedValue("only an object, or a list of objects, has members.", code="expression-failed")
+        raise reject("null has no members. Write 'x | only(…) if x else none' if the value can be null.")
+    raise reject("only an object, or a list of objects, has members.")
 
 
 def _only(value: Any, *names: str) -> Any:
@@ -237,7 +275,7 @@ def _without(value: Any, *names: str) -> Any:
     return _members(value, lambda name: name not in names)
 
 
-FILTERS: Final[dict[str, Callable[..., Any]]] = {
+_OWN_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "md5": _digest("md5"),
     "sha1": _digest("sha1"),
     "sha256": _digest("sha256"),
@@ -251,9 +289,9 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "base64url": _base64url,
     "unbase64": _unbase64,
     "hex": lambda value: _as_bytes(value).hex(),
-    "unhex": lambda value: Binary.fromhex(_as_text(value)),
+    "unhex": _unhex,
     "latin1": _latin1,
-    "from_json": lambda value: parse_json(_as_text(value)),
+    "from_json": _from_json,
     "to_json": _to_json,
     "from_msgpack": _unpacker("msgpack"),
     "to_msgpack": _packer("msgpack"),
@@ -267,7 +305,11 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "pack": _pack,
     "unpack": _unpack,
     "part": _part,
+    "verbatim": lambda value: value,
     "pieces": _pieces,
     "only": _only,
     "without": _without,
 }
+
+FILTERS: Final = {name: bounded(name, function) for name, function in (BOUNDED_FILTERS | _OWN_FILTERS).items()}
+"""What expressions may use besides MiniJinja's own filters."""

@@ -54,6 +54,7 @@ def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
         scope_so_far = frozen.with_values(let=values)
         try:
             value = UNDEFINED if expression.has_missing_inputs(scope_so_far) else expression.evaluate(scope_so_far)
+            expression.check_size(value)  # each may double the one before it
         except EvaluationError as error:
             raise RenderError(f"let.{name}: {error}", code=error.code) from None
         if value is not UNDEFINED:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ..codecs.message import RejectedValue
+from ..limits import MAX_RANDOM_BYTES
 from .paths import UNDEFINED
 
 OMIT_NAME: Final = "omit"
@@ -63,18 +65,31 @@ class Ambient:
         return str(uuid.UUID(bytes=self.random(16), version=4))
 
     def random_hex(self, count: int) -> str:
-        """Return `count` random bytes in hex."""
+        """Return `count` random bytes in hex.
+
+        Raises:
+            RejectedValue: if it is no number of bytes, or more than `MAX_RANDOM_BYTES`.
+        """
+        if type(count) is not int or not 0 <= count <= MAX_RANDOM_BYTES:
+            message = f"random_hex takes a number of bytes from 0 to {MAX_RANDOM_BYTES:,}."
+            raise RejectedValue(message, code="expression-failed")
         return self.random(count).hex()
 
 
 class Scope(dict[str, Any]):
-    """Values by name. Time is read when an expression uses it; a missing name is UNDEFINED."""
+    """Values by name. Time is read when an expression uses it; a missing name is UNDEFINED.
 
-    __slots__ = ("ambient",)
+    Attributes:
+        ambient: Where time and randomness come from.
+        failures: Why predicates could not be evaluated, by their source; scopes that are made of this one share it.
+    """
 
-    def __init__(self, ambient: Ambient, values: dict[str, Any]) -> None:
+    __slots__ = ("ambient", "failures")
+
+    def __init__(self, ambient: Ambient, values: dict[str, Any], failures: dict[str, str] | None = None) -> None:
         super().__init__(values)
         self.ambient = ambient
+        self.failures: dict[str, str] = {} if failures is None else failures
 
     def __missing__(self, name: str) -> Any:
         compute = _COMPUTED.get(name)
@@ -83,11 +98,15 @@ class Scope(dict[str, Any]):
     def with_frozen_time(self) -> Scope:
         """Return the scope at one moment, so that all times in a message are the same."""
         frozen = self.ambient.now()
-        return Scope(replace(self.ambient, now=lambda: frozen), dict(self))
+        return Scope(replace(self.ambient, now=lambda: frozen), dict(self), self.failures)
 
     def with_values(self, **values: Any) -> Scope:
         """Return the scope with more names."""
-        return Scope(self.ambient, {**self, **values})
+        return Scope(self.ambient, {**self, **values}, self.failures)
+
+    def with_own_failures(self) -> Scope:
+        """Return the scope with failures of its own, none so far."""
+        return Scope(self.ambient, dict(self))
 
 
 def _iso(moment: datetime) -> str:

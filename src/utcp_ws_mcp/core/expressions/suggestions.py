@@ -18,11 +18,16 @@ CLEARER_REASONS: Final = {
 _FOREIGN_NULLS: Final = {"null": "none", "nil": "none", "undefined": "is not defined"}
 _FOREIGN_SYNTAX: Final = (
     (re.compile(r"^\{\{"), "This field is already an expression: remove the outer braces."),
+    (re.compile(r"=~|!~"), "Write message | regex_find('…')."),
     (re.compile(r"[=!]=="), "Write == or !=."),
     (re.compile(r"&&"), "Write 'and' instead of &&."),
     (re.compile(r"\|\|"), "Write 'or' instead of ||."),
     (re.compile(r"!(?!=)"), "Write 'not' instead of !."),
     (re.compile(r"\b(?:contain(?:s|ing)|match(?:es|ing))\b"), "Write 'word' in message, or message | regex_find('…')."),
+    (
+        re.compile(r"=>"),
+        "There are no functions; write rows | selectattr('name', 'eq', 'x') or rows | map(attribute='name').",
+    ),
     (re.compile(r"\?[.?]"), "A path without a value is allowed; write | default(…) for another value."),
     (re.compile(r"\?.*:"), "Write 'a if b else c' instead of b ? a : c."),
     (re.compile(r"^[^(]*[^(=!<>]=(?!=)"), "Write == to compare."),
@@ -48,7 +53,13 @@ def suggest_name(name: str, allowed: Collection[str]) -> str:
     return f"{member}Known names: {', '.join(sorted(allowed))}."
 
 
+_EARLY_END: Final = re.compile(r"''[\w(\[{]|^(?:[^']|'')*'(?!')|\"")
+"""What is left where a quote has ended a text early, once all texts are empty."""
+
+
 def suggest_syntax(source: str) -> str:
     """Return what to write for the syntax of another language, or nothing where none is recognized."""
     bare = STRING_LITERAL.sub("''", source)
+    if _EARLY_END.search(bare):
+        return " The next quote of its kind ends a text: write \\x27 for ' and \\x22 for \" inside of it."
     return next((f" {advice}" for pattern, advice in _FOREIGN_SYNTAX if pattern.search(bare)), "")

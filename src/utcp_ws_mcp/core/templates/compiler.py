@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
-from ..expressions.expression import compile_expression
+from ..expressions.expression import MAX_HELD_PARTS, compile_expression
 from ..expressions.scope import EACH_NAMES, REQUEST_NAMES
 from ..limits import MAX_MESSAGE_DEPTH
 from .json_state import JsonState
@@ -16,6 +16,7 @@ from .nodes import (
     Argument,
     Array,
     Base64,
+    Bounded,
     Constant,
     Each,
     EachMessage,
@@ -24,11 +25,10 @@ from .nodes import (
     Node,
     Object,
     Placeholder,
-    TextNode,
     Unframed,
-    WholeMessage,
     quote_json,
 )
+from .text_rule import JoinedText, TextNode, WholeMessage, compile_rules, joined_nodes
 from .tokens import (
     ExpressionToken,
     LiteralToken,
@@ -54,12 +54,14 @@ class Compiler:
         typed: Whether an argument that is a whole value keeps its type.
         names: The names that expressions may use.
         read_file: Reads the file of `{"$file": …}`, relative to the manifest.
+        separator: The separator of the framing, which no argument in a text may contain.
     """
 
     variables: Mapping[str, str] | None = None
     typed: bool = False
     names: frozenset[str] = REQUEST_NAMES
     read_file: Callable[[str], bytes] | None = None
+    separator: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -76,7 +78,10 @@ class Compiler:
             return self._text_message(value)
         if self._is_form(value, "$each"):
             return EachMessage(self._each(value, lambda inner, template: inner.message(template)))
-        return Unframed(self.message(value["$raw"])) if self._is_form(value, "$raw") else self.value(value)
+        if self._is_form(value, "$raw"):
+            return Unframed(self.message(value["$raw"]))
+        node = self.value(value)
+        return Bounded(node) if _count_placeholders(value) > MAX_HELD_PARTS else node
 
     def _form(self, value: Any, depth: int) -> Node | None:
         """Compile an object that stands for something else, inside a message; None for any other object."""
@@ -154,12 +159,27 @@ class Compiler:
     def _text_message(self, text: str) -> Node:
         parts = self.parts(text)
         if len(parts) == 1 and isinstance(single := parts[0], ExpressionValue):
-            return WholeMessage(single)
-        return self._text(text, parts)
+            operands = self._joined_operands(single)
+            if not operands:
+                return WholeMessage(single, compile_rules(parts, self.separator)[0])
+            return JoinedText(single, compile_rules(operands, self.separator))
+        return self._text(text, parts, is_message=True)
 
-    def _text(self, text: str, parts: list[str | Placeholder], *, can_be_left_out: bool = False) -> Node:
-        """Compile text in which values are escaped if it is JSON."""
-        compiled: Node = self._json_text(text) or TextNode(tuple(parts), can_be_left_out)
+    def _joined_operands(self, value: ExpressionValue) -> list[str | Placeholder]:
+        """Return the operands of `a ~ b ~ …`: texts as they are, anything else as an expression of its own."""
+        nodes = [] if value.may_omit else joined_nodes(value.expression.tree)
+        source = value.expression.source
+        return _merge_texts(
+            node.value
+            if node.kind == "literal" and isinstance(node.value, str)
+            else self._expression(source[node.start : node.end])
+            for node in nodes
+        )
+
+    def _text(self, text: str, parts: list[str | Placeholder], *, is_message: bool = False) -> Node:
+        """Compile text in which values are escaped if it is JSON, and checked if it is a message of another kind."""
+        rules = compile_rules(parts, self.separator) if is_message else tuple(_unchecked(parts))
+        compiled: Node = self._json_text(text) or TextNode(rules, can_be_left_out=not is_message)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 
@@ -169,7 +189,7 @@ class Compiler:
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(single := parts[0], str):
             return Argument(single.name, typed=self.typed) if isinstance(single, Argument) else single
-        return self._text(text, parts, can_be_left_out=True)
+        return self._text(text, parts)
 
     @staticmethod
     def _key(key: str) -> str:
@@ -232,7 +252,20 @@ class Compiler:
             raise InvalidTemplate(
                 f"a key of {text[:60]!r} contains a placeholder. {PLACEHOLDER_KEY_HINT}", code="placeholder-in-key"
             )
-        return JsonText(tuple(part for part in parts if part))
+        return JsonText(tuple(part for part in parts if part), self.separator)
+
+
+def _count_placeholders(value: Any) -> int:
+    """Return how many placeholders are in a message, at any depth."""
+    if isinstance(value, str):
+        return value.count("{{") + value.count("UTCP_ARG_") // 2
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(_count_placeholders, items))
+
+
+def _unchecked(parts: Iterable[str | Placeholder]) -> Iterator[str | tuple[Placeholder, None]]:
+    """Yield the parts of a text inside JSON or a codec's value, which keeps the structure."""
+    return (part if isinstance(part, str) else (part, None) for part in parts)
 
 
 def _merge_texts(parts: Iterable[str | Placeholder]) -> list[str | Placeholder]:

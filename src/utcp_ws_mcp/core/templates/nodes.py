@@ -17,7 +17,8 @@ from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import OMIT_NAME, Scope
-from ..limits import MAX_REPETITIONS
+from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
+from ..value_size import is_too_large
 
 OMIT: Final = UNDEFINED
 """What a placeholder renders to where its argument is missing: the key or element with this value is left out."""
@@ -157,47 +158,45 @@ Placeholder = Argument | ExpressionValue
 
 
 @dataclass(frozen=True, slots=True)
-class WholeMessage:
-    """A message that is one expression: its value with its type, which must be there."""
+class JsonText:
+    """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string).
 
-    placeholder: ExpressionValue
-
-    def render(self, scope: Mapping[str, Any]) -> Any:
-        return _required_value(self.placeholder, scope)
-
-
-@dataclass(frozen=True, slots=True)
-class TextNode:
-    """Literal text with placeholders, which must all have a value.
-
-    Where an expression gives `omit`, a text that `can_be_left_out` is: the value of a key, or an element.
+    `separator` is that of the framing: it would end the message where a value holds it.
     """
 
-    parts: tuple[str | Placeholder, ...]
-    can_be_left_out: bool = False
+    parts: tuple[str | tuple[Placeholder, bool], ...]
+    separator: str = ""
 
-    def render(self, scope: Mapping[str, Any]) -> Any:
-        text = render_text(self.parts, scope)
-        if text is not None:
-            return text
-        if self.can_be_left_out:
-            return OMIT
-        raise RenderError("omit cannot leave out a whole message. Write a default.", code="value-missing")
+    def render(self, scope: Mapping[str, Any]) -> str:
+        texts, length = [], 0
+        for part in self.parts:
+            texts.append(part if isinstance(part, str) else self._fill(*part, scope))
+            length += len(texts[-1])
+            check_message_length(length)
+        return "".join(texts)
+
+    def _fill(self, placeholder: Placeholder, quoted: bool, scope: Mapping[str, Any]) -> str:
+        value = required_value(placeholder, scope)
+        text = quote_json(to_text(value))[1:-1] if quoted else quote_json(value)
+        if self.separator and self.separator in text:
+            raise RenderError(
+                f"a value contains {self.separator!r}, the separator of messages. Remove it.",
+                code="argument-breaks-message",
+            )
+        return text
 
 
 @dataclass(frozen=True, slots=True)
-class JsonText:
-    """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string)."""
+class Bounded:
+    """A message of many placeholders: each may be as large as a message, so the size is measured first."""
 
-    parts: tuple[str | tuple[Placeholder, bool], ...]
+    message: Node
 
-    def render(self, scope: Mapping[str, Any]) -> str:
-        return "".join(part if isinstance(part, str) else self._fill(*part, scope) for part in self.parts)
-
-    @staticmethod
-    def _fill(placeholder: Placeholder, quoted: bool, scope: Mapping[str, Any]) -> str:
-        value = _required_value(placeholder, scope)
-        return quote_json(to_text(value))[1:-1] if quoted else quote_json(value)
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        value = self.message.render(scope)
+        if is_too_large(value):
+            check_message_length(MAX_VALUE_LENGTH + 1)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +306,18 @@ class AllArguments:
         return {name: value for name, value in scope["args"].items() if name not in self.excluded}
 
 
+def check_message_length(length: int) -> None:
+    """Check how long a message is so far.
+
+    Raises:
+        RenderError: if it is too long.
+    """
+    if length > MAX_VALUE_LENGTH:
+        raise RenderError(
+            f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
+        )
+
+
 def render_text(parts: Sequence[str | Placeholder], scope: Mapping[str, Any]) -> str | None:
     """Return the text of literal parts and placeholders; None where an expression says that it is to be left out.
 
@@ -336,7 +347,12 @@ def to_text(value: Any) -> str:
     return quote_json(value)
 
 
-def _required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
+def required_value(placeholder: Placeholder, scope: Mapping[str, Any]) -> Any:
+    """Return the value of a placeholder.
+
+    Raises:
+        RenderError: if it is missing.
+    """
     value = placeholder.value(scope)
     if value is OMIT:
         raise placeholder.missing_error()
@@ -349,6 +365,8 @@ def quote_json(value: Any) -> str:
     Raises:
         RenderError: if it cannot be JSON.
     """
+    if isinstance(value, dict | list | tuple) and is_too_large(value):
+        check_message_length(MAX_VALUE_LENGTH + 1)
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

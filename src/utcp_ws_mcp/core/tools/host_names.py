@@ -40,7 +40,7 @@ def host_names(ranks: Mapping[ToolKey, int], server_name: str = "") -> dict[Tool
 
 def may_belong(name: str, manual: str, server_name: str = "") -> bool:
     """Return whether a name, `manual.tool` or one that hosts see, may be that of a tool of a manual."""
-    return name.startswith((f"{manual}.", f"{ascii_tool_name(manual)}_")) or _is_server(manual, server_name)
+    return name.startswith((f"{manual}.", f"{ascii_tool_name(manual)}_")) or has_server_name(manual, server_name)
 
 
 def _names_of_equals(keys: list[ToolKey], taken: frozenset[str], server_name: str) -> dict[ToolKey, str]:
@@ -62,14 +62,15 @@ def _names_of_equals(keys: list[ToolKey], taken: frozenset[str], server_name: st
 
 def _name(key: ToolKey, hash_length: int, server_name: str) -> str:
     manual, tool = key
-    name = ascii_tool_name(tool if _is_server(manual, server_name) else f"{manual}_{tool}")
+    name = ascii_tool_name(tool if has_server_name(manual, server_name) else f"{manual}_{tool}")
     if not hash_length:
         return name
     digest = hashlib.sha256(f"{manual}\0{tool}".encode("utf-8", "replace")).hexdigest()[:hash_length]
     return f"{name[: MAX_NAME_LENGTH - hash_length - 1]}_{digest}"
 
 
-def _is_server(manual: str, server_name: str) -> bool:
+def has_server_name(manual: str, server_name: str) -> bool:
+    """Return whether a manual has the name of the server, apart from case and punctuation."""
     return bool(server_name) and _letters(manual) == _letters(server_name)
 
 

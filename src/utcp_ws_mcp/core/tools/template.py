@@ -82,7 +82,8 @@ def _compile(
 
     def compiler(key: str) -> Compiler:
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
-        return Compiler(provenance.variables(key), typed=template.typed_arguments, read_file=read)
+        separator = template.framing.separator or ""
+        return Compiler(provenance.variables(key), typed=template.typed_arguments, read_file=read, separator=separator)
 
     def call_compiler(key: str) -> Compiler:
         return replace(compiler(key), names=CALL_REQUEST_NAMES)

@@ -144,6 +144,8 @@ class Framing(Model):
             return f'"header" has {header} bytes, too few for the length in it. Write {least} or more.'
         if self.compression is not None and self.compression.nested and (length is None or length.pattern is not None):
             return '"compression.nested" requires a binary "length", which separates the messages. Add one.'
+        if self.codec == "socketio4" and (length is not None or header is not None or self.compression is not None):
+            return 'the codec "socketio4" excludes "length", "header" and "compression". Remove them.'
         if (self.codec == "protobuf") != (self.protobuf is not None):
             return 'the codec "protobuf" and the object "protobuf" (with "schema" and "receive") need each other.'
         return None

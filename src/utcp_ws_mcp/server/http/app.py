@@ -27,7 +27,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..guard import GuardMiddleware
 from ..sdk_server import SdkServer
+from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
 from .config import HttpListener
 from .connections import ACCEPT_BACKLOG, ConnectionLimits, LimitedProtocol, max_connections, report_accept_failures
@@ -89,13 +91,18 @@ class McpEndpoint:
         elif scope["method"] == "GET":
             await self._serve_event_stream(scope, receive, send)
         elif scope["method"] == "POST":
-            body = await read_body(receive)
-            if isinstance(body, Rejection):
-                await _rejection_response(body)(scope, receive, send)
-            elif body is not None:
-                await self._manager.handle_request(scope, replay(body, receive), send)
+            await self._serve_messages(scope, receive, send)
         else:
             await self._manager.handle_request(scope, receive, send)
+
+    async def _serve_messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        if isinstance(body, Rejection):
+            await _rejection_response(body)(scope, receive, send)
+        elif body is not None and (batch := messages_of_batch(body, scope["headers"])) is not None:
+            await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
+        elif body is not None:
+            await self._manager.handle_request(scope, replay(body, receive), send)
 
     def close_event_streams(self) -> None:
         """End the event streams that clients hold open for notifications; they have no end of their own."""
@@ -228,7 +235,8 @@ async def run_http_server(
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     endpoint = McpEndpoint(manager)
-    app = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    unguarded = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    app: Any = GuardMiddleware(unguarded, sdk_server.guard)
 
     def stop() -> None:
         sdk_server.close_streams()

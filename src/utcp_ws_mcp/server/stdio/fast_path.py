@@ -94,9 +94,10 @@ class FastPath:
             return False
         if not isinstance(params.get("capabilities"), dict):
             return False
-        self._state.start_handshake()
+        revision = version if version in HANDSHAKE else HANDSHAKE[-1]
+        self._state.start_handshake(revision)
         result = {
-            "protocolVersion": version if version in HANDSHAKE else HANDSHAKE[-1],
+            "protocolVersion": revision,
             "capabilities": CAPABILITIES,
             "serverInfo": {**SERVER_INFO, "icons": [ICON]},
             "instructions": INSTRUCTIONS,
@@ -203,6 +204,7 @@ class FastPath:
         # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
         await self._outbound.drain()
         modern = self._state.is_modern
+        result = result.readable_in(self._state.revision)
         result = result.fitted(params["name"], self._tools.options.max_line_bytes, modern=modern)
         self._respond(request_id, result.json_chunks(modern=modern))
 

@@ -5,30 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 import anyio
 
 from ...core.codecs.message import encode_json
+from ..guard import Guard, encode_line
 from .protocol_versions import INTERNAL_ERROR
 from .writer import Writer
-
-MAX_JOINED_LENGTH: Final = 1 << 16
-"""Parts of a line that are longer are written separately instead of being joined: joining copies them."""
 
 RequestId = int | str
 logger = logging.getLogger(__name__)
 
 
 class StdioOutbound:
-    """Sends responses and notifications. Characters that UTF-8 cannot encode are replaced: the session must go on.
+    """Sends responses and notifications. `guard` removes credentials from every line.
 
     No line has more than `max_line_bytes`, because hosts end the session at a longer one: a response becomes an error,
     a notification is dropped.
     """
 
-    def __init__(self, writer: Writer, max_line_bytes: int) -> None:
+    def __init__(self, writer: Writer, max_line_bytes: int, guard: Guard = str) -> None:
         self._writer = writer
+        self._guard = guard
         self._max_line_bytes = max_line_bytes
         self._pending: set[RequestId] = set()
         self._batches: dict[RequestId, Batch] = {}
@@ -46,7 +44,7 @@ class StdioOutbound:
 
     def respond(self, request_id: RequestId, line: Iterable[str]) -> None:
         """Write the answer to a request, given as the parts of a line."""
-        parts = list(_encode_line(line))
+        parts = encode_line(line, self._guard)
         size = sum(map(len, parts))
         if size > self._max_line_bytes:
             parts = [self._too_long(request_id, size)]
@@ -71,11 +69,12 @@ class StdioOutbound:
 
     def send(self, line: str) -> None:
         """Write a notification, or the answer to a line whose request has no id."""
-        encoded = line.encode("utf-8", "replace") + b"\n"
-        if len(encoded) <= self._max_line_bytes:
-            self._writer.write(encoded)
+        parts = encode_line((line,), self._guard)
+        size = sum(map(len, parts))
+        if size <= self._max_line_bytes:
+            self._writer.write(*parts)
         else:
-            logger.warning("a notification of %s bytes is longer than --max-line-bytes; it is not sent", len(encoded))
+            logger.warning("a notification of %s bytes is longer than --max-line-bytes; it is not sent", size)
 
     async def drain(self) -> None:
         """Wait while the host reads more slowly than lines are written."""
@@ -132,16 +131,3 @@ class Batch:
                 used += len(response) + 1
         if group:
             yield b"[" + b",".join(group) + b"]\n"
-
-
-def _encode_line(line: Iterable[str]) -> Iterator[bytes]:
-    """Yield a line in few chunks; large parts are not copied, and each is released once it is encoded."""
-    small: list[str] = []
-    for part in line:
-        if len(part) < MAX_JOINED_LENGTH:
-            small.append(part)
-        else:
-            yield "".join(small).encode("utf-8", "replace")
-            yield part.encode("utf-8", "replace")
-            small = []
-    yield "".join((*small, "\n")).encode("utf-8", "replace")

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Final
 
 from ...core.codecs.message import encode_json
-from .protocol_versions import has_envelope, is_modern
+from .protocol_versions import MODERN, has_envelope, is_modern
 
 SESSION_OPENERS: Final = ("initialize", "notifications/initialized")
 """Messages that open a session of the handshake revisions; a server that joins later must receive them first."""
@@ -37,6 +37,7 @@ class ProtocolState:
     def __init__(self, *, delegated: bool = False) -> None:
         self._state = State.DELEGATED if delegated else State.UNDECIDED
         self._openers: list[bytes] = []
+        self.revision = MODERN[-1]
 
     def __repr__(self) -> str:
         return f"<ProtocolState {self._state.name}>"
@@ -71,10 +72,11 @@ class ProtocolState:
         """The lines that open the session for a server that joins later."""
         return list(self._openers)
 
-    def start_handshake(self) -> None:
-        """Decide for the handshake era: `initialize` was accepted."""
+    def start_handshake(self, revision: str) -> None:
+        """Decide for the handshake era: `initialize` was answered with this revision."""
         assert self.is_undecided
         self._state = State.HANDSHAKE
+        self.revision = revision
 
     def delegate_if_undecided(self) -> None:
         """Let the SDK's server answer everything, unless an era is decided."""

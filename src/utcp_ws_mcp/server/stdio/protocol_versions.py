@@ -14,6 +14,9 @@ MODERN: Final = ("2026-07-28",)
 VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
 SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+VERSION_WITHOUT_AUDIO: Final = "2024-11-05"
+"""The revision without blocks of audio: its clients reject a result that has one."""
+
 BATCH_VERSION: Final = "2025-03-26"
 """The revision in which a line may be a JSON-RPC batch; the next one has removed them."""
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any, Final
 
 import anyio
 
-from ...core.codecs.message import encode_json, to_json_safe
+from ..jsonrpc import read_batch, read_message, without_padding
 from ..progress import send_keepalive_progress
 from ..tools import ToolService
 from .fast_path import FastPath
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
-from .protocol_versions import BATCH_VERSION, INVALID_REQUEST, PARSE_ERROR
+from .protocol_versions import BATCH_VERSION
 from .reader import Reader
 from .writer import Writer
 
@@ -27,11 +25,6 @@ DRAIN_TIMEOUT: Final = 1.0
 
 FINAL_REPLIES_TIMEOUT: Final = 0.5
 """Seconds to answer the calls that the end of the session has cancelled."""
-
-_PADDING: Final = re.compile(rb"\A(?:[\x00-\x20\x7f]|\xef\xbb\xbf)+|[\x00-\x20\x7f]+\Z")
-
-MAX_REPEATED_ID_LENGTH: Final = 1000
-"""Characters of an id that the answer to an invalid request repeats."""
 
 STREAMING_METHOD: Final = "subscriptions/listen"
 """The request that is answered only when the session ends, so the end does not wait for it."""
@@ -49,7 +42,7 @@ class StdioSession:
         self._stdin = stdin
         self._writer = Writer(stdout)
         self._writer.on_broken_pipe = self.stop
-        self._outbound = StdioOutbound(self._writer, tools.options.max_line_bytes)
+        self._outbound = StdioOutbound(self._writer, tools.options.max_line_bytes, tools.guard)
         self._state = ProtocolState(delegated=not fast_path)
         self._fast_path = FastPath(tools, self._outbound, self._state)
         self._accepts_batches = False
@@ -95,21 +88,13 @@ class StdioSession:
     def _on_batch(self, line: bytes) -> None:
         """Serve a JSON-RPC batch; its responses are sent together (MCP 2025-03-26, Base Protocol, "Batching")."""
         try:
-            parts = read_batch(line)
+            messages, errors = read_batch(line)
         except ValueError as invalid:
             self._outbound.send(str(invalid))
             return
-        messages, errors = [], []
-        for part in parts:
-            try:
-                messages.append((part, read_message(part)))
-            except ValueError as invalid:
-                errors.append(str(invalid))
-        expected = [message["id"] for _, message in messages if message is not None and "id" in message]
-        self._outbound.start_batch(expected, errors)
+        self._outbound.start_batch([message["id"] for _, message in messages if "id" in message], errors)
         for part, message in messages:
-            if message is not None:
-                self._on_message(part, message)
+            self._on_message(part, message)
 
     def _on_message(self, line: bytes, message: dict[str, Any]) -> None:
         self._track_pending(message)
@@ -139,70 +124,3 @@ class StdioSession:
             self._sdk = SdkFallback(self._tools, self._outbound, sends_list_changed=self._state.is_delegated)
             self._tasks.start_soon(self._sdk.run, self._state.openers)
         self._sdk.feed_line(line)
-
-
-def without_padding(line: bytes) -> bytes:
-    """Return a line without what some hosts put around it: byte order marks, NUL and other controls, blanks."""
-    return _PADDING.sub(b"", line)
-
-
-def read_batch(line: bytes) -> list[bytes]:
-    """Return the messages of a JSON-RPC batch, each as a line.
-
-    Raises:
-        ValueError: if it is not JSON, or empty (JSON-RPC 2.0 §6). Its text is the answer.
-    """
-    try:
-        batch = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this line is not JSON")) from None
-    if not batch:
-        raise ValueError(_error_response(INVALID_REQUEST, "this batch is empty"))
-    return [json.dumps(message).encode() for message in batch]
-
-
-def read_message(line: bytes) -> dict[str, Any] | None:
-    """Return the request or notification in a line; None for a response, because no request was sent to the host.
-
-    Raises:
-        ValueError: if the line is neither (JSON-RPC 2.0 §5.1), contains NaN, or is not UTF-8. Its text is the answer.
-    """
-    errors: list[str] = []
-    try:
-        message = json.loads(_decode_line(line, errors), parse_constant=errors.append)
-    except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this line is not JSON")) from None
-    if isinstance(message, dict) and "method" not in message and ("result" in message or "error" in message):
-        return None
-    if errors or not _is_jsonrpc(message):
-        request_id = message.get("id") if isinstance(message, dict) else None
-        text = "this line is not a JSON-RPC 2.0 request or notification"
-        is_short_id = _is_id(request_id) and len(str(request_id)) <= MAX_REPEATED_ID_LENGTH
-        raise ValueError(_error_response(INVALID_REQUEST, text, request_id if is_short_id else None))
-    return dict(message)
-
-
-def _decode_line(line: bytes, errors: list[str]) -> str:
-    """Return a line as text. If it is not UTF-8, record the error, and return enough to find the id of the request."""
-    try:
-        return line.decode()
-    except UnicodeDecodeError as invalid:
-        errors.append(invalid.reason)
-        return line.decode("utf-8", "replace")
-
-
-def _is_jsonrpc(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0" or not isinstance(message.get("method"), str):
-        return False
-    return isinstance(message.get("params"), dict | None) and ("id" not in message or _is_id(message["id"]))
-
-
-def _is_id(value: Any) -> bool:
-    """Return whether an answer can carry this id: a number, or text without lone surrogates."""
-    if isinstance(value, str):
-        return value.isascii() or to_json_safe(value) == value
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _error_response(code: int, message: str, request_id: Any = None) -> str:
-    return encode_json({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})

@@ -1,0 +1,38 @@
+"""The one place where commands write: no credential reaches a terminal, and no endpoint controls it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import click
+
+from ..manifest.invisible import escape_invisible
+from ..observability.logging import report_crashes
+from ..observability.redaction import Redactor
+
+_REDACTOR_KEY: Final = f"{__package__}.redactor"
+"""Where the context of a command has the redactor of the manifests that it loaded."""
+
+
+def hide_secrets(redactor: Redactor) -> Redactor:
+    """Remove the credentials that a redactor knows from everything that this command writes; return the redactor."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_REDACTOR_KEY] = redactor
+        report_crashes(redactor.guard)
+    return redactor
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Write a text without credentials, with visible forms of control characters."""
+    context = click.get_current_context(silent=True)
+    redactor = context.meta.get(_REDACTOR_KEY) if context is not None else None
+    click.echo(escape_invisible(redactor.guard(text) if redactor is not None else text), err=err, nl=nl)
+
+
+def write_result(data: bytes) -> None:
+    """Write a result, which is redacted, to stdout: unchanged for another program, visible for a terminal."""
+    out: Any = sys.stdout
+    out.buffer.write(escape_invisible(data.decode("utf-8", "replace")).encode() if out.isatty() else data)
+    out.buffer.flush()

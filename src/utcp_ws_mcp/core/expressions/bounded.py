@@ -1,0 +1,213 @@
+"""Filters whose result may be far longer than what they are given: the length is checked before it is allocated.
+
+MiniJinja's fuel counts steps, not bytes, so that these replace its own filters of the same name. Those that begin with
+`_` are not written by authors: `rewrite` puts them in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Final
+
+from minijinja import Environment, TemplateError
+
+from ..codecs.message import RejectedValue
+from ..limits import MAX_VALUE_LENGTH
+from ..value_size import is_too_large
+
+MAX_FIELD_WIDTH: Final = 9_999
+"""The width and the precision of a field in a format."""
+
+MAX_JSON_INDENT: Final = 16
+
+_PLAIN: Final = Environment(debug=False, undefined_behavior="chainable")
+_LONG_NUMBER: Final = re.compile(r"\d{5}")
+_HTML: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'"}
+"""What MiniJinja's `tojson` escapes, so that the text may stand in HTML."""
+
+
+def reject(reason: str) -> RejectedValue:
+    """Return the error of a value that a filter cannot process."""
+    return RejectedValue(reason, code="expression-failed")
+
+
+def check_length(length: int) -> None:
+    """Raise where a text, bytes or a list would be too long."""
+    if length > MAX_VALUE_LENGTH:
+        raise RejectedValue(f"the result would have more than {MAX_VALUE_LENGTH:,} characters.", code="value-too-large")
+
+
+def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that says its name where it fails, and whose result has a bound.
+
+    Its own result is at most a few times as long as its input. The bound keeps a chain of filters from growing.
+    """
+
+    @wraps(function)
+    def call(value: Any = None, *args: Any, **options: Any) -> Any:
+        try:
+            result = function(value, *args, **options)
+        except RejectedValue:
+            raise
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise reject(f"the filter {name} cannot process {describe(value)}{_detail(error)}.") from None
+        if isinstance(result, str | bytes) and len(result) > MAX_VALUE_LENGTH:
+            check_length(len(result))
+        return result
+
+    return call
+
+
+def describe(value: Any) -> str:
+    """Return which kind of value it is, for a message; a number is shown."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}" if abs(value) < 1e21 else "this number"
+    kinds = {str: "this text", dict: "an object", type(None): "null or a missing value"}
+    return "bytes" if isinstance(value, bytes) else kinds.get(type(value), "a list")
+
+
+def _detail(error: Exception) -> str:
+    """Return what is known of the reason where it is about how the filter is called."""
+    text = str(error)
+    return " with these arguments" if isinstance(error, TypeError) and "argument" in text else ""
+
+
+def text_of(value: Any) -> str:
+    """Return a value as MiniJinja writes it into text."""
+    if isinstance(value, str):
+        return value
+    return str(_PLAIN.eval_expr("value ~ ''", value=value))
+
+
+def _slice(value: Any, start: int | None, stop: int | None, step: int | None) -> Any:
+    if value is None:
+        return []
+    if isinstance(value, dict | bool | int | float):
+        raise reject(f"{describe(value)} has no slices.")
+    if isinstance(value, bytes):
+        return type(value)(value[start:stop:step])
+    return (value if isinstance(value, str | list | tuple) else list(value))[start:stop:step]
+
+
+def _factor(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        raise reject("a list cannot be multiplied.")
+    if isinstance(value, str | bytes):
+        raise reject("a text cannot be multiplied. Convert it with int or float.")
+    return value
+
+
+def _at_most(value: Any, length: int) -> Any:
+    if isinstance(value, str | bytes | list | tuple) and len(value) > length:
+        raise RejectedValue(f"a text of more than {length:,} characters is joined too often.", code="value-too-large")
+    return value
+
+
+def _replace(value: Any, old: Any, new: Any, count: int = -1) -> Any:
+    """Replace in text (or bytes), as a method does: the value must be text."""
+    if not isinstance(value, str | bytes):
+        raise MissingValue if value is None else reject(f"{describe(value)} has no method replace.")
+    found = value.count(old)
+    times = found if count < 0 else min(count, found)
+    check_length(len(value) + times * (len(new) - len(old)))
+    return value.replace(old, new, count)
+
+
+def _join(separator: Any, values: Any) -> str:
+    if not isinstance(separator, str):
+        raise MissingValue if separator is None else reject(f"{describe(separator)} has no method join.")
+    return join(values, separator)
+
+
+def join(values: Any, separator: Any = "") -> str:
+    """Return the values as one text."""
+    if isinstance(values, bool | int | float):
+        raise reject(f"{describe(values)} cannot be joined; join takes a list.")
+    texts = [text_of(each) for each in _iterate(values)]
+    between = text_of(separator)
+    check_length(sum(map(len, texts)) + len(between) * len(texts))
+    return between.join(texts)
+
+
+def _iterate(values: Any) -> Iterable[Any]:
+    return () if values is None else values
+
+
+def replace(value: Any, old: Any, new: Any) -> str:
+    """Return the text with every `old` replaced."""
+    return str(_replace("" if value is None else text_of(value), text_of(old), text_of(new)))
+
+
+def _format_text(value: Any) -> Any:
+    if isinstance(value, str) and _LONG_NUMBER.search(value):
+        raise reject(f"a field of a format is wider than {MAX_FIELD_WIDTH:,}.")
+    return value
+
+
+def format_(value: Any, *args: Any, **options: Any) -> Any:
+    """Format as `%` does."""
+    names = [f"a{index}" for index in range(len(args))]
+    keywords = [f"{name}={name}" for name in options]
+    source = f"value | format({', '.join(names + keywords)})"
+    return _call_builtin(source, value=_format_text(value), **dict(zip(names, args, strict=True)), **options)
+
+
+def _call_builtin(source: str, **values: Any) -> Any:
+    try:
+        return _PLAIN.eval_expr(source, **values)
+    except TemplateError as error:
+        raise reject(str(error).split(" (in <")[0] + ".") from None
+
+
+def indent(value: Any, width: int = 4, first: bool = False, blank: bool = False) -> Any:
+    """Indent the lines of a text."""
+    text = text_of(value)
+    check_length(len(text) + (text.count("\n") + 1) * max(width, 0))
+    return _call_builtin("value | indent(width, first, blank)", value=text, width=width, first=first, blank=blank)
+
+
+def slice_(value: Any, count: int, *fill: Any) -> Any:
+    """Divide a list into `count` lists."""
+    check_length(count)
+    return _call_builtin("value | slice(count, *fill) | list", value=value, count=count, fill=list(fill))
+
+
+def tojson(value: Any, indent: Any = None) -> str:
+    """Return a value as JSON for HTML, in lines if `indent` says so."""
+    width = (2 if indent is True else indent) if indent else None
+    if width is not None and not 0 < width <= MAX_JSON_INDENT:
+        raise reject(f"tojson takes an indent from 0 to {MAX_JSON_INDENT}.")
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=width)
+    if is_too_large(value):
+        check_length(MAX_VALUE_LENGTH + 1)
+    parts, length = list[str](), 0
+    for part in encoder.iterencode(value) if width else [encoder.encode(value)]:
+        length += len(part)
+        check_length(length)
+        parts.append(part)
+    return "".join(parts).translate(_HTML)
+
+
+class MissingValue(Exception):
+    """A method of a value that is missing or null."""
+
+
+BOUNDED_FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "_slice": _slice,
+    "_factor": _factor,
+    "_at_most": _at_most,
+    "_replace": _replace,
+    "_join": _join,
+    "_format_text": _format_text,
+    "format": format_,
+    "indent": indent,
+    "join": join,
+    "replace": replace,
+    "slice": slice_,
+    "tojson": tojson,
+}

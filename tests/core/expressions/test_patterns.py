@@ -1,0 +1,96 @@
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.core.codecs.message import RejectedValue
+from utcp_ws_mcp.core.expressions.patterns import find_pattern
+
+AGREEING = [
+    ("id=([0-9]+)", "a id=55 b"),
+    (r"(\w+)$", "ein größe"),
+    (r"(\w+)$", "last line\n"),
+    (r"\d+", "x ٣٤ 12"),
+    (r"[\w-]+", "größe-x y"),
+    (r"\s(\S+)", "a\xa0b c"),
+    (r"\W+", "ä, b"),
+    (r"[^\d\s]+", "12 ab"),
+    (r"x\Z", "a x"),
+    ("\\u00e9t", "été"),
+    (r"\+b\*c\+", "a+b*c+"),
+    ("[a[]+", "[a[b"),
+    ("[]a]+", "x]a"),
+    ("[^]a]+", "]axy"),
+    ("(?P<n>a)(b)?", "ab"),
+    ("(?i)ERR", "error"),
+    ("(a)|(b)", "b"),
+    ("^b", "ab"),
+    ("", "a"),
+    ("a$b", "a$b"),
+    ("[$]", "a$"),
+    (r"\$", "a$"),
+    ("(?s)a.b", "a\nb"),
+    ("a{2,3}", "aaaa"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text"), AGREEING)
+def test_a_pattern_finds_what_it_finds_in_python(pattern, text):
+    match = re.search(pattern, text)
+
+    assert find_pattern(text, pattern) == (match and match[min(match.re.groups, 1)])
+
+
+@given(st.text(alphabet="ab1 ß_-\n٣.", max_size=12), st.sampled_from([r"\w+", r"\d", r"\s+", r"\W", r"\S+$", "[^b]+$"]))
+def test_classes_are_those_of_unicode_and_the_end_is_before_a_last_line_feed(text, pattern):
+    match = re.search(pattern, text)
+
+    assert (find_pattern(text, pattern) is None) == (match is None)
+
+
+RUNNING_AWAY = [
+    "a?" * 30 + "a" * 30,
+    "(a|a)?" * 28 + "b",
+    "(a|aa)?" * 26 + "b",
+    "(a+)+$",
+    "(a*)*b",
+    "(x+x+)+y",
+    "(a|aa)*c",
+]
+RUNNING_AWAY += ["a*a*a*b", "(.*)(.*)(.*)(.*)x", "(a?){50}a{50}b"]
+
+
+@pytest.mark.parametrize("pattern", RUNNING_AWAY)
+def test_the_time_of_a_search_is_linear_whatever_the_pattern(pattern):
+    def seconds(length):
+        text = "a" * length
+        started = time.process_time()
+        for _ in range(5):
+            find_pattern(text, pattern)
+        return time.process_time() - started
+
+    seconds(100)
+    assert seconds(80_000) < 40 * max(seconds(8_000), 0.002)
+
+
+def test_a_long_text_is_searched_to_its_end():
+    assert find_pattern("a" * (1 << 22) + "id=5", "id=([0-9]+)") == "5"
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", "(?<!a)b", r"(a)\1", "a++"])
+def test_what_no_linear_engine_has_is_refused_with_what_to_write(pattern):
+    with pytest.raises(RejectedValue, match="look-around.* Select the text around it"):
+        find_pattern("a", pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a", "a" * 1001, "((a{100}){100}){100}", "*a", "\ud800", 5])
+def test_what_is_no_pattern_is_refused(pattern):
+    with pytest.raises(RejectedValue) as refused:
+        find_pattern("a", pattern)
+    assert refused.value.code == "pattern-not-allowed"
+
+
+def test_half_of_a_character_in_a_text_does_not_stop_the_search():
+    assert find_pattern("\ud800 id=7", "id=([0-9]+)") == "7"

@@ -1,0 +1,194 @@
+"""An argument in a text message cannot change another part of it."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.templates.compiler import Compiler
+from utcp_ws_mcp.core.templates.nodes import RenderError
+from utcp_ws_mcp.manifest.models.framing import Framing
+
+AMBIENT = Ambient(lambda: datetime(2026, 1, 1, tzinfo=UTC), bytes)
+
+
+def render(template, separator="", **args):
+    scope = Scope(AMBIENT, {"args": args, "request_id": 7, "session": {"kept": args.get("kept")}, "let": args})
+    names = frozenset({"args", "request_id", "session", "let"})
+    return Compiler({}, names=names, separator=separator).message(template).render(scope)
+
+
+def refusal(template, separator="", **args):
+    with pytest.raises(RenderError) as refused:
+        render(template, separator, **args)
+    assert refused.value.code == "argument-breaks-message"
+    return str(refused.value)
+
+
+NATS = "PUB {{ args.subject }} {{ args.payload | byte_length }}\r\n{{ args.payload }}\r\n"
+IRC = "PRIVMSG {{ args.channel }} :{{ args.text }}\r\n"
+XML = "<message to='{{ args.to }}'><body>{{ args.text | escape }}</body></message>"
+RAW_XML = '<message to="{{ args.to }}"><body>Hi {{ args.text }}!</body></message>'
+SIP = "INVITE sip:{{ args.user }}@{{ args.host }} SIP/2.0\r\nTo: <sip:{{ args.user }}@{{ args.host }}>\r\n\r\n"
+REDIS = "SET {{ args.key }} {{ args.value }}\r\n"
+FIELDS = "CMD:UTCP_ARG_c_UTCP_ARG;DEVICE:UTCP_ARG_d_UTCP_ARG;VALUE:UTCP_ARG_v_UTCP_ARG"
+QUOTED = 'FIND "{{ args.q }}" LIMIT 5'
+SQL = "SELECT * FROM t WHERE name = '{{ args.name }}'"
+JOINED = "{{ 'PUB ' ~ args.subject ~ ' ' ~ (args.payload | byte_length) ~ '\\r\\n' ~ args.payload ~ '\\r\\n' }}"
+
+BROKEN = {
+    "two publications": (
+        NATS,
+        {"subject": "a 2\r\nxx\r\nPUB b", "payload": "x"},
+        "argument 'subject' contains a carriage",
+    ),
+    "a blank that becomes the reply-to": (
+        NATS,
+        {"subject": "a reply", "payload": "x"},
+        "argument 'subject' contains a blank",
+    ),
+    "a line break in the payload": (NATS, {"subject": "a", "payload": "x\r\nPUB b 1\r\ny"}, "| verbatim }}"),
+    "a second IRC command": (IRC, {"channel": "#a", "text": "x\r\nQUIT"}, "argument 'text' contains a carriage return"),
+    "a second target": (IRC, {"channel": "#a #b", "text": "x"}, "argument 'channel' contains a blank"),
+    "a NUL": (IRC, {"channel": "#a", "text": "x\0y"}, "contains NUL"),
+    "another control character": (IRC, {"channel": "#a", "text": "x\x1by"}, "the control character U+001B"),
+    "a line separator": (IRC, {"channel": "#a", "text": "x\u2028y"}, "the control character U+2028"),
+    "an attribute": (XML, {"to": "a' type='groupchat", "text": "x"}, "{{ args.to | escape }}"),
+    "an element without escape": (
+        RAW_XML,
+        {"to": "a", "text": "</body></message><presence/>"},
+        "{{ args.text | escape }}",
+    ),
+    "an entity without escape": (RAW_XML, {"to": "a", "text": "&x;"}, "contains '&'"),
+    "a SIP header": (SIP, {"user": "a>\r\nX: y", "host": "h"}, "argument 'user' contains a carriage return"),
+    "another SIP host": (SIP, {"user": "a", "host": "h SIP/2.0"}, "argument 'host' contains a blank"),
+    "a second Redis argument": (REDIS, {"key": "k v", "value": "x"}, "argument 'key' contains a blank"),
+    "a second field": (FIELDS, {"c": "SET;VALUE:99", "d": "1", "v": "2"}, "argument 'c' contains ';'"),
+    "the end of a quoted text": (QUOTED, {"q": 'x" OR "y'}, "argument 'q' contains '\"'"),
+    "an escaped end": (QUOTED, {"q": "x\\"}, "contains '\\\\'"),
+    "a statement": (SQL, {"name": "x'; DROP TABLE t; --"}, "argument 'name' contains \"'\""),
+    "in an expression": (JOINED, {"subject": "a 2\r\nxx\r\nPUB b", "payload": "x"}, "argument 'subject' contains"),
+    "through let": ("PUB {{ let.s }} 1\r\nx", {"s": "a b"}, "{{ let.s }} contains a blank"),
+    "through session": ("JOIN {{ session.kept }}\r\n", {"kept": "#a\r\nQUIT"}, "{{ session.kept }} contains"),
+    "through a filter": ("JOIN {{ args.c | upper }}\r\n", {"c": "#a\r\nQUIT"}, "contains a carriage return"),
+    "in an object": ("SEND {{ args.o }}", {"o": ["\x7f"]}, "the control character U+007F"),
+}
+
+
+@pytest.mark.parametrize(("template", "args", "reason"), BROKEN.values(), ids=BROKEN)
+def test_an_argument_that_would_change_another_part_is_refused(template, args, reason):
+    assert reason in refusal(template, **args)
+
+
+KEPT = {
+    "a chat text with blanks": (
+        IRC,
+        {"channel": "#a", "text": "hello, you: a | b"},
+        "PRIVMSG #a :hello, you: a | b\r\n",
+    ),
+    "the last argument of a line": ("SAY {{ args.t }}", {"t": 'it\'s "x"'}, 'SAY it\'s "x"'),
+    "an escaped text": (XML, {"to": "a@b", "text": "1 < 2\n"}, "<message to='a@b'><body>1 &lt; 2\n</body></message>"),
+    "verbatim": ("PUT {{ args.t | verbatim }}\r\n", {"t": "a\r\nb"}, "PUT a\r\nb\r\n"),
+    "verbatim in an expression": ("{{ 'PUT ' ~ (args.t | verbatim) }}", {"t": "a\r\nb"}, "PUT a\r\nb"),
+    "a number": ("GOTO {{ args.x }},{{ args.y }}", {"x": 1.5, "y": -2}, "GOTO 1.5,-2"),
+    "what no call brings": ("SUB {{ request_id }} {{ args.s }}", {"s": "a"}, "SUB 7 a"),
+    "a whole message": ("{{ args.t }}", {"t": "a\nb"}, "a\nb"),
+    "a whole UTCP placeholder": ("UTCP_ARG_t_UTCP_ARG", {"t": "a\nb"}, "a\nb"),
+    "a command before a semicolon": ("{{ args.c }}; echo END", {"c": "ls; pwd | wc"}, "ls; pwd | wc; echo END"),
+    "inside of JSON": ('{"a": "{{ args.t }}", "b": 1}', {"t": 'x\r\n"'}, '{"a": "x\\r\\n\\"", "b": 1}'),
+    "in an object": ({"a": "to {{ args.t }}"}, {"t": "x\r\n"}, {"a": "to x\r\n"}),
+}
+
+
+@pytest.mark.parametrize(("template", "args", "text"), KEPT.values(), ids=KEPT)
+def test_an_argument_that_changes_nothing_is_sent_as_it_is(template, args, text):
+    assert render(template, **args) == text
+
+
+@pytest.mark.parametrize(
+    "template", ["SAY {{ args.t }}", "{{ args.t }}", "UTCP_ARG_t_UTCP_ARG", '{"a": "{{ args.t }}"}']
+)
+@pytest.mark.parametrize("separator", ["|", "END", "\x1e"])
+def test_no_argument_holds_the_separator_of_messages(template, separator):
+    if separator.isprintable() or not template.startswith('{"'):
+        assert refusal(template, separator, t=f"a{separator}b")
+    assert "ab" in render(template, separator, t="ab")
+
+
+@given(st.text(alphabet="ab \r\n\0\t;:<>&\"'\\|\u2028\x85", max_size=10), st.text(alphabet="ab \r\n;'", max_size=6))
+@pytest.mark.parametrize("template", [NATS, IRC, XML, RAW_XML, SIP, REDIS, FIELDS, QUOTED, SQL, JOINED])
+def test_whatever_the_arguments_the_lines_and_parts_of_a_text_stay_the_same(template, one, other):
+    """Compare the structure of a message with that of the same template and harmless arguments."""
+    names = re.findall(r"args\.(\w+)|UTCP_ARG_(\w)_UTCP_ARG", template)
+    names = sorted({first or second for first, second in names})
+    try:
+        text = render(template, **{name: (one, other)[index % 2] for index, name in enumerate(names)})
+    except RenderError:
+        return
+    plain = render(template, **dict.fromkeys(names, "x"))
+
+    def structure(message):
+        if template.startswith("<"):
+            return re.sub("[^<>]|'", "", message), message.count('"')
+        quotes = message.count('"') if template == QUOTED else message.count("'") if template == SQL else 0
+        return message.count("\r"), message.count("\n"), quotes, message.count(";") if template == FIELDS else 0
+
+    assert structure(text) == structure(plain)
+    assert "\0" not in text
+
+
+CODECS = {
+    "stomp": {
+        "command": "SEND",
+        "headers": {"destination": "{{ args.a }}", "x": "{{ args.b }}"},
+        "body": "{{ args.c }}",
+    },
+    "socketio4": {
+        "type": "event",
+        "namespace": "/x",
+        "id": 1,
+        "data": ["{{ args.a }}", "{{ args.b }}", "{{ args.c }}"],
+    },
+    "mqtt": {"type": "publish", "topic": "t/{{ args.a }}", "payload": "{{ args.b }}{{ args.c }}"},
+    "json": {"a": "{{ args.a }}", "b": {"c": "{{ args.b }}"}, "d": "x{{ args.c }}"},
+    "msgpack": {"a": "{{ args.a }}", "b": {"c": "{{ args.b }}"}, "d": "x{{ args.c }}"},
+}
+SIGNS = st.text(alphabet='ab \r\n\0:\\,/{}[]"-+#4\u2028', max_size=10)
+
+
+@given(SIGNS, SIGNS, SIGNS)
+@pytest.mark.parametrize("codec", CODECS)
+def test_whatever_the_arguments_a_codec_writes_one_message_that_means_them(codec, a, b, c):
+    framer = make_framer(Framing(codec=codec))
+    value = render(CODECS[codec], a=a, b=b, c=c)
+    try:
+        sent = framer.encode(value)
+    except ValueError:
+        return  # refused by the codec, with its reason
+
+    read = [message.value for each in sent for message in framer.decode(each)]
+    assert len(read) == 1
+    expected = dict(value)
+    got = {name: read[0][name] for name in expected if name != "headers"}
+    assert got == {name: each for name, each in expected.items() if name != "headers"}
+    assert value.get("headers", {}).items() <= read[0].get("headers", {}).items()
+
+
+REFUSED_BY_CODECS = {
+    "a wildcard in what is published": ("mqtt", {"type": "publish", "topic": "home/#", "payload": ""}, "wildcard"),
+    "NUL in a topic": ("mqtt", {"type": "publish", "topic": "a\0b", "payload": ""}, "NUL"),
+    "a line break in a command": ("stomp", {"command": "SEND\nX:y", "headers": {}}, "command"),
+    "NUL in a header": ("stomp", {"command": "SEND", "headers": {"destination": "a\0b"}}, "NUL"),
+    "a comma in a namespace": ("socketio4", {"type": "event", "namespace": "/a,9[]", "data": []}, "namespace"),
+    "an id that is no number": ("socketio4", {"type": "event", "id": '1["x"]', "data": []}, "id"),
+}
+
+
+@pytest.mark.parametrize(("codec", "value", "reason"), REFUSED_BY_CODECS.values(), ids=REFUSED_BY_CODECS)
+def test_a_codec_refuses_what_its_text_cannot_hold(codec, value, reason):
+    with pytest.raises(ValueError, match=reason):
+        make_framer(Framing(codec=codec)).encode(value)

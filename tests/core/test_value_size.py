@@ -1,0 +1,124 @@
+"""The size of what is written has a bound, and is known before memory is taken."""
+
+import json
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.core.expressions.expression import EvaluationError, Expression
+from utcp_ws_mcp.core.expressions.scope import CALL_REPLY_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.limits import MAX_VALUE_LENGTH
+from utcp_ws_mcp.core.templates.compiler import Compiler
+from utcp_ws_mcp.core.templates.nodes import RenderError
+from utcp_ws_mcp.core.value_size import is_too_large
+
+AMBIENT = Ambient(lambda: datetime(2026, 1, 1, tzinfo=UTC), bytes)
+ROWS = [{"id": index, "name": f"row {index}"} for index in range(20_000)]
+
+
+def scope(**values):
+    return Scope(AMBIENT, {"args": {}, "let": {}, "message": ROWS, **values})
+
+
+def doubled(times):
+    value = [ROWS]
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
+def peak_of(function):
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("value", [doubled(20), {"a": doubled(40)}, [ROWS] * 400, "x" * (MAX_VALUE_LENGTH + 1)])
+def test_what_shares_memory_is_counted_each_time_in_little_memory(value):
+    assert is_too_large(value)
+    assert peak_of(lambda: is_too_large(value)) < 1 << 20
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_the_size_is_about_that_of_the_json(value):
+    written = len(json.dumps(value))
+
+    assert not is_too_large(value, 12 * written + 100)
+    assert is_too_large(value, written // 12 - 100) or written < 1_400
+
+
+@pytest.mark.parametrize("value", [None, True, 5, 1.5, "", b"", [], {}, {"a": {1, 2}.__iter__()}, [object]])
+def test_a_small_value_is_not_too_large_whatever_it_is(value):
+    assert not is_too_large(value)
+
+
+GROWING = {
+    "a list of the same": "[" + "message," * 400 + "]",
+    "a list of lists": "[[message, message, message], [message, message, message]" + ", [message, message]" * 100 + "]",
+    "added": " + ".join(["message"] * 200),
+    "an object": "{" + ",".join(f"'a{index}': message" for index in range(200)) + "}",
+    "multiplied": "[message] * 1000000000",
+    "a text, multiplied": "'abc' * 100000000",
+    "multiplied from the right": "args.n * [message]",
+    "joined with itself": " ~ ".join(["args.t"] * 100),
+    "replaced": "args.t | replace('a', 'bbbbbbbbbbbbbbbb') | replace('b', 'cccccccccccccccccccccccccccccccc')",
+    "replaced by a method": "args.t.replace('a', 'bbbbbbbbbbbbbbbb').replace('b', 'cccccccccccccccccccccccccccc')",
+    "joined by a text": "message | map(attribute='id') | join(args.t)",
+    "joined by a method": "args.t.join(message | map(attribute='name'))",
+    "a wide field": "'%1000000000d' | format(1)",
+    "a wide field by a method": "'{:1000000000}'.format(1)",
+    "a wide field of an argument": "args.f | format(1)",
+    "an indent": "message | tojson(indent=args.n)",
+    "an indent of lines": "'a\\nb' | indent(args.n)",
+    "slices": "message | slice(args.n) | list",
+    "a packed format": "1 | pack('1000000000x')",
+    "hexadecimal of hexadecimal": "args.t" + " | hex" * 30,
+    "JSON of JSON": "args.t" + " | tojson" * 40,
+    "bytes": "[" + "args.t, " * 100 + "] | bytes",
+    "random bytes": "random_hex(args.n)",
+}
+
+
+@pytest.mark.parametrize("source", GROWING.values(), ids=GROWING)
+def test_an_expression_that_grows_without_bound_is_refused_in_bounded_memory(source):
+    expression = Expression(source, CALL_REPLY_NAMES)
+    values = scope(args={"n": 10**9, "t": "a" * (4 << 20), "f": "%1000000000d"})
+
+    def evaluate():
+        with pytest.raises(EvaluationError):
+            expression.evaluate(values)
+
+    assert peak_of(evaluate) < 8 * MAX_VALUE_LENGTH
+
+
+def test_a_message_of_many_large_arguments_is_refused_before_it_is_written():
+    names = frozenset({"args", "message"})
+    template = {f"a{index}": "{{ message }}" for index in range(200)}
+
+    with pytest.raises(RenderError) as refused:
+        Compiler(None, names=names).message(template).render(scope())
+    assert refused.value.code == "value-too-large"
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_text_of_many_large_arguments_is_refused_while_it_is_written(quote):
+    names = frozenset({"args", "message"})
+    template = "[" + ", ".join([f"{quote}{{{{ message }}}}{quote}"] * 200) + "]"
+
+    def render():
+        with pytest.raises(RenderError, match="would have more than"):
+            Compiler(None, names=names).message(template).render(scope())
+
+    assert peak_of(render) < 4 * MAX_VALUE_LENGTH
