@@ -16,7 +16,14 @@ from .test_commands import run
 GOOD = {
     "name": "m",
     "url": "wss://example.com/",
-    "tools": [{"name": "t", "description": "Ask.", "tool_call_template": {"response_format": "text"}}],
+    "tools": [
+        {
+            "name": "t",
+            "description": "Ask.",
+            "annotations": {"readOnlyHint": True},
+            "tool_call_template": {"response_format": "text"},
+        }
+    ],
 }
 TOKEN = "a-very-secret-token"
 
@@ -65,8 +72,8 @@ def test_every_problem_has_its_line_and_column(tmp_path: Path) -> None:
     file = write(tmp_path, {**GOOD, "timeout": "soon", "reply": {"matches": "true"}})
     checked = run("check", file)
     assert checked.returncode == 2
-    assert f"{file}:13:13: timeout: expected a number" in checked.stderr
-    assert f"{file}:15:14: reply.matches: unknown key. Did you mean 'match'? [unknown-key]" in checked.stderr
+    assert f"{file}:16:13: timeout: expected a number" in checked.stderr
+    assert f"{file}:18:14: reply.matches: unknown key. Did you mean 'match'? [unknown-key]" in checked.stderr
 
 
 def test_a_problem_comes_with_what_its_field_is_for(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ def test_a_missing_variable_is_shown_where_it_stands(tmp_path: Path) -> None:
     file = write(tmp_path, {**GOOD, "headers": {"X": "${UNSET}"}})
     checked = run("check", file)
     assert checked.returncode == 2
-    assert f"{file}:14:9: m: UNSET is not set" in checked.stderr
+    assert f"{file}:17:9: m: UNSET is not set" in checked.stderr
 
 
 def test_two_manifests_with_one_name_are_wrong(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from tests.peer import Peer, bridge_to, entry, peer
-from utcp_ws_mcp.errors import ConnectionLost, InvalidArguments, MessageTooBig
+from utcp_ws_mcp import load_manifest
+from utcp_ws_mcp.errors import ConnectionLost, InvalidArguments, InvalidManifest, MessageTooBig
 from utcp_ws_mcp.server.content import result_blocks
 
 BITS = {"gzip": 31, "zlib": 15, "deflate": -15}
@@ -263,3 +264,48 @@ async def test_a_name_that_two_streams_watch_is_unsubscribed_by_the_last_of_them
         await seen.until(lambda: len(seen.received) == 5)
     assert seen.received[3:] == [{"unsubscribe": "b"}, {"unsubscribe": "c"}]
     assert results == [("a",), ("c",)]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"schema": "none.proto"}, "framing.protobuf.schema: cannot read the file 'none.proto'"),
+        ({"receive": "M"}, "framing.protobuf.receive: the schema 'm.proto' has no message type 'M'"),
+        ({"send": "a.N"}, "framing.protobuf.send: the schema 'm.proto' has no message type 'a.N'"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_reported_where_it_is_written(
+    tmp_path: Path, change: dict[str, str], problem: str
+) -> None:
+    (tmp_path / "m.proto").write_text('syntax = "proto3"; package a; message M { int32 x = 1; }')
+    protobuf = {"schema": "m.proto", "receive": "a.M", **change}
+    document = {
+        "url": "wss://a.example/",
+        "framing": {"codec": "protobuf", "protobuf": protobuf},
+        "tools": [{"name": "t"}],
+    }
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(document))
+    with pytest.raises(InvalidManifest) as invalid:
+        load_manifest(file, environ={})
+    assert len(invalid.value.problems) == 1
+    assert problem in str(invalid.value.problems[0])
+
+
+async def test_protobuf_messages_are_sent_and_received(tmp_path: Path) -> None:
+    (tmp_path / "m.proto").write_text(
+        'syntax = "proto3"; package a; message Q { uint64 id = 1; string name = 2; } message R { uint64 id = 1; }'
+    )
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(message[:2])
+
+    template = {
+        "framing": {"codec": "protobuf", "protobuf": {"schema": "m.proto", "send": "a.Q", "receive": "a.R"}},
+        "request_id": "string_counter",
+        "message": {"id": "{{ request_id }}", "name": "{{ args.name }}"},
+        "reply": {"match": "message.id == request_id"},
+    }
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        assert await bridge.call_tool("m.t", {"name": "é"}) == {"id": "1"}
+    assert seen.received == [b"\x08\x01\x12\x02\xc3\xa9"]

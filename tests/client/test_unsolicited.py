@@ -50,7 +50,7 @@ async def test_after_a_message_that_nobody_asked_for_the_first_message_is_no_rep
         assert await bridge.call_tool("m.t", {"n": 1}) == {"to": 1}
         await arrivals.until("dropped")
         for n in (2, 3):
-            with pytest.raises(UnidentifiableReply, match=r'such as \{"tick": 1\}.*"reply": \{"match": …\}') as failed:
+            with pytest.raises(UnidentifiableReply, match=r'said: “\{"tick": 1\}”.*"reply": \{"match": …\}') as failed:
                 await bridge.call_tool("m.t", {"n": n})
             assert failed.value.outcome is Outcome.NOT_SENT
     assert seen.received == [{"n": 1}]
@@ -167,7 +167,9 @@ async def test_a_timeout_tells_the_last_message_each_time(tmp_path: Path) -> Non
 
     async with peer(answer_with_another_id) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         for number in (1, 2, 3):
-            with pytest.raises(CallTimeout, match=rf'received, \{{"id": "x{number}", "result": 1\}}, did not match'):
+            with pytest.raises(
+                CallTimeout, match=rf'did not match: the endpoint said: “\{{"id": "x{number}", "result": 1\}}”'
+            ):
                 await bridge.call_tool("m.t")
 
 

@@ -12,7 +12,7 @@ from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.core.codecs.message import MessageList
 from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
-from utcp_ws_mcp.core.codecs.protobuf import load_schema
+from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
 from utcp_ws_mcp.core.codecs.splitting import compile_length_pattern
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
@@ -121,7 +121,7 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
         ),
     ),
     "a schema": (
-        lambda: load_schema("a.binpb", "M", None, lambda name: b""),
+        lambda: load_types("a.binpb", lambda name: b"").select("M", None),
         "invalid-schema-file",
         (
             "'a.binpb' is no FileDescriptorSet. Make it with protoc --include_imports --descriptor_set_out, or name a "
@@ -129,7 +129,7 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
         ),
     ),
     "a type of a schema": (
-        lambda: load_schema("a.proto", "a.N", None, lambda name: b"message M {}"),
+        lambda: load_types("a.proto", lambda name: b"message M {}").select("a.N", None),
         "unknown-message-type",
         "the schema 'a.proto' has no message type 'a.N'. Write its full name, with the package.",
     ),

@@ -162,9 +162,9 @@ MESSAGES = [
     (
         e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}', NOT_SENT),
         (
-            'a.b: wss://h/ sends unsolicited messages, such as {"tick": 1}, so the first message after the '
-            'request need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other '
-            'messages, or "stream" if several messages answer the request. No request was sent. '
+            "a.b: wss://h/ sends unsolicited messages, so the first message after the request need not be its reply. "
+            'The last one: the endpoint said: “{"tick": 1}”. Write "reply": {"match": …} for the reply, "ignore" for '
+            'the other messages, or "stream" if several messages answer the request. No request was sent. '
             "[unsolicited-messages]"
         ),
     ),

@@ -11,6 +11,7 @@ import pytest
 from tests.docs.examples import VARIABLES, read_examples, write_manifest
 from utcp_ws_mcp import load_manifest
 from utcp_ws_mcp.lint import RULES, lint_manifest
+from utcp_ws_mcp.lint.host_limits import NOTES, host_notes
 from utcp_ws_mcp.manifest.inheritance import referenced_presets
 from utcp_ws_mcp.manifest.source_map import SourceMap
 from utcp_ws_mcp.manifest.variables import find_variables
@@ -338,6 +339,16 @@ CLEAN: dict[str, Any] = {
         headers={"Cookie": "a={{ vars.KEY }}", "Authorization": "$KEY"},
         on_connect=[{"send": {"password": "{{ vars.KEY }}"}}],
     ),
+    "a preset whose login is replaced": entry(
+        preset="cdp", on_connect=[], message={"id": "{{ request_id }}", "method": "{{ args.q }}"}
+    ),
+    "a template that asks whether the session is another": entry(
+        tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}", "again": "{{ session.reconnected }}"}),
+        on_connect=[{"expect": "message.page", "capture": {"page": "message.page"}}],
+        reply={"match": "message.id == request_id"},
+        session_identity="session.page",
+        limits={"max_connections": 1},
+    ),
     "a token that is taken out of an answer": entry(
         before_connect=[{"http": {"url": "https://a.b/"}, "capture": {"token": "body.token"}}],
         url="wss://example.com/?t={{ session.token }}",
@@ -418,3 +429,66 @@ def test_the_examples_of_the_documentation_hold_no_secrets(tmp_path: Path) -> No
             assert [line for line in reported if "secret-in-manifest" in line and "quotes_TOKEN" not in line] == [], (
                 example.manifest.place
             )
+
+
+HINTS = {"annotations": {"readOnlyHint": True}, "description": "Ask."}
+
+
+def note_tool(name: str = "t", **changes: Any) -> dict[str, Any]:
+    return {"name": name, **HINTS, **changes}
+
+
+def inputs_of(**properties: Any) -> dict[str, Any]:
+    return {"inputs": {"type": "object", "properties": properties}}
+
+
+TREE = {"$defs": {"t": {"type": "object", "properties": {"below": {"$ref": "#/$defs/t"}}}}}
+NOTED: dict[str, tuple[list[dict[str, Any]], str, str]] = {
+    "no annotations": (
+        [note_tool(annotations={})],
+        'm.t has no "annotations". Codex and Copilot',
+        "annotations-missing",
+    ),
+    "several without": (
+        [note_tool(n, annotations={}) for n in "abcde"],
+        "holds for b, c, d and 1 more.",
+        "annotations-missing",
+    ),
+    "a long description": ([note_tool(description="x" * 1025)], "has 1,025 characters. OpenAI's", "description-long"),
+    "no type": ([note_tool(**inputs_of(a={}))], "the argument 'a' of m.t has no \"type\"", "argument-untyped"),
+    "no type below": (
+        [note_tool(**inputs_of(a={"type": "array", "items": {"type": "object", "properties": {"b": True}}}))],
+        "the argument 'b' of m.t has no \"type\"",
+        "argument-untyped",
+    ),
+    "an enum of numbers": ([note_tool(**inputs_of(a={"enum": [1, 2]}))], "other values than text", "enum-not-text"),
+    "recursion": (
+        [note_tool(inputs={**TREE, "properties": {"a": {"$ref": "#/$defs/t"}}})],
+        "refers to itself, on which LlamaIndex",
+        "schema-simplified",
+    ),
+    "look-around": ([note_tool(**inputs_of(a={"type": "string", "pattern": "(?!x)"}))], "CrewAI", "schema-simplified"),
+    "a name": ([note_tool(**inputs_of(**{"$top": {"type": "integer"}}))], "hosts see 'top'", "argument-name-changed"),
+    "many tools": ([note_tool(f"t{n}") for n in range(129)], "129 tools: OpenAI's API", "many-tools"),
+}
+
+
+def notes_of(tools: list[dict[str, Any]], folder: Path) -> list[str]:
+    file = folder / "notes.json"
+    file.write_text(json.dumps({"name": "m", "url": "wss://example.com/", "tools": tools}))
+    return [str(note) for note in host_notes(load_manifest(file, {}))]
+
+
+@pytest.mark.parametrize(("tools", "message", "code"), NOTED.values(), ids=NOTED)
+def test_what_a_host_refuses_or_changes_is_a_note(
+    tools: list[dict[str, Any]], message: str, code: str, tmp_path: Path
+) -> None:
+    (note,) = notes_of(tools, tmp_path)
+    assert message in note
+    assert note.endswith(f" [{code}]")
+    assert code in NOTES
+
+
+def test_tools_that_every_host_takes_as_they_are_have_no_note(tmp_path: Path) -> None:
+    properties = {"a": {"type": "string"}, "b": {"enum": ["x"]}, "c": {"anyOf": [{"type": "integer"}]}}
+    assert notes_of([note_tool(**inputs_of(**properties))], tmp_path) == []

@@ -37,6 +37,7 @@ GUARDED = {
 """The places where text of an endpoint or a value of a manifest may leave, and what shows that none holds a secret."""
 
 OWN_WORDS = {
+    "core.value_size: pickler.dump": "counts bytes, writes none",
     "server.run: print": "an address",
     "server.http.connections: transport.write": "fixed responses",
     "server.http.connections: self.transport.write": "fixed responses",

@@ -184,6 +184,7 @@ async def test_faults_and_lost_connections_are_results_that_a_model_can_act_on(t
     assert fault.is_error
     assert fault.content[0].text == "the endpoint said: out of paper [tool-error]"
     assert fault.meta[META_PREFIX + "code"] == "tool-error"
+    assert fault.meta[META_PREFIX + "text_by"] == "endpoint"
     assert fault.meta[META_PREFIX + "outcome"] == "answered"
     assert lost.is_error
     assert "may have been executed" in lost.content[0].text

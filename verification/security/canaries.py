@@ -207,7 +207,8 @@ async def _serve(folder: Path, environ: Mapping[str, str], outputs: Outputs) -> 
     process.stdin.close()
     await process.wait()
     outputs.sinks["stderr"].extend((folder / "stderr").read_bytes())
-    written = [file for file in folder.iterdir() if file.name not in (".env", "manifest.json", "stderr")]
+    files = (file for file in folder.rglob("*") if file.is_file())
+    written = [file for file in files if file.name not in (".env", "manifest.json", "stderr")]
     outputs.sinks["pins"].extend((folder / "pins.json").read_bytes())
     outputs.sinks["files"].extend(b"".join(file.read_bytes() for file in written))
     return len(tools)

@@ -33,7 +33,7 @@ from utcp_ws_mcp.core.codecs.message import (
     excerpt,
     to_json_safe,
 )
-from utcp_ws_mcp.core.codecs.protobuf import load_schema
+from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError
@@ -170,7 +170,9 @@ def accept_message(framing: Framing) -> Accept:
     """Return a parser of the messages of a framing; every value can be displayed and returned as a result."""
 
     def accept(data: bytes) -> None:
-        schema = framing.protobuf and load_schema("m.proto", framing.protobuf.receive, None, lambda _: seeds.PROTO)
+        schema = framing.protobuf and load_types("m.proto", lambda _: seeds.PROTO).select(
+            framing.protobuf.receive, None
+        )
         framer = make_framer(framing, max_bytes=MAX_BYTES, schema=schema)
         text = text_of(data)
         for raw in (text, data, data[: len(data) // 2], data[len(data) // 2 :]):

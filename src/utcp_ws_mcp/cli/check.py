@@ -13,6 +13,7 @@ import click
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
 from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
+from ..lint.host_limits import host_notes
 from ..manifest.source_map import SourceMap
 from ..manifest.validation import describe_field
 from ..observability.redaction import Redactor
@@ -101,9 +102,21 @@ def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -
     warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, loaded), source_map)))
     warnings += source_map.duplicate_keys
     for warning in sorted(warnings, key=lambda warning: warning.position or (0, 0)):
-        shown = replace(warning, path="", message=f"warning: {warning}", code="")  # its text has the code already
-        echo(shown.format(loaded.manifest.source), err=True)
+        _print_finding("warning", warning, loaded)
+    _print_notes(loaded, source_map)
     return bool(warnings)
+
+
+def _print_notes(loaded: LoadedManifest, source_map: SourceMap) -> None:
+    """Print what single hosts refuse or change. Notes are no warnings, also with --strict."""
+    for note in _with_positions(host_notes(loaded), source_map):
+        _print_finding("note", note, loaded)
+
+
+def _print_finding(kind: str, problem: Problem, loaded: LoadedManifest) -> None:
+    place = f"{problem.path}: " if problem.path else ""
+    shown = replace(problem, path="", message=f"{kind}: {place}{problem.message}")
+    echo(shown.format(loaded.manifest.source), err=True)
 
 
 def _with_positions(problems: Iterator[Problem], source_map: SourceMap) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -74,6 +75,15 @@ def split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
         count += 1
     manifests = [Path(word) for word in words[:count]]
     return manifests or [Path(os.environ.get(MANIFEST_VARIABLE, "manifest.json"))], list(words[count:])
+
+
+def encodable_json(text: str) -> str:
+    """Return JSON that stdout can write: with escapes if its encoding lacks a character."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "".join(character if character.isascii() else json.dumps(character)[1:-1] for character in text)
+    return text
 
 
 def run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> NoReturn:

@@ -21,7 +21,8 @@ from ..core.expressions.scope import Ambient, Scope
 from ..core.templates.nodes import RenderError
 from ..core.tools.catalog import compile_discovery
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError
+from ..errors import BridgeError, Problem
+from ..lint.host_limits import tool_notes
 from ..lint.tools import accepts_any_message
 from ..manifest.loader import ManifestEntry
 from ..observability import events
@@ -139,9 +140,12 @@ def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:
         for raw in probe.unsolicited:
             if not tool.rules.is_ignored(scope.with_values(message=decode(raw).value)):
                 shown = excerpt(raw, 100, probe.redact)
-                problem = f"{tool.full_name} would accept this unsolicited message as its reply: {shown}"
-                fix = 'Set "reply.match" to select the reply, or "ignore" to exclude such messages.'
-                probe.trace(events.WarningIssued(f"warning: {problem}. {fix}"))
+                message = (
+                    f"{tool.full_name} would accept this unsolicited message as its reply: {shown}. "
+                    'Set "reply.match" to select the reply, or "ignore" to exclude such messages.'
+                )
+                problem = Problem("", message, code="ambiguous-reply")
+                probe.trace(events.WarningIssued(f"warning: {problem}"))
                 probe.has_warnings = True
                 return
 
@@ -166,3 +170,5 @@ async def _discover(probe: EndpointProbe, loaded: LoadedManifest) -> None:
     echo(f"{entry.name}: {len(tools)} tool{'s' * (len(tools) != 1)} in {seconds * 1000:.0f} ms")
     for tool in tools:
         echo(f"  {tool.full_name}({format_signature(tool.inputs)})")
+    for note in tool_notes(tools):
+        probe.trace(events.WarningIssued(f"note: {note}"))

@@ -7,10 +7,11 @@ import json
 import click
 
 from ..manifest.json_schema import manifest_schema
+from .options import encodable_json
 from .terminal import echo
 
 
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of a manifest, for editors."""
-    echo(json.dumps(manifest_schema(), indent=2, ensure_ascii=False))
+    echo(encodable_json(json.dumps(manifest_schema(), indent=2, ensure_ascii=False)))

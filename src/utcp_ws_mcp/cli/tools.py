@@ -14,7 +14,7 @@ from ..client.manifest_files import LoadedManifest
 from ..observability import events
 from ..observability.redaction import Redactor, redact_strings
 from .exit_codes import ExitCode
-from .options import env_file_option, load_manifests, manifests_argument, run
+from .options import encodable_json, env_file_option, load_manifests, manifests_argument, run
 from .terminal import echo, hide_secrets
 
 
@@ -48,7 +48,8 @@ async def list_tools(manifests: Sequence[LoadedManifest], as_json: bool, timeout
             {"name": tool.full_name, "description": tool.description, "inputs": tool.inputs, "outputs": tool.outputs}
             for tool in listed
         ]
-        echo(json.dumps(redact_strings(objects, redact.redact_result), indent=2, ensure_ascii=False))
+        shown = json.dumps(redact_strings(objects, redact.redact_result), indent=2, ensure_ascii=False)
+        echo(encodable_json(shown))
     else:
         for tool in listed:
             summary = tool.description.strip().partition("\n")[0]

@@ -12,7 +12,7 @@ import anyio
 
 from ..core.codecs.framing import Framer
 from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
-from ..core.exchange.connection_state import ConnectionState
+from ..core.exchange.connection_state import RECONNECTED, ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo, Exchange
 from ..core.exchange.last_messages import FATES
@@ -159,7 +159,7 @@ class Connection:
         was_used = previous.dispatcher.opened or previous._session_loss
         if not was_used or self.state.session_identity() == previous.state.session_identity():
             return
-        self.state.values["reconnected"] = True
+        self.state.values[RECONNECTED] = True
         if not previous.dispatcher.told_failure:
             self._session_loss = previous._session_loss or previous.session_end
 

@@ -52,6 +52,9 @@ FATAL_RETRY_INTERVAL: Final = 300.0
 REDISCOVERY_DELAY: Final = 1.0
 """Seconds between the loss of a connection and the next attempt, with jitter: many clients must not come at once."""
 
+STABLE_AFTER: Final = 30.0
+"""Seconds after which the loss of an endpoint says nothing about the manual that it has announced."""
+
 FAST_DISCOVERY_MARGIN: Final = 0.02
 """Seconds that a list of tools waits at least for further manuals after one has arrived."""
 
@@ -138,7 +141,7 @@ class DiscoveryTask:
         self._notify()
 
     async def _run_attempts(self) -> None:
-        failures = 0
+        failures = losses = 0
         while True:
             self._endpoint_lost = False
             self._started += 1
@@ -150,8 +153,12 @@ class DiscoveryTask:
                 with anyio.move_on_after(self._retry_delay(failures)):
                     await self._wait_until(lambda: self._requested > self._ended)
             else:
+                announced_at = anyio.current_time()
                 await self._wait_until(lambda: self._endpoint_lost)
-                await anyio.sleep(with_jitter(REDISCOVERY_DELAY, random.random))
+                # An endpoint that closes after each manual has it read again and again: it waits longer each time.
+                losses = losses + 1 if anyio.current_time() - announced_at < STABLE_AFTER else 0
+                delay = backoff_delay(losses, random.random) if losses > 1 else 0.0
+                await anyio.sleep(max(delay, with_jitter(REDISCOVERY_DELAY, random.random)))
 
     async def _wait_for_attempt(self, number: int) -> None:
         # A success answers requests for later attempts, too: their calls wanted the manual, and it is there.

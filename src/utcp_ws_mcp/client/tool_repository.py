@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import anyio
+import anyio.lowlevel
+
 from ..core.tools.catalog import compile_tools
 from ..core.tools.host_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
-from ..manifest.loader import DisabledEntry, ManifestEntry
-from ..manifest.remote_manual import read_manual, skipped_tool_warning
+from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
+from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
 from .approvals import Approvals, ApprovedTools, WithheldTool
@@ -134,9 +137,20 @@ class ToolRepository:
         Returns:
             The number of tools in the manual that can be called, and whether the tools of the repository changed.
         """
-        tools, warnings = read_manual(manual, entry, self._redact)
+        tools, warnings = await self._read(manual, entry)
         approved = await self._approvals.check(entry, tools, manual)
         return self._offer(entry, approved, warnings)
+
+    async def _read(self, manual: Any, entry: ManifestEntry) -> tuple[list[ResolvedTool], list[str]]:
+        """Read a manual, and let other tasks run between its tools."""
+        steps = read_manual_in_steps(manual, entry, self._redact)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                result: tuple[list[ResolvedTool], list[str]] = done.value
+                return result
+            await anyio.lowlevel.checkpoint()
 
     async def offer_remembered(self, entry: ManifestEntry, manual: Any) -> bool:
         """Offer the approved tools of a manual of an earlier run, until the endpoint has announced its own.
@@ -144,7 +158,7 @@ class ToolRepository:
         Returns:
             Whether the tools of the repository changed.
         """
-        tools, _ = read_manual(manual, entry, self._redact)
+        tools, _ = await self._read(manual, entry)
         approved = await self._approvals.check_remembered(entry, tools)
         if entry.name in self._discovered_tools or entry not in self.entries:
             return False  # the endpoint, or a reload, was faster

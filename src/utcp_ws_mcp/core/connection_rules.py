@@ -10,10 +10,10 @@ from typing import Final
 from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import AutoReply, Heartbeat, InboxSettings, Step
-from ..manifest.models.framing import Framing
+from ..manifest.models.framing import Framing, ProtobufSettings
 from ..manifest.variables import MESSAGE_KEYS
 from .captures import Captures, compile_captures
-from .codecs.protobuf import ProtobufSchema, load_schema
+from .codecs.protobuf import ProtobufSchema, SchemaTypes, load_types
 from .codecs.splitting import compile_length_pattern
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
@@ -238,13 +238,25 @@ def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnost
             compile_length_pattern(framing.length.pattern)
     settings = framing.protobuf
     if settings is not None:
-        with diagnostics.collect("framing.protobuf.schema"):
-            if compiler.read_file is None or not compiler.is_local:
-                raise InvalidTemplate(
-                    "a schema is a file beside the manifest, and there is none.", code="invalid-schema-file"
-                )
-            return load_schema(settings.schema_file, settings.receive, settings.send, compiler.read_file)
+        return _load_schema(settings, compiler, diagnostics)
     return None
+
+
+def _load_schema(settings: ProtobufSettings, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
+    types: SchemaTypes | None = None
+    with diagnostics.collect("framing.protobuf.schema"):
+        if compiler.read_file is None or not compiler.is_local:
+            raise InvalidTemplate(
+                "a schema is a file beside the manifest, and there is none.", code="invalid-schema-file"
+            )
+        types = load_types(settings.schema_file, compiler.read_file)
+    if types is None:
+        return None
+    for key, name in (("receive", settings.receive), ("send", settings.send)):
+        with diagnostics.collect(f"framing.protobuf.{key}"):
+            if name is not None:
+                types.find(name)
+    return None if diagnostics.problems else types.select(settings.receive, settings.send)
 
 
 def _compile_field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..errors import ForbiddenURL
@@ -43,9 +43,9 @@ class CompiledHttpStep:
 
     method: str
     url: UrlTemplate
-    headers: tuple[tuple[str, tuple[str | Placeholder, ...]], ...]
-    json: Node | None
-    form: Node | None
+    headers: tuple[tuple[str, tuple[str | Placeholder, ...]], ...] = field(repr=False)
+    json: Node | None = field(repr=False)
+    form: Node | None = field(repr=False)
     when: Expression | None
     captures: Captures
     optional: frozenset[str]

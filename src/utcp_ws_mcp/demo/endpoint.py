@@ -67,6 +67,7 @@ def _tool(name: str, description: str, properties: dict[str, Any], **template: A
             "required": required,
             "additionalProperties": False,
         },
+        "annotations": {"readOnlyHint": True, "openWorldHint": False},
         "tool_call_template": {"call_template_type": "websocket", **template},
     }
 

@@ -249,10 +249,10 @@ class UnidentifiableReply(CallError):
 
     def __init__(self, tool: str, address: str, excerpt: str, outcome: Outcome) -> None:
         self.tool, self.address, self.outcome = tool, address, outcome
-        example = f", such as {excerpt}" if excerpt else ""
+        example = f" The last one: {quote_endpoint(excerpt)}." if excerpt else ""
         super().__init__(
-            f"{tool}: {address} sends unsolicited messages{example}, so the first message after the request "
-            'need not be its reply. Write "reply": {"match": …} for the reply, "ignore" for the other messages, or '
+            f"{tool}: {address} sends unsolicited messages, so the first message after the request need not be its "
+            f'reply.{example} Write "reply": {{"match": …}} for the reply, "ignore" for the other messages, or '
             f'"stream" if several messages answer the request. {self.outcome.value}'
         )
 

@@ -467,6 +467,30 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "duplicate-key": "A key appears twice in an object. JSON parsers use the last value silently.",
     # Internal errors
+    # Notes about hosts
+    "annotations-missing": (
+        "Tools have no `annotations`. Codex and Copilot CLI deny such tools in a run without a person who could allow "
+        "it; other hosts ask more often."
+    ),
+    "description-long": (
+        "A description has more than 1,024 characters. OpenAI's API refuses it, and Claude Code cuts at 2,048."
+    ),
+    "argument-untyped": (
+        "An argument, or a property below one, has no type. Gemini's API may refuse it, and Codex offers it as text."
+    ),
+    "enum-not-text": "An `enum` contains numbers or other values than text, which Gemini's API refuses.",
+    "schema-simplified": (
+        "Hosts see the schema in a simpler form, because some fail on it with all tools: it refers to "
+        "itself, has a pattern with look-around, or is too large. Arguments are checked with the schema "
+        "itself."
+    ),
+    "argument-name-changed": (
+        "Claude's API refuses the name of an argument. Hosts see another one, and the endpoint gets the original name."
+    ),
+    "many-tools": (
+        "The manifest lists more than 128 tools. OpenAI's API and VS Code accept 128, and models choose "
+        "worse among many."
+    ),
     "internal-error": "A bug of utcp-ws-mcp.",
 }
 """What each code means, in one or two sentences of plain text."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
+from ..core.exchange.connection_state import RECONNECTED
 from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
 from ..errors import Problem
 from ..manifest.inheritance import referenced_presets
@@ -13,13 +15,16 @@ from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
 from ..manifest.variables import MESSAGE_KEYS
 
+SESSION_RULES: Final = frozenset({"reconnect_when", "fail_when", "fail_message", "session_identity"})
+"""Fields about the end of a session, which need not find what they look for."""
+
 
 def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each captured value that is never used, and for each used one that is never captured."""
     yield from _unused_captures(entry)
     reported: set[str] = set()
     for tool in entry.tools:
-        for field, name, captured in _missing_captures(tool):
+        for field, name, captured in _missing_captures(entry, tool):
             if name not in reported:
                 reported.add(name)
                 fix = suggestion(name, captured) or 'Add it to a "capture".'
@@ -76,11 +81,17 @@ def _captures(raw: Json) -> Iterator[tuple[str, str]]:
         yield from ((f"capture[{index}].set.{name}", name) for name in rule.get("set") or ())
 
 
-def _missing_captures(tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
+def _missing_captures(entry: ManifestEntry, tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
     """Yield the field, the name, and all captured names for each use of a value that is never captured."""
+    presets = referenced_presets(entry.raw)
     document = tool.template.model_dump(mode="json", by_alias=True)
     captured = {name for _, name in _captures(document)}
+    if tool.template.session_identity is not None:
+        captured.add(RECONNECTED)
     for field, value in document.items():
+        # Of a preset whose login was replaced they find nothing, which changes nothing else.
+        if field in SESSION_RULES and any(preset.get(field) == value for preset in presets):
+            continue
         for expression in find_expressions({field: value}, MESSAGE_KEYS):
             for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *captured}):
                 yield field, name, captured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -44,7 +44,22 @@ _MAX_KEY_LENGTH: Final = 40
 def read_manual(
     document: Json, entry: ManifestEntry, redact: Callable[[str], str] = str
 ) -> tuple[list[ResolvedTool], list[str]]:
+    """Return what `read_manual_in_steps` returns, at once."""
+    steps = read_manual_in_steps(document, entry, redact)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: tuple[list[ResolvedTool], list[str]] = done.value
+            return result
+
+
+def read_manual_in_steps(
+    document: Json, entry: ManifestEntry, redact: Callable[[str], str] = str
+) -> Generator[None, None, tuple[list[ResolvedTool], list[str]]]:
     """Return the tools of a manual, and a warning for each part of it that is not used.
+
+    It yields after each tool, so that the caller can serve others: the schemas of a tool may take a tenth of a second.
 
     `${NAME}` is replaced in `auth` only, and only by variables that the user named for this manual.
 
@@ -73,6 +88,7 @@ def read_manual(
         warnings += [_format_warning(entry.name, problem) for problem in problems]
         if tool:
             tools[tool.tool.name] = tool
+        yield
     return list(tools.values()), warnings
 
 

@@ -165,5 +165,6 @@ def _watch_tool() -> Document:
         "name": "watch",
         "description": "Return the messages that the endpoint sends in the next ten seconds.",
         "inputs": {"type": "object", "properties": {}, "additionalProperties": False},
+        "annotations": {"readOnlyHint": True},
         "tool_call_template": {"listen": True, "stream": {"max_seconds": 10}},
     }

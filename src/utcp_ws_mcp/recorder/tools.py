@@ -19,6 +19,12 @@ _WORD = re.compile(r"[A-Za-z0-9_]+")
 _MAX_NAME_LENGTH: Final = 40
 """The maximum length of the name of a tool in characters; hosts put the name of the manual before it."""
 
+_READING: Final = re.compile(
+    r"(?:\w*[._-])?(?:get|list|query|read|status|ping|info|version|search|find|describe|show|subscribe|watch)",
+    re.IGNORECASE,
+)
+"""The names of tools that probably change nothing: a guess, as everything in a draft."""
+
 REQUEST_ID: Final = "{{ request_id }}"
 
 
@@ -114,6 +120,7 @@ def _draft_tool(
         "name": name,
         "description": f"Send {name[:60]!r}. Describe here what it does and returns.",
         "inputs": schema,
+        "annotations": {"readOnlyHint": _READING.match(name) is not None},
         "tool_call_template": template,
     }
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
-from utcp_ws_mcp.core.codecs.protobuf import load_schema
+from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.manifest.models.framing import Framing
 
 FUZZ = settings(max_examples=60, deadline=None, database=None)
@@ -51,7 +51,7 @@ COMPRESSIONS: list[Any] = [
 
 def framer(codec: str, send_as: str | None, **framing: Any) -> Framer:
     protobuf = {"schema": "m.proto", "receive": "M", "send": "M"} if codec == "protobuf" else None
-    schema = load_schema("m.proto", "M", "M", lambda _: SCHEMA) if protobuf else None
+    schema = load_types("m.proto", lambda _: SCHEMA).select("M", "M") if protobuf else None
     return make_framer(Framing(codec=codec, protobuf=protobuf, **framing), send_as, schema=schema)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from utcp_ws_mcp.core.codecs import proto_schema
 from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
 from utcp_ws_mcp.core.codecs.message import RejectedValue
-from utcp_ws_mcp.core.codecs.protobuf import load_schema
+from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.manifest.models.framing import Framing
 
@@ -63,7 +63,7 @@ def read(name: str) -> bytes:
 def framer(receive: str = "market.v1.Push", send: str | None = "market.v1.Push", file: str = "market.proto") -> Framer:
     types = {"schema": file, "receive": receive, **({"send": send} if send else {})}
     framing = Framing(codec="protobuf", protobuf=types)  # type: ignore[arg-type]
-    return make_framer(framing, schema=load_schema(file, receive, send, read))
+    return make_framer(framing, schema=load_types(file, read).select(receive, send))
 
 
 def decode(peer: Framer, raw: str | bytes) -> Any:
@@ -168,7 +168,7 @@ def test_a_descriptor_set_is_a_schema_too() -> None:
     ]
     FILES["market.binpb"] = descriptor_pb2.FileDescriptorSet(file=files).SerializeToString().decode("latin-1")
     types = {"schema": "market.binpb", "receive": "market.v1.Push"}
-    schema = load_schema("market.binpb", "market.v1.Push", None, lambda name: FILES[name].encode("latin-1"))
+    schema = load_types("market.binpb", lambda name: FILES[name].encode("latin-1")).select("market.v1.Push", None)
     peer = make_framer(Framing(codec="protobuf", protobuf=types), schema=schema)  # type: ignore[arg-type]
     (raw,) = source.encode({"channel": "a", "time": "2026-11-30T03:00:00Z"})
     assert decode(peer, raw) == decode(source, raw)
@@ -176,7 +176,7 @@ def test_a_descriptor_set_is_a_schema_too() -> None:
 
 def test_imports_are_found_beside_the_file_that_is_named() -> None:
     moved = {f"schemas/{name}": text for name, text in FILES.items()}
-    schema = load_schema("schemas/market.proto", "market.v1.Push", None, lambda name: moved[name].encode())
+    schema = load_types("schemas/market.proto", lambda name: moved[name].encode()).select("market.v1.Push", None)
     assert schema.receive.DESCRIPTOR.full_name == "market.v1.Push"
 
 
@@ -226,7 +226,7 @@ OTHER_SCHEMAS = {
 @pytest.mark.parametrize(("text", "value"), OTHER_SCHEMAS.values(), ids=OTHER_SCHEMAS)
 def test_every_syntax_of_proto_is_read(text: str, value: dict[str, Any]) -> None:
     name = "a.b.c.M" if "package a.b.c" in text else "M"
-    schema = load_schema("m.proto", name, name, lambda _: text.encode())
+    schema = load_types("m.proto", lambda _: text.encode()).select(name, name)
     framing = Framing(codec="protobuf", protobuf={"schema": "m.proto", "receive": name})  # type: ignore[arg-type]
     peer = make_framer(framing, schema=schema)
     (raw,) = peer.encode(value)
@@ -258,19 +258,19 @@ BROKEN = {
 @pytest.mark.parametrize(("files", "message"), BROKEN.values(), ids=BROKEN)
 def test_a_schema_that_cannot_be_used_is_named_with_the_reason(files: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidTemplate, match=message):
-        load_schema(next(iter(files)), "M", None, lambda name: files[name].encode())
+        load_types(next(iter(files)), lambda name: files[name].encode()).select("M", None)
 
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proto_schema, "MAX_SCHEMA_BYTES", 1 << 20)
     with pytest.raises(InvalidTemplate, match="more than 1 MiB"):
-        load_schema("a.proto", "M", None, lambda _: bytes((1 << 20) + 1))
+        load_types("a.proto", lambda _: bytes((1 << 20) + 1))
 
 
 def test_imports_that_form_a_circle_are_refused() -> None:
     files = {"a.proto": 'import "b.proto"; message M {}', "b.proto": 'import "a.proto"; message N {}'}
     with pytest.raises(InvalidTemplate, match=r"proto"):
-        load_schema("a.proto", "M", None, lambda name: files[name].encode())
+        load_types("a.proto", lambda name: files[name].encode()).select("M", None)
 
 
 @pytest.mark.parametrize("package", ["google.protobuf", "proto_schema_parser"])
@@ -280,7 +280,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch.delitem(sys.modules, "utcp_ws_mcp.core.codecs.proto_schema")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InvalidTemplate, match=r"pip install 'utcp-ws-mcp\[protobuf\]'"):
-        load_schema("market.proto", "market.v1.Push", None, read)
+        load_types("market.proto", read).select("market.v1.Push", None)
 
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -324,7 +324,7 @@ def test_a_message_comes_back_as_it_was_sent(value: dict[str, Any]) -> None:
 def test_the_value_is_the_json_form_of_protobuf(value: dict[str, Any]) -> None:
     peer = framer()
     (raw,) = peer.encode(value)
-    schema = load_schema("market.proto", "market.v1.Push", None, read)
+    schema = load_types("market.proto", read).select("market.v1.Push", None)
     canonical = json_format.MessageToDict(
         schema.receive.FromString(raw), always_print_fields_with_no_presence=True, descriptor_pool=schema.pool
     )

@@ -343,10 +343,10 @@ class ConnectionPool:
         if pooled.ended_unused:
             self._record_unused_session(pooled, connection)
         if connection.is_open and not self._closed:  # a closed pool: `close` has yielded it to be closed
+            # It keeps its place until the endpoint knows of its end: `max_connections` holds at the endpoint, too.
+            pooled.change(Trigger.CLOSE_STARTED)
             self._tasks.start_soon(self._close_gracefully, pooled, connection, reason)
-            if pooled.handshake.connection_rules.on_disconnect or pooled.handshake.template.limits.max_connections == 1:
-                pooled.change(Trigger.CLOSE_STARTED)
-                return
+            return
         self._state.remove(pooled)
 
     async def _close_gracefully(self, pooled: PooledConnection, connection: Connection, reason: str) -> None:

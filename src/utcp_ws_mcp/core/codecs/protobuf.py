@@ -36,39 +36,57 @@ class ProtobufSchema:
     digest: str = ""
 
 
-def load_schema(file: str, receive: str, send: str | None, read: Callable[[str], bytes]) -> ProtobufSchema:
+@dataclass(frozen=True, slots=True)
+class SchemaTypes:
+    """All message types of a schema; `digest` is that of its files."""
+
+    file: str
+    pool: Any
+    digest: str
+
+    def find(self, name: str) -> Any:
+        """Return the class of a message type.
+
+        Raises:
+            InvalidTemplate: if the schema has no such type.
+        """
+        from google.protobuf import message_factory
+
+        try:
+            return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name.removeprefix(".")))
+        except KeyError:
+            raise InvalidTemplate(
+                f"the schema {self.file!r} has no message type {name!r}. Write its full name, with the package.",
+                code="unknown-message-type",
+            ) from None
+
+    def select(self, receive: str, send: str | None) -> ProtobufSchema:
+        """Return the types of incoming messages and of those that are sent (None: JSON), by their full names.
+
+        Raises:
+            InvalidTemplate: if the schema does not have one of them.
+        """
+        return ProtobufSchema(self.pool, self.find(receive), None if send is None else self.find(send), self.digest)
+
+
+def load_types(file: str, read: Callable[[str], bytes]) -> SchemaTypes:
     """Return the types of a schema.
 
     Args:
         file: The path of a `.proto` file or of a FileDescriptorSet.
-        receive: The full name of the type of incoming messages.
-        send: That of messages that are sent, or None for JSON.
         read: Returns the content of a file beside the manifest.
 
     Raises:
-        InvalidTemplate: if a file is no schema, a type is not in it, or the packages are not installed.
+        InvalidTemplate: if a file is no schema, or the packages are not installed.
     """
     try:
-        from google.protobuf import message_factory
-
         from .proto_schema import load_pool
     except ImportError:
         raise InvalidTemplate(
             "the codec 'protobuf' needs a package that is not installed. Run pip install 'utcp-ws-mcp[protobuf]'.",
             code="extra-not-installed",
         ) from None
-    pool, digest = load_pool(file, read)
-
-    def find(name: str) -> Any:
-        try:
-            return message_factory.GetMessageClass(pool.FindMessageTypeByName(name.removeprefix(".")))
-        except KeyError:
-            raise InvalidTemplate(
-                f"the schema {file!r} has no message type {name!r}. Write its full name, with the package.",
-                code="unknown-message-type",
-            ) from None
-
-    return ProtobufSchema(pool, find(receive), None if send is None else find(send), digest)
+    return SchemaTypes(file, *load_pool(file, read))
 
 
 @dataclass(frozen=True, slots=True)

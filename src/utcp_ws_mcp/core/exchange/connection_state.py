@@ -19,6 +19,9 @@ from ..templates.nodes import RenderError
 from .inbox import Inbox
 from .result import as_text
 
+RECONNECTED: Final = "reconnected"
+"""The value of `session` that says that the session is another than that of the connection before."""
+
 MIN_HEARTBEAT_INTERVAL: Final = 0.05
 """Seconds between two heartbeats at least, whatever the endpoint's greeting asks for."""
 

@@ -76,15 +76,15 @@ class TextRule:
             RenderError: if it holds a character that would end it.
         """
         found = self.breaks.search(text)
+        holds_separator = self.separator and self.separator in text
+        if found is None and not holds_separator and self.refused.isdisjoint(text):
+            return
         char = found[0] if found else next((each for each in text if each in self.refused), "")
-        if not char and self.separator and self.separator in text:
-            char = self.separator
-        if char:
-            raise RenderError(
-                f"{describe_source(placeholder)} contains {_name(char)}, which would end it in this message. Remove "
-                f"it; {self.fix}",
-                code="argument-breaks-message",
-            )
+        raise RenderError(
+            f"{describe_source(placeholder)} contains {_name(char or self.separator)}, which would end it in this "
+            f"message. Remove it; {self.fix}",
+            code="argument-breaks-message",
+        )
 
 
 Part = tuple[Placeholder, TextRule | None]
