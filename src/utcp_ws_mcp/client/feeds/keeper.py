@@ -32,11 +32,11 @@ class FeedKeeper:
         feed: The feed.
         live: Where its events and its state go.
         subscribe: Makes a subscription.
-        on_event: Called after each event, so that the memory of all feeds stays bounded.
+        on_event: Called with the bytes of each event, so that the memory of all feeds stays bounded.
     """
 
     def __init__(
-        self, feed: CompiledFeed, live: LiveFeed, subscribe: Subscribe, on_event: Callable[[], None] = lambda: None
+        self, feed: CompiledFeed, live: LiveFeed, subscribe: Subscribe, on_event: Callable[[int], None] = lambda size: None
     ) -> None:
         self.reconnects = 0
         self.duplicates = 0
@@ -63,6 +63,11 @@ class FeedKeeper:
                 delay = self._delay(error, failures)
                 self._live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.message}")
             await anyio.sleep(delay)
+
+    def interrupted(self, reason: str) -> None:
+        """Note that the keeper has been cancelled, and will run again at once."""
+        self._note_end(reason)
+        self._live.set_state(FeedState.OPENING)
 
     def stopped(self, reason: str) -> None:
         """Note that the keeper has been cancelled."""
@@ -115,8 +120,7 @@ class FeedKeeper:
                 return
             if verdict is PositionVerdict.WENT_BACK:
                 self._live.add_gap(f"the positions of the endpoint went back to {event.position}")
-        self._live.publish(event.data, event.key)
-        self._on_event()
+        self._on_event(self._live.publish(event.data, event.key).size)
 
 
 def _time_of_day() -> str:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
 from ...core.feeds.buffer import Event, EventBuffer, Gap, Page
 from ...core.feeds.cursor import Cursor
@@ -136,6 +137,7 @@ class LiveFeed:
         """
         self.buffer.expire(self._now())
         found = _Reading(self.buffer, request)
+        await found.advance()
         if found.is_done or request.wait_seconds <= 0:
             return found.result(self.describe_state(), timed_out=False)
         if len(self._waiting) >= MAX_WAITING_READS:
@@ -154,13 +156,13 @@ class LiveFeed:
         while not found.is_done:
             if self._failures != failures or self.state is FeedState.CLOSED:
                 return False
-            if not await wakeup.wait(deadline):
-                found.advance()
+            in_time = await wakeup.wait(deadline)
+            await found.advance()
+            if not in_time:
                 return not found.is_done
-            found.advance()
         burst_ends = min(deadline, anyio.current_time() + BURST_SECONDS)
         while not found.is_full and await wakeup.wait(burst_ends):
-            found.advance()
+            await found.advance()
         return False
 
 
@@ -176,7 +178,6 @@ class _Reading:
         self._bytes = 0
         self._cursor = request.cursor
         self._has_more = False
-        self.advance()
 
     @property
     def is_done(self) -> bool:
@@ -189,8 +190,8 @@ class _Reading:
         request = self._request
         return self._has_more or len(self._events) >= request.max_events or self._bytes >= request.max_bytes
 
-    def advance(self) -> None:
-        """Read what has arrived since the last time."""
+    async def advance(self) -> None:
+        """Read what has arrived since the last time, page by page, so that a long search delays nobody."""
         request = self._request
         while not self.is_full:
             room = request.max_events - len(self._events) if request.accepts is None else request.max_events
@@ -198,6 +199,8 @@ class _Reading:
             self._add(page)
             if not page.has_more:
                 break
+            if not self.is_full:
+                await anyio.lowlevel.checkpoint()
 
     def _add(self, page: Page) -> None:
         self._gaps += page.gaps

@@ -83,6 +83,7 @@ class FeedManager:
         self._ambient = ambient
         self._max_total_bytes = max_total_bytes
         self._instances: dict[tuple[str, str], FeedInstance] = {}
+        self._room = max_total_bytes
         self._closed = False
 
     def __iter__(self) -> Iterator[FeedInstance]:
@@ -161,11 +162,15 @@ class FeedManager:
     async def _keep(self, instance: FeedInstance, scope: anyio.CancelScope) -> None:
         """Run the keeper of a feed as long as it is wanted."""
         with scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._run_keeper, instance)
-                while (until := instance.wanted_until) > anyio.current_time():
-                    await instance.read_ended.wait(min(until, anyio.current_time() + FOREVER))
-                tasks.cancel_scope.cancel()
+            while True:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._run_keeper, instance)
+                    while (until := instance.wanted_until) > anyio.current_time():
+                        await instance.read_ended.wait(min(until, anyio.current_time() + FOREVER))
+                    tasks.cancel_scope.cancel()
+                if instance.wanted_until <= anyio.current_time():
+                    break
+                instance.keeper.interrupted(STOPPED)  # a read began while it was being closed
         instance.scope = None
         instance.keeper.stopped(STOPPED)
 
@@ -181,14 +186,24 @@ class FeedManager:
         if instance.scope is not None:
             instance.scope.cancel()
 
-    def _bound_memory(self) -> None:
-        """Remove the oldest events of the largest feed until all feeds together are within the limit."""
+    def _bound_memory(self, added: int) -> None:
+        """Remove the oldest events of the largest feeds if all feeds together exceed the limit.
+
+        The feeds are added up only when the limit may be reached, and then somewhat more is removed than necessary, so
+        that an event costs the same however many feeds there are.
+        """
+        self._room -= added
+        if self._room >= 0:
+            return
         total = sum(instance.live.buffer.bytes for instance in self)
-        while total > self._max_total_bytes:
-            largest = max(self, key=lambda instance: instance.live.buffer.bytes)
-            before = largest.live.buffer.bytes
-            largest.live.buffer.evict_oldest()
-            total -= before - largest.live.buffer.bytes
+        target = self._max_total_bytes if total <= self._max_total_bytes else self._max_total_bytes * 63 // 64
+        while total > target:
+            largest = max(self, key=lambda instance: instance.live.buffer.bytes).live.buffer
+            before = largest.bytes
+            while len(largest) and total - (before - largest.bytes) > target and largest.bytes * 2 > before:
+                largest.evict_oldest()
+            total -= before - largest.bytes
+        self._room = self._max_total_bytes - total
 
     def close(self) -> None:
         """Stop all keepers; the connections are closed by the pools."""

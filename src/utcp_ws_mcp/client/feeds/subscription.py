@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 import anyio
 
+from ...core.exchange.dispatcher import SESSION_ENDED
 from ...core.exchange.exchange import Exchange
 from ...core.exchange.reply_rules import ReplyRules
 from ...core.expressions.scope import Ambient, Scope
@@ -181,10 +182,12 @@ class FeedSubscription:
     # Errors
 
     def _raise_if_finished(self, exchange: Exchange) -> None:
-        if not exchange.finished:
-            return
         assert self._lease is not None
         connection = self._lease.connection
+        if not exchange.finished and connection.dispatcher.unusable_reason != SESSION_ENDED:
+            return
+        if not exchange.finished:
+            raise ConnectionLost(connection.address, SESSION_ENDED, Outcome.MAYBE_EXECUTED, close_code=1000)
         lost = exchange.close_info
         reason = exchange.failure or (lost.reason if lost else "the stream of events has ended")
         code = lost.code if lost else connection.close_info.code

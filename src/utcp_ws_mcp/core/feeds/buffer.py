@@ -7,7 +7,7 @@ reader has missed is exact. Time is an argument.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -102,7 +102,7 @@ class EventBuffer:
         self.evicted = 0
         self._latest = latest
         self._last_offset = 0
-        self._events: dict[int, Event] = {}
+        self._events: OrderedDict[int, Event] = OrderedDict()  # a dict finds its oldest item slowly
         self._offset_by_key: dict[str, int] = {}
         self._evicted_offsets: deque[int] = deque(maxlen=MAX_REMEMBERED_EVICTIONS)
         self._gaps: deque[Gap] = deque(maxlen=MAX_GAPS)
@@ -214,6 +214,9 @@ class EventBuffer:
         return Page(tuple(chosen), gaps, Cursor(self.epoch, last, max(seen, cursor.gap)), missed, has_more)
 
     def _after(self, offset: int) -> Iterator[Event]:
+        oldest = next(iter(self._events), self._last_offset + 1)
+        if len(self._events) == self._last_offset + 1 - oldest:  # none is missing in between
+            return (self._events[each] for each in range(max(offset + 1, oldest), self._last_offset + 1))
         newer = []
         for event in reversed(self._events.values()):
             if event.offset <= offset:
