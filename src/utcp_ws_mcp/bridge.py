@@ -153,7 +153,7 @@ class Bridge:
         """
         self._discovery_manager.stop()
         if self._feeds is not None:
-            self._feeds.close()
+            await self._feeds.aclose()
         await self._pool_manager.aclose()
 
     def reload(self, loaded: Sequence[LoadedManifest]) -> None:

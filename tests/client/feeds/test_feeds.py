@@ -125,7 +125,7 @@ async def test_a_feed_that_resumes_misses_nothing(tmp_path: Path) -> None:
                 result = await read(bridge, cursor=cursor)
                 assert result["gaps"] == []
                 got, cursor = got + prices(result), result["cursor"]
-            server.sequence += 2  # while nobody is connected
+            server.sequence += 2  # while there is no connection
             await seen.open[-1].close(1012)
             await seen.until(lambda life=life: len(seen.upgrades) == life + 1)
         while len(got) < server.sequence:
@@ -154,7 +154,7 @@ async def test_a_feed_that_nobody_reads_is_closed_and_opened_again(tmp_path: Pat
         cursor = (await read(bridge))["cursor"]
         await seen.until(lambda: [message["op"] for message in seen.received] == ["subscribe", "unsubscribe"])
         result = await read(bridge, cursor=cursor)
-        assert "nobody reads it" in result["gaps"][0]["reason"]
+        assert "it is no longer read" in result["gaps"][0]["reason"]
 
 
 async def test_a_feed_with_start_is_open_before_its_first_read(tmp_path: Path) -> None:
@@ -317,3 +317,35 @@ def test_a_feed_that_cannot_work_is_a_problem_when_the_manifest_is_loaded(
     with pytest.raises(InvalidManifest) as invalid:
         load_manifest(file)
     assert code in {problem.code for problem in invalid.value.problems}
+
+
+async def test_events_that_an_endpoint_sends_at_once_are_read(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"price": 1}))
+
+    feed = {"inputs": {}, "open": [], "match": "message.price is defined", "close": None}
+    async with peer(Exchange().answer, greet=greet) as seen, bridge_to(tmp_path, manifest(seen, **feed)) as bridge:
+        with anyio.fail_after(10):
+            assert prices(await bridge.call_tool("m.trades_events", {"wait_seconds": 9})) == [1]
+
+
+async def test_a_feed_leaves_a_session_that_has_ended(tmp_path: Path) -> None:
+    server = Exchange()
+    document = {"reconnect_when": "message.op == 'expired'"}
+    async with peer(server.answer) as seen, bridge_to(tmp_path, {**manifest(seen), **document}) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        await seen.open[0].send(json.dumps({"op": "expired"}))
+        await seen.until(lambda: len(seen.received) == 3)  # the feed ends there and begins again
+        result = await read(bridge, cursor=cursor)
+        assert "the session has ended" in (result["gaps"][0]["reason"] if result["gaps"] else result["state"])
+        assert len(seen.upgrades) == 2
+
+
+async def test_a_read_that_begins_while_a_feed_is_closed_keeps_it_open(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, linger=0)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        for number in range(1, 6):
+            result = await read(bridge, cursor=cursor, wait_seconds=0)
+            assert not result["state"].startswith("closed"), number
+            cursor = result["cursor"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
 
 import anyio
 import pytest
@@ -18,6 +20,7 @@ from utcp_ws_mcp.client.feeds.live_feed import (
     ReadResult,
     TooManyReads,
 )
+from utcp_ws_mcp.client.feeds.manager import FeedManager
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor
 
@@ -167,3 +170,22 @@ async def test_a_slow_reader_delays_nobody() -> None:
         await checkpoint()
     result = await feed.read(replace(REQUEST, cursor=slow))
     assert (result.missed, len(result.events)) == (90, 10)
+
+
+def test_the_memory_of_all_feeds_is_bounded_without_adding_it_up_for_each_event() -> None:
+    manager = FeedManager(cast("Any", None), cast("Any", None), cast("Any", None), max_total_bytes=100_000)
+    limits = BufferLimits(10_000, 1 << 26, 3600)
+    lives = [LiveFeed(f"m.{number}", EventBuffer(f"e{number:04}", limits), lambda: 0.0) for number in range(3)]
+    added_up = 0
+
+    def instances(self: FeedManager) -> Any:
+        nonlocal added_up
+        added_up += 1
+        return iter([SimpleNamespace(live=live) for live in lives])
+
+    with mock.patch.object(FeedManager, "__iter__", instances):
+        for number in range(3000):
+            manager._bound_memory(lives[number % 3].publish("x" * 100).size)
+            assert sum(live.buffer.bytes for live in lives) <= 100_000
+    assert all(len(live.buffer) > 50 for live in lives)
+    assert added_up < 1500

@@ -1,4 +1,4 @@
-"""Keep a feed open while somebody wants it: subscribe, add its events, and subscribe again when the connection ends."""
+"""Keep a feed open while it is wanted: subscribe, add its events, and subscribe again when the connection ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ class FeedKeeper:
     """
 
     def __init__(
-        self, feed: CompiledFeed, live: LiveFeed, subscribe: Subscribe, on_event: Callable[[int], None] = lambda size: None
+        self,
+        feed: CompiledFeed,
+        live: LiveFeed,
+        subscribe: Subscribe,
+        on_event: Callable[[int], None] = lambda size: None,
     ) -> None:
         self.reconnects = 0
         self.duplicates = 0

@@ -79,7 +79,7 @@ class LiveFeed:
         self.buffer = buffer
         self.state = FeedState.OPENING
         self.detail = ""
-        self._now = now
+        self.now = now
         self._waiting: set[Wakeup] = set()
         self._failures = 0
 
@@ -96,13 +96,13 @@ class LiveFeed:
 
     def publish(self, data: str, key: str | None = None) -> Event:
         """Add an event; `data` and `key` are JSON texts."""
-        event = self.buffer.append(data, self._now(), key)
+        event = self.buffer.append(data, self.now(), key)
         self._wake()
         return event
 
     def add_gap(self, reason: str) -> None:
         """Record that events may be missing."""
-        self.buffer.add_gap(reason, self._now())
+        self.buffer.add_gap(reason, self.now())
         self._wake()
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
@@ -135,7 +135,7 @@ class LiveFeed:
             InvalidCursor: if the feed has not returned the cursor.
             TooManyReads: if the read would wait, and too many do.
         """
-        self.buffer.expire(self._now())
+        self.buffer.expire(self.now())
         found = _Reading(self.buffer, request)
         await found.advance()
         if found.is_done or request.wait_seconds <= 0:
@@ -191,7 +191,7 @@ class _Reading:
         return self._has_more or len(self._events) >= request.max_events or self._bytes >= request.max_bytes
 
     async def advance(self) -> None:
-        """Read what has arrived since the last time, page by page, so that a long search delays nobody."""
+        """Read what has arrived since the last time, page by page, so that a long search delays no other task."""
         request = self._request
         while not self.is_full:
             room = request.max_events - len(self._events) if request.accepts is None else request.max_events

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +17,7 @@ from ...core.feeds.buffer import BufferLimits, EventBuffer
 from ...core.feeds.feed import CompiledFeed
 from ...core.tools.tool import CompiledTool
 from ...errors import CallError
+from ..cancel import CANCEL_TIMEOUT
 from ..pool.manager import PoolManager
 from ..wakeup import Wakeup
 from .keeper import FeedKeeper
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 MAX_TOTAL_BYTES: Final = 64 << 20
 """Bytes of the events of all feeds; the oldest events of the largest feed are removed first."""
 EPOCH_BYTES: Final = 4
-STOPPED: Final = "nobody reads it"
+STOPPED: Final = "it is no longer read"
 
 
 @dataclass(eq=False)
@@ -84,6 +84,8 @@ class FeedManager:
         self._max_total_bytes = max_total_bytes
         self._instances: dict[tuple[str, str], FeedInstance] = {}
         self._room = max_total_bytes
+        self._running = 0
+        self._ended = Wakeup()
         self._closed = False
 
     def __iter__(self) -> Iterator[FeedInstance]:
@@ -128,7 +130,7 @@ class FeedManager:
         definition = feed.definition
         limits = BufferLimits(definition.size, definition.max_bytes, definition.max_age)
         buffer = EventBuffer(self._ambient.random_hex(EPOCH_BYTES), limits, latest=definition.keep == "latest")
-        live = LiveFeed(feed.full_name, buffer, time.time)
+        live = LiveFeed(feed.full_name, buffer, lambda: self._ambient.now().timestamp())
 
         def subscribe(position: Any) -> FeedSubscription:
             pool = self._pools.pool(feed.manual)
@@ -161,18 +163,26 @@ class FeedManager:
 
     async def _keep(self, instance: FeedInstance, scope: anyio.CancelScope) -> None:
         """Run the keeper of a feed as long as it is wanted."""
-        with scope:
-            while True:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._run_keeper, instance)
-                    while (until := instance.wanted_until) > anyio.current_time():
-                        await instance.read_ended.wait(min(until, anyio.current_time() + FOREVER))
-                    tasks.cancel_scope.cancel()
-                if instance.wanted_until <= anyio.current_time():
-                    break
-                instance.keeper.interrupted(STOPPED)  # a read began while it was being closed
-        instance.scope = None
-        instance.keeper.stopped(STOPPED)
+        self._running += 1
+        try:
+            with scope:
+                await self._keep_while_wanted(instance)
+        finally:
+            instance.scope = None
+            instance.keeper.stopped(STOPPED)
+            self._running -= 1
+            self._ended.set()
+
+    async def _keep_while_wanted(self, instance: FeedInstance) -> None:
+        while True:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._run_keeper, instance)
+                while (until := instance.wanted_until) > anyio.current_time():
+                    await instance.read_ended.wait(min(until, anyio.current_time() + FOREVER))
+                tasks.cancel_scope.cancel()
+            if instance.wanted_until <= anyio.current_time():
+                return
+            instance.keeper.interrupted(STOPPED)  # a read began while it was being closed
 
     async def _run_keeper(self, instance: FeedInstance) -> None:
         try:
@@ -205,11 +215,14 @@ class FeedManager:
             total -= before - largest.bytes
         self._room = self._max_total_bytes - total
 
-    def close(self) -> None:
-        """Stop all keepers; the connections are closed by the pools."""
+    async def aclose(self) -> None:
+        """Stop all keepers, which send `close`; the connections are closed by the pools."""
         self._closed = True
         for key in list(self._instances):
             self._remove(key)
+        with anyio.move_on_after(2 * CANCEL_TIMEOUT):
+            while self._running:
+                await self._ended.wait(anyio.current_time() + FOREVER)
 
 
 def canonical(arguments: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -192,7 +191,7 @@ def _events(result: ReadResult) -> dict[str, Any]:
 
 
 def _latest(instance: FeedInstance, keys: list[Any] | None) -> dict[str, Any]:
-    buffer, now = instance.live.buffer, time.time()
+    buffer, now = instance.live.buffer, instance.live.now()
     buffer.expire(now)
     values = [_value(event, now) for event in buffer.latest().values()]
     shown = values if keys is None else [value for value in values if value["key"] in keys]
