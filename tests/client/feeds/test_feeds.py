@@ -349,3 +349,14 @@ async def test_a_read_that_begins_while_a_feed_is_closed_keeps_it_open(tmp_path:
             result = await read(bridge, cursor=cursor, wait_seconds=0)
             assert not result["state"].startswith("closed"), number
             cursor = result["cursor"]
+
+
+async def test_without_item_the_data_is_the_value_of_the_whole_message(tmp_path: Path) -> None:
+    server = Exchange()
+    document = manifest(Peer())
+    document["feeds"][0].pop("item")
+    async with peer(server.answer) as seen, bridge_to(tmp_path, {**document, "url": seen.url}) as bridge:
+        await read(bridge)
+        await server.send(seen.open[0], 1)
+        result = await read(bridge, wait_seconds=5, where="data.price == 1")
+        assert prices(result) == [{"symbol": "A", "price": 1, "seq": 1}]

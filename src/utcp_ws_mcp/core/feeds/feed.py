@@ -70,7 +70,8 @@ class CompiledFeed:
         """
         scope = exchange.scope_for(message)
         try:
-            data = self.subscription.rules.extract(scope, message)
+            # Conditions of readers look into the data, so a whole message is its value, not its text.
+            data = message.value if self.definition.item is None else self.subscription.rules.extract(scope, message)
             key = None if self.key is None else self._required(self.key, scope, "key")
             position = None if self.position is None else self._required(self.position, scope, "position")
         except EvaluationError as error:
