@@ -43,7 +43,7 @@ TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing
 if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
-    from .client.feeds.manager import FeedManager
+    from .client.feeds.manager import FeedInstance, FeedManager
     from .client.feeds.reading import FeedGap, FeedItem
     from .core.handshake_request import HandshakeRequest
 
@@ -331,6 +331,20 @@ class Bridge:
         async with aclosing(following) as items:
             async for item in items:
                 yield item
+
+    def read_feed_page(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of a tool NAME_events without waiting; a feed that is not open is opened.
+
+        Raises:
+            CallError: if an argument is wrong.
+        """
+        from .client.feeds.reading import read_page
+
+        return read_page(self._feed_manager(), tool, self._valid_arguments(tool, arguments))
+
+    def feed_instances(self) -> list[FeedInstance]:
+        """Return the feeds that have been opened, one for each set of arguments."""
+        return [] if self._feeds is None else list(self._feeds)
 
     async def _read_feed(self, tool: CompiledTool, arguments: dict[str, Any]) -> Any:
         from .client.feeds.reading import read_feed

@@ -50,6 +50,37 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
         instance.read_ended.set()
 
 
+def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of NAME_events with what is there now.
+
+    Raises:
+        InvalidArguments: if the cursor or a number is wrong.
+        CallError: if too many sets of arguments are followed.
+    """
+    assert tool.feed is not None
+    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
+    request = _read_request(tool, arguments)
+    instance = manager.get(tool, own)
+    live = instance.live
+    instance.last_read = anyio.current_time()
+    live.buffer.expire(live.now())
+    try:
+        page = live.buffer.read(request.cursor, request.max_events, request.max_bytes)
+    except InvalidCursor as error:
+        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    return _events(
+        ReadResult(
+            page.events,
+            page.gaps,
+            page.cursor,
+            page.missed,
+            page.has_more,
+            timed_out=False,
+            state=live.describe_state(),
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class FeedItem:
     """An event of a feed that is followed.
