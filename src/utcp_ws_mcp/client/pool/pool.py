@@ -315,8 +315,9 @@ class ConnectionPool:
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
         assert connection is not None
-        # The first call of a new connection goes first: what the endpoint sends at once may be what it waits for.
-        await anyio.lowlevel.checkpoint()
+        if 0 < pooled.in_flight == pooled.passive_in_flight:
+            # Calls that only listen go first: what the endpoint sends at once may be what they wait for.
+            await anyio.lowlevel.checkpoint()
         try:
             async with anyio.create_task_group() as running:
                 running.start_soon(connection.heartbeat.run)
