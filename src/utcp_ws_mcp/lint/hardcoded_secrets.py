@@ -24,7 +24,7 @@ _PLAINTEXT: Final = (
 )
 _ANY_CERTIFICATE: Final = (
     "any certificate is accepted: everyone on the network path can impersonate the endpoint. "
-    'Set its certificate as "ca_file" instead.'
+    'Pin its certificate with "fingerprint" instead.'
 )
 _MANIFEST_FIELD = re.compile(r"(?:^|\.)tls\.client_key$|^(?:(?:manual_call_templates)?\[\d+\]\.)?pin$")
 """The paths of fields with the name of a secret that hold none: the name of a file, and how tools are pinned."""
