@@ -16,7 +16,7 @@ from ..bridge import Bridge, StreamResult
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
 from ..core.exchange.result import partial_stream_text
-from ..core.tools.host_names import may_belong
+from ..core.tools.mcp_names import may_belong
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
