@@ -392,7 +392,7 @@ async def test_a_call_that_only_listens_is_none_of_those_that_may_be_in_flight(t
         assert len(seen.upgrades) == 1
 
 
-CLOSED = "closed by the bridge"
+CLOSED = "closed by utcp-ws-mcp"
 LATE = f"{CLOSED}: a late reply to an ended call could be assigned to another call"
 CLOSE_REASONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "given up": ({"timeout": 0.3}, [LATE, CLOSED]),
@@ -432,4 +432,4 @@ async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_told_
                 await bridge.call_tool("m.t", {"room": room})
             await seen.until(lambda: len(seen.closed) == 1)
     closed = [event.reason for event in events if isinstance(event, ConnectionClosed)]
-    assert closed[0] == "closed by the bridge: a call needs another connection"
+    assert closed[0] == "closed by utcp-ws-mcp: a call needs another connection"
