@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.core.tools.host_schema import host_schema
+from utcp_ws_mcp.core.tools.mcp_schema import host_schema
 from utcp_ws_mcp.core.tools.schema_references import REFERENCES, References
 
 NULL, TEXT = {"type": "null"}, {"type": "string"}
