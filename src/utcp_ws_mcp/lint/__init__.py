@@ -13,8 +13,8 @@ from ..client.manifest_files import LoadedManifest
 from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
-from .hardcoded_secrets import check_hardcoded_secrets, check_insecure_transport
 from .places import Places
+from .secrets_and_transport import check_hardcoded_secrets, check_insecure_transport
 from .tools import check_tools
 from .unused_fields import check_ineffective_fields, check_unused_variables
 from .values import check_let, check_session_values
@@ -67,4 +67,5 @@ def _check(uncommented: Json, loaded: LoadedManifest) -> Iterator[Problem]:
         yield from check_ineffective_fields(entry, tools)
         yield from check_session_values(entry)
         yield from check_let(entry)
-        yield from check_tools(entry, tools)
+        # The tools of feeds are generated: the manifest has no fields of their own.
+        yield from check_tools(entry, [tool for tool in tools if tool.feed is None])
