@@ -8,7 +8,7 @@ import anyio
 
 from ..core.exchange.exchange import Exchange
 from ..core.expressions.scope import Scope
-from ..core.http_steps import CompiledHttpStep
+from ..core.http_steps import STEP_CODES, CompiledHttpStep
 from ..core.templates.nodes import RenderError, to_render_error
 from ..core.tools.tool import CompiledTool
 from ..errors import (
@@ -20,7 +20,6 @@ from ..errors import (
     PolicyError,
     TimeoutStage,
 )
-from .http_steps import STEP_CODES
 
 if TYPE_CHECKING:
     from .connection import Connection

@@ -16,7 +16,7 @@ from ..core.expressions.paths import UNDEFINED
 from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.header_policy import check_header
-from ..core.http_steps import CompiledHttpStep
+from ..core.http_steps import CompiledHttpStep, StepCodes
 from ..core.network_policy import parse_http_url
 from ..core.templates.nodes import OMIT, quote_json, render_text, to_text
 from ..errors import ConnectError, ForbiddenURL, end_sentence, quote_endpoint
@@ -29,17 +29,6 @@ from .http_client import HttpRequest, HttpResponse, TlsSettings, send_request
 
 MAX_CREDENTIALS: Final = 16
 """Texts of one captured value that count as credentials: each is searched for in all that is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepCodes:
-    """The codes of a failed step, and of a captured value that is missing."""
-
-    failed: str
-    found_nothing: str
-
-
-STEP_CODES: Final = StepCodes("http-step-failed", "capture-found-nothing")
 
 
 class HttpStepRunner:

@@ -11,12 +11,12 @@ from ..core.codecs.message import Message, excerpt
 from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
 from ..core.expressions.scope import Scope
-from ..core.http_steps import CompiledHttpStep
+from ..core.http_steps import STEP_CODES, CompiledHttpStep, StepCodes
 from ..core.templates.nodes import RenderError, to_render_error
 from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from .close_info import CONNECTION_RESET
 from .connection import Connection
-from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
+from .http_steps import HttpStepRunner, fail_message_text
 
 BEFORE_CONNECT_CODES: Final = StepCodes("before-connect-failed", "before-connect-value-missing")
 
