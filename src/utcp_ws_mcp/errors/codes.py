@@ -383,6 +383,10 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "warnings-omitted": "A manual from the network caused more warnings than are shown.",
     "too-many-tools": "The manual has more tools than `max_tools`; only the first are offered.",
+    "too-many-held-messages": (
+        "While the HTTP requests of a call were under way, the endpoint sent more messages than are kept for the call. "
+        "Its reply may be among those that were not, so the call fails."
+    ),
     "manual-too-large": (
         "The tools of a manual together take too many bytes, values, patterns or expressions, or too long to read. "
         "Only the first are offered."

@@ -12,7 +12,6 @@ from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
 
-
 # Defaults are constructed without validation: that would build a validator for each of their models when this module is
 # imported, although only that of `CallTemplate` is ever called.
 
