@@ -11,7 +11,7 @@ from ..core.backoff import parse_retry_after
 from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import encode, excerpt, http_error_detail, parse_json
 from ..core.exchange.result import as_text
-from ..core.expressions.expression import Expression
+from ..core.expressions.expression import EvaluationError, Expression
 from ..core.expressions.paths import UNDEFINED
 from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
@@ -126,7 +126,7 @@ class HttpStepRunner:
             from ..core.exchange.trace import explain_http_step  # only for --trace
 
             self._observe(events.MatchExplained(self._handshake.manual, explain_http_step(step, place.path, scope)))
-        if step.fail.is_true(scope):
+        if _is_failure(step, scope, place):
             retry_after = parse_retry_after(response.headers.get("retry-after"), scope.ambient.now())
             text = fail_message_text(step.fail_message, scope)
             detail = (
@@ -165,6 +165,13 @@ class _Place:
     path: str
     codes: StepCodes
     owner: str
+
+
+def _is_failure(step: CompiledHttpStep, scope: Scope, place: _Place) -> bool:
+    try:
+        return step.fail.decide(scope)
+    except EvaluationError as error:
+        raise ConnectError(place.address, f"fail: {error}", code="predicate-failed", step=place.path) from None
 
 
 def fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:

@@ -186,7 +186,8 @@ CODES: Final[Mapping[str, str]] = {
     ),
     "predicate-failed": (
         "A predicate of `reply`, `ignore` or `stream` cannot be evaluated on the message that answers the call: it "
-        "calls a method of text on an object, for example. The message cannot be classified."
+        "calls a method of text on an object, for example. The message cannot be classified. The same for `when`, "
+        "`expect` and `fail` of a step."
     ),
     "value-too-large": "An expression, a message or a result would be larger than the limit.",
     "argument-breaks-message": (
