@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..core.tools.catalog import compile_tools_in_steps
-from ..core.tools.host_names import host_names, may_belong
+from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
 from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
