@@ -461,3 +461,19 @@ def test_any_document_is_accepted_or_refused_with_its_problems(document):
         assert found.problems
     else:
         assert found.entries or found.disabled
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"url": "wss://a.example:123456/"}, "the URL has the port 123456. Write a port from 1 to 65535."),
+        (
+            {"message": "{{ args.q | regex_find('it's') }}"},
+            r"A quote in it has no end. Inside of '…' write \x27 (in JSON \\x27).",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said_with_its_fix(fields, said):
+    (entry,) = load({"url": URL, "tools": [], **fields}).entries
+    _, problems = compile_entry(entry)
+    assert any(said in problem.message for problem in problems)

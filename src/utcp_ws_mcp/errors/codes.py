@@ -430,6 +430,7 @@ CODES: Final[Mapping[str, str]] = {
     "insecure-tls": (
         '`"insecure": true` accepts any certificate. Everyone on the network path can impersonate the endpoint.'
     ),
+    "subprotocol-missing": "The codec is `mqtt`, and `protocol` is missing. Brokers refuse such connections.",
     # Tools and arguments
     "description-missing": "The tool has no `description`. Models choose a tool by its description.",
     "tool-name-changed": (
