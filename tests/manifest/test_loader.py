@@ -1,9 +1,11 @@
+import json
 from pathlib import PurePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
 from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS
 from utcp_ws_mcp.manifest.loader import DisabledEntry, inline_variables, load_document, variable_files
@@ -473,7 +475,9 @@ def test_any_document_is_accepted_or_refused_with_its_problems(document):
         ),
     ],
 )
-def test_what_is_wrong_with_a_text_is_said_with_its_fix(fields, said):
-    (entry,) = load({"url": URL, "tools": [], **fields}).entries
-    _, problems = compile_entry(entry)
-    assert any(said in problem.message for problem in problems)
+def test_what_is_wrong_with_a_text_is_said_with_its_fix(fields, said, tmp_path):
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps({"url": URL, "tools": [{"name": "t"}], **fields}))
+    with pytest.raises(InvalidManifest) as refused:
+        load_manifest(file, {})
+    assert said in str(refused.value)
