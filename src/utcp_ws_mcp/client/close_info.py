@@ -16,7 +16,7 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     from .connection import Connection
 
-CLOSED_LOCALLY: Final = "closed by the bridge"
+CLOSED_LOCALLY: Final = "closed by utcp-ws-mcp"
 POLICY_VIOLATION: Final = 1008
 CONNECTION_RESET: Final = "the network connection was cut"
 
