@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 
-from ..core.codecs.message import Message, encode_json
+from ..core.codecs.message import Message
 from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
@@ -32,6 +32,7 @@ from .close_info import lost_connection
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
+from .timeout_hint import hint_for, last_message_for
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ T = TypeVar("T")
 
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
-
-MAX_FAILURES_SHOWN: Final = 2
-"""Predicates that could not be evaluated, in the error of a call that timed out."""
 
 
 class Call:
@@ -350,24 +348,15 @@ class Call:
         if exchange.in_stream and (exchange.item_count or not rules.listen_only):
             count = exchange.item_count
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
-        last_message, fate = self._lease.connection.last_message_for(exchange)
+        last_message, fate = last_message_for(self._lease.connection, exchange)
         return self._timeout_error(
             stage,
             Outcome.MAYBE_EXECUTED,
             detail=detail,
             last_message=last_message,
             fate=fate,
-            hint=self._hint(exchange),
+            hint=hint_for(exchange, self._lease.connection.state.failures),
         )
-
-    def _hint(self, exchange: Exchange) -> str:
-        """Return what to write where rules could not recognize a message: the type of its id, a failing predicate."""
-        failures = {
-            source: f"{exchange.rules.field_of(source)}: {why}" for source, why in exchange.scope.failures.items()
-        }
-        if self._lease is not None:
-            failures = {**self._lease.connection.state.failures, **failures}
-        return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
 
     def _outcome(self, outcome: Outcome) -> Outcome:
         """Return what is known of the request; a call that only listens has none, unless something of it was sent."""
@@ -388,16 +377,3 @@ class Call:
             self._exchange.wake = lambda: None
             lease.connection.dispatcher.cancel(self._exchange)
         lease.release()
-
-
-def _id_hint(exchange: Exchange) -> str:
-    """Return what to write if a reply came whose id has another JSON type than that of the request."""
-    mistyped = exchange.mistyped_id
-    if mistyped is None:
-        return ""
-    kinds = ("a string", "a number") if isinstance(mistyped, str) else ("a number", "a string")
-    setting = "string_counter" if isinstance(mistyped, str) else "counter"
-    return (
-        f"A reply had the id {encode_json(mistyped)}, {kinds[0]}, where that of the request is {kinds[1]}. Set "
-        f'"request_id": "{setting}".'
-    )

@@ -130,12 +130,8 @@ def compile_connection_rules(
     auto = template.model_copy(update={"auto_reply": auto_reply})
     http = HttpStepCompiler(template, diagnostics)
 
-    def own(key: str) -> Compiler:
-        return replace(compiler(key), names=CONNECTION_NAMES)
-
-    def before_connect(key: str) -> Compiler:
-        return replace(compiler(key), names=BEFORE_CONNECT_NAMES)
-
+    own = _with_names(compiler, CONNECTION_NAMES)
+    before_connect = _with_names(compiler, BEFORE_CONNECT_NAMES)
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
     schema = _compile_framing(template.framing, compiler("framing"), diagnostics)
     login = {key: written[key] for key in ("before_connect", "on_connect")}
@@ -145,14 +141,8 @@ def compile_connection_rules(
         arguments=find_arguments(written, MESSAGE_KEYS),
         login=json.dumps(login, sort_keys=True),
         login_arguments=find_arguments(login, MESSAGE_KEYS),
-        before_connect=tuple(
-            http.compile_step(step, before_connect("before_connect"), f"before_connect[{index}]")
-            for index, step in enumerate(template.before_connect)
-        ),
-        on_connect=tuple(
-            _compile_step(step, own("on_connect"), http, diagnostics, f"on_connect[{index}]")
-            for index, step in enumerate(template.on_connect)
-        ),
+        before_connect=_compile_before_connect(template, before_connect("before_connect"), http),
+        on_connect=_compile_on_connect(template, own("on_connect"), http, diagnostics),
         on_disconnect=_compile_disconnect_messages(template, own("on_disconnect"), diagnostics),
         captures=_compile_captures(template, own("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, own("auto_reply"), diagnostics),
@@ -169,9 +159,28 @@ def compile_connection_rules(
     )
 
 
+def _with_names(compiler: Callable[[str], Compiler], names: frozenset[str]) -> Callable[[str], Compiler]:
+    """Return the compilers of fields in which expressions may use these names."""
+    return lambda key: replace(compiler(key), names=names)
+
+
 def _compile(source: str, compiler: Compiler) -> Expression:
     names = compiler.names | {"message"}
     return compile_expression(source, names if compiler.is_local else names - {"vars"}, local=compiler.is_local)
+
+
+def _compile_before_connect(
+    template: CallTemplate, compiler: Compiler, http: HttpStepCompiler
+) -> tuple[CompiledHttpStep, ...]:
+    steps = enumerate(template.before_connect)
+    return tuple(http.compile_step(step, compiler, f"before_connect[{index}]") for index, step in steps)
+
+
+def _compile_on_connect(
+    template: CallTemplate, compiler: Compiler, http: HttpStepCompiler, diagnostics: Diagnostics
+) -> tuple[CompiledLoginStep | CompiledHttpStep, ...]:
+    steps = enumerate(template.on_connect)
+    return tuple(_compile_step(step, compiler, http, diagnostics, f"on_connect[{index}]") for index, step in steps)
 
 
 def _compile_step(
