@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.manual_outline import complete, outline_manual
 from utcp_ws_mcp.manifest.models.manual import Annotations
 from utcp_ws_mcp.manifest.remote_manual import read_manual, read_manual_in_steps
 from utcp_ws_mcp.manifest.sanitize import MAX_TEXT_LENGTH
@@ -404,6 +405,8 @@ def test_a_credential_as_a_key_is_not_in_a_warning():
 
 def test_reading_a_manual_stops_after_each_tool_so_that_others_are_served():
     document = {"tools": [{"name": f"t{index}"} for index in range(3)]}
-    steps = read_manual_in_steps(document, entry_of())
+    outlining = outline_manual(document, entry_of())
+    assert len(list(outlining)) == 3
 
-    assert len(list(steps)) == 3
+    outline = complete(outline_manual(document, entry_of()))
+    assert len(list(read_manual_in_steps(outline, entry_of()))) == 3

@@ -11,6 +11,7 @@ import anyio
 
 from ..core.codecs.message import Message
 from ..core.exchange.exchange import Exchange, StreamEnd
+from ..core.exchange.held import MAX_HELD_MESSAGES
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
@@ -24,6 +25,7 @@ from ..errors import (
     Outcome,
     SessionLost,
     TimeoutStage,
+    TooManyHeldMessages,
     UnidentifiableReply,
 )
 from .call_http import CallRequests
@@ -322,6 +324,8 @@ class Call:
         if self.exchange.is_unproven and self._lease is not None:
             excerpt = self._lease.connection.unsolicited_excerpt
             raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
+        if self.exchange.is_flooded:
+            raise TooManyHeldMessages(self.address, MAX_HELD_MESSAGES, self._outcome(Outcome.MAYBE_EXECUTED))
         if self.exchange.failure:
             raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None

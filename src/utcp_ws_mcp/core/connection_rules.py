@@ -13,8 +13,6 @@ from ..manifest.models.connection import AutoReply, Heartbeat, InboxSettings, St
 from ..manifest.models.framing import Framing, ProtobufSettings
 from ..manifest.variables import MESSAGE_KEYS
 from .captures import Captures, compile_captures
-from .codecs.protobuf import ProtobufSchema, SchemaTypes, load_types
-from .codecs.splitting import compile_length_pattern
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
@@ -23,6 +21,10 @@ from .expressions.scope import BEFORE_CONNECT_NAMES, CONNECTION_NAMES
 from .http_steps import CompiledHttpStep, HttpStepCompiler
 from .templates.compiler import Compiler
 from .templates.nodes import Node
+
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from .codecs.protobuf import ProtobufSchema, SchemaTypes
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
@@ -243,6 +245,8 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
 def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
     """Check what the model of a framing cannot check; return its schema, if it has one."""
     if framing.length is not None and framing.length.pattern is not None:
+        from .codecs.splitting import compile_length_pattern  # few manifests need it
+
         with diagnostics.collect("framing.length.pattern"):
             compile_length_pattern(framing.length.pattern)
     settings = framing.protobuf
@@ -252,6 +256,8 @@ def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnost
 
 
 def _load_schema(settings: ProtobufSettings, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
+    from .codecs.protobuf import load_types  # few manifests need it
+
     types: SchemaTypes | None = None
     with diagnostics.collect("framing.protobuf.schema"):
         if compiler.read_file is None or not compiler.is_local:
