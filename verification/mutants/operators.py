@@ -127,7 +127,9 @@ class _Finder(ast.NodeVisitor):
                 yield ("removed sign", *self._span(node), f"({self._text(node.operand)})")
             case ast.Constant(value=bool(value)):
                 yield ("constant", *self._span(node), str(not value))
-            case ast.Constant(value=int() | float() as value):
+            case ast.Constant(value=float(value)):
+                yield ("constant", *self._span(node), f"{value * 2!r}")  # 1e21 + 1 is 1e21
+            case ast.Constant(value=int(value)):
                 yield ("constant", *self._span(node), f"{value + 1!r}")
                 yield ("constant", *self._span(node), f"{value - 1!r}" if value else "-1")
             case ast.ExceptHandler(type=ast.Name(id="BaseException") as caught):

@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[str, set[str]]] = {
     "swapped and/or": ("a and b\n", {"(a or b)"}),
     "dropped operand": ("a or b < c or d\n", {"((b < c) or d)", "(a or d)", "(a or (b < c))"}),
     "swapped operator": ("a | b\n", {"(a & b)"}),
-    "constant": ("A = 64\nB = True\nC = 'ü'\nD = 0\n", {"65", "63", "False", "1", "-1"}),
+    "constant": ("A = 64\nB = True\nC = 'ü'\nD = 0\nE = 1e21\n", {"65", "63", "False", "1", "-1", "2e+21"}),
     "removed call": ("def f():\n    'Doc.'\n    g()\n", {"pass"}),
     "removed assignment": ("def f():\n    a: int = 1\n    a += 1\n", {"pass"}),
     "assigned None": ("def f():\n    a = UNDEFINED\n", {"None"}),
