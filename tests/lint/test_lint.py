@@ -297,6 +297,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         'tools[0].tool_call_template.message: session.id is used here, but no message is captured for it. Add it to a',
         "session-value-not-captured",
     ),
+    "MQTT without its subprotocol": (
+        entry(framing={"codec": "mqtt"}),
+        'framing.codec: MQTT brokers refuse connections without their subprotocol. Add "protocol": "mqtt".',
+        "subprotocol-missing",
+    ),
     "an argument in XML": (
         entry(tool(message="<say>{{ args.q }}</say>")),
         "tools[0].tool_call_template.message: the argument 'q' is in XML, and a call with < and & in it fails. Write",

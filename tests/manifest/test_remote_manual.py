@@ -198,6 +198,47 @@ def test_a_tool_at_another_origin_loses_the_entrys_credentials(url, kept):
     assert bool(tool.template.headers) is kept
 
 
+def test_a_tool_at_another_origin_inherits_the_authority_and_no_other_setting_of_tls():
+    own = {"ca_file": "ca.pem", "client_cert": "c.pem", "client_key": "k.pem", "server_name": "x", "insecure": False}
+    pinned = {"check_hostname": False, "fingerprint": "ab" * 32}
+
+    elsewhere, _ = read_one({"url": OTHER}, tls={**own, **pinned})
+    here, _ = read_one({"url": URL}, tls={**own, **pinned})
+
+    assert elsewhere.template.tls.model_dump(exclude_unset=True) == {"ca_file": "ca.pem"}
+    assert here.template.tls.client_key == "k.pem"
+
+
+@pytest.mark.parametrize("tls", [{"insecure": True}, {"client_cert": "c.pem"}], ids=repr)
+def test_a_tool_at_another_origin_is_verified_although_that_of_the_manual_is_not(tls):
+    tool, _ = read_one({"url": OTHER}, tls=tls)
+
+    assert tool.template.tls == type(tool.template.tls)()
+
+
+CREDENTIALS = {
+    "headers": {"Authorization": "entry-token"},
+    "header_fields": ["X-Token"],
+    "message": {"token": "entry-token"},
+    "on_connect": [{"send": {"token": "entry-token"}}],
+    "on_disconnect": [{"send": {"token": "entry-token"}}],
+    "auto_reply": [{"match": "true", "send": "entry-token"}],
+    "protocol": ["entry-token"],
+    "proxy": "http://user:entry-token@proxy.example:1",
+}
+
+
+@pytest.mark.parametrize(("key", "value"), CREDENTIALS.items(), ids=CREDENTIALS)
+def test_no_field_that_can_hold_a_credential_is_inherited_at_another_origin(key, value):
+    here, _ = read_one({"url": URL}, **{key: value})
+    elsewhere, _ = read_one({"url": OTHER}, **{key: value})
+
+    assert "Token" in str(here.template.model_dump(mode="json", by_alias=True)[key]).title()
+    assert getattr(elsewhere.template, key) == type(here.template).model_fields[key].get_default(
+        call_default_factory=True
+    )
+
+
 def test_a_url_that_is_no_text_brings_no_tool():
     tools, notices = read({"name": "t", "tool_call_template": {"url": 5}}, auth=ENTRY_AUTH)
 

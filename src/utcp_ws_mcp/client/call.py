@@ -19,7 +19,6 @@ from ..core.templates.nodes import Node, RenderError
 from ..core.tools.tool import CompiledTool
 from ..errors import (
     CallTimeout,
-    ConnectionLost,
     IncompleteStream,
     InvalidArguments,
     MessageTooBig,
@@ -31,6 +30,7 @@ from ..errors import (
 )
 from .call_http import CallRequests
 from .cancel import send_cancel_messages
+from .close_info import lost_connection
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -170,7 +170,7 @@ class Call:
         """Raise if one connection after the other ends before the request can be sent."""
         if attempt >= MAX_CONNECTION_ATTEMPTS and not connection.is_open:
             info = connection.close_info
-            raise ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
+            raise lost_connection(connection, info, Outcome.NOT_SENT, self.tool.template)
 
     def _try_send(self, request: LeaseRequest) -> bool:
         """Send the request if the connection accepts it now; return whether it was sent."""
@@ -255,7 +255,7 @@ class Call:
             return
         if not self.tool.rules.listen_only and not connection.is_open:
             info = connection.close_info
-            raise ConnectionLost(connection.address, info.reason, self._requests.outcome, close_code=info.code)
+            raise lost_connection(connection, info, self._requests.outcome, self.tool.template)
         self._send_messages(connection)
 
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
@@ -336,7 +336,7 @@ class Call:
         if lost.code == 1009 and connection.closed_by_oversized_message:
             limit, others = self.tool.template.limits.max_message_bytes, connection.dispatcher.lost > 1
             raise MessageTooBig(connection.address, limit, outcome, other_calls_pending=others)
-        raise ConnectionLost(connection.address, lost.reason, outcome, close_code=lost.code)
+        raise lost_connection(connection, lost, outcome, self.tool.template)
 
     def _timeout_error(
         self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", **last_message: str
