@@ -125,13 +125,8 @@ class _Finder(ast.NodeVisitor):
                 yield ("swapped operator", *self._span(node), self._join(node.left, f" {text} ", node.right))
             case ast.UnaryOp(op=ast.Not() | ast.USub()):
                 yield ("removed sign", *self._span(node), f"({self._text(node.operand)})")
-            case ast.Constant(value=bool(value)):
-                yield ("constant", *self._span(node), str(not value))
-            case ast.Constant(value=float(value)):
-                yield ("constant", *self._span(node), f"{value * 2!r}")  # 1e21 + 1 is 1e21
-            case ast.Constant(value=int(value)):
-                yield ("constant", *self._span(node), f"{value + 1!r}")
-                yield ("constant", *self._span(node), f"{value - 1!r}" if value else "-1")
+            case ast.Constant(value=value):
+                yield from (("constant", *self._span(node), repr(other)) for other in _other_constants(value))
             case ast.ExceptHandler(type=ast.Name(id="BaseException") as caught):
                 yield ("narrowed exception", *self._span(caught), "Exception")
             case ast.stmt() if self._depth:
@@ -189,3 +184,11 @@ def _is_none(node: ast.expr) -> bool:
 
 def _is_for_type_checkers(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _other_constants(value: object) -> tuple[object, ...]:
+    if isinstance(value, bool):
+        return (not value,)
+    if isinstance(value, float):
+        return (value * 2,)  # 1e21 + 1 is 1e21
+    return (value + 1, value - 1) if isinstance(value, int) else ()
