@@ -21,6 +21,7 @@ from .client.approvals import WithheldTool
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.discovery import DiscoveryManager, DiscoveryTask
+from .client.feeds.lazy import LazyFeeds
 from .client.manifest_files import LoadedManifest, load_manifest
 from .client.manual_cache import MAX_MANUAL_BYTES, ManualCache
 from .client.pin_store import PinStore
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
-    from .client.feeds.manager import FeedInstance, FeedManager
+    from .client.feeds.manager import FeedInstance
     from .client.feeds.reading import FeedGap, FeedItem
     from .core.handshake_request import HandshakeRequest
 
@@ -100,7 +101,7 @@ class Bridge:
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
         self._feed_tasks: TaskGroup
-        self._feeds: FeedManager | None = None
+        self._feeds: LazyFeeds
         self._pool_manager: PoolManager
         self._call_runner: CallRunner
         self._discovery_manager: DiscoveryManager
@@ -130,7 +131,8 @@ class Bridge:
         self._pool_manager = PoolManager(self._tasks, self._open_connection)
         self._call_runner = CallRunner(self._pool_manager, self._ambient, self._observe)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._start_feeds()
+        self._feeds = LazyFeeds(self._feed_tasks, self._pool_manager, self._ambient)
+        self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
         for entry in self.entries:
@@ -153,8 +155,7 @@ class Bridge:
         Discoveries end first, so that they do not report the end of their own connections.
         """
         self._discovery_manager.stop()
-        if self._feeds is not None:
-            await self._feeds.aclose()
+        await self._feeds.aclose()
         await self._pool_manager.aclose()
 
     def reload(self, loaded: Sequence[LoadedManifest]) -> None:
@@ -171,9 +172,7 @@ class Bridge:
         for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
-        if self._feeds is not None:
-            self._feeds.replace(self.tools, unchanged)
-        self._start_feeds()
+        self._feeds.replace(self.tools, unchanged)
         for entry in self.entries:
             if entry.name not in unchanged:
                 self._discovery_manager.start(entry)
@@ -289,7 +288,7 @@ class Bridge:
             name = tool.full_name
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
-                return await self._read_feed(tool, valid)
+                return await self._feeds.read(tool, valid)
             return await self._call_runner.call(tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
@@ -321,15 +320,12 @@ class Bridge:
         Raises:
             CallError: if there is no such feed, or an argument is wrong.
         """
-        from .client.feeds.reading import follow_feed
-
         tool = await self._find_tool(f"{name}_events")
         own = {key: value for key, value in (("cursor", cursor), ("where", where)) if value is not None}
         valid = self._valid_arguments(tool, {**(arguments or {}), **own})
         if tool.feed is None:
             raise UnknownTool(name, reason="it is a tool, not a feed")
-        following = follow_feed(self._feed_manager(), tool, valid, on_state)
-        async with aclosing(following) as items:
+        async with aclosing(self._feeds.follow(tool, valid, on_state)) as items:
             async for item in items:
                 yield item
 
@@ -339,30 +335,11 @@ class Bridge:
         Raises:
             CallError: if an argument is wrong.
         """
-        from .client.feeds.reading import read_page
-
-        return read_page(self._feed_manager(), tool, self._valid_arguments(tool, arguments))
+        return self._feeds.read_page(tool, self._valid_arguments(tool, arguments))
 
     def feed_instances(self) -> list[FeedInstance]:
         """Return the feeds that have been opened, one for each set of arguments."""
-        return [] if self._feeds is None else list(self._feeds)
-
-    async def _read_feed(self, tool: CompiledTool, arguments: dict[str, Any]) -> Any:
-        from .client.feeds.reading import read_feed
-
-        return await read_feed(self._feed_manager(), tool, arguments)
-
-    def _start_feeds(self) -> None:
-        """Open the feeds that are open from the start."""
-        if any(tool.feed is not None and tool.feed.feed.definition.start == "start" for tool in self.tools.values()):
-            self._feed_manager().start(self.tools.values())
-
-    def _feed_manager(self) -> FeedManager:
-        if self._feeds is None:
-            from .client.feeds.manager import FeedManager  # manifests without feeds do not need it
-
-            self._feeds = FeedManager(self._feed_tasks, self._pool_manager, self._ambient)
-        return self._feeds
+        return self._feeds.instances()
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False

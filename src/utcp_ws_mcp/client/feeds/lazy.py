@@ -1,0 +1,80 @@
+"""The feeds of a bridge, whose modules are imported when the first feed is used: most manifests have none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from typing import Any
+
+from anyio.abc import TaskGroup
+
+from ...core.expressions.scope import Ambient
+from ...core.tools.tool import CompiledTool
+from ..pool.manager import PoolManager
+
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from .manager import FeedInstance, FeedManager
+    from .reading import FeedGap, FeedItem
+
+
+class LazyFeeds:
+    """Opens and reads feeds.
+
+    Args:
+        tasks: Runs what keeps feeds open.
+        pools: The connections.
+        ambient: Time and randomness.
+    """
+
+    def __init__(self, tasks: TaskGroup, pools: PoolManager, ambient: Ambient) -> None:
+        self._tasks = tasks
+        self._pools = pools
+        self._ambient = ambient
+        self._manager: FeedManager | None = None
+
+    def start(self, tools: Collection[CompiledTool]) -> None:
+        """Open the feeds that are open from the start."""
+        if any(tool.feed is not None and tool.feed.feed.definition.start == "start" for tool in tools):
+            self._get_manager().start(tools)
+
+    def replace(self, tools: Mapping[str, CompiledTool], unchanged: Collection[str]) -> None:
+        """Close the feeds that have changed or are gone, and open those that are open from the start."""
+        if self._manager is not None:
+            self._manager.replace(tools, unchanged)
+        self.start(tools.values())
+
+    async def aclose(self) -> None:
+        """Close all feeds."""
+        if self._manager is not None:
+            await self._manager.aclose()
+
+    def instances(self) -> list[FeedInstance]:
+        """Return the feeds that have been opened, one for each set of arguments."""
+        return [] if self._manager is None else list(self._manager)
+
+    async def read(self, tool: CompiledTool, arguments: dict[str, Any]) -> Any:
+        """Call a tool of a feed."""
+        from .reading import read_feed
+
+        return await read_feed(self._get_manager(), tool, arguments)
+
+    def read_page(self, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of a tool NAME_events without waiting."""
+        from .reading import read_page
+
+        return read_page(self._get_manager(), tool, arguments)
+
+    def follow(
+        self, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
+    ) -> AsyncGenerator[FeedItem | FeedGap]:
+        """Yield the events of a feed as they come."""
+        from .reading import follow_feed
+
+        return follow_feed(self._get_manager(), tool, arguments, on_state)
+
+    def _get_manager(self) -> FeedManager:
+        if self._manager is None:
+            from .manager import FeedManager
+
+            self._manager = FeedManager(self._tasks, self._pools, self._ambient)
+        return self._manager
