@@ -17,24 +17,21 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from .client.approvals import WithheldTool
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.feeds.lazy import LazyFeeds
 from .client.manifest_files import LoadedManifest, load_manifest
-from .client.manual_cache import MAX_MANUAL_BYTES, ManualCache
+from .client.manual_cache import ManualCache
 from .client.pin_store import PinStore
-from .client.pool.entry import PoolStats
 from .client.pool.manager import PoolManager
+from .client.status import BridgeStatus
 from .client.tool_repository import ToolRepository
-from .core.codecs.message import encode_json, to_json_safe
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .core.value_size import is_too_large
 from .errors import BridgeError, ConnectError, InvalidManifest, Problem, UnknownTool
-from .manifest.loader import DisabledEntry, ManifestEntry
+from .manifest.loader import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
 from .observability.events import Observer
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
-    from .client.feeds.manager import FeedInstance
     from .client.feeds.reading import FeedGap, FeedItem
     from .core.handshake_request import HandshakeRequest
 
@@ -54,7 +50,7 @@ logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 
 
-class Bridge:
+class Bridge(BridgeStatus):
     """The tools of WebSocket endpoints that manifests describe.
 
         async with Bridge.open("manifest.json") as bridge:
@@ -101,10 +97,7 @@ class Bridge:
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
         self._feed_tasks: TaskGroup
-        self._feeds: LazyFeeds
-        self._pool_manager: PoolManager
         self._call_runner: CallRunner
-        self._discovery_manager: DiscoveryManager
         self.on_tools_changed: list[Callable[[], None]] = []
         self.on_manual_discovered: list[Callable[[str, Any], None]] = []
 
@@ -215,40 +208,6 @@ class Bridge:
         """Removes the secrets of the manifests and fetched tokens from texts."""
         return self._redact
 
-    @property
-    def entries(self) -> list[ManifestEntry]:
-        """The call templates in use."""
-        return self._repository.entries
-
-    @property
-    def disabled_entries(self) -> list[DisabledEntry]:
-        """The call templates that are not in use, because variables are missing."""
-        return self._repository.disabled_entries
-
-    @property
-    def tools(self) -> Mapping[str, CompiledTool]:
-        """The tools that are known now by `manual.tool`, in the order of the manifests."""
-        return self._repository.tools
-
-    @property
-    def withheld(self) -> Mapping[str, str]:
-        """The reasons why tools are not offered, by `manual.tool`: they changed, or were never approved."""
-        return {name: tool.reason for name, tool in self._repository.withheld.items()}
-
-    @property
-    def withheld_tools(self) -> Mapping[str, WithheldTool]:
-        """The tools that are not offered, by `manual.tool`: `reason`, `definition`, and the `digest` to approve."""
-        return self._repository.withheld
-
-    @property
-    def discovery_errors(self) -> dict[str, BridgeError]:
-        """The last error of each discovery that has not succeeded since, by the name of the call template."""
-        return self._discovery_manager.errors
-
-    def stats(self, manual: str) -> PoolStats:
-        """Return the status of the connections of a manual."""
-        return self._pool_manager.stats(manual)
-
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
         return await self._discovery_manager.wait_all(seconds)
@@ -337,10 +296,6 @@ class Bridge:
         """
         return self._feeds.read_page(tool, self._valid_arguments(tool, arguments))
 
-    def feed_instances(self) -> list[FeedInstance]:
-        """Return the feeds that have been opened, one for each set of arguments."""
-        return self._feeds.instances()
-
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False
     ) -> AsyncGenerator[Any]:
@@ -404,18 +359,10 @@ class Bridge:
             return True
         return False
 
-    async def _remember(self, entry: ManifestEntry, manual: Any) -> None:
-        """Remember a manual, unless it contains a secret: it may repeat the token with which it was requested."""
-        if self._manual_cache is None or is_too_large(manual, MAX_MANUAL_BYTES):
-            return
-        text = encode_json(to_json_safe(manual))
-        if self._redact(text) == text:
-            await self._manual_cache.save(entry, manual)
-
     async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         saved = await self._repository.save_manual(entry, manual)
-        if not saved.is_known:
-            await self._remember(entry, manual)
+        if self._manual_cache is not None and not saved.is_known:
+            await self._manual_cache.save(entry, manual, self._redact)
         for callback in self.on_manual_discovered:
             callback(entry.name, manual)
         self._discovery_manager.on_manual()

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
 from anyio import to_thread
 
+from ..core.codecs.message import encode_json, to_json_safe
 from ..core.tools.catalog import sample_url
+from ..core.value_size import is_too_large
 from ..manifest.loader import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.pinning import tool_digest
@@ -47,8 +49,16 @@ class ManualCache:
         """Return the manual that the endpoint of an entry announced last, or None."""
         return await to_thread.run_sync(self._load, self._path(entry))
 
-    async def save(self, entry: ManifestEntry, manual: Json) -> None:
-        """Remember a manual, if it differs from the one that is remembered. A failure is logged."""
+    async def save(self, entry: ManifestEntry, manual: Json, redact: Callable[[str], str] = str) -> None:
+        """Remember a manual, if it differs from the one that is remembered. A failure is logged.
+
+        A manual that contains a secret is not stored: it may repeat the token with which it was requested.
+        """
+        if is_too_large(manual, MAX_MANUAL_BYTES):
+            return
+        shown = encode_json(to_json_safe(manual))
+        if redact(shown) != shown:
+            return
         text = json.dumps(manual, ensure_ascii=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         path = self._path(entry)
