@@ -41,6 +41,9 @@ MODULES: Mapping[str, str] = {
 }
 """The module that is started with a file, for each contender."""
 
+OPTIONS: Mapping[str, Sequence[str]] = {OURS: ("--max-line-bytes", str(64 << 20))}
+"""Further arguments: no answer of a measurement is too large for a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -84,7 +87,7 @@ class BenchmarkEnvironment:
         self._count += 1
         file = self.folder / f"{self._count}.json"
         file.write_text(json.dumps(configuration))
-        command = [sys.executable, "-m", MODULES[name], str(file)]
+        command = [sys.executable, "-m", MODULES[name], str(file), *OPTIONS.get(name, ())]
         return Host(command, self.environ, era)
 
     @contextmanager

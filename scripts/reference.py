@@ -69,7 +69,8 @@ def render_command(name: str) -> str:
 def _option_row(option: click.Option, context: click.Context) -> tuple[str, str, str]:
     default = option.get_default(context)
     # click has a value of its own for "no default"
-    shown = f"`{default:g}`" if isinstance(default, float) else f"`{default}`" if isinstance(default, str | int) else ""
+    is_shown = isinstance(default, str | int) and default != ""
+    shown = f"`{default:g}`" if isinstance(default, float) else f"`{default}`" if is_shown else ""
     help_text, _, written = (option.help or "").partition("  [default: ")
     if option.is_flag:
         names, shown = option.opts, "on" if default else "off"

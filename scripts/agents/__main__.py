@@ -36,17 +36,30 @@ AT_ONCE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a host did: the version of the protocol, what reached the model, and the end of its output if it failed."""
+    """What a host did.
+
+    Attributes:
+        host: The host.
+        version: Its version.
+        protocol: The version of MCP that it used.
+        transcript: What reached the model.
+        problem: How it failed; empty if it ended well.
+        next_run: What a second run shows of tools that the first one did not offer, because they were discovered late.
+    """
 
     host: AgentHost | Framework
     version: str
     protocol: str
     transcript: Transcript
     problem: str
+    next_run: Transcript | None = None
 
     def cells(self, plan: Sequence[Step]) -> list[str]:
         """Return what became of each step."""
-        return [judge(number, step, self.transcript) for number, step in enumerate(plan)]
+        cells = [judge(number, step, self.transcript) for number, step in enumerate(plan)]
+        if self.next_run is not None:
+            cells[-1] = f"in the next run: {judge(0, plan[-1], self.next_run)}"
+        return cells
 
     def is_expected(self, plan: Sequence[Step]) -> bool:
         """Return whether every step ended as the row of the host says; a problem is never expected."""
@@ -78,7 +91,7 @@ def run_host(host: AgentHost | Framework, model: str, manifest: Path, home: Path
     environ = {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "dumb", "NO_COLOR": "1", "CI": "1",
                "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **run.environ}  # fmt: skip
     work = home / "work"
-    work.mkdir()
+    work.mkdir(exist_ok=True)
     with (home / "output").open("w+", encoding="utf-8") as output:
         process = subprocess.Popen(
             run.command, cwd=work, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -100,11 +113,18 @@ async def try_host(host: AgentHost | Framework, plan: Sequence[Step], keep: Path
     seconds = max(step.arguments.get("seconds", 0) for step in plan)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        async with endpoints(home) as manifest, serve_model(model) as url:
-            protocol, problem = await anyio.to_thread.run_sync(run_host, host, url, manifest, home, seconds)
-        if keep:
-            _keep(keep / re.sub(r"\W+", "-", host.title.lower()), home, model.transcript)
-    return Outcome(host, host.version(), protocol, model.transcript, problem)
+        async with endpoints(home) as manifest:
+            async with serve_model(model) as url:
+                protocol, problem = await anyio.to_thread.run_sync(run_host, host, url, manifest, home, seconds)
+            if keep:
+                _keep(keep / re.sub(r"\W+", "-", host.title.lower()), home, model.transcript)
+            next_run = None
+            if judge(len(plan) - 1, plan[-1], model.transcript) != "yes":
+                late = ScriptedModel(plan[-1:])
+                async with serve_model(late) as url:
+                    await anyio.to_thread.run_sync(run_host, host, url, manifest, home, 0.0)
+                next_run = late.transcript
+    return Outcome(host, host.version(), protocol, model.transcript, problem, next_run)
 
 
 def _keep(target: Path, home: Path, transcript: Transcript) -> None:

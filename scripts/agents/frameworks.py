@@ -41,12 +41,12 @@ class Framework:
 
 
 FRAMEWORKS: Final = (
-    Framework("LangGraph", "langgraph", "langgraph", {"late tools": "not offered"}),
-    Framework("Pydantic AI", "pydantic-ai-slim", "pydantic-ai", {"late tools": "not offered"}),
+    Framework("LangGraph", "langgraph", "langgraph", {"late tools": "in the next run: yes"}),
+    Framework("Pydantic AI", "pydantic-ai-slim", "pydantic-ai", {"late tools": "in the next run: yes"}),
     Framework("OpenAI Agents", "openai-agents", "openai-agents"),
-    Framework("LlamaIndex", "llama-index-tools-mcp", "llama-index", {"late tools": "not offered"}),
-    Framework("CrewAI", "crewai", "crewai", {"late tools": "not offered"}),
-    Framework("Google ADK", "google-adk", "google-adk", {"late tools": "not offered"}),
-    Framework("smolagents", "smolagents", "smolagents", {"image": "not shown", "late tools": "not offered"}),
+    Framework("LlamaIndex", "llama-index-tools-mcp", "llama-index", {"late tools": "in the next run: yes"}),
+    Framework("CrewAI", "crewai", "crewai", {"late tools": "in the next run: yes"}),
+    Framework("Google ADK", "google-adk", "google-adk", {"late tools": "in the next run: yes"}),
+    Framework("smolagents", "smolagents", "smolagents", {"image": "not shown", "late tools": "in the next run: yes"}),
     Framework("FastMCP", "fastmcp", "fastmcp"),
 )

@@ -187,11 +187,11 @@ def _continue(home: Path, model: str, server: Sequence[str]) -> Run:
 
 HOSTS: Final = (
     AgentHost("Claude Code", "@anthropic-ai/claude-code", _claude),
-    AgentHost("Codex CLI", "@openai/codex", _codex, {"late tools": "not offered"}),
+    AgentHost("Codex CLI", "@openai/codex", _codex, {"late tools": "in the next run: yes"}),
     AgentHost("Gemini CLI", "@google/gemini-cli", _gemini),
     AgentHost("opencode", "opencode-ai", _opencode),
     AgentHost("Copilot CLI", "@github/copilot", _copilot, {"image": "not shown"}),
-    AgentHost("Qwen Code", "@qwen-code/qwen-code", _qwen, {"image": "not shown", "late tools": "not offered"}),
-    AgentHost("Cline", "cline", _cline, {"75 s": "other", "late tools": "not offered"}),
-    AgentHost("Continue", "@continuedev/cli", _continue, {"75 s": "other", "late tools": "not offered"}),
+    AgentHost("Qwen Code", "@qwen-code/qwen-code", _qwen, {"image": "not shown", "late tools": "in the next run: yes"}),
+    AgentHost("Cline", "cline", _cline, {"75 s": "other", "late tools": "in the next run: yes"}),
+    AgentHost("Continue", "@continuedev/cli", _continue, {"75 s": "other", "late tools": "in the next run: yes"}),
 )

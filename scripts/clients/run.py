@@ -29,7 +29,7 @@ EXPECTED: dict[str, Any] = {
     "stream": [3, 2, 1, 0],
     "progress": ["3", "2", "1", "0"],
     "tool_error": "the endpoint said: division by zero: choose another b [tool-error]",
-    "argument_error": 'demo.add: invalid arguments: "b" is a required property. [invalid-arguments]',
+    "argument_error": 'demo_add: invalid arguments: "b" is a required property. [invalid-arguments]',
 }
 """What a client observes if it shows everything."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from websockets.sync.server import ServerConnection, serve
 
 
 @contextmanager
-def served(handle: Callable[[ServerConnection], None]) -> Iterator[str]:
+def served(handle: Callable[[ServerConnection], None], **options: Any) -> Iterator[str]:
     """The URL of an endpoint that gives each connection to `handle`."""
-    with serve(handle, "127.0.0.1", 0) as server:
+    with serve(handle, "127.0.0.1", 0, **options) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"

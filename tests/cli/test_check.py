@@ -92,6 +92,46 @@ def test_a_missing_variable_is_shown_where_it_stands(tmp_path: Path) -> None:
     assert f"{file}:17:9: m: UNSET is not set" in checked.stderr
 
 
+def test_a_manifest_is_checked_without_the_values_of_its_variables(tmp_path: Path) -> None:
+    tools = [{"name": "t", "tool_call_template": {"message": "{{ args.x }}"}}]
+    unset = {"url": "${MY_URL}", "timeout": "${MY_SECONDS}", "headers": {"X": "${MY_KEY}"}}
+    checked = run("check", write(tmp_path, {"name": "m", "tools": tools, **unset}))
+    assert checked.returncode == 2
+    assert "m: MY_URL, MY_SECONDS, MY_KEY are not set" in checked.stderr
+    for code in ("description-missing", "argument-not-declared", "annotations-missing"):
+        assert f"[{code}]" in checked.stderr
+
+
+def test_what_no_value_of_a_variable_solves_is_an_error_without_values(tmp_path: Path) -> None:
+    document = {**GOOD, "headers": {"X": "${UNSET}"}, "message": "{{ args.x | nofilter }}"}
+    checked = run("check", write(tmp_path, document))
+    assert checked.returncode == 2
+    assert "UNSET is not set" in checked.stderr
+    assert "nofilter" in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("preset", "fields"),
+    [("homeassistant", {"on_connect": None}), ("homeassistant", {"on_connect": []}), ("jupyter", {"headers": None})],
+)
+def test_the_variable_of_a_replaced_field_of_a_preset_is_not_demanded(tmp_path: Path, preset: str, fields: Any) -> None:
+    code = {"properties": {"code": {"type": "string"}}}
+    tools = [{**GOOD["tools"][0], "inputs": code, "tool_call_template": {}}]  # type: ignore[index]
+    checked = run("check", "--strict", write(tmp_path, {**GOOD, "preset": preset, **fields, "tools": tools}))
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_missing_variable_of_a_preset_is_shown_at_the_preset(tmp_path: Path) -> None:
+    file = write(tmp_path, {**GOOD, "preset": "homeassistant"})
+    assert f"{file}:16:12: m: HOMEASSISTANT_TOKEN is not set" in run("check", file).stderr
+
+
+def test_a_manifest_without_url_gives_one_line(tmp_path: Path) -> None:
+    file = write(tmp_path, {"name": "m", "tools": [{"name": "a"}, {"name": "b"}]})
+    (line, _) = run("check", file).stderr.splitlines()
+    assert f"{file}:1:1: url: 'm' has no \"url\", and no tool has one of its own" in line
+
+
 def test_two_manifests_with_one_name_are_wrong(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text(json.dumps(GOOD))

@@ -170,7 +170,8 @@ async def test_a_connection_that_is_cut_during_the_login_may_be_a_refusal(tmp_pa
     document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
     async with peer(cut) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         with pytest.raises(
-            ConnectError, match=r"on_connect\[1\]: the network connection was cut[.] .*: check the credentials[.] "
+            ConnectError,
+            match=r"on_connect\[1\]: the network connection was cut[.] .* Check the credentials .* sends[.] ",
         ):
             await bridge.call_tool("m.t")
 
@@ -198,7 +199,8 @@ async def test_a_last_message_that_repeats_a_variable_is_not_shown(tmp_path: Pat
         bridge_to(tmp_path, entry(seen, "t", **document), environ={"KEY": PASSWORD}) as bridge,
     ):
         with pytest.raises(
-            ConnectError, match="closed by the server with code 4403; the endpoint said: “Forbidden”[.] .login-closed"
+            ConnectError,
+            match="closed by the server with code 4403; the endpoint said: “Forbidden”[.] A server .* .login-closed",
         ):
             await bridge.call_tool("m.t")
 
@@ -210,7 +212,7 @@ async def test_what_came_last_is_reported_for_a_step_that_waits_in_vain(tmp_path
     document = {**RPC, "on_connect": [{"expect": "message.hello", "timeout": 0.1}]}
     async with peer(jsonrpc, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
         with pytest.raises(
-            ConnectError, match=r'within 0\.1 s. The last message did not match: the endpoint said: “\{"helo": 1\}”'
+            ConnectError, match=r'within 0\.1 s. The last message did not match; the endpoint said: “\{"helo": 1\}”'
         ):
             await bridge.call_tool("m.t")
 
@@ -688,7 +690,7 @@ async def test_a_nonce_of_bytes_is_signed_beside_a_text_and_never_as_a_text(
             403,
             "<html>no</html>",
             {},
-            r"login failed at before_connect\[0\]: the server answered HTTP 403\. \[before-connect-failed\]$",
+            r"before_connect\[0\]: the server answered HTTP 403\. Check the .* sends\. \[before-connect-failed\]$",
         ),
         (
             302,

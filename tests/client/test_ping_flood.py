@@ -46,7 +46,7 @@ async def test_a_server_that_does_not_accept_pings_is_reported_once_with_the_fie
             await seen.until(lambda: len(seen.closed) > 0)
             await bridge.call_tool("m.t")
     (warning,) = warnings(events)
-    assert "closed by the server with code 1008: Ping/pong flood." in warning
+    assert "closed by the server with code 1008; the endpoint said: “Ping/pong flood”." in warning
     assert FIX in warning
 
 

@@ -168,7 +168,7 @@ async def test_a_timeout_tells_the_last_message_each_time(tmp_path: Path) -> Non
     async with peer(answer_with_another_id) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         for number in (1, 2, 3):
             with pytest.raises(
-                CallTimeout, match=rf'did not match: the endpoint said: “\{{"id": "x{number}", "result": 1\}}”'
+                CallTimeout, match=rf'did not match; the endpoint said: “\{{"id": "x{number}", "result": 1\}}”'
             ):
                 await bridge.call_tool("m.t")
 

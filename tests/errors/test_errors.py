@@ -131,7 +131,7 @@ MESSAGES = [
     (
         e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message='{"ID": 1}'),
         (
-            "a.b: timed out after 30 s waiting for a reply. The last message did not match: "
+            "a.b: timed out after 30 s waiting for a reply. The last message did not match; "
             'the endpoint said: “{"ID": 1}”. '
             "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
         ),
@@ -139,7 +139,7 @@ MESSAGES = [
     (
         e.CallTimeout("a.b", 30.0, e.TimeoutStage.REPLY, PERHAPS, last_message="hi", fate="was ignored", hint="Do x."),
         (
-            "a.b: timed out after 30 s waiting for a reply. The last message was ignored: the endpoint said: “hi”. "
+            "a.b: timed out after 30 s waiting for a reply. The last message was ignored; the endpoint said: “hi”. "
             "Do x. "
             "The request was sent and may have been executed; verify before retrying. [reply-timeout]"
         ),
@@ -163,8 +163,8 @@ MESSAGES = [
         e.UnidentifiableReply("a.b", "wss://h/", '{"tick": 1}', NOT_SENT),
         (
             "a.b: wss://h/ sends unsolicited messages, so the first message after the request need not be its reply. "
-            'The last one: the endpoint said: “{"tick": 1}”. Write "reply": {"match": …} for the reply, "ignore" for '
-            'the other messages, or "stream" if several messages answer the request. No request was sent. '
+            'In the last one, the endpoint said: “{"tick": 1}”. Write "reply": {"match": …} for the reply, "ignore" '
+            'for the other messages, or "stream" if several messages answer the request. No request was sent. '
             "[unsolicited-messages]"
         ),
     ),

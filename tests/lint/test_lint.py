@@ -8,15 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.docs.examples import VARIABLES, read_examples, write_manifest
 from utcp_ws_mcp import load_manifest
 from utcp_ws_mcp.lint import RULES, lint_manifest
 from utcp_ws_mcp.lint.host_limits import NOTES, host_notes
-from utcp_ws_mcp.manifest.inheritance import referenced_presets
 from utcp_ws_mcp.manifest.source_map import SourceMap
-from utcp_ws_mcp.manifest.variables import find_variables
 
-ROOT = Path(__file__).parents[2]
 URL = "wss://example.com/"
 TEXT = {"type": "object", "properties": {"q": {"type": "string"}}}
 TOOL: dict[str, Any] = {"name": "t", "description": "Ask.", "inputs": TEXT}
@@ -113,11 +109,6 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         "field-without-effect",
     ),
     "a tool without a description": (entry({"name": "t"}), 'm.t has no "description"', "description-missing"),
-    "a name that hosts reject": (entry({**TOOL, "name": "a b"}), "models see 'm_a_b'", "tool-name-changed"),
-    "a name that is shortened": (entry({**TOOL, "name": "n" * 70}), "more than 45 characters", "tool-name-changed"),
-    "two tools that hosts cannot tell apart": (
-        entry({**TOOL, "name": "a.b"}, {**TOOL, "name": "a_b"}), "same name", "tool-name-changed"
-    ),
     "an argument that is not sent": (
         entry(tool(message={"a": 1})),
         "the argument 'q' is declared, but never used. Put UTCP_ARG_q_UTCP_ARG into the message, or remove it.",
@@ -261,7 +252,7 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
     ),
     "a value that is not defined": (
         entry(tool(message={"a": "{{ let.nonse }}", "q": "{{ args.q }}"}, let={"nonce": "uuid()"})),
-        "tools[0].name: let.nonse is used here, but not defined. Did you mean 'nonce'?",
+        "tools[0].tool_call_template.message: let.nonse is used here, but not defined. Did you mean 'nonce'?",
         "let-not-defined",
     ),
     "a value that is not used": (
@@ -306,6 +297,21 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         'tools[0].tool_call_template.message: session.id is used here, but no message is captured for it. Add it to a',
         "session-value-not-captured",
     ),
+    "an argument in XML": (
+        entry(tool(message="<say>{{ args.q }}</say>")),
+        "tools[0].tool_call_template.message: the argument 'q' is in XML, and a call with < and & in it fails. Write",
+        "argument-not-escaped",
+    ),
+    "an argument in quotes": (
+        entry(tool(message='SAY "{{ args.q }}"')),
+        "the argument 'q' is in quotes, and a call with quotes in it fails. Write {{ args.q | to_json }} without",
+        "argument-not-escaped",
+    ),
+    "slices of an argument of any length": (
+        entry(tool(message="{{ args.q[:65536] }}", then=["{{ args.q[65536:131072] }}"], reply="none")),
+        "message: the slices send only the first 131,072 of args.q, and a call with more fails. Send pieces",
+        "argument-in-slices",
+    ),
     "options of a discovery that does not happen": (
         entry(max_tools=5), "max_tools: has no effect because all tools are listed", "field-without-effect"
     ),
@@ -333,7 +339,31 @@ def test_a_problem_of_all_tools_is_reported_once(tmp_path: Path) -> None:
     assert sum("'room'" in line for line in reported) == 1
 
 
+KIND = {"type": "object", "properties": {"q": {"enum": ["a", "b"]}}}
+SHORT = {"type": "object", "properties": {"q": {"type": "string", "maxLength": 20}}}
 CLEAN: dict[str, Any] = {
+    "an escaped argument in XML": entry(tool(message="<say>{{ args.q | escape }}</say>")),
+    "one of some texts in XML": entry({**tool(message="<say>{{ args.q }}</say>"), "inputs": KIND}),
+    "an argument as JSON in a text": entry(tool(message="SAY {{ args.q | to_json }}")),
+    "slices of a short argument": entry(
+        {**tool(message="{{ args.q[:10] }}", then=["{{ args.q[10:20] }}"], reply="none"), "inputs": SHORT}
+    ),
+    "slices up to the end": entry(tool(message="{{ args.q[:10] }}", then=["{{ args.q[10:] }}"], reply="none")),
+    "plain text in a network of one's own": entry(
+        url="ws://hub.local/", network={"plaintext": True, "allow": ["private"]}
+    ),
+    "a message of a template of which a tool takes some arguments": entry(
+        tool(), message={"q": "{{ args.q }}", "more": "{{ args.more }}"}
+    ),
+    "a message at the end that needs a session": entry(
+        on_disconnect=[{"when": "session.id is defined", "send": {"end": "{{ session.id }}"}}]
+    ),
+    "a stream without the value that only replies need": entry(
+        tool(let=None, stream={"item": "message.x", "max_items": 2}, message="{{ args.q }}"),
+        {**TOOL, "name": "u"},
+        let={"n": "uuid()"}, message={"n": "{{ let.n }}", "q": "{{ args.q }}"}, reply={"result": "message[let.n]"},
+    ),
+
     "secrets as variables": entry(
         auth={"auth_type": "api_key", "api_key": "${KEY}"},
         headers={"Cookie": "a={{ vars.KEY }}", "Authorization": "$KEY"},
@@ -413,24 +443,6 @@ def test_what_is_well_written_gets_no_warnings_of(document: Any, tmp_path: Path)
     assert warnings_of(document, tmp_path, {"KEY": "k"}) == []
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "manifests").glob("*.json")), ids=lambda file: file.name)
-def test_the_manifests_of_the_gallery_get_no_warnings_of(file: Path, tmp_path: Path) -> None:
-    document = json.loads(file.read_text(encoding="utf-8"))
-    names = find_variables([document, referenced_presets(document)])
-    loaded = load_manifest(file, environ=dict.fromkeys(names, "dummy"))
-    assert [str(problem) for problem in lint_manifest(document, loaded)] == []
-
-
-def test_the_examples_of_the_documentation_hold_no_secrets(tmp_path: Path) -> None:
-    for example in read_examples():
-        if example.manifest.kind == "manifest":
-            loaded = load_manifest(write_manifest(example.manifest.text, tmp_path), environ=VARIABLES)
-            reported = [str(problem) for problem in lint_manifest(example.manifest.message, loaded)]
-            assert [line for line in reported if "secret-in-manifest" in line and "quotes_TOKEN" not in line] == [], (
-                example.manifest.place
-            )
-
-
 HINTS = {"annotations": {"readOnlyHint": True}, "description": "Ask."}
 
 
@@ -469,6 +481,13 @@ NOTED: dict[str, tuple[list[dict[str, Any]], str, str]] = {
     ),
     "look-around": ([note_tool(**inputs_of(a={"type": "string", "pattern": "(?!x)"}))], "CrewAI", "schema-simplified"),
     "a name": ([note_tool(**inputs_of(**{"$top": {"type": "integer"}}))], "hosts see 'top'", "argument-name-changed"),
+    "a name that hosts reject": ([note_tool("a b")], "models see m.a b as 'm_a_b'", "tool-name-changed"),
+    "a name that is shortened": ([note_tool("n" * 70)], "more than 45 characters", "tool-name-changed"),
+    "two tools that hosts cannot tell apart": (
+        [note_tool("a.b"), note_tool("a_b")],
+        "same name in hosts",
+        "tool-name-changed",
+    ),
     "many tools": ([note_tool(f"t{n}") for n in range(129)], "129 tools: OpenAI's API", "many-tools"),
 }
 
@@ -492,3 +511,18 @@ def test_what_a_host_refuses_or_changes_is_a_note(
 def test_tools_that_every_host_takes_as_they_are_have_no_note(tmp_path: Path) -> None:
     properties = {"a": {"type": "string"}, "b": {"enum": ["x"]}, "c": {"anyOf": [{"type": "integer"}]}}
     assert notes_of([note_tool(**inputs_of(**properties))], tmp_path) == []
+
+
+def test_a_problem_of_a_field_of_a_preset_is_placed_at_the_preset(tmp_path: Path) -> None:
+    document = entry(tool(message="{{ args.q }}", reply="none"), preset="phoenix", on_connect=[])
+    document["tools"].append({**TOOL, "name": "push"})
+    reported = warnings_of(document, tmp_path, {})
+    assert any(line.startswith("preset: message of this preset: session.join_ref is used here") for line in reported), (
+        reported
+    )
+
+
+def test_an_undeclared_argument_is_placed_where_it_is_used(tmp_path: Path) -> None:
+    document = entry({**TOOL, "name": "a"}, {"name": "b", "description": "B."}, message={"q": "{{ args.q }}"})
+    (line,) = warnings_of(document, tmp_path, {})
+    assert line.startswith("message: the argument 'q' is used here, but not declared by m.b,")

@@ -106,7 +106,7 @@ REFUSED = {
     ),
     "a tool without a URL": (
         {"tools": [{"name": "t"}]},
-        ["tools[0].tool_call_template.url: this field is required. [missing-key]"],
+        ["url: 'm' has no \"url\", and no tool has one of its own. Add it. [missing-key]"],
     ),
     "a tool without a name": (
         {"url": URL, "tools": [{"description": "x"}]},
@@ -301,14 +301,17 @@ def test_missing_variables_disable_only_their_entry_and_all_are_reported():
     manifest = load(document, SET="set")
 
     assert [entry.name for entry in manifest.entries] == ["b"]
-    assert manifest.disabled == (DisabledEntry("a", ("HOST", "KEY", "TOKEN")), DisabledEntry("c", ("URL",)))
+    assert manifest.disabled == (
+        DisabledEntry("a", ("HOST", "KEY", "TOKEN"), "[0]"),
+        DisabledEntry("c", ("URL",), "[2]"),
+    )
 
 
 def test_a_manifest_whose_entries_are_all_disabled_still_loads():
     manifest = load([{"name": "a", "url": "$URL"}])
 
     assert manifest.entries == ()
-    assert manifest.disabled == (DisabledEntry("a", ("URL",)),)
+    assert manifest.disabled == (DisabledEntry("a", ("URL",), "[0]"),)
 
 
 def test_variables_are_bound_for_the_entry_that_names_them():

@@ -188,7 +188,8 @@ async def test_a_login_that_is_refused_says_why(tmp_path: Path, environ: dict[st
     async with broker() as server, bridge_to(tmp_path, manifest(server), environ=environ) as bridge:
         said = await refused(bridge, "m.send", {"destination": "/queue/a"})
         assert said.endswith(
-            "the server rejected the login; the endpoint said: “Bad CONNECT: Access refused”. [login-rejected]"
+            "the server rejected the login; the endpoint said: “Bad CONNECT: Access refused”. "
+            "Check the credentials and other values that the login sends. [login-rejected]"
         )
 
 

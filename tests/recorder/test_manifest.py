@@ -17,7 +17,7 @@ from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.recorder.manifest import Draft, draft_manifest
-from utcp_ws_mcp.recorder.messages import RecordedMessage, kind_predicate
+from utcp_ws_mcp.recorder.messages import RecordedMessage, kind_predicate, unescape
 
 URL = "wss://api.clock.example/ws"
 
@@ -310,3 +310,58 @@ def test_a_text_of_an_endpoint_is_a_literal_in_a_predicate(said: str) -> None:
     assert predicate.is_true({"message": {"type": said}})
     assert "${" not in predicate.source
     assert "vars" not in predicate.source
+
+
+def test_a_login_whose_answer_comes_late_takes_nothing_from_the_first_call() -> None:
+    draft = drafted(
+        '> {"id": 1, "cmd": "login", "token": "${KEY}"}', '< {"note": 1}', '> {"id": 2, "cmd": "get"}',
+        '< {"id": 1, "ok": true}', '< {"id": 2, "value": 5}', variables=("KEY",),
+    )  # fmt: skip
+    login = {"$comment": "A login.", "send": {"id": "{{ request_id }}", "cmd": "login", "token": "${KEY}"}}
+    assert draft.document["on_connect"] == [{**login, "request_id": True}, {"expect": "message.id == request_id"}]
+    assert draft.document["reply"]["result"] == "message.value"
+
+
+def test_a_late_answer_to_a_login_without_ids_is_not_that_of_the_first_call() -> None:
+    draft = drafted(
+        '> {"cmd": "login", "token": "${KEY}"}', '> {"cmd": "get"}', '< {"type": "welcome"}',
+        '< {"type": "value", "value": 5}', variables=("KEY",),
+    )  # fmt: skip
+    assert draft.document["on_connect"][1] == {"expect": "message.type == 'welcome'"}
+    assert draft.document["reply"] == {"result": "message.value"}
+
+
+def test_the_answer_to_a_login_is_told_from_notifications() -> None:
+    draft = drafted(
+        '> {"cmd": "login", "token": "${KEY}"}', '< {"jsonrpc": "2.0", "result": true}', '> {"cmd": "get"}',
+        '< {"jsonrpc": "2.0", "value": 1}', '< {"jsonrpc": "2.0", "note": 1}', variables=("KEY",),
+    )  # fmt: skip
+    assert draft.document["on_connect"][1] == {"expect": "message.result == true"}
+
+
+def test_arguments_that_replies_repeat_are_no_ids() -> None:
+    draft = drafted('> {"get": "Oslo"}', '< {"get": "Oslo", "t": 1}', '> {"get": "Rome"}', '< {"get": "Rome", "t": 2}')
+    assert "request_id" not in draft.document
+    assert plans_of(draft)["send"].inputs["properties"] == {"get": {"type": "string"}}
+
+
+def test_a_draft_says_nothing_about_what_a_tool_changes() -> None:
+    draft = drafted('> {"cmd": "get"}', '< {"n": 1}')
+    assert "annotations" not in draft.document["tools"][0]
+    assert 'write "annotations"' in draft.document["$comment"][2]
+
+
+def test_tokens_in_the_subprotocol_and_the_url_become_variables() -> None:
+    token = "eyJhbGciOi9.eyJzdWIiOjF9.abc1234567"
+    draft = drafted("> a", "< b", url=f"{URL}?token={token}&room=7", protocol=["graphql-transport-ws", token])
+    assert draft.document["protocol"] == ["graphql-transport-ws", "${PROTOCOL_TOKEN}"]
+    assert draft.document["url"] == f"{URL}?token=${{TOKEN}}&room=7"
+    assert draft.missing_variables == ["TOKEN", "PROTOCOL_TOKEN"]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [(r"a\r\n", "a\r\n"), (r"\x1f\0", "\x1f\0"), (r"\\n", "\\n"), (r"\q", "\\q"), ('{"a": 1}', '{"a": 1}')],
+)
+def test_escape_sequences_stand_for_characters(line: str, text: str) -> None:
+    assert unescape(line) == text

@@ -14,8 +14,9 @@ from ..client.manifest_files import LoadedManifest, check_unique_names, load_man
 from ..errors import InvalidManifest, MissingVariable, Problem
 from ..lint import lint_manifest
 from ..lint.host_limits import host_notes
+from ..lint.placeholders import load_with_placeholders
 from ..manifest.source_map import SourceMap
-from ..manifest.validation import describe_field
+from ..manifest.validation import describe_field, join_path
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, manifests_argument, run
@@ -70,9 +71,21 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
         hide_secrets(Redactor(each.manifest for each in checked))
         source_map = SourceMap(path.read_text(encoding="utf-8-sig"))
         has_errors = _print_disabled(loaded, source_map) or has_errors
-        has_warnings = _print_warnings(loaded, source_map, path) or has_warnings
+        judged = _with_placeholders(loaded, path, env_files)
+        has_warnings = _print_warnings(judged, source_map, path) or has_warnings
         echo(_summary(loaded))
     return CheckResult(checked, has_errors, has_warnings)
+
+
+def _with_placeholders(loaded: LoadedManifest, path: Path, env_files: Sequence[Path]) -> LoadedManifest:
+    """Return the manifest with every call template, also those whose variables are not set; print their problems."""
+    missing = [name for disabled in loaded.manifest.disabled for name in disabled.missing]
+    if not missing:
+        return loaded
+    complete, invalid = load_with_placeholders(path, list(dict.fromkeys(missing)), env_files)
+    if invalid is not None:
+        _print_problems(invalid)
+    return complete or loaded
 
 
 def _print_problems(invalid: InvalidManifest) -> None:
@@ -90,6 +103,7 @@ def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
         echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
         position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
+        position = position or source_map.locate(join_path(disabled.path, "preset"))  # a preset uses them
         missing = MissingVariable(disabled.missing, disabled.name)
         problem = Problem("", missing.message, position, code=missing.code)
         echo(problem.format(manifest.source), err=True)

@@ -36,7 +36,7 @@ from ..observability.redaction import redact_strings
 from ..observability.secret_forms import is_word
 from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import Draft, draft_manifest, format_json
-from ..recorder.messages import RecordedMessage
+from ..recorder.messages import RecordedMessage, unescape
 from .exit_codes import ExitCode
 from .options import env_file_option, run
 from .terminal import echo
@@ -55,6 +55,8 @@ class RecordOptions:
     output: Path | None
     idle: float
     env_files: Sequence[Path]
+    escapes: bool = False
+    binary: bool = False
 
 
 @click.command()
@@ -65,6 +67,8 @@ class RecordOptions:
 @click.option(
     "--idle", default=0.5, show_default=True, help="Seconds without messages before the next line of a pipe is sent."
 )
+@click.option("--escapes", is_flag=True, help=r"In a line, \r, \n, \0, \xNN and \\ stand for characters.")
+@click.option("--hex", "binary", is_flag=True, help="Send each line as a binary message, written in hexadecimal.")
 @env_file_option
 def record(
     url: str,
@@ -72,6 +76,8 @@ def record(
     protocols: tuple[str, ...],
     output: Path | None,
     idle: float,
+    escapes: bool,
+    binary: bool,
     env_files: tuple[Path, ...],
 ) -> None:
     """Connect to URL, send each line of stdin, show what is received; then draft a manifest from it.
@@ -80,7 +86,7 @@ def record(
     value.
     """
     pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
-    run(record_conversation, RecordOptions(url, pairs, protocols, output, idle, env_files))
+    run(record_conversation, RecordOptions(url, pairs, protocols, output, idle, env_files, escapes, binary))
 
 
 @dataclass(slots=True)
@@ -155,7 +161,7 @@ async def record_conversation(options: RecordOptions) -> int:
         echo(recording.guard(str(failed)), err=True)
         return ExitCode.FAILURE
     try:
-        await _run_session(opened, recording, options.idle)
+        await _run_session(opened, recording, options)
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
         draft = draft_manifest(endpoint, url, recording.messages, recording.used_variables)
         draft = replace(draft, document=redact_strings(draft.document, recording.guard))
@@ -191,7 +197,7 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
     return opened, request.url
 
 
-async def _run_session(connection: Connection, recording: Recording, idle: float) -> None:
+async def _run_session(connection: Connection, recording: Recording, options: RecordOptions) -> None:
     """Send the lines of stdin until it ends or the endpoint closes the connection."""
     async with anyio.create_task_group() as tasks:
 
@@ -200,24 +206,35 @@ async def _run_session(connection: Connection, recording: Recording, idle: float
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(read)
-        interactive = sys.stdin.isatty()
+        interactive, idle = sys.stdin.isatty(), options.idle
         if interactive:
             echo("Type one message per line. Ctrl-D ends the session and drafts the manifest.", err=True)
         else:
             await recording.wait_until_idle(idle)
         async with read_lines(sys.stdin.fileno()) as lines:
             async for line in lines:
-                await _send(connection, recording, line)
+                await _send(connection, recording, line, options)
                 if not interactive:
                     await recording.wait_until_idle(idle)
         await recording.wait_until_idle(idle)
         await connection.aclose()
 
 
-async def _send(connection: Connection, recording: Recording, line: str) -> None:
-    if line.strip():
-        recording.messages.append(RecordedMessage(True, decode(line).value))
-        await connection.send([recording.substitute(line)])
+async def _send(connection: Connection, recording: Recording, line: str, options: RecordOptions) -> None:
+    if not line.strip():
+        return
+    if options.binary:
+        try:
+            data = bytes.fromhex(line)
+        except ValueError:
+            echo(f"Not sent, because it is not hexadecimal: {line}", err=True)
+            return
+        recording.messages.append(RecordedMessage(True, data))
+        await connection.send([data])
+        return
+    text = unescape(line) if options.escapes else line
+    recording.messages.append(RecordedMessage(True, decode(text).value))
+    await connection.send([recording.substitute(text)])
 
 
 @asynccontextmanager

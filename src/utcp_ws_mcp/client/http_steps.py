@@ -29,6 +29,13 @@ from .http_client import HttpRequest, HttpResponse, TlsSettings, send_request
 
 MAX_CREDENTIALS: Final = 16
 """Texts of one captured value that count as credentials: each is searched for in all that is shown."""
+_STATUS_HINTS: Final = {
+    401: " Check the credentials that the request sends.",
+    403: " Check the credentials that the request sends.",
+    404: ' Check "url".',
+    405: ' Check "method".',
+}
+"""What to check if a request is rejected with a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +143,9 @@ class HttpStepRunner:
             detail = (
                 _failure_detail(response, step.fail, scope.ambient.redact)
                 if text is None
-                else f"; {quote_endpoint(text)}."
+                else f"; {end_sentence(quote_endpoint(text))}"
             )
-            reason = f"the server answered HTTP {response.status}{detail}"
+            reason = f"the server answered HTTP {response.status}{detail}{_STATUS_HINTS.get(response.status, '')}"
             raise ConnectError(place.address, reason, code=place.codes.failed, step=place.path, retry_after=retry_after)
         try:
             values = select_values(step.captures, scope, step.optional, place.owner)

@@ -18,6 +18,11 @@ from .close_info import CONNECTION_RESET
 from .connection import Connection
 from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
 
+CHECK_LOGIN: Final = "Check the credentials and other values that the login sends."
+REJECTING_CLOSE_CODES: Final = (1000, 1005, 1008)
+"""Close codes that may mean a rejected login; others mean a failure or a restart of the server (RFC 6455 §7.4.1)."""
+PRIVATE_CLOSE_CODES: Final = 3000
+"""The first close code that applications define (RFC 6455 §7.4.2)."""
 BEFORE_CONNECT_CODES: Final = StepCodes("before-connect-failed", "before-connect-value-missing")
 
 
@@ -89,8 +94,9 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
     except TimeoutError:
         what = f"no message matched {step.expect.source}" if step.expect else "the message could not be sent"
         last = connection.last_message if step.expect else ""
-        received = f" The last message did not match: {quote_endpoint(last)}." if last else ""
-        reason = f"{what} within {step.timeout:g} s.{received}"
+        received = f" The last message did not match; {end_sentence(quote_endpoint(last))}" if last else ""
+        fix = ' Check "expect", and what the login sends before it.' if step.expect else ""
+        reason = f"{what} within {step.timeout:g} s.{received}{fix}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None
     except (RenderError, ValueError) as error:
         raise ConnectError(address, str(to_render_error(error)), code=_code(error), step=path) from None
@@ -147,7 +153,7 @@ class _Expectation:
         if step.fail is not None and step.fail.is_true(scope):
             text = fail_message_text(step.fail_message, scope)
             shown = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
-            reason = f"the server rejected the login; {quote_endpoint(shown)}."
+            reason = f"the server rejected the login; {end_sentence(quote_endpoint(shown))} {CHECK_LOGIN}"
             step_path = f"on_connect[{self._index}]"
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True
@@ -190,6 +196,7 @@ def _code(error: RenderError | ValueError) -> str:
 
 def _close_reason(connection: Connection) -> str:
     """Return how a connection ended during the login: a server may reject one without a word (RFC 6455 §7.1.7)."""
-    reason = connection.close_info.reason
-    hint = " A server may reject a login this way: check the credentials." if reason == CONNECTION_RESET else ""
-    return end_sentence(reason) + hint
+    info = connection.close_info
+    rejects = info.reason == CONNECTION_RESET or info.code in REJECTING_CLOSE_CODES or info.code >= PRIVATE_CLOSE_CODES
+    hint = f" A server may reject a login this way. {CHECK_LOGIN}" if rejects else ""
+    return end_sentence(info.reason) + hint

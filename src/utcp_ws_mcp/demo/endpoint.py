@@ -19,13 +19,21 @@ COUNTDOWN_INTERVAL = 0.1
 
 def manual() -> dict[str, Any]:
     """Return the manual of the endpoint; its tools inherit the URL at which the client requested it."""
-    number, text = {"type": "number"}, {"type": "string"}
+    first, second = _number("The first number."), _number("The second number.")
+    text = {"type": "string", "description": "The text."}
+    start = {"type": "integer", "description": "The first item of the countdown."}
+    colour = {
+        "type": "string",
+        "pattern": "^#[0-9a-f]{6}$",
+        "default": "#3366cc",
+        "description": "Red, green and blue, as two hexadecimal digits each.",
+    }
     return {
         "utcp_version": "1.0.0",
         "manual_version": "1.0.0",
         "tools": [
-            _tool("add", "Add two numbers.", {"a": number, "b": number}, preset="utcp"),
-            _tool("divide", "Divide a by b.", {"a": number, "b": number}, preset="utcp"),
+            _tool("add", "Add two numbers.", {"a": first, "b": second}, preset="utcp"),
+            _tool("divide", "Divide a by b.", {"a": first, "b": second}, preset="utcp"),
             _tool(
                 "shout",
                 "Convert text to upper case.",
@@ -36,12 +44,16 @@ def manual() -> dict[str, Any]:
             _tool(
                 "picture",
                 "Draw a square in a colour such as #3366cc.",
-                {"colour": {"type": "string", "pattern": "^#[0-9a-f]{6}$", "default": "#3366cc"}},
+                {"colour": colour},
                 message={"type": "picture", "colour": "UTCP_ARG_colour_UTCP_ARG"},
             ),
-            _tool("countdown", "Count down to zero.", {"start": {"type": "integer"}}, preset="utcp", stream=True),
+            _tool("countdown", "Count down to zero.", {"start": start}, preset="utcp", stream=True),
         ],
     }
+
+
+def _number(description: str) -> dict[str, Any]:
+    return {"type": "number", "description": description}
 
 
 def _tool(name: str, description: str, properties: dict[str, Any], **template: Any) -> dict[str, Any]:

@@ -210,7 +210,8 @@ class ToolError(CallError):
         if shared:
             self.outcome = Outcome.MAYBE_EXECUTED
             message = (
-                f"{quote_endpoint(message)}. The error names no request: it may mean another one. {self.outcome.value}"
+                f"{end_sentence(quote_endpoint(message))} The error names no request: it may mean another one. "
+                f"{self.outcome.value}"
             )
         super().__init__(message)
 
@@ -249,7 +250,7 @@ class UnidentifiableReply(CallError):
 
     def __init__(self, tool: str, address: str, excerpt: str, outcome: Outcome) -> None:
         self.tool, self.address, self.outcome = tool, address, outcome
-        example = f" The last one: {quote_endpoint(excerpt)}." if excerpt else ""
+        example = f" In the last one, {end_sentence(quote_endpoint(excerpt))}" if excerpt else ""
         super().__init__(
             f"{tool}: {address} sends unsolicited messages, so the first message after the request need not be its "
             f'reply.{example} Write "reply": {{"match": …}} for the reply, "ignore" for the other messages, or '
@@ -348,7 +349,7 @@ class CallTimeout(CallError, TimeoutError):
         self.tool, self.timeout, self.stage, self.outcome = tool, timeout, stage, outcome
         # The detail may be the message of another error, with the same outcome at its end.
         cause = f": {detail.removesuffix(outcome.value).strip()}" if detail else ""
-        last = f" The last message {fate}: {quote_endpoint(last_message)}." if last_message else ""
+        last = f" The last message {fate}; {end_sentence(quote_endpoint(last_message))}" if last_message else ""
         awaited = end_sentence(f"{_WAITED_FOR[stage]}{cause}")
         fix = f" {hint}" if hint else ""
         text = f"{tool}: timed out after {timeout:g} s waiting for {awaited}{last}{fix} {outcome.value}"

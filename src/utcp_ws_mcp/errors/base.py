@@ -65,8 +65,8 @@ def quote_endpoint(text: str) -> str:
 
 
 def end_sentence(text: str) -> str:
-    """Return a text with a full stop, unless it ends as a sentence already."""
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+    """Return a text with a full stop, unless it ends as a sentence already, also within a quotation."""
+    return text if text.removesuffix("”").endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def sentence(text: str) -> str:

@@ -437,6 +437,14 @@ CODES: Final[Mapping[str, str]] = {
         "have the same name after this change. Models see another name than you do; see Names."
     ),
     "argument-not-declared": ("A template uses an argument that `inputs` does not declare. No model will provide it."),
+    "argument-not-escaped": (
+        "An argument is in XML without the filter `escape`, or in quotes. A call with `<`, `&` or such a quote in it "
+        "fails, because it would end the argument."
+    ),
+    "argument-in-slices": (
+        "The message sends fixed slices of an argument, which can be longer. Such a call fails, because the rest would "
+        "be lost."
+    ),
     "argument-not-used": (
         "`inputs` declares an argument that nothing uses. Models are asked for a value that is discarded."
     ),

@@ -14,6 +14,7 @@ from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
 from .hardcoded_secrets import check_hardcoded_secrets, check_insecure_transport
+from .places import Places
 from .tools import check_tools
 from .unused_fields import check_ineffective_fields, check_unused_variables
 from .values import check_let, check_session_values
@@ -28,8 +29,9 @@ RULES: Final[Mapping[str, str]] = {
     "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
     "listener-needs-match": "A tool that only listens waits for the ID of a request.",
     "description-missing": "A tool has no description.",
-    "tool-name-changed": "Hosts and models see another name of a tool.",
     "argument-not-declared": "A message uses an argument that no model can provide.",
+    "argument-not-escaped": "An argument in XML or in quotes fails with usual texts.",
+    "argument-in-slices": "A message sends a fixed part of an argument of any length.",
     "argument-not-used": "A declared argument is never used.",
     "no-tools-offered": "A call template offers no tool.",
     "pattern-matches-nothing": "A pattern of tool names matches no tool.",
@@ -52,6 +54,11 @@ def lint_manifest(document: Json, loaded: LoadedManifest) -> Iterator[Problem]:
         loaded: The same manifest after it was loaded.
     """
     uncommented = strip_comments(document)
+    places = Places(uncommented, loaded.manifest.entries)
+    yield from (places.relocate(problem) for problem in _check(uncommented, loaded))
+
+
+def _check(uncommented: Json, loaded: LoadedManifest) -> Iterator[Problem]:
     yield from check_hardcoded_secrets(uncommented)
     yield from check_unused_variables(uncommented, loaded.manifest)
     for entry in loaded.manifest.entries:

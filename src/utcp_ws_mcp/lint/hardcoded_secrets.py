@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ..core.network_policy import parse_url
+from ..core.network_policy import parse_ip, parse_url
 from ..errors import ForbiddenURL, Problem
 from ..manifest.loader import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import is_secret_name
 from ..manifest.validation import join_path
-from ..manifest.variables import DOCUMENTATION_KEYS
+from ..manifest.variables import DOCUMENTATION_KEYS, find_variables, substitute
 
 _PLAIN_VALUE: Final = (
     'this is a secret in plain text. Write "${NAME}", and set NAME in the environment or in a .env file.'
@@ -24,7 +24,7 @@ _PLAINTEXT: Final = (
 )
 _ANY_CERTIFICATE: Final = (
     "any certificate is accepted: everyone on the network path can impersonate the endpoint. "
-    'Set its certificate as "ca_file" instead.'
+    'Pin its certificate with "fingerprint" instead.'
 )
 _MANIFEST_FIELD = re.compile(r"(?:^|\.)tls\.client_key$|^(?:(?:manual_call_templates)?\[\d+\]\.)?pin$")
 """The paths of fields with the name of a secret that hold none: the name of a file, and how tools are pinned."""
@@ -63,7 +63,7 @@ def check_hardcoded_secrets(document: Json, path: str = "", name: str = "") -> I
 def check_insecure_transport(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each call template whose messages others can read or change."""
     for path, template in _own_templates(entry):
-        if not template.url.startswith("wss:") and template.network.plaintext and not _is_loopback(template.url):
+        if template.network.plaintext and not _is_protected(template, entry.variables):
             yield Problem(join_path(path, "url"), _PLAINTEXT, code="plaintext-transport")
         if template.tls.insecure:
             yield Problem(join_path(path, "tls.insecure"), _ANY_CERTIFICATE, code="insecure-tls")
@@ -91,8 +91,13 @@ def _own_templates(entry: ManifestEntry) -> Iterator[tuple[str, CallTemplate]]:
             yield join_path(tool.path, "tool_call_template"), template
 
 
-def _is_loopback(url: str) -> bool:
+def _is_protected(template: CallTemplate, variables: Mapping[str, str]) -> bool:
+    """Return whether messages are encrypted, or stay on this machine or in a network that the manifest names."""
+    plain = substitute(template.url, {**dict.fromkeys(find_variables(template.url), "x"), **variables})
     try:
-        return parse_url(re.sub(r"\$\{\w+\}|\{\{.*?\}\}|UTCP_ARG_\w+?_UTCP_ARG", "x", url)).is_loopback_literal
+        url = parse_url(re.sub(r"\{\{.*?\}\}|UTCP_ARG_\w+?_UTCP_ARG", "x", plain))
     except ForbiddenURL:
         return False
+    address = parse_ip(url.host)
+    own_network = bool(template.network.allow) if address is None else address.is_private
+    return url.secure or url.is_loopback_literal or own_network

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..client.manifest_files import LoadedManifest
 from ..core.tools.host_inputs import HostInputs, host_inputs
+from ..core.tools.host_names import MAX_NAME_LENGTH, host_names
 from ..core.tools.host_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
@@ -28,6 +30,7 @@ NOTES: Final[Mapping[str, str]] = {
     "enum-not-text": "An enum contains other values than text, which Gemini's API refuses.",
     "schema-simplified": "Hosts see a schema in a simpler form.",
     "argument-name-changed": "Hosts see another name of an argument.",
+    "tool-name-changed": "Hosts and models see another name of a tool.",
     "many-tools": "There are more tools than some hosts and APIs accept.",
 }
 """The codes of all notes, each with a summary."""
@@ -57,8 +60,8 @@ def host_notes(loaded: LoadedManifest) -> Iterator[Problem]:
 def tool_notes(tools: Sequence[CompiledTool], entry: ManifestEntry | None = None) -> Iterator[Problem]:
     """Yield the notes about tools, one for each code: `entry` is where a manifest lists them."""
     inputs = [(tool, host_inputs(tool.inputs)) for tool in tools]
-    for find in _RULES:
-        found = [(tool, text) for tool, shown in inputs for text in find(tool, shown)]
+    findings = [[(tool, text) for tool, shown in inputs for text in find(tool, shown)] for find in _RULES]
+    for found in (*findings, list(_tool_names(tools))):
         if found:
             first, (code, text) = found[0]
             others = dict.fromkeys(tool.name for tool, _ in found if tool is not first)
@@ -117,6 +120,23 @@ def _names(tool: CompiledTool, shown: HostInputs) -> Iterator[tuple[str, str]]:
             "endpoint gets the original name."
         )
         yield "argument-name-changed", message
+
+
+def _tool_names(tools: Sequence[CompiledTool]) -> Iterator[tuple[CompiledTool, tuple[str, str]]]:
+    """Yield the tools that hosts and models see under another name than `manual_tool`."""
+    names = host_names({(tool.manual, tool.name): 0 for tool in tools})
+    for tool in tools:
+        full_name, shown = f"{tool.manual}_{tool.name}", names[tool.manual, tool.name]
+        if len(full_name) > MAX_NAME_LENGTH:
+            reason = f"with the prefixes of hosts, more than {MAX_NAME_LENGTH} characters exceed the limit of 64"
+        elif re.search(r"[^A-Za-z0-9_.-]", full_name):
+            reason = "hosts accept only letters, digits, _ and - in names"
+        elif shown != full_name.replace(".", "_"):
+            reason = "another tool has the same name in hosts"
+        else:
+            continue
+        message = f'{reason}: models see {tool.full_name} as {shown!r}. "tool_overrides" can rename it.'
+        yield tool, ("tool-name-changed", message)
 
 
 _RULES: Final[tuple[Callable[[CompiledTool, HostInputs], Iterator[tuple[str, str]]], ...]] = (

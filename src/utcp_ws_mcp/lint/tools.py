@@ -1,22 +1,20 @@
-"""Rules for tools that models cannot choose or fill, that hosts rename, or whose replies are ambiguous."""
+"""Rules for tools that models cannot choose or fill, or whose replies are ambiguous."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
-from ..core.tools.host_names import MAX_NAME_LENGTH, host_names
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
-from ..manifest.inheritance import referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
-from .values import suggestion
+from .message_text import check_message_text
+from .values import owner_path, suggestion
 
 _NON_REQUEST_FIELDS: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
 """Fields that are no message of a call: an ID in them is another one."""
@@ -36,15 +34,14 @@ def accepts_any_message(tool: CompiledTool) -> bool:
 
 def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator[Problem]:
     resolved = {tool.tool.name: tool for tool in entry.tools}
-    names = host_names({(tool.manual, tool.name): 0 for tool in tools})
     for tool in tools:
         source = resolved[tool.original_name]
         yield from _check_description(tool, source)
-        yield from _check_name(tool, source, names[tool.manual, tool.name])
         yield from _check_unused_arguments(tool, source)
         yield from _check_undeclared_arguments(entry, tool, source)
         yield from _check_request_id(tool, source)
         yield from _check_concurrent(tool, source)
+        yield from check_message_text(entry, tool, source)
     yield from _check_ambiguous_replies(entry, tools)
 
 
@@ -61,20 +58,6 @@ def _check_description(tool: CompiledTool, source: ResolvedTool) -> Iterator[Pro
     if not tool.description.strip():
         message = f'{tool.full_name} has no "description". Models choose a tool by it; add one.'
         yield Problem(join_path(source.path, "name"), message, code="description-missing")
-
-
-def _check_name(tool: CompiledTool, source: ResolvedTool, mcp_name: str) -> Iterator[Problem]:
-    full_name = f"{tool.manual}_{tool.name}"
-    if len(full_name) > MAX_NAME_LENGTH:
-        reason = f"with the prefixes of hosts, a name of more than {MAX_NAME_LENGTH} characters exceeds the limit of 64"
-    elif re.search(r"[^A-Za-z0-9_.-]", full_name):
-        reason = "hosts accept only letters, digits, _ and - in names"
-    elif mcp_name != full_name.replace(".", "_"):
-        reason = "another tool has the same name in hosts"
-    else:
-        return
-    message = f'{reason}: models see {mcp_name!r}. Choose another name; "tool_overrides" can rename a tool as well.'
-    yield Problem(join_path(source.path, "name"), message, code="tool-name-changed")
 
 
 def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
@@ -96,10 +79,13 @@ def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterato
 def _check_undeclared_arguments(entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
     declared = _declared_arguments(tool)
     for key in ("let", "before_message", "message", "then", "url", "headers"):
-        for name in sorted(_required_arguments(entry, tool.template, key, declared) - declared - {ALL_MEMBERS}):
+        path, is_own = owner_path(entry, source, key)
+        is_own = is_own or key in ("url", "headers")  # all tools share them
+        for name in sorted(_required_arguments(tool.template, key, declared, is_own) - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
-            message = f"the argument {name!r} is used here, but not declared, so no model will provide it. {fix}"
-            yield Problem(_field_path(entry, source, key), message, code="argument-not-declared")
+            by = "not declared" if is_own else f"not declared by {tool.full_name}"
+            message = f"the argument {name!r} is used here, but {by}, so no model will provide it. {fix}"
+            yield Problem(join_path(path, key), message, code="argument-not-declared")
 
 
 def _declared_arguments(tool: CompiledTool) -> set[str]:
@@ -107,22 +93,14 @@ def _declared_arguments(tool: CompiledTool) -> set[str]:
     return {*(properties if isinstance(properties, dict) else ()), *tool.defaults, *tool.hidden}
 
 
-def _required_arguments(entry: ManifestEntry, template: CallTemplate, key: str, declared: set[str]) -> frozenset[str]:
+def _required_arguments(template: CallTemplate, key: str, declared: set[str], is_own: bool) -> frozenset[str]:
     """Return the arguments that a field uses.
 
-    The message of a preset offers more arguments than each tool declares: one of them is enough.
+    An inherited message offers more arguments than each tool declares: one of them is enough.
     """
     arguments = find_arguments(template.model_dump(mode="json", by_alias=True, include={key}), MESSAGE_KEYS)
-    preset_messages = [preset.get("message") for preset in referenced_presets(entry.raw)]
-    is_optional = key == "message" and arguments & declared and template.message in preset_messages
+    is_optional = key == "message" and not is_own and arguments & declared
     return frozenset() if is_optional else arguments
-
-
-def _field_path(entry: ManifestEntry, tool: ResolvedTool, key: str) -> str:
-    """Return the path of a field in the tool or the entry that it was written into."""
-    if key in (tool.tool.tool_call_template or {}):
-        return join_path(tool.path, f"tool_call_template.{key}")
-    return join_path(entry.path, key) if key in ("url", "headers") else join_path(tool.path, "name")
 
 
 def _check_request_id(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import HttpStep, Step
 from ..manifest.validation import join_path
 from ..manifest.variables import find_variables, namespaced_variable
-from .values import entry_expressions, suggestion
+from .values import entry_expressions, selects_items, suggestion
 
 IsIneffective = Callable[[CallTemplate], object]
 
@@ -152,7 +152,7 @@ def _ineffective_stream_results(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each `reply.result` of a tool with a stream whose items are selected by another field."""
     for tool in entry.tools:
         stream = tool.template.stream
-        if stream.on and (stream.item or stream.match) and _has_path(tool.tool.tool_call_template, "reply.result"):
+        if selects_items(tool.template) and _has_path(tool.tool.tool_call_template, "reply.result"):
             item = f'"stream.item", here {stream.item!r}' if stream.item else 'the whole message; set "stream.item"'
             path = join_path(tool.path, "tool_call_template.reply.result")
             yield _without_effect(path, f"in a tool with a stream, whose item is {item}")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..core.exchange.connection_state import RECONNECTED
-from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members
+from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members, find_optional_members
 from ..errors import Problem
-from ..manifest.inheritance import referenced_presets
+from ..manifest.inheritance import normalize, referenced_presets
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
@@ -28,20 +28,27 @@ def check_session_values(entry: ManifestEntry) -> Iterator[Problem]:
             if name not in reported:
                 reported.add(name)
                 fix = suggestion(name, captured) or 'Add it to a "capture".'
-                path = join_path(_owner_path(entry, tool, field), field)
+                path = join_path(owner_path(entry, tool, field)[0], field)
                 message = f"session.{name} is used here, but no message is captured for it. {fix}"
                 yield Problem(path, message, code="session-value-not-captured")
 
 
 def check_let(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each value of `let` that is never used, and for each used one that is not defined."""
-    used = {name for tool in entry.tools for name in _let_references(tool.template)}
+    used: set[str] = set()
     for tool in entry.tools:
+        references = _let_references(tool.template)
+        used.update(references)
         defined = {*tool.template.let, *(name for step in tool.template.before_message for name in step.capture)}
-        for name in sorted(_let_references(tool.template) - {ALL_MEMBERS} - defined):
+        for name in sorted(references.keys() - {ALL_MEMBERS, *defined}):
+            field = references[name]
+            if field == "reply.result" and selects_items(tool.template):  # no message is ever a reply
+                continue
             fix = suggestion(name, defined) or 'Add it to "let".'
-            message = f"let.{name} is used here, but not defined. {fix}"
-            yield Problem(join_path(tool.path, "name"), message, code="let-not-defined")
+            path, is_own = owner_path(entry, tool, field.partition(".")[0])
+            by = "not defined" if is_own else f"not defined for {tool.tool.name}"
+            message = f"let.{name} is used here, but {by}. {fix}"
+            yield Problem(join_path(path, field), message, code="let-not-defined")
     if entry.uses_discovery:  # a discovered tool could use it
         return
     for path, name in _let_definitions(entry):
@@ -53,6 +60,17 @@ def entry_expressions(entry: ManifestEntry) -> Iterator[str]:
     """Yield the expressions of an entry and of its tools."""
     tools = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
     return find_expressions([entry.raw, tools], MESSAGE_KEYS)
+
+
+def selects_items(template: CallTemplate) -> bool:
+    """Return whether the results of a template are items that another field than `reply.result` selects."""
+    return template.stream.on and bool(template.stream.item or template.stream.match)
+
+
+def owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> tuple[str, bool]:
+    """Return the path of the object that a field of a tool was written into, and whether it is the tool's own."""
+    own = field in normalize(tool.tool.tool_call_template or {})
+    return (join_path(tool.path, "tool_call_template") if own else entry.path), own
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -92,20 +110,24 @@ def _missing_captures(entry: ManifestEntry, tool: ResolvedTool) -> Iterator[tupl
         # Of a preset whose login was replaced they find nothing, which changes nothing else.
         if field in SESSION_RULES and any(preset.get(field) == value for preset in presets):
             continue
-        for expression in find_expressions({field: value}, MESSAGE_KEYS):
-            for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *captured}):
-                yield field, name, captured
+        for part in value if isinstance(value, list) else [value]:
+            expressions = list(find_expressions({field: part}, MESSAGE_KEYS))
+            asked = {name for each in expressions for name in find_optional_members(each, "session")}
+            for expression in expressions:
+                for name in sorted(find_members(expression, "session") - {ALL_MEMBERS, *captured, *asked}):
+                    yield field, name, captured
 
 
-def _owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> str:
-    """Return the path of the object that a field of a tool's template was written into."""
-    own = tool.tool.tool_call_template or {}
-    return join_path(tool.path, "tool_call_template") if field in own else entry.path
-
-
-def _let_references(template: CallTemplate) -> set[str]:
+def _let_references(template: CallTemplate) -> dict[str, str]:
+    """Return the names of `let` that a template uses, each with the first field that does."""
     document = template.model_dump(mode="json", by_alias=True)
-    return {name for each in find_expressions(document, MESSAGE_KEYS) for name in find_members(each, "let")}
+    document |= {"reply.result": document["reply"].pop("result", None)}
+    found: dict[str, str] = {}
+    for field, value in document.items():
+        for expression in find_expressions({field: value}, MESSAGE_KEYS):
+            for name in sorted(find_members(expression, "let")):
+                found.setdefault(name, field)
+    return found
 
 
 def _let_definitions(entry: ManifestEntry) -> Iterator[tuple[str, str]]:

@@ -98,6 +98,20 @@ def referenced_presets(entry: Json) -> list[dict[str, Json]]:
     return [_normalized_preset(name) for name in dict.fromkeys(names) if name in preset_names()]
 
 
+def inherited_documents(raw: Json) -> list[dict[str, Json]]:
+    """Return the merged call templates that calls of an entry use: what a preset sets and nothing replaces is in them.
+
+    Args:
+        raw: The document of an entry, whose values need not be valid.
+    """
+    entry = apply_preset(normalize({key: value for key, value in raw.items() if key in CALL_TEMPLATE_KEYS}))
+    listed = raw.get("tools")
+    if not isinstance(listed, list) or raw.get("discovery") is not None:
+        listed = [*(listed if isinstance(listed, list) else ()), {}]  # of discovered tools and of the request for them
+    own = [tool.get("tool_call_template") or {} for tool in listed if isinstance(tool, dict)]
+    return [merge_tool(entry, each) for each in own if isinstance(each, dict)]
+
+
 def merge_tool(entry: Json, tool: Json) -> dict[str, Json]:
     """Return the call template of a tool on top of its entry's, with the tool's own preset between the two."""
     inherited = {key: value for key, value in entry.items() if key not in _NOT_INHERITED}

@@ -15,9 +15,9 @@ from .inheritance import (
     ENTRY_KEYS,
     apply_preset,
     check_fields,
+    inherited_documents,
     merge_tool,
     normalize,
-    referenced_presets,
 )
 from .models.base import Json
 from .models.call_template import CallTemplate
@@ -116,10 +116,11 @@ class ManifestEntry:
 
 @dataclass(frozen=True, slots=True)
 class DisabledEntry:
-    """An entry that cannot run, because these variables are not set."""
+    """An entry that cannot run, because these variables are not set. `path` is its JSON path."""
 
     name: str
     missing: tuple[str, ...]
+    path: str = ""
 
 
 @dataclass(slots=True)
@@ -257,20 +258,22 @@ def _load_entry(
     if problems:
         report.problems += problems
         return None
-    variables = _bind_variables(raw, name, resolver, report)
+    variables = _bind_variables(raw, path, name, resolver, report)
     return None if variables is None else _validate_entry(substitute(raw, variables), path, name, variables, report)
 
 
-def _bind_variables(raw: Json, name: str, resolver: VariableResolver, report: LoadReport) -> dict[str, str] | None:
+def _bind_variables(
+    raw: Json, path: str, name: str, resolver: VariableResolver, report: LoadReport
+) -> dict[str, str] | None:
     """Return the values of all variables of an entry, or None if one is missing; then the entry is disabled."""
-    documents = [raw, *referenced_presets(raw)]
+    documents = [raw, *inherited_documents(raw)]
     names = list(dict.fromkeys(find_variables(documents)))
     if not names:
         return {}
     values = {variable: resolver.resolve(name, variable) for variable in names}
     optional = find_optional(documents)
     if missing := tuple(variable for variable, value in values.items() if value is None and variable not in optional):
-        report.disabled.append(DisabledEntry(name, missing))
+        report.disabled.append(DisabledEntry(name, missing, path))
         return None
     return {variable: value for variable, value in values.items() if value is not None}
 
@@ -288,6 +291,9 @@ def _validate_entry(
     options, found = check_model(ManualOptions, manual, path)
     problems += found
     own_template = template if has_url else None
+    lacks_url = not has_url and not any(_names_url(tool) for tool in _objects(raw["tools"]))
+    if lacks_url and _objects(raw["tools"]):
+        problems.append(_missing_url(path, name))
     inherited = _PLACEHOLDER_TEMPLATE if problems else merged
     tools, found = _check_listed_tools(manual.get("tools"), inherited, path, own_template, name, report)
     problems += found
@@ -295,6 +301,20 @@ def _validate_entry(
     if problems or options is None:
         return None
     return ManifestEntry(name, path, merged, own_template, options, tools, variables, {}, PurePath())
+
+
+def _missing_url(path: str, name: str) -> Problem:
+    message = f'{name!r} has no "url", and no tool has one of its own. Add it.'
+    return Problem(join_path(path, "url"), message, code="missing-key")
+
+
+def _names_url(tool: dict[str, Json]) -> bool:
+    template = tool.get("tool_call_template")
+    return isinstance(template, dict) and ("url" in template or _other_type(template) is not None)
+
+
+def _objects(listed: Json) -> list[dict[str, Json]]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _check_listed_tools(

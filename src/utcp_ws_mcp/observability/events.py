@@ -20,7 +20,7 @@ class ConnectionOpened:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequestFinished:
-    """A request of `before_connect` was answered with an HTTP status; `address` is its URL without the query."""
+    """A request of an HTTP step was answered with an HTTP status; `address` is its URL without the query."""
 
     manual: str
     method: str

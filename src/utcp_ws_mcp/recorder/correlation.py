@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
-from .messages import (
-    CATCH_ALL_PREDICATES,
-    RecordedMessage,
-    kind_predicate,
-    leaves,
-    message_kind,
-    path_expression,
-    value_at,
-)
+from .messages import RecordedMessage, kind_predicate, leaves, message_kind, value_at
 
 ID_KEYS: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
     *("correlation_id", "correlationId", "cid", "uuid", "ref", "seq", "nonce", "invocationId", "txid", "token_id"),
+    *("transaction", "transaction_id", "transactionId", "txn", "txn_id", "txnId", "tid", "trans_id", "transId", "rid"),
+    *("call_id", "callId", "cmd_id", "cmdId", "command_id", "commandId", "packet_id", "packetId", "echo", "serial"),
 )
 """Keys that can hold correlation IDs."""
 
-RESULT_KEYS: Final = ("result", "data", "payload", "response", "value", "body")
-"""Keys that can hold the result of a reply, the most usual first."""
-
-ERROR_TEXT_KEYS: Final = ("message", "msg", "reason", "text", "description")
-"""Keys that can hold the text of an error, the most usual first."""
+_RANDOM = re.compile(r"(?=.*\d)[0-9A-Za-z_-]{6,64}\Z")
+"""A text that is probably made up for one request, under whatever name."""
 
 _ID_POSITIONS: Final = 3
 """How many of the first elements of an array can be a correlation ID."""
@@ -35,10 +28,23 @@ _ID_POSITIONS: Final = 3
 
 @dataclass(slots=True)
 class RecordedExchange:
-    """A sent message, and the received messages that probably answer it."""
+    """A sent message, and the received messages that probably answer it.
+
+    Attributes:
+        request: The sent message.
+        replies: What answers it, in order.
+        events: What arrived after it, before the next request, and answers none.
+        by_order: Whether the reply has no ID, although others have.
+        ack: The message that only confirms that the request arrived, if there is one.
+        order_matters: Whether nothing but the order says what answers it.
+    """
 
     request: RecordedMessage
     replies: list[RecordedMessage] = field(default_factory=list)
+    events: list[RecordedMessage] = field(default_factory=list)
+    by_order: bool = False
+    ack: RecordedMessage | None = None
+    order_matters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class CorrelationIds:
     sent: Path
     received: Path
     kind: str
+    also_received: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +67,35 @@ class Conversation:
     ids: CorrelationIds | None
 
 
-def analyze(messages: Sequence[RecordedMessage]) -> Conversation:
+def analyze(
+    messages: Sequence[RecordedMessage],
+    ids: CorrelationIds | None = None,
+    is_login: Callable[[Any], bool] | None = None,
+) -> Conversation:
     """Group the messages of a conversation into exchanges: by correlation IDs if there are any, otherwise by order."""
     first = next((index for index, message in enumerate(messages) if message.sent), len(messages))
     greeting = messages[0] if first else None
     unsolicited = list(messages[1:first])
-    ids = find_correlation_ids(messages)
+    ids = ids or find_correlation_ids(messages)
     exchanges = (
         _group_by_id(messages[first:], ids, unsolicited) if ids else _group_by_order(messages[first:], unsolicited)
     )
+    for exchange in exchanges:
+        exchange.order_matters = ids is None
+    take_late_answers(exchanges, is_login or (lambda _: False))
     return Conversation(greeting, exchanges, unsolicited, ids)
 
 
 def find_correlation_ids(messages: Sequence[RecordedMessage]) -> CorrelationIds | None:
     """Return the correlation IDs that most requests contain and their replies repeat, or None."""
-    best: tuple[int, int, CorrelationIds] | None = None
+    best: tuple[tuple[bool, int, int], CorrelationIds] | None = None
     for path in dict.fromkeys(path for message in messages if message.sent for path, _ in leaves(message.value)):
-        if not path or not _can_hold_id(path):
-            continue
-        requests = _request_ids(messages, path)
+        requests = _request_ids(messages, path) if path and _can_be_id(path) else None
         # One match at an index of an array can be a coincidence: most short arrays begin with small numbers.
         if requests is None or (isinstance(path[-1], int) and len(requests) < 2):
+            continue
+        is_named = _is_named_id(path)
+        if not is_named and not _looks_like_ids([*requests]):
             continue
         for received in _paths_holding(messages, requests.keys()):
             answered = sum(
@@ -88,9 +103,11 @@ def find_correlation_ids(messages: Sequence[RecordedMessage]) -> CorrelationIds 
                 for value, index in requests.items()
             )
             same_path = int(received == path)
-            if answered * 2 >= len(requests) and (best is None or (answered, same_path) > best[:2]):
-                best = (answered, same_path, CorrelationIds(path, received, _id_kind([*requests])))
-    return best[2] if best else None
+            rank = (is_named, answered, same_path)
+            is_enough = answered * 2 >= len(requests) if is_named else answered == len(requests)
+            if is_enough and (best is None or rank > best[0]):
+                best = (rank, CorrelationIds(path, received, _id_kind([*requests])))
+    return best[1] if best else None
 
 
 def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, int] | None:
@@ -111,38 +128,6 @@ def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, i
     return requests
 
 
-def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
-    """Return the fields `reply`, `response_format` and `ignore`, as far as the conversation shows them."""
-    replies = [reply for exchange in conversation.exchanges for reply in exchange.replies[:1]]
-    rules: dict[str, Any] = {}
-    if conversation.ids is not None:
-        rules["match"] = f"{path_expression(conversation.ids.received)} == request_id"
-    errors = [reply for reply in replies if _error_rules(reply.value)]
-    if errors:
-        rules |= _error_rules(errors[0].value) or {}
-    results = [reply.value for reply in replies if reply not in errors]
-    common = [
-        name for name in RESULT_KEYS if results and all(isinstance(value, dict) and name in value for value in results)
-    ]
-    if common:
-        rules["result"] = path_expression((common[0],))
-    fields: dict[str, Any] = {"reply": rules} if rules else {}
-    events = [] if conversation.ids else _event_predicates(conversation.unsolicited, replies)
-    fields |= {"ignore": events} if events else {}
-    if replies and all(reply.is_json for reply in replies):
-        fields["response_format"] = "json"
-    elif replies and all(isinstance(reply.value, str) for reply in replies):
-        fields["response_format"] = "text"
-    return fields
-
-
-def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> list[str]:
-    """Return predicates for unsolicited messages that hold for no reply."""
-    of_replies = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
-    found = dict.fromkeys(kind_predicate(each.value) for each in unsolicited if each.is_json)
-    return [predicate for predicate in found if predicate not in of_replies]
-
-
 def _group_by_id(
     messages: Sequence[RecordedMessage], ids: CorrelationIds, unsolicited: list[RecordedMessage]
 ) -> list[RecordedExchange]:
@@ -154,13 +139,30 @@ def _group_by_id(
             if _is_id(key := value_at(message.value, ids.sent)):
                 by_id[key] = exchanges[-1]
             continue
-        key = value_at(message.value, ids.received)
-        found = by_id.get(key) if _is_id(key) else None
+        keys = [value_at(message.value, path) for path in (ids.received, *ids.also_received)]
+        found = next((by_id[key] for key in keys if _is_id(key) and key in by_id), None)
         if found is not None:
             found.replies.append(message)
         else:
+            exchanges[-1].events.append(message)
             unsolicited.append(message)
+    _answer_by_order(exchanges, unsolicited)
     return exchanges
+
+
+def _answer_by_order(exchanges: Sequence[RecordedExchange], unsolicited: list[RecordedMessage]) -> None:
+    """Give the requests that no ID answers the first message behind them, if its kind arrives only there."""
+    unanswered = [exchange for exchange in exchanges if not exchange.replies]
+    behind = {id(event) for exchange in unanswered for event in exchange.events}
+    elsewhere = {kind_predicate(message.value) for message in unsolicited if id(message) not in behind}
+    for exchange in unanswered:
+        candidates = (event for event in exchange.events if kind_predicate(event.value) not in elsewhere)
+        if (answer := next(candidates, None)) is not None:
+            exchange.events.remove(answer)
+            exchange.replies.append(answer)
+            exchange.by_order = True
+    answers = {id(exchange.replies[0]) for exchange in unanswered if exchange.replies}
+    unsolicited[:] = [message for message in unsolicited if id(message) not in answers]
 
 
 def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[RecordedMessage]) -> list[RecordedExchange]:
@@ -178,9 +180,24 @@ def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[Recor
     exchanges = []
     for request, group in groups:
         answers = [message for message in group if _kind_value(message) is None or _kind_value(message) not in events]
-        exchanges.append(RecordedExchange(request, answers[:1]))
-        unsolicited += [message for message in group if message not in answers[:1]]
+        others = [message for message in group if message not in answers[:1]]
+        exchanges.append(RecordedExchange(request, answers[:1], others))
+        unsolicited += others
     return exchanges
+
+
+def take_late_answers(exchanges: Sequence[RecordedExchange], is_login: Callable[[Any], bool]) -> None:
+    """Give a login that seems unanswered its late answer: the first of two messages behind the next request."""
+    for login, following in pairwise(exchanges):
+        if not is_login(login.request.value) or login.replies:
+            continue
+        if following.events and following.replies:
+            before = following.events[0] if not following.order_matters else following.replies[0]
+            if before is following.events[0]:
+                following.events.pop(0)
+            else:
+                following.replies = [following.events.pop(0)]
+            login.replies, login.by_order = [before], True
 
 
 def _kind_value(message: RecordedMessage) -> Any:
@@ -188,9 +205,21 @@ def _kind_value(message: RecordedMessage) -> Any:
     return kind[1] if kind else None
 
 
-def _can_hold_id(path: Path) -> bool:
-    last = path[-1]
-    return last in ID_KEYS if isinstance(last, str) else len(path) == 1 and last < _ID_POSITIONS
+def _can_be_id(path: Path) -> bool:
+    return isinstance(path[-1], str) or (len(path) == 1 and path[-1] < _ID_POSITIONS)
+
+
+def _is_named_id(path: Path) -> bool:
+    return not isinstance(path[-1], str) or path[-1] in ID_KEYS
+
+
+def _looks_like_ids(values: Sequence[Any]) -> bool:
+    """Return whether values under any name are IDs: several that count, or long ones of letters and digits."""
+    if len(values) < 2:
+        return False
+    if all(isinstance(value, int) for value in values):
+        return len(values) > 2 and all(after == before + 1 for before, after in pairwise(values))
+    return all(isinstance(value, str) and _RANDOM.match(value) for value in values)
 
 
 def _is_id(value: Any) -> bool:
@@ -213,25 +242,3 @@ def _id_kind(values: Sequence[Any]) -> str:
     if all(isinstance(value, int) for value in values):
         return "counter"
     return "string_counter" if all(str(value).isdigit() for value in values) else "uuid"
-
-
-def _error_rules(value: Any) -> dict[str, Any] | None:
-    """Return the rules that detect an error reply like this one, or None if the message is no error."""
-    if not isinstance(value, dict):
-        return None
-    error = value.get("error")
-    if error not in (None, False, ""):
-        text_key = next(
-            (name for name in ERROR_TEXT_KEYS if isinstance(error, dict) and isinstance(error.get(name), str)), None
-        )
-        error_message = path_expression(("error", text_key)) if text_key else path_expression(("error",))
-        return {"error": "message.error is defined and message.error", "error_message": error_message}
-    kind = message_kind(value)
-    if kind and str(kind[1]).lower() in ("error", "err", "failure"):
-        predicate = f"{path_expression(kind[0])} == '{kind[1]}'"
-    elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
-        predicate = f"{path_expression((failed,))} == false"
-    else:
-        return None
-    text_key = next((name for name in ERROR_TEXT_KEYS if isinstance(value.get(name), str)), None)
-    return {"error": predicate} | ({"error_message": path_expression((text_key,))} if text_key else {})

@@ -8,14 +8,28 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core.expressions.paths import UNDEFINED
 from ..core.network_policy import URL
-from ..manifest.secret_names import is_secret_name, is_session_name
 from ..manifest.variables import VARIABLE
-from .correlation import Conversation, RecordedExchange, analyze, infer_reply_rules
-from .messages import RecordedMessage, kind_predicate, leaves
-from .tools import draft_tools, escape_template
+from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
+from .credentials import is_login, protocols_without_secrets, url_without_secrets, without_secrets
+from .messages import (
+    RecordedMessage,
+    distinguishing_predicate,
+    kind_predicate,
+    path_expression,
+    value_at,
+    with_value,
+)
+from .preset_forms import PresetForm, Recorded, recognize_preset
+from .replies import infer_reply_rules, take_acknowledgements
+from .templates import REQUEST_ID
+from .tools import draft_tools, without
 
 Document = dict[str, Any]
+
+_OPEN_VARIABLES: Final = frozenset({"WAMP_REALM", "STOMP_HOST", "WAMP_AUTHID", "STOMP_LOGIN"})
+"""Variables of presets that are no secrets: their values may stand in the draft."""
 
 LINE_WIDTH: Final = 110
 """The maximum length of a line of formatted JSON in characters."""
@@ -40,20 +54,75 @@ def draft_manifest(
         messages: The conversation, in order.
         variables: The names of the variables that are set, and so may occur in the messages.
     """
-    conversation = analyze(messages)
-    draft = Draft({"$comment": _comment(conversation), "name": _manual_name(url), **endpoint, **_network_fields(url)})
-    if "headers" in endpoint:
-        draft.document["headers"] = _without_secrets(endpoint["headers"], "", variables, draft.missing_variables)
-    logins = [exchange for exchange in conversation.exchanges if _is_login(exchange.request.value, variables)]
-    steps = _greeting_step(conversation.greeting)
-    for exchange in logins:
-        steps += _login_steps(exchange, variables, draft.missing_variables)
-    if steps:
-        draft.document["on_connect"] = steps
-    exchanges = [exchange for exchange in conversation.exchanges if exchange not in logins]
-    draft.document |= _exchange_fields(conversation, exchanges)
-    draft.document["tools"] = draft_tools(exchanges, conversation.ids, variables) or [_watch_tool()]
+    draft = Draft({"name": _manual_name(url), **_endpoint_fields(endpoint, url)})
+    missing = draft.missing_variables
+    draft.document |= _public_endpoint(endpoint, variables, missing)
+    form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), messages))
+    if form is not None:
+        conversation = _preset_conversation(form, messages)
+        draft.document |= _preset_fields(form, messages, missing)
+        exchanges = conversation
+    else:
+        conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
+        logins = [each for each in conversation.exchanges if is_login(each.request.value, variables)]
+        steps = _greeting_step(conversation.greeting)
+        for exchange in logins:
+            steps += _login_steps(exchange, conversation, variables, missing)
+        draft.document |= {"on_connect": steps} if steps else {}
+        exchanges = without(conversation, logins)
+        take_acknowledgements(exchanges.exchanges)
+        draft.document |= _exchange_fields(exchanges)
+    draft.document["tools"] = draft_tools(exchanges, variables, form) or [_watch_tool()]
+    draft.document = {"$comment": _comment(conversation, form), **draft.document}
     return draft
+
+
+def _public_endpoint(endpoint: Document, variables: Collection[str], missing: list[str]) -> Document:
+    """Return the fields of the connection, with variables in place of the secrets that were typed."""
+    fields: Document = {"url": url_without_secrets(endpoint["url"], variables, missing)}
+    if "headers" in endpoint:
+        fields["headers"] = without_secrets(endpoint["headers"], "", variables, missing)
+    if "protocol" in endpoint:
+        fields["protocol"] = protocols_without_secrets(endpoint["protocol"], variables, missing)
+    return fields
+
+
+def _endpoint_fields(endpoint: Document, url: URL) -> Document:
+    return {**endpoint, **_network_fields(url)}
+
+
+def _preset_conversation(form: PresetForm, messages: Sequence[RecordedMessage]) -> Conversation:
+    """Return the exchanges of a conversation in the protocol of a preset, without what the preset sends by itself."""
+    first, *others = form.reply_paths
+    ids = CorrelationIds(form.id_path, first, "counter", tuple(others))
+    decoded = form.decoded(messages)
+    start = next((index for index, each in enumerate(decoded) if each.sent), len(decoded))
+    conversation = analyze(decoded[start:], ids)
+    own = [each for each in conversation.exchanges if form.is_own(each.request.value)]
+    return without(conversation, own)
+
+
+def _preset_fields(form: PresetForm, messages: Sequence[RecordedMessage], missing: list[str]) -> Document:
+    """Return the preset, and the variables of its login: those that are no secrets with their value."""
+    fields: Document = {"preset": form.preset}
+    values: Document = {}
+    for message in form.decoded(messages):
+        if message.sent and form.is_own(message.value):
+            values |= form.login(message.value)
+    for name, value in values.items():
+        if name in _OPEN_VARIABLES and isinstance(value, str) and not VARIABLE.search(value):
+            fields.setdefault("variables", {})[name] = value
+        elif value != f"${{{name}}}":
+            missing.append(name)
+    payload = next((each.value["payload"] for each in messages if each.sent and _is_init(each.value)), None)
+    if form.preset == "graphql-transport-ws" and payload:
+        send = {"type": "connection_init", "payload": without_secrets(payload, "", (), missing)}
+        fields["on_connect"] = [{"send": send}, {"expect": "message.type == 'connection_ack'"}]
+    return fields
+
+
+def _is_init(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("type") == "connection_init" and "payload" in value
 
 
 def format_json(value: Any, depth: int = 0, prefix_width: int = 0) -> str:
@@ -76,18 +145,19 @@ def format_json(value: Any, depth: int = 0, prefix_width: int = 0) -> str:
     return f"{{{indent}" + f",{indent}".join(members) + f"{end}}}"
 
 
-def _exchange_fields(conversation: Conversation, exchanges: Sequence[RecordedExchange]) -> Document:
-    if not exchanges:
+def _exchange_fields(conversation: Conversation) -> Document:
+    if not conversation.exchanges:
         return {}
     ids = {"request_id": conversation.ids.kind} if conversation.ids else {}
-    rest = Conversation(conversation.greeting, exchanges, conversation.unsolicited, conversation.ids)
-    return ids | infer_reply_rules(rest)
+    return ids | infer_reply_rules(conversation)
 
 
-def _comment(conversation: Conversation) -> list[str]:
+def _comment(conversation: Conversation, form: PresetForm | None) -> list[str]:
+    how = f"in the protocol of the preset {form.preset}." if form else _correlation_comment(conversation)
     return [
-        f"Drafted from {len(conversation.exchanges)} sent messages; {_correlation_comment(conversation)}",
+        f"Drafted from {len(conversation.exchanges)} sent messages; {how}",
         "Names, descriptions and types of arguments are guesses. Try it with: utcp-ws-mcp call … --trace",
+        'What a tool changes cannot be known from messages: write "annotations", such as {"readOnlyHint": true}.',
     ]
 
 
@@ -123,41 +193,26 @@ def _greeting_step(greeting: RecordedMessage | None) -> list[Document]:
     return [{"$comment": "The endpoint sends the first message.", "expect": kind_predicate(greeting.value)}]
 
 
-def _is_login(value: Any, variables: Collection[str]) -> bool:
-    """Return whether a message contains a credential: by the name of a field, or of a variable in a text.
-
-    The ID of a session is a secret as well, but requests repeat it long after the login.
-    """
-    if isinstance(value, str):
-        names = [name for name in VARIABLE.findall(value) if name in variables]
-    else:
-        names = [path[-1] for path, item in leaves(value) if path and isinstance(path[-1], str) and item]
-    return any(is_secret_name(name) and not is_session_name(name) for name in names)
-
-
 def _login_steps(
-    exchange: RecordedExchange, variables: Collection[str], missing_variables: list[str]
+    exchange: RecordedExchange, conversation: Conversation, variables: Collection[str], missing_variables: list[str]
 ) -> list[Document]:
-    send = _without_secrets(exchange.request.value, "", variables, missing_variables)
-    steps: list[Document] = [{"$comment": "A login.", "send": send}]
-    if exchange.replies:
-        steps.append({"expect": kind_predicate(exchange.replies[0].value)})
-    return steps
-
-
-def _without_secrets(value: Any, name: str, variables: Collection[str], missing_variables: list[str]) -> Any:
-    """Return a message with a variable in place of each secret, and append its name to `missing_variables`."""
-    if isinstance(value, dict):
-        return {key: _without_secrets(item, str(key), variables, missing_variables) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(item, name, variables, missing_variables) for item in value]
-    if not is_secret_name(name) or not isinstance(value, str):
-        return escape_template(value, variables) if isinstance(value, str) else value
-    if {found[1] for found in VARIABLE.finditer(value)} & set(variables):
-        return value
-    variable = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).upper()
-    missing_variables.append(variable)
-    return f"${{{variable}}}"
+    """Return the steps of a login: its message with an ID of its own, and the answer, which nothing else fulfils."""
+    value = exchange.request.value
+    step: Document = {"$comment": "A login.", "send": without_secrets(value, "", variables, missing_variables)}
+    ids = conversation.ids
+    has_id = ids is not None and not exchange.by_order and value_at(value, ids.sent) is not UNDEFINED
+    if ids is not None and has_id:
+        step |= {"send": with_value(step["send"], ids.sent, REQUEST_ID), "request_id": True}
+    if not exchange.replies:
+        return [step]
+    reply = exchange.replies[0].value
+    if ids is not None and has_id:
+        expected = f"{path_expression(ids.received)} == request_id"
+    else:
+        received = [each.value for each in conversation.unsolicited]
+        received += [each.value for other in conversation.exchanges if other is not exchange for each in other.replies]
+        expected = distinguishing_predicate([reply], received) or kind_predicate(reply)
+    return [step, {"expect": expected}]
 
 
 def _watch_tool() -> Document:

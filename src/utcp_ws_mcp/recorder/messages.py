@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,9 @@ from ..core.expressions.paths import UNDEFINED, Path
 
 KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
 """Keys whose value can be the kind of a message, the most usual first."""
+
+_WORD_LENGTH: Final = 40
+"""Characters of a text that can say what a message is."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 
@@ -92,3 +95,52 @@ def literal(value: Any) -> str:
 
 def _unicode_escape(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0][0]):04x}{found[0][1:]}"
+
+
+def distinguishing_predicate(wanted: Sequence[Any], others: Sequence[Any]) -> str | None:
+    """Return a predicate that holds for all wanted messages and for none of the others, or None.
+
+    The kind of the messages comes first, then a text or boolean that they share, then a key that only they have.
+    """
+    shared = [
+        (path, item)
+        for path, item in leaves(wanted[0])
+        if path and all(value_at(each, path) == item for each in wanted)
+    ]
+    kind = message_kind(wanted[0])
+    words = [
+        (path, item)
+        for path, item in shared
+        if isinstance(item, bool) or (isinstance(item, str) and len(item) <= _WORD_LENGTH)
+    ]
+    for path, item in [*([kind] if kind in shared else []), *words]:
+        if not any(value_at(each, path) == item and type(value_at(each, path)) is type(item) for each in others):
+            return f"{path_expression(path)} == {str(item).lower() if isinstance(item, bool) else literal(item)}"
+    keys = (path for path in _key_paths(wanted[0]) if all(value_at(each, path) is not UNDEFINED for each in wanted))
+    own = (path for path in keys if all(value_at(each, path) is UNDEFINED for each in others))
+    return next((f"{path_expression(path)} is defined" for path in own), None)
+
+
+def _key_paths(value: Any) -> Iterator[Path]:
+    yield from ((key,) for key in value if isinstance(value, dict))
+    yield from (path for path, _ in leaves(value) if len(path) > 1 and isinstance(path[-1], str))
+
+
+def with_value(value: Any, path: Path, item: Any) -> Any:
+    """Return a message with another value at a path."""
+    if not path:
+        return item
+    if isinstance(value, dict):
+        return {key: with_value(below, path[1:], item) if key == path[0] else below for key, below in value.items()}
+    if isinstance(value, list):
+        return [with_value(below, path[1:], item) if index == path[0] else below for index, below in enumerate(value)]
+    return value
+
+
+def unescape(line: str) -> str:
+    """Return a line in which the escape sequences for characters that cannot be typed are replaced."""
+    return _ESCAPE.sub(lambda found: chr(int(found[2], 16)) if found[2] else _ESCAPED[found[1]], line)
+
+
+_ESCAPED: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
+_ESCAPE = re.compile(r"\\(?:([rnt0\\])|x([0-9A-Fa-f]{2}))")

@@ -30,6 +30,16 @@ _MAGIC_NUMBERS: Final = (
 )
 _RIFF_TYPES: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 SERVER_INFO: Final = {"name": "utcp-ws-mcp", "title": "WebSocket tools", "version": __version__}
+ICON: Final = {
+    "src": "data:image/svg+xml;base64,"
+    + base64.b64encode(
+        b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#36c" stroke-width="2">'
+        b'<path d="M3 9h14l-4-4M21 15H7l4 4"/></svg>'
+    ).decode(),
+    "mimeType": "image/svg+xml",
+    "sizes": ["any"],
+}
+"""Two arrows in opposite directions. It is sent once for each session, not with every result."""
 SERVER_INFO_META: Final = {SERVER_INFO_KEY: SERVER_INFO}
 """What every result of 2026-07-28 has in `_meta`."""
 

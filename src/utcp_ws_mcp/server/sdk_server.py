@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .. import __version__
-from .content import SERVER_INFO
+from .content import ICON, SERVER_INFO
 from .progress import send_keepalive_progress
 from .resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
 from .tools import INSTRUCTIONS, INVALID_CURSOR_MESSAGE, LIST_TTL, ToolService
@@ -33,6 +33,11 @@ class McpServer(Server[Any]):
         capabilities = super().get_capabilities(NotificationOptions(tools_changed=True), *args, **kwargs)
         capabilities.resources = types.ResourcesCapability(list_changed=False, subscribe=False)
         return capabilities
+
+    @property
+    def server_info_stamp(self) -> dict[str, Any]:
+        """The server's name in every result of 2026-07-28, without the icon."""
+        return {**SERVER_INFO}
 
 
 class SdkServer:
@@ -58,6 +63,7 @@ class SdkServer:
             SERVER_INFO["name"],
             version=__version__,
             title=SERVER_INFO["title"],
+            icons=[types.Icon.model_validate(ICON)],
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
             cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},

@@ -139,6 +139,13 @@ def test_expressions_see_the_name_that_the_tool_has_in_its_manual():
     assert rendered(plan_of(None, {"name": "quote"}, message={"m": "{{ tool }}"})) == {"m": "t"}
 
 
+def test_an_override_changes_the_hints_that_it_names() -> None:
+    tool = {"annotations": {"readOnlyHint": False, "openWorldHint": True}}
+    plans, problems = compiled(tool, {"annotations": {"readOnlyHint": True}})
+    assert problems == []
+    assert (plans[0].annotations.read_only, plans[0].annotations.open_world) == (True, True)
+
+
 def test_an_override_may_take_a_description_away():
     assert plan_of({"description": "old"}, {"description": ""}).description == ""
 

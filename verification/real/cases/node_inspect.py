@@ -28,7 +28,7 @@ async def await_promise(tools: ToolClient) -> None:
 async def thrown(tools: ToolClient) -> None:
     """Return an exception of the script as the error."""
     text = await tools.error("evaluate", expression="missing.name")
-    assert text.startswith("ReferenceError: missing is not defined")
+    assert text.startswith("the endpoint said: ReferenceError: missing is not defined")
 
 
 async def unknown_method(tools: ToolClient) -> None:

@@ -136,7 +136,7 @@ def compile_tool(
         inputs=visible,
         outputs=tool.outputs,
         tags=tool.tags,
-        annotations=tool.annotations,
+        annotations=_overridden_hints(tool.annotations, override.annotations),
         idempotent=tool.idempotent and not tool_entry.discovered,
         template=tool_entry.template,
         compiled_template=compiled_template,
@@ -147,6 +147,12 @@ def compile_tool(
         argument_forms=ArgumentForms(visible),
         result_schema=result_schema,
     )
+
+
+def _overridden_hints(own: Annotations, override: Annotations | None) -> Annotations:
+    if override is None:
+        return own
+    return own.model_copy(update={name: getattr(override, name) for name in override.model_fields_set})
 
 
 def _compile_template(

@@ -23,18 +23,6 @@ class DiscoverySettings(Model):
     )
 
 
-class ToolOverride(Model):
-    """What a manifest changes about one tool."""
-
-    name: str | None = Field(None, description="The new name of the tool.")
-    description: str | None = Field(None, description="The new description of the tool.")
-    inputs: dict[str, Json] | None = Field(None, description="The new JSON Schema of the arguments.")
-    defaults: dict[str, Json] = Field(
-        default_factory=dict, description="Values by name for arguments that a call does not provide."
-    )
-    hidden: tuple[str, ...] = Field((), description="Arguments that are not listed and that a call cannot provide.")
-
-
 class Annotations(Model):
     """Hints for hosts, as MCP defines them."""
 
@@ -47,6 +35,21 @@ class Annotations(Model):
     open_world: bool | None = Field(
         None, alias="openWorldHint", description="Whether the tool interacts with systems beyond its own."
     )
+
+
+class ToolOverride(Model):
+    """What a manifest changes about one tool."""
+
+    name: str | None = Field(None, description="The new name of the tool.")
+    description: str | None = Field(None, description="The new description of the tool.")
+    inputs: dict[str, Json] | None = Field(None, description="The new JSON Schema of the arguments.")
+    annotations: Annotations | None = Field(
+        None, description="The new hints for hosts; those that are not written stay as they are."
+    )
+    defaults: dict[str, Json] = Field(
+        default_factory=dict, description="Values by name for arguments that a call does not provide."
+    )
+    hidden: tuple[str, ...] = Field((), description="Arguments that are not listed and that a call cannot provide.")
 
 
 class Tool(Model):

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, Final
 
 from ...core.codecs.message import encode_json
-from ..content import SERVER_INFO, SERVER_INFO_META
+from ..content import ICON, SERVER_INFO, SERVER_INFO_META
 from ..progress import ProgressCallback
 from ..resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
 from ..tools import (
@@ -99,7 +99,7 @@ class FastPath:
         result = {
             "protocolVersion": revision,
             "capabilities": CAPABILITIES,
-            "serverInfo": SERVER_INFO,
+            "serverInfo": {**SERVER_INFO, "icons": [ICON]},
             "instructions": INSTRUCTIONS,
         }
         self._respond(request_id, (encode_json(result),))

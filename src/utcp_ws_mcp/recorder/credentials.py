@@ -1,0 +1,75 @@
+"""Put variables in place of the credentials of a conversation: in messages, headers, subprotocols and the URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+from ..manifest.secret_names import is_secret_name, is_session_name
+from ..manifest.variables import VARIABLE
+from .messages import leaves
+from .templates import escape_template
+
+_QUERY_PARAMETER = re.compile(r"(?<=[?&])([\w.-]+)=([^&#]+)")
+_TOKEN: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.=+/~-]{20,}\Z")
+"""A text that is probably a token: long, with digits and letters."""
+
+_PROTOCOL_NAME: Final = re.compile(r"[a-z]+(?:[.-](?:v?\d+(?:\.\d+)*|[a-z]+))*\Z")
+"""The name of a subprotocol, such as `graphql-transport-ws` or `v12.stomp`: words and versions."""
+
+
+def is_login(value: Any, variables: Collection[str]) -> bool:
+    """Return whether a message contains a credential: by the name of a field, or of a variable in a text.
+
+    The ID of a session is a secret as well, but requests repeat it long after the login.
+    """
+    if isinstance(value, str):
+        names = [name for name in VARIABLE.findall(value) if name in variables]
+    else:
+        names = [path[-1] for path, item in leaves(value) if path and isinstance(path[-1], str) and item]
+    return any(is_secret_name(name) and not is_session_name(name) for name in names)
+
+
+def without_secrets(value: Any, name: str, variables: Collection[str], missing_variables: list[str]) -> Any:
+    """Return a message with a variable in place of each secret, and append its name to `missing_variables`."""
+    if isinstance(value, dict):
+        return {key: without_secrets(item, str(key), variables, missing_variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(item, name, variables, missing_variables) for item in value]
+    if not is_secret_name(name) or not isinstance(value, str):
+        return escape_template(value, variables) if isinstance(value, str) else value
+    return _variable_for(value, name, variables, missing_variables)
+
+
+def protocols_without_secrets(
+    protocols: Sequence[str], variables: Collection[str], missing_variables: list[str]
+) -> list[str]:
+    """Return the subprotocols; one that is a token is replaced by a variable."""
+    return [
+        _variable_for(each, "protocol_token", variables, missing_variables)
+        if _TOKEN.match(each) and not _PROTOCOL_NAME.match(each)
+        else each
+        for each in protocols
+    ]
+
+
+def url_without_secrets(url: str, variables: Collection[str], missing_variables: list[str]) -> str:
+    """Return the URL; the value of each parameter with the name of a secret is replaced by a variable."""
+
+    def replaced(found: re.Match[str]) -> str:
+        name, value = found[1], unquote(found[2])
+        is_secret = is_secret_name(name) or name.lower().endswith("key") or _TOKEN.match(value)
+        return f"{name}={_variable_for(value, name, variables, missing_variables)}" if is_secret else found[0]
+
+    return _QUERY_PARAMETER.sub(replaced, url)
+
+
+def _variable_for(value: str, name: str, variables: Collection[str], missing_variables: list[str]) -> str:
+    if {found[1] for found in VARIABLE.finditer(value)} & set(variables):
+        return value
+    variable = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).upper()
+    variable = variable if re.match(r"[A-Z_]", variable) else f"SECRET_{variable}"
+    missing_variables.append(variable)
+    return f"${{{variable}}}"

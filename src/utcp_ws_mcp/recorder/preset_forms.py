@@ -1,0 +1,217 @@
+"""Recognize protocols that have a preset: by the URL, the subprotocol, and the messages of the conversation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from ..core.codecs.socketio import SocketIOCodec
+from ..core.codecs.stomp import StompCodec
+from ..core.expressions.paths import Path
+from .messages import RecordedMessage, value_at
+
+Call = tuple[str, dict[str, Any]]
+"""The tool and the arguments of a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded: the URL, the subprotocols that were offered, and the messages."""
+
+    url: str
+    protocols: Sequence[str]
+    messages: Sequence[RecordedMessage]
+
+    def sends(self, predicate: Callable[[Any], bool]) -> bool:
+        """Return whether a message for which a predicate holds was sent."""
+        return any(message.sent and predicate(message.value) for message in self.messages)
+
+    def receives(self, predicate: Callable[[Any], bool]) -> bool:
+        """Return whether a message for which a predicate holds was received."""
+        return any(not message.sent and predicate(message.value) for message in self.messages)
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+def _no_call(_: Any) -> Call | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class PresetForm:
+    """How a conversation in the protocol of a preset looks.
+
+    Attributes:
+        preset: The name of the preset.
+        recognizes: Whether a conversation is one.
+        id_path: The path of the ID of a request.
+        reply_paths: The paths of the ID in what answers it.
+        is_own: Whether the preset sends a message like this by itself: a login, an answer to a ping.
+        call: The tool and the arguments for which the preset sends a message like this, or None.
+        is_stream: Whether these answers to one request are those of a stream.
+        codec: The codec of the preset.
+        login: The variables that the preset takes, and their values in a message that it sends by itself.
+    """
+
+    preset: str
+    recognizes: Callable[[Recorded], bool]
+    id_path: Path
+    reply_paths: Sequence[Path]
+    is_own: Callable[[Any], bool] = _never
+    call: Callable[[Any], Call | None] = _no_call
+    is_stream: Callable[[Sequence[Any]], bool] = field(default=_never)
+    codec: Callable[[], Any] | None = None
+    login: Callable[[Any], Mapping[str, Any]] = field(default=lambda _: {})
+
+    def decoded(self, messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
+        """Return the messages as the codec of the preset decodes them."""
+        if self.codec is None:
+            return list(messages)
+        codecs = {True: self.codec(), False: self.codec()}
+        return [each for message in messages for each in _decode(codecs[message.sent], message)]
+
+
+def recognize_preset(recorded: Recorded) -> PresetForm | None:
+    """Return the form of the preset whose protocol a conversation has, or None."""
+    return next((form for form in PRESET_FORMS if form.recognizes(recorded)), None)
+
+
+def _decode(codec: Any, message: RecordedMessage) -> Iterator[RecordedMessage]:
+    if not isinstance(message.value, str | bytes):
+        yield message
+        return
+    yield from (replace(message, value=each.value) for each in codec.decode(message.value))
+
+
+def _has(value: Any, **members: Any) -> bool:
+    return isinstance(value, dict) and all(value.get(key) == item for key, item in members.items())
+
+
+def _is_jsonrpc(recorded: Recorded) -> bool:
+    sent = [message.value for message in recorded.messages if message.sent]
+    requests = [value for value in sent if isinstance(value, dict) and isinstance(value.get("method"), str)]
+    return bool(requests) and len(requests) == len(sent) and all(_has(value, jsonrpc="2.0") for value in sent)
+
+
+def _jsonrpc_call(value: Any) -> Call | None:
+    params = value.get("params", {})
+    is_plain = value.keys() <= {"jsonrpc", "id", "method", "params"} and "params" in value and "id" in value
+    return (value["method"], params) if is_plain and isinstance(params, dict) else None
+
+
+def _homeassistant_call(value: Any) -> Call | None:
+    arguments = {key: item for key, item in value.items() if key not in ("id", "type")}
+    return (value["type"], arguments) if isinstance(value.get("type"), str) and "id" in value else None
+
+
+def _wamp_call(value: Any) -> Call | None:
+    is_call = isinstance(value, list) and len(value) == 6 and value[0] == 48 and value[2] == {} and value[4] == []
+    return (value[3], value[5]) if is_call and isinstance(value[5], dict) else None
+
+
+def _phoenix_call(value: Any) -> Call | None:
+    is_push = isinstance(value, list) and len(value) == 5 and isinstance(value[4], dict)
+    return (value[3], {"topic": value[2], "payload": value[4]}) if is_push else None
+
+
+def _socketio_call(value: Any) -> Call | None:
+    data = value.get("data")
+    is_call = value.get("id") is not None and isinstance(data, list) and len(data) == 2 and isinstance(data[1], dict)
+    return (data[0], data[1]) if is_call and value.get("namespace") == "/" else None
+
+
+def _stomp_call(value: Any) -> Call | None:
+    headers = value.get("headers", {}) if isinstance(value, dict) else {}
+    usual = {"destination", "content-type", "receipt", "content-length"}
+    if not _has(value, command="SEND") or "receipt" not in headers or not headers.keys() <= usual:
+        return None
+    names = {"destination": headers.get("destination"), "content_type": headers.get("content-type")}
+    return "send", {**{key: item for key, item in names.items() if item is not None}, "body": value.get("body", "")}
+
+
+def _stomp_login(value: Any) -> Mapping[str, Any]:
+    headers = value.get("headers", {}) if isinstance(value, dict) else {}
+    names = {"STOMP_HOST": "host", "STOMP_LOGIN": "login", "STOMP_PASSCODE": "passcode"}
+    return {name: headers[key] for name, key in names.items() if key in headers and headers[key] != "/"}
+
+
+def _wamp_login(value: Any) -> Mapping[str, Any]:
+    if value[0] != 1:
+        return {"WAMP_TICKET": value[1]} if value[0] == 5 else {}
+    realm = {"WAMP_REALM": value[1]} if value[1] != "realm1" else {}
+    return realm | ({"WAMP_AUTHID": value[2]["authid"]} if "authid" in value[2] else {})
+
+
+def _is_wamp_hello(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and value[0] == 1 and "roles" in str(value[2])
+
+
+_PHOENIX_JOIN: Final = re.compile(r"phx_join|phx_leave|heartbeat")
+
+PRESET_FORMS: Final = (
+    PresetForm(
+        "graphql-transport-ws",
+        lambda recorded: (
+            recorded.sends(lambda value: _has(value, type="connection_init"))
+            and recorded.sends(lambda value: _has(value, type="subscribe"))
+        ),
+        ("id",),
+        [("id",)],
+        is_own=lambda value: isinstance(value, dict) and value.get("type") in ("connection_init", "ping", "pong"),
+        is_stream=lambda replies: sum(_has(reply, type="next") for reply in replies) > 1,
+    ),
+    PresetForm(
+        "homeassistant",
+        lambda recorded: recorded.receives(lambda value: _has(value, type="auth_required")),
+        ("id",),
+        [("id",)],
+        is_own=lambda value: _has(value, type="auth") or _has(value, type="ping"),
+        call=_homeassistant_call,
+        is_stream=lambda replies: any(_has(reply, type="event") for reply in replies),
+        login=lambda value: {"HOMEASSISTANT_TOKEN": value["access_token"]} if "access_token" in value else {},
+    ),
+    PresetForm(
+        "phoenix",
+        lambda recorded: recorded.sends(lambda value: isinstance(value, list) and value[3:4] == ["phx_join"]),
+        (1,),
+        [(1,)],
+        is_own=lambda value: isinstance(value, list) and bool(_PHOENIX_JOIN.match(str(value[3:4] and value[3]))),
+        call=_phoenix_call,
+    ),
+    PresetForm(
+        "wamp",
+        lambda recorded: recorded.sends(_is_wamp_hello),
+        (1,),
+        [(1,), (2,)],
+        is_own=lambda value: isinstance(value, list) and value[0] in (1, 5, 6),
+        call=_wamp_call,
+        is_stream=lambda replies: any(value_at(reply, (2, "progress")) is True for reply in replies),
+        login=_wamp_login,
+    ),
+    PresetForm(
+        "socketio4",
+        lambda recorded: "EIO=4" in recorded.url or recorded.receives(lambda value: str(value).startswith('0{"sid"')),
+        ("id",),
+        [("id",)],
+        is_own=lambda value: value.get("type") in ("connect", "pong", "ping") if isinstance(value, dict) else True,
+        call=_socketio_call,
+        codec=SocketIOCodec,
+        login=lambda value: {"SOCKETIO_AUTH": "…"} if isinstance(value, dict) and value.get("data") else {},
+    ),
+    PresetForm(
+        "stomp",
+        lambda recorded: recorded.sends(lambda value: bool(re.match(r"(?:CONNECT|STOMP)\r?\n", str(value)))),
+        ("headers", "receipt"),
+        [("headers", "receipt-id"), ("headers", "subscription")],
+        is_own=lambda value: not isinstance(value, dict) or value.get("command") in ("CONNECT", "STOMP", "DISCONNECT"),
+        call=_stomp_call,
+        codec=StompCodec,
+        login=_stomp_login,
+    ),
+    PresetForm("jsonrpc2", _is_jsonrpc, ("id",), [("id",)], call=_jsonrpc_call),
+)
+"""The protocols that are recognized, the most special first."""

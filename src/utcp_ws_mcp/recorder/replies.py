@@ -1,0 +1,255 @@
+"""Infer the rules for replies from a conversation: match, error, acknowledgement, stream, subscription."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ..core.expressions.paths import UNDEFINED, Path
+from .correlation import Conversation, CorrelationIds, RecordedExchange
+from .messages import (
+    CATCH_ALL_PREDICATES,
+    KIND_KEYS,
+    RecordedMessage,
+    distinguishing_predicate,
+    kind_predicate,
+    leaves,
+    message_kind,
+    path_expression,
+    value_at,
+)
+
+RESULT_KEYS: Final = ("result", "data", "payload", "response", "value", "body")
+"""Keys that can hold the result of a reply, the most usual first."""
+
+ERROR_TEXT_KEYS: Final = ("message", "msg", "reason", "text", "description")
+"""Keys that can hold the text of an error, the most usual first."""
+
+STATUS_KEYS: Final = (*KIND_KEYS, "status", "state", "stage", "phase", "final", "done", "more", "last")
+"""Keys that tell an acknowledgement, an item and the end of a stream apart."""
+
+_ACKNOWLEDGES: Final = re.compile(
+    r"ack|accept|receiv|queued|pending|processing|started|running|progress|ok\Z", re.IGNORECASE
+)
+_SUBSCRIBES: Final = re.compile(
+    r"\b_?(?:sub(?:scribe)?|watch|listen|observe|follow|monitor|stream|join)", re.IGNORECASE
+)
+MAX_ITEMS: Final = 10
+MAX_SECONDS: Final = 10
+
+
+def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
+    """Return the fields `reply`, `response_format` and `ignore`, as far as the conversation shows them."""
+    exchanges = [exchange for exchange in conversation.exchanges if not exchange.by_order]
+    replies = [reply for exchange in exchanges for reply in exchange.replies[:1]]
+    rules: dict[str, Any] = {}
+    if conversation.ids is not None:
+        rules["match"] = f"{path_expression(conversation.ids.received)} == request_id"
+    errors = [reply for reply in replies if error_rules(reply.value)]
+    if errors:
+        rules |= error_rules(errors[0].value) or {}
+    results = [reply.value for reply in replies if reply not in errors]
+    if (common := _result_key(results)) is not None:
+        rules["result"] = path_expression((common,))
+    fields: dict[str, Any] = {"reply": rules} if rules else {}
+    events = [] if conversation.ids else _event_predicates(conversation.unsolicited, replies)
+    fields |= {"ignore": events} if events else {}
+    answers = [reply for exchange in conversation.exchanges for reply in exchange.replies]
+    if answers and all(reply.is_json for reply in answers):
+        fields["response_format"] = "json"
+    elif answers and all(isinstance(reply.value, str) for reply in answers):
+        fields["response_format"] = "text"
+    return fields
+
+
+def take_acknowledgements(exchanges: Sequence[RecordedExchange]) -> None:
+    """Move the first of two replies to `ack` where it only says that the request arrived."""
+    for exchange in exchanges:
+        if len(exchange.replies) == 2 and _is_acknowledgement(*exchange.replies):
+            exchange.ack = exchange.replies.pop(0)
+        elif len(exchange.replies) == 1 and len(exchange.events) == 1 and exchange.order_matters:
+            reply, event = exchange.replies[0], exchange.events[0]
+            if _acknowledges(reply.value) and not _subscribes(exchange.request.value):
+                exchange.ack, exchange.replies, exchange.events = reply, [event], []
+
+
+def tool_rules(
+    group: Sequence[RecordedExchange], conversation: Conversation, arguments: dict[Path, str]
+) -> dict[str, Any]:
+    """Return the fields of one tool that differ from those of its call template.
+
+    Args:
+        group: The exchanges of the tool.
+        conversation: The whole conversation.
+        arguments: The names of the arguments of the tool, by their path in the message.
+    """
+    answered = [exchange for exchange in group if exchange.replies]
+    if not answered:
+        return {"reply": "none"}
+    rules: dict[str, Any] = {}
+    acks = [exchange.ack.value for exchange in answered if exchange.ack is not None]
+    finals = [exchange.replies[0].value for exchange in answered]
+    if acks and (predicate := distinguishing_predicate(acks, finals)):
+        rules["ack"] = predicate
+    if answered[0].by_order:
+        key = _result_key(finals)
+        rules |= {"match": kind_predicate(finals[0]), "result": path_expression((key,)) if key else "message"}
+    fields: dict[str, Any] = {"reply": rules} if rules else {}
+    stream = _subscription(answered, conversation, arguments) or _infer_stream(answered, conversation.ids)
+    if stream:
+        fields["stream"] = stream
+        if not conversation.ids and any(exchange.events for exchange in answered):
+            fields["ignore"] = []
+    return fields
+
+
+def error_rules(value: Any) -> dict[str, Any] | None:
+    """Return the rules that detect an error reply like this one, or None if the message is no error."""
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error")
+    if error not in (None, False, ""):
+        text_key = next(
+            (name for name in ERROR_TEXT_KEYS if isinstance(error, dict) and isinstance(error.get(name), str)), None
+        )
+        error_message = path_expression(("error", text_key)) if text_key else path_expression(("error",))
+        return {"error": "message.error is defined and message.error", "error_message": error_message}
+    kind = message_kind(value)
+    if kind and str(kind[1]).lower() in ("error", "err", "failure"):
+        predicate = f"{path_expression(kind[0])} == '{kind[1]}'"
+    elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
+        predicate = f"{path_expression((failed,))} == false"
+    else:
+        return None
+    text_key = next((name for name in ERROR_TEXT_KEYS if isinstance(value.get(name), str)), None)
+    return {"error": predicate} | ({"error_message": path_expression((text_key,))} if text_key else {})
+
+
+def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> list[str]:
+    """Return predicates for unsolicited messages that hold for no reply."""
+    of_replies = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
+    found = dict.fromkeys(kind_predicate(each.value) for each in unsolicited if each.is_json)
+    return [predicate for predicate in found if predicate not in of_replies]
+
+
+def _result_key(results: Sequence[Any]) -> str | None:
+    holding = (
+        name for name in RESULT_KEYS if results and all(isinstance(each, dict) and name in each for each in results)
+    )
+    return next(holding, None)
+
+
+def _is_acknowledgement(first: RecordedMessage, last: RecordedMessage) -> bool:
+    """Return whether the first of two replies brings nothing, and the last one the result."""
+    if not isinstance(first.value, dict | list) or error_rules(last.value):
+        return isinstance(first.value, dict) and _acknowledges(first.value)
+    differs = any(value_at(first.value, (key,)) != value_at(last.value, (key,)) for key in STATUS_KEYS)
+    is_longer = len(list(leaves(last.value))) >= len(list(leaves(first.value)))
+    is_bare = all(path not in _paths(first.value) or path in _paths(last.value) for path in _paths(first.value))
+    return _acknowledges(first.value) or (differs and is_longer and (is_bare or len(_paths(first.value)) <= 2))
+
+
+def _acknowledges(value: Any) -> bool:
+    """Return whether a message says that a request was accepted, and nothing else."""
+    if not isinstance(value, dict) or len(_paths(value)) > 3 or _result_key([value]) is not None:
+        return False
+    words = [str(value.get(key)) for key in STATUS_KEYS] + [key for key, item in value.items() if item is True]
+    return any(_ACKNOWLEDGES.match(word) for word in words)
+
+
+def _paths(value: Any) -> set[Path]:
+    return {path for path, _ in leaves(value)}
+
+
+def _infer_stream(group: Sequence[RecordedExchange], ids: CorrelationIds | None) -> dict[str, Any] | None:
+    """Return the stream of a request with several replies: its end, if the last reply is of another kind."""
+    longest = max((exchange.replies for exchange in group), key=len)
+    if len(longest) < 2:
+        return None
+    *items, last = [reply.value for reply in longest]
+    stream: dict[str, Any] = {"$comment": "A request had several replies."}
+    until = _status_predicate(last, items)
+    if until is not None:
+        stream["until"] = until[1]
+        of_id = (ids.received, *ids.also_received) if ids else ()
+        if any(path not in (*of_id, until[0]) for path in _paths(last)):
+            stream |= {"include_last": True, "item": "message"}
+    return stream | {"max_seconds": MAX_SECONDS}
+
+
+def _status_predicate(last: Any, items: Sequence[Any]) -> tuple[Path, str] | None:
+    """Return the path and the predicate that tell the last reply from the others, or None."""
+    kind = message_kind(last)
+    paths: list[Path] = [*([kind[0]] if kind else []), *((key,) for key in STATUS_KEYS)]
+    for path in paths:
+        value = value_at(last, path)
+        if value is UNDEFINED or isinstance(value, dict | list) or any(value_at(item, path) == value for item in items):
+            continue
+        shown = distinguishing_predicate([_only(last, path)], [_only(item, path) for item in items])
+        if shown:
+            return path, shown
+    return None
+
+
+def _only(value: Any, path: Path) -> Any:
+    """Return a message with nothing but the value at a path of one step."""
+    found = value_at(value, path)
+    if isinstance(value, list):
+        return value[: path[0] + 1] if isinstance(path[0], int) else value
+    return {} if found is UNDEFINED else {path[0]: found}
+
+
+def _subscribes(value: Any) -> bool:
+    words = (
+        [value]
+        if isinstance(value, str)
+        else [item for _, item in leaves(value)] + [step for path, _ in leaves(value) for step in path]
+    )
+    return any(isinstance(word, str) and _SUBSCRIBES.search(re.sub(r"[._/:]", " ", word)) for word in words)
+
+
+def _subscription(
+    group: Sequence[RecordedExchange], conversation: Conversation, arguments: dict[Path, str]
+) -> dict[str, Any] | None:
+    """Return the stream of a request after which messages arrive that answer nothing, or None."""
+    exchange = next((each for each in group if each.events and _subscribes(each.request.value)), None)
+    if exchange is None:
+        return None
+    kinds = [kind_predicate(event.value) for event in exchange.events]
+    predicate = max(dict.fromkeys(kinds), key=kinds.count)
+    if predicate == kind_predicate(exchange.replies[0].value):
+        others = [reply.value for each in conversation.exchanges for reply in each.replies]
+        predicate = distinguishing_predicate([event.value for event in exchange.events], others) or predicate
+    events = [event.value for event, kind in zip(exchange.events, kinds, strict=True) if kind == predicate] or [
+        event.value for event in exchange.events
+    ]
+    terms = [predicate, *_echoes(events, exchange, arguments)]
+    stream: dict[str, Any] = {"match": " and ".join(terms)}
+    if (key := _result_key(events)) is not None:
+        stream["item"] = path_expression((key,))
+    return stream | {"max_items": MAX_ITEMS, "max_seconds": MAX_SECONDS}
+
+
+def _echoes(events: Sequence[Any], exchange: RecordedExchange, arguments: dict[Path, str]) -> list[str]:
+    """Return the terms that compare the events with an argument, or with the result of the reply."""
+    found = dict.fromkeys((path, item) for each in events for path, item in leaves(each) if isinstance(item, str | int))
+    places = [
+        place for place in found if sum(value_at(each, place[0]) == place[1] for each in events) * 2 > len(events)
+    ]
+    for path, item in places:
+        for place, name in arguments.items():
+            if isinstance(item, str) and value_at(exchange.request.value, place) == item:
+                return [f"{path_expression(path)} == args.{name}"]
+    reply = exchange.replies[0].value
+    for path, item in places:
+        for place, result in leaves(reply):
+            if (
+                place
+                and place[-1] in RESULT_KEYS
+                and result == item
+                and isinstance(item, str | int)
+                and item is not True
+            ):
+                return [f"{path_expression(path)} == {path_expression(place).replace('message', 'reply', 1)}"]
+    return []
