@@ -101,9 +101,7 @@ def forms(secret: str) -> dict[str, str]:
 SEARCHED_PAIRS: Final = frozenset(
     {"to_json | to_json", "to_json | tojson", "urlencode | urlencode", "to_json | urlencode"}
 )
-ESCAPED_PAIRS: Final = frozenset(
-    {"to_json | escape", "escape | urlencode", "urlencode | to_json", "escape | to_json"}
-)
+ESCAPED_PAIRS: Final = frozenset({"to_json | escape", "escape | urlencode", "urlencode | to_json", "escape | to_json"})
 """Pairs that SECURITY.md promises: escapes in escapes. Others, such as base64 in base64, are shown as they came."""
 
 
