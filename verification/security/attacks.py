@@ -88,7 +88,6 @@ def _manuals() -> Iterator[Attack]:
         **{f"a{number}": f"[let.a{number - 1}, let.a{number - 1}]" for number in range(1, 28)},
     }
     yield Attack("values of a manual that double", manual=_tools(8, {}, let=lets, message="{{ let.a27 }}"))
-    yield Attack("values that double", {"let": lets, "message": "{{ let.a27 }}"}, arguments={"x": "a"})
 
 
 def _arguments() -> Iterator[Attack]:
