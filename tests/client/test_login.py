@@ -461,7 +461,7 @@ async def test_a_disconnect_message_that_cannot_be_encoded_is_reported_and_the_c
         await seen.until(lambda: not seen.open)
     (unsent,) = [event for event in happened if isinstance(event, MessageSendFailed)]
     assert (unsent.purpose, unsent.reason) == ("on_disconnect[0]", "{{ session.nothing }} has no value.")
-    assert seen.closed == [(1001, "the bridge is shutting down")]
+    assert seen.closed == [(1001, "utcp-ws-mcp is shutting down")]
 
 
 async def test_a_connection_that_is_lost_says_no_goodbye(tmp_path: Path) -> None:

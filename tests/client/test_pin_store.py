@@ -17,7 +17,7 @@ from tests.peer import PATIENCE, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.pin_store import MAX_BYTES, PinStore
-from utcp_ws_mcp.core.tools.host_names import host_names
+from utcp_ws_mcp.core.tools.mcp_names import host_names
 from utcp_ws_mcp.errors import ApprovalRefused, PinStoreError
 from utcp_ws_mcp.manifest.pinning import MAX_APPROVED_TOOLS, check_pins, tool_digest
 from utcp_ws_mcp.observability.events import Event, WarningIssued
@@ -199,7 +199,7 @@ WRITER = """
 import sys, anyio
 from pathlib import Path
 from utcp_ws_mcp.client.pin_store import MAX_BYTES, PinStore
-from utcp_ws_mcp.core.tools.host_names import host_names
+from utcp_ws_mcp.core.tools.mcp_names import host_names
 
 async def write():
     for number in range(60):

@@ -418,8 +418,8 @@ async def test_a_connection_that_is_thrown_away_is_told_with_why(
                     await bridge.call_tool("m.t", {"n": n})
             await seen.until(lambda: len(seen.closed) == 1)
     closed = [event.reason for event in events if isinstance(event, ConnectionClosed)]
-    assert closed[0] == f"closed by the bridge: {why}"
-    assert "stream" in template or closed[1:] == ["closed by the bridge"]
+    assert closed[0] == f"closed by utcp-ws-mcp: {why}"
+    assert "stream" in template or closed[1:] == ["closed by utcp-ws-mcp"]
 
 
 async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_told_with_why(tmp_path: Path) -> None:
@@ -431,4 +431,4 @@ async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_told_
                 await bridge.call_tool("m.t", {"room": room})
             await seen.until(lambda: len(seen.closed) == 1)
     closed = [event.reason for event in events if isinstance(event, ConnectionClosed)]
-    assert closed[0] == "closed by the bridge: a call needs another connection"
+    assert closed[0] == "closed by utcp-ws-mcp: a call needs another connection"

@@ -92,7 +92,7 @@ async def test_a_closed_bridge_says_so(tmp_path: Path) -> None:
         async with bridge_to(tmp_path, [entry(seen, "t"), entry(seen) | {"name": "asked"}]) as bridge:
             pass
         for name in ("m.t", "asked.t"):
-            with pytest.raises(ConnectionLost, match="the bridge is shutting down") as lost:
+            with pytest.raises(ConnectionLost, match="utcp-ws-mcp is shutting down") as lost:
                 await bridge.call_tool(name)
             assert lost.value.outcome is Outcome.NOT_SENT
 

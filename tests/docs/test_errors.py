@@ -44,6 +44,6 @@ def test_every_section_has_a_meaning_and_a_fix(code: str) -> None:
 def test_the_section_of_lost_connections_explains_every_reason() -> None:
     """The reasons are the constant texts with which the client describes the end of a connection."""
     source = "".join((CLIENT / name).read_text(encoding="utf-8") for name in ("close_info.py", "websocket.py"))
-    reasons = re.findall(r'"((?:the server |the network |closed by the bridge)[^"{]*)"', source)
+    reasons = re.findall(r'"((?:the server |the network |closed by utcp-ws-mcp)[^"{]*)"', source)
     assert len(reasons) > 4
     assert [reason for reason in reasons if reason not in SECTIONS["connection-lost"]] == []

@@ -24,7 +24,7 @@ from scripts.manifest_reference import (
 )
 from utcp_ws_mcp import errors, load_manifest
 from utcp_ws_mcp.cli.main import main
-from utcp_ws_mcp.core.tools.host_names import host_names
+from utcp_ws_mcp.core.tools.mcp_names import host_names
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS, preset_names
 from utcp_ws_mcp.manifest.loader import CLIENT_KEYS, INERT_CLIENT_KEYS, MANUAL_DOCUMENT_KEYS
 from utcp_ws_mcp.manifest.models.base import Model

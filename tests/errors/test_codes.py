@@ -18,7 +18,7 @@ from utcp_ws_mcp.errors.codes import CODES
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "utcp_ws_mcp"
 FORM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+\Z|internal-error\Z")
-REGISTRY = SOURCE / "errors" / "codes.py"
+REGISTRY = SOURCE / "errors" / "codes"
 
 
 def code_values(node: ast.AST) -> Iterator[ast.AST | None]:
@@ -54,7 +54,7 @@ def strings_in(file: Path) -> set[str]:
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-FILES = [file for file in sorted(SOURCE.rglob("*.py")) if file != REGISTRY]
+FILES = [file for file in sorted(SOURCE.rglob("*.py")) if REGISTRY not in file.parents]
 TESTS = "\n".join(
     file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py") if file.name != Path(__file__).name
 )

@@ -212,9 +212,9 @@ def test_a_crash_is_logged_without_secrets(program: str) -> None:
 def test_sentences_of_this_program_are_not_redacted_in_a_trace() -> None:
     shown = io.StringIO()
     trace = Trace(redactor(["bridge"]), shown, str)
-    trace(events.ConnectionClosed("m", "wss://m/", "closed by the bridge", False))
+    trace(events.ConnectionClosed("m", "wss://m/", "closed by utcp-ws-mcp", False))
     trace(events.MessageReceived("m", "the password is bridge", "reply"))
-    assert "closed by the bridge" in shown.getvalue()
+    assert "closed by utcp-ws-mcp" in shown.getvalue()
     assert "the password is ***" in shown.getvalue()
 
 

@@ -25,7 +25,7 @@ def text(*happened: events.Event) -> list[str]:
 
 OPENED = events.ConnectionOpened("m", "wss://m/", 0.1)
 LOST = events.ConnectionClosed("m", "wss://m/", "cut", remote=True)
-CLOSED = events.ConnectionClosed("m", "wss://m/", "closed by the bridge", remote=False)
+CLOSED = events.ConnectionClosed("m", "wss://m/", "closed by utcp-ws-mcp", remote=False)
 
 
 def test_calls_are_counted_by_the_type_of_their_error() -> None:

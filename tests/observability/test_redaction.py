@@ -383,7 +383,7 @@ def test_a_credential_that_is_a_word_stays_in_sentences_of_this_program():
     template = {"name": "m", "url": "wss://a.example/", "headers": {"X-Key": "${API_KEY}"}, "tools": [{"name": "t"}]}
     redact = Redactor([manifest_of(template, API_KEY="bridge")])
 
-    assert redact.guard("closed by the bridge") == "closed by the bridge"
+    assert redact.guard("closed by utcp-ws-mcp") == "closed by utcp-ws-mcp"
     assert redact.redact_result("the key is bridge") == "the key is ***"
 
 

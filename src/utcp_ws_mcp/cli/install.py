@@ -15,7 +15,7 @@ from typing import Any, Final
 import click
 
 from ..client.manifest_files import LoadedManifest, load_manifest
-from ..core.tools.host_names import has_server_name
+from ..core.tools.mcp_names import has_server_name
 from ..errors import InstallError
 from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts

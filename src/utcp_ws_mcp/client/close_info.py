@@ -11,7 +11,7 @@ from ..errors import quote_endpoint
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
 from .websocket import WebSocket
 
-CLOSED_LOCALLY: Final = "closed by the bridge"
+CLOSED_LOCALLY: Final = "closed by utcp-ws-mcp"
 POLICY_VIOLATION: Final = 1008
 CONNECTION_RESET: Final = "the network connection was cut"
 

@@ -160,7 +160,7 @@ class Connection:
         if not was_used or self.state.session_identity() == previous.state.session_identity():
             return
         self.state.values[RECONNECTED] = True
-        if not previous.dispatcher.told_failure:
+        if not previous.dispatcher.failure_reported:
             self._session_loss = previous._session_loss or previous.session_end
 
     def take_session_loss(self) -> str | None:

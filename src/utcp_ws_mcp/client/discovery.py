@@ -16,7 +16,7 @@ from ..core.backoff import backoff_delay, with_jitter, with_pause
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
-from ..core.tools.host_names import may_belong
+from ..core.tools.mcp_names import may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import (
     BridgeError,

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from ..core.tools.catalog import compile_tools
-from ..core.tools.host_names import host_names, may_belong
+from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
 from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool

@@ -108,10 +108,9 @@ class ApprovalRefused(PolicyError):
 
 
 class InternalError(BridgeError):
-    """A bug of the bridge that a call met. `__cause__` is the exception."""
+    """A bug of utcp-ws-mcp while it opened a connection or asked for a manual. `__cause__` is the exception."""
 
     code = "internal-error"
-    outcome = Outcome.MAYBE_EXECUTED
 
     def __init__(self, context: str, cause: BaseException) -> None:
         self.context = context

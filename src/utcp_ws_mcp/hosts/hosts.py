@@ -15,7 +15,7 @@ from . import goose_config, jsonc, toml_config, yaml_list_config
 
 FORMATS: Final[Mapping[str, ModuleType]] = {
     "json": jsonc,
-    "yaml": goose_config,
+    "goose": goose_config,
     "yaml-list": yaml_list_config,
     "toml": toml_config,
 }

@@ -13,8 +13,8 @@ from ..client.manifest_files import LoadedManifest
 from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
-from .hardcoded_secrets import check_hardcoded_secrets, check_insecure_transport
 from .places import Places
+from .secrets_and_transport import check_hardcoded_secrets, check_insecure_transport
 from .tools import check_tools
 from .unused_fields import check_ineffective_fields, check_unused_variables
 from .values import check_let, check_session_values

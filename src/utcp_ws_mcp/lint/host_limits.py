@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..client.manifest_files import LoadedManifest
-from ..core.tools.host_inputs import HostInputs, host_inputs
-from ..core.tools.host_names import MAX_NAME_LENGTH, host_names
-from ..core.tools.host_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN
+from ..core.tools.mcp_inputs import HostInputs, host_inputs
+from ..core.tools.mcp_names import MAX_NAME_LENGTH, host_names
+from ..core.tools.mcp_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.loader import ManifestEntry

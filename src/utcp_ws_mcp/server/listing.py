@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..core.tools.host_inputs import HostInputs, host_inputs
-from ..core.tools.host_names import host_names
-from ..core.tools.host_schema import host_schema
+from ..core.tools.mcp_inputs import HostInputs, host_inputs
+from ..core.tools.mcp_names import host_names
+from ..core.tools.mcp_schema import host_schema
 from ..core.tools.tool import CompiledTool
 from ..observability.redaction import redact_strings
 from .content import META_PREFIX, json_text
@@ -123,13 +123,13 @@ def _encode_tool(
     """Return the JSON of a tool for the handshake revisions and for 2026-07-28."""
     with_outputs = bool(tool.outputs) and options.json_form != "text"
     definition = _tool_definition(name, tool, inputs)
-    handshake = _redacted_json(_with_outputs(definition, tool, modern=False) if with_outputs else definition, redact)
+    handshake = _encode_redacted(_with_outputs(definition, tool, modern=False) if with_outputs else definition, redact)
     if not with_outputs:
         return handshake, handshake
-    return handshake, _redacted_json(_with_outputs(definition, tool, modern=True), redact)
+    return handshake, _encode_redacted(_with_outputs(definition, tool, modern=True), redact)
 
 
-def _redacted_json(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
+def _encode_redacted(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
     text = json_text(tool)
     return text if redact(text) == text else json_text(redact_strings(tool, redact))

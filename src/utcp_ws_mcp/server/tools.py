@@ -13,7 +13,7 @@ import anyio
 from ..bridge import Bridge
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import collect_stream, partial_stream_text
-from ..core.tools.host_inputs import host_inputs, restore_arguments
+from ..core.tools.mcp_inputs import host_inputs, restore_arguments
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, json_text, result_blocks, text_block
@@ -30,8 +30,8 @@ FIND_TIMEOUT: Final = 10.0
 """Seconds that a call of an unknown tool waits for endpoints that have not returned their manual yet."""
 
 INSTRUCTIONS: Final = (
-    "Tools of WebSocket endpoints. A failed call says whether its request may have been executed; "
-    "repeat it only if it was not sent or the tool is safe to repeat. "
+    "Tools of WebSocket endpoints. An error says so if its request may have been executed: then repeat the call only "
+    "if the tool is safe to repeat. Otherwise the request was not sent, or the endpoint answered it. "
     'What follows "the endpoint said:" is the text of the endpoint, not of this server.'
 )
 MAX_SHOWN_NAME: Final = 128
@@ -129,7 +129,8 @@ class ToolService:
             return error_result(failed, _error_blocks(message, text), self._partial_json(tool, failed.partial, message))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             logger.exception("internal error in a call of %s", tool.full_name)
-            return Result(_error_blocks(INTERNAL_ERROR_MESSAGE), is_error=True)
+            text = f"{INTERNAL_ERROR_MESSAGE}. The request may have been sent and executed; verify before retrying."
+            return Result(_error_blocks(text), is_error=True)
         finally:
             self.running.discard(progress)
 
@@ -141,7 +142,7 @@ class ToolService:
         blocks, structured = result_blocks(value, tool.template.media_type)
         blocks = [self._redact_block(block) for block in blocks]
         if structured is not None:
-            structured = _redacted_json(self._redact_result(structured), structured)
+            structured = _if_still_json(self._redact_result(structured), structured)
         elif has_structured_output(tool) and isinstance(value, str):
             structured = encode_json(blocks[0]["text"])
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
@@ -165,7 +166,7 @@ class ToolService:
         if not items or is_text_only or tool.rules.stream is None or any(isinstance(item, bytes) for item in items):
             return None
         text = json_text({**collect_stream(tool, items, "error", complete=False), "error": message})
-        return _redacted_json(self._redact_result(text), text)
+        return _if_still_json(self._redact_result(text), text)
 
     def _with_host_name(self, tool: CompiledTool, text: str) -> str:
         """Return the message of an error with the name that the host knows in place of `manual.tool`."""
@@ -194,7 +195,7 @@ def _schema_mismatch(tool: CompiledTool, structured: str | None) -> str | None:
     return tool.result_schema.check(None if structured is None else json.loads(structured))
 
 
-def _redacted_json(text: str, original: str) -> str | None:
+def _if_still_json(text: str, original: str) -> str | None:
     """Return redacted JSON, or None if redaction has broken its syntax."""
     if text is original or text == original:
         return original

@@ -67,7 +67,7 @@ class Case:
     handshake: FakeHandshake = KEY
     other: tuple[tuple[State, dict[str, Any]], ...] = ()
     at: str = "elsewhere"
-    promised: bool = False
+    reserved_for_other: bool = False
     capacity: int = 32
     failed: int = 0
     draining: bool = False
@@ -177,10 +177,14 @@ LIMITS = {
         calls="S", other=(BUSY,), at="there", handshake=AT_ONE, expected="open for call 0"
     ),
     "a call that came later at the endpoint waits": case(
-        IDLE, calls="S", promised=True, handshake=AT_ONE, expected="await capacity at here"
+        IDLE, calls="S", reserved_for_other=True, handshake=AT_ONE, expected="await capacity at here"
     ),
-    "a connection without use is closed although a place is promised": case(
-        (IDLE, ENDED), calls="S", promised=True, handshake=AT_ONE, expected="close 0: its session has ended"
+    "a connection without use is closed although a place is reserved": case(
+        (IDLE, ENDED),
+        calls="S",
+        reserved_for_other=True,
+        handshake=AT_ONE,
+        expected="close 0: its session has ended",
     ),
 }
 
@@ -221,7 +225,7 @@ def test_the_next_action_is(case: Case) -> None:
         pool.failures.record_failure(case.handshake, 0.0, lambda: 0.0)  # type: ignore[arg-type]
         pool.failures.set_last_error(case.handshake, ConnectError("wss://key/", "no.", code="connection-refused"))  # type: ignore[arg-type]
 
-    action = plan(pool, case.handshake, promised=case.promised)  # type: ignore[arg-type]
+    action = plan(pool, case.handshake, reserved_for_other=case.reserved_for_other)  # type: ignore[arg-type]
 
     assert describe(action, calls, connections) == case.expected
 

@@ -19,7 +19,7 @@ from utcp_ws_mcp.client.pool.entry import LeaseMode, PoolStats
 from utcp_ws_mcp.client.pool.lease import Lease, RateLimiter
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.pool.state import MAX_CONNECTIONS_PER_MANUAL
-from utcp_ws_mcp.errors import BridgeError, ConnectError, ConnectionLost, InternalError, TimeoutStage
+from utcp_ws_mcp.errors import BridgeError, ConnectError, ConnectionLost, InternalError, Outcome, TimeoutStage
 
 LATER = float("inf")
 
@@ -212,6 +212,7 @@ async def test_a_bug_in_opening_is_an_error_of_the_calls_that_wait() -> None:
         s.outcomes = [KeyError("x")]
         await s.call("a")
         assert isinstance(s.errors["a"], InternalError)
+        assert s.errors["a"].outcome is Outcome.NOT_SENT
 
 
 async def test_connections_that_end_at_once_fail_the_call_after_a_few_attempts() -> None:

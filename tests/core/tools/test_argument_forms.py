@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.tools.test_host_schema import DOCUMENTS, INSTANCES
+from tests.core.tools.test_mcp_schema import DOCUMENTS, INSTANCES
 from utcp_ws_mcp.core.tools.argument_forms import ArgumentForms
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
 

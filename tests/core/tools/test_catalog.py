@@ -122,7 +122,7 @@ def test_every_tool_that_cannot_be_called_is_a_problem_and_the_others_are_compil
 
 BROKEN = {
     "the URL": {"url": "wss://own.example/#x"},
-    "a header": {"headers": {"Host": "x"}},
+    "a header": {"headers": {"Upgrade": "x"}},
     "an unknown variable": {"message": "{{ nope }}", "tools": [{"name": "t"}]},
     "the question for the manual": {"discovery": {"send": "{{ nope }}"}},
     "the answer to it": {"discovery": {"match": "mesage.tools"}},
@@ -352,5 +352,5 @@ def test_any_tools_from_the_network_are_compiled_or_problems(found):
     plans, problems = discovered(*found, variables={"K": "s3cret", "m_K": "s3cret"})
 
     assert len(plans) <= len(found)
-    assert all(plan.compiled_template.handshake.url[0].startswith("wss://own.example") for plan in plans)
+    assert all(plan.compiled_template.handshake.url.sample.startswith("wss://own.example") for plan in plans)
     assert "s3cret" not in "".join(problems)

@@ -275,7 +275,7 @@ PROBLEMS = {
     "a message": ({"message": "{{ arg.x }}"}, "unknown name 'arg'"),
     "a reply": ({"reply": {"match": "mesage.id"}}, "unknown name 'mesage'"),
     "a URL": ({"url": "https://a.example"}, "expected a URL of the form"),
-    "a header": ({"headers": {"Host": "x"}}, "header 'Host': this header belongs to the handshake"),
+    "a header": ({"headers": {"Upgrade": "x"}}, "header 'Upgrade': this header belongs to the handshake"),
     "a cancel": ({"stream": {"cancel": "{{ nope }}"}}, "unknown name 'nope'"),
     "a network": ({"network": {"allow": ["x"]}}, "'x' is not 'private'"),
 }

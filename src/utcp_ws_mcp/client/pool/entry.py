@@ -267,4 +267,4 @@ class PoolStats:
 
 def shutdown_error(address: str) -> ConnectionLost:
     """Return the error of calls that wait, or arrive, while the bridge is being closed."""
-    return ConnectionLost(address, "the bridge is shutting down", Outcome.NOT_SENT)
+    return ConnectionLost(address, "utcp-ws-mcp is shutting down", Outcome.NOT_SENT)

@@ -63,7 +63,7 @@ class PoolManager:
         async with anyio.create_task_group() as closing:
             for pool in self.pools:
                 for connection in pool.close():
-                    closing.start_soon(connection.aclose, 1001, "the bridge is shutting down")
+                    closing.start_soon(connection.aclose, 1001, "utcp-ws-mcp is shutting down")
 
     def _new_pool(self, rate_limiter: RateLimiter) -> ConnectionPool:
         return ConnectionPool(self._tasks, self._open_connection, rate_limiter, closed=self._closed)

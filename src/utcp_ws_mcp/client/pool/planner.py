@@ -58,12 +58,12 @@ class AwaitCapacity:
 Action = Assign | Open | Sync | Close | AwaitCapacity
 
 
-def plan(pool: PoolState, key: ConnectionKey, *, promised: bool = False) -> Action | None:
+def plan(pool: PoolState, key: ConnectionKey, *, reserved_for_other: bool = False) -> Action | None:
     """Return what is to be done next for the calls and connections of one key, or None.
 
     Only events of the key itself can change the result, except after AwaitCapacity. It depends on no clock: when an
-    attempt may start is up to the circuit breaker. `promised`: the next place at the endpoint is for a call of another
-    key, which came earlier.
+    attempt may start is up to the circuit breaker. `reserved_for_other`: the next place at the endpoint is for a
+    call of another key, which came earlier.
     """
     group = pool.groups.get(key)
     if group is None:
@@ -71,7 +71,7 @@ def plan(pool: PoolState, key: ConnectionKey, *, promised: bool = False) -> Acti
     for pooled in group.connections:
         if pooled.is_perished:
             return Close(pooled, pooled.unusable_reason)
-    if group.queue and promised:
+    if group.queue and reserved_for_other:
         return AwaitCapacity(key.endpoint)
     if group.queue:
         return _serve_queue(pool, group)
@@ -116,7 +116,7 @@ def find_ready(
 ) -> PooledConnection | None:
     """Return a connection that a call may use now.
 
-    If an exclusive call came earlier, a connection that is being synced is promised to that call: one shared call
+    If an exclusive call came earlier, a connection that is being synced is reserved for that call: one shared call
     after the other could void the sync, and the exclusive call would never start.
     """
     for pooled in group.connections:
@@ -138,7 +138,7 @@ def _serve_queue(pool: PoolState, group: ConnectionGroup) -> Action | None:
             continue
         # 3. It needs another connection. If it cannot have one now, the calls behind it wait, too: calls that share
         # connections would otherwise keep them busy, and a call that needs one for itself would never start.
-        return _provide(pool, group, waiter)
+        return _open_or_make_room(pool, group, waiter)
     return None
 
 
@@ -189,7 +189,7 @@ def _will_be_shared(group: ConnectionGroup, waiter: Waiter) -> bool:
     return connecting > max(0, earlier - syncing)
 
 
-def _provide(pool: PoolState, group: ConnectionGroup, waiter: Waiter) -> Action | None:
+def _open_or_make_room(pool: PoolState, group: ConnectionGroup, waiter: Waiter) -> Action | None:
     """Return how a call gets another connection, or None while it cannot have one."""
     key, mode = waiter.request.key, waiter.request.mode
     if mode is LeaseMode.EXCLUSIVE:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
@@ -60,7 +61,7 @@ class ConnectionPool:
         if self._closed or request.handshake.template.limits.requests_per_second:
             return None
         group = self._state.groups.get(request.key)
-        if group is None or group.queue or (self._awaiting_capacity and self._is_promised(request.key)):
+        if group is None or group.queue or (self._awaiting_capacity and self._is_reserved_for_other(request.key)):
             return None
         pooled = find_ready(group, request.mode)
         if pooled is None:
@@ -176,7 +177,7 @@ class ConnectionPool:
             self._state.failures.record_success(pooled.key)
         group = self._state.groups[pooled.key]
         action = plan_release(group, pooled, request.mode)
-        if isinstance(action, Assign) and self._is_promised(pooled.key):
+        if isinstance(action, Assign) and self._is_reserved_for_other(pooled.key):
             action = None
         if action is not None:
             self._apply(action)
@@ -210,7 +211,7 @@ class ConnectionPool:
                     return
                 full.add(waits.endpoint)
 
-    def _is_promised(self, key: ConnectionKey) -> bool:
+    def _is_reserved_for_other(self, key: ConnectionKey) -> bool:
         """Whether a call of another key waits for a place at the same endpoint, and came earlier.
 
         Calls that share the connections there would otherwise keep them busy, and that call would never start.
@@ -223,7 +224,7 @@ class ConnectionPool:
     def _carry_out(self, key: ConnectionKey) -> AwaitCapacity | None:
         """Carry out all actions for a key; return what it waits for if it is a place."""
         progress = False
-        while (action := plan(self._state, key, promised=self._is_promised(key))) is not None:
+        while (action := plan(self._state, key, reserved_for_other=self._is_reserved_for_other(key))) is not None:
             if isinstance(action, AwaitCapacity):
                 if progress:  # it got a place: those that waited longer for theirs are next
                     self._awaiting_capacity.pop(key, None)
@@ -314,6 +315,9 @@ class ConnectionPool:
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
         assert connection is not None
+        if 0 < pooled.in_flight == pooled.passive_in_flight:
+            # Calls that only listen go first: what the endpoint sends at once may be what they wait for.
+            await anyio.lowlevel.checkpoint()
         try:
             async with anyio.create_task_group() as running:
                 running.start_soon(connection.heartbeat.run)

@@ -83,7 +83,7 @@ class Dispatcher:
         lost: Exchanges that the end of the connection settled.
         dropped: Messages that no exchange got.
         failure: Why all exchanges failed at once; empty if they did not.
-        told_failure: Whether a caller has learned of it.
+        failure_reported: Whether a caller has learned of it.
         messages: The last messages that no exchange got.
         unsolicited: What the endpoint sent without a request.
         last_exclusive: The last exclusive exchange; its `ignore` still holds after its reply.
@@ -110,7 +110,7 @@ class Dispatcher:
         self.last_exclusive: Exchange | None = None
         self.cancellations = Cancellations(on_send_failed)
         self.failure = ""
-        self.told_failure = False
+        self.failure_reported = False
         self.ended_streams: deque[Exchange] = deque(maxlen=MAX_ENDED_STREAMS)
         self.outbox: list[tuple[str, Any]] = []
         self.on_send_failed = on_send_failed
@@ -239,6 +239,8 @@ class Dispatcher:
         """Allow no further exchange; those that are pending go on."""
         self.unusable_reason = ""  # that the session has ended says more than any reason before
         self._make_unusable(SESSION_ENDED)
+        for exchange in self._pending:
+            exchange.wake()  # a feed goes on with another connection
 
     def retire(self) -> None:
         """Allow no further exchange because of an unsolicited message; those that are pending go on."""
@@ -247,9 +249,9 @@ class Dispatcher:
     def fail_all(self, reason: str) -> None:
         """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
         self.failure = reason
-        self.told_failure = False
+        self.failure_reported = False
         for exchange in (*self._pending, *self._held):
-            self.told_failure |= not self.cancellations.is_abandoned(exchange)
+            self.failure_reported |= not self.cancellations.is_abandoned(exchange)
             self.discard(exchange)
             exchange.fail(reason)
         self.drain()

@@ -52,7 +52,9 @@ class OAuth2Auth(Model):
     """OAuth2 client credentials: a token is fetched, and reused while it is valid (RFC 6749 §4.4)."""
 
     auth_type: Literal["oauth2"] = Field(description="The kind of credentials.")
-    token_url: Utf8Str = Field(description="The URL of the token endpoint: https://, or http:// on this machine.")
+    token_url: Utf8Str = Field(
+        description="The token endpoint: https://, or http:// on this machine or as network.plaintext allows."
+    )
     client_id: Utf8Str = Field(description="The client ID.")
     client_secret: Utf8Secret = Field(description="The client secret; use ${NAME} instead of plain text.")
     scope: Utf8Str | None = Field(None, description="The scope to request.")

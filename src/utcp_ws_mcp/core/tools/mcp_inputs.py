@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .host_schema import host_schema
+from .mcp_schema import host_schema
 from .schema_dialects import Schema
 
 MAX_ARGUMENT_NAME: Final = 64

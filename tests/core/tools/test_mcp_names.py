@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from utcp_ws_mcp.core.tools.host_names import MAX_NAME_LENGTH, ToolKey, host_names, may_belong
+from utcp_ws_mcp.core.tools.mcp_names import MAX_NAME_LENGTH, ToolKey, host_names, may_belong
 
 KEYS = [("a", "b_c"), ("a_b", "c"), ("m", "get.user"), ("m", "get_user"), ("m", "x" * 70), ("m", "x" * 71), ("m", "t")]
 PAIR = [("a", "b_c"), ("a_b", "c")]

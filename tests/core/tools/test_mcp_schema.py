@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
-from utcp_ws_mcp.core.tools.host_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN, host_schema
+from utcp_ws_mcp.core.tools.mcp_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN, host_schema
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "boolean properties": (

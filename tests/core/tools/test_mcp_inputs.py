@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.tools.host_inputs import host_argument_names, host_inputs, restore_arguments
+from utcp_ws_mcp.core.tools.mcp_inputs import host_argument_names, host_inputs, restore_arguments
 
 SAFE = re.compile(r"[a-zA-Z0-9_.-]{1,64}\Z")
 

@@ -1,0 +1,44 @@
+"""Codes of the commands and of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+COMMANDS: Final[Mapping[str, str]] = {
+    # Server options
+    "invalid-listen-address": "`--http` is not `PORT` or `HOST:PORT` with an IP address or `localhost`.",
+    "token-required": "The server has no token.",
+    "invalid-token": "The token is empty, or contains other characters than visible ASCII.",
+    "no-auth-not-allowed": (
+        "`--no-auth` is set, but the server can be reached from other machines, or a token is set as well."
+    ),
+    "allowed-host-required": "The server listens on every address of the machine, so its own name is unknown.",
+    "invalid-allowed-host": "`--allowed-host` is not `NAME` or `NAME:PORT`.",
+    "invalid-allowed-origin": "`--allowed-origin` is not `SCHEME://NAME` or `SCHEME://NAME:PORT`.",
+    "cannot-listen": (
+        "The server cannot listen on the address: another program uses the port, or the address does not "
+        "belong to this machine."
+    ),
+    # Installation into a host
+    "host-file-invalid": (
+        "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "
+        "twice, or it is nested too deeply. The host could not read it either. For Goose: the YAML must be "
+        "written as Goose writes it, with the extensions one below the other, without anchors and tabs, in "
+        "one document."
+    ),
+    "host-file-not-readable": (
+        "The file of the host cannot be read or written, is not UTF-8 text, or has more than 16 MiB."
+    ),
+    "host-file-changed": "The host wrote its file while `install` waited for your answer.",
+    "server-name-taken": "The host has another server with this name.",
+    "server-not-found": "The host has no server of utcp-ws-mcp, or none of this name.",
+    "server-ambiguous": "The host has several servers of utcp-ws-mcp.",
+    "server-not-ours": "The server of this name was not installed by utcp-ws-mcp.",
+    "host-command-failed": (
+        "The command of the host, such as `claude mcp add`, failed, could not be started, or took longer than a minute."
+    ),
+    # The program
+    "port-in-use": "The port is used by another program, perhaps by another `demo`.",
+    "internal-error": "A bug of utcp-ws-mcp.",
+}
