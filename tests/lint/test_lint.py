@@ -328,6 +328,13 @@ def test_a_likely_problem_is_reported_with_its_code(document: Any, message: str,
     assert [line for line in reported if message in line and line.endswith(f" [{code}]")] != [], reported
 
 
+def test_a_feed_is_checked_as_well_as_the_tools_beside_it(tmp_path: Path) -> None:
+    feed = {"name": "f", "description": "Events.", "match": "message.n is defined", "key": "message.n"}
+    assert warnings_of({"name": "m", "url": URL, "feeds": [feed]}, tmp_path, {}) == []
+    found = warnings_of(entry({"name": "t", "inputs": TEXT}, feeds=[feed]), tmp_path, {})
+    assert [each for each in found if "description" in each]
+
+
 def test_every_rule_has_a_finding_here() -> None:
     (duplicate,) = SourceMap('{"a": 1, "a": 2}').duplicate_keys
     assert {code for _, _, code in FINDINGS.values()} | {duplicate.code} == set(RULES)
