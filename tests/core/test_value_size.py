@@ -83,6 +83,7 @@ GROWING = {
     "an indent": "message | tojson(indent=args.n)",
     "an indent of lines": "'a\\nb' | indent(args.n)",
     "slices": "message | slice(args.n) | list",
+    "batches that are filled up": "message | batch(args.n, 0) | list",
     "a packed format": "1 | pack('1000000000x')",
     "hexadecimal of hexadecimal": "args.t" + " | hex" * 30,
     "JSON of JSON": "args.t" + " | tojson" * 40,

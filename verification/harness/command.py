@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from .clock import FairLoop
 from .figure import Figure
 
 
@@ -41,7 +42,8 @@ def run(measure: Measure) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON lines")
     options = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
-    figures = asyncio.run(_measure(measure, Size(seed, options.nightly)))
+    with asyncio.Runner(loop_factory=FairLoop) as runner:
+        figures = runner.run(_measure(measure, Size(seed, options.nightly)))
     for figure in figures:
         print(json.dumps(asdict(figure)) if options.json else figure)
     if not options.json or not all(figure.met for figure in figures):

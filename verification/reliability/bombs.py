@@ -23,8 +23,8 @@ from .host import Host
 from .memory import Memory
 from .raw import CLOSE, PING, PONG, TEXT, ConnectionHandler, accept, frame, header, listening, read_frame, read_head
 
-MAX_GROWTH: Final = 32
-"""MiB."""
+MAX_GROWTH: Final = 40
+"""MiB: twice the largest message (16 MiB), which is inflated and then decoded, and a margin."""
 
 TIMEOUT: Final = 1.0
 MAX_LATENESS: Final = 0.5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -98,14 +97,14 @@ class CellRun:
         self._token_path.clear_fault()
 
     async def _attempt(self, call: Caller, name: str) -> Attempt:
-        number, started = next(self._healthy.numbers), time.monotonic()
+        number, started = next(self._healthy.numbers), asyncio.get_running_loop().time()
         result, error = None, None
         try:
             async with asyncio.timeout(TIMEOUT + SLACK):
                 result = await call(name, n=number)
         except Exception as failed:
             error = failed
-        return Attempt(number, result, error, time.monotonic() - started)
+        return Attempt(number, result, error, asyncio.get_running_loop().time() - started)
 
     def _check_attempt(self, attempt: Attempt) -> None:
         """Compare the end of a call with the expected one."""

@@ -2,7 +2,8 @@
 
 The endpoint runs in its own process. Blocks of fast calls alternate: alone, and beside a call without a reply and a
 stream whose consumer stopped, all on one connection. The p99 of the calls beside slow ones is compared with the p99 of
-the calls alone; alternating blocks cancel the drift of the machine's speed.
+the calls alone; alternating blocks cancel the drift of the machine's speed, and the clock of the harness leaves out
+what this process waits for a processor.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import json
 import sys
 import tempfile
-import time
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import BridgeError
 from utcp_ws_mcp.observability.events import ConnectionOpened, Event
+from verification.harness.clock import Clock
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
@@ -62,7 +63,7 @@ async def measure(size: Size) -> Sequence[Figure]:
             file = Path(folder) / "manifest.json"
             file.write_text(json.dumps(_document(int(await endpoint.stdout.readline()))))
             async with Bridge.open(file, observe=opened.append) as bridge:
-                alone, beside = await _alternate(bridge, size.of(1000, 20_000) // CALLS_PER_BLOCK)
+                alone, beside = await _alternate(bridge, Clock(), size.of(1000, 20_000) // CALLS_PER_BLOCK)
     finally:
         endpoint.kill()
         await endpoint.wait()
@@ -81,30 +82,30 @@ def _document(port: int) -> Any:
     return {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": tools}
 
 
-async def _alternate(bridge: Bridge, blocks: int) -> tuple[list[float], list[float]]:
+async def _alternate(bridge: Bridge, clock: Clock, blocks: int) -> tuple[list[float], list[float]]:
     """Return the seconds of the calls alone and of those beside slow ones; the first block is a warm-up."""
-    await _block(bridge)
+    await _block(bridge, clock)
     alone: list[float] = []
     beside: list[float] = []
     for _ in range(blocks):
-        alone += await _block(bridge)
+        alone += await _block(bridge, clock)
         streaming = asyncio.Event()
         slow = [asyncio.create_task(_slow(bridge)), asyncio.create_task(_stop_reading_stream(bridge, streaming))]
         await streaming.wait()
         await bridge.call_tool("m.fast")  # its reply arrives after all items of the stream
-        beside += await _block(bridge)
+        beside += await _block(bridge, clock)
         for call in slow:
             call.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
     return alone, beside
 
 
-async def _block(bridge: Bridge) -> list[float]:
+async def _block(bridge: Bridge, clock: Clock) -> list[float]:
     seconds = []
     for number in range(CALLS_PER_BLOCK):
-        started = time.perf_counter()
+        started = clock.now()
         await bridge.call_tool("m.fast", {"n": number})
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock.now() - started)
     return seconds
 
 

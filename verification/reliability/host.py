@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from verification.harness.clock import Clock
+
 INITIALIZE: Final = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "m", "version": "1"}}
 REQUEST_TIMEOUT: Final = 30.0
 """Seconds after which a request without a reply fails the measurement."""
@@ -46,8 +48,9 @@ class ReceivedOutput:
 
 
 class Host:
-    """A process that runs until the block of `async with` ends. `started` is its monotonic start time.
+    """A process that runs until the block of `async with` ends. `started` is its start time.
 
+    All times are those of `clock`, which stands still while the process or this one waits for a processor.
     `notified` is set when a notification arrives.
     """
 
@@ -62,14 +65,17 @@ class Host:
         self.notified = asyncio.Event()
         self.started = 0.0
         self.process: Process
+        self.clock: Clock
 
     async def __aenter__(self) -> Self:
         file = Path(self._folder.name) / "manifest.json"
         file.write_text(json.dumps(self._document))
-        self.started = time.monotonic()
+        started = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, *self._command, str(file), stdin=PIPE, stdout=PIPE, stderr=self._stderr, limit=1 << 26
         )
+        self.clock = Clock([self.process.pid])
+        self.started = self.clock.now() - (time.monotonic() - started)
         self._reading = asyncio.create_task(self._read())
         return self
 
@@ -85,7 +91,7 @@ class Host:
     async def initialize(self) -> float:
         """Open the session and return the seconds from the start of the process to the reply."""
         await self.request("initialize", INITIALIZE)
-        seconds = time.monotonic() - self.started
+        seconds = self.clock.now() - self.started
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         return seconds
 
@@ -95,9 +101,9 @@ class Host:
 
     async def call(self, tool: str, **arguments: Any) -> Answer:
         """Call a tool and return its result or error."""
-        started = time.monotonic()
+        started = self.clock.now()
         reply = await self.request("tools/call", {"name": tool, "arguments": arguments})
-        seconds = time.monotonic() - started
+        seconds = self.clock.now() - started
         if "error" in reply:
             return Answer(reply["error"]["message"], failed=True, seconds=seconds)
         result = reply["result"]

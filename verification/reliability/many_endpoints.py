@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
@@ -85,9 +84,9 @@ async def measure(size: Size) -> Sequence[Figure]:
             each.healthy = True
         for port in dead[:5]:
             await stack.enter_async_context(listening(Endpoint().talk, port=port))
-        repaired_at = time.monotonic()
+        repaired_at = host.clock.now()
         await _listed(host, names | repaired, 2 * RECOVERY_LIMIT)
-        recovered, missing = time.monotonic() - repaired_at, len(repaired - await host.tools())
+        recovered, missing = host.clock.now() - repaired_at, len(repaired - await host.tools())
         changes = host.received.notifications.count("notifications/tools/list_changed")
     return [
         Figure("T16", "50 endpoints, 30 broken: `initialize`", f"{initialized:.2f} s", f"{INITIALIZE_LIMIT} s",
@@ -121,7 +120,7 @@ async def _listed(host: Host, names: set[str], seconds: float) -> float:
             while not names <= await host.tools():
                 await host.notified.wait()
                 host.notified.clear()
-    return time.monotonic() - host.started
+    return host.clock.now() - host.started
 
 
 if __name__ == "__main__":

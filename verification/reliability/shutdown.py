@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -141,10 +140,10 @@ async def _end(way: str, situation: Situation) -> End:
         host = await stack.enter_async_context(Host(document))
         await host.initialize()
         calls = await _busy(host, situation, peer)
-        started = time.monotonic()
+        started = host.clock.now()
         host.end(way)
         code = await host.ended()
-        seconds = time.monotonic() - started
+        seconds = host.clock.now() - started
         answers = await asyncio.gather(*calls, return_exceptions=True)
         await peer.until(lambda: len(peer.codes) == peer.upgrades)
         checks = {
@@ -202,10 +201,10 @@ async def _second_signal(way: str) -> float:
         calls = await _busy(host, situation, peer)
         host.end(way)
         await asyncio.sleep(0.1)
-        started = time.monotonic()
+        started = host.clock.now()
         host.end("SIGTERM")
         await host.process.wait()
-        seconds = time.monotonic() - started
+        seconds = host.clock.now() - started
         await asyncio.gather(*calls, return_exceptions=True)
         return seconds
 

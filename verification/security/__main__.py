@@ -18,6 +18,14 @@ COMMANDS = (
     "http_access",
     "malformed_input",
     "stdout_purity",
+    "url_holes",
+    "sinks",
+    "loop_blocking",
+    "foreign_expressions",
+    "pins",
+    "idle_peers",
+    "names_and_texts",
+    "hanging_dns",
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""S15: every parser of untrusted data accepts a mutated input or rejects it with a documented error."""
+"""S23: every parser of untrusted data accepts a mutated input or rejects it with a documented error."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def figure_of(parser: Parser, verdicts: Verdicts) -> Figure:
     result = f"{verdicts.accepted:,} accepted, {verdicts.refused:,} rejected, {broken:,} broken"
     for defect, data in list(verdicts.examples.items())[:5]:
         result += f"; {defect} on {data[:300]!r}"
-    return Figure("S15", f"{parser.name}, mutated inputs", result, "0 broken, some accepted", _holds(verdicts))
+    return Figure("S23", f"{parser.name}, mutated inputs", result, "0 broken, some accepted", _holds(verdicts))
 
 
 def _holds(verdicts: Verdicts) -> bool:

@@ -101,7 +101,7 @@ COMPUTING = [
     ),
     *("message.a ~ 'x'", "message[1:]", "message | upper", "message.a.startswith('x')", "uuid()", "message is eq(5)"),
     *("message is divisibleby 3", "[[message]]", "message in [[args.x]]", "message.a if [message] else 1"),
-    *("message == [message]", "'a' in (message, 1)", "message[[message]]", "not -message.a"),
+    *("message == [message]", "'a' in (message, 1)", "message[[message]]", "not -message.a", "-true"),
 ]
 
 

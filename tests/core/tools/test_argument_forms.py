@@ -147,3 +147,17 @@ def test_valid_arguments_stay_valid_and_equal(document: dict[str, Any], value: d
         fitted = ArgumentForms(document).fit(value)
         assert fitted == value
         assert validator.check(fitted) is None
+
+
+@pytest.mark.parametrize("pattern", ["^(a|a)*$", "^(a+)+$", "(a|aa)+b", "^(.*a){20}b$"])
+def test_a_name_is_searched_in_linear_time(pattern: str) -> None:
+    schema = {"type": "object", "patternProperties": {pattern: INTEGER}, "properties": {"n": INTEGER}}
+
+    assert fit(schema, {"a" * 60 + "!": 1.0, "n": 2.0}) == (json.dumps({"a" * 60 + "!": 1.0, "n": 2}), False)
+
+
+def test_a_name_that_a_pattern_finds_has_the_schema_of_the_pattern() -> None:
+    assert fit({"type": "object", "patternProperties": {"^n_": INTEGER}}, {"n_a": 2.0, "m": 2.0}) == (
+        '{"n_a": 2, "m": 2.0}',
+        False,
+    )

@@ -29,6 +29,10 @@ _HTML: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'"}
 """What MiniJinja's `tojson` escapes, so that the text may stand in HTML."""
 
 
+ITEM_LENGTH: Final = 64
+"""Characters that an item of a list counts as, because it takes about as much memory."""
+
+
 def reject(reason: str) -> RejectedValue:
     """Return the error of a value that a filter cannot process."""
     return RejectedValue(reason, code="expression-failed")
@@ -173,8 +177,14 @@ def indent(value: Any, width: int = 4, first: bool = False, blank: bool = False)
 
 def slice_(value: Any, count: int, *fill: Any) -> Any:
     """Divide a list into `count` lists."""
-    check_length(count)
+    check_length(count * ITEM_LENGTH)
     return _call_builtin("value | slice(count, *fill) | list", value=value, count=count, fill=list(fill))
+
+
+def batch(value: Any, count: int, *fill: Any) -> Any:
+    """Divide a list into lists of `count` items; the last one is filled up with `fill`."""
+    check_length(count * ITEM_LENGTH)
+    return _call_builtin("value | batch(count, *fill) | list", value=value, count=count, fill=list(fill))
 
 
 def tojson(value: Any, indent: Any = None) -> str:
@@ -209,5 +219,6 @@ BOUNDED_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "join": join,
     "replace": replace,
     "slice": slice_,
+    "batch": batch,
     "tojson": tojson,
 }

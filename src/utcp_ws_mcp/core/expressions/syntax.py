@@ -208,7 +208,8 @@ class _Parser:
         if not self._skip("-"):
             return self._primary()
         operand = self._negative()
-        if operand.kind == "literal" and isinstance(operand.value, int | float):
+        is_number = isinstance(operand.value, int | float) and not isinstance(operand.value, bool)
+        if operand.kind == "literal" and is_number:
             return self._node("literal", start, value=-operand.value)
         return self._node("negative", start, operand)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn
 
+from ..codecs.message import RejectedValue
+from ..expressions.patterns import compile_pattern
 from ..limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
 from .argument_schema import InvalidSchema, SchemaValidator
 from .schema_dialects import Schema, dialect_of, modernized, references_stand_alone
@@ -149,6 +150,8 @@ class _Fit:
     def fit(self, schemas: list[Any], value: Any) -> Any:
         """Return a value in the form that all of these schemas allow."""
         plan = self._forms.plan(schemas)
+        if not plan.conjuncts:
+            return value
         if isinstance(value, str) and self._on_text is not None and "string" not in plan.types:
             read = _read_json(value, plan.types)
             if read is not _UNREADABLE:
@@ -265,9 +268,10 @@ def _item_schemas(schemas: Sequence[Schema], at: int) -> list[Any]:
 
 
 def _matches(pattern: str, key: str) -> bool:
+    """Return whether a pattern of the schema finds something in a name, in time that is linear in the name."""
     try:
-        return re.search(pattern, key) is not None
-    except re.error:  # ECMA 262 knows patterns that Python does not
+        return compile_pattern(pattern).search(key) is not None
+    except RejectedValue:  # ECMA 262 knows patterns that RE2 does not
         return False
 
 
