@@ -44,7 +44,7 @@ def main() -> None:
         "stream": call(era, command, "demo_countdown", {"start": 3})["structuredContent"]["items"],
         "progress": None,
         "tool_error": call(era, command, "demo_divide", {"a": 1, "b": 0})["content"][0]["text"],
-        "argument_error": call(era, command, "demo_add", {"a": "two"})["content"][0]["text"],
+        "argument_error": call(era, command, "demo_add", {"a": 2})["content"][0]["text"],
     }
     print(json.dumps(observation))
 

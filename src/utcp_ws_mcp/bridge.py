@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from .core.codecs.message import encode_json, to_json_safe
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, InvalidManifest, Problem
+from .errors import BridgeError, ConnectError, InvalidManifest, Problem, UnknownTool
 from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -43,6 +43,8 @@ TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing
 if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
+    from .client.feeds.manager import FeedInstance, FeedManager
+    from .client.feeds.reading import FeedGap, FeedItem
     from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
@@ -96,6 +98,8 @@ class Bridge:
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
+        self._feed_tasks: TaskGroup
+        self._feeds: FeedManager | None = None
         self._pool_manager: PoolManager
         self._call_runner: CallRunner
         self._discovery_manager: DiscoveryManager
@@ -124,6 +128,8 @@ class Bridge:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection)
         self._call_runner = CallRunner(self._pool_manager, self._ambient, self._observe)
+        self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._start_feeds()
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
         for entry in self.entries:
@@ -134,6 +140,7 @@ class Bridge:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._discovery_tasks.cancel_scope.cancel()
+        self._feed_tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await self.aclose()
         self._tasks.cancel_scope.cancel()
@@ -145,6 +152,8 @@ class Bridge:
         Discoveries end first, so that they do not report the end of their own connections.
         """
         self._discovery_manager.stop()
+        if self._feeds is not None:
+            await self._feeds.aclose()
         await self._pool_manager.aclose()
 
     def reload(self, loaded: Sequence[LoadedManifest]) -> None:
@@ -161,6 +170,9 @@ class Bridge:
         for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
+        if self._feeds is not None:
+            self._feeds.replace(self.tools, unchanged)
+        self._start_feeds()
         for entry in self.entries:
             if entry.name not in unchanged:
                 self._discovery_manager.start(entry)
@@ -274,7 +286,10 @@ class Bridge:
         try:
             tool = await self._find_tool(name)
             name = tool.full_name
-            return await self._call_runner.call(tool, self._valid_arguments(tool, arguments), on_item, started_at)
+            valid = self._valid_arguments(tool, arguments)
+            if tool.feed is not None:
+                return await self._read_feed(tool, valid)
+            return await self._call_runner.call(tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -283,6 +298,70 @@ class Bridge:
             raise
         finally:
             self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
+
+    async def feed(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        cursor: str | None = None,
+        where: str | None = None,
+        on_state: Callable[[str], None] = lambda state: None,
+    ) -> AsyncGenerator[FeedItem | FeedGap]:
+        """Yield the events of the feed `manual.feed`, and the gaps between them, as they come.
+
+        Args:
+            name: `manual.feed`.
+            arguments: The arguments of the feed.
+            cursor: Where an earlier reader has ended; without it, the newest events come first.
+            where: An expression on `data`: only events for which it is true.
+            on_state: Called with each new state, such as "open" or "waiting: …".
+
+        Raises:
+            CallError: if there is no such feed, or an argument is wrong.
+        """
+        from .client.feeds.reading import follow_feed
+
+        tool = await self._find_tool(f"{name}_events")
+        own = {key: value for key, value in (("cursor", cursor), ("where", where)) if value is not None}
+        valid = self._valid_arguments(tool, {**(arguments or {}), **own})
+        if tool.feed is None:
+            raise UnknownTool(name, reason="it is a tool, not a feed")
+        following = follow_feed(self._feed_manager(), tool, valid, on_state)
+        async with aclosing(following) as items:
+            async for item in items:
+                yield item
+
+    def read_feed_page(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of a tool NAME_events without waiting; a feed that is not open is opened.
+
+        Raises:
+            CallError: if an argument is wrong.
+        """
+        from .client.feeds.reading import read_page
+
+        return read_page(self._feed_manager(), tool, self._valid_arguments(tool, arguments))
+
+    def feed_instances(self) -> list[FeedInstance]:
+        """Return the feeds that have been opened, one for each set of arguments."""
+        return [] if self._feeds is None else list(self._feeds)
+
+    async def _read_feed(self, tool: CompiledTool, arguments: dict[str, Any]) -> Any:
+        from .client.feeds.reading import read_feed
+
+        return await read_feed(self._feed_manager(), tool, arguments)
+
+    def _start_feeds(self) -> None:
+        """Open the feeds that are open from the start."""
+        if any(tool.feed is not None and tool.feed.feed.definition.start == "start" for tool in self.tools.values()):
+            self._feed_manager().start(self.tools.values())
+
+    def _feed_manager(self) -> FeedManager:
+        if self._feeds is None:
+            from .client.feeds.manager import FeedManager  # manifests without feeds do not need it
+
+            self._feeds = FeedManager(self._feed_tasks, self._pool_manager, self._ambient)
+        return self._feeds
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False

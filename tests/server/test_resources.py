@@ -41,6 +41,7 @@ async def test_an_endpoint_is_idle_until_a_call_connects_it(tmp_path: Path, mode
         listed = (await client.list_resources()).resources
         assert [(str(each.uri), each.mime_type) for each in listed] == [
             ("utcp-ws://endpoints", "application/json"),
+            ("utcp-ws://feeds", "application/json"),
             ("utcp-ws://manifest-guide", "text/markdown"),
         ]
         before = await read(client)
@@ -86,7 +87,8 @@ async def test_one_endpoint_can_be_read_by_its_name(tmp_path: Path, mode: str, s
         document = [entry(seen, "t", **RPC), {**entry(seen, "t", **RPC), "name": "other"}]
         async with client_of(tmp_path, document, mode, side) as (client, _):
             templates = (await client.list_resource_templates()).resource_templates
-            assert [template.uri_template for template in templates] == ["utcp-ws://endpoints/{name}"]
+            shown = [template.uri_template for template in templates]
+            assert shown == ["utcp-ws://endpoints/{name}", "utcp-ws://feeds/{manual}/{feed}{?cursor}"]
             assert (await read(client, "utcp-ws://endpoints/other"))["name"] == "other"
             with pytest.raises(MCPError, match="there is no resource") as error:
                 await client.read_resource("utcp-ws://endpoints/unknown")

@@ -16,7 +16,7 @@ export async function observe(client, name, callTool) {
   const counted = await callTool("demo_countdown", { start: 3 }, (step) => progress.push(step.message));
   const stream = counted.structuredContent.items;
   const tool_error = text(await callTool("demo_divide", { a: 1, b: 0 }));
-  const argument_error = text(await callTool("demo_add", { a: "two" }));
+  const argument_error = text(await callTool("demo_add", { a: 2 }));
   await client.close();
   console.log(JSON.stringify({ client: name, listed, sum, picture, stream, progress, tool_error, argument_error }));
 }

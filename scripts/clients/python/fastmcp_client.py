@@ -31,7 +31,7 @@ async def observe(command: list[str]) -> Observation:
         streamed = await client.call_tool("demo_countdown", {"start": 3}, progress_handler=note)
         observation.stream = streamed.structured_content["items"]
         observation.tool_error = await failing(client, "demo_divide", {"a": 1, "b": 0})
-        observation.argument_error = await failing(client, "demo_add", {"a": "two"})
+        observation.argument_error = await failing(client, "demo_add", {"a": 2})
     return observation
 
 

@@ -25,7 +25,7 @@ async def observe(command: list[str]) -> Observation:
         streamed = await session.call_tool("demo_countdown", {"start": 3}, progress_callback=note)
         observation.stream = streamed.structuredContent["items"]
         observation.tool_error = (await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text
-        observation.argument_error = (await session.call_tool("demo_add", {"a": "two"})).content[0].text
+        observation.argument_error = (await session.call_tool("demo_add", {"a": 2})).content[0].text
     return observation
 
 

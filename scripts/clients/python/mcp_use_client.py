@@ -20,7 +20,7 @@ async def observe(command: list[str]) -> Observation:
             stream=(await session.call_tool("demo_countdown", {"start": 3})).structuredContent["items"],
             progress=None,
             tool_error=(await session.call_tool("demo_divide", {"a": 1, "b": 0})).content[0].text,
-            argument_error=(await session.call_tool("demo_add", {"a": "two"})).content[0].text,
+            argument_error=(await session.call_tool("demo_add", {"a": 2})).content[0].text,
         )
     finally:
         await client.close_all_sessions()

@@ -26,7 +26,7 @@ async def observe(command: list[str]) -> Observation:
 async def _call_with_wrong_arguments(server: MCPServerStdio) -> str:
     """It checks the required arguments itself."""
     try:
-        return (await server.call_tool("demo_add", {"a": "two"})).content[0].text
+        return (await server.call_tool("demo_add", {"a": 2})).content[0].text
     except UserError as error:
         return str(error)
 

@@ -29,7 +29,7 @@ async def observe(command: list[str]) -> Observation:
             stream=(await toolset.direct_call_tool("demo_countdown", {"start": 3}))["items"],
             progress=None,
             tool_error=await failing("demo_divide", {"a": 1, "b": 0}),
-            argument_error=await failing("demo_add", {"a": "two"}),
+            argument_error=await failing("demo_add", {"a": 2}),
         )
 
 

@@ -63,7 +63,7 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
     observe = Trace(redact, sys.stderr, redact.guard) if options.trace else events.noop
     try:
         bridge_for_tool = Bridge(
-            _restrict_to_tool(manifests, options.tool),
+            restrict_to_tool(manifests, options.tool),
             observe=observe,
             trace_rules=options.trace,
             redactor=redact,
@@ -88,7 +88,7 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
     return ExitCode.SUCCESS
 
 
-def _restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[LoadedManifest]:
+def restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[LoadedManifest]:
     """Return the manifests with only the call templates that may have the tool.
 
     Without this, a call would also discover the tools of all other endpoints of the manifests.

@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "check": "check",
     "tools": "tools",
     "call": "call",
+    "watch": "watch",
     "approve": "approve",
     "init": "init",
     "record": "record",
@@ -84,6 +85,7 @@ def main() -> None:
     utcp-ws-mcp check manifest.json                validate manifests and report likely problems
     utcp-ws-mcp tools manifest.json                list the tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call a tool
+    utcp-ws-mcp watch manifest.json MANUAL.FEED …  print the events of a feed as they come
     utcp-ws-mcp approve manifest.json              show and approve discovered tools that have changed
     utcp-ws-mcp docs                               print the guide for writing manifests
     utcp-ws-mcp install HOST manifest.json         add the server to a host such as claude-desktop

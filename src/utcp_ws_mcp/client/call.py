@@ -28,6 +28,7 @@ from ..errors import (
     UnidentifiableReply,
 )
 from .call_http import CallRequests
+from .cancel import send_cancel_messages
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -43,9 +44,6 @@ MAX_CONNECTION_ATTEMPTS: Final = 3
 
 MAX_FAILURES_SHOWN: Final = 2
 """Predicates that could not be evaluated, in the error of a call that timed out."""
-
-CANCEL_TIMEOUT: Final = 1.0
-"""Seconds for sending what cancels a call. It is short, because a call that was cancelled waits for it."""
 
 
 class Call:
@@ -101,7 +99,8 @@ class Call:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._send_cancel_messages()
+            if self._lease is not None and self._exchange is not None:
+                await send_cancel_messages(self._lease.connection, self._exchange)
         finally:
             self._finish()
 
@@ -379,22 +378,6 @@ class Call:
         return outcome if self._exchange is not None and self._exchange.sent else Outcome.NOT_SENT
 
     # Ending
-
-    async def _send_cancel_messages(self) -> None:
-        """Tell the endpoint to end what the call began and no longer waits for."""
-        if self._lease is None or self._exchange is None:
-            return
-        connection = self._lease.connection
-        messages = connection.dispatcher.cancellations.end(self._exchange)
-        if not messages:
-            return
-        # Shielded: a cancelled call, above all, must tell the endpoint to stop.
-        with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
-            for purpose, value in messages:
-                try:
-                    await connection.send(connection.encode(value), purpose)
-                except ValueError as error:
-                    connection.on_send_failed(purpose, str(error))
 
     def _finish(self) -> None:
         """Cancel the exchange and release the connection; the pool closes it if it cannot be used again."""

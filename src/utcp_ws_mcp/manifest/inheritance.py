@@ -16,7 +16,7 @@ MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
 EXTENDED_KEYS: Final = frozenset(
-    {"before_connect", "on_connect", "on_disconnect", "before_message", "auto_reply", "capture", "ignore"}
+    {"before_connect", "on_connect", "on_disconnect", "before_message", "auto_reply", "capture", "ignore", "feeds"}
 )
 """Lists in which INHERITED stands for what the list inherits."""
 
@@ -25,7 +25,7 @@ INHERITED: Final = "..."
 
 CALL_TEMPLATE_KEYS: Final = frozenset(CallTemplate.model_fields) | frozenset(RequestData.model_fields)
 ENTRY_KEYS: Final = CALL_TEMPLATE_KEYS | MANUAL_KEYS
-_NOT_INHERITED: Final = MANUAL_KEYS | {"name"}
+_NOT_INHERITED: Final = MANUAL_KEYS | {"name", "feeds"}
 
 
 def merge(base: Json, overlay: Json) -> dict[str, Json]:

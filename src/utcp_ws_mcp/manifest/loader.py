@@ -111,7 +111,10 @@ class ManifestEntry:
     @property
     def uses_discovery(self) -> bool:
         """Return whether the manual of the endpoint is requested."""
-        return self.template is not None and (self.options.tools is None or self.options.discovery is not None)
+        if self.template is None:
+            return False
+        lists_something = self.options.tools is not None or bool(self.template.feeds)
+        return not lists_something or self.options.discovery is not None
 
 
 @dataclass(frozen=True, slots=True)

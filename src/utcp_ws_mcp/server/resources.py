@@ -12,6 +12,7 @@ from ..errors import MissingVariable
 from ..manifest.loader import ManifestEntry
 from ..observability.redaction import redact_strings
 
+FEEDS_URI: Final = "utcp-ws://feeds"
 ENDPOINTS_URI: Final = "utcp-ws://endpoints"
 GUIDE_URI: Final = "utcp-ws://manifest-guide"
 JSON_MEDIA_TYPE: Final = "application/json"
@@ -22,6 +23,13 @@ RESOURCES: Final = (
         "name": "endpoints",
         "title": "WebSocket endpoints",
         "description": "State, connections, tools and last problem of each endpoint.",
+        "mimeType": JSON_MEDIA_TYPE,
+    },
+    {
+        "uri": FEEDS_URI,
+        "name": "feeds",
+        "title": "Feeds",
+        "description": "Arguments, state and number of events of each feed.",
         "mimeType": JSON_MEDIA_TYPE,
     },
     {
@@ -40,6 +48,13 @@ RESOURCE_TEMPLATES: Final = (
         "description": "The same for one call template.",
         "mimeType": JSON_MEDIA_TYPE,
     },
+    {
+        "uriTemplate": f"{FEEDS_URI}/{{manual}}/{{feed}}{{?cursor}}",
+        "name": "feed",
+        "title": "One feed",
+        "description": "The newest events of a feed, or those after a cursor; its arguments are further parameters.",
+        "mimeType": JSON_MEDIA_TYPE,
+    },
 )
 
 
@@ -55,13 +70,21 @@ class EndpointResources:
             from .documentation import read_guide  # few sessions read it
 
             return read_guide()
-        content: Any = self._states()
-        if uri != ENDPOINTS_URI:
-            content = next((state for state in content if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
+        content = self._content(uri)
         if content is None:
             return None
         safe = redact_strings(to_json_safe(content), self._bridge.redactor.guard)
         return json.dumps(safe, indent=2, ensure_ascii=False)
+
+    def _content(self, uri: str) -> Any:
+        if uri == FEEDS_URI or uri.startswith(f"{FEEDS_URI}/"):
+            from .feed_resources import FeedResources  # few sessions read them
+
+            return FeedResources(self._bridge).read(uri)
+        states = self._states()
+        if uri == ENDPOINTS_URI:
+            return states
+        return next((state for state in states if uri == f"{ENDPOINTS_URI}/{state['name']}"), None)
 
     def _states(self) -> list[dict[str, Any]]:
         """Return an object for each call template, in the order of the manifests."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.client.call import CANCEL_TIMEOUT
 from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
+from utcp_ws_mcp.client.cancel import CANCEL_TIMEOUT
 from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
 from utcp_ws_mcp.client.pool.circuit_breaker import FAILURE_THRESHOLD, MAX_CALL_BACKOFF

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
@@ -314,6 +315,9 @@ class ConnectionPool:
     async def _run_connection(self, pooled: PooledConnection) -> None:
         connection = pooled.connection
         assert connection is not None
+        if 0 < pooled.in_flight == pooled.passive_in_flight:
+            # Calls that only listen go first: what the endpoint sends at once may be what they wait for.
+            await anyio.lowlevel.checkpoint()
         try:
             async with anyio.create_task_group() as running:
                 running.start_soon(connection.heartbeat.run)

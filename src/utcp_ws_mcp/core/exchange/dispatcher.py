@@ -239,6 +239,8 @@ class Dispatcher:
         """Allow no further exchange; those that are pending go on."""
         self.unusable_reason = ""  # that the session has ended says more than any reason before
         self._make_unusable(SESSION_ENDED)
+        for exchange in self._pending:
+            exchange.wake()  # a feed goes on with another connection
 
     def retire(self) -> None:
         """Allow no further exchange because of an unsolicited message; those that are pending go on."""

@@ -264,7 +264,7 @@ def compile_reply_rules(
     )
     if template.reply == Reply() and not (template.stream.on or template.listen):
         rules = _with_utcp_reply(rules)
-    return _with_correlation(rules, concurrent=reply.concurrent)
+    return with_correlation(rules, concurrent=reply.concurrent)
 
 
 def _with_utcp_reply(rules: ReplyRules) -> ReplyRules:
@@ -345,7 +345,7 @@ def _compile_stream(stream: Stream, fields: _FieldCompiler) -> StreamRules | Non
     )
 
 
-def _with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
+def with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
     """Return the rules with how their exchanges use a connection, and where the correlation id is in a message.
 
     `concurrent`: the manifest says that `match` distinguishes the replies of calls without an id.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from ...errors import ForbiddenURL, Problem
@@ -46,7 +46,29 @@ def compile_entry(entry: ManifestEntry) -> tuple[list[CompiledTool], list[Proble
         except CompileError as error:
             return [], list(error.problems) + _check_allowed_origins(entry)
     compiled_tools, problems = compile_tools(entry, entry.tools, templates)
+    feed_tools, found = _compile_feed_tools(entry, templates, {tool.name for tool in compiled_tools})
+    compiled_tools += feed_tools
+    problems += found
     return compiled_tools, problems + _check_override_names(entry) + _check_allowed_origins(entry)
+
+
+def _compile_feed_tools(
+    entry: ManifestEntry, templates: TemplateCompiler, names: Collection[str]
+) -> tuple[list[CompiledTool], list[Problem]]:
+    """Return the tools that read the feeds of an entry, and a problem for each one whose name is in use."""
+    if entry.template is None or not entry.template.feeds:
+        return [], []
+    from ..feeds.compiler import compile_feeds  # manifests without feeds do not need it
+
+    diagnostics = Diagnostics(entry.path)
+    tools = [tool for tool in compile_feeds(entry, templates, diagnostics) if _is_included(entry, tool.name)]
+    seen = {*names}
+    for tool in tools:
+        if tool.name in seen:
+            message = f"another tool is also named {tool.name!r}. Rename the feed or the tool."
+            diagnostics.add("feeds", message, "duplicate-tool")
+        seen.add(tool.name)
+    return tools, diagnostics.problems
 
 
 def compile_tools(

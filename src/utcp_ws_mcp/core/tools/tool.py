@@ -19,6 +19,10 @@ from .argument_forms import ArgumentForms, has_float
 from .argument_schema import InvalidSchema, SchemaValidator
 from .template import CompiledTemplate, TemplateCompiler
 
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from ..feeds.feed import FeedTool
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledTool:
@@ -34,6 +38,7 @@ class CompiledTool:
         hidden: Arguments that a call cannot set.
         rank: The order in which tools have their names in hosts: 0 for a tool of the manifest, greater for one that
             was approved later.
+        feed: What the tool reads, if it belongs to a feed; then nothing is sent for a call.
     """
 
     manual: str
@@ -54,6 +59,7 @@ class CompiledTool:
     argument_forms: ArgumentForms = field(repr=False)
     result_schema: SchemaValidator | None = field(repr=False)
     rank: int = 0
+    feed: FeedTool | None = field(default=None, repr=False)
 
     @property
     def rules(self) -> ReplyRules:

@@ -89,6 +89,12 @@ CALLS: Final[Mapping[str, str]] = {
         "may have been executed."
     ),
     "send-timeout": "The request could not be sent within the timeout, because the endpoint does not read.",
+    "invalid-cursor": "The cursor was not returned by a read of this feed in this life of the bridge.",
+    "too-many-feeds": (
+        "As many sets of arguments of a feed are followed as `max_instances` allows, and all of them were read within "
+        "`linger`."
+    ),
+    "too-many-reads": "64 reads of one feed are waiting, and this one would be the next.",
     "reply-timeout": (
         "No reply arrived within the timeout. Either the endpoint is slow, or the reply arrived and was not "
         "recognized; then the message contains the last message that did not answer the call, and what became of it. "

@@ -70,6 +70,10 @@ MANIFEST: Final[Mapping[str, str]] = {
         "The Protobuf schema has no message of this name. Write the full name, with the package: `chat.v1.Event`."
     ),
     "step-not-exclusive": "A step of `on_connect` has none or several of `send`, `expect` and `http`.",
+    "feed-key-required": '`"keep": "latest"` keeps the newest event of each key, and the feed has no `key`.',
+    "feed-position-required": "`resume` continues behind the last position, and the feed has no `position`.",
+    "feed-start-with-arguments": "A feed with required arguments cannot be opened when the bridge starts.",
+    "feed-argument-reserved": "An argument of a feed has the name of an argument that the tools of every feed have.",
     "invalid-variable": (
         "A text looks like a variable and is none: `${env:NAME}`, `${NAME:?}`, `${a.b}`. It would be sent as it is, "
         "perhaps in place of a credential."

@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema, field_validator
 from .auth import Auth
 from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
 from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
+from .feed import Feed
 from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
@@ -115,6 +116,9 @@ class CallTemplate(Model):
     inbox: InboxSettings | None = Field(
         None, description="Messages that are buffered while no call listens, for the next call that does."
     )
+    feeds: tuple[Feed, ...] = Field(
+        (), description="Events that are kept for readers, and read with tools of their own."
+    )
     reconnect_when: ExpressionSource | None = Field(
         None,
         description="Predicate: after this message, such as that a session has expired, new calls use a new "
@@ -216,7 +220,7 @@ CALL_FIELDS = frozenset(
     {
         *("name", "preset", "let", "before_message", "message", "listen", "then", "typed_arguments", "timeout"),
         *("response_format", "media_type"),
-        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply"),
+        *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply", "feeds"),
     }
 )
 """The fields of a call template that concern one call only."""

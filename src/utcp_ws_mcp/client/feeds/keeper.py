@@ -1,0 +1,131 @@
+"""Keep a feed open while it is wanted: subscribe, add its events, and subscribe again when the connection ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import anyio
+
+from ...core.backoff import FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
+from ...core.feeds.feed import CompiledFeed, FeedEvent
+from ...core.feeds.positions import Positions, PositionVerdict
+from ...errors import BridgeError, ConnectionLost, InvalidReply, ManifestError, PolicyError
+from .live_feed import FeedState, LiveFeed
+from .subscription import FeedSubscription
+
+FATAL_RETRY_INTERVAL: Final = 300.0
+"""Seconds between attempts if the manifest or the policy forbids the connection."""
+PROVEN_AFTER: Final = 10.0
+"""Seconds after which a subscription counts as successful, so that the next failure is retried at once."""
+
+Subscribe = Callable[[Any], FeedSubscription]
+"""Makes a subscription that resumes behind a position, or None."""
+
+
+class FeedKeeper:
+    """Runs a feed until it is cancelled.
+
+    Args:
+        feed: The feed.
+        live: Where its events and its state go.
+        subscribe: Makes a subscription.
+        on_event: Called with the bytes of each event, so that the memory of all feeds stays bounded.
+    """
+
+    def __init__(
+        self,
+        feed: CompiledFeed,
+        live: LiveFeed,
+        subscribe: Subscribe,
+        on_event: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        self.reconnects = 0
+        self.duplicates = 0
+        self.invalid = 0
+        self._feed = feed
+        self._live = live
+        self._subscribe = subscribe
+        self._on_event = on_event
+        self._positions = Positions(feed.definition.size)
+        self._lost_at: str | None = None
+        self._reason = ""
+
+    async def run(self) -> None:
+        """Keep the feed open until the task is cancelled."""
+        failures = 0
+        while True:
+            started = anyio.current_time()
+            try:
+                await self._run_once()
+            except BridgeError as error:
+                self._note_end(error.message)
+                proven = anyio.current_time() - started >= PROVEN_AFTER
+                failures = 1 if proven else failures + 1
+                delay = self._delay(error, failures)
+                self._live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.message}")
+            await anyio.sleep(delay)
+
+    def interrupted(self, reason: str) -> None:
+        """Note that the keeper has been cancelled, and will run again at once."""
+        self._note_end(reason)
+        self._live.set_state(FeedState.OPENING)
+
+    def stopped(self, reason: str) -> None:
+        """Note that the keeper has been cancelled."""
+        self._note_end(reason)
+        self._live.set_state(FeedState.CLOSED, reason)
+
+    def _delay(self, error: BridgeError, failures: int) -> float:
+        if isinstance(error, ManifestError | PolicyError):
+            return FATAL_RETRY_INTERVAL
+        if isinstance(error, ConnectionLost) and error.close_code in FATAL_CLOSE_CODES:
+            return MAX_BACKOFF
+        return backoff_delay(failures - 1, random.random)
+
+    async def _run_once(self) -> None:
+        """Subscribe, and add events until the connection ends, which raises a BridgeError."""
+        self._live.set_state(FeedState.OPENING, self._live.detail)
+        async with self._subscribe(self._positions.last) as subscription:
+            self._note_open(subscription)
+            while True:
+                try:
+                    event = await subscription.next_event()
+                except InvalidReply:
+                    self.invalid += 1
+                    continue
+                self._add(event)
+
+    def _note_open(self, subscription: FeedSubscription) -> None:
+        if self._lost_at is not None:
+            self.reconnects += 1
+            if not subscription.resumed:
+                self._live.add_gap(self._describe_gap(subscription.resume_error))
+            self._lost_at = None
+        self._positions.start_life()
+        self._live.set_state(FeedState.OPEN)
+
+    def _describe_gap(self, resume_error: str) -> str:
+        times = f"not connected from {self._lost_at} to {_time_of_day()} ({self._reason.rstrip('.')})"
+        refused = f"; the endpoint does not replay: {resume_error.rstrip('.')}" if resume_error else ""
+        return f"{times}{refused}; what the endpoint sent in between is unknown"
+
+    def _note_end(self, reason: str) -> None:
+        if self._live.state is FeedState.OPEN:
+            self._lost_at, self._reason = _time_of_day(), reason
+
+    def _add(self, event: FeedEvent) -> None:
+        if self._feed.position is not None:
+            verdict = self._positions.note(event.position)
+            if verdict is PositionVerdict.REPEATED:
+                self.duplicates += 1
+                return
+            if verdict is PositionVerdict.WENT_BACK:
+                self._live.add_gap(f"the positions of the endpoint went back to {event.position}")
+        self._on_event(self._live.publish(event.data, event.key).size)
+
+
+def _time_of_day() -> str:
+    return datetime.now(UTC).strftime("%H:%M:%S")

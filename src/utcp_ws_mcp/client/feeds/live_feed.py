@@ -1,0 +1,225 @@
+"""One feed with one set of arguments: its events, its state, and the reads that wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from ...core.feeds.buffer import Event, EventBuffer, Gap, Page
+from ...core.feeds.cursor import Cursor
+from ..wakeup import Wakeup
+
+BURST_SECONDS: Final = 0.05
+"""Seconds that a read which has waited goes on waiting for more events of a burst."""
+MAX_WAITING_READS: Final = 64
+"""Reads of one feed that may wait at the same time."""
+
+
+class FeedState(Enum):
+    """Whether events can arrive."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    WAITING = "waiting"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What a reader wants.
+
+    Attributes:
+        cursor: Where it continues; None: with the newest events.
+        wait_seconds: How long it waits if there is no event.
+        max_events: How many events it takes at most.
+        max_bytes: Bytes of these events.
+        accepts: Returns whether it wants an event (`where`).
+    """
+
+    cursor: Cursor | None
+    wait_seconds: float
+    max_events: int
+    max_bytes: int
+    accepts: Callable[[Event], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What a read returns: as a page of the buffer, with the feed's state and whether the time has run out."""
+
+    events: tuple[Event, ...]
+    gaps: tuple[Gap, ...]
+    cursor: Cursor
+    missed: int | None
+    has_more: bool
+    timed_out: bool
+    state: str
+
+
+class TooManyReads(Exception):
+    """As many reads wait for the feed as may."""
+
+
+class LiveFeed:
+    """The events of a feed. The keeper adds them, readers wait for them; neither waits for the other.
+
+    Args:
+        name: The full name, for messages.
+        buffer: Its events.
+        now: Returns seconds since 1970, for the times of events.
+    """
+
+    def __init__(self, name: str, buffer: EventBuffer, now: Callable[[], float]) -> None:
+        self.name = name
+        self.buffer = buffer
+        self.state = FeedState.OPENING
+        self.detail = ""
+        self.now = now
+        self._waiting: set[Wakeup] = set()
+        self._failures = 0
+
+    @property
+    def readers(self) -> int:
+        """Return how many reads are waiting."""
+        return len(self._waiting)
+
+    def describe_state(self) -> str:
+        """Return the state for a reader, with the reason if no event can arrive."""
+        return f"{self.state.value}: {self.detail}" if self.detail else self.state.value
+
+    # The keeper's side
+
+    def publish(self, data: str, key: str | None = None) -> Event:
+        """Add an event; `data` and `key` are JSON texts."""
+        event = self.buffer.append(data, self.now(), key)
+        self._wake()
+        return event
+
+    def add_gap(self, reason: str) -> None:
+        """Record that events may be missing."""
+        self.buffer.add_gap(reason, self.now())
+        self._wake()
+
+    def set_state(self, state: FeedState, detail: str = "") -> None:
+        """Change the state; readers that wait return if no event can arrive soon."""
+        self.state, self.detail = state, detail
+        self._failures += state in (FeedState.WAITING, FeedState.CLOSED)
+        self._wake()
+
+    def _wake(self) -> None:
+        for wakeup in self._waiting:
+            wakeup.set()
+
+    # The readers' side
+
+    async def wait_opened(self, seconds: float) -> None:
+        """Wait until the feed is open, or the attempt to open it has failed, at most `seconds`."""
+        wakeup, failures = Wakeup(), self._failures
+        self._waiting.add(wakeup)
+        deadline = anyio.current_time() + seconds
+        try:
+            while self.state is FeedState.OPENING and self._failures == failures and await wakeup.wait(deadline):
+                pass
+        finally:
+            self._waiting.discard(wakeup)
+
+    async def read(self, request: ReadRequest) -> ReadResult:
+        """Return the events behind the cursor; if there are none, wait for the first one, a gap, or a failure.
+
+        Raises:
+            InvalidCursor: if the feed has not returned the cursor.
+            TooManyReads: if the read would wait, and too many do.
+        """
+        self.buffer.expire(self.now())
+        found = _Reading(self.buffer, request)
+        await found.advance()
+        if found.is_done or request.wait_seconds <= 0:
+            return found.result(self.describe_state(), timed_out=False)
+        if len(self._waiting) >= MAX_WAITING_READS:
+            raise TooManyReads
+        wakeup = Wakeup()
+        self._waiting.add(wakeup)
+        try:
+            timed_out = await self._wait(found, wakeup, anyio.current_time() + request.wait_seconds)
+        finally:
+            self._waiting.discard(wakeup)
+        return found.result(self.describe_state(), timed_out=timed_out)
+
+    async def _wait(self, found: _Reading, wakeup: Wakeup, deadline: float) -> bool:
+        """Wait until there is something to return; return whether the deadline came instead."""
+        failures = self._failures
+        while not found.is_done:
+            if self._failures != failures or self.state is FeedState.CLOSED:
+                return False
+            in_time = await wakeup.wait(deadline)
+            await found.advance()
+            if not in_time:
+                return not found.is_done
+        burst_ends = min(deadline, anyio.current_time() + BURST_SECONDS)
+        while not found.is_full and await wakeup.wait(burst_ends):
+            await found.advance()
+        return False
+
+
+class _Reading:
+    """What a read has found so far; `advance` goes on behind it."""
+
+    def __init__(self, buffer: EventBuffer, request: ReadRequest) -> None:
+        self._buffer = buffer
+        self._request = request
+        self._events: list[Event] = []
+        self._gaps: list[Gap] = []
+        self._missed: int | None = 0
+        self._bytes = 0
+        self._cursor = request.cursor
+        self._has_more = False
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether there is something to return."""
+        return bool(self._events or self._gaps) or self._missed != 0
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether no further event may be added."""
+        request = self._request
+        return self._has_more or len(self._events) >= request.max_events or self._bytes >= request.max_bytes
+
+    async def advance(self) -> None:
+        """Read what has arrived since the last time, page by page, so that a long search delays no other task."""
+        request = self._request
+        while not self.is_full:
+            room = request.max_events - len(self._events) if request.accepts is None else request.max_events
+            page = self._buffer.read(self._cursor, room, max(1, request.max_bytes - self._bytes))
+            self._add(page)
+            if not page.has_more:
+                break
+            if not self.is_full:
+                await anyio.lowlevel.checkpoint()
+
+    def _add(self, page: Page) -> None:
+        self._gaps += page.gaps
+        self._missed = None if self._missed is None or page.missed is None else self._missed + page.missed
+        self._cursor, self._has_more = page.cursor, False
+        for event in page.events:
+            if self.is_full:
+                # Read again behind the last event that was taken.
+                self._cursor = Cursor(page.cursor.epoch, self._events[-1].offset, page.cursor.gap)
+                self._has_more = True
+                return
+            if self._request.accepts is None or self._request.accepts(event):
+                self._events.append(event)
+                self._bytes += event.size
+        self._has_more = page.has_more and self.is_full
+
+    def result(self, state: str, *, timed_out: bool) -> ReadResult:
+        """Return everything that was found."""
+        assert self._cursor is not None
+        return ReadResult(
+            tuple(self._events), tuple(self._gaps), self._cursor, self._missed, self._has_more, timed_out, state
+        )

@@ -1,0 +1,238 @@
+"""The tools of feeds: arguments in, results out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+
+from ...core.expressions.expression import EvaluationError, Expression, compile_expression
+from ...core.feeds.buffer import Event
+from ...core.feeds.cursor import Cursor, InvalidCursor
+from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_EVENTS
+from ...core.tools.tool import CompiledTool
+from ...errors import CallError, InvalidArguments, InvalidTemplate
+from .live_feed import MAX_WAITING_READS, LiveFeed, ReadRequest, ReadResult, TooManyReads
+from .manager import FeedInstance, FeedManager
+
+MAX_PAGE_BYTES: Final = 256 << 10
+"""Bytes of the events of one result."""
+OPEN_TIMEOUT: Final = 5.0
+"""Seconds that the first read waits until the feed is open, so that its state says something."""
+
+
+async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call a tool of a feed, and return its result as JSON.
+
+    Raises:
+        InvalidArguments: if the cursor, the condition or a number is wrong.
+        CallError: if too many reads wait, or too many sets of arguments are followed.
+    """
+    assert tool.feed is not None
+    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
+    request = _read_request(tool, arguments) if tool.feed.kind == "events" else None
+    instance = manager.get(tool, own)
+    instance.reading += 1
+    try:
+        await instance.live.wait_opened(OPEN_TIMEOUT)
+        if request is None:
+            return _latest(instance, arguments.get("keys"))
+        return _events(await _read(tool, instance.live, request))
+    finally:
+        instance.reading -= 1
+        instance.last_read = anyio.current_time()
+        instance.read_ended.set()
+
+
+def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of NAME_events with what is there now.
+
+    Raises:
+        InvalidArguments: if the cursor or a number is wrong.
+        CallError: if too many sets of arguments are followed.
+    """
+    assert tool.feed is not None
+    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
+    request = _read_request(tool, arguments)
+    instance = manager.get(tool, own)
+    live = instance.live
+    instance.last_read = anyio.current_time()
+    live.buffer.expire(live.now())
+    try:
+        page = live.buffer.read(request.cursor, request.max_events, request.max_bytes)
+    except InvalidCursor as error:
+        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    return _events(
+        ReadResult(
+            page.events,
+            page.gaps,
+            page.cursor,
+            page.missed,
+            page.has_more,
+            timed_out=False,
+            state=live.describe_state(),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """An event of a feed that is followed.
+
+    Attributes:
+        offset: Its number in the life of the feed, from 1.
+        at: When it arrived, in seconds since 1970.
+        data: Its data, any JSON value.
+        cursor: Where a later reader continues behind it.
+    """
+
+    offset: int
+    at: float
+    data: Any
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedGap:
+    """A place where events of a feed are missing.
+
+    Attributes:
+        after: The offset of the last event before it.
+        reason: What happened.
+        missed: How many events are missing; None if it is not known.
+    """
+
+    after: int
+    reason: str
+    missed: int | None
+
+
+async def follow_feed(
+    manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
+) -> AsyncGenerator[FeedItem | FeedGap]:
+    """Yield the events of a feed and its gaps as they come, without end; `on_state` gets each change of its state.
+
+    Raises:
+        The errors of `read_feed`.
+    """
+    assert tool.feed is not None
+    longest = tool.feed.feed.definition.max_wait_seconds
+    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
+    instance = manager.get(tool, own)
+    instance.reading += 1
+    state = ""
+    cursor = arguments.get("cursor")
+    try:
+        await instance.live.wait_opened(OPEN_TIMEOUT)
+        while True:
+            following = {} if cursor is None else {"cursor": cursor}
+            request = _read_request(tool, {**arguments, "wait_seconds": longest, "max_events": MAX_EVENTS, **following})
+            result = await _read(tool, instance.live, request)
+            if result.state != state:
+                state = result.state
+                on_state(state)
+            for item in _in_order(result):
+                yield item
+            cursor = str(result.cursor)
+            # A page that is there already is returned without waiting, so that others get their turn here.
+            await anyio.lowlevel.checkpoint()
+    finally:
+        instance.reading -= 1
+        instance.last_read = anyio.current_time()
+        instance.read_ended.set()
+
+
+def _in_order(result: ReadResult) -> Iterator[FeedItem | FeedGap]:
+    """Yield the gaps and the events of a page in the order in which they happened."""
+    if result.missed:
+        first = result.events[0].offset if result.events else result.cursor.offset + 1
+        yield FeedGap(first - 1 - result.missed, "the events were removed before they were read", result.missed)
+    gaps = [(gap.after, FeedGap(gap.after, gap.reason, None)) for gap in result.gaps]
+    epoch, gap_number = result.cursor.epoch, result.cursor.gap
+    for event in result.events:
+        while gaps and gaps[0][0] < event.offset:
+            yield gaps.pop(0)[1]
+        yield FeedItem(event.offset, event.at, json.loads(event.data), str(Cursor(epoch, event.offset, gap_number)))
+    yield from (gap for _, gap in gaps)
+
+
+async def _read(tool: CompiledTool, live: LiveFeed, request: ReadRequest) -> ReadResult:
+    try:
+        return await live.read(request)
+    except InvalidCursor as error:
+        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    except EvaluationError as error:
+        raise InvalidArguments(tool.full_name, f'"where": {error}', code=error.code) from None
+    except TooManyReads:
+        message = f"{tool.full_name}: {MAX_WAITING_READS} reads of this feed are waiting already. Read without waiting."
+        raise CallError(message, code="too-many-reads") from None
+
+
+def _read_request(tool: CompiledTool, arguments: dict[str, Any]) -> ReadRequest:
+    assert tool.feed is not None
+    text = arguments.get("cursor")
+    try:
+        cursor = None if text is None else Cursor.parse(text)
+    except InvalidCursor as error:
+        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    longest = tool.feed.feed.definition.max_wait_seconds
+    wait = arguments.get("wait_seconds", 0.0 if cursor is None else min(DEFAULT_WAIT_SECONDS, longest))
+    if not 0 <= wait <= longest:  # also false for NaN
+        raise InvalidArguments(tool.full_name, f'"wait_seconds" is not between 0 and {longest:g}.')
+    count = arguments.get("max_events", DEFAULT_EVENTS)
+    if not 1 <= count <= MAX_EVENTS:
+        raise InvalidArguments(tool.full_name, f'"max_events" is not between 1 and {MAX_EVENTS}.')
+    where = arguments.get("where")
+    accepts = None if where is None else _condition(tool, where)
+    return ReadRequest(cursor, float(wait), int(count), MAX_PAGE_BYTES, accepts)
+
+
+def _condition(tool: CompiledTool, where: str) -> Any:
+    try:
+        expression = _compile_where(where)
+    except InvalidTemplate as error:
+        raise InvalidArguments(tool.full_name, f'"where": {error.message}', code=error.code) from None
+    return lambda event: bool(expression.evaluate({"data": json.loads(event.data)}))
+
+
+@lru_cache(maxsize=64)
+def _compile_where(source: str) -> Expression:
+    # The model wrote it: it may look up and compare, as a manual from the network may.
+    return compile_expression(source, frozenset({"data"}), local=False)
+
+
+def _events(result: ReadResult) -> dict[str, Any]:
+    return {
+        "events": [
+            {"offset": event.offset, "at": _iso(event.at), "data": json.loads(event.data)} for event in result.events
+        ],
+        "cursor": str(result.cursor),
+        "missed": result.missed,
+        "gaps": [{"after": gap.after, "reason": gap.reason} for gap in result.gaps],
+        "has_more": result.has_more,
+        "timed_out": result.timed_out,
+        "state": result.state,
+    }
+
+
+def _latest(instance: FeedInstance, keys: list[Any] | None) -> dict[str, Any]:
+    buffer, now = instance.live.buffer, instance.live.now()
+    buffer.expire(now)
+    values = [_value(event, now) for event in buffer.latest().values()]
+    shown = values if keys is None else [value for value in values if value["key"] in keys]
+    return {"values": shown, "state": instance.live.describe_state()}
+
+
+def _value(event: Event, now: float) -> dict[str, Any]:
+    age = round(max(0.0, now - event.at), 3)
+    return {"key": json.loads(event.key or "null"), "data": json.loads(event.data), "age_seconds": age}
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,221 @@
+"""One life of a feed: lease a connection, run `open`, and yield the events until the connection ends."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+
+from ...core.exchange.dispatcher import SESSION_ENDED
+from ...core.exchange.exchange import Exchange
+from ...core.exchange.reply_rules import ReplyRules
+from ...core.expressions.scope import Ambient, Scope
+from ...core.feeds.feed import CompiledFeed, FeedEvent, FeedRequest
+from ...core.templates.nodes import RenderError, to_render_error
+from ...errors import CallTimeout, ConnectionLost, InvalidTemplate, Outcome, TimeoutStage, ToolError
+from ..cancel import send_cancel_messages
+from ..pool.entry import LeaseMode, LeaseRequest
+from ..pool.lease import Lease
+from ..pool.pool import ConnectionPool
+from ..wakeup import Wakeup
+
+FOREVER: Final = 1e9
+"""Seconds that stand for a wait without a deadline."""
+
+
+class FeedSubscription:
+    """A feed on one connection: `async with` opens it, `next_event` returns its events.
+
+    Leaving the block sends `close`, and releases the connection. The connection is shared with calls; the feed does not
+    count in `limits.max_in_flight`.
+
+    Args:
+        pool: The connections of the manual.
+        ambient: Time and randomness.
+        feed: The feed.
+        arguments: Its arguments.
+        variables: The variables of the manual.
+        position: The last position that an earlier life has read; then `resume` runs after `open`.
+
+    Attributes:
+        resumed: Whether the endpoint was asked for what came after the position.
+        resume_error: Why it does not send it; empty if it does.
+    """
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        ambient: Ambient,
+        feed: CompiledFeed,
+        arguments: dict[str, Any],
+        variables: dict[str, str],
+        position: Any = None,
+    ) -> None:
+        self._pool = pool
+        self._feed = feed
+        self._arguments = arguments
+        self._position = position
+        self._scope = Scope(
+            ambient, {"args": arguments, "tool": feed.definition.name, "vars": variables, "session": {}}
+        )
+        self.resumed = False
+        self.resume_error = ""
+        self._wakeup = Wakeup()
+        self._lease: Lease | None = None
+        self._exchange: Exchange | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._finish()
+            raise
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._finish()
+
+    async def next_event(self) -> FeedEvent:
+        """Return the next event.
+
+        Raises:
+            ConnectionLost: if the connection has ended, or a message says that its session has.
+            ToolError: if the endpoint reports an error instead of an event.
+            InvalidReply: if the data of a message cannot be computed; the feed goes on.
+        """
+        exchange = self._exchange
+        assert exchange is not None
+        while not exchange.received:
+            self._raise_if_finished(exchange)
+            await self._wakeup.wait(anyio.current_time() + FOREVER)
+        message = exchange.received.popleft()
+        if message is exchange.error:
+            raise self._tool_error(exchange)
+        return self._feed.read_event(exchange, message)
+
+    # Opening
+
+    async def _open(self) -> None:
+        self._lease = await self._lease_connection()
+        for request in self._feed.opening:
+            self._scope = self._scope.with_values(reply=await self._ask(request))
+        self._exchange = exchange = self._send(self._feed.subscription, self._feed.subscription.rules)
+        if exchange.rules.has_subscribe_reply:
+            await self._wait_until_open(exchange, self._feed.subscription.timeout)
+        if self._position is not None and self._feed.resume:
+            await self._resume(exchange)
+
+    async def _resume(self, exchange: Exchange) -> None:
+        """Ask for what was missed. An endpoint that refuses, or does not answer, does not keep the feed closed."""
+        self._scope = exchange.scope.with_values(position=self._position)
+        try:
+            for request in self._feed.resume:
+                await self._ask(request)
+            self.resumed = True
+        except (ToolError, CallTimeout) as error:
+            self.resume_error = error.message
+
+    async def _lease_connection(self) -> Lease:
+        handshake = self._feed.handshake
+        try:
+            rendered = handshake.constant or handshake.render(self._scope.with_frozen_time())
+        except (RenderError, ValueError) as error:
+            raise self._render_error(error) from None
+        request = LeaseRequest(rendered, LeaseMode.PASSIVE, self._arguments)
+        timeout = rendered.template.timeout
+        lease = await self._pool.lease(request, anyio.current_time() + timeout)
+        if lease is None:
+            stage, detail = self._pool.wait_reason(request)
+            raise CallTimeout(self._feed.full_name, timeout, stage, Outcome.NOT_SENT, detail=detail)
+        return lease
+
+    async def _ask(self, request: FeedRequest) -> Any:
+        """Send a request; return the value of its reply, or None if none is expected."""
+        exchange = self._send(request, request.rules)
+        if request.rules.no_reply:
+            return None
+        assert self._lease is not None
+        try:
+            await self._wait_for(exchange, request.timeout, lambda: bool(exchange.received))
+        finally:
+            self._lease.connection.dispatcher.cancel(exchange)
+        if exchange.error is not None:
+            raise self._tool_error(exchange)
+        return exchange.received.popleft().value
+
+    async def _wait_until_open(self, exchange: Exchange, timeout: float) -> None:
+        await self._wait_for(exchange, timeout, lambda: exchange.replied)
+        if exchange.error is not None:
+            raise self._tool_error(exchange)
+
+    async def _wait_for(self, exchange: Exchange, timeout: float, condition: Any) -> None:
+        deadline = anyio.current_time() + timeout
+        while not condition():
+            if exchange.error is not None:
+                return
+            self._raise_if_finished(exchange)
+            if not await self._wakeup.wait(deadline):
+                last = self._lease.connection.last_message if self._lease else ""
+                name = self._feed.full_name
+                raise CallTimeout(name, timeout, TimeoutStage.REPLY, Outcome.MAYBE_EXECUTED, last_message=last)
+
+    def _send(self, request: FeedRequest, rules: ReplyRules) -> Exchange:
+        assert self._lease is not None
+        connection = self._lease.connection
+        scope = self._scope.with_values(session=connection.state.values)
+        exchange = connection.dispatcher.open(rules, scope)
+        exchange.wake = self._wakeup.set
+        values = exchange.scope.with_frozen_time()
+        try:
+            messages = [part for node in request.messages for part in connection.encode(node.render(values))]
+        except (RenderError, ValueError) as error:
+            connection.dispatcher.discard(exchange)
+            raise self._render_error(error) from None
+        connection.send_nowait(messages)
+        if rules.no_reply:
+            connection.dispatcher.discard(exchange)
+        return exchange
+
+    # Errors
+
+    def _raise_if_finished(self, exchange: Exchange) -> None:
+        assert self._lease is not None
+        connection = self._lease.connection
+        if not exchange.finished and connection.dispatcher.unusable_reason != SESSION_ENDED:
+            return
+        if not exchange.finished:
+            raise ConnectionLost(connection.address, SESSION_ENDED, Outcome.MAYBE_EXECUTED, close_code=1000)
+        lost = exchange.close_info
+        reason = exchange.failure or (lost.reason if lost else "the stream of events has ended")
+        code = lost.code if lost else connection.close_info.code
+        raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=code)
+
+    def _tool_error(self, exchange: Exchange) -> ToolError:
+        message = exchange.error
+        assert message is not None
+        text = exchange.rules.error_text(exchange.scope_for(message))
+        shown = text if isinstance(text, str) else message.for_display if text is None else str(text)
+        return ToolError(self._feed.full_name, str(shown), message.value)
+
+    def _render_error(self, error: RenderError | ValueError) -> InvalidTemplate:
+        failure = to_render_error(error)
+        return InvalidTemplate(f"{self._feed.full_name}: {failure}", code=failure.code)
+
+    # Ending
+
+    async def _finish(self) -> None:
+        """Send `close`, and release the connection."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        try:
+            if self._exchange is not None:
+                self._exchange.wake = lambda: None
+                await send_cancel_messages(lease.connection, self._exchange)
+        finally:
+            if self._exchange is not None:
+                lease.connection.dispatcher.cancel(self._exchange)
+            lease.release()

@@ -1,0 +1,1 @@
+"""Feeds: events that are kept for readers, without I/O and without a clock."""

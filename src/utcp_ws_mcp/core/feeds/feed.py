@@ -1,0 +1,109 @@
+"""A feed, compiled: what opens it on a connection, which messages are its events, and what its readers see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ...errors import InvalidReply
+from ...manifest.models.feed import Feed
+from ..codecs.message import Message, encode_json, to_json_safe
+from ..exchange.exchange import Exchange
+from ..exchange.reply_rules import ReplyRules
+from ..expressions.expression import EvaluationError, Expression
+from ..expressions.paths import UNDEFINED
+from ..handshake_request import HandshakeTemplate
+from ..templates.nodes import Node
+
+FeedToolKind = Literal["events", "latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRequest:
+    """Messages that are sent together, and the reply to them, if `rules.match` expects one.
+
+    `timeout` is in seconds.
+    """
+
+    messages: tuple[Node, ...]
+    rules: ReplyRules
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFeed:
+    """One feed of one manual.
+
+    Attributes:
+        manual: The name of the manual.
+        definition: The feed as the manifest describes it.
+        handshake: The connection.
+        opening: The requests before the one that subscribes.
+        subscription: The last request of `open`; its stream are the events.
+        resume: The requests after it on later connections.
+        key: What an event is about; None without keys.
+        position: Where an event is at the endpoint; None if the endpoint has no positions.
+        argument_names: The arguments of the feed, without those of its tools.
+    """
+
+    manual: str
+    definition: Feed
+    handshake: HandshakeTemplate
+    opening: tuple[FeedRequest, ...]
+    subscription: FeedRequest
+    resume: tuple[FeedRequest, ...]
+    key: Expression | None
+    position: Expression | None
+    argument_names: frozenset[str]
+
+    @property
+    def full_name(self) -> str:
+        """Return `manual.feed`, unique in a bridge."""
+        return f"{self.manual}.{self.definition.name}"
+
+    def read_event(self, exchange: Exchange, message: Message) -> FeedEvent:
+        """Return the event that a message contains.
+
+        Raises:
+            InvalidReply: if its data, key or position cannot be computed.
+        """
+        scope = exchange.scope_for(message)
+        try:
+            # Conditions of readers look into the data, so a whole message is its value, not its text.
+            data = message.value if self.definition.item is None else self.subscription.rules.extract(scope, message)
+            key = None if self.key is None else self._required(self.key, scope, "key")
+            position = None if self.position is None else self._required(self.position, scope, "position")
+        except EvaluationError as error:
+            raise InvalidReply(self.full_name, str(error), "", code=error.code) from None
+        return FeedEvent(_json(data), None if key is None else _json(key), position)
+
+    def _required(self, expression: Expression, scope: Mapping[str, Any], field: str) -> Any:
+        value = expression.evaluate(scope)
+        if value is UNDEFINED or value is None:
+            raise EvaluationError(f"{field}: {expression.source} is missing from the event.", code="result-missing")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """What a message contributes to a feed: its data and key as JSON texts, and its position."""
+
+    data: str
+    key: str | None
+    position: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTool:
+    """What a tool does that belongs to a feed."""
+
+    feed: CompiledFeed
+    kind: FeedToolKind
+
+
+def _json(value: Any) -> str:
+    try:
+        return encode_json(value)
+    except (TypeError, ValueError):
+        return encode_json(to_json_safe(value))

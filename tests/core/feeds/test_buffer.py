@@ -1,0 +1,224 @@
+"""The ring buffer of a feed: what readers get, what they have missed, and the bounds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utcp_ws_mcp.core.feeds.buffer import EVENT_OVERHEAD, MAX_GAPS, BufferLimits, EventBuffer
+from utcp_ws_mcp.core.feeds.cursor import Cursor, InvalidCursor
+
+LARGE = 1 << 20
+
+
+def make_buffer(size: int = 1000, max_bytes: int = LARGE, max_age: float = 1e9, *, latest: bool = False) -> EventBuffer:
+    return EventBuffer("abcd", BufferLimits(size, max_bytes, max_age), latest=latest)
+
+
+def data(page) -> list[str]:
+    return [event.data for event in page.events]
+
+
+def test_events_before_the_first_read_are_there() -> None:
+    buffer = make_buffer()
+    for number in range(5):
+        buffer.append(str(number), at=number)
+    page = buffer.read(None, 50, LARGE)
+    assert data(page) == ["0", "1", "2", "3", "4"]
+    assert (page.missed, page.has_more, str(page.cursor)) == (0, False, "abcd-5.0")
+
+
+def test_two_readers_get_all_events() -> None:
+    buffer = make_buffer()
+    first, second = buffer.end, buffer.end
+    buffer.append("1", at=0)
+    buffer.append("2", at=0)
+    assert data(buffer.read(first, 50, LARGE)) == data(buffer.read(second, 50, LARGE)) == ["1", "2"]
+
+
+def test_the_number_of_missed_events_is_exact() -> None:
+    buffer = make_buffer(size=100)
+    start = buffer.end
+    for number in range(250):
+        buffer.append(str(number), at=number)
+    page = buffer.read(start, 1000, LARGE)
+    assert (page.missed, len(page.events), page.events[0].offset) == (150, 100, 151)
+    assert buffer.read(page.cursor, 1000, LARGE).missed == 0
+
+
+def test_pages_follow_one_another_without_loss() -> None:
+    buffer = make_buffer()
+    cursor = buffer.end
+    for number in range(10):
+        buffer.append(str(number), at=number)
+    read = []
+    for expected in (True, True, True, False):
+        page = buffer.read(cursor, 3, LARGE)
+        assert page.has_more is expected
+        read += data(page)
+        cursor = page.cursor
+    assert read == [str(number) for number in range(10)]
+
+
+def test_a_page_has_at_least_one_event_however_large() -> None:
+    buffer = make_buffer()
+    start = buffer.end
+    buffer.append("x" * 1000, at=0)
+    buffer.append("y", at=0)
+    page = buffer.read(start, 50, 10)
+    assert data(page) == ["x" * 1000]
+    assert page.has_more
+    assert data(buffer.read(page.cursor, 50, 10)) == ["y"]
+
+
+def test_a_gap_is_reported_once_and_makes_missed_unknown() -> None:
+    buffer = make_buffer()
+    buffer.append("1", at=0)
+    cursor = buffer.end
+    buffer.add_gap("connection lost", at=1)
+    buffer.append("2", at=2)
+    page = buffer.read(cursor, 50, LARGE)
+    assert [(gap.after, gap.reason) for gap in page.gaps] == [(1, "connection lost")]
+    assert page.missed is None
+    following = buffer.read(page.cursor, 50, LARGE)
+    assert (following.gaps, following.missed) == ((), 0)
+
+
+def test_a_gap_behind_a_full_page_is_reported_with_the_next_page() -> None:
+    buffer = make_buffer()
+    start = buffer.end
+    buffer.append("1", at=0)
+    buffer.add_gap("connection lost", at=1)
+    buffer.append("2", at=2)
+    page = buffer.read(start, 1, LARGE)
+    assert (data(page), page.gaps, page.missed) == (["1"], (), 0)
+    page = buffer.read(page.cursor, 1, LARGE)
+    assert (data(page), len(page.gaps), page.missed) == (["2"], 1, None)
+
+
+def test_missed_is_unknown_for_a_reader_whose_gaps_are_forgotten() -> None:
+    buffer = make_buffer()
+    start = buffer.end
+    for number in range(MAX_GAPS + 1):
+        buffer.add_gap("connection lost", at=number)
+    page = buffer.read(start, 50, LARGE)
+    assert (len(page.gaps), page.missed) == (MAX_GAPS, None)
+
+
+def test_a_cursor_of_another_epoch_reads_from_the_oldest_event() -> None:
+    buffer = make_buffer()
+    buffer.append("1", at=0)
+    page = buffer.read(Cursor("wxyz", 77, 3), 50, LARGE)
+    assert (data(page), page.missed) == (["1"], None)
+
+
+@pytest.mark.parametrize("cursor", [Cursor("abcd", 2, 0), Cursor("abcd", 1, 1)])
+def test_a_cursor_of_the_future_is_refused(cursor: Cursor) -> None:
+    buffer = make_buffer()
+    buffer.append("1", at=0)
+    with pytest.raises(InvalidCursor, match="was not returned by this feed"):
+        buffer.read(cursor, 50, LARGE)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abcd", "abcd-1", "abcd-1.2.3", "ABCD-1.0", "abcd--1.0", "abcd-1.0\n", "x" * 10_000_000]
+)
+def test_what_is_no_cursor_is_refused_in_a_short_message(text: str) -> None:
+    with pytest.raises(InvalidCursor, match="leave it out") as refused:
+        Cursor.parse(text)
+    assert len(str(refused.value)) < 300
+
+
+def test_events_older_than_the_maximum_age_are_removed() -> None:
+    buffer = make_buffer(max_age=10)
+    start = buffer.end
+    buffer.append("1", at=0)
+    buffer.append("2", at=8)
+    buffer.expire(11)
+    page = buffer.read(start, 50, LARGE)
+    assert (data(page), page.missed) == (["2"], 1)
+
+
+def test_latest_keeps_the_newest_event_of_each_key() -> None:
+    buffer = make_buffer(latest=True)
+    start = buffer.end
+    for number, key in enumerate("aabab"):
+        buffer.append(str(number), at=number, key=f'"{key}"')
+    page = buffer.read(start, 50, LARGE)
+    assert (data(page), page.missed) == (["3", "4"], 0)
+    assert {key: event.data for key, event in buffer.latest().items()} == {'"a"': "3", '"b"': "4"}
+
+
+def test_latest_counts_only_evicted_keys_as_missed() -> None:
+    buffer = make_buffer(size=2, latest=True)
+    start = buffer.end
+    for key in "abcc":
+        buffer.append("1", at=0, key=key)
+    assert buffer.read(start, 50, LARGE).missed == 1
+
+
+def test_the_newest_event_of_each_key_of_a_log_is_found() -> None:
+    buffer = make_buffer()
+    for number, key in enumerate("aab"):
+        buffer.append(str(number), at=number, key=key)
+    assert {key: event.data for key, event in buffer.latest().items()} == {"a": "1", "b": "2"}
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.text(max_size=20), st.sampled_from([None, "a", "b", "c"])),
+        st.tuples(st.just("gap")),
+        st.tuples(st.just("read"), st.integers(1, 5)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(OPERATIONS, st.integers(1, 6), st.integers(1, 1000))
+def test_a_reader_gets_every_event_once_or_knows_how_many_it_missed(operations, size: int, max_bytes: int) -> None:
+    buffer = make_buffer(size, max_bytes)
+    cursor, expected, appended = buffer.end, 1, 0
+    for operation, *arguments in operations:
+        if operation == "append":
+            buffer.append(arguments[0], appended, arguments[1])
+            appended += 1
+        elif operation == "gap":
+            buffer.add_gap("lost", appended)
+        else:
+            page = buffer.read(cursor, arguments[0], LARGE)
+            offsets = [event.offset for event in page.events]
+            if page.missed is not None:
+                assert offsets == list(range(expected + page.missed, expected + page.missed + len(offsets)))
+            assert offsets == sorted({*offsets})
+            expected = page.cursor.offset + 1
+            cursor = page.cursor
+        assert len(buffer) <= size
+        assert buffer.bytes == sum(event.size for event in buffer.read(None, 10_000, LARGE).events)
+        assert buffer.bytes <= max(max_bytes, 0) or len(buffer) == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=40), st.integers(1, 4))
+def test_a_reader_of_latest_values_has_the_newest_of_each_kept_key(steps, size: int) -> None:
+    buffer = make_buffer(size, latest=True)
+    cursor, seen, newest = buffer.end, {}, {}
+    for number, (key, reads) in enumerate(steps):
+        buffer.append(str(number), number, key)
+        newest[key] = str(number)
+        if reads:
+            page = buffer.read(cursor, 100, LARGE)
+            cursor = page.cursor
+            seen |= {event.key: event.data for event in page.events}
+            kept = {key: event.data for key, event in buffer.latest().items()}
+            assert kept.items() <= newest.items()
+            assert kept.items() <= seen.items()
+    assert len(buffer) <= size
+
+
+def test_an_event_larger_than_the_buffer_is_evicted_and_counted() -> None:
+    buffer = make_buffer(max_bytes=EVENT_OVERHEAD)
+    start = buffer.end
+    buffer.append("x", at=0)
+    assert (len(buffer), buffer.read(start, 5, LARGE).missed) == (0, 1)

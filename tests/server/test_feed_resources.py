@@ -1,0 +1,64 @@
+"""Feeds as MCP resources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from tests.peer import Peer, bridge_to, peer, silent
+from utcp_ws_mcp.server.resources import EndpointResources
+
+FEED = {
+    "name": "said",
+    "inputs": {"type": "object", "properties": {"floor": {"type": "integer"}}, "required": ["floor"]},
+    "match": "message.floor == args.floor",
+    "item": "message.text",
+}
+
+
+def manifest(seen: Peer) -> dict[str, Any]:
+    return {"name": "m", "url": seen.url, "feeds": [FEED], "tools": []}
+
+
+def read(resources: EndpointResources, uri: str) -> Any:
+    text = resources.read(uri)
+    return None if text is None else json.loads(text)
+
+
+async def test_a_feed_is_listed_and_read_by_cursor(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"floor": 3, "text": "a"}))
+
+    async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        resources = EndpointResources(bridge)
+        listed = read(resources, "utcp-ws://feeds")
+        assert [(each["name"], each["uri"], each["open"]) for each in listed] == [
+            ("m.said", "utcp-ws://feeds/m/said", [])
+        ]
+        uri = f"{listed[0]['uri']}?floor=3"
+        first = read(resources, uri)
+        assert (first["events"], first["state"]) == ([], "opening")
+        with anyio.fail_after(10):
+            while not (page := read(resources, f"{uri}&cursor={first['cursor']}"))["events"]:
+                await checkpoint()
+        assert [event["data"] for event in page["events"]] == ["a"]
+        assert read(resources, f"{uri}&cursor={page['cursor']}")["events"] == []
+        assert read(resources, "utcp-ws://feeds")[0]["open"][0]["events"] == 1
+
+
+@pytest.mark.parametrize("query", ["", "?floor=x", "?floor=3&cursor=nonsense"])
+async def test_a_wrong_parameter_is_named(tmp_path: Path, query: str) -> None:
+    async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        problem = read(EndpointResources(bridge), f"utcp-ws://feeds/m/said{query}")["problem"]
+        assert "floor" in problem or "cursor" in problem
+
+
+@pytest.mark.parametrize("uri", ["/m", "/m/other", "/m/said/x", "/", "/m/said_events"])
+async def test_another_uri_is_no_feed(tmp_path: Path, uri: str) -> None:
+    async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        assert EndpointResources(bridge).read(f"utcp-ws://feeds{uri}") is None
