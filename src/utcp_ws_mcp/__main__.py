@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from types import ModuleType
 
 
 def run() -> None:
@@ -11,6 +12,7 @@ def run() -> None:
     visit them again and again. `cli.options.run` turns it on before a command runs.
     """
     gc.disable()
+    _disable_pydantic_plugins()
     for stream in (sys.stdout, sys.stderr):
         # A terminal's encoding, such as cp1252, cannot write every character of a description. None may end a command.
         if hasattr(stream, "reconfigure"):
@@ -18,6 +20,17 @@ def run() -> None:
     from .cli.main import main
 
     main(prog_name="utcp-ws-mcp")
+
+
+def _disable_pydantic_plugins() -> None:
+    """Keep pydantic from looking for plugins, which trace validation.
+
+    `PYDANTIC_DISABLE_PLUGINS` would save the search in all installed packages, but not the imports for it (`email`,
+    `zipfile`), which take a tenth of the start. Where pydantic has no module of this name, nothing changes.
+    """
+    loader = ModuleType("pydantic.plugin._loader")
+    loader.__dict__["get_plugins"] = tuple
+    sys.modules.setdefault(loader.__name__, loader)
 
 
 if __name__ == "__main__":

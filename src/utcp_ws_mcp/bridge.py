@@ -20,10 +20,9 @@ from anyio.abc import TaskGroup
 from .client.approvals import WithheldTool
 from .client.call import Call
 from .client.caller import CallRunner, ItemCallback, StreamResult
-from .client.dial import Resolver
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.manifest_files import LoadedManifest, load_manifest
-from .client.manual_cache import ManualCache
+from .client.manual_cache import MAX_MANUAL_BYTES, ManualCache
 from .client.pin_store import PinStore
 from .client.pool.entry import PoolStats
 from .client.pool.manager import PoolManager
@@ -32,6 +31,7 @@ from .core.codecs.message import encode_json, to_json_safe
 from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
+from .core.value_size import is_too_large
 from .errors import BridgeError, ConnectError, InvalidManifest, Problem, UnknownTool
 from .manifest.loader import DisabledEntry, ManifestEntry
 from .manifest.secret_names import redact_by_key
@@ -43,6 +43,7 @@ TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing
 if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
+    from .client.dial import Resolver
     from .client.feeds.manager import FeedInstance, FeedManager
     from .client.feeds.reading import FeedGap, FeedItem
     from .core.handshake_request import HandshakeRequest
@@ -428,21 +429,22 @@ class Bridge:
 
     async def _remember(self, entry: ManifestEntry, manual: Any) -> None:
         """Remember a manual, unless it contains a secret: it may repeat the token with which it was requested."""
-        if self._manual_cache is None:
+        if self._manual_cache is None or is_too_large(manual, MAX_MANUAL_BYTES):
             return
         text = encode_json(to_json_safe(manual))
         if self._redact(text) == text:
             await self._manual_cache.save(entry, manual)
 
     async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
-        count, changes = await self._repository.save_manual(entry, manual)
-        await self._remember(entry, manual)
+        saved = await self._repository.save_manual(entry, manual)
+        if not saved.is_known:
+            await self._remember(entry, manual)
         for callback in self.on_manual_discovered:
             callback(entry.name, manual)
         self._discovery_manager.on_manual()
-        if changes:
+        if saved.changed:
             self._notify_tools_changed()
-        return count
+        return saved.count
 
     def _notify_tools_changed(self) -> None:
         for callback in self.on_tools_changed:

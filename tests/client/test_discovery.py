@@ -11,6 +11,7 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
+from utcp_ws_mcp.client import discovery
 from utcp_ws_mcp.client.discovery import FATAL_RETRY_INTERVAL
 from utcp_ws_mcp.errors import ConnectError
 from utcp_ws_mcp.observability.events import DiscoveryFailed, DiscoverySucceeded, Event, WarningIssued
@@ -319,3 +320,29 @@ async def test_every_call_that_waits_for_a_missing_tool_is_answered(
                 for _ in range(3):
                     calls.start_soon(call)
         assert len(failed) == 3
+
+
+async def test_an_endpoint_that_closes_after_each_manual_is_asked_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[int] = []
+    enough = anyio.Event()
+
+    def note(count: int, random: Any) -> float:
+        losses.append(count)
+        if len(losses) == 4:
+            enough.set()
+        return 0.0
+
+    monkeypatch.setattr(discovery, "backoff_delay", note)
+    monkeypatch.setattr(discovery, "with_jitter", lambda *given: 0.0)
+
+    async def closes(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps(manual("a")))
+        await connection.close()
+
+    async with peer(closes) as seen, bridge_to(tmp_path, entry(seen)):
+        with anyio.fail_after(PATIENCE):
+            await enough.wait()
+
+    assert losses[:4] == [2, 3, 4, 5]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.client.test_http_steps import always, http_server
 from tests.peer import Peer, bridge_to, entry, peer
-from utcp_ws_mcp import CallTimeout, InvalidReply
+from utcp_ws_mcp import BridgeError, CallTimeout, InvalidReply
+from utcp_ws_mcp.errors import ConnectError
 
 BY_ID = {"match": "message.id == request_id"}
 DOCUMENT = {"request_id": "counter", "message": {"id": "{{ request_id }}"}, "response_format": "json"}
@@ -53,3 +56,60 @@ async def test_a_timeout_names_the_predicate_that_could_not_be_evaluated(tmp_pat
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **{**DOCUMENT, **fields})) as bridge:
         with pytest.raises(CallTimeout, match="reply.match: the expression .* failed: a value has no method"):
             await bridge.call_tool("m.t")
+
+
+LOGINS = {
+    "when": ({"send": {"hi": 1}, "when": "vars.MODE.startswith(1)"}, "when: the expression"),
+    "fail on the expected message": (
+        {"expect": "message.hello", "fail": "message.hello - 'a' > 0", "timeout": 5},
+        "fail: the expression",
+    ),
+    "expect": ({"expect": "message.startswith('OK')", "timeout": 0.5}, "expect: the expression"),
+    "fail before a timeout": (
+        {"expect": "message.other", "fail": "message.startswith('ERR')", "timeout": 0.5},
+        "fail: the expression",
+    ),
+}
+
+
+@pytest.mark.parametrize(("step", "reason"), LOGINS.values(), ids=LOGINS)
+async def test_a_login_whose_predicate_cannot_be_evaluated_names_it(
+    tmp_path: Path, step: dict[str, Any], reason: str
+) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"hello": 1}))
+
+    async with peer(answer, greet=greet) as seen:
+        document = entry(seen, "t", **DOCUMENT, reply=BY_ID, on_connect=[step], variables={"MODE": "x"})
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(ConnectError, match=re.escape(reason)) as failed:
+                await bridge.call_tool("m.t")
+
+    assert "on_connect[0]" in str(failed.value)
+    assert failed.value.code == ("login-timeout" if step.get("timeout") == 0.5 else "predicate-failed")
+
+
+async def test_a_message_that_a_login_does_not_wait_for_may_be_of_another_kind(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps([1]))
+        await connection.send("OK")
+
+    step = {"expect": "message == 'OK'", "fail": "message.startswith('ERR')", "timeout": 5}
+    async with peer(answer, greet=greet) as seen:
+        document = entry(seen, "t", **DOCUMENT, reply=BY_ID, on_connect=[step])
+        async with bridge_to(tmp_path, document) as bridge:
+            assert (await bridge.call_tool("m.t"))["n"] == 1
+
+
+@pytest.mark.parametrize("where", ["before_connect", "on_connect", "before_message"])
+@pytest.mark.parametrize("field", ["when", "fail"])
+async def test_an_http_step_whose_predicate_cannot_be_evaluated_names_it(
+    tmp_path: Path, where: str, field: str
+) -> None:
+    async with http_server(always(200, {"n": 1})) as http, peer(answer) as seen:
+        predicate = {"when": "vars.MODE.startswith(1)", "fail": "body.n - 'a' > 0"}[field]
+        step = {"http": {"url": http.url()}, field: predicate}
+        document = entry(seen, "t", **DOCUMENT, reply=BY_ID, variables={"MODE": "x"}, **{where: [step]})
+        async with bridge_to(tmp_path, document) as bridge:
+            with pytest.raises(BridgeError, match=rf"{where}\[0\].*{field}: the expression"):
+                await bridge.call_tool("m.t")

@@ -16,7 +16,16 @@ from tests.client.test_websocket import serve_tcp
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout
 from utcp_ws_mcp.client.manifest_files import load_manifest
-from utcp_ws_mcp.errors import BridgeError, ConnectError, ForbiddenURL, HttpStepFailed, InvalidManifest, Outcome
+from utcp_ws_mcp.core.exchange.held import MAX_HELD_MESSAGES
+from utcp_ws_mcp.errors import (
+    BridgeError,
+    ConnectError,
+    ForbiddenURL,
+    HttpStepFailed,
+    InvalidManifest,
+    Outcome,
+    TooManyHeldMessages,
+)
 
 Reply = tuple[int, Any]
 
@@ -209,6 +218,25 @@ async def test_events_that_come_before_the_response_to_the_request_are_not_lost(
                 result = await bridge.call_tool("m.t", {"prompt": "a cat"})
     assert (result.items, result.end) == ((1, 2), "until")
     assert not seen.received
+
+
+async def test_a_call_fails_when_more_messages_come_during_its_request_than_are_kept(tmp_path: Path) -> None:
+    async with peer(silent) as seen:
+
+        async def run(request: Seen) -> Reply:
+            await seen.open[0].send(json.dumps({"prompt": "p1", "step": 1}))
+            for _ in range(MAX_HELD_MESSAGES):
+                await seen.open[0].send('{"other": 1}')
+            await (await seen.open[0].ping())
+            return 200, {"prompt_id": "p1"}
+
+        async with http_server(run) as http, bridge_to(tmp_path, entry(seen, tool(**comfy(http)))) as bridge:
+            with anyio.fail_after(PATIENCE):
+                with pytest.raises(
+                    TooManyHeldMessages, match=r"its reply may be lost.*\[too-many-held-messages\]"
+                ) as failed:
+                    await bridge.call_tool("m.t", {"prompt": "a cat"})
+            assert failed.value.outcome is Outcome.MAYBE_EXECUTED
 
 
 async def test_two_calls_that_wait_for_http_on_one_connection_get_their_own_events(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, timed
+from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent, timed
 from utcp_ws_mcp import InvalidManifest, load_manifest
 from utcp_ws_mcp.client.manifest_files import LoadedManifest
+
+from .test_discovery import announces, manual
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -197,3 +199,15 @@ async def test_a_call_that_waits_for_a_discovery_goes_on_with_the_new_manifest(t
             more = [{**entry(seen, "t", **RPC), "name": name} for name in ("a", "m", "z")]
             bridge.reload([loaded(tmp_path, more)])
     assert sorted(results, key=str) == [True, {"n": 1}]
+
+
+@pytest.mark.parametrize("changed", ["gone", "of another endpoint"])
+async def test_what_is_withheld_of_a_call_template_goes_with_it(tmp_path: Path, changed: str) -> None:
+    async with peer(announces(manual("a"))) as seen, peer(silent) as other:
+        before = [{**entry(seen), "pin": "strict"}, {**entry(other, "t"), "name": "other"}]
+        after = before[1:] if changed == "gone" else [{**entry(other), "pin": "strict"}, before[1]]
+        async with bridge_to(tmp_path, before) as bridge:
+            assert await bridge.wait_discovered(PATIENCE)
+            assert list(bridge.withheld_tools) == ["m.a"]
+            bridge.reload([loaded(tmp_path, after)])
+            assert dict(bridge.withheld_tools) == {}

@@ -204,6 +204,20 @@ async def test_a_silent_endpoint_ends_with_the_connect_timeout(tmp_path: Path) -
                 await bridge.call_tool("m.t")
 
 
+async def test_a_silent_port_behind_a_secure_url_is_said_not_to_answer_tls(tmp_path: Path) -> None:
+    async def hang(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await anyio.sleep_forever()
+
+    async with serve_tcp(hang) as port:
+        secure = {**entry(Peer(port), "t", limits={"connect_timeout": 0.2}), "url": f"wss://127.0.0.1:{port}/"}
+        async with bridge_to(tmp_path, secure) as bridge:
+            with pytest.raises(
+                ConnectError, match=r"TLS was not answered within 0\.2 s\. .*plain text there \(ws://\)"
+            ):
+                await bridge.call_tool("m.t")
+
+
 @pytest.mark.parametrize(
     ("host", "addresses"),
     [

@@ -218,6 +218,12 @@ def test_a_header_of_the_handshake_is_refused_when_it_is_compiled(fields):
         compile_(**fields)
 
 
+@pytest.mark.parametrize("value", INJECTED, ids=repr)
+def test_a_constant_header_that_cannot_be_sent_is_a_problem_of_its_field(value):
+    with pytest.raises(Refused, match=r"headers\.X-A"):
+        compile_(headers={"X-A": value})
+
+
 def test_a_header_of_the_handshake_is_refused_at_the_latest_when_it_is_filled():
     with pytest.raises((Refused, ForbiddenHeader), match="belongs to the handshake"):
         upgrade({"a": "x"}, **HANDSHAKE[2])

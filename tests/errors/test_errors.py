@@ -114,6 +114,15 @@ MESSAGES = [
         ),
     ),
     (
+        e.TooManyHeldMessages("wss://a.example/", 1024, PERHAPS),
+        (
+            "wss://a.example/: more than 1,024 messages, or too large ones, came while the HTTP requests of the call "
+            '(before_message) were under way, so that its reply may be lost. Set "keep_alive": false for a connection '
+            "of its own, or move the requests into before_connect. The request was sent and may have been executed; "
+            "verify before retrying. [too-many-held-messages]"
+        ),
+    ),
+    (
         e.MessageTooBig("wss://a.example/", 16777216, PERHAPS),
         (
             "wss://a.example/: the endpoint sent a message of more than 16,777,216 bytes. "
@@ -294,6 +303,7 @@ WHO_MUST_ACT = [
             e.ToolError,
             e.InvalidReply,
             e.ResultTooLarge,
+            e.TooManyHeldMessages,
             e.MessageTooBig,
             e.CallTimeout,
         ),

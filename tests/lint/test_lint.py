@@ -297,6 +297,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         'tools[0].tool_call_template.message: session.id is used here, but no message is captured for it. Add it to a',
         "session-value-not-captured",
     ),
+    "MQTT without its subprotocol": (
+        entry(framing={"codec": "mqtt"}),
+        'framing.codec: MQTT brokers refuse connections without their subprotocol. Add "protocol": "mqtt".',
+        "subprotocol-missing",
+    ),
     "an argument in XML": (
         entry(tool(message="<say>{{ args.q }}</say>")),
         "tools[0].tool_call_template.message: the argument 'q' is in XML, and a call with < and & in it fails. Write",
@@ -326,6 +331,13 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
 def test_a_likely_problem_is_reported_with_its_code(document: Any, message: str, code: str, tmp_path: Path) -> None:
     reported = warnings_of(document, tmp_path, {"REGION": "eu"})
     assert [line for line in reported if message in line and line.endswith(f" [{code}]")] != [], reported
+
+
+def test_a_feed_is_checked_as_well_as_the_tools_beside_it(tmp_path: Path) -> None:
+    feed = {"name": "f", "description": "Events.", "match": "message.n is defined", "key": "message.n"}
+    assert warnings_of({"name": "m", "url": URL, "feeds": [feed]}, tmp_path, {}) == []
+    found = warnings_of(entry({"name": "t", "inputs": TEXT}, feeds=[feed]), tmp_path, {})
+    assert [each for each in found if "description" in each]
 
 
 def test_every_rule_has_a_finding_here() -> None:

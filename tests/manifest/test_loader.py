@@ -1,9 +1,11 @@
+import json
 from pathlib import PurePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
 from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS
 from utcp_ws_mcp.manifest.loader import DisabledEntry, inline_variables, load_document, variable_files
@@ -461,3 +463,21 @@ def test_any_document_is_accepted_or_refused_with_its_problems(document):
         assert found.problems
     else:
         assert found.entries or found.disabled
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"url": "wss://a.example:123456/"}, "the URL has the port 123456. Write a port from 1 to 65535."),
+        (
+            {"message": "{{ args.q | regex_find('it's') }}"},
+            r"A quote in it has no end. Inside of '…' write \x27 (in JSON \\x27).",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said_with_its_fix(fields, said, tmp_path):
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps({"url": URL, "tools": [{"name": "t"}], **fields}))
+    with pytest.raises(InvalidManifest) as refused:
+        load_manifest(file, {})
+    assert said in str(refused.value)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.manual_outline import complete, outline_manual
 from utcp_ws_mcp.manifest.models.manual import Annotations
 from utcp_ws_mcp.manifest.remote_manual import read_manual, read_manual_in_steps
 from utcp_ws_mcp.manifest.sanitize import MAX_TEXT_LENGTH
@@ -195,6 +196,47 @@ def test_a_tool_at_another_origin_loses_the_entrys_credentials(url, kept):
 
     assert (tool.template.auth is not None) is kept
     assert bool(tool.template.headers) is kept
+
+
+def test_a_tool_at_another_origin_inherits_the_authority_and_no_other_setting_of_tls():
+    own = {"ca_file": "ca.pem", "client_cert": "c.pem", "client_key": "k.pem", "server_name": "x", "insecure": False}
+    pinned = {"check_hostname": False, "fingerprint": "ab" * 32}
+
+    elsewhere, _ = read_one({"url": OTHER}, tls={**own, **pinned})
+    here, _ = read_one({"url": URL}, tls={**own, **pinned})
+
+    assert elsewhere.template.tls.model_dump(exclude_unset=True) == {"ca_file": "ca.pem"}
+    assert here.template.tls.client_key == "k.pem"
+
+
+@pytest.mark.parametrize("tls", [{"insecure": True}, {"client_cert": "c.pem"}], ids=repr)
+def test_a_tool_at_another_origin_is_verified_although_that_of_the_manual_is_not(tls):
+    tool, _ = read_one({"url": OTHER}, tls=tls)
+
+    assert tool.template.tls == type(tool.template.tls)()
+
+
+CREDENTIALS = {
+    "headers": {"Authorization": "entry-token"},
+    "header_fields": ["X-Token"],
+    "message": {"token": "entry-token"},
+    "on_connect": [{"send": {"token": "entry-token"}}],
+    "on_disconnect": [{"send": {"token": "entry-token"}}],
+    "auto_reply": [{"match": "true", "send": "entry-token"}],
+    "protocol": ["entry-token"],
+    "proxy": "http://user:entry-token@proxy.example:1",
+}
+
+
+@pytest.mark.parametrize(("key", "value"), CREDENTIALS.items(), ids=CREDENTIALS)
+def test_no_field_that_can_hold_a_credential_is_inherited_at_another_origin(key, value):
+    here, _ = read_one({"url": URL}, **{key: value})
+    elsewhere, _ = read_one({"url": OTHER}, **{key: value})
+
+    assert "Token" in str(here.template.model_dump(mode="json", by_alias=True)[key]).title()
+    assert getattr(elsewhere.template, key) == type(here.template).model_fields[key].get_default(
+        call_default_factory=True
+    )
 
 
 def test_a_url_that_is_no_text_brings_no_tool():
@@ -404,6 +446,8 @@ def test_a_credential_as_a_key_is_not_in_a_warning():
 
 def test_reading_a_manual_stops_after_each_tool_so_that_others_are_served():
     document = {"tools": [{"name": f"t{index}"} for index in range(3)]}
-    steps = read_manual_in_steps(document, entry_of())
+    outlining = outline_manual(document, entry_of())
+    assert len(list(outlining)) == 3
 
-    assert len(list(steps)) == 3
+    outline = complete(outline_manual(document, entry_of()))
+    assert len(list(read_manual_in_steps(outline, entry_of()))) == 3

@@ -85,7 +85,9 @@ def test_a_dollar_that_means_itself_is_kept(text):
 
 
 def test_texts_for_models_are_no_templates():
-    load({"tools": [{"name": "t", "description": "use ${x.y}", "inputs": {"title": "${a.b}"}}]})
+    texts = {"description": "use ${x.y}", "inputs": {"title": "${a.b}"}}
+    (entry,) = load({"tools": [{"name": "t", **texts}]}).entries
+    assert entry.tools[0].tool.model_dump(include=texts.keys()) == texts
 
 
 MESSAGES = {

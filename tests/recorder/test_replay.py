@@ -301,19 +301,19 @@ def handler(peer: Peer) -> Callable[[ServerConnection], None]:
     return handle
 
 
-def recorded(url: str, original: Conversation, folder: Path) -> LoadedManifest:
+def recorded(url: str, recording: Conversation, folder: Path) -> LoadedManifest:
     """The draft of a conversation, loaded; it must have no warning."""
-    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--idle", "0.15", *original.options]
-    command += [part for each in original.subprotocols for part in ("--protocol", each)]
-    text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in original.lines)
-    environ = {**original.environ, "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--idle", "0.15", *recording.options]
+    command += [part for each in recording.subprotocols for part in ("--protocol", each)]
+    text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in recording.lines)
+    environ = {**recording.environ, "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=environ, check=False)
     assert done.returncode == 0, done.stderr
     file = folder / "draft.json"
     file.write_text(done.stdout, encoding="utf-8")
-    loaded = load_manifest(file, environ=original.environ)
+    loaded = load_manifest(file, environ=recording.environ)
     assert [str(problem) for problem in lint_manifest(json.loads(done.stdout), loaded)] == []
-    assert json.loads(done.stdout).get("preset") == original.preset, done.stdout
+    assert json.loads(done.stdout).get("preset") == recording.preset, done.stdout
     return loaded
 
 
@@ -326,13 +326,13 @@ def shown(value: Any) -> Any:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("original", CONVERSATIONS.values(), ids=CONVERSATIONS)
-async def test_a_draft_gives_what_the_conversation_gave(original: Conversation, tmp_path: Path) -> None:
-    subprotocols: Any = original.subprotocols or None
-    with served(handler(original.peer), subprotocols=subprotocols) as url:
-        loaded = recorded(f"{url}{original.path}", original, tmp_path)
+@pytest.mark.parametrize("recording", CONVERSATIONS.values(), ids=CONVERSATIONS)
+async def test_a_draft_gives_what_the_conversation_gave(recording: Conversation, tmp_path: Path) -> None:
+    subprotocols: Any = recording.subprotocols or None
+    with served(handler(recording.peer), subprotocols=subprotocols) as url:
+        loaded = recorded(f"{url}{recording.path}", recording, tmp_path)
         async with Bridge([loaded]) as bridge:
-            for tool, arguments, expected in original.calls:
+            for tool, arguments, expected in recording.calls:
                 if isinstance(expected, Failure):
                     with pytest.raises(BridgeError, match=re.escape(expected.text)):
                         await bridge.call_tool(f"api.{tool}", arguments)

@@ -84,7 +84,7 @@ async def test_a_new_secret_in_the_file_of_variables_is_used_and_hidden(tmp_path
 
     async with peer(answer) as seen, host_of(tmp_path, entry(seen, "t", **RPC, **document)) as host:
         await host.initialize()
-        assert await names(host, 1) == ["m_t"]  # a host without a list is not notified it changed
+        assert await names(host, 1) == ["m_t"]  # a host without a list gets no notice of that it changed
         await host.request(2, "tools/call", name="m_t", arguments={})
         edit(tmp_path, "TOKEN=another-secret\n", ".env")
         assert await host.receive() == CHANGED

@@ -35,7 +35,10 @@ def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
 
 
 async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str]) -> int:
-    """Approve tools (`manual.tool@digest`), or show those that are withheld; return the exit code."""
+    """Approve tools (`manual.tool@digest`), or show those that are withheld; return the exit code.
+
+    It is `FAILURE` if a tool was not approved, or if not all that are withheld could be shown.
+    """
     async with Bridge(manifests) as bridge:
         hide_secrets(bridge.redactor)
         await bridge.wait_discovered(DISCOVERY_TIMEOUT)
@@ -54,7 +57,8 @@ async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str
             echo(f"{name} is approved")
         for name, tool in bridge.withheld_tools.items() if not names else ():
             echo(_describe(name, tool))
-    return ExitCode.SUCCESS
+        is_incomplete = bool(bridge.discovery_errors) and not names
+    return ExitCode.FAILURE if is_incomplete else ExitCode.SUCCESS
 
 
 def _describe(name: str, tool: WithheldTool | None) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from ..core.tools.catalog import pin_settings
 from ..errors import ApprovalRefused, PinStoreError, Problem
 from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
-from ..manifest.pinning import check_pins, tool_digest
+from ..manifest.pinning import check_pins
 from .pin_store import ManualPins, PinStore
 
 DIGEST_LENGTH: Final = 32
@@ -52,8 +52,13 @@ class Approvals:
         """Forget what is withheld of a manual."""
         self.withheld = {name: tool for name, tool in self.withheld.items() if not name.startswith(f"{manual}.")}
 
-    async def check(self, entry: ManifestEntry, tools: Sequence[ResolvedTool], manual: Json) -> ApprovedTools:
-        """Return the tools that may be offered: unchanged since their approval, or trusted on first use."""
+    async def check(
+        self, entry: ManifestEntry, tools: Sequence[ResolvedTool], definitions: Mapping[str, Json]
+    ) -> ApprovedTools:
+        """Return the tools that may be offered: unchanged since their approval, or trusted on first use.
+
+        `definitions` are the tools as the endpoint announced them, by digest.
+        """
         origin, mode = pin_settings(entry)
         self.forget(entry.name)
         if mode == "off":
@@ -71,7 +76,6 @@ class Approvals:
         for name in sorted(checked.new):
             message = "the tool is new in its manual. It is offered."
             warnings.append(str(Problem(f"{entry.name}.{name}", message, code="tool-added")))
-        definitions = _definitions(manual) if checked.withheld else {}
         for name, problem in checked.withheld.items():
             full_name, digest = f"{entry.name}.{name}", digests[name]
             self.withheld[full_name] = WithheldTool(problem.message, digest, definitions.get(digest))
@@ -110,12 +114,6 @@ def _ranked(
 ) -> list[tuple[ResolvedTool, int]]:
     known = {name: approval.number for name, approval in pins.approved.items()}
     return [(tool, known.get(tool.tool.name, number)) for tool in tools if tool.tool.name in offered]
-
-
-def _definitions(manual: Json) -> Mapping[str, Any]:
-    """Return the tools of a manual as the endpoint announced them, by digest."""
-    listed = manual.get("tools") if isinstance(manual, dict) else None
-    return {tool_digest(tool): tool for tool in listed} if isinstance(listed, list) else {}
 
 
 def _damage_warning(manual: str, damage: str) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 
-from ..core.codecs.message import Message, encode_json
+from ..core.codecs.message import Message
 from ..core.exchange.exchange import Exchange, StreamEnd
+from ..core.exchange.held import MAX_HELD_MESSAGES
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
@@ -18,20 +19,22 @@ from ..core.templates.nodes import Node, RenderError
 from ..core.tools.tool import CompiledTool
 from ..errors import (
     CallTimeout,
-    ConnectionLost,
     IncompleteStream,
     InvalidArguments,
     MessageTooBig,
     Outcome,
     SessionLost,
     TimeoutStage,
+    TooManyHeldMessages,
     UnidentifiableReply,
 )
 from .call_http import CallRequests
 from .cancel import send_cancel_messages
+from .close_info import lost_connection
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
+from .timeout_hint import hint_for, last_message_for
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -41,9 +44,6 @@ T = TypeVar("T")
 
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
-
-MAX_FAILURES_SHOWN: Final = 2
-"""Predicates that could not be evaluated, in the error of a call that timed out."""
 
 
 class Call:
@@ -170,7 +170,7 @@ class Call:
         """Raise if one connection after the other ends before the request can be sent."""
         if attempt >= MAX_CONNECTION_ATTEMPTS and not connection.is_open:
             info = connection.close_info
-            raise ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
+            raise lost_connection(connection, info, Outcome.NOT_SENT, self.tool.template)
 
     def _try_send(self, request: LeaseRequest) -> bool:
         """Send the request if the connection accepts it now; return whether it was sent."""
@@ -255,7 +255,7 @@ class Call:
             return
         if not self.tool.rules.listen_only and not connection.is_open:
             info = connection.close_info
-            raise ConnectionLost(connection.address, info.reason, self._requests.outcome, close_code=info.code)
+            raise lost_connection(connection, info, self._requests.outcome, self.tool.template)
         self._send_messages(connection)
 
     def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
@@ -324,6 +324,8 @@ class Call:
         if self.exchange.is_unproven and self._lease is not None:
             excerpt = self._lease.connection.unsolicited_excerpt
             raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
+        if self.exchange.is_flooded:
+            raise TooManyHeldMessages(self.address, MAX_HELD_MESSAGES, self._outcome(Outcome.MAYBE_EXECUTED))
         if self.exchange.failure:
             raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
         lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None
@@ -334,7 +336,7 @@ class Call:
         if lost.code == 1009 and connection.closed_by_oversized_message:
             limit, others = self.tool.template.limits.max_message_bytes, connection.dispatcher.lost > 1
             raise MessageTooBig(connection.address, limit, outcome, other_calls_pending=others)
-        raise ConnectionLost(connection.address, lost.reason, outcome, close_code=lost.code)
+        raise lost_connection(connection, lost, outcome, self.tool.template)
 
     def _timeout_error(
         self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", **last_message: str
@@ -350,24 +352,15 @@ class Call:
         if exchange.in_stream and (exchange.item_count or not rules.listen_only):
             count = exchange.item_count
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
-        last_message, fate = self._lease.connection.last_message_for(exchange)
+        last_message, fate = last_message_for(self._lease.connection, exchange)
         return self._timeout_error(
             stage,
             Outcome.MAYBE_EXECUTED,
             detail=detail,
             last_message=last_message,
             fate=fate,
-            hint=self._hint(exchange),
+            hint=hint_for(exchange, self._lease.connection.state.failures),
         )
-
-    def _hint(self, exchange: Exchange) -> str:
-        """Return what to write where rules could not recognize a message: the type of its id, a failing predicate."""
-        failures = {
-            source: f"{exchange.rules.field_of(source)}: {why}" for source, why in exchange.scope.failures.items()
-        }
-        if self._lease is not None:
-            failures = {**self._lease.connection.state.failures, **failures}
-        return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
 
     def _outcome(self, outcome: Outcome) -> Outcome:
         """Return what is known of the request; a call that only listens has none, unless something of it was sent."""
@@ -388,16 +381,3 @@ class Call:
             self._exchange.wake = lambda: None
             lease.connection.dispatcher.cancel(self._exchange)
         lease.release()
-
-
-def _id_hint(exchange: Exchange) -> str:
-    """Return what to write if a reply came whose id has another JSON type than that of the request."""
-    mistyped = exchange.mistyped_id
-    if mistyped is None:
-        return ""
-    kinds = ("a string", "a number") if isinstance(mistyped, str) else ("a number", "a string")
-    setting = "string_counter" if isinstance(mistyped, str) else "counter"
-    return (
-        f"A reply had the id {encode_json(mistyped)}, {kinds[0]}, where that of the request is {kinds[1]}. Set "
-        f'"request_id": "{setting}".'
-    )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..core.exchange.exchange import Exchange
+from ..core.expressions.expression import EvaluationError
 from ..core.expressions.scope import Scope
-from ..core.http_steps import CompiledHttpStep
+from ..core.http_steps import STEP_CODES, CompiledHttpStep
 from ..core.templates.nodes import RenderError, to_render_error
 from ..core.tools.tool import CompiledTool
 from ..errors import (
@@ -20,7 +21,6 @@ from ..errors import (
     PolicyError,
     TimeoutStage,
 )
-from .http_steps import STEP_CODES
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -57,9 +57,16 @@ class CallRequests:
             if exchange.finished:
                 break
             scope = exchange.scope.with_values(let={**(exchange.scope["let"] or {}), **values})
-            if step.when is None or step.when.is_true(scope):
-                values |= await self._send_one(connection, step, scope, f"before_message[{index}]")
+            path = f"before_message[{index}]"
+            if self._applies(step, scope, path):
+                values |= await self._send_one(connection, step, scope, path)
         return values
+
+    def _applies(self, step: CompiledHttpStep, scope: Scope, path: str) -> bool:
+        try:
+            return step.when is None or step.when.decide(scope)
+        except EvaluationError as error:
+            raise self.argument_error(RenderError(f"when: {error}", code=error.code), f"{path}: ") from None
 
     async def _send_one(
         self, connection: Connection, step: CompiledHttpStep, scope: Scope, path: str

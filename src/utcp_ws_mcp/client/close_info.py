@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.codecs.message import Message, excerpt
 from ..core.exchange.exchange import CloseInfo
-from ..errors import quote_endpoint
+from ..errors import ConnectionLost, Outcome, end_sentence, quote_endpoint
+from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
+from ..manifest.variables import find_variables
 from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 CLOSED_LOCALLY: Final = "closed by utcp-ws-mcp"
 POLICY_VIOLATION: Final = 1008
@@ -79,3 +84,28 @@ def _iter_strings(values: Iterable[Any]) -> Iterator[str]:
 def _format_code(code: int, reason: str) -> str:
     """Return a close code with its reason; 1005 stands for a close frame without a code (RFC 6455 §7.1.5)."""
     return "without a code" if code == 1005 else f"with code {code}" + (f"; {quote_endpoint(reason)}" if reason else "")
+
+
+def _expired_credential_hint(template: CallTemplate, info: CloseInfo, received: int) -> str:
+    """Return what to check where a server closes before it sent anything: a credential of the handshake may be old.
+
+    Args:
+        template: The call template of the connection.
+        info: How the connection ended.
+        received: The number of messages that arrived.
+    """
+    if received or info.reason == CLOSED_LOCALLY:
+        return ""
+    offered = template.protocol
+    protocols = [offered] if isinstance(offered, str) else list(offered or ())
+    places = {"url": template.url.partition("?")[2], "protocol": protocols}
+    named = [f'"{field}"' for field, value in places.items() if any(find_variables({field: value}))]
+    return f" Check whether the credential in {' and '.join(named)} has expired." if named else ""
+
+
+def lost_connection(
+    connection: Connection, info: CloseInfo, outcome: Outcome, template: CallTemplate
+) -> ConnectionLost:
+    """Return the error of a call whose connection ended."""
+    reason = end_sentence(info.reason) + _expired_credential_hint(template, info, connection.received_count)
+    return ConnectionLost(connection.address, reason, outcome, close_code=info.code)

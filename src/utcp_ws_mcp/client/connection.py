@@ -14,8 +14,7 @@ from ..core.codecs.framing import Framer
 from ..core.codecs.message import Message, MessageTooLarge, UndecodableStream
 from ..core.exchange.connection_state import RECONNECTED, ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
-from ..core.exchange.exchange import CloseInfo, Exchange
-from ..core.exchange.last_messages import FATES
+from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
 from ..core.expressions.expression import Expression
 from ..core.expressions.scope import Scope
@@ -171,7 +170,7 @@ class Connection:
     @property
     def last_message(self) -> str:
         """Return an excerpt of the last message, if no call expected it: it may say why the server closes."""
-        return self._excerpt(self.dispatcher.messages.explains_close)
+        return self.excerpt(self.dispatcher.messages.explains_close)
 
     @property
     def is_talking(self) -> bool:
@@ -181,16 +180,9 @@ class Connection:
     @property
     def unsolicited_excerpt(self) -> str:
         """Return an excerpt of the last unsolicited message."""
-        return self._excerpt(self.dispatcher.unsolicited.last)
+        return self.excerpt(self.dispatcher.unsolicited.last)
 
-    def last_message_for(self, exchange: Exchange) -> tuple[str, str]:
-        """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
-        message, role = (
-            self.dispatcher.messages.since(exchange.opened_after) or exchange.skipped or (None, Role.DROPPED)
-        )
-        return self._excerpt(message), FATES.get(role, "did not match")
-
-    def _excerpt(self, message: Message | None) -> str:
+    def excerpt(self, message: Message | None) -> str:
         """Return an excerpt for an error; nothing if there is no message, or it repeats what may be a credential."""
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
         return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)

@@ -37,6 +37,10 @@ _NO_UPGRADE: Final = (
     "the port is open, but the upgrade was not answered",
     'Check the URL; some servers answer only requests with an "Origin" header.',
 )
+_NO_TLS: Final = (
+    "the port is open, but TLS was not answered",
+    "Check the port, and whether the server speaks plain text there (ws://).",
+)
 """How far an attempt to connect got before its timeout, and what to check."""
 
 
@@ -213,8 +217,9 @@ class Connector:
             sock = await open_through_proxy(url, template.proxy)
         else:
             sock = await open_socket(url, await resolve(url, template.network, self._resolver_for(request.manual)))
-        report_stage(_NO_UPGRADE)
-        return await open_websocket(request, headers, sock, ssl_context, self._ambient)
+        report_stage(_NO_TLS if url.secure else _NO_UPGRADE)
+        on_tls = partial(report_stage, _NO_UPGRADE)
+        return await open_websocket(request, headers, sock, ssl_context, self._ambient, on_tls)
 
     def _ssl_context(self, request: HandshakeRequest) -> ssl.SSLContext:
         # Reading the certificates of the system takes longer than a handshake.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
@@ -26,6 +26,7 @@ async def open_websocket(
     sock: socket.socket,
     ssl_context: ssl.SSLContext | None,
     ambient: Ambient,
+    on_tls: Callable[[], None] = lambda: None,
 ) -> WebSocket:
     """Open a WebSocket over a connected socket, which is closed where that fails.
 
@@ -36,6 +37,7 @@ async def open_websocket(
         ssl_context: The context for TLS; None for ws://.
         ambient: Removes secrets from what the server answers instead of an upgrade, before that is cut; and the time,
             to read its `Retry-After`.
+        on_tls: Is called when TLS is established.
 
     Raises:
         HandshakeRejected: on any HTTP status but 101.
@@ -45,6 +47,7 @@ async def open_websocket(
     url = request.url
     assert url is not None
     websocket = await _start_tls(request, url, sock, ssl_context)
+    on_tls()
     try:
         await websocket.open(headers)
         _check_subprotocol(request, url, websocket)
@@ -121,7 +124,10 @@ _STATUS_HINTS: Final = {
     200: "This is an ordinary page: check the path.",
     400: 'Check the path, and whether the server requires a subprotocol ("protocol").',
     501: 'Check the path, and whether the server requires a subprotocol ("protocol").',
-    401: 'The server requires other credentials: check "auth".',
+    401: (
+        'The server requires other credentials: check "auth", '
+        'and whether a token in the URL, in "headers" or in "protocol" has expired.'
+    ),
     403: (
         'The server rejects the credentials or the client: check "auth" and "headers" '
         '(some servers require an "Origin" header, that of their own page). '

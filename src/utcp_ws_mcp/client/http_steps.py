@@ -11,12 +11,12 @@ from ..core.backoff import parse_retry_after
 from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import encode, excerpt, http_error_detail, parse_json
 from ..core.exchange.result import as_text
-from ..core.expressions.expression import Expression
+from ..core.expressions.expression import EvaluationError, Expression
 from ..core.expressions.paths import UNDEFINED
 from ..core.expressions.scope import Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.header_policy import check_header
-from ..core.http_steps import CompiledHttpStep
+from ..core.http_steps import CompiledHttpStep, StepCodes
 from ..core.network_policy import parse_http_url
 from ..core.templates.nodes import OMIT, quote_json, render_text, to_text
 from ..errors import ConnectError, ForbiddenURL, end_sentence, quote_endpoint
@@ -36,17 +36,6 @@ _STATUS_HINTS: Final = {
     405: ' Check "method".',
 }
 """What to check if a request is rejected with a status."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepCodes:
-    """The codes of a failed step, and of a captured value that is missing."""
-
-    failed: str
-    found_nothing: str
-
-
-STEP_CODES: Final = StepCodes("http-step-failed", "capture-found-nothing")
 
 
 class HttpStepRunner:
@@ -137,7 +126,7 @@ class HttpStepRunner:
             from ..core.exchange.trace import explain_http_step  # only for --trace
 
             self._observe(events.MatchExplained(self._handshake.manual, explain_http_step(step, place.path, scope)))
-        if step.fail.is_true(scope):
+        if _is_failure(step, scope, place):
             retry_after = parse_retry_after(response.headers.get("retry-after"), scope.ambient.now())
             text = fail_message_text(step.fail_message, scope)
             detail = (
@@ -176,6 +165,13 @@ class _Place:
     path: str
     codes: StepCodes
     owner: str
+
+
+def _is_failure(step: CompiledHttpStep, scope: Scope, place: _Place) -> bool:
+    try:
+        return step.fail.decide(scope)
+    except EvaluationError as error:
+        raise ConnectError(place.address, f"fail: {error}", code="predicate-failed", step=place.path) from None
 
 
 def fail_message_text(fail_message: Expression | None, scope: Scope) -> str | None:

@@ -10,13 +10,14 @@ from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import Message, excerpt
 from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
+from ..core.expressions.expression import EvaluationError, Expression
 from ..core.expressions.scope import Scope
-from ..core.http_steps import CompiledHttpStep
+from ..core.http_steps import STEP_CODES, CompiledHttpStep, StepCodes
 from ..core.templates.nodes import RenderError, to_render_error
 from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from .close_info import CONNECTION_RESET
 from .connection import Connection
-from .http_steps import STEP_CODES, HttpStepRunner, StepCodes, fail_message_text
+from .http_steps import HttpStepRunner, fail_message_text
 
 CHECK_LOGIN: Final = "Check the credentials and other values that the login sends."
 REJECTING_CLOSE_CODES: Final = (1000, 1005, 1008)
@@ -41,7 +42,7 @@ async def run_before_connect(manual: str, state: ConnectionState, runner: HttpSt
     """
     for index, step in enumerate(state.rules.before_connect):
         path, scope = f"before_connect[{index}]", state.scope()
-        if not state.applies(step, scope):
+        if not _applies(step, path, manual, scope):
             continue
         try:
             state.values.update(await runner.run(step, scope, path, BEFORE_CONNECT_CODES))
@@ -65,12 +66,20 @@ async def run_on_connect(connection: Connection, runner: HttpStepRunner) -> None
             from ..core.exchange.trace import explain_when  # only for --trace
 
             connection.emit_explanation(explain_when(step, index, scope))
-        if not connection.state.applies(step, scope):
+        if not _applies(step, f"on_connect[{index}]", connection.address, scope):
             continue
         if isinstance(step, CompiledHttpStep):
             await _run_http_step(connection, step, index, names, runner)
         else:
             await _run_step(connection, step, index, names)
+
+
+def _applies(step: CompiledLoginStep | CompiledHttpStep, path: str, address: str, scope: Scope) -> bool:
+    """Return whether the `when` of a step is true, or the step has none."""
+    try:
+        return step.when is None or step.when.decide(scope)
+    except EvaluationError as error:
+        raise _predicate_error(address, path, f"when: {error}") from None
 
 
 async def _run_http_step(
@@ -85,16 +94,18 @@ async def _run_http_step(
 
 async def _run_step(connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> None:
     path, address = f"on_connect[{index}]", connection.address
+    expectation = _Expectation(connection, step, index, names) if step.send is None else None
     try:
         with anyio.fail_after(step.timeout):
-            if step.send is not None:
+            if expectation is None:
                 succeeded = await _send_message(connection, step, index, names)
             else:
-                succeeded = await _receive_message(connection, step, index, names)
+                succeeded = await _receive_message(connection, expectation)
     except TimeoutError:
         what = f"no message matched {step.expect.source}" if step.expect else "the message could not be sent"
         last = connection.last_message if step.expect else ""
         received = f" The last message did not match; {end_sentence(quote_endpoint(last))}" if last else ""
+        received += "".join(f" {failure}" for failure in expectation.failures.values()) if expectation else ""
         fix = ' Check "expect", and what the login sends before it.' if step.expect else ""
         reason = f"{what} within {step.timeout:g} s.{received}{fix}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None
@@ -116,9 +127,8 @@ async def _send_message(connection: Connection, step: CompiledLoginStep, index: 
     return await connection.send(connection.encode(step.send.render(scope)), f"on_connect[{index}]")
 
 
-async def _receive_message(connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> bool:
+async def _receive_message(connection: Connection, expectation: _Expectation) -> bool:
     """Wait for the message of a step; return False where the connection ends before it."""
-    expectation = _Expectation(connection, step, index, names)
     arrived = await connection.receive_for_login(expectation)
     if expectation.error is not None:
         raise expectation.error
@@ -135,6 +145,7 @@ class _Expectation:
     def __init__(self, connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> None:
         self.finished = False
         self.error: ConnectError | None = None
+        self.failures: dict[str, str] = {}
         self._connection = connection
         self._step = step
         self._index = index
@@ -150,7 +161,8 @@ class _Expectation:
             from ..core.exchange.trace import explain_step  # only for --trace
 
             explanation = explain_step(step, self._index, scope)
-        if step.fail is not None and step.fail.is_true(scope):
+        rejects = self._decide("fail", step.fail, scope)
+        if rejects:
             text = fail_message_text(step.fail_message, scope)
             shown = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
             reason = f"the server rejected the login; {end_sentence(quote_endpoint(shown))} {CHECK_LOGIN}"
@@ -158,14 +170,30 @@ class _Expectation:
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True
             return explanation
-        self.finished = step.expect.is_true(scope)
+        self.finished = self._decide("expect", step.expect, scope) is True
+        if self.finished and rejects is None:
+            self.error = _predicate_error(connection.address, f"on_connect[{self._index}]", self.failures["fail"])
         connection.dispatcher.messages.note_login_message(message, expected=self.finished)
-        if self.finished:
+        if self.finished and self.error is None:
             try:
                 explanation += _capture(connection, step, self._index, scope)
             except CaptureFoundNothing as missing:
                 self.error = _capture_error(connection, missing, self._index)
         return explanation
+
+    def _decide(self, field: str, predicate: Expression | None, scope: Scope) -> bool | None:
+        """Return whether a predicate is true; None, and a note of the reason, where it cannot be evaluated."""
+        if predicate is None:
+            return False
+        try:
+            return predicate.decide(scope)
+        except EvaluationError as error:
+            self.failures[field] = f"{field}: {error}"
+            return None
+
+
+def _predicate_error(address: str, path: str, why: str) -> ConnectError:
+    return ConnectError(address, why, code="predicate-failed", step=path)
 
 
 def _capture(connection: Connection, step: CompiledLoginStep, index: int, scope: Scope) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from .state_files import UnreadableFile, read_state_file, reason_of, replace_sta
 
 logger = logging.getLogger(__name__)
 
-MAX_MANUAL_BYTES: Final = 4 << 20
+MAX_MANUAL_BYTES: Final = 1 << 20
 """Bytes of a manual that is remembered."""
 
 MAX_MANUALS: Final = 64

@@ -3,26 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import anyio
-import anyio.lowlevel
-
-from ..core.tools.catalog import compile_tools
+from ..core.tools.catalog import compile_tools_in_steps
 from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
 from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
+from ..manifest.manual_outline import outline_manual
+from ..manifest.models.base import Json
 from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
 from .approvals import Approvals, ApprovedTools, WithheldTool
 from .manifest_files import LoadedManifest, check_unique_names
 from .pin_store import PinStore
+from .sliced_work import SlicedWork
 
 MAX_WARNINGS: Final = 20
 """Warnings about one manual that are reported."""
+
+MAX_MANUAL_SECONDS: Final = 1.0
+"""Seconds of CPU time to read a manual, and to compile its tools; for 128 ordinary tools a tenth is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedManual:
+    """What saving a manual did.
+
+    Attributes:
+        count: The number of tools in the manual that can be called.
+        changed: Whether the tools of the repository changed.
+        is_known: Whether it is the manual that was read last.
+    """
+
+    count: int
+    changed: bool
+    is_known: bool
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A manual that was read for an entry, and what was compiled of it for the tools that may be offered."""
+
+    entry: ManifestEntry = field(repr=False)
+    digest: str
+    tools: Sequence[ResolvedTool] = field(repr=False)
+    warnings: Sequence[str] = field(repr=False)
+    definitions: Mapping[str, Json] = field(repr=False)
+    offered: frozenset[str] = frozenset()
+    compiled: tuple[list[CompiledTool], list[Problem]] | None = field(default=None, repr=False)
 
 
 class ToolRepository:
@@ -50,6 +81,7 @@ class ToolRepository:
         self._approvals = Approvals(pin_store)
         self._warn = warn
         self._redact = redact
+        self._readings: dict[str, _Reading] = {}
         self._reported: dict[str, frozenset[str]] = {}
         self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
@@ -123,34 +155,36 @@ class ToolRepository:
         for name in before.keys() - unchanged:
             self._discovered_tools.pop(name, None)
             self._reported.pop(name, None)
+            self._readings.pop(name, None)
             self._approvals.forget(name)
         self._rebuild_index()
         return unchanged
 
-    async def save_manual(self, entry: ManifestEntry, manual: Any) -> tuple[int, bool]:
+    async def save_manual(self, entry: ManifestEntry, manual: Any) -> SavedManual:
         """Replace the discovered tools of an entry by those of a manual; tools that the manifest lists win.
+
+        A manual that did not change is not read again.
 
         Args:
             entry: The entry that requested the manual.
             manual: The JSON value that the endpoint announced.
-
-        Returns:
-            The number of tools in the manual that can be called, and whether the tools of the repository changed.
         """
-        tools, warnings = await self._read(manual, entry)
-        approved = await self._approvals.check(entry, tools, manual)
-        return self._offer(entry, approved, warnings)
+        known = self._readings.get(entry.name)
+        reading = await self._read(manual, entry)
+        approved = await self._approvals.check(entry, reading.tools, reading.definitions)
+        count, changed = await self._offer(entry, reading, approved, reading.warnings)
+        return SavedManual(count, changed, is_known=reading is known)
 
-    async def _read(self, manual: Any, entry: ManifestEntry) -> tuple[list[ResolvedTool], list[str]]:
-        """Read a manual, and let other tasks run between its tools."""
-        steps = read_manual_in_steps(manual, entry, self._redact)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                result: tuple[list[ResolvedTool], list[str]] = done.value
-                return result
-            await anyio.lowlevel.checkpoint()
+    async def _read(self, manual: Any, entry: ManifestEntry) -> _Reading:
+        """Read a manual, unless it is the one that was read last."""
+        work = SlicedWork(MAX_MANUAL_SECONDS)
+        outline = await work.run(outline_manual(manual, entry))
+        known = self._readings.get(entry.name)
+        if known is None or known.entry is not entry or known.digest != outline.digest:
+            tools, warnings = await work.run(read_manual_in_steps(outline, entry, self._redact))
+            definitions = {tool.digest: tool.raw for tool in outline.tools}
+            known = self._readings[entry.name] = _Reading(entry, outline.digest, tools, warnings, definitions)
+        return known
 
     async def offer_remembered(self, entry: ManifestEntry, manual: Any) -> bool:
         """Offer the approved tools of a manual of an earlier run, until the endpoint has announced its own.
@@ -158,16 +192,27 @@ class ToolRepository:
         Returns:
             Whether the tools of the repository changed.
         """
-        tools, _ = await self._read(manual, entry)
-        approved = await self._approvals.check_remembered(entry, tools)
+        reading = await self._read(manual, entry)
+        approved = await self._approvals.check_remembered(entry, reading.tools)
         if entry.name in self._discovered_tools or entry not in self.entries:
             return False  # the endpoint, or a reload, was faster
-        return self._offer(entry, approved, None)[1]
+        return (await self._offer(entry, reading, approved, None))[1]
 
-    def _offer(self, entry: ManifestEntry, approved: ApprovedTools, warnings: Sequence[str] | None) -> tuple[int, bool]:
+    async def _offer(
+        self,
+        entry: ManifestEntry,
+        reading: _Reading,
+        approved: ApprovedTools,
+        warnings: Sequence[str] | None,
+    ) -> tuple[int, bool]:
         """Offer tools of an entry, and report the warnings about them; None for none."""
         ranks = {tool.tool.name: rank for tool, rank in approved.tools}
-        compiled, problems = compile_tools(entry, [tool for tool, _ in approved.tools])
+        offered = frozenset(ranks)
+        if reading.compiled is None or reading.offered != offered:
+            reading.offered = offered
+            work = SlicedWork(MAX_MANUAL_SECONDS)
+            reading.compiled = await work.run(compile_tools_in_steps(entry, [tool for tool, _ in approved.tools]))
+        compiled, problems = reading.compiled
         if warnings is not None:
             skipped = [skipped_tool_warning(entry.name, problem) for problem in problems]
             self._report(entry.name, [*warnings, *approved.warnings, *skipped])

@@ -13,8 +13,6 @@ from ..manifest.models.connection import AutoReply, Heartbeat, InboxSettings, St
 from ..manifest.models.framing import Framing, ProtobufSettings
 from ..manifest.variables import MESSAGE_KEYS
 from .captures import Captures, compile_captures
-from .codecs.protobuf import ProtobufSchema, SchemaTypes, load_types
-from .codecs.splitting import compile_length_pattern
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
@@ -23,6 +21,10 @@ from .expressions.scope import BEFORE_CONNECT_NAMES, CONNECTION_NAMES
 from .http_steps import CompiledHttpStep, HttpStepCompiler
 from .templates.compiler import Compiler
 from .templates.nodes import Node
+
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from .codecs.protobuf import ProtobufSchema, SchemaTypes
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
@@ -130,12 +132,8 @@ def compile_connection_rules(
     auto = template.model_copy(update={"auto_reply": auto_reply})
     http = HttpStepCompiler(template, diagnostics)
 
-    def own(key: str) -> Compiler:
-        return replace(compiler(key), names=CONNECTION_NAMES)
-
-    def before_connect(key: str) -> Compiler:
-        return replace(compiler(key), names=BEFORE_CONNECT_NAMES)
-
+    own = _with_names(compiler, CONNECTION_NAMES)
+    before_connect = _with_names(compiler, BEFORE_CONNECT_NAMES)
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
     schema = _compile_framing(template.framing, compiler("framing"), diagnostics)
     login = {key: written[key] for key in ("before_connect", "on_connect")}
@@ -145,14 +143,8 @@ def compile_connection_rules(
         arguments=find_arguments(written, MESSAGE_KEYS),
         login=json.dumps(login, sort_keys=True),
         login_arguments=find_arguments(login, MESSAGE_KEYS),
-        before_connect=tuple(
-            http.compile_step(step, before_connect("before_connect"), f"before_connect[{index}]")
-            for index, step in enumerate(template.before_connect)
-        ),
-        on_connect=tuple(
-            _compile_step(step, own("on_connect"), http, diagnostics, f"on_connect[{index}]")
-            for index, step in enumerate(template.on_connect)
-        ),
+        before_connect=_compile_before_connect(template, before_connect("before_connect"), http),
+        on_connect=_compile_on_connect(template, own("on_connect"), http, diagnostics),
         on_disconnect=_compile_disconnect_messages(template, own("on_disconnect"), diagnostics),
         captures=_compile_captures(template, own("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, own("auto_reply"), diagnostics),
@@ -169,9 +161,28 @@ def compile_connection_rules(
     )
 
 
+def _with_names(compiler: Callable[[str], Compiler], names: frozenset[str]) -> Callable[[str], Compiler]:
+    """Return the compilers of fields in which expressions may use these names."""
+    return lambda key: replace(compiler(key), names=names)
+
+
 def _compile(source: str, compiler: Compiler) -> Expression:
     names = compiler.names | {"message"}
     return compile_expression(source, names if compiler.is_local else names - {"vars"}, local=compiler.is_local)
+
+
+def _compile_before_connect(
+    template: CallTemplate, compiler: Compiler, http: HttpStepCompiler
+) -> tuple[CompiledHttpStep, ...]:
+    steps = enumerate(template.before_connect)
+    return tuple(http.compile_step(step, compiler, f"before_connect[{index}]") for index, step in steps)
+
+
+def _compile_on_connect(
+    template: CallTemplate, compiler: Compiler, http: HttpStepCompiler, diagnostics: Diagnostics
+) -> tuple[CompiledLoginStep | CompiledHttpStep, ...]:
+    steps = enumerate(template.on_connect)
+    return tuple(_compile_step(step, compiler, http, diagnostics, f"on_connect[{index}]") for index, step in steps)
 
 
 def _compile_step(
@@ -234,6 +245,8 @@ def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics:
 def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
     """Check what the model of a framing cannot check; return its schema, if it has one."""
     if framing.length is not None and framing.length.pattern is not None:
+        from .codecs.splitting import compile_length_pattern  # few manifests need it
+
         with diagnostics.collect("framing.length.pattern"):
             compile_length_pattern(framing.length.pattern)
     settings = framing.protobuf
@@ -243,6 +256,8 @@ def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnost
 
 
 def _load_schema(settings: ProtobufSettings, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
+    from .codecs.protobuf import load_types  # few manifests need it
+
     types: SchemaTypes | None = None
     with diagnostics.collect("framing.protobuf.schema"):
         if compiler.read_file is None or not compiler.is_local:

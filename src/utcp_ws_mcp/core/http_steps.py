@@ -31,6 +31,17 @@ Server = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class StepCodes:
+    """The codes of a failed step, and of a captured value that is missing."""
+
+    failed: str
+    found_nothing: str
+
+
+STEP_CODES: Final = StepCodes("http-step-failed", "capture-found-nothing")
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledHttpStep:
     """A compiled step that sends an HTTP request. `timeout` in seconds.
 

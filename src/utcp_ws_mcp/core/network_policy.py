@@ -20,7 +20,7 @@ AddressKind = Literal["public", "private", "loopback", "link-local", "special"]
 
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 _URL = re.compile(
-    r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,9}))?"
     r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?\Z"
 )
 _FORBIDDEN_CHARACTERS = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")

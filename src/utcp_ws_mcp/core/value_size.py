@@ -6,7 +6,6 @@ Python grows without bound (`let.b: [let.a, let.a]`, line after line). So the si
 
 from __future__ import annotations
 
-import pickle
 from typing import Any, Final
 
 from .limits import MAX_VALUE_LENGTH
@@ -47,6 +46,8 @@ def is_too_large(value: Any, limit: int = MAX_VALUE_LENGTH) -> bool:
         return len(value) > limit
     if value is None or isinstance(value, int | float):
         return False
+    import pickle  # few values are measured
+
     pickler = pickle.Pickler(_Counter(limit), protocol=_PROTOCOL)
     pickler.fast = True
     try:

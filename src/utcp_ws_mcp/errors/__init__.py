@@ -287,6 +287,20 @@ class ResultTooLarge(CallError):
         )
 
 
+class TooManyHeldMessages(CallError):
+    """More messages than are kept came while the HTTP requests of a call were under way: its reply may be lost."""
+
+    code = "too-many-held-messages"
+
+    def __init__(self, address: str, count: int, outcome: Outcome) -> None:
+        self.address, self.count, self.outcome = address, count, outcome
+        super().__init__(
+            f"{address}: more than {count:,} messages, or too large ones, came while the HTTP requests of the call "
+            f'(before_message) were under way, so that its reply may be lost. Set "keep_alive": false for a connection '
+            f"of its own, or move the requests into before_connect. {outcome.value}"
+        )
+
+
 class MessageTooBig(CallError):
     """A message longer than `limits.max_message_bytes`; the connection was closed (RFC 6455 §7.4.1, 1009).
 

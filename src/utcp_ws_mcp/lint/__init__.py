@@ -16,13 +16,14 @@ from ..manifest.validation import strip_comments
 from .places import Places
 from .secrets_and_transport import check_hardcoded_secrets, check_insecure_transport
 from .tools import check_tools
-from .unused_fields import check_ineffective_fields, check_unused_variables
+from .unused_fields import check_ineffective_fields, check_subprotocol, check_unused_variables
 from .values import check_let, check_session_values
 
 RULES: Final[Mapping[str, str]] = {
     "secret-in-manifest": "The manifest contains a secret in plain text.",
     "plaintext-transport": "Messages to another machine are not encrypted.",
     "insecure-tls": "Any certificate of the endpoint is accepted.",
+    "subprotocol-missing": "The protocol of the codec needs a subprotocol.",
     "ambiguous-reply": "Any message can be the reply, and other messages arrive as well.",
     "request-id-not-matched": "A request has an ID that its reply is not compared with.",
     "concurrent-not-distinguished": "Calls share a connection, and nothing distinguishes their replies.",
@@ -65,6 +66,8 @@ def _check(uncommented: Json, loaded: LoadedManifest) -> Iterator[Problem]:
         tools = loaded.tools[entry.name]
         yield from check_insecure_transport(entry)
         yield from check_ineffective_fields(entry, tools)
+        yield from check_subprotocol(entry)
         yield from check_session_values(entry)
         yield from check_let(entry)
-        yield from check_tools(entry, tools)
+        # The tools of feeds are generated: the manifest has no fields of their own.
+        yield from check_tools(entry, [tool for tool in tools if tool.feed is None])

@@ -119,6 +119,14 @@ def check_ineffective_fields(entry: ManifestEntry, tools: Sequence[CompiledTool]
     yield from _ineffective_options(entry, tools)
 
 
+def check_subprotocol(entry: ManifestEntry) -> Iterator[Problem]:
+    """Yield a problem for MQTT without the subprotocol that it needs (MQTT 3.1.1, section 6)."""
+    template = entry.template
+    if template is not None and template.framing.codec == "mqtt" and not template.protocol:
+        message = 'MQTT brokers refuse connections without their subprotocol. Add "protocol": "mqtt".'
+        yield Problem(join_path(entry.path, "framing.codec"), message, code="subprotocol-missing")
+
+
 def check_unused_variables(document: Json, manifest: Manifest) -> Iterator[Problem]:
     """Yield a problem for each of the manifest's own variables that nothing refers to.
 

@@ -39,8 +39,12 @@ class PinCheck:
 
 def tool_digest(tool: Json) -> str:
     """Return the SHA-256 digest of the JSON of a tool, independent of the order of keys."""
-    canonical = json.dumps(tool, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(tool).encode()).hexdigest()
+
+
+def canonical_json(value: Json) -> str:
+    """Return the JSON of a value, independent of the order of keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def check_pins(mode: PinMode, approved: ApprovedDigests, discovered: Mapping[str, str]) -> PinCheck:

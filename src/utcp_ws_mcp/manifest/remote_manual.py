@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..errors import Problem
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, extends, normalize
 from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
+from .manual_outline import (
+    OVERTIME_REASON,
+    ManualOutline,
+    Steps,
+    ToolOutline,
+    complete,
+    outline_manual,
+    too_large_warning,
+)
 from .models.base import Json
 from .models.manual import Tool
-from .pinning import tool_digest
 from .sanitize import remove_identifiers, sanitize_name, sanitize_strings, schema_problem
 from .validation import join_path
 from .variable_forms import argument_names, bind_template
@@ -44,43 +51,29 @@ _MAX_KEY_LENGTH: Final = 40
 def read_manual(
     document: Json, entry: ManifestEntry, redact: Callable[[str], str] = str
 ) -> tuple[list[ResolvedTool], list[str]]:
-    """Return what `read_manual_in_steps` returns, at once."""
-    steps = read_manual_in_steps(document, entry, redact)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: tuple[list[ResolvedTool], list[str]] = done.value
-            return result
+    """Return the tools of a manual as it arrived, of any shape, and a warning for each part that is not used."""
+    return complete(read_manual_in_steps(complete(outline_manual(document, entry)), entry, redact))
 
 
 def read_manual_in_steps(
-    document: Json, entry: ManifestEntry, redact: Callable[[str], str] = str
-) -> Generator[None, None, tuple[list[ResolvedTool], list[str]]]:
+    outline: ManualOutline, entry: ManifestEntry, redact: Callable[[str], str] = str
+) -> Steps[tuple[list[ResolvedTool], list[str]]]:
     """Return the tools of a manual, and a warning for each part of it that is not used.
 
-    It yields after each tool, so that the caller can serve others: the schemas of a tool may take a tenth of a second.
+    It yields after each tool, so that the caller can serve others: the schemas of a tool may take some milliseconds.
 
     `${NAME}` is replaced in `auth` only, and only by variables that the user named for this manual.
 
     Args:
-        document: The manual as it arrived, of any shape.
+        outline: The manual.
         entry: The entry of the manifest that requested it.
         redact: Removes credentials from the texts of the manual.
     """
     tools: dict[str, ResolvedTool] = {}
-    listed = document.get("tools") if isinstance(document, dict) else None
-    if not isinstance(listed, list):
-        message = 'the announced manual has no list of "tools".'
-        return [], [str(Problem(entry.name, message, code="remote-manual-invalid"))]
-    limit = entry.options.max_tools
-    warnings = []
-    if len(listed) > limit:
-        message = f'the manual has {len(listed)} tools; only the first {limit} are offered. Raise "max_tools" for more.'
-        warnings.append(str(Problem(entry.name, message, code="too-many-tools")))
-    for index, raw in enumerate(listed[:limit]):
+    warnings = list(outline.warnings)
+    for index, tool_outline in enumerate(outline.tools):
         path = f"tools[{index}]"
-        tool, problems = _read_tool(raw, entry, path, redact)
+        tool, problems = _read_tool(tool_outline, entry, path, redact)
         if tool and tool.tool.name in tools:
             message = f"another tool of the manual is also named {tool.tool.name!r}."
             problem = Problem(join_path(path, "name"), message, code="remote-tool-invalid")
@@ -88,7 +81,9 @@ def read_manual_in_steps(
         warnings += [_format_warning(entry.name, problem) for problem in problems]
         if tool:
             tools[tool.tool.name] = tool
-        yield
+        if (yield):
+            warnings.append(too_large_warning(entry, OVERTIME_REASON, len(tools)))
+            break
     return list(tools.values()), warnings
 
 
@@ -190,15 +185,13 @@ class RemoteTool:
 
 
 def _read_tool(
-    raw: Json, entry: ManifestEntry, path: str, redact: Callable[[str], str]
+    outline: ToolOutline, entry: ManifestEntry, path: str, redact: Callable[[str], str]
 ) -> tuple[ResolvedTool | None, list[Problem]]:
     """Return the tool, or None; and its problems, whose messages end with the consequence."""
-    if not isinstance(raw, dict):
-        return None, [_add_consequence(Problem(path, "expected a tool (an object).", code="remote-tool-invalid"))]
-    if is_deeper(raw, MAX_DOCUMENT_DEPTH):
-        message = f"the tool is nested more than {MAX_DOCUMENT_DEPTH} levels deep."
-        return None, [_add_consequence(Problem(path, message, code="remote-tool-invalid"))]
-    remote = RemoteTool.parse(raw, entry, redact)
+    if outline.problem is not None:
+        problem = outline.problem
+        return None, [_add_consequence(replace(problem, path=join_path(path, problem.path) if problem.path else path))]
+    remote = RemoteTool.parse(outline.raw, entry, redact)
     for check in _RULES:
         if findings := list(check(remote)):
             return None, [_add_consequence(replace(each, path=join_path(path, each.path))) for each in findings]
@@ -213,7 +206,7 @@ def _read_tool(
     tool, problems = check_tool(remote.document(), remote.inherited(), path, entry.template)
     if tool is None:
         return None, [*ignored, *map(_add_consequence, problems)]
-    return replace(tool, remote_fields=remote.remote_fields, discovered=True, digest=tool_digest(raw)), ignored
+    return replace(tool, remote_fields=remote.remote_fields, discovered=True, digest=outline.digest), ignored
 
 
 def _named_like_credential(tool: RemoteTool) -> Iterator[Problem]:

@@ -81,14 +81,14 @@ def schema_problem(schema: Json) -> Problem | None:
         return _too_complex(f"has more than {MAX_SCHEMA_LENGTH // 1024} KiB")
     patterns: list[str] = []
     parts = 0
-    for depth, key, value in _walk(schema):
+    for depth, key, value in walk(schema):
         parts += 1
         if depth > MAX_REMOTE_SCHEMA_DEPTH:
             return _too_complex(f"is nested more than {MAX_REMOTE_SCHEMA_DEPTH} levels deep")
         if key in _REFERENCES and isinstance(value, str) and (key != "$ref" or not is_local_reference(value)):
             message = 'the schema has a reference to something other than "#" and "#/$defs/NAME".'
             return Problem("", message, code="schema-reference-not-allowed")
-        patterns += _regex_patterns(key, value)
+        patterns += regex_patterns(key, value)
     if parts > MAX_SCHEMA_VALUES:
         return _too_complex(f"has more than {MAX_SCHEMA_VALUES} parts")
     if reason := _pattern_problem(patterns):
@@ -125,14 +125,14 @@ _UNSUPPORTED_REGEX = re.compile(r"\(\?[=!<>|]|\\[1-9kg]|[+*?}]\+|\}[^{}]*\)\{")
 _REPETITION = re.compile(r"\{(?:[0-9]{1,9},)?([0-9]{1,9}),?\}")
 
 
-def _regex_patterns(key: str, value: Json) -> list[str]:
+def regex_patterns(key: str, value: Json) -> list[str]:
     """Return the patterns in the value of a keyword."""
     if key == "patternProperties" and isinstance(value, dict):
         return list(value)
     return [value] if key == "pattern" and isinstance(value, str) else []
 
 
-def _walk(schema: Json) -> Iterator[tuple[int, str, Any]]:
+def walk(schema: Json) -> Iterator[tuple[int, str, Any]]:
     """Yield every value in a schema: its depth, its key (empty in a list), and the value."""
     waiting: list[tuple[int, str, Any]] = [(0, "", schema)]
     while waiting:

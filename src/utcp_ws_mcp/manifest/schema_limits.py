@@ -49,7 +49,9 @@ def expansion_problem(schema: Json) -> str | None:
     try:
         expansion.walk(schema)
         for target in list(expansion.targets.values()):
-            if any(_overlap(one, other) for one, other in combinations(expansion.walk(target), 2)):
+            returns = expansion.walk(target)
+            expansion.count(len(returns) * (len(returns) - 1) // 2)
+            if any(_overlap(one, other) for one, other in combinations(returns, 2)):
                 return "refers to itself in several ways for the same value"
     except _LimitExceeded:
         return f"has more than {MAX_EXPANDED_PARTS:,} parts with its references replaced"
@@ -70,9 +72,7 @@ class _SchemaExpansion:
         waiting: list[tuple[Mapping[str, Json], ValuePath, frozenset[int]]] = [(start, (), frozenset())]
         while waiting:
             schema, path, above = waiting.pop()
-            self._steps += 1
-            if self._steps > MAX_EXPANDED_PARTS:
-                raise _LimitExceeded
+            self.count(1)
             waiting += [(part, path + step, above) for part, step in _subschemas(schema)]
             target = self._target(schema.get("$ref"))
             if target is start:
@@ -80,6 +80,16 @@ class _SchemaExpansion:
             elif target is not None and id(target) not in above:  # a cycle without `start` has its own walk
                 waiting.append((target, path, above | {id(target)}))
         return returns
+
+    def count(self, steps: int) -> None:
+        """Count steps of this walk, or of what is done with its result.
+
+        Raises:
+            _LimitExceeded: if they are too many.
+        """
+        self._steps += steps
+        if self._steps > MAX_EXPANDED_PARTS:
+            raise _LimitExceeded
 
     def _target(self, reference: Json) -> Mapping[str, Json] | None:
         if not isinstance(reference, str) or not is_local_reference(reference):

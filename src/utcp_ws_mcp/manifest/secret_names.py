@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from ..core.expressions.analysis import expressions_in_text, find_members
@@ -65,8 +66,8 @@ _UNQUOTED: Final = re.compile(
 _DIGITS: Final = re.compile(r"[0-9]{4,}+")
 _LIST_OF_TEXTS: Final = re.compile(r"\[\s*+\\*+\"[^\]]*+\]?")
 _NUMERIC_NAME: Final = re.compile(r"(?:^|_)(?:pin|t?otp|pass_?code|pin_?code|otp_?code|pwd|password)$")
-_CLOSING: Final = tuple(re.compile(r"(?<!\\)" + r"\\" * count + "[\"']") for count in range(16))
-"""The end of a text in quotes that so many backslashes escape."""
+MAX_ESCAPES: Final = 15
+"""Backslashes in front of a quotation mark that count."""
 
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 
@@ -122,11 +123,17 @@ def redact_by_key(message: str) -> str:
     return "".join((*shown, message[copied:])) if shown else message
 
 
+@cache
+def _closing(count: int) -> re.Pattern[str]:
+    """Return the end of a text in quotes that so many backslashes escape."""
+    return re.compile(r"(?<!\\)" + r"\\" * count + "[\"']")
+
+
 def _find_value(message: str, found: re.Match[str]) -> tuple[str, int] | None:
     """Return what replaces the value of a secret name, and where the value ends; None if it may be shown."""
     start = found.end()
     if found["quote"] is not None:
-        closing = _CLOSING[min(len(found["escape"]), len(_CLOSING) - 1)].search(message, start)
+        closing = _closing(min(len(found["escape"]), MAX_ESCAPES)).search(message, start)
         if closing is None:  # the end was cut off
             return (f"{REDACTED}{found['escape']}{found['quote']}", len(message)) if len(message) - start > 1 else None
         return (REDACTED, closing.start()) if closing.start() - start >= MIN_KEYED_LENGTH else None

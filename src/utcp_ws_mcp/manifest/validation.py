@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, get_args, get_origin
@@ -98,6 +97,8 @@ def unknown_key_message(key: str, known: Iterable[str]) -> str:
 def closest_match(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most similar to `name`, ignoring case, or None."""
     by_lower_case = {each.lower(): each for each in known}
+    import difflib  # only for a mistake
+
     matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
     return by_lower_case[matches[0]] if matches else None
 

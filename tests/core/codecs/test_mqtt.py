@@ -136,3 +136,16 @@ def test_hostile_input_never_raises(parts: list[bytes]) -> None:
 
 def test_many_small_packets_take_no_long() -> None:
     assert len(decode(b"\xd0\x00" * 100_000)) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("packet", "message"),
+    [
+        ({"type": "puback", "packet_id": 70_000}, "'packet_id' is 70000. A packet ID starts again after 65,535"),
+        ({"type": "puback"}, "has no 'packet_id'"),
+        ({"type": "publish", "topic": "x" * 70_000}, "more than 65,535 bytes in 'topic'"),
+    ],
+)
+def test_what_is_wrong_with_a_packet_is_said_with_its_field(packet: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MqttCodec().encode(packet)

@@ -77,7 +77,7 @@ INVALID = {
     "json: a long text": (
         {"response_format": "json"},
         "x" * 300,
-        f"{NOT_JSON} The endpoint said: “{'x' * 200}…”. [reply-not-json]",
+        f"{NOT_JSON} The endpoint said: “{'x' * 200}…” [reply-not-json]",
     ),
     "json: the whole message, said so": (
         {"response_format": "json", "reply": {"result": "message"}},

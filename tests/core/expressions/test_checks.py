@@ -70,7 +70,7 @@ def test_a_function_with_other_arguments_is_refused(source):
 
 @pytest.mark.parametrize("source", ["session.uuid", "args.counter", "message.counter == 1", "{'counter': args.a}"])
 def test_a_member_that_is_named_like_a_function_is_none(source):
-    Expression(source, CALL_REPLY_NAMES)
+    assert Expression(source, CALL_REPLY_NAMES).source == source
 
 
 FOREIGN = {

@@ -23,6 +23,7 @@ from utcp_ws_mcp.client.pool.entry import PooledConnection
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
+from utcp_ws_mcp.core.exchange.pending import PendingExchanges
 from utcp_ws_mcp.core.exchange.unsolicited import UnsolicitedMessages
 
 
@@ -52,10 +53,10 @@ MUTANTS: Final = (
     Mutant("after a stream that was cut short, too", Dispatcher, "_deliver", "exchange.end in TRUNCATED", "False"),
     Mutant(
         "an unmatched message goes to another call",
-        Dispatcher,
-        "_match",
+        PendingExchanges,
+        "find_matching",
         "[] if by_id",
-        "list(self._pending)[:1] if by_id",
+        "list(self)[:1] if by_id",
     ),
     Mutant(
         "a loss reaches one call only",

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ...errors import end_sentence
 from .message import Message, RejectedValue, encode_json, text_or_bytes
 
 _TYPES: Final = (
@@ -44,10 +43,7 @@ class MqttCodec:
         try:
             flags, body = _encode_body(kind, value)
         except (KeyError, struct.error, AttributeError, TypeError, OverflowError) as error:
-            raise RejectedValue(
-                f"a field of the MQTT packet {kind!r} is missing or wrong: {end_sentence(str(error))}",
-                code="invalid-packet",
-            ) from None
+            raise RejectedValue(_wrong_field(kind, value, error), code="invalid-packet") from None
         return [bytes([_TYPES.index(kind) << 4 | flags]) + _encode_length(len(body)) + body]
 
     def decode(self, raw: str | bytes) -> Iterator[Message]:
@@ -181,3 +177,17 @@ def _encode_payload(payload: Any) -> bytes:
     if isinstance(payload, bytes):
         return payload
     return (payload if isinstance(payload, str) else encode_json(payload)).encode()
+
+
+def _wrong_field(kind: str, value: dict[str, Any], error: Exception) -> str:
+    """Return what is wrong with a packet that cannot be encoded, with the name of the field."""
+    if isinstance(error, KeyError):
+        return f"the MQTT packet {kind!r} has no {error.args[0]!r}."
+    wrong = [f"{key!r} is {item}" for key, item in value.items() if isinstance(item, int) and not 0 <= item <= 0xFFFF]
+    if wrong:
+        fix = "A packet ID starts again after 65,535: {{ (request_id - 1) % 65535 + 1 }}."
+        return f"a number of the MQTT packet {kind!r} is not from 0 to 65,535: {', '.join(wrong)}. {fix}"
+    if long := [key for key, item in value.items() if isinstance(item, str) and len(item.encode()) > 0xFFFF]:
+        return f"the MQTT packet {kind!r} has more than 65,535 bytes in {long[0]!r}."
+    kinds = ", ".join(f"{key!r} is {type(item).__name__}" for key, item in value.items() if key != "type")
+    return f"a field of the MQTT packet {kind!r} has the wrong type: {kinds}."

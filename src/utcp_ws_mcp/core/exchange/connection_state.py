@@ -9,12 +9,11 @@ from typing import Any, Final
 from ...errors import quote_endpoint
 from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
-from ..connection_rules import CompiledLoginStep, ConnectionRules
+from ..connection_rules import ConnectionRules
 from ..expressions.expression import Expression
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
-from ..http_steps import CompiledHttpStep
 from ..templates.nodes import RenderError
 from .inbox import Inbox
 from .result import as_text
@@ -135,10 +134,6 @@ class ConnectionState:
         expression = self.rules.session_identity
         value = UNDEFINED if expression is None else expression.evaluate_or_undefined(self._scope)
         return None if value is UNDEFINED else json.dumps(to_json_safe(value), sort_keys=True)
-
-    def applies(self, step: CompiledLoginStep | CompiledHttpStep, scope: Scope) -> bool:
-        """Return whether the `when` of a step is true, or the step has none."""
-        return step.when is None or step.when.is_true(scope)
 
     def disconnect_messages(
         self,

@@ -52,7 +52,7 @@ from .exchange import CloseInfo, Exchange
 from .held import HeldExchanges
 from .inbox import Inbox
 from .last_messages import LastMessages
-from .pending import PendingExchanges
+from .pending import PendingExchanges, is_selected_by_request
 from .reply_rules import Concurrency, ReplyRules, Role
 from .unsolicited import UnsolicitedMessages
 
@@ -60,7 +60,6 @@ IdKind = Literal["uuid", "counter", "string_counter"]
 MAX_ENDED_STREAMS: Final = 8
 """Streams that are remembered to explain what comes for them after their end."""
 
-NO_ID: Final = "\x00 no request has this id"
 LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
 UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
 SESSION_ENDED: Final = "the session has ended"
@@ -201,8 +200,8 @@ class Dispatcher:
         if self._auto_reply(message):
             return Role.AUTO_REPLIED
         self._held.note(message)
-        matched, is_unnamed_error = self._match(message)
-        if may_answer_heartbeat and not _is_selected_by_request(matched):
+        matched, is_unnamed_error = self._pending.find_matching(message)
+        if may_answer_heartbeat and not is_selected_by_request(matched):
             for each in matched:
                 if each.watches:
                     self._deliver(each, message)
@@ -297,30 +296,7 @@ class Dispatcher:
 
     def takes_heartbeat_reply(self, message: Message) -> bool:
         """Return whether a message that answers a heartbeat is the reply to a request, by its `match`."""
-        return _is_selected_by_request(self._match(message)[0])
-
-    def _match(self, message: Message) -> tuple[list[Exchange], bool]:
-        """Return the exchanges that a message belongs to: at most one that it replies to, then streams.
-
-        The second value is true for an error that names no request: then these are all that it may mean.
-        """
-        by_id = self._pending.find_by_correlation_id(message)
-        matching = [exchange for exchange in self._pending.unkeyed if exchange.matches(message)]
-        if not matching:
-            return [] if by_id is None else [by_id], False
-        streams = [exchange for exchange in matching if exchange.watches]
-        replied_to = by_id
-        if replied_to is None:
-            # An item of a stream may also be the reply to a request whose `match` says so, such as the echo of what
-            # was said in a room that is watched. A request without `match` is replied to by no item.
-            others = [exchange for exchange in matching if not exchange.watches]
-            replied_to = next((exchange for exchange in others if exchange.rules.match or not streams), None)
-            if replied_to is not None and _is_unnamed_error(others, replied_to, message):
-                return [each for each in matching if each.rules.is_error(each.scope_for(message))], True
-        if replied_to is None:
-            return streams, False
-        # The error reply to one call is no error of the streams that watch.
-        return [replied_to, *(each for each in streams if not each.rules.is_error(each.scope_for(message)))], False
+        return is_selected_by_request(self._pending.find_matching(message)[0])
 
     def _share_error(self, meant: list[Exchange]) -> None:
         """Note for the exchanges that an error may mean whether it may mean another one as well."""
@@ -401,14 +377,3 @@ class Dispatcher:
         """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
         self.unusable_reason = self.unusable_reason or reason
         self.reusable = self.reusable and exclusive_only
-
-
-def _is_selected_by_request(matched: list[Exchange]) -> bool:
-    """Return whether one of the exchanges that a message belongs to selects it by the `match` of its reply."""
-    return any(exchange.rules.match is not None and not exchange.watches for exchange in matched)
-
-
-def _is_unnamed_error(requests: list[Exchange], first: Exchange, message: Message) -> bool:
-    """Return whether a message is an error that names no request, although `match` holds for these."""
-    several = len(requests) > 1 and first.rules.is_error(first.scope_for(message))
-    return several or first.is_error_for_any_id(message, NO_ID)

@@ -64,6 +64,7 @@ class Exchange:
         failed_rule: Why that predicate could not be evaluated, with its field.
         error_is_shared: Whether the error may mean another exchange, too: it names none of them.
         is_unproven: Whether a message came that the endpoint has also sent without a request.
+        is_flooded: Whether too many messages came while its HTTP requests were under way.
         sent: Whether an automatic reply of the exchange was sent.
         skipped: The last message that was ignored or only an acknowledgement, with its role.
         mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
@@ -88,6 +89,7 @@ class Exchange:
     error_is_shared: bool = False
     sent: bool = False
     is_unproven: bool = False
+    is_flooded: bool = False
     skipped: tuple[Message, Role] | None = None
     mistyped_id: int | str | None = None
     end: StreamEnd | None = None
@@ -218,6 +220,11 @@ class Exchange:
     def fail_unproven(self) -> None:
         """Finish: the message that came may be an unsolicited one."""
         self.finished = self.is_unproven = True
+        self.wake()
+
+    def fail_flooded(self) -> None:
+        """Finish: more messages came than are kept for it."""
+        self.finished = self.is_flooded = True
         self.wake()
 
     def note_early_message(self, message: Message) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,14 +9,18 @@ from ..codecs.message import Message
 from .exchange import Exchange
 
 MAX_HELD_MESSAGES: Final = 1024
-"""Messages that wait for an exchange; the oldest are dropped first."""
+"""Messages that wait for an exchange."""
+
+MAX_HELD_BYTES: Final = 64 << 20
+"""Bytes of these messages: four of the largest that are accepted by default."""
 
 
 class HeldExchanges:
     """Exchanges that cannot be matched yet: what their HTTP requests bring may be a part of their rules."""
 
     def __init__(self) -> None:
-        self._messages: dict[Exchange, deque[Message]] = {}
+        self._messages: dict[Exchange, list[Message]] = {}
+        self._bytes: dict[Exchange, int] = {}
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -27,13 +30,21 @@ class HeldExchanges:
 
     def add(self, exchange: Exchange) -> None:
         """Hold an exchange."""
-        self._messages[exchange] = deque(maxlen=MAX_HELD_MESSAGES)
+        self._messages[exchange] = []
+        self._bytes[exchange] = 0
 
     def note(self, message: Message) -> None:
-        """Keep a message for each exchange that is held."""
-        for messages in self._messages.values():
+        """Keep a message for each exchange that is held. One for which there are too many fails: a part may be lost."""
+        for exchange, messages in self._messages.items():
+            if exchange.finished:
+                continue
             messages.append(message)
+            self._bytes[exchange] += message.size
+            if len(messages) > MAX_HELD_MESSAGES or self._bytes[exchange] > MAX_HELD_BYTES:
+                messages.clear()
+                exchange.fail_flooded()
 
     def remove(self, exchange: Exchange) -> list[Message]:
         """Hold an exchange no longer; return the messages that waited for it."""
-        return list(self._messages.pop(exchange, ()))
+        self._bytes.pop(exchange, None)
+        return self._messages.pop(exchange, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from ..codecs.message import Message
 from ..expressions.paths import Path, value_at
@@ -13,6 +14,7 @@ _Set = dict[Exchange, None]
 """A set that keeps the order of insertion: the exchange that was opened first is asked first."""
 
 
+_NO_ID: Final = "\x00 no request has this id"
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}\Z")
 """The text of a counter."""
 
@@ -80,6 +82,29 @@ class PendingExchanges:
                 return found
         return None
 
+    def find_matching(self, message: Message) -> tuple[list[Exchange], bool]:
+        """Return the exchanges that a message belongs to: at most one that it replies to, then streams.
+
+        The second value is true for an error that names no request: then these are all that it may mean.
+        """
+        by_id = self.find_by_correlation_id(message)
+        matching = [exchange for exchange in self.unkeyed if exchange.matches(message)]
+        if not matching:
+            return [] if by_id is None else [by_id], False
+        streams = [exchange for exchange in matching if exchange.watches]
+        replied_to = by_id
+        if replied_to is None:
+            # An item of a stream may also be the reply to a request whose `match` says so, such as the echo of what
+            # was said in a room that is watched. A request without `match` is replied to by no item.
+            others = [exchange for exchange in matching if not exchange.watches]
+            replied_to = next((exchange for exchange in others if exchange.rules.match or not streams), None)
+            if replied_to is not None and _is_unnamed_error(others, replied_to, message):
+                return [each for each in matching if each.rules.is_error(each.scope_for(message))], True
+        if replied_to is None:
+            return streams, False
+        # The error reply to one call is no error of the streams that watch.
+        return [replied_to, *(each for each in streams if not each.rules.is_error(each.scope_for(message)))], False
+
     def find_by_mistyped_id(self, message: Message) -> tuple[Exchange, int | str] | None:
         """Return the exchange whose id a message has as another JSON type, `"1"` for 1 or 1 for `"1"`, with that id."""
         for path, exchanges in self._by_correlation_id.items():
@@ -112,3 +137,14 @@ class PendingExchanges:
         if path is not None:
             # The dictionary of the path stays: `has_correlation_id` needs it for replies that come late.
             self._by_correlation_id.get(path, {}).pop(exchange.request_id, None)
+
+
+def is_selected_by_request(matched: list[Exchange]) -> bool:
+    """Return whether one of the exchanges that a message belongs to selects it by the `match` of its reply."""
+    return any(exchange.rules.match is not None and not exchange.watches for exchange in matched)
+
+
+def _is_unnamed_error(requests: list[Exchange], first: Exchange, message: Message) -> bool:
+    """Return whether a message is an error that names no request, although `match` holds for these."""
+    several = len(requests) > 1 and first.rules.is_error(first.scope_for(message))
+    return several or first.is_error_for_any_id(message, _NO_ID)

@@ -166,14 +166,27 @@ class Expression:
         One that cannot be evaluated on this message is not; why is noted in `scope.failures`, because that is not the
         same as false. A method of a missing value is false.
         """
+        try:
+            return self.decide(scope)
+        except EvaluationError as error:
+            if isinstance(scope, Scope):
+                scope.failures.setdefault(self.source, str(error))
+            return False
+
+    def decide(self, scope: Mapping[str, Any]) -> bool:
+        """Return whether the predicate is true. A method of a missing value is false.
+
+        Raises:
+            EvaluationError: where it cannot be evaluated on these values.
+        """
         if self.path is not None:
             return bool(look_up(scope, self.path))
         try:
             return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
         except (TemplateError, *_PYTHON_ERRORS) as error:
-            if isinstance(scope, Scope) and not _is_about_missing(error):
-                scope.failures.setdefault(self.source, str(self._failure(error)))
-            return False
+            if _is_about_missing(error):
+                return False
+            raise self._failure(error) from None
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that is missing."""

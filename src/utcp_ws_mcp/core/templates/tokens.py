@@ -93,9 +93,14 @@ def _required_end(text: str, start: int) -> int:
     end = expression_end(text, start)
     if end is None:
         excerpt = text[start - 2 : start + 40]
+        odd = next((quote for quote in "'\"" if text.count(quote, start) % 2), None)
+        fix = (
+            f"A quote in it has no end. Inside of {odd}…{odd} write \\x{ord(odd):02x} (in JSON \\\\x{ord(odd):02x})."
+            if odd and "}}" in text[start:]
+            else "Close it with }}; for two literal braces write {{ '{{' }}."
+        )
         raise InvalidTemplate(
-            f"{excerpt!r} opens an expression that never ends. Close it with }}}}; for two literal braces write "
-            f"{{{{ '{{{{' }}}}.",
+            f"{excerpt!r} opens an expression that never ends. {fix}",
             code="unclosed-expression",
         )
     return end

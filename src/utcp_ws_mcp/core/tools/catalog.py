@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from ...errors import ForbiddenURL, Problem
 from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.manual_outline import Steps, complete
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import DiscoverySettings, Tool, ToolOverride
 from ...manifest.pinning import PinMode
@@ -29,7 +30,7 @@ _CALL_ONLY_FIELDS = ("header_fields", "ignore", "let", "listen", "then")
 _MANUAL_PREDICATE = "{0} is mapping and {0}.tools is defined and {0}.tools is sequence and {0}.tools is not string"
 
 
-_UNCHANGED = ToolOverride()
+_UNCHANGED = ToolOverride.model_construct()
 
 
 def compile_entry(entry: ManifestEntry) -> tuple[list[CompiledTool], list[Problem]]:
@@ -74,7 +75,14 @@ def _compile_feed_tools(
 def compile_tools(
     entry: ManifestEntry, tools: Iterable[ResolvedTool], templates: TemplateCompiler | None = None
 ) -> tuple[list[CompiledTool], list[Problem]]:
-    """Compile those of the tools that the entry includes.
+    """Return what `compile_tools_in_steps` returns, at once."""
+    return complete(compile_tools_in_steps(entry, tools, templates))
+
+
+def compile_tools_in_steps(
+    entry: ManifestEntry, tools: Iterable[ResolvedTool], templates: TemplateCompiler | None = None
+) -> Steps[tuple[list[CompiledTool], list[Problem]]]:
+    """Compile those of the tools that the entry includes. It yields after each tool.
 
     Args:
         entry: The entry that the tools belong to.
@@ -87,7 +95,12 @@ def compile_tools(
     templates = templates or TemplateCompiler(entry)
     compiled_tools: dict[str, CompiledTool] = {}
     problems: list[Problem] = []
+    is_too_slow = False
     for tool in tools:
+        if is_too_slow:
+            message = "its manual takes too long to compile, so that this tool and those after it are left out."
+            problems.append(Problem(tool.path, message, code="manual-too-large"))
+            break
         if not _is_included(entry, tool.tool.name):
             continue
         try:
@@ -105,6 +118,7 @@ def compile_tools(
                 message = f"another tool is also named {name!r}. Rename one of them."
                 problems.append(Problem(join_path(tool.path, "name"), message, code="duplicate-tool"))
             compiled_tools.setdefault(name, compiled)
+        is_too_slow = yield
     return list(compiled_tools.values()), problems
 
 

@@ -103,7 +103,7 @@ class CompiledTool:
         return replace(self, compiled_template=replace(self.compiled_template, rules=rules))
 
 
-_NO_OVERRIDE: Final = ToolOverride()
+_NO_OVERRIDE: Final = ToolOverride.model_construct()
 
 
 def compile_tool(

@@ -25,7 +25,8 @@ CALLS: Final[Mapping[str, str]] = {
     ),
     "predicate-failed": (
         "A predicate of `reply`, `ignore` or `stream` cannot be evaluated on the message that answers the call: it "
-        "calls a method of text on an object, for example. The message cannot be classified."
+        "calls a method of text on an object, for example. The message cannot be classified. The same for `when`, "
+        "`expect` and `fail` of a step."
     ),
     "value-too-large": "An expression, a message or a result would be larger than the limit.",
     "argument-breaks-message": (
@@ -71,6 +72,10 @@ CALLS: Final[Mapping[str, str]] = {
     "result-too-large": (
         "The result is longer than a message to the host may be (`serve --max-line-bytes`), even in one form. The "
         "request was executed."
+    ),
+    "too-many-held-messages": (
+        "While the HTTP requests of a call were under way, the endpoint sent more messages than are kept for the call. "
+        "Its reply may be among those that were not, so the call fails."
     ),
     "message-too-big": (
         "The endpoint sent a message that is, inflates to, or announces more than `limits.max_message_bytes`. The "

@@ -21,6 +21,10 @@ DISCOVERY: Final[Mapping[str, str]] = {
     ),
     "warnings-omitted": "A manual from the network caused more warnings than are shown.",
     "too-many-tools": "The manual has more tools than `max_tools`; only the first are offered.",
+    "manual-too-large": (
+        "The tools of a manual together take too many bytes, values, patterns or expressions, or too long to read. "
+        "Only the first are offered."
+    ),
     "tool-name-similar": (
         "A tool is withheld because hosts show its name like that of an approved tool: only characters differ that "
         "hosts replace."
@@ -29,7 +33,7 @@ DISCOVERY: Final[Mapping[str, str]] = {
     "remote-manual-invalid": "The message that was taken as the manual has no list of tools.",
     "remote-tool-invalid": (
         "The definition of a tool is wrong: it is not an object, another tool has the same name, it is "
-        "nested too deeply, or it has another `call_template_type`. The rest of the message names the "
+        "too large or nested too deeply, or it has another `call_template_type`. The rest of the message names the "
         "problem."
     ),
     "remote-field-not-allowed": (

@@ -38,6 +38,7 @@ WARNINGS: Final[Mapping[str, str]] = {
         '`"insecure": true` accepts any certificate. Everyone on the network path can impersonate the endpoint.'
     ),
     # Tools and arguments
+    "subprotocol-missing": "The codec is `mqtt`, and `protocol` is missing. Brokers refuse such connections.",
     "description-missing": "The tool has no `description`. Models choose a tool by its description.",
     "tool-name-changed": (
         "Hosts accept only letters, digits, `_` and `-` in names, and at most 64 characters; or two tools "

@@ -13,6 +13,9 @@ from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
 
+# Defaults are constructed without validation: that would build a validator for each of their models when this module is
+# imported, although only that of `CallTemplate` is ever called.
+
 
 class CallTemplate(Model):
     """One endpoint and how it is called."""
@@ -94,7 +97,8 @@ class CallTemplate(Model):
         "(string_counter).",
     )
     reply: Reply = Field(
-        Reply(), description='Which message is the reply to a call, and its result; "none" expects no reply.'
+        Reply.model_construct(),
+        description='Which message is the reply to a call, and its result; "none" expects no reply.',
     )
     ignore: OneOrMore = Field(
         (), description="Predicates: messages that are never a reply, such as greetings, heartbeats and events."
@@ -140,17 +144,17 @@ class CallTemplate(Model):
     heartbeat: Heartbeat | None = Field(
         None, description="A message that is sent at intervals while a connection is open."
     )
-    framing: Framing = Field(Framing(), description="How messages are encoded as WebSocket messages.")
+    framing: Framing = Field(Framing.model_construct(), description="How messages are encoded as WebSocket messages.")
     proxy: str | None = Field(
         None,
         description="The proxy to connect through: http://host:port, socks5://host:port, or env for the proxy of the "
         "environment.",
     )
     network: Network = Field(
-        Network(), description="Which addresses are allowed in addition to public addresses over TLS."
+        Network.model_construct(), description="Which addresses are allowed in addition to public addresses over TLS."
     )
-    tls: Tls = Field(Tls(), description="Certificates of the endpoint and of this client.")
-    limits: Limits = Field(Limits(), description="Limits of the connections.")
+    tls: Tls = Field(Tls.model_construct(), description="Certificates of the endpoint and of this client.")
+    limits: Limits = Field(Limits.model_construct(), description="Limits of the connections.")
 
     @field_validator("message")
     @classmethod

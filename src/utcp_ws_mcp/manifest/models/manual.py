@@ -67,7 +67,7 @@ class Tool(Model):
     tool_call_template: dict[str, Json] | None = Field(
         None, description="The fields in which this tool differs from the call template that it belongs to."
     )
-    annotations: Annotations = Field(Annotations(), description="Hints for hosts, as MCP defines them.")
+    annotations: Annotations = Field(Annotations.model_construct(), description="Hints for hosts, as MCP defines them.")
     idempotent: bool = Field(
         False, description="Whether the request may be sent again if the connection was lost after it was sent."
     )
