@@ -82,7 +82,7 @@ def test_a_problem_comes_with_what_its_field_is_for(tmp_path: Path) -> None:
         number for number, line in enumerate(said) if line.endswith("timeout: expected a number. [wrong-type]")
     )
     assert said[number + 1].startswith("    timeout: The timeout of a call in seconds")
-    assert len(said) == 3
+    assert len(said) == 4  # and that further checks follow
 
 
 def test_a_missing_variable_is_shown_where_it_stands(tmp_path: Path) -> None:
@@ -128,7 +128,8 @@ def test_the_missing_variable_of_a_preset_is_shown_at_the_preset(tmp_path: Path)
 
 def test_a_manifest_without_url_gives_one_line(tmp_path: Path) -> None:
     file = write(tmp_path, {"name": "m", "tools": [{"name": "a"}, {"name": "b"}]})
-    (line, _) = run("check", file).stderr.splitlines()
+    line, *_, further = run("check", file).stderr.splitlines()
+    assert "Further checks" in further
     assert f"{file}:1:1: url: 'm' has no \"url\", and no tool has one of its own" in line
 
 
@@ -182,3 +183,9 @@ def test_a_check_online_says_where_connecting_needs_arguments(tmp_path: Path) ->
     checked = run("check", "--online", write(tmp_path, document))
     assert checked.returncode == 0
     assert "connecting needs arguments: argument 'room' is missing" in checked.stdout
+
+
+def test_errors_say_that_further_checks_follow(tmp_path: Path) -> None:
+    said = run("check", file := write(tmp_path, {**GOOD, "timeout": "soon"})).stderr.splitlines()
+    assert said[-1] == f"{file}: Further checks run when these problems are fixed."
+    assert "Further checks" not in run("check", write(tmp_path, GOOD)).stderr

@@ -34,14 +34,14 @@ MESSAGES = [
         e.MissingVariable(["KEY"], "stocks"),
         (
             "stocks: KEY is not set. Set it in the environment, in a .env file beside the manifest, "
-            'or under "variables". [variable-not-set]'
+            'in a file given with --env-file, or, unless it is a secret, under "variables". [variable-not-set]'
         ),
     ),
     (
         e.MissingVariable(["KEY", "HOST"], "stocks"),
         (
             "stocks: KEY, HOST are not set. Set them in the environment, in a .env file beside the manifest, "
-            'or under "variables". [variable-not-set]'
+            'in a file given with --env-file, or, unless they are secrets, under "variables". [variable-not-set]'
         ),
     ),
     (

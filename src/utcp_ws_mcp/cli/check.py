@@ -65,6 +65,7 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
             check_unique_names([*checked, loaded])
         except InvalidManifest as invalid:
             _print_problems(invalid)
+            echo(f"{path}: Further checks run when these problems are fixed.", err=True)
             has_errors = True
             continue
         checked.append(loaded)

@@ -92,7 +92,7 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         from python_socks import ProxyError
         from python_socks.async_.asyncio import Proxy
     except ImportError:
-        reason = "a proxy needs a package that is not installed. Run pip install 'utcp-ws-mcp[proxy]'."
+        reason = "a proxy needs the package python-socks. Run pip install python-socks (the extra proxy)."
         raise ConnectError(url.address, reason, code="extra-not-installed") from None
     if proxy == PROXY_FROM_ENV:
         proxy = _proxy_from_environment(url)

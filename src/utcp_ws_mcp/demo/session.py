@@ -34,7 +34,9 @@ async def serve_endpoint(port: int) -> bool:
     try:
         async with demo_endpoint(port) as bound:
             print(f"The demo endpoint runs at ws://127.0.0.1:{bound}/ (press Ctrl-C to stop it).")
-            print("In another terminal: utcp-ws-mcp tools manifests/demo.json", flush=True)
+            manifest = json.dumps({"name": "demo", "url": f"ws://127.0.0.1:{bound}/"})
+            print(f"Save this as demo.json: {manifest}")
+            print("Then run in another terminal: utcp-ws-mcp tools demo.json", flush=True)
             await anyio.sleep_forever()
     except OSError as failed:
         if failed.errno != errno.EADDRINUSE:

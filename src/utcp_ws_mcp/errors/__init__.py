@@ -66,10 +66,10 @@ class MissingVariable(ManifestError):
         self.names = tuple(names)
         self.manual = manual
         listed = ", ".join(self.names)
-        verb, them = ("is", "it") if len(self.names) == 1 else ("are", "them")
+        verb, them, secret = ("is", "it", "it is a secret") if len(names) == 1 else ("are", "them", "they are secrets")
         super().__init__(
             f"{manual}: {listed} {verb} not set. Set {them} in the environment, in a .env file beside the manifest, "
-            'or under "variables".'
+            f'in a file given with --env-file, or, unless {secret}, under "variables".'
         )
 
 

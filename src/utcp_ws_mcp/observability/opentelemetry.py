@@ -117,7 +117,8 @@ def telemetry(guard: Callable[[str], str], gauges: GaugeSource) -> Iterator[even
     try:
         tracing, measuring = _providers()
     except ImportError as missing:
-        message = "--otel needs an additional package. Install it with: pip install 'utcp-ws-mcp[otel]'"
+        packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        message = f"--otel needs packages. Run pip install {packages} (the extra otel)."
         raise ServeOptionsError(message, code="extra-not-installed") from missing
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)

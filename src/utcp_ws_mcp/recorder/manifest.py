@@ -154,8 +154,9 @@ def _exchange_fields(conversation: Conversation) -> Document:
 
 def _comment(conversation: Conversation, form: PresetForm | None) -> list[str]:
     how = f"in the protocol of the preset {form.preset}." if form else _correlation_comment(conversation)
+    count = len(conversation.exchanges)
     return [
-        f"Drafted from {len(conversation.exchanges)} sent messages; {how}",
+        f"Drafted from {count} sent message{'s' * (count != 1)}; {how}",
         "Names, descriptions and types of arguments are guesses. Try it with: utcp-ws-mcp call … --trace",
         'What a tool changes cannot be known from messages: write "annotations", such as {"readOnlyHint": true}.',
     ]

@@ -324,12 +324,12 @@ def _make_protobuf_codec(framing: Framing, schema: ProtobufSchema | None) -> Cod
 
 
 def _make_packed_codec(name: str) -> PackedCodec:
-    from .msgpack_cbor import LOADERS
+    from .msgpack_cbor import LOADERS, PACKAGES
 
     try:
         return PackedCodec(*LOADERS[name]())
     except ImportError:
         raise InvalidTemplate(
-            f"the codec {name!r} needs a package that is not installed. Run pip install 'utcp-ws-mcp[{name}]'.",
+            f"the codec {name!r} needs a package. Run pip install {PACKAGES[name]} (the extra {name}).",
             code="extra-not-installed",
         ) from None

@@ -83,7 +83,7 @@ def load_types(file: str, read: Callable[[str], bytes]) -> SchemaTypes:
         from .proto_schema import load_pool
     except ImportError:
         raise InvalidTemplate(
-            "the codec 'protobuf' needs a package that is not installed. Run pip install 'utcp-ws-mcp[protobuf]'.",
+            "the codec 'protobuf' needs packages. Run pip install protobuf proto-schema-parser (the extra protobuf).",
             code="extra-not-installed",
         ) from None
     return SchemaTypes(file, *load_pool(file, read))

@@ -134,13 +134,14 @@ def _latin1(value: Any) -> str | bytes:
 
 
 def _load_codec(codec: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    from ..codecs.msgpack_cbor import LOADERS
+    from ..codecs.msgpack_cbor import LOADERS, PACKAGES
 
     try:
         return LOADERS[codec]()
     except ImportError:
         raise RejectedValue(
-            f"a package is not installed. Run pip install 'utcp-ws-mcp[{codec}]'.", code="extra-not-installed"
+            f"it needs the package {PACKAGES[codec]}. Run pip install {PACKAGES[codec]} (the extra {codec}).",
+            code="extra-not-installed",
         ) from None
 
 
