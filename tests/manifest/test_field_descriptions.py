@@ -14,7 +14,7 @@ DESCRIPTIONS = {
     "an element of a field": ("protocol[0]", "The subprotocols to offer"),
     "a field of a tool": ("tools[0].idempotent", "Whether the request may be sent again"),
     "a field of a tool's template": ("tools[0].tool_call_template.stream.until", "Predicate, or several"),
-    "a field of credentials": ("auth.token_url", "The URL of the token endpoint"),
+    "a field of credentials": ("auth.token_url", "The token endpoint: https://"),
     "an override of a tool": ("tool_overrides.some_tool.hidden", "Arguments that are not listed"),
     "a field with another name in the model": ("before_connect[0].http.json", "The body as JSON"),
     "an annotation": ("tools[0].annotations.readOnlyHint", "Whether the tool changes nothing"),

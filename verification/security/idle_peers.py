@@ -1,4 +1,4 @@
-"""S20: peers that hold connections open, with or without a token, shut nobody out and fill no disk.
+"""S20: peers that hold connections open, with or without a token, keep no clients out and fill no disk.
 
 The real HTTP server has few file descriptors. Attackers open more connections than it has: some send nothing, some half
 a head, some half a body with the token; all of them keep their connections. Pass criteria: every authorized request

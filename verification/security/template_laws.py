@@ -182,7 +182,13 @@ def _text_is_concatenated(drawn: Any) -> None:
     parts, arguments = drawn
     template = "x" + "".join(part.text if isinstance(part, Placeholder) else part for part in parts)
     expected = "x" + "".join(to_text(arguments[part.name]) if isinstance(part, Placeholder) else part for part in parts)
-    assert fill(template, arguments) == expected
+    try:
+        filled = fill(template, arguments)
+    except RenderError as refused:
+        # An argument that could end itself is refused, and never sent in another form.
+        assert refused.code == "argument-breaks-message"
+        return
+    assert filled == expected
 
 
 def _scalars_come_back(text: str) -> None:
@@ -251,7 +257,7 @@ def laws() -> Iterator[Law]:
     documents = st.tuples(st.lists(TREES, min_size=1, max_size=3), st.sampled_from(["\n", "\x1e"]), ARGUMENTS)
     yield Law("Several documents stay as many, each with its arguments in place.", documents, _documents_stay_apart)
     parts = st.tuples(st.lists(PLAIN | PLACEHOLDERS, max_size=5), ARGUMENTS)
-    yield Law("A plain text is its parts, and no argument is scanned.", parts, _text_is_concatenated)
+    yield Law("A plain text is its parts, or is refused, and no argument is scanned.", parts, _text_is_concatenated)
     yield Law("Every Unicode scalar value comes back.", st.text(_SCALARS, max_size=50), _scalars_come_back)
     yield Law("A framed message is one message.", _FILLED, _framed_is_one_message)
     yield Law("No argument changes a correlation id.", _FILLED, _id_belongs_to_exchange)

@@ -203,7 +203,7 @@ async def measure(size: Size) -> Sequence[Figure]:
 
 
 def wrong_tools() -> Iterator[JSONObject]:
-    """Yield tools with a URL that must be rejected; the name tells which."""
+    """Yield tools with a URL that must be rejected; the name contains which."""
     for name in (*FIELDS, *CONSTANT_FIELDS):
         places = (*WRONG_PLACES_OF_HOST, *(("SCHEME://a.example/HOLE",) if name in CONSTANT_FIELDS else ()))
         for number, place in enumerate(places):

@@ -118,7 +118,7 @@ async def test_aria2_accepts_the_correct_secret_and_rejects_a_wrong_one(download
         result = await client.call_tool("aria2_version", {})
     assert result.is_error == (secret == "wrong")
     if result.is_error:
-        assert result.content[0].text == "the endpoint said: Unauthorized [tool-error]"
+        assert result.content[0].text == "the endpoint said: Unauthorized (1) [tool-error]"
     else:
         assert result.structured_content is not None
         assert "BitTorrent" in result.structured_content["enabledFeatures"]
