@@ -73,7 +73,8 @@ VALUES: Final[tuple[Any, ...]] = (
 VALUES_PER_URL: Final = 12
 """Values of each URL in the normal size, chosen at random; all together see every value."""
 
-LOGIN: Final = {"given": "'' ~ args.a", "again": "session.given ~ ''"}
+LOGIN: Final = ({"given": "'' ~ args.a"}, {"again": "session.given ~ ''"})
+"""What the steps before a connection capture: the argument, and then the captured value again."""
 
 
 @dataclass
@@ -110,15 +111,15 @@ async def server() -> AsyncIterator[Server]:
 
 def entry(name: str, place: str, url: str, port: int) -> JSONObject:
     """Return a call template whose field has this URL."""
-    capture = {"http": {"url": f"http://127.0.0.1:{port}/http/first"}, "capture": LOGIN}
+    captures = [{"http": {"url": f"http://127.0.0.1:{port}/http/first"}, "capture": each} for each in LOGIN]
     template: JSONObject = {"name": name, "url": f"ws://127.0.0.1:{port}/ws", "keep_alive": False, "timeout": 5}
-    template |= {"response_format": "text", "before_connect": [capture], "tools": [{"name": "t"}]}
+    template |= {"response_format": "text", "before_connect": captures, "tools": [{"name": "t"}]}
     step = {"http": {"url": url}}
     match place:
         case "url":
             template["url"] = url
         case "before_connect":
-            template["before_connect"] = [capture, step]
+            template["before_connect"] = [*captures, step]
         case "on_connect" | "before_message":
             template[place] = [step]
         case "proxy":
