@@ -15,8 +15,10 @@ import pytest
 from tests.client.test_websocket import serve_tcp
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout
+from utcp_ws_mcp.client.http_client import HttpRequest, _complete_headers
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.core.exchange.held import MAX_HELD_MESSAGES
+from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.errors import (
     BridgeError,
     ConnectError,
@@ -420,6 +422,14 @@ async def test_a_step_may_name_the_host_that_answers_and_no_call_may(tmp_path: P
     with pytest.raises(InvalidManifest, match="the value contains a placeholder"):
         async with bridge_to(tmp_path, document):
             pass
+
+
+@pytest.mark.parametrize("name", ["Host", "host", "USER-AGENT", "accept"])
+def test_a_header_of_a_step_replaces_the_usual_one_whatever_its_case(name: str) -> None:
+    request = HttpRequest("GET", parse_url("https://a.example/", schemes=("https",)), {name: "mine"}, {})
+    headers = _complete_headers(request)
+    assert [value for key, value in headers.items() if key.lower() == name.lower()] == ["mine"]
+    assert sorted(map(str.lower, headers)) == ["accept", "host", "user-agent"]
 
 
 MISSING = {

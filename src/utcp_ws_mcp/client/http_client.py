@@ -152,12 +152,7 @@ async def _send_to_address(
     request = client.build_request(
         http_request.method,
         f"{url.scheme}://{literal}:{url.port}{url.target}",
-        headers={
-            "User-Agent": USER_AGENT,
-            "Accept": "application/json",
-            "Host": url.authority,
-            **http_request.headers,
-        },
+        headers=_complete_headers(http_request),
         data=dict(http_request.form) or None,
         content=http_request.body,
         extensions=extensions,
@@ -176,6 +171,13 @@ async def _send_to_address(
         )
     finally:
         await response.aclose()
+
+
+def _complete_headers(request: HttpRequest) -> dict[str, str]:
+    """Return the headers of a request with the usual ones, each once: names of headers have no case."""
+    usual = {"User-Agent": USER_AGENT, "Accept": "application/json", "Host": request.url.authority}
+    own = {name.lower() for name in request.headers}
+    return {**{name: value for name, value in usual.items() if name.lower() not in own}, **request.headers}
 
 
 def _parse_set_cookie(header: str) -> tuple[str, str]:

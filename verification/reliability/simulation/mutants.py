@@ -117,9 +117,7 @@ MUTANTS: Final = (
         "True",
     ),
     Mutant("max_in_flight is one more", PooledConnection, "can_start", "passive_in_flight <", "passive_in_flight <="),
-    Mutant(
-        "max_connections is one more", planner, "_open_or_make_room", "connections) >= limit", "connections) > limit"
-    ),
+    Mutant("max_connections is one more", planner, "_open_or_make_room", ") >= limit", ") > limit"),
     Mutant("requests_per_second is ignored", ConnectionPool, "lease", "1 / rate", "0"),
     Mutant("a silent peer is kept", HeartbeatTask, "_wait_for_reply", "self._abort()", "pass"),
     Mutant("a refusing endpoint is tried without pause", CircuitBreaker, "retry_after", "self._retry_at - now", "0.0"),
