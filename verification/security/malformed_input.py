@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -98,7 +99,8 @@ def places(server: Endpoint) -> dict[str, dict[str, Any]]:
     one_shot = {**base, **by_id, "keep_alive": False}
     return {
         "a call, replies by id": {**base, **by_id},
-        "a call, the first message": {**base, "response_format": "json"},
+        # On a shared connection an unsolicited message ends the use of tools without `match`, on purpose.
+        "a call, the first message": {**base, "response_format": "json", "keep_alive": False},
         "login": {**one_shot, "url": f"{base['url']}login", "on_connect": [{"expect": "message.op == 0"}]},
         "token endpoint": {**one_shot, "auth": oauth},
         "before_connect": {
@@ -193,7 +195,8 @@ def in_file(parser: Parser) -> Callable[[bytes], Awaitable[str | None]]:
     """Return the trial of a parser of files."""
 
     async def trial(data: bytes) -> str | None:
-        return try_input(parser, data) or None
+        # In a thread: the parser of pins runs an event loop of its own.
+        return await asyncio.to_thread(try_input, parser, data) or None
 
     return trial
 
