@@ -1,7 +1,7 @@
-"""S20: peers that hold connections open, with or without a token, keep no clients out and fill no disk.
+"""S20: peers without a token that hold connections open keep no clients out and fill no disk.
 
 The real HTTP server has few file descriptors. Attackers open more connections than it has: some send nothing, some half
-a head, some half a body with the token; all of them keep their connections. Pass criteria: every authorized request
+a head, some half a body; all of them keep their connections. Pass criteria: every authorized request
 meanwhile is answered; the processor time of the server while it waits, as a share of the time; the bytes of its log;
 and after the deadline of a request (10 s) all of these connections are closed.
 """
@@ -47,7 +47,7 @@ BEGINNINGS: Final = (
     b"",
     b"POST /mc",
     HEADER,
-    HEADER + b"Content-Length: 100\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n{",
+    HEADER + b"Content-Length: 100\r\n\r\n{",
 )
 
 
