@@ -142,7 +142,7 @@ class McpEndpoint:
 
 
 class OAuthMiddleware:
-    """Requires an access token on the path of MCP, and tells the SDK whose it is: a session belongs to its creator."""
+    """Requires an access token on the path of MCP, and gives the SDK its subject: a session belongs to its creator."""
 
     def __init__(self, app: ASGIApp, resource_server: ResourceServer) -> None:
         self._app = app
