@@ -29,12 +29,13 @@ COMMANDS: Final[Mapping[str, str]] = {
         "The metadata or the keys of the authorization server cannot be fetched. The last keys are used for a day; "
         "without any, requests get 503."
     ),
-    "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
-    "scope-required": "The access token has no scope that allows the tool.",
     "cannot-listen": (
         "The server cannot listen on the address: another program uses the port, or the address does not "
         "belong to this machine."
     ),
+    # Access tokens
+    "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
+    "scope-required": "The access token has no scope that allows the tool.",
     # Installation into a host
     "host-file-invalid": (
         "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "

@@ -178,10 +178,11 @@ class IssuerKeys:
         except (BridgeError, UnusableDocument) as error:
             if not self._failing:
                 logger.warning(
-                    "the keys of %s cannot be fetched: %s. %s [issuer-unreachable]",
+                    "the keys of %s cannot be fetched: %s. %s [%s]",
                     self._issuer,
                     str(error).rstrip("."),
                     "The last ones are used." if self._keys else "Requests get 503.",
+                    "issuer-unreachable",
                 )
             self._failing, self._keys_url = True, None
         finally:
