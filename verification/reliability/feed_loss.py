@@ -123,7 +123,9 @@ def _figure(driven: tuple[EventServer, Read, Read], *, resume: bool) -> Figure:
     lost, unexplained, doubled = (sum(each) for each in zip(*(astuple(loss)[:3] for loss in losses), strict=True))
     gaps = max(len(read.gaps) for read in reads)
     wrong = sum(read.wrong_missed for read in reads) + sum(loss.sparse for loss in losses)
-    what = f"{server.happened:,} events, {server.kills:,} connections killed, {'with' if resume else 'without'} `resume`"
+    what = (
+        f"{server.happened:,} events, {server.kills:,} connections killed, {'with' if resume else 'without'} `resume`"
+    )
     result = f"{lost:,} lost, {unexplained} of them outside of {gaps:,} gaps, {doubled} doubled, {wrong} wrong `missed`"
     if resume:
         met = not (lost or gaps or doubled or wrong)

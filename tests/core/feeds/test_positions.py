@@ -90,9 +90,7 @@ def test_positions_that_are_no_numbers_are_recognized_and_resumed_behind_the_las
     assert positions.resume_after == "d"
 
 
-LIVES = st.lists(
-    st.lists(st.one_of(st.just("event"), st.just("replay")), max_size=20), min_size=1, max_size=8
-)
+LIVES = st.lists(st.lists(st.one_of(st.just("event"), st.just("replay")), max_size=20), min_size=1, max_size=8)
 """For each connection, what the endpoint sends: the next event, or the next one of the replay."""
 
 

@@ -108,6 +108,8 @@ class FeedKeeper:
             if not subscription.resumed:
                 self._live.add_gap(self._describe_gap(subscription.resume_error))
             self._lost_at = None
+        if subscription.overflowed:
+            self._live.add_gap(f"{subscription.overflowed} messages that came before the feed was open exceed its size")
         self._positions.start_life(replaying=subscription.resumed)
         self._opened_at = anyio.current_time()
         self._live.set_state(FeedState.OPEN)

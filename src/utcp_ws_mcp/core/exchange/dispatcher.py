@@ -16,7 +16,7 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | matches `stream.match` of streams | goes to each | the same |
 | matches none of these, but one exchange has no `match` | goes to it | — |
 | is an error reply with the id null | — | goes to each that it may mean |
-| comes before the reply to a subscription | — | is held for its stream |
+| comes before the reply to a subscription, and replies to no request | — | is held for its stream, too |
 | comes while an exchange is held | is held for it | the same |
 | is true for `inbox.match` | is buffered for calls that listen | the same |
 | is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
@@ -210,6 +210,8 @@ class Dispatcher:
             return self._process_unmatched(message)
         if is_unnamed_error:
             self._share_error(matched)
+        if all(exchange.watches for exchange in matched):
+            self._note_early(message)
         roles = [self._deliver(exchange, message) for exchange in matched]
         # What every exchange ignores may be what another call listens for.
         if self._inbox is not None and set(roles) == {Role.IGNORED} and self._inbox.offer(message):
@@ -338,17 +340,21 @@ class Dispatcher:
             for exchange in meant:
                 self._deliver(exchange, message)
             return Role.ERROR
-        # The reply that opens a stream may arrive after its first items.
-        held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
+        is_early = self._note_early(message)
         if self._inbox is not None and self._inbox.offer(message):
             return Role.BUFFERED
-        if any(held) or self._held:
+        if is_early or self._held:
             return Role.HELD
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
             return Role.IGNORED
         self._drop(message)
         return Role.DROPPED
+
+    def _note_early(self, message: Message) -> bool:
+        """Keep a message for each stream whose reply may arrive after its first items; return whether there is one."""
+        held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
+        return any(held)
 
     def _drop(self, message: Message) -> None:
         """Count a message that no exchange gets, and note what it means for the requests that follow."""
