@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,10 +140,8 @@ def test_a_cursor_is_read_from_its_text(epoch: str, offset: int, gap: int) -> No
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
-    try:
-        Cursor.parse(text)
-    except InvalidCursor as refused:
-        assert len(str(refused)) < 300
+    with suppress(InvalidCursor):
+        assert str(Cursor.parse(text)).startswith(text.partition("-")[0])
 
 
 def test_events_older_than_the_maximum_age_are_removed() -> None:
