@@ -124,6 +124,10 @@ class ToolService:
         tool = self._listing().find(name)
         return host_inputs(tool.inputs).schema if tool is not None else None
 
+    def repeats_arguments(self, name: str) -> bool:
+        """Return whether clients repeat arguments of a tool in headers over HTTP."""
+        return name in self._listing().in_headers
+
     def missing_scopes(self, name: str, caller: Caller | None) -> Sequence[str] | None:
         """Return the scopes of which each would allow a tool that a caller may not use; None if the caller may.
 

@@ -31,6 +31,7 @@ class HttpOptions:
     stateless: bool = False
     max_sessions: int = DEFAULT_MAX_SESSIONS
     oauth: OAuthOptions | None = None
+    fast_path: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ class HttpListener:
     stateless: bool
     max_sessions: int
     oauth: OAuthSettings | None = None
+    fast_path: bool = True
 
 
 @contextmanager
@@ -186,7 +188,16 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
     with listen(address) as listener:
         port = listener.getsockname()[1]
         policy, url = make_access_policy(options, address, port, token, audience), f"http://{address.url_host}:{port}"
-        yield HttpListener(listener, policy, url, address.is_loopback, options.stateless, options.max_sessions, oauth)
+        yield HttpListener(
+            listener,
+            policy,
+            url,
+            address.is_loopback,
+            options.stateless,
+            options.max_sessions,
+            oauth,
+            options.fast_path,
+        )
 
 
 def listen(address: ListenAddress) -> socket.socket:
