@@ -106,8 +106,8 @@ REFUSED = {
         [{"url": URL, "inbox": {"match": "message.event"}}],
         [
             (
-                '[0].inbox: was replaced by feeds. Write "feeds": [{"name": "events", "match": …, "start": '
-                '"first_call"}] with the same "match": its tool events_events replaces the tool that listened. '
+                '[0].inbox: was replaced by feeds. Write "feeds": [{"name": "received", "match": …, "start": '
+                '"first_call"}] with the same "match": its tool received_events replaces the tool that listened. '
                 "[field-replaced]"
             )
         ],

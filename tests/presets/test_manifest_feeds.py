@@ -193,7 +193,7 @@ CONVERSATIONS = [
     ),
     Conversation(
         "obs",
-        "obs.events",
+        "obs.studio",
         lambda sent: [
             {"op": 2, "d": {}},
             {"op": 5, "d": {"eventType": "InputVolumeMeters", "eventData": {}}},
@@ -250,7 +250,7 @@ CONVERSATIONS = [
         environ={"SUPABASE_KEY": "k"},
     ),
     Conversation(
-        "mopidy", "mopidy.events", with_method(), [{"event": "mute_changed"}], greets=({"event": "mute_changed"},)
+        "mopidy", "mopidy.player", with_method(), [{"event": "mute_changed"}], greets=({"event": "mute_changed"},)
     ),
 ]
 
