@@ -33,7 +33,7 @@ Feed = dict[str, Any]
 
 
 def is_event(greeting: RecordedMessage, conversation: Conversation) -> bool:
-    """Return whether the first message is no greeting: nothing was sent, or the same kind comes again unasked."""
+    """Return whether the first message is no greeting: nothing was sent, or its kind comes again."""
     if not conversation.exchanges and not conversation.unsolicited:
         return True
     kinds = {kind_predicate(each.value) for each in conversation.unsolicited}
