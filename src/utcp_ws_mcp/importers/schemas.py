@@ -1,0 +1,189 @@
+"""Make the schemas of a description schemas of arguments: complete in themselves, in the dialect of MCP."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..core.tools.schema_dialects import modernized
+from .failures import Inexpressible
+from .model import Document
+from .naming import free_name
+from .references import References
+
+MAX_INLINE_VALUES: Final = 12
+"""Values of a referenced schema that is written in place wherever it is used."""
+
+MAX_SCHEMAS: Final = 400
+"""Schemas that the arguments of one tool may refer to."""
+
+_DRAFT: Final = 7
+"""The dialect of descriptions that name none: `items` is a list there, and nothing stands beside `$ref`."""
+
+_NOT_FOR_HOSTS: Final = frozenset(
+    {"$schema", "$id", "id", "$comment", "example", "examples", "externalDocs", "xml", "discriminator", "nullable"}
+)
+_MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_LITERALS: Final = frozenset({"const", "enum", "default", "required", "dependentRequired"})
+
+Place = tuple[str, str]
+"""A file and a reference in it."""
+
+
+class Schemas:
+    """Makes schemas complete: what they refer to stands in place, or under `$defs`."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+
+    def resolve(self, schema: Any) -> Any:
+        """Return a schema, or what it refers to."""
+        return self._references.resolve(schema)
+
+    def complete(self, schema: Any) -> Document:
+        """Return a schema without references to other places.
+
+        A schema that is used once or is small stands in place; others, and those that contain themselves, stand under
+        `$defs`.
+
+        Raises:
+            Inexpressible: if a reference leads nowhere, or to too many schemas.
+        """
+        run = _Completion(self._references)
+        run.collect(schema, "")
+        completed = run.write(schema, "")
+        if isinstance(completed, bool):
+            return {} if completed else {"not": {}}
+        return {**completed, "$defs": run.definitions} if run.definitions else completed
+
+
+class _Completion:
+    """One run over a schema and everything that it refers to."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._targets: dict[Place, tuple[str, Any]] = {}
+        self._uses: Counter[int] = Counter()
+        self._recursive: set[int] = set()
+        self._names: dict[int, str] = {}
+        self._open: list[int] = []
+        self._kept: dict[int, Any] = {}
+        self.definitions: Document = {}
+
+    def _target(self, reference: str, file: str) -> tuple[str, Any]:
+        place = (file, reference)
+        if place not in self._targets:
+            self._targets[place] = self._references.follow(reference, file)
+        return self._targets[place]
+
+    def collect(self, schema: Any, file: str) -> None:
+        """Count how often each schema is used, and find those that contain themselves."""
+        if isinstance(schema, list):
+            for item in schema:
+                self.collect(item, file)
+            return
+        if not isinstance(schema, dict):
+            return
+        if isinstance(reference := schema.get("$ref"), str):
+            self._collect_target(*self._target(reference, file))
+        for key, item in schema.items():
+            if key in _MAPS and isinstance(item, dict):
+                self.collect(list(item.values()), file)
+            elif key not in _LITERALS:
+                self.collect(item, file)
+
+    def _collect_target(self, file: str, target: Any) -> None:
+        key = id(target)
+        self._uses[key] += 1
+        if key in self._open:
+            self._recursive.add(key)
+        elif self._uses[key] == 1:
+            if len(self._uses) > MAX_SCHEMAS:
+                raise Inexpressible(f"its arguments refer to more than {MAX_SCHEMAS} schemas")
+            self._kept[key] = target  # so that no other value gets its id
+            self._open.append(key)
+            self.collect(target, file)
+            self._open.pop()
+
+    def write(self, schema: Any, file: str) -> Any:
+        """Return a schema as the arguments of a tool have it."""
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, dict):
+            return {}
+        schema = _without_nullable(modernized(schema, _DRAFT if isinstance(schema.get("items"), list) else 2020))
+        if not isinstance(reference := schema.get("$ref"), str):
+            return {key: self._write_keyword(key, item, file) for key, item in schema.items() if _is_kept(key)}
+        written = self._write_target(reference, *self._target(reference, file))
+        beside = {key: item for key, item in schema.items() if key in ("description", "title", "default")}
+        return {**written, **beside} if isinstance(written, dict) else written
+
+    def _write_target(self, reference: str, file: str, target: Any) -> Any:
+        key = id(target)
+        is_large = self._uses[key] > 1 and _size(target) > MAX_INLINE_VALUES
+        if key not in self._recursive and not is_large:
+            return self.write(target, file)
+        if key not in self._names:
+            self._names[key] = _free_name(reference, self.definitions)
+            self.definitions[self._names[key]] = {}
+            self.definitions[self._names[key]] = self.write(target, file)
+        return {"$ref": f"#/$defs/{self._names[key]}"}
+
+    def _write_keyword(self, key: str, value: Any, file: str) -> Any:
+        if key in _LITERALS:
+            return value
+        if key in _MAPS and isinstance(value, dict):
+            return {name: self.write(item, file) for name, item in value.items()}
+        if isinstance(value, dict):
+            return self.write(value, file)
+        if isinstance(value, list):
+            return [self.write(item, file) if isinstance(item, dict | bool) else item for item in value]
+        return value
+
+
+def _is_kept(key: str) -> bool:
+    return key not in _NOT_FOR_HOSTS and not key.startswith("x-") and key != "deprecated"
+
+
+def _without_nullable(schema: Document) -> Document:
+    """Return a schema in which `nullable` of OpenAPI is a type."""
+    kind = schema.get("type")
+    if schema.get("nullable") is not True or not isinstance(kind, str):
+        return schema
+    return {**schema, "type": [kind, "null"], **({"enum": [*schema["enum"], None]} if "enum" in schema else {})}
+
+
+def _size(value: Any) -> int:
+    """Return the number of values in a schema, up to slightly more than matters."""
+    count, waiting = 0, [value]
+    while waiting and count <= MAX_INLINE_VALUES:
+        each = waiting.pop()
+        count += 1
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return count
+
+
+def _free_name(reference: str, taken: Mapping[str, Any]) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", reference.rstrip("/").rpartition("/")[2]).strip("_") or "schema"
+    return free_name(name, taken)
+
+
+def flat_object(schema: Document) -> Document:
+    """Return an object schema whose properties stand at its top, where `allOf` has distributed them."""
+    parts = schema.get("allOf")
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return schema
+    merged = {key: value for key, value in schema.items() if key != "allOf"}
+    rest: list[Document] = []
+    for part in map(flat_object, parts):
+        if "$ref" in part or part.keys() - {"type", "properties", "required", "description", "title"}:
+            rest.append(part)
+            continue
+        merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
+        required = dict.fromkeys([*part.get("required", ()), *merged.get("required", ())])
+        merged |= {"required": list(required)} if required else {}
+    if merged.get("properties"):
+        merged.setdefault("type", "object")
+    return {**merged, "allOf": rest} if rest else merged
