@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..recorder.messages import literal
 from .model import MAX_DESCRIPTION, Description, Document, ImportOptions, Operation
-from .naming import free_name, manual_name
+from .naming import free_name, manual_name, words
 
 MAX_ITEMS: Final = 20
 MAX_SECONDS: Final = 20
@@ -20,11 +21,18 @@ def assemble(description: Description, operations: Sequence[Operation], options:
     entries = []
     names: list[str] = []
     for key in used:
-        name = free_name(manual_name(f"{description.title} {key}" if len(used) > 1 else description.title), names)
+        title = _entry_name(description.title, key) if len(used) > 1 else manual_name(description.title)
+        name = free_name(title, names)
         names.append(name)
         own = [each for each in operations if each.endpoint == key]
         entries.append({"name": name, **description.endpoints[key], **_content(own, options)})
     return entries[0] if len(entries) == 1 else {"manual_call_templates": entries}
+
+
+def _entry_name(title: str, key: str) -> str:
+    """Return the name of one of several endpoints: that of the API, and the last part of its path."""
+    last = next((part for part in reversed(key.split("/")) if re.match(r"[A-Za-z]", part)), "")
+    return "_".join([manual_name(title).partition("_")[0], *words(last)]).strip("_")
 
 
 def _content(operations: Sequence[Operation], options: ImportOptions) -> Document:

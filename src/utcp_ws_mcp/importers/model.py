@@ -100,7 +100,7 @@ class Operation:
     """One operation of a description: a tool, a feed of its own, or an event of a feed.
 
     Attributes:
-        name: The name in the document.
+        name: The name in the document, or that of its message where an operation has several.
         tool: The tool, if it is one.
         feed: The feed, if the operation is a subscription.
         event: The event, if the operation is one.
@@ -108,6 +108,7 @@ class Operation:
         tags: The tags in the document.
         read_only: Whether it changes nothing, by the document or by its name.
         status: How stable it is.
+        sources: The operations of the document that it stands for; by default the one of its name.
     """
 
     name: str
@@ -118,6 +119,12 @@ class Operation:
     tags: Sequence[str] = ()
     read_only: bool = False
     status: Status = Status.STABLE
+    sources: Sequence[str] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the operations of the document that it stands for."""
+        return tuple(self.sources) or (self.name,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from .model import MAX_DESCRIPTION
 MAX_NAME: Final = 64
 """Characters of the name of a tool."""
 
+MAX_MANUAL_NAME: Final = 18
+"""Characters of the name of a manual, which stands before those of its tools."""
+
 _ARGUMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 
@@ -89,8 +92,13 @@ def argument_name(name: str, taken: Collection[str]) -> str:
 
 def manual_name(title: str) -> str:
     """Return the name of a manual for the title of an API."""
-    parts = [word for word in words(title) if word not in _NOISE]
-    name = "_".join(parts)[:24].strip("_") or "api"
+    name = ""
+    for word in words(title):
+        if word not in _NOISE and len(name) + len(word) < MAX_MANUAL_NAME:
+            name = f"{name}_{word}" if name else word
+        elif name and word not in _NOISE:
+            break
+    name = name or "api"
     return name if name[0].isalpha() else f"api_{name}"
 
 

@@ -16,16 +16,22 @@ MISSING: Final = object()
 
 
 class References:
-    """The references of one document and of the files that it refers to.
+    """The references of one document and of the documents that it refers to.
 
-    `others` are the other files by their path, relative to the folder of the document.
+    References inside the other documents are rewritten, so that each means the same wherever its schema is moved.
     """
 
     def __init__(self, root: Any, others: Mapping[str, Any] | None = None) -> None:
-        self._documents: dict[str, Any] = {"": root, **(others or {})}
-        self._found: dict[tuple[str, str], tuple[str, Any]] = {}
+        """Take the root document, and the others by their path relative to its folder, or by their URL."""
+        self._documents: dict[str, Any] = {"": root}
+        self._documents |= {file: _rewritten(document, file) for file, document in (others or {}).items()}
+        self._found: dict[str, Any] = {}
 
-    def resolve(self, value: Any, file: str = "") -> Any:
+    def document(self, file: str) -> Any:
+        """Return another document, or MISSING."""
+        return self._documents.get(file, MISSING)
+
+    def resolve(self, value: Any) -> Any:
         """Return what a value means: the value itself unless it is a reference. Keys beside `$ref` win.
 
         Raises:
@@ -33,35 +39,38 @@ class References:
         """
         if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
             return value
-        _, target = self.follow(value["$ref"], file)
+        target = self.follow(value["$ref"])
         beside = {key: item for key, item in value.items() if key != "$ref"}
         return {**target, **beside} if beside and isinstance(target, dict) else target
 
-    def follow(self, reference: str, file: str = "") -> tuple[str, Any]:
-        """Return the file and the value that a reference means, after all references that it leads to."""
-        key = (file, reference)
-        if key not in self._found:
-            self._found[key] = self._follow(reference, file)
-        return self._found[key]
+    def follow(self, reference: str) -> Any:
+        """Return the value that a reference means, after all references that it leads to.
 
-    def _follow(self, reference: str, file: str) -> tuple[str, Any]:
+        Raises:
+            Inexpressible: if it leads nowhere, or to itself.
+        """
+        if reference not in self._found:
+            self._found[reference] = self._follow(reference)
+        return self._found[reference]
+
+    def _follow(self, reference: str) -> Any:
         current = reference
         for _ in range(MAX_HOPS):
-            file, target = self._find(current, file)
+            target = self._find(current)
             if not isinstance(target, dict) or not isinstance(target.get("$ref"), str):
-                return file, target
+                return target
             current = target["$ref"]
         raise Inexpressible(f"the reference {reference!r} leads to itself")
 
-    def _find(self, reference: str, file: str) -> tuple[str, Any]:
+    def _find(self, reference: str) -> Any:
         path, _, fragment = reference.partition("#")
-        other = join_reference(file, path)
-        if other not in self._documents:
-            raise Inexpressible(f"the reference {reference!r} leads to another document, which is not available")
-        target = _walk(self._documents[other], [unquote(step) for step in fragment.split("/")[1:]])
+        file = join_reference("", path)
+        if file not in self._documents:
+            raise Inexpressible(f"{reference!r} is in another document, which is not available")
+        target = _walk(self._documents[file], [unquote(step) for step in fragment.split("/")[1:]])
         if target is MISSING:
             raise Inexpressible(f"the reference {reference!r} leads nowhere")
-        return other, target
+        return target
 
 
 def _walk(value: Any, steps: list[str]) -> Any:
@@ -81,8 +90,21 @@ def _walk(value: Any, steps: list[str]) -> Any:
     return MISSING
 
 
+def _rewritten(value: Any, file: str) -> Any:
+    """Return a document whose references name its file."""
+    if isinstance(value, list):
+        return [_rewritten(item, file) for item in value]
+    if not isinstance(value, dict):
+        return value
+    written = {key: _rewritten(item, file) for key, item in value.items()}
+    if isinstance(reference := value.get("$ref"), str):
+        path, mark, fragment = reference.partition("#")
+        written["$ref"] = f"{join_reference(file, path)}{mark}{fragment}"
+    return written
+
+
 def join_reference(file: str, path: str) -> str:
-    """Return the file that a reference of a file means, relative to the folder of the root document."""
+    """Return the document that a reference in a document means, relative to the folder of the root document."""
     if not path:
         return file
     if urlsplit(path).scheme:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from .model import TITLES, Description
@@ -24,22 +25,43 @@ def report_lines(description: Description, selection: Selection) -> list[str]:
     ]
 
 
-def count_operations(description: Description) -> int:
-    """Return the number of operations in the document."""
-    return len(description.operations) + len(description.skipped)
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many operations of the document were imported, left out for each reason, and skipped.
+
+    An operation with several messages counts once, as imported if one of them is.
+    """
+
+    imported: int
+    left_out: Counter[str]
+    skipped: int
+
+    @property
+    def total(self) -> int:
+        """Return the number of operations in the document."""
+        return self.imported + self.left_out.total() + self.skipped
+
+
+def count(description: Description, selection: Selection) -> Figures:
+    """Return the figures of an import."""
+    imported = {name for each in selection.kept for name in each.names}
+    reasons: dict[str, str] = {}
+    for left in selection.left_out:
+        reasons |= {name: left.reason for name in left.operation.names if name not in imported}
+    skipped = {each.name for each in description.skipped} - imported - reasons.keys()
+    return Figures(len(imported), Counter(reasons.values()), len(skipped))
 
 
 def _figures(description: Description, selection: Selection) -> str:
     version = f" {description.version}" if description.version else ""
-    counts = [f"{len(selection.kept)} imported"]
-    if selection.left_out:
-        reasons = Counter(each.reason for each in selection.left_out)
-        counts.append(f"{len(selection.left_out)} left out ({_count(reasons)})")
-    if description.skipped:
-        counts.append(f"{len(description.skipped)} skipped")
-    total = count_operations(description)
-    what = f"{total} operation{'s' * (total != 1)}"
-    return f"{description.title} ({TITLES[description.format]}{version}): {what}: {', '.join(counts)}."
+    figures = count(description, selection)
+    counts = [f"{figures.imported} imported"]
+    if figures.left_out:
+        counts.append(f"{figures.left_out.total()} left out ({_count(figures.left_out)})")
+    if figures.skipped:
+        counts.append(f"{figures.skipped} skipped")
+    what = f"{figures.total} operation{'s' * (figures.total != 1)}"
+    return f"{description.title} ({TITLES[description.format]}{version}), {what}: {', '.join(counts)}."
 
 
 def _count(reasons: Counter[str]) -> str:

@@ -78,4 +78,8 @@ def describe(
 
         rewritten = as_openrpc(document)
         return import_openrpc(rewritten, References(rewritten, others), options, source)
+    if kind is Format.ASYNCAPI:
+        from .asyncapi.importer import import_asyncapi
+
+        return import_asyncapi(document, References(document, others), options, source)
     raise AssertionError(kind)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..core.tools.schema_dialects import modernized
+from ..core.tools.schema_dialects import LATEST, modernized
 from .failures import Inexpressible
 from .model import Document
 from .naming import free_name
@@ -28,9 +28,6 @@ _NOT_FOR_HOSTS: Final = frozenset(
 _MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _LITERALS: Final = frozenset({"const", "enum", "default", "required", "dependentRequired"})
 
-Place = tuple[str, str]
-"""A file and a reference in it."""
-
 
 class Schemas:
     """Makes schemas complete: what they refer to stands in place, or under `$defs`."""
@@ -42,6 +39,13 @@ class Schemas:
         """Return a schema, or what it refers to."""
         return self._references.resolve(schema)
 
+    def peek(self, schema: Any) -> Any:
+        """Return a schema, or what it refers to; an empty one if the reference leads nowhere."""
+        try:
+            return self._references.resolve(schema)
+        except Inexpressible:
+            return {}
+
     def complete(self, schema: Any) -> Document:
         """Return a schema without references to other places.
 
@@ -52,8 +56,8 @@ class Schemas:
             Inexpressible: if a reference leads nowhere, or to too many schemas.
         """
         run = _Completion(self._references)
-        run.collect(schema, "")
-        completed = run.write(schema, "")
+        run.collect(schema)
+        completed = run.write(schema)
         if isinstance(completed, bool):
             return {} if completed else {"not": {}}
         return {**completed, "$defs": run.definitions} if run.definitions else completed
@@ -64,82 +68,73 @@ class _Completion:
 
     def __init__(self, references: References) -> None:
         self._references = references
-        self._targets: dict[Place, tuple[str, Any]] = {}
         self._uses: Counter[int] = Counter()
         self._recursive: set[int] = set()
         self._names: dict[int, str] = {}
         self._open: list[int] = []
-        self._kept: dict[int, Any] = {}
         self.definitions: Document = {}
 
-    def _target(self, reference: str, file: str) -> tuple[str, Any]:
-        place = (file, reference)
-        if place not in self._targets:
-            self._targets[place] = self._references.follow(reference, file)
-        return self._targets[place]
-
-    def collect(self, schema: Any, file: str) -> None:
+    def collect(self, schema: Any) -> None:
         """Count how often each schema is used, and find those that contain themselves."""
         if isinstance(schema, list):
             for item in schema:
-                self.collect(item, file)
+                self.collect(item)
             return
         if not isinstance(schema, dict):
             return
         if isinstance(reference := schema.get("$ref"), str):
-            self._collect_target(*self._target(reference, file))
+            self._collect_target(self._references.follow(reference))
         for key, item in schema.items():
             if key in _MAPS and isinstance(item, dict):
-                self.collect(list(item.values()), file)
+                self.collect(list(item.values()))
             elif key not in _LITERALS:
-                self.collect(item, file)
+                self.collect(item)
 
-    def _collect_target(self, file: str, target: Any) -> None:
-        key = id(target)
+    def _collect_target(self, target: Any) -> None:
+        key = id(target)  # the documents keep it, so that no other value gets this id
         self._uses[key] += 1
         if key in self._open:
             self._recursive.add(key)
         elif self._uses[key] == 1:
             if len(self._uses) > MAX_SCHEMAS:
                 raise Inexpressible(f"its arguments refer to more than {MAX_SCHEMAS} schemas")
-            self._kept[key] = target  # so that no other value gets its id
             self._open.append(key)
-            self.collect(target, file)
+            self.collect(target)
             self._open.pop()
 
-    def write(self, schema: Any, file: str) -> Any:
+    def write(self, schema: Any) -> Any:
         """Return a schema as the arguments of a tool have it."""
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, dict):
             return {}
-        schema = _without_nullable(modernized(schema, _DRAFT if isinstance(schema.get("items"), list) else 2020))
+        schema = _without_nullable(modernized(schema, _DRAFT if isinstance(schema.get("items"), list) else LATEST))
         if not isinstance(reference := schema.get("$ref"), str):
-            return {key: self._write_keyword(key, item, file) for key, item in schema.items() if _is_kept(key)}
-        written = self._write_target(reference, *self._target(reference, file))
+            return {key: self._write_keyword(key, item) for key, item in schema.items() if _is_kept(key)}
+        written = self._write_target(reference, self._references.follow(reference))
         beside = {key: item for key, item in schema.items() if key in ("description", "title", "default")}
         return {**written, **beside} if isinstance(written, dict) else written
 
-    def _write_target(self, reference: str, file: str, target: Any) -> Any:
+    def _write_target(self, reference: str, target: Any) -> Any:
         key = id(target)
         is_large = self._uses[key] > 1 and _size(target) > MAX_INLINE_VALUES
         if key not in self._recursive and not is_large:
-            return self.write(target, file)
+            return self.write(target)
         if key not in self._names:
             self._names[key] = _free_name(reference, self.definitions)
             self.definitions[self._names[key]] = {}
-            self.definitions[self._names[key]] = self.write(target, file)
+            self.definitions[self._names[key]] = self.write(target)
         return {"$ref": f"#/$defs/{self._names[key]}"}
 
-    def _write_keyword(self, key: str, value: Any, file: str) -> Any:
+    def _write_keyword(self, key: str, value: Any) -> Any:
         if key in _LITERALS:
             return value
         if key in _MAPS and isinstance(value, dict):
-            return {name: self.write(item, file) for name, item in value.items()}
+            return {name: self.write(item) for name, item in value.items()}
         if isinstance(value, dict):
-            return self.write(value, file)
+            return self.write(value)
         if isinstance(value, list):
-            return [self.write(item, file) if isinstance(item, dict | bool) else item for item in value]
+            return [self.write(item) if isinstance(item, dict | bool) else item for item in value]
         return value
 
 

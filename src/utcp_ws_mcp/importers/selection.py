@@ -63,17 +63,18 @@ def _rules_of(options: ImportOptions) -> Iterator[Rule]:
     if options.events == "none":
         yield lambda each: "events" if each.event or each.feed else None
     if options.exclude:
-        yield lambda each: "excluded" if _matches(each.name, options.exclude) else None
+        yield lambda each: "excluded" if _matches(each, options.exclude) else None
     if options.include:
-        yield lambda each: None if _matches(each.name, options.include) else "not included"
+        yield lambda each: None if _matches(each, options.include) else "not included"
     if options.tags:
         yield lambda each: None if {*each.tags} & {*options.tags} else "without the tag"
     if options.read_only:
         yield lambda each: None if each.read_only else "may change something"
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _matches(operation: Operation, patterns: Sequence[str]) -> bool:
+    names = {operation.name, *operation.names}
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def _unstable(operation: Operation) -> str | None:

@@ -95,7 +95,8 @@ class _Importer:
                 if not isinstance(method, Mapping) or not isinstance(method.get("name"), str) or not method["name"]:
                     raise Inexpressible("it has no name")
                 if method["name"] in self.methods:
-                    raise Inexpressible("the document has another method of this name")
+                    self.skipped.append(Skipped(f"{method['name']} (again)", "the document has it twice"))
+                    continue
                 params = method.get("params") or []
                 resolved = [self.references.resolve(each) for each in params] if isinstance(params, list) else []
             except Inexpressible as reason:
@@ -231,8 +232,8 @@ class _Importer:
                 parameters = self._parameters(method, reserved=FEED_ARGUMENTS)
                 end = each.get("unsubscribe")
                 partner = (end, False, "subscriptionId") if isinstance(end, str) else None
-                token = "reply.result.subscriptionId"
-                feed = subscriptions.subscription_feed(self._own_name(name), method, parameters, token, partner)
+                own = self._own_name(name)
+                feed = subscriptions.subscription_feed(own, method, parameters, "reply.result.subscriptionId", partner)
             except Inexpressible as reason:
                 self.skipped.append(Skipped(name, str(reason)))
                 continue

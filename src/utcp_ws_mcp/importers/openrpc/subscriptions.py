@@ -14,7 +14,7 @@ from .params import Parameters
 
 _LISTENING: Final = "message.id == request_id and message.result is defined and message.result.listening is not defined"
 _TOKENS: Final = "message.params.subscription, message.params.subscription_id, message.params.subscriptionId"
-_ITEM: Final = "message.params.result if message.params.result is defined else message.params"
+_ITEM: Final = "message.params.result | default(message.params.payload) | default(message.params)"
 _EVENT_WORDS: Final = frozenset({"event", "events", "notification", "notify", "subscription", "changed", "changes"})
 
 
