@@ -108,6 +108,7 @@ class Operation:
         tags: The tags in the document.
         read_only: Whether it changes nothing, by the document or by its name.
         status: How stable it is.
+        only_if_asked: Whether it is imported only if the options ask for it.
         sources: The operations of the document that it stands for; by default the one of its name.
     """
 
@@ -119,6 +120,7 @@ class Operation:
     tags: Sequence[str] = ()
     read_only: bool = False
     status: Status = Status.STABLE
+    only_if_asked: bool = False
     sources: Sequence[str] = ()
 
     @property

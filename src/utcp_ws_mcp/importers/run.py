@@ -82,4 +82,8 @@ def describe(
         from .asyncapi.importer import import_asyncapi
 
         return import_asyncapi(document, References(document, others), options, source)
+    if kind is Format.GRAPHQL:
+        from .graphql.importer import import_graphql
+
+        return import_graphql(document, options, source)
     raise AssertionError(kind)

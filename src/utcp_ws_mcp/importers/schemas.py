@@ -16,8 +16,11 @@ from .references import References
 MAX_INLINE_VALUES: Final = 12
 """Values of a referenced schema that is written in place wherever it is used."""
 
-MAX_SCHEMAS: Final = 400
-"""Schemas that the arguments of one tool may refer to."""
+MAX_SCHEMAS: Final = 40
+"""Schemas that the arguments of one tool may refer to, as models read all of them."""
+
+MAX_LEVELS: Final = 1
+"""Levels of references that are written where there are more schemas than that."""
 
 _DRAFT: Final = 7
 """The dialect of descriptions that name none: `items` is a list there, and nothing stands beside `$ref`."""
@@ -50,13 +53,16 @@ class Schemas:
         """Return a schema without references to other places.
 
         A schema that is used once or is small stands in place; others, and those that contain themselves, stand under
-        `$defs`.
+        `$defs`. Of too many schemas only the first levels are written, deeper ones only say their type.
 
         Raises:
-            Inexpressible: if a reference leads nowhere, or to too many schemas.
+            Inexpressible: if a reference leads nowhere.
         """
         run = _Completion(self._references)
         run.collect(schema)
+        if run.is_too_large:
+            run = _Completion(self._references, MAX_LEVELS)
+            run.collect(schema)
         completed = run.write(schema)
         if isinstance(completed, bool):
             return {} if completed else {"not": {}}
@@ -66,13 +72,20 @@ class Schemas:
 class _Completion:
     """One run over a schema and everything that it refers to."""
 
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: References, levels: int | None = None) -> None:
         self._references = references
+        self._levels = levels
+        self._level = 0
         self._uses: Counter[int] = Counter()
         self._recursive: set[int] = set()
         self._names: dict[int, str] = {}
         self._open: list[int] = []
         self.definitions: Document = {}
+
+    @property
+    def is_too_large(self) -> bool:
+        """Return whether there are more schemas than the arguments of a tool may have."""
+        return len(self._uses) > MAX_SCHEMAS
 
     def collect(self, schema: Any) -> None:
         """Count how often each schema is used, and find those that contain themselves."""
@@ -96,8 +109,8 @@ class _Completion:
         if key in self._open:
             self._recursive.add(key)
         elif self._uses[key] == 1:
-            if len(self._uses) > MAX_SCHEMAS:
-                raise Inexpressible(f"its arguments refer to more than {MAX_SCHEMAS} schemas")
+            if self.is_too_large or (self._levels is not None and len(self._open) >= self._levels):
+                return
             self._open.append(key)
             self.collect(target)
             self._open.pop()
@@ -117,7 +130,16 @@ class _Completion:
 
     def _write_target(self, reference: str, target: Any) -> Any:
         key = id(target)
+        if self._levels is not None and self._level >= self._levels:
+            return _outline(reference, target)
         is_large = self._uses[key] > 1 and _size(target) > MAX_INLINE_VALUES
+        self._level += 1
+        try:
+            return self._write_or_define(key, reference, target, is_large)
+        finally:
+            self._level -= 1
+
+    def _write_or_define(self, key: int, reference: str, target: Any, is_large: bool) -> Any:
         if key not in self._recursive and not is_large:
             return self.write(target)
         if key not in self._names:
@@ -158,6 +180,17 @@ def _size(value: Any) -> int:
         count += 1
         waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
     return count
+
+
+def _outline(reference: str, target: Any) -> Document:
+    """Return a schema that only says the type of what a reference means, and its values or the names of its fields."""
+    name = reference.rpartition("/")[2]
+    if not isinstance(target, dict):
+        return {"description": name}
+    kept = {key: target[key] for key in ("type", "enum") if key in target}
+    properties = target.get("properties")
+    fields = f" with the fields {', '.join(list(properties)[:20])}" if isinstance(properties, dict) else ""
+    return {**kept, "description": f"{name}{fields}."}
 
 
 def _free_name(reference: str, taken: Mapping[str, Any]) -> str:

@@ -62,6 +62,8 @@ def _rules_of(options: ImportOptions) -> Iterator[Rule]:
     """Yield a rule for each option that leaves something out."""
     if options.events == "none":
         yield lambda each: "events" if each.event or each.feed else None
+    if not (options.everything or options.include or options.tags):
+        yield lambda each: "only if asked for" if each.only_if_asked else None
     if options.exclude:
         yield lambda each: "excluded" if _matches(each, options.exclude) else None
     if options.include:
