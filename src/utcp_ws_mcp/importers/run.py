@@ -86,4 +86,29 @@ def describe(
         from .graphql.importer import import_graphql
 
         return import_graphql(document, options, source)
-    raise AssertionError(kind)
+    return _describe_other(document, options, source, kind, others)
+
+
+def _describe_other(
+    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any]
+) -> Description:
+    """Return the operations of a document of a format of one program, or of a recording."""
+    if kind is Format.CDP:
+        from .cdp import import_cdp
+
+        return import_cdp(document, options, source)
+    if kind is Format.OBS:
+        from .obs import import_obs
+
+        return import_obs(document, options, source)
+    if kind is Format.HAR:
+        from .har import import_har
+
+        return import_har(document, options, source)
+    if kind is Format.HOMEASSISTANT:
+        from .homeassistant import import_services
+
+        return import_services(document, options, source)
+    from .json_schema_pairs import import_json_schemas
+
+    return import_json_schemas(document, References({}, others), options, source)

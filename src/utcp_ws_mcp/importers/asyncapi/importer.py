@@ -139,7 +139,7 @@ class _Importer:
             template |= {"keep_alive": False, "reply": self._stream_errors(payloads), "stream": dict(STREAM)}
             template = {key: value for key, value in template.items() if value != {}}
         elif replies:
-            template["reply"] = reply_rules(payloads, correlation, self.schemas).fields
+            template["reply"] = reply_rules(context.payload, payloads, correlation, self.schemas)
         else:
             template["reply"] = "none"
         self.found.append((context.endpoint, correlation))
@@ -195,7 +195,7 @@ class _Importer:
 
     def _stream_errors(self, payloads: Sequence[Payload]) -> Document:
         """Return the rule for items that report a failure, where they differ from the others."""
-        errors = [each for each in payloads if each.is_error]
+        errors = [each for each in payloads if each.reports_failure()]
         good = [each for each in payloads if each not in errors]
         found = predicate(errors[0], good) if errors and good else None
         if found is None:

@@ -74,11 +74,10 @@ class Payload:
         ranked = sorted(texts, key=lambda each: (len(each[0]), _rank(str(each[0][-1]))))
         return ranked[0] if ranked else None
 
-    @property
-    def is_error(self) -> bool:
-        """Return whether it reports a failure, by its constants or its name."""
-        said = [str(value) for value in self.constants.values()]
-        return any(_ERROR.search(text) for text in [*said, self.name.rpartition(".")[2]])
+    def reports_failure(self, request: str = "") -> bool:
+        """Return whether it reports a failure, by its constants or its name, apart from the name of its request."""
+        said = [*map(str, self.constants.values()), self.name.rpartition(".")[2]]
+        return any(_ERROR.search(text.replace(request, "") if request else text) for text in said)
 
 
 def _rank(name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from ...core.expressions.paths import Path
@@ -18,17 +17,16 @@ _ENDINGS: Final = r"(?:[_.\-:/ ]?(?:ack|acknowledged|response|resp|result|reply|
 _COMMON: Final = re.compile(r"(?:result|response|reply|ok|ack|success|error|failure|fail)\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyRules:
-    """The rules of a tool for its reply; `has_error`: whether the document describes a failure."""
-
-    fields: Document
-    has_error: bool
+_BESIDE: Final = frozenset({"error", "errors", "errorMessage", "echo_req", "msg_type"})
+"""Properties of replies that are no part of the result."""
 
 
-def reply_rules(replies: Sequence[Payload], correlation: Correlation | None, schemas: Schemas) -> ReplyRules:
-    """Return the rules for these replies."""
-    errors = [each for each in replies if each.is_error] if len(replies) > 1 else []
+def reply_rules(
+    request: Payload, replies: Sequence[Payload], correlation: Correlation | None, schemas: Schemas
+) -> Document:
+    """Return the rules for the replies to a request."""
+    own = str(request.kind[1]) if request.kind is not None else ""
+    errors = [each for each in replies if each.reports_failure(own)] if len(replies) > 1 else []
     good = [each for each in replies if each not in errors] or list(replies)
     reply: Document = {}
     if correlation is not None:
@@ -38,7 +36,7 @@ def reply_rules(replies: Sequence[Payload], correlation: Correlation | None, sch
     reply |= _error_rules(errors, good, schemas)
     result = _result([_result_path(each, correlation) for each in good])
     reply |= {"result": result} if result else {}
-    return ReplyRules(reply, bool(errors))
+    return reply
 
 
 def _any_of(replies: Sequence[Payload]) -> str | None:
@@ -54,16 +52,26 @@ def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Sc
     if parts:
         text = next((text for error in parts.values() if (text := error_text(error, schemas))), None)
         return {"error": " or ".join(parts), **({"error_message": text} if text else {})}
+    named = [name for name in ("error", "errors", "errorMessage") if _is_optional(name, good)]
+    if named and not errors:
+        path = path_expression((named[0],))
+        text = next((found for each in good if (found := error_text(each, schemas)) and found.startswith(path)), path)
+        return {"error": path, "error_message": text}
     kinds = {each.kind[0] for each in good if each.kind is not None}
     if len(kinds) == 1 and not errors:  # most endpoints answer a bad request so, also where they do not say it
         return {"error": f"{path_expression(kinds.pop())} == 'error'"}
     return {}
 
 
+def _is_optional(name: str, payloads: Sequence[Payload]) -> bool:
+    """Return whether a reply may have a property, and need not have it."""
+    return any(name in each.properties and name not in (each.schema.get("required") or ()) for each in payloads)
+
+
 def _result_path(payload: Payload, correlation: Correlation | None) -> Path | None:
     """Return the only property of a reply beside its constants and its ID; None for the whole message."""
     known = {path[0] for path in payload.constants} | ({correlation.received[0]} if correlation else set())
-    others = [name for name in payload.properties if name not in known]
+    others = [name for name in payload.properties if name not in known and name not in _BESIDE]
     return (others[0],) if len(others) == 1 else None
 
 

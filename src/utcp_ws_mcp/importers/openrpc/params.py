@@ -88,7 +88,7 @@ def _positions(arguments: Sequence[str], required: Collection[str]) -> list[str]
 
 
 def reads_positions(method: Mapping[str, Any], option: str | None, document_default: bool) -> bool:
-    """Return whether a method reads its parameters by position: as it says, else by the option, else by its style."""
+    """Return whether a method reads its parameters by position: its own word decides, then the option."""
     structure = method.get("paramStructure")
     if structure in ("by-position", "by-name"):
         return bool(structure == "by-position")
