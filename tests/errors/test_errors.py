@@ -87,6 +87,10 @@ MESSAGES = [
     ),
     (e.InstallError("mcp.json: expected an object."), "mcp.json: expected an object. [host-file-invalid]"),
     (
+        e.ImportFailed("api.json has no methods. Correct the document."),
+        "api.json has no methods. Correct the document. [not-a-description]",
+    ),
+    (
         e.UnknownTool("stocks.qoute", "stocks.quote"),
         "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
     ),
@@ -293,7 +297,7 @@ MESSAGES = [
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
+    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.ImportFailed, e.PinStoreError, e.ApprovalRefused)),
     (e.CallError, (e.HttpStepFailed,)),
     (
         e.CallError,

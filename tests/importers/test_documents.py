@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.importers.failures import ImportFailed
+from utcp_ws_mcp.errors import ImportFailed
 from utcp_ws_mcp.importers.report import count
 
 from .sides import URL, feeds, import_file, problems_of, tools

@@ -14,8 +14,7 @@ import anyio
 import click
 
 from ..client.manifest_files import read_dotenv
-from ..errors import BridgeError
-from ..importers.failures import ImportFailed
+from ..errors import BridgeError, ImportFailed
 from ..importers.merging import merge
 from ..importers.model import Document, Format, ImportOptions
 from ..importers.run import Imported, import_document

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from ..bridge import Bridge
 from ..client.manifest_files import load_call_template
-from ..errors import BridgeError, ToolError
-from ..importers.failures import ImportFailed
+from ..errors import BridgeError, ImportFailed, ToolError
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
 from ..manifest.variables import VariableResolver

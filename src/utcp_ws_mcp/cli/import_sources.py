@@ -13,8 +13,7 @@ import anyio
 from ..client.http_client import HttpRequest, send_request
 from ..client.resolver import EndpointResolver
 from ..core.network_policy import parse_url
-from ..errors import BridgeError
-from ..importers.failures import ImportFailed
+from ..errors import BridgeError, ImportFailed
 from ..importers.model import Document, Format, ImportOptions
 from ..importers.reading import MAX_SOURCE_BYTES, check_size, parse_text
 from ..importers.references import files_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from .failures import ImportFailed
+from ..errors import ImportFailed
 from .model import TITLES, Format
 
 

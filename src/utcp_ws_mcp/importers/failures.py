@@ -1,14 +1,4 @@
-"""Why a description cannot be imported."""
-
-from __future__ import annotations
-
-from ..errors import BridgeError
-
-
-class ImportFailed(BridgeError):
-    """A description that cannot be imported. The message says what to do."""
-
-    code = "not-a-description"
+"""Why one operation of a description cannot be imported."""
 
 
 class Inexpressible(Exception):

@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from ..core.codecs.message import decode
 from ..core.network_policy import parse_url
-from ..errors import BridgeError
+from ..errors import BridgeError, ImportFailed
 from ..manifest.secret_names import is_secret_name
 from ..recorder.manifest import draft_manifest
 from ..recorder.messages import RecordedMessage
-from .failures import ImportFailed
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import is_reading
 from .urls import variable_name

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ..errors import ImportFailed
 from ..recorder.templates import REQUEST_ID, escape_template
-from .failures import ImportFailed
 from .model import Description, Document, Event, Format, ImportOptions, Operation
 from .naming import argument_name, hints, is_reading, summarize, tool_name
 from .urls import choose_server, endpoint_fields

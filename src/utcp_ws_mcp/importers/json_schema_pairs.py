@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ..errors import ImportFailed
 from .asyncapi.correlation import find_correlation
 from .asyncapi.payloads import Payload, forms
 from .asyncapi.replies import reply_rules
 from .asyncapi.requests import build_request
-from .failures import ImportFailed, Inexpressible
+from .failures import Inexpressible
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import hints, is_reading, summarize, tool_name
 from .references import References

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from .failures import ImportFailed
+from ..errors import ImportFailed
 from .model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
 from .naming import hints, is_reading, summarize, tool_name
 from .urls import endpoint_fields

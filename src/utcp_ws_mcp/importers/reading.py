@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 from ..core.limits import is_deeper
-from .failures import ImportFailed
+from ..errors import ImportFailed
 
 MAX_SOURCE_BYTES: Final = 32 << 20
 """The maximum size of a description in bytes."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import ImportFailed
 from .assembly import assemble
 from .detection import detect
-from .failures import ImportFailed
 from .merging import with_marks
 from .model import Description, Document, Format, ImportOptions
 from .references import References

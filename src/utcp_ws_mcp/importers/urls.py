@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.network_policy import parse_url
-from ..errors import BridgeError
+from ..errors import BridgeError, ImportFailed
 from ..recorder.manifest import network_fields
-from .failures import ImportFailed
 from .model import Document
 
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")

@@ -17,7 +17,7 @@ from ..schemas import Schemas
 from .connections import Connection, Connections
 from .correlation import Correlation, find_correlation
 from .model import Api, ApiOperation, Channel, Message
-from .payloads import Payload, error_text, forms, predicate
+from .payloads import Payload, error_text, forms, predicate, with_kind
 from .reader import read_api
 from .replies import guess_replies, reply_rules
 from .requests import build_request, check_expressible
@@ -55,9 +55,11 @@ class _Importer:
     answered: dict[str, str] = field(default_factory=dict)
     guessed: list[str] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
+    kinds: frozenset[str] = frozenset()
 
     def run(self) -> Description:
         self.skipped += [Skipped(key, reason) for key, reason in self.api.problems]
+        self.kinds = frozenset(self._find_kinds())
         viewpoint = decide(self.api, self.options.viewpoint)
         requests = [each for each in self.api.operations if each.receives == viewpoint.is_server]
         events = [each for each in self.api.operations if each.receives != viewpoint.is_server]
@@ -119,7 +121,17 @@ class _Importer:
 
     def _forms(self, message: Message) -> list[Payload]:
         check_expressible(message)
-        return forms(message.name, message.payload, self.schemas)
+        found = forms(message.name, message.payload, self.schemas)
+        if len(found) > 1:
+            return found
+        return [with_kind(each, message.key, self.kinds) for each in found]
+
+    def _find_kinds(self) -> Iterator[str]:
+        """Yield the properties whose constants are the keys of their messages: where one is missing, it is the key."""
+        for message in (each for operation in self.api.operations for each in operation.messages):
+            for payload in forms(message.name, message.payload, self.schemas):
+                if payload.kind is not None and len(payload.kind[0]) == 1 and payload.kind[1] == message.key:
+                    yield str(payload.kind[0][0])
 
     def _request(self, context: _Context, events: Sequence[ApiOperation]) -> Iterator[Operation]:
         if self._is_pong(context, events):
@@ -265,11 +277,18 @@ class _Importer:
         name = _feed_name(connection, operation.channel)
         if payload.kind is not None:
             return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
-        found = predicate(payload, [each for each in others if each is not payload])
+        found = predicate(payload, [*(each for each in others if each is not payload), *self._others(operation)])
         is_alone = sum(not each.receives for each in self.api.operations) == 1 and len(others) == 1
         if found is None and is_alone:
             found = "message is defined"
         return Event(name, found, None, fields) if found else None
+
+    def _others(self, operation: ApiOperation) -> Iterator[Payload]:
+        """Yield the messages of the other operations, and all replies."""
+        for each in self.api.operations:
+            listed = [*(each.messages if each is not operation else ()), *(each.replies or ())]
+            for message in listed:
+                yield from forms(message.name, message.payload, self.schemas)
 
     # Notes
 

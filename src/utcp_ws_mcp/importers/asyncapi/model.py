@@ -13,6 +13,7 @@ class Message:
 
     Attributes:
         name: Its key or name in the document.
+        key: Its key in the channel.
         payload: The schema of its payload.
         correlation: The location of its correlation ID, a runtime expression, if the document declares one.
         content_type: Its content type; empty if the document names none.
@@ -25,6 +26,7 @@ class Message:
     content_type: str = ""
     texts: Sequence[Any] = ()
     schema_format: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

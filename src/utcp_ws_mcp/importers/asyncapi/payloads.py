@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...core.expressions.paths import Path
@@ -175,6 +175,14 @@ def constant(schema: Mapping[str, Any]) -> Any:
 def is_kind(payload: Payload, subject: Path) -> bool:
     """Return whether the constant at a path says what the message is."""
     return payload.kind is not None and payload.kind[0] == subject
+
+
+def with_kind(payload: Payload, key: str, names: Collection[str]) -> Payload:
+    """Return a payload with the key of its message as a constant, where one of these properties has no value."""
+    if payload.kind is not None:
+        return payload
+    name = next((each for each in names if each in payload.properties), None)
+    return payload if name is None else replace(payload, constants={**payload.constants, (name,): key})
 
 
 def predicate(payload: Payload, others: Sequence[Payload]) -> str | None:

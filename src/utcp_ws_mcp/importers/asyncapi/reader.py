@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ..failures import ImportFailed, Inexpressible
+from ...errors import ImportFailed
+from ..failures import Inexpressible
 from ..references import References
 from ..urls import fill_variables
 from .model import Api, ApiOperation, ApiServer, Channel, Message
@@ -98,6 +99,7 @@ class _Reader:
             content_type=str(message.get("contentType") or default),
             texts=[message.get(key) for key in ("summary", "title", "description")],
             schema_format=schema_format,
+            key=name,
         )
 
     def _with_traits(self, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ...errors import ImportFailed
 from ...recorder.templates import REQUEST_ID, escape_template
 from ..assembly import MAX_ITEMS, MAX_SECONDS
-from ..failures import ImportFailed, Inexpressible
+from ..failures import Inexpressible
 from ..model import Description, Document, Format, ImportOptions, Operation, Skipped, Status
 from ..naming import argument_name, hints, summarize, tool_name
 from ..references import References

@@ -11,7 +11,7 @@ from graphql import (
     build_schema,
 )
 
-from ..failures import ImportFailed
+from ...errors import ImportFailed
 
 
 def read_schema(document: Any, source: str) -> GraphQLSchema:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..failures import ImportFailed, Inexpressible
+from ...errors import ImportFailed
+from ..failures import Inexpressible
 from ..model import Description, Document, Format, ImportOptions, Operation, Skipped, Status
 from ..naming import hints, is_reading, summarize, tool_name
 from ..references import References
