@@ -53,7 +53,6 @@ OWNERS = {
     "ruamel": {"hosts.goose_config"},
     "tomlkit": {"hosts.toml_config"},
     "uvicorn": {"server.http.app", "server.http.connections"},
-    "h11": {"server.http.connections"},
     "starlette": {"server.http.app", "server.http.batch", "server.http.body"},
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},

@@ -293,10 +293,13 @@ async def run_http_server(
     routes: Mapping[str, TextRoute],
     on_started: Callable[[str], None],
     resource_server: ResourceServer | None = None,
+    *,
+    fast_path: bool = True,
 ) -> None:
     """Serve until SIGTERM or SIGINT; running calls then have GRACEFUL_SHUTDOWN_TIMEOUT seconds to finish.
 
-    `on_started` gets the URL of MCP. With a resource server, clients need its access tokens.
+    `on_started` gets the URL of MCP. With a resource server, clients need its access tokens. Without
+    `fast_path`, the SDK answers everything.
     """
     manager = StreamableHTTPSessionManager(
         sdk_server.server,
@@ -307,8 +310,7 @@ async def run_http_server(
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     check_call = partial(check_scopes, sdk_server.tools, resource_server) if resource_server is not None else None
-    fast_path = HttpFastPath(sdk_server.tools) if listener.fast_path else None
-    endpoint = McpEndpoint(manager, fast_path, check_call)
+    endpoint = McpEndpoint(manager, HttpFastPath(sdk_server.tools) if fast_path else None, check_call)
     unguarded = make_app(
         endpoint,
         listener.access_policy,

@@ -31,7 +31,6 @@ class HttpOptions:
     stateless: bool = False
     max_sessions: int = DEFAULT_MAX_SESSIONS
     oauth: OAuthOptions | None = None
-    fast_path: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,6 @@ class HttpListener:
     stateless: bool
     max_sessions: int
     oauth: OAuthSettings | None = None
-    fast_path: bool = True
 
 
 @contextmanager
@@ -196,7 +194,6 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
             options.stateless,
             options.max_sessions,
             oauth,
-            options.fast_path,
         )
 
 
