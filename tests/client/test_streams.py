@@ -10,8 +10,7 @@ import anyio
 import pytest
 
 from tests.peer import Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError
-from utcp_ws_mcp.bridge import StreamResult
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, StreamResult, ToolError
 from utcp_ws_mcp.errors import Outcome
 
 SUBSCRIBES = {"preset": "jsonrpc2", "stream": {"match": "message.event is defined", "item": "message.event"}}

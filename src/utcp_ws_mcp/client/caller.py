@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 import anyio
 
 from ..core.backoff import FATAL_CLOSE_CODES, backoff_delay
-from ..core.exchange.result import collect_stream, extract_result
+from ..core.exchange.result import StreamResult, collect_stream, extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, SessionLost
@@ -28,19 +27,6 @@ SENT_RESULT: Final = {"sent": True}
 """The result of a tool without a reply."""
 
 ItemCallback = Callable[[Any], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamResult:
-    """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream.
-
-    `complete`: it ended by itself. A bound ended it otherwise, and more may have followed.
-    """
-
-    value: Any
-    items: tuple[Any, ...]
-    end: str | None
-    complete: bool = False
 
 
 class CallRunner:
@@ -85,6 +71,19 @@ class CallRunner:
                 lost_error = error if isinstance(error, ConnectionLost) else lost_error
                 retries += 1
             await anyio.sleep(delay)
+
+    async def stream(self, tool: CompiledTool, arguments: dict[str, Any], started_at: float) -> AsyncGenerator[Any]:
+        """Yield each item of a stream, or the one result of another tool, as it arrives. Nothing is sent again.
+
+        Raises:
+            BridgeError: the failure.
+        """
+        pool, deadline = self._pool_manager.pool(tool.manual), started_at + tool.template.timeout
+        async with Call(pool, self._ambient, tool, arguments, deadline) as call:
+            while not tool.rules.no_reply and (message := await call.receive()) is not None:
+                yield extract_result(tool, call.exchange, message)
+                if tool.rules.stream is None:
+                    return
 
     async def _attempt(
         self,

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from ..manifest.manual_outline import Steps
+from ..manifest.steps import Steps
 
 MIN_SLICE: Final = 0.005
 """Seconds of work before others are served; a wait costs more than the smallest steps."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,6 +57,8 @@ def replace_state_file(path: Path, text: str) -> None:
     Raises:
         OSError: If it cannot be written; then it is unchanged.
     """
+    import tempfile  # here, because most starts write no file
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # creates it with mode 0600
     try:

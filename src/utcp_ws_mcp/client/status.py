@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
 from ..manifest.loader import DisabledEntry, ManifestEntry
-from .approvals import WithheldTool
 from .discovery import DiscoveryManager
 from .feeds.lazy import LazyFeeds
-from .pool.entry import PoolStats
 from .pool.manager import PoolManager
+from .pool.status import PoolStats
 from .tool_repository import ToolRepository
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
+    from .approvals import WithheldTool
     from .feeds.manager import FeedInstance
 
 

@@ -48,7 +48,7 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             if gauges is not None:
@@ -79,7 +79,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         open_observability(redact, options, gauges, MetricsObserver(registry.record, redact.guard)) as observe,
     ):
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)

@@ -6,22 +6,23 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from ..bridge import Bridge
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import collect_stream, partial_stream_text
-from ..core.tools.mcp_inputs import host_inputs, restore_arguments
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, json_text, result_blocks, text_block
-from .listing import ToolListing, build_listing
 from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
+
+if TYPE_CHECKING:
+    from .listing import ToolListing
 
 LIST_TIMEOUT: Final = 1.0
 """Seconds from the start that a list of tools waits for endpoints whose tools are not known yet, by default."""
@@ -109,14 +110,11 @@ class ToolService:
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the input schema that hosts see of a tool, or None if it is not known now."""
-        tool = self._listing().find(name)
-        return host_inputs(tool.inputs).schema if tool is not None else None
+        return self._listing().input_schema(name)
 
     async def call(self, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
-        renamed = self._listing().arguments.get(tool.full_name)
-        if renamed and arguments:
-            arguments = restore_arguments(arguments, renamed)
+        arguments = self._listing().restore_arguments(tool, arguments)
         progress = Progress(report, self._redact_result)
         self.running.add(progress)
         try:
@@ -176,6 +174,8 @@ class ToolService:
 
     def _listing(self) -> ToolListing:
         if self._cached_listing is None:
+            from .listing import build_listing  # for the first list: `initialize` does not wait for it
+
             tools = list(self._bridge.tools.values())
             self._cached_listing = build_listing(tools, self._redact_result, self.options, self._server_name)
         return self._cached_listing

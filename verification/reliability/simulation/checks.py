@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
+from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT
 from utcp_ws_mcp.client.cancel import CANCEL_TIMEOUT
 from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
@@ -15,6 +15,7 @@ from utcp_ws_mcp.client.pool.entry import State
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, MIN_BACKOFF_FRACTION
+from utcp_ws_mcp.core.exchange.result import StreamResult
 from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolError, UnknownTool
 
 from .ledger import CallResult, Ledger
