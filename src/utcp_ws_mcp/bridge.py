@@ -25,7 +25,7 @@ from .client.tool_repository import ToolRepository
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
 from .errors import BridgeError, ConnectError, Problem, UnknownTool
-from .manifest.loader import ManifestEntry
+from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
 from .observability.events import Observer

@@ -37,7 +37,8 @@ from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError
-from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
+from utcp_ws_mcp.manifest.entries import ManifestEntry
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.models.framing import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver

@@ -28,7 +28,7 @@ from ..errors import (
     PolicyError,
     TokenRequestError,
 )
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..observability import events
 from ..observability.events import Observer
 from .pool.manager import PoolManager

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..core.tools.catalog import compile_tools_in_steps
 from ..core.tools.tool import CompiledTool
-from ..manifest.loader import ManifestEntry, ResolvedTool
+from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.manual_outline import outline_manual
 from ..manifest.models.base import Json
 from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
@@ -80,7 +80,7 @@ class ManualReader:
         """Return the tools of a manual of an earlier run that may be offered: those that were approved."""
         return await self._approvals.check_remembered(reading.entry, reading.tools)
 
-    async def compile(self, reading: Reading, approved: ApprovedTools) -> list[CompiledTool]:
+    async def compile_tools(self, reading: Reading, approved: ApprovedTools) -> list[CompiledTool]:
         """Return the tools that may be offered, compiled and with their ranks; `reading.skipped` says which are not."""
         ranks = {tool.tool.name: rank for tool, rank in approved.tools}
         offered = frozenset(ranks)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
-from ..manifest.loader import DisabledEntry, ManifestEntry
+from ..manifest.entries import DisabledEntry, ManifestEntry
 from .discovery import DiscoveryManager
 from .feeds.lazy import LazyFeeds
 from .pool.manager import PoolManager

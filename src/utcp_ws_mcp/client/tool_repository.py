@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
-from ..manifest.loader import DisabledEntry, ManifestEntry
+from ..manifest.entries import DisabledEntry, ManifestEntry
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
 from .manifest_files import LoadedManifest, check_unique_names
@@ -174,7 +174,7 @@ class ToolRepository:
     async def _offer(self, reading: Reading, approved: ApprovedTools, *, report: bool) -> tuple[int, bool]:
         """Offer tools of a manual; return how many it has, and whether the tools of the repository changed."""
         entry = reading.entry
-        compiled = await self._get_manual_reader().compile(reading, approved)
+        compiled = await self._get_manual_reader().compile_tools(reading, approved)
         if report:
             self._report(entry.name, [*reading.warnings, *approved.warnings, *reading.skipped])
         listed = {tool.original_name for tool in self._listed_tools.get(entry.name, ())}

@@ -16,7 +16,7 @@ from ..core.expressions.analysis import find_expressions
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.value_size import is_too_large
 from ..errors import Problem
-from .loader import ManifestEntry
+from .entries import ManifestEntry
 from .models.base import Json
 from .pinning import canonical_json
 from .sanitize import regex_patterns, walk

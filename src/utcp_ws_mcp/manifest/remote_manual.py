@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..errors import Problem
+from .entries import ManifestEntry, ResolvedTool
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, extends, normalize
-from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
+from .loader import WEBSOCKET, check_tool
 from .manual_outline import (
     OVERTIME_REASON,
     ManualOutline,

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ...errors import ForbiddenURL, Problem
-from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import DiscoverySettings, Tool, ToolOverride
 from ...manifest.steps import Steps, complete

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from ...errors import InvalidArguments, InvalidTemplate, end_sentence
-from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
 from ...manifest.stream_framing import as_utcp_stream
