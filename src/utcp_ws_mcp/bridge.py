@@ -182,7 +182,7 @@ class Bridge(BridgeStatus):
         # Imports exchanges and the pool, which a host that only lists the tools does not have to wait for.
         from .client.caller import CallRunner
 
-        return CallRunner(self._pool_manager, self._ambient, self._observe)
+        return CallRunner(self._ambient, self._observe)
 
     @cached_property
     def _connector(self) -> Connector:
@@ -208,22 +208,6 @@ class Bridge(BridgeStatus):
         """Removes the secrets of the manifests and fetched tokens from texts."""
         return self._redact
 
-    async def wait_discovered(self, seconds: float) -> bool:
-        """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
-        return await self._discovery_manager.wait_all(seconds)
-
-    async def wait_manual_discovered(self, name: str) -> None:
-        """Wait until the endpoint of a call template has returned its manual; return at once without discovery.
-
-        Raises:
-            BridgeError: if discovery fails.
-        """
-        await self._discovery_manager.wait_discovered(name)
-
-    async def wait_fast_discovery(self, seconds: float) -> None:
-        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones."""
-        await self._discovery_manager.wait_for_fast(seconds)
-
     async def call_tool(
         self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
     ) -> Any:
@@ -248,7 +232,9 @@ class Bridge(BridgeStatus):
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
-            return await self._call_runner.call(tool, valid, on_item, started_at)
+            pool = self._pool_manager.pool(tool.manual)
+            await self._feeds.open_for_call(tool, valid)
+            return await self._call_runner.call(pool, tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -309,8 +295,9 @@ class Bridge(BridgeStatus):
         started_at = anyio.current_time()
         tool = await self._find_tool(name)
         tool = tool.with_utcp_framing() if utcp_framing else tool
-        stream = self._call_runner.stream(tool, self._valid_arguments(tool, arguments), started_at)
-        async with aclosing(stream) as results:
+        pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
+        await self._feeds.open_for_call(tool, validated)
+        async with aclosing(self._call_runner.stream(pool, tool, validated, started_at)) as results:
             async for result in results:
                 yield result
 
@@ -352,10 +339,10 @@ class Bridge(BridgeStatus):
         """Offer the tools that an endpoint announced in an earlier run; return whether there are any."""
         if self._manual_cache is None or (manual := await self._manual_cache.load(entry)) is None:
             return False
-        if await self._repository.offer_remembered(entry, manual):
+        changed = await self._repository.offer_remembered(entry, manual)
+        if changed:
             self._notify_tools_changed()
-            return True
-        return False
+        return changed
 
     async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         saved = await self._repository.save_manual(entry, manual)

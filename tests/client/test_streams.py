@@ -19,7 +19,7 @@ SUBSCRIBES = {"preset": "jsonrpc2", "stream": {"match": "message.event is define
 async def _call_after_a_wait(bridge: Bridge) -> StreamResult:
     """Call a tool that has waited twenty seconds for its connection."""
     plan, since = bridge.tools["m.t"], anyio.current_time() - 20
-    result: StreamResult = await bridge._call_runner.call(plan, {}, None, since)
+    result: StreamResult = await bridge._call_runner.call(bridge._pool_manager.pool(plan.manual), plan, {}, None, since)
     return result
 
 

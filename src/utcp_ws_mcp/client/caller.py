@@ -17,7 +17,6 @@ from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, Session
 from ..observability import events
 from ..observability.events import Observer
 from .call import Call
-from .pool.manager import PoolManager
 from .pool.pool import ConnectionPool
 
 MAX_RETRIES: Final = 10
@@ -30,15 +29,23 @@ ItemCallback = Callable[[Any], Awaitable[None]]
 
 
 class CallRunner:
-    """Run calls over the connections of the pools."""
+    """Run calls over the connections of a pool.
 
-    def __init__(self, pool_manager: PoolManager, ambient: Ambient, observe: Observer) -> None:
-        self._pool_manager = pool_manager
+    All attempts of a call use the pool of the manifest in which its tool was found: after a reload, a retry must not
+    go to an endpoint that the tool never named.
+    """
+
+    def __init__(self, ambient: Ambient, observe: Observer) -> None:
         self._ambient = ambient
         self._observe = observe
 
     async def call(
-        self, tool: CompiledTool, arguments: dict[str, Any], on_item: ItemCallback | None, started_at: float
+        self,
+        pool: ConnectionPool,
+        tool: CompiledTool,
+        arguments: dict[str, Any],
+        on_item: ItemCallback | None,
+        started_at: float,
     ) -> Any:
         """Call a tool and return its result (JSON, text, bytes or StreamResult).
 
@@ -48,8 +55,6 @@ class CallRunner:
         Raises:
             BridgeError: the failure; after retries, its outcome covers all attempts.
         """
-        # One pool for all attempts: after a reload, a retry must not go to an endpoint that the tool never named.
-        pool = self._pool_manager.pool(tool.manual)
         deadline = started_at + tool.template.timeout
         lost_error: ConnectionLost | None = None
         retries = 0
@@ -72,13 +77,15 @@ class CallRunner:
                 retries += 1
             await anyio.sleep(delay)
 
-    async def stream(self, tool: CompiledTool, arguments: dict[str, Any], started_at: float) -> AsyncGenerator[Any]:
+    async def stream(
+        self, pool: ConnectionPool, tool: CompiledTool, arguments: dict[str, Any], started_at: float
+    ) -> AsyncGenerator[Any]:
         """Yield each item of a stream, or the one result of another tool, as it arrives. Nothing is sent again.
 
         Raises:
             BridgeError: the failure.
         """
-        pool, deadline = self._pool_manager.pool(tool.manual), started_at + tool.template.timeout
+        deadline = started_at + tool.template.timeout
         async with Call(pool, self._ambient, tool, arguments, deadline) as call:
             while not tool.rules.no_reply and (message := await call.receive()) is not None:
                 yield extract_result(tool, call.exchange, message)
