@@ -14,13 +14,14 @@ LEAVES = {"core.limits", "core.expressions.analysis", "core.value_size"}
 """Modules of the core that import nothing of the layers above it, so that the manifest may use them."""
 
 BELOW_CORE = BELOW_MANIFEST | {"manifest"}
-BELOW_CLIENT = BELOW_CORE | {"core"}
+BELOW_CLIENT = BELOW_CORE | {"core", "files"}
 BELOW_BRIDGE = BELOW_CLIENT | {"client", "observability.redaction"}
 BELOW_SERVER = BELOW_BRIDGE | {"bridge", "observability"}
 BELOW_CLI = BELOW_SERVER | {"server"}
 
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "manifest": BELOW_MANIFEST | LEAVES,
     "core": BELOW_CORE,
     "observability": {"errors", "__init__", "manifest.secret_names", "core.codecs.message", "manifest"},
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "lint": BELOW_BRIDGE,
     "recorder": BELOW_CORE | {"core", "lint"},
     "plugins": BELOW_BRIDGE | {"bridge"},
-    "hosts": {"errors"},
+    "hosts": {"errors", "files"},
     "cli": BELOW_CLI | {"lint", "recorder", "hosts", "demo"},
     "__init__": {"bridge", "errors", "client.manifest_files", "core.exchange.result"},
     "__main__": {"cli"},
@@ -47,7 +48,7 @@ OWNERS = {
     "dotenv": {"client.manifest_files"},
     "platformdirs": {"client.state_files"},
     "filelock": {"client.pin_store"},
-    "ruamel": {"hosts.goose_config"},
+    "ruamel": {"hosts.yaml_config"},
     "tomlkit": {"hosts.toml_config"},
     "uvicorn": {"server.http.app", "server.http.connections"},
     "h11": {"server.http.connections"},

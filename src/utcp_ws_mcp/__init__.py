@@ -4,12 +4,11 @@ async with Bridge.open("manifest.json") as bridge:
     print(await bridge.call_tool("stocks.quote", {"symbol": "ACME"}))
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 __version__ = "0.1.0"
 USER_AGENT = f"utcp-ws-mcp/{__version__}"
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .bridge import Bridge
     from .client.manifest_files import load_manifest

@@ -8,10 +8,10 @@ from typing import Any
 
 import anyio
 
-from utcp_ws_mcp.client import manual_reader, sliced_work
+from utcp_ws_mcp.client import manual_reader
 from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.client.manual_reader import SlicedWork
 from utcp_ws_mcp.client.pin_store import PinStore
-from utcp_ws_mcp.client.sliced_work import SlicedWork
 from utcp_ws_mcp.client.tool_repository import ToolRepository
 
 
@@ -61,7 +61,7 @@ async def test_a_known_manual_offers_a_tool_that_was_approved_meanwhile(tmp_path
 
 
 async def test_other_tasks_run_while_a_manual_is_read_and_compiled(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(sliced_work, "MIN_SLICE", 0.0)
+    monkeypatch.setattr(manual_reader, "MIN_SLICE", 0.0)
     known = repository(tmp_path, [])
     (entry,) = known.entries
     turns = 0

@@ -20,10 +20,11 @@ from anyio import to_thread
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.tools.catalog import sample_url
 from ..core.value_size import is_too_large
+from ..files import reason_of
 from ..manifest.entries import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.pinning import tool_digest
-from .state_files import UnreadableFile, read_state_file, reason_of, replace_state_file, state_folder
+from .state_files import UnreadableFile, read_state_file, replace_state_file, state_folder
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import anyio
 
 from ..core.tools.catalog import compile_tools_in_steps
 from ..core.tools.tool import CompiledTool
@@ -12,12 +15,43 @@ from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.manual_outline import outline_manual
 from ..manifest.models.base import Json
 from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
+from ..manifest.steps import Steps
 from .approvals import Approvals, ApprovedTools, WithheldTool
 from .pin_store import PinStore
-from .sliced_work import SlicedWork
+
+MIN_SLICE: Final = 0.005
+"""Seconds of work before others are served; a wait costs more than the smallest steps."""
 
 MAX_MANUAL_SECONDS: Final = 1.0
 """Seconds of CPU time to read a manual, and to compile its tools; for 128 ordinary tools a tenth is enough."""
+
+
+T = TypeVar("T")
+
+
+class SlicedWork:
+    """Work on the event loop, in slices: calls of other endpoints do not wait for it.
+
+    It may take `max_seconds` of CPU time; what is left of it then is skipped.
+    """
+
+    def __init__(self, max_seconds: float) -> None:
+        self._left = max_seconds
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Return the result of work in steps. Others get at least as much time as the work takes."""
+        began = time.thread_time()
+        try:
+            next(steps)
+            while True:
+                if (used := time.thread_time() - began) >= MIN_SLICE:
+                    self._left -= used
+                    await anyio.sleep(used)
+                    began = time.thread_time()
+                steps.send(self._left <= 0)
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
 
 @dataclass(slots=True)

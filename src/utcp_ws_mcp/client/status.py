@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
@@ -13,7 +14,6 @@ from .pool.manager import PoolManager
 from .pool.status import PoolStats
 from .tool_repository import ToolRepository
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .approvals import WithheldTool
     from .feeds.manager import FeedInstance

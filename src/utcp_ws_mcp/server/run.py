@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
@@ -20,7 +21,6 @@ from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
 from .tools import DEFAULT_LIST_OPTIONS, ListOptions, ToolService
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..observability.metrics import GaugeSource, Measurement
     from .http.config import HttpOptions
