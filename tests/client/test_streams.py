@@ -42,7 +42,9 @@ async def test_the_time_of_a_subscription_begins_with_the_reply_that_opens_it(tm
 
 
 @pytest.mark.parametrize("bound", ["max_seconds", "idle_seconds"])
-async def test_a_subscription_that_nobody_confirms_times_out_and_is_no_empty_stream(tmp_path: Path, bound: str) -> None:
+async def test_a_subscription_that_is_not_confirmed_times_out_and_is_no_empty_stream(
+    tmp_path: Path, bound: str
+) -> None:
     subscribes = {**SUBSCRIBES, "stream": {**SUBSCRIBES["stream"], bound: 0.05}, "timeout": 0.2}
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", **subscribes)) as bridge:
         with pytest.raises(CallTimeout, match="timed out after") as timeout:

@@ -80,7 +80,7 @@ async def test_other_tasks_run_while_a_manual_is_read_and_compiled(tmp_path: Pat
     assert turns >= 3 * 20  # once for each tool that is measured, read, and compiled
 
 
-async def test_work_that_takes_too_long_is_told_to_stop() -> None:
+async def test_work_that_takes_too_long_is_asked_to_stop() -> None:
     asked: list[bool] = []
 
     def steps() -> Any:
