@@ -171,9 +171,9 @@ def accept_message(framing: Framing) -> Accept:
     """Return a parser of the messages of a framing; every value can be displayed and returned as a result."""
 
     def accept(data: bytes) -> None:
-        schema = framing.protobuf and load_types("m.proto", lambda _: seeds.PROTO).select(
-            framing.protobuf.receive, None
-        )
+        schema = None
+        if framing.protobuf:
+            schema = load_types("m.proto", lambda _: seeds.PROTO).select(framing.protobuf.receive, None)
         framer = make_framer(framing, max_bytes=MAX_BYTES, schema=schema)
         text = text_of(data)
         for raw in (text, data, data[: len(data) // 2], data[len(data) // 2 :]):
