@@ -104,7 +104,7 @@ class ToolService:
     async def find(self, name: str) -> CompiledTool | None:
         """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running.
 
-        `missing_scopes` tells whether a caller may use it.
+        Whether a caller may use it is the question of `missing_scopes`.
         """
         tool = self._listing().find(name)
         if tool is None:
