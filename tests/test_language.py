@@ -53,8 +53,10 @@ PATTERN = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, WORDS))})(?![^\W_
 
 SUFFIXES = {".py", ".md", ".json", ".toml", ".txt", ".conf", ".mjs", ".yml", ".yaml"}
 NAMES = {"Makefile", "run", ".env.example", "Dockerfile"}
-THIRD_PARTY = re.compile(r"package(-lock)?\.json$|^requirements/.*\.txt$|^benchmarks/results/")
-"""Generated files, and output that a command printed."""
+THIRD_PARTY = re.compile(
+    r"package(-lock)?\.json$|^requirements/.*\.txt$|^benchmarks/results/|^tests/importers/documents/.*[nl]$"
+)
+"""Generated files, output that a command printed, and documents of others."""
 
 PROTOCOL_WORDS = re.compile(r"wamp\.close\.goodbye_and_out|\bWAMP_GOODBYE\b")
 """A URI and a message of WAMP that contain one of the words."""

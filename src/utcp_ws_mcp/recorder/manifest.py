@@ -88,7 +88,7 @@ def _public_endpoint(endpoint: Document, variables: Collection[str], missing: li
 
 
 def _endpoint_fields(endpoint: Document, url: URL) -> Document:
-    return {**endpoint, **_network_fields(url)}
+    return {**endpoint, **network_fields(url)}
 
 
 def _preset_conversation(form: PresetForm, messages: Sequence[RecordedMessage]) -> Conversation:
@@ -177,7 +177,7 @@ def _manual_name(url: URL) -> str:
     return word if re.match(r"[A-Za-z]", word) else "api"
 
 
-def _network_fields(url: URL) -> Document:
+def network_fields(url: URL) -> Document:
     """Return what the endpoint needs in addition to a public address over TLS."""
     if url.is_loopback_literal:
         return {}
