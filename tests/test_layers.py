@@ -55,7 +55,7 @@ OWNERS = {
     "ruamel": {"hosts.yaml_config"},
     "tomlkit": {"hosts.toml_config"},
     "uvicorn": {"server.http.app", "server.http.connections"},
-    "starlette": {"server.http.app", "server.http.batch", "server.http.body"},
+    "starlette": {"server.http.app", "server.http.batch", "server.http.body", "server.http.fast_path"},
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},
