@@ -1,4 +1,4 @@
-"""What an open bridge shows: its call templates, tools, connections and feeds."""
+"""What an open bridge shows: its call templates, tools, and connections."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from ..errors import BridgeError
 from ..manifest.loader import DisabledEntry, ManifestEntry
 from .approvals import WithheldTool
 from .discovery import DiscoveryManager
-from .feeds.lazy import LazyFeeds
 from .pool.entry import PoolStats
 from .pool.manager import PoolManager
 from .tool_repository import ToolRepository
-
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
-if TYPE_CHECKING:
-    from .feeds.manager import FeedInstance
 
 
 class BridgeStatus:
@@ -25,7 +20,6 @@ class BridgeStatus:
     _repository: ToolRepository
     _discovery_manager: DiscoveryManager
     _pool_manager: PoolManager
-    _feeds: LazyFeeds
 
     @property
     def entries(self) -> list[ManifestEntry]:
@@ -60,7 +54,3 @@ class BridgeStatus:
     def stats(self, manual: str) -> PoolStats:
         """Return the status of the connections of a manual."""
         return self._pool_manager.stats(manual)
-
-    def feed_instances(self) -> list[FeedInstance]:
-        """Return the feeds that have been opened, one for each set of arguments."""
-        return self._feeds.instances()

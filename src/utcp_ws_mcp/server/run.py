@@ -83,7 +83,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)
-            sdk_server = SdkServer(make_tool_service(bridge, options))
+            sdk_server = SdkServer(make_tool_service(bridge, options), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             await run_http_server(sdk_server, listener, {"/metrics": TextRoute(registry.render)}, _print_url)
