@@ -148,7 +148,9 @@ def render_python(name: str) -> str:
     if not inspect.isclass(value):
         return _describe(f"### `{name}`", name, value)
     text = _describe(f"### `{name}`", name, value)
-    return text + "".join(_member(name, key, member) for key, member in vars(value).items() if key[0] != "_")
+    parts = [each for each in value.__mro__ if each.__module__.startswith(utcp_ws_mcp.__name__)]
+    members = [item for each in parts for item in vars(each).items() if item[0][0] != "_"]
+    return text + "".join(_member(name, key, member) for key, member in members)
 
 
 def render_errors(_: str) -> str:

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "plugins": BELOW_BRIDGE | {"bridge"},
     "hosts": {"errors"},
     "cli": BELOW_CLI | {"lint", "recorder", "hosts", "demo"},
-    "__init__": {"bridge", "errors", "client.manifest_files"},
+    "__init__": {"bridge", "errors", "client.manifest_files", "client.feeds.reading"},
     "__main__": {"cli"},
 }
 

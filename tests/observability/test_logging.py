@@ -137,6 +137,8 @@ HOSTILE_EVENTS = {
     "an error of a call": events.CallFinished("m.t", 0.1, HOSTILE, "ToolError", "tool-error"),
     "a reason to close": events.ConnectionClosed("m", "wss://m/", HOSTILE, True),
     "a failed discovery": events.DiscoveryFailed("m", HOSTILE, 1.0),
+    "a feed that cannot be opened": events.FeedInterrupted("m.f", HOSTILE, HOSTILE, "tool-error", 0.0, 1.0),
+    "a gap": events.FeedGapFound("m.f", HOSTILE, 1, HOSTILE),
     "a message": events.MessageReceived("m", HOSTILE, "reply"),
     "a name": events.ConnectionOpened(HOSTILE, "wss://m/", 0.1),
 }

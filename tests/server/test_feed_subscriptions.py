@@ -21,7 +21,7 @@ from tests.server.sides import BOTH_ERAS, sdk_client, session_client
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.server.subscriptions import MAX_WATCHED
 
-pytestmark = BOTH_ERAS
+pytestmark = [BOTH_ERAS, pytest.mark.filterwarnings("ignore:resources/:mcp.shared.exceptions.MCPDeprecationWarning")]
 BOTH_STDIO = pytest.mark.parametrize("to_client", [sdk_client, session_client], ids=["sdk", "session"])
 FEED = {
     "name": "said",
@@ -179,8 +179,8 @@ REFUSED = {
     "utcp-ws://feeds/chat/other?room=ops": "there is no resource",
     "file:///etc/passwd": "there is no resource",
     "utcp-ws://feeds/chat/said": "room",
-    "utcp-ws://endpoints": "only those of feeds",
-    "utcp-ws://manifest-guide": "only those of feeds",
+    "utcp-ws://endpoints": "are not announced",
+    "utcp-ws://manifest-guide": "are not announced",
 }
 
 

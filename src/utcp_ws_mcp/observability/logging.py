@@ -167,6 +167,24 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
             logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
+        case _:
+            _log_feed_event(event, extra)
+
+
+def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
+    match event:
+        case events.FeedOpened(feed, arguments, seconds, reconnected):
+            again = " again" if reconnected else ""
+            logger.info("feed %s %s is open%s after %.0f ms", feed, arguments, again, seconds * 1000, extra=extra)
+        case events.FeedInterrupted(feed, arguments, reason, code, _, retry_in):
+            text = "feed %s %s receives no events: %s [%s]; opened again in %.1f s"
+            logger.warning(text, feed, arguments, reason, code, retry_in, extra=extra)
+        case events.FeedClosed(feed, arguments, reason):
+            logger.info("feed %s %s is closed: %s", feed, arguments, reason, extra=extra)
+        case events.FeedGapFound(feed, arguments, after, reason):
+            logger.info("feed %s %s has a gap after event %d: %s", feed, arguments, after, reason, extra=extra)
+        case events.FeedEventInvalid(feed, reason, code):
+            logger.info("feed %s: an event was left out: %s [%s]", feed, reason, code, extra=extra)
 
 
 def _log_message(event: events.MessageSent | events.MessageReceived, redact: Callable[[str], str]) -> None:
@@ -217,6 +235,23 @@ class Trace:
                 self._print("!", f"{purpose} was not sent: {reason}")
             case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
                 self._print("!", text)
+            case _:
+                self._show_feed_event(event)
+
+    def _show_feed_event(self, event: events.Event) -> None:
+        match event:
+            case events.FeedOpened(feed, arguments, _, reconnected):
+                self._print("=", f"feed {feed} {arguments} is open{' again' if reconnected else ''}")
+            case events.FeedEventAdded(feed, offset):
+                self._print("=", f"feed {feed} has event {offset}")
+            case events.FeedInterrupted(feed, arguments, reason, _, _, retry_in):
+                self._print("!", f"feed {feed} {arguments} receives no events: {reason}; again in {retry_in:.1f} s")
+            case events.FeedClosed(feed, arguments, reason):
+                self._print("=", f"feed {feed} {arguments} is closed: {reason}")
+            case events.FeedGapFound(feed, arguments, after, reason):
+                self._print("!", f"feed {feed} {arguments} has a gap after event {after}: {reason}")
+            case events.FeedEventInvalid(feed, reason):
+                self._print("!", f"feed {feed}: an event was left out: {reason}")
 
     def _print_message(self, sigil: str, label: str, message: str | bytes) -> None:
         shown = _format_message(message, self._redact)

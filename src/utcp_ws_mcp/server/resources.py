@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Final
@@ -170,8 +171,14 @@ class EndpointResources:
             "waiting": stats.waiting,
             "tools": sum(tool.manual == entry.name for tool in bridge.tools.values()),
             "withheld": [name for name in bridge.withheld if name.startswith(prefix)],
+            "feeds": self._feed_states(entry.name),
             "problem": str(error) if error else None,
         }
+
+    def _feed_states(self, manual: str) -> dict[str, int]:
+        """Return how many sets of arguments of the feeds of a manual are in each state."""
+        feeds = (each for each in self._bridge.feed_instances() if each.feed.manual == manual)
+        return dict(Counter(each.live.state.value for each in feeds))
 
 
 def unknown_resource(uri: str) -> tuple[str, dict[str, str]]:

@@ -71,8 +71,12 @@ class FeedInstance:
         try:
             yield
         finally:
-            self.reading -= 1
-            self.note_read()
+            self.end_read()
+
+    def end_read(self) -> None:
+        """Note that a read that counted in `reading` has ended."""
+        self.reading -= 1
+        self.note_read()
 
     def note_read(self) -> None:
         """Note that a read has ended."""
@@ -165,7 +169,8 @@ class FeedManager:
         instance = self.get(tool, arguments)
         watchers, watcher = instance.live.watchers, partial(on_change)  # an object of its own for each watch
         watch = ExitStack()
-        watch.enter_context(instance.being_read())
+        instance.reading += 1
+        watch.callback(instance.end_read)
         watchers.add(watcher)
         watch.callback(watchers.discard, watcher)
         return watch.close

@@ -41,6 +41,7 @@ class Subscriptions:
         self._listed: set[str] = set()
         self._outbound = outbound
         self._open: dict[RequestId, set[str]] = {}
+        self._held: list[str] | None = None
         self._watches = ResourceWatches(resources, self._announce)
         self._list_changes = ResourceListChanges(resources, lambda: self.list_changed(RESOURCES_CHANGED))
 
@@ -49,12 +50,18 @@ class Subscriptions:
         if not _is_filter(wanted) or len(self._open) >= MAX_SUBSCRIPTIONS or request_id in self._open:
             return False
         honored: JsonObject = {key: True for key in _FLAGS if wanted.get(key)}
+        self._open[request_id] = methods = {method for key, method in _FLAGS.items() if key in honored}
+        if RESOURCES_CHANGED in methods:
+            self.note_listed(RESOURCES_CHANGED)
+        # A resource may change by being watched, and nothing may precede the acknowledgement.
+        held: list[str] = []
+        self._held = held
         if uris := watchable(self._watches, wanted.get(_URIS) or (), request_id):
             honored[_URIS] = uris
+        self._held = None
         self._notify("notifications/subscriptions/acknowledged", request_id, {"notifications": honored})
-        self._open[request_id] = {method for key, method in _FLAGS.items() if key in honored}
-        if RESOURCES_CHANGED in self._open[request_id]:
-            self.note_listed(RESOURCES_CHANGED)
+        for line in held:
+            self._send(line)
         return True
 
     def cancel(self, request_id: RequestId) -> bool:
@@ -85,7 +92,7 @@ class Subscriptions:
         if method not in self._listed:
             return
         if self.is_session:
-            self._outbound.send(encode_json({"jsonrpc": "2.0", "method": method}))
+            self._send(encode_json({"jsonrpc": "2.0", "method": method}))
         for request_id, methods in self._open.items():
             if method in methods:
                 self._notify(method, request_id, {})
@@ -105,14 +112,19 @@ class Subscriptions:
     def _announce(self, uri: str, subscribers: Iterable[Hashable]) -> None:
         for each in subscribers:
             if each is _SESSION:
-                params = {"uri": uri}
-                self._outbound.send(encode_json({"jsonrpc": "2.0", "method": RESOURCE_UPDATED, "params": params}))
-            elif each in self._open:  # nothing may come before the acknowledgement
+                self._send(encode_json({"jsonrpc": "2.0", "method": RESOURCE_UPDATED, "params": {"uri": uri}}))
+            else:
                 self._notify(RESOURCE_UPDATED, each, {"uri": uri})
 
     def _notify(self, method: str, request_id: Any, params: JsonObject) -> None:
         params = {**params, "_meta": {SUBSCRIPTION_ID_KEY: request_id}}
-        self._outbound.send(encode_json({"jsonrpc": "2.0", "method": method, "params": params}))
+        self._send(encode_json({"jsonrpc": "2.0", "method": method, "params": params}))
+
+    def _send(self, line: str) -> None:
+        if self._held is None:
+            self._outbound.send(line)
+        else:
+            self._held.append(line)
 
 
 def _is_filter(value: Any) -> bool:
