@@ -82,6 +82,7 @@ MANIFEST: Final[Mapping[str, str]] = {
         "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
     ),
     "variable-not-set": "A variable of the manifest has no value.",
+    "field-replaced": "An earlier version had this field; another one replaces it.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
     "invalid-message": (
