@@ -48,8 +48,8 @@ async def say(seen: Peer, text: str, room: str = "ops") -> None:
     await seen.open[-1].send(json.dumps({"room": room, "text": text}))
 
 
-class Told:
-    """What a client is told: the URIs of updated resources, and "list"."""
+class Notified:
+    """What a client is notified of: the URIs of updated resources, and "list"."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -78,7 +78,7 @@ class Told:
 
 
 @asynccontextmanager
-async def told(client: Client, mode: str, told: Told, *uris: str) -> AsyncIterator[list[str]]:
+async def subscribed(client: Client, mode: str, notified: Notified, *uris: str) -> AsyncIterator[list[str]]:
     """Subscribe to resources and to their list; yield what the server has agreed to."""
     await client.list_resources()
     if mode == "legacy":
@@ -93,7 +93,7 @@ async def told(client: Client, mode: str, told: Told, *uris: str) -> AsyncIterat
 
             async def forward() -> None:
                 async for event in events:
-                    told.add(event)
+                    notified.add(event)
 
             tasks.start_soon(forward)
             yield list(events.honored.resource_subscriptions or ())
@@ -101,14 +101,14 @@ async def told(client: Client, mode: str, told: Told, *uris: str) -> AsyncIterat
 
 
 @BOTH_STDIO
-async def test_a_client_is_told_of_events_and_reads_them(tmp_path: Path, mode: str, to_client: Any) -> None:
-    heard = Told()
+async def test_a_client_is_notified_of_events_and_reads_them(tmp_path: Path, mode: str, to_client: Any) -> None:
+    heard = Notified()
     async with peer(join) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
         async with to_client(bridge, mode, message_handler=heard.on_message) as client:
             assert client.server_capabilities.resources is not None
             assert client.server_capabilities.resources.subscribe
             assert client.server_capabilities.resources.list_changed
-            async with told(client, mode, heard, OPS) as agreed:
+            async with subscribed(client, mode, heard, OPS) as agreed:
                 assert agreed == [OPS]
                 await seen.until(lambda: seen.received == [{"join": "ops"}])
                 await say(seen, "hello")
@@ -124,10 +124,10 @@ async def test_a_client_is_told_of_events_and_reads_them(tmp_path: Path, mode: s
 
 
 @pytest.mark.parametrize("stateless", [False, True])
-async def test_over_http_a_client_is_told_of_events_where_the_capabilities_say_so(
+async def test_over_http_a_client_is_notified_of_events_where_the_capabilities_say_so(
     tmp_path: Path, mode: str, stateless: bool
 ) -> None:
-    heard = Told()
+    heard = Notified()
     async with peer(join) as seen, served(tmp_path, manifest(seen), stateless=stateless) as url:
         async with http_client(url, mode, message_handler=heard.on_message) as client:
             capabilities = client.server_capabilities
@@ -141,7 +141,7 @@ async def test_over_http_a_client_is_told_of_events_where_the_capabilities_say_s
                 with pytest.raises(MCPError, match="without sessions"):
                     await client.subscribe_resource(OPS)
                 return
-            async with told(client, mode, heard, OPS):
+            async with subscribed(client, mode, heard, OPS):
                 await seen.until(lambda: len(seen.received) == 1)
                 await say(seen, "hello")
                 await heard.until(lambda uris: OPS in uris and "list" in uris)
@@ -153,7 +153,7 @@ async def test_a_subscription_keeps_a_feed_open_and_its_end_closes_it(
 ) -> None:
     async with peer(join) as seen, bridge_to(tmp_path, manifest(seen, linger=0)) as bridge:
         async with to_client(bridge, mode) as client:
-            async with told(client, mode, Told(), OPS):
+            async with subscribed(client, mode, Notified(), OPS):
                 await seen.until(lambda: len(seen.received) == 1)
                 (instance,) = bridge.feed_instances()
                 assert instance.reading == 1
@@ -217,21 +217,21 @@ async def test_a_session_watches_a_bounded_number_of_resources(tmp_path: Path, m
 async def test_the_list_of_feeds_is_announced_when_one_of_them_has_another_state(
     tmp_path: Path, mode: str, to_client: Any
 ) -> None:
-    heard = Told()
+    heard = Notified()
     async with peer(join) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
         async with to_client(bridge, mode, message_handler=heard.on_message) as client:
-            async with told(client, mode, heard, "utcp-ws://feeds"):
+            async with subscribed(client, mode, heard, "utcp-ws://feeds"):
                 await client.call_tool("chat_said_events", {"room": "ops"})
                 await heard.until(lambda uris: "utcp-ws://feeds" in uris)
 
 
 @BOTH_STDIO
 async def test_a_subscription_follows_a_feed_into_a_changed_manifest(tmp_path: Path, mode: str, to_client: Any) -> None:
-    heard = Told()
+    heard = Notified()
     file = tmp_path / "changed.json"
     async with peer(join) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
         async with to_client(bridge, mode, message_handler=heard.on_message) as client:
-            async with told(client, mode, heard, OPS):
+            async with subscribed(client, mode, heard, OPS):
                 await seen.until(lambda: len(seen.received) == 1)
                 await heard.until(lambda uris: OPS in uris)
                 gone = {"name": "chat", "url": seen.url, "tools": []}

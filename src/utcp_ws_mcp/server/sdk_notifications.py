@@ -53,7 +53,7 @@ class _Mailbox:
 
 
 class _Session:
-    """A client of a handshake revision: its session, the lists that it has, and what it is to be told."""
+    """A client of a handshake revision: its session, the lists that it has, and what it is to be sent."""
 
     def __init__(self, session: Any) -> None:
         self.listed: set[ServerEvent] = set()
@@ -79,11 +79,11 @@ class _Session:
 
 
 class SdkNotifications:
-    """What the clients of the SDK's server are told.
+    """The notifications to the clients of the SDK's server.
 
     Args:
         tools: The tools.
-        sends_list_changed: Clients of the handshake revisions are told of changed lists.
+        sends_list_changed: Clients of the handshake revisions are notified of changed lists.
     """
 
     def __init__(self, tools: ToolService, *, sends_list_changed: bool) -> None:
@@ -126,7 +126,7 @@ class SdkNotifications:
             self._watches.remove_subscriber(subscriber)
 
     def subscribe(self, session: Any, uri: str) -> None:
-        """Tell a client of a handshake revision of the changes of a resource.
+        """Notify a client of a handshake revision of the changes of a resource.
 
         Raises:
             ResourceNotWatched: if they are not announced.

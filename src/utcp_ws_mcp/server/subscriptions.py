@@ -154,7 +154,7 @@ def watchable(watches: ResourceWatches, uris: Iterable[str], subscriber: Hashabl
 
 
 class ResourceListChanges:
-    """Announces that the list of resources has changed, once somebody has it.
+    """Announces that the list of resources has changed, once a host has it.
 
     Args:
         resources: The resources.
