@@ -79,6 +79,9 @@ class Resources:
         self.watched.setdefault(uri, []).append(on_change)
         return lambda: self.watched[uri].remove(on_change)
 
+    def is_visible(self, uri: str, may_use: Callable[[Any], bool]) -> bool:
+        return may_use(uri)
+
     def change(self, uri: str) -> None:
         for on_change in self.watched[uri]:
             on_change()
@@ -108,6 +111,15 @@ def test_each_resource_has_an_interval_and_one_watch_of_its_own(watched: Any) ->
     resources.change("a")
     resources.change("b")
     assert announced == [("a", {1, 2}), ("b", {2})]
+
+
+def test_a_resource_that_a_caller_may_not_read_is_not_watched_for_it(watched: Any) -> None:
+    resources, watches, announced, _ = watched
+    watches.add("a", 1)
+    with pytest.raises(ResourceNotWatched, match="there is no resource"):
+        watches.add("a", 2, lambda uri: False)
+    resources.change("a")
+    assert announced == [("a", {1})]
 
 
 def test_the_last_subscriber_ends_the_watch(watched: Any) -> None:

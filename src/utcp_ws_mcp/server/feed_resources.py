@@ -12,7 +12,7 @@ from ..bridge import Bridge
 from ..core.feeds.feed import CompiledFeed
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, end_sentence
-from .resources import FEEDS_URI, JSON_MEDIA_TYPE
+from .resources import FEEDS_URI, JSON_MEDIA_TYPE, MayUse
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ PAGE_PARAMETERS: Final = ("cursor", "max_events", "where")
 
 
 class FeedResources:
-    """The feeds of an open bridge as resources."""
+    """The feeds of an open bridge as resources. `may_use` tells which of their tools NAME_events a caller may call."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
-    def read(self, uri: str) -> Any:
+    def read(self, uri: str, may_use: MayUse) -> Any:
         """Return the content of a resource, or None if there is no such resource; reading a feed opens it."""
         if uri == FEEDS_URI:
-            return [self._state(tool) for tool in self._tools()]
+            return [self._state(tool) for tool in self._tools(may_use)]
         found = self._find(uri)
-        if found is None:
+        if found is None or not may_use(found[0]):
             return None
         try:
             return self._bridge.read_feed_page(*found)
@@ -53,10 +53,15 @@ class FeedResources:
         found = self._find(uri)
         return None if found is None else self._bridge.watch_feed(*found, on_change)
 
-    def listed(self) -> list[dict[str, Any]]:
+    def is_visible(self, uri: str, may_use: MayUse) -> bool:
+        """Return whether a URI is that of a feed whose events a caller may read."""
+        found = self._find(uri)
+        return found is not None and may_use(found[0])
+
+    def listed(self, may_use: MayUse) -> list[dict[str, Any]]:
         """Return the feeds that need no arguments, and the sets of arguments that are followed."""
         found: dict[str, dict[str, Any]] = {}
-        for tool in self._tools():
+        for tool in self._tools(may_use):
             feed = _feed(tool)
             if not tool.inputs.get("required"):
                 found[feed_uri(feed)] = _resource(feed, {})
@@ -65,9 +70,9 @@ class FeedResources:
                     found.setdefault(uri, _resource(feed, instance.arguments))
         return [{"uri": uri, **resource} for uri, resource in found.items()][:MAX_LISTED]
 
-    def templates(self) -> list[dict[str, Any]]:
+    def templates(self, may_use: MayUse) -> list[dict[str, Any]]:
         """Return a template for each feed, with its arguments."""
-        return [_template(_feed(tool), _required_arguments(tool)) for tool in self._tools()]
+        return [_template(_feed(tool), _required_arguments(tool)) for tool in self._tools(may_use)]
 
     def _find(self, uri: str) -> tuple[CompiledTool, dict[str, str]] | None:
         """Return the tool that reads the feed of a URI, and the parameters."""
@@ -91,9 +96,9 @@ class FeedResources:
         except BridgeError:
             return None
 
-    def _tools(self) -> Iterator[CompiledTool]:
+    def _tools(self, may_use: MayUse) -> Iterator[CompiledTool]:
         for tool in self._bridge.tools.values():
-            if tool.feed is not None and tool.feed.kind == "events":
+            if tool.feed is not None and tool.feed.kind == "events" and may_use(tool):
                 yield tool
 
     def _instances(self, feed: CompiledFeed) -> Iterator[FeedInstance]:

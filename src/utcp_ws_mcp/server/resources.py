@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
+from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, MissingVariable
 from ..manifest.loader import ManifestEntry
 from ..observability.redaction import redact_strings
@@ -60,6 +61,10 @@ RESOURCE_TEMPLATES: Final = (
 )
 
 
+MayUse = Callable[[CompiledTool], bool]
+"""Returns whether a caller may use a tool."""
+
+
 class ResourceNotWatched(Exception):
     """The changes of a resource are not announced. `data` is for the error of MCP."""
 
@@ -69,31 +74,40 @@ class ResourceNotWatched(Exception):
         self.data = {"uri": to_json_safe(uri)[:MAX_SHOWN_URI]}
 
 
+def everything(_: CompiledTool) -> bool:
+    """Allow all tools: the caller has no identity."""
+    return True
+
+
 class EndpointResources:
-    """The resources of an open bridge."""
+    """The resources of an open bridge. Those of feeds are there for callers who may use the tool NAME_events."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
-    def read(self, uri: str) -> str | None:
+    def read(self, uri: str, may_use: MayUse = everything) -> str | None:
         """Return the text of a resource, in the media type of `media_type`, or None if there is no such resource."""
         if uri == GUIDE_URI:
             from .documentation import read_guide  # few sessions read it
 
             return read_guide()
-        content = self._content(uri)
+        content = self._content(uri, may_use)
         if content is None:
             return None
         safe = redact_strings(to_json_safe(content), self._bridge.redactor.guard)
         return json.dumps(safe, indent=2, ensure_ascii=False)
 
-    def listed(self) -> list[Mapping[str, Any]]:
+    def listed(self, may_use: MayUse = everything) -> list[Mapping[str, Any]]:
         """Return the resources as `resources/list` has them."""
-        return [*RESOURCES, *(self._feeds.listed() if self._has_feeds else ())]
+        return [*RESOURCES, *(self._feeds.listed(may_use) if self._has_feeds else ())]
 
-    def templates(self) -> list[Mapping[str, Any]]:
+    def templates(self, may_use: MayUse = everything) -> list[Mapping[str, Any]]:
         """Return the templates as `resources/templates/list` has them."""
-        return [*RESOURCE_TEMPLATES, *(self._feeds.templates() if self._has_feeds else ())]
+        return [*RESOURCE_TEMPLATES, *(self._feeds.templates(may_use) if self._has_feeds else ())]
+
+    def is_visible(self, uri: str, may_use: MayUse) -> bool:
+        """Return whether a resource is there for a caller."""
+        return not uri.startswith(f"{FEEDS_URI}/") or self._feeds.is_visible(uri, may_use)
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call a function when the list of resources, or `utcp-ws://feeds`, may have changed; return what ends it."""
@@ -139,9 +153,9 @@ class EndpointResources:
     def _has_feeds(self) -> bool:
         return any(entry.template is not None and entry.template.feeds for entry in self._bridge.entries)
 
-    def _content(self, uri: str) -> Any:
+    def _content(self, uri: str, may_use: MayUse) -> Any:
         if uri == FEEDS_URI or uri.startswith(f"{FEEDS_URI}/"):
-            return self._feeds.read(uri)
+            return self._feeds.read(uri, may_use)
         return self._endpoint_content(uri)
 
     def _endpoint_content(self, uri: str) -> Any:

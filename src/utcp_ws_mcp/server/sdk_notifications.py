@@ -24,6 +24,7 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 
+from .resources import MayUse
 from .subscriptions import ResourceListChanges, ResourceWatches, watchable
 from .tools import ToolService
 
@@ -113,25 +114,25 @@ class SdkNotifications:
         """End the streams on which clients of 2026-07-28 wait for notifications."""
         self._listen.close()
 
-    async def listen(self, ctx: Any, params: types.SubscriptionsListenRequestParams) -> Any:
+    async def listen(self, ctx: Any, params: types.SubscriptionsListenRequestParams, may_use: MayUse) -> Any:
         """Serve `subscriptions/listen`: acknowledge what this server announces, and send it until the client leaves."""
         wanted, subscriber = params.notifications, object()
         if wanted.resources_list_changed:
             self._list_changes.note_listed()
-        uris = watchable(self._watches, wanted.resource_subscriptions or (), subscriber)
+        uris = watchable(self._watches, wanted.resource_subscriptions or (), subscriber, may_use)
         honored = wanted.model_copy(update={"resource_subscriptions": uris or None, "prompts_list_changed": None})
         try:
             return await self._listen(ctx, params.model_copy(update={"notifications": honored}))
         finally:
             self._watches.remove_subscriber(subscriber)
 
-    def subscribe(self, session: Any, uri: str) -> None:
+    def subscribe(self, session: Any, uri: str, may_use: MayUse) -> None:
         """Notify a client of a handshake revision of the changes of a resource.
 
         Raises:
             ResourceNotWatched: if they are not announced.
         """
-        self._watches.add(uri, self._known(session))
+        self._watches.add(uri, self._known(session), may_use)
 
     def unsubscribe(self, session: Any, uri: str) -> None:
         """End a subscription of a client of a handshake revision."""

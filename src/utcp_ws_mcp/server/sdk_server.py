@@ -16,9 +16,10 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .. import __version__
+from .auth.access import CALLER_KEY, Caller
 from .content import ICON, SERVER_INFO
 from .progress import send_keepalive_progress
-from .resources import ResourceNotWatched, media_type, unknown_resource
+from .resources import MayUse, ResourceNotWatched, everything, media_type, unknown_resource
 from .sdk_notifications import SdkNotifications
 from .tools import INSTRUCTIONS, INVALID_CURSOR_MESSAGE, LIST_TTL, ToolService
 
@@ -66,7 +67,7 @@ class SdkServer:
 
     def __init__(self, tools: ToolService, *, sends_list_changed: bool = True, is_stateless: bool = False) -> None:
         self.guard = tools.guard
-        self._tools = tools
+        self.tools = tools
         self._sends_list_changed = sends_list_changed
         self._notifications = SdkNotifications(tools, sends_list_changed=sends_list_changed)
         self.server = self._make_server()
@@ -81,10 +82,10 @@ class SdkServer:
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
             cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},
-            get_tool_input_schema=self._tools.input_schema,  # otherwise every call over HTTP lists all tools
+            get_tool_input_schema=self.tools.input_schema,  # otherwise every call over HTTP lists all tools
             on_list_tools=self._list_tools,  # type: ignore[arg-type]  # a result may be a mapping too
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
-            on_subscriptions_listen=self._notifications.listen,
+            on_subscriptions_listen=self._listen,
             on_subscribe_resource=self._subscribe,
             on_unsubscribe_resource=self._unsubscribe,
             on_list_resources=self._list_resources,
@@ -96,7 +97,7 @@ class SdkServer:
     async def _lifespan(self, _: Server[Any]) -> AsyncIterator[None]:
         async with self._notifications.running(), anyio.create_task_group() as tasks:
             if self._sends_list_changed:
-                tasks.start_soon(send_keepalive_progress, self._tools.running)
+                tasks.start_soon(send_keepalive_progress, self.tools.running)
             try:
                 yield None
             finally:
@@ -107,7 +108,7 @@ class SdkServer:
         self._notifications.close_streams()
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
-        listing = await self._tools.list_tools()
+        listing = await self.tools.list_tools(_caller(ctx))
         self._notifications.note_listed(None if _is_modern(ctx) else ctx.session, ToolsListChanged())
         page = listing.page(params.cursor if params is not None else None, modern=_is_modern(ctx))
         if page is None:
@@ -121,37 +122,40 @@ class SdkServer:
         async def report(number: float, message: str) -> None:
             await ctx.session.report_progress(number, None, message)
 
-        tool = await self._tools.find(params.name)
+        tool = await self.tools.find(params.name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
-        result = await self._tools.call(tool, params.arguments, report)
+            raise MCPError(types.INVALID_PARAMS, self.tools.unknown_tool_message(params.name))
+        result = await self.tools.call(tool, params.arguments, report, _caller(ctx))
         modern = _is_modern(ctx)
         result = result.readable_in(ctx.protocol_version)
-        return result.fitted(params.name, self._tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
+        return result.fitted(params.name, self.tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
         _reject_cursor(params)
         self._notifications.note_listed(None if _is_modern(ctx) else ctx.session, ResourcesListChanged())
-        return types.ListResourcesResult.model_validate({"resources": self._tools.resources.listed()})
+        return types.ListResourcesResult.model_validate({"resources": self.tools.resources.listed(_may_use(ctx))})
 
     async def _list_resource_templates(self, ctx: Context, params: Any) -> types.ListResourceTemplatesResult:
         _reject_cursor(params)
         return types.ListResourceTemplatesResult.model_validate(
-            {"resourceTemplates": self._tools.resources.templates()}
+            {"resourceTemplates": self.tools.resources.templates(_may_use(ctx))}
         )
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        text = self._tools.resources.read(params.uri)
+        text = self.tools.resources.read(params.uri, _may_use(ctx))
         if text is None:
             raise MCPError(types.INVALID_PARAMS, *unknown_resource(params.uri))
         content = types.TextResourceContents(uri=params.uri, mime_type=media_type(params.uri), text=text)
         return types.ReadResourceResult(contents=[content])
 
+    async def _listen(self, ctx: Context, params: types.SubscriptionsListenRequestParams) -> Any:
+        return await self._notifications.listen(ctx, params, _may_use(ctx))
+
     async def _subscribe(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
         if self.server.is_stateless:
             raise MCPError(types.INVALID_REQUEST, STATELESS_MESSAGE)
         try:
-            self._notifications.subscribe(ctx.session, params.uri)
+            self._notifications.subscribe(ctx.session, params.uri, _may_use(ctx))
         except ResourceNotWatched as refused:
             raise MCPError(types.INVALID_PARAMS, refused.message, refused.data) from None
         return types.EmptyResult()
@@ -165,6 +169,17 @@ def _reject_cursor(params: types.PaginatedRequestParams | None) -> None:
     """Reject every cursor, for a list that has one page."""
     if params is not None and params.cursor is not None:
         raise MCPError(types.INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
+
+
+def _may_use(ctx: Context) -> MayUse:
+    """Return which tools the caller may use."""
+    caller = _caller(ctx)
+    return everything if caller is None else caller.may_use
+
+
+def _caller(ctx: Context) -> Caller | None:
+    """Return who sent the request, as the HTTP server has found out; None on stdio and with the server's own token."""
+    return None if ctx.request is None else ctx.request.scope.get(CALLER_KEY)
 
 
 def _is_modern(ctx: Context) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .resources import EndpointResources, ResourceNotWatched
+from .resources import EndpointResources, MayUse, ResourceNotWatched, everything, unknown_resource
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +81,14 @@ class ResourceWatches:
         self._schedule = schedule
         self._watches: dict[str, _Watch] = {}
 
-    def add(self, uri: str, subscriber: Hashable) -> None:
+    def add(self, uri: str, subscriber: Hashable, may_use: MayUse = everything) -> None:
         """Announce the changes of a resource to a subscriber from now on.
 
         Raises:
             ResourceNotWatched: if the changes of the resource are not announced, or the subscriber watches too many.
         """
+        if not self._resources.is_visible(uri, may_use):
+            raise ResourceNotWatched(unknown_resource(uri)[0], uri)
         watch = self._watches.get(uri)
         if watch is not None and subscriber in watch.subscribers:
             return
@@ -140,12 +142,14 @@ class ResourceWatches:
             self._announce(uri, tuple(watch.subscribers))
 
 
-def watchable(watches: ResourceWatches, uris: Iterable[str], subscriber: Hashable) -> list[str]:
+def watchable(
+    watches: ResourceWatches, uris: Iterable[str], subscriber: Hashable, may_use: MayUse = everything
+) -> list[str]:
     """Watch resources for a subscription, and return those whose changes it will get; why not others is logged."""
     honored = []
     for uri in uris:
         try:
-            watches.add(uri, subscriber)
+            watches.add(uri, subscriber, may_use)
         except ResourceNotWatched as refused:
             logger.info("a subscription leaves out a resource: %s", refused.message)
         else:

@@ -239,7 +239,7 @@ async def test_a_loop_with_a_cursor_of_an_earlier_run_begins_with_a_gap(tmp_path
         first = await anext(aiter(items))
         await items.aclose()
     assert isinstance(first, FeedGap)
-    assert "earlier run" in first.reason
+    assert "earlier life" in first.reason
 
 
 async def test_a_call_that_needs_the_connection_of_a_feed_for_itself_says_so(tmp_path: Path) -> None:
