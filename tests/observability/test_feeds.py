@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from tests.peer import PATIENCE, bridge_to, peer, silent
-from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.observability import feed_events
 from utcp_ws_mcp.observability.events import broadcast
 from utcp_ws_mcp.observability.logging import Trace
 from utcp_ws_mcp.observability.metrics import GaugeSource, MetricsObserver, PrometheusRegistry
@@ -83,7 +83,7 @@ async def test_a_feed_tells_its_observers_all_that_happens_to_it(tmp_path: Path)
         "FeedRead",
         "FeedClosed",
     ]
-    (interrupted,) = (event for event in seen_events if isinstance(event, events.FeedInterrupted))
+    (interrupted,) = (event for event in seen_events if isinstance(event, feed_events.FeedInterrupted))
     assert (interrupted.error_code, interrupted.arguments) == ("connection-lost", '{"symbol":"ACME"}')
     lines = registry.render().splitlines()
     for name, value in {"events": 4, "events_invalid": 1, "evictions": 3, "gaps": 1, "interruptions": 1}.items():

@@ -134,82 +134,10 @@ class WarningIssued:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class FeedOpened:
-    """A feed can receive events, `seconds` after the attempt to open it began; `arguments` is a JSON object.
+class FeedEvent:
+    """The base of the events of feeds, which are in `feed_events`: most programs have no feeds."""
 
-    `reconnected`: it was open before.
-    """
-
-    feed: str
-    arguments: str
-    seconds: float
-    reconnected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FeedInterrupted:
-    """A feed receives no events, and is opened again after `retry_in` seconds. `seconds` is how long it was open."""
-
-    feed: str
-    arguments: str
-    reason: str
-    error_code: str
-    seconds: float
-    retry_in: float
-
-
-@dataclass(frozen=True, slots=True)
-class FeedClosed:
-    """A feed was closed, because it is no longer read, or because its manifest was changed."""
-
-    feed: str
-    arguments: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeedEventAdded:
-    """A feed received its event number `offset`."""
-
-    feed: str
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class FeedEventInvalid:
-    """A message matched a feed, but its data, key or position could not be computed. It is not kept."""
-
-    feed: str
-    reason: str
-    error_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeedEventsEvicted:
-    """A feed removed its `count` oldest events, because its size, memory or age is limited."""
-
-    feed: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class FeedGapFound:
-    """Events of a feed may be missing behind event number `after`."""
-
-    feed: str
-    arguments: str
-    after: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeedRead:
-    """A read returned `count` events of a feed; the oldest of them had arrived `lag` seconds before."""
-
-    feed: str
-    count: int
-    lag: float
+    __slots__ = ()
 
 
 Event = (
@@ -226,14 +154,7 @@ Event = (
     | DiscoverySucceeded
     | DiscoveryFailed
     | WarningIssued
-    | FeedOpened
-    | FeedInterrupted
-    | FeedClosed
-    | FeedEventAdded
-    | FeedEventInvalid
-    | FeedEventsEvicted
-    | FeedGapFound
-    | FeedRead
+    | FeedEvent
 )
 Observer = Callable[[Event], None]
 

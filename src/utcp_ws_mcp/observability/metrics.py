@@ -165,20 +165,24 @@ class MetricsObserver:
 
 
 def _feed_measurements(event: events.Event) -> Iterator[Measurement]:
+    if not isinstance(event, events.FeedEvent):
+        return
+    from . import feed_events
+
     match event:
-        case events.FeedEventAdded(feed):
+        case feed_events.FeedEventAdded(feed):
             yield FEED_EVENTS, (feed,), 1
-        case events.FeedRead(feed, _, lag):
+        case feed_events.FeedRead(feed, _, lag):
             yield FEED_LAG, (feed,), lag
-        case events.FeedEventsEvicted(feed, count):
+        case feed_events.FeedEventsEvicted(feed, count):
             yield FEED_EVICTIONS, (feed,), count
-        case events.FeedEventInvalid(feed):
+        case feed_events.FeedEventInvalid(feed):
             yield FEED_EVENTS_INVALID, (feed,), 1
-        case events.FeedGapFound(feed):
+        case feed_events.FeedGapFound(feed):
             yield FEED_GAPS, (feed,), 1
-        case events.FeedInterrupted(feed):
+        case feed_events.FeedInterrupted(feed):
             yield FEED_INTERRUPTIONS, (feed,), 1
-        case events.FeedOpened(feed, reconnected=True):
+        case feed_events.FeedOpened(feed, reconnected=True):
             yield FEED_RECONNECTS, (feed,), 1
 
 

@@ -13,7 +13,7 @@ from ...core.backoff import FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
 from ...errors import BridgeError, ConnectionLost, InvalidReply, ManifestError, PolicyError
-from ...observability.events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
+from ...observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
 from .live_feed import FeedState, LiveFeed
 from .subscription import FeedSubscription
 

@@ -12,7 +12,8 @@ import anyio.lowlevel
 
 from ...core.feeds.buffer import Event, EventBuffer, Gap, Page
 from ...core.feeds.cursor import Cursor
-from ...observability.events import FeedEventAdded, FeedEventsEvicted, FeedGapFound, FeedRead, Observer, noop
+from ...observability.events import Observer, noop
+from ...observability.feed_events import FeedEventAdded, FeedEventsEvicted, FeedGapFound, FeedRead
 from ..wakeup import Wakeup
 
 BURST_SECONDS: Final = 0.05
