@@ -27,7 +27,7 @@ PAGE_PARAMETERS: Final = ("cursor", "max_events", "where")
 
 
 class FeedResources:
-    """The feeds of an open bridge as resources. `may_use` tells which of their tools NAME_events a caller may call."""
+    """The feeds of an open bridge as resources. `may_use` decides which of their tools NAME_events a caller has."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
