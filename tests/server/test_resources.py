@@ -55,6 +55,7 @@ async def test_an_endpoint_is_idle_until_a_call_connects_it(tmp_path: Path, mode
         "waiting": 0,
         "tools": 2,
         "withheld": [],
+        "feeds": {},
         "problem": None,
     }
     assert before == [idle]
