@@ -13,7 +13,8 @@ import sys
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from logging import Handler
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,10 +135,8 @@ def render_metrics(_: str) -> str:
 def render_events(_: str) -> str:
     """Return a table of all events, with the level at which each is logged and its fields in JSON."""
     rows = []
-    listed = [each for each in typing.get_args(events.Event) if each is not events.FeedEvent]
-    for event in [*listed, *vars(feed_events).values()]:
-        if not is_dataclass(event):
-            continue
+    listed: list[Any] = [*typing.get_args(events.Event), *vars(feed_events).values()]
+    for event in (each for each in listed if hasattr(each, "__dataclass_fields__")):
         level, name, keys = _log(event)
         meaning = _reflow(inspect.getdoc(event) or "").replace("\n\n", " ")
         rows.append((f"`{name}`", level, ", ".join(f"`{key}`" for key in keys), _escape(meaning)))
@@ -165,7 +164,7 @@ def _log(event: type[Any]) -> tuple[str, str, list[str]]:
     return records[0].levelname.lower(), name, keys
 
 
-class _Collector(logging.logging.Handler):
+class _Collector(Handler):
     def __init__(self, records: list[Any]) -> None:
         super().__init__()
         self._records = records

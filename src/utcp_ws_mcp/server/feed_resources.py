@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..bridge import Bridge
@@ -14,7 +14,6 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, end_sentence
 from .resources import FEEDS_URI, JSON_MEDIA_TYPE, MayUse
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..client.feeds.manager import FeedInstance
 

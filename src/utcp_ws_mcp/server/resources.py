@@ -7,16 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, MissingVariable
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..observability.redaction import redact_strings
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .feed_resources import FeedResources
 

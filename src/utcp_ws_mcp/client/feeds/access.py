@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.tools.tool import CompiledTool
 from ...errors import UnknownTool
 from .lazy import LazyFeeds
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .manager import FeedInstance
     from .reading import FeedGap, FeedItem

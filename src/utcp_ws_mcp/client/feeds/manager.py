@@ -21,8 +21,8 @@ from ...core.tools.tool import CompiledTool
 from ...errors import CallError
 from ...observability.events import Observer, noop
 from ..cancel import CANCEL_TIMEOUT
-from ..pool.entry import shutdown_error
 from ..pool.manager import PoolManager
+from ..pool.status import shutdown_error
 from ..wakeup import Wakeup
 from .keeper import FeedKeeper
 from .live_feed import FeedState, LiveFeed
