@@ -13,7 +13,7 @@ import sys
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from logging import Handler
 from pathlib import Path
 from typing import Any, Final
