@@ -22,7 +22,7 @@ from .bounded import MissingValue
 from .checks import check_foreign, check_words
 from .filters import FILTERS, Binary, check_text
 from .paths import UNDEFINED, look_up, parse_path
-from .rewrite import rewrite
+from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
 from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
 from .syntax import Node, parse_expression
@@ -37,11 +37,6 @@ _PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, Lookup
 _HANDLES_MISSING: Final = DEFINING | {("condition", ""), ("or", "or")}
 """What defines what happens without a value. Where one is written, no value counts as required: which operand it
 belongs to may depend on the values."""
-
-
-_HOLDING: Final = frozenset({("operator", "+"), ("filter", "chain"), ("filter", "zip"), ("filter", "groupby")})
-MAX_HELD_PARTS: Final = 4
-"""Parts that a value may hold without its size being checked: each is at most as large as a message."""
 
 
 class EvaluationError(Exception):
@@ -110,7 +105,7 @@ class Expression:
         self._source, self._aliased_paths = (self.source, {}) if tree is None else rewrite(self.source, tree)
         self.arguments = find_members(self.source, "args")
         handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
-        self.may_grow = tree is not None and sum(map(_held_parts, tree.walk())) > MAX_HELD_PARTS
+        self.may_grow = tree is not None and may_grow(tree)
         self.required_args = () if handles_missing else self._find_members("args")
         self.required_let = () if handles_missing else self._find_members("let")
 
@@ -263,13 +258,6 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
         InvalidTemplate: as `Expression` does.
     """
     return Expression(source, allowed, local=local)
-
-
-def _held_parts(node: Node) -> int:
-    """Return how many values a part of an expression holds that may be large."""
-    if node.kind in ("list", "object"):
-        return sum(part.kind != "literal" for part in node.parts)
-    return int((node.kind, node.name) in _HOLDING)
 
 
 def _python_reason(error: Exception) -> str:
