@@ -28,6 +28,7 @@ MANIFEST: Final[Mapping[str, str]] = {
         "No WebSocket call template is left in the file: all entries have another `call_template_type`."
     ),
     "file-not-readable": "The file does not exist or cannot be read.",
+    "unknown-manifest": "A command names a manifest that is neither a file nor an entry of the catalogue.",
     "invalid-manifest": "The manifest has errors; each one is listed with its own code.",
     # Fields
     "misplaced-key": "A field of call templates, such as `reply` or `response_format`, is in the tool itself.",
@@ -82,6 +83,7 @@ MANIFEST: Final[Mapping[str, str]] = {
         "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
     ),
     "variable-not-set": "A variable of the manifest has no value.",
+    "field-replaced": "An earlier version had this field; another one replaces it.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
     "invalid-message": (
