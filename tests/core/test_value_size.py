@@ -91,7 +91,6 @@ GROWING = {
     "a list as text": "[" + "message," * 400 + "] ~ ''",
     "a list of lists as text": "[" + "[message, message, message]," * 100 + "] | string",
     "an object in a comparison": "{'a': [" + "message," * 400 + "]} ~ '' == 'x'",
-    "lists that are added, as text": "(" + " + ".join(["message"] * 200) + ") | pprint",
     "values of let as text": "[let.l, let.l, let.l, let.l] ~ ''",
     "characters": "args.t | list",
     "characters of bytes": "args.t | bytes | list",
