@@ -169,6 +169,9 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
             logger.warning("%s", text, extra=extra)
         case events.MessageSendFailed(manual, purpose, reason):
             logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
+        case events.PredicateFailed(manual, field, reason):
+            text = "%s: %s counts as false: %s Check the kind of the value first. [predicate-failed]"
+            logger.warning(text, manual, field, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
 
@@ -227,6 +230,8 @@ class Trace:
                     self._print(" ", redact_by_key(self._redact(f"· {reason}")), stamp=" " * 8)
             case events.MessageSendFailed(_, purpose, reason):
                 self._print("!", f"{purpose} was not sent: {reason}")
+            case events.PredicateFailed(_, field, reason):
+                self._print("!", f"{field} counts as false: {reason}")
             case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
                 self._print("!", text)
 
