@@ -165,5 +165,6 @@ def test_the_log_and_the_trace_name_the_field_of_a_predicate_that_cannot_be_eval
     Trace(str, printed)(event)
 
     text = "reconnect_when counts as false: the expression 'x' failed: no."
-    assert caplog.messages == [f"m: {text} Check the kind of the value first. [predicate-failed]"]
+    text = f"m: {text} Check the kind of the value first. [predicate-failed]"
+    assert caplog.messages == [text]
     assert printed.getvalue().endswith(f"! {text}\n")
