@@ -77,8 +77,9 @@ class _Edits:
 
 def may_grow(tree: Node) -> bool:
     """Return whether an expression may hold its operands so often that its size must be checked."""
-    held = sum(map(_held_parts, tree.walk()))
-    return held > MAX_HELD_PARTS or (held > 1 and any(node.name in _MAY_BE_LARGER for node in tree.walk()))
+    nodes = tree.walk()
+    held = sum(map(_held_parts, nodes))
+    return held > MAX_HELD_PARTS or (held > 1 and any(node.name in _MAY_BE_LARGER for node in nodes))
 
 
 def _held_parts(node: Node) -> int:
@@ -99,11 +100,17 @@ def _find_holding(tree: Node) -> Iterator[Node]:
             waiting.extend(node.parts)
 
 
-def rewrite(source: str, tree: Node) -> tuple[str, dict[str, Path]]:
-    """Return what to evaluate instead of an expression, and the path that each new name in it stands for."""
-    edits, nodes = _Edits(), list(tree.walk())
+def rewrite(source: str, tree: Node, *, measured: bool) -> tuple[str, dict[str, Path]]:
+    """Return what to evaluate instead of an expression, and the path that each new name in it stands for.
+
+    Args:
+        source: The expression.
+        tree: Its parts.
+        measured: Whether it may grow (`may_grow`), so that what holds values is measured.
+    """
+    edits, nodes = _Edits(), tree.walk()
     aliases: dict[str, Path] = {}
-    for node in _find_holding(tree) if may_grow(tree) else ():
+    for node in _find_holding(tree) if measured else ():
         edits.around(node, "((", ") | _measured)")
     joins = sum(node.kind == "operator" and node.name in ("~", "+") for node in nodes)
     for node in nodes:

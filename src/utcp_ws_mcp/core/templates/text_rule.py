@@ -232,7 +232,7 @@ class JoinedText:
 
     def render(self, scope: Mapping[str, Any]) -> str:
         """Return the text."""
-        if self.whole.expression.has_missing_inputs(scope):
+        if self.whole.expression.has_missing_inputs(scope) or self.whole.expression.lacks_session(scope):
             raise self.whole.missing_error()
         texts = []
         for part in self.operands:
