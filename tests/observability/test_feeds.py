@@ -33,7 +33,7 @@ def kinds(seen: list[Any]) -> list[str]:
     return [type(event).__name__ for event in seen if type(event).__name__.startswith("Feed")]
 
 
-async def test_a_feed_tells_its_observers_all_that_happens_to_it(tmp_path: Path) -> None:
+async def test_the_observers_of_a_feed_get_all_that_happens_to_it(tmp_path: Path) -> None:
     seen_events: list[Any] = []
     gauges, shown = GaugeSource(), io.StringIO()
     registry = PrometheusRegistry(gauges)
