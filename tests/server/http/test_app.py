@@ -56,8 +56,9 @@ async def served(folder: Path, document: Any, *, fast_path: bool = True, **optio
         bridge = await stack.enter_async_context(bridge_to(folder, document, observe=MetricsObserver(registry.record)))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         routes = {"/metrics": TextRoute(registry.render)}
+        server = SdkServer(ToolService(bridge), is_stateless=listener.stateless)
         serve = partial(run_http_server, fast_path=fast_path)
-        tasks.start_soon(serve, SdkServer(ToolService(bridge)), listener, routes, announce)
+        tasks.start_soon(serve, server, listener, routes, announce)
         with anyio.fail_after(PATIENCE):
             await started.wait()
         try:
