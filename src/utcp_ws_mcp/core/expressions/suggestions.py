@@ -21,7 +21,10 @@ _CLEARER_REASONS: Final = {
 
 _RUST_TYPES: Final = {
     **dict.fromkeys(("isize", "usize", "i64", "i32", "u64", "u32"), "a whole number"),
-    **{"sequence": "a list", "map": "an object", "string": "a text", "integer": "an integer"},
+    "sequence": "a list",
+    "map": "an object",
+    "string": "a text",
+    "integer": "an integer",
 }
 _CONVERSION: Final = re.compile(r"cannot convert (\w+) to (\w+)")
 
