@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
-from ..errors import InvalidManifest, MissingVariable, Problem
+from ..errors import InvalidManifest, Problem
 from ..lint import lint_manifest
 from ..lint.host_limits import host_notes
 from ..lint.placeholders import load_with_placeholders
@@ -105,7 +105,7 @@ def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
     for disabled in manifest.disabled:
         position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
         position = position or source_map.locate(join_path(disabled.path, "preset"))  # a preset uses them
-        missing = MissingVariable(disabled.missing, disabled.name)
+        missing = disabled.error()
         problem = Problem("", missing.message, position, code=missing.code)
         echo(problem.format(manifest.source), err=True)
     return bool(manifest.disabled)

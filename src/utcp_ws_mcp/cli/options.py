@@ -15,7 +15,7 @@ import anyio
 import click
 
 from ..client.manifest_files import LoadedManifest, load_manifest
-from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..errors import BridgeError, InvalidManifest
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .terminal import echo, hide_secrets
@@ -62,7 +62,7 @@ def print_load_warnings(loaded: LoadedManifest) -> None:
     for warning in manifest.warnings:
         echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
-        echo(f"{manifest.source}: {MissingVariable(disabled.missing, disabled.name)}", err=True)
+        echo(f"{manifest.source}: {disabled.error()}", err=True)
 
 
 def split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:

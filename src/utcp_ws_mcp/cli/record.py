@@ -22,12 +22,12 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.manifest_files import read_dotenv
+from ..client.dotenv_files import read_dotenv
 from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
 from ..core.tools.catalog import compile_entry
-from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..errors import BridgeError, InvalidManifest
 from ..manifest.loader import load_document
 from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
@@ -150,7 +150,10 @@ async def record_conversation(options: RecordOptions) -> int:
         return ExitCode.USAGE_ERROR
     variables = dict(os.environ)
     for file in options.env_files:
-        variables |= read_dotenv(file, str(file))
+        content = read_dotenv(file, str(file))
+        variables |= content.variables
+        for warning in content.warnings:
+            echo(warning, err=True)
     recording = Recording(variables)
     endpoint: dict[str, Any] = {"url": options.url}
     endpoint |= {"headers": dict(options.headers)} if options.headers else {}
@@ -182,7 +185,7 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
     document = {**endpoint, "name": "record", "network": network, "tools": [watch]}
     manifest = load_document(document, VariableResolver([recording.variables]), "record", PurePath())
     for disabled in manifest.disabled:
-        raise MissingVariable(disabled.missing, disabled.name)
+        raise disabled.error()
     (entry,) = manifest.entries
     recording.used_variables |= entry.variables
     tools, problems = compile_entry(entry)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
-from ..manifest.loader import DisabledEntry, ManifestEntry
+from ..manifest.bound_variables import DisabledEntry
+from ..manifest.loader import ManifestEntry
 from .approvals import WithheldTool
 from .discovery import DiscoveryManager
 from .feeds.lazy import LazyFeeds

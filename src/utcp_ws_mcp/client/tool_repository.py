@@ -9,8 +9,9 @@ from typing import Any, Final
 from ..core.tools.catalog import compile_tools_in_steps
 from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
-from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
-from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
+from ..errors import ApprovalRefused, BridgeError, Problem, UnknownTool
+from ..manifest.bound_variables import DisabledEntry
+from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.manual_outline import outline_manual
 from ..manifest.models.base import Json
 from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
@@ -122,7 +123,7 @@ class ToolRepository:
         """
         for disabled in self.disabled_entries:
             if may_belong(name, disabled.name, server_name):
-                return MissingVariable(disabled.missing, disabled.name)
+                return disabled.error()
         for withheld, tool in self.withheld.items():
             if name in (withheld, ascii_tool_name(withheld)):
                 return UnknownTool(name, reason=f"it is withheld: {tool.reason}")

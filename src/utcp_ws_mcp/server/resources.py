@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
-from ..errors import MissingVariable
 from ..manifest.loader import ManifestEntry
 from ..observability.redaction import redact_strings
 
@@ -90,7 +89,7 @@ class EndpointResources:
         """Return an object for each call template, in the order of the manifests."""
         running = [self._state(entry) for entry in self._bridge.entries]
         disabled = [
-            {"name": each.name, "state": "disabled", "problem": str(MissingVariable(each.missing, each.name))}
+            {"name": each.name, "state": "disabled", "problem": str(each.error())}
             for each in self._bridge.disabled_entries
         ]
         return [*running, *disabled]

@@ -81,6 +81,10 @@ MANIFEST: Final[Mapping[str, str]] = {
     "ambiguous-variable": (
         "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
     ),
+    "invalid-env-line": (
+        "A line of a dotenv file is not `NAME=value`: a quote is not closed, or text has no `#` in front. Its variable "
+        "is not set."
+    ),
     "variable-not-set": "A variable of the manifest has no value.",
     "unknown-key": "The object has no field of this name.",
     # Templates and expressions
