@@ -86,7 +86,9 @@ MANIFEST: Final[Mapping[str, str]] = {
         "is not set."
     ),
     "variable-not-set": "A variable of the manifest has no value.",
-    "unknown-key": "The object has no field of this name.",
+    "unknown-key": (
+        "The object has no field of this name; or a message has a key such as `$ecah`, which looks like `$each`."
+    ),
     # Templates and expressions
     "invalid-message": (
         "A message is not a string, an object or an array: `message` is a number or `true`, `send` of "
