@@ -248,6 +248,7 @@ class Bridge(BridgeStatus):
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
+            await self._feeds.open_for_call(tool, valid)
             return await self._call_runner.call(tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
@@ -310,6 +311,7 @@ class Bridge(BridgeStatus):
         tool = await self._find_tool(name)
         tool = tool.with_utcp_framing() if utcp_framing else tool
         pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
+        await self._feeds.open_for_call(tool, validated)
         async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
             while not tool.rules.no_reply and (message := await call.receive()) is not None:
                 yield extract_result(tool, call.exchange, message)

@@ -60,7 +60,7 @@ DIFFERENCES = {
     "another heartbeat": {"heartbeat": {"every": 9, "send": "x"}},
     "another subprotocol": {"reconnect_when": "message.bye"},
     "an own capture": {"capture": [{"match": "message.a", "set": {"a": "message.a"}}]},
-    "an argument of its rules": {"inbox": {"match": "message.topic == args.topic"}},
+    "an argument of its rules": {"reconnect_when": "message.bye == args.topic"},
 }
 
 

@@ -73,25 +73,22 @@ async def test_messages_that_are_held_until_the_reply_keep_their_own_state(tmp_p
     assert (result.items, result.end) == (([0, 0], [1, 1], [2, 2]), "until")
 
 
-async def test_messages_of_the_inbox_keep_their_own_state(tmp_path: Path) -> None:
+async def test_events_of_a_feed_keep_their_own_state(tmp_path: Path) -> None:
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
         early = [part for i in range(3) for part in ({"head": i}, {"body": i})]
         await send_in_one_message(connection, [*early, {"id": message["id"]}])
 
-    hear = {
-        "listen": True,
-        "reply": {},
-        "stream": {"match": "message.body is defined", "item": "[session.head, message.body]", "max_items": 3},
+    heard = {
+        "name": "heard",
+        "match": "message.body is defined",
+        "item": "[session.head, message.body]",
+        "start": "first_call",
     }
-    tools = ({"name": "ask"}, {"name": "hear", "tool_call_template": hear})
-    fields = capturing(
-        reply={"match": "message.id == request_id"},
-        message={"id": "{{ request_id }}"},
-        inbox={"match": "message.body is defined"},
-    )
-    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, *tools, **fields)) as bridge:
+    fields = capturing(reply={"match": "message.id == request_id"}, message={"id": "{{ request_id }}"}, feeds=[heard])
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "ask", **fields)) as bridge:
         await bridge.call_tool("m.ask")
-        assert (await bridge.call_tool("m.hear")).items == ([0, 0], [1, 1], [2, 2])
+        events = (await bridge.call_tool("m.heard_events"))["events"]
+        assert [event["data"] for event in events] == [[0, 0], [1, 1], [2, 2]]
 
 
 async def test_the_message_that_ends_a_stream_early_sees_what_was_captured_last(tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ FIELDS = {
     "auto_reply": lambda source: {"auto_reply": [{"match": "message.a", "send": {"a": f"{{{{ {source} }}}}"}}]},
     "match of auto_reply": lambda source: {"auto_reply": [{"match": f"message.a == {source}", "send": "a"}]},
     "capture": lambda source: {"capture": [{"match": "message.a", "set": {"a": source}}]},
-    "inbox": lambda source: {"inbox": {"match": f"message.a == {source}"}},
     "reconnect_when": lambda source: {"reconnect_when": f"message.a == {source}"},
     "heartbeat": lambda source: {"heartbeat": {"every": 5, "send": {"a": f"{{{{ {source} }}}}"}}},
     "URL of before_connect": lambda source: {"before_connect": [http(url=f"https://a.example/{{{{ {source} }}}}")]},

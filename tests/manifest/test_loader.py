@@ -102,6 +102,16 @@ REFUSED = {
         [{"url": URL, "repsonse_format": "json"}],
         ["[0].repsonse_format: unknown key. Did you mean 'response_format'? [unknown-key]"],
     ),
+    "a field that another one replaces": (
+        [{"url": URL, "inbox": {"match": "message.event"}}],
+        [
+            (
+                '[0].inbox: was replaced by feeds. Write "feeds": [{"name": "events", "match": …, "start": '
+                '"first_call"}] with the same "match": its tool events_events replaces the tool that listened. '
+                "[field-replaced]"
+            )
+        ],
+    ),
     "a slip in a UTCP manual": (
         {"tools": [], "utcp_verson": "1"},
         ["utcp_verson: unknown key. Did you mean 'utcp_version'? [unknown-key]"],

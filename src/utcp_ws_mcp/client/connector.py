@@ -112,7 +112,7 @@ class Connector:
             websocket,
             framer,
             state,
-            Dispatcher(request.template.request_id, self._ambient.uuid, state.make_inbox(), state.on_send_failed),
+            Dispatcher(request.template.request_id, self._ambient.uuid, state.on_send_failed),
             self._observe,
             on_draining,
             self._http_steps(request),

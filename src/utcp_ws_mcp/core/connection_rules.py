@@ -1,4 +1,4 @@
-"""What a connection does by itself: login steps, captured values, automatic replies, the inbox, heartbeats."""
+"""What a connection does by itself: login steps, captured values, automatic replies, heartbeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.models.connection import AutoReply, Heartbeat, InboxSettings, Step
+from ..manifest.models.connection import AutoReply, Heartbeat, Step
 from ..manifest.models.framing import Framing, ProtobufSettings
 from ..manifest.variables import MESSAGE_KEYS, find_variables
 from .captures import Captures, compile_captures
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _RULE_FIELDS: Final = {
     *("before_connect", "on_connect", "on_disconnect", "auto_reply", "capture"),
-    *("inbox", "reconnect_when", "fail_when", "fail_message", "session_identity", "heartbeat", "framing", "send_as"),
+    *("reconnect_when", "fail_when", "fail_message", "session_identity", "heartbeat", "framing", "send_as"),
 }
 """The fields of a call template that this module compiles."""
 
@@ -60,14 +60,6 @@ class CompiledDisconnectMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledInbox:
-    """Which messages are buffered while no call listens, and how many."""
-
-    match: Expression
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class CompiledHeartbeat:
     """A compiled heartbeat; `every` is an expression that gives seconds."""
 
@@ -91,7 +83,6 @@ class ConnectionRules:
     on_disconnect: tuple[CompiledDisconnectMessage, ...] = ()
     captures: tuple[tuple[Expression, Captures], ...] = ()
     auto_replies: AutoReplies = ()
-    inbox: CompiledInbox | None = None
     reconnect_when: Expression | None = None
     fail_when: Expression | None = None
     fail_message: Expression | None = None
@@ -151,7 +142,6 @@ def compile_connection_rules(
         on_disconnect=_compile_disconnect_messages(template, own("on_disconnect"), diagnostics),
         captures=_compile_captures(template, own("capture"), diagnostics),
         auto_replies=compile_auto_replies(auto, own("auto_reply"), diagnostics),
-        inbox=_compile_inbox(template.inbox, own("inbox"), diagnostics),
         reconnect_when=_compile_field(template, "reconnect_when", own, diagnostics),
         fail_when=_compile_field(template, "fail_when", own, diagnostics),
         fail_message=_compile_field(template, "fail_message", own, diagnostics),
@@ -235,14 +225,6 @@ def _compile_captures(
             values = tuple((name, _compile(source, compiler)) for name, source in rule.set.items())
             rules.append((_compile(rule.match, compiler), values))
     return tuple(rules)
-
-
-def _compile_inbox(inbox: InboxSettings | None, compiler: Compiler, diagnostics: Diagnostics) -> CompiledInbox | None:
-    if inbox is None:
-        return None
-    with diagnostics.collect("inbox"):
-        return CompiledInbox(_compile(inbox.match, compiler), inbox.size)
-    return None
 
 
 def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:

@@ -12,7 +12,7 @@ from .models.manual import MANUAL_KEYS
 from .presets import preset_names, read_preset
 from .validation import closest_match, join_path
 
-MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "inbox", "heartbeat"})
+MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "heartbeat"})
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
 EXTENDED_KEYS: Final = frozenset(

@@ -35,6 +35,12 @@ _RAW_FIELDS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
 }
 """The models of objects that no annotation names, because they are checked after their field."""
 
+_REPLACED_KEYS: Final = {
+    "inbox": 'was replaced by feeds. Write "feeds": [{"name": "events", "match": …, "start": "first_call"}] with '
+    'the same "match": its tool events_events replaces the tool that listened.'
+}
+"""Fields of earlier versions, each with what replaces it."""
+
 _PATH_STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -81,11 +87,13 @@ def strip_comments(raw: Json) -> Json:
 def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
     """Return a problem for each key of an object that is not known, with the most similar known key."""
     known = sorted(known)
-    return [
-        Problem(join_path(path, key), unknown_key_message(key, known), code="unknown-key")
-        for key in raw
-        if key not in known
-    ]
+    return [_unknown_key(key, known, path) for key in raw if key not in known]
+
+
+def _unknown_key(key: str, known: Iterable[str], path: str) -> Problem:
+    if replacement := _REPLACED_KEYS.get(key):
+        return Problem(join_path(path, key), replacement, code="field-replaced")
+    return Problem(join_path(path, key), unknown_key_message(key, known), code="unknown-key")
 
 
 def unknown_key_message(key: str, known: Iterable[str]) -> str:

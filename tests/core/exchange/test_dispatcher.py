@@ -54,7 +54,7 @@ class Wire:
         return self.wakes[id(exchange)]
 
 
-def inbox_of(exchange):
+def received_by(exchange):
     return [message.value for message in exchange.received]
 
 
@@ -131,7 +131,7 @@ def test_an_id_of_text_is_not_answered_by_its_number():
 
     assert wire.receive({"id": 1}) is Role.DROPPED
     assert wire.receive({"id": "1"}) is Role.REPLY
-    assert inbox_of(exchange) == [{"id": "1"}]
+    assert received_by(exchange) == [{"id": "1"}]
 
 
 def test_replies_in_any_order_reach_their_exchanges():
@@ -141,7 +141,7 @@ def test_replies_in_any_order_reach_their_exchanges():
     for request_id in (3, 1, 2):
         wire.receive({"id": request_id, "n": request_id})
 
-    assert [inbox_of(exchange) for exchange in exchanges] == [[{"id": n, "n": n}] for n in (1, 2, 3)]
+    assert [received_by(exchange) for exchange in exchanges] == [[{"id": n, "n": n}] for n in (1, 2, 3)]
 
 
 def test_exchanges_with_ids_in_different_places_stand_side_by_side():
@@ -150,7 +150,7 @@ def test_exchanges_with_ids_in_different_places_stand_side_by_side():
     three = wire.open(BY_TOPIC)
 
     assert [wire.receive(value) for value in ({"topic": "r/3"}, {"meta": {"id": 2}}, {"id": 1})] == [Role.REPLY] * 3
-    assert [inbox_of(each) for each in (one, two, three)] == [[{"id": 1}], [{"meta": {"id": 2}}], [{"topic": "r/3"}]]
+    assert [received_by(each) for each in (one, two, three)] == [[{"id": 1}], [{"meta": {"id": 2}}], [{"topic": "r/3"}]]
 
 
 # --- the decision table of the module ---
@@ -259,7 +259,7 @@ def test_a_late_reply_after_a_timeout_is_dropped():
     wire.exchanges.cancel(late)
 
     assert wire.receive({"id": 1}) is Role.DROPPED
-    assert inbox_of(late) == []
+    assert received_by(late) == []
     assert not waiting.finished
     assert (wire.exchanges.dropped, wire.exchanges.incomplete, wire.exchanges.reusable) == (1, 1, True)
 
@@ -269,7 +269,7 @@ def test_the_second_of_two_equal_replies_is_dropped():
     exchange = wire.open(BY_ID)
 
     assert [wire.receive({"id": 1}), wire.receive({"id": 1})] == [Role.REPLY, Role.DROPPED]
-    assert inbox_of(exchange) == [{"id": 1}]
+    assert received_by(exchange) == [{"id": 1}]
     assert wire.woken(exchange) == 1
 
 
@@ -348,7 +348,7 @@ def test_what_an_exchange_ignores_reaches_nobody():
     assert not exchange.finished
     assert wire.receive("reply") is Role.REPLY
     assert wire.receive("PING") is Role.IGNORED
-    assert (inbox_of(exchange), wire.exchanges.dropped, wire.woken(exchange)) == (["reply"], 0, 1)
+    assert (received_by(exchange), wire.exchanges.dropped, wire.woken(exchange)) == (["reply"], 0, 1)
 
 
 def test_an_acknowledgement_leaves_the_exchange_open():
@@ -358,7 +358,7 @@ def test_an_acknowledgement_leaves_the_exchange_open():
     assert wire.receive({"id": 1, "ack": True}) is Role.ACK
     assert not exchange.finished
     assert wire.receive({"id": 1}) is Role.REPLY
-    assert inbox_of(exchange) == [{"id": 1}]
+    assert received_by(exchange) == [{"id": 1}]
 
 
 def test_a_failure_settles_the_exchange_as_one():
@@ -366,7 +366,7 @@ def test_a_failure_settles_the_exchange_as_one():
     exchange = wire.open({"reply": {"match": "message.id == request_id", "error": "message.error is defined"}})
 
     assert wire.receive({"id": 1, "error": "no"}) is Role.ERROR
-    assert (exchange.finished, bool(exchange.error), inbox_of(exchange)) == (True, True, [{"id": 1, "error": "no"}])
+    assert (exchange.finished, bool(exchange.error), received_by(exchange)) == (True, True, [{"id": 1, "error": "no"}])
 
 
 # --- streams ---
@@ -435,7 +435,7 @@ def test_an_event_that_is_also_the_reply_to_a_request_reaches_both():
     watch, say = wire.open(WATCH), wire.open({"reply": {"match": "message.label == '' ~ request_id"}})
 
     assert wire.receive({"said": "hi", "label": "2"}) is Role.REPLY
-    assert (inbox_of(watch), inbox_of(say)) == ([{"said": "hi", "label": "2"}], [{"said": "hi", "label": "2"}])
+    assert (received_by(watch), received_by(say)) == ([{"said": "hi", "label": "2"}], [{"said": "hi", "label": "2"}])
     assert (watch.finished, say.finished) == (False, True)
 
 
@@ -445,7 +445,7 @@ def test_an_event_that_answers_a_request_by_its_id_is_an_item_of_the_streams_tha
     watch, say, other = wire.open(WATCH), wire.open(reply), wire.open(reply)
     event = {"said": "hi", "id": 2, "kind": "answer"}
     assert wire.receive(event) is Role.REPLY
-    assert (inbox_of(watch), inbox_of(say), inbox_of(other)) == ([event], [event], [])
+    assert (received_by(watch), received_by(say), received_by(other)) == ([event], [event], [])
     assert (watch.finished, say.finished) == (False, True)
 
 
@@ -512,7 +512,7 @@ def test_a_reply_before_the_close_is_kept():
     wire.receive({"id": 1})
     wire.exchanges.connection_lost(CloseInfo(1006, "gone"))
 
-    assert (answered.close_info, inbox_of(answered)) == (None, [{"id": 1}])
+    assert (answered.close_info, received_by(answered)) == (None, [{"id": 1}])
     assert waiting.close_info == CloseInfo(1006, "gone")
     assert wire.woken(answered) == 1
 
@@ -571,7 +571,7 @@ def test_a_reply_reaches_only_its_own_exchange_and_settles_it_once(steps, kinds,
             closed = True
 
     for number, exchange in enumerate(opened):
-        assert inbox_of(exchange) == ([answer_to(exchange, number)] if number in answered else [])
+        assert received_by(exchange) == ([answer_to(exchange, number)] if number in answered else [])
         assert exchange.finished is (closed or number in answered | abandoned)
         assert wire.woken(exchange) <= 1
         assert (exchange.close_info is not None) is (closed and number not in answered | abandoned)
@@ -604,4 +604,4 @@ def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(
             wire.exchanges.cancel(current)
 
     for exchange, number in served.values():
-        assert inbox_of(exchange) in ([], [{"to": number}])
+        assert received_by(exchange) in ([], [{"to": number}])

@@ -7,7 +7,7 @@ import pytest
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 
-from .test_dispatcher import BY_ID, BY_TOPIC, WATCHING, Wire, inbox_of
+from .test_dispatcher import BY_ID, BY_TOPIC, WATCHING, Wire, received_by
 
 JSON_RPC = {
     "reply": {
@@ -188,4 +188,4 @@ def test_a_reply_to_a_subscription_goes_to_it_although_others_watch():
     first, second = wire.open(subscribing), wire.open(subscribing)
     wire.receive({"to": 1})
     assert wire.receive({"to": 2, "topic": "a"}) is Role.REPLY
-    assert (first.replied, second.replied, inbox_of(first)) == (True, True, [{"to": 2, "topic": "a"}])
+    assert (first.replied, second.replied, received_by(first)) == (True, True, [{"to": 2, "topic": "a"}])

@@ -31,11 +31,25 @@ class LazyFeeds:
         self._pools = pools
         self._ambient = ambient
         self._manager: FeedManager | None = None
+        self._opened_by_calls: dict[str, list[CompiledTool]] = {}
 
     def start(self, tools: Collection[CompiledTool]) -> None:
-        """Open the feeds that are open from the start."""
-        if any(tool.feed is not None and tool.feed.feed.definition.start == "start" for tool in tools):
-            self._get_manager().start(tools)
+        """Open the feeds that are open from the start, and note those that calls open."""
+        reading = [tool for tool in tools if tool.feed is not None and tool.feed.kind == "events"]
+        self._opened_by_calls = {}
+        for tool in reading:
+            if _start_of(tool) == "first_call":
+                self._opened_by_calls.setdefault(tool.manual, []).append(tool)
+        if any(_start_of(tool) == "start" for tool in reading):
+            self._get_manager().start(reading)
+
+    async def open_for_call(self, tool: CompiledTool, arguments: dict[str, Any]) -> None:
+        """Open the feeds that a call of a tool opens, so that they get what it causes."""
+        feeds = self._opened_by_calls.get(tool.manual)
+        if feeds:
+            from .reading import open_feeds
+
+            await open_feeds(self._get_manager(), feeds, arguments)
 
     def replace(self, tools: Mapping[str, CompiledTool], unchanged: Collection[str]) -> None:
         """Close the feeds that have changed or are gone, and open those that are open from the start."""
@@ -78,3 +92,8 @@ class LazyFeeds:
 
             self._manager = FeedManager(self._tasks, self._pools, self._ambient)
         return self._manager
+
+
+def _start_of(tool: CompiledTool) -> str:
+    assert tool.feed is not None
+    return tool.feed.feed.definition.start

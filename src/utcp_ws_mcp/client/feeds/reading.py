@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,8 +19,11 @@ from ...core.feeds.cursor import Cursor, InvalidCursor
 from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_EVENTS
 from ...core.tools.tool import CompiledTool
 from ...errors import CallError, InvalidArguments, InvalidTemplate
+from ...manifest.models.feed import required_arguments
 from .live_feed import MAX_WAITING_READS, LiveFeed, ReadRequest, ReadResult, TooManyReads
 from .manager import FeedInstance, FeedManager
+
+logger = logging.getLogger(__name__)
 
 MAX_PAGE_BYTES: Final = 256 << 10
 """Bytes of the events of one result."""
@@ -48,6 +52,29 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
         instance.reading -= 1
         instance.last_read = anyio.current_time()
         instance.read_ended.set()
+
+
+async def open_feeds(manager: FeedManager, tools: Sequence[CompiledTool], arguments: dict[str, Any]) -> None:
+    """Open the feeds whose arguments a call has, and wait until each is open, or cannot be opened now.
+
+    Args:
+        manager: The feeds.
+        tools: The tools NAME_events of these feeds.
+        arguments: The arguments of the call; those of the feeds are among them.
+    """
+    for tool in tools:
+        assert tool.feed is not None
+        feed = tool.feed.feed
+        if any(name not in arguments for name in required_arguments(feed.definition.inputs)):
+            continue
+        own = {name: value for name, value in arguments.items() if name in feed.argument_names}
+        try:
+            instance = manager.get(tool, tool.validate_arguments(own))
+        except CallError as error:  # the call does not depend on the feed
+            logger.warning("%s is not opened by a call: %s", feed.full_name, error)
+            continue
+        instance.last_read = anyio.current_time()
+        await instance.live.wait_opened(OPEN_TIMEOUT)
 
 
 def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:

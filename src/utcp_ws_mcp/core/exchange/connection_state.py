@@ -15,7 +15,6 @@ from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
 from ..templates.nodes import RenderError
-from .inbox import Inbox
 from .result import as_text
 
 RECONNECTED: Final = "reconnected"
@@ -155,13 +154,6 @@ class ConnectionState:
                 yield field, message.send.render(scope.with_frozen_time())
             except RenderError as error:
                 self.on_send_failed(field, str(error))
-
-    def make_inbox(self) -> Inbox | None:
-        """Return a new inbox for the connection, or None if its manifest has none."""
-        settings = self.rules.inbox
-        if settings is None:
-            return None
-        return Inbox(settings.size, lambda message: settings.match.is_true(self.scope(message=message.value)))
 
     def heartbeat_scope(self, message: Message) -> Scope:
         """Return the names for `heartbeat.expect`."""

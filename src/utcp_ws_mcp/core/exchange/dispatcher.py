@@ -18,7 +18,6 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | is an error reply with the id null | — | goes to each that it may mean |
 | comes before the reply to a subscription | — | is held for its stream |
 | comes while an exchange is held | is held for it | the same |
-| is true for `inbox.match` | is buffered for calls that listen | the same |
 | is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
 | is anything else | is dropped | is dropped |
 
@@ -50,7 +49,6 @@ from ..templates.nodes import RenderError
 from .cancellation import TRUNCATED, Cancellations
 from .exchange import CloseInfo, Exchange
 from .held import HeldExchanges
-from .inbox import Inbox
 from .last_messages import LastMessages
 from .pending import PendingExchanges, is_selected_by_request
 from .reply_rules import Concurrency, ReplyRules, Role
@@ -71,7 +69,6 @@ class Dispatcher:
     Args:
         id_kind: How correlation ids are made.
         make_uuid: Returns a new UUID.
-        inbox: Buffers messages while no call listens; None: they are dropped.
         on_send_failed: Gets the purpose of each message that was due and could not be rendered, and the reason.
 
     Attributes:
@@ -95,7 +92,6 @@ class Dispatcher:
         self,
         id_kind: IdKind,
         make_uuid: Callable[[], str],
-        inbox: Inbox | None = None,
         on_send_failed: Callable[[str, str], None] = lambda purpose, reason: None,
     ) -> None:
         self.reusable = True
@@ -115,7 +111,6 @@ class Dispatcher:
         self.on_send_failed = on_send_failed
         self._id_kind: IdKind = id_kind
         self._make_uuid = make_uuid
-        self._inbox = inbox
         self._last_id = 0
         self._counter = 0
         self._pending = PendingExchanges()
@@ -184,8 +179,6 @@ class Dispatcher:
         self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
-        elif rules.listen_only and self._inbox is not None:
-            self._deliver_buffered(exchange, self._inbox)
 
     def receive(self, message: Message, *, may_answer_heartbeat: bool = False) -> Role:
         """Deliver a message to the exchanges that it belongs to; return how it was classified.
@@ -211,9 +204,6 @@ class Dispatcher:
         if is_unnamed_error:
             self._share_error(matched)
         roles = [self._deliver(exchange, message) for exchange in matched]
-        # What every exchange ignores may be what another call listens for.
-        if self._inbox is not None and set(roles) == {Role.IGNORED} and self._inbox.offer(message):
-            return Role.BUFFERED
         return roles[0]
 
     def cancel(self, exchange: Exchange) -> None:
@@ -325,13 +315,6 @@ class Dispatcher:
         if is_abandoned:
             self.discard(exchange)
 
-    def _deliver_buffered(self, exchange: Exchange, inbox: Inbox) -> None:
-        """Deliver what arrived before an exchange that listens."""
-        for message in inbox.take_matching(exchange.matches):
-            self._deliver(exchange, message)
-            if exchange.finished:
-                return
-
     def _process_unmatched(self, message: Message) -> Role:
         if meant := self._pending.meant_by_null_id(message):
             self._share_error(meant)
@@ -340,8 +323,6 @@ class Dispatcher:
             return Role.ERROR
         # The reply that opens a stream may arrive after its first items.
         held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
-        if self._inbox is not None and self._inbox.offer(message):
-            return Role.BUFFERED
         if any(held) or self._held:
             return Role.HELD
         last = self.last_exclusive

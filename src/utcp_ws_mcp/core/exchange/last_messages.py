@@ -7,7 +7,7 @@ from typing import Final
 from ..codecs.message import Message
 from .reply_rules import Role
 
-_UNEXPECTED: Final = {Role.DROPPED, Role.HELD, Role.BUFFERED}
+_UNEXPECTED: Final = {Role.DROPPED, Role.HELD}
 """Roles of messages that no call expected."""
 
 _PROCESSED: Final = {Role.AUTO_REPLIED, Role.HEARTBEAT}

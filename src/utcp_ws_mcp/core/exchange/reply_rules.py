@@ -34,7 +34,6 @@ class Role(Enum):
     HEARTBEAT = "heartbeat"
     LOGIN = "login"
     IGNORED = "ignored"
-    BUFFERED = "buffered"
     HELD = "held"
     DROPPED = "dropped"
     SESSION_FAILED = "session failed"

@@ -51,7 +51,7 @@ def explain_for_connection(state: ConnectionState, message: Message, *, login: b
 
 
 def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, message: Message) -> tuple[str, ...]:
-    """Explain a message by the rules of the exchanges on its connection, the heartbeat and the inbox.
+    """Explain a message by the rules of the exchanges on its connection and the heartbeat.
 
     Args:
         state: The state of the connection, after it has processed the message.
@@ -69,8 +69,6 @@ def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, messag
         if not dispatcher.takes_heartbeat_reply(message):
             return tuple(answered.lines)
         explanation.add("heartbeat.expect holds, but the message is the reply to a request")
-    if state.rules.inbox is not None:
-        explanation.evaluate("inbox.match", state.rules.inbox.match)
     pending = list(dispatcher.pending())
     for exchange in pending[:MAX_EXCHANGES]:
         explanation.lines += _explain_exchange(exchange, message)

@@ -86,6 +86,7 @@ MANIFEST: Final[Mapping[str, str]] = {
         "is not set."
     ),
     "variable-not-set": "A variable of the manifest has no value.",
+    "field-replaced": "An earlier version had this field; another one replaces it.",
     "unknown-key": (
         "The object has no field of this name; or a message has a key such as `$ecah`, which looks like `$each`."
     ),

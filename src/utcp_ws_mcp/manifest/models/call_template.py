@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
 from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
-from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, InboxSettings, Step
+from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, Step
 from .feed import Feed
 from .framing import Framing
 from .network import Limits, Network, Tls
@@ -117,9 +117,6 @@ class CallTemplate(Model):
     )
     auto_reply: tuple[AutoReply, ...] = Field((), description="Messages that are answered automatically.")
     capture: tuple[Capture, ...] = Field((), description="Values of incoming messages that are stored in session.")
-    inbox: InboxSettings | None = Field(
-        None, description="Messages that are buffered while no call listens, for the next call that does."
-    )
     feeds: tuple[Feed, ...] = Field(
         (), description="Events that are kept for readers, and read with tools of their own."
     )
@@ -205,16 +202,7 @@ CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id"
 
 CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
     *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
-    *(
-        "before_connect",
-        "on_connect",
-        "on_disconnect",
-        "capture",
-        "inbox",
-        "reconnect_when",
-        "fail_when",
-        "fail_message",
-    ),
+    *("before_connect", "on_connect", "on_disconnect", "capture", "reconnect_when", "fail_when", "fail_message"),
     *("session_identity", "heartbeat"),
 }
 """The fields of a call template that its connection is made of. The other fields may differ between tools that share a

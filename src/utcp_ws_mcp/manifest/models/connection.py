@@ -112,15 +112,6 @@ class Capture(Model):
     set: dict[str, ExpressionSource] = Field(description="Expressions on message, by the name of the value in session.")
 
 
-class InboxSettings(Model):
-    """Messages that are buffered while no call listens, for the next call that does."""
-
-    match: ExpressionSource = Field(description="Predicate: the messages to buffer.")
-    size: int = Field(
-        100, ge=1, le=1000, description="The maximum number of buffered messages; the oldest are dropped first."
-    )
-
-
 class Heartbeat(Model):
     """A message that is sent at intervals while a connection is open."""
 

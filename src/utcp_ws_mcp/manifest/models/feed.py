@@ -68,8 +68,10 @@ class Feed(Model):
     size: int = Field(1000, ge=1, le=100_000, description="The maximum number of kept events.")
     max_bytes: int = Field(1 << 20, ge=1024, le=1 << 26, description="The maximum size of all kept events in bytes.")
     max_age: float = Field(3600, gt=0, description="Seconds after which an event is removed.")
-    start: Literal["first_use", "start"] = Field(
-        "first_use", description="When the feed is opened: at its first read, or when the bridge starts."
+    start: Literal["first_use", "first_call", "start"] = Field(
+        "first_use",
+        description="When the feed is opened: at its first read, also before each call of a tool of the call template, "
+        "or when the bridge starts.",
     )
     linger: float = Field(600, ge=0, description="Seconds after the last read until the feed is closed.")
     max_instances: int = Field(
