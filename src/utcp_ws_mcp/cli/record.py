@@ -44,6 +44,11 @@ from .terminal import echo
 MAX_IDLE_PERIODS: Final = 10
 """Idle periods after which the next line of a pipe is sent although the endpoint is still sending."""
 
+NO_MESSAGES: Final = (
+    "No message was sent or received, so the draft only listens. Type a request of the API, such as one from the "
+    "developer tools of a browser, and wait for its reply; from a pipe, --idle SECONDS waits longer."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
@@ -168,6 +173,8 @@ async def record_conversation(options: RecordOptions) -> int:
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
         draft = draft_manifest(endpoint, url, recording.messages, recording.used_variables)
         draft = replace(draft, document=redact_strings(draft.document, recording.guard))
+        if not recording.messages:
+            echo(NO_MESSAGES, err=True)
         _write_draft(draft, options.output)
     return ExitCode.SUCCESS
 
