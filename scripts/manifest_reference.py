@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate, RequestData
+from utcp_ws_mcp.manifest.models.catalog import CatalogInfo
 from utcp_ws_mcp.manifest.models.manual import ManualOptions, Tool
 from utcp_ws_mcp.manifest.presets import preset_names, preset_summary
 from utcp_ws_mcp.manifest.variables import find_optional, find_variables
@@ -74,6 +75,7 @@ def find_models() -> dict[str, tuple[type[BaseModel], ...]]:
     """Return the models of a call template by the path of the object that each describes."""
     found: dict[str, tuple[type[BaseModel], ...]] = {"": (CallTemplate, RequestData, ManualOptions)}
     found |= {path: (model,) for root in found[""] for path, model in _nested(root, "")}
+    found["catalog"] = (CatalogInfo,)
     found["tools[]"] = (Tool,)
     found |= {path: (model,) for path, model in _nested(Tool, "tools[]")}
     return found

@@ -1,4 +1,4 @@
-"""Generated parts of the reference pages: `python -m scripts.reference` writes them (`make reference`).
+"""Generated parts of the reference, the JSON Schema and .env.example: `python -m scripts.reference` (`make reference`).
 
 A generated part stands between the marks `<!-- generated: KIND NAME -->` and `<!-- end of generated -->` of a page.
 Everything else on the page is written by hand. tests/docs/test_generated.py fails where a part is not current.
@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -21,6 +22,7 @@ import click
 import utcp_ws_mcp
 from scripts import manifest_reference
 from utcp_ws_mcp.cli.main import main as cli
+from utcp_ws_mcp.client.catalog import read_catalog
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 from utcp_ws_mcp.observability import events, logging
 from utcp_ws_mcp.observability.metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument
@@ -29,6 +31,14 @@ from utcp_ws_mcp.server.resources import RESOURCE_TEMPLATES, RESOURCES
 ROOT: Final = Path(__file__).parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference"
 SCHEMA_FILE: Final = REFERENCE / "manifest.schema.json"
+ENV_FILE: Final = ROOT / ".env.example"
+_ENV_HEADER: Final = """\
+# The variables of the manifests of the catalogue; made by `python -m scripts.reference`.
+#
+# Copy the lines that you need to a file of your own, without the '#', fill them in, and pass the file on:
+#     utcp-ws-mcp catalog doctor obs --env-file obs.env
+# A line with an empty value counts as set. Keep the file out of version control.
+"""
 WIDTH: Final = 100
 """Characters of a signature that fits one line."""
 
@@ -55,9 +65,13 @@ def write_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def render_command(name: str) -> str:
     """Return the usage, the description and the options of a command."""
-    command = cli.commands[name]
-    context = click.Context(command, info_name=name, parent=click.Context(cli, info_name="utcp-ws-mcp"))
-    usage = " ".join(["utcp-ws-mcp", name, *command.collect_usage_pieces(context)])
+    command: click.Command = cli
+    context = click.Context(cli, info_name="utcp-ws-mcp")
+    for word in name.split("/"):  # a command of a group: group/command
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+        context = click.Context(command, info_name=word, parent=context)
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     options = [param for param in command.params if isinstance(param, click.Option)]
     text = f"```text\n{usage}\n```\n\n{_reflow(command.help or '')}\n"
     if options:
@@ -79,6 +93,29 @@ def _option_row(option: click.Option, context: click.Context) -> tuple[str, str,
         shown = f"`{written.removesuffix(']')}`" if written else shown
     names = [*names, *option.secondary_opts]
     return ", ".join(f"`{_escape(name)}`" for name in names), shown, _escape(help_text)
+
+
+def render_catalog(_: str) -> str:
+    """Return a table of the entries of the catalogue."""
+    rows = []
+    for entry in read_catalog():
+        link = f"[`{entry.name}`](../../manifests/{entry.file.name})"
+        against = entry.info.run_against or "the documentation only"
+        needs = ", ".join(f"`{name}`" for name in entry.required)
+        rows.append((link, _escape(entry.info.summary), _escape(against), needs))
+    return write_table(("name", "for", "run against", "needs"), rows)
+
+
+def render_env_example() -> str:
+    """Return a dotenv file with every variable of the catalogue, each as a comment."""
+    blocks = [_ENV_HEADER]
+    for entry in read_catalog():
+        lines = [f"# {entry.name}: {entry.info.summary}."] if entry.variables else []
+        for name in entry.variables:
+            lines += textwrap.wrap(entry.info.variables[name], 110, initial_indent="# ", subsequent_indent="# ")
+            lines.append(f"#{name}=")
+        blocks += ["\n".join(lines) + "\n"] if lines else []
+    return "\n".join(blocks)
 
 
 def render_metrics(_: str) -> str:
@@ -262,6 +299,7 @@ def _escape(text: str) -> str:
 
 RENDERERS: Final[dict[str, Callable[[str], str]]] = {
     "command": render_command,
+    "catalog": render_catalog,
     "metrics": render_metrics,
     "events": render_events,
     "resources": render_resources,
@@ -278,7 +316,8 @@ def render_schema() -> str:
 
 
 def main() -> None:
-    """Write the generated parts of all pages, and the JSON Schema."""
+    """Write the generated parts of all pages, the JSON Schema, and the variables of the catalogue."""
+    ENV_FILE.write_text(render_env_example(), encoding="utf-8")
     SCHEMA_FILE.write_text(render_schema(), encoding="utf-8")
     for page in find_pages():
         text = page.read_text(encoding="utf-8")

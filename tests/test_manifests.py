@@ -1,4 +1,4 @@
-"""The example manifests: they load, they are described well, and they agree with .env.example."""
+"""The manifests of the catalogue: they load, they are described well, and they agree with .env.example."""
 
 from __future__ import annotations
 
@@ -11,46 +11,23 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from scripts.reference import render_env_example
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.manifest.inheritance import apply_preset, merge_tool, normalize, referenced_presets
-from utcp_ws_mcp.manifest.variables import find_optional, find_variables
+from utcp_ws_mcp.client.catalog import CatalogEntry, read_catalog
+from utcp_ws_mcp.lint import lint_manifest
+from utcp_ws_mcp.manifest.inheritance import apply_preset, merge_tool, normalize
+from utcp_ws_mcp.manifest.source_map import SourceMap
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = sorted((ROOT / "manifests").glob("*.json"))
-EXPECTED = {
-    "aria2",
-    "bayeux",
-    "centrifugo",
-    "chat",
-    "chrome-devtools",
-    "cockpit",
-    "crossbar-wamp",
-    "deepgram",
-    "demo",
-    "ethereum",
-    "graphql",
-    "home-assistant",
-    "iot",
-    "janus",
-    "jsonrpc",
-    "jupyter-kernel",
-    "kraken",
-    "mopidy",
-    "mqtt",
-    "node-inspector",
-    "nostr",
-    "obs",
-    "openai-realtime",
-    "secure",
-    "signalr",
-    "socketcluster",
-    "socketio",
-    "stocks",
-    "stomp-broker",
-    "supabase-realtime",
+ENTRIES = read_catalog()
+DUMMIES = {
+    name: f"dummy-{name.lower()}"
+    for entry in ENTRIES
+    for name in entry.variables
+    if not name.endswith(("_URL", "_ADDRESS"))
 }
-VARIABLES = re.findall(r"^#?([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
-DUMMIES = {name: f"dummy-{name.lower()}" for name in VARIABLES}
+DUMMIES |= {name: "wss://dummy.example.com/" for entry in ENTRIES for name in entry.required if name.endswith("_URL")}
 PLACEHOLDER = re.compile(r"UTCP_ARG_(.+?)_UTCP_ARG|\bargs\.(\w+)")
 FILLED = ("url", "headers", "message", "reply", "stream", "on_connect", "before_connect", "auto_reply")
 HINTS = {"title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
@@ -92,21 +69,18 @@ def placeholders(template: JsonObject, tool: JsonObject) -> set[str]:
     return {old or new for text in texts for old, new in PLACEHOLDER.findall(text)}.union(every)
 
 
-def written(template: JsonObject) -> list[JsonObject]:
-    """A call template and the presets that it takes in."""
-    return [{**template, "$comment": ""}, *referenced_presets(template)]
-
-
 each_manifest = pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 each_tool = pytest.mark.parametrize(("template", "tool"), list(tools()))
 
 
-def test_every_example_is_there() -> None:
-    assert {path.stem for path in MANIFESTS} == EXPECTED
+def test_the_catalogue_has_at_least_thirty_entries() -> None:
+    assert len(MANIFESTS) >= 30
+    assert [entry.file for entry in ENTRIES] == MANIFESTS
 
 
 @each_manifest
-def test_an_example_loads_with_the_variables_of_the_env_example(path: Path) -> None:
+def test_an_entry_loads_with_its_required_variables(path: Path) -> None:
     manifest = load_manifest(path, environ=DUMMIES).manifest
     assert [entry.name for entry in manifest.entries] == [template["name"] for template in call_templates(path)]
     assert not manifest.disabled
@@ -114,33 +88,40 @@ def test_an_example_loads_with_the_variables_of_the_env_example(path: Path) -> N
 
 
 @each_manifest
-def test_an_example_without_its_variables_says_which_ones_are_missing(path: Path) -> None:
-    missing = {name for disabled in load_manifest(path, environ={}).manifest.disabled for name in disabled.missing}
-    forms = [form for template in call_templates(path) for form in written(template)]
-    assert missing == set(find_variables(forms)) - find_optional(forms)
+def test_an_entry_passes_the_strict_check(path: Path) -> None:
+    loaded = load_manifest(path, environ=DUMMIES)
+    source = SourceMap(path.read_text(encoding="utf-8"))
+    assert [str(problem) for problem in lint_manifest(read(path), loaded)] == []
+    assert not source.duplicate_keys
+
+
+@each_entry
+def test_an_entry_without_its_variables_says_which_ones_are_missing(entry: CatalogEntry) -> None:
+    missing = {name for each in load_manifest(entry.file, environ={}).manifest.disabled for name in each.missing}
+    assert missing == set(entry.required)
+
+
+@each_entry
+def test_an_entry_begins_with_what_the_catalogue_says_of_it(entry: CatalogEntry) -> None:
+    assert next(iter(read(entry.file))) == "catalog"
+    assert re.fullmatch(r"[A-Z].{29,99}[^.\s]", entry.info.summary)
+    assert entry.info.variables.keys() == entry.variables.keys()
+    for text in (entry.info.setup, entry.info.limits, *entry.info.variables.values()):
+        assert not text or re.fullmatch(r"[A-Z`wH].{9,}\.", text), text
 
 
 @each_manifest
-def test_the_comment_of_a_call_template_comes_first_and_names_its_variables(path: Path) -> None:
+def test_an_entry_uses_tls_except_for_programs_of_the_user(path: Path) -> None:
     for template in call_templates(path):
-        assert next(iter(template)) == "$comment"
-        assert len(template["$comment"]) > 80
-        needed = set(find_variables(written(template)))
-        assert needed <= set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", template["$comment"]))
+        fixed = r"wss://[^/{}]+(/.*)?"
+        own = (
+            r"\$\{[A-Z0-9_]+_URL(:-ws://127\.0\.0\.1:\d+/[^}]*)?\}.*|ws://\$\{[A-Z0-9_]+_ADDRESS:-127\.0\.0\.1:\d+\}/.*"
+        )
+        assert re.fullmatch(f"{fixed}|{own}", template["url"]), template["url"]
 
 
-@each_manifest
-def test_an_example_uses_tls_except_on_this_machine(path: Path) -> None:
-    for template in call_templates(path):
-        anywhere = r"wss://[^/{}]+(/.*)?|wss://\$\{ETHEREUM_ENDPOINT\}"
-        host = re.fullmatch(rf"{anywhere}|ws://127\.0\.0\.1:\d+/.*", template["url"])
-        assert host, template["url"]
-
-
-def test_the_env_example_holds_exactly_the_variables_of_the_examples() -> None:
-    templates = [template for path in MANIFESTS for template in call_templates(path)]
-    used = {name for template in templates for name in find_variables(written(template))}
-    assert sorted(VARIABLES) == sorted(used)
+def test_the_env_example_is_current() -> None:
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == render_env_example()
 
 
 @each_tool

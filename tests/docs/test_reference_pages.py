@@ -201,7 +201,10 @@ SECTIONS = {
 
 
 def options(command: click.Command) -> set[str]:
-    return {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
+    """Return the options of a command, and of the commands of a group."""
+    own = {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
+    inner = command.commands.values() if isinstance(command, click.Group) and command is not main else ()
+    return own.union(*map(options, inner))
 
 
 def described(section: str) -> set[str]:

@@ -42,7 +42,8 @@ def codes_of(file: Path, document: Any, environ: dict[str, str]) -> set[str]:
 def test_a_manifest_for_a_server_gets_no_warning(file: Path) -> None:
     document = json.loads(file.read_text(encoding="utf-8"))
     names = find_variables([document, referenced_presets(document)])
-    environ = {name: VALUES.get(name, "wss://example.com/" if name.endswith("URL") else "dummy") for name in names}
+    kinds = {"URL": "wss://example.com/", "ADDRESS": "127.0.0.1:9"}
+    environ = {name: VALUES.get(name, kinds.get(name.rpartition("_")[2], "dummy")) for name in names}
     assert codes_of(file, document, environ) - {SHOWN.get(file.relative_to(ROOT).as_posix())} == set()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ..client.catalog import find_manifest
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
 from ..errors import InvalidManifest, Problem
 from ..lint import lint_manifest
@@ -61,6 +62,7 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
     has_errors = has_warnings = False
     for path in paths:
         try:
+            path = find_manifest(path)  # noqa: PLW2901  # the file of an entry of the catalogue
             loaded = load_manifest(path, env_files=env_files)
             check_unique_names([*checked, loaded])
         except InvalidManifest as invalid:

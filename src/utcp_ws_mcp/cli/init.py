@@ -1,15 +1,17 @@
-"""`utcp-ws-mcp init`: write a commented manifest to start from."""
+"""`utcp-ws-mcp init`: write a commented manifest to start from, or a copy of one of the catalogue."""
 
 from __future__ import annotations
 
 import sys
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
 import click
 
 from .. import manifest
+from ..client.catalog import PREFIX, catalog_files
 from ..manifest.presets import preset_names, preset_summary
 from ..manifest.validation import closest_match
 from .exit_codes import ExitCode
@@ -20,11 +22,14 @@ NO_PRESET: Final = "none"
 
 
 @click.command()
-@click.argument("preset", required=False)
+@click.argument("name", required=False)
 @click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
-def init(preset: str | None, file: Path) -> None:
-    """Write a commented manifest for PRESET to FILE (manifest.json); without PRESET, list the presets."""
-    sys.exit(list_presets() if preset is None else write_example_manifest(preset, file))
+def init(name: str | None, file: Path) -> None:
+    """Write a manifest to FILE (manifest.json): for the preset NAME, or a copy of the entry NAME of the catalogue.
+
+    Without NAME, list the presets. A preset comes before an entry of its name; `catalog:NAME` is always the entry.
+    """
+    sys.exit(list_presets() if name is None else write_example_manifest(name, file))
 
 
 def list_presets() -> int:
@@ -35,26 +40,33 @@ def list_presets() -> int:
     for name, purpose in known.items():
         echo(f"{name:{width}}  {purpose}")
     echo("\nutcp-ws-mcp init PRESET writes a commented manifest.json")
+    echo("utcp-ws-mcp init NAME copies a manifest of the catalogue; utcp-ws-mcp catalog lists them")
     return ExitCode.SUCCESS
 
 
-def write_example_manifest(preset: str, file: Path) -> int:
-    """Write the commented manifest of a preset to a new file; return the exit code. An existing file is not changed."""
-    known = preset_names() | {NO_PRESET}
-    if preset not in known:
-        near = closest_match(preset, known)
-        hint = f"did you mean {near!r}?" if near else "`utcp-ws-mcp init` lists them"
-        echo(f"there is no preset {preset!r}; {hint}", err=True)
+def write_example_manifest(name: str, file: Path) -> int:
+    """Write the manifest that a name stands for to a new file, never to an existing one; return the exit code."""
+    source = _find_source(name)
+    if source is None:
+        near = closest_match(name, {*preset_names(), NO_PRESET, *catalog_files()})
+        hint = f"did you mean {near!r}?" if near else "`utcp-ws-mcp init` and `utcp-ws-mcp catalog` list them"
+        echo(f"there is no preset {name!r}, and the catalogue has no such entry; {hint}", err=True)
         return ExitCode.USAGE_ERROR
-    text = (resources.files(manifest) / "examples" / f"{preset}.json").read_text(encoding="utf-8")
     try:
         with file.open("x", encoding="utf-8") as new:
-            new.write(text)
+            new.write(source.read_text(encoding="utf-8"))
     except FileExistsError:
-        echo(f"{file} already exists and is not changed; give another name: init {preset} FILE", err=True)
+        echo(f"{file} already exists and is not changed; give another name: init {name} FILE", err=True)
         return ExitCode.USAGE_ERROR
     except OSError as failed:
         echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
         return ExitCode.USAGE_ERROR
     echo(f"{file} is written; fill in your values, then run: utcp-ws-mcp check {file}")
     return ExitCode.SUCCESS
+
+
+def _find_source(name: str) -> Traversable | None:
+    """Return the text that `init` writes for a name: the example of a preset, or an entry of the catalogue."""
+    if name in preset_names() | {NO_PRESET}:
+        return resources.files(manifest) / "examples" / f"{name}.json"
+    return catalog_files().get(name.removeprefix(PREFIX))

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from ..client.catalog import find_manifest, portable_word
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..core.tools.mcp_names import has_server_name
 from ..errors import InstallError
@@ -109,7 +110,8 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
     try:
         target = _target(options)
         named = _server_name_option(target, name, checked.loaded)
-        command = [*_program_command(), *files, *named, *(str(manifest.absolute()) for manifest in manifests)]
+        words = [portable_word(manifest, find_manifest(manifest)) for manifest in manifests]
+        command = [*_program_command(), *files, *named, *words]
         change = plan_install(target, name, command)
         next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
         return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
@@ -190,7 +192,7 @@ def _shell_only_variables(manifests: Sequence[Path], env_files: Sequence[Path], 
     """Return a warning for each call template whose variables are set only in this shell."""
     known = INHERITED_ENV_WINDOWS if sys.platform == "win32" else INHERITED_ENV
     environ = {name: os.environ[name] for name in known if name in os.environ}
-    loaded = [load_manifest(manifest, environ, env_files) for manifest in manifests]
+    loaded = [load_manifest(find_manifest(manifest), environ, env_files) for manifest in manifests]
     return [
         f"{disabled.name}: {', '.join(disabled.missing)}: set in this shell, but {host_title} may not have it. "
         "Write NAME=value to a file that only you can read, and pass it with --env-file FILE."

@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "call": "call",
     "watch": "watch",
     "approve": "approve",
+    "catalog": "catalog",
     "init": "init",
     "record": "record",
     "schema": "schema",
@@ -59,10 +60,11 @@ class DefaultServeGroup(click.Group):
         """Put `serve` before arguments that do not start with a command.
 
         Raises:
-            NoSuchCommand: if the first argument is a word that is no file but looks like a mistyped command.
+            NoSuchCommand: if the first argument is a word that looks like a mistyped command, and neither a file nor
+                an entry of the catalogue.
         """
         if args and args[0] not in COMMANDS and args[0] not in {"-h", "--help", "--version"}:
-            if args[0].isalpha() and not Path(args[0]).exists():
+            if args[0].isalpha() and not Path(args[0]).exists() and not _is_in_catalog(args[0]):
                 mistyped = click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
                 if mistyped.possibilities:
                     raise mistyped
@@ -77,6 +79,12 @@ class DefaultServeGroup(click.Group):
             ctx.exit(ExitCode.INTERRUPTED)
 
 
+def _is_in_catalog(word: str) -> bool:
+    from ..client.catalog import catalog_files  # most commands start with a command or a file
+
+    return word in catalog_files()
+
+
 @click.group(
     cls=DefaultServeGroup,
     commands=LazyCommands(),
@@ -88,6 +96,7 @@ def main() -> None:
 
     \b
     utcp-ws-mcp manifest.json                      serve over stdio; hosts run this
+    utcp-ws-mcp catalog                            list ready-made manifests, usable by name
     utcp-ws-mcp init PRESET                        write a manifest to start from
     utcp-ws-mcp record URL                         draft a manifest from a conversation
     utcp-ws-mcp check manifest.json                validate manifests and report likely problems

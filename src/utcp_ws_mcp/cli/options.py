@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 import anyio
 import click
 
+from ..client.catalog import find_manifest, is_manifest_word
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import BridgeError, InvalidManifest
 from ..observability.redaction import Redactor
@@ -43,10 +44,10 @@ def combine(*options: Decorator) -> Decorator:
 
 
 def load_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> list[LoadedManifest]:
-    """Return the loaded manifests, and print their warnings; exit with `USAGE_ERROR` if one is invalid."""
+    """Return the loaded manifests, and print their warnings; exit with `USAGE_ERROR` if one is invalid or unknown."""
     loaded: list[LoadedManifest] = []
     try:
-        loaded = [load_manifest(path, env_files=env_files) for path in paths]
+        loaded = [load_manifest(find_manifest(path), env_files=env_files) for path in paths]
     except InvalidManifest as invalid:
         echo(str(invalid), err=True)
         sys.exit(ExitCode.USAGE_ERROR)
@@ -66,12 +67,12 @@ def print_load_warnings(loaded: LoadedManifest) -> None:
 
 
 def split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Split `[MANIFEST]... [WORD]...`: leading JSON files and existing files are manifests.
+    """Split `[MANIFEST]... [WORD]...`: leading JSON files, existing files and names of the catalogue are manifests.
 
     Without any, the manifest is the one that UTCP_WS_MCP_MANIFEST names, or manifest.json in the working directory.
     """
     count = 0
-    while count < len(words) and (words[count].endswith(".json") or Path(words[count]).is_file()):
+    while count < len(words) and is_manifest_word(words[count], next(iter(words[count + 1 :]), None)):
         count += 1
     manifests = [Path(word) for word in words[:count]]
     return manifests or [Path(os.environ.get(MANIFEST_VARIABLE, "manifest.json"))], list(words[count:])

@@ -86,25 +86,56 @@ async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -
     return replace(checked, has_errors=has_errors, has_warnings=has_warnings).exit_code(strict)
 
 
-async def _connect(probe: EndpointProbe, duration: float) -> None:
-    """Open a connection as a call would, and listen for `duration` seconds."""
-    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, probe.redact)
-    tool = compile_discovery(probe.entry) if probe.entry.uses_discovery else next(iter(probe.tools), None)
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """What an attempt to connect and log in came to, in words."""
+
+    text: str
+    failed: bool = False
+
+
+async def try_connection(entry: ManifestEntry, tools: Sequence[CompiledTool], redact: Redactor) -> ConnectionReport:
+    """Connect to the endpoint of an entry, log in, and close the connection."""
+    tool = _tool_to_connect_with(entry, tools)
     if tool is None:
-        return
+        return ConnectionReport("not tried, because it has no tool")
+    started = time.monotonic()
+    try:
+        connection, _ = await _open(tool, redact, events.noop)
+    except RenderError as missing:
+        return ConnectionReport(f"not tried, because connecting needs the arguments of a call: {missing}")
+    except BridgeError as failed:
+        return ConnectionReport(str(failed), failed=True)
+    await connection.aclose()
+    return ConnectionReport(f"connected and logged in within {(time.monotonic() - started) * 1000:.0f} ms")
+
+
+def _tool_to_connect_with(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> CompiledTool | None:
+    return compile_discovery(entry) if entry.uses_discovery else next(iter(tools), None)
+
+
+async def _open(tool: CompiledTool, redact: Redactor, observe: events.Observer) -> tuple[Connection, Scope]:
+    """Open a connection as a call of the tool would.
+
+    Raises:
+        RenderError: If the URL or a header needs arguments.
+        BridgeError: If the connection or the login fails.
+    """
+    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, redact)
     arguments = dict(tool.defaults)
     scope = Scope(ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}})
+    request = tool.compiled_template.handshake.render(scope)
+    connector = Connector(ambient, time.monotonic, None, observe, trace_rules=True, on_tokens=redact.add_tokens)
+    return await connector(request, arguments), scope
+
+
+async def _connect(probe: EndpointProbe, duration: float) -> None:
+    """Open a connection as a call would, and listen for `duration` seconds."""
+    tool = _tool_to_connect_with(probe.entry, probe.tools)
+    if tool is None:
+        return
     try:
-        request = tool.compiled_template.handshake.render(scope)
-        connector = Connector(
-            ambient,
-            time.monotonic,
-            None,
-            probe.observe,
-            trace_rules=True,
-            on_tokens=probe.redact.add_tokens,
-        )
-        opened = await connector(request, arguments)
+        opened, scope = await _open(tool, probe.redact, probe.observe)
     except RenderError as missing:
         probe.trace(
             events.WarningIssued(f"skipped, because connecting needs arguments: {missing}; make a call instead")

@@ -37,8 +37,8 @@ _KNOWN_SECRET = re.compile(
 """The forms of well-known keys: OpenAI, GitHub, GitLab, Slack, AWS, JWT."""
 
 _QUERY_PARAMETER = re.compile(r"[?&]([\w.-]+)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}")
-_SKIPPED_KEYS: Final = DOCUMENTATION_KEYS | {"capture", "set", "reply", "annotations"}
-"""Keys whose values are not sent: texts for models, expressions."""
+_SKIPPED_KEYS: Final = DOCUMENTATION_KEYS | {"capture", "set", "reply", "annotations", "catalog"}
+"""Keys whose values are not sent: texts for models and for people, expressions."""
 
 
 def check_hardcoded_secrets(document: Json, path: str = "", name: str = "") -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from .inheritance import EXTENDED_KEYS, INHERITED
 from .loader import INERT_CLIENT_KEYS, WEBSOCKET
 from .models.call_template import CallTemplate, RequestData
+from .models.catalog import CatalogInfo
 from .models.manual import ManualOptions, Tool
 from .presets import preset_names
 from .validation import COMMENT_KEY
@@ -65,7 +66,7 @@ def _schema_by_form() -> JsonSchema:
 
 
 def _definitions() -> JsonSchema:
-    models = (CallTemplate, RequestData, ManualOptions, Tool)
+    models = (CallTemplate, RequestData, ManualOptions, Tool, CatalogInfo)
     _, generated = models_json_schema([(model, "validation") for model in models])
     definitions = generated["$defs"]
     for field in (field for model in definitions.values() for field in model["properties"].values()):
@@ -161,6 +162,7 @@ def _file_keys() -> JsonSchema:
     }
     return {
         "$schema": {"description": "The schema of this file, for editors.", "type": "string"},
+        "catalog": {"description": "What `utcp-ws-mcp catalog` says of this manifest.", **_ref("CatalogInfo")},
         "variables": {
             "description": "Values of variables; keep secrets in the environment or a .env file instead.",
             "type": "object",
@@ -186,7 +188,7 @@ def _manual_schema(file: JsonSchema) -> JsonSchema:
         "description": "A UTCP manual, in which each tool has its own call template with a url.",
         "type": "object",
         "properties": {
-            **{key: file[key] for key in ("$schema", "variables")},
+            **{key: file[key] for key in ("$schema", "variables", "catalog")},
             "name": {"description": name, "type": "string"},
             "utcp_version": {"description": "The version of UTCP."},
             "manual_version": {"description": "The version of this manual."},

@@ -21,6 +21,7 @@ from .inheritance import (
 )
 from .models.base import Json
 from .models.call_template import CallTemplate
+from .models.catalog import CatalogInfo
 from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
@@ -28,14 +29,14 @@ from .variable_forms import resolve_forms
 from .variables import VariableResolver, substitute
 
 WEBSOCKET: Final = "websocket"
-CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "$schema"})
+CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "catalog", "$schema"})
 """The keys of a UTCP client configuration. Those beside `manual_call_templates` are allowed in a single entry too."""
 
 INERT_CLIENT_KEYS: Final = frozenset({"tool_repository", "tool_search_strategy", "post_processing"})
 """The keys of a UTCP client configuration that have no effect here."""
 
 MANUAL_DOCUMENT_KEYS: Final = frozenset(
-    {"utcp_version", "manual_version", "version", "info", "tools", "name", "variables", "$schema"}
+    {"utcp_version", "manual_version", "version", "info", "tools", "name", "variables", "catalog", "$schema"}
 )
 """The keys of a UTCP manual that is written as a manifest."""
 
@@ -189,7 +190,7 @@ def _raw_entries(document: Json, report: LoadReport, default_name: str) -> Itera
         report.problems.append(Problem("", _EXPECTED, code="unknown-manifest-form"))
     elif "manual_call_templates" in document:
         yield from _client_configuration_entries(document, report)
-    elif found := list(_check_variables(document)):
+    elif found := list(_check_file_keys(document)):
         report.problems += found
     elif "url" in document or "call_template_type" in document:
         yield "", {key: value for key, value in document.items() if key not in CLIENT_KEYS}, None
@@ -206,7 +207,7 @@ def _client_configuration_entries(document: Json, report: LoadReport) -> Iterato
     if inert:
         message = "no effect in this program. Ignored."
         report.warnings.append(str(Problem(", ".join(inert), message, code="field-without-effect")))
-    report.problems += _check_variables(document)
+    report.problems += _check_file_keys(document)
     templates = document["manual_call_templates"]
     if not isinstance(templates, list):
         message = "expected an array of call templates."
@@ -215,7 +216,9 @@ def _client_configuration_entries(document: Json, report: LoadReport) -> Iterato
     yield from ((f"manual_call_templates[{index}]", raw, None) for index, raw in enumerate(templates))
 
 
-def _check_variables(document: Json) -> Iterator[Problem]:
+def _check_file_keys(document: Json) -> Iterator[Problem]:
+    if "catalog" in document:
+        yield from check_model(CatalogInfo, document["catalog"], "catalog")[1]
     if not isinstance(document.get("variables", {}), dict):
         yield Problem("variables", "expected an object of names and values.", code="wrong-type")
     loaders = document.get("load_variables_from")

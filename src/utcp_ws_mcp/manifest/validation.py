@@ -13,6 +13,7 @@ from ..errors import Problem
 from .models.auth import ApiKeyAuth, BasicAuth, OAuth2Auth
 from .models.base import EXPRESSION_TAG, NUMBER_TAG, FieldError, Json
 from .models.call_template import CallTemplate, RequestData
+from .models.catalog import CatalogInfo
 from .models.manual import ManualOptions, Tool
 from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
 
@@ -31,6 +32,7 @@ _ENTRY_MODELS: Final[tuple[type[BaseModel], ...]] = (CallTemplate, ManualOptions
 _RAW_FIELDS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
     "manual_call_templates": _ENTRY_MODELS,
     "tools": (Tool,),
+    "catalog": (CatalogInfo,),
     "tool_call_template": (CallTemplate, RequestData),
 }
 """The models of objects that no annotation names, because they are checked after their field."""

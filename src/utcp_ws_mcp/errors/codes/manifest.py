@@ -28,6 +28,7 @@ MANIFEST: Final[Mapping[str, str]] = {
         "No WebSocket call template is left in the file: all entries have another `call_template_type`."
     ),
     "file-not-readable": "The file does not exist or cannot be read.",
+    "unknown-manifest": "A command names a manifest that is neither a file nor an entry of the catalogue.",
     "invalid-manifest": "The manifest has errors; each one is listed with its own code.",
     # Fields
     "misplaced-key": "A field of call templates, such as `reply` or `response_format`, is in the tool itself.",
