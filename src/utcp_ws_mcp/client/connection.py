@@ -209,7 +209,7 @@ class Connection:
             self._take_decoded()
             await self._websocket.receive(self._on_message)
         except anyio.get_cancelled_exc_class():
-            if self._websocket.is_open:  # nobody reads any more, and the peer did not end it
+            if self._websocket.is_open:  # this side stops reading, and the peer did not end it
                 self._websocket.abort(CLOSED_LOCALLY)
             raise
         finally:
