@@ -15,6 +15,7 @@ import anyio
 import click
 
 from ..client.catalog import find_manifest, is_manifest_word
+from ..client.dotenv_files import read_dotenv
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import BridgeError, InvalidManifest
 from ..observability.redaction import Redactor
@@ -55,6 +56,21 @@ def load_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> list[Loa
     for each in loaded:
         print_load_warnings(each)
     return loaded
+
+
+def read_variables(env_files: Sequence[Path]) -> dict[str, str]:
+    """Return the environment with the variables of dotenv files, and print which of their lines are ignored.
+
+    Raises:
+        InvalidManifest: If a file cannot be read.
+    """
+    variables = dict(os.environ)
+    for file in env_files:
+        content = read_dotenv(file, str(file))
+        variables |= content.variables
+        for warning in content.warnings:
+            echo(warning, err=True)
+    return variables
 
 
 def print_load_warnings(loaded: LoadedManifest) -> None:

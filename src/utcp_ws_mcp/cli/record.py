@@ -22,7 +22,6 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.dotenv_files import read_dotenv
 from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
@@ -38,7 +37,7 @@ from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import Draft, draft_manifest, format_json
 from ..recorder.messages import RecordedMessage, unescape
 from .exit_codes import ExitCode
-from .options import env_file_option, run
+from .options import env_file_option, read_variables, run
 from .terminal import echo
 
 MAX_IDLE_PERIODS: Final = 10
@@ -153,13 +152,7 @@ async def record_conversation(options: RecordOptions) -> int:
     if options.output is not None and options.output.exists():
         echo(f"{options.output} already exists and is not changed; give another name", err=True)
         return ExitCode.USAGE_ERROR
-    variables = dict(os.environ)
-    for file in options.env_files:
-        content = read_dotenv(file, str(file))
-        variables |= content.variables
-        for warning in content.warnings:
-            echo(warning, err=True)
-    recording = Recording(variables)
+    recording = Recording(read_variables(options.env_files))
     endpoint: dict[str, Any] = {"url": options.url}
     endpoint |= {"headers": dict(options.headers)} if options.headers else {}
     endpoint |= {"protocol": list(options.protocols)} if options.protocols else {}

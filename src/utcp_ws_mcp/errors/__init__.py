@@ -113,6 +113,12 @@ class InstallError(PolicyError):
     code = "host-file-invalid"
 
 
+class ImportFailed(PolicyError):
+    """A description that cannot be imported. The message says why, and what to give instead."""
+
+    code = "not-a-description"
+
+
 class PinStoreError(PolicyError):
     """The approved tools cannot be saved in the state folder."""
 

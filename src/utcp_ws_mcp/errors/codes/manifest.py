@@ -115,7 +115,9 @@ MANIFEST: Final[Mapping[str, str]] = {
     "invalid-let-name": "The name of a `let` value contains other characters than letters, digits and `_`.",
     "invalid-file-reference": "`$file` does not contain a path.",
     "template-too-deep": "A message template is nested deeper than the limit.",
-    "extra-not-installed": "A codec, a filter, a proxy or `--otel` needs an additional package.",
+    "extra-not-installed": (
+        "A codec, a filter, a proxy, `--otel`, or `import` of YAML and GraphQL needs an extra of utcp-ws-mcp."
+    ),
     "certificate-file-not-usable": "A file of `tls` cannot be read, or is not a certificate or key in PEM form.",
     # Schemas
     "invalid-schema": "`inputs` or `outputs` is not a usable JSON Schema: it has a wrong type or keyword.",
