@@ -14,6 +14,7 @@ import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from logging import Handler
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,7 +163,7 @@ def _log(event: type[Any]) -> tuple[str, str, list[str]]:
     return records[0].levelname.lower(), name, keys
 
 
-class _Collector(logging.logging.Handler):
+class _Collector(Handler):
     def __init__(self, records: list[Any]) -> None:
         super().__init__()
         self._records = records
@@ -185,7 +186,9 @@ def render_python(name: str) -> str:
     if not inspect.isclass(value):
         return _describe(f"### `{name}`", name, value)
     text = _describe(f"### `{name}`", name, value)
-    return text + "".join(_member(name, key, member) for key, member in vars(value).items() if key[0] != "_")
+    own = [each for each in inspect.getmro(value) if each.__module__.startswith(utcp_ws_mcp.__name__)]
+    members = {key: member for each in reversed(own) for key, member in vars(each).items() if key[0] != "_"}
+    return text + "".join(_member(name, key, member) for key, member in members.items())
 
 
 def render_errors(_: str) -> str:

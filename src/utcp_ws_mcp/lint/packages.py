@@ -7,8 +7,8 @@ from typing import Final
 
 from ..core.expressions.syntax import parse_expression
 from ..errors import Problem
+from ..manifest.entries import ManifestEntry
 from ..manifest.extras import is_installed, needs_extra
-from ..manifest.loader import ManifestEntry
 from ..manifest.validation import join_path
 from .values import entry_expressions, owner_path
 

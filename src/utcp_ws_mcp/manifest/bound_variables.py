@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from ..errors import MissingVariable
+from .entries import DisabledEntry
 from .inheritance import inherited_documents
 from .models.base import Json
 from .validation import closest_match
@@ -13,27 +12,6 @@ from .variables import VariableResolver, find_optional, find_variables
 
 SIMILAR_NAME = 0.75
 """How similar a name must be to be suggested: many variables begin or end with the same word."""
-
-
-@dataclass(frozen=True, slots=True)
-class DisabledEntry:
-    """An entry that cannot run, because these variables are not set.
-
-    Attributes:
-        name: The name of the manual.
-        missing: The variables.
-        path: The JSON path of the entry.
-        similar: The files that have a variable with a similar name, each with that name.
-    """
-
-    name: str
-    missing: tuple[str, ...]
-    path: str = ""
-    similar: tuple[tuple[str, str], ...] = ()
-
-    def error(self) -> MissingVariable:
-        """Return the error that names the variables."""
-        return MissingVariable(self.missing, self.name, self.similar)
 
 
 def bind_variables(

@@ -114,7 +114,7 @@ class Shape:
     def message(self) -> dict[str, Any]:
         """The message of a call; that of one element if there is one for each of a list."""
         message: dict[str, Any] = self.template.get("message", {})
-        return message.get("$template", message)
+        return dict(message.get("$template", message))
 
     @property
     def uses_http(self) -> bool:
@@ -203,7 +203,10 @@ def shape(number: int) -> Shape:
 def _http_steps(template: dict[str, Any]) -> dict[str, Any]:
     """Return the fields with which a call gets a ticket, and a login a key, and sends both with its message."""
     step = {"http": {"url": f"{HTTP_URL}/ticket/{{{{ args.n }}}}"}, "capture": {"ticket": "body.ticket"}, "timeout": 2}
-    fields = {"before_message": [step], "message": {**template["message"], "ticket": "{{ let.ticket }}"}}
+    fields: dict[str, Any] = {
+        "before_message": [step],
+        "message": {**template["message"], "ticket": "{{ let.ticket }}"},
+    }
     if "on_connect" in template:
         key = {"http": {"url": f"{HTTP_URL}/key/{{{{ session.me }}}}"}, "capture": {"key": "body.key"}, "timeout": 2}
         fields["on_connect"] = [*template["on_connect"], key]
