@@ -124,7 +124,7 @@ class Shape:
 
     def with_changed_header(self) -> LoadedManifest:
         """Return the manifest with another header, which needs new connections."""
-        return _load({**self.template, "headers": {"X-Version": "2"}})
+        return load({**self.template, "headers": {"X-Version": "2"}})
 
 
 @cache
@@ -155,7 +155,7 @@ def shape(number: int) -> Shape:
         template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
         template["reconnect_when"] = SESSION_ENDED
-    return Shape(kind, template, listed, _load(template), rng.random() < 0.3)
+    return Shape(kind, template, listed, load(template), rng.random() < 0.3)
 
 
 def _limits(rng: random.Random) -> dict[str, Any]:
@@ -213,7 +213,8 @@ def _tools(kind: Kind, discovered: bool) -> list[dict[str, Any]]:
     return [{**tool, "inputs": inputs} for tool in tools]
 
 
-def _load(template: dict[str, Any]) -> LoadedManifest:
+def load(template: dict[str, Any]) -> LoadedManifest:
+    """Return a manifest with this call template."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "manifest.json"
         file.write_text(json.dumps(template))

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client import caller, oauth
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT as DISCOVERY
+from utcp_ws_mcp.client.feeds import keeper
 from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.core.codecs.framing import make_framer
@@ -71,7 +72,7 @@ def simulate(seed: int, *, log: bool = False) -> Verdict:
     ledger = Ledger([] if log else None)
     loop = VirtualLoop()
     simulation = _Simulation(chosen, loop, ledger)
-    with controlled(loop, seed, simulation.endpoint):
+    with controlled(loop, seed, simulation.endpoint.new_token):
         try:
             loop.run_until_complete(simulation.play())
         except Stuck as stuck:
@@ -237,13 +238,13 @@ async def _within(planned: PlannedCall, call: Coroutine[Any, Any, Any]) -> tuple
 
 
 @contextmanager
-def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[None]:
+def controlled(loop: VirtualLoop, seed: int, new_token: Callable[[], str] = str) -> Iterator[None]:
     """Replace the clocks, the randomness and the token endpoint of the bridge until the block ends."""
     rng = random.Random(seed)
 
     async def answer_token(*_: Any) -> HttpResponse:
         await asyncio.sleep(0.05)
-        return HttpResponse(200, json.dumps({"access_token": endpoint.new_token(), "expires_in": 3600}).encode())
+        return HttpResponse(200, json.dumps({"access_token": new_token(), "expires_in": 3600}).encode())
 
     clock = SimpleNamespace(monotonic=loop.time)
     calendar = SimpleNamespace(now=lambda _: EPOCH + timedelta(seconds=loop.now))
@@ -256,6 +257,7 @@ def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[Non
             patch.object(bridge_module, "time", clock),
             patch.object(caller, "time", clock),
             patch.object(bridge_module, "datetime", calendar),
+            patch.object(keeper, "datetime", calendar),
             patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=rng.randbytes)),
             patch.object(oauth, "send_request", answer_token),
         ):

@@ -100,10 +100,11 @@ class LiveFeed:
         self._wake()
         return event
 
-    def add_gap(self, reason: str) -> None:
+    def add_gap(self, reason: str) -> Gap:
         """Record that events may be missing."""
-        self.buffer.add_gap(reason, self.now())
+        gap = self.buffer.add_gap(reason, self.now())
         self._wake()
+        return gap
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
         """Change the state; readers that wait return if no event can arrive soon."""
