@@ -51,8 +51,10 @@ WORDS = {
 PATTERN = re.compile("|".join(rf"\b{re.escape(word)}(?![^\W_])" for word in WORDS), re.IGNORECASE)
 SUFFIXES = {".py", ".md", ".json", ".toml", ".txt", ".conf", ".mjs", ".yml", ".yaml"}
 NAMES = {"Makefile", "run", ".env.example", "Dockerfile"}
-THIRD_PARTY = re.compile(r"package(-lock)?\.json$|^requirements/.*\.txt$|^benchmarks/results/")
-"""Generated files, and output that a command printed."""
+THIRD_PARTY = re.compile(
+    r"package(-lock)?\.json$|^requirements/.*\.txt$|^benchmarks/results/|^tests/importers/documents/.*[nl]$"
+)
+"""Generated files, output that a command printed, and documents of others."""
 
 PROTOCOL_WORD = "wamp.close.goodbye_and_out"
 """A URI of WAMP that contains one of the words."""

@@ -53,6 +53,7 @@ VARIABLES = {
     "HOMEASSISTANT_TOKEN": "house-123456",
     "JUPYTER_TOKEN": "jupyter-123456",
     "REGION": "eu",
+    "WAREHOUSE_TOKEN": "warehouse-123456",
 }
 """The environment of the examples."""
 

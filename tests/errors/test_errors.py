@@ -87,6 +87,10 @@ MESSAGES = [
     ),
     (e.InstallError("mcp.json: expected an object."), "mcp.json: expected an object. [host-file-invalid]"),
     (
+        e.ImportFailed("api.json has no methods. Correct the document."),
+        "api.json has no methods. Correct the document. [not-a-description]",
+    ),
+    (
         e.UnknownTool("stocks.qoute", "stocks.quote"),
         "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
     ),
@@ -288,12 +292,37 @@ MESSAGES = [
             'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]). [discovery-timeout]'
         ),
     ),
+    (
+        e.ScopeRequired("m.t", ["a", "b"]),
+        (
+            "m.t was not called: your access token does not allow it; a token with the scope a or b is needed. "
+            "[scope-required]"
+        ),
+    ),
+    (
+        e.SubjectRateExceeded(5, 0.25),
+        (
+            "the call was not sent: each user may call 5 tools a second here. Call again in 0.2 s. "
+            "[subject-rate-exceeded]"
+        ),
+    ),
 ]
 
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
+    (
+        e.PolicyError,
+        (
+            e.ScopeRequired,
+            e.SubjectRateExceeded,
+            e.ServeOptionsError,
+            e.InstallError,
+            e.ImportFailed,
+            e.PinStoreError,
+            e.ApprovalRefused,
+        ),
+    ),
     (e.CallError, (e.HttpStepFailed,)),
     (
         e.CallError,

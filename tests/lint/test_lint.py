@@ -33,6 +33,7 @@ def tool(**template: Any) -> dict[str, Any]:
 
 
 HTTP = {"url": "https://a.b/"}
+EVENTS = {"name": "f", "description": "Events.", "match": "message.n is defined"}
 FINDINGS: dict[str, tuple[Any, str, str]] = {
     "a value of a request that nothing uses": (
         entry(tool(message="{{ args.q }}", before_message=[{"http": HTTP, "capture": {"j": "body"}}])),
@@ -324,6 +325,82 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         entry(exclude_tools=["z*"]), "exclude_tools[0]: the pattern 'z*' matches no tool.", "pattern-matches-nothing"
     ),
     "no tools at all": (entry(include_tools=["z*"]), "tools: the call template offers no tool.", "no-tools-offered"),
+    "a feed that keeps the only connection from calls": (
+        entry(limits={"max_connections": 1}, feeds=[EVENTS]),
+        "feeds[0].name: m.t needs a connection for itself, and the feed f keeps the only one: calls would time out",
+        "feed-occupies-connection",
+    ),
+    "a feed that keeps the only connection from calls that close theirs": (
+        entry(tool(keep_alive=False), preset="jsonrpc2", limits={"max_connections": 1}, feeds=[EVENTS]),
+        "m.t needs a connection for itself",
+        "feed-occupies-connection",
+    ),
+    "a feed whose events are replies": (
+        entry(preset="jsonrpc2", feeds=[{**EVENTS, "match": "message.method is not defined"}]),
+        'feeds[0].match: "match" of the feed f is also true for replies to m.t, which would be events. Compare',
+        "feed-takes-replies",
+    ),
+    "a feed whose events are replies in arrays": (
+        entry(message=["{{ request_id }}"], reply={"match": "message[1] == request_id"},
+              feeds=[{**EVENTS, "match": "message[1] is defined"}]),
+        "is also true for replies to m.t",
+        "feed-takes-replies",
+    ),
+    "a feed that takes the events of another": (
+        entry(feeds=[EVENTS, {**EVENTS, "name": "g", "match": "message.n is not defined"}]),
+        'feeds[1].match: "match" of the feed g is true for any message, also for events of the other feeds.',
+        "feed-match-too-broad",
+    ),
+    "a feed that takes the answers to the heartbeat": (
+        entry(heartbeat={"every": 9, "send": "a", "expect": "message.pong"}, feeds=[{**EVENTS, "match": "true"}]),
+        "is true for any message, also for answers to the heartbeat. Compare a field.",
+        "feed-match-too-broad",
+    ),
+    "a feed that never unsubscribes": (
+        entry(feeds=[{**EVENTS, "open": [{"send": "on"}]}]),
+        'feeds[0].open: the feed f is opened by a message, and has no "close"',
+        "feed-not-closed",
+    ),
+    "a feed that is closed after each read": (
+        entry(feeds=[{**EVENTS, "linger": 0}]),
+        'feeds[0].linger: the feed f is closed 0 s after each read ("linger")',
+        "feed-not-kept",
+    ),
+    "a feed without a description": (
+        entry(feeds=[{"name": "f", "match": "message.n"}]),
+        'feeds[0].name: the feed f has no "description". Models choose its tools by it; add one.',
+        "description-missing",
+    ),
+    "an argument of a feed that is not declared": (
+        entry(feeds=[{**EVENTS, "match": "message.n == args.nn", "inputs": {"properties": {"n": {}}}}]),
+        "feeds[0]: the argument 'nn' is used here, but not declared, so no model will provide it. Did you mean 'n'?",
+        "argument-not-declared",
+    ),
+    "an argument of a feed that is not used": (
+        entry(feeds=[{**EVENTS, "inputs": {"properties": {"n": {}}}}]),
+        "feeds[0].inputs.properties.n: the argument 'n' is declared, but never used: all values have the same events.",
+        "argument-not-used",
+    ),
+    "a value of a session that a feed uses and nothing captures": (
+        {"name": "m", "url": URL, "feeds": [{**EVENTS, "match": "message.n == session.me"}]},
+        'feeds[0]: session.me is used here, but no message is captured for it. Add it to a "capture".',
+        "session-value-not-captured",
+    ),
+    "a feed that is open anyway and lingers": (
+        entry(feeds=[{**EVENTS, "start": "start", "linger": 9}]),
+        'feeds[0].linger: has no effect with "start": "start", which keeps the feed open.',
+        "field-without-effect",
+    ),
+    "instances of a feed without arguments": (
+        entry(feeds=[{**EVENTS, "max_instances": 9}]),
+        "feeds[0].max_instances: has no effect without arguments.",
+        "field-without-effect",
+    ),
+    "what no feed has in common": (
+        entry(preset="mopidy", feed_defaults={"size": 9}),
+        "feed_defaults: has no effect without feeds.",
+        "field-without-effect",
+    ),
 }  # fmt: skip
 
 
@@ -447,6 +524,28 @@ CLEAN: dict[str, Any] = {
     "a message for a login over HTTP that fails": entry(
         on_connect=[{"http": {"url": "https://a.b/"}, "fail_message": "body.why"}]
     ),
+    "the one feed of an endpoint that sends nothing else": {
+        "name": "m", "url": URL, "feeds": [{**EVENTS, "match": "true"}]
+    },
+    "a feed beside calls that share its connection": entry(
+        preset="jsonrpc2", limits={"max_connections": 1}, feeds=[{**EVENTS, "match": "message.method == 'said'"}]
+    ),
+    "feeds that differ by an argument or a captured value": entry(
+        on_connect=[{"expect": "message.hi", "capture": {"s": "message.s"}}], ignore="true",
+        feeds=[
+            {**EVENTS, "match": "message.a == args.a", "inputs": {"properties": {"a": {}}}},
+            {**EVENTS, "name": "g", "match": "message.s == session.s"},
+        ],
+    ),
+    "a feed that opens with an argument of the login": {
+        "name": "m", "url": URL + "{{ args.room }}",
+        "feeds": [{**EVENTS, "inputs": {"properties": {"room": {}}, "required": ["room"]}}],
+    },
+    "a subscription that cannot be ended, of a feed that stays open": entry(
+        feeds=[{**EVENTS, "open": [{"send": "on"}], "start": "start"}]
+    ),
+    "a preset whose feeds cannot unsubscribe": entry(preset="cdp", feeds=[{"name": "A.b", "description": "Events."}]),
+    "a preset with feeds that are not used": entry(preset="mopidy"),
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +22,17 @@ COMMANDS: Final[Mapping[str, str]] = {
     "catalog": "catalog",
     "init": "init",
     "record": "record",
+    "import": "import_",
     "schema": "schema",
     "docs": "docs",
     "demo": "demo",
     "install": "install",
     "uninstall": "install",
 }
-"""The module of each command, in the order in which `--help` lists them. The function is called as the command."""
+"""The module of each command, in the order in which `--help` lists them.
+
+The function is called as the command; that of `import`, which is a keyword, as its module.
+"""
 
 
 class LazyCommands(Mapping[str, click.Command]):
@@ -38,7 +43,8 @@ class LazyCommands(Mapping[str, click.Command]):
     """
 
     def __getitem__(self, name: str) -> click.Command:
-        command: click.Command = getattr(import_module(f".{COMMANDS[name]}", __package__), name)
+        function = f"{name}_" if iskeyword(name) else name
+        command: click.Command = getattr(import_module(f".{COMMANDS[name]}", __package__), function)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -91,6 +97,7 @@ def main() -> None:
     utcp-ws-mcp catalog                            list ready-made manifests, usable by name
     utcp-ws-mcp init PRESET                        write a manifest to start from
     utcp-ws-mcp record URL                         draft a manifest from a conversation
+    utcp-ws-mcp import SOURCE                      make a manifest from the description of an API
     utcp-ws-mcp check manifest.json                validate manifests and report likely problems
     utcp-ws-mcp tools manifest.json                list the tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call a tool

@@ -38,8 +38,8 @@ _RAW_FIELDS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
 """The models of objects that no annotation names, because they are checked after their field."""
 
 _REPLACED_KEYS: Final = {
-    "inbox": 'was replaced by feeds. Write "feeds": [{"name": "events", "match": …, "start": "first_call"}] with '
-    'the same "match": its tool events_events replaces the tool that listened.'
+    "inbox": 'was replaced by feeds. Write "feeds": [{"name": "received", "match": …, "start": "first_call"}] with '
+    'the same "match": its tool received_events replaces the tool that listened.'
 }
 """Fields of earlier versions, each with what replaces it."""
 

@@ -71,7 +71,7 @@ def bind_arguments(entry: dict[str, Json]) -> tuple[dict[str, Json], list[Proble
     bound = {**entry, "tools": [_bind_tool(tool) if isinstance(tool, dict) else tool for tool in entry["tools"]]}
     problems = []
     for key in ARGUMENT_FIELDS & entry.keys():
-        declared = [argument_names(tool) for tool in tools if key not in (tool.get("tool_call_template") or {})]
+        declared = [argument_names(tool) for tool in tools if not _replaces(tool, key)]
         names = set(_names_in(entry[key])) & set().union(*declared)
         everywhere = {name for name in names if all(name in each for each in declared)}
         bound[key] = as_placeholders(entry[key], everywhere)
@@ -82,6 +82,12 @@ def bind_arguments(entry: dict[str, Json]) -> tuple[dict[str, Json], list[Proble
             )
             problems.append(Problem(key, message, code="ambiguous-variable"))
     return bound, problems
+
+
+def _replaces(tool: Json, key: str) -> bool:
+    """Return whether a tool has a field of its own in place of that of its entry."""
+    own = tool.get("tool_call_template")
+    return isinstance(own, dict) and key in own
 
 
 def argument_names(tool: Json) -> frozenset[str]:

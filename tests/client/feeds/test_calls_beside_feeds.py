@@ -11,7 +11,7 @@ import anyio
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge
 
-SAID = {"name": "said", "match": "message.from is defined", "start": "first_call"}
+SAID = {"name": "said", "match": "message.from is defined", "item": None, "start": "first_call"}
 CHAT = {"preset": "jsonrpc2", "feeds": [SAID]}
 
 

@@ -95,7 +95,7 @@ class FeedManager:
         """Open the feeds that are open from the start."""
         for tool in tools:
             if tool.feed is not None and tool.feed.kind == "events" and tool.feed.feed.definition.start == "start":
-                self._run(self._find(tool, {}))
+                self._run(self._find(tool, dict(tool.defaults)))
 
     def replace(self, tools: Mapping[str, CompiledTool], unchanged: Collection[str]) -> None:
         """Close the feeds that have changed or are gone; those of unchanged call templates go on."""

@@ -208,6 +208,8 @@ class FeedSubscription:
             return
         if not exchange.finished:
             raise ConnectionLost(connection.address, SESSION_ENDED, Outcome.MAYBE_EXECUTED, close_code=1000)
+        if exchange.end == "until":
+            raise ToolError(self._feed.full_name, "the endpoint has ended the subscription", None)
         lost = exchange.close_info
         reason = exchange.failure or (lost.reason if lost else "the stream of events has ended")
         code = lost.code if lost else connection.close_info.code

@@ -23,7 +23,7 @@ from ..templates.nodes import Node
 from ..tools.argument_forms import ArgumentForms
 from ..tools.argument_schema import SchemaValidator
 from ..tools.template import CompiledTemplate, TemplateCompiler
-from ..tools.tool import CompiledTool
+from ..tools.tool import CompiledTool, default_values
 from .feed import CompiledFeed, FeedRequest, FeedTool
 from .tool_texts import RESERVED_ARGUMENTS, events_description, events_inputs, latest_description, latest_inputs
 
@@ -98,7 +98,7 @@ def _make_tool(
         idempotent=True,
         template=entry.template,
         compiled_template=replace(template, request=(), rules=feed.subscription.rules),
-        defaults={},
+        defaults=default_values(feed.definition.inputs),
         hidden=frozenset(),
         variables=entry.variables,
         argument_schema=schema,
@@ -122,7 +122,7 @@ class _FeedBuilder:
         """Return the compiled feed; what cannot be compiled is missing from it, and reported."""
         requests = self._requests(feed.open, "open")
         *opening, last = requests or [FeedRequest((), ReplyRules(), self._default_timeout)]
-        stream = StreamRules(self._expression("match", feed.match), (), self._expression("item", feed.item), _BOUNDS)
+        stream = self._stream(feed)
         rules = replace(
             last.rules,
             listen_only=not last.messages,
@@ -144,6 +144,11 @@ class _FeedBuilder:
             argument_names=frozenset(properties if isinstance(properties, dict) else ()),
         )
 
+    def _stream(self, feed: Feed) -> StreamRules:
+        until = self._expression("until", feed.until)
+        item = self._expression("item", feed.item)
+        return StreamRules(self._expression("match", feed.match), () if until is None else (until,), item, _BOUNDS)
+
     _default_timeout: Final = 10.0
 
     def _requests(self, steps: Sequence[FeedStep], field: str, names: Any = frozenset()) -> list[FeedRequest]:
@@ -159,7 +164,9 @@ class _FeedBuilder:
                 requests.append(FeedRequest(tuple(messages), self._reply_rules(step, path, names), step.timeout))
                 messages = []
         if messages:
-            requests.append(FeedRequest(tuple(messages), ReplyRules(no_reply=True), self._default_timeout))
+            inherited = self._inherited
+            rules = ReplyRules(no_reply=True, error=inherited.error, error_message=inherited.error_message)
+            requests.append(FeedRequest(tuple(messages), rules, self._default_timeout))
         return requests
 
     def _reply_rules(self, step: FeedStep, path: str, names: Any) -> ReplyRules:

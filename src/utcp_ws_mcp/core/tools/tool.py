@@ -146,7 +146,7 @@ def compile_tool(
         idempotent=tool.idempotent and not tool_entry.discovered,
         template=tool_entry.template,
         compiled_template=compiled_template,
-        defaults={**_default_values(inputs), **override.defaults},
+        defaults={**default_values(inputs), **override.defaults},
         hidden=frozenset(override.hidden),
         variables=entry.variables,
         argument_schema=argument_schema,
@@ -210,7 +210,8 @@ def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str,
     return {**inputs, "properties": shown, "required": required_names}
 
 
-def _default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a schema has for arguments that a call leaves out."""
     properties = inputs.get("properties")
     if not isinstance(properties, dict):
         return {}

@@ -26,6 +26,20 @@ WARNINGS: Final[Mapping[str, str]] = {
         'A tool with `"listen": true` inherits a `reply.match` that compares IDs, such as that of a '
         "preset. It sends nothing, so no message will match."
     ),
+    # Feeds
+    "feed-occupies-connection": (
+        "A feed keeps a connection, only one is allowed, and a tool needs one for itself: while the feed is open, its "
+        "calls would time out."
+    ),
+    "feed-takes-replies": "The `match` of a feed is true for replies to calls, which would be its events.",
+    "feed-match-too-broad": (
+        "The `match` of a feed is true for any message, also for the events of other feeds or for the answers to the "
+        "heartbeat."
+    ),
+    "feed-not-closed": (
+        "A feed subscribes with `open` and has no `close`: when it is closed, the endpoint goes on sending events."
+    ),
+    "feed-not-kept": "`linger` is so short that the feed is closed between two reads, and loses what comes then.",
     # Secrets and transport
     "secret-in-manifest": (
         "The manifest contains a secret: by the name of the field, by the form of the text, or in the query of a "
