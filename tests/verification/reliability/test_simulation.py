@@ -32,7 +32,7 @@ FEED_SEEDS = range(12)
 FEED_QUICK = [
     mutant
     for mutant in FEED_MUTANTS
-    if mutant.what in ("a cut replay is not asked for again", "a reconnection is no gap", "an event wakes no reader")
+    if mutant.what in ("a repeated event is new", "a reconnection is no gap", "an event wakes no reader")
 ]
 QUICK = [mutant for mutant in MUTANTS if mutant.what in ("a lease is released twice", "a loss says not sent")]
 
