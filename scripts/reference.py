@@ -14,6 +14,7 @@ import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from logging import Handler
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,7 +163,7 @@ def _log(event: type[Any]) -> tuple[str, str, list[str]]:
     return records[0].levelname.lower(), name, keys
 
 
-class _Collector(logging.logging.Handler):
+class _Collector(Handler):
     def __init__(self, records: list[Any]) -> None:
         super().__init__()
         self._records = records

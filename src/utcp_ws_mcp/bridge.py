@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -12,37 +11,34 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from .client.call import Call
-from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.discovery import DiscoveryManager, DiscoveryTask
 from .client.feeds.lazy import LazyFeeds
 from .client.manifest_files import LoadedManifest, load_manifest
-from .client.manual_cache import ManualCache
-from .client.pin_store import PinStore
 from .client.pool.manager import PoolManager
 from .client.status import BridgeStatus
 from .client.tool_repository import ToolRepository
-from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, InvalidManifest, Problem, UnknownTool
-from .manifest.loader import ManifestEntry
+from .errors import BridgeError, ConnectError, Problem, UnknownTool
+from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
 from .observability.events import Observer
 from .observability.redaction import Redactor
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
+    from .client.caller import CallRunner, ItemCallback
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
     from .client.feeds.reading import FeedGap, FeedItem
+    from .client.manual_cache import ManualCache
+    from .client.pin_store import PinStore
     from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
@@ -85,19 +81,16 @@ class Bridge(BridgeStatus):
         self._observer = observe
         self._redact = Redactor() if redactor is None else redactor
         self._redact.add_secrets(each.manifest for each in loaded)
-        self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, self._redact_message)
+        self._ambient = Ambient(lambda: datetime.now(UTC), os.urandom, self._redact_message)
         self._resolver = resolver
         self._manual_cache = manual_cache
         self._trace_rules = trace_rules
-        self._repository = ToolRepository(
-            loaded, PinStore.default() if pin_store is None else pin_store, self._warn, self._redact.redact_result
-        )
+        self._repository = ToolRepository(loaded, pin_store, self._warn, self._redact.redact_result)
         self._tools_with_texts: set[str] = set()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
         self._feed_tasks: TaskGroup
-        self._call_runner: CallRunner
         self.on_tools_changed: list[Callable[[], None]] = []
         self.on_manual_discovered: list[Callable[[str, Any], None]] = []
 
@@ -122,7 +115,6 @@ class Bridge(BridgeStatus):
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection)
-        self._call_runner = CallRunner(self._pool_manager, self._ambient, self._observe)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._feeds = LazyFeeds(self._feed_tasks, self._pool_manager, self._ambient)
         self._feeds.start(self.tools.values())
@@ -185,8 +177,15 @@ class Bridge(BridgeStatus):
         return redact_by_key(self._redact(text))
 
     @cached_property
+    def _call_runner(self) -> CallRunner:
+        # Imports exchanges and the pool, which a host that only lists the tools does not have to wait for.
+        from .client.caller import CallRunner
+
+        return CallRunner(self._ambient, self._observe)
+
+    @cached_property
     def _connector(self) -> Connector:
-        # Imports `websockets`, which a host that only lists the tools does not have to wait for.
+        # Imports `websockets`: later, for the same reason.
         from .client.connector import Connector
 
         return Connector(
@@ -207,22 +206,6 @@ class Bridge(BridgeStatus):
     def redactor(self) -> Redactor:
         """Removes the secrets of the manifests and fetched tokens from texts."""
         return self._redact
-
-    async def wait_discovered(self, seconds: float) -> bool:
-        """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
-        return await self._discovery_manager.wait_all(seconds)
-
-    async def wait_manual_discovered(self, name: str) -> None:
-        """Wait until the endpoint of a call template has returned its manual; return at once without discovery.
-
-        Raises:
-            BridgeError: if discovery fails.
-        """
-        await self._discovery_manager.wait_discovered(name)
-
-    async def wait_fast_discovery(self, seconds: float) -> None:
-        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones."""
-        await self._discovery_manager.wait_for_fast(seconds)
 
     async def call_tool(
         self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
@@ -248,8 +231,9 @@ class Bridge(BridgeStatus):
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
+            pool = self._pool_manager.pool(tool.manual)
             await self._feeds.open_for_call(tool, valid)
-            return await self._call_runner.call(tool, valid, on_item, started_at)
+            return await self._call_runner.call(pool, tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -312,11 +296,9 @@ class Bridge(BridgeStatus):
         tool = tool.with_utcp_framing() if utcp_framing else tool
         pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
         await self._feeds.open_for_call(tool, validated)
-        async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
-            while not tool.rules.no_reply and (message := await call.receive()) is not None:
-                yield extract_result(tool, call.exchange, message)
-                if tool.rules.stream is None:
-                    return
+        async with aclosing(self._call_runner.stream(pool, tool, validated, started_at)) as results:
+            async for result in results:
+                yield result
 
     async def input_schema(self, name: str) -> Mapping[str, Any]:
         """Return the JSON Schema of the arguments of `manual.tool`.
@@ -356,10 +338,10 @@ class Bridge(BridgeStatus):
         """Offer the tools that an endpoint announced in an earlier run; return whether there are any."""
         if self._manual_cache is None or (manual := await self._manual_cache.load(entry)) is None:
             return False
-        if await self._repository.offer_remembered(entry, manual):
+        changed = await self._repository.offer_remembered(entry, manual)
+        if changed:
             self._notify_tools_changed()
-            return True
-        return False
+        return changed
 
     async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         saved = await self._repository.save_manual(entry, manual)
@@ -399,6 +381,3 @@ class Bridge(BridgeStatus):
             self._observer(event)
         except Exception:  # observers are the code of the caller, and must not break a call
             logger.exception("an observer failed")
-
-
-__all__ = ["Bridge", "InvalidManifest", "StreamResult"]

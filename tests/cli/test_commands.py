@@ -107,7 +107,7 @@ def test_a_call_finds_the_manifest_that_the_environment_names(manifest: Path) ->
     assert json.loads(run("call", "m.echo", "n=1", UTCP_WS_MCP_MANIFEST=str(manifest)).stdout) == {"n": 1}
 
 
-def test_a_variable_that_nobody_sets_is_told_once(tmp_path: Path) -> None:
+def test_a_variable_that_is_not_set_is_reported_once(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "m", "url": "wss://a.example/", "message": "${UNSET}", "tools": [{"name": "t"}]}')
     called = run("call", str(file), "m.t")

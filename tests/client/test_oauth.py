@@ -104,7 +104,7 @@ async def test_with_basic_both_parts_are_form_encoded_before_base64(tmp_path: Pa
     assert form == {"grant_type": ["client_credentials"]}
 
 
-async def test_a_token_that_the_upgrade_rejects_is_fetched_anew_once(tmp_path: Path) -> None:
+async def test_a_token_that_the_upgrade_rejects_is_fetched_again_once(tmp_path: Path) -> None:
     def accept_second(connection: Any, request: Any) -> Any:
         return None if request.headers["Authorization"] == "Bearer t2" else connection.respond(401, "")
 

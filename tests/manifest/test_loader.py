@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
+from utcp_ws_mcp.manifest.entries import DisabledEntry
 from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS
-from utcp_ws_mcp.manifest.loader import DisabledEntry, inline_variables, load_document, variable_files
+from utcp_ws_mcp.manifest.loader import inline_variables, load_document, variable_files
 from utcp_ws_mcp.manifest.presets import read_preset
 from utcp_ws_mcp.manifest.variables import VariableResolver
 

@@ -136,7 +136,7 @@ def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
     assert done.stderr == f"{message} [extra-not-installed]\n"
 
 
-def test_nothing_of_it_is_loaded_where_nobody_asks(tmp_path: Path) -> None:
+def test_nothing_of_it_is_loaded_without_the_option(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "m", "url": "ws://127.0.0.1:1/", "tools": [{"name": "t"}]}')
     watched = (

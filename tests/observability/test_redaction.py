@@ -217,7 +217,7 @@ def test_a_credential_does_not_come_back_in_a_result(where):
     assert redact.redact_result("you sent kitchen-lamp") == "you sent ***"
 
 
-def test_a_variable_whose_name_tells_is_a_credential_wherever_it_stands():
+def test_a_variable_with_the_name_of_a_credential_is_one_wherever_it_stands():
     template = {"name": "m", "url": "wss://a.example/", "message": {"x": "${MY_API_KEY}"}, "tools": [{"name": "t"}]}
 
     assert Redactor([manifest_of(template, MY_API_KEY="kitchen-lamp")]).redact_result("kitchen-lamp") == "***"

@@ -398,7 +398,7 @@ def test_a_late_answer_to_a_login_without_ids_is_not_that_of_the_first_call() ->
     assert draft.document["reply"] == {"result": "message.value"}
 
 
-def test_the_answer_to_a_login_is_told_from_notifications() -> None:
+def test_the_answer_to_a_login_is_distinguished_from_notifications() -> None:
     draft = drafted(
         '> {"cmd": "login", "token": "${KEY}"}', '< {"jsonrpc": "2.0", "result": true}', '> {"cmd": "get"}',
         '< {"jsonrpc": "2.0", "value": 1}', '< {"jsonrpc": "2.0", "note": 1}', variables=("KEY",),

@@ -13,7 +13,8 @@ from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.tools.catalog import compile_entry
 from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
-from ..manifest.loader import Manifest, ManifestEntry, inline_variables, load_document, variable_files
+from ..manifest.entries import Manifest, ManifestEntry
+from ..manifest.loader import inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
 from ..manifest.variables import VariableResolver

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
@@ -22,7 +22,6 @@ from .http_steps import CompiledHttpStep, HttpStepCompiler
 from .templates.compiler import Compiler
 from .templates.nodes import Node
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .codecs.protobuf import ProtobufSchema, SchemaTypes
 

@@ -19,8 +19,8 @@ from ..core.expressions.expression import Expression
 from ..core.expressions.paths import UNDEFINED, Path
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
+from ..manifest.entries import ManifestEntry
 from ..manifest.inheritance import apply_preset
-from ..manifest.loader import ManifestEntry
 from ..manifest.models.feed import Feed
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS

@@ -12,7 +12,7 @@ from ..core.tools.mcp_names import MAX_NAME_LENGTH, host_names
 from ..core.tools.mcp_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..manifest.validation import join_path
 
 MAX_DESCRIPTION: Final = 1024

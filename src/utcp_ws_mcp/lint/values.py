@@ -8,8 +8,8 @@ from typing import Final
 from ..core.exchange.connection_state import RECONNECTED
 from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members, find_optional_members
 from ..errors import Problem
+from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.inheritance import normalize, referenced_presets
-from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path

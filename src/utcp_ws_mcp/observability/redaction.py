@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from ..manifest.loader import Manifest, ManifestEntry
+from ..manifest.entries import Manifest, ManifestEntry
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import credential_variables, is_user_name
 from .secret_forms import is_word

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..core.tools.mcp_inputs import HostInputs, host_inputs
+from ..core.tools.mcp_inputs import HostInputs, host_inputs, restore_arguments
 from ..core.tools.mcp_names import host_names
 from ..core.tools.mcp_schema import host_schema
 from ..core.tools.tool import CompiledTool
@@ -52,6 +52,16 @@ class ToolListing:
     def find(self, name: str) -> CompiledTool | None:
         """Return the tool that hosts see under a name, or whose name is `manual.tool`; None if there is none."""
         return self.tools.get(name) or self.tools.get(self.names.get(name, ""))
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """Return the input schema that hosts see of a tool; None if there is none."""
+        tool = self.find(name)
+        return host_inputs(tool.inputs).schema if tool is not None else None
+
+    def restore_arguments(self, tool: CompiledTool, arguments: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return the arguments of a call with the names that the tool has for them."""
+        renamed = self.arguments.get(tool.full_name)
+        return restore_arguments(arguments, renamed) if renamed and arguments else arguments
 
     def page(self, cursor: str | None, *, modern: bool) -> tuple[str, str | None] | None:
         """Return the page of a cursor, and the cursor of the next one; None for a cursor that names no page."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
 from ..errors import MissingVariable
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..observability.redaction import redact_strings
 
 FEEDS_URI: Final = "utcp-ws://feeds"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
@@ -20,7 +21,6 @@ from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
 from .tools import DEFAULT_LIST_OPTIONS, ListOptions, ToolService
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..observability.metrics import GaugeSource, Measurement
     from .http.config import HttpOptions
@@ -48,7 +48,7 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             if gauges is not None:
@@ -80,7 +80,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         open_observability(redact, options, gauges, MetricsObserver(registry.record, redact.guard)) as observe,
     ):
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)

@@ -225,7 +225,9 @@ def test_what_is_written_is_read_as_it_was(value):
         (200, b'{"key": "k"}', ""),
     ],
 )
-def test_a_failure_over_http_is_told_in_its_own_words_unless_it_is_a_page(status: int, body: bytes, shown: str) -> None:
+def test_a_failure_over_http_is_reported_in_its_own_words_unless_it_is_a_page(
+    status: int, body: bytes, shown: str
+) -> None:
     assert http_error_detail(status, body) == shown
 
 

@@ -58,7 +58,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("source", "path"), PATHS.values(), ids=PATHS)
-def test_a_path_is_told_from_other_expressions(source, path):
+def test_a_path_is_distinguished_from_other_expressions(source, path):
     assert parse_path(source) == path
 
 
@@ -185,7 +185,7 @@ HABITS = {
 
 
 @pytest.mark.parametrize(("source", "advice"), HABITS.values(), ids=HABITS)
-def test_what_another_language_writes_is_told_with_what_to_write_here(source, advice):
+def test_what_another_language_writes_is_reported_with_what_to_write_here(source, advice):
     with pytest.raises(InvalidTemplate, match=f"invalid expression .*[.] .*{re.escape(advice)}") as invalid:
         Expression(source, NAMES)
     assert invalid.value.code == "invalid-expression"
@@ -365,7 +365,7 @@ def test_an_expression_that_was_compiled_for_the_manifest_is_not_taken_for_one_f
         compile_expression(source, NAMES, local=False)
 
 
-def test_an_unknown_test_is_told_with_what_looks_into_a_text():
+def test_an_unknown_test_is_reported_with_what_looks_into_a_text():
     with pytest.raises(InvalidTemplate, match="Write 'word' in message, or message . regex_find"):
         Expression("message is containing('a')", NAMES)
 

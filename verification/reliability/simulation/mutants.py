@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -141,7 +141,7 @@ def apply_mutant(mutant: Mutant) -> Iterator[None]:
         LookupError: if the line that is to be changed is no longer there.
     """
     found = inspect.getattr_static(mutant.owner, mutant.method)
-    function: Callable[..., Any] = found.fget if isinstance(found, property) else found
+    function: Any = found.fget if isinstance(found, property) else found
     source = textwrap.dedent(inspect.getsource(function))
     if mutant.before not in source:
         raise LookupError(f"{mutant.owner.__name__}.{mutant.method} no longer holds {mutant.before!r}")

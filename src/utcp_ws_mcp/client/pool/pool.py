@@ -18,10 +18,11 @@ from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..wakeup import Wakeup
 from .circuit_breaker import MAX_CALL_BACKOFF, store_bounded
-from .entry import LeaseMode, LeaseRequest, PooledConnection, PoolStats, State, Trigger, Waiter, shutdown_error
+from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
 from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
 from .state import PoolState
+from .status import PoolStats, shutdown_error
 
 if TYPE_CHECKING:
     from ..connection import Connection

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ...errors import InvalidTemplate
-from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.feed import Feed, FeedStep
 from ...manifest.models.manual import Annotations, Tool
 from ...manifest.models.reply import Stream
