@@ -186,7 +186,9 @@ def render_python(name: str) -> str:
     if not inspect.isclass(value):
         return _describe(f"### `{name}`", name, value)
     text = _describe(f"### `{name}`", name, value)
-    return text + "".join(_member(name, key, member) for key, member in vars(value).items() if key[0] != "_")
+    own = [each for each in inspect.getmro(value) if each.__module__.startswith(utcp_ws_mcp.__name__)]
+    members = {key: member for each in reversed(own) for key, member in vars(each).items() if key[0] != "_"}
+    return text + "".join(_member(name, key, member) for key, member in members.items())
 
 
 def render_errors(_: str) -> str:

@@ -84,7 +84,6 @@ CONVERSATIONS = [
         ),
         [{"number": "0x1"}],
         closed=lambda sent: sent["method"] == "eth_unsubscribe" and sent["params"] == ["0x9"],
-        environ={"ETHEREUM_ENDPOINT": "x.example"},
     ),
     Conversation(
         "kraken",

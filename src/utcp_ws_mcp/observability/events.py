@@ -77,6 +77,15 @@ class MessageSendFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PredicateFailed:
+    """A predicate of the connection could not be evaluated and counts as false; reported once for each field."""
+
+    manual: str
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSent:
     """The request of a call was sent on the connection to `address`, after waiting `seconds` for the connection."""
 
@@ -142,6 +151,7 @@ Event = (
     | MessageReceived
     | MatchExplained
     | MessageSendFailed
+    | PredicateFailed
     | RequestSent
     | CallFinished
     | SubjectCalled

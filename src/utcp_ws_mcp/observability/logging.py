@@ -163,14 +163,29 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
             logger.log(logging.INFO if remote else logging.DEBUG, "%s: %s: %s", manual, address, reason, extra=extra)
         case events.DiscoverySucceeded(manual, tools):
             logger.info("%s: %d tools discovered", manual, tools, extra=extra)
-        case events.DiscoveryFailed(manual, reason):
-            logger.warning("%s: discovery failed: %s; will retry", manual, reason, extra=extra)
-        case events.WarningIssued(text):
-            logger.warning("%s", text, extra=extra)
+        case events.DiscoveryFailed() | events.PredicateFailed() | events.WarningIssued():
+            logger.warning("%s", _warning_text(event), extra=extra)
         case events.MessageSendFailed(manual, purpose, reason):
             logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
+
+
+def _connection_text(event: events.ConnectionOpened | events.ConnectionClosed) -> str:
+    if isinstance(event, events.ConnectionClosed):
+        return f"{event.address}: {event.reason}"
+    return f"connected to {event.address} in {event.seconds * 1000:.0f} ms"
+
+
+def _warning_text(event: events.DiscoveryFailed | events.PredicateFailed | events.WarningIssued) -> str:
+    match event:
+        case events.DiscoveryFailed(manual, reason):
+            return f"{manual}: discovery failed: {reason}; will retry"
+        case events.PredicateFailed(manual, field, reason):
+            fix = "Check the kind of the value first. [predicate-failed]"
+            return f"{manual}: {field} counts as false: {reason} {fix}"
+        case events.WarningIssued(text):
+            return text
 
 
 def _log_audit(event: events.SubjectCalled) -> None:
@@ -212,10 +227,8 @@ class Trace:
     def __call__(self, event: events.Event) -> None:
         """Show an event."""
         match event:
-            case events.ConnectionOpened(_, address, seconds):
-                self._print("=", f"connected to {address} in {seconds * 1000:.0f} ms")
-            case events.ConnectionClosed(_, address, reason, _):
-                self._print("=", f"{address}: {reason}")
+            case events.ConnectionOpened() | events.ConnectionClosed():
+                self._print("=", _connection_text(event))
             case events.HttpRequestFinished(_, method, address, status):
                 self._print("=", f"{method} {address} was answered with HTTP {status}")
             case events.MessageSent(_, message, purpose):
@@ -225,10 +238,12 @@ class Trace:
             case events.MatchExplained(_, reasons):
                 for reason in reasons:
                     self._print(" ", redact_by_key(self._redact(f"· {reason}")), stamp=" " * 8)
-            case events.MessageSendFailed(_, purpose, reason):
-                self._print("!", f"{purpose} was not sent: {reason}")
+            case events.MessageSendFailed(_, what, reason):
+                self._print("!", f"{what} was not sent: {reason}")
             case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
                 self._print("!", text)
+            case events.PredicateFailed():
+                self._print("!", _warning_text(event))
 
     def _print_message(self, sigil: str, label: str, message: str | bytes) -> None:
         shown = _format_message(message, self._redact)

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
-from ..expressions.expression import MAX_HELD_PARTS, compile_expression
+from ..expressions.expression import compile_expression
+from ..expressions.rewrite import MAX_HELD_PARTS
 from ..expressions.scope import EACH_NAMES, REQUEST_NAMES
 from ..limits import MAX_MESSAGE_DEPTH
 from .json_state import JsonState
