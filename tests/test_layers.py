@@ -10,7 +10,7 @@ PACKAGE = utcp_ws_mcp.__name__
 ROOT = Path(utcp_ws_mcp.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 
-BELOW_MANIFEST = {"errors", "observability.events", "__init__"}
+BELOW_MANIFEST = {"errors", "observability.events", "observability.feed_events", "__init__"}
 LEAVES = {"core.limits", "core.expressions.analysis", "core.value_size"}
 """Modules of the core that import nothing of the layers above it, so that the manifest may use them."""
 
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "plugins": BELOW_BRIDGE | {"bridge"},
     "hosts": {"errors", "files"},
     "cli": BELOW_CLI | {"lint", "recorder", "importers", "hosts", "demo"},
-    "__init__": {"bridge", "errors", "client.manifest_files", "core.exchange.result"},
+    "__init__": {"bridge", "errors", "client.manifest_files", "client.feeds.reading", "core.exchange.result"},
     "__main__": {"cli"},
 }
 

@@ -143,6 +143,12 @@ class WarningIssued:
     text: str
 
 
+class FeedEvent:
+    """The base of the events of feeds, which are in `feed_events`: most programs have no feeds."""
+
+    __slots__ = ()
+
+
 Event = (
     ConnectionOpened
     | HttpRequestFinished
@@ -158,6 +164,7 @@ Event = (
     | DiscoverySucceeded
     | DiscoveryFailed
     | WarningIssued
+    | FeedEvent
 )
 Observer = Callable[[Event], None]
 

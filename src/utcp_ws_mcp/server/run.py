@@ -85,7 +85,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         ):
             gauges.read = partial(read_gauges, bridge)
             resource_server = make_resource_server(listener.oauth, observe) if listener.oauth else None
-            sdk_server = SdkServer(make_tool_service(bridge, options))
+            sdk_server = SdkServer(make_tool_service(bridge, options), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             routes = {"/metrics": TextRoute(registry.render)}
@@ -118,12 +118,16 @@ def _make_gauge_source() -> GaugeSource:
 
 
 def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
-    """Yield the gauges of the pools of all manuals."""
-    from ..observability.metrics import pool_measurements
+    """Yield the gauges of the pools and of the feeds of all manuals."""
+    from ..observability.metrics import feed_measurements, pool_measurements
 
     for entry in bridge.entries:
         stats = bridge.stats(entry.name)
         yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)
+    yield from feed_measurements(
+        (each.live.name, each.live.state.value, each.reading, each.live.buffer.bytes)
+        for each in bridge.feed_instances()
+    )
 
 
 def make_tool_service(bridge: Bridge, options: ServeOptions) -> ToolService:

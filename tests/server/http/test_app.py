@@ -55,7 +55,8 @@ async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[s
         bridge = await stack.enter_async_context(bridge_to(folder, document, observe=MetricsObserver(registry.record)))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         routes = {"/metrics": TextRoute(registry.render)}
-        tasks.start_soon(run_http_server, SdkServer(ToolService(bridge)), listener, routes, announce)
+        server = SdkServer(ToolService(bridge), is_stateless=listener.stateless)
+        tasks.start_soon(run_http_server, server, listener, routes, announce)
         with anyio.fail_after(PATIENCE):
             await started.wait()
         try:

@@ -258,7 +258,7 @@ def controlled(loop: VirtualLoop, seed: int, new_token: Callable[[], str] = str)
             patch.object(caller, "time", clock),
             patch.object(bridge_module, "datetime", calendar),
             patch.object(keeper, "datetime", calendar),
-            patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=rng.randbytes)),
+            patch.object(bridge_module, "os", SimpleNamespace(urandom=rng.randbytes)),
             patch.object(oauth, "send_request", answer_token),
         ):
             yield
