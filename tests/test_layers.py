@@ -47,7 +47,7 @@ OWNERS = {
     "re2": {"core.expressions.patterns"},
     "jsonschema_rs": {"core.tools.argument_schema"},
     "httpx2": {"client.http_client"},
-    "dotenv": {"client.manifest_files"},
+    "dotenv": {"client.dotenv_files"},
     "platformdirs": {"client.state_files"},
     "filelock": {"client.pin_store"},
     "yaml": {"importers.yaml_reader"},

@@ -96,7 +96,7 @@ def run_seed(seed: int) -> HerdResult:
     manifest = _manifest()
     endpoint = Endpoint(loop, Shape("ids", {}, [TOOL], manifest, sends_greeting=False), FaultRates(), ledger, seed)
     network = loop.network = Network(loop, endpoint, LinkFaults, seed)
-    with controlled(loop, seed, endpoint.new_token):
+    with controlled(loop, seed, endpoint):
         try:
             return loop.run_until_complete(_play(loop, network, manifest))
         finally:
