@@ -14,4 +14,5 @@ ledger.py     the events, as the endpoint and the callers see them
 checks.py     the invariants of a ledger
 run.py        one seed: the bridge, calls with faults, recovery without faults, shutdown
 mutants.py    defects that the checks must find
+feed_*.py     the same for feeds: `feed_run.simulate_feed(seed)`
 """

@@ -161,7 +161,7 @@ class Shape:
 
     def with_changed_header(self) -> LoadedManifest:
         """Return the manifest with another header, which needs new connections."""
-        return _load({**self.template, "headers": {"X-Version": "2"}})
+        return load({**self.template, "headers": {"X-Version": "2"}})
 
 
 @cache
@@ -197,7 +197,7 @@ def shape(number: int) -> Shape:
         template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
         template["reconnect_when"] = SESSION_ENDED
-    return Shape(kind, template, listed, _load(template), rng.random() < 0.3)
+    return Shape(kind, template, listed, load(template), rng.random() < 0.3)
 
 
 def _http_steps(template: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +270,8 @@ def _tools(kind: Kind, discovered: bool) -> list[dict[str, Any]]:
     return [{**tool, "inputs": inputs} for tool in tools]
 
 
-def _load(template: dict[str, Any]) -> LoadedManifest:
+def load(template: dict[str, Any]) -> LoadedManifest:
+    """Return a manifest with this call template."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / SCHEMA_FILE).write_text(SCHEMA_TEXT)
         file = Path(folder) / "manifest.json"

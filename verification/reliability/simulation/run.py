@@ -21,6 +21,7 @@ from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client import caller, http_steps, oauth
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT as DISCOVERY
+from utcp_ws_mcp.client.feeds import keeper
 from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.errors import CallTimeout
@@ -237,14 +238,19 @@ async def _within(planned: PlannedCall, call: Coroutine[Any, Any, Any]) -> tuple
 
 
 @contextmanager
-def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[None]:
-    """Replace the clocks, the randomness, the token endpoint and the HTTP server of the bridge until the block ends."""
+def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint | None = None) -> Iterator[None]:
+    """Replace the clocks, the randomness, the token endpoint and the HTTP server of the bridge until the block ends.
+
+    Without `endpoint`, nothing may send HTTP requests.
+    """
     rng = random.Random(seed)
 
     async def answer_token(*_: Any) -> HttpResponse:
+        assert endpoint is not None
         await asyncio.sleep(0.05)
         return HttpResponse(200, json.dumps({"access_token": endpoint.new_token(), "expires_in": 3600}).encode())
 
+    send_request = answer_token if endpoint is None else HttpServer(endpoint).send_request
     clock = SimpleNamespace(monotonic=loop.time)
     calendar = SimpleNamespace(now=lambda _: EPOCH + timedelta(seconds=loop.now))
     before = random.getstate()
@@ -256,9 +262,10 @@ def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[Non
             patch.object(bridge_module, "time", clock),
             patch.object(caller, "time", clock),
             patch.object(bridge_module, "datetime", calendar),
-            patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=rng.randbytes)),
+            patch.object(keeper, "datetime", calendar),
+            patch.object(bridge_module, "os", SimpleNamespace(urandom=rng.randbytes)),
             patch.object(oauth, "send_request", answer_token),
-            patch.object(http_steps, "send_request", HttpServer(endpoint).send_request),
+            patch.object(http_steps, "send_request", send_request),
         ):
             yield
     finally:

@@ -76,7 +76,7 @@ class Scenario:
         """
         rng = random.Random(self.seed ^ 0x5EED)
         odds = {**self.odds, **({} if self.shape.separates_calls else {"jitter": 0.0})}
-        return lambda: _draw_link_faults(odds, rng) if now() < FAULTS_END_AT else LinkFaults()
+        return lambda: draw_link_faults(odds, rng) if now() < FAULTS_END_AT else LinkFaults()
 
 
 def scenario(seed: int) -> Scenario:
@@ -113,7 +113,9 @@ def _plan_call(rng: random.Random, n: int, chosen: Shape, at: float) -> PlannedC
     return PlannedCall(n, tool, at, style, cancel, take)
 
 
-def _draw_link_faults(odds: dict[str, float], rng: random.Random) -> LinkFaults:
+def draw_link_faults(odds: dict[str, float], rng: random.Random) -> LinkFaults:
+    """Return the faults of a connection, drawn with these odds."""
+
     def happens(what: str) -> bool:
         return rng.random() < odds.get(what, 0.0)
 
