@@ -20,7 +20,7 @@ BEAT_SECONDS: Final = 1.0
 LIFE_SECONDS: Final = 5.0
 """Seconds after its last sign of life in which a replica counts."""
 ASSUMED_REPLICAS: Final = 2
-"""Replicas while the store has never answered: whoever shares has more than one."""
+"""Replicas while the store has never answered: a fleet has more than one."""
 
 _BEAT: Final = Script("""
 local time = redis.call('TIME')
@@ -33,7 +33,7 @@ return redis.call('ZCARD', KEYS[1])
 _LEAVE: Final = Script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 
 # The generic cell rate algorithm without a burst: the stored time is that of the next turn. A turn that would come
-# too late is not taken, so that a caller who gives up delays nobody.
+# too late is not taken, so that a caller who gives up delays no other.
 _TAKE_TURN: Final = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
