@@ -27,7 +27,12 @@ from .options import combine, env_file_option, run
 from .terminal import echo
 
 _choices = combine(
-    click.option("--format", "format_", type=click.Choice(list(Format)), help="The format; by default recognized."),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice([each.value for each in Format]),
+        help="The format; by default recognized.",
+    ),
     click.option("--url", help="The WebSocket endpoint, where the description has none or another one."),
     click.option("--preset", help="The preset of the endpoint, instead of the one that belongs to the format."),
     click.option(

@@ -102,7 +102,10 @@ def manual_name(title: str) -> str:
     return name if name[0].isalpha() else f"api_{name}"
 
 
-_NOISE: Final = _words("api the websocket web socket json rpc service specification endpoints interface of and for")
+_NOISE: Final = _words(
+    "api async asyncapi openrpc docs documentation the websocket web socket json rpc service specification endpoints "
+    "interface of and for"
+)
 
 
 def summarize(*texts: Any, name: str, returns: str = "") -> str:

@@ -75,7 +75,7 @@ class _Importer:
             operations=[*tools, *feeds],
             skipped=self.skipped,
             notes=[
-                f"Endpoint: {self.connections.server.url}.",
+                *self._endpoint_notes(),
                 f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
                 *self._correlation_notes(),
             ],
@@ -291,6 +291,12 @@ class _Importer:
                 yield from forms(message.name, message.payload, self.schemas)
 
     # Notes
+
+    def _endpoint_notes(self) -> Iterator[str]:
+        urls = [str(each["url"]) for each in self.endpoints.values()]
+        more = f" and {len(urls) - 3} more" if len(urls) > 3 else ""
+        if urls:
+            yield f"Endpoint{'s' * (len(urls) > 1)}: {', '.join(urls[:3])}{more}."
 
     def _correlation_notes(self) -> Iterator[str]:
         kinds: dict[str, int] = {}

@@ -66,6 +66,7 @@ def _from_kodi(answer: Mapping[str, Any]) -> Document:
 
 def _kodi_method(name: str, method: Mapping[str, Any]) -> Document:
     parameters = [each for each in method.get("params", ()) if isinstance(each, Mapping)]
+    permission = method.get("permission")
     return {
         "name": name,
         "description": method.get("description", ""),
@@ -75,7 +76,7 @@ def _kodi_method(name: str, method: Mapping[str, Any]) -> Document:
             for each in parameters
         ],
         "result": {"name": "result", "schema": _kodi_schema(method.get("returns"))},
-        "x-read-only": method.get("permission") == "ReadData" and (is_reading(name) or "Get" in name),
+        **({} if permission is None else {"x-read-only": permission == "ReadData"}),
     }
 
 
@@ -180,5 +181,10 @@ def _truenas_params(accepts: Any) -> Iterator[Document]:
 _FORMS: Final = ((_is_kodi, _from_kodi), (_is_mopidy, _from_mopidy), (_is_truenas, _from_truenas))
 """The forms of answers, the most special first."""
 
-QUESTIONS: Final = ("rpc.discover", "JSONRPC.Introspect", "core.describe", "core.get_methods")
-"""The methods that describe an endpoint, in the order in which they are tried."""
+QUESTIONS: Final[Mapping[str, Document]] = {
+    "rpc.discover": {},
+    "JSONRPC.Introspect": {"getdescriptions": True, "getmetadata": True},
+    "core.describe": {},
+    "core.get_methods": {},
+}
+"""The methods that describe an endpoint with their parameters, in the order in which they are tried."""
