@@ -103,8 +103,8 @@ def manual_name(title: str) -> str:
 
 
 _NOISE: Final = _words(
-    "api async asyncapi openrpc docs documentation the websocket web socket json rpc service specification endpoints "
-    "interface of and for"
+    "api rest async asyncapi openrpc docs documentation the websocket web socket json rpc service specification "
+    "endpoints interface of and for"
 )
 
 

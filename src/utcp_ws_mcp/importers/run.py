@@ -56,12 +56,10 @@ def import_document(
         description = replace(description, endpoints=endpoints)
     selection = select(description.operations, options)
     if not selection.kept:
-        message = f"{source}: nothing is imported, because no operation is chosen. "
-        left = f"{len(selection.left_out)} left out, {len(description.skipped)} skipped"
-        reasons = "; ".join(report_lines(description, selection)[1:4])
-        raise ImportFailed(
-            f"{message}{left}. {reasons} Change --include, --exclude or --tag.", code="nothing-to-import"
-        )
+        lines = report_lines(description, selection)
+        reasons = " ".join(line for line in lines if line.startswith(("Left out", "Skipped")))
+        message = f"{source}: nothing is imported. {reasons} Change --include, --exclude or --tag, or the document."
+        raise ImportFailed(message, code="nothing-to-import")
     report = report_lines(description, selection)
     comment = [f"Imported from {source}. {report[0]}", *report[1:COMMENT_LINES]]
     manifest = {"$comment": comment, **assemble(description, selection.kept, options)}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..core.tools.argument_schema import InvalidSchema, SchemaValidator
 from ..core.tools.schema_dialects import LATEST, modernized
 from .failures import Inexpressible
 from .model import Document
@@ -22,8 +23,8 @@ MAX_SCHEMAS: Final = 40
 MAX_LEVELS: Final = 1
 """Levels of references that are written where there are more schemas than that."""
 
-_DRAFT: Final = 7
-"""The dialect of descriptions that name none: `items` is a list there, and nothing stands beside `$ref`."""
+_DRAFT_4: Final = 4
+_DRAFT_7: Final = 7
 
 _NOT_FOR_HOSTS: Final = frozenset(
     {"$schema", "$id", "id", "$comment", "example", "examples", "externalDocs", "xml", "discriminator", "nullable"}
@@ -56,7 +57,7 @@ class Schemas:
         `$defs`. Of too many schemas only the first levels are written, deeper ones only say their type.
 
         Raises:
-            Inexpressible: if a reference leads nowhere.
+            Inexpressible: if a reference leads nowhere, or it is no schema.
         """
         run = _Completion(self._references)
         run.collect(schema)
@@ -66,7 +67,32 @@ class Schemas:
         completed = run.write(schema)
         if isinstance(completed, bool):
             return {} if completed else {"not": {}}
-        return {**completed, "$defs": run.definitions} if run.definitions else completed
+        return _usable({**completed, "$defs": run.definitions} if run.definitions else completed)
+
+
+def _usable(schema: Document) -> Document:
+    """Return a schema that can be used: without its patterns, if one of them cannot be.
+
+    Raises:
+        Inexpressible: if it cannot be used in spite of that.
+    """
+    for candidate in (schema, _without_patterns(schema)):
+        try:
+            SchemaValidator(candidate)
+        except InvalidSchema as invalid:
+            reason = str(invalid)
+        else:
+            return candidate
+    raise Inexpressible(f"its arguments are described by a schema that cannot be used ({reason.rstrip('.')})")
+
+
+def _without_patterns(value: Any, is_schema: bool = True) -> Any:
+    if isinstance(value, list):
+        return [_without_patterns(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = ("pattern", "patternProperties") if is_schema else ()
+    return {key: _without_patterns(item, key not in _MAPS) for key, item in value.items() if key not in names}
 
 
 class _Completion:
@@ -121,7 +147,7 @@ class _Completion:
             return schema
         if not isinstance(schema, dict):
             return {}
-        schema = _without_nullable(modernized(schema, _DRAFT if isinstance(schema.get("items"), list) else LATEST))
+        schema = _without_nullable(modernized(schema, _dialect(schema)))
         if not isinstance(reference := schema.get("$ref"), str):
             return {key: self._write_keyword(key, item) for key, item in schema.items() if _is_kept(key)}
         written = self._write_target(reference, self._references.follow(reference))
@@ -158,6 +184,13 @@ class _Completion:
         if isinstance(value, list):
             return [self.write(item) if isinstance(item, dict | bool) else item for item in value]
         return value
+
+
+def _dialect(schema: Mapping[str, Any]) -> int:
+    """Return the dialect of one schema object, by what it contains: few descriptions name it."""
+    if any(isinstance(schema.get(key), bool) for key in ("exclusiveMinimum", "exclusiveMaximum")):
+        return _DRAFT_4
+    return _DRAFT_7 if isinstance(schema.get("items"), list) else LATEST
 
 
 def _is_kept(key: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...errors import ImportFailed
 from ..failures import Inexpressible
 from ..model import Description, Document, Format, ImportOptions, Operation, Skipped, Status
@@ -15,9 +16,6 @@ from ..schemas import Schemas
 from ..urls import Server, choose_server, endpoint_fields, fill_variables
 from . import subscriptions
 from .params import Parameters, guess_positions, read_parameters, reads_positions
-
-FEED_ARGUMENTS: Final = ("cursor", "wait_seconds", "max_events", "where")
-"""Arguments that the tools of every feed have."""
 
 _PRESET: Final = "jsonrpc2"
 _INTERNAL: Final = frozenset({"rpc-only", "internal"})
@@ -60,7 +58,12 @@ class _Importer:
         extensions = {each["subscribe"]: each for each in subscriptions.extension_subscriptions(self.document)}
         self.roles = subscriptions.find_roles(list(self.methods.values()), extensions)
         operations = [*self._of_methods(), *self._of_extensions(extensions), *self._of_notifications()]
-        fields = {**endpoint_fields(server.url), "preset": self.options.preset or _PRESET}
+        if self.document.get("x-preset") == "mopidy":
+            operations.append(subscriptions.mopidy_events())
+        fields = {
+            **endpoint_fields(server.url),
+            "preset": self.options.preset or self.document.get("x-preset") or _PRESET,
+        }
         info = self.document.get("info")
         title = info.get("title") if isinstance(info, Mapping) else None
         return Description(
@@ -132,7 +135,7 @@ class _Importer:
         if role.kind == "notification":
             event = subscriptions.notification(name)
             return Operation(name, event=event, tags=tags, read_only=True, status=status)
-        parameters = self._parameters(method, reserved=FEED_ARGUMENTS)
+        parameters = self._parameters(method, reserved=RESERVED_ARGUMENTS)
         own = self._own_name(name)
         if role.kind == "listen":
             by_name = Parameters(parameters.inputs, parameters.names, parameters.required, by_position=False)
@@ -158,7 +161,7 @@ class _Importer:
         name = str(parameters[0].get("name", "subscription")) if parameters else "subscription"
         return partner, reads_positions(method, self.options.params, self.by_position), name
 
-    def _parameters(self, method: Mapping[str, Any], reserved: Sequence[str] = ()) -> Parameters:
+    def _parameters(self, method: Mapping[str, Any], reserved: Collection[str] = ()) -> Parameters:
         by_position = reads_positions(method, self.options.params, self.by_position)
         return read_parameters(method["params"], self.schemas, by_position, reserved)
 
@@ -230,7 +233,7 @@ class _Importer:
                     for key, value in schema.get("properties", {}).items()
                 ]
                 method = {"name": begins, "params": listed, "summary": each.get("summary"), "paramStructure": "by-name"}
-                parameters = self._parameters(method, reserved=FEED_ARGUMENTS)
+                parameters = self._parameters(method, reserved=RESERVED_ARGUMENTS)
                 end = each.get("unsubscribe")
                 partner = (end, False, "subscriptionId") if isinstance(end, str) else None
                 own = self._own_name(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -60,7 +61,6 @@ def _from_kodi(answer: Mapping[str, Any]) -> Document:
         "methods": methods,
         "notifications": [{"name": name} for name in notifications] if isinstance(notifications, Mapping) else [],
         "components": {"schemas": types},
-        "x-rewritten": "JSONRPC.Introspect",
     }
 
 
@@ -134,11 +134,11 @@ def _from_mopidy(answer: Mapping[str, Any]) -> Document:
                 "paramStructure": "by-name",
                 "params": list(_mopidy_params(each["params"])),
                 "result": {"name": "result"},
-                "deprecated": "deprecated" in str(each.get("description", "")).lower(),
+                "deprecated": bool(re.match(r"\s*(?:\.\. )?deprecated", str(each.get("description")), re.IGNORECASE)),
             }
             for name, each in answer.items()
         ],
-        "x-rewritten": "core.describe",
+        "x-preset": "mopidy",
     }
 
 
@@ -165,7 +165,6 @@ def _from_truenas(answer: Mapping[str, Any]) -> Document:
             }
             for name, each in answer.items()
         ],
-        "x-rewritten": "core.get_methods",
     }
 
 

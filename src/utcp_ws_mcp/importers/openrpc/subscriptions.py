@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...recorder.templates import escape_template
-from ..model import Document, Event
+from ..model import Document, Event, Operation
 from ..naming import summarize, words
 from .params import Parameters
 
@@ -121,6 +121,12 @@ def notification(name: str, summary: str = "") -> Event:
     """Return the event that a notification of the server is."""
     described = {"description": summary or "What the endpoint notifies of.", "item": "message"}
     return Event("notifications", "message.method", name, described)
+
+
+def mopidy_events() -> Operation:
+    """Return the events of Mopidy, which core.describe does not list."""
+    fields = {"description": "What Mopidy does, such as track_playback_started.", "item": "message"}
+    return Operation("events", event=Event("mopidy", "message.event is defined", None, fields), read_only=True)
 
 
 def extension_subscriptions(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
