@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ..errors import ImportFailed
-from ..recorder.templates import REQUEST_ID, escape_template
+from ..recorder.templates import REQUEST_ID
 from .model import Description, Document, Event, Format, ImportOptions, Operation
-from .naming import argument_name, hints, is_reading, summarize, tool_name
+from .naming import argument_name, hints, is_reading, message_key, summarize, tool_name
 from .urls import choose_server, endpoint_fields
 
 _TARGETS: Final[Mapping[str, str]] = {
@@ -75,7 +75,7 @@ def _operation(domain: str, name: str, service: Mapping[str, Any]) -> Operation:
     for key, field in _fields(service.get("fields")):
         argument = argument_name(key, properties)
         properties[argument] = _schema(field)
-        data[escape_template(key, ())] = f"{{{{ args.{argument} }}}}"
+        data[message_key(key)] = f"{{{{ args.{argument} }}}}"
         required += [argument] if field.get("required") is True else []
     message: Document = {"id": REQUEST_ID, "type": "call_service", "domain": domain, "service": name}
     message |= {"service_data": data} if data else {}

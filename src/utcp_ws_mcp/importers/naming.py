@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from typing import Any, Final
 
+from ..core.templates.tokens import has_placeholders
+from .failures import Inexpressible
 from .model import MAX_DESCRIPTION
 
 MAX_NAME: Final = 64
@@ -88,6 +90,21 @@ def argument_name(name: str, taken: Collection[str]) -> str:
     safe = name if _ARGUMENT.match(name) else "_".join(re.findall(r"[A-Za-z0-9]+", name)).lower()[:MAX_NAME]
     safe = safe if re.match(r"[A-Za-z_]", safe) else f"arg_{safe}".rstrip("_")
     return free_name(safe, taken)
+
+
+def message_key(name: str) -> str:
+    """Return the name of a property as a key of a message.
+
+    Raises:
+        Inexpressible: if a template could not have it.
+    """
+    if has_placeholders(name) or name in _FORMS:
+        raise Inexpressible(f"its property {name[:40]!r} would be read as a template")
+    return name
+
+
+_FORMS: Final = frozenset({"$each", "$template", "$base64", "$hex"})
+"""Keys that mean something else in a message."""
 
 
 def manual_name(title: str) -> str:

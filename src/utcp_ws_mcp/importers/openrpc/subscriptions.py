@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ...recorder.templates import escape_template
 from ..model import Document, Event, Operation
-from ..naming import summarize, words
+from ..naming import message_key, summarize, words
 from .params import Parameters
 
 _LISTENING: Final = "message.id == request_id and message.result is defined and message.result.listening is not defined"
@@ -104,7 +104,7 @@ def subscription_feed(
     }
     if partner is not None:
         ending, by_position, argument = partner
-        params: Any = [f"{{{{ {token} }}}}"] if by_position else {escape_template(argument, ()): f"{{{{ {token} }}}}"}
+        params: Any = [f"{{{{ {token} }}}}"] if by_position else {message_key(argument): f"{{{{ {token} }}}}"}
         feed["close"] = request(ending, params, "{{ next_id() }}")
     return feed
 
