@@ -103,7 +103,7 @@ def message_key(name: str) -> str:
     return name
 
 
-_FORMS: Final = frozenset({"$each", "$template", "$base64", "$hex"})
+_FORMS: Final = frozenset({"$each", "$template", "$raw", "$base64", "$file"})
 """Keys that mean something else in a message."""
 
 

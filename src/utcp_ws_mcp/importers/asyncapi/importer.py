@@ -278,7 +278,7 @@ class _Importer:
         if payload.kind is not None:
             return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
         found = predicate(payload, [*(each for each in others if each is not payload), *self._others(operation)])
-        is_alone = sum(not each.receives for each in self.api.operations) == 1 and len(others) == 1
+        is_alone = len(self.api.operations) == 1 and len(others) == 1
         if found is None and is_alone:
             found = "message is defined"
         return Event(name, found, None, fields) if found else None

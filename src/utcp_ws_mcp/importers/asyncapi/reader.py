@@ -199,7 +199,7 @@ class _Reader:
 
     def _operation_2(self, address: str, value: Mapping[str, Any], action: str) -> ApiOperation:
         operation = self._with_traits(self.mapping(value[action]))
-        messages = self._messages_2(operation.get("message"), str(operation.get("operationId") or action))
+        messages = self._messages_2(operation.get("message"), "message")
         channel = Channel(
             key=address,
             address=address,
