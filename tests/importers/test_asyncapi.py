@@ -251,6 +251,19 @@ def test_pings_of_the_endpoint_are_answered_by_themselves() -> None:
     assert [each.name for each in result.description.skipped] == ["pong"]
 
 
+def test_what_all_of_demands_of_a_property_is_put_together() -> None:
+    base = {"type": "object", "properties": {"type": {"type": "string"}, "meta": {"type": "object"}}}
+    own = {"type": "object", "properties": {"type": {"const": "typing"}}}
+    result = imported(api({"t": {"action": "send", "messages": of("t")}}, {"t": {"payload": {"allOf": [base, own]}}}))
+    assert feeds(result)["main"]["match"] == "message.type == 'typing'"
+
+
+def test_a_document_without_operations_says_so() -> None:
+    with pytest.raises(ImportFailed, match="Skipped main: the document has no operations") as failed:
+        imported(api({}, {"ask": message("ask")}))
+    assert failed.value.code == "nothing-to-import"
+
+
 # Viewpoint
 
 
@@ -319,6 +332,12 @@ def test_a_server_of_version_2_may_lack_the_scheme() -> None:
     servers = {"live": {"url": "sim.example.com/{stage}", "protocol": "wss", "variables": {"stage": {"default": "v1"}}}}
     result = imported(version_2(message("a"), message("b"), servers=servers), url=None)
     assert result.manifest["url"] == "wss://sim.example.com/v1"
+
+
+@pytest.mark.parametrize("response", [message("told", id=NUMBER), message("told", id=NUMBER)["payload"]])
+def test_a_reply_of_an_extension_of_version_2_is_used(response: Any) -> None:
+    result = imported(version_2({**message("ask", id=NUMBER), "x-response": response}, message("news")))
+    assert call_of(result)["reply"]["match"] == "message.id == request_id"
 
 
 @pytest.mark.parametrize("version", ["1.2.0", "4.0.0", 3])

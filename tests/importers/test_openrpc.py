@@ -248,6 +248,13 @@ async def test_a_subscription_is_a_feed_that_begins_reads_and_ends_it(
     assert server.received[1]["params"] == ended
 
 
+def test_a_method_that_ends_a_subscription_is_assumed_where_the_document_has_none(tmp_path: Any) -> None:
+    result = imported(document(method("eth_subscribe", param("kind", required=True))))
+    assert feeds(result)["eth_subscribe"]["close"]["method"] == "eth_unsubscribe"
+    assert any("does not have: eth_unsubscribe" in line for line in result.report)
+    assert problems_of(result, tmp_path) == []
+
+
 async def test_a_method_that_listens_is_a_feed_without_this_argument(tmp_path: Any) -> None:
     import json
 

@@ -54,10 +54,12 @@ def test_commands_are_tools_with_the_session_of_a_page_or_of_the_browser(tmp_pat
     assert problems_of(result, tmp_path) == []
 
 
-def test_the_events_of_a_domain_are_a_feed_that_enables_it() -> None:
+def test_the_events_of_a_domain_are_a_feed_that_enables_and_disables_it() -> None:
     feed = feeds(imported(CDP, url=None))["Page"]
-    assert feed["open"][0]["send"]["method"] == "Page.enable"
+    assert "open" not in feed  # the preset needs these events itself
     assert feed["match"] == "message.method in ['Page.loaded', 'Page.closed']"
+    own = feeds(imported(CDP, url="ws://127.0.0.1:9229/0f2c"))["Page"]
+    assert (own["open"][0]["send"]["method"], own["close"]["method"]) == ("Page.enable", "Page.disable")
 
 
 def test_the_endpoint_of_one_page_needs_no_session(tmp_path: Any) -> None:
@@ -127,6 +129,7 @@ def test_events_that_obs_sends_only_on_request_are_asked_for() -> None:
     assert [*feeds(imported(OBS))] == ["obs"]
     often = feeds(imported(OBS, everything=True))["obs_frequent"]
     assert often["open"][0]["send"] == {"op": 3, "d": {"eventSubscriptions": (1 << 2) | (1 << 16)}}
+    assert often["close"] == {"op": 3, "d": {"eventSubscriptions": 1 << 2}}
 
 
 SERVICES = {

@@ -24,6 +24,9 @@ _BROWSER: Final[Document] = {
         }
     ]
 }
+_ENABLED: Final = frozenset({"Page", "Inspector"})
+"""Domains whose events the preset asks for, and needs itself."""
+
 _OF_BROWSER: Final = frozenset({"Browser", "Target", "SystemInfo", "Tethering"})
 """Domains whose commands are for the browser, not for a page."""
 
@@ -152,10 +155,12 @@ class _Importer:
             "item": "message | only('method', 'params')",
         }
         enable = next((each for each in domain.get("commands") or () if each.get("name") == "enable"), None)
-        if enable is not None and all(each.get("optional") for each in enable.get("parameters") or ()):
+        is_enabled = domain["domain"] in _ENABLED and not self.is_single_target
+        if enable is not None and not is_enabled and all(one.get("optional") for one in enable.get("parameters") or ()):
             on_page = domain["domain"] not in _OF_BROWSER and not self.is_single_target
             send = {**self.message(f"{domain['domain']}.enable", on_page), "params": {}}
-            fields["open"] = [{"send": send}, {"expect": "message.id == request_id"}]
+            disable = {**send, "id": "{{ next_id() }}", "method": f"{domain['domain']}.disable"}
+            fields |= {"open": [{"send": send}, {"expect": "message.id == request_id"}], "close": disable}
         return Operation(
             name,
             event=Event(str(domain["domain"]), "message.method", name, fields),

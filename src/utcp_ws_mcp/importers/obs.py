@@ -134,6 +134,7 @@ def _events(document: Mapping[str, Any]) -> Iterator[Operation]:
                 "description": "Events that OBS sends often, such as the levels of all inputs many times a second.",
                 "item": "message.d",
                 "open": [{"send": send}, {"expect": "message.op == 2"}],
+                "close": {"op": 3, "d": {"eventSubscriptions": everything - many}},
             }
         yield Operation(
             name,

@@ -231,20 +231,31 @@ def _free_name(reference: str, taken: Mapping[str, Any]) -> str:
     return free_name(name, taken)
 
 
+def _narrowed(properties: Document, more: Mapping[str, Any]) -> Document:
+    """Return properties with those of another part of the schema: what both have is said by both."""
+    merged = dict(properties)
+    for name, schema in more.items():
+        both = isinstance(schema, dict) and isinstance(merged.get(name), dict)
+        merged[name] = {**merged[name], **schema} if both else schema
+    return merged
+
+
 def flat_object(schema: Document) -> Document:
     """Return an object schema whose properties stand at its top, where `allOf` has distributed them."""
     parts = schema.get("allOf")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         return schema
-    merged = {key: value for key, value in schema.items() if key != "allOf"}
+    merged = {key: value for key, value in schema.items() if key not in ("allOf", "properties")}
+    properties: Document = {}
     rest: list[Document] = []
     for part in map(flat_object, parts):
         if "$ref" in part or part.keys() - {"type", "properties", "required", "description", "title"}:
             rest.append(part)
             continue
-        merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
+        properties = _narrowed(properties, part.get("properties", {}))
         required = dict.fromkeys([*part.get("required", ()), *merged.get("required", ())])
         merged |= {"required": list(required)} if required else {}
-    if merged.get("properties"):
-        merged.setdefault("type", "object")
+    properties = _narrowed(properties, schema.get("properties", {}))
+    if properties:
+        merged = {"type": "object", **merged, "properties": properties}
     return {**merged, "allOf": rest} if rest else merged

@@ -186,8 +186,9 @@ class _Importer:
     ) -> tuple[list[tuple[Payload, str | None]], list[str], bool]:
         """Return the messages that answer a request, the operations that they are, and whether they are a stream."""
         operation = context.operation
-        if operation.replies is not None:
-            return self._payloads(operation.replies), [], False
+        declared = context.message.responses or operation.replies
+        if declared is not None:
+            return self._payloads(declared), [], False
         own = [each for each in events if each.channel.key == operation.channel.key]
         incoming = [(payload, loc) for each in own for payload, loc in self._payloads(each.messages)]
         shared = [name for name in context.payload.properties if (name,) not in context.payload.constants]

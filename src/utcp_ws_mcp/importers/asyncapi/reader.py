@@ -100,7 +100,15 @@ class _Reader:
             texts=[message.get(key) for key in ("summary", "title", "description")],
             schema_format=schema_format,
             key=name,
+            responses=self._responses(message),
         )
+
+    def _responses(self, message: Mapping[str, Any]) -> list[Message]:
+        """Return the messages of `x-response`, which is a message or the schema of its payload."""
+        response = self.mapping(message.get("x-response"))
+        if not response:
+            return []
+        return [self.message("response", response if "payload" in response else {"payload": message["x-response"]})]
 
     def _with_traits(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return an object with its traits; what it says itself wins."""
@@ -135,7 +143,11 @@ class _Reader:
 
     def operations_3(self) -> Iterator[ApiOperation]:
         """Yield the operations of a document of version 3."""
-        for key, listed in self.mapping(self._document.get("operations")).items():
+        operations = self.mapping(self._document.get("operations"))
+        if not operations:
+            reason = "the document has no operations, so that nothing says who sends their messages"
+            self.problems += [(key, reason) for key in self.mapping(self._document.get("channels"))]
+        for key, listed in operations.items():
             try:
                 operation = self._with_traits(self.mapping(listed))
                 channel = self._channel_3(operation.get("channel"))

@@ -47,6 +47,7 @@ class _Importer:
     methods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     by_position: bool = False
+    assumed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.schemas = Schemas(self.references)
@@ -73,7 +74,7 @@ class _Importer:
             endpoints={"": fields},
             operations=operations,
             skipped=self.skipped,
-            notes=[f"Endpoint: {server.url}.", *self._parameter_note(reason)],
+            notes=[f"Endpoint: {server.url}.", *self._parameter_note(reason), *self._assumptions()],
         )
 
     def _servers(self) -> Iterator[Server]:
@@ -91,6 +92,11 @@ class _Importer:
         how = self.options.params or ("position" if self.by_position else "name")
         why = "as --params says" if self.options.params else f"because {reason}; --params changes it"
         yield f"Parameters are sent by {how} where the document does not say it, {why}."
+
+    def _assumptions(self) -> Iterator[str]:
+        if self.assumed:
+            names = ", ".join(dict.fromkeys(self.assumed))
+            yield f"Subscriptions are ended by methods that the document does not have: {names}. Check close."
 
     def _read_methods(self) -> None:
         for index, listed in enumerate(self.document["methods"]):
@@ -152,10 +158,10 @@ class _Importer:
             self.references.resolve(result.get("schema")) if isinstance(result, Mapping) else None
         )
 
-    def _ending(self, partner: str | None) -> tuple[str, bool, str] | None:
+    def _ending(self, partner: str) -> tuple[str, bool, str]:
         """Return the method that ends a subscription, how it reads its parameter, and the name of that one."""
-        if partner is None:
-            return None
+        if partner not in self.methods:
+            self.assumed.append(partner)
         method = self.methods.get(partner, {})
         parameters = [each for each in method.get("params", ()) if isinstance(each, Mapping)]
         name = str(parameters[0].get("name", "subscription")) if parameters else "subscription"
@@ -235,7 +241,7 @@ class _Importer:
                 method = {"name": begins, "params": listed, "summary": each.get("summary"), "paramStructure": "by-name"}
                 parameters = self._parameters(method, reserved=RESERVED_ARGUMENTS)
                 end = each.get("unsubscribe")
-                partner = (end, False, "subscriptionId") if isinstance(end, str) else None
+                partner = (end if isinstance(end, str) else f"{name}.unsubscribe", False, "subscriptionId")
                 own = self._own_name(name)
                 feed = subscriptions.subscription_feed(own, method, parameters, "reply.result.subscriptionId", partner)
             except Inexpressible as reason:

@@ -22,11 +22,11 @@ _EVENT_WORDS: Final = frozenset({"event", "events", "notification", "notify", "s
 class Role:
     """What a method is for subscriptions: `kind` is listen, subscribe, unsubscribe or notification.
 
-    `partner` is the method that ends a subscription, if there is one.
+    `partner` is the method that ends a subscription.
     """
 
     kind: str
-    partner: str | None = None
+    partner: str = ""
 
 
 def find_roles(methods: Sequence[Mapping[str, Any]], extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, Role]:
@@ -57,12 +57,12 @@ def has_listen(method: Mapping[str, Any]) -> bool:
     return any(isinstance(each, Mapping) and each.get("name") == "listen" for each in method.get("params", ()))
 
 
-def _partner(name: str, names: set[str]) -> str | None:
-    """Return the method that ends what this method begins."""
+def _partner(name: str, names: set[str]) -> str:
+    """Return the method that ends what this method begins, by its name, also where the document does not have it."""
     own = re.sub(r"subscribe", "unsubscribe", name, count=1, flags=re.IGNORECASE)
     own = own.replace("unsubscribe", "Unsubscribe", 1) if "Subscribe" in name else own
     shared = re.sub(r"(?i)(subscribe)\w*\Z", "unsubscribe", name)
-    return next((each for each in (own, shared) if each in names), None)
+    return next((each for each in (own, shared) if each in names), own)
 
 
 def listen_feed(name: str, method: Mapping[str, Any], parameters: Parameters) -> Document:
@@ -83,7 +83,7 @@ def listen_feed(name: str, method: Mapping[str, Any], parameters: Parameters) ->
 
 
 def subscription_feed(
-    name: str, method: Mapping[str, Any], parameters: Parameters, token: str, partner: tuple[str, bool, str] | None
+    name: str, method: Mapping[str, Any], parameters: Parameters, token: str, partner: tuple[str, bool, str]
 ) -> Document:
     """Return the feed of a method that begins a subscription.
 
@@ -94,19 +94,17 @@ def subscription_feed(
         token: The expression of the ID of the subscription.
         partner: The method that ends the subscription, whether it reads its parameter by position, and that one's name.
     """
-    feed: Document = {
+    ending, by_position, argument = partner
+    params: Any = [f"{{{{ {token} }}}}"] if by_position else {message_key(argument): f"{{{{ {token} }}}}"}
+    return {
         "name": name,
         "description": summarize(method.get("summary"), method.get("description"), name=name),
         **({"inputs": parameters.inputs} if parameters.names else {}),
         "open": _open(str(method["name"]), parameters.template()),
         "match": f"message.method is defined and {token} in [{_TOKENS}]",
         "item": _ITEM,
+        "close": request(ending, params, "{{ next_id() }}"),
     }
-    if partner is not None:
-        ending, by_position, argument = partner
-        params: Any = [f"{{{{ {token} }}}}"] if by_position else {message_key(argument): f"{{{{ {token} }}}}"}
-        feed["close"] = request(ending, params, "{{ next_id() }}")
-    return feed
 
 
 def token_expression(schema: Any) -> str:
