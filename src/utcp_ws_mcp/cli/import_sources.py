@@ -42,7 +42,6 @@ class SourceOptions:
     headers: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     remote_references: bool
-    url: str | None = None
 
     def sent_headers(self) -> dict[str, str]:
         """Return the headers with the values of their variables."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import ImportFailed
-from .model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
+from .model import Description, Document, Event, Format, ImportOptions, Operation, Status
 from .naming import hints, is_reading, summarize, tool_name
 from .references import References
 from .schemas import Schemas
@@ -57,7 +57,6 @@ def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str)
         version=f"{version.get('major')}.{version.get('minor')}" if isinstance(version, Mapping) else "",
         endpoints={"": fields},
         operations=operations,
-        skipped=importer.skipped,
         notes=[
             f"Endpoint: {shown}{usual}.",
             "A user of these tools acts as the person that is signed in in the browser.",
@@ -69,7 +68,6 @@ def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str)
 class _Importer:
     domains: Sequence[Mapping[str, Any]]
     options: ImportOptions
-    skipped: list[Skipped] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     known: frozenset[str] = field(init=False)
     schemas: Schemas = field(init=False)

@@ -53,7 +53,7 @@ class Connections:
         self._api = api
         self._given = url
         websockets = [server for server in api.servers if server.url.startswith(("ws://", "wss://"))]
-        self.server = choose_server([Server(each.url, each.key) for each in api.servers], url, source)
+        self.server = choose_server([Server(each.url) for each in api.servers], url, source)
         self._api_server = next((each for each in websockets if each.url == self.server.url), None)
         self._by_key = {each.key: each for each in websockets}
 

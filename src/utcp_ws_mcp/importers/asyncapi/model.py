@@ -60,7 +60,6 @@ class ApiOperation:
     texts: Sequence[Any] = ()
     tags: Sequence[str] = ()
     deprecated: bool = False
-    security: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)

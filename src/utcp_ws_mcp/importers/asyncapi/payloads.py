@@ -172,11 +172,6 @@ def constant(schema: Mapping[str, Any]) -> Any:
     return found[1] if found else None
 
 
-def is_kind(payload: Payload, subject: Path) -> bool:
-    """Return whether the constant at a path says what the message is."""
-    return payload.kind is not None and payload.kind[0] == subject
-
-
 def with_kind(payload: Payload, key: str, names: Collection[str]) -> Payload:
     """Return a payload with the key of its message as a constant, where one of these properties has no value."""
     if payload.kind is not None:
