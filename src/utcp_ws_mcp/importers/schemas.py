@@ -13,6 +13,7 @@ from .failures import Inexpressible
 from .model import Document
 from .naming import free_name
 from .references import References
+from .shapes import mapping, texts
 
 MAX_INLINE_VALUES: Final = 12
 """Values of a referenced schema that is written in place wherever it is used."""
@@ -252,10 +253,10 @@ def flat_object(schema: Document) -> Document:
         if "$ref" in part or part.keys() - {"type", "properties", "required", "description", "title"}:
             rest.append(part)
             continue
-        properties = _narrowed(properties, part.get("properties", {}))
-        required = dict.fromkeys([*part.get("required", ()), *merged.get("required", ())])
+        properties = _narrowed(properties, mapping(part.get("properties")))
+        required = dict.fromkeys([*texts(part.get("required")), *texts(merged.get("required"))])
         merged |= {"required": list(required)} if required else {}
-    properties = _narrowed(properties, schema.get("properties", {}))
+    properties = _narrowed(properties, mapping(schema.get("properties")))
     if properties:
         merged = {"type": "object", **merged, "properties": properties}
     return {**merged, "allOf": rest} if rest else merged

@@ -204,7 +204,11 @@ def _joined(base: str, address: str) -> str:
 
 
 def _literal(value: Any) -> str:
-    return literal(value) if isinstance(value, str) else json.dumps(value)
+    return literal(value) if isinstance(value, str) else json.dumps(value) if _is_plain(value) else "''"
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float | bool)
 
 
 def _described(schema: Mapping[str, Any], default: str) -> str:

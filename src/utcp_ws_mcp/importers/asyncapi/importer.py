@@ -245,10 +245,10 @@ class _Importer:
             listed = [payload for message in operation.messages for payload in self._forms(message)]
             if not listed:
                 raise Inexpressible("it has no message")
+            events = [(payload, self._event(operation, payload, listed, connection)) for payload in listed]
         except Inexpressible as reason:
             self.skipped.append(Skipped(operation.key, str(reason)))
             return
-        events = [(payload, self._event(operation, payload, listed, connection)) for payload in listed]
         if all(event is None for _, event in events):
             why = "nothing in its messages distinguishes them from others"
             self.skipped.append(Skipped(operation.key, why))

@@ -10,6 +10,7 @@ from ...core.expressions.paths import Path
 from ...recorder.messages import path_expression
 from ..model import Document
 from ..schemas import Schemas
+from ..shapes import texts
 from .correlation import Correlation
 from .payloads import Payload, error_text, predicate
 
@@ -80,7 +81,7 @@ def _usual_error(good: Sequence[Payload]) -> Document:
 
 def _is_optional(name: str, payloads: Sequence[Payload]) -> bool:
     """Return whether a reply may have a property, and need not have it."""
-    return any(name in each.properties and name not in (each.schema.get("required") or ()) for each in payloads)
+    return any(name in each.properties and name not in texts(each.schema.get("required")) for each in payloads)
 
 
 def _result_path(payload: Payload, correlation: Correlation | None) -> Path | None:

@@ -12,6 +12,7 @@ from ..failures import Inexpressible
 from ..model import Document
 from ..naming import argument_name, message_key
 from ..schemas import Schemas
+from ..shapes import mapping, texts
 from .model import Message
 from .payloads import Payload, expand
 from .reader import SCHEMA_FORMATS
@@ -91,8 +92,8 @@ class _Builder:
 
     def object(self, schema: Mapping[str, Any], path: Path, constants: Mapping[Path, Any]) -> Document:
         """Return the template of an object: constants as they are, everything else as arguments."""
-        properties = schema.get("properties") or {}
-        required = schema.get("required") or ()
+        properties = mapping(schema.get("properties"))
+        required = texts(schema.get("required"))
         template: Document = {}
         for key, listed in properties.items():
             place = (*path, key)

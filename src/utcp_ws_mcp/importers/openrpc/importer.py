@@ -216,7 +216,8 @@ class _Importer:
 
     def _tags(self, method: Mapping[str, Any]) -> list[str]:
         tags = []
-        for each in method.get("tags") or ():
+        listed = method.get("tags")
+        for each in listed if isinstance(listed, list) else ():
             try:
                 resolved = self.references.resolve(each)
             except Inexpressible:

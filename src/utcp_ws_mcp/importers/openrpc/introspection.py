@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..model import Document
 from ..naming import is_reading
+from ..shapes import mapping, objects
 
 Recognizer = Callable[[Any], bool]
 
@@ -52,7 +53,7 @@ def _all_methods(answer: Any, fits: Recognizer) -> bool:
 
 
 def _from_kodi(answer: Mapping[str, Any]) -> Document:
-    types = {name: _kodi_schema(schema) for name, schema in answer["types"].items()}
+    types = {name: _kodi_schema(schema) for name, schema in mapping(answer["types"]).items()}
     methods = [_kodi_method(name, each) for name, each in answer["methods"].items() if isinstance(each, Mapping)]
     notifications = answer.get("notifications")
     return {
@@ -65,7 +66,7 @@ def _from_kodi(answer: Mapping[str, Any]) -> Document:
 
 
 def _kodi_method(name: str, method: Mapping[str, Any]) -> Document:
-    parameters = [each for each in method.get("params", ()) if isinstance(each, Mapping)]
+    parameters = objects(method.get("params"))
     permission = method.get("permission")
     return {
         "name": name,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ...recorder.templates import escape_template
 from ..model import Document, Event, Operation
 from ..naming import message_key, summarize, words
+from ..shapes import objects
 from .params import Parameters
 
 _LISTENING: Final = "message.id == request_id and message.result is defined and message.result.listening is not defined"
@@ -37,7 +38,7 @@ def find_roles(methods: Sequence[Mapping[str, Any]], extensions: Mapping[str, Ma
         extensions: The subscriptions that the document lists outside of its methods, by the method that begins them.
     """
     names = {str(each["name"]) for each in methods}
-    ended = {each.get("unsubscribe") for each in extensions.values()}
+    ended = {str(each.get("unsubscribe")) for each in extensions.values()}
     roles = {}
     for method in methods:
         name = str(method["name"])
@@ -129,17 +130,16 @@ def mopidy_events() -> Operation:
 
 def extension_subscriptions(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the subscriptions that stand outside of the methods, as fastapi-rpckit writes them."""
-    for each in document.get("x-rpc-subscriptions") or ():
-        if isinstance(each, Mapping) and isinstance(each.get("subscribe"), str):
+    for each in objects(document.get("x-rpc-subscriptions")):
+        if isinstance(each.get("subscribe"), str):
             yield each
 
 
 def extension_notifications(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the notifications of the server that stand outside of the methods."""
     for key in ("x-rpc-notifications", "x-notifications", "notifications"):
-        listed = document.get(key) or ()
-        for each in listed if isinstance(listed, list) else ():
-            if isinstance(each, Mapping) and isinstance(each.get("name"), str):
+        for each in objects(document.get(key)):
+            if isinstance(each.get("name"), str):
                 yield each
 
 
