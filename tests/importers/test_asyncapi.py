@@ -40,7 +40,7 @@ def message(kind: str, *required: str, **properties: Any) -> dict[str, Any]:
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer"}
-ASK = {"ask": {"action": "receive", "messages": of("ask"), "reply": {"messages": of("told")}}}
+ASK = {"ask": {"action": "receive", "messages": of("ask"), "reply": {"messages": of("replied")}}}
 
 
 def call_of(result: Any, name: str = "ask") -> dict[str, Any]:
@@ -49,7 +49,7 @@ def call_of(result: Any, name: str = "ask") -> dict[str, Any]:
 
 def test_a_declared_correlation_is_used_also_where_the_payload_does_not_have_it(tmp_path: Any) -> None:
     located = {"correlationId": {"location": "$message.payload#/meta/ref"}}
-    document = api(ASK, {"ask": {**message("ask"), **located}, "told": {**message("told", text=TEXT), **located}})
+    document = api(ASK, {"ask": {**message("ask"), **located}, "replied": {**message("replied", text=TEXT), **located}})
     result = imported(document)
     assert call_of(result)["message"] == {"type": "ask", "meta": {"ref": "{{ request_id }}"}}
     assert call_of(result)["reply"]["match"] == "message.meta.ref == request_id"
@@ -58,21 +58,23 @@ def test_a_declared_correlation_is_used_also_where_the_payload_does_not_have_it(
 
 def test_a_correlation_in_headers_does_not_exist_in_a_websocket_and_is_found_in_the_payload() -> None:
     header = {"correlationId": {"location": "$message.header#/id"}}
-    document = api(ASK, {"ask": {**message("ask", req_id=NUMBER), **header}, "told": message("told", req_id=NUMBER)})
+    document = api(
+        ASK, {"ask": {**message("ask", req_id=NUMBER), **header}, "replied": message("replied", req_id=NUMBER)}
+    )
     result = imported(document)
     assert call_of(result)["reply"]["match"] == "message.req_id == request_id"
     assert result.manifest["request_id"] == "counter"
 
 
 def test_replies_without_ids_are_matched_by_their_constants() -> None:
-    result = imported(api(ASK, {"ask": message("ask"), "told": message("told", text=TEXT)}))
-    assert call_of(result)["reply"]["match"] == "message.type == 'told'"
+    result = imported(api(ASK, {"ask": message("ask"), "replied": message("replied", text=TEXT)}))
+    assert call_of(result)["reply"]["match"] == "message.type == 'replied'"
 
 
 def test_the_error_among_the_replies_fails_the_call_with_its_text() -> None:
-    operations = {"ask": {**ASK["ask"], "reply": {"messages": of("told", "failed")}}}
+    operations = {"ask": {**ASK["ask"], "reply": {"messages": of("replied", "failed")}}}
     failed = message("failed", id=NUMBER, problem={"type": "object", "properties": {"reason": TEXT}})
-    messages = {"ask": message("ask", id=NUMBER), "told": message("told", id=NUMBER, text=TEXT), "failed": failed}
+    messages = {"ask": message("ask", id=NUMBER), "replied": message("replied", id=NUMBER, text=TEXT), "failed": failed}
     assert call_of(imported(api(operations, messages)))["reply"] == {
         "match": "message.id == request_id",
         "error": "message.type == 'failed'",
@@ -95,11 +97,13 @@ def test_a_reply_named_like_its_request_is_no_error() -> None:
 
 async def test_a_request_with_constants_and_a_wrapper_is_sent_as_described(tmp_path: Any) -> None:
     wrapped = {"type": "object", "properties": {"shelf": TEXT, "count": NUMBER}, "required": ["shelf"]}
-    document = api(ASK, {"ask": message("ask", id=NUMBER, data=wrapped), "told": message("told", id=NUMBER, text=TEXT)})
+    document = api(
+        ASK, {"ask": message("ask", id=NUMBER, data=wrapped), "replied": message("replied", id=NUMBER, text=TEXT)}
+    )
 
     async def answer(_: Any, connection: Any, asked: Any) -> None:
         await connection.send(json.dumps({"type": "event"}))
-        await connection.send(json.dumps({"type": "told", "id": asked["id"], "text": asked["data"]["shelf"]}))
+        await connection.send(json.dumps({"type": "replied", "id": asked["id"], "text": asked["data"]["shelf"]}))
 
     async with peer(answer) as server:
         assert problems_of(imported(document, url=server.url), tmp_path) == []
@@ -112,7 +116,9 @@ def test_traits_are_merged_and_the_own_word_wins() -> None:
     trait = {"summary": "From the trait.", "tags": [{"name": "shared"}]}
     operations = {"ask": {**ASK["ask"], "summary": "Own.", "traits": [{"$ref": "#/components/operationTraits/t"}]}}
     own = {"traits": [{"contentType": "application/json"}], **message("ask")}
-    document = api(operations, {"ask": own, "told": message("told")}, components={"operationTraits": {"t": trait}})
+    document = api(
+        operations, {"ask": own, "replied": message("replied")}, components={"operationTraits": {"t": trait}}
+    )
     tool = tools(imported(document))["ask"]
     assert (tool["description"], tool["tags"]) == ("Own.", ["shared"])
 
@@ -140,7 +146,7 @@ def test_the_security_scheme_of_the_server_becomes_credentials(
     server = {"host": "shop.example.com", "protocol": "wss", "security": [{"$ref": "#/components/securitySchemes/key"}]}
     document = api(
         ASK,
-        {"ask": message("ask"), "told": message("told")},
+        {"ask": message("ask"), "replied": message("replied")},
         servers={"live": server},
         components={"securitySchemes": {"key": scheme}},
     )
@@ -153,7 +159,7 @@ def test_a_scheme_that_does_not_belong_to_the_handshake_gives_way_to_the_next() 
     schemes = {"cert": {"type": "X509"}, "key": {"type": "http", "scheme": "bearer"}}
     security = [{"$ref": f"#/components/securitySchemes/{name}"} for name in schemes]
     server = {"host": "shop.example.com", "protocol": "wss", "security": security}
-    document = api(ASK, {"ask": message("ask"), "told": message("told")}, servers={"live": server})
+    document = api(ASK, {"ask": message("ask"), "replied": message("replied")}, servers={"live": server})
     document["components"]["securitySchemes"] = schemes
     assert "Authorization" in imported(document, url=None).manifest["headers"]
 
@@ -173,7 +179,7 @@ def test_an_address_with_parameters_and_bindings_makes_arguments_and_variables(t
         },
     }
     server = {"host": "{region}.example.com:8443", "protocol": "wss", "variables": {"region": {"enum": ["eu", "us"]}}}
-    messages = {"ask": message("ask"), "told": message("told")}
+    messages = {"ask": message("ask"), "replied": message("replied")}
     result = imported(api(ASK, messages, channel=channel, servers={"live": server}), url=None)
     assert result.manifest["url"] == (
         "wss://eu.example.com:8443/rooms/{{ args.room }}?token=${SHOP_TOKEN}&depth={{ args.depth | default(5) }}"
@@ -185,7 +191,7 @@ def test_an_address_with_parameters_and_bindings_makes_arguments_and_variables(t
 
 
 def test_channels_of_several_paths_are_several_endpoints(tmp_path: Any) -> None:
-    document = api(ASK, {"ask": message("ask"), "told": message("told")}, channel={"address": "/a"})
+    document = api(ASK, {"ask": message("ask"), "replied": message("replied")}, channel={"address": "/a"})
     document["channels"]["other"] = {"address": "/b", "messages": {"news": message("news")}}
     document["operations"]["news"] = {"action": "send", "channel": {"$ref": "#/channels/other"}}
     result = imported(document)
@@ -197,7 +203,7 @@ def test_channels_of_several_paths_are_several_endpoints(tmp_path: Any) -> None:
 
 
 def test_a_url_that_is_given_whole_is_the_endpoint_of_all_channels() -> None:
-    document = api(ASK, {"ask": message("ask"), "told": message("told")}, channel={"address": "/a"})
+    document = api(ASK, {"ask": message("ask"), "replied": message("replied")}, channel={"address": "/a"})
     assert imported(document, url="wss://x.example.com/live").manifest["url"] == "wss://x.example.com/live"
 
 
@@ -233,7 +239,7 @@ def test_a_payload_that_is_no_object_is_one_argument() -> None:
 )
 def test_an_operation_that_cannot_be_expressed_is_skipped_and_named(part: Any, reason: str) -> None:
     operations = {**ASK, "odd": {"action": "receive", "messages": of("odd")}}
-    messages = {"ask": message("ask"), "told": message("told"), "odd": {"payload": {}, **part}}
+    messages = {"ask": message("ask"), "replied": message("replied"), "odd": {"payload": {}, **part}}
     result = imported(api(operations, messages))
     assert [*tools(result)] == ["ask"]
     assert [(each.name, reason in each.reason) for each in result.description.skipped] == [("odd", True)]
@@ -245,7 +251,7 @@ def test_pings_of_the_endpoint_are_answered_by_themselves() -> None:
         "ping": {"action": "send", "messages": of("ping")},
         "pong": {"action": "receive", "messages": of("pong")},
     }
-    names = ("ask", "told", "ping", "pong")
+    names = ("ask", "replied", "ping", "pong")
     result = imported(api(operations, {name: message(name) for name in names}))
     assert result.manifest["auto_reply"] == [{"match": "message.type == 'ping'", "send": {"type": "pong"}}]
     assert [each.name for each in result.description.skipped] == ["pong"]
@@ -297,7 +303,7 @@ def test_the_text_of_an_operation_says_whose_messages_it_has(text: str, is_serve
 
 def test_a_reply_says_that_its_operation_is_what_clients_send() -> None:
     operations = {"ask": {**ASK["ask"], "action": "send"}}
-    result = imported(api(operations, {"ask": message("ask"), "told": message("told")}))
+    result = imported(api(operations, {"ask": message("ask"), "replied": message("replied")}))
     assert sides(result) == (["ask"], [])
     assert "view of the client" in "\n".join(result.report)
 
@@ -334,7 +340,7 @@ def test_a_server_of_version_2_may_lack_the_scheme() -> None:
     assert result.manifest["url"] == "wss://sim.example.com/v1"
 
 
-@pytest.mark.parametrize("response", [message("told", id=NUMBER), message("told", id=NUMBER)["payload"]])
+@pytest.mark.parametrize("response", [message("replied", id=NUMBER), message("replied", id=NUMBER)["payload"]])
 def test_a_reply_of_an_extension_of_version_2_is_used(response: Any) -> None:
     result = imported(version_2({**message("ask", id=NUMBER), "x-response": response}, message("news")))
     assert call_of(result)["reply"]["match"] == "message.id == request_id"
@@ -350,7 +356,7 @@ def test_another_version_is_refused(version: Any) -> None:
 def test_an_event_that_nothing_distinguishes_is_skipped() -> None:
     loose = {"payload": {"type": "object", "properties": {"text": TEXT}}}
     operations = {**ASK, "loose": {"action": "send", "messages": of("loose")}}
-    messages = {"ask": message("ask"), "told": message("told", text=TEXT), "loose": loose}
+    messages = {"ask": message("ask"), "replied": message("replied", text=TEXT), "loose": loose}
     result = imported(api(operations, messages))
     assert [each.name for each in result.description.skipped] == ["loose"]
     assert feeds(result) == {}
