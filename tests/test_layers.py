@@ -60,7 +60,7 @@ OWNERS = {
     "google": {"core.codecs.protobuf", "core.codecs.proto_schema"},
     "proto_schema_parser": {"core.codecs.proto_schema"},
     "python_socks": {"client.dial"},
-    "jwt": {"core.expressions.filters"},
+    "jwt": {"core.expressions.filters", "server.auth.keys", "server.auth.tokens"},
     "mcp": {"server", "demo"},
     "mcp_types": {"server", "demo"},
     "utcp": {"plugins.utcp"},

@@ -309,6 +309,9 @@ def test_a_trace_says_which_rule_decided(manifest: Path) -> None:
     assert "(message.id is 1, request_id is 1, message.method is not there)" in called.stderr
 
 
+OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
+
+
 @pytest.mark.parametrize(
     ("options", "environ", "sentence"),
     [
@@ -327,6 +330,13 @@ def test_a_trace_says_which_rule_decided(manifest: Path) -> None:
         (["--host", "127.0.0.1"], {}, "--host needs --transport http"),
         (["--http", "0", "--no-auth", "--no-fast-path"], {}, "--no-fast-path is for stdio"),
         (["--stateless"], {}, "--stateless needs --http"),
+        (["--issuer", "https://i.example"], {}, "--issuer needs --http"),
+        (["--http", "0", "--audience", "https://m.example"], {}, "--audience needs --issuer"),
+        (["--http", "0", "--scope-tools", "a=b"], {}, "--scope-tools needs --issuer"),
+        (["--http", "0", "--issuer", "https://i.example"], {}, "[invalid-audience]"),
+        (["--http", "0", "--issuer", "i.example", "--audience", "https://m.example"], {}, "[invalid-issuer]"),
+        (["--http", "0", "--no-auth", *OAUTH], {}, "[oauth-options-conflict]"),
+        (["--http", "0", *OAUTH, "--scope-tools", "tools"], {}, "[invalid-scope-tools]"),
         (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
     ],
 )

@@ -288,12 +288,36 @@ MESSAGES = [
             'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]). [discovery-timeout]'
         ),
     ),
+    (
+        e.ScopeRequired("m.t", ["a", "b"]),
+        (
+            "m.t was not called: your access token does not allow it; a token with the scope a or b is needed. "
+            "[scope-required]"
+        ),
+    ),
+    (
+        e.SubjectRateExceeded(5, 0.25),
+        (
+            "the call was not sent: each user may call 5 tools a second here. Call again in 0.2 s. "
+            "[subject-rate-exceeded]"
+        ),
+    ),
 ]
 
 WHO_MUST_ACT = [
     (e.ManifestError, (e.InvalidManifest, e.InvalidTemplate, e.MissingVariable)),
     (e.PolicyError, (e.ForbiddenURL, e.ForbiddenAddress, e.ForbiddenRedirect, e.ForbiddenHeader)),
-    (e.PolicyError, (e.ServeOptionsError, e.InstallError, e.PinStoreError, e.ApprovalRefused)),
+    (
+        e.PolicyError,
+        (
+            e.ScopeRequired,
+            e.SubjectRateExceeded,
+            e.ServeOptionsError,
+            e.InstallError,
+            e.PinStoreError,
+            e.ApprovalRefused,
+        ),
+    ),
     (e.CallError, (e.HttpStepFailed,)),
     (
         e.CallError,

@@ -16,6 +16,9 @@ COMMANDS: tuple[str, ...] = (
     "head_of_line",
     "many_endpoints",
     "thundering_herd",
+    "feed_loss",
+    "feed_flood",
+    "feed_waits",
     "soak",
     "simulation_runs",
 )

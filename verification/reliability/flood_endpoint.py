@@ -3,9 +3,9 @@
     python -m verification.reliability.flood_endpoint KIND RATE SECONDS
 
 It prints its port. The kind "messages" answers JSON-RPC requests and sends RATE events a second. Pings limit the number
-of unread events, because events in TCP buffers would delay a reply regardless of the client. The kind "pings" sends
-pings as fast as possible and reads nothing. A request with the parameter `flood` starts the flood; its rate is printed
-at the end.
+of unread events, because events in TCP buffers would delay a reply regardless of the client. The kind "events" does the
+same in smaller steps, and its events have numbers. The kind "pings" sends pings as fast as possible and reads nothing.
+A request with the parameter `flood` starts the flood; its rate is printed at the end.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import json
 import sys
 import time
 from asyncio import StreamReader, StreamWriter
+from itertools import count
 from typing import Final
 
 from .raw import PING, PONG, accept, frame, listening, read_frame
 
-BATCH: Final = 100
-"""Messages per write."""
+BATCHES: Final = {"messages": 100, "events": 10}
+"""Messages per write, by kind."""
 
 WINDOW: Final = 2
 """Batches that the client may not have read."""
 
-EVENT: Final = frame(b'{"jsonrpc":"2.0","method":"tick","params":{"price":101.25}}') * BATCH
+EVENT: Final = b'{"jsonrpc":"2.0","method":"tick","params":{"price":101.25}}'
+NUMBERED: Final = b'{"jsonrpc":"2.0","method":"event","params":{"n":%d,"price":101.25}}'
 EMPTY_PING: Final = frame(b"", PING)
 PINGS: Final = frame(b"x" * 125, PING) * 1000
 
@@ -35,6 +37,7 @@ class Flood:
 
     def __init__(self, kind: str, rate: float, seconds: float) -> None:
         self._kind, self._rate, self._seconds = kind, rate, seconds
+        self._numbers = count(1)
 
     async def talk(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve a connection."""
@@ -57,13 +60,18 @@ class Flood:
                     flooding.append(asyncio.create_task(self._send_messages(writer, credit)))
 
     async def _send_messages(self, writer: StreamWriter, credit: asyncio.Semaphore) -> None:
-        started, sent = time.monotonic(), 0
+        started, sent, size = time.monotonic(), 0, BATCHES[self._kind]
         while time.monotonic() - started < self._seconds:
             await credit.acquire()
             await asyncio.sleep(started + sent / self._rate - time.monotonic())
-            writer.write(EVENT + EMPTY_PING)
-            sent += BATCH
+            writer.write(self._batch(size) + EMPTY_PING)
+            sent += size
         print(round(sent / (time.monotonic() - started)), flush=True)
+
+    def _batch(self, size: int) -> bytes:
+        if self._kind == "messages":
+            return frame(EVENT) * size
+        return b"".join(frame(NUMBERED % next(self._numbers)) for _ in range(size))
 
     async def _send_pings(self, writer: StreamWriter) -> None:
         started, sent = time.monotonic(), 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -36,13 +36,13 @@ CALL_INTERVAL: Final = 0.005
 
 
 @asynccontextmanager
-async def endpoint(kind: str, seconds: int) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
-    """Run a flooding endpoint until the block ends, and yield its port and the rest of its output."""
-    command = ["-m", "verification.reliability.flood_endpoint", kind, str(RATE), str(seconds)]
+async def endpoint(kind: str, seconds: int, rate: int = RATE) -> AsyncIterator[tuple[int, Process]]:
+    """Run a flooding endpoint until the block ends, and yield its port and its process."""
+    command = ["-m", "verification.reliability.flood_endpoint", kind, str(rate), str(seconds)]
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
     assert process.stdout
     try:
-        yield int(await process.stdout.readline()), process.stdout
+        yield int(await process.stdout.readline()), process
     finally:
         process.kill()
         await process.wait()
@@ -63,20 +63,21 @@ async def measure(size: Size) -> Sequence[Figure]:
     async with AsyncExitStack() as stack:
         subjects = []
         for answers, command in ((ours, BRIDGE), (bare, BARE)):
-            port, printed = await stack.enter_async_context(endpoint("messages", FLOOD_SECONDS))
+            port, flooder = await stack.enter_async_context(endpoint("messages", FLOOD_SECONDS))
+            assert flooder.stdout
             host = await stack.enter_async_context(Host(document("m", port), command))
             await host.initialize()
             await host.call("m_t")
-            subjects.append((host, printed, answers))
+            subjects.append((host, flooder.stdout, answers))
         memory = Memory(subjects[0][0].process.pid)
         for _ in range(size.of(3, 40)):
             for host, printed, answers in subjects:
                 await host.call("m_t", flood=True)
                 flooding = asyncio.create_task(printed.readline())
-                answers.extend(await _calls(host, flooding))
+                answers.extend(await calls_during(host, flooding))
                 rates += [int(flooding.result())] if answers is ours else []
         growth = memory.growth
-    p99, reference = _p99(ours), _p99(bare)
+    p99, reference = p99_of(ours), p99_of(bare)
     failed = sum(answer.failed for answer in ours)
     calls = f"{len(ours)} calls under {sum(rates) // len(rates):,} unsolicited messages a second"
     ratio = f"{p99 * 1000:.1f} ms, {p99 / reference:.2f} × that of a bare client"
@@ -87,12 +88,14 @@ async def measure(size: Size) -> Sequence[Figure]:
     ]
 
 
-def _p99(answers: Sequence[Answer]) -> float:
+def p99_of(answers: Sequence[Answer]) -> float:
+    """Return the 99th percentile of the durations."""
     seconds = sorted(answer.seconds for answer in answers)
     return seconds[len(seconds) * 99 // 100]
 
 
-async def _calls(host: Host, flooding: asyncio.Task[bytes]) -> list[Answer]:
+async def calls_during(host: Host, flooding: asyncio.Future[bytes]) -> list[Answer]:
+    """Make calls until a flood has ended."""
     answers = []
     while not flooding.done():
         answers.append(await host.call("m_t"))

@@ -16,6 +16,10 @@ from ..server.tools import LIST_TIMEOUT, ListOptions
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from ..server.auth.options import OAuthOptions
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 _shared_options = combine(
@@ -74,6 +78,29 @@ _http_options = combine(
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
         help=f"A file with the bearer token that clients must send; by default ${TOKEN_VARIABLE}.",
     ),
+    click.option(
+        "--issuer",
+        metavar="URL",
+        help="Accept access tokens of this OAuth 2.1 authorization server instead of a token of this server's own.",
+    ),
+    click.option(
+        "--audience",
+        metavar="URL",
+        help="With --issuer: the URL at which clients reach this server, which their tokens must be for.",
+    ),
+    click.option(
+        "--scope-tools",
+        metavar="SCOPE=GLOB",
+        multiple=True,
+        help="With --issuer: the tools (manual.tool) that a scope allows. Tokens without such a scope may use the "
+        "tools that only read.",
+    ),
+    click.option(
+        "--requests-per-subject",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="With --issuer: calls that each subject may make in a second.",
+    ),
     click.option("--no-auth", is_flag=True, help="On loopback only: accept requests without a token."),
     click.option("--allowed-host", "allowed_hosts", multiple=True, help="A Host that clients may use: NAME[:PORT]."),
     click.option("--allowed-origin", "allowed_origins", multiple=True, help="An Origin whose pages may send requests."),
@@ -123,8 +150,8 @@ def serve(
         raise click.UsageError("--no-fast-path is for stdio; over HTTP the MCP SDK answers every request")
     from ..server.http.config import HttpOptions
 
-    token = _read_token(http.pop("token_file"))
-    run(serve_http, loaded, options, HttpOptions(address, token, **http))
+    token, oauth = _read_token(http.pop("token_file")), _oauth_options(http)
+    run(serve_http, loaded, options, HttpOptions(address, token, oauth=oauth, **http))
 
 
 def _http_address(http: dict[str, Any]) -> str | None:
@@ -147,6 +174,24 @@ def _http_address(http: dict[str, Any]) -> str | None:
         return None
     host, port = host or DEFAULT_HOST, DEFAULT_PORT if port is None else port
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _oauth_options(http: dict[str, Any]) -> OAuthOptions | None:
+    """Take the options of the authorization server out of `http`; None if there is none.
+
+    Raises:
+        UsageError: for an option that has no effect without --issuer.
+    """
+    from ..server.auth.options import OAuthOptions
+
+    issuer = http.pop("issuer")
+    others = {name: http.pop(name) for name in ("audience", "scope_tools", "requests_per_subject")}
+    if issuer is not None:
+        return OAuthOptions(issuer, **others)
+    for name, value in others.items():
+        if value:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --issuer")
+    return None
 
 
 def _reject_http_options(http: dict[str, Any]) -> None:

@@ -81,6 +81,29 @@ class ServeOptionsError(PolicyError):
     """The options of `serve` contradict each other, or cannot be granted."""
 
 
+class ScopeRequired(PolicyError):
+    """The access token of a caller has no scope that allows a tool; each of `scopes` would."""
+
+    code = "scope-required"
+
+    def __init__(self, tool: str, scopes: Sequence[str]) -> None:
+        self.tool, self.scopes = tool, tuple(scopes)
+        needed = f"a token with the scope {' or '.join(scopes)} is needed" if scopes else "no scope of this server does"
+        super().__init__(f"{tool} was not called: your access token does not allow it; {needed}.")
+
+
+class SubjectRateExceeded(PolicyError):
+    """A subject calls more tools in a second than `--requests-per-subject` allows."""
+
+    code = "subject-rate-exceeded"
+
+    def __init__(self, per_second: float, wait: float) -> None:
+        self.per_second, self.wait = per_second, wait
+        super().__init__(
+            f"the call was not sent: each user may call {per_second:g} tools a second here. Call again in {wait:.1f} s."
+        )
+
+
 class InstallError(PolicyError):
     """The configuration of an MCP host does not allow that a server is added or removed. The message says why."""
 

@@ -97,6 +97,20 @@ class CallFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectCalled:
+    """A call over HTTP with an access token ended: `subject` and `client` are of the token, `error_code` of its error.
+
+    These lines are the audit of a server with `--issuer`; they are written whatever `--log-level` is.
+    """
+
+    subject: str
+    client: str
+    tool: str
+    seconds: float
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DiscoverySucceeded:
     """An endpoint returned its manual, and `tools` of its tools are offered."""
 
@@ -130,6 +144,7 @@ Event = (
     | MessageSendFailed
     | RequestSent
     | CallFinished
+    | SubjectCalled
     | DiscoverySucceeded
     | DiscoveryFailed
     | WarningIssued

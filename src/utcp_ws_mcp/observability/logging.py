@@ -21,6 +21,7 @@ from . import events
 from .redaction import redact_strings
 
 logger = logging.getLogger("utcp_ws_mcp")
+audit_logger = logging.getLogger("utcp_ws_mcp.audit")
 MAX_TRACE_LENGTH: Final = 20_000
 """Characters of a message in a trace."""
 
@@ -44,6 +45,7 @@ def configure_logging(level: str, guard: Callable[[str], str] = str, *, as_json:
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    audit_logger.setLevel(logging.INFO)  # whatever the level of the log is: an audit is complete or worth nothing
     _handle_others(handler)
     for name in _SILENT_LIBRARIES:
         silent = logging.getLogger(name)
@@ -149,10 +151,12 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
     """Log an event. `redact` removes secrets from a message of an endpoint before it is cut."""
     extra = {"event": event}
     match event:
-        case events.CallFinished(tool, seconds, None):
-            logger.info("%s answered in %.0f ms", tool, seconds * 1000, extra=extra)
         case events.CallFinished(tool, seconds, error):
-            logger.info("%s failed after %.0f ms: %s", tool, seconds * 1000, error, extra=extra)
+            outcome = "answered in" if error is None else "failed after"
+            detail = "" if error is None else f": {error}"
+            logger.info("%s %s %.0f ms%s", tool, outcome, seconds * 1000, detail, extra=extra)
+        case events.SubjectCalled():
+            _log_audit(event)
         case events.ConnectionOpened(manual, address, seconds):
             logger.info("%s: connected to %s in %.0f ms", manual, address, seconds * 1000, extra=extra)
         case events.ConnectionClosed(manual, address, reason, remote):
@@ -167,6 +171,14 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
             logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
+
+
+def _log_audit(event: events.SubjectCalled) -> None:
+    outcome = f"failed [{event.error_code}]" if event.error_code else "answered"
+    who = f"{event.subject} ({event.client})" if event.client else event.subject
+    audit_logger.info(
+        "%s called %s: %s in %.0f ms", who, event.tool, outcome, event.seconds * 1000, extra={"event": event}
+    )
 
 
 def _log_message(event: events.MessageSent | events.MessageReceived, redact: Callable[[str], str]) -> None:

@@ -67,6 +67,7 @@ def build_listing(
     redact: Callable[[str], str] = str,
     options: MessageOptions = DEFAULT_OPTIONS,
     server_name: str = "",
+    visible: Callable[[CompiledTool], bool] | None = None,
 ) -> ToolListing:
     """Return the listing. A tool that JSON cannot represent is omitted and logged: it would fail the whole list.
 
@@ -75,13 +76,14 @@ def build_listing(
         redact: Removes credentials from texts and schemas: a manual may repeat the token with which it was requested.
         options: The form of results, and the bound on the size of a message.
         server_name: The name of this server in the host (`host_names`).
+        visible: Whether a tool is listed; None: all are. It does not change the names of the others.
     """
     names = host_names({(tool.manual, tool.name): tool.rank for tool in tools}, server_name)
     listed: dict[str, CompiledTool] = {}
     arguments: dict[str, Mapping[str, str]] = {}
     modern, handshake = [], []
     limit = options.max_line_bytes - ENVELOPE_BYTES
-    for tool in tools:
+    for tool in (tool for tool in tools if visible is None or visible(tool)):
         name, inputs = names[tool.manual, tool.name], host_inputs(tool.inputs)
         try:
             for_handshake, for_modern = _encode_tool(name, tool, inputs, redact, options)

@@ -67,6 +67,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     """
     # The MCP SDK, starlette and uvicorn: their import takes longer than a whole start on stdio.
     from ..observability.metrics import MetricsObserver, PrometheusRegistry
+    from .auth.options import make_resource_server
     from .http.app import TextRoute, run_http_server
     from .http.config import bind_listener
     from .sdk_server import SdkServer
@@ -83,10 +84,12 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)
+            resource_server = make_resource_server(listener.oauth, observe) if listener.oauth else None
             sdk_server = SdkServer(make_tool_service(bridge, options))
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
-            await run_http_server(sdk_server, listener, {"/metrics": TextRoute(registry.render)}, _print_url)
+            routes = {"/metrics": TextRoute(registry.render)}
+            await run_http_server(sdk_server, listener, routes, _print_url, resource_server)
     return 0
 
 

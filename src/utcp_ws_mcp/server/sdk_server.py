@@ -16,6 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .. import __version__
+from .auth.access import CALLER_KEY, Caller
 from .content import ICON, SERVER_INFO
 from .progress import send_keepalive_progress
 from .resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
@@ -49,7 +50,7 @@ class SdkServer:
 
     def __init__(self, tools: ToolService, *, sends_list_changed: bool = True) -> None:
         self.guard = tools.guard
-        self._tools = tools
+        self.tools = tools
         self._sends_list_changed = sends_list_changed
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
@@ -67,7 +68,7 @@ class SdkServer:
             instructions=INSTRUCTIONS,
             lifespan=self._lifespan,
             cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},
-            get_tool_input_schema=self._tools.input_schema,  # otherwise every call over HTTP lists all tools
+            get_tool_input_schema=self.tools.input_schema,  # otherwise every call over HTTP lists all tools
             on_list_tools=self._list_tools,  # type: ignore[arg-type]  # a result may be a mapping too
             on_call_tool=self._call_tool,  # type: ignore[arg-type]
             on_subscriptions_listen=self._listen,
@@ -81,7 +82,7 @@ class SdkServer:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._send_list_changed)
             if self._sends_list_changed:
-                tasks.start_soon(send_keepalive_progress, self._tools.running)
+                tasks.start_soon(send_keepalive_progress, self.tools.running)
             try:
                 yield None
             finally:
@@ -93,7 +94,7 @@ class SdkServer:
         self._listen.close()
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
-        listing = await self._tools.list_tools()
+        listing = await self.tools.list_tools(_caller(ctx))
         if not _is_modern(ctx):
             self._notify_from_now_on(ctx.session)
         page = listing.page(params.cursor if params is not None else None, modern=_is_modern(ctx))
@@ -108,13 +109,13 @@ class SdkServer:
         async def report(number: float, message: str) -> None:
             await ctx.session.report_progress(number, None, message)
 
-        tool = await self._tools.find(params.name)
+        tool = await self.tools.find(params.name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, self._tools.unknown_tool_message(params.name))
-        result = await self._tools.call(tool, params.arguments, report)
+            raise MCPError(types.INVALID_PARAMS, self.tools.unknown_tool_message(params.name))
+        result = await self.tools.call(tool, params.arguments, report, _caller(ctx))
         modern = _is_modern(ctx)
         result = result.readable_in(ctx.protocol_version)
-        return result.fitted(params.name, self._tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
+        return result.fitted(params.name, self.tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
         _reject_cursor(params)
@@ -125,7 +126,7 @@ class SdkServer:
         return types.ListResourceTemplatesResult.model_validate({"resourceTemplates": RESOURCE_TEMPLATES})
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        text = self._tools.resources.read(params.uri)
+        text = self.tools.resources.read(params.uri)
         if text is None:
             raise MCPError(types.INVALID_PARAMS, *unknown_resource(params.uri))
         content = types.TextResourceContents(uri=params.uri, mime_type=media_type(params.uri), text=text)
@@ -155,6 +156,11 @@ def _reject_cursor(params: types.PaginatedRequestParams | None) -> None:
     """Reject every cursor, for a list that has one page."""
     if params is not None and params.cursor is not None:
         raise MCPError(types.INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
+
+
+def _caller(ctx: Context) -> Caller | None:
+    """Return who sent the request, as the HTTP server has found out; None on stdio and with the server's own token."""
+    return None if ctx.request is None else ctx.request.scope.get(CALLER_KEY)
 
 
 def _is_modern(ctx: Context) -> bool:

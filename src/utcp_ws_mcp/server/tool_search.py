@@ -14,6 +14,10 @@ from .progress import ProgressCallback
 from .result import Result
 from .tools import FIND_TIMEOUT, ToolService
 
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from .auth.access import Caller
+
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 100
 MAX_SUMMARY_LENGTH: Final = 200
@@ -66,7 +70,7 @@ _META_TOOLS_JSON: Final = encode_json(list(META_TOOLS.values()))
 class MetaTools(ToolService):
     """A tool service that lists the three tools, and gives access to the others through them."""
 
-    async def list_tools(self) -> ToolListing:
+    async def list_tools(self, caller: Caller | None = None) -> ToolListing:
         """Return the three tools, without waiting for discoveries."""
         return ToolListing({}, (_META_TOOLS_JSON,), (_META_TOOLS_JSON,))
 
@@ -79,45 +83,53 @@ class MetaTools(ToolService):
         tool = META_TOOLS.get(name)
         return tool["inputSchema"] if tool is not None else None
 
-    async def call(self, tool: Any, arguments: dict[str, Any] | None, report: ProgressCallback) -> Result:
+    async def call(
+        self,
+        tool: Any,
+        arguments: dict[str, Any] | None,
+        report: ProgressCallback,
+        caller: Caller | None = None,
+    ) -> Result:
         """Call one of the three; `tool` is what `find` returned."""
         await self._bridge.wait_discovered(FIND_TIMEOUT)
         match tool, arguments or {}:
             case "search_tools", given:
-                return self._search(given)
+                return self._search(given, caller)
             case "describe_tool", {"name": str(name)}:
-                return self._describe(name)
+                return self._describe(name, caller)
             case "describe_tool", _:
                 return _error_result('describe_tool takes "name", a string')
             case _, {"name": str(name), **rest} if isinstance(rest.get("arguments", {}), dict):
-                return await self._call(name, rest.get("arguments", {}), report)
+                return await self._call(name, rest.get("arguments", {}), report, caller)
         return _error_result('call_tool takes "name", a string, and "arguments", an object')
 
-    def _search(self, arguments: Mapping[str, Any]) -> Result:
+    def _search(self, arguments: Mapping[str, Any], caller: Caller | None) -> Result:
         query, limit = arguments.get("query", ""), arguments.get("limit", DEFAULT_LIMIT)
         if not isinstance(query, str) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
             return _error_result(f'search_tools takes "query", a string, and "limit", a number from 1 to {MAX_LIMIT}')
-        found = search(self._definitions(), query)
+        found = search(self._definitions(caller), query)
         shown = [{"name": tool["name"], "description": _summary(tool)} for tool in found[:limit]]
         return self._json_result({"tools": shown, "found": len(found)})
 
-    def _describe(self, name: str) -> Result:
-        shown = self._listing().names.get(name, name)
-        tool = next((tool for tool in self._definitions() if tool["name"] == shown), None)
+    def _describe(self, name: str, caller: Caller | None) -> Result:
+        shown = self._listing(caller).names.get(name, name)
+        tool = next((tool for tool in self._definitions(caller) if tool["name"] == shown), None)
         return self._json_result(tool) if tool is not None else _error_result(self.unknown_tool_message(name))
 
     def _json_result(self, value: ToolDefinition) -> Result:
         text = encode_json(value)
         return Result([text_block(text)], text, form=self.options.json_form)
 
-    def _definitions(self) -> list[ToolDefinition]:
-        return [tool for page in self._listing().modern for tool in json.loads(page)]
+    def _definitions(self, caller: Caller | None) -> list[ToolDefinition]:
+        return [tool for page in self._listing(caller).modern for tool in json.loads(page)]
 
-    async def _call(self, name: str, arguments: dict[str, Any], report: ProgressCallback) -> Result:
+    async def _call(
+        self, name: str, arguments: dict[str, Any], report: ProgressCallback, caller: Caller | None
+    ) -> Result:
         tool = self._listing().find(name)
         if tool is None:
             return _error_result(self.unknown_tool_message(name))
-        return await super().call(tool, arguments, report)
+        return await super().call(tool, arguments, report, caller)
 
 
 def search(tools: list[ToolDefinition], query: str) -> list[ToolDefinition]:

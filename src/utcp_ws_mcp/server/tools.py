@@ -23,6 +23,10 @@ from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
+TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
+if TYPE_CHECKING:
+    from .auth.access import Caller
+
 LIST_TIMEOUT: Final = 1.0
 """Seconds from the start that a list of tools waits for endpoints whose tools are not known yet, by default."""
 
@@ -69,6 +73,8 @@ class ToolService:
         bridge: The open bridge.
         options: How results are sent.
         listing: How the tools are listed.
+
+    Where a method takes a caller, None is one without an identity, who may do everything.
     """
 
     def __init__(
@@ -86,16 +92,22 @@ class ToolService:
         self._redact_result = bridge.redactor.redact_result
         self._list_deadline = anyio.current_time() + listing.timeout
         self._server_name = listing.server_name
-        self._cached_listing: ToolListing | None = None
+        self._listings: dict[frozenset[str] | None, ToolListing] = {}
         self.on_tools_changed.append(self._invalidate_listing)
 
-    async def list_tools(self) -> ToolListing:
-        """Return the tools that are known now. Shortly after the start, wait a moment for discoveries."""
+    async def list_tools(self, caller: Caller | None = None) -> ToolListing:
+        """Return the tools that a caller may use and that are known now.
+
+        Shortly after the start, wait a moment for discoveries.
+        """
         await self._bridge.wait_fast_discovery(max(0.0, self._list_deadline - anyio.current_time()))
-        return self._listing()
+        return self._listing(caller)
 
     async def find(self, name: str) -> CompiledTool | None:
-        """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running."""
+        """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running.
+
+        `missing_scopes` tells whether a caller may use it.
+        """
         tool = self._listing().find(name)
         if tool is None:
             await self._bridge.wait_discovered(FIND_TIMEOUT)
@@ -112,27 +124,48 @@ class ToolService:
         tool = self._listing().find(name)
         return host_inputs(tool.inputs).schema if tool is not None else None
 
-    async def call(self, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback) -> Result:
+    def missing_scopes(self, name: str, caller: Caller | None) -> Sequence[str] | None:
+        """Return the scopes of which each would allow a tool that a caller may not use; None if the caller may.
+
+        Unknown tools are allowed: that they are unknown is the better answer.
+        """
+        tool = self._listing().find(name)
+        return None if tool is None or caller is None else caller.missing_scopes(tool)
+
+    async def call(
+        self,
+        tool: CompiledTool,
+        arguments: dict[str, Any] | None,
+        report: ProgressCallback,
+        caller: Caller | None = None,
+    ) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
         renamed = self._listing().arguments.get(tool.full_name)
         if renamed and arguments:
             arguments = restore_arguments(arguments, renamed)
         progress = Progress(report, self._redact_result)
         self.running.add(progress)
+        started, code = anyio.current_time(), "cancelled"
         try:
-            return self._build_result(
-                tool, await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
-            )
+            if caller is not None:
+                caller.admit(tool)
+            value = await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
+            code = ""
+            return self._build_result(tool, value)
         except BridgeError as failed:
+            code = failed.code
             text = self._redact_result(partial_stream_text(tool, failed.partial)) if failed.partial else None
             message = self._with_host_name(tool, str(failed))
             return error_result(failed, _error_blocks(message, text), self._partial_json(tool, failed.partial, message))
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
+            code = "internal-error"
             logger.exception("internal error in a call of %s", tool.full_name)
             text = f"{INTERNAL_ERROR_MESSAGE}. The request may have been sent and executed; verify before retrying."
             return Result(_error_blocks(text), is_error=True)
         finally:
             self.running.discard(progress)
+            if caller is not None:
+                caller.audit(tool.full_name, anyio.current_time() - started, code)
 
     async def aclose(self) -> None:
         """Close the bridge; calls that still run fail."""
@@ -174,14 +207,16 @@ class ToolService:
         prefix = f"{tool.full_name}: "
         return f"{name}: {text.removeprefix(prefix)}" if name and text.startswith(prefix) else text
 
-    def _listing(self) -> ToolListing:
-        if self._cached_listing is None:
-            tools = list(self._bridge.tools.values())
-            self._cached_listing = build_listing(tools, self._redact_result, self.options, self._server_name)
-        return self._cached_listing
+    def _listing(self, caller: Caller | None = None) -> ToolListing:
+        """Return the tools that a caller may use: one listing for all callers with the same rights."""
+        rights = caller.rights if caller is not None else None
+        if rights not in self._listings:
+            tools, visible = list(self._bridge.tools.values()), caller.may_use if caller is not None else None
+            self._listings[rights] = build_listing(tools, self._redact_result, self.options, self._server_name, visible)
+        return self._listings[rights]
 
     def _invalidate_listing(self) -> None:
-        self._cached_listing = None
+        self._listings.clear()
 
 
 def _error_blocks(text: str, partial: str | None = None) -> list[ContentBlock]:

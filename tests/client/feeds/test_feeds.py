@@ -360,3 +360,111 @@ async def test_without_item_the_data_is_the_value_of_the_whole_message(tmp_path:
         await server.send(seen.open[0], 1)
         result = await read(bridge, wait_seconds=5, where="data.price == 1")
         assert prices(result) == [{"symbol": "A", "price": 1, "seq": 1}]
+
+
+def snapshot_server(before: int) -> Any:
+    """Return what answers a subscription with so many prices, and confirms it then."""
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        for number in range(1, before + 1):
+            await connection.send(json.dumps({"symbol": "A", "price": number}))
+        await connection.send(json.dumps({"op": "subscribed", "symbol": "A"}))
+
+    return answer
+
+
+async def test_all_events_before_the_confirmation_are_kept(tmp_path: Path) -> None:
+    async with peer(snapshot_server(500)) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        result = await read(bridge, max_events=1000, wait_seconds=5)
+        assert prices(result) == list(range(1, 501))
+
+
+async def test_events_before_the_confirmation_that_exceed_the_size_are_a_gap(tmp_path: Path) -> None:
+    async with peer(snapshot_server(500)) as seen, bridge_to(tmp_path, manifest(seen, size=200)) as bridge:
+        epoch = (await read(bridge))["cursor"].split("-")[0]
+        result = await read(bridge, cursor=f"{epoch}-0.0", max_events=1000)
+        assert prices(result) == list(range(301, 501))
+        assert ["300 messages" in gap["reason"] for gap in result["gaps"]] == [True]
+        assert result["missed"] is None
+
+
+async def test_events_during_a_resumption_that_exceed_the_size_are_a_gap(tmp_path: Path) -> None:
+    server = Exchange()
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await server.answer(seen, connection, message)
+        if message["op"] == "replay":
+            await connection.send(json.dumps({"op": "replayed"}))
+
+    resume = [{"send": {"op": "replay", "after": "{{ position }}"}}, {"expect": "message.op == 'replayed'"}]
+    feed = {"position": "message.seq", "resume": resume, "size": 10}
+    async with peer(answer) as seen, bridge_to(tmp_path, manifest(seen, **feed)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        cursor = (await read(bridge, cursor=cursor))["cursor"]
+        server.sequence = 31
+        await seen.open[0].close(1012)
+        got: list[Any] = []
+        gaps: list[Any] = []
+        while 31 not in got:
+            result = await read(bridge, cursor=cursor)
+            got, gaps, cursor = got + prices(result), gaps + result["gaps"], result["cursor"]
+        assert got == list(range(22, 32))
+        assert ["20 messages" in gap["reason"] for gap in gaps] == [True]
+
+
+async def test_a_feed_that_opens_beside_another_one_gets_the_events_before_its_confirmation(tmp_path: Path) -> None:
+    confirm = anyio.Event()
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message["symbol"] == "B":
+            await connection.send(json.dumps({"symbol": "*", "price": 1}))
+            await confirm.wait()
+        await connection.send(json.dumps({"op": "subscribed", "symbol": message["symbol"]}))
+
+    feed = {"match": "message.price is defined", "open": [{"send": {"symbol": "{{ args.symbol }}"}}, FEED["open"][1]]}
+    async with peer(answer) as seen, bridge_to(tmp_path, manifest(seen, **feed)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        results: list[Any] = []
+
+        async def read_other() -> None:
+            results.append(await bridge.call_tool("m.trades_events", {"symbol": "B", "wait_seconds": 5}))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read_other)
+            assert prices(await read(bridge, cursor=cursor)) == [1]
+            confirm.set()
+        assert prices(results[0]) == [1]
+        assert len(seen.upgrades) == 1
+
+
+async def test_a_follower_with_a_cursor_of_an_earlier_program_learns_of_the_gap(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        await read(bridge)
+        await server.send(seen.open[0], 1)
+        with anyio.fail_after(10):
+            async with aclosing(bridge.feed("m.trades", SYMBOL, cursor="abcd-7.1")) as items:
+                gap, item = await anext(aiter(items)), await anext(aiter(items))
+        assert (gap.after, gap.missed) == (0, None)
+        assert "earlier" in gap.reason
+        assert item.data == 1
+
+
+async def test_the_cursor_of_a_followed_event_is_before_the_gap_behind_it(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        start = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        await read(bridge, cursor=start)
+        await seen.open[0].close(1012)
+        await seen.until(lambda: len(seen.received) == 2)
+        await server.send(seen.open[-1], 2)
+        while not prices(await read(bridge, cursor=start, where="data == 2")):
+            pass
+        with anyio.fail_after(10):
+            async with aclosing(bridge.feed("m.trades", SYMBOL, cursor=start)) as items:
+                item = await anext(aiter(items))
+            result = await read(bridge, cursor=item.cursor)
+        assert item.data == 1
+        assert (prices(result), len(result["gaps"])) == ([2], 1)

@@ -1,6 +1,8 @@
 import pytest
 
 from tests.core.exchange.test_dispatcher import Wire
+from utcp_ws_mcp.core.codecs.message import Message
+from utcp_ws_mcp.core.exchange.exchange import EarlyMessages
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 
 ITEM, ACK, END, IGNORED, ERROR = Role.ITEM, Role.ACK, Role.END, Role.IGNORED, Role.ERROR
@@ -49,3 +51,18 @@ def test_a_message_of_a_stream_is_an_item_an_acknowledgement_or_the_end(stream, 
     assert len(exchange.received) == items
     assert exchange.end == end
     assert exchange.finished is (end is not None or ERROR in roles)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "kept"), [((3, 100), "cde"), ((9, 4), "de"), ((9, 1), "e")], ids=["count", "bytes", "one is kept"]
+)
+def test_early_messages_keep_the_newest_within_their_bounds_and_count_the_others(
+    bounds: tuple[int, int], kept: str
+) -> None:
+    early = EarlyMessages(*bounds)
+    for text in "abcde":
+        early.add(Message(text * 2, text * 2))
+    assert [message.raw[0] for message in early] == list(kept)
+    assert early.dropped == 5 - len(kept)
+    assert len(list(early.take())) == len(kept)
+    assert list(early) == []

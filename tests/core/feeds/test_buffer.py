@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,12 +124,24 @@ def test_a_cursor_of_the_future_is_refused(cursor: Cursor) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abcd", "abcd-1", "abcd-1.2.3", "ABCD-1.0", "abcd--1.0", "abcd-1.0\n", "x" * 10_000_000]
+    "text", ["", "abcd", "abcd-1", "abcd-1.2.3", "ABCD-1.0", "abcd--1.0", "abcd-1.0\n", "abcd-١.0", "x" * 10_000_000]
 )
 def test_what_is_no_cursor_is_refused_in_a_short_message(text: str) -> None:
     with pytest.raises(InvalidCursor, match="leave it out") as refused:
         Cursor.parse(text)
     assert len(str(refused.value)) < 300
+
+
+@given(st.from_regex(r"[a-z0-9]{4,16}", fullmatch=True), st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1))
+def test_a_cursor_is_read_from_its_text(epoch: str, offset: int, gap: int) -> None:
+    cursor = Cursor(epoch, offset, gap)
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    with suppress(InvalidCursor):
+        assert str(Cursor.parse(text)).startswith(text.partition("-")[0])
 
 
 def test_events_older_than_the_maximum_age_are_removed() -> None:
@@ -222,3 +236,73 @@ def test_an_event_larger_than_the_buffer_is_evicted_and_counted() -> None:
     start = buffer.end
     buffer.append("x", at=0)
     assert (len(buffer), buffer.read(start, 5, LARGE).missed) == (0, 1)
+
+
+LATEST_STEPS = st.lists(
+    st.one_of(st.tuples(st.just("append"), st.sampled_from("abcde")), st.tuples(st.just("read"), st.integers(1, 3))),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LATEST_STEPS, st.integers(1, 4))
+def test_missed_of_latest_values_is_the_number_of_evicted_events_behind_the_cursor(steps, size: int) -> None:
+    buffer, cursor = make_buffer(size, latest=True), Cursor("abcd", 0, 0)
+    kept: dict[str, int] = {}
+    evicted: list[int] = []
+    for number, (step, argument) in enumerate(steps):
+        if step == "append":
+            kept.pop(argument, None)
+            kept[argument] = buffer.append(str(number), number, argument).offset
+            while len(kept) > size:
+                evicted.append(kept.pop(min(kept, key=kept.__getitem__)))
+        else:
+            page = buffer.read(cursor, argument, LARGE)
+            assert page.missed == sum(offset > cursor.offset for offset in evicted)
+            expected = sorted(offset for offset in kept.values() if offset > cursor.offset)
+            assert [event.offset for event in page.events] == expected[:argument]
+            assert page.has_more == (len(expected) > argument)
+            cursor = page.cursor
+    assert buffer.evicted == len(evicted)
+
+
+AGES = st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(AGES, st.floats(0.5, 10))
+def test_no_event_is_kept_longer_than_its_maximum_age_and_every_one_is_counted(steps, max_age: float) -> None:
+    buffer, now, read, missed = make_buffer(max_age=max_age), 0.0, 0, 0
+    cursor = buffer.end
+    for passed, reads in steps:
+        now += passed
+        buffer.append("1", now)
+        if reads:
+            buffer.expire(now)
+            page = buffer.read(cursor, 1000, LARGE)
+            assert all(event.at >= now - max_age for event in page.events)
+            read, missed, cursor = read + len(page.events), missed + (page.missed or 0), page.cursor
+    page = buffer.read(cursor, 1000, LARGE)
+    assert read + missed + len(page.events) + (page.missed or 0) == len(steps)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["event", "gap", "read one", "read all"]), max_size=200))
+def test_each_gap_is_reported_once_between_the_events_around_it_or_missed_is_unknown(steps) -> None:
+    buffer, cursor = make_buffer(), make_buffer().end
+    happened: list[str] = []
+    read: list[str] = []
+    for step in [*steps, "read all"]:
+        if step == "event":
+            happened.append(f"event {buffer.append('1', 0).offset}")
+        elif step == "gap":
+            happened.append(f"gap {buffer.add_gap('lost', 0).number}")
+        else:
+            page = buffer.read(cursor, 1 if step == "read one" else 1000, LARGE)
+            marks = [(event.offset, 0, f"event {event.offset}") for event in page.events]
+            marks += [(gap.after, gap.number, f"gap {gap.number}") for gap in page.gaps]
+            read += [text for *_, text in sorted(marks)]
+            assert (page.missed is None) == bool(page.gaps)
+            cursor = page.cursor
+    forgotten = happened.count("gap") - MAX_GAPS
+    assert read == happened or forgotten > 0

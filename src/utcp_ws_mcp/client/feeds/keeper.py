@@ -21,6 +21,9 @@ FATAL_RETRY_INTERVAL: Final = 300.0
 PROVEN_AFTER: Final = 10.0
 """Seconds after which a subscription counts as successful, so that the next failure is retried at once."""
 
+REPLAY_SECONDS: Final = 10.0
+"""Seconds after which an endpoint has replayed what a new connection has asked for."""
+
 Subscribe = Callable[[Any], FeedSubscription]
 """Makes a subscription that resumes behind a position, or None."""
 
@@ -50,6 +53,7 @@ class FeedKeeper:
         self._subscribe = subscribe
         self._on_event = on_event
         self._positions = Positions(feed.definition.size)
+        self._opened_at = 0.0
         self._lost_at: str | None = None
         self._reason = ""
 
@@ -88,7 +92,7 @@ class FeedKeeper:
     async def _run_once(self) -> None:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
         self._live.set_state(FeedState.OPENING, self._live.detail)
-        async with self._subscribe(self._positions.last) as subscription:
+        async with self._subscribe(self._positions.resume_after) as subscription:
             self._note_open(subscription)
             while True:
                 try:
@@ -104,7 +108,10 @@ class FeedKeeper:
             if not subscription.resumed:
                 self._live.add_gap(self._describe_gap(subscription.resume_error))
             self._lost_at = None
-        self._positions.start_life()
+        if subscription.overflowed:
+            self._live.add_gap(f"{subscription.overflowed} messages that came before the feed was open exceed its size")
+        self._positions.start_life(replaying=subscription.resumed)
+        self._opened_at = anyio.current_time()
         self._live.set_state(FeedState.OPEN)
 
     def _describe_gap(self, resume_error: str) -> str:
@@ -114,11 +121,17 @@ class FeedKeeper:
 
     def _note_end(self, reason: str) -> None:
         if self._live.state is FeedState.OPEN:
+            self._end_replay()
             self._lost_at, self._reason = _time_of_day(), reason
+
+    def _end_replay(self) -> None:
+        if anyio.current_time() - self._opened_at >= REPLAY_SECONDS:
+            self._positions.end_replay()
 
     def _add(self, event: FeedEvent) -> None:
         if self._feed.position is not None:
-            verdict = self._positions.note(event.position)
+            self._end_replay()
+            verdict = self._positions.note(event.position, event.data)
             if verdict is PositionVerdict.REPEATED:
                 self.duplicates += 1
                 return

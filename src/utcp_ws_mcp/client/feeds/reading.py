@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from ...core.expressions.expression import EvaluationError, Expression, compile_expression
-from ...core.feeds.buffer import Event
+from ...core.feeds.buffer import Event, Gap
 from ...core.feeds.cursor import Cursor, InvalidCursor
 from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_EVENTS
 from ...core.tools.tool import CompiledTool
@@ -164,7 +164,7 @@ async def follow_feed(
             if result.state != state:
                 state = result.state
                 on_state(state)
-            for item in _in_order(result):
+            for item in _in_order(request.cursor, result):
                 yield item
             cursor = str(result.cursor)
             # A page that is there already is returned without waiting, so that others get their turn here.
@@ -175,18 +175,30 @@ async def follow_feed(
         instance.read_ended.set()
 
 
-def _in_order(result: ReadResult) -> Iterator[FeedItem | FeedGap]:
-    """Yield the gaps and the events of a page in the order in which they happened."""
-    if result.missed:
-        first = result.events[0].offset if result.events else result.cursor.offset + 1
-        yield FeedGap(first - 1 - result.missed, "the events were removed before they were read", result.missed)
-    gaps = [(gap.after, FeedGap(gap.after, gap.reason, None)) for gap in result.gaps]
-    epoch, gap_number = result.cursor.epoch, result.cursor.gap
+def _in_order(start: Cursor | None, result: ReadResult) -> Iterator[FeedItem | FeedGap]:
+    """Yield the gaps and the events of a page behind `start` in the order in which they happened."""
+    first = result.events[0].offset if result.events else result.cursor.offset + 1
+    if start is not None and start.epoch != result.cursor.epoch:
+        yield FeedGap(first - 1, "the cursor is of an earlier life of the feed; what came since then is unknown", None)
+    elif result.missed:
+        yield FeedGap(first - 1 - result.missed, _REMOVED, result.missed)
+    elif result.missed is None and not result.gaps:
+        yield FeedGap(first - 1, f"{_REMOVED}, more than are counted", None)
+    gaps, epoch = list(result.gaps), result.cursor.epoch
+    seen = gaps[0].number - 1 if gaps else result.cursor.gap
     for event in result.events:
-        while gaps and gaps[0][0] < event.offset:
-            yield gaps.pop(0)[1]
-        yield FeedItem(event.offset, event.at, json.loads(event.data), str(Cursor(epoch, event.offset, gap_number)))
-    yield from (gap for _, gap in gaps)
+        while gaps and gaps[0].after < event.offset:
+            seen = gaps[0].number
+            yield _gap(gaps.pop(0))
+        yield FeedItem(event.offset, event.at, json.loads(event.data), str(Cursor(epoch, event.offset, seen)))
+    yield from map(_gap, gaps)
+
+
+_REMOVED: Final = "the events were removed before they were read"
+
+
+def _gap(gap: Gap) -> FeedGap:
+    return FeedGap(gap.after, gap.reason, None)
 
 
 async def _read(tool: CompiledTool, live: LiveFeed, request: ReadRequest) -> ReadResult:

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import anyio
 
 from ...core.exchange.dispatcher import SESSION_ENDED
-from ...core.exchange.exchange import Exchange
+from ...core.exchange.exchange import EarlyMessages, Exchange
 from ...core.exchange.reply_rules import ReplyRules
 from ...core.expressions.scope import Ambient, Scope
 from ...core.feeds.feed import CompiledFeed, FeedEvent, FeedRequest
@@ -41,6 +41,7 @@ class FeedSubscription:
     Attributes:
         resumed: Whether the endpoint was asked for what came after the position.
         resume_error: Why it does not send it; empty if it does.
+        overflowed: How many messages came before the feed was open, and exceeded its size.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class FeedSubscription:
         )
         self.resumed = False
         self.resume_error = ""
+        self.overflowed = 0
+        self._overflowed_bytes = 0
         self._wakeup = Wakeup()
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
@@ -103,10 +106,27 @@ class FeedSubscription:
         for request in self._feed.opening:
             self._scope = self._scope.with_values(reply=await self._ask(request))
         self._exchange = exchange = self._send(self._feed.subscription, self._feed.subscription.rules)
+        definition = self._feed.definition
+        exchange.early_messages = EarlyMessages(definition.size, definition.max_bytes)
+        exchange.wake = self._note_arrival
         if exchange.rules.has_subscribe_reply:
             await self._wait_until_open(exchange, self._feed.subscription.timeout)
         if self._position is not None and self._feed.resume:
             await self._resume(exchange)
+        self.overflowed += exchange.early_messages.dropped
+        exchange.wake = self._wakeup.set
+
+    def _note_arrival(self) -> None:
+        """Keep no more of the events that come before the feed is open than it will keep."""
+        exchange, definition = self._exchange, self._feed.definition
+        assert exchange is not None
+        events = exchange.received
+        while len(events) > 1 and (
+            len(events) > definition.size or exchange.byte_count - self._overflowed_bytes > definition.max_bytes
+        ):
+            self._overflowed_bytes += events.popleft().size
+            self.overflowed += 1
+        self._wakeup.set()
 
     async def _resume(self, exchange: Exchange) -> None:
         """Ask for what was missed. An endpoint that refuses, or does not answer, does not keep the feed closed."""

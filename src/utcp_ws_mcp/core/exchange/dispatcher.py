@@ -16,7 +16,7 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | matches `stream.match` of streams | goes to each | the same |
 | matches none of these, but one exchange has no `match` | goes to it | — |
 | is an error reply with the id null | — | goes to each that it may mean |
-| comes before the reply to a subscription | — | is held for its stream |
+| comes before the reply to a subscription, and replies to no request | — | is held for its stream, too |
 | comes while an exchange is held | is held for it | the same |
 | is true for `ignore` of the last exclusive exchange | is ignored, also after its reply | — |
 | is anything else | is dropped | is dropped |
@@ -203,6 +203,8 @@ class Dispatcher:
             return self._process_unmatched(message)
         if is_unnamed_error:
             self._share_error(matched)
+        if all(exchange.watches for exchange in matched):
+            self._note_early(message)
         roles = [self._deliver(exchange, message) for exchange in matched]
         return roles[0]
 
@@ -321,15 +323,18 @@ class Dispatcher:
             for exchange in meant:
                 self._deliver(exchange, message)
             return Role.ERROR
-        # The reply that opens a stream may arrive after its first items.
-        held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
-        if any(held) or self._held:
+        if self._note_early(message) or self._held:
             return Role.HELD
         last = self.last_exclusive
         if last is not None and last.rules.is_ignored(last.scope_for(message)):
             return Role.IGNORED
         self._drop(message)
         return Role.DROPPED
+
+    def _note_early(self, message: Message) -> bool:
+        """Keep a message for each stream whose reply may arrive after its first items; return whether there is one."""
+        held = [exchange.note_early_message(message) for exchange in self._pending.awaiting_subscription]
+        return any(held)
 
     def _drop(self, message: Message) -> None:
         """Count a message that no exchange gets, and note what it means for the requests that follow."""

@@ -6,7 +6,7 @@ Nothing here waits: the exchange calls `wake` when something has arrived.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -20,6 +20,9 @@ StreamEnd = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_by
 
 MAX_EARLY_MESSAGES: Final = 64
 """Messages that are buffered for a stream until the reply that opens it has come."""
+
+MAX_EARLY_BYTES: Final = 16 << 20
+"""Bytes of these messages."""
 
 NORMAL_CLOSE_CODES: Final = (1000, 1001)
 """Close codes with which a server ends a stream properly (RFC 6455 §7.4.1)."""
@@ -43,6 +46,36 @@ def correlation_id_at(message: Message, path: Path) -> int | str | None:
     if isinstance(found, float) and found.is_integer():
         return int(found)
     return found if isinstance(found, str | int) and not isinstance(found, bool) else None
+
+
+@dataclass(slots=True, eq=False)
+class EarlyMessages:
+    """What came before the reply that opens a stream: the newest messages, within a number and bytes.
+
+    `dropped` counts those that the bounds removed; one message is always kept.
+    """
+
+    max_count: int = MAX_EARLY_MESSAGES
+    max_bytes: int = MAX_EARLY_BYTES
+    dropped: int = 0
+    _messages: deque[Message] = field(default_factory=deque)
+    _bytes: int = 0
+
+    def add(self, message: Message) -> None:
+        """Add a message, and remove what the bounds no longer allow."""
+        self._messages.append(message)
+        self._bytes += message.size
+        while len(self._messages) > self.max_count or (self._bytes > self.max_bytes and len(self._messages) > 1):
+            self._bytes -= self._messages.popleft().size
+            self.dropped += 1
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._messages)
+
+    def take(self) -> Iterator[Message]:
+        """Remove the messages, oldest first, and yield them."""
+        while self._messages:
+            yield self._messages.popleft()
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +133,7 @@ class Exchange:
     replied: bool = False
     limits: StreamLimits | None = None
     opened_after: int = 0
-    early_messages: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY_MESSAGES))
+    early_messages: EarlyMessages = field(default_factory=EarlyMessages)
     request: Any = UNDEFINED
     until_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = field(default=lambda: None, repr=False)
@@ -231,17 +264,16 @@ class Exchange:
         """Keep a message that came before the reply which opens the stream; False where only later ones are items."""
         if self.rules.stream is None or self.rules.stream.bounds.after_reply:
             return False
-        self.early_messages.append(message)
+        self.early_messages.add(message)
         return True
 
     def _open_stream(self, reply: Message) -> None:
         """Begin the stream: expressions see its reply as `reply`, and what came before may belong to it, too."""
         self.replied = True
         self.scope = self.scope.with_values(reply=reply.value)
-        for message in list(self.early_messages):
+        for message in self.early_messages.take():
             if not self.finished and self.matches(message):
                 self.accept(message)
-        self.early_messages.clear()
 
     def _accept_item(self, message: Message, scope: Scope) -> Role:
         """Classify a message of the stream: it ends the stream, is an acknowledgement, or is an item."""

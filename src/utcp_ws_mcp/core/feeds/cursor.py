@@ -8,7 +8,7 @@ from typing import Final
 
 MAX_CURSOR_LENGTH: Final = 64
 """Characters of a cursor; longer texts are not parsed."""
-_FORM: Final = re.compile(r"([a-z0-9]{4,16})-(\d{1,18})\.(\d{1,18})\Z")
+_FORM: Final = re.compile(r"([a-z0-9]{4,16})-([0-9]{1,18})\.([0-9]{1,18})\Z")
 
 
 class InvalidCursor(ValueError):

@@ -19,8 +19,12 @@ class PositionVerdict(Enum):
 class Positions:
     """The last positions of a feed.
 
-    After a reconnect, an endpoint may replay events, also after newer ones. So only an event at or before the last
-    position of the earlier connection, which was not read then, shows that the endpoint counts from the beginning.
+    After a reconnect, an endpoint replays events, also in the midst of newer ones. The end of a replay is not known, so
+    the next connection asks again for what came after the last event that the replay has certainly reached: one that
+    was repeated, or that came after a greater one. What it repeats is recognized.
+
+    Only an event at or before the position behind which a replay began, which was not read then or had other data,
+    shows that the endpoint counts from the beginning.
 
     Args:
         size: How many positions are remembered.
@@ -32,35 +36,60 @@ class Positions:
     def __init__(self, size: int) -> None:
         self.last: Any = None
         self._size = size
-        self._read_before: Any = None
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str, int] = {}  # hashes of the data by position
+        self._replaying = False
+        self._replay_began: Any = None
+        self._replay_reached: Any = None
+        self._greatest_of_life: Any = None
 
-    def start_life(self) -> None:
-        """Note that a new connection begins."""
-        self._read_before = self.last
+    @property
+    def resume_after(self) -> Any:
+        """Return the position behind which the next connection asks for events; None before the first event."""
+        return self._replay_reached if self._replaying else self.last
 
-    def note(self, position: Any) -> PositionVerdict:
-        """Add the position of an event, and return what it says."""
-        text = _text(position)
-        if text in self._seen:
+    def start_life(self, *, replaying: bool = False) -> None:
+        """Note that a new connection begins, and whether the endpoint replays what came after `resume_after`."""
+        self._replay_began = self._replay_reached = self.resume_after
+        self._replaying = replaying
+        self._greatest_of_life = None
+
+    def end_replay(self) -> None:
+        """Note that the endpoint replays nothing any more."""
+        self._replaying = False
+
+    def note(self, position: Any, data: str) -> PositionVerdict:
+        """Add the position of an event with this data, and return what it says."""
+        text, digest = _text(position), hash(data)
+        is_earlier = _is_before(position, self._replay_began)
+        is_repeated = self._seen.get(text) == digest if is_earlier else text in self._seen
+        if is_repeated or _is_before(position, self._greatest_of_life):
+            self._replay_reached = position
+        self._greatest_of_life = _greater(position, self._greatest_of_life)
+        if is_repeated:
             return PositionVerdict.REPEATED
-        went_back = _is_number(position) and _is_number(self._read_before) and position <= self._read_before
+        went_back = not _is_before(self._replay_began, position) and _are_numbers(position, self._replay_began)
         if went_back:
             self._seen.clear()
-            self.last = self._read_before = None
-        self._seen[text] = None
+            self.last = self._replay_began = None
+            self._replaying = False
+        self._seen[text] = digest
         if len(self._seen) > self._size:
             del self._seen[next(iter(self._seen))]
-        self.last = position if self.last is None or not _is_number(position) else _greater(position, self.last)
+        self.last = _greater(position, self.last)
         return PositionVerdict.WENT_BACK if went_back else PositionVerdict.NEW
 
 
 def _greater(position: Any, other: Any) -> Any:
-    return position if not _is_number(other) or position > other else other
+    """Return the greater position; without numbers, the first one, which came later."""
+    return other if _is_before(position, other) else position
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_before(position: Any, other: Any) -> bool:
+    return _are_numbers(position, other) and position < other
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _text(value: Any) -> str:

@@ -16,10 +16,26 @@ COMMANDS: Final[Mapping[str, str]] = {
     "allowed-host-required": "The server listens on every address of the machine, so its own name is unknown.",
     "invalid-allowed-host": "`--allowed-host` is not `NAME` or `NAME:PORT`.",
     "invalid-allowed-origin": "`--allowed-origin` is not `SCHEME://NAME` or `SCHEME://NAME:PORT`.",
+    "invalid-issuer": (
+        "`--issuer` is not the URL of an authorization server: `https://`, or `http://` on loopback, without a query."
+    ),
+    "invalid-audience": (
+        "`--audience` is not the URL at which clients reach this server: `https://`, or `http://` on loopback, "
+        "without a query. With `--issuer` it is required."
+    ),
+    "invalid-scope-tools": "`--scope-tools` is not `SCOPE=GLOB`, such as `tools:read=weather.*`.",
+    "oauth-options-conflict": "An option needs `--issuer`, or contradicts it.",
+    "issuer-unreachable": (
+        "The metadata or the keys of the authorization server cannot be fetched. The last keys are used for a day; "
+        "without any, requests get 503."
+    ),
     "cannot-listen": (
         "The server cannot listen on the address: another program uses the port, or the address does not "
         "belong to this machine."
     ),
+    # Access tokens
+    "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
+    "scope-required": "The access token has no scope that allows the tool.",
     # Installation into a host
     "host-file-invalid": (
         "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "

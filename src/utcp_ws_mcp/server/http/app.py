@@ -8,6 +8,7 @@ stateless.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from urllib.parse import unquote
 
 import anyio
 import uvicorn
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.middleware.cors import CORSMiddleware
@@ -27,6 +30,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..auth.access import CALLER_KEY, Caller
+from ..auth.identity import Identity
+from ..auth.resource_server import ResourceServer
+from ..auth.step_up import check_scopes
 from ..guard import GuardMiddleware
 from ..sdk_server import SdkServer
 from .batch import messages_of_batch, serve_batch
@@ -68,6 +75,10 @@ KEEP_ALIVE_TIMEOUT: Final = 75
 """Seconds that idle connections stay open: longer than nginx keeps its own, or nginx sends into one that closes."""
 
 
+CheckCall = Callable[[bytes, Caller], Rejection | None]
+"""Returns why the messages in a body may not be sent by a caller, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextRoute:
     """A page of plain text, rendered for each request."""
@@ -79,8 +90,10 @@ class TextRoute:
 class McpEndpoint:
     """The ASGI application at `/mcp`: checks method and content type, and leaves the rest to the SDK."""
 
-    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+    def __init__(self, manager: StreamableHTTPSessionManager, check_call: CheckCall | None = None) -> None:
+        """Serve with the sessions of a manager; `check_call` may reject a call before anything runs."""
         self._manager = manager
+        self._check_call = check_call
         self._event_streams: set[anyio.CancelScope] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,10 +112,17 @@ class McpEndpoint:
         body = await read_body(receive)
         if isinstance(body, Rejection):
             await _rejection_response(body)(scope, receive, send)
+        elif body is not None and (rejection := self._check(body, scope)) is not None:
+            await _rejection_response(rejection)(scope, receive, send)
         elif body is not None and (batch := messages_of_batch(body, scope["headers"])) is not None:
             await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
         elif body is not None:
             await self._manager.handle_request(scope, replay(body, receive), send)
+
+    def _check(self, body: bytes, scope: Scope) -> Rejection | None:
+        """Return why a call is rejected, with the challenge that lets a client ask for the scope that it needs."""
+        caller = scope.get(CALLER_KEY)
+        return self._check_call(body, caller) if self._check_call is not None and caller is not None else None
 
     def close_event_streams(self) -> None:
         """End the event streams that clients hold open for notifications; they have no end of their own."""
@@ -119,6 +139,38 @@ class McpEndpoint:
         if cancel_scope.cancelled_caught:
             # Without a last chunk, the client would see a broken connection instead of the end of the stream.
             await send({"type": "http.response.body", "body": b""})
+
+
+class OAuthMiddleware:
+    """Requires an access token on the path of MCP, and gives the SDK its subject: a session belongs to its creator."""
+
+    def __init__(self, app: ASGIApp, resource_server: ResourceServer) -> None:
+        self._app = app
+        self._resource_server = resource_server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or reject one request."""
+        if scope["path"] != MCP_PATH:
+            await self._app(scope, receive, send)
+            return
+        caller = await self._resource_server.authenticate(scope["headers"])
+        if isinstance(caller, Rejection):
+            await _rejection_response(caller)(scope, receive, send)
+            return
+        await self._app({**scope, CALLER_KEY: caller, "user": _sdk_user(caller.identity)}, receive, send)
+
+
+def _sdk_user(identity: Identity) -> AuthenticatedUser:
+    """Return an identity as the SDK knows it, without the token."""
+    return AuthenticatedUser(
+        AccessToken(
+            token="",
+            client_id=identity.client,
+            scopes=sorted(identity.scopes),
+            subject=identity.subject,
+            claims={"iss": identity.issuer},
+        )
+    )
 
 
 class AccessMiddleware:
@@ -149,13 +201,25 @@ def _resolve_absolute_target(scope: Scope) -> None:
 
 
 def make_app(
-    endpoint: ASGIApp, policy: HttpAccessPolicy, routes: Mapping[str, TextRoute], *, routes_public: bool
+    endpoint: ASGIApp,
+    policy: HttpAccessPolicy,
+    routes: Mapping[str, TextRoute],
+    *,
+    routes_public: bool,
+    resource_server: ResourceServer | None = None,
 ) -> ASGIApp:
     """Return the ASGI application with `/mcp`, `/healthz` and `routes` by path.
 
-    Health needs no Host and no token: load balancers know neither. Routes need the token unless `routes_public`.
+    Health needs no Host and no token: load balancers know neither. Routes need the token unless `routes_public`. With
+    a resource server, `/mcp` needs its access tokens instead of the token, its metadata is public, and routes that
+    nothing would protect are not served.
     """
-    pages = {HEALTH_PATH: TextRoute(lambda: "ok\n"), **routes}
+    metadata: Mapping[str, TextRoute] = {}
+    if resource_server is not None:
+        page = TextRoute(partial(json.dumps, resource_server.metadata()), "application/json")
+        metadata = dict.fromkeys(resource_server.metadata_paths, page)
+        routes = routes if routes_public or policy.token is not None else {}
+    pages = {HEALTH_PATH: TextRoute(lambda: "ok\n"), **routes, **metadata}
     router = Router(
         [
             Route(MCP_PATH, endpoint),
@@ -164,9 +228,12 @@ def make_app(
         redirect_slashes=False,  # a redirect would be followed without the token
         default=_rejection_response(Rejection(404, f"MCP is served at {MCP_PATH}")),
     )
-    public = frozenset({HEALTH_PATH, *(routes if routes_public else ())})
+    public = frozenset({HEALTH_PATH, *metadata, *(routes if routes_public else ())})
     # CORS is between the two checks. A preflight request has no token, and a web page must be able to read a 401.
-    app: ASGIApp = AccessMiddleware(router, policy.check_token, public)
+    app: ASGIApp = router
+    if resource_server is not None:
+        app, public = OAuthMiddleware(app, resource_server), public | {MCP_PATH}
+    app = AccessMiddleware(app, policy.check_token, public)
     app = CORSMiddleware(
         app,
         allow_origin_regex=".*",  # `check_host_and_origin` has rejected all others, and compares more strictly
@@ -220,11 +287,15 @@ class _UvicornServer(uvicorn.Server):
 
 
 async def run_http_server(
-    sdk_server: SdkServer, listener: HttpListener, routes: Mapping[str, TextRoute], on_started: Callable[[str], None]
+    sdk_server: SdkServer,
+    listener: HttpListener,
+    routes: Mapping[str, TextRoute],
+    on_started: Callable[[str], None],
+    resource_server: ResourceServer | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; running calls then have GRACEFUL_SHUTDOWN_TIMEOUT seconds to finish.
 
-    `on_started` gets the URL of MCP.
+    `on_started` gets the URL of MCP. With a resource server, clients need its access tokens.
     """
     manager = StreamableHTTPSessionManager(
         sdk_server.server,
@@ -234,8 +305,15 @@ async def run_http_server(
         # HttpAccessPolicy has checked both headers, and more strictly.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    endpoint = McpEndpoint(manager)
-    unguarded = make_app(endpoint, listener.access_policy, routes, routes_public=listener.is_loopback)
+    check_call = partial(check_scopes, sdk_server.tools, resource_server) if resource_server is not None else None
+    endpoint = McpEndpoint(manager, check_call)
+    unguarded = make_app(
+        endpoint,
+        listener.access_policy,
+        routes,
+        routes_public=listener.is_loopback,
+        resource_server=resource_server,
+    )
     app: Any = GuardMiddleware(unguarded, sdk_server.guard)
 
     def stop() -> None:
@@ -243,9 +321,12 @@ async def run_http_server(
         endpoint.close_event_streams()
 
     report_accept_failures(asyncio.get_running_loop())
-    async with manager.run():
+    async with manager.run(), anyio.create_task_group() as tasks:
+        if resource_server is not None:
+            tasks.start_soon(resource_server.keys.run)
         on_started(f"{listener.url}{MCP_PATH}")
         await _UvicornServer(_uvicorn_config(app), stop).serve([listener.sock])
+        tasks.cancel_scope.cancel()
 
 
 def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 from ...errors import ServeOptionsError
+from ..auth.options import OAuthOptions, OAuthSettings, check_oauth_options
 from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
 from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
 
@@ -28,6 +30,7 @@ class HttpOptions:
     allowed_origins: Sequence[str] = ()
     stateless: bool = False
     max_sessions: int = DEFAULT_MAX_SESSIONS
+    oauth: OAuthOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,17 @@ def parse_address(text: str) -> ListenAddress:
 
 
 def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
-    """Return the token to require; None if loopback is served without one.
+    """Return the token to require; None if loopback is served without one, or access tokens are required instead.
 
     Raises:
         ServeOptionsError: if there is none, or if it cannot be sent in a header.
     """
+    if options.no_auth and options.oauth is not None:
+        raise ServeOptionsError(
+            "--no-auth and --issuer contradict each other. Remove one of them.", code="oauth-options-conflict"
+        )
+    if options.oauth is not None and options.token is None:
+        return None
     if options.no_auth:
         if not address.is_loopback:
             raise ServeOptionsError(
@@ -105,13 +114,17 @@ def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
     return options.token
 
 
-def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, token: str | None) -> HttpAccessPolicy:
+def make_access_policy(
+    options: HttpOptions, address: ListenAddress, port: int, token: str | None, audience: str | None = None
+) -> HttpAccessPolicy:
     """Return the rules for requests: the server's own addresses with `port`, and the allowed hosts and origins.
+
+    `audience` is the URL that clients use with access tokens: its host is allowed.
 
     Raises:
         ServeOptionsError: if an allowed host or origin is malformed, or if no Host would be accepted.
     """
-    if address.is_unspecified and not options.allowed_hosts:
+    if address.is_unspecified and not options.allowed_hosts and audience is None:
         raise ServeOptionsError(
             f"{address.url_host} is every address of this machine, so the name that clients use is not known. "
             "Add it with --allowed-host NAME[:PORT].",
@@ -120,6 +133,8 @@ def make_access_policy(options: HttpOptions, address: ListenAddress, port: int, 
     own: list[Authority] = [] if address.is_unspecified else [(address.url_host, port)]
     own += [(name, port) for name in ("127.0.0.1", "localhost", "[::1]")] if address.is_loopback else []
     hosts = [*own, *(_parse_allowed_host(text) for text in options.allowed_hosts)]
+    if audience is not None:
+        hosts.append(_parse_allowed_host(urlsplit(audience).netloc))
     origins: list[Origin] = [("http", *authority) for authority in own]
     origins += [_parse_allowed_origin(text) for text in options.allowed_origins]
     return HttpAccessPolicy(frozenset(hosts), frozenset(origins), token)
@@ -154,6 +169,7 @@ class HttpListener:
     is_loopback: bool
     stateless: bool
     max_sessions: int
+    oauth: OAuthSettings | None = None
 
 
 @contextmanager
@@ -165,10 +181,12 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
     """
     address = parse_address(options.address)
     token = check_token(options, address)
+    oauth = check_oauth_options(options.oauth) if options.oauth is not None else None
+    audience = oauth.audience if oauth is not None else None
     with listen(address) as listener:
         port = listener.getsockname()[1]
-        policy, url = make_access_policy(options, address, port, token), f"http://{address.url_host}:{port}"
-        yield HttpListener(listener, policy, url, address.is_loopback, options.stateless, options.max_sessions)
+        policy, url = make_access_policy(options, address, port, token, audience), f"http://{address.url_host}:{port}"
+        yield HttpListener(listener, policy, url, address.is_loopback, options.stateless, options.max_sessions, oauth)
 
 
 def listen(address: ListenAddress) -> socket.socket:

@@ -29,10 +29,15 @@ _JSON_CONTENT_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charse
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a request is rejected: an HTTP status, and a message for the client."""
+    """Why a request is rejected: an HTTP status, and a message for the client.
+
+    `challenge` is the header WWW-Authenticate of a rejected token; `retry_after` are the seconds of a 503.
+    """
 
     status: int
     detail: str
+    challenge: str = ""
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,11 @@ class HttpAccessPolicy:
         """Reject a request without the bearer token (RFC 6750 §2.1)."""
         if self.token is None:
             return None
-        scheme, _, given = (_single_header(headers, b"authorization") or "").partition(" ")
-        # Compared before the scheme is looked at, and in constant time: the duration must not reveal the token.
-        matches = hmac.compare_digest(given.strip(" \t").encode("latin-1"), self.token.encode())
-        if scheme.lower() == "bearer" and matches:
+        # Compared in constant time: the duration must not reveal the token.
+        if hmac.compare_digest((bearer_token(headers) or "").encode("latin-1"), self.token.encode()):
             return None
-        return Rejection(401, "the header Authorization must be: Bearer, and the token of this server")
+        detail = "the header Authorization must be: Bearer, and the token of this server"
+        return Rejection(401, detail, challenge='Bearer realm="utcp-ws-mcp"')
 
 
 def check_method_and_content_type(method: str, headers: Headers, allowed_methods: Iterable[str]) -> Rejection | None:
@@ -84,9 +88,17 @@ def check_method_and_content_type(method: str, headers: Headers, allowed_methods
 
 def rejection_headers(rejection: Rejection, allowed_methods: Iterable[str] = ()) -> Mapping[str, str]:
     """Return the headers that a rejection must have (RFC 9110 §11.6.1, §15.5.6)."""
-    if rejection.status == 401:
-        return {"WWW-Authenticate": 'Bearer realm="utcp-ws-mcp"'}
+    if rejection.challenge:
+        return {"WWW-Authenticate": rejection.challenge}
+    if rejection.retry_after is not None:
+        return {"Retry-After": str(rejection.retry_after)}
     return {"Allow": ", ".join(allowed_methods)} if rejection.status == 405 else {}
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """Return the bearer token of a request (RFC 6750 §2.1), or None."""
+    scheme, _, given = (_single_header(headers, b"authorization") or "").partition(" ")
+    return given.strip(" \t") if scheme.lower() == "bearer" else None
 
 
 def split_absolute_target(target: bytes) -> tuple[bytes, bytes] | None:

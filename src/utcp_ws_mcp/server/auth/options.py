@@ -1,0 +1,63 @@
+"""The options of `serve --issuer`: parsed, and made a resource server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...client.resolver import EndpointResolver
+from ...errors import ServeOptionsError
+from ...observability.events import Observer
+from .access import AccessControl
+from .issuer import HttpFetcher, IssuerKeys, check_audience, check_issuer
+from .resource_server import ResourceServer
+from .scopes import ToolScopes, parse_tool_scopes
+from .subject_limits import SubjectLimits
+from .tokens import TokenRules
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthOptions:
+    """The options of the command line; `requests_per_subject` are calls a second."""
+
+    issuer: str
+    audience: str | None = None
+    scope_tools: Sequence[str] = ()
+    requests_per_subject: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSettings:
+    """The options, checked."""
+
+    issuer: str
+    audience: str
+    scopes: ToolScopes
+    requests_per_subject: float | None
+
+
+def check_oauth_options(options: OAuthOptions) -> OAuthSettings:
+    """Check the options.
+
+    Raises:
+        ServeOptionsError: if one is invalid or missing.
+    """
+    if options.audience is None:
+        raise ServeOptionsError(
+            "--issuer needs --audience: the URL at which clients reach this server, such as "
+            "https://mcp.example.com/mcp. Tokens for another audience are refused.",
+            code="invalid-audience",
+        )
+    scopes = parse_tool_scopes(options.scope_tools)
+    issuer, audience = check_issuer(options.issuer), check_audience(options.audience)
+    return OAuthSettings(issuer, audience, scopes, options.requests_per_subject)
+
+
+def make_resource_server(settings: OAuthSettings, observe: Observer) -> ResourceServer:
+    """Return the resource server with real clocks and a real network."""
+    per_second = settings.requests_per_subject
+    limits = SubjectLimits(per_second, time.monotonic) if per_second is not None else None
+    keys = IssuerKeys(settings.issuer, HttpFetcher(EndpointResolver()), time.monotonic)
+    rules = TokenRules(settings.issuer, settings.audience, time.time)
+    return ResourceServer(rules, keys, AccessControl(settings.scopes, limits, observe))
