@@ -64,6 +64,7 @@ class Stage:
         exchanges: The expected HTTP requests with their responses, by "METHOD path": one, or those of a connection.
         steps: What is left of the steps of the current call: `receive`, `send`, `repeat` (send until the call ends), or
             `after` (wait for an HTTP request).
+        separator: What ends each message in both directions.
         closing: Messages that are expected when everything is closed, in any order.
         surprises: What came and was not expected.
     """
@@ -72,6 +73,7 @@ class Stage:
     ignored: list[Any]
     exchanges: dict[str, Any]
     closing: list[Any]
+    separator: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     steps: list[Any] = field(default_factory=list)
     surprises: list[Any] = field(default_factory=list)
@@ -86,13 +88,13 @@ class Stage:
         try:
             for step in self.login:
                 if "send" in step:
-                    await connection.send(encode(fill(step["send"], values)))
+                    await self._send(connection, step["send"], values)
                 else:
-                    self._expect(step["receive"], read(await connection.recv()), values)
+                    self._expect(step["receive"], self._read(await connection.recv()), values)
             self.connections.append(connection)
             await self._answer(connection)
             async for raw in connection:
-                await self._take(connection, read(raw))
+                await self._take(connection, self._read(raw))
         except ConnectionClosed:
             pass
         finally:
@@ -122,6 +124,13 @@ class Stage:
                 self.progress = anyio.Event()
                 await self.progress.wait()
 
+    def _read(self, raw: str | bytes) -> Any:
+        return read(raw.removesuffix(self.separator) if isinstance(raw, str) else raw)
+
+    async def _send(self, connection: ServerConnection, message: Any, values: dict[str, Any]) -> None:
+        encoded = encode(fill(message, values))
+        await connection.send(encoded + self.separator if isinstance(encoded, str) else encoded)
+
     async def _take(self, connection: ServerConnection, message: Any) -> None:
         if any(bind(each, message, {}) for each in self.ignored):
             return
@@ -141,11 +150,11 @@ class Stage:
         while self.steps and "receive" not in self.steps[0]:
             step = self.steps.pop(0)
             if "send" in step:
-                await connection.send(encode(fill(step["send"], self.values)))
+                await self._send(connection, step["send"], self.values)
             if "after" in step:
                 await self._until(partial(self.requests.__contains__, step["after"]))
             while "repeat" in step and self.calling:
-                await connection.send(encode(fill(step["repeat"], self.values)))
+                await self._send(connection, step["repeat"], self.values)
                 await (await connection.ping())
 
     def _expect(self, expected: Any, message: Any, values: dict[str, Any]) -> None:
@@ -161,7 +170,8 @@ class Stage:
         name = f"{method} {path}"
         listed = self.exchanges.get(name, {"status": 404, "response": {"message": f"no {name}"}})
         exchange = listed[self.requests.count(name) % len(listed)] if isinstance(listed, list) else listed
-        self._expect(exchange.get("body"), json.loads(raw) if raw else None, self.values)
+        received_body = raw.decode() if "form" in exchange else json.loads(raw) if raw else None
+        self._expect(exchange.get("form", exchange.get("body")), received_body, self.values)
         received = dict(line.split(": ", 1) for line in head.lower().splitlines()[1:] if line)
         for header, value in exchange.get("headers", {}).items():
             self._expect(value.lower(), received.get(header.lower()), {})
@@ -185,6 +195,7 @@ async def staged(conversation: dict[str, Any]) -> AsyncIterator[tuple[Stage, str
         conversation.get("ignored", []),
         conversation.get("http", {}),
         list(conversation.get("closing", [])),
+        conversation.get("separator", ""),
     )
     http = await asyncio.start_server(stage.answer_http, "127.0.0.1", 0)
     subprotocols = conversation.get("subprotocols")

@@ -2,7 +2,8 @@
 
 A file of `conversations/` has the variables of the entry, the steps at the start of a connection (`login`), HTTP
 exchanges (`http`), messages that may come at any time (`ignored`) and those that come at the end (`closing`), and the
-calls: the arguments, the steps, and the result. In a step, `$name` stands for a value that the client chose, such as the ID of the request.
+calls: the arguments, the steps, and the result. In a step, `$name` stands for a value that the client chose, such as
+the ID of the request.
 """
 
 from __future__ import annotations
