@@ -14,6 +14,7 @@ import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from logging import Handler
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from scripts import manifest_reference
 from utcp_ws_mcp.cli.main import main as cli
 from utcp_ws_mcp.client.catalog import read_catalog
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
-from utcp_ws_mcp.observability import events, logging
+from utcp_ws_mcp.observability import events, feed_events, logging
 from utcp_ws_mcp.observability.metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument
 from utcp_ws_mcp.server.resources import RESOURCE_TEMPLATES, RESOURCES
 
@@ -134,7 +135,8 @@ def render_metrics(_: str) -> str:
 def render_events(_: str) -> str:
     """Return a table of all events, with the level at which each is logged and its fields in JSON."""
     rows = []
-    for event in typing.get_args(events.Event):
+    listed: list[Any] = [*typing.get_args(events.Event), *vars(feed_events).values()]
+    for event in (each for each in listed if hasattr(each, "__dataclass_fields__")):
         level, name, keys = _log(event)
         meaning = _reflow(inspect.getdoc(event) or "").replace("\n\n", " ")
         rows.append((f"`{name}`", level, ", ".join(f"`{key}`" for key in keys), _escape(meaning)))
@@ -162,7 +164,7 @@ def _log(event: type[Any]) -> tuple[str, str, list[str]]:
     return records[0].levelname.lower(), name, keys
 
 
-class _Collector(logging.logging.Handler):
+class _Collector(Handler):
     def __init__(self, records: list[Any]) -> None:
         super().__init__()
         self._records = records
@@ -185,7 +187,9 @@ def render_python(name: str) -> str:
     if not inspect.isclass(value):
         return _describe(f"### `{name}`", name, value)
     text = _describe(f"### `{name}`", name, value)
-    return text + "".join(_member(name, key, member) for key, member in vars(value).items() if key[0] != "_")
+    own = [each for each in inspect.getmro(value) if each.__module__.startswith(utcp_ws_mcp.__name__)]
+    members = {key: member for each in reversed(own) for key, member in vars(each).items() if key[0] != "_"}
+    return text + "".join(_member(name, key, member) for key, member in members.items())
 
 
 def render_errors(_: str) -> str:

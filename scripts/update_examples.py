@@ -29,8 +29,8 @@ async def main() -> None:
             page, _, line = block.place.rpartition(":")
             edits[ROOT / page].append((int(line), block, text))
             print(block.place)
-    for page, replacements in edits.items():
-        replace_blocks(page, replacements)
+    for file, replacements in edits.items():
+        replace_blocks(file, replacements)
 
 
 async def find_outdated(folder: Path) -> AsyncIterator[tuple[Block, str]]:

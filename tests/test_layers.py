@@ -8,19 +8,21 @@ import utcp_ws_mcp
 
 PACKAGE = utcp_ws_mcp.__name__
 ROOT = Path(utcp_ws_mcp.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
 
-BELOW_MANIFEST = {"errors", "observability.events", "__init__"}
+BELOW_MANIFEST = {"errors", "observability.events", "observability.feed_events", "__init__"}
 LEAVES = {"core.limits", "core.expressions.analysis", "core.value_size"}
 """Modules of the core that import nothing of the layers above it, so that the manifest may use them."""
 
 BELOW_CORE = BELOW_MANIFEST | {"manifest"}
-BELOW_CLIENT = BELOW_CORE | {"core"}
+BELOW_CLIENT = BELOW_CORE | {"core", "files"}
 BELOW_BRIDGE = BELOW_CLIENT | {"client", "observability.redaction"}
 BELOW_SERVER = BELOW_BRIDGE | {"bridge", "observability"}
 BELOW_CLI = BELOW_SERVER | {"server"}
 
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "manifest": BELOW_MANIFEST | LEAVES,
     "core": BELOW_CORE,
     "observability": {"errors", "__init__", "manifest.secret_names", "core.codecs.message", "manifest"},
@@ -30,10 +32,11 @@ MAY_IMPORT = {
     "demo": BELOW_CLI,
     "lint": BELOW_BRIDGE,
     "recorder": BELOW_CORE | {"core", "lint"},
+    "importers": BELOW_CORE | {"core", "recorder"},
     "plugins": BELOW_BRIDGE | {"bridge"},
-    "hosts": {"errors"},
-    "cli": BELOW_CLI | {"lint", "recorder", "hosts", "demo"},
-    "__init__": {"bridge", "errors", "client.manifest_files"},
+    "hosts": {"errors", "files"},
+    "cli": BELOW_CLI | {"lint", "recorder", "importers", "hosts", "demo"},
+    "__init__": {"bridge", "errors", "client.manifest_files", "client.feeds.reading", "core.exchange.result"},
     "__main__": {"cli"},
 }
 
@@ -44,14 +47,15 @@ OWNERS = {
     "re2": {"core.expressions.patterns"},
     "jsonschema_rs": {"core.tools.argument_schema"},
     "httpx2": {"client.http_client"},
-    "dotenv": {"client.manifest_files"},
+    "dotenv": {"client.dotenv_files"},
     "platformdirs": {"client.state_files"},
     "filelock": {"client.pin_store"},
-    "ruamel": {"hosts.goose_config"},
+    "yaml": {"importers.yaml_reader"},
+    "graphql": {f"importers.graphql.{name}" for name in ("schema", "arguments", "selections")},
+    "ruamel": {"hosts.yaml_config"},
     "tomlkit": {"hosts.toml_config"},
     "uvicorn": {"server.http.app", "server.http.connections"},
-    "h11": {"server.http.connections"},
-    "starlette": {"server.http.app", "server.http.batch", "server.http.body"},
+    "starlette": {"server.http.app", "server.http.batch", "server.http.body", "server.http.fast_path"},
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},
@@ -79,6 +83,7 @@ PURE = (
     "manifest",
     "core",
     "errors",
+    "importers",
     "client.pool.circuit_breaker",
     "client.pool.entry",
     "client.pool.planner",
@@ -214,6 +219,41 @@ def test_the_reader_of_imports_sees_those_inside_functions(tmp_path):
         (False, "asyncio.events"),
         (True, "bridge"),
     ]
+
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 40
+"""Lines of a function without its docstring."""
+
+PROGRAMS = [
+    path
+    for folder in ("verification", "benchmarks", "scripts")
+    for path in (REPOSITORY / folder).rglob("*.py")
+    if "node_modules" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", [*FILES, *PROGRAMS], ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_file_has_at_most_400_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first = function.body[0]
+    docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    documented = first.end_lineno - first.lineno + 1 if docstring else 0
+    return function.end_lineno - function.lineno + 1 - documented
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted)
+def test_a_function_is_short(path):
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+    assert [each.name for each in functions if code_lines(each) > MAX_FUNCTION_LINES] == []
 
 
 DIALS = {"create_connection", "open_connection", "connect_tcp", "sock_connect", "connect", "start_connection"}

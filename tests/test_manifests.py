@@ -131,6 +131,15 @@ def test_a_tool_is_described(template: JsonObject, tool: JsonObject) -> None:
         assert schema.get("description"), name
 
 
+@each_manifest
+def test_a_feed_is_described_with_its_arguments(path: Path) -> None:
+    for template in call_templates(path):
+        for feed in template.get("feeds", []):
+            assert re.fullmatch(r"[A-Z].{10,}\.", feed["description"])
+            for name, schema in feed.get("inputs", {}).get("properties", {}).items():
+                assert schema.get("description"), name
+
+
 @each_tool
 def test_a_tool_takes_only_the_arguments_that_it_declares(template: JsonObject, tool: JsonObject) -> None:
     inputs = tool["inputs"]

@@ -117,7 +117,7 @@ def write_responses(call: ToolCall | None, body: Mapping[str, Any]) -> Response:
                 "tool_choice": "auto", "tools": []}  # fmt: skip
     if not body.get("stream"):
         return JSONResponse(response)
-    events = [
+    events: list[tuple[str, dict[str, Any]]] = [
         ("response.created", {"response": {**response, "status": "in_progress", "output": [], "usage": None}}),
         ("response.output_item.added", {"output_index": 0, "item": {**item, "status": "in_progress"}}),
         ("response.output_item.done", {"output_index": 0, "item": item}),

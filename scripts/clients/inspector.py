@@ -23,7 +23,8 @@ def list_tools(era: str, command: list[str], *options: str) -> dict[str, Any]:
     done = subprocess.run([*program, *command, *options, "-q", "--format", "json"], capture_output=True, check=False)
     if done.returncode not in (0, TOOL_FAILED):
         sys.exit(done.stderr.decode())
-    return json.loads(done.stdout)["result"]
+    result: dict[str, Any] = json.loads(done.stdout)["result"]
+    return result
 
 
 def call(era: str, command: list[str], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:

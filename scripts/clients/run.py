@@ -100,7 +100,7 @@ def _is_right(client: Client, name: str, value: Any) -> bool:
     expected = EXPECTED[name]
     if name == "progress" and client.drops_late_progress:
         return bool(value) and value == expected[: len(value)]
-    return value == expected
+    return bool(value == expected)
 
 
 def table_row(client: Client, observation: dict[str, Any], version: str, wrong: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 IN_REQUESTS = "io.modelcontextprotocol/protocolVersion"
 
@@ -26,7 +26,7 @@ def version_in(line: bytes) -> str | None:
     return meta.get(IN_REQUESTS) or (message.get("result") or {}).get("protocolVersion")
 
 
-def forward(source: BinaryIO, target: BinaryIO, note: Path) -> None:
+def forward(source: IO[bytes], target: IO[bytes], note: Path) -> None:
     """Forward every line, until one side has closed."""
     try:
         for line in source:

@@ -4,15 +4,16 @@ async with Bridge.open("manifest.json") as bridge:
     print(await bridge.call_tool("stocks.quote", {"symbol": "ACME"}))
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 __version__ = "0.1.0"
 USER_AGENT = f"utcp-ws-mcp/{__version__}"
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
-    from .bridge import Bridge, StreamResult
+    from .bridge import Bridge
+    from .client.feeds.reading import FeedGap, FeedItem
     from .client.manifest_files import load_manifest
+    from .core.exchange.result import StreamResult
     from .errors import (
         BridgeError,
         CallError,
@@ -32,6 +33,8 @@ __all__ = [
     "BridgeError",
     "CallError",
     "CallTimeout",
+    "FeedGap",
+    "FeedItem",
     "InvalidArguments",
     "InvalidManifest",
     "InvalidReply",
@@ -45,7 +48,13 @@ __all__ = [
     "load_manifest",
 ]
 
-_LAZY_EXPORTS: Final = {"Bridge": "bridge", "StreamResult": "bridge", "load_manifest": "client.manifest_files"}
+_LAZY_EXPORTS: Final = {
+    "Bridge": "bridge",
+    "FeedGap": "client.feeds.reading",
+    "FeedItem": "client.feeds.reading",
+    "StreamResult": "core.exchange.result",
+    "load_manifest": "client.manifest_files",
+}
 """The modules of the names that `errors` does not define."""
 
 

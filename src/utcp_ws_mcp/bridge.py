@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -12,37 +11,34 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from .client.call import Call
-from .client.caller import CallRunner, ItemCallback, StreamResult
 from .client.discovery import DiscoveryManager, DiscoveryTask
+from .client.feeds.access import FeedAccess
 from .client.feeds.lazy import LazyFeeds
 from .client.manifest_files import LoadedManifest, load_manifest
-from .client.manual_cache import ManualCache
-from .client.pin_store import PinStore
 from .client.pool.manager import PoolManager
 from .client.status import BridgeStatus
 from .client.tool_repository import ToolRepository
-from .core.exchange.result import extract_result
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, InvalidManifest, Problem, UnknownTool
-from .manifest.loader import ManifestEntry
+from .errors import BridgeError, ConnectError, Problem
+from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
 from .observability.events import Observer
 from .observability.redaction import Redactor
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
+    from .client.caller import CallRunner, ItemCallback
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
-    from .client.feeds.reading import FeedGap, FeedItem
+    from .client.manual_cache import ManualCache
+    from .client.pin_store import PinStore
     from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
@@ -50,7 +46,7 @@ logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 
 
-class Bridge(BridgeStatus):
+class Bridge(BridgeStatus, FeedAccess):
     """The tools of WebSocket endpoints that manifests describe.
 
         async with Bridge.open("manifest.json") as bridge:
@@ -58,7 +54,8 @@ class Bridge(BridgeStatus):
 
     Tools that a manifest lists are available at once. Tools of other endpoints are discovered in the background;
     `wait_discovered` waits for the first attempts. The callbacks in `on_tools_changed` are called whenever the tools
-    change, those in `on_manual_discovered` with the name of a call template and the manual that its endpoint returned.
+    change, those in `on_feeds_changed` whenever a feed is opened, closed or has another state, and those in
+    `on_manual_discovered` with the name of a call template and the manual that its endpoint returned.
 
     Args:
         loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
@@ -85,20 +82,18 @@ class Bridge(BridgeStatus):
         self._observer = observe
         self._redact = Redactor() if redactor is None else redactor
         self._redact.add_secrets(each.manifest for each in loaded)
-        self._ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, self._redact_message)
+        self._ambient = Ambient(lambda: datetime.now(UTC), os.urandom, self._redact_message)
         self._resolver = resolver
         self._manual_cache = manual_cache
         self._trace_rules = trace_rules
-        self._repository = ToolRepository(
-            loaded, PinStore.default() if pin_store is None else pin_store, self._warn, self._redact.redact_result
-        )
+        self._repository = ToolRepository(loaded, pin_store, self._warn, self._redact.redact_result)
         self._tools_with_texts: set[str] = set()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
         self._discovery_tasks: TaskGroup
         self._feed_tasks: TaskGroup
-        self._call_runner: CallRunner
         self.on_tools_changed: list[Callable[[], None]] = []
+        self.on_feeds_changed: list[Callable[[], None]] = []
         self.on_manual_discovered: list[Callable[[str, Any], None]] = []
 
     @classmethod
@@ -122,9 +117,10 @@ class Bridge(BridgeStatus):
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection)
-        self._call_runner = CallRunner(self._pool_manager, self._ambient, self._observe)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._feeds = LazyFeeds(self._feed_tasks, self._pool_manager, self._ambient)
+        self._feeds = LazyFeeds(
+            self._feed_tasks, self._pool_manager, self._ambient, self._observe, self._notify_feeds_changed
+        )
         self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
@@ -185,8 +181,15 @@ class Bridge(BridgeStatus):
         return redact_by_key(self._redact(text))
 
     @cached_property
+    def _call_runner(self) -> CallRunner:
+        # Imports exchanges and the pool, which a host that only lists the tools does not have to wait for.
+        from .client.caller import CallRunner
+
+        return CallRunner(self._ambient, self._observe)
+
+    @cached_property
     def _connector(self) -> Connector:
-        # Imports `websockets`, which a host that only lists the tools does not have to wait for.
+        # Imports `websockets`: later, for the same reason.
         from .client.connector import Connector
 
         return Connector(
@@ -207,22 +210,6 @@ class Bridge(BridgeStatus):
     def redactor(self) -> Redactor:
         """Removes the secrets of the manifests and fetched tokens from texts."""
         return self._redact
-
-    async def wait_discovered(self, seconds: float) -> bool:
-        """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
-        return await self._discovery_manager.wait_all(seconds)
-
-    async def wait_manual_discovered(self, name: str) -> None:
-        """Wait until the endpoint of a call template has returned its manual; return at once without discovery.
-
-        Raises:
-            BridgeError: if discovery fails.
-        """
-        await self._discovery_manager.wait_discovered(name)
-
-    async def wait_fast_discovery(self, seconds: float) -> None:
-        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones."""
-        await self._discovery_manager.wait_for_fast(seconds)
 
     async def call_tool(
         self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
@@ -248,8 +235,9 @@ class Bridge(BridgeStatus):
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
+            pool = self._pool_manager.pool(tool.manual)
             await self._feeds.open_for_call(tool, valid)
-            return await self._call_runner.call(tool, valid, on_item, started_at)
+            return await self._call_runner.call(pool, tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code
             raise
@@ -258,44 +246,6 @@ class Bridge(BridgeStatus):
             raise
         finally:
             self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
-
-    async def feed(
-        self,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        cursor: str | None = None,
-        where: str | None = None,
-        on_state: Callable[[str], None] = lambda state: None,
-    ) -> AsyncGenerator[FeedItem | FeedGap]:
-        """Yield the events of the feed `manual.feed`, and the gaps between them, as they come.
-
-        Args:
-            name: `manual.feed`.
-            arguments: The arguments of the feed.
-            cursor: Where an earlier reader has ended; without it, the newest events come first.
-            where: An expression on `data`: only events for which it is true.
-            on_state: Called with each new state, such as "open" or "waiting: …".
-
-        Raises:
-            CallError: if there is no such feed, or an argument is wrong.
-        """
-        tool = await self._find_tool(f"{name}_events")
-        own = {key: value for key, value in (("cursor", cursor), ("where", where)) if value is not None}
-        valid = self._valid_arguments(tool, {**(arguments or {}), **own})
-        if tool.feed is None:
-            raise UnknownTool(name, reason="it is a tool, not a feed")
-        async with aclosing(self._feeds.follow(tool, valid, on_state)) as items:
-            async for item in items:
-                yield item
-
-    def read_feed_page(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the result of a tool NAME_events without waiting; a feed that is not open is opened.
-
-        Raises:
-            CallError: if an argument is wrong.
-        """
-        return self._feeds.read_page(tool, self._valid_arguments(tool, arguments))
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False
@@ -312,11 +262,9 @@ class Bridge(BridgeStatus):
         tool = tool.with_utcp_framing() if utcp_framing else tool
         pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
         await self._feeds.open_for_call(tool, validated)
-        async with Call(pool, self._ambient, tool, validated, started_at + tool.template.timeout) as call:
-            while not tool.rules.no_reply and (message := await call.receive()) is not None:
-                yield extract_result(tool, call.exchange, message)
-                if tool.rules.stream is None:
-                    return
+        async with aclosing(self._call_runner.stream(pool, tool, validated, started_at)) as results:
+            async for result in results:
+                yield result
 
     async def input_schema(self, name: str) -> Mapping[str, Any]:
         """Return the JSON Schema of the arguments of `manual.tool`.
@@ -345,10 +293,11 @@ class Bridge(BridgeStatus):
             message = "the caller sends arguments as JSON in a text where the schema allows no text. They are read."
             self._warn(str(Problem(name, message, code="argument-read-from-text")))
 
-    def unknown_tool(self, name: str, server_name: str = "") -> BridgeError:
+    def unknown_tool(self, name: str, server_name: str | None = None) -> BridgeError:
         """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
 
-        `server_name` is the name of this server in the host, where tools may be offered without it.
+        `server_name` is the name of this server in the host, where tools may be offered without it; None if no host
+        calls.
         """
         return self._repository.unknown_tool(name, self.discovery_errors, server_name)
 
@@ -356,10 +305,10 @@ class Bridge(BridgeStatus):
         """Offer the tools that an endpoint announced in an earlier run; return whether there are any."""
         if self._manual_cache is None or (manual := await self._manual_cache.load(entry)) is None:
             return False
-        if await self._repository.offer_remembered(entry, manual):
+        changed = await self._repository.offer_remembered(entry, manual)
+        if changed:
             self._notify_tools_changed()
-            return True
-        return False
+        return changed
 
     async def _on_manual(self, entry: ManifestEntry, manual: Any) -> int:
         saved = await self._repository.save_manual(entry, manual)
@@ -374,6 +323,10 @@ class Bridge(BridgeStatus):
 
     def _notify_tools_changed(self) -> None:
         for callback in self.on_tools_changed:
+            callback()
+
+    def _notify_feeds_changed(self) -> None:
+        for callback in self.on_feeds_changed:
             callback()
 
     async def approve(self, name: str, digest: str) -> None:
@@ -399,6 +352,3 @@ class Bridge(BridgeStatus):
             self._observer(event)
         except Exception:  # observers are the code of the caller, and must not break a call
             logger.exception("an observer failed")
-
-
-__all__ = ["Bridge", "InvalidManifest", "StreamResult"]

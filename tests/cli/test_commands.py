@@ -107,7 +107,7 @@ def test_a_call_finds_the_manifest_that_the_environment_names(manifest: Path) ->
     assert json.loads(run("call", "m.echo", "n=1", UTCP_WS_MCP_MANIFEST=str(manifest)).stdout) == {"n": 1}
 
 
-def test_a_variable_that_nobody_sets_is_told_once(tmp_path: Path) -> None:
+def test_a_variable_that_is_not_set_is_reported_once(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "m", "url": "wss://a.example/", "message": "${UNSET}", "tools": [{"name": "t"}]}')
     called = run("call", str(file), "m.t")
@@ -328,7 +328,6 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
         (["--http", "0", "--port", "1"], {}, "--http and --port contradict each other"),
         (["--http", "0", "--transport", "stdio"], {}, "--http and --transport stdio contradict each other"),
         (["--host", "127.0.0.1"], {}, "--host needs --transport http"),
-        (["--http", "0", "--no-auth", "--no-fast-path"], {}, "--no-fast-path is for stdio"),
         (["--stateless"], {}, "--stateless needs --http"),
         (["--issuer", "https://i.example"], {}, "--issuer needs --http"),
         (["--http", "0", "--audience", "https://m.example"], {}, "--audience needs --issuer"),

@@ -49,7 +49,7 @@ async def test_a_raw_result_is_what_came(tmp_path: Path) -> None:
         assert await bridge.call_tool("m.t") == b"\x00\xff"
 
 
-async def test_a_call_whose_reply_is_not_recognised_tells_what_came(tmp_path: Path) -> None:
+async def test_a_call_whose_reply_is_not_recognised_reports_what_came(tmp_path: Path) -> None:
     async def other(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"ID": message["id"], "result": 1}))
 
@@ -61,7 +61,7 @@ async def test_a_call_whose_reply_is_not_recognised_tells_what_came(tmp_path: Pa
             await bridge.call_tool("m.t")
 
 
-async def test_a_token_that_came_last_is_not_told(tmp_path: Path) -> None:
+async def test_a_token_that_came_last_is_not_shown(tmp_path: Path) -> None:
     async def log_in(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"login": {"accessToken": "eyJ-0123456789", "user": "ada"}}))
 
@@ -71,7 +71,7 @@ async def test_a_token_that_came_last_is_not_told(tmp_path: Path) -> None:
             await bridge.call_tool("m.t")
 
 
-async def test_a_timeout_tells_nothing_of_what_came_for_other_calls(tmp_path: Path) -> None:
+async def test_a_timeout_shows_nothing_of_what_came_for_other_calls(tmp_path: Path) -> None:
     async def first_only(seen: Peer, connection: Any, message: Any) -> None:
         if message["id"] == 1:
             await connection.send('{"event": "before"}')
@@ -157,7 +157,7 @@ async def test_a_tool_from_the_network_sees_nothing_of_what_the_manifest_compute
             await bridge.call_tool("m.t")
 
 
-async def test_a_value_that_cannot_be_computed_is_told_and_nothing_is_sent(tmp_path: Path) -> None:
+async def test_a_value_that_cannot_be_computed_is_reported_and_nothing_is_sent(tmp_path: Path) -> None:
     template = {"let": {"key": "args.key | unhex"}, "message": {"key": "{{ let.key | base64 }}"}}
     tool = {"name": "t", "inputs": {"properties": {"key": {}}}, "tool_call_template": template}
     async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, tool, response_format="json")) as bridge:
@@ -424,6 +424,14 @@ async def test_a_cancelled_call_leaves_the_shared_connection_to_the_others(tmp_p
         assert len(seen.upgrades) == 1
 
 
+@pytest.mark.parametrize("name", ["m.weathr", "m_weather", "weather", "wether"])
+async def test_the_nearest_name_is_given_in_the_form_of_the_caller(tmp_path: Path, name: str) -> None:
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "weather", "other")) as bridge:
+        repository = bridge._repository
+        assert "Did you mean 'm.weather'?" in str(repository.unknown_tool(name, {}))
+        assert "Did you mean 'm_weather'?" in str(repository.unknown_tool(name, {}, ""))
+
+
 async def test_an_unknown_tool_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
     async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "weather")) as bridge:
         with pytest.raises(UnknownTool, match=r"Did you mean 'm\.weather'"):
@@ -439,7 +447,7 @@ async def test_an_endpoint_that_refuses_is_a_connection_error_that_says_what_to_
             await bridge.call_tool("m.t")
 
 
-async def test_an_endpoint_that_cannot_be_reached_is_told_in_the_words_of_the_system(
+async def test_an_endpoint_that_cannot_be_reached_is_reported_in_the_words_of_the_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(loop: Any, connecting: Any, address: Any) -> None:
@@ -687,7 +695,7 @@ async def test_a_server_that_finds_the_request_too_big_is_not_said_to_have_sent_
             await bridge.call_tool("m.t", {"text": "x" * 200})
 
 
-async def test_what_a_server_says_to_no_call_before_it_closes_is_told(tmp_path: Path) -> None:
+async def test_what_a_server_says_to_no_call_before_it_closes_is_reported(tmp_path: Path) -> None:
     async def refuse(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send('{"error": {"message": "bad token"}}')
         await connection.close(1008)
@@ -698,7 +706,7 @@ async def test_what_a_server_says_to_no_call_before_it_closes_is_told(tmp_path: 
             await bridge.call_tool("m.t")
 
 
-async def test_a_close_without_a_code_is_told_as_one(tmp_path: Path) -> None:
+async def test_a_close_without_a_code_is_reported_as_one(tmp_path: Path) -> None:
     async def hang_up(seen: Peer, connection: Any, message: Any) -> None:
         connection.protocol.send_close()
         connection.transport.write(b"".join(connection.protocol.data_to_send()))

@@ -19,7 +19,7 @@ BY_KEY = {
 }
 
 
-async def test_calls_whose_replies_match_tells_apart_share_a_connection(tmp_path: Path) -> None:
+async def test_calls_whose_replies_match_distinguishes_share_a_connection(tmp_path: Path) -> None:
     held: list[Any] = []
 
     async def answer(seen: Peer, connection: Any, message: Any) -> None:

@@ -64,7 +64,7 @@ async def test_a_call_of_a_tool_that_is_still_being_discovered_waits_for_it(tmp_
             await bridge.call_tool("m.other")
 
 
-async def test_discovery_can_be_told_what_to_send_and_where_the_manual_is(tmp_path: Path) -> None:
+async def test_discovery_can_be_configured_with_what_to_send_and_where_the_manual_is(tmp_path: Path) -> None:
     async def by_text(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"noise": manual("wrong")}))
         await connection.send(json.dumps({"result": manual("a")}))
@@ -123,13 +123,13 @@ async def test_overrides_rename_describe_fix_and_hide(tmp_path: Path) -> None:
         assert sent == {"q": "x", "index": "articles", "limit": 5}
 
 
-async def test_an_endpoint_that_gives_no_manual_is_told_apart_from_a_dead_one(tmp_path: Path) -> None:
+async def test_an_endpoint_that_gives_no_manual_is_distinguished_from_a_dead_one(tmp_path: Path) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, timeout=0.1)) as bridge:
         assert await discovered(bridge) == []
         assert 'list its tools in the manifest ("tools": […])' in str(bridge.discovery_errors["m"])
 
 
-async def test_a_dead_endpoint_comes_back_by_itself_and_harms_nobody(tmp_path: Path) -> None:
+async def test_a_dead_endpoint_comes_back_by_itself_and_harms_no_other_endpoint(tmp_path: Path) -> None:
     async with peer(echo) as gone:
         port = gone.port
     events: list[Event] = []

@@ -94,7 +94,7 @@ def tool(**template: Any) -> dict[str, Any]:
     return {"name": "t", "tool_call_template": template}
 
 
-async def test_a_login_makes_a_request_with_what_the_greeting_told(tmp_path: Path) -> None:
+async def test_a_login_makes_a_request_with_what_the_greeting_contained(tmp_path: Path) -> None:
     """As Twitch EventSub does: the session of the WebSocket is subscribed over HTTP."""
 
     async def greet(connection: Any) -> None:
@@ -374,7 +374,7 @@ async def test_a_connection_that_ends_during_the_request_fails_the_call_without_
         assert (failed.value.outcome, len(http.requests)) == (Outcome.MAYBE_EXECUTED, 1)
 
 
-async def test_a_url_that_the_endpoint_told_leads_to_no_server_that_the_manifest_does_not_name(tmp_path: Path) -> None:
+async def test_a_url_of_the_endpoint_leads_to_no_server_that_the_manifest_does_not_name(tmp_path: Path) -> None:
     async with http_server(always(200, {})) as other:
 
         async def greet(connection: Any) -> None:
@@ -392,7 +392,7 @@ async def test_a_url_that_the_endpoint_told_leads_to_no_server_that_the_manifest
         assert not other.requests
 
 
-async def test_a_url_that_the_endpoint_told_may_lead_to_a_server_that_the_manifest_names(tmp_path: Path) -> None:
+async def test_a_url_of_the_endpoint_may_lead_to_a_server_that_the_manifest_names(tmp_path: Path) -> None:
     async with http_server(always(200, {"next": ""})) as http, peer(jsonrpc) as seen:
 
         async def tell(request: Seen) -> Reply:

@@ -384,7 +384,7 @@ async def test_a_call_that_waits_is_served_when_the_connection_is_retired(tmp_pa
                 calls.cancel_scope.cancel()
 
 
-async def test_a_retired_connection_that_nobody_uses_is_closed(tmp_path: Path) -> None:
+async def test_an_unused_connection_that_the_endpoint_drains_is_closed(tmp_path: Path) -> None:
     template = {**RPC, "reconnect_when": "message.method == 'reconnect'"}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
         await bridge.call_tool("m.t")
@@ -411,7 +411,7 @@ LOGOUT = [{"send": {"logout": "{{ session.user }}", "id": "{{ request_id }}"}, "
 
 @pytest.mark.parametrize("template", [{}, {"keep_alive": False}, {"reconnect_when": "message.result is defined"}])
 @pytest.mark.parametrize("user", ["ada", None])
-async def test_before_a_connection_is_closed_it_says_goodbye(
+async def test_before_a_connection_is_closed_it_sends_the_disconnect_message(
     tmp_path: Path, template: dict[str, Any], user: str | None
 ) -> None:
     async def greet(connection: Any) -> None:
@@ -433,7 +433,7 @@ async def test_before_a_connection_is_closed_it_says_goodbye(
     assert {code for code, _ in seen.closed} <= {1000, 1001}
 
 
-async def test_a_login_that_fails_says_goodbye(tmp_path: Path) -> None:
+async def test_a_login_that_fails_sends_the_disconnect_message(tmp_path: Path) -> None:
     async def greet(connection: Any) -> None:
         await connection.send(json.dumps({"seat": 7}))
         await connection.send(json.dumps({"denied": True}))
@@ -464,7 +464,7 @@ async def test_a_disconnect_message_that_cannot_be_encoded_is_reported_and_the_c
     assert seen.closed == [(1001, "utcp-ws-mcp is shutting down")]
 
 
-async def test_a_connection_that_is_lost_says_no_goodbye(tmp_path: Path) -> None:
+async def test_a_connection_that_is_lost_sends_no_disconnect_message(tmp_path: Path) -> None:
     happened: list[Event] = []
     conduct = {**RPC, "on_disconnect": [{"send": "bye"}]}
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **conduct), events=happened) as bridge:
@@ -847,7 +847,7 @@ async def test_two_watches_of_the_same_events_both_get_them(tmp_path: Path) -> N
     assert results == [(0, 1), (0, 1)]
 
 
-async def test_a_stream_whose_id_only_the_reply_tells_is_followed_and_ended(tmp_path: Path) -> None:
+async def test_a_stream_whose_id_only_the_reply_has_is_followed_and_ended(tmp_path: Path) -> None:
     async def subscribe(seen: Peer, connection: Any, message: Any) -> None:
         if message["method"] != "subscribe":
             return
@@ -944,7 +944,7 @@ async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
     assert times[-1] - times[0] >= 4 / 50
 
 
-async def test_a_message_that_tells_the_time_twice_tells_the_same(
+async def test_a_message_that_contains_the_time_twice_contains_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hurried:

@@ -405,7 +405,7 @@ CLOSE_REASONS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("template", "reasons"), CLOSE_REASONS.values(), ids=CLOSE_REASONS)
-async def test_a_connection_that_is_thrown_away_is_told_with_why(
+async def test_a_connection_that_is_thrown_away_is_reported_with_the_reason(
     tmp_path: Path, template: dict[str, Any], reasons: list[str]
 ) -> None:
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
@@ -423,7 +423,9 @@ async def test_a_connection_that_is_thrown_away_is_told_with_why(
     assert closed == reasons
 
 
-async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_told_with_why(tmp_path: Path) -> None:
+async def test_a_connection_that_makes_way_for_one_with_other_arguments_is_reported_with_the_reason(
+    tmp_path: Path,
+) -> None:
     events: list[Event] = []
     async with peer(jsonrpc) as seen:
         document = {**entry(seen, "t", **RPC), "url": seen.url + "{{ args.room }}"}

@@ -24,7 +24,7 @@ def loaded(folder: Path, document: Any, **environ: str) -> LoadedManifest:
     return load_manifest(file, environ=environ)
 
 
-async def test_changed_tools_are_there_at_once_and_whoever_wants_to_know_is_told(tmp_path: Path) -> None:
+async def test_changed_tools_are_there_at_once_and_callbacks_are_called(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "old", **RPC)) as bridge:
         changes: list[list[str]] = []
         bridge.on_tools_changed.append(lambda: changes.append(list(bridge.tools)))

@@ -142,7 +142,7 @@ async def test_a_connection_that_finds_its_session_again_says_nothing(tmp_path: 
             assert len(seen.upgrades) == 2
 
 
-async def test_a_loss_that_failed_a_call_is_not_told_again(tmp_path: Path) -> None:
+async def test_a_loss_that_failed_a_call_is_not_reported_again(tmp_path: Path) -> None:
     pages = Pages("one", "two")
     async with peer(pages.answer, greet=pages.greet) as seen:
         async with bridge_to(tmp_path, entry(seen, "hang", "look", **TEMPLATE, **IDENTITY)) as bridge:

@@ -10,8 +10,7 @@ import anyio
 import pytest
 
 from tests.peer import Peer, bridge_to, echo, entry, peer, silent
-from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError
-from utcp_ws_mcp.bridge import StreamResult
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, StreamResult, ToolError
 from utcp_ws_mcp.errors import Outcome
 
 SUBSCRIBES = {"preset": "jsonrpc2", "stream": {"match": "message.event is defined", "item": "message.event"}}
@@ -20,7 +19,7 @@ SUBSCRIBES = {"preset": "jsonrpc2", "stream": {"match": "message.event is define
 async def _call_after_a_wait(bridge: Bridge) -> StreamResult:
     """Call a tool that has waited twenty seconds for its connection."""
     plan, since = bridge.tools["m.t"], anyio.current_time() - 20
-    result: StreamResult = await bridge._call_runner.call(plan, {}, None, since)
+    result: StreamResult = await bridge._call_runner.call(bridge._pool_manager.pool(plan.manual), plan, {}, None, since)
     return result
 
 
@@ -43,7 +42,9 @@ async def test_the_time_of_a_subscription_begins_with_the_reply_that_opens_it(tm
 
 
 @pytest.mark.parametrize("bound", ["max_seconds", "idle_seconds"])
-async def test_a_subscription_that_nobody_confirms_times_out_and_is_no_empty_stream(tmp_path: Path, bound: str) -> None:
+async def test_a_subscription_that_is_not_confirmed_times_out_and_is_no_empty_stream(
+    tmp_path: Path, bound: str
+) -> None:
     subscribes = {**SUBSCRIBES, "stream": {**SUBSCRIBES["stream"], bound: 0.05}, "timeout": 0.2}
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, "t", **subscribes)) as bridge:
         with pytest.raises(CallTimeout, match="timed out after") as timeout:

@@ -8,10 +8,10 @@ from typing import Any
 
 import anyio
 
-from utcp_ws_mcp.client import sliced_work, tool_repository
+from utcp_ws_mcp.client import manual_reader
 from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.client.manual_reader import SlicedWork
 from utcp_ws_mcp.client.pin_store import PinStore
-from utcp_ws_mcp.client.sliced_work import SlicedWork
 from utcp_ws_mcp.client.tool_repository import ToolRepository
 
 
@@ -27,13 +27,13 @@ def manual(*names: str, **more: Any) -> dict[str, Any]:
 
 async def test_a_manual_that_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: Any) -> None:
     reads: list[int] = []
-    read = tool_repository.read_manual_in_steps
+    read = manual_reader.read_manual_in_steps
 
     def counted(*args: Any) -> Any:
         reads.append(1)
         return read(*args)
 
-    monkeypatch.setattr(tool_repository, "read_manual_in_steps", counted)
+    monkeypatch.setattr(manual_reader, "read_manual_in_steps", counted)
     known = repository(tmp_path, [])
     (entry,) = known.entries
 
@@ -61,7 +61,7 @@ async def test_a_known_manual_offers_a_tool_that_was_approved_meanwhile(tmp_path
 
 
 async def test_other_tasks_run_while_a_manual_is_read_and_compiled(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(sliced_work, "MIN_SLICE", 0.0)
+    monkeypatch.setattr(manual_reader, "MIN_SLICE", 0.0)
     known = repository(tmp_path, [])
     (entry,) = known.entries
     turns = 0
@@ -80,7 +80,7 @@ async def test_other_tasks_run_while_a_manual_is_read_and_compiled(tmp_path: Pat
     assert turns >= 3 * 20  # once for each tool that is measured, read, and compiled
 
 
-async def test_work_that_takes_too_long_is_told_to_stop() -> None:
+async def test_work_that_takes_too_long_is_asked_to_stop() -> None:
     asked: list[bool] = []
 
     def steps() -> Any:
@@ -98,8 +98,8 @@ async def test_tools_that_take_too_long_to_compile_are_left_out_with_a_warning(t
     warnings: list[str] = []
     known = repository(tmp_path, warnings)
     (entry,) = known.entries
-    reading = await known._read(manual("a", "b", "c"), entry)
-    steps = tool_repository.compile_tools_in_steps(entry, reading.tools)
+    reading = await known._get_manual_reader().read(manual("a", "b", "c"), entry)
+    steps = manual_reader.compile_tools_in_steps(entry, reading.tools)
     next(steps)
     try:
         steps.send(True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import Peer, bridge_to, entry, peer
 from utcp_ws_mcp import CallTimeout, ToolError
-from utcp_ws_mcp.errors import Outcome, UnidentifiableReply
+from utcp_ws_mcp.errors import ConnectError, Outcome, UnidentifiableReply
 from utcp_ws_mcp.observability.events import Event, MessageReceived
 
 TEMPLATE = {"response_format": "json", "timeout": 1}
@@ -41,7 +41,7 @@ async def answer_then_talk(seen: Peer, connection: Any, message: Any) -> None:
     await connection.send(json.dumps({"tick": message["n"]}))
 
 
-async def test_after_a_message_that_nobody_asked_for_the_first_message_is_no_reply(tmp_path: Path) -> None:
+async def test_after_an_unsolicited_message_the_first_message_is_no_reply(tmp_path: Path) -> None:
     arrivals = Arrivals()
     async with (
         peer(answer_then_talk) as seen,
@@ -71,11 +71,11 @@ async def test_a_tool_that_names_its_reply_or_the_other_messages_works(tmp_path:
 
 
 async def test_a_connection_that_has_ended_is_no_evidence_against_the_next_one(tmp_path: Path) -> None:
-    async def answer_and_say_goodbye(seen: Peer, connection: Any, message: Any) -> None:
+    async def answer_and_disconnect(seen: Peer, connection: Any, message: Any) -> None:
         await answer_then_talk(seen, connection, message)
         await connection.close()
 
-    async with peer(answer_and_say_goodbye) as seen, bridge_to(tmp_path, entry(seen, "t", **TEMPLATE)) as bridge:
+    async with peer(answer_and_disconnect) as seen, bridge_to(tmp_path, entry(seen, "t", **TEMPLATE)) as bridge:
         for n in range(3):
             assert await bridge.call_tool("m.t", {"n": n}) == {"to": n}
             await seen.until(lambda n=n: len(seen.closed) == n + 1)  # type: ignore[misc]
@@ -161,7 +161,7 @@ async def test_a_call_that_listens_says_whether_its_arguments_were_sent(
 RPC = {"preset": "jsonrpc2", "timeout": 0.3}
 
 
-async def test_a_timeout_tells_the_last_message_each_time(tmp_path: Path) -> None:
+async def test_a_timeout_shows_the_last_message_each_time(tmp_path: Path) -> None:
     async def answer_with_another_id(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": f"x{message['id']}", "result": 1}))
 
@@ -173,7 +173,7 @@ async def test_a_timeout_tells_the_last_message_each_time(tmp_path: Path) -> Non
                 await bridge.call_tool("m.t")
 
 
-async def test_a_timeout_tells_that_the_id_came_as_a_text(tmp_path: Path) -> None:
+async def test_a_timeout_says_that_the_id_came_as_a_text(tmp_path: Path) -> None:
     async def answer_with_text(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": str(message["id"]), "result": 1}))
 
@@ -183,6 +183,32 @@ async def test_a_timeout_tells_that_the_id_came_as_a_text(tmp_path: Path) -> Non
     async with peer(answer_with_text) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         with pytest.raises(CallTimeout, match=said):
             await bridge.call_tool("m.t")
+
+
+BINARY = {
+    "json": (b'{"id": 1}', {}, 'rules see bytes, not JSON. Set "send_as": "binary"'),
+    "text": (b"hello", {}, 'rules see bytes, not text. Set "framing": {"codec": "text"}'),
+    "other data": (b"\x81\xff", {}, "If it is MessagePack, CBOR or Protobuf, set the codec"),
+    "bytes that are meant": (b"\x81\xff", {"framing": {"codec": "binary"}}, ""),
+}
+
+
+@pytest.mark.parametrize(("reply", "framing", "hint"), BINARY.values(), ids=BINARY)
+@pytest.mark.parametrize("waiting", ["call", "login"])
+async def test_a_timeout_tells_which_codec_reads_a_binary_message(
+    tmp_path: Path, reply: bytes, framing: dict[str, Any], hint: str, waiting: str
+) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(reply)
+
+    match = "message.id == 1"
+    login = {"on_connect": [{"send": "hello"}, {"expect": match, "timeout": 0.3}]} if waiting == "login" else {}
+    fields = {"reply": {"match": match}, "message": "hello", "timeout": 5 if login else 0.3, **login, **framing}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **fields)) as bridge:
+        with pytest.raises((CallTimeout, ConnectError)) as failed:
+            await bridge.call_tool("m.t")
+    assert hint in str(failed.value)
+    assert ("The message is binary" in str(failed.value)) == bool(hint)
 
 
 async def test_an_id_that_came_as_a_float_is_the_same_number(tmp_path: Path) -> None:

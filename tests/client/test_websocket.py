@@ -135,7 +135,7 @@ async def test_a_subprotocol_is_offered_and_must_be_selected(tmp_path: Path) -> 
         (503, "try again later"),
     ],
 )
-async def test_a_refused_upgrade_tells_status_words_and_what_to_check(tmp_path: Path, status: int, hint: str) -> None:
+async def test_a_refused_upgrade_shows_status_words_and_what_to_check(tmp_path: Path, status: int, hint: str) -> None:
     def refuse(connection: Any, request: Any) -> Response:
         return connection.respond(status, "not\ntoday\n")
 

@@ -317,7 +317,7 @@ async def test_closing_ends_although_the_peer_does_not_answer(monkeypatch: pytes
     assert wire.transport.aborted
 
 
-async def test_messages_that_nobody_receives_do_not_delay_closing() -> None:
+async def test_messages_that_are_not_received_do_not_delay_closing() -> None:
     wire = Wire()
     await wire.open(*map(str, range(MAX_WAITING_MESSAGES + 1)))
     closing = asyncio.create_task(wire.socket.close(1000))

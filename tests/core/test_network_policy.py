@@ -445,7 +445,7 @@ LITERALS = [("127.0.0.1", True), ("::1", True), ("localhost", False), ("127.1", 
 
 
 @pytest.mark.parametrize(("host", "is_literal"), LITERALS)
-def test_an_address_is_told_from_a_name(host, is_literal):
+def test_an_address_is_distinguished_from_a_name(host, is_literal):
     assert (parse_ip(host) is not None) is is_literal
 
 

@@ -119,7 +119,7 @@ def test_no_argument_stands_in_the_scheme_host_or_port_of_any_url(field, hole, p
 
 @pytest.mark.parametrize("field", FILLED)
 @pytest.mark.parametrize("place", ["{s}://{0}/", "{s}://a.example:{0}/x", "{s}://a.example{0}"])
-def test_the_endpoint_tells_a_whole_url_or_no_part_of_its_server(field, place):
+def test_the_endpoint_announces_a_whole_url_or_no_part_of_its_server(field, place):
     url, problems = compile_field(field, place.format("{{ session.own }}", s=scheme_of(field)))
     assert url is None
     assert "begin with it" in problems
@@ -153,7 +153,7 @@ def test_a_value_of_the_endpoint_is_encoded_once(field):
 
 
 @pytest.mark.parametrize("field", FILLED)
-def test_a_url_that_the_endpoint_told_is_used_as_it_is(field):
+def test_a_url_of_the_endpoint_is_used_as_it_is(field):
     returned = f"{scheme_of(field)}://b.example/x?ticket=a%2Fb"
     url, problems = compile_field(field, "{{ session.own }}")
     assert url is not None, problems

@@ -53,6 +53,7 @@ VARIABLES = {
     "HOMEASSISTANT_TOKEN": "house-123456",
     "JUPYTER_TOKEN": "jupyter-123456",
     "REGION": "eu",
+    "WAREHOUSE_TOKEN": "warehouse-123456",
 }
 """The environment of the examples."""
 
@@ -154,7 +155,8 @@ class Scene(Part):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return json.loads(self.call.mark.split(maxsplit=2)[2])
+        arguments: dict[str, Any] = json.loads(self.call.mark.split(maxsplit=2)[2])
+        return arguments
 
     @property
     def waits(self) -> bool:

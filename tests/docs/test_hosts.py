@@ -87,8 +87,8 @@ def test_the_toml_of_the_page_is_what_install_writes() -> None:
 def test_the_yaml_of_the_page_is_what_install_changes() -> None:
     yaml = next(block.text for block in read_blocks(INSTALL) if block.language == "yaml")
     host = supported_hosts()["goose"]
-    assert list(host.format_module.entries(yaml, host.servers_key)) == ["websocket"]
-    written = host.format_module.set_entry(
+    assert list(host.config_format.entries(yaml, host.servers_key)) == ["websocket"]
+    written = host.config_format.set_entry(
         "", host.servers_key, "websocket", host.server_entry("websocket", ["/x", "y"])
     )
     keys = re.compile(r"^    (\w+):", re.MULTILINE)

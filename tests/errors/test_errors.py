@@ -87,6 +87,10 @@ MESSAGES = [
     ),
     (e.InstallError("mcp.json: expected an object."), "mcp.json: expected an object. [host-file-invalid]"),
     (
+        e.ImportFailed("api.json has no methods. Correct the document."),
+        "api.json has no methods. Correct the document. [not-a-description]",
+    ),
+    (
         e.UnknownTool("stocks.qoute", "stocks.quote"),
         "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
     ),
@@ -314,6 +318,7 @@ WHO_MUST_ACT = [
             e.SubjectRateExceeded,
             e.ServeOptionsError,
             e.InstallError,
+            e.ImportFailed,
             e.PinStoreError,
             e.ApprovalRefused,
         ),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from utcp_ws_mcp.errors import InstallError
-from utcp_ws_mcp.hosts.goose_config import entries, remove_entry, set_entry
+from utcp_ws_mcp.hosts.yaml_config import MAPPING
+
+entries, remove_entry, set_entry = MAPPING.entries, MAPPING.remove_entry, MAPPING.set_entry
 
 ENTRY = {"name": "new", "type": "stdio", "cmd": "/bin/x y", "args": ["--a", "ü: #"], "timeout": 300}
 LINES = ['name: "new"', 'type: "stdio"', 'cmd: "/bin/x y"', 'args: ["--a", "ü: #"]', "timeout: 300"]

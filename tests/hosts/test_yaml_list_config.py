@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from utcp_ws_mcp.errors import InstallError
-from utcp_ws_mcp.hosts.yaml_list_config import NEW_FILE, entries, remove_entry, set_entry
+from utcp_ws_mcp.hosts.yaml_config import LIST
+
+NEW_FILE = LIST.new_file
+entries, remove_entry, set_entry = LIST.entries, LIST.remove_entry, LIST.set_entry
 
 KEY = "mcpServers"
 ENTRY = {"name": "new", "command": "/bin/x y", "args": ["--a", "ü: #"]}

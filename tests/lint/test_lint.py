@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def tool(**template: Any) -> dict[str, Any]:
 
 
 HTTP = {"url": "https://a.b/"}
+EVENTS = {"name": "f", "description": "Events.", "match": "message.n is defined"}
 FINDINGS: dict[str, tuple[Any, str, str]] = {
     "a value of a request that nothing uses": (
         entry(tool(message="{{ args.q }}", before_message=[{"http": HTTP, "capture": {"j": "body"}}])),
@@ -302,6 +304,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         'framing.codec: MQTT brokers refuse connections without their subprotocol. Add "protocol": "mqtt".',
         "subprotocol-missing",
     ),
+    "a codec whose package is not installed": (
+        entry(framing={"codec": "msgpack"}),
+        "framing.codec: the codec 'msgpack' needs the extra 'msgpack', which is not installed. Run pip install",
+        "package-missing",
+    ),
     "an argument in XML": (
         entry(tool(message="<say>{{ args.q }}</say>")),
         "tools[0].tool_call_template.message: the argument 'q' is in XML, and a call with < and & in it fails. Write",
@@ -324,13 +331,118 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         entry(exclude_tools=["z*"]), "exclude_tools[0]: the pattern 'z*' matches no tool.", "pattern-matches-nothing"
     ),
     "no tools at all": (entry(include_tools=["z*"]), "tools: the call template offers no tool.", "no-tools-offered"),
+    "a feed that keeps the only connection from calls": (
+        entry(limits={"max_connections": 1}, feeds=[EVENTS]),
+        "feeds[0].name: m.t needs a connection for itself, and the feed f keeps the only one: calls would time out",
+        "feed-occupies-connection",
+    ),
+    "a feed that keeps the only connection from calls that close theirs": (
+        entry(tool(keep_alive=False), preset="jsonrpc2", limits={"max_connections": 1}, feeds=[EVENTS]),
+        "m.t needs a connection for itself",
+        "feed-occupies-connection",
+    ),
+    "a feed whose events are replies": (
+        entry(preset="jsonrpc2", feeds=[{**EVENTS, "match": "message.method is not defined"}]),
+        'feeds[0].match: "match" of the feed f is also true for replies to m.t, which would be events. Compare',
+        "feed-takes-replies",
+    ),
+    "a feed whose events are replies in arrays": (
+        entry(message=["{{ request_id }}"], reply={"match": "message[1] == request_id"},
+              feeds=[{**EVENTS, "match": "message[1] is defined"}]),
+        "is also true for replies to m.t",
+        "feed-takes-replies",
+    ),
+    "a feed that takes the events of another": (
+        entry(feeds=[EVENTS, {**EVENTS, "name": "g", "match": "message.n is not defined"}]),
+        'feeds[1].match: "match" of the feed g is true for any message, also for events of the other feeds.',
+        "feed-match-too-broad",
+    ),
+    "a feed that takes the answers to the heartbeat": (
+        entry(heartbeat={"every": 9, "send": "a", "expect": "message.pong"}, feeds=[{**EVENTS, "match": "true"}]),
+        "is true for any message, also for answers to the heartbeat. Compare a field.",
+        "feed-match-too-broad",
+    ),
+    "a feed that never unsubscribes": (
+        entry(feeds=[{**EVENTS, "open": [{"send": "on"}]}]),
+        'feeds[0].open: the feed f is opened by a message, and has no "close"',
+        "feed-not-closed",
+    ),
+    "a feed that is closed after each read": (
+        entry(feeds=[{**EVENTS, "linger": 0}]),
+        'feeds[0].linger: the feed f is closed 0 s after each read ("linger")',
+        "feed-not-kept",
+    ),
+    "a feed without a description": (
+        entry(feeds=[{"name": "f", "match": "message.n"}]),
+        'feeds[0].name: the feed f has no "description". Models choose its tools by it; add one.',
+        "description-missing",
+    ),
+    "an argument of a feed that is not declared": (
+        entry(feeds=[{**EVENTS, "match": "message.n == args.nn", "inputs": {"properties": {"n": {}}}}]),
+        "feeds[0]: the argument 'nn' is used here, but not declared, so no model will provide it. Did you mean 'n'?",
+        "argument-not-declared",
+    ),
+    "an argument of a feed that is not used": (
+        entry(feeds=[{**EVENTS, "inputs": {"properties": {"n": {}}}}]),
+        "feeds[0].inputs.properties.n: the argument 'n' is declared, but never used: all values have the same events.",
+        "argument-not-used",
+    ),
+    "a value of a session that a feed uses and nothing captures": (
+        {"name": "m", "url": URL, "feeds": [{**EVENTS, "match": "message.n == session.me"}]},
+        'feeds[0]: session.me is used here, but no message is captured for it. Add it to a "capture".',
+        "session-value-not-captured",
+    ),
+    "a feed that is open anyway and lingers": (
+        entry(feeds=[{**EVENTS, "start": "start", "linger": 9}]),
+        'feeds[0].linger: has no effect with "start": "start", which keeps the feed open.',
+        "field-without-effect",
+    ),
+    "instances of a feed without arguments": (
+        entry(feeds=[{**EVENTS, "max_instances": 9}]),
+        "feeds[0].max_instances: has no effect without arguments.",
+        "field-without-effect",
+    ),
+    "what no feed has in common": (
+        entry(preset="mopidy", feed_defaults={"size": 9}),
+        "feed_defaults: has no effect without feeds.",
+        "field-without-effect",
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("document", "message", "code"), FINDINGS.values(), ids=FINDINGS)
-def test_a_likely_problem_is_reported_with_its_code(document: Any, message: str, code: str, tmp_path: Path) -> None:
+def test_a_likely_problem_is_reported_with_its_code(
+    document: Any, message: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if code == "package-missing":
+        monkeypatch.setitem(sys.modules, "msgpack", None)
     reported = warnings_of(document, tmp_path, {"REGION": "eu"})
     assert [line for line in reported if message in line and line.endswith(f" [{code}]")] != [], reported
+
+
+NEEDS = {
+    "a filter": ({"message": "{{ args.q | to_cbor | base64 }}"}, "cbor2", "the filter to_cbor", "cbor"),
+    "a filter in a reply": ({"reply": {"result": "message | from_msgpack"}}, "msgpack", "from_msgpack", "msgpack"),
+    "a proxy": ({"proxy": "socks5://proxy.example.com:1080"}, "python_socks", "proxy: a proxy", "proxy"),
+}
+
+
+@pytest.mark.parametrize(("fields", "module", "what", "extra"), NEEDS.values(), ids=NEEDS)
+def test_a_package_that_is_needed_is_missed_only_where_it_is_not_installed(
+    fields: dict[str, Any], module: str, what: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = entry(tool(**{"message": "{{ args.q }}", "reply": "none", **fields}))
+    assert [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line] == []
+    monkeypatch.setitem(sys.modules, module, None)
+    (warning,) = [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line]
+    assert what in warning
+    assert f"Run pip install 'utcp-ws-mcp[{extra}]'." in warning
+
+
+def test_a_text_that_names_a_filter_needs_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    document = entry(tool(message="{{ args.q ~ 'to_msgpack' }}"))
+    assert [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line] == []
 
 
 def test_a_feed_is_checked_as_well_as_the_tools_beside_it(tmp_path: Path) -> None:
@@ -447,6 +559,28 @@ CLEAN: dict[str, Any] = {
     "a message for a login over HTTP that fails": entry(
         on_connect=[{"http": {"url": "https://a.b/"}, "fail_message": "body.why"}]
     ),
+    "the one feed of an endpoint that sends nothing else": {
+        "name": "m", "url": URL, "feeds": [{**EVENTS, "match": "true"}]
+    },
+    "a feed beside calls that share its connection": entry(
+        preset="jsonrpc2", limits={"max_connections": 1}, feeds=[{**EVENTS, "match": "message.method == 'said'"}]
+    ),
+    "feeds that differ by an argument or a captured value": entry(
+        on_connect=[{"expect": "message.hi", "capture": {"s": "message.s"}}], ignore="true",
+        feeds=[
+            {**EVENTS, "match": "message.a == args.a", "inputs": {"properties": {"a": {}}}},
+            {**EVENTS, "name": "g", "match": "message.s == session.s"},
+        ],
+    ),
+    "a feed that opens with an argument of the login": {
+        "name": "m", "url": URL + "{{ args.room }}",
+        "feeds": [{**EVENTS, "inputs": {"properties": {"room": {}}, "required": ["room"]}}],
+    },
+    "a subscription that cannot be ended, of a feed that stays open": entry(
+        feeds=[{**EVENTS, "open": [{"send": "on"}], "start": "start"}]
+    ),
+    "a preset whose feeds cannot unsubscribe": entry(preset="cdp", feeds=[{"name": "A.b", "description": "Events."}]),
+    "a preset with feeds that are not used": entry(preset="mopidy"),
 }  # fmt: skip
 
 
@@ -468,6 +602,11 @@ def inputs_of(**properties: Any) -> dict[str, Any]:
 
 TREE = {"$defs": {"t": {"type": "object", "properties": {"below": {"$ref": "#/$defs/t"}}}}}
 NOTED: dict[str, tuple[list[dict[str, Any]], str, str]] = {
+    "a key of a protocol": (
+        [note_tool(tool_call_template={"message": {"a": [{"$type": "x"}]}})],
+        "the key '$type' in the message of m.t is sent as it is. Keys with a meaning: $each, $template, $raw, ",
+        "message-key-unknown",
+    ),
     "no annotations": (
         [note_tool(annotations={})],
         'm.t has no "annotations". Codex and Copilot',

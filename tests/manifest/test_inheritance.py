@@ -245,6 +245,24 @@ def test_message_and_listen_in_one_object_contradict_each_other():
     assert check_fields({"message": "a", "listen": False}, "e") == []
 
 
+def test_feeds_have_the_fields_of_feed_defaults_unless_they_say_otherwise() -> None:
+    document = {
+        "preset": "mopidy",
+        "feed_defaults": {"item": "message.a", "size": 7},
+        "feeds": [{"name": "a"}, {"name": "b", "item": None, "size": 8}],
+    }
+    match = read_preset("mopidy")["feed_defaults"]["match"]
+    assert apply_preset(document)["feeds"] == [
+        {"name": "a", "match": match, "item": "message.a", "size": 7},
+        {"name": "b", "match": match, "size": 8},
+    ]
+
+
+def test_a_tool_inherits_no_feeds() -> None:
+    entry = apply_preset({"preset": "mopidy", "url": "wss://a.example/", "feeds": [{"name": "a"}]})
+    assert not {"feeds", "feed_defaults"} & merge_tool(entry, {}).keys()
+
+
 @pytest.mark.parametrize("key", sorted(EXTENDED_KEYS - {"feeds"}))  # a tool has no feeds of its own
 def test_every_list_of_steps_can_be_extended(key):
     assert merge_tool({key: ["a"]}, {key: ["b", "..."]})[key] == ["b", "a"]

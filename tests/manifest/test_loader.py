@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
+from utcp_ws_mcp.manifest.entries import DisabledEntry
 from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS
-from utcp_ws_mcp.manifest.loader import DisabledEntry, inline_variables, load_document, variable_files
+from utcp_ws_mcp.manifest.loader import inline_variables, load_document, variable_files
 from utcp_ws_mcp.manifest.presets import read_preset
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
@@ -106,11 +107,29 @@ REFUSED = {
         [{"url": URL, "inbox": {"match": "message.event"}}],
         [
             (
-                '[0].inbox: was replaced by feeds. Write "feeds": [{"name": "events", "match": …, "start": '
-                '"first_call"}] with the same "match": its tool events_events replaces the tool that listened. '
+                '[0].inbox: was replaced by feeds. Write "feeds": [{"name": "received", "match": …, "start": '
+                '"first_call"}] with the same "match": its tool received_events replaces the tool that listened. '
                 "[field-replaced]"
             )
         ],
+    ),
+    "feeds without what is an event": (
+        [{"url": URL, "feeds": [{"name": "a"}]}],
+        ['[0].feeds[0]: "match" is required: which messages are events? Add it. [missing-key]'],
+    ),
+    "a common field that feeds do not have": (
+        [{"url": URL, "feed_defaults": {"name": "a"}}],
+        [
+            (
+                "[0].feed_defaults: 'name' is not a field that feeds can have in common. Use close, description, "
+                "inputs, item, keep, key, linger, match, max_age, max_bytes, max_instances, max_wait_seconds, open, "
+                "position, resume, size, start, until. [unknown-key]"
+            )
+        ],
+    ),
+    "a call template that is no object, beside a message": (
+        [{"url": URL, "tools": [{"name": "t", "tool_call_template": True}]}],
+        ["[0].tools[0].tool_call_template: expected an object. [wrong-type]"],
     ),
     "a slip in a UTCP manual": (
         {"tools": [], "utcp_verson": "1"},

@@ -10,10 +10,10 @@ from utcp_ws_mcp.manifest.manual_outline import (
     MAX_TOOL_BYTES,
     MAX_TOOL_EXPRESSIONS,
     MAX_TOOL_VALUES,
-    complete,
     outline_manual,
 )
 from utcp_ws_mcp.manifest.remote_manual import read_manual, read_manual_in_steps
+from utcp_ws_mcp.manifest.steps import complete
 
 
 def schema(**properties):

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
-from utcp_ws_mcp.manifest.manual_outline import complete, outline_manual
+from utcp_ws_mcp.manifest.manual_outline import outline_manual
 from utcp_ws_mcp.manifest.models.manual import Annotations
 from utcp_ws_mcp.manifest.remote_manual import read_manual, read_manual_in_steps
 from utcp_ws_mcp.manifest.sanitize import MAX_TEXT_LENGTH
+from utcp_ws_mcp.manifest.steps import complete
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)

@@ -442,7 +442,7 @@ async def test_a_tool_of_a_manual_of_another_kind_reads_no_file(tmp_path: Path) 
     assert seen.received == [{"$file": str(secret)}]
 
 
-async def test_a_tool_of_a_manual_of_another_kind_is_called_anew_when_its_call_template_changes() -> None:
+async def test_a_tool_of_a_manual_of_another_kind_is_called_differently_when_its_call_template_changes() -> None:
     async with peer(echo) as seen, stray_of(template(seen, message="one")) as client:
         assert await client.call_tool("m.a", {}) == "one"
         await save_strays(client, template(seen, message="two"))

@@ -14,7 +14,7 @@ from tests.peer import Peer, peer
 from utcp_ws_mcp import Bridge, ToolError
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
-ENVIRON = {"ETHEREUM_ENDPOINT": "x.example", "OPENAI_API_KEY": "sk-test", "DEEPGRAM_API_KEY": "dg-test"}
+ENVIRON = {"OPENAI_API_KEY": "sk-test", "DEEPGRAM_API_KEY": "dg-test"}
 
 
 def moved(name: str, folder: Path, seen: Peer, old: str) -> Path:
@@ -45,7 +45,7 @@ async def ethereum(seen: Peer, connection: Any, message: Any) -> None:
 
 async def test_ethereum_reads_and_watches(tmp_path: Path) -> None:
     async with peer(ethereum) as seen:
-        file = moved("ethereum", tmp_path, seen, "wss://${ETHEREUM_ENDPOINT}")
+        file = moved("ethereum", tmp_path, seen, "${ETHEREUM_URL:-ws://127.0.0.1:8546/}")
         async with Bridge.open(file, environ=ENVIRON) as bridge:
             assert await bridge.call_tool("ethereum.block_number") == "0x10"
             blocks = await bridge.call_tool("ethereum.watch_blocks", {"count": 2})

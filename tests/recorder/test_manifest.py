@@ -253,8 +253,65 @@ def test_a_header_contains_its_variable_and_never_a_secret(typed: str, kept: str
     assert draft.missing_variables == (["AUTHORIZATION"] if kept == "${AUTHORIZATION}" else [])
 
 
-def test_a_conversation_in_which_nothing_was_sent_gives_a_watch() -> None:
-    assert list(plans_of(drafted('< {"price": 1}'))) == ["watch"]
+@pytest.mark.parametrize(
+    ("lines", "feeds"),
+    [
+        ([], {"received": "message is defined"}),
+        (['< {"price": 1}'], {"received": "message.price is defined"}),
+        (["< tick"], {"received": "message is string"}),
+        (['< {"type": "hello"}', '< {"type": "tick"}'], {"tick": "message.type == 'tick'"}),
+        (['< {"type": "tick"}', '< {"type": "tick"}'], {"tick": "message.type == 'tick'"}),
+    ],
+)
+def test_a_conversation_in_which_nothing_was_sent_gives_feeds(lines: list[str], feeds: dict[str, str]) -> None:
+    document = drafted(*lines).document
+    assert {feed["name"]: feed["match"] for feed in document["feeds"]} == feeds
+    assert "tools" not in document
+    assert ("on_connect" in document) == ("hello" in str(lines))
+
+
+def test_messages_that_answer_nothing_are_feeds_of_their_kind() -> None:
+    document = drafted(
+        '> {"id": 1, "op": "get"}', '< {"event": "tick", "data": 1}', '< {"id": 1, "ok": true}',
+        '< {"event": "tick", "data": 2}', '< {"event": "stock/changed", "n": 2}',
+    ).document  # fmt: skip
+    assert [(feed["name"], feed["match"], feed.get("item")) for feed in document["feeds"]] == [
+        ("tick", "message.event == 'tick'", "message.data"),
+        ("stock_changed", "message.event == 'stock/changed'", None),
+    ]
+
+
+def test_what_follows_a_subscription_is_no_feed() -> None:
+    document = drafted(
+        '> {"id": 1, "op": "subscribe", "topic": "a"}', '< {"id": 1, "ok": true}', '< {"topic": "a", "n": 1}',
+        '> {"id": 2, "op": "get"}', '< {"id": 2, "ok": true}',
+    ).document  # fmt: skip
+    assert "feeds" not in document
+
+
+def test_events_that_look_like_replies_are_distinct_or_left_out() -> None:
+    replies = ['> {"id": 1, "a": 1}', '< {"id": 1, "type": "x", "v": 1}', '> {"id": 2, "a": 2}']
+    distinct = drafted(*replies, '< {"id": 2, "type": "x", "v": 1}', '< {"type": "x", "live": true}').document
+    assert [feed["match"] for feed in distinct["feeds"]] == ["message.live == true"]
+    same = drafted(*replies, '< {"id": 2, "type": "x", "v": 1}', '< {"type": "x", "v": 1}').document
+    assert "feeds" not in same
+
+
+def test_a_draft_has_few_feeds() -> None:
+    lines = [f'< {{"event": "e{number}"}}' for number in range(9)]
+    assert len(drafted('> {"id": 1, "op": "get"}', '< {"id": 1}', *lines).document["feeds"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("method", "feeds"), [("tick", ["tick"]), ("a b", []), ("x" * 41, [])], ids=["a name", "no name", "a long name"]
+)
+def test_notifications_of_a_preset_are_feeds_by_their_name(method: str, feeds: list[str]) -> None:
+    document = drafted(
+        '> {"jsonrpc": "2.0", "id": 1, "method": "get", "params": {}}', '< {"jsonrpc": "2.0", "id": 1, "result": 1}',
+        f'< {{"jsonrpc": "2.0", "method": "{method}", "params": {{}}}}',
+    ).document  # fmt: skip
+    assert [feed["name"] for feed in document.get("feeds", [])] == feeds
+    assert all(feed.keys() == {"name", "description"} for feed in document.get("feeds", []))
 
 
 @pytest.mark.parametrize(
@@ -341,7 +398,7 @@ def test_a_late_answer_to_a_login_without_ids_is_not_that_of_the_first_call() ->
     assert draft.document["reply"] == {"result": "message.value"}
 
 
-def test_the_answer_to_a_login_is_told_from_notifications() -> None:
+def test_the_answer_to_a_login_is_distinguished_from_notifications() -> None:
     draft = drafted(
         '> {"cmd": "login", "token": "${KEY}"}', '< {"jsonrpc": "2.0", "result": true}', '> {"cmd": "get"}',
         '< {"jsonrpc": "2.0", "value": 1}', '< {"jsonrpc": "2.0", "note": 1}', variables=("KEY",),

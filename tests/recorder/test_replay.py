@@ -88,6 +88,14 @@ def subscribing(message: Any) -> Iterator[Any]:
         yield from ({"channel": message["channel"], "data": number} for number in range(12))
 
 
+def ticking(message: Any) -> Iterator[Any]:
+    if message is None:
+        yield {"event": "hello"}
+    else:
+        yield {"id": message["id"], "ok": True}
+    yield from ({"event": "tick", "data": number} for number in range(3))
+
+
 def ending(message: Any) -> Iterator[Any]:
     if message is not None:
         yield from ({"id": message["id"], "type": "item", "n": number} for number in range(2))
@@ -209,6 +217,16 @@ CONVERSATIONS: dict[str, Conversation] = {
         [{"id": 1, "cmd": "subscribe", "channel": "news"}, {"id": 2, "cmd": "get"}],
         [("subscribe", {"channel": "sport"}, list(range(10)))],
     ),
+    "events without a request": Conversation(
+        ticking, [{"id": 1, "op": "get"}], [("tick_events", {"wait_seconds": 5}, [0, 1, 2])]
+    ),
+    "events, and nothing is sent": Conversation(ticking, [], [("tick_events", {"wait_seconds": 5}, [0, 1, 2])]),
+    "notifications of JSON-RPC": Conversation(
+        jsonrpc,
+        [{"jsonrpc": "2.0", "id": 1, "method": "add", "params": {"a": 1}}],
+        [("tick_events", {}, []), ("add", {"a": 2}, {"a": 2}), ("tick_events", {"wait_seconds": 5}, [{}])],
+        preset="jsonrpc2",
+    ),
     "a stream with a last message": Conversation(
         ending, [{"id": 1, "cmd": "scan"}],
         [("scan", {}, [{"type": "item", "n": 0}, {"type": "item", "n": 1}, {"type": "done", "total": 2}])],
@@ -318,7 +336,9 @@ def recorded(url: str, recording: Conversation, folder: Path) -> LoadedManifest:
 
 
 def shown(value: Any) -> Any:
-    """A result without the IDs that the bridge chose."""
+    """A result without the IDs that the bridge chose; of a feed, the data of the events."""
+    if isinstance(value, dict) and value.keys() >= {"events", "cursor"}:
+        return [event["data"] for event in value["events"]]
     items = getattr(value, "items", None)
     if isinstance(value, dict) or items is None or callable(items):
         return value

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.bridge import StreamResult
+from utcp_ws_mcp import StreamResult
 from utcp_ws_mcp.server.content import result_blocks
 from utcp_ws_mcp.server.result import MIN_MAX_LINE_BYTES, REPEATED_LENGTH, JsonForm, Promise, Result, byte_size
 

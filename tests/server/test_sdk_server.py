@@ -264,7 +264,7 @@ async def test_each_item_of_a_stream_is_progress_at_once(tmp_path: Path, way: st
     assert seen_progress == [(1.0, "1"), (2.0, "2")]
 
 
-async def test_a_cancelled_call_tells_the_endpoint_to_end_its_stream(tmp_path: Path, way: str) -> None:
+async def test_a_cancelled_call_asks_the_endpoint_to_end_its_stream(tmp_path: Path, way: str) -> None:
     async def endless(seen: Peer, connection: Any, message: Any) -> None:
         if message.get("method") == "cancel":
             return

@@ -68,11 +68,11 @@ class CoverageMap:
         if not name:
             return self._running(mutant.path, self.lines.get(mutant.path, ()))
         word = re.compile(rb"\b" + re.escape(name) + rb"\b")
-        found: set[str] = set()
+        tests: set[str] = set()
         for path in self.lines:
             numbered = enumerate((root / path).read_bytes().splitlines(), 1)
-            found |= self._running(path, [number for number, line in numbered if word.search(line)])
-        return found
+            tests |= self._running(path, [number for number, line in numbered if word.search(line)])
+        return tests
 
 
 def digests(root: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 DURATIONS = "MUTANTS_DURATIONS"
 """The environment variable that names the file for the durations in seconds."""
 
-_durations: Counter[str] = Counter()
+_durations: defaultdict[str, float] = defaultdict(float)
 _failed: set[str] = set()
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -178,7 +178,7 @@ async def serve_manifest(server: str, era: str, variables: Mapping[str, str]) ->
     command = ["-m", "utcp_ws_mcp", str(MANIFESTS / f"{server}.json"), "--log-level", "debug"]
     process = StdioServerParameters(command=sys.executable, args=command, env={**os.environ, **variables})
     with tempfile.NamedTemporaryFile("w", prefix=f"{server}-") as log:
-        host = Client(stdio_client(process, errlog=log.file), mode=ERAS[era])
+        host = Client(stdio_client(process, errlog=cast("TextIO", log.file)), mode=ERAS[era])
         async with host as client, anyio.create_task_group() as tasks:
             yield ToolClient(client, server, era, variables, Path(log.name), tasks)
             tasks.cancel_scope.cancel()

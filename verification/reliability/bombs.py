@@ -164,10 +164,10 @@ async def measure(size: Size) -> Sequence[Figure]:
     biggest = max(results, key=lambda result: result.growth)
     slowest = max(results, key=lambda result: result.seconds)
     failed = sorted({result.name for result in results if not result.recovered})
-    bombs, worst = f"{len(results)} bombs", f"+{biggest.growth:.1f} MiB ({biggest.name})"
+    count, worst = f"{len(results)} bombs", f"+{biggest.growth:.1f} MiB ({biggest.name})"
     end = f"{slowest.seconds:.2f} s ({slowest.name})"
     return [
-        Figure("T9", f"{bombs}: process or next call failed", ", ".join(failed) or "0", "0", not failed),
+        Figure("T9", f"{count}: process or next call failed", ", ".join(failed) or "0", "0", not failed),
         Figure("T9", "memory", worst, f"+{MAX_GROWTH} MiB", biggest.growth <= MAX_GROWTH),
         Figure(
             "T9",

@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
     measured: str
     outcome: str
-    count: int
+    total: int
 
 
 async def killed(client: Client, at_once: int) -> list[Row]:
@@ -77,7 +77,7 @@ def _template(client: Client) -> dict[str, Any]:
 async def column(client: Client, subject: Subject, size: Size) -> list[Row]:
     """Return all rows of a client."""
     matrix = [cell for cell in cells() if cell.mode == "exclusive" and cell.phase != "discovery"]
-    matrix = [cell for cell in matrix if cell.fault_case.where != "name"]
+    matrix = [cell for cell in matrix if cell.fault_case.where in ("path", "token")]
     return [
         *await killed(client, 1),
         *await killed(client, 16),
@@ -93,7 +93,7 @@ async def compare(size: Size) -> None:
     version = importlib.metadata.version("utcp-websocket")
     print(f"| measured | outcome | utcp-ws-mcp | utcp-websocket {version} |\n{'| --- ' * 4}|")
     for mine, other in zip(ours, theirs, strict=True):
-        print(f"| {mine.measured} | {mine.outcome} | {mine.count:,} | {other.count:,} |")
+        print(f"| {mine.measured} | {mine.outcome} | {mine.total:,} | {other.total:,} |")
 
 
 if __name__ == "__main__":

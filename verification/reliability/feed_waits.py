@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -116,11 +117,15 @@ async def _wait_for_one(bridge: Bridge, server: Server, cursor: str, clock: Cloc
     await anyio.wait_all_tasks_blocked()
     began = clock.now()
     ended = [0.0] * len(waiting)
+
+    def note_end(index: int, _: object) -> None:
+        ended[index] = clock.now()
+
     for index, task in enumerate(waiting):
-        task.add_done_callback(lambda _, index=index: ended.__setitem__(index, clock.now()))
+        task.add_done_callback(partial(note_end, index))
     await server.send()
     waiting[-1].cancel()
-    results = await asyncio.gather(*waiting, return_exceptions=True)
+    results: list[Any] = await asyncio.gather(*waiting, return_exceptions=True)
     tally.seconds += [end - began for end in ended[:-1]]
     for result in results[:-1]:
         data = [event["data"] for event in result["events"]]

@@ -59,7 +59,7 @@ class Host:
         self._command = command
         self._stderr = stderr
         self._folder = tempfile.TemporaryDirectory()
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._waiting: dict[Any, asyncio.Future[dict[str, Any]]] = {}
         self._ids = 0
         self.received = ReceivedOutput()
         self.notified = asyncio.Event()
@@ -119,7 +119,8 @@ class Host:
         answer = self._waiting[self._ids] = asyncio.get_running_loop().create_future()
         self.send({"jsonrpc": "2.0", "id": self._ids, "method": method, "params": params})
         async with asyncio.timeout(REQUEST_TIMEOUT):
-            return await answer
+            reply: dict[str, Any] = await answer
+            return reply
 
     def send(self, message: Any) -> None:
         """Write a message as a line; bytes are written unchanged."""

@@ -181,7 +181,7 @@ async def _busy(host: Host, situation: Situation, peer: LivePeer) -> list[asynci
     if not situation.discovering:
         await host.call("live_t", answer=True)
     arguments = [{"n": number} for number in range(situation.calls)]
-    calls = [("live_t", each) for each in arguments]
+    calls: list[tuple[str, dict[str, Any]]] = [("live_t", each) for each in arguments]
     if situation.unreachable_peers:
         calls += [("unreachable_t", each) for each in arguments]
         calls += [("not_reading_t", {"text": LARGE_TEXT})] * situation.calls

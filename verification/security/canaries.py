@@ -42,8 +42,8 @@ from verification.security.endpoint import endpoint, manual_of
 from verification.security.leaky_endpoint import ANSWERS, leak, refuse
 from verification.security.listener import http_reply, listener
 
-SINKS = ("results", "errors", "progress", "tools/list", "stderr", "trace", "metrics", "spans", "files", "pins")
-SINKS += ("process list", "repr", "tracebacks")
+SINKS = ("results", "errors", "progress", "tools/list", "stderr", "trace", "metrics", "spans", "files", "pins",
+         "process list", "repr", "tracebacks")  # fmt: skip
 
 
 @dataclass

@@ -142,7 +142,8 @@ def _document(attack: Attack, port: int, good: int) -> list[JSONObject]:
 
 
 async def _watch(bridge: Bridge, stop: asyncio.Event) -> list[float]:
-    loop, seconds = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    seconds: list[float] = []
     while not stop.is_set() or not seconds:
         started = loop.time()
         await bridge.call_tool("good.t")

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -209,7 +210,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     async with endpoint() as server:
         for place, template in places(server).items():
             async with open_bridge(template) as bridge:
-                broken[place] = await find_broken(inputs, lambda data, to=bridge: call_after(server, to, data))
+                broken[place] = await find_broken(inputs, partial(call_after, server, bridge))
         broken["discovery"] = await find_broken(inputs, lambda data: discover_after(server, data))
         async with host(places(server)["a call, replies by id"]) as stdin_host:
             broken["stdin"] = await find_broken(inputs, stdin_host.try_line)

@@ -65,5 +65,5 @@ def observe(event: events.Event, redact: Callable[[str], str] = str) -> None:
 
 
 if __name__ == "__main__":
-    serve.log_event = observe
+    serve.log_event = observe  # type: ignore[attr-defined]  # in place of the function that it imports
     main(prog_name="noisy")

@@ -20,8 +20,9 @@ import anyio
 from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.dotenv_files import read_dotenv
 from utcp_ws_mcp.client.http_client import HttpResponse
-from utcp_ws_mcp.client.manifest_files import load_manifest, read_dotenv
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.oauth import parse_token_response
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.core.codecs.framing import make_framer
@@ -37,7 +38,8 @@ from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.core.network_policy import URL, parse_url
 from utcp_ws_mcp.core.tools.catalog import compile_tools
 from utcp_ws_mcp.errors import ForbiddenURL, InvalidManifest, TokenRequestError
-from utcp_ws_mcp.manifest.loader import ManifestEntry, load_document
+from utcp_ws_mcp.manifest.entries import ManifestEntry
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.models.framing import Framing
 from utcp_ws_mcp.manifest.remote_manual import read_manual
 from utcp_ws_mcp.manifest.variables import VariableResolver
@@ -117,8 +119,8 @@ def accept_dotenv(data: bytes) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / ".env"
         file.write_bytes(data)
-        values = read_dotenv(file, "m.json")
-    assert all(isinstance(value, str) for value in values.values())
+        content = read_dotenv(file, "m.json")
+    assert all(isinstance(value, str) for value in content.variables.values())
 
 
 def accept_pins(data: bytes) -> None:
@@ -170,9 +172,9 @@ def accept_message(framing: Framing) -> Accept:
     """Return a parser of the messages of a framing; every value can be displayed and returned as a result."""
 
     def accept(data: bytes) -> None:
-        schema = framing.protobuf and load_types("m.proto", lambda _: seeds.PROTO).select(
-            framing.protobuf.receive, None
-        )
+        schema = None
+        if framing.protobuf:
+            schema = load_types("m.proto", lambda _: seeds.PROTO).select(framing.protobuf.receive, None)
         framer = make_framer(framing, max_bytes=MAX_BYTES, schema=schema)
         text = text_of(data)
         for raw in (text, data, data[: len(data) // 2], data[len(data) // 2 :]):

@@ -230,7 +230,7 @@ def _initialize() -> JSONObject:
 
 
 def _requests() -> list[JSONObject]:
-    requests = [("tools/list", {}), ("resources/list", {})]
+    requests: list[tuple[str, JSONObject]] = [("tools/list", {}), ("resources/list", {})]
     for number, way in enumerate(WAYS):
         arguments = {"name": f"{way}_t", "arguments": {}, "_meta": {"progressToken": f"p{number}"}}
         requests.append(("tools/call", arguments))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 JSONObject = dict[str, Any]
@@ -57,22 +58,28 @@ def _with_changed_tool(change: Callable[[JSONObject], object]) -> list[Any]:
 def _tool_mutations() -> Iterator[tuple[str, Callable[[JSONObject], object]]]:
     text = BASE[0]["description"]
     for name, other in _descriptions(text).items():
-        yield name, lambda tool, other=other: tool.update(description=other)
+        yield name, partial(_update, description=other)
     yield "no description", lambda tool: tool.pop("description")
     yield "no inputs", lambda tool: tool.pop("inputs")
     for path, value in _SCHEMAS:
-        yield (
-            f"inputs {'.'.join(path)} = {value}",
-            lambda tool, path=path, value=value: _set_path(tool["inputs"], path, value),
-        )
+        yield f"inputs {'.'.join(path)} = {value}", partial(_change_inputs, path=path, value=value)
     for key, value in _FIELDS:
-        yield f"{key} = {value}", lambda tool, key=key, value=value: tool.update({key: value})
+        yield f"{key} = {value}", partial(_update, **{key: value})
     for key, value in _TEMPLATES:
-        yield (
-            f"template {key} = {str(value)[:40]}",
-            lambda tool, key=key, value=value: tool["tool_call_template"].update({key: value}),
-        )
+        yield f"template {key} = {str(value)[:40]}", partial(_change_template, key=key, value=value)
     yield "no template", lambda tool: tool.pop("tool_call_template")
+
+
+def _update(tool: JSONObject, **fields: Any) -> None:
+    tool.update(fields)
+
+
+def _change_inputs(tool: JSONObject, *, path: tuple[str, ...], value: Any) -> None:
+    _set_path(tool["inputs"], path, value)
+
+
+def _change_template(tool: JSONObject, *, key: str, value: Any) -> None:
+    tool["tool_call_template"][key] = value
 
 
 def _descriptions(text: str) -> dict[str, str]:

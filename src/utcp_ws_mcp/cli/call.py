@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from ..bridge import Bridge, StreamResult
+from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
-from ..core.exchange.result import partial_stream_text
+from ..core.exchange.result import StreamResult, partial_stream_text
 from ..core.tools.mcp_names import may_belong
 from ..errors import BridgeError, MissingVariable
 from ..observability import events

@@ -30,7 +30,10 @@ CLAUDE_CODE: Final = "claude-code"
 DEFAULT_SERVER_NAME: Final = "websocket"
 """The name of a server with several call templates."""
 
-_STARTED_MODULES: Final = ("..server.run", "..server.sdk_server", "..client.connector", ".serve")
+_STARTED_MODULES: Final = (
+    *("..server.run", "..server.listing", "..server.sdk_server", ".serve"),
+    *("..client.caller", "..client.connector", "..client.manual_reader"),
+)
 """The modules that import everything that a server on stdio needs."""
 
 INHERITED_ENV: Final = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "TERM", "LANG", "TMPDIR")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from .. import __version__
+from .exit_codes import ExitCode
 
 COMMANDS: Final[Mapping[str, str]] = {
     "serve": "serve",
@@ -21,13 +23,17 @@ COMMANDS: Final[Mapping[str, str]] = {
     "catalog": "catalog",
     "init": "init",
     "record": "record",
+    "import": "import_",
     "schema": "schema",
     "docs": "docs",
     "demo": "demo",
     "install": "install",
     "uninstall": "install",
 }
-"""The module of each command, in the order in which `--help` lists them. The function is called as the command."""
+"""The module of each command, in the order in which `--help` lists them.
+
+The function is called as the command; that of `import`, which is a keyword, as its module.
+"""
 
 
 class LazyCommands(Mapping[str, click.Command]):
@@ -38,7 +44,8 @@ class LazyCommands(Mapping[str, click.Command]):
     """
 
     def __getitem__(self, name: str) -> click.Command:
-        command: click.Command = getattr(import_module(f".{COMMANDS[name]}", __package__), name)
+        function = f"{name}_" if iskeyword(name) else name
+        command: click.Command = getattr(import_module(f".{COMMANDS[name]}", __package__), function)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -70,6 +77,13 @@ class DefaultServeGroup(click.Group):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Ctrl-C, also while a command is imported, ends with the documented exit code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+
 
 def _is_in_catalog(word: str) -> bool:
     from ..client.catalog import catalog_files  # most commands start with a command or a file
@@ -91,12 +105,13 @@ def main() -> None:
     utcp-ws-mcp catalog                            list ready-made manifests, usable by name
     utcp-ws-mcp init PRESET                        write a manifest to start from
     utcp-ws-mcp record URL                         draft a manifest from a conversation
+    utcp-ws-mcp import SOURCE                      make a manifest from the description of an API
     utcp-ws-mcp check manifest.json                validate manifests and report likely problems
     utcp-ws-mcp tools manifest.json                list the tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call a tool
     utcp-ws-mcp watch manifest.json MANUAL.FEED …  print the events of a feed as they come
     utcp-ws-mcp approve manifest.json              show and approve discovered tools that have changed
-    utcp-ws-mcp docs                               print the guide for writing manifests
+    utcp-ws-mcp docs [TOPIC]                       print the guide for writing manifests, or what a code means
     utcp-ws-mcp install HOST manifest.json         add the server to a host such as claude-desktop
     utcp-ws-mcp demo                               run a demo
 

@@ -24,7 +24,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, Problem
 from ..lint.host_limits import tool_notes
 from ..lint.tools import accepts_any_message
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor

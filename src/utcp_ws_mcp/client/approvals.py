@@ -8,7 +8,7 @@ from typing import Final
 
 from ..core.tools.catalog import pin_settings
 from ..errors import ApprovalRefused, PinStoreError, Problem
-from ..manifest.loader import ManifestEntry, ResolvedTool
+from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.pinning import check_pins
 from .pin_store import ManualPins, PinStore

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 import anyio
 
 from ..core.backoff import FATAL_CLOSE_CODES, backoff_delay
-from ..core.exchange.result import collect_stream, extract_result
+from ..core.exchange.result import StreamResult, collect_stream, extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, SessionLost
 from ..observability import events
 from ..observability.events import Observer
 from .call import Call
-from .pool.manager import PoolManager
 from .pool.pool import ConnectionPool
 
 MAX_RETRIES: Final = 10
@@ -30,29 +28,24 @@ SENT_RESULT: Final = {"sent": True}
 ItemCallback = Callable[[Any], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamResult:
-    """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream.
+class CallRunner:
+    """Run calls over the connections of a pool.
 
-    `complete`: it ended by itself. A bound ended it otherwise, and more may have followed.
+    All attempts of a call use the pool of the manifest in which its tool was found: after a reload, a retry must not
+    go to an endpoint that the tool never named.
     """
 
-    value: Any
-    items: tuple[Any, ...]
-    end: str | None
-    complete: bool = False
-
-
-class CallRunner:
-    """Run calls over the connections of the pools."""
-
-    def __init__(self, pool_manager: PoolManager, ambient: Ambient, observe: Observer) -> None:
-        self._pool_manager = pool_manager
+    def __init__(self, ambient: Ambient, observe: Observer) -> None:
         self._ambient = ambient
         self._observe = observe
 
     async def call(
-        self, tool: CompiledTool, arguments: dict[str, Any], on_item: ItemCallback | None, started_at: float
+        self,
+        pool: ConnectionPool,
+        tool: CompiledTool,
+        arguments: dict[str, Any],
+        on_item: ItemCallback | None,
+        started_at: float,
     ) -> Any:
         """Call a tool and return its result (JSON, text, bytes or StreamResult).
 
@@ -62,8 +55,6 @@ class CallRunner:
         Raises:
             BridgeError: the failure; after retries, its outcome covers all attempts.
         """
-        # One pool for all attempts: after a reload, a retry must not go to an endpoint that the tool never named.
-        pool = self._pool_manager.pool(tool.manual)
         deadline = started_at + tool.template.timeout
         lost_error: ConnectionLost | None = None
         retries = 0
@@ -85,6 +76,21 @@ class CallRunner:
                 lost_error = error if isinstance(error, ConnectionLost) else lost_error
                 retries += 1
             await anyio.sleep(delay)
+
+    async def stream(
+        self, pool: ConnectionPool, tool: CompiledTool, arguments: dict[str, Any], started_at: float
+    ) -> AsyncGenerator[Any]:
+        """Yield each item of a stream, or the one result of another tool, as it arrives. Nothing is sent again.
+
+        Raises:
+            BridgeError: the failure.
+        """
+        deadline = started_at + tool.template.timeout
+        async with Call(pool, self._ambient, tool, arguments, deadline) as call:
+            while not tool.rules.no_reply and (message := await call.receive()) is not None:
+                yield extract_result(tool, call.exchange, message)
+                if tool.rules.stream is None:
+                    return
 
     async def _attempt(
         self,

@@ -11,10 +11,10 @@ from ..errors import ConnectionLost, Outcome, end_sentence, quote_endpoint
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
 from ..manifest.variables import find_variables
-from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .websocket import WebSocket
 
 CLOSED_LOCALLY: Final = "closed by utcp-ws-mcp"
 POLICY_VIOLATION: Final = 1008

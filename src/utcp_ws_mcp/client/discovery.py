@@ -28,12 +28,11 @@ from ..errors import (
     PolicyError,
     TokenRequestError,
 )
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..observability import events
 from ..observability.events import Observer
-from .call import Call
-from .pool.entry import shutdown_error
 from .pool.manager import PoolManager
+from .pool.status import shutdown_error
 
 logger = logging.getLogger(__name__)
 
@@ -203,6 +202,8 @@ class DiscoveryTask:
         return True
 
     async def _fetch(self) -> Any:
+        from .call import Call  # not at the start of the program: `initialize` is answered first
+
         try:
             with anyio.fail_after(self._timeout):
                 async with Call(self._pool_manager.pool(self.entry.name), self._ambient, self._tool, {}) as call:

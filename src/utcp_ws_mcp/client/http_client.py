@@ -25,7 +25,7 @@ from .dial import Resolver, resolve
 from .tls import tls_reason
 
 MAX_BODY_BYTES: Final = 1 << 16
-"""Bytes of a response that are read."""
+"""Bytes of a response that are read, unless the request says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(repr=False)
     form: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
+    max_response_bytes: int = MAX_BODY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ async def send_request(
         on_sent: Called when the connection is open and sending begins.
 
     Raises:
-        ConnectError: if there is no response in time, or it has more than MAX_BODY_BYTES bytes.
+        ConnectError: if there is no response in time, or it has more bytes than the request allows.
         PolicyError: if the host's addresses may not be used.
     """
     try:
@@ -159,15 +160,15 @@ async def _send_to_address(
     )
     response = await client.send(request, stream=True)
     try:
-        body = b""  # read in pieces: the length that a server announces need not be true
+        body = bytearray()  # read in pieces: the length that a server announces need not be true
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                cause = f"the response has more than {MAX_BODY_BYTES:,} bytes."
+            if len(body) > http_request.max_response_bytes:
+                cause = f"the response has more than {http_request.max_response_bytes:,} bytes."
                 raise ConnectError(url.address, cause, code="http-request-failed")
         set_cookies = response.headers.get_list("set-cookie")
         return HttpResponse(
-            response.status_code, body, dict(response.headers), dict(map(_parse_set_cookie, set_cookies))
+            response.status_code, bytes(body), dict(response.headers), dict(map(_parse_set_cookie, set_cookies))
         )
     finally:
         await response.aclose()

@@ -9,20 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from anyio import to_thread
 
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.tools.catalog import sample_url
 from ..core.value_size import is_too_large
-from ..manifest.loader import ManifestEntry
+from ..files import reason_of
+from ..manifest.entries import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.pinning import tool_digest
-from .state_files import UnreadableFile, read_state_file, reason_of, replace_state_file, state_folder
+from .state_files import UnreadableFile, read_state_file, replace_state_file, state_folder
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +36,19 @@ MAX_MANUALS: Final = 64
 
 
 class ManualCache:
-    """The manuals of earlier runs in a folder. Files are read and written in a thread."""
+    """The manuals of earlier runs in a folder. Files are read and written in a thread.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: The folder; None: in the state folder of the user, which is looked up when it is first needed.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given_folder = folder
         self._known: dict[Path, str] = {}
 
-    @classmethod
-    def default(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Return the cache in the state folder."""
-        return cls(state_folder(environ) / "manuals")
+    @cached_property
+    def _folder(self) -> Path:
+        return state_folder() / "manuals" if self._given_folder is None else self._given_folder
 
     async def load(self, entry: ManifestEntry) -> Json:
         """Return the manual that the endpoint of an entry announced last, or None."""

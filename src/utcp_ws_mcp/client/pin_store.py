@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 from anyio import to_thread
 
 from ..errors import PinStoreError
-from .state_files import UnreadableFile, read_state_file, reason_of, replace_state_file, state_folder
+from ..files import reason_of
+from .state_files import UnreadableFile, read_state_file, replace_state_file, state_folder
 
 MAX_BYTES: Final = 16 << 20
 LOCK_TIMEOUT: Final = 5.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from ..files import reason_of, replace_file
 
 STATE_DIR_VARIABLE: Final = "UTCP_WS_MCP_STATE_DIR"
 APP_NAME: Final = "utcp-ws-mcp"
@@ -59,19 +59,4 @@ def replace_state_file(path: Path, text: str) -> None:
         OSError: If it cannot be written; then it is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # creates it with mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:  # also when interrupted, or the temporary file would stay
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def reason_of(failed: OSError) -> str:
-    """Return why an operation on a file failed."""
-    return (failed.strerror or type(failed).__name__).lower()
+    replace_file(path, text.encode(), 0o600)

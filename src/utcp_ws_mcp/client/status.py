@@ -1,31 +1,28 @@
-"""What an open bridge shows: its call templates, tools, connections and feeds."""
+"""What an open bridge shows, and waiting for it: its call templates, tools and connections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
-from ..manifest.loader import DisabledEntry, ManifestEntry
-from .approvals import WithheldTool
+from ..manifest.entries import DisabledEntry, ManifestEntry
 from .discovery import DiscoveryManager
-from .feeds.lazy import LazyFeeds
-from .pool.entry import PoolStats
 from .pool.manager import PoolManager
+from .pool.status import PoolStats
 from .tool_repository import ToolRepository
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
-    from .feeds.manager import FeedInstance
+    from .approvals import WithheldTool
 
 
 class BridgeStatus:
-    """The part of `Bridge` that only reads."""
+    """The part of `Bridge` that only reads and waits."""
 
     _repository: ToolRepository
     _discovery_manager: DiscoveryManager
     _pool_manager: PoolManager
-    _feeds: LazyFeeds
 
     @property
     def entries(self) -> list[ManifestEntry]:
@@ -61,6 +58,18 @@ class BridgeStatus:
         """Return the status of the connections of a manual."""
         return self._pool_manager.stats(manual)
 
-    def feed_instances(self) -> list[FeedInstance]:
-        """Return the feeds that have been opened, one for each set of arguments."""
-        return self._feeds.instances()
+    async def wait_discovered(self, seconds: float) -> bool:
+        """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
+        return await self._discovery_manager.wait_all(seconds)
+
+    async def wait_manual_discovered(self, name: str) -> None:
+        """Wait until the endpoint of a call template has returned its manual; return at once without discovery.
+
+        Raises:
+            BridgeError: if discovery fails.
+        """
+        await self._discovery_manager.wait_discovered(name)
+
+    async def wait_fast_discovery(self, seconds: float) -> None:
+        """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones."""
+        await self._discovery_manager.wait_for_fast(seconds)

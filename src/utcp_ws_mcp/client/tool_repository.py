@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from ..core.tools.catalog import compile_tools_in_steps
 from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
-from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
-from ..manifest.loader import DisabledEntry, ManifestEntry, ResolvedTool
-from ..manifest.manual_outline import outline_manual
-from ..manifest.models.base import Json
-from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
+from ..errors import ApprovalRefused, BridgeError, Problem, UnknownTool
+from ..manifest.entries import DisabledEntry, ManifestEntry
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
-from .approvals import Approvals, ApprovedTools, WithheldTool
 from .manifest_files import LoadedManifest, check_unique_names
-from .pin_store import PinStore
-from .sliced_work import SlicedWork
+
+if TYPE_CHECKING:
+    from .approvals import ApprovedTools, WithheldTool
+    from .manual_reader import ManualReader, Reading
+    from .pin_store import PinStore
 
 MAX_WARNINGS: Final = 20
 """Warnings about one manual that are reported."""
-
-MAX_MANUAL_SECONDS: Final = 1.0
-"""Seconds of CPU time to read a manual, and to compile its tools; for 128 ordinary tools a tenth is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +38,12 @@ class SavedManual:
     is_known: bool
 
 
-@dataclass(slots=True)
-class _Reading:
-    """A manual that was read for an entry, and what was compiled of it for the tools that may be offered."""
-
-    entry: ManifestEntry = field(repr=False)
-    digest: str
-    tools: Sequence[ResolvedTool] = field(repr=False)
-    warnings: Sequence[str] = field(repr=False)
-    definitions: Mapping[str, Json] = field(repr=False)
-    offered: frozenset[str] = frozenset()
-    compiled: tuple[list[CompiledTool], list[Problem]] | None = field(default=None, repr=False)
-
-
 class ToolRepository:
     """The tools of a bridge by `manual.tool`.
 
     Args:
         manifests: The loaded manifests.
-        pin_store: Stores which discovered tools are approved.
+        pin_store: Stores which discovered tools are approved; None: in the state folder of the user.
         warn: Called with each text that an operator should read.
         redact: Removes credentials from the texts of manuals.
 
@@ -72,16 +54,16 @@ class ToolRepository:
     def __init__(
         self,
         manifests: Sequence[LoadedManifest],
-        pin_store: PinStore,
+        pin_store: PinStore | None,
         warn: Callable[[str], None],
         redact: Callable[[str], str] = str,
     ) -> None:
         check_unique_names(manifests)
         self._manifests = manifests
-        self._approvals = Approvals(pin_store)
+        self._pin_store = pin_store
         self._warn = warn
         self._redact = redact
-        self._readings: dict[str, _Reading] = {}
+        self._manual_reader: ManualReader | None = None
         self._reported: dict[str, frozenset[str]] = {}
         self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
@@ -101,7 +83,7 @@ class ToolRepository:
     @property
     def withheld(self) -> Mapping[str, WithheldTool]:
         """The tools that are not offered, by `manual.tool`."""
-        return self._approvals.withheld
+        return self._manual_reader.withheld if self._manual_reader is not None else {}
 
     @property
     def tools(self) -> Mapping[str, CompiledTool]:
@@ -112,24 +94,36 @@ class ToolRepository:
         """Return the tool `manual.tool`, or the one that hosts see under a name; None if there is none."""
         return self._tools_by_name.get(name) or self._tools_by_name.get(self._host_names().get(name, ""))
 
-    def unknown_tool(self, name: str, failures: Mapping[str, BridgeError], server_name: str = "") -> BridgeError:
-        """Return the error for a name that no tool has.
+    def unknown_tool(
+        self, name: str, failures: Mapping[str, BridgeError], server_name: str | None = None
+    ) -> BridgeError:
+        """Return the error for a name that no tool has, with the nearest one in the form that the caller uses.
 
         Args:
             name: The name.
             failures: Why manuals could not be fetched, by the name of the call template.
-            server_name: The name of this server in the host (`host_names`).
+            server_name: The name of this server in the host (`host_names`); None if no host calls.
         """
         for disabled in self.disabled_entries:
-            if may_belong(name, disabled.name, server_name):
-                return MissingVariable(disabled.missing, disabled.name)
+            if may_belong(name, disabled.name, server_name or ""):
+                return disabled.error()
         for withheld, tool in self.withheld.items():
             if name in (withheld, ascii_tool_name(withheld)):
                 return UnknownTool(name, reason=f"it is withheld: {tool.reason}")
         for manual, failed in failures.items():
-            if may_belong(name, manual, server_name):
+            if may_belong(name, manual, server_name or ""):
                 return UnknownTool(name, reason=f"the tools of {manual!r} are not known: {failed.message}")
-        return UnknownTool(name, closest_match(name, [*self._tools_by_name, *self._host_names()]))
+        return UnknownTool(name, self._nearest(name, for_host=server_name is not None))
+
+    def _nearest(self, name: str, *, for_host: bool) -> str | None:
+        """Return the name that is meant, as the caller writes names. Any form finds it, also one without the manual."""
+        shown = {full: host for host, full in self._host_names().items()}
+        forms: dict[str, str] = {}
+        for full, tool in self._tools_by_name.items():
+            answer = shown[full] if for_host else full
+            forms |= {tool.name: answer, shown[full]: answer, full: answer}
+        found = closest_match(name, forms)
+        return forms[found] if found else None
 
     def _host_names(self) -> dict[str, str]:
         """Return each `manual.tool` by the name that hosts see."""
@@ -155,8 +149,8 @@ class ToolRepository:
         for name in before.keys() - unchanged:
             self._discovered_tools.pop(name, None)
             self._reported.pop(name, None)
-            self._readings.pop(name, None)
-            self._approvals.forget(name)
+            if self._manual_reader is not None:
+                self._manual_reader.forget(name)
         self._rebuild_index()
         return unchanged
 
@@ -169,22 +163,12 @@ class ToolRepository:
             entry: The entry that requested the manual.
             manual: The JSON value that the endpoint announced.
         """
-        known = self._readings.get(entry.name)
-        reading = await self._read(manual, entry)
-        approved = await self._approvals.check(entry, reading.tools, reading.definitions)
-        count, changed = await self._offer(entry, reading, approved, reading.warnings)
+        reader = self._get_manual_reader()
+        known = reader.last(entry)
+        reading = await reader.read(manual, entry)
+        approved = await reader.check(reading)
+        count, changed = await self._offer(reading, approved, report=True)
         return SavedManual(count, changed, is_known=reading is known)
-
-    async def _read(self, manual: Any, entry: ManifestEntry) -> _Reading:
-        """Read a manual, unless it is the one that was read last."""
-        work = SlicedWork(MAX_MANUAL_SECONDS)
-        outline = await work.run(outline_manual(manual, entry))
-        known = self._readings.get(entry.name)
-        if known is None or known.entry is not entry or known.digest != outline.digest:
-            tools, warnings = await work.run(read_manual_in_steps(outline, entry, self._redact))
-            definitions = {tool.digest: tool.raw for tool in outline.tools}
-            known = self._readings[entry.name] = _Reading(entry, outline.digest, tools, warnings, definitions)
-        return known
 
     async def offer_remembered(self, entry: ManifestEntry, manual: Any) -> bool:
         """Offer the approved tools of a manual of an earlier run, until the endpoint has announced its own.
@@ -192,34 +176,21 @@ class ToolRepository:
         Returns:
             Whether the tools of the repository changed.
         """
-        reading = await self._read(manual, entry)
-        approved = await self._approvals.check_remembered(entry, reading.tools)
+        reader = self._get_manual_reader()
+        reading = await reader.read(manual, entry)
+        approved = await reader.check_remembered(reading)
         if entry.name in self._discovered_tools or entry not in self.entries:
             return False  # the endpoint, or a reload, was faster
-        return (await self._offer(entry, reading, approved, None))[1]
+        return (await self._offer(reading, approved, report=False))[1]
 
-    async def _offer(
-        self,
-        entry: ManifestEntry,
-        reading: _Reading,
-        approved: ApprovedTools,
-        warnings: Sequence[str] | None,
-    ) -> tuple[int, bool]:
-        """Offer tools of an entry, and report the warnings about them; None for none."""
-        ranks = {tool.tool.name: rank for tool, rank in approved.tools}
-        offered = frozenset(ranks)
-        if reading.compiled is None or reading.offered != offered:
-            reading.offered = offered
-            work = SlicedWork(MAX_MANUAL_SECONDS)
-            reading.compiled = await work.run(compile_tools_in_steps(entry, [tool for tool, _ in approved.tools]))
-        compiled, problems = reading.compiled
-        if warnings is not None:
-            skipped = [skipped_tool_warning(entry.name, problem) for problem in problems]
-            self._report(entry.name, [*warnings, *approved.warnings, *skipped])
+    async def _offer(self, reading: Reading, approved: ApprovedTools, *, report: bool) -> tuple[int, bool]:
+        """Offer tools of a manual; return how many it has, and whether the tools of the repository changed."""
+        entry = reading.entry
+        compiled = await self._get_manual_reader().compile_tools(reading, approved)
+        if report:
+            self._report(entry.name, [*reading.warnings, *approved.warnings, *reading.skipped])
         listed = {tool.original_name for tool in self._listed_tools.get(entry.name, ())}
-        discovered = [
-            replace(tool, rank=ranks[tool.original_name]) for tool in compiled if tool.original_name not in listed
-        ]
+        discovered = [tool for tool in compiled if tool.original_name not in listed]
         before = self._discovered_tools.get(entry.name, [])
         self._discovered_tools[entry.name] = discovered
         self._rebuild_index()
@@ -246,7 +217,17 @@ class ToolRepository:
         entry = next((entry for entry in self.entries if name.startswith(f"{entry.name}.")), None)
         if entry is None:
             raise ApprovalRefused(name, "no call template of the manifest has this name")
-        await self._approvals.approve(entry, name.removeprefix(f"{entry.name}."), digest)
+        await self._get_manual_reader().approve(entry, name.removeprefix(f"{entry.name}."), digest)
+
+    def _get_manual_reader(self) -> ManualReader:
+        if self._manual_reader is None:
+            # Imported when an endpoint announces its manual: the first answer to a host does not wait for this.
+            from .manual_reader import ManualReader
+            from .pin_store import PinStore
+
+            store = PinStore.default() if self._pin_store is None else self._pin_store
+            self._manual_reader = ManualReader(store, self._redact)
+        return self._manual_reader
 
     def _rebuild_index(self) -> None:
         self._tools_by_name = {

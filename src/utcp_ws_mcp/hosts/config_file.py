@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..errors import InstallError
+from ..files import reason_of, replace_file
 
 MAX_BYTES: Final = 16 << 20
 """The maximum size of a configuration file in bytes."""
@@ -60,7 +59,7 @@ def read_config_file(path: Path) -> ConfigFile:
             raise InstallError(message, code="host-file-not-readable")
         return ConfigFile(path, path.read_bytes())
     except OSError as failed:
-        message = f"{path} cannot be read: {_reason(failed)}. Nothing was changed."
+        message = f"{path} cannot be read: {reason_of(failed)}. Nothing was changed."
         raise InstallError(message, code="host-file-not-readable") from failed
 
 
@@ -81,28 +80,8 @@ def replace_config_file(file: ConfigFile, text: str) -> None:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         mode = NEW_FILE_MODE if file.content is None else file.path.stat().st_mode & 0o777
         if file.content is not None:
-            _write_atomically(file.backup_path, file.content, mode)
-        _write_atomically(file.path, text.encode("utf-8"), mode)
+            replace_file(file.backup_path, file.content, mode)
+        replace_file(file.path, text.encode("utf-8"), mode)
     except OSError as failed:
-        message = f"{file.path} cannot be written: {_reason(failed)}. Nothing was changed."
+        message = f"{file.path} cannot be written: {reason_of(failed)}. Nothing was changed."
         raise InstallError(message, code="host-file-not-readable") from failed
-
-
-def _write_atomically(path: Path, content: bytes, mode: int) -> None:
-    """Write a temporary file and move it into place, so that no reader sees half of the content."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as new:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:  # also when interrupted, or the temporary file would stay
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def _reason(failed: OSError) -> str:
-    return (failed.strerror or type(failed).__name__).lower()

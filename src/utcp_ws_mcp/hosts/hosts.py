@@ -8,15 +8,31 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from . import goose_config, jsonc, toml_config, yaml_list_config
+from . import jsonc, toml_config, yaml_config
 
-FORMATS: Final[Mapping[str, ModuleType]] = {
+
+class ConfigFormat(Protocol):
+    """How an entry is found and changed in the text of a configuration file."""
+
+    def entries(self, text: str, servers_key: str) -> Mapping[str, str]:
+        """Return the text of each entry by its name."""
+
+    def secrets(self, text: str) -> set[str]:
+        """Return the texts to hide in a diff."""
+
+    def set_entry(self, text: str, servers_key: str, name: str, entry: Mapping[str, Any]) -> str:
+        """Return the text with an entry."""
+
+    def remove_entry(self, text: str, servers_key: str, name: str) -> str:
+        """Return the text without an entry."""
+
+
+FORMATS: Final[Mapping[str, ConfigFormat]] = {
     "json": jsonc,
-    "goose": goose_config,
-    "yaml-list": yaml_list_config,
+    "goose": yaml_config.MAPPING,
+    "yaml-list": yaml_config.LIST,
     "toml": toml_config,
 }
 
@@ -73,8 +89,8 @@ class HostApp:
         }
 
     @property
-    def format_module(self) -> ModuleType:
-        """The module for texts of this host: `entries`, `secrets`, `set_entry`, `remove_entry`."""
+    def config_format(self) -> ConfigFormat:
+        """The format of the file of this host."""
         return FORMATS[self.format]
 
 

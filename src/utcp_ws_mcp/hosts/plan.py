@@ -44,8 +44,8 @@ def plan_install(target: Target, name: str, command: Sequence[str]) -> Change:
         remove = [_remove_command(target.command, name)] if name in entries else []
         return CommandChange([*remove, [target.command, "mcp", "add", "--scope", "user", name, "--", *command]])
     host = target.host
-    after = host.format_module.set_entry(file.text, host.servers_key, name, host.server_entry(name, list(command)))
-    return FileChange(file, after, host.format_module.secrets(file.text))
+    after = host.config_format.set_entry(file.text, host.servers_key, name, host.server_entry(name, list(command)))
+    return FileChange(file, after, host.config_format.secrets(file.text))
 
 
 def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
@@ -67,15 +67,16 @@ def plan_uninstall(target: Target, name: str | None) -> tuple[str, Change]:
         raise InstallError(message, code="server-not-ours")
     if target.command is not None:
         return name, CommandChange([_remove_command(target.command, name)])
-    text = target.host.format_module
-    return name, FileChange(file, text.remove_entry(file.text, target.host.servers_key, name), text.secrets(file.text))
+    config_format = target.host.config_format
+    after = config_format.remove_entry(file.text, target.host.servers_key, name)
+    return name, FileChange(file, after, config_format.secrets(file.text))
 
 
 def _entries(target: Target) -> tuple[ConfigFile, Mapping[str, str]]:
     file = read_config_file(target.path)
     text = file.text
     try:
-        return file, target.host.format_module.entries(text, target.host.servers_key)
+        return file, target.host.config_format.entries(text, target.host.servers_key)
     except InstallError as invalid:
         message = f"{file.path}: {invalid.message} Nothing was changed."
         raise InstallError(message, code=invalid.code) from None

@@ -13,6 +13,8 @@ from ..client.manifest_files import LoadedManifest
 from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
+from .feeds import check_feeds
+from .packages import check_packages
 from .places import Places
 from .secrets_and_transport import check_hardcoded_secrets, check_insecure_transport
 from .tools import check_tools
@@ -24,12 +26,18 @@ RULES: Final[Mapping[str, str]] = {
     "plaintext-transport": "Messages to another machine are not encrypted.",
     "insecure-tls": "Any certificate of the endpoint is accepted.",
     "subprotocol-missing": "The protocol of the codec needs a subprotocol.",
+    "package-missing": "An optional package that the manifest needs is not installed.",
     "ambiguous-reply": "Any message can be the reply, and other messages arrive as well.",
     "request-id-not-matched": "A request has an ID that its reply is not compared with.",
     "concurrent-not-distinguished": "Calls share a connection, and nothing distinguishes their replies.",
     "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
     "listener-needs-match": "A tool that only listens waits for the ID of a request.",
-    "description-missing": "A tool has no description.",
+    "feed-occupies-connection": "A feed keeps the only connection, and calls need one for themselves.",
+    "feed-takes-replies": "Replies to calls would be events of a feed.",
+    "feed-match-too-broad": "Any message would be an event of a feed.",
+    "feed-not-closed": "A feed subscribes and does not unsubscribe.",
+    "feed-not-kept": "A feed is closed between two reads.",
+    "description-missing": "A tool or a feed has no description.",
     "argument-not-declared": "A message uses an argument that no model can provide.",
     "argument-not-escaped": "An argument in XML or in quotes fails with usual texts.",
     "argument-in-slices": "A message sends a fixed part of an argument of any length.",
@@ -67,7 +75,9 @@ def _check(uncommented: Json, loaded: LoadedManifest) -> Iterator[Problem]:
         yield from check_insecure_transport(entry)
         yield from check_ineffective_fields(entry, tools)
         yield from check_subprotocol(entry)
+        yield from check_packages(entry)
         yield from check_session_values(entry)
         yield from check_let(entry)
         # The tools of feeds are generated: the manifest has no fields of their own.
         yield from check_tools(entry, [tool for tool in tools if tool.feed is None])
+        yield from check_feeds(entry, tools)

@@ -11,7 +11,7 @@ from ..core.templates.slices import CompleteSlices
 from ..core.templates.text_rule import JoinedText, TextNode, TextRule
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
-from ..manifest.loader import ManifestEntry, ResolvedTool
+from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.validation import join_path
 from .values import owner_path
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import Problem
+from ..manifest.entries import ManifestEntry
 from ..manifest.inheritance import CALL_TEMPLATE_KEYS, apply_preset
-from ..manifest.loader import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
 

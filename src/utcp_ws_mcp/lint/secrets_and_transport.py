@@ -8,7 +8,7 @@ from typing import Final
 
 from ..core.network_policy import parse_ip, parse_url
 from ..errors import ForbiddenURL, Problem
-from ..manifest.loader import ManifestEntry
+from ..manifest.entries import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import is_secret_name

@@ -9,7 +9,7 @@ from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
-from ..manifest.loader import ManifestEntry, ResolvedTool
+from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS

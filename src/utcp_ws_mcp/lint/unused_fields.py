@@ -9,8 +9,9 @@ from typing import Any, Final
 from ..core.expressions.analysis import uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
+from ..manifest.entries import Manifest, ManifestEntry
 from ..manifest.inheritance import referenced_presets
-from ..manifest.loader import Manifest, ManifestEntry, inline_variables
+from ..manifest.loader import inline_variables
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate

@@ -8,8 +8,8 @@ from typing import Final
 from ..core.exchange.connection_state import RECONNECTED
 from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members, find_optional_members
 from ..errors import Problem
+from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.inheritance import normalize, referenced_presets
-from ..manifest.loader import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
@@ -81,8 +81,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def _unused_captures(entry: ManifestEntry) -> Iterator[Problem]:
     used = {name for each in entry_expressions(entry) for name in find_members(each, "session")}
-    of_presets = {capture for preset in referenced_presets(entry.raw) for capture in _captures(preset)}
-    for path, name in _captures(entry.raw):
+    of_presets = {capture for preset in referenced_presets(entry.raw) for capture in find_captures(preset)}
+    for path, name in find_captures(entry.raw):
         if (path, name) in of_presets:  # a preset captures for all its users
             continue
         if not used & {name, ALL_MEMBERS}:
@@ -90,7 +90,7 @@ def _unused_captures(entry: ManifestEntry) -> Iterator[Problem]:
             yield Problem(join_path(entry.path, path), message, code="session-value-not-used")
 
 
-def _captures(raw: Json) -> Iterator[tuple[str, str]]:
+def find_captures(raw: Json) -> Iterator[tuple[str, str]]:
     """Yield the path and the name of each captured value of a call template."""
     for key in ("before_connect", "on_connect"):
         for index, step in enumerate(raw.get(key) or ()):
@@ -102,8 +102,8 @@ def _captures(raw: Json) -> Iterator[tuple[str, str]]:
 def _missing_captures(entry: ManifestEntry, tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
     """Yield the field, the name, and all captured names for each use of a value that is never captured."""
     presets = referenced_presets(entry.raw)
-    document = tool.template.model_dump(mode="json", by_alias=True)
-    captured = {name for _, name in _captures(document)}
+    document = tool.template.model_dump(mode="json", by_alias=True, exclude={"feeds", "feed_defaults"})
+    captured = {name for _, name in find_captures(document)}
     if tool.template.session_identity is not None:
         captured.add(RECONNECTED)
     for field, value in document.items():

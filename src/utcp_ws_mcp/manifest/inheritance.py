@@ -12,7 +12,9 @@ from .models.manual import MANUAL_KEYS
 from .presets import preset_names, read_preset
 from .validation import closest_match, join_path
 
-MERGED_KEYS: Final = frozenset({"let", "reply", "stream", "limits", "network", "tls", "framing", "heartbeat"})
+MERGED_KEYS: Final = frozenset(
+    {"let", "reply", "stream", "limits", "network", "tls", "framing", "heartbeat", "feed_defaults"}
+)
 """Objects that are merged key by key; every other value replaces what it inherits."""
 
 EXTENDED_KEYS: Final = frozenset(
@@ -25,7 +27,7 @@ INHERITED: Final = "..."
 
 CALL_TEMPLATE_KEYS: Final = frozenset(CallTemplate.model_fields) | frozenset(RequestData.model_fields)
 ENTRY_KEYS: Final = CALL_TEMPLATE_KEYS | MANUAL_KEYS
-_NOT_INHERITED: Final = MANUAL_KEYS | {"name", "feeds"}
+_NOT_INHERITED: Final = MANUAL_KEYS | {"name", "feeds", "feed_defaults"}
 
 
 def merge(base: Json, overlay: Json) -> dict[str, Json]:
@@ -85,7 +87,16 @@ def normalize(raw: Json) -> dict[str, Json]:
 
 def apply_preset(raw: Json) -> dict[str, Json]:
     """Return the document on top of the preset that it names, if there is one of that name."""
-    return merge(_preset_of(raw), raw)
+    merged = merge(_preset_of(raw), raw)
+    defaults, feeds = merged.get("feed_defaults"), merged.get("feeds")
+    if isinstance(defaults, dict) and isinstance(feeds, list):
+        merged["feeds"] = [_with_defaults(feed, defaults) if isinstance(feed, dict) else feed for feed in feeds]
+    return merged
+
+
+def _with_defaults(feed: dict[str, Json], defaults: dict[str, Json]) -> dict[str, Json]:
+    """Return a feed with the fields of `feed_defaults` that it does not have; a null removes one."""
+    return {key: value for key, value in {**defaults, **feed}.items() if value is not None}
 
 
 def referenced_presets(entry: Json) -> list[dict[str, Json]]:
@@ -106,8 +117,8 @@ def inherited_documents(raw: Json) -> list[dict[str, Json]]:
     """
     entry = apply_preset(normalize({key: value for key, value in raw.items() if key in CALL_TEMPLATE_KEYS}))
     listed = raw.get("tools")
-    if not isinstance(listed, list) or raw.get("discovery") is not None:
-        listed = [*(listed if isinstance(listed, list) else ()), {}]  # of discovered tools and of the request for them
+    if not isinstance(listed, list) or raw.get("discovery") is not None or raw.get("feeds"):
+        listed = [*(listed if isinstance(listed, list) else ()), {}]  # of discovered tools and feeds
     own = [tool.get("tool_call_template") or {} for tool in listed if isinstance(tool, dict)]
     return [merge_tool(entry, each) for each in own if isinstance(each, dict)]
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 from typing import Final
 
 from ..errors import InvalidManifest, Problem
+from .bound_variables import bind_variables
+from .entries import DisabledEntry, Manifest, ManifestEntry, ReadFile, ResolvedTool
 from .inheritance import (
     CALL_TEMPLATE_KEYS,
     ENTRY_KEYS,
     apply_preset,
     check_fields,
-    inherited_documents,
     merge_tool,
     normalize,
 )
@@ -26,7 +27,7 @@ from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variable_forms import resolve_forms
-from .variables import VariableResolver, find_optional, find_variables, substitute
+from .variables import VariableResolver, substitute
 
 WEBSOCKET: Final = "websocket"
 CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "catalog", "$schema"})
@@ -47,85 +48,6 @@ _EXPECTED: Final = (
 _PLACEHOLDER_TEMPLATE: Final = {"url": "wss://localhost/"}
 """What tools inherit if their entry is invalid, so that the problems of the tools are found in the same run."""
 
-ReadFile = Callable[[PurePath, str], bytes]
-"""Reads a file that a manifest names: takes the folder of the manifest and the name, raises InvalidTemplate."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedTool:
-    """A tool with its complete call template, after everything inherited is merged.
-
-    Attributes:
-        tool: The tool as its manual describes it.
-        template: The call template of its calls.
-        path: Its JSON path in the manifest or in the manual.
-        remote_fields: The fields of the template that came over the network.
-        discovered: Whether the tool itself came over the network.
-        digest: The digest of the definition of a discovered tool; otherwise empty.
-        is_template: Whether it represents the call template of the entry instead of a tool.
-    """
-
-    tool: Tool
-    template: CallTemplate
-    path: str = ""
-    remote_fields: frozenset[str] = frozenset()
-    discovered: bool = False
-    digest: str = ""
-    is_template: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One call template of a manifest, with the tools and options of its manual.
-
-    Attributes:
-        name: The name of the manual, unique in a manifest.
-        path: Its JSON path; empty if the manifest is one call template.
-        raw: The merged document, from which discovered tools inherit.
-        template: The call template; None for a UTCP manual as a manifest, in which each tool has its own URL.
-        options: The options for the manual as a whole.
-        tools: The tools that the manifest lists.
-        variables: The values of all variables that the entry refers to.
-        own_variables: The values of the variables that are named for this manual (UTCP's namespace).
-        folder: The folder that relative paths start from.
-        read_file: Reads a file relative to `folder`.
-    """
-
-    name: str
-    path: str
-    raw: Mapping[str, Json] = field(repr=False)
-    template: CallTemplate | None = field(repr=False)
-    options: ManualOptions
-    tools: tuple[ResolvedTool, ...]
-    variables: Mapping[str, str] = field(repr=False)
-    own_variables: Mapping[str, str] = field(repr=False)
-    folder: PurePath
-    read_file: ReadFile | None = field(default=None, repr=False)
-
-    def is_equivalent(self, other: ManifestEntry) -> bool:
-        """Return whether the endpoint and its options are the same; paths in the file are not compared."""
-        return all(
-            getattr(self, name) == getattr(other, name)
-            for name in ("raw", "template", "options", "variables", "own_variables", "folder")
-        )
-
-    @property
-    def uses_discovery(self) -> bool:
-        """Return whether the manual of the endpoint is requested."""
-        if self.template is None:
-            return False
-        lists_something = self.options.tools is not None or bool(self.template.feeds)
-        return not lists_something or self.options.discovery is not None
-
-
-@dataclass(frozen=True, slots=True)
-class DisabledEntry:
-    """An entry that cannot run, because these variables are not set. `path` is its JSON path."""
-
-    name: str
-    missing: tuple[str, ...]
-    path: str = ""
-
 
 @dataclass(slots=True)
 class LoadReport:
@@ -134,16 +56,6 @@ class LoadReport:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     disabled: list[DisabledEntry] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A loaded manifest: its entries, those that are disabled, and a warning (one line) for each skipped part."""
-
-    source: str
-    entries: tuple[ManifestEntry, ...]
-    disabled: tuple[DisabledEntry, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def load_document(
@@ -264,24 +176,11 @@ def _load_entry(
     if problems:
         report.problems += problems
         return None
-    variables = _bind_variables(raw, path, name, resolver, report)
-    return None if variables is None else _validate_entry(substitute(raw, variables), path, name, variables, report)
-
-
-def _bind_variables(
-    raw: Json, path: str, name: str, resolver: VariableResolver, report: LoadReport
-) -> dict[str, str] | None:
-    """Return the values of all variables of an entry, or None if one is missing; then the entry is disabled."""
-    documents = [raw, *inherited_documents(raw)]
-    names = list(dict.fromkeys(find_variables(documents)))
-    if not names:
-        return {}
-    values = {variable: resolver.resolve(name, variable) for variable in names}
-    optional = find_optional(documents)
-    if missing := tuple(variable for variable, value in values.items() if value is None and variable not in optional):
-        report.disabled.append(DisabledEntry(name, missing, path))
+    variables = bind_variables(raw, path, name, resolver)
+    if isinstance(variables, DisabledEntry):
+        report.disabled.append(variables)
         return None
-    return {variable: value for variable, value in values.items() if value is not None}
+    return _validate_entry(substitute(raw, variables), path, name, variables, report)
 
 
 def _validate_entry(

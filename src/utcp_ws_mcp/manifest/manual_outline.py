@@ -7,19 +7,20 @@ that the caller can serve others in between.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from ..core.expressions.analysis import find_expressions
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.value_size import is_too_large
 from ..errors import Problem
-from .loader import ManifestEntry
+from .entries import ManifestEntry
 from .models.base import Json
 from .pinning import canonical_json
 from .sanitize import regex_patterns, walk
+from .steps import Steps
 from .variables import MESSAGE_KEYS
 
 MAX_TOOL_BYTES: Final = 256 << 10
@@ -36,22 +37,7 @@ BUDGETED_TOOLS: Final = 128
 MANUAL_BUDGET: Final = {"bytes": 32 << 10, "values": 400, "patterns": 8, "characters of expressions": 1_000}
 """What a manual may have for each of its budgeted tools, on the average."""
 
-T = TypeVar("T")
-Steps = Generator[None, bool, T]
-"""Work in steps that returns a T. A step that is sent True is the last one: the work took too long already."""
-
 OVERTIME_REASON: Final = "it takes too long to read"
-
-
-def complete(steps: Steps[T]) -> T:
-    """Return the result of work in steps, at once."""
-    try:
-        next(steps)
-        while True:
-            steps.send(False)
-    except StopIteration as done:
-        result: T = done.value
-        return result
 
 
 @dataclass(frozen=True, slots=True)

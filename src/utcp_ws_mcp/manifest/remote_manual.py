@@ -8,20 +8,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..errors import Problem
+from .entries import ManifestEntry, ResolvedTool
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, extends, normalize
-from .loader import WEBSOCKET, ManifestEntry, ResolvedTool, check_tool
+from .loader import WEBSOCKET, check_tool
 from .manual_outline import (
     OVERTIME_REASON,
     ManualOutline,
-    Steps,
     ToolOutline,
-    complete,
     outline_manual,
     too_large_warning,
 )
 from .models.base import Json
 from .models.manual import Tool
 from .sanitize import remove_identifiers, sanitize_name, sanitize_strings, schema_problem
+from .steps import Steps, complete
 from .validation import join_path
 from .variable_forms import argument_names, bind_template
 from .variables import VARIABLE, WHOLE_STRING_VARIABLE, namespaced_variable, substitute

@@ -17,7 +17,7 @@ from typing import Final
 from ..errors import Problem
 from .models.base import Json
 from .validation import COMMENT_KEY, join_path
-from .variables import DEFAULTS_KEY, DOCUMENTATION_KEYS, WHOLE_STRING_VARIABLE
+from .variables import DEFAULTS_KEY, DOCUMENTATION_KEYS, WHOLE_STRING_VARIABLE, map_strings
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
 _WITH_DEFAULT: Final = re.compile(rf"(\$\$\{{)|\$\{{({_NAME}):-((?:(?!\$\{{)[^}}])*)\}}")
@@ -52,7 +52,7 @@ def expand_defaults(value: Json, resolve: Resolve) -> Json:
             return found[0]
         return f"${{{found[2]}}}" if resolve(found[2]) else str(found[3])
 
-    return _map_strings(value, lambda text: _WITH_DEFAULT.sub(replace, text))
+    return map_strings(value, lambda text: _WITH_DEFAULT.sub(replace, text))
 
 
 def bind_arguments(entry: dict[str, Json]) -> tuple[dict[str, Json], list[Problem]]:
@@ -71,7 +71,7 @@ def bind_arguments(entry: dict[str, Json]) -> tuple[dict[str, Json], list[Proble
     bound = {**entry, "tools": [_bind_tool(tool) if isinstance(tool, dict) else tool for tool in entry["tools"]]}
     problems = []
     for key in ARGUMENT_FIELDS & entry.keys():
-        declared = [argument_names(tool) for tool in tools if key not in (tool.get("tool_call_template") or {})]
+        declared = [argument_names(tool) for tool in tools if not _replaces(tool, key)]
         names = set(_names_in(entry[key])) & set().union(*declared)
         everywhere = {name for name in names if all(name in each for each in declared)}
         bound[key] = as_placeholders(entry[key], everywhere)
@@ -82,6 +82,12 @@ def bind_arguments(entry: dict[str, Json]) -> tuple[dict[str, Json], list[Proble
             )
             problems.append(Problem(key, message, code="ambiguous-variable"))
     return bound, problems
+
+
+def _replaces(tool: Json, key: str) -> bool:
+    """Return whether a tool has a field of its own in place of that of its entry."""
+    own = tool.get("tool_call_template")
+    return isinstance(own, dict) and key in own
 
 
 def argument_names(tool: Json) -> frozenset[str]:
@@ -103,7 +109,7 @@ def as_placeholders(value: Json, names: Collection[str]) -> Json:
         whole = WHOLE_STRING_VARIABLE.match(text)
         return f"UTCP_ARG_{whole[1]}_UTCP_ARG" if whole and whole[1] in names else _SIMPLE.sub(replace, text)
 
-    return _map_strings(value, convert, content=True)
+    return map_strings(value, convert, content=True)
 
 
 def find_malformed(value: Json, path: str, content: bool = False) -> Iterator[Problem]:
@@ -147,18 +153,3 @@ def _names_in(value: Json) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _names_in(item)
-
-
-def _map_strings(value: Json, convert: Callable[[str], str], content: bool = False) -> Json:
-    """Return a document with its strings converted, except in documentation (`content`: every key is data)."""
-    if isinstance(value, str):
-        return convert(value) if "$" in value else value
-    if isinstance(value, dict):
-        unchanged = frozenset() if content else DOCUMENTATION_KEYS
-        return {
-            key: item if key in unchanged else _map_strings(item, convert, content or key == DEFAULTS_KEY)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_map_strings(item, convert, content) for item in value]
-    return value

@@ -7,7 +7,7 @@ template is compiled, so that no value is ever parsed as template text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -51,9 +51,13 @@ _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 @dataclass(frozen=True, slots=True)
 class VariableResolver:
-    """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`."""
+    """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`.
+
+    `files` has the file of each variable that stands in one.
+    """
 
     sources: Sequence[Mapping[str, str]] = field(repr=False)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, manual: str, name: str) -> str | None:
         """Return the value of a variable for a manual, or None.
@@ -128,26 +132,46 @@ def _strings_with_variables(
             yield from _strings_with_variables(item, content, template)
 
 
-def substitute(value: Json, variables: Mapping[str, str], content: bool = False) -> Json:
+def substitute(value: Json, variables: Mapping[str, str]) -> Json:
     """Return the document with every variable replaced, except in templates and documentation.
 
     Args:
         value: A part of a document.
         variables: The values; every variable in `value` must be in it.
-        content: Whether every key is data, as in defaults.
+    """
+
+    def convert(text: str) -> str:
+        if whole := WHOLE_STRING_VARIABLE.match(text):
+            return variables[whole[1]]
+        return VARIABLE.sub(lambda found: variables[found[1]] if found[1] else "${", text)
+
+    return map_strings(value, convert, TEMPLATE_KEYS | DOCUMENTATION_KEYS)
+
+
+def map_strings(
+    value: Json,
+    convert: Callable[[str], str],
+    unchanged: Collection[str] = DOCUMENTATION_KEYS,
+    *,
+    content: bool = False,
+) -> Json:
+    """Return a document with its strings converted that may hold a variable.
+
+    Args:
+        value: A part of a document.
+        convert: Returns what takes the place of a string.
+        unchanged: The keys whose values stay as they are.
+        content: Whether every key is data, as in defaults: then no key is left out.
     """
     if isinstance(value, str):
-        if "$" not in value:
-            return value
-        if whole := WHOLE_STRING_VARIABLE.match(value):
-            return variables[whole[1]]
-        return VARIABLE.sub(lambda found: variables[found[1]] if found[1] else "${", value)
+        return convert(value) if "$" in value else value
     if isinstance(value, dict):
-        unchanged = frozenset() if content else TEMPLATE_KEYS | DOCUMENTATION_KEYS
         return {
-            key: item if key in unchanged else substitute(item, variables, content or key == DEFAULTS_KEY)
+            key: item
+            if key in unchanged and not content
+            else map_strings(item, convert, unchanged, content=content or key == DEFAULTS_KEY)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [substitute(item, variables, content) for item in value]
+        return [map_strings(item, convert, unchanged, content=content) for item in value]
     return value

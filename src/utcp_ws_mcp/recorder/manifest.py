@@ -1,4 +1,4 @@
-"""Draft a whole manifest from a recorded conversation: endpoint, login, reply rules, tools."""
+"""Draft a whole manifest from a recorded conversation: endpoint, login, reply rules, feeds, tools."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..core.network_policy import URL
 from ..manifest.variables import VARIABLE
 from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
 from .credentials import is_login, protocols_without_secrets, url_without_secrets, without_secrets
+from .feeds import draft_feeds, is_event
 from .messages import (
     RecordedMessage,
     distinguishing_predicate,
@@ -65,14 +66,15 @@ def draft_manifest(
     else:
         conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
         logins = [each for each in conversation.exchanges if is_login(each.request.value, variables)]
-        steps = _greeting_step(conversation.greeting)
+        steps = _greeting_step(conversation)
         for exchange in logins:
             steps += _login_steps(exchange, conversation, variables, missing)
         draft.document |= {"on_connect": steps} if steps else {}
         exchanges = without(conversation, logins)
         take_acknowledgements(exchanges.exchanges)
         draft.document |= _exchange_fields(exchanges)
-    draft.document["tools"] = draft_tools(exchanges, variables, form) or [_watch_tool()]
+    tools, feeds = draft_tools(exchanges, variables, form), draft_feeds(exchanges, form)
+    draft.document |= ({"feeds": feeds} if feeds else {}) | ({"tools": tools} if tools else {})
     draft.document = {"$comment": _comment(conversation, form), **draft.document}
     return draft
 
@@ -88,7 +90,7 @@ def _public_endpoint(endpoint: Document, variables: Collection[str], missing: li
 
 
 def _endpoint_fields(endpoint: Document, url: URL) -> Document:
-    return {**endpoint, **_network_fields(url)}
+    return {**endpoint, **network_fields(url)}
 
 
 def _preset_conversation(form: PresetForm, messages: Sequence[RecordedMessage]) -> Conversation:
@@ -177,7 +179,7 @@ def _manual_name(url: URL) -> str:
     return word if re.match(r"[A-Za-z]", word) else "api"
 
 
-def _network_fields(url: URL) -> Document:
+def network_fields(url: URL) -> Document:
     """Return what the endpoint needs in addition to a public address over TLS."""
     if url.is_loopback_literal:
         return {}
@@ -188,8 +190,9 @@ def _network_fields(url: URL) -> Document:
     return {"network": network} if network else {}
 
 
-def _greeting_step(greeting: RecordedMessage | None) -> list[Document]:
-    if greeting is None:
+def _greeting_step(conversation: Conversation) -> list[Document]:
+    greeting = conversation.greeting
+    if greeting is None or is_event(greeting, conversation):
         return []
     return [{"$comment": "The endpoint sends the first message.", "expect": kind_predicate(greeting.value)}]
 
@@ -214,13 +217,3 @@ def _login_steps(
         received += [each.value for other in conversation.exchanges if other is not exchange for each in other.replies]
         expected = distinguishing_predicate([reply], received) or kind_predicate(reply)
     return [step, {"expect": expected}]
-
-
-def _watch_tool() -> Document:
-    return {
-        "name": "watch",
-        "description": "Return the messages that the endpoint sends in the next ten seconds.",
-        "inputs": {"type": "object", "properties": {}, "additionalProperties": False},
-        "annotations": {"readOnlyHint": True},
-        "tool_call_template": {"listen": True, "stream": {"max_seconds": 10}},
-    }

@@ -41,6 +41,10 @@ def _no_call(_: Any) -> Call | None:
     return None
 
 
+def _no_event(_: Any) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class PresetForm:
     """How a conversation in the protocol of a preset looks.
@@ -53,6 +57,7 @@ class PresetForm:
         is_own: Whether the preset sends a message like this by itself: a login, an answer to a ping.
         call: The tool and the arguments for which the preset sends a message like this, or None.
         is_stream: Whether these answers to one request are those of a stream.
+        event: The name of the event that a message is, which a feed of the preset has, or None.
         codec: The codec of the preset.
         login: The variables that the preset takes, and their values in a message that it sends by itself.
     """
@@ -64,6 +69,7 @@ class PresetForm:
     is_own: Callable[[Any], bool] = _never
     call: Callable[[Any], Call | None] = _no_call
     is_stream: Callable[[Sequence[Any]], bool] = field(default=_never)
+    event: Callable[[Any], str | None] = _no_event
     codec: Callable[[], Any] | None = None
     login: Callable[[Any], Mapping[str, Any]] = field(default=lambda _: {})
 
@@ -152,6 +158,22 @@ def _is_wamp_hello(value: Any) -> bool:
 
 _PHOENIX_JOIN: Final = re.compile(r"phx_join|phx_leave|heartbeat")
 
+
+def _jsonrpc_event(value: Any) -> str | None:
+    is_notification = _has(value, jsonrpc="2.0") and "id" not in value and isinstance(value.get("method"), str)
+    return str(value["method"]) if is_notification else None
+
+
+def _socketio_event(value: Any) -> str | None:
+    is_event = _has(value, type="event") and isinstance(value.get("data"), list) and value["data"]
+    return str(value["data"][0]) if is_event else None
+
+
+def _phoenix_event(value: Any) -> str | None:
+    is_event = isinstance(value, list) and len(value) == 5 and isinstance(value[3], str)
+    return value[3] if is_event and not value[3].startswith("phx_") else None
+
+
 PRESET_FORMS: Final = (
     PresetForm(
         "graphql-transport-ws",
@@ -181,6 +203,7 @@ PRESET_FORMS: Final = (
         [(1,)],
         is_own=lambda value: isinstance(value, list) and bool(_PHOENIX_JOIN.match(str(value[3:4] and value[3]))),
         call=_phoenix_call,
+        event=_phoenix_event,
     ),
     PresetForm(
         "wamp",
@@ -199,6 +222,7 @@ PRESET_FORMS: Final = (
         [("id",)],
         is_own=lambda value: value.get("type") in ("connect", "pong", "ping") if isinstance(value, dict) else True,
         call=_socketio_call,
+        event=_socketio_event,
         codec=SocketIOCodec,
         login=lambda value: {"SOCKETIO_AUTH": "…"} if isinstance(value, dict) and value.get("data") else {},
     ),
@@ -212,6 +236,6 @@ PRESET_FORMS: Final = (
         codec=StompCodec,
         login=_stomp_login,
     ),
-    PresetForm("jsonrpc2", _is_jsonrpc, ("id",), [("id",)], call=_jsonrpc_call),
+    PresetForm("jsonrpc2", _is_jsonrpc, ("id",), [("id",)], call=_jsonrpc_call, event=_jsonrpc_event),
 )
 """The protocols that are recognized, the most special first."""

@@ -70,7 +70,7 @@ def take_acknowledgements(exchanges: Sequence[RecordedExchange]) -> None:
             exchange.ack = exchange.replies.pop(0)
         elif len(exchange.replies) == 1 and len(exchange.events) == 1 and exchange.order_matters:
             reply, event = exchange.replies[0], exchange.events[0]
-            if _acknowledges(reply.value) and not _subscribes(exchange.request.value):
+            if _acknowledges(reply.value) and not subscribes(exchange.request.value):
                 exchange.ack, exchange.replies, exchange.events = reply, [event], []
 
 
@@ -200,7 +200,8 @@ def _only(value: Any, path: Path) -> Any:
     return {} if found is UNDEFINED else {path[0]: found}
 
 
-def _subscribes(value: Any) -> bool:
+def subscribes(value: Any) -> bool:
+    """Return whether a request asks for messages that follow its reply."""
     words = (
         [value]
         if isinstance(value, str)
@@ -213,7 +214,7 @@ def _subscription(
     group: Sequence[RecordedExchange], conversation: Conversation, arguments: dict[Path, str]
 ) -> dict[str, Any] | None:
     """Return the stream of a request after which messages arrive that answer nothing, or None."""
-    exchange = next((each for each in group if each.events and _subscribes(each.request.value)), None)
+    exchange = next((each for each in group if each.events and subscribes(each.request.value)), None)
     if exchange is None:
         return None
     kinds = [kind_predicate(event.value) for event in exchange.events]

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from .. import __version__
-from ..bridge import StreamResult
 from ..core.codecs.message import encode_json, to_json_safe
-from ..core.exchange.result import as_text
+from ..core.exchange.result import StreamResult, as_text
 from ..core.limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
 from .stdio.protocol_versions import SERVER_INFO_KEY
 

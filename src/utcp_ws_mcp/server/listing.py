@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..core.tools.mcp_inputs import HostInputs, host_inputs
+from ..core.tools.mcp_inputs import HostInputs, host_inputs, restore_arguments
 from ..core.tools.mcp_names import host_names
 from ..core.tools.mcp_schema import host_schema
 from ..core.tools.tool import CompiledTool
@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 TOOL_KEY: Final = f"{META_PREFIX}tool"
 """In `_meta` of a tool: its name in the manifest, `manual.tool`."""
+
+HEADER_KEYWORD: Final = "x-mcp-header"
+"""In the schema of an argument: the header in which clients of 2026-07-28 repeat it."""
 
 TAGS_KEY: Final = f"{META_PREFIX}tags"
 _HINTS: Final = {
@@ -41,6 +44,7 @@ class ToolListing:
         handshake: The same for the handshake revisions.
         names: The name that hosts see of each `manual.tool`.
         arguments: The names of arguments that hosts see otherwise, by `manual.tool`: original names by those of hosts.
+        in_headers: The names of tools whose arguments clients repeat in headers over HTTP (`x-mcp-header`).
     """
 
     tools: Mapping[str, CompiledTool]
@@ -48,10 +52,21 @@ class ToolListing:
     handshake: tuple[str, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    in_headers: frozenset[str] = frozenset()
 
     def find(self, name: str) -> CompiledTool | None:
         """Return the tool that hosts see under a name, or whose name is `manual.tool`; None if there is none."""
         return self.tools.get(name) or self.tools.get(self.names.get(name, ""))
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """Return the input schema that hosts see of a tool; None if there is none."""
+        tool = self.find(name)
+        return host_inputs(tool.inputs).schema if tool is not None else None
+
+    def restore_arguments(self, tool: CompiledTool, arguments: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return the arguments of a call with the names that the tool has for them."""
+        renamed = self.arguments.get(tool.full_name)
+        return restore_arguments(arguments, renamed) if renamed and arguments else arguments
 
     def page(self, cursor: str | None, *, modern: bool) -> tuple[str, str | None] | None:
         """Return the page of a cursor, and the cursor of the next one; None for a cursor that names no page."""
@@ -81,7 +96,7 @@ def build_listing(
     names = host_names({(tool.manual, tool.name): tool.rank for tool in tools}, server_name)
     listed: dict[str, CompiledTool] = {}
     arguments: dict[str, Mapping[str, str]] = {}
-    modern, handshake = [], []
+    modern, handshake, in_headers = [], [], set()
     limit = options.max_line_bytes - ENVELOPE_BYTES
     for tool in (tool for tool in tools if visible is None or visible(tool)):
         name, inputs = names[tool.manual, tool.name], host_inputs(tool.inputs)
@@ -94,12 +109,14 @@ def build_listing(
             logger.warning("%s is not offered: its definition is longer than --max-line-bytes", tool.full_name)
             continue
         listed[name] = tool
+        if HEADER_KEYWORD in for_modern:
+            in_headers.add(name)
         if inputs.arguments:
             arguments[tool.full_name] = inputs.arguments
         handshake.append(for_handshake)
         modern.append(for_modern)
     shown = {tool.full_name: name for name, tool in listed.items()}
-    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit), shown, arguments)
+    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit), shown, arguments, frozenset(in_headers))
 
 
 def _pages(tools: list[str], limit: int) -> tuple[str, ...]:

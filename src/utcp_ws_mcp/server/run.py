@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
@@ -20,7 +21,6 @@ from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
 from .tools import DEFAULT_LIST_OPTIONS, ListOptions, ToolService
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..observability.metrics import GaugeSource, Measurement
     from .http.config import HttpOptions
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """The options of `serve` that do not depend on the transport; `fast_path` is for stdio."""
+    """The options of `serve` that do not depend on the transport."""
 
     log_level: str = "warning"
     json_logs: bool = False
@@ -48,7 +48,7 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
         if sys.stdin.isatty():
             print("utcp-ws-mcp waits for an MCP host on stdin; try `utcp-ws-mcp tools` instead", file=sys.stderr)
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             if gauges is not None:
@@ -80,16 +80,18 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         open_observability(redact, options, gauges, MetricsObserver(registry.record, redact.guard)) as observe,
     ):
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache.default(), redactor=redact) as bridge,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)
             resource_server = make_resource_server(listener.oauth, observe) if listener.oauth else None
-            sdk_server = SdkServer(make_tool_service(bridge, options))
+            sdk_server = SdkServer(make_tool_service(bridge, options), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             routes = {"/metrics": TextRoute(registry.render)}
-            await run_http_server(sdk_server, listener, routes, _print_url, resource_server)
+            # Only the SDK makes the spans of requests, so it answers them all if they are exported.
+            fast_path = options.fast_path and not options.otel
+            await run_http_server(sdk_server, listener, routes, _print_url, resource_server, fast_path=fast_path)
     return 0
 
 
@@ -118,12 +120,16 @@ def _make_gauge_source() -> GaugeSource:
 
 
 def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
-    """Yield the gauges of the pools of all manuals."""
-    from ..observability.metrics import pool_measurements
+    """Yield the gauges of the pools and of the feeds of all manuals."""
+    from ..observability.metrics import feed_measurements, pool_measurements
 
     for entry in bridge.entries:
         stats = bridge.stats(entry.name)
         yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)
+    yield from feed_measurements(
+        (each.live.name, each.live.state.value, each.reading, each.live.buffer.bytes)
+        for each in bridge.feed_instances()
+    )
 
 
 def make_tool_service(bridge: Bridge, options: ServeOptions) -> ToolService:

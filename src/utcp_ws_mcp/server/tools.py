@@ -6,26 +6,24 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from ..bridge import Bridge
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import collect_stream, partial_stream_text
-from ..core.tools.mcp_inputs import host_inputs, restore_arguments
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, json_text, result_blocks, text_block
-from .listing import ToolListing, build_listing
 from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .auth.access import Caller
+    from .listing import ToolListing
 
 LIST_TIMEOUT: Final = 1.0
 """Seconds from the start that a list of tools waits for endpoints whose tools are not known yet, by default."""
@@ -106,7 +104,7 @@ class ToolService:
     async def find(self, name: str) -> CompiledTool | None:
         """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running.
 
-        `missing_scopes` tells whether a caller may use it.
+        Whether a caller may use it is the question of `missing_scopes`.
         """
         tool = self._listing().find(name)
         if tool is None:
@@ -121,8 +119,11 @@ class ToolService:
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the input schema that hosts see of a tool, or None if it is not known now."""
-        tool = self._listing().find(name)
-        return host_inputs(tool.inputs).schema if tool is not None else None
+        return self._listing().input_schema(name)
+
+    def repeats_arguments(self, name: str) -> bool:
+        """Return whether clients repeat arguments of a tool in headers over HTTP."""
+        return name in self._listing().in_headers
 
     def missing_scopes(self, name: str, caller: Caller | None) -> Sequence[str] | None:
         """Return the scopes of which each would allow a tool that a caller may not use; None if the caller may.
@@ -140,9 +141,7 @@ class ToolService:
         caller: Caller | None = None,
     ) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
-        renamed = self._listing().arguments.get(tool.full_name)
-        if renamed and arguments:
-            arguments = restore_arguments(arguments, renamed)
+        arguments = self._listing().restore_arguments(tool, arguments)
         progress = Progress(report, self._redact_result)
         self.running.add(progress)
         started, code = anyio.current_time(), "cancelled"
@@ -211,6 +210,8 @@ class ToolService:
         """Return the tools that a caller may use: one listing for all callers with the same rights."""
         rights = caller.rights if caller is not None else None
         if rights not in self._listings:
+            from .listing import build_listing  # for the first list: `initialize` does not wait for it
+
             tools, visible = list(self._bridge.tools.values()), caller.may_use if caller is not None else None
             self._listings[rights] = build_listing(tools, self._redact_result, self.options, self._server_name, visible)
         return self._listings[rights]

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from tests.peer import Peer, bridge_to, entry, jsonrpc, peer
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.errors import CallTimeout
 
-SAID = {"name": "said", "match": "message.from is defined", "start": "first_call"}
+SAID = {"name": "said", "match": "message.from is defined", "item": None, "start": "first_call"}
 CHAT = {"preset": "jsonrpc2", "feeds": [SAID]}
 
 
@@ -77,6 +79,36 @@ async def test_a_call_whose_feed_cannot_be_followed_goes_on(tmp_path: Path) -> N
         with anyio.fail_after(10):
             assert await bridge.call_tool("m.say", {"room": "b"}) == {"room": "b"}
             assert await bridge.call_tool("m.say", {"room": 7}) == {"room": 7}
+
+
+async def test_a_feed_leaves_a_connection_that_no_call_may_use(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message["key"] != "silent":
+            await connection.send(json.dumps({"key": message["key"]}))
+        await connection.send(json.dumps(said(len(seen.upgrades))))
+
+    fields = {
+        "message": "{{ args }}",
+        "response_format": "json",
+        "reply": {"match": "message.key == args.key", "concurrent": True},
+        "limits": {"max_connections": 1},
+        "feeds": [{**SAID, "start": "first_use"}],
+    }
+    silent = {"name": "silent", "tool_call_template": {"timeout": 0.1}}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "ask", silent, **fields)) as bridge:
+        cursor = (await bridge.call_tool("m.said_events"))["cursor"]
+        with pytest.raises(CallTimeout):
+            await bridge.call_tool("m.silent", {"key": "silent"})
+        with anyio.fail_after(10):
+            assert await bridge.call_tool("m.ask", {"key": "a"}) == {"key": "a"}
+            gaps: list[Any] = []
+            while not gaps:
+                result = await bridge.call_tool("m.said_events", {"cursor": cursor})
+                gaps, cursor = result["gaps"], result["cursor"]
+            await bridge.call_tool("m.ask", {"key": "a"})
+            result = await bridge.call_tool("m.said_events", {"cursor": cursor})
+        assert [event["data"]["n"] for event in result["events"]] == [2]
+        assert "a late reply to an ended call" in gaps[0]["reason"]
 
 
 async def test_a_feed_that_is_refused_fails_no_call(tmp_path: Path) -> None:

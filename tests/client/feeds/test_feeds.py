@@ -148,7 +148,7 @@ async def test_a_feed_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         assert "no such symbol" in result["state"]
 
 
-async def test_a_feed_that_nobody_reads_is_closed_and_opened_again(tmp_path: Path) -> None:
+async def test_a_feed_without_readers_is_closed_and_opened_again(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, linger=0)) as bridge:
         cursor = (await read(bridge))["cursor"]
@@ -276,7 +276,7 @@ async def test_more_sets_of_arguments_than_allowed_are_refused_while_all_are_wan
         assert (await read(bridge))["state"] == "open"
 
 
-async def test_a_set_of_arguments_that_nobody_reads_makes_room_for_another(tmp_path: Path) -> None:
+async def test_a_set_of_arguments_without_readers_makes_room_for_another(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, max_instances=1, linger=0)) as bridge:
         await read(bridge)

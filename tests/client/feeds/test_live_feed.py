@@ -162,7 +162,7 @@ async def test_more_waiting_reads_than_allowed_are_refused_and_the_others_go_on(
     assert [data(result) for result in results] == [["1"]] * MAX_WAITING_READS
 
 
-async def test_a_slow_reader_delays_nobody() -> None:
+async def test_a_slow_reader_delays_no_other_reader() -> None:
     feed = make_feed(size=10)
     slow = feed.buffer.end
     for number in range(100):

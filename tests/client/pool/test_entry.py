@@ -60,7 +60,7 @@ def test_a_shared_connection_is_used_until_the_last_lease_ends() -> None:
     ],
     ids=str,
 )
-def test_a_session_that_ended_before_its_first_call_is_told_from_others(
+def test_a_session_that_ended_before_its_first_call_is_distinguished_from_others(
     connection: dict[str, object], ended_unused: bool
 ) -> None:
     pooled = PooledConnection(FakeHandshake())  # type: ignore[arg-type]

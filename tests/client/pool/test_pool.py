@@ -15,10 +15,11 @@ from anyio.abc import TaskGroup
 from tests.client.pool.fakes import FakeConnection, FakeHandshake, request
 from tests.peer import PATIENCE
 from utcp_ws_mcp.client.pool.circuit_breaker import FAILURE_THRESHOLD
-from utcp_ws_mcp.client.pool.entry import LeaseMode, PoolStats
+from utcp_ws_mcp.client.pool.entry import LeaseMode
 from utcp_ws_mcp.client.pool.lease import Lease, RateLimiter
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.pool.state import MAX_CONNECTIONS_PER_MANUAL
+from utcp_ws_mcp.client.pool.status import PoolStats
 from utcp_ws_mcp.errors import BridgeError, ConnectError, ConnectionLost, InternalError, Outcome, TimeoutStage
 
 LATER = float("inf")

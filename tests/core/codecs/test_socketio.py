@@ -89,7 +89,7 @@ def test_a_placeholder_without_its_attachment_stays_as_it_is() -> None:
     assert decode(f'451-["a",{json.dumps(strange)},{{"_placeholder":true,"num":true}}]', b"x")[0]["data"][1] == strange
 
 
-def test_bytes_that_nobody_announced_are_their_own_value() -> None:
+def test_bytes_that_were_not_announced_are_their_own_value() -> None:
     assert decode(b"x", '451-["a",{"_placeholder":true,"num":0}]', b"y", b"z") == [
         b"x",
         {"type": "event", "namespace": "/", "id": None, "data": ["a", b"y"]},

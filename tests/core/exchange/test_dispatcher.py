@@ -340,7 +340,7 @@ def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_com
     assert wire.exchanges.incomplete == 1
 
 
-def test_what_an_exchange_ignores_reaches_nobody():
+def test_what_an_exchange_ignores_reaches_no_other_exchange():
     wire = Wire()
     exchange = wire.open({"ignore": "message == 'PING'"})
 

@@ -186,7 +186,7 @@ def test_a_method_is_not_shown_as_a_value_that_is_missing() -> None:
     assert explained({"ignore": "message.startswith('a')"}, "abc") == ["ignore[0] holds: message.startswith('a')"]
 
 
-def test_a_message_that_nobody_waits_for_says_so() -> None:
+def test_a_message_that_no_call_waits_for_says_so() -> None:
     assert explained({}, "hi", calls=0) == ["no call waits for it"]
 
 

@@ -120,7 +120,7 @@ UNSOLICITED = {
 
 
 @pytest.mark.parametrize(("rules", "message", "unsolicited"), UNSOLICITED.values(), ids=UNSOLICITED)
-def test_a_message_that_nobody_asked_for_is_remembered(rules, message, unsolicited):
+def test_an_unsolicited_message_is_remembered(rules, message, unsolicited):
     wire = Wire()
     for each in rules:
         exchange = wire.open(each)

@@ -58,7 +58,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("source", "path"), PATHS.values(), ids=PATHS)
-def test_a_path_is_told_from_other_expressions(source, path):
+def test_a_path_is_distinguished_from_other_expressions(source, path):
     assert parse_path(source) == path
 
 
@@ -185,7 +185,7 @@ HABITS = {
 
 
 @pytest.mark.parametrize(("source", "advice"), HABITS.values(), ids=HABITS)
-def test_what_another_language_writes_is_told_with_what_to_write_here(source, advice):
+def test_what_another_language_writes_is_reported_with_what_to_write_here(source, advice):
     with pytest.raises(InvalidTemplate, match=f"invalid expression .*[.] .*{re.escape(advice)}") as invalid:
         Expression(source, NAMES)
     assert invalid.value.code == "invalid-expression"
@@ -233,6 +233,24 @@ def test_an_impossible_operation_fails_without_showing_values(source):
     with pytest.raises(EvaluationError) as failed:
         evaluate(source, args={"a": "s3cret"})
 
+    assert "s3cret" not in str(failed.value)
+
+
+CLEAR = {
+    "a text with int": ("args.a | int", "the text is not a number: int and float need a text that is a number"),
+    "a text with float": ("args.a | float", "the text is not a number"),
+    "an empty text with int": ("'' | int", "the text is empty"),
+    "a text in map": ("[args.a] | map('int') | list", "the text is not a number"),
+    "a list with int": ("[1] | int", "a list cannot become an integer"),
+    "a text as an argument": ("1.5 | round(args.a)", "a text cannot become a whole number"),
+    "a negative text": ("-args.a", "the operation is not possible on a value of this type"),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), CLEAR.values(), ids=CLEAR)
+def test_the_error_of_a_conversion_is_in_terms_of_manifests(source, reason):
+    with pytest.raises(EvaluationError, match=f"failed: {reason}") as failed:
+        evaluate(source, args={"a": "s3cret"})
     assert "s3cret" not in str(failed.value)
 
 
@@ -365,7 +383,7 @@ def test_an_expression_that_was_compiled_for_the_manifest_is_not_taken_for_one_f
         compile_expression(source, NAMES, local=False)
 
 
-def test_an_unknown_test_is_told_with_what_looks_into_a_text():
+def test_an_unknown_test_is_reported_with_what_looks_into_a_text():
     with pytest.raises(InvalidTemplate, match="Write 'word' in message, or message . regex_find"):
         Expression("message is containing('a')", NAMES)
 

@@ -143,7 +143,7 @@ def test_a_jwt_with_a_shared_secret_is_that_of_rfc_7519(alg: str, digest: str) -
     assert evaluate("s | unbase64", s=signature) == hmac.digest(b"secret", signed.encode(), digest)
 
 
-def test_a_jwt_is_the_one_that_everybody_makes() -> None:
+def test_a_jwt_is_the_one_that_other_libraries_make() -> None:
     token = (  # the example of jwt.io
         "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
         "eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ."
@@ -337,12 +337,12 @@ def test_objects_are_given_with_some_of_their_members():
 
 
 @pytest.mark.parametrize("value", ["text", 5, [1]])
-def test_what_has_no_members_is_told(value):
+def test_what_has_no_members_is_reported(value):
     with pytest.raises(EvaluationError, match="only an object, or a list of objects, has members"):
         evaluate("v | without('a')", v=value)
 
 
-def test_a_value_that_may_be_null_is_told_with_what_to_write():
+def test_a_value_that_may_be_null_is_reported_with_what_to_write():
     fix = "null has no members. Write 'x | only(…) if x else none' if the value can be null."
     with pytest.raises(EvaluationError, match=re.escape(fix)):
         evaluate("v | only('number')", v=None)
@@ -370,14 +370,14 @@ def test_messagepack_stands_inside_a_message(value, packed):
 
 
 @pytest.mark.parametrize("packed", ["", "c1", "0102", "91" * 3000, "dfffffffff", "81930102030a"])
-def test_what_is_not_one_value_in_messagepack_is_told(packed):
+def test_what_is_not_one_value_in_messagepack_is_reported(packed):
     with pytest.raises(EvaluationError, match="from_msgpack. failed"):
         evaluate("p | unhex | from_msgpack", p=packed)
 
 
 def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "msgpack", None)
-    with pytest.raises(EvaluationError, match=re.escape("pip install msgpack (the extra msgpack)")) as missing:
+    with pytest.raises(EvaluationError, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")) as missing:
         evaluate("v | to_msgpack", v=1)
     assert missing.value.code == "extra-not-installed"
 

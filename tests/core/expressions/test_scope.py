@@ -22,7 +22,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize(("name", "value"), TIMES.items(), ids=TIMES)
-def test_the_time_is_told_in_utc(name, value):
+def test_the_time_is_in_utc(name, value):
     assert scope_at()[name] == value
     assert scope_at(MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30))))[name] == value
 

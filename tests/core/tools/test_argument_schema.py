@@ -32,7 +32,7 @@ def test_a_value_is_checked_and_the_wrong_place_is_named(value, wrong):
     assert SchemaValidator(OBJECT).check(value) == wrong
 
 
-def test_all_values_of_an_enum_are_told():
+def test_all_values_of_an_enum_are_shown():
     schema = SchemaValidator({"properties": {"what": {"enum": ["version", 2, None, "é"]}}})
 
     assert schema.check({"what": "x"}) == 'what: "x" is not one of "version", 2, null or "é"'
@@ -46,7 +46,7 @@ def test_a_long_value_does_not_hide_what_is_allowed():
     assert wrong.endswith('x… is not one of "on" or "off"')
 
 
-def test_an_enum_of_hundreds_of_values_is_told_in_short():
+def test_an_enum_of_hundreds_of_values_is_shortened():
     wrong = SchemaValidator({"enum": [f"value {number}" for number in range(500)]}).check("x")
 
     assert wrong == '"x" is not one of "value 0", "value 1" or 498 other candidates'

@@ -100,7 +100,7 @@ def test_references_that_multiply_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("pattern", [r"^(?!x)", r"(?<=a)b", r"(a)\1", r"\p{L}", r"(?i)a", r"a++", r"(?<n>a)"])
-def test_a_pattern_that_some_hosts_cannot_read_is_told_in_the_description(pattern: str) -> None:
+def test_a_pattern_that_some_hosts_cannot_read_is_in_the_description(pattern: str) -> None:
     rewritten = host_schema({"properties": {"a": {"type": "string", "pattern": pattern}}})
     assert rewritten.schema == {"properties": {"a": {"type": "string", "description": f"Pattern: {pattern}"}}}
     assert rewritten.changes == {UNPORTABLE_PATTERN}

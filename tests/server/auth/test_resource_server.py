@@ -1,4 +1,4 @@
-"""MCP over HTTP with access tokens: a login by the SDK's own client, and everybody who must stay outside."""
+"""MCP over HTTP with access tokens: a login by the SDK's own client, and the clients that are refused."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ async def test_each_subject_has_its_own_limit(tmp_path: Path) -> None:
     assert [each.error_code for each in server.audit] == [None, "subject-rate-exceeded", None]
 
 
-async def test_without_keys_of_the_issuer_nobody_enters_and_nobody_logs_in_again(tmp_path: Path) -> None:
+async def test_without_keys_of_the_issuer_no_token_is_accepted_and_no_login_is_requested(tmp_path: Path) -> None:
     async with issuer() as gone:
         pass
     with bind_listener(HttpOptions("0", oauth=OAuthOptions(gone.url, "https://mcp.example.com/mcp"))) as listener:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT, StreamResult
+from utcp_ws_mcp.client.caller import MAX_RETRIES, SENT_RESULT
 from utcp_ws_mcp.client.cancel import CANCEL_TIMEOUT
 from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT
@@ -15,6 +15,7 @@ from utcp_ws_mcp.client.pool.entry import State
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, MIN_BACKOFF_FRACTION
+from utcp_ws_mcp.core.exchange.result import StreamResult
 from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolError, UnknownTool
 
 from .ledger import CallResult, Ledger
@@ -67,6 +68,8 @@ def _check_error(planned: PlannedCall, error: BaseException, executions: int, le
     never_sent = isinstance(error, PolicyError | UnknownTool | InvalidArguments)
     if executions and planned.tool != "hear" and (never_sent or getattr(error, "outcome", None) is Outcome.NOT_SENT):
         yield f"executed, although {error}"
+    if planned.n in ledger.http_requests and getattr(error, "outcome", None) is Outcome.NOT_SENT:
+        yield f"an HTTP request was sent, although {error}"
     if isinstance(error, ToolError) and (
         planned.n not in ledger.error_replies or error.message != f"fault {planned.n}"
     ):
@@ -93,7 +96,7 @@ def _check_value(planned: PlannedCall, value: Any, ledger: Ledger, when: float) 
 def _belongs(planned: PlannedCall, value: Any, ledger: Ledger) -> bool:
     if not isinstance(value, dict) or value.get("n") != planned.n:
         return False
-    return ledger.executions[value["x"]].n == planned.n
+    return "x" in value and ledger.executions[value["x"]].n == planned.n
 
 
 def _check_items(planned: PlannedCall, items: Any, ledger: Ledger) -> Iterator[str]:
@@ -160,8 +163,9 @@ def check_lost(bridge: Bridge) -> Iterator[str]:
 
 def check_silence(network: Network, shape: Shape, now: float) -> Iterator[str]:
     """Whether connections that have fallen silent were given up in time."""
-    bound = shape.silence_limit
-    for link in network.links if bound is not None else ():
+    if (bound := shape.silence_limit) is None:
+        return
+    for link in network.links:
         since = link.silent_since
         if since is not None and link.transport is not None and now > since + bound + EPSILON:
             yield f"a connection is kept that has been silent for {now - since:.1f} s"
@@ -204,7 +208,7 @@ def check_limits(bridge: Bridge, network: Network, shape: Shape) -> Iterator[str
 
 def check_rate(times: list[float], shape: Shape) -> Iterator[str]:
     """Whether requests kept to `requests_per_second`."""
-    rate = shape.limits.get("requests_per_second")
+    rate: int = shape.limits.get("requests_per_second", 0)
     for earlier, later in zip(times, times[rate:], strict=False) if rate else ():
         if later - earlier < 1 - EPSILON:
             yield f"{rate + 1} requests within {later - earlier:.3f} s"

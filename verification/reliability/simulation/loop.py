@@ -70,7 +70,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Connect a socket in the simulated network."""
         await self.network.connect(sock, address)
 
-    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **options: Any) -> Any:  # type: ignore[override]  # only over a connected socket
+    # Only over a connected socket.
+    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **options: Any) -> Any:
         """Return a transport for a socket that `sock_connect` has connected."""
         protocol = protocol_factory()
         transport = self.network.attach(options["sock"], protocol)

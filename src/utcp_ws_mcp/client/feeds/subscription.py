@@ -65,6 +65,7 @@ class FeedSubscription:
         self.overflowed = 0
         self._overflowed_bytes = 0
         self._wakeup = Wakeup()
+        self._is_shared = False  # whether calls may use the connection, too, once the feed is open
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
 
@@ -115,6 +116,7 @@ class FeedSubscription:
             await self._resume(exchange)
         self.overflowed += exchange.early_messages.dropped
         exchange.wake = self._wakeup.set
+        self._is_shared = self._lease.connection.dispatcher.reusable
 
     def _note_arrival(self) -> None:
         """Keep no more of the events that come before the feed is open than it will keep."""
@@ -204,10 +206,16 @@ class FeedSubscription:
     def _raise_if_finished(self, exchange: Exchange) -> None:
         assert self._lease is not None
         connection = self._lease.connection
-        if not exchange.finished and connection.dispatcher.unusable_reason != SESSION_ENDED:
+        dispatcher = connection.dispatcher
+        # A connection that no further call may use keeps its place from them as long as the feed stays.
+        is_useless = dispatcher.unusable_reason == SESSION_ENDED or (self._is_shared and not dispatcher.reusable)
+        if not exchange.finished and not is_useless:
             return
         if not exchange.finished:
-            raise ConnectionLost(connection.address, SESSION_ENDED, Outcome.MAYBE_EXECUTED, close_code=1000)
+            reason = dispatcher.unusable_reason
+            raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=1000)
+        if exchange.end == "until":
+            raise ToolError(self._feed.full_name, "the endpoint has ended the subscription", None)
         lost = exchange.close_info
         reason = exchange.failure or (lost.reason if lost else "the stream of events has ended")
         code = lost.code if lost else connection.close_info.code

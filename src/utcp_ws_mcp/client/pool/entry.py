@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
-from ...errors import BridgeError, ConnectionLost, Outcome
+from ...errors import BridgeError
 
 if TYPE_CHECKING:
     from ..connection import Connection
@@ -250,21 +250,3 @@ class PooledConnection:
         self.passive_in_flight -= mode is LeaseMode.PASSIVE
         if not self.in_flight:
             self.change(Trigger.RELEASED)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """The status of a manual: open connections, waiting calls, and the last error if no connection opened since.
-
-    `used` is the number of the open connections on which calls are running.
-    """
-
-    connections: int = 0
-    waiting: int = 0
-    last_error: BridgeError | None = None
-    used: int = 0
-
-
-def shutdown_error(address: str) -> ConnectionLost:
-    """Return the error of calls that wait, or arrive, while the bridge is being closed."""
-    return ConnectionLost(address, "utcp-ws-mcp is shutting down", Outcome.NOT_SENT)

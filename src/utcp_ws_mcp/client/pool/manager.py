@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import anyio
 from anyio.abc import TaskGroup
 
-from .entry import PoolStats
-from .lease import RateLimiter
-from .pool import ConnectionPool, OpenConnection
+from .status import PoolStats
+
+if TYPE_CHECKING:
+    from .lease import RateLimiter
+    from .pool import ConnectionPool, OpenConnection
 
 
 class PoolManager:
@@ -42,7 +45,7 @@ class PoolManager:
         """Return the pool for a call of a manual that begins now; the call keeps it to its end."""
         pool = self._current.get(manual)
         if pool is None:
-            pool = self._current[manual] = self._new_pool(RateLimiter())
+            pool = self._current[manual] = self._new_pool(None)
         return pool
 
     def stats(self, manual: str) -> PoolStats:
@@ -65,5 +68,9 @@ class PoolManager:
                 for connection in pool.close():
                     closing.start_soon(connection.aclose, 1001, "utcp-ws-mcp is shutting down")
 
-    def _new_pool(self, rate_limiter: RateLimiter) -> ConnectionPool:
-        return ConnectionPool(self._tasks, self._open_connection, rate_limiter, closed=self._closed)
+    def _new_pool(self, rate_limiter: RateLimiter | None) -> ConnectionPool:
+        # For the first call: a host that only lists the tools needs no pool.
+        from .lease import RateLimiter
+        from .pool import ConnectionPool
+
+        return ConnectionPool(self._tasks, self._open_connection, rate_limiter or RateLimiter(), closed=self._closed)

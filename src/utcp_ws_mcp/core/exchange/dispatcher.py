@@ -230,8 +230,6 @@ class Dispatcher:
         """Allow no further exchange; those that are pending go on."""
         self.unusable_reason = ""  # that the session has ended says more than any reason before
         self._make_unusable(SESSION_ENDED)
-        for exchange in self._pending:
-            exchange.wake()  # a feed goes on with another connection
 
     def retire(self) -> None:
         """Allow no further exchange because of an unsolicited message; those that are pending go on."""
@@ -363,3 +361,5 @@ class Dispatcher:
         """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
         self.unusable_reason = self.unusable_reason or reason
         self.reusable = self.reusable and exclusive_only
+        for exchange in () if self.reusable else self._pending:
+            exchange.wake()  # a feed goes on with another connection

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidReply, ToolError
 from ..codecs.message import Message, encode_json, excerpt, parse_json, to_json_safe
 from ..expressions.expression import EvaluationError
-from ..tools.tool import CompiledTool
-from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from ..tools.tool import CompiledTool
+    from .exchange import Exchange
 
 BINARY_CODEC_NAMES: Final = {"msgpack": "MessagePack", "cbor": "CBOR", "protobuf": "Protobuf"}
 """What a codec decodes instead of JSON, for errors."""
@@ -20,6 +23,19 @@ CODE_KEYS: Final = ("code", "errorCode", "error_code", "errno")
 _NOT_JSON_FIX: Final = 'If it is the reply, set "response_format": "text"; if not, select the reply with "reply.match".'
 
 _EVALUABLE_FIX: Final = "Check the kind of the value first, as in 'message is string and …'."
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream.
+
+    `complete`: it ended by itself. A bound ended it otherwise, and more may have followed.
+    """
+
+    value: Any
+    items: tuple[Any, ...]
+    end: str | None
+    complete: bool = False
 
 
 def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ...errors import InvalidTemplate
-from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.feed import Feed, FeedStep
 from ...manifest.models.manual import Annotations, Tool
 from ...manifest.models.reply import Stream
@@ -23,9 +23,17 @@ from ..templates.nodes import Node
 from ..tools.argument_forms import ArgumentForms
 from ..tools.argument_schema import SchemaValidator
 from ..tools.template import CompiledTemplate, TemplateCompiler
-from ..tools.tool import CompiledTool
+from ..tools.tool import CompiledTool, default_values
 from .feed import CompiledFeed, FeedRequest, FeedTool
-from .tool_texts import RESERVED_ARGUMENTS, events_description, events_inputs, latest_description, latest_inputs
+from .tool_texts import (
+    RESERVED_ARGUMENTS,
+    events_description,
+    events_inputs,
+    events_outputs,
+    latest_description,
+    latest_inputs,
+    latest_outputs,
+)
 
 T = TypeVar("T")
 
@@ -92,13 +100,13 @@ def _make_tool(
         original_name=name,
         description=description,
         inputs=inputs,
-        outputs={},
+        outputs=events_outputs() if kind == "events" else latest_outputs(),
         tags=("feed",),
         annotations=_HINTS,
         idempotent=True,
         template=entry.template,
         compiled_template=replace(template, request=(), rules=feed.subscription.rules),
-        defaults={},
+        defaults=default_values(feed.definition.inputs),
         hidden=frozenset(),
         variables=entry.variables,
         argument_schema=schema,
@@ -122,7 +130,7 @@ class _FeedBuilder:
         """Return the compiled feed; what cannot be compiled is missing from it, and reported."""
         requests = self._requests(feed.open, "open")
         *opening, last = requests or [FeedRequest((), ReplyRules(), self._default_timeout)]
-        stream = StreamRules(self._expression("match", feed.match), (), self._expression("item", feed.item), _BOUNDS)
+        stream = self._stream(feed)
         rules = replace(
             last.rules,
             listen_only=not last.messages,
@@ -144,6 +152,11 @@ class _FeedBuilder:
             argument_names=frozenset(properties if isinstance(properties, dict) else ()),
         )
 
+    def _stream(self, feed: Feed) -> StreamRules:
+        until = self._expression("until", feed.until)
+        item = self._expression("item", feed.item)
+        return StreamRules(self._expression("match", feed.match), () if until is None else (until,), item, _BOUNDS)
+
     _default_timeout: Final = 10.0
 
     def _requests(self, steps: Sequence[FeedStep], field: str, names: Any = frozenset()) -> list[FeedRequest]:
@@ -159,7 +172,9 @@ class _FeedBuilder:
                 requests.append(FeedRequest(tuple(messages), self._reply_rules(step, path, names), step.timeout))
                 messages = []
         if messages:
-            requests.append(FeedRequest(tuple(messages), ReplyRules(no_reply=True), self._default_timeout))
+            inherited = self._inherited
+            rules = ReplyRules(no_reply=True, error=inherited.error, error_message=inherited.error_message)
+            requests.append(FeedRequest(tuple(messages), rules, self._default_timeout))
         return requests
 
     def _reply_rules(self, step: FeedStep, path: str, names: Any) -> ReplyRules:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from ...errors import ForbiddenURL, Problem
-from ...manifest.loader import ManifestEntry, ResolvedTool
-from ...manifest.manual_outline import Steps, complete
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import DiscoverySettings, Tool, ToolOverride
-from ...manifest.pinning import PinMode
+from ...manifest.steps import Steps, complete
 from ...manifest.validation import check_model, closest_match, join_path
 from ..diagnostics import CompileError, Diagnostics
 from ..expressions.scope import URL_NAMES
@@ -20,6 +20,9 @@ from ..templates.compiler import Compiler
 from ..url_template import UrlTemplate
 from .template import TemplateCompiler
 from .tool import CompiledTool, compile_tool
+
+if TYPE_CHECKING:
+    from ...manifest.pinning import PinMode
 
 DISCOVERY_TOOL_NAME = "(discovery)"
 """The name of the call that fetches a manual; no tool can have it."""

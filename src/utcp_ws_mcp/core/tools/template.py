@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.base import Json
 from ...manifest.models.call_template import CONNECTION_FIELDS, CallTemplate
 from ..connection_rules import compile_connection_rules
@@ -93,20 +93,7 @@ def _compile(
         http.compile_step(step, call_compiler("before_message"), f"before_message[{index}]", "let")
         for index, step in enumerate(template.before_message)
     )
-    request: list[Node] = []
-    with diagnostics.collect("message"):
-        if template.message is None:
-            request.append(AllArguments(frozenset(template.header_fields)))
-        else:
-            request.append(call_compiler("message").message(template.message))
-    for index, message in enumerate(template.then):
-        with diagnostics.collect(f"then[{index}]"):
-            request.append(call_compiler("then").message(message))
-    local = provenance.is_local("message")
-    names = CALL_REQUEST_NAMES if local else CALL_REQUEST_NAMES - {"vars"}
-    with diagnostics.collect("message"):
-        if request and (sliced := find_sliced_values((template.message, *template.then), names, local=local)):
-            request[0] = CompleteSlices(request[0], sliced)
+    request = _compile_request(template, call_compiler, provenance, diagnostics)
     # What the entry answers automatically holds on its connections; what a tool adds, in its own exchanges only.
     common = entry.template.auto_reply if entry.template is not None else template.auto_reply
     is_own = template.auto_reply != common
@@ -115,7 +102,28 @@ def _compile(
     if handshake is None:
         connection_rules = compile_connection_rules(template, compiler, common, entry.variables, diagnostics)
         handshake = compile_handshake(entry.name, template, connection_rules, provenance, entry.folder, diagnostics)
-    return CompiledTemplate(http_steps, tuple(request), rules, handshake)
+    return CompiledTemplate(http_steps, request, rules, handshake)
+
+
+def _compile_request(
+    template: CallTemplate, compiler: Callable[[str], Compiler], provenance: Provenance, diagnostics: Diagnostics
+) -> tuple[Node, ...]:
+    """Return the messages of a call: `message`, or all arguments, and those of `then`."""
+    request: list[Node] = []
+    with diagnostics.collect("message"):
+        if template.message is None:
+            request.append(AllArguments(frozenset(template.header_fields)))
+        else:
+            request.append(compiler("message").message(template.message))
+    for index, message in enumerate(template.then):
+        with diagnostics.collect(f"then[{index}]"):
+            request.append(compiler("then").message(message))
+    local = provenance.is_local("message")
+    names = CALL_REQUEST_NAMES if local else CALL_REQUEST_NAMES - {"vars"}
+    with diagnostics.collect("message"):
+        if request and (sliced := find_sliced_values((template.message, *template.then), names, local=local)):
+            request[0] = CompleteSlices(request[0], sliced)
+    return tuple(request)
 
 
 def _with_cancel_messages(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidArguments, InvalidTemplate, end_sentence
-from ...manifest.loader import ManifestEntry, ResolvedTool
+from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
 from ...manifest.stream_framing import as_utcp_stream
@@ -19,7 +19,6 @@ from .argument_forms import ArgumentForms, has_float
 from .argument_schema import InvalidSchema, SchemaValidator
 from .template import CompiledTemplate, TemplateCompiler
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..feeds.feed import FeedTool
 
@@ -146,7 +145,7 @@ def compile_tool(
         idempotent=tool.idempotent and not tool_entry.discovered,
         template=tool_entry.template,
         compiled_template=compiled_template,
-        defaults={**_default_values(inputs), **override.defaults},
+        defaults={**default_values(inputs), **override.defaults},
         hidden=frozenset(override.hidden),
         variables=entry.variables,
         argument_schema=argument_schema,
@@ -210,7 +209,8 @@ def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str,
     return {**inputs, "properties": shown, "required": required_names}
 
 
-def _default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a schema has for arguments that a call leaves out."""
     properties = inputs.get("properties")
     if not isinstance(properties, dict):
         return {}

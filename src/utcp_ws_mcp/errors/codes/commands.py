@@ -54,6 +54,24 @@ COMMANDS: Final[Mapping[str, str]] = {
     "host-command-failed": (
         "The command of the host, such as `claude mcp add`, failed, could not be started, or took longer than a minute."
     ),
+    # Import
+    "not-a-description": "The document is none of the formats that `import` reads, or lacks what they must have.",
+    "description-not-readable": (
+        "The file of a description cannot be read: it does not exist, is not UTF-8, or is not valid JSON, YAML or "
+        "GraphQL at the reported place."
+    ),
+    "description-not-fetched": "The URL of a description cannot be fetched.",
+    "description-too-large": (
+        "A description has more than 32 MiB, is nested too deeply, or has aliases that repeat too much."
+    ),
+    "description-ambiguous": "The document looks like two formats at once.",
+    "description-version": "The document has a version of its format that `import` does not read.",
+    "server-missing": "The description names no server, and `--url` is not given.",
+    "server-not-websocket": "The description names only servers of other protocols than WebSocket, such as https.",
+    "server-not-usable": "The URL of the endpoint is malformed, or not of a WebSocket.",
+    "endpoint-not-described": "The endpoint cannot be reached, or answers none of the questions for its methods.",
+    "nothing-to-import": "The description has no operation that the options choose and that can be expressed.",
+    "import-target-invalid": "The file to which `import` should write exists and is no manifest.",
     # The program
     "port-in-use": "The port is used by another program, perhaps by another `demo`.",
     "internal-error": "A bug of utcp-ws-mcp.",

@@ -26,6 +26,25 @@ WARNINGS: Final[Mapping[str, str]] = {
         'A tool with `"listen": true` inherits a `reply.match` that compares IDs, such as that of a '
         "preset. It sends nothing, so no message will match."
     ),
+    # Packages
+    "package-missing": (
+        "A codec, a filter or a proxy of the manifest needs an extra of utcp-ws-mcp that is not installed. Each call "
+        "that needs it fails."
+    ),
+    # Feeds
+    "feed-occupies-connection": (
+        "A feed keeps a connection, only one is allowed, and a tool needs one for itself: while the feed is open, its "
+        "calls would time out."
+    ),
+    "feed-takes-replies": "The `match` of a feed is true for replies to calls, which would be its events.",
+    "feed-match-too-broad": (
+        "The `match` of a feed is true for any message, also for the events of other feeds or for the answers to the "
+        "heartbeat."
+    ),
+    "feed-not-closed": (
+        "A feed subscribes with `open` and has no `close`: when it is closed, the endpoint goes on sending events."
+    ),
+    "feed-not-kept": "`linger` is so short that the feed is closed between two reads, and loses what comes then.",
     # Secrets and transport
     "secret-in-manifest": (
         "The manifest contains a secret: by the name of the field, by the form of the text, or in the query of a "
@@ -91,6 +110,10 @@ WARNINGS: Final[Mapping[str, str]] = {
     ),
     "argument-name-changed": (
         "Claude's API refuses the name of an argument. Hosts see another one, and the endpoint gets the original name."
+    ),
+    "message-key-unknown": (
+        "A key in a message begins with `$` and is none of those with a meaning (`$each`, `$template`, `$raw`, "
+        "`$base64`, `$file`). It is sent as it is."
     ),
     "many-tools": (
         "The manifest lists more than 128 tools. OpenAI's API and VS Code accept 128, and models choose "

@@ -120,6 +120,10 @@ class CallTemplate(Model):
     feeds: tuple[Feed, ...] = Field(
         (), description="Events that are kept for readers, and read with tools of their own."
     )
+    feed_defaults: dict[str, Json] = Field(
+        default_factory=dict,
+        description="Fields that every feed of the call template has unless it says otherwise; presets set them.",
+    )
     reconnect_when: ExpressionSource | None = Field(
         None,
         description="Predicate: after this message, such as that a session has expired, new calls use a new "
@@ -172,6 +176,16 @@ class CallTemplate(Model):
                 raise FieldError(message, code="invalid-let-name")
         return value
 
+    @field_validator("feed_defaults")
+    @classmethod
+    def _fields_of_feeds(cls, value: dict[str, Json]) -> dict[str, Json]:
+        known = sorted(set(Feed.model_fields) - {"name"})
+        for key in value:
+            if key not in known:
+                message = f"{key!r} is not a field that feeds can have in common. Use {', '.join(known)}."
+                raise FieldError(message, code="unknown-key")
+        return value
+
     @field_validator("then")
     @classmethod
     def _then_shape(cls, value: tuple[Json, ...]) -> tuple[Json, ...]:
@@ -213,6 +227,7 @@ CALL_FIELDS = frozenset(
         *("name", "preset", "let", "before_message", "message", "listen", "then", "typed_arguments", "timeout"),
         *("response_format", "media_type"),
         *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply", "feeds"),
+        "feed_defaults",
     }
 )
 """The fields of a call template that concern one call only."""

@@ -48,9 +48,14 @@ class Feed(Model):
     open: tuple[FeedStep, ...] = Field(
         (), description="Steps on each connection before its events are read, such as a subscription."
     )
-    match: ExpressionSource = Field(description="Predicate: the message is an event.")
+    match: ExpressionSource | None = Field(
+        None, description="Predicate: the message is an event; required, unless feed_defaults has it."
+    )
     item: ExpressionSource | None = Field(
         None, description="Expression: the data of an event; by default the whole message."
+    )
+    until: ExpressionSource | None = Field(
+        None, description="Predicate: the endpoint has ended the subscription; the feed is opened again, with a gap."
     )
     close: Json = Field(None, description="The message to send when the feed is no longer read.")
     key: ExpressionSource | None = Field(
@@ -88,6 +93,8 @@ class Feed(Model):
 
     @model_validator(mode="after")
     def _fields_belong_together(self) -> Self:
+        if self.match is None:
+            raise FieldError('"match" is required: which messages are events? Add it.', code="missing-key")
         if self.keep == "latest" and self.key is None:
             raise FieldError('"keep": "latest" requires a "key". Add one.', code="feed-key-required")
         if self.resume and self.position is None:

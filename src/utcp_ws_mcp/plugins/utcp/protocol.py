@@ -13,8 +13,9 @@ from utcp.data.register_manual_response import RegisterManualResult
 from utcp.interfaces.communication_protocol import CommunicationProtocol
 from utcp.utcp_client import UtcpClient
 
-from ...bridge import Bridge, StreamResult
+from ...bridge import Bridge
 from ...client.manifest_files import LoadedManifest
+from ...core.exchange.result import StreamResult
 from ...errors import InvalidManifest
 from ...manifest.models.base import Json
 from ...observability.events import Event, WarningIssued

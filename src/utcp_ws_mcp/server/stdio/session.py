@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -16,7 +16,6 @@ from .protocol_versions import BATCH_VERSION
 from .reader import Reader
 from .writer import Writer
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .sdk_fallback import SdkFallback
 

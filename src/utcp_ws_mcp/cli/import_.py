@@ -1,0 +1,195 @@
+"""`utcp-ws-mcp import`: make a manifest from the description of an API."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from ..errors import BridgeError, ImportFailed
+from ..importers.merging import merge
+from ..importers.model import Document, Format, ImportOptions
+from ..importers.run import Imported, import_document
+from ..manifest.presets import preset_names
+from ..recorder.manifest import format_json
+from .check import check_manifests
+from .exit_codes import ExitCode
+from .import_sources import Source, SourceOptions, read_source
+from .options import combine, env_file_option, read_variables, run
+from .terminal import echo
+
+_choices = combine(
+    click.option("--format", "format_", type=click.Choice(list(Format)), help="The format; by default recognized."),
+    click.option("--url", help="The WebSocket endpoint, where the description has none or another one."),
+    click.option("--preset", help="The preset of the endpoint, instead of the one that belongs to the format."),
+    click.option(
+        "--viewpoint",
+        type=click.Choice(["auto", "server", "client"]),
+        default="auto",
+        show_default=True,
+        help="AsyncAPI: whose messages the description calls sent.",
+    ),
+    click.option("--include", multiple=True, metavar="GLOB", help="Import only these operations, by name."),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out these operations."),
+    click.option("--tag", "tags", multiple=True, metavar="NAME", help="Import only operations with this tag."),
+    click.option("--read-only", is_flag=True, help="Leave out operations that may change something."),
+    click.option("--all", "everything", is_flag=True, help="Import all operations, however many there are."),
+    click.option(
+        "--events",
+        type=click.Choice(["feeds", "streams", "none"]),
+        default="feeds",
+        show_default=True,
+        help="What becomes of events.",
+    ),
+    click.option(
+        "--depth", type=click.IntRange(0, 5), default=1, show_default=True, help="GraphQL: levels of selected objects."
+    ),
+    click.option(
+        "--params",
+        type=click.Choice(["position", "name"]),
+        help="JSON-RPC: how parameters are sent where the description does not say it.",
+    ),
+)
+_asking = combine(
+    click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header for asking a URL."),
+    env_file_option,
+    click.option("--remote-references", is_flag=True, help="Fetch documents that the description refers to by URL."),
+    click.option("--online", is_flag=True, help="Afterwards, connect to the endpoint."),
+    click.option("--yes", is_flag=True, help="Change an existing FILE without confirmation."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the manifest goes, and what is done afterwards."""
+
+    file: Path
+    online: bool
+    yes: bool
+    env_files: Sequence[Path]
+
+
+@click.command("import")
+@click.argument("source")
+@click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
+@_choices
+@_asking
+def import_(
+    source: str,
+    file: Path,
+    format_: str | None,
+    headers: tuple[str, ...],
+    env_files: tuple[Path, ...],
+    remote_references: bool,
+    online: bool,
+    yes: bool,
+    **choices: Any,
+) -> None:
+    """Make a manifest from SOURCE, the description of an API, and write it to FILE (manifest.json).
+
+    SOURCE is a file, a folder of JSON Schemas, or a URL: of a description (http), or of an endpoint that is asked for
+    its methods (ws). Formats: AsyncAPI, OpenRPC, GraphQL, Chrome DevTools Protocol, obs-websocket, Home Assistant, HAR.
+
+    If FILE exists, the difference of its tools is shown. What you changed in it is kept.
+    """
+    if choices["preset"] is not None and choices["preset"] not in preset_names():
+        raise click.UsageError(f"there is no preset {choices['preset']!r}; `utcp-ws-mcp init` lists them")
+    options = ImportOptions(**choices)
+    pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
+    variables = read_variables(env_files)
+    asking = SourceOptions(
+        Format(format_) if format_ else None, options.preset, pairs, variables, remote_references, options.url
+    )
+    target = Target(file, online, yes, env_files)
+    run(_import_source, source, asking, options, target)
+
+
+async def _import_source(source: str, asking: SourceOptions, options: ImportOptions, target: Target) -> int:
+    """Read, import, write and check; return the exit code. Nothing is written if anything fails."""
+    try:
+        existing = _read_existing(target.file)
+        read = await read_source(source, asking)
+        imported = await anyio.to_thread.run_sync(_import, read, options)
+    except BridgeError as failed:
+        echo(str(failed), err=True)
+        return ExitCode.USAGE_ERROR
+    for line in imported.report:
+        echo(line, err=True)
+    code = _write_new(imported.manifest, target) if existing is None else _update(existing, imported.manifest, target)
+    if code is not None:
+        return code
+    return await _check(target)
+
+
+def _import(read: Source, options: ImportOptions) -> Imported:
+    return import_document(read.document, read.options(options), read.name, read.format, read.others, read.fields)
+
+
+def _read_existing(file: Path) -> Document | None:
+    """Return the manifest that is there already, or None.
+
+    Raises:
+        ImportFailed: if the file is something else.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as failed:
+        reason = getattr(failed, "strerror", None) or "it is not JSON"
+        message = f"{file} exists and cannot be read as a manifest: {reason.lower()}. Give another FILE."
+        raise ImportFailed(message, code="import-target-invalid") from None
+    if not isinstance(document, dict):
+        message = f"{file} exists and is no manifest. Give another FILE."
+        raise ImportFailed(message, code="import-target-invalid")
+    return document
+
+
+def _write_new(manifest: Document, target: Target) -> int | None:
+    """Write a new file; return an exit code if that fails."""
+    return _write(manifest, target.file, f"{target.file} is written.")
+
+
+def _update(existing: Document, imported: Document, target: Target) -> int | None:
+    """Show the difference to a manifest that exists, and write it if the user agrees."""
+    merged, difference = merge(existing, imported)
+    for line in difference.lines():
+        echo(f"{target.file}: {line}")
+    if difference.is_empty:
+        return ExitCode.SUCCESS
+    if not target.yes and not (sys.stdin.isatty() and click.confirm(f"Change {target.file}?")):
+        echo(f"{target.file} is not changed; --yes changes it without confirmation", err=True)
+        return ExitCode.FAILURE
+    return _write(merged, target.file, f"{target.file} is changed.")
+
+
+def _write(manifest: Mapping[str, Any], file: Path, message: str) -> int | None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        temporary.write_text(format_json(manifest) + "\n", encoding="utf-8")
+        temporary.replace(file)
+    except OSError as failed:
+        temporary.unlink(missing_ok=True)
+        echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
+        return ExitCode.USAGE_ERROR
+    echo(message, err=True)
+    return None
+
+
+async def _check(target: Target) -> int:
+    """Check the manifest as `check` does; with `--online` also connect."""
+    checked = check_manifests([target.file], target.env_files)
+    code = checked.exit_code(strict=False)
+    if target.online and checked.loaded:
+        from .probe import probe_endpoints  # only --online needs the client
+
+        return await probe_endpoints(checked, False, 1.0)
+    missing = any(each.manifest.disabled for each in checked.loaded)
+    return ExitCode.SUCCESS if missing and checked.loaded else code

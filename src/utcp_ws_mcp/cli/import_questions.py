@@ -1,0 +1,116 @@
+"""Ask an endpoint for its own description, over its WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..bridge import Bridge
+from ..client.manifest_files import load_call_template
+from ..errors import BridgeError, ImportFailed, ToolError
+from ..importers.model import Document, Format
+from ..importers.openrpc.introspection import QUESTIONS
+from ..manifest.variables import VariableResolver
+from ..recorder.credentials import without_secrets
+from .import_sources import Source, SourceOptions
+
+QUESTION_TIMEOUT: Final = 20.0
+"""Seconds in which an endpoint must answer a question."""
+
+Question = tuple[str, Document]
+"""The name of a tool, and the tool."""
+
+INTROSPECTION: Final = """
+query IntrospectionQuery {
+  __schema {
+    queryType { name } mutationType { name } subscriptionType { name }
+    types {
+      kind name description
+      fields(includeDeprecated: true) {
+        name description isDeprecated deprecationReason args { ...Input } type { ...Type }
+      }
+      inputFields { ...Input }
+      interfaces { name kind ofType { name kind } }
+      enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+      possibleTypes { name kind ofType { name kind } }
+    }
+    directives { name description locations args { ...Input } }
+  }
+}
+fragment Input on __InputValue { name description type { ...Type } defaultValue }
+fragment Type on __Type {
+  kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+  ofType { kind name ofType { kind name } } } } } } }
+}
+"""
+
+
+async def ask_endpoint(url: str, options: SourceOptions) -> Source:
+    """Return what an endpoint says of itself.
+
+    Raises:
+        ImportFailed: if it cannot be reached, or answers none of the questions.
+    """
+    missing: list[str] = []
+    headers = without_secrets(dict(options.headers), "", options.variables, missing) if options.headers else {}
+    fields: Document = {"headers": headers} if headers else {}
+    errors: list[str] = []
+    for format_, preset, tool in _questions(url, options):
+        try:
+            answer = await _ask(url, options, preset, tool)
+        except ToolError as refused:
+            errors.append(f"{tool['name']}: {refused}")
+            continue
+        except BridgeError as failed:
+            errors.append(f"{tool['name']}: {failed}")
+            if failed.outcome is failed.outcome.NOT_SENT and len(errors) == 1 and options.format is not None:
+                break
+            continue
+        return Source(url.partition("?")[0], answer, format_, {}, url, fields)
+    shown = url.partition("?")[0]
+    message = (
+        f"{shown} does not describe itself: {'; '.join(dict.fromkeys(errors))}. "
+        "Check the URL, --header and --preset, or give a file with the description."
+    )
+    raise ImportFailed(message, code="endpoint-not-described")
+
+
+def _questions(url: str, options: SourceOptions) -> list[tuple[Format, str, Document]]:
+    """Return the questions in the order in which they are asked: what the options or the URL say comes first."""
+    graphql = (Format.GRAPHQL, "graphql-transport-ws", _graphql_tool())
+    rpc = [(Format.OPENRPC, options.preset or "jsonrpc2", {"name": name}) for name in QUESTIONS]
+    if options.preset == "homeassistant" or options.format is Format.HOMEASSISTANT:
+        return [(Format.HOMEASSISTANT, "homeassistant", {"name": "get_services"})]
+    if options.format is Format.GRAPHQL or options.preset == "graphql-transport-ws":
+        return [graphql]
+    if options.format is Format.OPENRPC or options.preset in ("jsonrpc2", "mopidy"):
+        return rpc
+    return [graphql, *rpc] if "graphql" in url.lower() else [*rpc, graphql]
+
+
+def _graphql_tool() -> Document:
+    message = {"id": "{{ request_id }}", "type": "subscribe", "payload": {"query": INTROSPECTION}}
+    return {"name": "introspection", "tool_call_template": {"message": message}}
+
+
+async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str, Any]) -> Any:
+    """Call one tool of the endpoint. Private addresses and plain text are allowed, because the user typed the URL."""
+    document: Document = {
+        "name": "endpoint",
+        "url": url,
+        "preset": preset,
+        "timeout": QUESTION_TIMEOUT,
+        "network": {"allow": ["private", "loopback"], "plaintext": True},
+        "limits": {"max_message_bytes": 1 << 25},
+        "tools": [tool],
+        **({"headers": dict(options.headers)} if options.headers else {}),
+    }
+    if preset == "jsonrpc2":
+        document["message"] = {"jsonrpc": "2.0", "id": "{{ request_id }}", "method": "{{ tool }}", "params": {}}
+    loaded = load_call_template(document, VariableResolver([options.variables]), "import", Path())
+    for disabled in loaded.manifest.disabled:
+        message = f"the endpoint cannot be asked: {', '.join(disabled.missing)} is not set. Set it, or give --env-file."
+        raise ImportFailed(message, code="endpoint-not-described")
+    async with Bridge([loaded]) as bridge:
+        return await bridge.call_tool(f"endpoint.{tool['name']}", {})

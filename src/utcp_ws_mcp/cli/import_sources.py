@@ -1,0 +1,222 @@
+"""Read what `import` is given: a file and those beside it, a folder, a document on the web, or an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import anyio
+
+from ..client.http_client import HttpRequest, send_request
+from ..client.resolver import EndpointResolver
+from ..core.network_policy import parse_url
+from ..errors import BridgeError, ImportFailed
+from ..importers.model import Document, Format, ImportOptions
+from ..importers.reading import MAX_SOURCE_BYTES, check_size, parse_text
+from ..importers.references import files_of
+from ..manifest.models.network import Network
+from ..manifest.variables import VARIABLE
+
+FETCH_TIMEOUT: Final = 30.0
+"""Seconds in which a document must have been fetched."""
+
+MAX_DOCUMENTS: Final = 200
+"""Documents that one description may refer to."""
+
+MAX_SCHEMA_FILES: Final = 2000
+"""Files of a folder of JSON Schemas."""
+
+ANY_ADDRESS: Final = Network(allow=("private", "loopback"), plaintext=True)
+"""Where the user may send `import`: the address was typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """The options that say how a source is read. `headers` may contain `${NAME}` of `variables`."""
+
+    format: Format | None
+    preset: str | None
+    headers: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
+    remote_references: bool
+    url: str | None = None
+
+    def sent_headers(self) -> dict[str, str]:
+        """Return the headers with the values of their variables."""
+        return {name: self.substitute(value) for name, value in self.headers.items()}
+
+    def substitute(self, text: str) -> str:
+        """Return a text in which each `${NAME}` that is set is replaced by its value."""
+        return VARIABLE.sub(lambda found: self.variables.get(found[1] or "", found[0]), text)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was read.
+
+    Attributes:
+        name: What the document is called in messages.
+        document: Its value.
+        format: Its format, if it is known.
+        others: The documents that it refers to.
+        url: The endpoint that was asked, or that the source belongs to.
+        fields: Fields of the endpoint that were needed to ask it.
+    """
+
+    name: str
+    document: Any
+    format: Format | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+    url: str | None = None
+    fields: Document = field(default_factory=dict)
+
+    def options(self, options: ImportOptions) -> ImportOptions:
+        """Return the options, with the endpoint of the source where the user gave none."""
+        return options if options.url is not None or self.url is None else replace(options, url=self.url)
+
+
+async def read_source(source: str, options: SourceOptions) -> Source:
+    """Return the description that a file, a folder, a document on the web or an endpoint gives.
+
+    Raises:
+        ImportFailed: if it cannot be read.
+    """
+    scheme = source.partition("://")[0].lower() if "://" in source else ""
+    if scheme in ("ws", "wss"):
+        from .import_questions import ask_endpoint  # only endpoints that are asked need the client
+
+        return await ask_endpoint(source, options)
+    if scheme in ("http", "https"):
+        return await _fetch(source, options)
+    return await _read_path(Path(source), options)
+
+
+async def _read_path(path: Path, options: SourceOptions) -> Source:
+    if await anyio.Path(path).is_dir():
+        return _read_folder(path)
+    document = parse_text(_read_text(path), path.name)
+    folder = path.parent
+
+    async def read(name: str) -> Any:
+        if urlsplit(name).scheme in ("http", "https"):
+            return await _fetch_other(name, options)
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder.resolve()):
+            return None
+        return parse_text(_read_text(file), name) if file.is_file() else None
+
+    return Source(path.name, document, options.format, await _others(document, read))
+
+
+async def _others(document: Any, read: Any) -> dict[str, Any]:
+    """Return the documents that a document refers to, and those that these refer to; what is missing is left out."""
+    others: dict[str, Any] = {}
+    tried: set[str] = set()
+    waiting = [] if isinstance(document, str) else list(dict.fromkeys(files_of(document)))
+    while waiting and len(tried) < MAX_DOCUMENTS:
+        name = waiting.pop()
+        if name in tried:
+            continue
+        tried.add(name)
+        found = await read(name)
+        if found is not None and not isinstance(found, str):
+            others[name] = found
+            waiting += dict.fromkeys(files_of(found, name))
+    return others
+
+
+def _read_text(path: Path) -> str:
+    try:
+        check_size(path.stat().st_size, path.name)
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = f"{path} cannot be read: it is not UTF-8 text. Save it as UTF-8."
+        raise ImportFailed(message, code="description-not-readable") from None
+    except (OSError, ValueError) as failed:
+        missing = isinstance(failed, FileNotFoundError)
+        reason = "there is no such file" if missing else (getattr(failed, "strerror", None) or "no such name").lower()
+        message = f"{path} cannot be read: {reason}. Give a file, a folder or a URL."
+        raise ImportFailed(message, code="description-not-readable") from None
+
+
+def _read_folder(folder: Path) -> Source:
+    """Return the JSON Schemas of a folder by their path in it."""
+    files = sorted(each for each in folder.rglob("*.json") if each.is_file())[: MAX_SCHEMA_FILES + 1]
+    if len(files) > MAX_SCHEMA_FILES:
+        message = f"{folder} is too large: it has more than {MAX_SCHEMA_FILES:,} files. Give a folder inside it."
+        raise ImportFailed(message, code="description-too-large")
+    schemas: dict[str, Any] = {}
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        schemas[name] = parse_text(_read_text(file), name)
+    return Source(folder.resolve().name or str(folder), schemas, Format.JSON_SCHEMA, schemas)
+
+
+async def _fetch(url: str, options: SourceOptions) -> Source:
+    target = _document_url(url, options)
+    document = parse_text(await _get(target, options), target)
+
+    async def read(name: str) -> Any:
+        return await _fetch_other(urljoin(target, name), options)
+
+    others = await _others(document, read)
+    is_browser = urlsplit(target).path == "/json/protocol"
+    endpoint = _websocket_url(target, "/devtools/browser/{{ session.browser }}") if is_browser else None
+    fields = _browser_fields(target) if is_browser else {}
+    return Source(_shown(target), document, options.format, others, endpoint, fields)
+
+
+def _document_url(url: str, options: SourceOptions) -> str:
+    """Return the URL of the document: a browser has it at a well-known path."""
+    parts = urlsplit(url)
+    if options.format is Format.CDP and parts.path in ("", "/"):
+        return urlunsplit(parts._replace(path="/json/protocol"))
+    return url
+
+
+def _browser_fields(url: str) -> Document:
+    """Return what a manifest needs for a browser, whose address changes at each start."""
+    version = urlunsplit(urlsplit(url)._replace(path="/json/version"))
+    capture = {"browser": "body.webSocketDebuggerUrl.split('/') | last"}
+    return {"before_connect": [{"http": {"url": version}, "capture": capture}]}
+
+
+def _websocket_url(url: str, path: str) -> str:
+    parts = urlsplit(url)
+    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{path}"
+
+
+async def _fetch_other(url: str, options: SourceOptions) -> Any:
+    """Return a document that a description refers to by its URL, if the user asked for it."""
+    if not options.remote_references:
+        return None
+    return parse_text(await _get(url, replace(options, headers={})), url)
+
+
+async def _get(url: str, options: SourceOptions) -> str:
+    try:
+        parsed = parse_url(options.substitute(url), ("http", "https"))
+        request = HttpRequest("GET", parsed, options.sent_headers(), {}, max_response_bytes=MAX_SOURCE_BYTES)
+        response = await send_request(request, ANY_ADDRESS, EndpointResolver(), FETCH_TIMEOUT)
+    except BridgeError as failed:
+        raise ImportFailed(
+            f"{_shown(url)} cannot be fetched: {failed.message}", code="description-not-fetched"
+        ) from None
+    if response.status != 200:
+        location = response.headers.get("location", "")
+        hint = f" It redirects to {location}: give that URL." if location else " Check the URL and --header."
+        message = f"{_shown(url)} cannot be fetched: the server answered with HTTP {response.status}.{hint}"
+        raise ImportFailed(message, code="description-not-fetched")
+    try:
+        return response.body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = f"{_shown(url)} cannot be read: it is not UTF-8 text. Give the URL of a description."
+        raise ImportFailed(message, code="description-not-readable") from None
+
+
+def _shown(url: str) -> str:
+    """Return a URL as it may be shown: without its query, which may contain secrets."""
+    return url.partition("?")[0]

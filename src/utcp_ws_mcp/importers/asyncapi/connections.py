@@ -1,0 +1,208 @@
+"""The connections of a document: URLs with their arguments, and credentials."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ...manifest.secret_names import is_secret_name
+from ...recorder.messages import literal
+from ..model import Document
+from ..naming import argument_name, manual_name
+from ..urls import Server, choose_server, endpoint_fields, variable_name
+from .model import Api, Channel
+
+_PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
+_RESERVED: Final = frozenset({"cursor", "wait_seconds", "max_events", "where"})
+"""Arguments that the tools of every feed have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the channels of one URL share.
+
+    Attributes:
+        url: The URL, with placeholders for its arguments.
+        inputs: The schemas of these arguments.
+        required: Those that have to be given.
+        fields: The fields of the call template.
+        variables: The variables that have to be set, and what they are.
+        own_path: Whether the address of the channel is the path of the URL.
+    """
+
+    url: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    required: Sequence[str] = ()
+    fields: Document = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    own_path: bool = False
+
+
+class Connections:
+    """Finds the connection of each channel."""
+
+    def __init__(self, api: Api, url: str | None, source: str) -> None:
+        """Choose the server.
+
+        Raises:
+            ImportFailed: if the document has no WebSocket endpoint and the user gave none.
+        """
+        self._api = api
+        self._given = url
+        websockets = [server for server in api.servers if server.url.startswith(("ws://", "wss://"))]
+        self.server = choose_server([Server(each.url, each.key) for each in api.servers], url, source)
+        self._api_server = next((each for each in websockets if each.url == self.server.url), None)
+        self._by_key = {each.key: each for each in websockets}
+
+    def of(self, channel: Channel) -> Connection:
+        """Return the connection of a channel."""
+        server = next((self._by_key[key] for key in channel.servers if key in self._by_key), self._api_server)
+        base = self._given or (server.url if server else self.server.url)
+        address = channel.address if self._is_path(channel) else None
+        own_path = bool(address) and address not in ("", "/") and not _has_path(base, str(address), self._given)
+        connection = Connection(base if not own_path else _joined(base, str(address)), own_path=bool(own_path))
+        connection = self._with_parameters(connection, channel)
+        connection = self._with_query(connection, channel.bindings.get("query"))
+        connection = self._with_headers(connection, channel.bindings.get("headers"))
+        schemes = list(server.security) if server is not None else []
+        return self._with_fields(self._with_security(connection, schemes, optional=False))
+
+    def _is_path(self, channel: Channel) -> bool:
+        """Return whether the address of a channel is a path, and not a topic on a shared connection."""
+        return channel.address is not None and (channel.address.startswith("/") or bool(channel.bindings))
+
+    def _with_parameters(self, connection: Connection, channel: Channel) -> Connection:
+        inputs, required = dict(connection.inputs), list(connection.required)
+
+        def placeholder(found: re.Match[str]) -> str:
+            schema = {key: value for key, value in channel.parameters.get(found[1], {}).items() if key != "location"}
+            name = argument_name(found[1], {*inputs, *_RESERVED})
+            if "default" in schema:
+                inputs[name] = {"type": "string", **schema}
+                return f"{{{{ args.{name} | default({literal(str(schema['default']))}) }}}}"
+            inputs[name] = {"type": "string", **{k: v for k, v in schema.items() if k != "examples"}}
+            required.append(name)
+            return f"{{{{ args.{name} }}}}"
+
+        if not connection.own_path:
+            return connection
+        parts = connection.url.split("://", 1)
+        url = f"{parts[0]}://{_PARAMETER.sub(placeholder, parts[1].replace('${', chr(0))).replace(chr(0), '${')}"
+        return replace(connection, url=url, inputs=inputs, required=required)
+
+    def _with_query(self, connection: Connection, query: Any) -> Connection:
+        inputs, required, pairs = dict(connection.inputs), list(connection.required), []
+        variables = dict(connection.variables)
+        for name, schema, is_required in _binding_properties(query):
+            if is_secret_name(name):
+                variable = self._variable(name)
+                variables[variable] = _described(schema, f"the parameter {name} of the URL")
+                pairs.append(f"{name}=${{{variable}}}")
+            elif is_required or "default" in schema:
+                argument = argument_name(name, {*inputs, *_RESERVED})
+                inputs[argument] = schema
+                fallback = f" | default({_literal(schema['default'])})" if "default" in schema else ""
+                required += [] if fallback else [argument]
+                pairs.append(f"{name}={{{{ args.{argument}{fallback} }}}}")
+        if not pairs:
+            return connection
+        mark = "&" if "?" in connection.url else "?"
+        url = f"{connection.url}{mark}{'&'.join(pairs)}"
+        return replace(connection, url=url, inputs=inputs, required=required, variables=variables)
+
+    def _with_headers(self, connection: Connection, headers: Any) -> Connection:
+        fields, variables = dict(connection.fields), dict(connection.variables)
+        found: dict[str, str] = {}
+        for name, schema, is_required in _binding_properties(headers):
+            if "const" in schema or "default" in schema:
+                found[name] = str(schema.get("const", schema.get("default")))
+            elif is_required or is_secret_name(name):
+                variable = self._variable(name)
+                variables[variable] = _described(schema, f"the header {name}")
+                found[name] = f"${{{variable}}}"
+        if not found:
+            return connection
+        return replace(connection, fields={**fields, "headers": found}, variables=variables)
+
+    def _with_security(
+        self, connection: Connection, schemes: Sequence[Mapping[str, Any]], *, optional: bool
+    ) -> Connection:
+        """Return the connection with the first security scheme that a handshake can have."""
+        if not schemes and self._api_server is None and self._api.schemes:
+            optional = True  # no server says which ones are needed
+            schemes = [{"key": key, **scheme} for key, scheme in self._api.schemes.items()]
+            schemes.sort(key=lambda each: str(each.get("name", "")).lower() != "sec-websocket-protocol")
+            schemes.sort(key=lambda each: str(each.get("name", "")).lower() != "sec-websocket-protocol")
+        for scheme in schemes:
+            found = self._credentials(scheme, optional)
+            if found is not None:
+                fields, variables = found
+                merged = {**connection.fields, **fields}
+                if "headers" in fields:
+                    merged["headers"] = {**connection.fields.get("headers", {}), **fields["headers"]}
+                return replace(connection, fields=merged, variables={**connection.variables, **variables})
+        return connection
+
+    def _credentials(self, scheme: Mapping[str, Any], optional: bool) -> tuple[Document, dict[str, str]] | None:
+        """Return the fields and variables for a security scheme, or None if it does not belong to the handshake."""
+        kind, key = str(scheme.get("type", "")).lower(), str(scheme.get("key", "token"))
+        name, place = str(scheme.get("name", "")), str(scheme.get("in", ""))
+        variable = self._variable(name if kind == "httpapikey" and is_secret_name(name) else key)
+        said = _described(scheme, "")
+        value = f"{{{{ vars.{variable} | default(omit) }}}}" if optional else f"${{{variable}}}"
+        if kind == "httpapikey" and name.lower() == "sec-websocket-protocol":
+            return {"protocol": [value]}, {variable: said or "the token that is sent as a subprotocol"}
+        if kind == "httpapikey" and place == "header":
+            return {"headers": {name: value}}, {variable: said or f"the header {name}"}
+        if kind == "httpapikey" and not optional:
+            auth = {"auth_type": "api_key", "api_key": value, "var_name": name, "location": place}
+            return {"auth": auth}, {variable: said or f"the key {name} in the {place}"}
+        is_basic = kind == "userpassword" or (kind == "http" and str(scheme.get("scheme")).lower() == "basic")
+        if is_basic and not optional:
+            user, password = self._variable("user"), self._variable("password")
+            auth = {"auth_type": "basic", "username": f"${{{user}}}", "password": f"${{{password}}}"}
+            return {"auth": auth}, {user: "the name of the user", password: "the password of the user"}
+        if kind in ("http", "oauth2", "openidconnect") and not is_basic:
+            header = {"Authorization": f"Bearer {value}"}
+            return {"headers": header}, {variable: said or "the bearer token"}
+        return None
+
+    def _with_fields(self, connection: Connection) -> Connection:
+        url = re.sub(r"\{\{.*?\}\}", "x", connection.url)
+        network = {key: value for key, value in endpoint_fields(url).items() if key != "url"}
+        return replace(connection, fields={"url": connection.url, **network, **connection.fields})
+
+    def _variable(self, name: str) -> str:
+        return f"{variable_name(manual_name(self._api.title))}_{variable_name(name)}"
+
+
+def _binding_properties(schema: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """Yield the properties of a binding: name, schema, and whether it is required."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    required: Collection[str] = (schema.get("required") or ()) if isinstance(schema, Mapping) else ()
+    for name, each in properties.items() if isinstance(properties, Mapping) else ():
+        if isinstance(each, Mapping) and re.fullmatch(r"[\w.-]+", name):
+            yield name, each, name in required
+
+
+def _has_path(base: str, address: str, given: str | None) -> bool:
+    """Return whether a URL ends with an address already, or was given whole."""
+    path = urlsplit(base).path
+    return path.rstrip("/").endswith(address.rstrip("/")) or (given is not None and path not in ("", "/"))
+
+
+def _joined(base: str, address: str) -> str:
+    return f"{base.rstrip('/')}/{address.lstrip('/')}"
+
+
+def _literal(value: Any) -> str:
+    return literal(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _described(schema: Mapping[str, Any], default: str) -> str:
+    text = schema.get("description")
+    return " ".join(text.split())[:120] if isinstance(text, str) and text.strip() else default

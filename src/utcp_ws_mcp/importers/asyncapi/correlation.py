@@ -1,0 +1,88 @@
+"""Find what says that a message answers a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...core.expressions.paths import Path
+from ..schemas import Schemas
+from .payloads import Payload
+
+_LOCATION: Final = re.compile(r"\$message\.(payload|header)#/(.+)\Z")
+_NAMES: Final = (
+    "id",
+    "request_id",
+    "requestId",
+    "req_id",
+    "reqId",
+    "reqid",
+    "requestID",
+    "ref",
+    "msg_id",
+    "msgId",
+    "message_id",
+    "messageId",
+    "correlation_id",
+    "correlationId",
+    "cid",
+    "echo",
+    "nonce",
+    "seq",
+    "rid",
+)
+"""Names of properties that repeat the ID of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Where the ID of a request is, in the request and in its replies. `declared`: the document says so."""
+
+    sent: Path
+    received: Path
+    is_number: bool
+    declared: bool
+
+
+def find_correlation(
+    request: Payload, declared: str | None, replies: Sequence[tuple[Payload, str | None]], schemas: Schemas
+) -> Correlation | None:
+    """Return where the ID of a request is: as the document declares it, else a property of request and replies.
+
+    Args:
+        request: The request.
+        declared: The location of its correlation ID.
+        replies: The replies, with the locations of theirs.
+        schemas: Resolves references.
+    """
+    sent = parse_location(declared)
+    if sent is not None:
+        received = next((path for _, location in replies if (path := parse_location(location))), sent)
+        return Correlation(sent, received, _is_number(request, sent, schemas), declared=True)
+    for name in _NAMES:
+        path = (name,)
+        if name not in request.properties or path in request.constants:
+            continue
+        if replies and all(name in reply.properties for reply, _ in replies):
+            return Correlation(path, path, _is_number(request, path, schemas), declared=False)
+    return None
+
+
+def parse_location(location: str | None) -> Path | None:
+    """Return the path in the payload that a runtime expression means; None for headers, which messages do not have."""
+    found = _LOCATION.match(location or "")
+    if found is None or found[1] != "payload":
+        return None
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in found[2].split("/"))
+
+
+def _is_number(request: Payload, path: Path, schemas: Schemas) -> bool:
+    schema: Any = request.schema
+    for step in path:
+        properties = schema.get("properties") if isinstance(schema, Mapping) else None
+        schema = schemas.resolve(properties.get(step)) if isinstance(properties, Mapping) else None
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    kinds = kind if isinstance(kind, list) else [kind]
+    return "string" not in kinds and bool({"integer", "number"} & {*kinds})

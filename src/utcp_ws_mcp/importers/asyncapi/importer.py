@@ -1,0 +1,345 @@
+"""Import AsyncAPI: requests become tools, what the endpoint sends by itself becomes feeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ...recorder.messages import path_expression
+from ...recorder.templates import escape_template
+from ..failures import Inexpressible
+from ..model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
+from ..naming import hints, is_reading, summarize, tool_name
+from ..references import References
+from ..schemas import Schemas
+from .connections import Connection, Connections
+from .correlation import Correlation, find_correlation
+from .model import Api, ApiOperation, Channel, Message
+from .payloads import Payload, error_text, forms, predicate, with_kind
+from .reader import read_api
+from .replies import guess_replies, reply_rules
+from .requests import build_request, check_expressible
+from .viewpoint import decide
+
+_PREFIX: Final = re.compile(r"(?:receive|recv|send|on|publish|subscribe|handle|pub|sub)(?:[_.-]|(?=[A-Z]))")
+_VERB: Final = re.compile(r"[A-Za-z][\w.-]{0,40}\Z")
+STREAM: Final = {"until_close": True, "max_items": 100, "max_seconds": 20}
+"""A connection that is one call: its messages are the result until it ends."""
+
+
+def import_asyncapi(
+    document: Mapping[str, Any], references: References, options: ImportOptions, source: str
+) -> Description:
+    """Return the operations of an AsyncAPI document.
+
+    Raises:
+        ImportFailed: if its version is unknown, or it has no endpoint.
+    """
+    api = read_api(document, references, source)
+    return _Importer(api, Schemas(references), options, Connections(api, options.url, source)).run()
+
+
+@dataclass(slots=True)
+class _Importer:
+    api: Api
+    schemas: Schemas
+    options: ImportOptions
+    connections: Connections
+    endpoints: dict[str, Document] = field(default_factory=dict)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    found: list[tuple[str, Correlation | None]] = field(default_factory=list)
+    answered: dict[str, str] = field(default_factory=dict)
+    guessed: list[str] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    kinds: frozenset[str] = frozenset()
+
+    def run(self) -> Description:
+        self.skipped += [Skipped(key, reason) for key, reason in self.api.problems]
+        self.kinds = frozenset(self._find_kinds())
+        viewpoint = decide(self.api, self.options.viewpoint)
+        requests = [each for each in self.api.operations if each.receives == viewpoint.is_server]
+        events = [each for each in self.api.operations if each.receives != viewpoint.is_server]
+        tools = [each for request in requests for each in self._of_requests(request, events)]
+        feeds = [each for event in events for each in self._of_events(event)]
+        self._apply_counter()
+        side = "server" if viewpoint.is_server else "client"
+        return Description(
+            title=self.api.title,
+            format=Format.ASYNCAPI,
+            version=self.api.version,
+            endpoints=self.endpoints,
+            operations=[*tools, *feeds],
+            skipped=self.skipped,
+            notes=[
+                f"Endpoint: {self.connections.server.url}.",
+                f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
+                *self._correlation_notes(),
+            ],
+            variables=self.variables,
+        )
+
+    # Endpoints
+
+    def _endpoint(self, channel: Channel) -> tuple[str, Connection]:
+        """Return the key and the connection of a channel; channels of one URL share them."""
+        connection = self.connections.of(channel)
+        if connection.url not in self.keys:
+            self.keys[connection.url] = connection.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            fields = {**connection.fields, **({"preset": self.options.preset} if self.options.preset else {})}
+            self.endpoints[self.keys[connection.url]] = {**fields, "response_format": "json"}
+            self.variables |= connection.variables
+        return self.keys[connection.url], connection
+
+    def _apply_counter(self) -> None:
+        """Use integer IDs where the document has them, for all tools of an endpoint."""
+        for key in {key for key, each in self.found if each is not None and each.is_number}:
+            self.endpoints[key]["request_id"] = "counter"
+
+    def _own_name(self, endpoint: str, name: str) -> str:
+        taken = self.names.setdefault(endpoint, set())
+        own = tool_name(name, taken)
+        taken.add(own)
+        return own
+
+    # Requests
+
+    def _of_requests(self, operation: ApiOperation, events: Sequence[ApiOperation]) -> Iterator[Operation]:
+        try:
+            endpoint, connection = self._endpoint(operation.channel)
+            listed = [(message, payload) for message in operation.messages for payload in self._forms(message)]
+            if not listed:
+                raise Inexpressible("it has no message")
+            for message, payload in listed:
+                context = _Context(operation, endpoint, connection, message, payload, len(listed) == 1)
+                yield from self._request(context, events)
+        except Inexpressible as reason:
+            self.skipped.append(Skipped(operation.key, str(reason)))
+
+    def _forms(self, message: Message) -> list[Payload]:
+        check_expressible(message)
+        found = forms(message.name, message.payload, self.schemas)
+        if len(found) > 1:
+            return found
+        return [with_kind(each, message.key, self.kinds) for each in found]
+
+    def _find_kinds(self) -> Iterator[str]:
+        """Yield the properties whose constants are the keys of their messages: where one is missing, it is the key."""
+        for message in (each for operation in self.api.operations for each in operation.messages):
+            for payload in forms(message.name, message.payload, self.schemas):
+                if payload.kind is not None and len(payload.kind[0]) == 1 and payload.kind[1] == message.key:
+                    yield str(payload.kind[0][0])
+
+    def _request(self, context: _Context, events: Sequence[ApiOperation]) -> Iterator[Operation]:
+        if self._is_pong(context, events):
+            self._answer_pings(context)
+            self.skipped.append(Skipped(context.operation.key, "it answers pings, which is done by itself"))
+            return
+        replies, sources, is_stream = self._replies(context, events)
+        payloads = [payload for payload, _ in replies]
+        location = context.message.correlation
+        correlation = find_correlation(context.payload, location, replies, self.schemas) if not is_stream else None
+        sent = correlation.sent if correlation else None
+        request = build_request(
+            context.payload, sent, self.schemas, context.connection.inputs, context.connection.required
+        )
+        template: Document = {"message": request.template}
+        if is_stream:
+            template |= {"keep_alive": False, "reply": self._stream_errors(payloads), "stream": dict(STREAM)}
+            template = {key: value for key, value in template.items() if value != {}}
+        elif replies:
+            template["reply"] = reply_rules(context.payload, payloads, correlation, self.schemas)
+        else:
+            template["reply"] = "none"
+        self.found.append((context.endpoint, correlation))
+        yield self._tool(context, request.inputs, template, sources)
+
+    def _tool(self, context: _Context, inputs: Document, template: Document, sources: Sequence[str]) -> Operation:
+        operation, payload = context.operation, context.payload
+        name = self._own_name(context.endpoint, _tool_name(context))
+        reads = is_reading(name, *operation.texts)
+        texts = [*operation.texts, *context.message.texts] if context.is_only else context.message.texts
+        tool: Document = {
+            "name": name,
+            "description": summarize(*texts, payload.schema.get("description"), *operation.channel.texts, name=name),
+            "inputs": inputs,
+            "annotations": hints(name, reads),
+            **({"tags": list(operation.tags)} if operation.tags else {}),
+            "tool_call_template": template,
+        }
+        status = Status.DEPRECATED if operation.deprecated else Status.STABLE
+        return Operation(
+            name,
+            tool=tool,
+            endpoint=context.endpoint,
+            tags=operation.tags,
+            read_only=reads,
+            status=status,
+            sources=(operation.key, *sources),
+        )
+
+    def _replies(
+        self, context: _Context, events: Sequence[ApiOperation]
+    ) -> tuple[list[tuple[Payload, str | None]], list[str], bool]:
+        """Return the messages that answer a request, the operations that they are, and whether they are a stream."""
+        operation = context.operation
+        if operation.replies is not None:
+            return self._payloads(operation.replies), [], False
+        own = [each for each in events if each.channel.key == operation.channel.key]
+        incoming = [(payload, loc) for each in own for payload, loc in self._payloads(each.messages)]
+        shared = [name for name in context.payload.properties if (name,) not in context.payload.constants]
+        for name in shared:
+            guessed = guess_replies(context.payload, [payload for payload, _ in incoming], name)
+            pairs = [(payload, loc) for payload, loc in incoming if payload in guessed]
+            if pairs and find_correlation(context.payload, context.message.correlation, pairs, self.schemas):
+                self.guessed.append(operation.key)
+                return pairs, [], False
+        if context.is_only and context.connection.own_path and len(own) == 1 and context.payload.kind is None:
+            self.answered[own[0].key] = operation.key
+            return incoming, [own[0].key], True
+        return [], [], False
+
+    def _payloads(self, messages: Sequence[Message]) -> list[tuple[Payload, str | None]]:
+        return [(payload, each.correlation) for each in messages for payload in self._forms(each)]
+
+    def _stream_errors(self, payloads: Sequence[Payload]) -> Document:
+        """Return the rule for items that report a failure, where they differ from the others."""
+        errors = [each for each in payloads if each.reports_failure()]
+        good = [each for each in payloads if each not in errors]
+        found = predicate(errors[0], good) if errors and good else None
+        if found is None:
+            return {}
+        text = error_text(errors[0], self.schemas)
+        return {"error": found, **({"error_message": text} if text else {})}
+
+    # Pings
+
+    def _is_pong(self, context: _Context, events: Sequence[ApiOperation]) -> bool:
+        kind = context.payload.kind
+        if kind is None or str(kind[1]).lower() != "pong" or context.operation.replies is not None:
+            return False
+        return any("ping" in message.name.lower() for each in events for message in each.messages)
+
+    def _answer_pings(self, context: _Context) -> None:
+        kind = context.payload.kind
+        assert kind is not None
+        path = path_expression(kind[0])
+        value = str(kind[1])
+        ping = "PING" if value.isupper() else "ping"
+        send: Any = escape_template(value, ())
+        for step in reversed(kind[0]):
+            send = {step: send}
+        self.endpoints[context.endpoint]["auto_reply"] = [{"match": f"{path} == '{ping}'", "send": send}]
+
+    # Events
+
+    def _of_events(self, operation: ApiOperation) -> Iterator[Operation]:
+        if operation.key in self.answered:
+            return
+        try:
+            endpoint, connection = self._endpoint(operation.channel)
+            listed = [payload for message in operation.messages for payload in self._forms(message)]
+            if not listed:
+                raise Inexpressible("it has no message")
+        except Inexpressible as reason:
+            self.skipped.append(Skipped(operation.key, str(reason)))
+            return
+        events = [(payload, self._event(operation, payload, listed, connection)) for payload in listed]
+        if all(event is None for _, event in events):
+            why = "nothing in its messages distinguishes them from others"
+            self.skipped.append(Skipped(operation.key, why))
+        for payload, event in events:
+            if event is None:
+                continue
+            yield Operation(
+                payload.name if len(listed) > 1 else operation.key,
+                event=event,
+                endpoint=endpoint,
+                tags=operation.tags,
+                read_only=True,
+                status=Status.DEPRECATED if operation.deprecated else Status.STABLE,
+                sources=(operation.key,),
+            )
+
+    def _event(
+        self, operation: ApiOperation, payload: Payload, others: Sequence[Payload], connection: Connection
+    ) -> Event | None:
+        """Return the event that a message is, or None if nothing says which messages are."""
+        fields: Document = {"description": _feed_text(operation.channel, self.api.title)}
+        if connection.inputs:
+            required = {"required": list(connection.required)} if connection.required else {}
+            fields["inputs"] = self.schemas.complete(
+                {"type": "object", "properties": dict(connection.inputs), **required, "additionalProperties": False}
+            )
+        name = _feed_name(connection, operation.channel)
+        if payload.kind is not None:
+            return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
+        found = predicate(payload, [*(each for each in others if each is not payload), *self._others(operation)])
+        is_alone = sum(not each.receives for each in self.api.operations) == 1 and len(others) == 1
+        if found is None and is_alone:
+            found = "message is defined"
+        return Event(name, found, None, fields) if found else None
+
+    def _others(self, operation: ApiOperation) -> Iterator[Payload]:
+        """Yield the messages of the other operations, and all replies."""
+        for each in self.api.operations:
+            listed = [*(each.messages if each is not operation else ()), *(each.replies or ())]
+            for message in listed:
+                yield from forms(message.name, message.payload, self.schemas)
+
+    # Notes
+
+    def _correlation_notes(self) -> Iterator[str]:
+        kinds: dict[str, int] = {}
+        for _, each in self.found:
+            if each is None:
+                kinds["none"] = kinds.get("none", 0) + 1
+            else:
+                how = "declared in the document" if each.declared else "found in request and replies"
+                text = f"{'.'.join(map(str, each.sent))}, {how}"
+                kinds[text] = kinds.get(text, 0) + 1
+        if kinds:
+            listed = ", ".join(f"{text} ({count})" for text, count in kinds.items())
+            yield f"Correlation: replies are matched by an ID of the request: {listed}."
+        if self.guessed:
+            names = ", ".join(dict.fromkeys(self.guessed))
+            yield f"Replies that the document does not name were found by the names of messages: {names}."
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """One message that clients send. `is_only`: whether its operation has no other."""
+
+    operation: ApiOperation
+    endpoint: str
+    connection: Connection
+    message: Message
+    payload: Payload
+    is_only: bool
+
+
+def _tool_name(context: _Context) -> str:
+    """Return the name of a tool: what its message says it is, else that of the message or the operation."""
+    kind = context.payload.kind
+    if kind is not None and isinstance(kind[1], str) and _VERB.match(kind[1]):
+        return kind[1]
+    if not context.is_only:
+        return context.payload.name
+    own = _PREFIX.sub("", context.operation.key, count=1)
+    return f"{own[:1].lower()}{own[1:]}" if own else context.operation.key
+
+
+def _feed_name(connection: Connection, channel: Channel) -> str:
+    """Return the name of the feed of a channel: that of its path, or of the connection."""
+    plain = re.sub(r"\{\{.*?\}\}", "", connection.url).partition("://")[2].partition("/")[2].partition("?")[0]
+    path = re.sub(r"[^A-Za-z0-9]+", "_", plain)
+    key = re.sub(r"[^A-Za-z0-9]+", "_", channel.key) if not connection.own_path else path
+    name = key.strip("_")[:24].strip("_") or "messages"
+    return name if name[0].isalpha() else f"feed_{name}"
+
+
+def _feed_text(channel: Channel, title: str) -> str:
+    return summarize(*channel.texts, f"What {title} sends by itself.", name=channel.key)

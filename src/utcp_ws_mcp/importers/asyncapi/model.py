@@ -1,0 +1,87 @@
+"""A document of AsyncAPI 2 or 3, in the words of version 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message.
+
+    Attributes:
+        name: Its key or name in the document.
+        key: Its key in the channel.
+        payload: The schema of its payload.
+        correlation: The location of its correlation ID, a runtime expression, if the document declares one.
+        content_type: Its content type; empty if the document names none.
+        texts: Its summary, title and description.
+    """
+
+    name: str
+    payload: Any
+    correlation: str | None = None
+    content_type: str = ""
+    texts: Sequence[Any] = ()
+    schema_format: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel: `servers` are the keys of the servers that it is restricted to; `parameters` those of its address."""
+
+    key: str
+    address: str | None
+    messages: Mapping[str, Message]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    bindings: Mapping[str, Any] = field(default_factory=dict)
+    servers: Sequence[str] = ()
+    texts: Sequence[Any] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOperation:
+    """An operation. `receives`: whether the application that is described receives its messages.
+
+    `replies` are the messages that answer; None if the document does not say that there is a reply.
+    """
+
+    key: str
+    receives: bool
+    channel: Channel
+    messages: Sequence[Message]
+    replies: Sequence[Message] | None = None
+    texts: Sequence[Any] = ()
+    tags: Sequence[str] = ()
+    deprecated: bool = False
+    security: Sequence[Any] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """A server: its URL with defaults filled in, its protocol, and the security schemes of which one is needed."""
+
+    key: str
+    url: str
+    protocol: str
+    security: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A whole document. `problems` are operations that cannot be read, with the reason."""
+
+    title: str
+    version: str
+    servers: Sequence[ApiServer]
+    operations: Sequence[ApiOperation]
+    schemes: Mapping[str, Mapping[str, Any]]
+    problems: Sequence[tuple[str, str]] = ()
+
+    @property
+    def is_version_2(self) -> bool:
+        """Return whether the document is of version 2."""
+        return self.version.startswith("2")

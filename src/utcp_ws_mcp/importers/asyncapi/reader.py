@@ -1,0 +1,247 @@
+"""Read documents of AsyncAPI 2 and 3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from ...errors import ImportFailed
+from ..failures import Inexpressible
+from ..references import References
+from ..urls import fill_variables
+from .model import Api, ApiOperation, ApiServer, Channel, Message
+
+SCHEMA_FORMATS: Final = re.compile(
+    r"(?:$|application/(?:vnd\.aai\.asyncapi|schema|vnd\.oai\.openapi)[+;]|application/json)"
+)
+"""Formats of payload schemas that are JSON Schema, or nearly."""
+
+
+def read_api(document: Mapping[str, Any], references: References, source: str) -> Api:
+    """Return a document of version 2 or 3.
+
+    Raises:
+        ImportFailed: if it is of another version.
+    """
+    version = str(document.get("asyncapi"))
+    if not version.startswith(("2.", "3.")):
+        message = f"{source} has the version {version} of AsyncAPI; 2 and 3 can be imported. Convert the document."
+        raise ImportFailed(message, code="description-version")
+    reader = _Reader(document, references)
+    operations = reader.operations_3() if version.startswith("3") else reader.operations_2()
+    info = reader.mapping(document.get("info"))
+    listed = list(operations)
+    return Api(
+        str(info.get("title") or "api"), version, list(reader.servers()), listed, reader.schemes(), reader.problems
+    )
+
+
+class _Reader:
+    def __init__(self, document: Mapping[str, Any], references: References) -> None:
+        self._document = document
+        self._references = references
+        self._channels: dict[str, Channel] = {}
+        self.problems: list[tuple[str, str]] = []
+
+    def mapping(self, value: Any) -> Mapping[str, Any]:
+        """Return an object that a value is or refers to; an empty one for anything else."""
+        resolved = self._references.resolve(value)
+        return resolved if isinstance(resolved, Mapping) else {}
+
+    def _component(self, kind: str) -> Mapping[str, Any]:
+        return self.mapping(self.mapping(self._document.get("components")).get(kind))
+
+    def schemes(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the security schemes by their key."""
+        return {key: self.mapping(value) for key, value in self._component("securitySchemes").items()}
+
+    # Servers
+
+    def servers(self) -> Iterator[ApiServer]:
+        """Yield the servers."""
+        for key, value in self.mapping(self._document.get("servers")).items():
+            server = self.mapping(value)
+            protocol = str(server.get("protocol", "")).lower()
+            address = server.get("url") or f"{server.get('host', '')}{_path(server.get('pathname'))}"
+            if not address:
+                continue
+            url = str(address) if "://" in str(address) else f"{protocol}://{address}"
+            filled = fill_variables(url, self.mapping(server.get("variables")), self._references.resolve)
+            yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))))
+
+    def _requirements(self, security: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the schemes of which one is needed: in version 3 the schemes, in 2 their names."""
+        for each in security if isinstance(security, list) else ():
+            scheme = self.mapping(each)
+            if "type" in scheme:
+                reference = each.get("$ref", "") if isinstance(each, Mapping) else ""
+                yield {"key": reference.rpartition("/")[2] or str(scheme["type"]), **scheme}
+            else:
+                schemes = self.schemes()
+                yield from ({"key": name, **schemes[name]} for name in scheme if name in schemes)
+
+    # Messages
+
+    def message(self, name: str, value: Any) -> Message:
+        """Return a message with its traits."""
+        message = self._with_traits(self.mapping(value))
+        payload, schema_format = message.get("payload", {}), str(message.get("schemaFormat", ""))
+        resolved = self._references.resolve(payload) if isinstance(payload, Mapping) else payload
+        if isinstance(resolved, Mapping) and "schemaFormat" in resolved and "schema" in resolved:
+            payload, schema_format = resolved["schema"], str(resolved["schemaFormat"])
+        location = self.mapping(message.get("correlationId")).get("location")
+        default = self._document.get("defaultContentType", "")
+        return Message(
+            name=str(message.get("name") or message.get("messageId") or name),
+            payload=payload,
+            correlation=location if isinstance(location, str) else None,
+            content_type=str(message.get("contentType") or default),
+            texts=[message.get(key) for key in ("summary", "title", "description")],
+            schema_format=schema_format,
+            key=name,
+        )
+
+    def _with_traits(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an object with its traits; what it says itself wins."""
+        merged: dict[str, Any] = {}
+        for trait in value.get("traits") or ():
+            merged = _merge(merged, self.mapping(trait))
+        return _merge(merged, {key: item for key, item in value.items() if key != "traits"})
+
+    def _tags(self, value: Mapping[str, Any]) -> list[str]:
+        names = (self.mapping(each).get("name") for each in value.get("tags") or ())
+        return [name for name in names if isinstance(name, str) and "$" not in name]
+
+    # Version 3
+
+    def _channel_3(self, reference: Any) -> Channel:
+        target = reference.get("$ref") if isinstance(reference, Mapping) else None
+        key = str(target).rpartition("/")[2].replace("~1", "/").replace("~0", "~") if target else "channel"
+        if key not in self._channels:
+            value = self.mapping(reference)
+            messages = {name: self.message(name, each) for name, each in self.mapping(value.get("messages")).items()}
+            address = value.get("address")
+            self._channels[key] = Channel(
+                key=key,
+                address=address if isinstance(address, str) else None,
+                messages=messages,
+                parameters={name: self.mapping(each) for name, each in self.mapping(value.get("parameters")).items()},
+                bindings=self.mapping(self.mapping(value.get("bindings")).get("ws")),
+                servers=[str(each.get("$ref", "")).rpartition("/")[2] for each in value.get("servers") or ()],
+                texts=[value.get("summary"), value.get("description"), value.get("title")],
+            )
+        return self._channels[key]
+
+    def operations_3(self) -> Iterator[ApiOperation]:
+        """Yield the operations of a document of version 3."""
+        for key, listed in self.mapping(self._document.get("operations")).items():
+            try:
+                operation = self._with_traits(self.mapping(listed))
+                channel = self._channel_3(operation.get("channel"))
+                reply = operation.get("reply")
+                replies = None if reply is None else self._replies(self.mapping(reply), channel)
+                messages = self._messages_3(operation.get("messages"), channel)
+                yield self._operation(key, operation, operation.get("action") != "send", channel, messages, replies)
+            except Inexpressible as reason:
+                self.problems.append((key, str(reason)))
+
+    def _messages_3(self, listed: Any, channel: Channel) -> list[Message]:
+        """Return the messages of an operation: those that it refers to, or all of its channel."""
+        if not isinstance(listed, list):
+            return list(channel.messages.values())
+        found = []
+        for each in listed:
+            reference = str(each.get("$ref", "")) if isinstance(each, Mapping) else ""
+            key = reference.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+            found.append(channel.messages.get(key) or self.message(key or "message", each))
+        return found
+
+    def _replies(self, reply: Mapping[str, Any], channel: Channel) -> list[Message]:
+        answering = self._channel_3(reply["channel"]) if "channel" in reply else channel
+        if "channel" not in reply and "messages" not in reply:
+            return []
+        return self._messages_3(reply.get("messages"), answering)
+
+    def _operation(
+        self,
+        key: str,
+        operation: Mapping[str, Any],
+        receives: bool,
+        channel: Channel,
+        messages: Sequence[Message],
+        replies: Sequence[Message] | None,
+    ) -> ApiOperation:
+        return ApiOperation(
+            key=key,
+            receives=receives,
+            channel=channel,
+            messages=messages,
+            replies=replies,
+            texts=[operation.get(name) for name in ("summary", "title", "description")],
+            tags=self._tags(operation),
+            deprecated=operation.get("deprecated") is True or operation.get("x-deprecated") is True,
+            security=list(self._requirements(operation.get("security"))),
+        )
+
+    # Version 2
+
+    def operations_2(self) -> Iterator[ApiOperation]:
+        """Yield the operations of a document of version 2: clients publish what the application receives."""
+        for address, listed in self.mapping(self._document.get("channels")).items():
+            for action in ("publish", "subscribe"):
+                try:
+                    value = self.mapping(listed)
+                    if action in value:
+                        yield self._operation_2(address, value, action)
+                except Inexpressible as reason:
+                    self.problems.append((f"{address} {action}", str(reason)))
+
+    def _operation_2(self, address: str, value: Mapping[str, Any], action: str) -> ApiOperation:
+        operation = self._with_traits(self.mapping(value[action]))
+        messages = self._messages_2(operation.get("message"), str(operation.get("operationId") or action))
+        channel = Channel(
+            key=address,
+            address=address,
+            messages={each.name: each for each in messages},
+            parameters={name: self._parameter_2(each) for name, each in self.mapping(value.get("parameters")).items()},
+            bindings=self.mapping(self.mapping(value.get("bindings")).get("ws")),
+            servers=value.get("servers") or (),
+            texts=[value.get("description")],
+        )
+        key = str(operation.get("operationId") or f"{address} {action}")
+        replies = operation.get("x-response") or operation.get("x-reply")
+        answers = self._messages_2(replies, "response") if replies else None
+        return self._operation(key, operation, action == "publish", channel, messages, answers)
+
+    def _parameter_2(self, value: Any) -> dict[str, Any]:
+        """Return the schema of a parameter with its description, as version 3 writes them."""
+        parameter = self.mapping(value)
+        described = {"description": parameter["description"]} if "description" in parameter else {}
+        return {**self.mapping(parameter.get("schema")), **described}
+
+    def _messages_2(self, value: Any, name: str) -> list[Message]:
+        resolved = self.mapping(value)
+        listed = resolved.get("oneOf")
+        if not isinstance(listed, list):
+            return [self.message(_key(value) or name, value)] if resolved else []
+        return [self.message(_key(each) or f"{name}_{number}", each) for number, each in enumerate(listed, 1)]
+
+
+def _key(value: Any) -> str:
+    reference = value.get("$ref") if isinstance(value, Mapping) else None
+    return reference.rpartition("/")[2] if isinstance(reference, str) else ""
+
+
+def _path(value: Any) -> str:
+    path = str(value or "")
+    return path if not path or path.startswith("/") else f"/{path}"
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two objects merged, level by level; the second wins."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,99 @@
+"""Which messages answer a request, which of them report a failure, and what their result is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from ...core.expressions.paths import Path
+from ...recorder.messages import path_expression
+from ..model import Document
+from ..schemas import Schemas
+from .correlation import Correlation
+from .payloads import Payload, error_text, predicate
+
+_ENDINGS: Final = r"(?:[_.\-:/ ]?(?:ack|acknowledged|response|resp|result|reply|ok|success|done|status|ed|d|bed))"
+_COMMON: Final = re.compile(r"(?:result|response|reply|ok|ack|success|error|failure|fail)\Z", re.IGNORECASE)
+
+
+_BESIDE: Final = frozenset({"error", "errors", "errorMessage", "echo_req", "msg_type"})
+"""Properties of replies that are no part of the result."""
+
+
+def reply_rules(
+    request: Payload, replies: Sequence[Payload], correlation: Correlation | None, schemas: Schemas
+) -> Document:
+    """Return the rules for the replies to a request."""
+    own = str(request.kind[1]) if request.kind is not None else ""
+    errors = [each for each in replies if each.reports_failure(own)] if len(replies) > 1 else []
+    good = [each for each in replies if each not in errors] or list(replies)
+    reply: Document = {}
+    if correlation is not None:
+        reply["match"] = f"{path_expression(correlation.received)} == request_id"
+    elif (found := _any_of(replies)) is not None:
+        reply["match"] = found
+    reply |= _error_rules(errors, good, schemas)
+    result = _result([_result_path(each, correlation) for each in good])
+    reply |= {"result": result} if result else {}
+    return reply
+
+
+def _any_of(replies: Sequence[Payload]) -> str | None:
+    """Return the predicate for messages without IDs: by their constants; None if one of them has none."""
+    parts = [predicate(each, [other for other in replies if other is not each]) for each in replies]
+    if not parts or None in parts or any(each.kind is None for each in replies):
+        return None
+    return " or ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Schemas) -> Document:
+    parts = {part: error for error in errors if (part := predicate(error, good)) is not None}
+    if parts:
+        text = next((text for error in parts.values() if (text := error_text(error, schemas))), None)
+        return {"error": " or ".join(parts), **({"error_message": text} if text else {})}
+    named = [name for name in ("error", "errors", "errorMessage") if _is_optional(name, good)]
+    if named and not errors:
+        path = path_expression((named[0],))
+        text = next((found for each in good if (found := error_text(each, schemas)) and found.startswith(path)), path)
+        return {"error": path, "error_message": text}
+    kinds = {each.kind[0] for each in good if each.kind is not None}
+    if len(kinds) == 1 and not errors:  # most endpoints answer a bad request so, also where they do not say it
+        return {"error": f"{path_expression(kinds.pop())} == 'error'"}
+    return {}
+
+
+def _is_optional(name: str, payloads: Sequence[Payload]) -> bool:
+    """Return whether a reply may have a property, and need not have it."""
+    return any(name in each.properties and name not in (each.schema.get("required") or ()) for each in payloads)
+
+
+def _result_path(payload: Payload, correlation: Correlation | None) -> Path | None:
+    """Return the only property of a reply beside its constants and its ID; None for the whole message."""
+    known = {path[0] for path in payload.constants} | ({correlation.received[0]} if correlation else set())
+    others = [name for name in payload.properties if name not in known and name not in _BESIDE]
+    return (others[0],) if len(others) == 1 else None
+
+
+def _result(paths: Sequence[Path | None]) -> str | None:
+    if len(set(paths)) != 1 or paths[0] is None:
+        return None
+    return path_expression(paths[0])
+
+
+def guess_replies(request: Payload, incoming: Sequence[Payload], correlation_name: str) -> list[Payload]:
+    """Return the incoming messages that probably answer a request, by their constants.
+
+    Args:
+        request: The request.
+        incoming: The messages that the endpoint sends.
+        correlation_name: A property that request and replies have.
+    """
+    if request.kind is None:
+        return []
+    kind = str(request.kind[1])
+    pattern = re.compile(rf"{re.escape(kind)}{_ENDINGS}\Z", re.IGNORECASE)
+    same = [each for each in incoming if correlation_name in each.properties and each.kind is not None]
+    own = [each for each in same if each.kind and pattern.match(str(each.kind[1]))]
+    common = [each for each in same if each.kind and _COMMON.match(str(each.kind[1]))]
+    return [*own, *(each for each in common if each not in own)]

@@ -1,0 +1,140 @@
+"""The messages that clients send: templates with arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...core.expressions.paths import Path
+from ...recorder.templates import REQUEST_ID, escape_template
+from ..failures import Inexpressible
+from ..model import Document
+from ..naming import argument_name
+from ..schemas import Schemas
+from .model import Message
+from .payloads import Payload, expand
+from .reader import SCHEMA_FORMATS
+
+_BINARY: Final = frozenset({"application/octet-stream", "application/x-protobuf", "application/protobuf"})
+_WRAPPERS: Final = frozenset({"payload", "data", "params", "args", "arguments", "body", "request"})
+"""Names of an object that has all the arguments of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A message with arguments: its template, and the schema of the arguments."""
+
+    template: Any
+    inputs: Document
+
+
+def check_expressible(message: Message) -> None:
+    """Check that a message can be written as a template.
+
+    Raises:
+        Inexpressible: if it is binary, or its schema is no JSON Schema.
+    """
+    if not SCHEMA_FORMATS.match(message.schema_format):
+        raise Inexpressible(f"its payload is described as {message.schema_format}, not as a JSON Schema")
+    kind = message.content_type.partition(";")[0].lower()
+    if kind.startswith(("audio/", "video/", "image/")) or kind in _BINARY:
+        raise Inexpressible(f"its messages are binary ({kind})")
+    if isinstance(message.payload, Mapping) and message.payload.get("format") in ("binary", "bytes"):
+        raise Inexpressible("its messages are binary")
+
+
+def build_request(
+    payload: Payload, correlation: Path | None, schemas: Schemas, url_inputs: Mapping[str, Any], required: Sequence[str]
+) -> Request:
+    """Return the template of a message, with the ID of the request at its path, and the schema of its arguments.
+
+    Args:
+        payload: The payload.
+        correlation: The path of the ID of the request.
+        schemas: Resolves references.
+        url_inputs: The schemas of the arguments of the URL.
+        required: Those of them that have to be given.
+    """
+    builder = _Builder(schemas, url_inputs, required)
+    template: Any = builder.whole(payload, correlation) if not payload.properties else None
+    if template is None:
+        template = builder.object(payload.schema, (), payload.constants)
+        if correlation is not None:
+            template = _insert(template, correlation, REQUEST_ID)
+            builder.forget(correlation)
+    return Request(template, schemas.complete(builder.inputs()))
+
+
+class _Builder:
+    def __init__(self, schemas: Schemas, url_inputs: Mapping[str, Any], required: Sequence[str]) -> None:
+        self._schemas = schemas
+        self._properties: dict[str, Any] = dict(url_inputs)
+        self._required = list(required)
+        self._names: dict[Path, str] = {}
+
+    def inputs(self) -> Document:
+        """Return the schema of the arguments."""
+        schema: Document = {"type": "object", "properties": self._properties}
+        schema |= {"required": self._required} if self._required else {}
+        return {**schema, "additionalProperties": False}
+
+    def whole(self, payload: Payload, correlation: Path | None) -> str:
+        """Return the template of a message that is one argument."""
+        kind = payload.schema.get("type")
+        name = argument_name("text" if kind == "string" else "payload", self._properties)
+        self._properties[name] = payload.schema or {"type": "object"}
+        self._required.append(name)
+        if correlation is not None and len(correlation) == 1:
+            return f"{{{{ args.{name} | chain({{'{correlation[0]}': request_id}}) }}}}"
+        return f"{{{{ args.{name} }}}}"
+
+    def object(self, schema: Mapping[str, Any], path: Path, constants: Mapping[Path, Any]) -> Document:
+        """Return the template of an object: constants as they are, everything else as arguments."""
+        properties = schema.get("properties") or {}
+        required = schema.get("required") or ()
+        template: Document = {}
+        for key, listed in properties.items():
+            place = (*path, key)
+            if place in constants:
+                value = constants[place]
+                template[escape_template(key, ())] = escape_template(value, ()) if isinstance(value, str) else value
+                continue
+            below = self._schemas.resolve(listed)
+            if self._is_wrapper(place, below, constants):
+                template[escape_template(key, ())] = self.object(expand(below, self._schemas), place, constants)
+                continue
+            if isinstance(below, Mapping) and below.get("readOnly") is True:
+                continue
+            name = argument_name(key, self._properties)
+            self._names[place] = name
+            self._properties[name] = listed
+            if key in required:
+                self._required.append(name)
+            template[escape_template(key, ())] = f"{{{{ args.{name} }}}}"
+        return template
+
+    def _is_wrapper(self, place: Path, schema: Any, constants: Mapping[Path, Any]) -> bool:
+        """Return whether an object is only the place of the arguments, or contains a constant."""
+        if not isinstance(schema, Mapping) or len(place) > 1:
+            return False
+        if any(len(path) > 1 and path[0] == place[0] for path in constants):
+            return True
+        whole = expand(schema, self._schemas)
+        is_closed = not {"oneOf", "anyOf", "allOf", "patternProperties"} & whole.keys()
+        return place[0] in _WRAPPERS and bool(whole.get("properties")) and is_closed
+
+    def forget(self, place: Path) -> None:
+        """Remove the argument at a path, which is filled in otherwise."""
+        name = self._names.pop(place, None)
+        if name is not None:
+            del self._properties[name]
+            self._required = [each for each in self._required if each != name]
+
+
+def _insert(template: Any, path: Path, value: Any) -> Any:
+    """Return an object with a value at a path, which need not exist."""
+    if not path:
+        return value
+    below = template if isinstance(template, dict) else {}
+    return {**below, path[0]: _insert(below.get(path[0], {}), path[1:], value)}

@@ -1,0 +1,1 @@
+"""GraphQL: a schema as text, or as an endpoint describes itself."""

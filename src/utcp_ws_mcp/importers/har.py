@@ -1,0 +1,175 @@
+"""Import a HAR file with WebSocket messages, as the developer tools of a browser save it.
+
+What was recorded is drafted as `record` drafts a conversation. Secrets become variables, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from ..core.codecs.message import decode
+from ..core.network_policy import parse_url
+from ..errors import BridgeError, ImportFailed
+from ..manifest.secret_names import is_secret_name
+from ..recorder.manifest import draft_manifest
+from ..recorder.messages import RecordedMessage
+from .model import Description, Document, Format, ImportOptions, Operation, Skipped
+from .naming import is_reading
+from .urls import variable_name
+
+MIN_SECRET: Final = 8
+"""Characters of a secret that is replaced wherever it stands; shorter ones may be words."""
+
+_OF_BROWSER: Final = re.compile(
+    r"(?:sec-websocket-(?:key|version|extensions|accept)|upgrade|connection|host|user-agent|accept.*|cache-control|pragma|"
+    r"sec-(?:fetch|ch-ua|gpc).*|dnt|te|content-length|priority|:.*)\Z",
+    re.IGNORECASE,
+)
+"""Headers that every browser sends."""
+
+
+def import_har(document: Mapping[str, Any], options: ImportOptions, source: str) -> Description:
+    """Return the tools for the WebSocket conversations of a HAR file.
+
+    Raises:
+        ImportFailed: if it has none.
+    """
+    entries = [
+        each for each in document["log"]["entries"] if isinstance(each, Mapping) and each.get("_webSocketMessages")
+    ]
+    if not entries:
+        message = (
+            f"{source} has no WebSocket messages. Open the developer tools before the page connects, use the page, "
+            'and save the network log "with content".'
+        )
+        raise ImportFailed(message, code="nothing-to-import")
+    endpoints: dict[str, Document] = {}
+    operations: list[Operation] = []
+    skipped: list[Skipped] = []
+    secrets: dict[str, str] = {}
+    for url, group in _by_url(entries).items():
+        try:
+            draft = _draft(options.url or url, group, secrets)
+        except BridgeError as failed:
+            skipped.append(Skipped(url, failed.message))
+            continue
+        tools = draft.pop("tools")
+        key = url.partition("://")[2]
+        endpoints[key] = {name: value for name, value in draft.items() if name not in ("name", "$comment")}
+        operations += [_operation(tool, key) for tool in tools]
+    hosts = [key.partition("/")[0] for key in endpoints]
+    return Description(
+        title=hosts[0].partition(":")[0] if hosts else source,
+        format=Format.HAR,
+        endpoints=endpoints,
+        operations=operations,
+        skipped=skipped,
+        notes=[
+            "Names, descriptions and types of arguments are guesses, drafted from what was recorded: check each tool.",
+            "What a tool changes cannot be known from messages: correct its annotations.",
+        ],
+        variables={name: what for name, what in secrets.items() if "$" not in name},
+    )
+
+
+def _by_url(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        url = str(entry.get("request", {}).get("url", "")).partition("?")[0]
+        groups.setdefault(url, []).append(entry)
+    return groups
+
+
+def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: dict[str, str]) -> Document:
+    """Return the draft of the conversations with one endpoint; the variables for secrets are added to `secrets`."""
+    request = entries[0].get("request", {})
+    headers = dict(_headers(request))
+    protocols = headers.pop("Sec-WebSocket-Protocol", "")
+    parsed = parse_url(str(request.get("url")) if url == str(request.get("url")).partition("?")[0] else url)
+    endpoint: Document = {"url": str(request.get("url")) if parsed.query else url}
+    endpoint |= {"headers": headers} if headers else {}
+    endpoint |= {"protocol": [each.strip() for each in protocols.split(",")]} if protocols else {}
+    messages = [message for entry in entries for message in _messages(entry)]
+    found = draft_manifest(endpoint, parsed, messages, ())
+    for name in found.missing_variables:
+        secrets.setdefault(name, "a secret of the recording")
+    values = {value: name for name, value in _secrets(headers, parsed.query, messages)}
+    document: Document = _without(found.document, values)
+    for name in values.values():
+        if _mentions(document, f"${{{name}}}"):
+            secrets.setdefault(name, "a secret of the recording")
+    return document
+
+
+def _headers(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the headers that the endpoint may need."""
+    for each in request.get("headers") or ():
+        name, value = str(each.get("name", "")), str(each.get("value", ""))
+        if name.lower() == "sec-websocket-protocol":
+            yield "Sec-WebSocket-Protocol", value
+        elif name and not _OF_BROWSER.match(name):
+            yield name, value
+
+
+def _messages(entry: Mapping[str, Any]) -> Iterator[RecordedMessage]:
+    for each in entry["_webSocketMessages"]:
+        data, is_sent = str(each.get("data", "")), each.get("type") in ("send", "request")
+        if each.get("opcode") == 2:
+            try:
+                yield RecordedMessage(is_sent, base64.b64decode(data, validate=True))
+            except (binascii.Error, ValueError):
+                continue
+        elif each.get("opcode", 1) == 1:
+            yield RecordedMessage(is_sent, decode(data).value)
+
+
+def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[RecordedMessage]) -> Iterator[tuple[str, str]]:
+    """Yield variables and their values: everything long that stands under the name of a secret."""
+    pairs: list[tuple[str, Any]] = [*headers.items()]
+    pairs += [(name, value) for name, _, value in (part.partition("=") for part in query.split("&"))]
+    for message in messages:
+        pairs += list(_members(message.value))
+    for name, value in pairs:
+        text = re.sub(r"^(?:Bearer|Basic|Token)\s+", "", value) if isinstance(value, str) else ""
+        is_secret = is_secret_name(name) or name.lower() == "cookie"
+        if is_secret and len(text) >= MIN_SECRET and "${" not in text:
+            yield variable_name(name), text
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield from ((str(key), item) for key, item in each.items() if isinstance(item, str))
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+
+
+def _without(value: Any, secrets: Mapping[str, str]) -> Any:
+    """Return a document with variables in place of secrets, wherever they stand."""
+    if isinstance(value, dict):
+        return {key: _without(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(item, secrets) for item in value]
+    if isinstance(value, str):
+        for secret in sorted(secrets, key=len, reverse=True):
+            value = value.replace(secret, f"${{{secrets[secret]}}}")
+    return value
+
+
+def _mentions(value: Any, text: str) -> bool:
+    if isinstance(value, dict):
+        return any(_mentions(item, text) for item in value.values())
+    if isinstance(value, list):
+        return any(_mentions(item, text) for item in value)
+    return isinstance(value, str) and text in value
+
+
+def _operation(tool: Document, endpoint: str) -> Operation:
+    return Operation(tool["name"], tool=tool, endpoint=endpoint, read_only=is_reading(tool["name"]))

@@ -1,0 +1,114 @@
+"""Import a description: find its format, read it, choose operations, and write the manifest and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import ImportFailed
+from .assembly import assemble
+from .detection import detect
+from .merging import with_marks
+from .model import Description, Document, Format, ImportOptions
+from .references import References
+from .report import report_lines
+from .selection import Selection, select
+
+COMMENT_LINES = 12
+"""Lines of the report that the comment of the manifest has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import gives: the manifest, the report, and what they were made of."""
+
+    manifest: Document
+    report: list[str]
+    description: Description
+    selection: Selection
+
+
+def import_document(
+    document: Any,
+    options: ImportOptions,
+    source: str,
+    format: Format | None = None,  # noqa: A002  # the name of the option
+    others: Mapping[str, Any] | None = None,
+    fields: Document | None = None,
+) -> Imported:
+    """Return the manifest for a description.
+
+    Args:
+        document: The parsed document, or the text of a GraphQL schema.
+        options: The options of `import`.
+        source: What the document is called in messages.
+        format: Its format, if it is known.
+        others: The files that it refers to, by their path relative to its folder.
+        fields: Fields that every endpoint needs, as it was found when it was asked.
+
+    Raises:
+        ImportFailed: if nothing can be imported.
+    """
+    description = describe(document, options, source, format or detect(document, source), others or {})
+    if fields:
+        endpoints = {key: {**each, **fields} for key, each in description.endpoints.items()}
+        description = replace(description, endpoints=endpoints)
+    selection = select(description.operations, options)
+    if not selection.kept:
+        message = f"{source}: nothing is imported, because no operation is chosen. "
+        left = f"{len(selection.left_out)} left out, {len(description.skipped)} skipped"
+        reasons = "; ".join(report_lines(description, selection)[1:4])
+        raise ImportFailed(
+            f"{message}{left}. {reasons} Change --include, --exclude or --tag.", code="nothing-to-import"
+        )
+    report = report_lines(description, selection)
+    comment = [f"Imported from {source}. {report[0]}", *report[1:COMMENT_LINES]]
+    manifest = {"$comment": comment, **assemble(description, selection.kept, options)}
+    return Imported(with_marks(manifest), report, description, selection)
+
+
+def describe(
+    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any]
+) -> Description:
+    """Return the operations of a document of a known format."""
+    if kind is Format.OPENRPC:
+        from .openrpc.importer import import_openrpc
+        from .openrpc.introspection import as_openrpc
+
+        rewritten = as_openrpc(document)
+        return import_openrpc(rewritten, References(rewritten, others), options, source)
+    if kind is Format.ASYNCAPI:
+        from .asyncapi.importer import import_asyncapi
+
+        return import_asyncapi(document, References(document, others), options, source)
+    if kind is Format.GRAPHQL:
+        from .graphql.importer import import_graphql
+
+        return import_graphql(document, options, source)
+    return _describe_other(document, options, source, kind, others)
+
+
+def _describe_other(
+    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any]
+) -> Description:
+    """Return the operations of a document of a format of one program, or of a recording."""
+    if kind is Format.CDP:
+        from .cdp import import_cdp
+
+        return import_cdp(document, options, source)
+    if kind is Format.OBS:
+        from .obs import import_obs
+
+        return import_obs(document, options, source)
+    if kind is Format.HAR:
+        from .har import import_har
+
+        return import_har(document, options, source)
+    if kind is Format.HOMEASSISTANT:
+        from .homeassistant import import_services
+
+        return import_services(document, options, source)
+    from .json_schema_pairs import import_json_schemas
+
+    return import_json_schemas(document, References({}, others), options, source)
