@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp import Bridge
-from utcp_ws_mcp.bridge import StreamResult
 from utcp_ws_mcp.client.catalog import CatalogEntry, read_catalog
+from utcp_ws_mcp.core.exchange.result import StreamResult
 
 from .stage import redirected, staged, tool_names
 

@@ -68,7 +68,7 @@ async def run_entry(entry: CatalogEntry) -> bool:
 
 
 def _wrong_version(entry: CatalogEntry, version: str) -> str:
-    """Return an error if the entry does not name the version that was run, to the second number or, alone, the first."""
+    """Return an error if the entry does not name the version that was run: two of its numbers, or the first alone."""
     if not re.match(r"\d", version):
         return ""  # the endpoint of this package has no version of its own
     numbers: Sequence[str] = version.split(".")

@@ -19,7 +19,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from utcp_ws_mcp.core.tools.mcp_names import ascii_tool_name
+from utcp_ws_mcp.manifest.sanitize import ascii_tool_name
 
 ROOT: Final = Path(__file__).parents[2]
 CACHE: Final = Path(os.environ.get("CATALOGUE_CACHE") or ROOT / ".servers")
@@ -77,7 +77,7 @@ class Desk:
     async def wait_until(self, condition: Callable[[], Any]) -> None:
         """Wait until a condition holds."""
         with anyio.fail_after(START_TIMEOUT):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  # the condition is outside of this process
                 await anyio.sleep(PAUSE)
 
     async def serve(self, **variables: str) -> None:
@@ -170,7 +170,7 @@ def python_package(name: str, *requirements: str) -> Path:
     folder = CACHE / "py" / name
     if not (folder / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
-        install = [folder / "bin" / "python", "-m", "pip", "install", "-q", *requirements]
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", *requirements]
         subprocess.run(install, check=True, capture_output=True)
     return folder / "bin"
 
@@ -218,7 +218,7 @@ def _listens(port: int) -> bool:
 
 def _fail_if_ended(process: subprocess.Popen[bytes], log: Path) -> bool:
     if process.poll() is not None:
-        raise CaseFailed(f"{process.args[0]} ended: {log.read_text(errors='replace')[-1500:]}")  # type: ignore[index]
+        raise CaseFailed(f"{log.name} ended: {log.read_text(errors='replace')[-1500:]}")
     return False
 
 

@@ -24,8 +24,10 @@ async def nostr(desk: Desk) -> str:
     await desk.serve(NOSTR_URL=f"ws://127.0.0.1:{port}/")
     sign = (
         "import sys, json, time; from aionostr.event import Event; from aionostr.key import PrivateKey; "
-        "k = PrivateKey(); e = Event(pubkey=k.public_key.hex(), content=sys.argv[1], kind=1, created_at=int(time.time())); "
-        "e.sign(k.hex()); print(json.dumps(e.to_json_object()))"
+        "k = PrivateKey(); "
+        "e = Event(pubkey=k.public_key.hex(), content=sys.argv[1], kind=1, created_at=int(time.time())); "
+        "e.sign(k.hex()); "
+        "print(json.dumps(e.to_json_object()))"
     )
     texts = iter(range(1000))
 

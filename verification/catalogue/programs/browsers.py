@@ -7,6 +7,8 @@ import subprocess
 import urllib.request
 from typing import Any
 
+import anyio
+
 from ..desk import Desk, check, debian, free_port
 
 
@@ -45,12 +47,16 @@ async def chrome_devtools(desk: Desk) -> str:
     return version
 
 
+def _targets(port: int) -> Any:
+    return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=5))
+
+
 async def node_inspector(desk: Desk) -> str:
     """Look into a program that runs."""
     port = free_port()
     script = desk.write("app.js", "globalThis.total = 3; setInterval(() => {}, 1000);")
     await desk.start("node", f"--inspect=127.0.0.1:{port}", script, port=port)
-    listed = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=5))
+    listed = await anyio.to_thread.run_sync(_targets, port)
     await desk.serve(NODE_INSPECTOR_ADDRESS=f"127.0.0.1:{port}", NODE_INSPECTOR_ID=listed[0]["id"])
     check("3" in json.dumps(await desk.call("evaluate", expression="total")), "another value")
     held = await desk.call("evaluate", expression="({a: 1})", return_by_value=False)

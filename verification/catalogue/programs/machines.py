@@ -98,7 +98,7 @@ async def janus(desk: Desk) -> str:
     (config / "janus.transport.websockets.jcfg").write_text(
         f'general: {{ ws = true\n ws_port = {port}\n ws_ip = "127.0.0.1" }}\nadmin: {{ admin_ws = false }}\n'
     )
-    general = 'general: {{ api_secret = "example-secret"\n configs_folder = "{0}" }}\n'.format(config)
+    general = f'general: {{ api_secret = "example-secret"\n configs_folder = "{config}" }}\n'
     others = (
         "libjanus_http.so",
         "libjanus_mqtt.so",

@@ -98,7 +98,7 @@ async def snapcast(desk: Desk) -> str:
     debian("python3-websockets")
 
     async def disturb() -> None:
-        """Another client changes the volume: the server tells everybody else."""
+        """Another client changes the volume: the server notifies all others."""
         from websockets.asyncio.client import connect
 
         async with connect(f"ws://127.0.0.1:{web}/jsonrpc") as other:

@@ -18,7 +18,7 @@ async def octoprint(desk: Desk) -> str:
         "base/config.yaml",
         f"api:\n  key: {key}\nserver:\n  firstRun: false\n  onlineCheck:\n    enabled: false\n"
         "accessControl:\n  enabled: true\n  salt: s\nplugins:\n  virtual_printer:\n    enabled: true\n"
-        "  tracking:\n    enabled: false\n  errortracking:\n    enabled: false\n  pluginmanager:\n    confirm_disable: true\n"
+        "  tracking:\n    enabled: false\n  errortracking:\n    enabled: false\n"
         "devel:\n  virtualPrinter:\n    enabled: true\n",
     )
     base = ("--iknowwhatimdoing", "--basedir", desk.folder / "base")

@@ -115,7 +115,9 @@ async def crossbar_wamp(desk: Desk) -> str:
     """Call the procedures of a callee through a Crossbar router."""
     programs = python_package("crossbar", "crossbar", "setuptools<80")
     port = free_port()
-    roles = [{"name": "anonymous", "permissions": [{"uri": "", "match": "prefix", "allow": dict.fromkeys(("call", "register", "publish", "subscribe"), True)}]}]  # fmt: skip
+    allowed = dict.fromkeys(("call", "register", "publish", "subscribe"), True)
+    permissions = [{"uri": "", "match": "prefix", "allow": allowed}]
+    roles = [{"name": "anonymous", "permissions": permissions}]
     transport = {"type": "websocket", "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"}}
     worker = {"type": "router", "realms": [{"name": "realm1", "roles": roles}], "transports": [transport]}
     desk.write(".crossbar/config.json", json.dumps({"version": 2, "workers": [worker]}))

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from autobahn.asyncio.component import Component, run
-from autobahn.wamp.types import CallDetails, RegisterOptions
+from autobahn.asyncio.component import Component, run  # type: ignore[import-not-found]
+from autobahn.wamp.types import CallDetails, RegisterOptions  # type: ignore[import-not-found]
 
 component = Component(transports=sys.argv[1], realm="realm1")
 
 
-@component.on_join
+@component.on_join  # type: ignore[untyped-decorator]
 async def joined(session: Any, _: Any) -> None:
     """Register the procedures."""
 

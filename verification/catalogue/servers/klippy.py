@@ -27,16 +27,10 @@ OBJECTS: dict[str, Any] = {
     "pause_resume": {"is_paused": False},
 }
 ENDPOINTS = (
-    "info",
-    "list_endpoints",
-    "objects/list",
-    "objects/query",
-    "objects/subscribe",
-    "gcode/help",
-    "gcode/script",
+    *("info", "list_endpoints", "objects/list", "objects/query", "objects/subscribe"),
+    *("gcode/help", "gcode/script", "gcode/subscribe_output", "gcode/restart", "gcode/firmware_restart"),
+    *("emergency_stop", "pause_resume/pause", "pause_resume/resume", "pause_resume/cancel", "query_endstops/status"),
 )
-ENDPOINTS += ("gcode/subscribe_output", "emergency_stop", "pause_resume/pause", "pause_resume/resume")
-ENDPOINTS += ("pause_resume/cancel", "query_endstops/status", "gcode/restart", "gcode/firmware_restart")
 
 
 class Klippy:
@@ -92,7 +86,7 @@ class Klippy:
     def run(self, script: str) -> None:
         """Run G-code: it is echoed; SDCARD_PRINT_FILE starts a print."""
         if "SDCARD_PRINT_FILE" in script:
-            name = script.split("FILENAME=")[-1].strip("\"' ")
+            name = script.rpartition("FILENAME=")[2].strip("\"' ")
             self.change("print_stats", state="printing", filename=name)
         if self.output is not None:
             self.send({**self.output, "params": {"response": f"echo: {script}"}})
