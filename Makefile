@@ -19,7 +19,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants real lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants real catalogue lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -104,6 +104,9 @@ mutants: venv ## Change the code at random places and see whether a test fails; 
 
 real: venv ## Test the real servers in the folder SERVERS
 	$(BIN)/python -m verification.real
+
+catalogue: venv ## Call every tool of the entries of the catalogue with the real programs, which are installed on first use
+	$(BIN)/python -m verification.catalogue
 
 lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .

@@ -62,8 +62,8 @@ class Stage:
         login: The steps at the start of each connection: `receive`, or `send`.
         ignored: Messages that may come at any time, such as heartbeats.
         exchanges: The expected HTTP requests with their responses, by "METHOD path": one, or those of a connection.
-        steps: What is left of the steps of the current call: `receive`, `send`, `repeat` (send until the call ends), or
-            `after` (wait for an HTTP request).
+        steps: What is left of the steps of the current call: `receive`, `send`, `repeat` (send on every connection until
+            the call ends), or `after` (wait for an HTTP request).
         separator: What ends each message in both directions.
         closing: Messages that are expected when everything is closed, in any order.
         surprises: What came and was not expected.
@@ -80,7 +80,7 @@ class Stage:
     requests: list[str] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
     progress: anyio.Event = field(default_factory=anyio.Event)
-    calling: bool = False
+    call_number: int = 0
 
     async def handle(self, connection: ServerConnection) -> None:
         """Play the login on a connection, then the steps of the calls."""
@@ -103,13 +103,13 @@ class Stage:
 
     async def call(self, steps: list[Any], call: Callable[[], Awaitable[Any]]) -> Any:
         """Return the result of a call, and wait until all of its steps were played."""
-        self.steps, self.calling = list(steps), True
+        self.steps = list(steps)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for connection in self.connections[-1:]:
                     tasks.start_soon(self._answer, connection)
                 result = await call()
-                self.calling = False
+                self.call_number += 1
                 tasks.cancel_scope.cancel()
         await self._until(lambda: not any("receive" in step for step in self.steps))
         return result
@@ -153,8 +153,10 @@ class Stage:
                 await self._send(connection, step["send"], self.values)
             if "after" in step:
                 await self._until(partial(self.requests.__contains__, step["after"]))
-            while "repeat" in step and self.calling:
-                await self._send(connection, step["repeat"], self.values)
+            call = self.call_number
+            while "repeat" in step and self.call_number == call:
+                for each in list(self.connections):
+                    await self._send(each, step["repeat"], self.values)
                 await (await connection.ping())
 
     def _expect(self, expected: Any, message: Any, values: dict[str, Any]) -> None:

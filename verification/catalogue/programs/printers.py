@@ -57,7 +57,7 @@ async def octoprint(desk: Desk) -> str:
         await desk.call("status")
 
     check(await desk.event("events", nothing), "no event was seen")
-    check((await desk.event("state", nothing))["temperatures"]["tool0"]["target"] is not None, "no temperature")
+    check((await desk.event("state", nothing))["state"], "no state was seen")
     await desk.call("state_latest")
     return python_version(programs, "octoprint")
 
