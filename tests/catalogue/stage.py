@@ -62,8 +62,8 @@ class Stage:
         login: The steps at the start of each connection: `receive`, or `send`.
         ignored: Messages that may come at any time, such as heartbeats.
         exchanges: The expected HTTP requests with their responses, by "METHOD path": one, or those of a connection.
-        steps: What is left of the steps of the current call: `receive`, `send`, `repeat` (send on every connection until
-            the call ends), or `after` (wait for an HTTP request).
+        steps: What is left of the steps of the current call: `receive`, `send`, `repeat` (send on every connection
+            until the call ends), or `after` (wait for an HTTP request).
         separator: What ends each message in both directions.
         closing: Messages that are expected when everything is closed, in any order.
         surprises: What came and was not expected.
