@@ -26,7 +26,12 @@ from .options import combine, env_file_option, read_variables, run
 from .terminal import echo
 
 _choices = combine(
-    click.option("--format", "format_", type=click.Choice(list(Format)), help="The format; by default recognized."),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice([each.value for each in Format]),
+        help="The format; by default recognized.",
+    ),
     click.option("--url", help="The WebSocket endpoint, where the description has none or another one."),
     click.option("--preset", help="The preset of the endpoint, instead of the one that belongs to the format."),
     click.option(
@@ -104,9 +109,7 @@ def import_(
     options = ImportOptions(**choices)
     pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     variables = read_variables(env_files)
-    asking = SourceOptions(
-        Format(format_) if format_ else None, options.preset, pairs, variables, remote_references, options.url
-    )
+    asking = SourceOptions(Format(format_) if format_ else None, options.preset, pairs, variables, remote_references)
     target = Target(file, online, yes, env_files)
     run(_import_source, source, asking, options, target)
 

@@ -64,6 +64,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "description-too-large": (
         "A description has more than 32 MiB, is nested too deeply, or has aliases that repeat too much."
     ),
+    "description-malformed": "A part of a description has another form than its format demands.",
     "description-ambiguous": "The document looks like two formats at once.",
     "description-version": "The document has a version of its format that `import` does not read.",
     "server-missing": "The description names no server, and `--url` is not given.",
