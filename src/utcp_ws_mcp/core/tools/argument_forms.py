@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from ..codecs.message import RejectedValue
 from ..expressions.patterns import compile_pattern
@@ -29,6 +28,8 @@ MAX_STEPS: Final = 50_000
 ALL_TYPES: Final = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 _ALTERNATIVES: Final = ("anyOf", "oneOf")
 _DEFINITIONS: Final = ("$defs", "definitions", "$schema")
+
+_K = TypeVar("_K", str, int)
 
 OnText = Callable[[], None]
 
@@ -164,13 +165,17 @@ class _Fit:
         self.texts_read = 0
         self._forms = forms
         self._reads_texts = reads_texts
+        self._changing = (dict, list, float, str) if reads_texts else (dict, list, float)
         self._known: dict[tuple[int, int], _Fitted] = {}
+        self._member_plans: dict[tuple[int, str | int], _Plan] = {}
         self._attempts_open = 0
         self._steps = 0
 
     def fit(self, schemas: list[Any], value: Any) -> Any:
         """Return a value in the form that all of these schemas allow."""
-        plan = self._forms.plan(schemas)
+        return self._fit(self._forms.plan(schemas), value)
+
+    def _fit(self, plan: _Plan, value: Any) -> Any:
         if self._attempts_open:
             self._steps += 1
         if not plan.conjuncts:
@@ -201,12 +206,33 @@ class _Fit:
     def _fit_members(self, plan: _Plan, value: Any) -> Any:
         """Return an object or an array whose members have their forms; itself, if they have them already."""
         if isinstance(value, dict):
-            members = {key: self.fit(_member_schemas(plan.conjuncts, key), item) for key, item in value.items()}
-            return members if any(members[key] is not item for key, item in value.items()) else value
+            changed = {key: self._fit_member(plan, key, item) for key, item in self._that_may_change(value.items())}
+            is_same = all(value[key] is item for key, item in changed.items())
+            return value if is_same else value | changed
         if isinstance(value, list):
-            items = [self.fit(_item_schemas(plan.conjuncts, at), item) for at, item in enumerate(value)]
-            return items if any(map(operator.is_not, items, value)) else value
+            leading = max((len(schema.get("prefixItems", ())) for schema in plan.conjuncts), default=0)
+            changed = {
+                at: self._fit_member(plan, min(at, leading), item)
+                for at, item in self._that_may_change(enumerate(value))
+            }
+            is_same = all(value[at] is item for at, item in changed.items())
+            return value if is_same else [changed.get(at, item) for at, item in enumerate(value)]
         return value
+
+    def _that_may_change(self, members: Iterable[tuple[_K, Any]]) -> Iterator[tuple[_K, Any]]:
+        """Yield the members whose type has several forms: most of large arguments are texts and integers."""
+        changing = self._changing
+        return (member for member in members if isinstance(member[1], changing))
+
+    def _fit_member(self, plan: _Plan, key: str | int, value: Any) -> Any:
+        """Return a member of an object or an array in its form; its schemas are found once."""
+        found = self._member_plans.get((id(plan), key))
+        if found is None:
+            schemas = (
+                _item_schemas(plan.conjuncts, key) if isinstance(key, int) else _member_schemas(plan.conjuncts, key)
+            )
+            found = self._member_plans[id(plan), key] = self._forms.plan(schemas)
+        return self._fit(found, value)
 
     def _fit_alternatives(self, plan: _Plan, value: Any) -> Any:
         """Return a value in the form of the alternatives that accept it."""
