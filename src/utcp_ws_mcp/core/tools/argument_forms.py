@@ -22,7 +22,7 @@ from .schema_references import References
 MAX_CONJUNCTS: Final = 64
 """Schemas that hold for one value, through `allOf` and references."""
 
-MAX_STEPS: Final = 50_000
+MAX_STEPS: Final = 20_000
 """Parts of the arguments of one call that are visited in attempts to fit an alternative; then no more is tried."""
 
 ALL_TYPES: Final = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
