@@ -293,10 +293,11 @@ class Bridge(BridgeStatus, FeedAccess):
             message = "the caller sends arguments as JSON in a text where the schema allows no text. They are read."
             self._warn(str(Problem(name, message, code="argument-read-from-text")))
 
-    def unknown_tool(self, name: str, server_name: str = "") -> BridgeError:
+    def unknown_tool(self, name: str, server_name: str | None = None) -> BridgeError:
         """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
 
-        `server_name` is the name of this server in the host, where tools may be offered without it.
+        `server_name` is the name of this server in the host, where tools may be offered without it; None if no host
+        calls.
         """
         return self._repository.unknown_tool(name, self.discovery_errors, server_name)
 

@@ -155,8 +155,7 @@ def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", hidden, str(file), "--otel"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
-    packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-    message = f"--otel needs packages. Run pip install {packages} (the extra otel)."
+    message = "--otel needs the extra 'otel', which is not installed. Run pip install 'utcp-ws-mcp[otel]'."
     assert done.stderr == f"{message} [extra-not-installed]\n"
 
 

@@ -12,7 +12,7 @@ import click
 
 from ..client.catalog import find_manifest
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
-from ..errors import InvalidManifest, MissingVariable, Problem
+from ..errors import InvalidManifest, Problem
 from ..lint import lint_manifest
 from ..lint.host_limits import host_notes
 from ..lint.placeholders import load_with_placeholders
@@ -107,7 +107,7 @@ def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
     for disabled in manifest.disabled:
         position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
         position = position or source_map.locate(join_path(disabled.path, "preset"))  # a preset uses them
-        missing = MissingVariable(disabled.missing, disabled.name)
+        missing = disabled.error()
         problem = Problem("", missing.message, position, code=missing.code)
         echo(problem.format(manifest.source), err=True)
     return bool(manifest.disabled)

@@ -22,12 +22,11 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..client.connection import Connection
 from ..client.connector import Connector
-from ..client.manifest_files import read_dotenv
 from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
 from ..core.tools.catalog import compile_entry
-from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..errors import BridgeError, InvalidManifest
 from ..manifest.loader import load_document
 from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
@@ -38,11 +37,16 @@ from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import Draft, draft_manifest, format_json
 from ..recorder.messages import RecordedMessage, unescape
 from .exit_codes import ExitCode
-from .options import env_file_option, run
+from .options import env_file_option, read_variables, run
 from .terminal import echo
 
 MAX_IDLE_PERIODS: Final = 10
 """Idle periods after which the next line of a pipe is sent although the endpoint is still sending."""
+
+NO_MESSAGES: Final = (
+    "No message was sent or received, so the draft only listens. Type a request of the API, such as one from the "
+    "developer tools of a browser, and wait for its reply; from a pipe, --idle SECONDS waits longer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +152,7 @@ async def record_conversation(options: RecordOptions) -> int:
     if options.output is not None and options.output.exists():
         echo(f"{options.output} already exists and is not changed; give another name", err=True)
         return ExitCode.USAGE_ERROR
-    variables = dict(os.environ)
-    for file in options.env_files:
-        variables |= read_dotenv(file, str(file))
-    recording = Recording(variables)
+    recording = Recording(read_variables(options.env_files))
     endpoint: dict[str, Any] = {"url": options.url}
     endpoint |= {"headers": dict(options.headers)} if options.headers else {}
     endpoint |= {"protocol": list(options.protocols)} if options.protocols else {}
@@ -165,6 +166,8 @@ async def record_conversation(options: RecordOptions) -> int:
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
         draft = draft_manifest(endpoint, url, recording.messages, recording.used_variables)
         draft = replace(draft, document=redact_strings(draft.document, recording.guard))
+        if not recording.messages:
+            echo(NO_MESSAGES, err=True)
         _write_draft(draft, options.output)
     return ExitCode.SUCCESS
 
@@ -182,7 +185,7 @@ async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Conn
     document = {**endpoint, "name": "record", "network": network, "tools": [watch]}
     manifest = load_document(document, VariableResolver([recording.variables]), "record", PurePath())
     for disabled in manifest.disabled:
-        raise MissingVariable(disabled.missing, disabled.name)
+        raise disabled.error()
     (entry,) = manifest.entries
     recording.used_variables |= entry.variables
     tools, problems = compile_entry(entry)

@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from .. import __version__
 from ..errors import ServeOptionsError
+from ..manifest.extras import needs_extra
 from . import events, feed_events
 from .metrics import BUCKET_BOUNDS, INSTRUMENTS, GaugeSource, Instrument, MetricsObserver
 from .redaction import redact_strings
@@ -126,9 +127,7 @@ def telemetry(guard: Callable[[str], str], gauges: GaugeSource) -> Iterator[even
     try:
         tracing, measuring = _providers()
     except ImportError as missing:
-        packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-        message = f"--otel needs packages. Run pip install {packages} (the extra otel)."
-        raise ServeOptionsError(message, code="extra-not-installed") from missing
+        raise ServeOptionsError(needs_extra("--otel", "otel"), code="extra-not-installed") from missing
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..bridge import Bridge
 from ..core.codecs.message import to_json_safe
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError, MissingVariable
+from ..errors import BridgeError
 from ..manifest.entries import ManifestEntry
 from ..observability.redaction import redact_strings
 
@@ -167,7 +167,7 @@ class EndpointResources:
         """Return an object for each call template, in the order of the manifests."""
         running = [self._state(entry) for entry in self._bridge.entries]
         disabled = [
-            {"name": each.name, "state": "disabled", "problem": str(MissingVariable(each.missing, each.name))}
+            {"name": each.name, "state": "disabled", "problem": str(each.error())}
             for each in self._bridge.disabled_entries
         ]
         return [*running, *disabled]

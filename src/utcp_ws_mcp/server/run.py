@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """The options of `serve` that do not depend on the transport; `fast_path` is for stdio."""
+    """The options of `serve` that do not depend on the transport."""
 
     log_level: str = "warning"
     json_logs: bool = False
@@ -89,7 +89,9 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             routes = {"/metrics": TextRoute(registry.render)}
-            await run_http_server(sdk_server, listener, routes, _print_url, resource_server)
+            # Only the SDK makes the spans of requests, so it answers them all if they are exported.
+            fast_path = options.fast_path and not options.otel
+            await run_http_server(sdk_server, listener, routes, _print_url, resource_server, fast_path=fast_path)
     return 0
 
 

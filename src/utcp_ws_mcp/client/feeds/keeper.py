@@ -25,6 +25,9 @@ PROVEN_AFTER: Final = 10.0
 REPLAY_SECONDS: Final = 10.0
 """Seconds after which an endpoint has replayed what a new connection has asked for."""
 
+MIN_POSITIONS: Final = 10_000
+"""Positions that are remembered at least, to recognize what an endpoint repeats."""
+
 Subscribe = Callable[[Any], FeedSubscription]
 """Makes a subscription that resumes behind a position, or None."""
 
@@ -53,7 +56,7 @@ class FeedKeeper:
         self._live = live
         self._subscribe = subscribe
         self._on_event = on_event
-        self._positions = Positions(feed.definition.size)
+        self._positions = Positions(max(feed.definition.size, MIN_POSITIONS))
         self._opened_at = 0.0
         self._lost_at: str | None = None
         self._reason = ""

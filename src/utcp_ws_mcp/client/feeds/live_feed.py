@@ -123,11 +123,12 @@ class LiveFeed:
         self._wake()
         return event
 
-    def add_gap(self, reason: str) -> None:
+    def add_gap(self, reason: str) -> Gap:
         """Record that events may be missing."""
         gap = self.buffer.add_gap(reason, self.now())
         self.observe(FeedGapFound(self.name, self.arguments, gap.after, reason))
         self._wake()
+        return gap
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
         """Change the state; readers that wait return if no event can arrive soon."""

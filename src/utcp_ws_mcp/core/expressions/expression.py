@@ -24,7 +24,7 @@ from .filters import FILTERS, Binary, check_text
 from .paths import UNDEFINED, Path, look_up, parse_path
 from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
-from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
+from .suggestions import clear_reason, suggest_name, suggest_syntax
 from .syntax import Node, parse_expression
 from .vocabulary import FUNCTIONS
 
@@ -275,8 +275,7 @@ def _python_reason(error: Exception) -> str:
 
 
 def _error_reason(error: TemplateError) -> str:
-    reason = str(error).split(" (in <")[0]
-    return CLEARER_REASONS.get(reason, reason)
+    return clear_reason(str(error).split(" (in <")[0])
 
 
 def _is_about_missing(error: Exception) -> bool:
