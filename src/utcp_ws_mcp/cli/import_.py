@@ -110,9 +110,7 @@ def import_(
     options = ImportOptions(**choices)
     pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     variables = read_variables(env_files)
-    asking = SourceOptions(
-        Format(format_) if format_ else None, options.preset, pairs, variables, remote_references, options.url
-    )
+    asking = SourceOptions(Format(format_) if format_ else None, options.preset, pairs, variables, remote_references)
     target = Target(file, online, yes, env_files)
     run(_import_source, source, asking, options, target)
 

@@ -44,7 +44,6 @@ class SourceOptions:
     headers: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     remote_references: bool
-    url: str | None = None
 
     def sent_headers(self) -> dict[str, str]:
         """Return the headers with the values of their variables."""
@@ -118,10 +117,11 @@ async def _read_path(path: Path, options: SourceOptions) -> Source:
     async def read(name: str) -> Any:
         if urlsplit(name).scheme in ("http", "https"):
             return await _fetch_other(name, options)
-        file = (folder / name).resolve()
-        if not file.is_relative_to(folder.resolve()):
-            return None
-        return parse_text(_read_text(file), name) if file.is_file() else None
+        for candidate in (folder / name, folder / Path(name).name):  # some are written from another folder
+            file = candidate.resolve()
+            if file.is_relative_to(folder.resolve()) and file.is_file():
+                return parse_text(_read_text(file), name)
+        return None
 
     return Source(path.name, document, options.format, await _others(document, read))
 
