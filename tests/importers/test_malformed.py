@@ -96,3 +96,26 @@ def test_a_part_that_is_something_else_ends_in_a_manifest_or_in_a_clear_refusal(
         return
     json.dumps(result.manifest)
     must_load(result)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"asyncapi": "3.0.0", "info": {"$ref": "#/nowhere"}},
+        {"data": {"__schema": {"queryType": {"name": "Q"}, "types": [{"kind": "ENUM", "name": 3, "enumValues": []}]}}},
+    ],
+)
+def test_what_makes_a_whole_document_unreadable_is_said(document: Any) -> None:
+    with pytest.raises(ImportFailed) as failed:
+        import_document(document, ImportOptions(url=URL), "document")
+    assert failed.value.code in ("description-malformed", "description-not-readable")
+
+
+def test_a_reader_that_meets_what_it_does_not_expect_refuses_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("part")
+
+    monkeypatch.setattr("utcp_ws_mcp.importers.run.describe", fail)
+    with pytest.raises(ImportFailed, match=r"another form than the format demands \(KeyError\)") as failed:
+        import_document({"openrpc": "1.3.2"}, ImportOptions(url=URL), "document")
+    assert failed.value.code == "description-malformed"
