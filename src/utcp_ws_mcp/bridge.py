@@ -175,8 +175,8 @@ class Bridge(BridgeStatus, FeedAccess):
         self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
     ) -> Connection:
         try:
-            connect = partial(self._connector, request, arguments, on_draining)
-            return await (connect() if self.fleet is None else self.fleet.accounts.open(request, connect))
+            opening = partial(self._connector, request, arguments, on_draining)
+            return await (opening() if self.fleet is None else self.fleet.accounts.open(request, opening))
         except ConnectError as failed:
             failed.redact(self._redact.guard)
             raise

@@ -76,7 +76,7 @@ class Accounts:
         self._token = token_hex(TOKEN_BYTES)
         self._holds: dict[str, Hold] = {}
 
-    async def open(self, request: HandshakeRequest, connect: Callable[[], Awaitable[Connection]]) -> Connection:
+    async def open(self, request: HandshakeRequest, opening: Callable[[], Awaitable[Connection]]) -> Connection:
         """Open a connection, if no other replica has one with this account.
 
         Raises:
@@ -84,11 +84,11 @@ class Accounts:
         """
         limits = request.template.limits
         if limits.max_connections != 1 or limits.scope == "replica":
-            return await connect()
+            return await opening()
         hold = await self._take(request)
         hold.opening += 1
         try:
-            connection = await connect()
+            connection = await opening()
             hold.connections.append(connection)
         finally:
             hold.opening -= 1
