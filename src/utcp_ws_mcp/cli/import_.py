@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import click
 
+from ..authoring.import_sources import Source, SourceOptions, read_source
 from ..client.manifest_files import read_dotenv
 from ..errors import BridgeError, ImportFailed
 from ..importers.merging import merge
@@ -22,7 +23,6 @@ from ..manifest.presets import preset_names
 from ..recorder.manifest import format_json
 from .check import check_manifests
 from .exit_codes import ExitCode
-from .import_sources import Source, SourceOptions, read_source
 from .options import combine, env_file_option, run
 from .terminal import echo
 
