@@ -46,7 +46,7 @@ async def test_a_saved_manifest_is_one_that_every_command_serves(tmp_path: Path)
     assert [tool.full_name for tool in loaded.tools["localhost"]] == ["localhost.add"]
 
 
-async def test_a_client_is_told_that_the_tools_have_changed(tmp_path: Path) -> None:
+async def test_a_client_is_notified_when_the_tools_have_changed(tmp_path: Path) -> None:
     changed = anyio.Event()
 
     async def on_message(message: object) -> None:
@@ -68,16 +68,16 @@ async def test_manifests_of_the_folder_are_served_from_the_start(tmp_path: Path)
             json.dumps({"url": seen.url, "name": "m", "preset": "jsonrpc2", "tools": [{"name": "t"}]})
         )
         (tmp_path / "other.json").write_text(
-            json.dumps({"url": "ws://other.example/", "name": "o", "tools": [{"name": "t"}]})
+            json.dumps({"url": "wss://other.example/", "name": "o", "tools": [{"name": "t"}]})
         )
         async with agent(tmp_path, host_of(seen)) as author:
             assert (await author.tools())[-1] == "m_t"
             listed = await author.call("list_manifests")
     assert listed.splitlines()[0] == "calc: m.t"
-    assert listed.splitlines()[1].startswith("other: not served: no connection to other.example:80")
+    assert listed.splitlines()[1].startswith("other: not served: no connection to other.example:443")
 
 
-async def test_a_merge_patch_mends_a_saved_manifest(tmp_path: Path) -> None:
+async def test_a_merge_patch_changes_a_saved_manifest(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, agent(tmp_path, host_of(seen)) as author:
         manifest = {"url": seen.url, "name": "m", "preset": "jsonrpc2", "timeout": 5, "tools": [{"name": "t"}]}
         await author.call("save_manifest", name="m", manifest=manifest)
@@ -129,7 +129,7 @@ async def test_the_pages_of_the_guide_are_short_enough_to_read(tmp_path: Path) -
         long = await author.call("guide", topic="messages")
         assert len(long) < 12_000
         assert "Read a section:" in long
-        section = await author.call("guide", topic="messages", section="then")
+        section = await author.call("guide", topic="messages", section="Several messages: then")
         assert section.startswith("#")
         assert "there is no topic" in await author.fail("guide", topic="../secrets")
         assert "there is no section" in await author.fail("guide", topic="messages", section="nothing")
@@ -142,7 +142,7 @@ async def test_the_pages_of_the_guide_are_short_enough_to_read(tmp_path: Path) -
 async def test_hosts_show_prompts_in_their_menus(tmp_path: Path, mode: str) -> None:
     async with agent(tmp_path, mode=mode) as author:
         prompts = (await author.client.list_prompts()).prompts
-        assert [prompt.name for prompt in prompts] == ["connect_api", "mend_tool"]
+        assert [prompt.name for prompt in prompts] == ["connect_api", "fix_tool"]
         prompt = await author.client.get_prompt("connect_api", {"url": "wss://api.example/"})
         assert "wss://api.example/" in prompt.messages[0].content.text
         with pytest.raises(MCPError, match="needs the argument 'url'"):

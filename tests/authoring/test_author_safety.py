@@ -38,7 +38,7 @@ async def test_a_host_that_is_not_allowed_is_not_connected_to(tmp_path: Path) ->
 
 
 PLACES = {
-    "a tool": {"tools": [{"name": "t", "tool_call_template": {"url": "ws://evil.example/"}}]},
+    "a tool": {"tools": [{"name": "t", "tool_call_template": {"url": "wss://evil.example/"}}]},
     "before_connect": {"before_connect": [{"http": {"url": "https://evil.example/"}}]},
     "on_connect": {"on_connect": [{"http": {"url": "https://evil.example/"}}]},
     "before_message": {"before_message": [{"http": {"url": "https://evil.example/"}, "capture": {"a": "status"}}]},
@@ -56,15 +56,39 @@ async def test_every_url_of_a_manifest_is_checked(tmp_path: Path, place: str) ->
     assert "[host-not-allowed]" in text
 
 
-@pytest.mark.parametrize("url", ["ws://{{ session.host }}/", "ws://${HOST}/", "ws://UTCP_ARG_host_UTCP_ARG/"])
-async def test_a_host_that_is_known_later_is_refused(tmp_path: Path, url: str) -> None:
-    async with agent(tmp_path, "*", variables=("HOST@*",)) as author:
-        for tool in ("save_manifest", "try_call"):
-            text = await author.fail(
-                tool, **{"name" if tool == "save_manifest" else "tool": "m"}, manifest=manifest(url)
-            )
-            assert any(code in text for code in ("[host-not-fixed]", "[invalid-url]", "not allowed", "[variable")), text
-        assert "[host-not-fixed]" in await author.fail("probe", url="ws://${HOST}/")
+LATER = {
+    "an argument": {"url": "wss://{{ args.host }}/"},
+    "UTCP": {"url": "wss://UTCP_ARG_host_UTCP_ARG/"},
+    "a session": {
+        "url": "{{ session.where }}/",
+        "before_connect": [{"http": {"url": "https://api.example/"}, "capture": {"where": "body.url"}}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", LATER)
+async def test_a_host_that_is_known_later_is_refused(tmp_path: Path, kind: str) -> None:
+    inputs = {"properties": {"host": {"type": "string"}}}
+    document = {"name": "m", **LATER[kind], "tools": [{"name": "t", "inputs": inputs}]}
+    async with agent(tmp_path, "*") as author:
+        texts = [await author.fail("save_manifest", name="m", manifest=document)]
+        texts.append(await author.fail("try_call", tool="t", manifest=document))
+    expected = "host-not-fixed" if kind == "a session" else "argument-in-host"
+    assert all(f"[{expected}]" in text for text in texts), texts
+
+
+async def test_a_host_in_a_variable_is_checked_with_its_value(tmp_path: Path) -> None:
+    async with peer(echo) as seen:
+        document = {"url": "${API_URL}", "name": "m", "tools": [{"name": "t"}]}
+        for host, allowed in ((host_of(seen), True), ("api.example", False)):
+            grants = {"variables": (f"API_URL@{host}",), "environ": {"API_URL": seen.url}}
+            async with agent(tmp_path, host_of(seen), **grants) as author:
+                if allowed:
+                    await author.call("try_call", tool="t", manifest=document)
+                else:
+                    assert "[variable-not-allowed]" in await author.fail("try_call", tool="t", manifest=document)
+                assert "[host-not-fixed]" in await author.fail("probe", url="ws://${API_URL}/")
+    assert len(seen.upgrades) == 1
 
 
 @BOTH_ERAS
@@ -188,9 +212,7 @@ FILES = {
     "$file": {"message": {"$file": "/etc/passwd"}},
     "ca_file": {"tls": {"ca_file": "/etc/ssl/cert.pem"}},
     "client_key": {"tls": {"client_cert": "../cert.pem"}},
-    "schema_file": {
-        "framing": {"codec": "protobuf", "protobuf": {"schema_file": "/etc/passwd", "send": "A", "receive": "B"}}
-    },
+    "schema_file": {"framing": {"codec": "protobuf", "protobuf": {"schema": "/etc/passwd", "receive": "A"}}},
     "load_variables_from": {
         "load_variables_from": [{"variable_loader_type": "dotenv", "env_file_path": "/etc/passwd"}]
     },
@@ -315,22 +337,18 @@ async def test_arguments_that_cannot_be_used_end_in_an_error_that_says_what_to_c
             ("probe", {"url": seen.url, "header": {}}, "header"),
             ("check_manifest", {}, "there is no manifest"),
             ("check_manifest", {"base": "draft"}, "there is no draft yet"),
-            ("check_manifest", {"manifest": "{not json"}, "JSON"),
+            ("check_manifest", {"manifest": "{not json"}, "[invalid-json]"),
             ("try_call", {"tool": "x", "manifest": manifest(seen.url)}, "The manifest has: m.t"),
             ("save_manifest", {"name": "m", "manifest": {"url": seen.url, "tols": []}}, "tols"),
             ("import_description", {}, "either text or url"),
-            ("import_description", {"text": "nothing of use"}, "[not-a-description]"),
+            ("import_description", {"text": "{}"}, "[not-a-description]"),
             ("import_description", {"text": "{", "endpoint": seen.url}, "[description-not-readable]"),
             ("import_description", {"url": "file:///etc/passwd"}, "[invalid-url]"),
             ("import_description", {"url": "/etc/passwd"}, "[invalid-url]"),
             ("remove_manifest", {"name": "nothing"}, "[manifest-not-found]"),
             ("save_manifest", {"name": "m", "manifest": manifest(seen.url, x="y" * (1 << 20))}, "[file-too-large]"),
         ):
-            text = (
-                await author.fail(tool, **arguments)
-                if tool != "check_manifest" or "not json" not in str(arguments)
-                else await author.call(tool, **arguments)
-            )
+            text = await author.fail(tool, **arguments)
             assert expected in text, (tool, arguments, text)
 
 

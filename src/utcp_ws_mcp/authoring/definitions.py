@@ -158,9 +158,9 @@ PROMPTS: Final[Mapping[str, Mapping[str, Any]]] = {
             {"name": "goal", "description": "What the tools are for."},
         ],
     },
-    "mend_tool": {
-        "name": "mend_tool",
-        "title": "Mend a tool",
+    "fix_tool": {
+        "name": "fix_tool",
+        "title": "Fix a tool",
         "description": "Find out why a tool of a saved manifest fails, and correct it.",
         "arguments": [
             {"name": "manifest", "description": "The name of the saved manifest.", "required": True},
@@ -180,7 +180,7 @@ _PROMPT_TEXTS: Final = {
         "Write secrets as ${{NAME}} only, and tell me which variables I have to set. Describe tools so that a model "
         "knows when to use it.\n\nDocumentation: {documentation}\n\nGoal: {goal}"
     ),
-    "mend_tool": (
+    "fix_tool": (
         "A tool of the saved manifest {manifest} does not work: {problem}\n"
         "Read it with list_manifests, repeat the call with try_call, and find in the trace which rule decided. Correct "
         "it with a merge patch (base {manifest}), try_call again, then save_manifest."

@@ -65,7 +65,7 @@ class ManifestFolder:
                 return opened.read(MAX_MANIFEST_BYTES + 1).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise AuthoringRefused(
-                f"the manifest {name!r} cannot be read: it is not UTF-8 text. Save it anew.", code="manifest-not-found"
+                f"the manifest {name!r} cannot be read: it is not UTF-8 text. Save it again.", code="manifest-not-found"
             ) from None
         except OSError:
             raise _not_found(name, self.names()) from None

@@ -87,6 +87,9 @@ class VariableGrant:
             )
         return cls(found["name"], HostPattern.parse(found["host"], "--allow-variable"))
 
+    def __str__(self) -> str:
+        return f"{self.name}@{self.host}"
+
 
 @dataclass(slots=True)
 class Grants:

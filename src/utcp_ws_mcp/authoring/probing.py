@@ -17,7 +17,7 @@ from ..errors import AuthoringRefused
 from ..manifest.variables import VARIABLE
 from ..recorder.credentials import protocols_without_secrets, url_without_secrets, without_secrets
 from .quoting import DATA_NOTICE, ShownConversation, shown_json, without_comment
-from .recording import Recording, connect, endpoint_fields
+from .recording import Recording, endpoint_fields, open_recorded
 
 MAX_SECONDS: Final = 20.0
 """Seconds that a probe may listen after its last message."""
@@ -120,7 +120,7 @@ async def probe(
     recording.show = shown
     endpoint = endpoint_fields(request.url, request.headers, request.protocols)
     with anyio.move_on_after(MAX_PROBE_SECONDS):
-        connection, url = await connect(endpoint, recording, resolver, _LIMITS)
+        connection, url = await open_recorded(endpoint, recording, resolver, _LIMITS)
         await _converse(connection, recording, request)
     if recording.full.is_set():
         shown.lines.append(f"! the probe ended after {len(recording.messages)} messages, because it has enough of them")

@@ -130,7 +130,7 @@ def endpoint_fields(url: str, headers: Mapping[str, str], protocols: Sequence[st
     return endpoint
 
 
-async def connect(
+async def open_recorded(
     endpoint: dict[str, Any],
     recording: Recording,
     resolver: Resolver | None = None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ..client.manifest_files import read_dotenv
+from ..errors import AuthoringRefused
 from .options import combine, env_file_option, run
 
 grant_options = combine(
@@ -29,6 +31,22 @@ grant_options = combine(
 )
 
 
+def grant_words(hosts: Sequence[str], variables: Sequence[str], allow_private: bool) -> list[str]:
+    """Return the options that allow the same, checked, for the command that a host runs.
+
+    Raises:
+        UsageError: if one is malformed.
+    """
+    from ..authoring.grants import HostPattern, VariableGrant
+
+    try:
+        named = [("--allow-host", str(HostPattern.parse(each))) for each in hosts]
+        named += [("--allow-variable", str(VariableGrant.parse(each))) for each in variables]
+    except AuthoringRefused as malformed:
+        raise click.UsageError(str(malformed)) from None
+    return [word for pair in named for word in pair] + (["--allow-private"] if allow_private else [])
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @grant_options
@@ -36,7 +54,7 @@ grant_options = combine(
 def author(
     folder: Path, hosts: tuple[str, ...], variables: tuple[str, ...], allow_private: bool, env_files: tuple[Path, ...]
 ) -> None:
-    """Serve tools over stdio with which an agent makes and mends manifests in FOLDER.
+    """Serve tools over stdio with which an agent makes and corrects manifests in FOLDER.
 
     The agent reaches only hosts that are allowed here, or that you allow when the host asks you. It writes secrets as
     ${NAME}, and never sees their values. The tools of the saved manifests are served as well.

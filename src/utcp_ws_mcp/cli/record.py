@@ -16,7 +16,7 @@ import click
 from anyio.from_thread import BlockingPortal
 from anyio.streams.memory import MemoryObjectSendStream
 
-from ..authoring.recording import Recording, connect, endpoint_fields
+from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
 from ..client.manifest_files import read_dotenv
 from ..errors import BridgeError
@@ -84,7 +84,7 @@ async def record_conversation(options: RecordOptions) -> int:
     recording.show = Trace(recording.redact, sys.stderr, recording.guard)
     endpoint = endpoint_fields(options.url, options.headers, options.protocols)
     try:
-        opened, url = await connect(endpoint, recording)
+        opened, url = await open_recorded(endpoint, recording)
     except BridgeError as failed:
         echo(recording.guard(str(failed)), err=True)
         return ExitCode.FAILURE
