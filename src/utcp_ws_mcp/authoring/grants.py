@@ -38,7 +38,8 @@ class HostPattern:
             AuthoringRefused: if it is none.
         """
         found = _HOST.match(text)
-        if found is None or int(found["port"] or 1) not in range(1, 65536):
+        is_host = found is not None and (found["host"][0] != "[" or parse_ip(found["host"][1:-1]) is not None)
+        if found is None or not is_host or int(found["port"] or 1) not in range(1, 65536):
             example = "such as api.example.com, *.example.com or localhost:8765, without ws://"
             raise AuthoringRefused(f"{option} {text!r}: expected HOST or HOST:PORT, {example}.", code="invalid-grant")
         return cls(found["host"].strip("[]").lower(), int(found["port"]) if found["port"] else None)
