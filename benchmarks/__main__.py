@@ -13,7 +13,7 @@ from pathlib import Path
 
 from verification.harness.figure import Figure
 
-from . import call, endpoints, growth, listing, memory, payload, start, streams, throughput
+from . import call, endpoints, feeds, growth, http, listing, memory, payload, start, streams, throughput
 from .command import Measure, Size
 from .comparison import Comparison
 
@@ -27,6 +27,8 @@ COMMANDS: dict[str, Measure] = {
     "endpoints": endpoints.measure,
     "growth": growth.measure,
     "streams": streams.measure,
+    "feeds": feeds.measure,
+    "http": http.measure,
 }
 MARKS = ("<!-- bench -->", "<!-- /bench -->")
 """The lines around the tables in a page."""

@@ -25,7 +25,7 @@ from scripts import manifest_reference
 from utcp_ws_mcp.cli.main import main as cli
 from utcp_ws_mcp.client.catalog import read_catalog
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
-from utcp_ws_mcp.observability import events, logging
+from utcp_ws_mcp.observability import events, feed_events, logging
 from utcp_ws_mcp.observability.metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument
 from utcp_ws_mcp.server.resources import RESOURCE_TEMPLATES, RESOURCES
 
@@ -135,7 +135,8 @@ def render_metrics(_: str) -> str:
 def render_events(_: str) -> str:
     """Return a table of all events, with the level at which each is logged and its fields in JSON."""
     rows = []
-    for event in typing.get_args(events.Event):
+    listed: list[Any] = [*typing.get_args(events.Event), *vars(feed_events).values()]
+    for event in (each for each in listed if hasattr(each, "__dataclass_fields__")):
         level, name, keys = _log(event)
         meaning = _reflow(inspect.getdoc(event) or "").replace("\n\n", " ")
         rows.append((f"`{name}`", level, ", ".join(f"`{key}`" for key in keys), _escape(meaning)))

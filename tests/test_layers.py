@@ -10,7 +10,7 @@ PACKAGE = utcp_ws_mcp.__name__
 ROOT = Path(utcp_ws_mcp.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 
-BELOW_MANIFEST = {"errors", "observability.events", "__init__"}
+BELOW_MANIFEST = {"errors", "observability.events", "observability.feed_events", "__init__"}
 LEAVES = {"core.limits", "core.expressions.analysis", "core.value_size"}
 """Modules of the core that import nothing of the layers above it, so that the manifest may use them."""
 
@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "plugins": BELOW_BRIDGE | {"bridge"},
     "hosts": {"errors", "files"},
     "cli": BELOW_CLI | {"lint", "recorder", "importers", "authoring", "hosts", "demo"},
-    "__init__": {"bridge", "errors", "client.manifest_files", "core.exchange.result"},
+    "__init__": {"bridge", "errors", "client.manifest_files", "client.feeds.reading", "core.exchange.result"},
     "__main__": {"cli"},
 }
 
@@ -48,7 +48,7 @@ OWNERS = {
     "re2": {"core.expressions.patterns"},
     "jsonschema_rs": {"core.tools.argument_schema"},
     "httpx2": {"client.http_client"},
-    "dotenv": {"client.manifest_files"},
+    "dotenv": {"client.dotenv_files"},
     "platformdirs": {"client.state_files"},
     "filelock": {"client.pin_store"},
     "yaml": {"importers.yaml_reader"},
@@ -56,8 +56,7 @@ OWNERS = {
     "ruamel": {"hosts.yaml_config"},
     "tomlkit": {"hosts.toml_config"},
     "uvicorn": {"server.http.app", "server.http.connections"},
-    "h11": {"server.http.connections"},
-    "starlette": {"server.http.app", "server.http.batch", "server.http.body"},
+    "starlette": {"server.http.app", "server.http.batch", "server.http.body", "server.http.fast_path"},
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "click": {"cli"},

@@ -11,6 +11,7 @@ USER_AGENT = f"utcp-ws-mcp/{__version__}"
 
 if TYPE_CHECKING:
     from .bridge import Bridge
+    from .client.feeds.reading import FeedGap, FeedItem
     from .client.manifest_files import load_manifest
     from .core.exchange.result import StreamResult
     from .errors import (
@@ -32,6 +33,8 @@ __all__ = [
     "BridgeError",
     "CallError",
     "CallTimeout",
+    "FeedGap",
+    "FeedItem",
     "InvalidArguments",
     "InvalidManifest",
     "InvalidReply",
@@ -47,6 +50,8 @@ __all__ = [
 
 _LAZY_EXPORTS: Final = {
     "Bridge": "bridge",
+    "FeedGap": "client.feeds.reading",
+    "FeedItem": "client.feeds.reading",
     "StreamResult": "core.exchange.result",
     "load_manifest": "client.manifest_files",
 }

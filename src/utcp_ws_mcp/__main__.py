@@ -4,6 +4,9 @@ import gc
 import sys
 from types import ModuleType
 
+INTERRUPTED = 130
+"""`cli.exit_codes.ExitCode.INTERRUPTED`, which may not be imported yet."""
+
 
 def run() -> None:
     """Run the command line.
@@ -17,9 +20,12 @@ def run() -> None:
         # A terminal's encoding, such as cp1252, cannot write every character of a description. None may end a command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    from .cli.main import main
+    try:
+        from .cli.main import main
 
-    main(prog_name="utcp-ws-mcp")
+        main(prog_name="utcp-ws-mcp")
+    except KeyboardInterrupt:  # during the imports
+        sys.exit(INTERRUPTED)
 
 
 def _disable_pydantic_plugins() -> None:

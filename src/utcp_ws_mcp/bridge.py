@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .client.discovery import DiscoveryManager, DiscoveryTask
+from .client.feeds.access import FeedAccess
 from .client.feeds.lazy import LazyFeeds
 from .client.manifest_files import LoadedManifest, load_manifest
 from .client.pool.manager import PoolManager
@@ -24,7 +25,7 @@ from .client.status import BridgeStatus
 from .client.tool_repository import ToolRepository
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, Problem, UnknownTool
+from .errors import BridgeError, ConnectError, Problem
 from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
-    from .client.feeds.reading import FeedGap, FeedItem
     from .client.manual_cache import ManualCache
     from .client.pin_store import PinStore
     from .core.handshake_request import HandshakeRequest
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
 
 
-class Bridge(BridgeStatus):
+class Bridge(BridgeStatus, FeedAccess):
     """The tools of WebSocket endpoints that manifests describe.
 
         async with Bridge.open("manifest.json") as bridge:
@@ -54,7 +54,8 @@ class Bridge(BridgeStatus):
 
     Tools that a manifest lists are available at once. Tools of other endpoints are discovered in the background;
     `wait_discovered` waits for the first attempts. The callbacks in `on_tools_changed` are called whenever the tools
-    change, those in `on_manual_discovered` with the name of a call template and the manual that its endpoint returned.
+    change, those in `on_feeds_changed` whenever a feed is opened, closed or has another state, and those in
+    `on_manual_discovered` with the name of a call template and the manual that its endpoint returned.
 
     Args:
         loaded: The manifests (`load_manifest`). They stay as they are until `reload`.
@@ -92,6 +93,7 @@ class Bridge(BridgeStatus):
         self._discovery_tasks: TaskGroup
         self._feed_tasks: TaskGroup
         self.on_tools_changed: list[Callable[[], None]] = []
+        self.on_feeds_changed: list[Callable[[], None]] = []
         self.on_manual_discovered: list[Callable[[str, Any], None]] = []
 
     @classmethod
@@ -116,7 +118,9 @@ class Bridge(BridgeStatus):
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._feeds = LazyFeeds(self._feed_tasks, self._pool_manager, self._ambient)
+        self._feeds = LazyFeeds(
+            self._feed_tasks, self._pool_manager, self._ambient, self._observe, self._notify_feeds_changed
+        )
         self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
@@ -243,44 +247,6 @@ class Bridge(BridgeStatus):
         finally:
             self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
 
-    async def feed(
-        self,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        cursor: str | None = None,
-        where: str | None = None,
-        on_state: Callable[[str], None] = lambda state: None,
-    ) -> AsyncGenerator[FeedItem | FeedGap]:
-        """Yield the events of the feed `manual.feed`, and the gaps between them, as they come.
-
-        Args:
-            name: `manual.feed`.
-            arguments: The arguments of the feed.
-            cursor: Where an earlier reader has ended; without it, the newest events come first.
-            where: An expression on `data`: only events for which it is true.
-            on_state: Called with each new state, such as "open" or "waiting: …".
-
-        Raises:
-            CallError: if there is no such feed, or an argument is wrong.
-        """
-        tool = await self._find_tool(f"{name}_events")
-        own = {key: value for key, value in (("cursor", cursor), ("where", where)) if value is not None}
-        valid = self._valid_arguments(tool, {**(arguments or {}), **own})
-        if tool.feed is None:
-            raise UnknownTool(name, reason="it is a tool, not a feed")
-        async with aclosing(self._feeds.follow(tool, valid, on_state)) as items:
-            async for item in items:
-                yield item
-
-    def read_feed_page(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the result of a tool NAME_events without waiting; a feed that is not open is opened.
-
-        Raises:
-            CallError: if an argument is wrong.
-        """
-        return self._feeds.read_page(tool, self._valid_arguments(tool, arguments))
-
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False
     ) -> AsyncGenerator[Any]:
@@ -327,10 +293,11 @@ class Bridge(BridgeStatus):
             message = "the caller sends arguments as JSON in a text where the schema allows no text. They are read."
             self._warn(str(Problem(name, message, code="argument-read-from-text")))
 
-    def unknown_tool(self, name: str, server_name: str = "") -> BridgeError:
+    def unknown_tool(self, name: str, server_name: str | None = None) -> BridgeError:
         """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
 
-        `server_name` is the name of this server in the host, where tools may be offered without it.
+        `server_name` is the name of this server in the host, where tools may be offered without it; None if no host
+        calls.
         """
         return self._repository.unknown_tool(name, self.discovery_errors, server_name)
 
@@ -356,6 +323,10 @@ class Bridge(BridgeStatus):
 
     def _notify_tools_changed(self) -> None:
         for callback in self.on_tools_changed:
+            callback()
+
+    def _notify_feeds_changed(self) -> None:
+        for callback in self.on_feeds_changed:
             callback()
 
     async def approve(self, name: str, digest: str) -> None:

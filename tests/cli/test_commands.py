@@ -328,7 +328,6 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
         (["--http", "0", "--port", "1"], {}, "--http and --port contradict each other"),
         (["--http", "0", "--transport", "stdio"], {}, "--http and --transport stdio contradict each other"),
         (["--host", "127.0.0.1"], {}, "--host needs --transport http"),
-        (["--http", "0", "--no-auth", "--no-fast-path"], {}, "--no-fast-path is for stdio"),
         (["--stateless"], {}, "--stateless needs --http"),
         (["--issuer", "https://i.example"], {}, "--issuer needs --http"),
         (["--http", "0", "--audience", "https://m.example"], {}, "--audience needs --issuer"),

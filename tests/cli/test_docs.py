@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from utcp_ws_mcp.errors.codes import CODES
 from utcp_ws_mcp.server import documentation
 
 from .test_commands import run
@@ -22,19 +23,37 @@ def test_the_guide_is_printed() -> None:
 
 
 def test_every_page_of_the_reference_is_a_topic() -> None:
-    assert run("docs", "--list").stdout.split() == ["guide", *sorted(page.stem for page in REFERENCE.glob("*.md"))]
+    pages = sorted(page.stem for page in REFERENCE.glob("*.md"))
+    assert run("docs", "--list").stdout.split() == ["guide", "patterns", *pages]
+    assert run("docs", "patterns").stdout == (ROOT / "docs" / "guides" / "index.md").read_text(encoding="utf-8")
     assert run("docs", "replies").stdout == (REFERENCE / "replies.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_topic_lists_the_topics() -> None:
-    refused = run("docs", "recipes")
+    refused = run("docs", "cookbook")
     assert refused.returncode == 2
-    assert "there is no topic 'recipes'. Topics: guide, " in refused.stderr
+    assert "there is no topic 'cookbook'. Topics: guide, patterns, " in refused.stderr
+    assert "Did you mean 'reply-timeout'? " in run("docs", "reply-timout").stderr
+
+
+def test_a_code_prints_what_it_means_and_how_to_fix_it() -> None:
+    printed = run("docs", "[reply-timeout]")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert printed.stdout.startswith("#### `reply-timeout`\n")
+    assert printed.stdout.count("\n#") == 0
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_a_section(code: str) -> None:
+    section = documentation.read_code(code)
+    assert section is not None
+    assert "**Fix:**" in section
 
 
 @pytest.mark.parametrize("topic", ["../secret", "reference/manifest/replies", "/etc/passwd", ""])
 def test_a_topic_is_a_name_and_no_path(topic: str) -> None:
     assert documentation.read_topic(topic) is None
+    assert documentation.read_code(topic) is None
 
 
 def test_a_wheel_contains_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,5 +70,7 @@ def test_a_wheel_contains_what_is_printed(tmp_path: Path, monkeypatch: pytest.Mo
         assert documentation._root() == package / "documentation"
         assert documentation.read_guide() == (ROOT / "docs" / "manifest-for-agents.md").read_text(encoding="utf-8")
         assert "replies" in documentation.topics()
+        assert documentation.read_topic("patterns") is not None
+        assert documentation.read_code("reply-timeout") is not None
     finally:
         documentation._root.cache_clear()

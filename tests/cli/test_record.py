@@ -96,6 +96,16 @@ def test_ctrl_c_ends_with_a_draft_too(clock: str) -> None:
         drafted, said = recording.communicate(timeout=60)
     assert [tool["name"] for tool in json.loads(drafted)["tools"]] == ["time"]
     assert (recording.returncode, "Traceback" in said) == (130, False)
+    assert f"= {clock}: closed by utcp-ws-mcp" in said
+    assert "was cut" not in said
+
+
+def test_a_recording_without_messages_says_what_to_do(tmp_path: Path) -> None:
+    with served(lambda connection: connection.recv()) as url:
+        recorded = record(url)
+    assert recorded.returncode == 0
+    assert "No message was sent or received, so the draft only listens. Type a request" in recorded.stderr
+    assert [tool["name"] for tool in json.loads(recorded.stdout)["tools"]] == ["watch"]
 
 
 def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -> None:

@@ -424,6 +424,14 @@ async def test_a_cancelled_call_leaves_the_shared_connection_to_the_others(tmp_p
         assert len(seen.upgrades) == 1
 
 
+@pytest.mark.parametrize("name", ["m.weathr", "m_weather", "weather", "wether"])
+async def test_the_nearest_name_is_given_in_the_form_of_the_caller(tmp_path: Path, name: str) -> None:
+    async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "weather", "other")) as bridge:
+        repository = bridge._repository
+        assert "Did you mean 'm.weather'?" in str(repository.unknown_tool(name, {}))
+        assert "Did you mean 'm_weather'?" in str(repository.unknown_tool(name, {}, ""))
+
+
 async def test_an_unknown_tool_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
     async with peer(echo) as seen, bridge_to(tmp_path, entry(seen, "weather")) as bridge:
         with pytest.raises(UnknownTool, match=r"Did you mean 'm\.weather'"):

@@ -78,7 +78,7 @@ async def test_an_environment_without_a_proxy_is_reported(monkeypatch: pytest.Mo
 
 async def test_a_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_socks", None)
-    with pytest.raises(ConnectError, match="pip install python-socks .the extra proxy.") as missing:
+    with pytest.raises(ConnectError, match=r"pip install 'utcp-ws-mcp\[proxy\]'") as missing:
         await open_through_proxy(parse_url("ws://a.example/"), "http://127.0.0.1:9")
     assert missing.value.code == "extra-not-installed"
 

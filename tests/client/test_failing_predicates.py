@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.client.test_http_steps import always, http_server
-from tests.peer import Peer, bridge_to, entry, peer
+from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
 from utcp_ws_mcp import BridgeError, CallTimeout, InvalidReply
 from utcp_ws_mcp.errors import ConnectError
+from utcp_ws_mcp.observability.events import Event, PredicateFailed
+from utcp_ws_mcp.observability.logging import Trace, log_event
 
 BY_ID = {"match": "message.id == request_id"}
 DOCUMENT = {"request_id": "counter", "message": {"id": "{{ request_id }}"}, "response_format": "json"}
@@ -113,3 +117,54 @@ async def test_an_http_step_whose_predicate_cannot_be_evaluated_names_it(
         async with bridge_to(tmp_path, document) as bridge:
             with pytest.raises(BridgeError, match=rf"{where}\[0\].*{field}: the expression"):
                 await bridge.call_tool("m.t")
+
+
+ON_CONNECTIONS: dict[str, dict[str, Any]] = {
+    "reconnect_when": {"reconnect_when": "message.n - 'a' > 0"},
+    "fail_when": {"fail_when": "message.n - 'a' > 0"},
+    "auto_reply": {"auto_reply": [{"match": "message.n - 'a' > 0", "send": "x"}]},
+    "capture": {"capture": [{"match": "message.n - 'a' > 0", "set": {"x": "message.n"}}]},
+    "on_disconnect[0].when": {"on_disconnect": [{"when": "vars.MODE - 1 > 0", "send": "bye"}]},
+    "heartbeat.expect": {"heartbeat": {"every": 0.05, "send": "ping", "expect": "message.n - 'a' > 0", "timeout": 30}},
+}
+
+
+@pytest.mark.parametrize(("field", "fields"), ON_CONNECTIONS.items(), ids=ON_CONNECTIONS)
+async def test_a_predicate_of_the_connection_that_cannot_be_evaluated_is_reported_once(
+    tmp_path: Path, field: str, fields: dict[str, Any]
+) -> None:
+    events: list[Event] = []
+    reported = anyio.Event()
+
+    def observe(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PredicateFailed):
+            reported.set()
+
+    async def reply(seen: Peer, connection: Any, message: Any) -> None:
+        await answer(seen, connection, message if isinstance(message, dict) else {"id": None})
+
+    async with peer(reply) as seen:
+        document = entry(seen, "t", **DOCUMENT, reply=BY_ID, variables={"MODE": "x"}, **fields)
+        async with bridge_to(tmp_path, document, observe=observe) as bridge:
+            for _ in range(2):
+                assert (await bridge.call_tool("m.t"))["n"] == 1
+            with anyio.fail_after(PATIENCE):
+                await (anyio.sleep(0) if field.startswith("on_disconnect") else reported.wait())
+    (failed,) = [event for event in events if isinstance(event, PredicateFailed)]
+
+    assert (failed.manual, failed.field) == ("m", field)
+    assert "failed: " in failed.reason
+
+
+def test_the_log_and_the_trace_name_the_field_of_a_predicate_that_cannot_be_evaluated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    event, printed = PredicateFailed("m", "reconnect_when", "the expression 'x' failed: no."), io.StringIO()
+    log_event(event)
+    Trace(str, printed)(event)
+
+    text = "reconnect_when counts as false: the expression 'x' failed: no."
+    text = f"m: {text} Check the kind of the value first. [predicate-failed]"
+    assert caplog.messages == [text]
+    assert printed.getvalue().endswith(f"! {text}\n")

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from utcp_ws_mcp.client import manifest_files
-from utcp_ws_mcp.client.manifest_files import check_unique_names, load_manifest, read_dotenv, read_file
+from utcp_ws_mcp.client.manifest_files import check_unique_names, load_manifest, read_file
 from utcp_ws_mcp.errors import InvalidManifest, InvalidTemplate
 
 FILES = {
@@ -47,17 +47,9 @@ def test_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
         InvalidManifest, match=r"the file cannot be read: there is no such file\. \[file-not-readable\]"
     ):
         load_manifest(tmp_path / "none.json", {})
-    with pytest.raises(InvalidManifest, match=r"cannot read .*: there is no such file\. \[file-not-readable\]"):
-        read_dotenv(tmp_path / ".env", "m.json")
     with pytest.raises(InvalidTemplate) as invalid:
         read_file(PurePath(tmp_path), "query.json")
     assert str(invalid.value) == "cannot read the file 'query.json': there is no such file. [file-not-readable]"
-
-
-def test_a_dotenv_file_in_another_encoding_is_reported(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"A=\xff")
-    with pytest.raises(InvalidManifest, match=r"cannot read .*: it is not UTF-8 text\. \[invalid-encoding\]"):
-        read_dotenv(tmp_path / ".env", "m.json")
 
 
 def test_two_manifests_with_one_name_are_refused(tmp_path: Path) -> None:

@@ -160,13 +160,30 @@ async def test_a_token_is_refreshed_before_it_expires(expires_in: Any, fresh: fl
         assert await tokens.get(auth, Network(), EndpointResolver(), PATIENCE) == "t2"
 
 
-async def test_a_hundred_calls_that_wait_for_a_token_make_one_request() -> None:
+async def test_a_thousand_calls_that_wait_for_a_token_make_one_request() -> None:
     async with token_endpoint(token) as endpoint:
         tokens, auth = TokenCache(Clock(), now), oauth(endpoint)
         async with anyio.create_task_group() as callers:
-            for _ in range(100):
+            for _ in range(1_000):
                 callers.start_soon(tokens.get, auth, Network(), EndpointResolver(), PATIENCE)
         assert len(endpoint.requests) == 1
+
+
+async def test_a_thousand_calls_share_the_failure_of_the_request_that_they_waited_for() -> None:
+    failures: list[TokenRequestError] = []
+    async with token_endpoint(lambda number: (500, "") if number == 1 else token(number)) as endpoint:
+        tokens, auth = TokenCache(Clock(), now), oauth(endpoint)
+
+        async def call() -> None:
+            with pytest.raises(TokenRequestError) as failed:
+                await tokens.get(auth, Network(), EndpointResolver(), PATIENCE)
+            failures.append(failed.value)
+
+        async with anyio.create_task_group() as callers:
+            for _ in range(1_000):
+                callers.start_soon(call)
+        assert (len(endpoint.requests), len(failures)) == (1, 1_000)
+        assert await tokens.get(auth, Network(), EndpointResolver(), PATIENCE) == "t2"
 
 
 @pytest.mark.parametrize(

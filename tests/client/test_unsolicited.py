@@ -11,7 +11,7 @@ import pytest
 
 from tests.peer import Peer, bridge_to, entry, peer
 from utcp_ws_mcp import CallTimeout, ToolError
-from utcp_ws_mcp.errors import Outcome, UnidentifiableReply
+from utcp_ws_mcp.errors import ConnectError, Outcome, UnidentifiableReply
 from utcp_ws_mcp.observability.events import Event, MessageReceived
 
 TEMPLATE = {"response_format": "json", "timeout": 1}
@@ -183,6 +183,32 @@ async def test_a_timeout_says_that_the_id_came_as_a_text(tmp_path: Path) -> None
     async with peer(answer_with_text) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         with pytest.raises(CallTimeout, match=said):
             await bridge.call_tool("m.t")
+
+
+BINARY = {
+    "json": (b'{"id": 1}', {}, 'rules see bytes, not JSON. Set "send_as": "binary"'),
+    "text": (b"hello", {}, 'rules see bytes, not text. Set "framing": {"codec": "text"}'),
+    "other data": (b"\x81\xff", {}, "If it is MessagePack, CBOR or Protobuf, set the codec"),
+    "bytes that are meant": (b"\x81\xff", {"framing": {"codec": "binary"}}, ""),
+}
+
+
+@pytest.mark.parametrize(("reply", "framing", "hint"), BINARY.values(), ids=BINARY)
+@pytest.mark.parametrize("waiting", ["call", "login"])
+async def test_a_timeout_tells_which_codec_reads_a_binary_message(
+    tmp_path: Path, reply: bytes, framing: dict[str, Any], hint: str, waiting: str
+) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(reply)
+
+    match = "message.id == 1"
+    login = {"on_connect": [{"send": "hello"}, {"expect": match, "timeout": 0.3}]} if waiting == "login" else {}
+    fields = {"reply": {"match": match}, "message": "hello", "timeout": 5 if login else 0.3, **login, **framing}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **fields)) as bridge:
+        with pytest.raises((CallTimeout, ConnectError)) as failed:
+            await bridge.call_tool("m.t")
+    assert hint in str(failed.value)
+    assert ("The message is binary" in str(failed.value)) == bool(hint)
 
 
 async def test_an_id_that_came_as_a_float_is_the_same_number(tmp_path: Path) -> None:

@@ -88,6 +88,30 @@ GROWING = {
     "hexadecimal of hexadecimal": "args.t" + " | hex" * 30,
     "JSON of JSON": "args.t" + " | tojson" * 40,
     "bytes": "[" + "args.t, " * 100 + "] | bytes",
+    "a list as text": "[" + "message," * 400 + "] ~ ''",
+    "a list of lists as text": "[" + "[message, message, message]," * 100 + "] | string",
+    "an object in a comparison": "{'a': [" + "message," * 400 + "]} ~ '' == 'x'",
+    "values of let as text": "[let.l, let.l, let.l, let.l] ~ ''",
+    "characters": "args.t | list",
+    "characters of bytes": "args.t | bytes | list",
+    "characters by splitting": "args.t | split('')",
+    "pieces": "args.t | split('a')",
+    "pieces by a method": "args.t.split('a')",
+    "words": "(args.t | replace('aa', 'a ')).split()",
+    "lines": "(args.t | replace('a', '\n')) | lines",
+    "lines by a method": "(args.t | replace('a', '\n')).splitlines()",
+    "sorted characters": "args.t | sort",
+    "unique characters": "args.t | unique",
+    "the largest character": "args.t | max",
+    "mapped characters": "args.t | map('upper') | list",
+    "lists of characters": "[args.t] | map('list') | list",
+    "lists of characters, by a filter of an argument": "[args.t] | map(args.list) | list",
+    "chosen characters": "args.t | select | list",
+    "batches of one": "args.t | batch(1)",
+    "pairs": "args.t | zip(args.t)",
+    "pairs with a text": "[1] | zip(args.t)",
+    "a chain": "message | chain(args.t)",
+    "a text that joins its characters": "args.t | join('')",
     "random bytes": "random_hex(args.n)",
 }
 
@@ -95,7 +119,8 @@ GROWING = {
 @pytest.mark.parametrize("source", GROWING.values(), ids=GROWING)
 def test_an_expression_that_grows_without_bound_is_refused_in_bounded_memory(source):
     expression = Expression(source, CALL_REPLY_NAMES)
-    values = scope(args={"n": 10**9, "t": "a" * (4 << 20), "f": "%1000000000d"})
+    text = "a" * (4 << 20)
+    values = scope(args={"n": 10**9, "t": text, "f": "%1000000000d", "list": "list"}, let={"l": [text] * 14})
 
     def evaluate():
         with pytest.raises(EvaluationError):
@@ -123,3 +148,44 @@ def test_a_text_of_many_large_arguments_is_refused_while_it_is_written(quote):
             Compiler(None, names=names).message(template).render(scope())
 
     assert peak_of(render) < 4 * MAX_VALUE_LENGTH
+
+
+LISTS = {
+    "args.t | split(',')": ["a", "b", "", "c d"],
+    "args.t | split(',', 1)": ["a", "b,,c d"],
+    "args.t.split(',', 1)": ["a", "b,,c d"],
+    "args.t.split()": ["a,b,,c", "d"],
+    "args.t | split": ["a,b,,c", "d"],
+    "'a\r\nb\n' | lines": ["a", "b"],
+    "'a\nb'.splitlines()": ["a", "b"],
+    "'a\nb'.splitlines(true)": ["a\n", "b"],
+    "'ab' | list": ["a", "b"],
+    "[args.t, 'x'] | map('split', ',') | map('first') | list": ["a", "x"],
+    "['ba'] | map('sort') | list": [["a", "b"]],
+    "args.d | items | list": [["k", 1]],
+    "args.t | zip([1, 2]) | list": [["a", 1], [",", 2]],
+    "[1] | chain(args.d) | list": [1, "k"],
+    "[[args.t, args.t], [args.t, args.t], [1]][2] | first": 1,
+    "args.none | list": [],
+}
+
+
+@pytest.mark.parametrize(("source", "value"), LISTS.items(), ids=LISTS)
+def test_a_filter_whose_operand_is_checked_gives_what_it_gives_without_the_check(source, value):
+    given = Expression(source, CALL_REPLY_NAMES).evaluate(scope(args={"t": "a,b,,c d", "d": {"k": 1}}))
+
+    assert json.loads(json.dumps(given)) == value
+
+
+def test_a_long_text_may_be_split_into_few_pieces():
+    values = scope(args={"t": ("x" * (1 << 20) + "\n") * 8})
+
+    assert Expression("args.t | split('\n') | length", CALL_REPLY_NAMES).evaluate(values) == 9
+    assert Expression("args.t.split('x', 1) | length", CALL_REPLY_NAMES).evaluate(values) == 2
+    assert Expression("args.t | lines | length", CALL_REPLY_NAMES).evaluate(values) == 8
+
+
+def test_a_method_that_splits_needs_a_text():
+    for source in ("args.d.split()", "args.none.splitlines()"):
+        with pytest.raises(EvaluationError):
+            Expression(source, CALL_REPLY_NAMES).evaluate(scope(args={"d": {"k": 1}}))

@@ -155,7 +155,8 @@ class Scene(Part):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return json.loads(self.call.mark.split(maxsplit=2)[2])
+        arguments: dict[str, Any] = json.loads(self.call.mark.split(maxsplit=2)[2])
+        return arguments
 
     @property
     def waits(self) -> bool:

@@ -19,6 +19,7 @@ from unittest import mock
 import anyio
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from utcp_ws_mcp import Bridge, BridgeError, StreamResult
 from utcp_ws_mcp.cli.tools import format_signature
@@ -98,7 +99,9 @@ class Endpoint:
             if len(self.received) >= sum(line.sent is not None for line in self.lines):
                 self.received_all.set()
             held += [line for line in self.lines if line.sent and decode(line.sent.message) == message]
-            ready = [line for line in held if self.beat is None or self.beats or line.sent.kind != "call"]
+            ready = [
+                line for line in held if self.beat is None or self.beats or (line.sent and line.sent.kind) != "call"
+            ]
             held = [line for line in held if line not in ready]
             for line in ready:
                 await self.reply(line, websocket)
@@ -124,7 +127,7 @@ class Endpoint:
         writer.close()
 
 
-def _first(_: ServerConnection, offered: Sequence[str]) -> str | None:
+def _first(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return offered[0] if offered else None
 
 
@@ -221,7 +224,7 @@ async def run_beside_endpoint(example: Example, lines: Sequence[Line], command: 
     async with Endpoint(list(lines)).run() as endpoint:
         write_manifest(endpoint.here(example.manifest.text), folder)
         output = await run_python(["-m", "utcp_ws_mcp", *command], folder, VARIABLES)
-    return _renamed(output, example, endpoint)
+    return str(_renamed(output, example, endpoint))
 
 
 async def run_python(

@@ -65,4 +65,24 @@ async def test_every_field_of_the_state_of_an_endpoint_is_described(tmp_path: Pa
     file.write_text('{"name": "clock", "url": "wss://clock.example.com/", "tools": [{"name": "now"}]}')
     async with Bridge([load_manifest(file, environ={})]) as bridge:
         [state] = json.loads(EndpointResources(bridge).read(ENDPOINTS_URI) or "")
-    assert re.findall(r"^\| `(\w+)` \|", RESOURCES, re.MULTILINE) == list(state)
+    assert fields_of("## The state of an endpoint") == list(state)
+
+
+async def test_every_field_of_the_state_of_a_feed_is_described(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    feed = {"name": "ticks", "match": "message.tick is defined"}
+    file.write_text(json.dumps({"name": "clock", "url": "ws://127.0.0.1:1/", "feeds": [feed]}))
+    async with Bridge([load_manifest(file, environ={})]) as bridge:
+        resources = EndpointResources(bridge)
+        resources.read("utcp-ws://feeds/clock/ticks")
+        [state] = json.loads(resources.read("utcp-ws://feeds") or "")
+    described = fields_of("## Feeds")
+    assert described == list(state["open"][0])
+    assert all(f"`{name}`" in RESOURCES for name in state)
+
+
+def fields_of(heading: str) -> list[str]:
+    """The fields in the table below a heading."""
+    section = RESOURCES.partition(heading)[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section, re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         'framing.codec: MQTT brokers refuse connections without their subprotocol. Add "protocol": "mqtt".',
         "subprotocol-missing",
     ),
+    "a codec whose package is not installed": (
+        entry(framing={"codec": "msgpack"}),
+        "framing.codec: the codec 'msgpack' needs the extra 'msgpack', which is not installed. Run pip install",
+        "package-missing",
+    ),
     "an argument in XML": (
         entry(tool(message="<say>{{ args.q }}</say>")),
         "tools[0].tool_call_template.message: the argument 'q' is in XML, and a call with < and & in it fails. Write",
@@ -405,9 +411,38 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
 
 
 @pytest.mark.parametrize(("document", "message", "code"), FINDINGS.values(), ids=FINDINGS)
-def test_a_likely_problem_is_reported_with_its_code(document: Any, message: str, code: str, tmp_path: Path) -> None:
+def test_a_likely_problem_is_reported_with_its_code(
+    document: Any, message: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if code == "package-missing":
+        monkeypatch.setitem(sys.modules, "msgpack", None)
     reported = warnings_of(document, tmp_path, {"REGION": "eu"})
     assert [line for line in reported if message in line and line.endswith(f" [{code}]")] != [], reported
+
+
+NEEDS = {
+    "a filter": ({"message": "{{ args.q | to_cbor | base64 }}"}, "cbor2", "the filter to_cbor", "cbor"),
+    "a filter in a reply": ({"reply": {"result": "message | from_msgpack"}}, "msgpack", "from_msgpack", "msgpack"),
+    "a proxy": ({"proxy": "socks5://proxy.example.com:1080"}, "python_socks", "proxy: a proxy", "proxy"),
+}
+
+
+@pytest.mark.parametrize(("fields", "module", "what", "extra"), NEEDS.values(), ids=NEEDS)
+def test_a_package_that_is_needed_is_missed_only_where_it_is_not_installed(
+    fields: dict[str, Any], module: str, what: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = entry(tool(**{"message": "{{ args.q }}", "reply": "none", **fields}))
+    assert [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line] == []
+    monkeypatch.setitem(sys.modules, module, None)
+    (warning,) = [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line]
+    assert what in warning
+    assert f"Run pip install 'utcp-ws-mcp[{extra}]'." in warning
+
+
+def test_a_text_that_names_a_filter_needs_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    document = entry(tool(message="{{ args.q ~ 'to_msgpack' }}"))
+    assert [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line] == []
 
 
 def test_a_feed_is_checked_as_well_as_the_tools_beside_it(tmp_path: Path) -> None:
@@ -567,6 +602,11 @@ def inputs_of(**properties: Any) -> dict[str, Any]:
 
 TREE = {"$defs": {"t": {"type": "object", "properties": {"below": {"$ref": "#/$defs/t"}}}}}
 NOTED: dict[str, tuple[list[dict[str, Any]], str, str]] = {
+    "a key of a protocol": (
+        [note_tool(tool_call_template={"message": {"a": [{"$type": "x"}]}})],
+        "the key '$type' in the message of m.t is sent as it is. Keys with a meaning: $each, $template, $raw, ",
+        "message-key-unknown",
+    ),
     "no annotations": (
         [note_tool(annotations={})],
         'm.t has no "annotations". Codex and Copilot',

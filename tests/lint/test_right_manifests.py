@@ -20,9 +20,6 @@ FOLDERS = ("manifests", "verification/real/manifests", "src/utcp_ws_mcp/manifest
 FILES = [file for folder in FOLDERS for file in sorted((ROOT / folder).glob("*.json"))]
 VALUES = {"URL": "ws://127.0.0.1:9/", "WSS": "wss://127.0.0.1:9", "PORT": "9", "CA": "ca.pem"}
 
-SHORT = {"description-missing", "argument-not-declared"}
-"""What examples of the reference lack, which show one field: the warnings are right, a manifest for models has both."""
-
 SHOWN = {
     "docs/reference/manifest/index.md": "secret-in-manifest",
     "docs/reference/manifest/network-and-limits.md": "insecure-tls",
@@ -56,5 +53,4 @@ def test_an_example_of_the_documentation_gets_no_warning(example: Any, tmp_path:
         return
     file = write_manifest(example.manifest.text, tmp_path)
     page = example.manifest.place.partition(":")[0]
-    allowed = {SHOWN.get(page), *(SHORT if page.startswith("docs/reference/") else ())}
-    assert codes_of(file, example.manifest.message, VARIABLES) - allowed == set()
+    assert codes_of(file, example.manifest.message, VARIABLES) - {SHOWN.get(page)} == set()

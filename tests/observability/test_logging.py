@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.observability import events, feed_events
 from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event
 from utcp_ws_mcp.observability.redaction import redactor
 
@@ -137,6 +137,8 @@ HOSTILE_EVENTS = {
     "an error of a call": events.CallFinished("m.t", 0.1, HOSTILE, "ToolError", "tool-error"),
     "a reason to close": events.ConnectionClosed("m", "wss://m/", HOSTILE, True),
     "a failed discovery": events.DiscoveryFailed("m", HOSTILE, 1.0),
+    "a feed that cannot be opened": feed_events.FeedInterrupted("m.f", HOSTILE, HOSTILE, "tool-error", 0.0, 1.0),
+    "a gap": feed_events.FeedGapFound("m.f", HOSTILE, 1, HOSTILE),
     "a message": events.MessageReceived("m", HOSTILE, "reply"),
     "a name": events.ConnectionOpened(HOSTILE, "wss://m/", 0.1),
 }

@@ -75,6 +75,30 @@ async def test_a_call_continues_the_trace_of_its_client_down_to_the_websocket(tm
     )
 
 
+async def test_a_feed_has_spans_of_its_opening_its_life_and_its_gaps(tmp_path: Path) -> None:
+    feed = {"name": "f", "match": "message.n is defined", "start": "start"}
+    with collector() as (url, bodies):
+        async with peer(jsonrpc) as seen:
+            document = {"name": "m", "url": seen.url, "feeds": [feed]}
+            async with host_of(tmp_path, document, "--otel", **settings(url)) as host:
+                await seen.until(lambda: len(seen.open) == 1)
+                await seen.open[0].send('{"n": 1}')
+                await seen.open[0].close(1012, "restart")
+                await seen.until(lambda: len(seen.upgrades) == 2)
+                cursor = {"cursor": "none-0.0", "wait_seconds": 9}
+                while True:
+                    result = await host.request(1, "tools/call", name="m_f_events", arguments=cursor, _meta=MODERN)
+                    if result["result"]["structuredContent"]["gaps"]:
+                        break
+                await host.process.stdin.aclose()
+                assert (await host.ended())[0] == 0
+    spans, _ = spans_of(bodies["/v1/traces"])
+    assert facts(spans["gap m.f"])["utcp.feed"] == "m.f"
+    assert facts(spans["feed m.f"])["error.type"] == "connection-lost"
+    assert "open m.f" in spans
+    assert {"utcp_ws_feed_events", "utcp_ws_feed_gaps"} <= metrics_of(bodies["/v1/metrics"])
+
+
 async def test_over_http_a_trace_is_continued_too(tmp_path: Path) -> None:
     meta = {**MODERN, "traceparent": f"00-{TRACE}-{PARENT}-01"}
     params = {"name": "m_t", "arguments": {"n": 1}, "_meta": meta}
@@ -131,8 +155,7 @@ def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", hidden, str(file), "--otel"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
-    packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-    message = f"--otel needs packages. Run pip install {packages} (the extra otel)."
+    message = "--otel needs the extra 'otel', which is not installed. Run pip install 'utcp-ws-mcp[otel]'."
     assert done.stderr == f"{message} [extra-not-installed]\n"
 
 

@@ -13,6 +13,7 @@ from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.secret_names import REDACTED
 from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.observability import secret_search
 from utcp_ws_mcp.observability.redaction import Redactor, redactor, secret_values
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
@@ -392,3 +393,84 @@ def test_json_stays_json_where_a_secret_stands_behind_an_escape():
 
     assert json.loads(redactor(["kitchen-lamp"])(text)) == "C:***\n***\\"
     assert json.loads(redactor(["name-of-it"])(json.dumps("\name-of-it"))) is not None
+
+
+def digest_of(number):
+    return base64.b64encode(f"{number * 7919:x}".encode() * 9)[:32].decode()
+
+
+def test_many_secrets_in_a_long_text_are_found_without_compiling_the_pattern_of_each(monkeypatch):
+    secrets = [digest_of(number) for number in range(256)]
+    redact, compiled = redactor(secrets), []
+    redact("x")
+    monkeypatch.setattr(secret_search, "_contains", compiled.append)
+    filler = "lorem ipsum dolor sit amet, " * 140
+
+    assert redact("".join(filler + each for each in secrets)) == f"{filler}***" * 256
+    assert compiled == []
+
+
+def test_the_time_to_redact_grows_with_the_number_of_secrets_in_a_text():
+    """Measured as the processor time for 32 and for 256 secrets: 8 times as much, 64 if quadratic."""
+
+    def seconds(count):
+        secrets = [digest_of(number) for number in range(count)]
+        redact, text = redactor(secrets), "".join("lorem ipsum " * 300 + each for each in secrets)
+        redact("x")
+        started = process_time()
+        redact(text)
+        return process_time() - started
+
+    assert min(seconds(256) for _ in range(2)) < 24 * max(min(seconds(32) for _ in range(3)), 0.002)
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper, str.title, str.capitalize])
+@pytest.mark.parametrize("length", [12, 129, 1_400, 9_000])
+def test_a_secret_of_any_length_is_hidden_in_another_case_by_each_search(change, length):
+    secret = "".join(digest_of(number) for number in range(300))[:length]
+    template = {"name": "m", "url": "wss://a.example/", "headers": {"X-Key": "${API_KEY}"}, "tools": [{"name": "t"}]}
+    redact = Redactor([manifest_of(template, API_KEY=secret)])
+    redact.add_tokens("m", [secret[::-1]])
+
+    for search in (redact, redact.redact_result, redact.guard):
+        assert search(f"<{change(secret)}>") == "<***>"
+        assert search(f"<{change(secret[::-1])}>") == "<***>"
+
+
+@pytest.mark.parametrize("secret", ["+/" * 4_000, "-" * 3_000, "ä+" * 2_000, "aB+/" * 5_000, "\\b/" * 1_000])
+@pytest.mark.parametrize("write", [str, json.dumps, quote, lambda text: json.dumps(json.dumps(text))])
+def test_a_very_long_secret_is_hidden_whole_however_many_signs_it_has(secret, write):
+    shown = redactor([secret])(f"before {write(secret)} after")
+
+    assert set(shown.removeprefix("before ").removesuffix(" after")) <= set('*"\\')
+    assert len(shown) < 400
+
+
+def test_tokens_of_signs_neither_break_nor_slow_the_search_however_many_an_endpoint_sends():
+    redact = Redactor()
+    tokens = ["".join("+/-_!$"[number >> shift & 3] for shift in range(0, 24, 2)) * 3 for number in range(1, 1_025)]
+    for start in range(0, 1_024, 16):
+        redact.add_tokens("bad", tokens[start : start + 16])
+    started = process_time()
+    assert redact(f"<{tokens[0]}> <{tokens[-1]}>") == "<***> <***>"
+    compiling = process_time() - started
+    started = process_time()
+    redact("lorem ipsum " * 80_000)
+
+    assert process_time() - started < compiling
+
+
+def test_the_tokens_of_an_endpoint_that_are_remembered_have_a_bound_in_characters():
+    redact = Redactor()
+    for number in range(20):
+        redact.add_tokens("bad", ["".join(digest_of(number * 3_000 + part) for part in range(2_000))])
+    token = "".join(digest_of(19 * 3_000 + part) for part in range(2_000))
+
+    assert redact(f"<{token}>") == "<***>"
+    assert sum(map(len, redact._tokens["bad"]._secrets)) < 1 << 20
+
+
+@pytest.mark.parametrize("longer", ["secret-andmore1", "x1-secret", "12345678-secret-12345678"])
+@pytest.mark.parametrize("write", [str, quote, lambda text: text.replace("-", "\\u002d")])
+def test_a_secret_that_contains_another_one_is_hidden_whole_wherever_its_longest_part_is(longer, write):
+    assert redactor(["secret", longer])(f"<{write(longer)}>") == "<***>"

@@ -179,13 +179,14 @@ async def test_the_login_goes_as_the_greeting_asks(tmp_path: Path, side: type[OB
     assert not on.broken
 
 
-@pytest.mark.parametrize("password", ["wrong", None])
-async def test_a_rejected_password_is_reported_with_the_code(tmp_path: Path, password: str | None) -> None:
+@pytest.mark.parametrize(("password", "fix"), [("wrong", "sends."), (None, "sends; not set: OBS_PASSWORD.")])
+async def test_a_rejected_password_is_reported_with_the_code(tmp_path: Path, password: str | None, fix: str) -> None:
     async with stage(OBS) as on, studio(tmp_path, on, password) as bridge:
         with pytest.raises(
             ConnectError, match="closed by the server with code 4009; the endpoint said: “Authentication failed"
-        ):
+        ) as failed:
             await bridge.call_tool("m.GetSceneList")
+    assert f"Check the credentials and other values that the login {fix}" in str(failed.value)
 
 
 async def test_a_request_without_data_gives_an_empty_object_and_a_batch_its_results(tmp_path: Path) -> None:

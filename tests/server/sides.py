@@ -53,7 +53,10 @@ async def session_over_pipes(tools: ToolService) -> AsyncIterator[Any]:
             await anyio.wait_readable(to_client)
             *lines, rest = (rest + os.read(to_client, 1 << 16)).split(b"\n")
             for line in lines:
-                await incoming.send(SessionMessage(jsonrpc_message_adapter.validate_json(line)))
+                try:
+                    await incoming.send(SessionMessage(jsonrpc_message_adapter.validate_json(line)))
+                except anyio.BrokenResourceError:  # the client has gone
+                    return
 
     async def write() -> None:
         async for item in outgoing:

@@ -62,3 +62,19 @@ async def test_a_wrong_parameter_is_named(tmp_path: Path, query: str) -> None:
 async def test_another_uri_is_no_feed(tmp_path: Path, uri: str) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
         assert EndpointResources(bridge).read(f"utcp-ws://feeds{uri}") is None
+
+
+async def test_a_feed_is_there_only_for_callers_who_may_use_its_tool(tmp_path: Path) -> None:
+    def no_feed(tool: Any) -> bool:
+        return tool.feed is None
+
+    async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        resources, uri = EndpointResources(bridge), "utcp-ws://feeds/m/said?floor=3"
+        assert read(resources, uri)["state"] == "opening"
+        assert uri in [each["uri"] for each in resources.listed()]
+        assert len(resources.templates()) == 2
+        assert resources.read(uri, no_feed) is None
+        assert json.loads(resources.read("utcp-ws://feeds", no_feed) or "") == []
+        assert uri not in [each["uri"] for each in resources.listed(no_feed)]
+        assert len(resources.templates(no_feed)) == 1
+        assert (resources.is_visible(uri, lambda tool: True), resources.is_visible(uri, no_feed)) == (True, False)

@@ -55,6 +55,7 @@ async def test_an_endpoint_is_idle_until_a_call_connects_it(tmp_path: Path, mode
         "waiting": 0,
         "tools": 2,
         "withheld": [],
+        "feeds": {},
         "problem": None,
     }
     assert before == [idle]
@@ -88,7 +89,7 @@ async def test_one_endpoint_can_be_read_by_its_name(tmp_path: Path, mode: str, s
         async with client_of(tmp_path, document, mode, side) as (client, _):
             templates = (await client.list_resource_templates()).resource_templates
             shown = [template.uri_template for template in templates]
-            assert shown == ["utcp-ws://endpoints/{name}", "utcp-ws://feeds/{manual}/{feed}{?cursor}"]
+            assert shown == ["utcp-ws://endpoints/{name}"]
             assert (await read(client, "utcp-ws://endpoints/other"))["name"] == "other"
             with pytest.raises(MCPError, match="there is no resource") as error:
                 await client.read_resource("utcp-ws://endpoints/unknown")

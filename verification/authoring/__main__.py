@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--light", action="store_true", help="only endpoints that need no installation")
     parser.add_argument("--only", help="the servers of plans, separated by commas")
     options = parser.parse_args()
-    plans = LIGHT if options.light else (*LIGHT, *REAL)
+    plans: tuple[Plan, ...] = LIGHT if options.light else (*LIGHT, *REAL)
     if options.only:
         plans = tuple(plan for plan in (*LIGHT, *REAL) if plan.server in options.only.split(","))
         if not plans:

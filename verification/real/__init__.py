@@ -3,5 +3,6 @@
     SERVERS=folder SERVERS_CACHE=folder python -m verification.real [--only NAME,NAME] [--era modern|legacy]
 
 SERVERS is a folder with a launcher `NAME.sh` for each server and a file `cases.json` (default: ../shared/servers beside
-the project). The launchers install their servers into SERVERS_CACHE (default: .servers in the project).
+the project). The launchers install their servers into SERVERS_CACHE (default: .servers in the project). The servers
+NAME-feed are those whose events are followed; launchers that SERVERS has not are in the folder `launchers`.
 """

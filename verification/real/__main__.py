@@ -7,16 +7,16 @@ import sys
 
 import anyio
 
-from .run import HEAVY, LIGHT, Report, cases_of, run_server
+from .run import FEEDS, HEAVY, LIGHT, Report, cases_of, run_server
 from .server import SERVERS, ServerNotReady
 from .tools import ERAS
 
-ROW = "{:<14}{:<8}{:>6}{:>8}{:>9}"
+ROW = "{:<16}{:<8}{:>6}{:>8}{:>9}"
 
 
 def main() -> int:
     """Run the selected servers and return 0 if all cases passed, else 1."""
-    servers = sorted(LIGHT + HEAVY)
+    servers = sorted(LIGHT + HEAVY + FEEDS)
     parser = argparse.ArgumentParser(prog="python -m verification.real", description=__doc__)
     parser.add_argument("--only", help="names of servers, separated by commas")
     parser.add_argument("--era", choices=list(ERAS), help="test one era of MCP instead of both")

@@ -18,6 +18,9 @@ from anyio.streams.text import TextReceiveStream
 ROOT = Path(__file__).parents[2]
 SERVERS = Path(os.environ.get("SERVERS") or ROOT.parent / "shared" / "servers")
 CACHE = Path(os.environ.get("SERVERS_CACHE") or ROOT / ".servers")
+LAUNCHERS = Path(__file__).parent / "launchers"
+"""The launchers of servers that are not in SERVERS; they use its library."""
+
 INSTALL_TIMEOUT = 600
 """Seconds until a launcher is ready; its first run installs the server."""
 
@@ -42,10 +45,11 @@ async def run_launcher(server: str) -> AsyncIterator[dict[str, str]]:
         ServerNotReady: if it does not start.
     """
     port = str(_free_port())
+    own = LAUNCHERS / f"{server}.sh"
     with tempfile.TemporaryFile("w+") as errors:
         process = await anyio.open_process(
-            ["bash", str(SERVERS / f"{server}.sh")],
-            env={**os.environ, "PORT": port, "SERVERS_CACHE": str(CACHE)},
+            ["bash", str(own if own.exists() else SERVERS / f"{server}.sh")],
+            env={**os.environ, "PORT": port, "SERVERS": str(SERVERS), "SERVERS_CACHE": str(CACHE)},
             stdin=subprocess.DEVNULL,
             stderr=errors,
         )

@@ -77,7 +77,7 @@ def _template(client: Client) -> dict[str, Any]:
 async def column(client: Client, subject: Subject, size: Size) -> list[Row]:
     """Return all rows of a client."""
     matrix = [cell for cell in cells() if cell.mode == "exclusive" and cell.phase != "discovery"]
-    matrix = [cell for cell in matrix if cell.fault_case.where != "name"]
+    matrix = [cell for cell in matrix if cell.fault_case.where in ("path", "token")]
     return [
         *await killed(client, 1),
         *await killed(client, 16),

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from utcp_ws_mcp.client.dial import Resolver
 
 from .clients import WITH_IDS, WITHOUT_IDS, Caller, open_bridge, silenced_reference
-from .faults import FaultCase, Phase
+from .faults import HTTP_STEPS, FaultCase, Phase
 
 Mode = Literal["shared", "exclusive", "one-shot"]
 MODES: Final[dict[Mode, dict[str, Any]]] = {
@@ -82,7 +82,15 @@ def _entry(scene: Scene, name: str, port: int) -> dict[str, Any]:
         entry["tools"] = [{"name": "t"}]
     if cell.fault_case.where == "token" and name == "faulty":
         entry["auth"] = {"auth_type": "oauth2", **_credentials(scene)}
+    if cell.fault_case.where in HTTP_STEPS and name == "faulty":
+        field = "before_connect" if cell.fault_case.where == "login request" else "before_message"
+        entry[field] = [_http_step(scene)]
     return entry
+
+
+def _http_step(scene: Scene) -> dict[str, Any]:
+    http = {"method": "POST", "url": f"http://127.0.0.1:{scene.tokens}/"}
+    return {"http": http, "capture": {"ticket": "body.access_token"}, "timeout": 1}
 
 
 def _credentials(scene: Scene) -> dict[str, str]:

@@ -87,7 +87,7 @@ class CellRun:
         self._fault_active = True
         self._faulty_path.set_fault(fault_case.connection_fault(self._cell.phase, exclusive=exclusive))
         self._faulty_path.end_connections(fault_case.ending, fault_case.close_bytes)
-        if fault_case.where == "token":
+        if fault_case.where not in ("path", "name"):
             self._token_path.set_fault(fault_case.fault)
 
     def _end(self) -> None:

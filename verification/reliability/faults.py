@@ -15,13 +15,17 @@ from utcp_ws_mcp.errors import (
     DiscoveryTimeout,
     ForbiddenRedirect,
     HandshakeRejected,
+    HttpStepFailed,
     TokenRequestError,
 )
 
 from .proxy import HEALTHY, Ending, Fault, Flow
 
 Phase = Literal["discovery", "call", "idle"]
-FaultLocation = Literal["path", "name", "token"]
+FaultLocation = Literal["path", "name", "token", "login request", "call request"]
+
+HTTP_STEPS: Final[tuple[FaultLocation, ...]] = ("login request", "call request")
+"""Faults of the HTTP server of `before_connect` and of `before_message`, which only the bridge has."""
 
 PING: Final = 14
 """Bytes of the ping frame that the bridge sends before a request on an exclusive connection."""
@@ -37,7 +41,7 @@ class FaultCase:
     `fault` applies to connections that are opened while it is active. Connections that are open when it begins end with
     `ending`, after the bytes `close_bytes`. With `on_open` it applies to an open connection during a call; an idle
     connection is then replaced without an error. `where` it occurs: on the path to the endpoint, in the resolver
-    ("name"), or on the path to the token endpoint.
+    ("name"), or on the path to the server of a token or of an HTTP step.
     """
 
     name: str
@@ -66,6 +70,20 @@ class FaultCase:
         if not exclusive or not self.on_open:
             return self.fault
         return replace(self.fault, up=_shifted(self.fault.up, PING), down=_shifted(self.fault.down, PONG))
+
+
+def _http_cases() -> Iterator[FaultCase]:
+    """Yield the faults of the server of HTTP steps, of a login and of a call."""
+    errors: dict[FaultLocation, type[BridgeError]] = {"login request": ConnectError, "call request": HttpStepFailed}
+    faults = {
+        "down": ("no connection. Check that the server runs", Fault(refuse=True)),
+        "broken": ("the server answered HTTP 500", _response("HTTP/1.1 500 Internal Server Error")),
+        "silent": ("no complete HTTP response within 1 s", Fault(down=Flow(at=0, ending="stop"))),
+        "garbage": ("the response is not as expected", _response("HTTP/1.1 200 OK", "<html>")),
+    }
+    for where, error in errors.items():
+        for name, (pattern, fault) in faults.items():
+            yield FaultCase(f"server of a {where} {name}", error, pattern, fault, where=where)
 
 
 def _shifted(flow: Flow, by: int) -> Flow:
@@ -192,5 +210,6 @@ def _closes() -> Iterator[FaultCase]:
 FAULT_CASES: Final = (
     *_CONNECTING,
     *_SLOW,
+    *_http_cases(),
     *(replace(fault_case, on_open=True) for fault_case in (*_OPEN, *_closes())),
 )

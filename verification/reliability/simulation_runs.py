@@ -1,12 +1,13 @@
 """T3: simulate the bridge in virtual time with random faults, and check that known defects are found.
 
-`python -m verification.reliability.simulation SEED` repeats one seed and prints all of its events.
+`python -m verification.reliability.simulation SEED` repeats one seed and prints all of its events; with `--feed`, a
+seed of feeds.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,12 +16,16 @@ from typing import Final
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
-from .simulation.mutants import MUTANTS, apply_mutant
-from .simulation.run import simulate
+from .simulation.feed_mutants import FEED_MUTANTS
+from .simulation.feed_run import simulate_feed
+from .simulation.mutants import MUTANTS, Mutant, apply_mutant
+from .simulation.run import Verdict, simulate
 
 PROCESSES: Final = 2
 BATCH_SIZE: Final = 500
 """Seeds per task of a process."""
+
+FEED_BATCH_SIZE: Final = 50
 
 MAX_SEEDS_PER_MUTANT: Final = 12_000
 """Seeds within which a defect must be found."""
@@ -30,7 +35,7 @@ MAX_VIOLATIONS_SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The result of a batch of seeds: their number, their calls, and the violations as (seed, description)."""
+    """The result of a batch of seeds: their number, their calls or reads, and the violations as (seed, description)."""
 
     seeds: int
     calls: int
@@ -46,47 +51,68 @@ class MutantResult:
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Simulate the seeds, then search each defect."""
-    rng, count = size.random(), size.of(20_000, 1_000_000)
+    """Simulate the seeds of calls and of feeds, then search each defect."""
+    rng, count, feeds = size.random(), size.of(20_000, 1_000_000), size.of(500, 25_000)
     first = rng.randrange(1 << 40)
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
         batches = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))
+        feed_batches = list(processes.map(_run_feed_batch, range(first, first + feeds, FEED_BATCH_SIZE)))
         found = list(processes.map(_find_mutant, range(len(MUTANTS)), [first] * len(MUTANTS)))
-    return [_violations_figure(batches, count), _mutants_figure(found)]
+        found += processes.map(_find_feed_mutant, range(len(FEED_MUTANTS)), [first] * len(FEED_MUTANTS))
+    return [
+        _violations_figure(batches, count, "calls"),
+        _violations_figure(feed_batches, feeds, "reads of feeds"),
+        _mutants_figure((*MUTANTS, *FEED_MUTANTS), found),
+    ]
 
 
 def _run_batch(first: int) -> BatchResult:
-    verdicts = [simulate(seed) for seed in range(first, first + BATCH_SIZE)]
+    return _batch_of([simulate(seed) for seed in range(first, first + BATCH_SIZE)])
+
+
+def _run_feed_batch(first: int) -> BatchResult:
+    return _batch_of([simulate_feed(seed) for seed in range(first, first + FEED_BATCH_SIZE)])
+
+
+def _batch_of(verdicts: Sequence[Verdict]) -> BatchResult:
     violations = tuple((verdict.seed, what) for verdict in verdicts for what in verdict.violations)
     return BatchResult(len(verdicts), sum(verdict.calls for verdict in verdicts), violations)
 
 
 def _find_mutant(index: int, first: int) -> MutantResult:
-    with apply_mutant(MUTANTS[index]):
+    return _find(MUTANTS[index], simulate, first)
+
+
+def _find_feed_mutant(index: int, first: int) -> MutantResult:
+    return _find(FEED_MUTANTS[index], simulate_feed, first)
+
+
+def _find(mutant: Mutant, run_seed: Callable[[int], Verdict], first: int) -> MutantResult:
+    with apply_mutant(mutant):
         for seed in range(first, first + MAX_SEEDS_PER_MUTANT):
-            if violations := simulate(seed).violations:
+            if violations := run_seed(seed).violations:
                 return MutantResult(seed - first + 1, violations[0])
     return MutantResult(None)
 
 
-def _violations_figure(batches: Sequence[BatchResult], count: int) -> Figure:
+def _violations_figure(batches: Sequence[BatchResult], count: int, unit: str) -> Figure:
     violations = [violation for each in batches for violation in each.violations]
     for seed, what in violations[:MAX_VIOLATIONS_SHOWN]:
         print(f"seed {seed}: {what}", file=sys.stderr)
     calls, violating = sum(each.calls for each in batches), len({seed for seed, _ in violations})
-    result = f"{violating} of {sum(each.seeds for each in batches):,} seeds ({calls:,} calls)"
+    result = f"{violating} of {sum(each.seeds for each in batches):,} seeds ({calls:,} {unit})"
     return Figure("T3", "seeds with a violation, in virtual time", result, f"0 of {count:,}", not violating)
 
 
-def _mutants_figure(found: Sequence[MutantResult]) -> Figure:
-    for mutant, each in zip(MUTANTS, found, strict=True):
+def _mutants_figure(mutants: Sequence[Mutant], found: Sequence[MutantResult]) -> Figure:
+    for mutant, each in zip(mutants, found, strict=True):
         verdict = (
             f"not in {MAX_SEEDS_PER_MUTANT:,} seeds" if each.seeds is None else f"seed {each.seeds}: {each.violation}"
         )
         print(f"{mutant.what}: {verdict}", file=sys.stderr)
     seeds = [each.seeds for each in found if each.seeds is not None]
-    result = f"{len(seeds)} of {len(MUTANTS)}, the last one after {max(seeds, default=0):,} seeds"
-    return Figure("T3", "injected defects that were found", result, "all", len(seeds) == len(MUTANTS))
+    result = f"{len(seeds)} of {len(mutants)}, the last one after {max(seeds, default=0):,} seeds"
+    return Figure("T3", "injected defects that were found", result, "all", len(seeds) == len(mutants))
 
 
 if __name__ == "__main__":

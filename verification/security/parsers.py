@@ -20,8 +20,9 @@ import anyio
 from mcp_types.methods import serialize_server_result
 
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.dotenv_files import read_dotenv
 from utcp_ws_mcp.client.http_client import HttpResponse
-from utcp_ws_mcp.client.manifest_files import load_manifest, read_dotenv
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.oauth import parse_token_response
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.core.codecs.framing import make_framer
@@ -118,8 +119,8 @@ def accept_dotenv(data: bytes) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / ".env"
         file.write_bytes(data)
-        values = read_dotenv(file, "m.json")
-    assert all(isinstance(value, str) for value in values.values())
+        content = read_dotenv(file, "m.json")
+    assert all(isinstance(value, str) for value in content.variables.values())
 
 
 def accept_pins(data: bytes) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..client.manifest_files import LoadedManifest
-from ..errors import MissingVariable, Problem
+from ..errors import Problem
 from ..lint import lint_manifest
 from ..lint.host_limits import host_notes
 from ..lint.placeholders import Load, load_with_placeholders
@@ -75,7 +75,7 @@ def _missing(loaded: LoadedManifest, source_map: SourceMap) -> Iterator[Problem]
     for disabled in loaded.manifest.disabled:
         position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
         position = position or source_map.locate(join_path(disabled.path, "preset"))  # a preset uses them
-        missing = MissingVariable(disabled.missing, disabled.name)
+        missing = disabled.error()
         yield Problem("", missing.message, position, code=missing.code)
 
 

@@ -20,7 +20,7 @@ from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
 from ..core.tools.catalog import compile_entry
-from ..errors import InvalidManifest, MissingVariable
+from ..errors import InvalidManifest
 from ..manifest.loader import load_document
 from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
@@ -151,7 +151,7 @@ async def open_recorded(
     document = {**endpoint, "name": "record", "network": _ANY_NETWORK, "limits": dict(limits or {}), "tools": [watch]}
     manifest = load_document(document, VariableResolver([recording.variables]), "record", PurePath())
     for disabled in manifest.disabled:
-        raise MissingVariable(disabled.missing, disabled.name)
+        raise disabled.error()
     (entry,) = manifest.entries
     recording.used_variables |= entry.variables
     tools, problems = compile_entry(entry)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from ..client.manifest_files import read_dotenv
 from ..errors import AuthoringRefused
-from .options import combine, env_file_option, run
+from .options import combine, env_file_option, read_variables, run
 
 grant_options = combine(
     click.option(
@@ -72,13 +70,10 @@ async def _serve(
     from ..authoring.workspace import Workspace
     from ..observability.logging import configure_logging
 
-    environ = dict(os.environ)
-    for file in env_files:
-        environ |= read_dotenv(file, str(file))
     grants = Grants(
         [HostPattern.parse(each) for each in hosts],
         [VariableGrant.parse(each) for each in variables],
-        environ,
+        read_variables(env_files),
         allow_private,
     )
     workspace = Workspace(ManifestFolder.open(folder), grants)

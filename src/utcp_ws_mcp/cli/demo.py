@@ -13,7 +13,7 @@ DEFAULT_ENDPOINT_PORT = 8765
 
 
 @click.command()
-@click.option("--endpoint-only", is_flag=True, help="Only run the endpoint, for manifests/demo.json.")
+@click.option("--endpoint-only", is_flag=True, help="Only run the endpoint until Ctrl-C, and print a manifest for it.")
 @click.option(
     "--port",
     default=0,

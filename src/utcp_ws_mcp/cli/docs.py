@@ -1,4 +1,4 @@
-"""`utcp-ws-mcp docs`: print the guide for writing manifests, or a page of the manifest reference."""
+"""`utcp-ws-mcp docs`: print the guide for writing manifests, a page of the reference, or what a code means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import sys
 
 import click
 
-from ..server.documentation import GUIDE_TOPIC, read_topic, topics
+from ..errors.codes import CODES
+from ..manifest.validation import closest_match
+from ..server.documentation import GUIDE_TOPIC, read_code, read_topic, topics
 from .exit_codes import ExitCode
 from .terminal import echo
 
@@ -15,15 +17,18 @@ from .terminal import echo
 @click.argument("topic", default=GUIDE_TOPIC)
 @click.option("--list", "list_only", is_flag=True, help="List the topics.")
 def docs(topic: str, list_only: bool) -> None:
-    """Print the guide for writing manifests, or the reference page about TOPIC, as Markdown.
+    """Print the guide for writing manifests, or what TOPIC names, as Markdown.
 
-    The guide is written for language models, and fits into a prompt.
+    TOPIC is a page of the reference, "patterns" (find your API's pattern), or the code at the end of an error or a
+    warning. The guide is written for language models, and fits into a prompt.
     """
     if list_only:
         echo("\n".join(topics()))
         return
-    text = read_topic(topic)
+    text = read_topic(topic) or read_code(topic.strip("[]"))
     if text is None:
-        echo(f"there is no topic {topic!r}. Topics: {', '.join(topics())}.", err=True)
+        similar = closest_match(topic, [*topics(), *CODES])
+        hint = f"Did you mean {similar!r}? " if similar else ""
+        echo(f"there is no topic {topic!r}. {hint}Topics: {', '.join(topics())}, or the code of an error.", err=True)
         sys.exit(ExitCode.USAGE_ERROR)
     echo(text, nl=False)

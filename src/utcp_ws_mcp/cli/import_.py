@@ -14,7 +14,6 @@ import anyio
 import click
 
 from ..authoring.import_sources import Source, SourceOptions, read_source
-from ..client.manifest_files import read_dotenv
 from ..errors import BridgeError, ImportFailed
 from ..importers.merging import merge
 from ..importers.model import Document, Format, ImportOptions
@@ -23,7 +22,7 @@ from ..manifest.presets import preset_names
 from ..recorder.manifest import format_json
 from .check import check_manifests
 from .exit_codes import ExitCode
-from .options import combine, env_file_option, run
+from .options import combine, env_file_option, read_variables, run
 from .terminal import echo
 
 _choices = combine(
@@ -104,9 +103,7 @@ def import_(
         raise click.UsageError(f"there is no preset {choices['preset']!r}; `utcp-ws-mcp init` lists them")
     options = ImportOptions(**choices)
     pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
-    variables = dict(os.environ)
-    for each in env_files:
-        variables |= read_dotenv(each, str(each))
+    variables = read_variables(env_files)
     asking = SourceOptions(
         Format(format_) if format_ else None, options.preset, pairs, variables, remote_references, options.url
     )

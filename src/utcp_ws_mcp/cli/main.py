@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from .. import __version__
+from .exit_codes import ExitCode
 
 COMMANDS: Final[Mapping[str, str]] = {
     "serve": "serve",
@@ -77,6 +78,13 @@ class DefaultServeGroup(click.Group):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Ctrl-C, also while a command is imported, ends with the documented exit code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+
 
 def _is_in_catalog(word: str) -> bool:
     from ..client.catalog import catalog_files  # most commands start with a command or a file
@@ -105,7 +113,7 @@ def main() -> None:
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call a tool
     utcp-ws-mcp watch manifest.json MANUAL.FEED …  print the events of a feed as they come
     utcp-ws-mcp approve manifest.json              show and approve discovered tools that have changed
-    utcp-ws-mcp docs                               print the guide for writing manifests
+    utcp-ws-mcp docs [TOPIC]                       print the guide for writing manifests, or what a code means
     utcp-ws-mcp install HOST manifest.json         add the server to a host such as claude-desktop
     utcp-ws-mcp demo                               run a demo
 

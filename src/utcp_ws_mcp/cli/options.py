@@ -15,8 +15,9 @@ import anyio
 import click
 
 from ..client.catalog import find_manifest, is_manifest_word
+from ..client.dotenv_files import read_dotenv
 from ..client.manifest_files import LoadedManifest, load_manifest
-from ..errors import BridgeError, InvalidManifest, MissingVariable
+from ..errors import BridgeError, InvalidManifest
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .terminal import echo, hide_secrets
@@ -57,13 +58,28 @@ def load_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> list[Loa
     return loaded
 
 
+def read_variables(env_files: Sequence[Path]) -> dict[str, str]:
+    """Return the environment with the variables of dotenv files, and print which of their lines are ignored.
+
+    Raises:
+        InvalidManifest: If a file cannot be read.
+    """
+    variables = dict(os.environ)
+    for file in env_files:
+        content = read_dotenv(file, str(file))
+        variables |= content.variables
+        for warning in content.warnings:
+            echo(warning, err=True)
+    return variables
+
+
 def print_load_warnings(loaded: LoadedManifest) -> None:
     """Print which parts of a manifest are ignored, and which call templates are disabled."""
     manifest = loaded.manifest
     for warning in manifest.warnings:
         echo(f"{manifest.source}: {warning}", err=True)
     for disabled in manifest.disabled:
-        echo(f"{manifest.source}: {MissingVariable(disabled.missing, disabled.name)}", err=True)
+        echo(f"{manifest.source}: {disabled.error()}", err=True)
 
 
 def split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import anyio
 import click
@@ -18,14 +19,18 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
-from ..client.manifest_files import read_dotenv
 from ..errors import BridgeError
 from ..observability.logging import Trace
 from ..recorder.manifest import Draft, format_json
 from ..recorder.messages import unescape
 from .exit_codes import ExitCode
-from .options import env_file_option, run
+from .options import env_file_option, read_variables, run
 from .terminal import echo
+
+NO_MESSAGES: Final = (
+    "No message was sent or received, so the draft only listens. Type a request of the API, such as one from the "
+    "developer tools of a browser, and wait for its reply; from a pipe, --idle SECONDS waits longer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,7 @@ async def record_conversation(options: RecordOptions) -> int:
     if options.output is not None and options.output.exists():
         echo(f"{options.output} already exists and is not changed; give another name", err=True)
         return ExitCode.USAGE_ERROR
-    variables = dict(os.environ)
-    for file in options.env_files:
-        variables |= read_dotenv(file, str(file))
-    recording = Recording(variables)
+    recording = Recording(read_variables(options.env_files))
     recording.show = Trace(recording.redact, sys.stderr, recording.guard)
     endpoint = endpoint_fields(options.url, options.headers, options.protocols)
     try:
@@ -91,6 +93,8 @@ async def record_conversation(options: RecordOptions) -> int:
     try:
         await _run_session(opened, recording, options)
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
+        if not recording.messages:
+            echo(NO_MESSAGES, err=True)
         _write_draft(recording.draft(endpoint, url), options.output)
     return ExitCode.SUCCESS
 

@@ -56,9 +56,7 @@ _shared_options = combine(
         show_default=True,
         help="Maximum size of a message to the client. Some hosts end the session at 10 MiB.",
     ),
-    click.option(
-        "--no-fast-path", is_flag=True, help="On stdio: let the MCP SDK answer every request. Slower; for comparison."
-    ),
+    click.option("--no-fast-path", is_flag=True, help="Let the MCP SDK answer every request. Slower; for comparison."),
 )
 _http_options = combine(
     click.option(
@@ -146,8 +144,6 @@ def serve(
     if address is None:
         _reject_http_options(http)
         run(serve_stdio, loaded, options)
-    if no_fast_path:
-        raise click.UsageError("--no-fast-path is for stdio; over HTTP the MCP SDK answers every request")
     from ..server.http.config import HttpOptions
 
     token, oauth = _read_token(http.pop("token_file")), _oauth_options(http)

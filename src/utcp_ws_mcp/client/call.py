@@ -34,7 +34,7 @@ from .close_info import lost_connection
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
-from .timeout_hint import hint_for, last_message_for
+from .timeout_hint import binary_hint, hint_for, last_message_for
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -352,14 +352,16 @@ class Call:
         if exchange.in_stream and (exchange.item_count or not rules.listen_only):
             count = exchange.item_count
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
-        last_message, fate = last_message_for(self._lease.connection, exchange)
+        connection = self._lease.connection
+        message, fate = last_message_for(connection, exchange)
+        hint = hint_for(exchange, connection.state.failures) + binary_hint(connection, message)
         return self._timeout_error(
             stage,
             Outcome.MAYBE_EXECUTED,
             detail=detail,
-            last_message=last_message,
+            last_message=connection.excerpt(message),
             fate=fate,
-            hint=hint_for(exchange, self._lease.connection.state.failures),
+            hint=hint.strip(),
         )
 
     def _outcome(self, outcome: Outcome) -> Outcome:

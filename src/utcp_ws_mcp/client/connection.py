@@ -208,6 +208,10 @@ class Connection:
         try:
             self._take_decoded()
             await self._websocket.receive(self._on_message)
+        except anyio.get_cancelled_exc_class():
+            if self._websocket.is_open:  # this side stops reading, and the peer did not end it
+                self._websocket.abort(CLOSED_LOCALLY)
+            raise
         finally:
             info = self.closed_with = self._describe_close()
             self.dispatcher.connection_lost(self.close_info)

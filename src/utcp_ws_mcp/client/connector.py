@@ -76,6 +76,7 @@ class Connector:
         self._token_cache = TokenCache(clock, ambient.now)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
         self._refusing_pings: set[str] = set()
+        self._failed_predicates: set[tuple[str, str]] = set()
 
     async def __call__(
         self,
@@ -97,7 +98,12 @@ class Connector:
         """
         started = self._clock()
         state = ConnectionState(
-            request.connection_rules, self._ambient, {}, arguments, partial(self._report_unsent, request.manual)
+            request.connection_rules,
+            self._ambient,
+            {},
+            arguments,
+            partial(self._report_unsent, request.manual),
+            partial(self._report_failed_predicate, request.manual),
         )
         await run_before_connect(request.manual, state, self._http_steps(request))
         request = self._render_deferred(request, state)
@@ -146,6 +152,12 @@ class Connector:
 
     def _report_unsent(self, manual: str, purpose: str, reason: str) -> None:
         self._observe(events.MessageSendFailed(manual, purpose, reason))
+
+    def _report_failed_predicate(self, manual: str, field: str, reason: str) -> None:
+        """Report, once for each field of a manual: it may fail on every message."""
+        if (manual, field) not in self._failed_predicates:
+            self._failed_predicates.add((manual, field))
+            self._observe(events.PredicateFailed(manual, field, reason))
 
     def _report_refused_pings(self, request: HandshakeRequest, reason: str) -> None:
         """Warn, once for each manual: without this its calls silently use one connection each."""

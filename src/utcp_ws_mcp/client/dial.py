@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.network_policy import PROXY_FROM_ENV, URL, check_addresses, parse_ip
 from ..errors import ConnectError
+from ..manifest.extras import needs_extra
 from ..manifest.models.network import Network
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
         from python_socks import ProxyError
         from python_socks.async_.asyncio import Proxy
     except ImportError:
-        reason = "a proxy needs the package python-socks. Run pip install python-socks (the extra proxy)."
-        raise ConnectError(url.address, reason, code="extra-not-installed") from None
+        raise ConnectError(url.address, needs_extra("a proxy", "proxy"), code="extra-not-installed") from None
     if proxy == PROXY_FROM_ENV:
         proxy = _proxy_from_environment(url)
     try:

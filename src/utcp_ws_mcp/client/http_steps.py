@@ -18,7 +18,8 @@ from ..core.handshake_request import HandshakeRequest
 from ..core.header_policy import check_header
 from ..core.http_steps import CompiledHttpStep, StepCodes
 from ..core.network_policy import parse_http_url
-from ..core.templates.nodes import OMIT, quote_json, render_text, to_text
+from ..core.templates.header_rule import render_header
+from ..core.templates.nodes import OMIT, quote_json, to_text
 from ..errors import ConnectError, ForbiddenURL, end_sentence, quote_endpoint
 from ..manifest.models.network import Network
 from ..manifest.secret_names import secrets_in
@@ -189,7 +190,7 @@ def _build_request(step: CompiledHttpStep, scope: Scope, network: Network) -> Ht
             "server: the request could carry a credential there. Write the server into the URL of the step.",
             code="origin-not-allowed",
         )
-    headers = {name: text for name, parts in step.headers if (text := render_text(parts, scope)) is not None}
+    headers = {name: text for name, parts in step.headers if (text := render_header(parts, scope)) is not None}
     for name, value in headers.items():
         check_header(name, value, may_set_host=True)  # compiling refuses it where the network wrote it
     body: bytes | None = None

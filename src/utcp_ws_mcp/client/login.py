@@ -18,8 +18,8 @@ from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from .close_info import CONNECTION_RESET
 from .connection import Connection
 from .http_steps import HttpStepRunner, fail_message_text
+from .timeout_hint import binary_hint
 
-CHECK_LOGIN: Final = "Check the credentials and other values that the login sends."
 REJECTING_CLOSE_CODES: Final = (1000, 1005, 1008)
 """Close codes that may mean a rejected login; others mean a failure or a restart of the server (RFC 6455 §7.4.1)."""
 PRIVATE_CLOSE_CODES: Final = 3000
@@ -106,6 +106,7 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
         last = connection.last_message if step.expect else ""
         received = f" The last message did not match; {end_sentence(quote_endpoint(last))}" if last else ""
         received += "".join(f" {failure}" for failure in expectation.failures.values()) if expectation else ""
+        received += binary_hint(connection, connection.dispatcher.messages.explains_close) if step.expect else ""
         fix = ' Check "expect", and what the login sends before it.' if step.expect else ""
         reason = f"{what} within {step.timeout:g} s.{received}{fix}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None
@@ -165,7 +166,7 @@ class _Expectation:
         if rejects:
             text = fail_message_text(step.fail_message, scope)
             shown = excerpt(message.for_display, redact=scope.ambient.redact) if text is None else text
-            reason = f"the server rejected the login; {end_sentence(quote_endpoint(shown))} {CHECK_LOGIN}"
+            reason = f"the server rejected the login; {end_sentence(quote_endpoint(shown))} {_check_login(connection)}"
             step_path = f"on_connect[{self._index}]"
             self.error = ConnectError(connection.address, reason, code="login-rejected", step=step_path)
             self.finished = True
@@ -226,5 +227,12 @@ def _close_reason(connection: Connection) -> str:
     """Return how a connection ended during the login: a server may reject one without a word (RFC 6455 §7.1.7)."""
     info = connection.close_info
     rejects = info.reason == CONNECTION_RESET or info.code in REJECTING_CLOSE_CODES or info.code >= PRIVATE_CLOSE_CODES
-    hint = f" A server may reject a login this way. {CHECK_LOGIN}" if rejects else ""
+    hint = f" A server may reject a login this way. {_check_login(connection)}" if rejects else ""
     return end_sentence(info.reason) + hint
+
+
+def _check_login(connection: Connection) -> str:
+    """Return what to check where a server rejects a login, with the optional variables that are not set."""
+    unset = connection.state.rules.unset_variables
+    named = f"; not set: {', '.join(unset)}" if unset else ""
+    return f"Check the credentials and other values that the login sends{named}."

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path, PurePath
 
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
@@ -18,6 +17,7 @@ from ..manifest.loader import inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
 from ..manifest.variables import VariableResolver
+from .dotenv_files import error_reason, read_dotenv
 
 MAX_MANIFEST_BYTES = 16 << 20
 """The maximum size of a manifest in bytes."""
@@ -58,9 +58,13 @@ def load_manifest(
     default_dotenv = file.parent / ".env"
     dotenvs = [*env_files, *(file.parent / name for name in variable_files(document))]
     existing = [*dotenvs, default_dotenv] if default_dotenv.is_file() else dotenvs
-    sources = [inline_variables(document), *(read_dotenv(dotenv, str(file)) for dotenv in existing)]
-    loaded = load_parsed(text, document, VariableResolver([*sources, environ]), str(file), file.parent)
-    return replace(loaded, files=(file, *dotenvs, default_dotenv))
+    read = {str(dotenv): read_dotenv(dotenv, str(file)) for dotenv in existing}
+    names = {name: dotenv for dotenv, content in read.items() for name in content.variables}
+    sources = [inline_variables(document), *(content.variables for content in read.values()), environ]
+    loaded = load_parsed(text, document, VariableResolver(sources, names), str(file), file.parent)
+    warnings = tuple(warning for content in read.values() for warning in content.warnings)
+    manifest = replace(loaded.manifest, warnings=(*loaded.manifest.warnings, *warnings))
+    return replace(loaded, manifest=manifest, files=(file, *dotenvs, default_dotenv))
 
 
 def load_parsed(
@@ -106,31 +110,6 @@ def load_call_template(document: Json, resolver: VariableResolver, source: str, 
     return LoadedManifest(manifest, _compile_tools(manifest))
 
 
-def read_dotenv(path: Path, source: str) -> dict[str, str]:
-    """Return the variables of a dotenv file. Nothing inside a value is expanded.
-
-    Args:
-        path: The dotenv file.
-        source: The name of the manifest in errors.
-
-    Raises:
-        InvalidManifest: If the file cannot be read.
-    """
-    from dotenv import dotenv_values  # here, because many manifests have no dotenv file
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as failed:
-        code = "invalid-encoding" if isinstance(failed, UnicodeDecodeError) else "file-not-readable"
-        message = f"cannot read {path}: {_error_reason(failed, path)}."
-        raise InvalidManifest(source, [Problem("", message, code=code)]) from failed
-    return {
-        key: value
-        for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()
-        if value is not None
-    }
-
-
 def read_file(folder: PurePath, name: str) -> bytes:
     """Return the content of a file that a manifest names.
 
@@ -144,7 +123,7 @@ def read_file(folder: PurePath, name: str) -> bytes:
     try:
         return (Path(folder) / name).read_bytes()
     except (OSError, ValueError) as failed:
-        message = f"cannot read the file {name!r}: {_error_reason(failed)}."
+        message = f"cannot read the file {name!r}: {error_reason(failed)}."
         raise InvalidTemplate(message, code="file-not-readable") from failed
 
 
@@ -182,7 +161,7 @@ def _read_text(file: Path) -> str:
             raise InvalidManifest(str(file), [Problem("", message, code="file-too-large")])
         return file.read_text(encoding="utf-8-sig")
     except OSError as failed:
-        message = f"the file cannot be read: {_error_reason(failed, file)}."
+        message = f"the file cannot be read: {error_reason(failed, file)}."
         raise InvalidManifest(str(file), [Problem("", message, code="file-not-readable")]) from failed
     except UnicodeDecodeError as invalid:
         message = "the file is not UTF-8 text. Save it as UTF-8."
@@ -210,23 +189,10 @@ def parse_manifest(text: str, source: str) -> Json:
     return document
 
 
-def _error_reason(error: Exception, path: Path | None = None) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file" + (f" in {Path.cwd()}" if path and not path.is_absolute() else "")
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder"
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8 text"
-    if isinstance(error, ValueError):
-        return "no file can have this name"
-    return (getattr(error, "strerror", None) or type(error).__name__).lower()
-
-
 __all__ = [
     "LoadedManifest",
     "ManifestEntry",
     "check_unique_names",
     "load_call_template",
     "load_manifest",
-    "read_dotenv",
 ]

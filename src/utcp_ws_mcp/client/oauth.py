@@ -20,7 +20,7 @@ import anyio
 
 from ..core.backoff import parse_retry_after
 from ..core.network_policy import URL, parse_http_url
-from ..errors import RetryAfter, TokenRequestError
+from ..errors import BridgeError, RetryAfter, TokenRequestError
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.network import Network
 from .dial import Resolver
@@ -59,6 +59,7 @@ class TokenCache:
         self._now = now
         self._tokens: dict[OAuth2Auth, _CachedToken] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
+        self._failures: dict[OAuth2Auth, tuple[int, BridgeError]] = {}
 
     async def get(self, auth: OAuth2Auth, network: Network, resolver: Resolver, timeout: float) -> str:
         """Return a token that is not about to expire.
@@ -73,11 +74,22 @@ class TokenCache:
             TokenRequestError: if the token endpoint issues none.
             ConnectError, PolicyError: if it cannot or may not be reached.
         """
+        failures = self._failure_count(auth)
         async with self._locks.setdefault(auth, anyio.Lock()):
+            if self._failure_count(auth) > failures:
+                # Who waited for a request that failed does not repeat it: a thousand calls would, one after the other.
+                raise self._failures[auth][1].with_traceback(None)
             cached = self._tokens.get(auth)
             if cached is None or cached.refresh_at <= self._clock():
-                cached = self._tokens[auth] = await self._fetch(auth, network, resolver, timeout)
+                try:
+                    cached = self._tokens[auth] = await self._fetch(auth, network, resolver, timeout)
+                except BridgeError as error:
+                    self._failures[auth] = failures + 1, error
+                    raise
             return cached.token
+
+    def _failure_count(self, auth: OAuth2Auth) -> int:
+        return self._failures[auth][0] if auth in self._failures else 0
 
     def invalidate(self, auth: OAuth2Auth, token: str) -> None:
         """Forget a token that the endpoint rejected, unless another one has been fetched since."""

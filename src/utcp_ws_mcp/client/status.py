@@ -1,4 +1,4 @@
-"""What an open bridge shows, and waiting for it: its call templates, tools, connections and feeds."""
+"""What an open bridge shows, and waiting for it: its call templates, tools and connections."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError
 from ..manifest.entries import DisabledEntry, ManifestEntry
 from .discovery import DiscoveryManager
-from .feeds.lazy import LazyFeeds
 from .pool.manager import PoolManager
 from .pool.status import PoolStats
 from .tool_repository import ToolRepository
 
 if TYPE_CHECKING:
     from .approvals import WithheldTool
-    from .feeds.manager import FeedInstance
 
 
 class BridgeStatus:
@@ -25,7 +23,6 @@ class BridgeStatus:
     _repository: ToolRepository
     _discovery_manager: DiscoveryManager
     _pool_manager: PoolManager
-    _feeds: LazyFeeds
 
     @property
     def entries(self) -> list[ManifestEntry]:
@@ -60,10 +57,6 @@ class BridgeStatus:
     def stats(self, manual: str) -> PoolStats:
         """Return the status of the connections of a manual."""
         return self._pool_manager.stats(manual)
-
-    def feed_instances(self) -> list[FeedInstance]:
-        """Return the feeds that have been opened, one for each set of arguments."""
-        return self._feeds.instances()
 
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from ..core.codecs.message import encode_json
+from ..core.codecs.message import Message, decode, encode_json, text_or_bytes
 from ..core.exchange.exchange import Exchange
 from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
@@ -29,11 +29,30 @@ def hint_for(exchange: Exchange, connection_failures: Mapping[str, str]) -> str:
     return " ".join(filter(None, (_id_hint(exchange), *list(failures.values())[:MAX_FAILURES_SHOWN])))
 
 
-def last_message_for(connection: Connection, exchange: Exchange) -> tuple[str, str]:
-    """Return an excerpt of the last message since a request that did not answer it, and what became of it."""
+def last_message_for(connection: Connection, exchange: Exchange) -> tuple[Message | None, str]:
+    """Return the last message since a request that did not answer it, and what became of it."""
     since = connection.dispatcher.messages.since(exchange.opened_after)
     message, role = since or exchange.skipped or (None, Role.DROPPED)
-    return connection.excerpt(message), FATES.get(role, "did not match")
+    return message, FATES.get(role, "did not match")
+
+
+def binary_hint(connection: Connection, message: Message | None) -> str:
+    """Return what to write if a message is binary and the codec reads only text: rules see bytes then."""
+    reads_text = connection.state.rules.framing.codec == "json"
+    if message is None or message.decoded or not isinstance(message.raw, bytes) or not reads_text:
+        return ""
+    text = text_or_bytes(message.raw)
+    if isinstance(text, bytes):
+        return (
+            ' The message is binary. If it is MessagePack, CBOR or Protobuf, set the codec of "framing"; other '
+            "formats are read with filters such as unpack."
+        )
+    if decode(text).is_json:
+        return (
+            ' The message is binary, so that rules see bytes, not JSON. Set "send_as": "binary" to send and read JSON '
+            "in binary messages, or read it with message | from_json."
+        )
+    return ' The message is binary, so that rules see bytes, not text. Set "framing": {"codec": "text"}.'
 
 
 def _id_hint(exchange: Exchange) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.tools.mcp_names import host_names, may_belong
 from ..core.tools.tool import CompiledTool
-from ..errors import ApprovalRefused, BridgeError, MissingVariable, Problem, UnknownTool
+from ..errors import ApprovalRefused, BridgeError, Problem, UnknownTool
 from ..manifest.entries import DisabledEntry, ManifestEntry
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
@@ -94,24 +94,36 @@ class ToolRepository:
         """Return the tool `manual.tool`, or the one that hosts see under a name; None if there is none."""
         return self._tools_by_name.get(name) or self._tools_by_name.get(self._host_names().get(name, ""))
 
-    def unknown_tool(self, name: str, failures: Mapping[str, BridgeError], server_name: str = "") -> BridgeError:
-        """Return the error for a name that no tool has.
+    def unknown_tool(
+        self, name: str, failures: Mapping[str, BridgeError], server_name: str | None = None
+    ) -> BridgeError:
+        """Return the error for a name that no tool has, with the nearest one in the form that the caller uses.
 
         Args:
             name: The name.
             failures: Why manuals could not be fetched, by the name of the call template.
-            server_name: The name of this server in the host (`host_names`).
+            server_name: The name of this server in the host (`host_names`); None if no host calls.
         """
         for disabled in self.disabled_entries:
-            if may_belong(name, disabled.name, server_name):
-                return MissingVariable(disabled.missing, disabled.name)
+            if may_belong(name, disabled.name, server_name or ""):
+                return disabled.error()
         for withheld, tool in self.withheld.items():
             if name in (withheld, ascii_tool_name(withheld)):
                 return UnknownTool(name, reason=f"it is withheld: {tool.reason}")
         for manual, failed in failures.items():
-            if may_belong(name, manual, server_name):
+            if may_belong(name, manual, server_name or ""):
                 return UnknownTool(name, reason=f"the tools of {manual!r} are not known: {failed.message}")
-        return UnknownTool(name, closest_match(name, [*self._tools_by_name, *self._host_names()]))
+        return UnknownTool(name, self._nearest(name, for_host=server_name is not None))
+
+    def _nearest(self, name: str, *, for_host: bool) -> str | None:
+        """Return the name that is meant, as the caller writes names. Any form finds it, also one without the manual."""
+        shown = {full: host for host, full in self._host_names().items()}
+        forms: dict[str, str] = {}
+        for full, tool in self._tools_by_name.items():
+            answer = shown[full] if for_host else full
+            forms |= {tool.name: answer, shown[full]: answer, full: answer}
+        found = closest_match(name, forms)
+        return forms[found] if found else None
 
     def _host_names(self) -> dict[str, str]:
         """Return each `manual.tool` by the name that hosts see."""

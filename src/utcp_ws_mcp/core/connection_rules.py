@@ -11,7 +11,7 @@ from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import AutoReply, Heartbeat, Step
 from ..manifest.models.framing import Framing, ProtobufSettings
-from ..manifest.variables import MESSAGE_KEYS
+from ..manifest.variables import MESSAGE_KEYS, find_variables
 from .captures import Captures, compile_captures
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
@@ -72,7 +72,8 @@ class CompiledHeartbeat:
 class ConnectionRules:
     """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
 
-    `login` is what is written in `before_connect` and `on_connect`, and `login_arguments` are the arguments in it.
+    `login` is what is written in `before_connect` and `on_connect`, `login_arguments` are the arguments in it, and
+    `unset_variables` the optional variables in it that have no value.
     """
 
     fingerprint: str
@@ -92,6 +93,7 @@ class ConnectionRules:
     arguments: frozenset[str] = frozenset()
     login: str = ""
     login_arguments: frozenset[str] = frozenset()
+    unset_variables: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
@@ -133,6 +135,7 @@ def compile_connection_rules(
         arguments=find_arguments(written, MESSAGE_KEYS),
         login=json.dumps(login, sort_keys=True),
         login_arguments=find_arguments(login, MESSAGE_KEYS),
+        unset_variables=tuple(dict.fromkeys(name for name in find_variables(login) if name not in variables)),
         before_connect=_compile_before_connect(template, before_connect("before_connect"), http),
         on_connect=_compile_on_connect(template, own("on_connect"), http, diagnostics),
         on_disconnect=_compile_disconnect_messages(template, own("on_disconnect"), diagnostics),

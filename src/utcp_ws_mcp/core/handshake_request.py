@@ -17,6 +17,7 @@ from .connection_rules import ConnectionRules
 from .expressions.analysis import ALL_MEMBERS
 from .header_policy import check_header, check_subprotocol
 from .network_policy import URL, check_scheme, parse_url
+from .templates.header_rule import render_header
 from .templates.nodes import ExpressionValue, Placeholder, render_text, to_text
 from .url_template import Parts, UrlTemplate
 
@@ -249,7 +250,8 @@ class HandshakeTemplate:
         arguments = scope["args"]
         fields = {name: to_text(arguments[name]) for name in self.template.header_fields if name in arguments}
         overridden = {name.lower() for name in fields}
-        rendered = [(name, render_text(parts, scope)) for name, parts in self.headers if name.lower() not in overridden]
+        own = [(name, parts) for name, parts in self.headers if name.lower() not in overridden]
+        rendered = [(name, render_header(parts, scope)) for name, parts in own]
         headers = [(name, value) for name, value in rendered if value is not None]
         for name, value in headers:
             check_header(name, value, may_set_host=True)  # compiling refuses it where the network wrote it

@@ -66,13 +66,16 @@ class MissingVariable(ManifestError):
 
     code = "variable-not-set"
 
-    def __init__(self, names: Sequence[str], manual: str) -> None:
+    def __init__(self, names: Sequence[str], manual: str, similar: Sequence[tuple[str, str]] = ()) -> None:
         self.names = tuple(names)
         self.manual = manual
+        meant = " or ".join(f"{name!r} of {file}" for name, file in similar)
+        hint = f"Did you mean {meant}? " if meant else ""
         listed = ", ".join(self.names)
         verb, them, secret = ("is", "it", "it is a secret") if len(names) == 1 else ("are", "them", "they are secrets")
         super().__init__(
-            f"{manual}: {listed} {verb} not set. Set {them} in the environment, in a .env file beside the manifest, "
+            f"{manual}: {listed} {verb} not set. {hint}"
+            f"Set {them} in the environment, in a .env file beside the manifest, "
             f'in a file given with --env-file, or, unless {secret}, under "variables".'
         )
 

@@ -14,6 +14,7 @@ from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
 from .feeds import check_feeds
+from .packages import check_packages
 from .places import Places
 from .secrets_and_transport import check_hardcoded_secrets, check_insecure_transport
 from .tools import check_tools
@@ -25,6 +26,7 @@ RULES: Final[Mapping[str, str]] = {
     "plaintext-transport": "Messages to another machine are not encrypted.",
     "insecure-tls": "Any certificate of the endpoint is accepted.",
     "subprotocol-missing": "The protocol of the codec needs a subprotocol.",
+    "package-missing": "An optional package that the manifest needs is not installed.",
     "ambiguous-reply": "Any message can be the reply, and other messages arrive as well.",
     "request-id-not-matched": "A request has an ID that its reply is not compared with.",
     "concurrent-not-distinguished": "Calls share a connection, and nothing distinguishes their replies.",
@@ -73,6 +75,7 @@ def _check(uncommented: Json, loaded: LoadedManifest) -> Iterator[Problem]:
         yield from check_insecure_transport(entry)
         yield from check_ineffective_fields(entry, tools)
         yield from check_subprotocol(entry)
+        yield from check_packages(entry)
         yield from check_session_values(entry)
         yield from check_let(entry)
         # The tools of feeds are generated: the manifest has no fields of their own.

@@ -1,4 +1,4 @@
-"""Notes about what single hosts and model APIs refuse, cut or change. They do not make a manifest wrong."""
+"""Notes: what single hosts and model APIs refuse, cut or change, and what is sent as it is. The manifest is right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..client.manifest_files import LoadedManifest
+from ..core.templates.forms import FORM_KEYS, own_keys
 from ..core.tools.mcp_inputs import HostInputs, host_inputs
 from ..core.tools.mcp_names import MAX_NAME_LENGTH, host_names
 from ..core.tools.mcp_schema import RECURSIVE, TOO_LARGE, UNPORTABLE_PATTERN
@@ -31,6 +32,7 @@ NOTES: Final[Mapping[str, str]] = {
     "schema-simplified": "Hosts see a schema in a simpler form.",
     "argument-name-changed": "Hosts see another name of an argument.",
     "tool-name-changed": "Hosts and models see another name of a tool.",
+    "message-key-unknown": "A key in a message begins with $ and has no meaning.",
     "many-tools": "There are more tools than some hosts and APIs accept.",
 }
 """The codes of all notes, each with a summary."""
@@ -113,6 +115,15 @@ def _changes(tool: CompiledTool, shown: HostInputs) -> Iterator[tuple[str, str]]
         yield "schema-simplified", f"the input schema of {tool.full_name} {_CHANGES[change]}."
 
 
+def _message_keys(tool: CompiledTool, _: HostInputs) -> Iterator[tuple[str, str]]:
+    for key in dict.fromkeys(own_keys([tool.template.message, *tool.template.then])):
+        message = (
+            f"the key {key!r} in the message of {tool.full_name} is sent as it is. Keys with a meaning: "
+            f"{', '.join(FORM_KEYS)}."
+        )
+        yield "message-key-unknown", message
+
+
 def _names(tool: CompiledTool, shown: HostInputs) -> Iterator[tuple[str, str]]:
     for name, original in shown.arguments.items():
         message = (
@@ -140,7 +151,7 @@ def _tool_names(tools: Sequence[CompiledTool]) -> Iterator[tuple[CompiledTool, t
 
 
 _RULES: Final[tuple[Callable[[CompiledTool, HostInputs], Iterator[tuple[str, str]]], ...]] = (
-    *(_annotations, _description, _untyped, _enums, _changes, _names),
+    *(_annotations, _description, _untyped, _enums, _changes, _names, _message_keys),
 )
 
 

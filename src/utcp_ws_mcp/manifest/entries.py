@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from ..errors import MissingVariable
 from .models.base import Json
 from .models.call_template import CallTemplate
 from .models.manual import ManualOptions, Tool
@@ -83,11 +84,23 @@ class ManifestEntry:
 
 @dataclass(frozen=True, slots=True)
 class DisabledEntry:
-    """An entry that cannot run, because these variables are not set. `path` is its JSON path."""
+    """An entry that cannot run, because these variables are not set.
+
+    Attributes:
+        name: The name of the manual.
+        missing: The variables.
+        path: The JSON path of the entry.
+        similar: The files that have a variable with a similar name, each with that name.
+    """
 
     name: str
     missing: tuple[str, ...]
     path: str = ""
+    similar: tuple[tuple[str, str], ...] = ()
+
+    def error(self) -> MissingVariable:
+        """Return the error that names the variables."""
+        return MissingVariable(self.missing, self.name, self.similar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from pathlib import PurePath
 from typing import Final
 
 from ..errors import InvalidManifest, Problem
+from .bound_variables import bind_variables
 from .entries import DisabledEntry, Manifest, ManifestEntry, ReadFile, ResolvedTool
 from .inheritance import (
     CALL_TEMPLATE_KEYS,
     ENTRY_KEYS,
     apply_preset,
     check_fields,
-    inherited_documents,
     merge_tool,
     normalize,
 )
@@ -27,7 +27,7 @@ from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variable_forms import resolve_forms
-from .variables import VariableResolver, find_optional, find_variables, substitute
+from .variables import VariableResolver, substitute
 
 WEBSOCKET: Final = "websocket"
 CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "catalog", "$schema"})
@@ -176,24 +176,11 @@ def _load_entry(
     if problems:
         report.problems += problems
         return None
-    variables = _bind_variables(raw, path, name, resolver, report)
-    return None if variables is None else _validate_entry(substitute(raw, variables), path, name, variables, report)
-
-
-def _bind_variables(
-    raw: Json, path: str, name: str, resolver: VariableResolver, report: LoadReport
-) -> dict[str, str] | None:
-    """Return the values of all variables of an entry, or None if one is missing; then the entry is disabled."""
-    documents = [raw, *inherited_documents(raw)]
-    names = list(dict.fromkeys(find_variables(documents)))
-    if not names:
-        return {}
-    values = {variable: resolver.resolve(name, variable) for variable in names}
-    optional = find_optional(documents)
-    if missing := tuple(variable for variable, value in values.items() if value is None and variable not in optional):
-        report.disabled.append(DisabledEntry(name, missing, path))
+    variables = bind_variables(raw, path, name, resolver)
+    if isinstance(variables, DisabledEntry):
+        report.disabled.append(variables)
         return None
-    return {variable: value for variable, value in values.items() if value is not None}
+    return _validate_entry(substitute(raw, variables), path, name, variables, report)
 
 
 def _validate_entry(

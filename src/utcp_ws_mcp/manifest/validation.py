@@ -104,12 +104,12 @@ def unknown_key_message(key: str, known: Iterable[str]) -> str:
     return "unknown key. " + (f"Did you mean {similar!r}?" if similar else f"Known keys: {', '.join(sorted(known))}.")
 
 
-def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most similar to `name`, ignoring case, or None."""
+def closest_match(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most similar to `name`, ignoring case, or None; 1 means equal for `cutoff`."""
     by_lower_case = {each.lower(): each for each in known}
     import difflib  # only for a mistake
 
-    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=cutoff)
     return by_lower_case[matches[0]] if matches else None
 
 

@@ -51,9 +51,13 @@ _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 @dataclass(frozen=True, slots=True)
 class VariableResolver:
-    """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`."""
+    """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`.
+
+    `files` has the file of each variable that stands in one.
+    """
 
     sources: Sequence[Mapping[str, str]] = field(repr=False)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, manual: str, name: str) -> str | None:
         """Return the value of a variable for a manual, or None.

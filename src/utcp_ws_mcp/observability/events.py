@@ -77,6 +77,15 @@ class MessageSendFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PredicateFailed:
+    """A predicate of the connection could not be evaluated and counts as false; reported once for each field."""
+
+    manual: str
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSent:
     """The request of a call was sent on the connection to `address`, after waiting `seconds` for the connection."""
 
@@ -134,6 +143,12 @@ class WarningIssued:
     text: str
 
 
+class FeedEvent:
+    """The base of the events of feeds, which are in `feed_events`: most programs have no feeds."""
+
+    __slots__ = ()
+
+
 Event = (
     ConnectionOpened
     | HttpRequestFinished
@@ -142,12 +157,14 @@ Event = (
     | MessageReceived
     | MatchExplained
     | MessageSendFailed
+    | PredicateFailed
     | RequestSent
     | CallFinished
     | SubjectCalled
     | DiscoverySucceeded
     | DiscoveryFailed
     | WarningIssued
+    | FeedEvent
 )
 Observer = Callable[[Event], None]
 

@@ -141,7 +141,7 @@ def event_name(event: events.Event) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 
 
-def _event_fields(event: events.Event) -> dict[str, object]:
+def _event_fields(event: Any) -> dict[str, object]:
     """Return the fields of an event, except the text of a message, which is already in the line, and cut there."""
     named = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: value for name, value in named.items() if name != "message"}
@@ -163,14 +163,51 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
             logger.log(logging.INFO if remote else logging.DEBUG, "%s: %s: %s", manual, address, reason, extra=extra)
         case events.DiscoverySucceeded(manual, tools):
             logger.info("%s: %d tools discovered", manual, tools, extra=extra)
-        case events.DiscoveryFailed(manual, reason):
-            logger.warning("%s: discovery failed: %s; will retry", manual, reason, extra=extra)
-        case events.WarningIssued(text):
-            logger.warning("%s", text, extra=extra)
+        case events.DiscoveryFailed() | events.PredicateFailed() | events.WarningIssued():
+            logger.warning("%s", _warning_text(event), extra=extra)
         case events.MessageSendFailed(manual, purpose, reason):
             logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
+        case _:
+            _log_feed_event(event, extra)
+
+
+def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
+    if not isinstance(event, events.FeedEvent):
+        return
+    from . import feed_events
+
+    match event:
+        case feed_events.FeedOpened(feed, arguments, seconds, reconnected):
+            again = " again" if reconnected else ""
+            logger.info("feed %s %s is open%s after %.0f ms", feed, arguments, again, seconds * 1000, extra=extra)
+        case feed_events.FeedInterrupted(feed, arguments, reason, code, _, retry_in):
+            text = "feed %s %s receives no events: %s [%s]; opened again in %.1f s"
+            logger.warning(text, feed, arguments, reason, code, retry_in, extra=extra)
+        case feed_events.FeedClosed(feed, arguments, reason):
+            logger.info("feed %s %s is closed: %s", feed, arguments, reason, extra=extra)
+        case feed_events.FeedGapFound(feed, arguments, after, reason):
+            logger.info("feed %s %s has a gap after event %d: %s", feed, arguments, after, reason, extra=extra)
+        case feed_events.FeedEventInvalid(feed, reason, code):
+            logger.info("feed %s: an event was left out: %s [%s]", feed, reason, code, extra=extra)
+
+
+def _connection_text(event: events.ConnectionOpened | events.ConnectionClosed) -> str:
+    if isinstance(event, events.ConnectionClosed):
+        return f"{event.address}: {event.reason}"
+    return f"connected to {event.address} in {event.seconds * 1000:.0f} ms"
+
+
+def _warning_text(event: events.DiscoveryFailed | events.PredicateFailed | events.WarningIssued) -> str:
+    match event:
+        case events.DiscoveryFailed(manual, reason):
+            return f"{manual}: discovery failed: {reason}; will retry"
+        case events.PredicateFailed(manual, field, reason):
+            fix = "Check the kind of the value first. [predicate-failed]"
+            return f"{manual}: {field} counts as false: {reason} {fix}"
+        case events.WarningIssued(text):
+            return text
 
 
 def _log_audit(event: events.SubjectCalled) -> None:
@@ -212,10 +249,8 @@ class Trace:
     def __call__(self, event: events.Event) -> None:
         """Show an event."""
         match event:
-            case events.ConnectionOpened(_, address, seconds):
-                self._print("=", f"connected to {address} in {seconds * 1000:.0f} ms")
-            case events.ConnectionClosed(_, address, reason, _):
-                self._print("=", f"{address}: {reason}")
+            case events.ConnectionOpened() | events.ConnectionClosed():
+                self._print("=", _connection_text(event))
             case events.HttpRequestFinished(_, method, address, status):
                 self._print("=", f"{method} {address} was answered with HTTP {status}")
             case events.MessageSent(_, message, purpose):
@@ -225,10 +260,33 @@ class Trace:
             case events.MatchExplained(_, reasons):
                 for reason in reasons:
                     self._print(" ", redact_by_key(self._redact(f"· {reason}")), stamp=" " * 8)
-            case events.MessageSendFailed(_, purpose, reason):
-                self._print("!", f"{purpose} was not sent: {reason}")
+            case events.MessageSendFailed(_, what, reason):
+                self._print("!", f"{what} was not sent: {reason}")
             case events.DiscoveryFailed(_, text) | events.WarningIssued(text):
                 self._print("!", text)
+            case events.PredicateFailed():
+                self._print("!", _warning_text(event))
+            case _:
+                self._show_feed_event(event)
+
+    def _show_feed_event(self, event: events.Event) -> None:
+        if not isinstance(event, events.FeedEvent):
+            return
+        from . import feed_events
+
+        match event:
+            case feed_events.FeedOpened(feed, arguments, _, reconnected):
+                self._print("=", f"feed {feed} {arguments} is open{' again' if reconnected else ''}")
+            case feed_events.FeedEventAdded(feed, offset):
+                self._print("=", f"feed {feed} has event {offset}")
+            case feed_events.FeedInterrupted(feed, arguments, reason, _, _, retry_in):
+                self._print("!", f"feed {feed} {arguments} receives no events: {reason}; again in {retry_in:.1f} s")
+            case feed_events.FeedClosed(feed, arguments, reason):
+                self._print("=", f"feed {feed} {arguments} is closed: {reason}")
+            case feed_events.FeedGapFound(feed, arguments, after, reason):
+                self._print("!", f"feed {feed} {arguments} has a gap after event {after}: {reason}")
+            case feed_events.FeedEventInvalid(feed, reason):
+                self._print("!", f"feed {feed}: an event was left out: {reason}")
 
     def _print_message(self, sigil: str, label: str, message: str | bytes) -> None:
         shown = _format_message(message, self._redact)

@@ -22,7 +22,7 @@ UNMATCHED: Final = "dropped"
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A counter, gauge or histogram with its labels. A gauge is read from the pools when it is exported."""
+    """A counter, gauge or histogram with its labels. A gauge is read from the bridge when it is exported."""
 
     name: str
     kind: InstrumentKind
@@ -64,6 +64,30 @@ MESSAGES_UNMATCHED: Final = Instrument(
 DISCOVERY_ATTEMPTS: Final = Instrument(
     "utcp_ws_discovery_attempts", "counter", "Discoveries, by their result (success or failure).", ("manual", "result")
 )
+FEED_EVENTS: Final = Instrument("utcp_ws_feed_events", "counter", "Events that a feed received.", ("feed",))
+FEED_EVENTS_INVALID: Final = Instrument(
+    "utcp_ws_feed_events_invalid", "counter", "Events whose data could not be computed, and were left out.", ("feed",)
+)
+FEED_EVICTIONS: Final = Instrument(
+    "utcp_ws_feed_evictions", "counter", "Events that a feed removed because of a limit.", ("feed",)
+)
+FEED_GAPS: Final = Instrument(
+    "utcp_ws_feed_gaps", "counter", "Places where events of a feed may be missing.", ("feed",)
+)
+FEED_INTERRUPTIONS: Final = Instrument(
+    "utcp_ws_feed_interruptions", "counter", "Times that a feed could not be opened, or lost its connection.", ("feed",)
+)
+FEED_RECONNECTS: Final = Instrument("utcp_ws_feed_reconnects", "counter", "Times that a feed opened again.", ("feed",))
+FEED_LAG: Final = Instrument(
+    "utcp_ws_feed_lag_seconds", "histogram", "Seconds from the oldest event of a read to the read.", ("feed",)
+)
+FEED_COUNT: Final = Instrument(
+    "utcp_ws_feeds", "gauge", "Sets of arguments that are followed, by state.", ("feed", "state")
+)
+FEED_READERS: Final = Instrument(
+    "utcp_ws_feed_readers", "gauge", "Reads that wait for events, and subscriptions.", ("feed",)
+)
+FEED_BYTES: Final = Instrument("utcp_ws_feed_bytes", "gauge", "Memory of the events that are kept.", ("feed",))
 INSTRUMENTS: Final = (
     CALL_COUNT,
     CALL_DURATION,
@@ -77,6 +101,16 @@ INSTRUMENTS: Final = (
     MESSAGES_RECEIVED,
     MESSAGES_UNMATCHED,
     DISCOVERY_ATTEMPTS,
+    FEED_EVENTS,
+    FEED_EVENTS_INVALID,
+    FEED_EVICTIONS,
+    FEED_GAPS,
+    FEED_INTERRUPTIONS,
+    FEED_RECONNECTS,
+    FEED_LAG,
+    FEED_COUNT,
+    FEED_READERS,
+    FEED_BYTES,
 )
 
 Measurement = tuple[Instrument, tuple[str, ...], float]
@@ -120,12 +154,52 @@ class MetricsObserver:
                 yield MESSAGES_RECEIVED, (manual, role), 1
                 if role == UNMATCHED:
                     yield MESSAGES_UNMATCHED, (manual,), 1
+            case _:
+                yield from _feed_measurements(event)
 
     def _opened(self, manual: str) -> Iterator[Measurement]:
         yield CONNECTIONS_OPENED, (manual,), 1
         if self._lost[manual]:
             self._lost[manual] -= 1
             yield RECONNECTS, (manual,), 1
+
+
+def _feed_measurements(event: events.Event) -> Iterator[Measurement]:
+    if not isinstance(event, events.FeedEvent):
+        return
+    from . import feed_events
+
+    match event:
+        case feed_events.FeedEventAdded(feed):
+            yield FEED_EVENTS, (feed,), 1
+        case feed_events.FeedRead(feed, _, lag):
+            yield FEED_LAG, (feed,), lag
+        case feed_events.FeedEventsEvicted(feed, count):
+            yield FEED_EVICTIONS, (feed,), count
+        case feed_events.FeedEventInvalid(feed):
+            yield FEED_EVENTS_INVALID, (feed,), 1
+        case feed_events.FeedGapFound(feed):
+            yield FEED_GAPS, (feed,), 1
+        case feed_events.FeedInterrupted(feed):
+            yield FEED_INTERRUPTIONS, (feed,), 1
+        case feed_events.FeedOpened(feed, reconnected=True):
+            yield FEED_RECONNECTS, (feed,), 1
+
+
+def feed_measurements(feeds: Iterable[tuple[str, str, int, int]]) -> Iterator[Measurement]:
+    """Yield the gauges of feeds: `feeds` has the name, state, readers and bytes of each set of arguments."""
+    counts: Counter[tuple[str, str]] = Counter()
+    readers: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for name, state, reading, size in feeds:
+        counts[name, state] += 1
+        readers[name] += reading
+        kept[name] += size
+    for labels, count in counts.items():
+        yield FEED_COUNT, labels, count
+    for name in readers:
+        yield FEED_READERS, (name,), readers[name]
+        yield FEED_BYTES, (name,), kept[name]
 
 
 def pool_measurements(manual: str, connections: int, used: int, pending: int) -> Iterator[Measurement]:
@@ -189,8 +263,9 @@ class PrometheusRegistry:
 
     def render(self) -> str:
         """Return all instruments, including those without measurements, in the text format of Prometheus."""
-        for instrument in (CONNECTION_COUNT, PENDING_REQUESTS):
-            self._metrics[instrument].clear()  # a manual that was removed must not keep its last value
+        for instrument in INSTRUMENTS:
+            if instrument.kind == "gauge":
+                self._metrics[instrument].clear()  # a manual that was removed must not keep its last value
         for instrument, labels, amount in self._gauges.measurements():
             self._metrics[instrument].labels(*labels).set(amount)
         return self._generate(self._registry).decode()

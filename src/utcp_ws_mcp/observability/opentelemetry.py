@@ -20,7 +20,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from .. import __version__
 from ..errors import ServeOptionsError
-from . import events
+from ..manifest.extras import needs_extra
+from . import events, feed_events
 from .metrics import BUCKET_BOUNDS, INSTRUMENTS, GaugeSource, Instrument, MetricsObserver
 from .redaction import redact_strings
 
@@ -48,6 +49,15 @@ class SpanObserver:
             case events.ConnectionOpened(manual, address, seconds):
                 attributes = {"utcp.manual": manual, "url.full": address}
                 self._start_span(f"connect {manual}", seconds, attributes).end()
+            case feed_events.FeedOpened(feed, _, seconds, reconnected):
+                opened = {"utcp.feed": feed, "utcp.feed.reconnected": reconnected}
+                self._start_span(f"open {feed}", seconds, opened).end()
+            case feed_events.FeedInterrupted(feed, _, reason, code, seconds):
+                span = self._start_span(f"feed {feed}", seconds, {"utcp.feed": feed, "error.type": code})
+                span.set_status(Status(StatusCode.ERROR, self._guard(reason)))
+                span.end()
+            case feed_events.FeedGapFound(feed, _, after):
+                self._start_span(f"gap {feed}", 0, {"utcp.feed": feed, "utcp.feed.after": after}).end()
 
     def _record_call(self, event: events.CallFinished) -> None:
         requests = _sent_requests.get()
@@ -117,9 +127,7 @@ def telemetry(guard: Callable[[str], str], gauges: GaugeSource) -> Iterator[even
     try:
         tracing, measuring = _providers()
     except ImportError as missing:
-        packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-        message = f"--otel needs packages. Run pip install {packages} (the extra otel)."
-        raise ServeOptionsError(message, code="extra-not-installed") from missing
+        raise ServeOptionsError(needs_extra("--otel", "otel"), code="extra-not-installed") from missing
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)
     try:

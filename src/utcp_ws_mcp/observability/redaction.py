@@ -27,13 +27,20 @@ MAX_LOGINS: Final = 64
 MAX_TOKENS: Final = 16
 """Tokens of one login that are remembered."""
 
+MAX_TOKEN_CHARACTERS: Final = 1 << 19
+"""Characters of the tokens of one endpoint that are remembered: their patterns are compiled on the event loop."""
+
+MAX_MIXED_TOKENS: Final = 16
+"""Tokens of one endpoint, without five letters and digits in a row, that are found when their signs are escaped: the
+patterns of such tokens are large, and an endpoint chooses them."""
+
 
 class TokenGroup(SecretGroup):
     """The tokens of one endpoint: those of its last logins, whatever other endpoints do."""
 
     def __init__(self) -> None:
         self._logins: deque[tuple[str, ...]] = deque()
-        super().__init__()
+        super().__init__(max_mixed=MAX_MIXED_TOKENS)
 
     def learn(self, tokens: Iterable[str], max_connections: int) -> None:
         """Search for the tokens of a login, too, and forget logins whose connections are closed."""
@@ -41,8 +48,11 @@ class TokenGroup(SecretGroup):
         if kept in self._logins:
             self._logins.remove(kept)
         self._logins.append(kept)
-        while len(self._logins) > max(MAX_LOGINS, 8 * max_connections):
-            self._logins.popleft()
+        length = sum(len(token) for login in self._logins for token in login)
+        while len(self._logins) > max(MAX_LOGINS, 8 * max_connections) or (
+            length > MAX_TOKEN_CHARACTERS and len(self._logins) > 1
+        ):
+            length -= sum(map(len, self._logins.popleft()))
         self.replace(token for login in self._logins for token in login)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,11 +25,15 @@ MIN_ANCHOR: Final = 5
 MIN_MIXED_ANCHOR: Final = 6
 """The same for a part with other characters."""
 
-MAX_ANCHOR: Final = 24
-"""Units of a form that are looked for first, so that the search is fast even if secrets are long."""
+MAX_ANCHOR: Final = 12
+"""Units of a form that are looked for first: enough to be rare, and few, because the patterns of all secrets are
+compiled together when an endpoint logs in."""
 
-MAX_VARIANT: Final = 128
-"""Characters of a secret that is also looked for in other case and reversed."""
+MAX_PIECE_LENGTH: Final = 2048
+"""Characters of a secret that are searched for in one pattern; of a longer one, each piece is."""
+
+MAX_PIECE_SIGNS: Final = 256
+"""Characters of a piece that are no letters and digits: each has a pattern of its own for its escapes, of 1 KB."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]")
 _WORD: Final = re.compile(r"[A-Za-z][a-z]{1,15}|[A-Z]{2,16}")
@@ -42,39 +47,57 @@ _NAMED_ENTITIES: Final = {"<": "lt", ">": "gt", "&": "amp", '"': "quot"}
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A part of a form that every text with the form has: literal text, or a pattern that begins with literal text."""
+
+    text: str
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
-    """A form of a secret: its units, and whether their case may be another one."""
+    """A form of a secret: its units, whether their case may be another one, and whether it may be escaped."""
 
     units: tuple[str, ...]
     any_case: bool = False
+    escapes: bool = True
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The form as literal text, in the cases that filters make: it is found much faster than its pattern."""
+        text = "".join(self.units)
+        return tuple(dict.fromkeys(_cases(text))) if self.any_case else (text,)
 
     @property
     def pattern(self) -> str:
-        """A pattern for the form."""
-        return self._pattern(self.units)
+        """A pattern for the form, with its escapes."""
+        return self._pattern(self.units) if self.escapes else escape("".join(self.units))
 
     @property
-    def anchors(self) -> list[tuple[str, bool]]:
-        """Patterns for a part of the form, one of which every text with the form has, and whether they are literal.
+    def anchors(self) -> list[Anchor]:
+        """Parts of the form, one of which every text with the form has.
 
-        The part is the end of the longest run of letters and digits (tokens begin alike). If that is too short, the
-        part begins with it: an engine is fast with patterns that begin with literal text.
+        That is the end of the longest run of letters and digits (tokens begin alike). If that is too short, the part
+        begins with it: an engine is fast with patterns that begin with literal text.
         """
+        if not self.escapes:
+            return [Anchor(text[-MAX_ANCHOR:]) for text in self.texts]
         signs = "".join(unit if _PLAIN.match(unit) else " " for unit in self.units)
         runs = list(re.finditer(r"\w+", signs, re.ASCII))
         longest = max(runs, key=lambda run: len(run[0]), default=None)
         if longest is not None and len(longest[0]) >= MIN_ANCHOR:
-            run = longest[0]
-            # Literal text is found much faster than text in any case, and no filter makes other cases than these.
-            cases = {run, run.lower(), run.upper(), run.capitalize()} if self.any_case else {run}
-            return [(each[-MAX_ANCHOR:], True) for each in cases]
+            cases = dict.fromkeys(_cases(longest[0])) if self.any_case else (longest[0],)
+            return [Anchor(each[-MAX_ANCHOR:]) for each in cases]
         early = [run for run in runs if len(self.units) - run.start() >= MIN_MIXED_ANCHOR]
-        start = max(early, key=lambda run: len(run[0])).start() if early else 0
-        return [(self._pattern(self.units[start : start + MAX_ANCHOR]), False)]
+        run = max(early, key=lambda run: len(run[0]), default=None)
+        start = run.start() if run else 0
+        return [Anchor(run[0] if run else "", self._pattern(self.units[start : start + MAX_ANCHOR]))]
 
     @property
     def max_length(self) -> int:
         """A length that the form hardly exceeds: each escape has up to 63 backslashes, six JSONs deep."""
+        if not self.escapes:
+            return len("".join(self.units))
         return sum(1 if _PLAIN.match(unit) else 72 for unit in self.units)
 
     def _pattern(self, units: tuple[str, ...]) -> str:
@@ -90,16 +113,34 @@ def is_word(secret: str) -> bool:
     return _WORD.fullmatch(secret) is not None
 
 
-def secret_forms(secret: str) -> Iterator[Form]:
-    """Yield the forms of a secret. A word has no other case: sentences would lose it everywhere."""
-    has_variants = len(secret) <= MAX_VARIANT and not is_word(secret)
-    yield Form(tuple(_UNITS.findall(secret)), any_case=has_variants)
+def pieces_of(secret: str) -> Iterator[str]:
+    """Yield the pieces of a secret whose patterns are compiled: the secret itself, unless it is very long."""
+    signs = len(secret) - len(_PLAIN.findall(secret))
+    count = max(math.ceil(len(secret) / MAX_PIECE_LENGTH), math.ceil(signs / MAX_PIECE_SIGNS))
+    size = math.ceil(len(secret) / count)  # all pieces are about as long: one of a few characters is found everywhere
+    yield from (secret[start : start + size] for start in range(0, len(secret), size))
+
+
+def secret_forms(secret: str, *, escapes: bool = True) -> Iterator[Form]:
+    """Yield the forms of a secret. A word has no other case: sentences would lose it everywhere.
+
+    Args:
+        secret: The secret, or a piece of it.
+        escapes: Whether its signs may be escaped. If not, only text and encodings of the whole are forms.
+    """
+    has_variants = not is_word(secret)
+    yield Form(tuple(_UNITS.findall(secret)), any_case=has_variants, escapes=escapes)
     if has_variants:
-        yield Form(tuple(_UNITS.findall(secret[::-1])))
+        yield Form(tuple(_UNITS.findall(secret[::-1])), escapes=escapes)
     if not secret.isascii():
-        yield Form(tuple(_UNITS.findall(secret.encode("utf-8", "replace").decode("latin-1"))))
+        yield Form(tuple(_UNITS.findall(secret.encode("utf-8", "replace").decode("latin-1"))), escapes=escapes)
     for text in dict.fromkeys((secret, json.dumps(secret, ensure_ascii=False)[1:-1])):
         yield from _encoded_forms(text.encode("utf-8", "replace"))
+
+
+def _cases(text: str) -> tuple[str, ...]:
+    """Return a text in the cases that filters make."""
+    return text, text.lower(), text.upper(), text.capitalize(), text.title()
 
 
 def _encoded_forms(encoded: bytes) -> Iterator[Form]:
@@ -140,10 +181,11 @@ def _unit_pattern(unit: str, *, escaped: bool) -> str:
         return f"(?:{_BACKSLASH}+(?:u005[cC])?|{entities})+"
     escapes = f"{_BACKSLASH}{'*' if escaped else '+'}(?:{'|'.join(name for each in cases for name in _escapes(each))})"
     space = r"|\+" if char == " " else ""
-    return f"(?:{_BACKSLASH}*(?:{_escape(char)}|{percent}|{entities}{space})|{escapes})"
+    return f"(?:{_BACKSLASH}*(?:{escape(char)}|{percent}|{entities}{space})|{escapes})"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return a pattern for literal text."""
     return "".join(char if _PLAIN.match(char) else rf"\x{{{ord(char):x}}}" for char in text)
 
 

@@ -1,4 +1,4 @@
-"""The packaged documentation: the guide for writing manifests, and the pages of the manifest reference.
+"""The packaged documentation: the guide for writing manifests, patterns of APIs, the manifest reference, and codes.
 
 The Markdown files of `docs/` are the only source. A wheel contains copies of them in `utcp_ws_mcp/documentation`
 (`force-include` in pyproject.toml); in a checkout and in an editable install they are read from `docs/`.
@@ -6,6 +6,7 @@ The Markdown files of `docs/` are the only source. A wheel contains copies of th
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -13,18 +14,35 @@ from typing import Final
 GUIDE_TOPIC: Final = "guide"
 """The topic of docs/manifest-for-agents.md."""
 
+PATTERNS_TOPIC: Final = "patterns"
+"""The topic of docs/guides/index.md."""
+
+_ERROR_PAGES: Final = ("index.md", "warnings.md")
+"""The pages with a section for each code."""
+
 _PACKAGE: Final = Path(__file__).parents[1]
 
 
 def topics() -> list[str]:
-    """Return the names of the topics: the guide first, then the pages of docs/reference/manifest."""
-    return [GUIDE_TOPIC, *sorted(_pages())]
+    """Return the names of the topics: the guide and the patterns first, then the pages of docs/reference/manifest."""
+    return [GUIDE_TOPIC, PATTERNS_TOPIC, *sorted(_pages())]
 
 
 def read_topic(topic: str) -> str | None:
     """Return the Markdown text of a topic, or None if there is no such topic."""
-    file = _root() / "manifest-for-agents.md" if topic == GUIDE_TOPIC else _pages().get(topic)
+    own = {GUIDE_TOPIC: "manifest-for-agents.md", PATTERNS_TOPIC: "guides/index.md"}
+    file = _root() / own[topic] if topic in own else _pages().get(topic)
     return None if file is None else file.read_text(encoding="utf-8")
+
+
+def read_code(code: str) -> str | None:
+    """Return the Markdown section about the code of an error, a warning or a note, or None if there is no such code."""
+    for page in _ERROR_PAGES:
+        text = (_root() / "reference" / "errors" / page).read_text(encoding="utf-8")
+        section = re.search(rf"^#+ `{re.escape(code)}`\n.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+        if section is not None:
+            return f"{section[0].rstrip()}\n"
+    return None
 
 
 def read_guide() -> str:

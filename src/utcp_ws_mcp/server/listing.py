@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 TOOL_KEY: Final = f"{META_PREFIX}tool"
 """In `_meta` of a tool: its name in the manifest, `manual.tool`."""
 
+HEADER_KEYWORD: Final = "x-mcp-header"
+"""In the schema of an argument: the header in which clients of 2026-07-28 repeat it."""
+
 TAGS_KEY: Final = f"{META_PREFIX}tags"
 _HINTS: Final = {
     "title": "title",
@@ -41,6 +44,7 @@ class ToolListing:
         handshake: The same for the handshake revisions.
         names: The name that hosts see of each `manual.tool`.
         arguments: The names of arguments that hosts see otherwise, by `manual.tool`: original names by those of hosts.
+        in_headers: The names of tools whose arguments clients repeat in headers over HTTP (`x-mcp-header`).
     """
 
     tools: Mapping[str, CompiledTool]
@@ -48,6 +52,7 @@ class ToolListing:
     handshake: tuple[str, ...]
     names: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    in_headers: frozenset[str] = frozenset()
 
     def find(self, name: str) -> CompiledTool | None:
         """Return the tool that hosts see under a name, or whose name is `manual.tool`; None if there is none."""
@@ -91,7 +96,7 @@ def build_listing(
     names = host_names({(tool.manual, tool.name): tool.rank for tool in tools}, server_name)
     listed: dict[str, CompiledTool] = {}
     arguments: dict[str, Mapping[str, str]] = {}
-    modern, handshake = [], []
+    modern, handshake, in_headers = [], [], set()
     limit = options.max_line_bytes - ENVELOPE_BYTES
     for tool in (tool for tool in tools if visible is None or visible(tool)):
         name, inputs = names[tool.manual, tool.name], host_inputs(tool.inputs)
@@ -104,12 +109,14 @@ def build_listing(
             logger.warning("%s is not offered: its definition is longer than --max-line-bytes", tool.full_name)
             continue
         listed[name] = tool
+        if HEADER_KEYWORD in for_modern:
+            in_headers.add(name)
         if inputs.arguments:
             arguments[tool.full_name] = inputs.arguments
         handshake.append(for_handshake)
         modern.append(for_modern)
     shown = {tool.full_name: name for name, tool in listed.items()}
-    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit), shown, arguments)
+    return ToolListing(listed, _pages(modern, limit), _pages(handshake, limit), shown, arguments, frozenset(in_headers))
 
 
 def _pages(tools: list[str], limit: int) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ _LOCATED: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiv
 
 
 def has_structured_output(tool: CompiledTool) -> bool:
-    """Return whether results have the form of the manual's `outputs`: JSON replies do, text and streams do not."""
+    """Return whether results have the form of `outputs`: feeds and JSON replies do, text and streams do not."""
+    if tool.feed is not None:
+        return True
     return bool(tool.outputs) and tool.template.response_format == "json" and tool.rules.stream is None
 
 

@@ -12,7 +12,7 @@ import anyio
 
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest, load_manifest
-from ..errors import InvalidManifest, MissingVariable, Problem
+from ..errors import InvalidManifest, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _reload(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequenc
         return loaded
     for each in reloaded:
         for disabled in each.manifest.disabled:
-            logger.warning("%s: %s", each.manifest.source, MissingVariable(disabled.missing, disabled.name))
+            logger.warning("%s: %s", each.manifest.source, disabled.error())
     logger.info("the manifests were reloaded: %d tools", len(bridge.tools))
     return reloaded
 
@@ -69,7 +69,7 @@ def _check_has_entries(loaded: Sequence[LoadedManifest]) -> None:
     """Raise InvalidManifest if variables are missing for every call template, so that no tool would be left."""
     if not any(each.manifest.entries for each in loaded):
         for each in loaded:
-            missing = [MissingVariable(disabled.missing, disabled.name) for disabled in each.manifest.disabled]
+            missing = [disabled.error() for disabled in each.manifest.disabled]
             problems = [Problem("", error.message, code=error.code) for error in missing]
             raise InvalidManifest(each.manifest.source, problems)
 

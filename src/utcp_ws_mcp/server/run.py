@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """The options of `serve` that do not depend on the transport; `fast_path` is for stdio."""
+    """The options of `serve` that do not depend on the transport."""
 
     log_level: str = "warning"
     json_logs: bool = False
@@ -85,11 +85,13 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         ):
             gauges.read = partial(read_gauges, bridge)
             resource_server = make_resource_server(listener.oauth, observe) if listener.oauth else None
-            sdk_server = SdkServer(make_tool_service(bridge, options))
+            sdk_server = SdkServer(make_tool_service(bridge, options), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             routes = {"/metrics": TextRoute(registry.render)}
-            await run_http_server(sdk_server, listener, routes, _print_url, resource_server)
+            # Only the SDK makes the spans of requests, so it answers them all if they are exported.
+            fast_path = options.fast_path and not options.otel
+            await run_http_server(sdk_server, listener, routes, _print_url, resource_server, fast_path=fast_path)
     return 0
 
 
@@ -118,12 +120,16 @@ def _make_gauge_source() -> GaugeSource:
 
 
 def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
-    """Yield the gauges of the pools of all manuals."""
-    from ..observability.metrics import pool_measurements
+    """Yield the gauges of the pools and of the feeds of all manuals."""
+    from ..observability.metrics import feed_measurements, pool_measurements
 
     for entry in bridge.entries:
         stats = bridge.stats(entry.name)
         yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)
+    yield from feed_measurements(
+        (each.live.name, each.live.state.value, each.reading, each.live.buffer.bytes)
+        for each in bridge.feed_instances()
+    )
 
 
 def make_tool_service(bridge: Bridge, options: ServeOptions) -> ToolService:

@@ -6,13 +6,13 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -20,20 +20,37 @@ from .. import __version__
 from .auth.access import CALLER_KEY, Caller
 from .content import ICON, SERVER_INFO
 from .progress import send_keepalive_progress
-from .resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
+from .resources import MayUse, ResourceNotWatched, everything, media_type, unknown_resource
+from .sdk_notifications import SdkNotifications
 from .tools import INSTRUCTIONS, INVALID_CURSOR_MESSAGE, LIST_TTL, ToolService
 
 Context = Any
+STATELESS_MESSAGE: Final = (
+    "a server without sessions cannot announce changes in this protocol version. "
+    "Use version 2026-07-28 (subscriptions/listen), or serve without --stateless."
+)
 
 
 class McpServer(Server[Any]):
-    """The SDK's server with fixed capabilities: the list of tools changes, changes of resources are not announced."""
+    """The SDK's server with fixed capabilities.
+
+    Changes are announced, except to clients of the handshake revisions without sessions.
+    """
+
+    is_stateless = False
 
     def get_capabilities(  # noqa: D102  # the SDK describes it
-        self, notification_options: NotificationOptions | None = None, *args: Any, **kwargs: Any
+        self,
+        notification_options: NotificationOptions | None = None,
+        *args: Any,
+        protocol_version: str | None = None,
+        **kwargs: Any,
     ) -> Any:
-        capabilities = super().get_capabilities(NotificationOptions(tools_changed=True), *args, **kwargs)
-        capabilities.resources = types.ResourcesCapability(list_changed=False, subscribe=False)
+        announces = not self.is_stateless
+        options = NotificationOptions(tools_changed=announces, resources_changed=announces)
+        capabilities = super().get_capabilities(options, *args, protocol_version=protocol_version, **kwargs)
+        if capabilities.resources is not None and protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            capabilities.resources.subscribe = announces
         return capabilities
 
     @property
@@ -46,7 +63,7 @@ class SdkServer:
     """Serves tools through the SDK.
 
     `sends_list_changed`: this server sends list_changed and keepalive progress to clients of the handshake revisions.
-    On stdio the fast path does, unless the SDK answers everything.
+    On stdio the fast path does, unless the SDK answers everything. `is_stateless`: these clients have no sessions.
     """
 
     def __init__(
@@ -54,6 +71,7 @@ class SdkServer:
         tools: ToolService,
         *,
         sends_list_changed: bool = True,
+        is_stateless: bool = False,
         settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Serve tools.
@@ -61,17 +79,15 @@ class SdkServer:
         Args:
             tools: What is served.
             sends_list_changed: See above.
+            is_stateless: See above.
             settings: Arguments of the SDK's server that are added or replaced, such as `on_list_prompts`.
         """
         self.guard = tools.guard
         self.tools = tools
         self._sends_list_changed = sends_list_changed
-        self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
-        self._sessions: dict[Any, Any] = {}
-        self._changed = anyio.Event()
+        self._notifications = SdkNotifications(tools, sends_list_changed=sends_list_changed)
         self.server = self._make_server(settings)
-        tools.on_tools_changed.append(self._on_tools_changed)
+        self.server.is_stateless = is_stateless
 
     def _make_server(self, settings: Mapping[str, Any]) -> McpServer:
         usual: dict[str, Any] = {
@@ -85,6 +101,8 @@ class SdkServer:
             "on_list_tools": self._list_tools,
             "on_call_tool": self._call_tool,
             "on_subscriptions_listen": self._listen,
+            "on_subscribe_resource": self._subscribe,
+            "on_unsubscribe_resource": self._unsubscribe,
             "on_list_resources": self._list_resources,
             "on_list_resource_templates": self._list_resource_templates,
             "on_read_resource": self._read_resource,
@@ -93,24 +111,21 @@ class SdkServer:
 
     @asynccontextmanager
     async def _lifespan(self, _: Server[Any]) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._send_list_changed)
+        async with self._notifications.running(), anyio.create_task_group() as tasks:
             if self._sends_list_changed:
                 tasks.start_soon(send_keepalive_progress, self.tools.running)
             try:
                 yield None
             finally:
-                self._listen.close()
                 tasks.cancel_scope.cancel()
 
     def close_streams(self) -> None:
         """End the streams on which clients of 2026-07-28 wait for notifications."""
-        self._listen.close()
+        self._notifications.close_streams()
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
         listing = await self.tools.list_tools(_caller(ctx))
-        if not _is_modern(ctx):
-            self._notify_from_now_on(ctx.session)
+        self._notifications.note_listed(None if _is_modern(ctx) else ctx.session, ToolsListChanged())
         page = listing.page(params.cursor if params is not None else None, modern=_is_modern(ctx))
         if page is None:
             raise MCPError(types.INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
@@ -133,43 +148,49 @@ class SdkServer:
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
         _reject_cursor(params)
-        return types.ListResourcesResult.model_validate({"resources": RESOURCES})
+        self._notifications.note_listed(None if _is_modern(ctx) else ctx.session, ResourcesListChanged())
+        return types.ListResourcesResult.model_validate({"resources": self.tools.resources.listed(_may_use(ctx))})
 
     async def _list_resource_templates(self, ctx: Context, params: Any) -> types.ListResourceTemplatesResult:
         _reject_cursor(params)
-        return types.ListResourceTemplatesResult.model_validate({"resourceTemplates": RESOURCE_TEMPLATES})
+        return types.ListResourceTemplatesResult.model_validate(
+            {"resourceTemplates": self.tools.resources.templates(_may_use(ctx))}
+        )
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        text = self.tools.resources.read(params.uri)
+        text = self.tools.resources.read(params.uri, _may_use(ctx))
         if text is None:
             raise MCPError(types.INVALID_PARAMS, *unknown_resource(params.uri))
         content = types.TextResourceContents(uri=params.uri, mime_type=media_type(params.uri), text=text)
         return types.ReadResourceResult(contents=[content])
 
-    def _notify_from_now_on(self, session: Any) -> None:
-        """Announce changes to a client of the handshake revisions, which has a list of tools now."""
-        connection = session._connection  # noqa: SLF001  # the only object of the SDK that lives as long as a handshake connection
-        if connection not in self._sessions:
-            self._sessions[connection] = session
-            connection.exit_stack.callback(self._sessions.pop, connection, None)
+    async def _listen(self, ctx: Context, params: types.SubscriptionsListenRequestParams) -> Any:
+        return await self._notifications.listen(ctx, params, _may_use(ctx))
 
-    def _on_tools_changed(self) -> None:
-        self._changed.set()
+    async def _subscribe(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+        if self.server.is_stateless:
+            raise MCPError(types.INVALID_REQUEST, STATELESS_MESSAGE)
+        try:
+            self._notifications.subscribe(ctx.session, params.uri, _may_use(ctx))
+        except ResourceNotWatched as refused:
+            raise MCPError(types.INVALID_PARAMS, refused.message, refused.data) from None
+        return types.EmptyResult()
 
-    async def _send_list_changed(self) -> None:
-        """Notify every client in the way of its era. Changes in one turn of the loop cause one notification."""
-        while True:
-            await self._changed.wait()
-            self._changed = anyio.Event()
-            await self._bus.publish(ToolsListChanged())
-            for session in list(self._sessions.values()) if self._sends_list_changed else ():
-                await session.send_tool_list_changed()
+    async def _unsubscribe(self, ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+        self._notifications.unsubscribe(ctx.session, params.uri)
+        return types.EmptyResult()
 
 
 def _reject_cursor(params: types.PaginatedRequestParams | None) -> None:
     """Reject every cursor, for a list that has one page."""
     if params is not None and params.cursor is not None:
         raise MCPError(types.INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
+
+
+def _may_use(ctx: Context) -> MayUse:
+    """Return which tools the caller may use."""
+    caller = _caller(ctx)
+    return everything if caller is None else caller.may_use
 
 
 def _caller(ctx: Context) -> Caller | None:

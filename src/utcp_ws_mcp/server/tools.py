@@ -121,6 +121,10 @@ class ToolService:
         """Return the input schema that hosts see of a tool, or None if it is not known now."""
         return self._listing().input_schema(name)
 
+    def repeats_arguments(self, name: str) -> bool:
+        """Return whether clients repeat arguments of a tool in headers over HTTP."""
+        return name in self._listing().in_headers
+
     def missing_scopes(self, name: str, caller: Caller | None) -> Sequence[str] | None:
         """Return the scopes of which each would allow a tool that a caller may not use; None if the caller may.
 

@@ -204,7 +204,7 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, codec: Any, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InvalidTemplate, match=rf"pip install \w+ \(the extra {codec}\)"):
+    with pytest.raises(InvalidTemplate, match=rf"pip install 'utcp-ws-mcp\[{codec}\]'"):
         make_framer(Framing(codec=codec))
 
 

@@ -156,8 +156,8 @@ EXCERPTS = {
     "exactly as long": ("x" * 200, "x" * 200),
     "bytes": (b"\x01\x02", "2 bytes of binary data, 0x0102"),
     "many bytes": (bytes(30), "30 bytes of binary data, 0x" + "00" * 24 + "…"),
-    "bytes that are text": ("Größe: 3\r\n".encode(), "12 bytes of text: Größe: 3"),
-    "many bytes that are text": (b"x" * 300, "300 bytes of text: " + "x" * 200 + "…"),
+    "bytes that are text": ("Größe: 3\r\n".encode(), "12 bytes of binary data, as text: Größe: 3"),
+    "many bytes that are text": (b"x" * 300, "300 bytes of binary data, as text: " + "x" * 200 + "…"),
     "bytes that are blank": (b"\r\n", "2 bytes of binary data, 0x0d0a"),
     "no bytes": (b"", "0 bytes of binary data, 0x"),
 }
@@ -273,3 +273,8 @@ def test_no_object_in_a_row_is_lost(objects, data):
     raw = "".join(json.dumps(each) + data.draw(st.sampled_from(["", *AROUND])) for each in objects)
 
     assert [message.value for message in decode_values(raw)] == objects
+
+
+def test_bytes_inside_a_decoded_message_are_marked_for_people() -> None:
+    message = Message(b"", {"data": b"\x00\xff", "more": [{"a": b""}]}, decoded=True)
+    assert message.for_display == '{"data":"<2 bytes: 0x00ff>","more":[{"a":"<0 bytes: 0x>"}]}'

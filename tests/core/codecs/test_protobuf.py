@@ -279,7 +279,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.delitem(sys.modules, "utcp_ws_mcp.core.codecs.proto_schema")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InvalidTemplate, match=r"pip install protobuf proto-schema-parser"):
+    with pytest.raises(InvalidTemplate, match=r"pip install 'utcp-ws-mcp\[protobuf\]'"):
         load_types("market.proto", read).select("market.v1.Push", None)
 
 

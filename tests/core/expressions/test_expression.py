@@ -236,6 +236,24 @@ def test_an_impossible_operation_fails_without_showing_values(source):
     assert "s3cret" not in str(failed.value)
 
 
+CLEAR = {
+    "a text with int": ("args.a | int", "the text is not a number: int and float need a text that is a number"),
+    "a text with float": ("args.a | float", "the text is not a number"),
+    "an empty text with int": ("'' | int", "the text is empty"),
+    "a text in map": ("[args.a] | map('int') | list", "the text is not a number"),
+    "a list with int": ("[1] | int", "a list cannot become an integer"),
+    "a text as an argument": ("1.5 | round(args.a)", "a text cannot become a whole number"),
+    "a negative text": ("-args.a", "the operation is not possible on a value of this type"),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), CLEAR.values(), ids=CLEAR)
+def test_the_error_of_a_conversion_is_in_terms_of_manifests(source, reason):
+    with pytest.raises(EvaluationError, match=f"failed: {reason}") as failed:
+        evaluate(source, args={"a": "s3cret"})
+    assert "s3cret" not in str(failed.value)
+
+
 @pytest.mark.parametrize("source", FAILS.values(), ids=FAILS)
 def test_a_predicate_that_cannot_be_evaluated_is_not_the_same_as_false(source):
     seen = scope(args={"a": "s3cret"})

@@ -377,7 +377,7 @@ def test_what_is_not_one_value_in_messagepack_is_reported(packed):
 
 def test_a_filter_whose_package_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "msgpack", None)
-    with pytest.raises(EvaluationError, match=re.escape("pip install msgpack (the extra msgpack)")) as missing:
+    with pytest.raises(EvaluationError, match=re.escape("pip install 'utcp-ws-mcp[msgpack]'")) as missing:
         evaluate("v | to_msgpack", v=1)
     assert missing.value.code == "extra-not-installed"
 

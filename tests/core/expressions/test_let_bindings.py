@@ -51,6 +51,12 @@ def test_nothing_is_made_of_an_argument_that_is_not_there(source: str):
     assert values_of({"none": "args.x", "a": source}, args={"n": 1}) == {}
 
 
+def test_nothing_is_made_of_a_value_that_the_connection_has_not_saved():
+    with pytest.raises(RenderError, match=r"^let\.a: session\.token ~ ':' has no value"):
+        values_of({"a": "session.token ~ ':'"}, session={})
+    assert values_of({"a": "session.token ~ ':'"}, session={"token": "t"}) == {"a": "t:"}
+
+
 def test_a_value_that_cannot_be_computed_is_named():
     with pytest.raises(RenderError, match=r"^let\.b: "):
         values_of({"a": "1", "b": "args.n + let.a"}, args={"n": "x"})

@@ -132,12 +132,14 @@ def test_what_is_no_cursor_is_refused_in_a_short_message(text: str) -> None:
     assert len(str(refused.value)) < 300
 
 
-@given(st.from_regex(r"[a-z0-9]{4,16}", fullmatch=True), st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1))
+@settings(deadline=None)
+@given(st.text("abcxyz0189", min_size=4, max_size=16), st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1))
 def test_a_cursor_is_read_from_its_text(epoch: str, offset: int, gap: int) -> None:
     cursor = Cursor(epoch, offset, gap)
     assert Cursor.parse(str(cursor)) == cursor
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     with suppress(InvalidCursor):

@@ -16,6 +16,27 @@ from utcp_ws_mcp.manifest.models.framing import Framing
 AMBIENT = Ambient(lambda: datetime(2026, 1, 1, tzinfo=UTC), bytes)
 
 
+SESSION_VALUES = [
+    "{{ session.gone ~ '' }}",
+    "{{ session.gone ~ ':' ~ session.kept }}",
+    {"a": "{{ session.gone | upper }}"},
+    {"a": "x {{ session.gone ~ '' }}"},
+    ["{{ session.gone | sha256 | hex }}"],
+]
+
+
+@pytest.mark.parametrize("template", SESSION_VALUES, ids=map(str, SESSION_VALUES))
+def test_a_value_that_the_connection_has_not_saved_is_an_error_also_inside_of_an_expression(template):
+    with pytest.raises(RenderError) as refused:
+        render(template, kept="k")
+    assert refused.value.code == "value-missing"
+
+
+@pytest.mark.parametrize("source", ["session.gone | default('x')", "session.gone ~ 'x' if session.gone else 'x'"])
+def test_an_expression_may_say_what_happens_without_a_value_of_the_connection(source):
+    assert render(f"{{{{ {source} }}}}", kept="k") == "x"
+
+
 def render(template, separator="", **args):
     scope = Scope(AMBIENT, {"args": args, "request_id": 7, "session": {"kept": args.get("kept")}, "let": args})
     names = frozenset({"args", "request_id", "session", "let"})

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def initialize(number: int = 1) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[str]:
+async def served(folder: Path, document: Any, *, fast_path: bool = True, **options: Any) -> AsyncIterator[str]:
     """The URL of a server, which a signal ends."""
     registry, started, url = PrometheusRegistry(), anyio.Event(), ""
 
@@ -55,7 +56,9 @@ async def served(folder: Path, document: Any, **options: Any) -> AsyncIterator[s
         bridge = await stack.enter_async_context(bridge_to(folder, document, observe=MetricsObserver(registry.record)))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         routes = {"/metrics": TextRoute(registry.render)}
-        tasks.start_soon(run_http_server, SdkServer(ToolService(bridge)), listener, routes, announce)
+        server = SdkServer(ToolService(bridge), is_stateless=listener.stateless)
+        serve = partial(run_http_server, fast_path=fast_path)
+        tasks.start_soon(serve, server, listener, routes, announce)
         with anyio.fail_after(PATIENCE):
             await started.wait()
         try:

@@ -192,13 +192,45 @@ BODY = json.dumps(initialize())
 CHUNKED = f"{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n"
 
 
-async def test_a_request_with_two_lengths_is_answered_and_its_connection_closed(tmp_path: Path) -> None:
+async def test_a_request_with_two_lengths_is_rejected_and_its_connection_closed(tmp_path: Path) -> None:
     async with raw_server(tmp_path) as (host, port, _), await connect(port) as stream:
         head = AUTHORIZED.format(host=host) + f"Transfer-Encoding: chunked\r\nContent-Length: {len(BODY)}\r\n\r\n"
         await stream.send((head + CHUNKED + "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").encode())
         received = await rest_of(stream)
-    assert received.startswith(b"HTTP/1.1 200")
+    assert received.startswith(b"HTTP/1.1 400")
     assert received.count(b"HTTP/1.1") == 1
+
+
+async def test_a_head_that_is_too_large_is_rejected(tmp_path: Path) -> None:
+    async with raw_server(tmp_path) as (_, port, _), await connect(port) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\nX: " + b"y" * connections.MAX_HEAD_SIZE)
+        assert (await rest_of(stream)).startswith(b"HTTP/1.1 431")
+
+
+async def test_headers_behind_a_body_in_chunks_do_not_count(tmp_path: Path) -> None:
+    async with raw_server(tmp_path) as (host, port, _), await connect(port) as stream:
+        head = AUTHORIZED.format(host=host) + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        await stream.send((head + CHUNKED[:-2] + "Host: evil.example\r\n\r\n").encode())
+        received = await rest_of(stream)
+    assert received.startswith(b"HTTP/1.1 200")
+
+
+async def test_line_breaks_without_a_request_do_not_keep_a_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT", 0.05)
+    async with raw_server(tmp_path) as (_, port, _), await connect(port) as stream:
+        await stream.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+        await stream.send(b"\r\n\r\n")
+        await rest_of(stream)
+
+
+async def test_another_protocol_is_not_spoken(tmp_path: Path) -> None:
+    async with raw_server(tmp_path) as (host, port, _), await connect(port) as stream:
+        head = AUTHORIZED.format(host=host) + "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+        await stream.send(f"{head}Content-Length: {len(BODY)}\r\n\r\n{BODY}".encode())
+        await rest_of(stream)
 
 
 @pytest.mark.parametrize(

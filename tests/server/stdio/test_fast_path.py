@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,22 @@ REQUESTS = [
     call(54, "m_t", v='{"a": 1}'),
     {"id": 55, "method": "subscriptions/listen", "params": {"notifications": {"toolsListChanged": 5}}},
     {"id": 56, "method": "subscriptions/listen"},
+    {"id": 60, "method": "resources/subscribe", "params": {"uri": "x:y"}},
+    {"id": 61, "method": "resources/subscribe", "params": {"uri": "utcp-ws://endpoints/m"}},
+    {"id": 62, "method": "resources/subscribe", "params": {"uri": 5}},
+    {"id": 63, "method": "resources/subscribe", "params": {"uri": "utcp-ws://feeds"}},
+    {"id": 64, "method": "resources/subscribe", "params": {"uri": "utcp-ws://feeds/f/said?room=a"}},
+    {"id": 65, "method": "resources/subscribe", "params": {"uri": "utcp-ws://feeds/f/said"}},
+    {"id": 66, "method": "resources/unsubscribe", "params": {"uri": "utcp-ws://feeds/f/said?room=a"}},
+    {"id": 67, "method": "resources/unsubscribe", "params": {"uri": "x:y"}},
+    {"id": 68, "method": "resources/unsubscribe", "params": {}},
+    {"id": 69, "method": "resources/read", "params": {"uri": "utcp-ws://feeds/f/other"}},
 ]
+FEEDS = {
+    "inputs": {"type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]},
+    "name": "said",
+    "match": "message.room == args.room",
+}
 
 
 def opening(version: str) -> list[dict[str, Any]]:
@@ -133,7 +149,11 @@ async def answers(folder: Path, messages: list[dict[str, Any]], *, fast_path: bo
     to_session, from_test = os.pipe()
     to_test, from_session = os.pipe()
     found: dict[Any, list[Any]] = {}
-    async with peer(answer) as seen, bridge_to(folder, entry(seen, *TOOLS, preset="jsonrpc2")) as bridge:
+    async with AsyncExitStack() as stack:
+        seen = await stack.enter_async_context(peer(answer))
+        feeds = {"name": "f", "url": seen.url, "feeds": [FEEDS]}
+        document = [entry(seen, *TOOLS, preset="jsonrpc2"), feeds]
+        bridge = await stack.enter_async_context(bridge_to(folder, document))
         session = StdioSession(ToolService(bridge), to_session, from_session, fast_path=fast_path)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(session.run)
@@ -146,6 +166,8 @@ async def answers(folder: Path, messages: list[dict[str, Any]], *, fast_path: bo
                     await anyio.wait_readable(to_test)
                     *lines, rest = (rest + os.read(to_test, 1 << 20)).split(b"\n")
                     for line in map(json.loads, lines):
+                        if line.get("method", "").startswith("notifications/resources/"):
+                            continue  # when they come is not determined
                         key = line["id"] if "id" in line else line["params"]["progressToken"]
                         found.setdefault(key, []).append(line)
                         waiting.discard(line.get("id"))

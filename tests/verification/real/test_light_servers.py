@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("server", LIGHT)
+@pytest.mark.parametrize("server", [*LIGHT, "nchan-feed"])
 async def test_every_case_of_a_real_server_passes(server: str, era: str) -> None:
     try:
         report = await run_server(server, era)

@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from utcp_ws_mcp.client.call import Call
+from verification.reliability.simulation.feed_mutants import FEED_MUTANTS
+from verification.reliability.simulation.feed_run import simulate_feed
 from verification.reliability.simulation.loop import Stuck, VirtualLoop
 from verification.reliability.simulation.mutants import MUTANTS, Mutant, apply_mutant
 from verification.reliability.simulation.run import simulate
@@ -26,6 +28,12 @@ FOUND = {
 }
 """Seeds that found a defect, and the defect."""
 
+FEED_SEEDS = range(12)
+FEED_QUICK = [
+    mutant
+    for mutant in FEED_MUTANTS
+    if mutant.what in ("a repeated event is new", "a reconnection is no gap", "an event wakes no reader")
+]
 QUICK = [mutant for mutant in MUTANTS if mutant.what in ("a lease is released twice", "a loss says not sent")]
 
 
@@ -66,7 +74,21 @@ def test_an_injected_defect_is_found(mutant: Mutant):
     assert not any(simulate(seed).violations for seed in range(3))
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_a_seed_of_feeds_repeats_a_run():
+    assert simulate_feed(7, log=True) == simulate_feed(7, log=True)
+
+
+def test_the_first_seeds_of_feeds_have_no_violation():
+    assert [verdict for verdict in map(simulate_feed, FEED_SEEDS) if verdict.violations] == []
+
+
+@pytest.mark.parametrize("mutant", FEED_QUICK, ids=lambda mutant: mutant.what)
+def test_an_injected_defect_of_feeds_is_found(mutant: Mutant):
+    with apply_mutant(mutant):
+        assert any(simulate_feed(seed).violations for seed in range(100))
+
+
+@pytest.mark.parametrize("mutant", [*MUTANTS, *FEED_MUTANTS], ids=lambda mutant: mutant.what)
 def test_every_defect_can_be_injected(mutant: Mutant):
     before = vars(mutant.owner)[mutant.method]
     with apply_mutant(mutant):

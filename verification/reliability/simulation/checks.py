@@ -68,6 +68,8 @@ def _check_error(planned: PlannedCall, error: BaseException, executions: int, le
     never_sent = isinstance(error, PolicyError | UnknownTool | InvalidArguments)
     if executions and planned.tool != "hear" and (never_sent or getattr(error, "outcome", None) is Outcome.NOT_SENT):
         yield f"executed, although {error}"
+    if planned.n in ledger.http_requests and getattr(error, "outcome", None) is Outcome.NOT_SENT:
+        yield f"an HTTP request was sent, although {error}"
     if isinstance(error, ToolError) and (
         planned.n not in ledger.error_replies or error.message != f"fault {planned.n}"
     ):
@@ -94,7 +96,7 @@ def _check_value(planned: PlannedCall, value: Any, ledger: Ledger, when: float) 
 def _belongs(planned: PlannedCall, value: Any, ledger: Ledger) -> bool:
     if not isinstance(value, dict) or value.get("n") != planned.n:
         return False
-    return ledger.executions[value["x"]].n == planned.n
+    return "x" in value and ledger.executions[value["x"]].n == planned.n
 
 
 def _check_items(planned: PlannedCall, items: Any, ledger: Ledger) -> Iterator[str]:

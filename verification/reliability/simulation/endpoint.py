@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.manifest.models.framing import Framing
 
 from . import frames
 from .ledger import Ledger
+from .manifests import framer_of
 
 if TYPE_CHECKING:
     from .loop import VirtualLoop
@@ -80,7 +80,7 @@ class Peer:
         self._link = link
         self._received = bytearray()
         self._framing = _of_endpoint(endpoint.shape.framing)
-        self._framer = make_framer(self._framing)
+        self._framer = framer_of(self._framing)
         self._cuts = random.Random(link.number)
         self._target: str | None = None
         self._upgraded = False
@@ -174,6 +174,8 @@ class Peer:
 
     def _execute(self, message: dict[str, Any]) -> None:
         endpoint, n = self._endpoint, message["n"]
+        if message["do"] != "hear":
+            self._check_http_values(message)
         serial = endpoint.ledger.execute(endpoint.loop.now, n)
         self._serials.append(serial)
         if message.get("id") is not None:
@@ -184,6 +186,13 @@ class Peer:
         if endpoint.shape.may_end_sessions and endpoint.happens("end_session"):
             self._session_ended_at = endpoint.loop.now
             self._send({"event": "retired"})
+
+    def _check_http_values(self, message: dict[str, Any]) -> None:
+        """Check that the values of HTTP responses are those for this call and this connection."""
+        expected = {"ticket": f"ticket-{message['n']}", "key": f"key-{self._link.number}"}
+        for name, value in expected.items():
+            if name in self._endpoint.shape.message and message.get(name) != value:
+                self._endpoint.ledger.violations.append(f"request {message['n']} has the {name} {message.get(name)!r}")
 
     def _refuse(self, message: dict[str, Any], since: float) -> None:
         """Reject a request after the end of the session; requests that were already sent may still arrive."""

@@ -36,12 +36,13 @@ class CallResult:
 
 @dataclass(slots=True)
 class Ledger:
-    """Executions by serial number, error replies, results of calls, and a digest of all events."""
+    """Executions by serial number, error replies, HTTP requests, results of calls, and a digest of all events."""
 
     lines: list[str] | None = None
     executions: list[Execution] = field(default_factory=list)
     executed: Counter[int] = field(default_factory=Counter)
     error_replies: set[int] = field(default_factory=set)
+    http_requests: set[int] = field(default_factory=set)
     ended: dict[int, CallResult] = field(default_factory=dict)
     requests: list[float] = field(default_factory=list)
     cancels: dict[int, float] = field(default_factory=dict)

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 
 from utcp_ws_mcp.client.manifest_files import LoadedManifest, load_manifest
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
+from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
+from utcp_ws_mcp.core.codecs.protobuf import ProtobufSchema, load_types
 from utcp_ws_mcp.manifest.models.framing import Framing
 
 SHAPES: Final = 180
@@ -29,6 +31,24 @@ EVENTS: Final = "message.event is defined"
 SESSION_ENDED: Final = "message.event == 'retired'"
 URLS: Final = (*("ws://127.0.0.1:8000/",) * 4, "ws://api.test:8000/")
 
+SCHEMA_FILE: Final = "sim.proto"
+SCHEMA_TEXT: Final = """syntax = "proto3";
+package sim;
+message Message {
+  optional string do = 1; optional int32 n = 2; optional string id = 3; optional string error = 4;
+  optional Answer answer = 5; optional bool done = 6; optional int32 sub = 7; optional string event = 8;
+  optional int32 hello = 9; optional string denied = 10; optional bool login = 11; optional int32 beat = 12;
+  optional int32 cancel = 13; optional string ticket = 14; optional string key = 15;
+  message Answer { optional int32 n = 1; optional int32 x = 2; optional int32 i = 3; optional int32 sub = 4; }
+}
+"""
+PROTOBUF: Final = {
+    "codec": "protobuf",
+    "protobuf": {"schema": SCHEMA_FILE, "send": "sim.Message", "receive": "sim.Message"},
+}
+
+HTTP_URL: Final = "http://127.0.0.1:8002"
+
 FRAMINGS: Final[tuple[dict[str, Any], ...]] = (
     {"compression": "gzip"},
     {"compression": {"method": "deflate", "send": True}},
@@ -38,9 +58,15 @@ FRAMINGS: Final[tuple[dict[str, Any], ...]] = (
 )
 """Layers around the messages; the endpoint cuts what spans messages at random places."""
 
+PROTOBUF_FRAMINGS: Final = (PROTOBUF, {**PROTOBUF, "length": {"size": "varint"}, "spans_messages": True})
+"""Only for listed tools: a manual is no message of the schema."""
+
 FRAMED_RATE: Final = 0.4
+PROTOBUF_RATE: Final = 0.15
 REPEATED_RATE: Final = 0.2
-"""The share of the manifests whose messages are framed, and whose message is one for each element of a list."""
+HTTP_RATE: Final = 0.3
+"""The shares of the manifests whose messages are framed, are Protobuf, are one for each element of a list, and whose
+calls and logins send HTTP requests."""
 
 Kind = Literal["ids", "optional ids", "exclusive", "one-shot", "one-shot ids"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -85,6 +111,17 @@ class Shape:
         return Framing(**self.template.get("framing", {}))
 
     @property
+    def message(self) -> dict[str, Any]:
+        """The message of a call; that of one element if there is one for each of a list."""
+        message: dict[str, Any] = self.template.get("message", {})
+        return dict(message.get("$template", message))
+
+    @property
+    def uses_http(self) -> bool:
+        """Whether calls send HTTP requests first, whose values are in their messages."""
+        return "before_message" in self.template
+
+    @property
     def discovered(self) -> bool:
         """Whether the tools are discovered."""
         return "tools" not in self.template
@@ -124,7 +161,7 @@ class Shape:
 
     def with_changed_header(self) -> LoadedManifest:
         """Return the manifest with another header, which needs new connections."""
-        return _load({**self.template, "headers": {"X-Version": "2"}})
+        return load({**self.template, "headers": {"X-Version": "2"}})
 
 
 @cache
@@ -151,11 +188,30 @@ def shape(number: int) -> Shape:
     layers = random.Random(-SHAPES - number)  # of its own, so that the other facts of a shape stay as they are
     if layers.random() < FRAMED_RATE:
         template["framing"] = layers.choice(FRAMINGS)
+    newer = random.Random(-2 * SHAPES - number)
+    if newer.random() < HTTP_RATE and not discovered:
+        template |= _http_steps(template)
+    if newer.random() < PROTOBUF_RATE and not discovered:  # the id of its messages is a text
+        template |= {"framing": newer.choice(PROTOBUF_FRAMINGS), "request_id": "string_counter"}
     if layers.random() < REPEATED_RATE:
         template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
         template["reconnect_when"] = SESSION_ENDED
-    return Shape(kind, template, listed, _load(template), rng.random() < 0.3)
+    return Shape(kind, template, listed, load(template), rng.random() < 0.3)
+
+
+def _http_steps(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with which a call gets a ticket, and a login a key, and sends both with its message."""
+    step = {"http": {"url": f"{HTTP_URL}/ticket/{{{{ args.n }}}}"}, "capture": {"ticket": "body.ticket"}, "timeout": 2}
+    fields: dict[str, Any] = {
+        "before_message": [step],
+        "message": {**template["message"], "ticket": "{{ let.ticket }}"},
+    }
+    if "on_connect" in template:
+        key = {"http": {"url": f"{HTTP_URL}/key/{{{{ session.me }}}}"}, "capture": {"key": "body.key"}, "timeout": 2}
+        fields["on_connect"] = [*template["on_connect"], key]
+        fields["message"]["key"] = "{{ session.key }}"
+    return fields
 
 
 def _limits(rng: random.Random) -> dict[str, Any]:
@@ -208,13 +264,26 @@ def _tools(kind: Kind, discovered: bool) -> list[dict[str, Any]]:
         tools.append({"name": "watch", "tool_call_template": {"stream": watch}})
     if kind == "one-shot" and not discovered:
         url = "ws://127.0.0.1:8000/hear/UTCP_ARG_n_UTCP_ARG"
-        hear = {"url": url, "listen": True, "auth": None, "on_connect": None, "ignore": EVENTS}
+        off = dict.fromkeys(("auth", "on_connect", "before_message"))
+        hear = {"url": url, "listen": True, **off, "ignore": EVENTS}
         tools.append({"name": "hear", "tool_call_template": {**hear, "stream": stream}})
     return [{**tool, "inputs": inputs} for tool in tools]
 
 
-def _load(template: dict[str, Any]) -> LoadedManifest:
+def load(template: dict[str, Any]) -> LoadedManifest:
+    """Return a manifest with this call template."""
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / SCHEMA_FILE).write_text(SCHEMA_TEXT)
         file = Path(folder) / "manifest.json"
         file.write_text(json.dumps(template))
         return load_manifest(file, environ={})
+
+
+@cache
+def _schema() -> ProtobufSchema:
+    return load_types(SCHEMA_FILE, lambda _: SCHEMA_TEXT.encode()).select("sim.Message", "sim.Message")
+
+
+def framer_of(framing: Framing) -> Framer:
+    """Return a framer for a connection with this framing."""
+    return make_framer(framing, schema=_schema() if framing.protobuf is not None else None)

@@ -12,15 +12,18 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from utcp_ws_mcp.client.call import Call
+from utcp_ws_mcp.client.call_http import CallRequests
 from utcp_ws_mcp.client.caller import CallRunner
 from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DiscoveryTask
 from utcp_ws_mcp.client.heartbeat import HeartbeatTask
+from utcp_ws_mcp.client.http_steps import HttpStepRunner
 from utcp_ws_mcp.client.oauth import TokenCache
 from utcp_ws_mcp.client.pool import planner
 from utcp_ws_mcp.client.pool.circuit_breaker import CircuitBreaker
 from utcp_ws_mcp.client.pool.entry import PooledConnection
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
+from utcp_ws_mcp.core.codecs.protobuf import _Reader
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
 from utcp_ws_mcp.core.exchange.pending import PendingExchanges
@@ -129,6 +132,44 @@ MUTANTS: Final = (
         "0.01",
     ),
     Mutant("a rejected token is used again", TokenCache, "invalidate", "del self._tokens[auth]", "pass"),
+    Mutant("an HTTP request counts as not sent", CallRequests, "_note_sent", "self.sent = True", "pass"),
+    Mutant(
+        "HTTP requests have no deadline",
+        CallRequests,
+        "_send_one",
+        "self._deadline - anyio.current_time()",
+        "1e9",
+    ),
+    Mutant(
+        "the values of the first response are kept for all calls",
+        HttpStepRunner,
+        "run",
+        "self._process(response, step, scope, _Place(request.url.address, path, codes, owner))",
+        "self.__dict__.setdefault(path, "
+        "self._process(response, step, scope, _Place(request.url.address, path, codes, owner)))",
+    ),
+    Mutant(
+        "a call sends its message though its request failed",
+        HttpStepRunner,
+        "_process",
+        "if _is_failure(step, scope, place):",
+        "if _is_failure(step, scope, place) and step.captures:\n"
+        "        return {name: 'none' for name, _ in step.captures}\n    if False:",
+    ),
+    Mutant(
+        "Protobuf loses fields that are zero",
+        _Reader,
+        "to_value",
+        "not message.HasField(field.name)",
+        "not getattr(message, field.name)",
+    ),
+    Mutant(
+        "Protobuf reads no objects inside of a message",
+        _Reader,
+        "_field",
+        "if not field.is_repeated:",
+        "if field.message_type is not None:\n        return None\n    if not field.is_repeated:",
+    ),
     Mutant("a closed bridge is still used", ConnectionPool, "close", "self._closed = True", "pass"),
 )
 

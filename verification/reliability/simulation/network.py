@@ -7,18 +7,34 @@ import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint, Peer
     from .loop import VirtualLoop
 
 TICK: Final = 1e-6
 """Seconds between two deliveries in one direction, so that they stay in order."""
 
 Cut = Literal["fin", "rst", "silence"]
+
+
+class Peer(Protocol):
+    """The server's end of a connection."""
+
+    def received(self, data: bytes) -> None:
+        """Process bytes of the client."""
+
+    def ended(self) -> None:
+        """Record that the client has closed or reset the connection."""
+
+
+class Server(Protocol):
+    """What accepts connections."""
+
+    def accept(self, link: Link) -> Peer:
+        """Return the server's end of a new connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +156,7 @@ class Link:
 class Network:
     """All connections of a simulation. `draw_faults` returns the faults of the next connection."""
 
-    def __init__(self, loop: VirtualLoop, endpoint: Endpoint, draw_faults: Callable[[], LinkFaults], seed: int) -> None:
+    def __init__(self, loop: VirtualLoop, endpoint: Server, draw_faults: Callable[[], LinkFaults], seed: int) -> None:
         self._loop = loop
         self._endpoint = endpoint
         self._draw_faults = draw_faults

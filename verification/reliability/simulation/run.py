@@ -19,19 +19,20 @@ import anyio
 
 from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.client import caller, oauth
+from utcp_ws_mcp.client import caller, http_steps, oauth
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT as DISCOVERY
+from utcp_ws_mcp.client.feeds import keeper
 from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.pin_store import PinStore
-from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.errors import CallTimeout
 from utcp_ws_mcp.observability import events
 
 from . import checks
 from .endpoint import Endpoint
+from .http_server import HttpServer
 from .ledger import CallResult, Ledger
 from .loop import Stuck, VirtualLoop
-from .manifests import NAME
+from .manifests import NAME, framer_of
 from .network import Network
 from .scenario import FAULTS_END_AT, PlannedCall, Scenario, scenario
 
@@ -201,7 +202,7 @@ class _Simulation:
     def _observe(self, event: events.Event) -> None:
         self._ledger.log(self._loop.now, repr(event))
         if isinstance(event, events.MessageSent):
-            for message in make_framer(self._scenario.shape.framing).decode(event.message):
+            for message in framer_of(self._scenario.shape.framing).decode(event.message):
                 self._note_sent(message.value)
             self._violations += checks.check_limits(self._bridge, self._network, self._scenario.shape)
         elif isinstance(event, events.ConnectionClosed):
@@ -237,14 +238,19 @@ async def _within(planned: PlannedCall, call: Coroutine[Any, Any, Any]) -> tuple
 
 
 @contextmanager
-def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[None]:
-    """Replace the clocks, the randomness and the token endpoint of the bridge until the block ends."""
+def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint | None = None) -> Iterator[None]:
+    """Replace the clocks, the randomness, the token endpoint and the HTTP server of the bridge until the block ends.
+
+    Without `endpoint`, nothing may send HTTP requests.
+    """
     rng = random.Random(seed)
 
     async def answer_token(*_: Any) -> HttpResponse:
+        assert endpoint is not None
         await asyncio.sleep(0.05)
         return HttpResponse(200, json.dumps({"access_token": endpoint.new_token(), "expires_in": 3600}).encode())
 
+    send_request = answer_token if endpoint is None else HttpServer(endpoint).send_request
     clock = SimpleNamespace(monotonic=loop.time)
     calendar = SimpleNamespace(now=lambda _: EPOCH + timedelta(seconds=loop.now))
     before = random.getstate()
@@ -256,8 +262,10 @@ def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint) -> Iterator[Non
             patch.object(bridge_module, "time", clock),
             patch.object(caller, "time", clock),
             patch.object(bridge_module, "datetime", calendar),
-            patch.object(bridge_module, "secrets", SimpleNamespace(token_bytes=rng.randbytes)),
+            patch.object(keeper, "datetime", calendar),
+            patch.object(bridge_module, "os", SimpleNamespace(urandom=rng.randbytes)),
             patch.object(oauth, "send_request", answer_token),
+            patch.object(http_steps, "send_request", send_request),
         ):
             yield
     finally:

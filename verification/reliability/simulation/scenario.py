@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from .endpoint import FaultRates
+from .http_server import HTTP_FAULTS
 from .manifests import SHAPES, Shape, shape
 from .network import LinkFaults
 
@@ -65,10 +66,7 @@ class Scenario:
     @property
     def fault_rates(self) -> FaultRates:
         """The faults of the endpoint."""
-        return FaultRates(
-            {what: odds for what, odds in self.odds.items() if what in (*ENDPOINT_FAULTS, SESSION_END_FAULT)},
-            FAULTS_END_AT,
-        )
+        return FaultRates({what: odds for what, odds in self.odds.items() if what not in NETWORK_FAULTS}, FAULTS_END_AT)
 
     def link_faults(self, now: Callable[[], float]) -> Callable[[], LinkFaults]:
         """Return a function that draws the faults of the next connection.
@@ -78,7 +76,7 @@ class Scenario:
         """
         rng = random.Random(self.seed ^ 0x5EED)
         odds = {**self.odds, **({} if self.shape.separates_calls else {"jitter": 0.0})}
-        return lambda: _draw_link_faults(odds, rng) if now() < FAULTS_END_AT else LinkFaults()
+        return lambda: draw_link_faults(odds, rng) if now() < FAULTS_END_AT else LinkFaults()
 
 
 def scenario(seed: int) -> Scenario:
@@ -93,6 +91,9 @@ def scenario(seed: int) -> Scenario:
         if chosen.may_end_sessions and session_rng.random() < 0.3
         else {}
     )
+    if chosen.uses_http:
+        http_rng = random.Random(-2 - seed)
+        odds |= {what: http_rng.choice((0.1, 0.3, 0.6)) for what in http_rng.sample(HTTP_FAULTS, http_rng.randrange(3))}
     burst = rng.random() < 0.4
     span = 0.05 if burst else CALL_WINDOW
     calls = tuple(_plan_call(rng, n, chosen, rng.uniform(0, span)) for n in range(rng.randrange(2, 8)))
@@ -112,7 +113,9 @@ def _plan_call(rng: random.Random, n: int, chosen: Shape, at: float) -> PlannedC
     return PlannedCall(n, tool, at, style, cancel, take)
 
 
-def _draw_link_faults(odds: dict[str, float], rng: random.Random) -> LinkFaults:
+def draw_link_faults(odds: dict[str, float], rng: random.Random) -> LinkFaults:
+    """Return the faults of a connection, drawn with these odds."""
+
     def happens(what: str) -> bool:
         return rng.random() < odds.get(what, 0.0)
 

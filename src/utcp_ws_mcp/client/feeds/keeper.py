@@ -13,6 +13,7 @@ from ...core.backoff import FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
 from ...errors import BridgeError, ConnectionLost, InvalidReply, ManifestError, PolicyError
+from ...observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
 from .live_feed import FeedState, LiveFeed
 from .subscription import FeedSubscription
 
@@ -23,6 +24,9 @@ PROVEN_AFTER: Final = 10.0
 
 REPLAY_SECONDS: Final = 10.0
 """Seconds after which an endpoint has replayed what a new connection has asked for."""
+
+MIN_POSITIONS: Final = 10_000
+"""Positions that are remembered at least, to recognize what an endpoint repeats."""
 
 Subscribe = Callable[[Any], FeedSubscription]
 """Makes a subscription that resumes behind a position, or None."""
@@ -52,7 +56,7 @@ class FeedKeeper:
         self._live = live
         self._subscribe = subscribe
         self._on_event = on_event
-        self._positions = Positions(feed.definition.size)
+        self._positions = Positions(max(feed.definition.size, MIN_POSITIONS))
         self._opened_at = 0.0
         self._lost_at: str | None = None
         self._reason = ""
@@ -63,14 +67,20 @@ class FeedKeeper:
         while True:
             started = anyio.current_time()
             try:
-                await self._run_once()
+                await self._run_once(started)
             except BridgeError as error:
-                self._note_end(error.message)
                 proven = anyio.current_time() - started >= PROVEN_AFTER
                 failures = 1 if proven else failures + 1
                 delay = self._delay(error, failures)
-                self._live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.message}")
+                self._note_failure(error, delay)
             await anyio.sleep(delay)
+
+    def _note_failure(self, error: BridgeError, delay: float) -> None:
+        live = self._live
+        seconds = anyio.current_time() - self._opened_at if live.state is FeedState.OPEN else 0.0
+        live.observe(FeedInterrupted(live.name, live.arguments, error.message, error.code, seconds, delay))
+        self._note_end(error.message)
+        live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.message}")
 
     def interrupted(self, reason: str) -> None:
         """Note that the keeper has been cancelled, and will run again at once."""
@@ -80,6 +90,7 @@ class FeedKeeper:
     def stopped(self, reason: str) -> None:
         """Note that the keeper has been cancelled."""
         self._note_end(reason)
+        self._live.observe(FeedClosed(self._live.name, self._live.arguments, reason))
         self._live.set_state(FeedState.CLOSED, reason)
 
     def _delay(self, error: BridgeError, failures: int) -> float:
@@ -89,20 +100,24 @@ class FeedKeeper:
             return MAX_BACKOFF
         return backoff_delay(failures - 1, random.random)
 
-    async def _run_once(self) -> None:
+    async def _run_once(self, started: float) -> None:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
         self._live.set_state(FeedState.OPENING, self._live.detail)
         async with self._subscribe(self._positions.resume_after) as subscription:
-            self._note_open(subscription)
+            self._note_open(subscription, started)
             while True:
                 try:
                     event = await subscription.next_event()
-                except InvalidReply:
+                except InvalidReply as error:
                     self.invalid += 1
+                    self._live.observe(FeedEventInvalid(self._live.name, error.message, error.code))
                     continue
                 self._add(event)
 
-    def _note_open(self, subscription: FeedSubscription) -> None:
+    def _note_open(self, subscription: FeedSubscription, started: float) -> None:
+        self._opened_at = anyio.current_time()
+        reconnected, seconds = self._lost_at is not None, self._opened_at - started
+        self._live.observe(FeedOpened(self._live.name, self._live.arguments, seconds, reconnected))
         if self._lost_at is not None:
             self.reconnects += 1
             if not subscription.resumed:

@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 
 from ...core.expressions.scope import Ambient
 from ...core.tools.tool import CompiledTool
+from ...observability.events import Observer, noop
 from ..pool.manager import PoolManager
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
@@ -24,9 +25,20 @@ class LazyFeeds:
         tasks: Runs what keeps feeds open.
         pools: The connections.
         ambient: Time and randomness.
+        observe: Gets what happens to the feeds.
+        on_change: Called when a set of arguments is followed, no longer followed, or has another state.
     """
 
-    def __init__(self, tasks: TaskGroup, pools: PoolManager, ambient: Ambient) -> None:
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        pools: PoolManager,
+        ambient: Ambient,
+        observe: Observer = noop,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._observe = observe
+        self._on_change = on_change
         self._tasks = tasks
         self._pools = pools
         self._ambient = ambient
@@ -78,6 +90,10 @@ class LazyFeeds:
 
         return read_page(self._get_manager(), tool, arguments)
 
+    def watch(self, tool: CompiledTool, arguments: dict[str, Any], on_change: Callable[[], None]) -> Callable[[], None]:
+        """Call a function with each change of a feed, and keep the feed open; return the function that ends it."""
+        return self._get_manager().watch(tool, arguments, on_change)
+
     def follow(
         self, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
     ) -> AsyncGenerator[FeedItem | FeedGap]:
@@ -90,7 +106,9 @@ class LazyFeeds:
         if self._manager is None:
             from .manager import FeedManager
 
-            self._manager = FeedManager(self._tasks, self._pools, self._ambient)
+            self._manager = FeedManager(
+                self._tasks, self._pools, self._ambient, observe=self._observe, on_change=self._on_change
+            )
         return self._manager
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -12,6 +12,8 @@ import anyio.lowlevel
 
 from ...core.feeds.buffer import Event, EventBuffer, Gap, Page
 from ...core.feeds.cursor import Cursor
+from ...observability.events import Observer, noop
+from ...observability.feed_events import FeedEventAdded, FeedEventsEvicted, FeedGapFound, FeedRead
 from ..wakeup import Wakeup
 
 BURST_SECONDS: Final = 0.05
@@ -72,16 +74,35 @@ class LiveFeed:
         name: The full name, for messages.
         buffer: Its events.
         now: Returns seconds since 1970, for the times of events.
+        observe: Gets what happens to the feed.
+        arguments: The arguments of the feed as JSON, for observers.
+        on_state: Called with each change of the state.
+
+    Attributes:
+        watchers: Called with each event, gap and change of the state. They must neither wait nor raise.
     """
 
-    def __init__(self, name: str, buffer: EventBuffer, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        buffer: EventBuffer,
+        now: Callable[[], float],
+        observe: Observer = noop,
+        arguments: str = "{}",
+        on_state: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.buffer = buffer
         self.state = FeedState.OPENING
         self.detail = ""
         self.now = now
+        self.observe = observe
+        self.arguments = arguments
+        self._on_state = on_state
+        self.watchers: set[Callable[[], None]] = set()
         self._waiting: set[Wakeup] = set()
         self._failures = 0
+        self._reported_evictions = 0
 
     @property
     def readers(self) -> int:
@@ -97,25 +118,48 @@ class LiveFeed:
     def publish(self, data: str, key: str | None = None) -> Event:
         """Add an event; `data` and `key` are JSON texts."""
         event = self.buffer.append(data, self.now(), key)
+        self.observe(FeedEventAdded(self.name, event.offset))
+        self.report_evictions()
         self._wake()
         return event
 
-    def add_gap(self, reason: str) -> None:
+    def add_gap(self, reason: str) -> Gap:
         """Record that events may be missing."""
-        self.buffer.add_gap(reason, self.now())
+        gap = self.buffer.add_gap(reason, self.now())
+        self.observe(FeedGapFound(self.name, self.arguments, gap.after, reason))
         self._wake()
+        return gap
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
         """Change the state; readers that wait return if no event can arrive soon."""
         self.state, self.detail = state, detail
         self._failures += state in (FeedState.WAITING, FeedState.CLOSED)
         self._wake()
+        self._on_state()
+
+    def report_evictions(self) -> None:
+        """Tell the observer how many events were removed since the last time."""
+        if count := self.buffer.evicted - self._reported_evictions:
+            self._reported_evictions += count
+            self.observe(FeedEventsEvicted(self.name, count))
 
     def _wake(self) -> None:
         for wakeup in self._waiting:
             wakeup.set()
+        for watcher in tuple(self.watchers):
+            watcher()
 
     # The readers' side
+
+    def expire(self) -> None:
+        """Remove the events that are too old."""
+        self.buffer.expire(self.now())
+        self.report_evictions()
+
+    def note_read(self, events: Sequence[Event]) -> None:
+        """Tell the observer which events a read returns."""
+        if events:
+            self.observe(FeedRead(self.name, len(events), max(0.0, self.now() - events[0].at)))
 
     async def wait_opened(self, seconds: float) -> None:
         """Wait until the feed is open, or the attempt to open it has failed, at most `seconds`."""
@@ -135,12 +179,12 @@ class LiveFeed:
             InvalidCursor: if the feed has not returned the cursor.
             TooManyReads: if the read would wait, and too many do.
         """
-        self.buffer.expire(self.now())
+        self.expire()
         found = _Reading(self.buffer, request)
         await found.advance()
         if found.is_done or request.wait_seconds <= 0:
-            return found.result(self.describe_state(), timed_out=False)
-        if len(self._waiting) >= MAX_WAITING_READS:
+            return self._result(found, timed_out=False)
+        if self.readers >= MAX_WAITING_READS:
             raise TooManyReads
         wakeup = Wakeup()
         self._waiting.add(wakeup)
@@ -148,7 +192,12 @@ class LiveFeed:
             timed_out = await self._wait(found, wakeup, anyio.current_time() + request.wait_seconds)
         finally:
             self._waiting.discard(wakeup)
-        return found.result(self.describe_state(), timed_out=timed_out)
+        return self._result(found, timed_out=timed_out)
+
+    def _result(self, found: _Reading, *, timed_out: bool) -> ReadResult:
+        result = found.result(self.describe_state(), timed_out=timed_out)
+        self.note_read(result.events)
+        return result
 
     async def _wait(self, found: _Reading, wakeup: Wakeup, deadline: float) -> bool:
         """Wait until there is something to return; return whether the deadline came instead."""

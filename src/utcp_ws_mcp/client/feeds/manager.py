@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -17,8 +19,10 @@ from ...core.feeds.buffer import BufferLimits, EventBuffer
 from ...core.feeds.feed import CompiledFeed
 from ...core.tools.tool import CompiledTool
 from ...errors import CallError
+from ...observability.events import Observer, noop
 from ..cancel import CANCEL_TIMEOUT
 from ..pool.manager import PoolManager
+from ..pool.status import shutdown_error
 from ..wakeup import Wakeup
 from .keeper import FeedKeeper
 from .live_feed import FeedState, LiveFeed
@@ -30,6 +34,8 @@ MAX_TOTAL_BYTES: Final = 64 << 20
 """Bytes of the events of all feeds; the oldest events of the largest feed are removed first."""
 EPOCH_BYTES: Final = 4
 STOPPED: Final = "it is no longer read"
+REPLACED: Final = "the manifest was changed"
+ENDED: Final = "the program ends"
 
 
 @dataclass(eq=False)
@@ -41,9 +47,10 @@ class FeedInstance:
         live: Its events.
         keeper: Keeps it open.
         scope: Cancels the keeper; None while it does not run.
-        reading: Reads that are under way.
+        reading: Reads and watchers that are under way.
         last_read: When a read ended, by the clock of anyio.
         read_ended: Set when a read has ended.
+        removed: Why it belongs to the manager no more; empty while it does.
     """
 
     tool: CompiledTool
@@ -55,6 +62,26 @@ class FeedInstance:
     reading: int = 0
     last_read: float = field(default_factory=anyio.current_time)
     read_ended: Wakeup = field(default_factory=Wakeup)
+    removed: str = ""
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Keep the feed open during the block, and for `linger` seconds after it."""
+        self.reading += 1
+        try:
+            yield
+        finally:
+            self.end_read()
+
+    def end_read(self) -> None:
+        """Note that a read that counted in `reading` has ended."""
+        self.reading -= 1
+        self.note_read()
+
+    def note_read(self) -> None:
+        """Note that a read has ended."""
+        self.last_read = anyio.current_time()
+        self.read_ended.set()
 
     @property
     def wanted_until(self) -> float:
@@ -73,11 +100,22 @@ class FeedManager:
         pools: The connections.
         ambient: Time and randomness.
         max_total_bytes: Bytes of the events of all feeds.
+        observe: Gets what happens to the feeds.
+        on_change: Called when a set of arguments is followed, no longer followed, or has another state.
     """
 
     def __init__(
-        self, tasks: TaskGroup, pools: PoolManager, ambient: Ambient, max_total_bytes: int = MAX_TOTAL_BYTES
+        self,
+        tasks: TaskGroup,
+        pools: PoolManager,
+        ambient: Ambient,
+        max_total_bytes: int = MAX_TOTAL_BYTES,
+        *,
+        observe: Observer = noop,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self._observe = observe
+        self._on_change = on_change
         self._tasks = tasks
         self._pools = pools
         self._ambient = ambient
@@ -104,17 +142,38 @@ class FeedManager:
             if instance.feed.manual in unchanged and current is not None and current.feed is not None:
                 instance.tool, instance.feed = current, current.feed.feed
             else:
-                self._remove(key)
+                self._remove(key, REPLACED)
 
     def get(self, tool: CompiledTool, arguments: dict[str, Any]) -> FeedInstance:
-        """Return the feed of a tool with these arguments, open it, and note that it is read.
+        """Return the feed of a tool with these arguments, and open it. Arguments of the tool itself are ignored.
+
+        Raises:
+            CallError: if as many sets of arguments are read as may be.
+            ConnectionLost: if the bridge is being closed.
+        """
+        assert tool.feed is not None
+        feed = tool.feed.feed
+        if self._closed:
+            raise shutdown_error(feed.full_name)
+        own = {name: value for name, value in arguments.items() if name in feed.argument_names}
+        instance = self._find(tool, own)
+        self._run(instance)
+        return instance
+
+    def watch(self, tool: CompiledTool, arguments: dict[str, Any], on_change: Callable[[], None]) -> Callable[[], None]:
+        """Call a function with each change of a feed, and keep the feed open; return the function that ends it.
 
         Raises:
             CallError: if as many sets of arguments are read as may be.
         """
-        instance = self._find(tool, arguments)
-        self._run(instance)
-        return instance
+        instance = self.get(tool, arguments)
+        watchers, watcher = instance.live.watchers, partial(on_change)  # an object of its own for each watch
+        watch = ExitStack()
+        instance.reading += 1
+        watch.callback(instance.end_read)
+        watchers.add(watcher)
+        watch.callback(watchers.discard, watcher)
+        return watch.close
 
     def _find(self, tool: CompiledTool, arguments: dict[str, Any]) -> FeedInstance:
         assert tool.feed is not None
@@ -124,13 +183,15 @@ class FeedManager:
         if instance is None:
             self._make_room(feed)
             instance = self._instances[key] = self._make_instance(tool, feed, arguments)
+            self._on_change()
         return instance
 
     def _make_instance(self, tool: CompiledTool, feed: CompiledFeed, arguments: dict[str, Any]) -> FeedInstance:
         definition = feed.definition
         limits = BufferLimits(definition.size, definition.max_bytes, definition.max_age)
         buffer = EventBuffer(self._ambient.random_hex(EPOCH_BYTES), limits, latest=definition.keep == "latest")
-        live = LiveFeed(feed.full_name, buffer, lambda: self._ambient.now().timestamp())
+        now, shown = (lambda: self._ambient.now().timestamp()), encode_json(arguments)
+        live = LiveFeed(feed.full_name, buffer, now, self._observe, shown, self._on_change)
 
         def subscribe(position: Any) -> FeedSubscription:
             pool = self._pools.pool(feed.manual)
@@ -153,7 +214,7 @@ class FeedManager:
                 f'one has not been read for {feed.definition.linger:g} s, or raise "max_instances".',
                 code="too-many-feeds",
             )
-        self._remove(min(idle)[1])
+        self._remove(min(idle)[1], STOPPED)
 
     def _run(self, instance: FeedInstance) -> None:
         if instance.scope is None and not self._closed:
@@ -169,7 +230,7 @@ class FeedManager:
                 await self._keep_while_wanted(instance)
         finally:
             instance.scope = None
-            instance.keeper.stopped(STOPPED)
+            instance.keeper.stopped(instance.removed or STOPPED)
             self._running -= 1
             self._ended.set()
 
@@ -191,10 +252,12 @@ class FeedManager:
             logger.exception("internal error in the feed %s", instance.feed.full_name)
             instance.keeper.stopped("internal error; see the log")
 
-    def _remove(self, key: tuple[str, str]) -> None:
+    def _remove(self, key: tuple[str, str], reason: str) -> None:
         instance = self._instances.pop(key)
+        instance.removed = reason
         if instance.scope is not None:
             instance.scope.cancel()
+        self._on_change()
 
     def _bound_memory(self, added: int) -> None:
         """Remove the oldest events of the largest feeds if all feeds together exceed the limit.
@@ -208,10 +271,12 @@ class FeedManager:
         total = sum(instance.live.buffer.bytes for instance in self)
         target = self._max_total_bytes if total <= self._max_total_bytes else self._max_total_bytes * 63 // 64
         while total > target:
-            largest = max(self, key=lambda instance: instance.live.buffer.bytes).live.buffer
+            live = max(self, key=lambda instance: instance.live.buffer.bytes).live
+            largest = live.buffer
             before = largest.bytes
             while len(largest) and total - (before - largest.bytes) > target and largest.bytes * 2 > before:
                 largest.evict_oldest()
+            live.report_evictions()
             total -= before - largest.bytes
         self._room = self._max_total_bytes - total
 
@@ -219,7 +284,7 @@ class FeedManager:
         """Stop all keepers, which send `close`; the connections are closed by the pools."""
         self._closed = True
         for key in list(self._instances):
-            self._remove(key)
+            self._remove(key, ENDED)
         with anyio.move_on_after(2 * CANCEL_TIMEOUT):
             while self._running:
                 await self._ended.wait(anyio.current_time() + FOREVER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -39,19 +39,13 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
         CallError: if too many reads wait, or too many sets of arguments are followed.
     """
     assert tool.feed is not None
-    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
     request = _read_request(tool, arguments) if tool.feed.kind == "events" else None
-    instance = manager.get(tool, own)
-    instance.reading += 1
-    try:
+    instance = manager.get(tool, arguments)
+    with instance.being_read():
         await instance.live.wait_opened(OPEN_TIMEOUT)
         if request is None:
             return _latest(instance, arguments.get("keys"))
         return _events(await _read(tool, instance.live, request))
-    finally:
-        instance.reading -= 1
-        instance.last_read = anyio.current_time()
-        instance.read_ended.set()
 
 
 async def open_feeds(manager: FeedManager, tools: Sequence[CompiledTool], arguments: dict[str, Any]) -> None:
@@ -73,7 +67,7 @@ async def open_feeds(manager: FeedManager, tools: Sequence[CompiledTool], argume
         except CallError as error:  # the call does not depend on the feed
             logger.warning("%s is not opened by a call: %s", feed.full_name, error)
             continue
-        instance.last_read = anyio.current_time()
+        instance.note_read()
         await instance.live.wait_opened(OPEN_TIMEOUT)
 
 
@@ -85,16 +79,16 @@ def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any
         CallError: if too many sets of arguments are followed.
     """
     assert tool.feed is not None
-    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
     request = _read_request(tool, arguments)
-    instance = manager.get(tool, own)
+    instance = manager.get(tool, arguments)
     live = instance.live
-    instance.last_read = anyio.current_time()
-    live.buffer.expire(live.now())
+    instance.note_read()
+    live.expire()
     try:
         page = live.buffer.read(request.cursor, request.max_events, request.max_bytes)
     except InvalidCursor as error:
         raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
+    live.note_read(page.events)
     return _events(
         ReadResult(
             page.events,
@@ -143,36 +137,30 @@ class FeedGap:
 async def follow_feed(
     manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
 ) -> AsyncGenerator[FeedItem | FeedGap]:
-    """Yield the events of a feed and its gaps as they come, without end; `on_state` gets each change of its state.
+    """Yield the events of a feed and its gaps as they come, until its manifest is changed.
+
+    `on_state` gets each change of its state.
 
     Raises:
         The errors of `read_feed`.
     """
     assert tool.feed is not None
     longest = tool.feed.feed.definition.max_wait_seconds
-    own = {name: value for name, value in arguments.items() if name in tool.feed.feed.argument_names}
-    instance = manager.get(tool, own)
-    instance.reading += 1
+    instance = manager.get(tool, arguments)
+    request = _read_request(tool, {**arguments, "wait_seconds": longest, "max_events": MAX_EVENTS})
     state = ""
-    cursor = arguments.get("cursor")
-    try:
+    with instance.being_read():
         await instance.live.wait_opened(OPEN_TIMEOUT)
-        while True:
-            following = {} if cursor is None else {"cursor": cursor}
-            request = _read_request(tool, {**arguments, "wait_seconds": longest, "max_events": MAX_EVENTS, **following})
+        while not instance.removed:
             result = await _read(tool, instance.live, request)
             if result.state != state:
                 state = result.state
                 on_state(state)
             for item in _in_order(request.cursor, result):
                 yield item
-            cursor = str(result.cursor)
+            request = replace(request, cursor=result.cursor)
             # A page that is there already is returned without waiting, so that others get their turn here.
             await anyio.lowlevel.checkpoint()
-    finally:
-        instance.reading -= 1
-        instance.last_read = anyio.current_time()
-        instance.read_ended.set()
 
 
 def _in_order(start: Cursor | None, result: ReadResult) -> Iterator[FeedItem | FeedGap]:
@@ -261,9 +249,9 @@ def _events(result: ReadResult) -> dict[str, Any]:
 
 
 def _latest(instance: FeedInstance, keys: list[Any] | None) -> dict[str, Any]:
-    buffer, now = instance.live.buffer, instance.live.now()
-    buffer.expire(now)
-    values = [_value(event, now) for event in buffer.latest().values()]
+    now = instance.live.now()
+    instance.live.expire()
+    values = [_value(event, now) for event in instance.live.buffer.latest().values()]
     shown = values if keys is None else [value for value in values if value["key"] in keys]
     return {"values": shown, "state": instance.live.describe_state()}
 

@@ -6,7 +6,7 @@ Decisions are made in `planner`, which never waits; tasks carry out what takes t
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,12 @@ class ConnectionPool:
         group = self._state.groups.get(request.key)
         if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
             return TimeoutStage.CONNECT, "it is still being opened or logged in"
+        if group is not None and request.mode.is_alone and _all_are_listening(group.connections):
+            limit = group.handshake.template.limits.max_connections
+            return TimeoutStage.POOL, (
+                f"feeds, or calls that only listen, have all its connections (limits.max_connections is {limit}), and "
+                "this call needs one for itself. Raise limits.max_connections, or give the tool a reply.match"
+            )
         return TimeoutStage.POOL, ""
 
     def find_talking(self, key: ConnectionKey) -> Connection | None:
@@ -385,3 +391,8 @@ class ConnectionPool:
         self._record_failure(pooled)
         error = ConnectionLost(connection.address, reason, Outcome.NOT_SENT)
         self._state.failures.set_last_error(pooled.key, error)
+
+
+def _all_are_listening(connections: Sequence[PooledConnection]) -> bool:
+    """Return whether each connection is kept by a feed, or by a call that only listens."""
+    return bool(connections) and all(0 < each.in_flight == each.passive_in_flight for each in connections)

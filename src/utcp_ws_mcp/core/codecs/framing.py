@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ...errors import InvalidTemplate
+from ...manifest.extras import needs_extra
 from ...manifest.models.framing import Framing
 from ..limits import MAX_REQUEST_BYTES
 from .compression import FLUSHED, StreamDeflater, StreamInflater, deflate_message, inflate_message
@@ -324,12 +325,9 @@ def _make_protobuf_codec(framing: Framing, schema: ProtobufSchema | None) -> Cod
 
 
 def _make_packed_codec(name: str) -> PackedCodec:
-    from .msgpack_cbor import LOADERS, PACKAGES
+    from .msgpack_cbor import LOADERS
 
     try:
         return PackedCodec(*LOADERS[name]())
     except ImportError:
-        raise InvalidTemplate(
-            f"the codec {name!r} needs a package. Run pip install {PACKAGES[name]} (the extra {name}).",
-            code="extra-not-installed",
-        ) from None
+        raise InvalidTemplate(needs_extra(f"the codec {name!r}", name), code="extra-not-installed") from None

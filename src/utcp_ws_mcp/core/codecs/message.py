@@ -71,7 +71,7 @@ class Message:
     @property
     def for_display(self) -> str | bytes:
         """Return the message for people: the JSON of what a codec decoded, else the message as it arrived."""
-        return encode_json(to_json_safe(self.value)) if self.decoded else self.raw
+        return encode_json(to_json_safe(self.value, show_bytes=mark_bytes)) if self.decoded else self.raw
 
     @property
     def size(self) -> int:
@@ -185,11 +185,16 @@ MAX_INTEGER_BITS: Final = 8192
 """Bits of an integer that is written in decimal digits; Python refuses to convert very long ones."""
 
 
-def to_json_safe(value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Any:
+def mark_bytes(data: bytes) -> str:
+    """Return bytes inside a value for people: their length, and the bytes in hexadecimal."""
+    return f"<{len(data)} bytes: 0x{data.hex()}>"
+
+
+def to_json_safe(value: Any, depth: int = MAX_MESSAGE_DEPTH, *, show_bytes: Callable[[bytes], str] = bytes.hex) -> Any:
     """Return a value that can be encoded as JSON, whatever the value is.
 
-    Lone surrogates become U+FFFD, NaN and the infinities their names, bytes and very long integers hexadecimal, and
-    what is nested more deeply than `depth` a note.
+    Lone surrogates become U+FFFD, NaN and the infinities their names, bytes what `show_bytes` makes of them, very long
+    integers hexadecimal, and what is nested more deeply than `depth` a note.
     """
     match value:
         case str():
@@ -197,15 +202,16 @@ def to_json_safe(value: Any, depth: int = MAX_MESSAGE_DEPTH) -> Any:
         case float() if not math.isfinite(value):
             return json.dumps(value)
         case bytes():
-            return value.hex()
+            return show_bytes(value)
         case int() if value.bit_length() > MAX_INTEGER_BITS:
             return hex(value)
         case dict() | list() | tuple() if depth == 0:
             return "… nested too deeply"
         case dict():
-            return {_json_key(key): to_json_safe(item, depth - 1) for key, item in value.items()}
+            items = value.items()
+            return {_json_key(key): to_json_safe(item, depth - 1, show_bytes=show_bytes) for key, item in items}
         case list() | tuple():
-            return [to_json_safe(item, depth - 1) for item in value]
+            return [to_json_safe(item, depth - 1, show_bytes=show_bytes) for item in value]
         case None | bool() | int() | float():
             return value
         case _:
@@ -234,7 +240,7 @@ def excerpt(raw: str | bytes, limit: int = 200, redact: Callable[[str], str] = s
     if isinstance(raw, bytes):
         text = text_or_bytes(raw)
         if isinstance(text, str) and "".join(text.split()).isprintable() and text.strip():
-            return f"{len(raw)} bytes of text: {excerpt(text, limit, redact)}"
+            return f"{len(raw)} bytes of binary data, as text: {excerpt(text, limit, redact)}"
         shown = redact_beginning(raw[:REDACTION_WINDOW].hex(), _BINARY_DIGITS, redact)
         cut = len(raw) > REDACTION_WINDOW or len(shown) > _BINARY_DIGITS
         return f"{len(raw)} bytes of binary data, 0x{shown[:_BINARY_DIGITS]}" + ("…" if cut else "")

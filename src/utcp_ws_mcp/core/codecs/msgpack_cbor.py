@@ -65,9 +65,6 @@ _PLAIN_TYPES: Final = frozenset({type(None), bool, str, bytes, int, float})
 LOADERS: Final[Mapping[str, Callable[[], PackFunctions]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
 """The function that loads each codec, by its name: the packages are imported when a manifest needs them."""
 
-PACKAGES: Final[Mapping[str, str]] = {"msgpack": "msgpack", "cbor": "cbor2"}
-"""The package of each codec, as pip installs it."""
-
 
 def to_plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
     """Return a value that consists of objects, lists, strings, numbers, booleans, null and bytes only.

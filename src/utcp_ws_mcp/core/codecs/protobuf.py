@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import InvalidTemplate, end_sentence
+from ...manifest.extras import needs_extra
 from .message import Message, RejectedValue, decode_values
 from .values import JsonCodec, Payload
 
@@ -82,10 +83,7 @@ def load_types(file: str, read: Callable[[str], bytes]) -> SchemaTypes:
     try:
         from .proto_schema import load_pool
     except ImportError:
-        raise InvalidTemplate(
-            "the codec 'protobuf' needs packages. Run pip install protobuf proto-schema-parser (the extra protobuf).",
-            code="extra-not-installed",
-        ) from None
+        raise InvalidTemplate(needs_extra("the codec 'protobuf'", "protobuf"), code="extra-not-installed") from None
     return SchemaTypes(file, *load_pool(file, read))
 
 

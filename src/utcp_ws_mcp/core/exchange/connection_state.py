@@ -10,7 +10,7 @@ from ...errors import quote_endpoint
 from ..captures import Captures
 from ..codecs.message import Message, excerpt, to_json_safe
 from ..connection_rules import ConnectionRules
-from ..expressions.expression import Expression
+from ..expressions.expression import EvaluationError, Expression
 from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
@@ -33,6 +33,7 @@ class ConnectionState:
         values: The captured values, `session` in expressions; they change while the connection is open.
         arguments: Those of the call that opened the connection; only calls with the same ones share it.
         on_send_failed: Gets the purpose of each message that was due and could not be rendered, and the reason.
+        on_predicate_failed: Gets the field of a predicate that could not be evaluated, and the reason.
 
     Attributes:
         heartbeat_id: The request id of the last heartbeat.
@@ -46,10 +47,12 @@ class ConnectionState:
         values: dict[str, Any],
         arguments: dict[str, Any],
         on_send_failed: Callable[[str, str], None] = lambda purpose, reason: None,
+        on_predicate_failed: Callable[[str, str], None] = lambda field, reason: None,
     ) -> None:
         self.rules = rules
         self.values = values
         self.on_send_failed = on_send_failed
+        self._on_predicate_failed = on_predicate_failed
         self.heartbeat_id: Any = UNDEFINED
         self.heartbeat_pending = False
         self._snapshot: dict[str, Any] = {}
@@ -93,16 +96,25 @@ class ConnectionState:
         scope = self.scope(message=message.value)
         # Captures come first: the automatic reply may need what the same message brings.
         for predicate, captures in rules.captures:
-            if predicate.is_true(scope):
+            if self._holds("capture", predicate, scope):
                 self.capture(captures, scope)
         for rule in rules.auto_replies:
-            if rule.match.is_true(scope):
+            if self._holds("auto_reply", rule.match, scope):
                 try:
                     send(rule.reply.render(scope.with_frozen_time()))
                 except RenderError as error:
                     self.on_send_failed("auto_reply", str(error))
                 return not rule.keep
         return False
+
+    def _holds(self, field: str, predicate: Expression, scope: Scope) -> bool:
+        """Return whether a predicate is true. One that cannot be evaluated is not, and that is reported."""
+        try:
+            return predicate.decide(scope)
+        except EvaluationError as error:
+            scope.failures.setdefault(predicate.source, str(error))
+            self._on_predicate_failed(field, str(error))
+            return False
 
     def capture(self, captures: Captures, scope: Scope) -> None:
         """Save values; one that the message lacks keeps its earlier value."""
@@ -115,13 +127,13 @@ class ConnectionState:
     def should_drain(self, message: Message) -> bool:
         """Return whether a message says that the connection is of no use for further calls (`reconnect_when`)."""
         predicate = self.rules.reconnect_when
-        return predicate is not None and predicate.is_true(self.scope(message=message.value))
+        return predicate is not None and self._holds("reconnect_when", predicate, self.scope(message=message.value))
 
     def failure(self, message: Message) -> str | None:
         """Return why a message fails every call (`fail_when`), or None where it does not."""
         predicate, text = self.rules.fail_when, self.rules.fail_message
         scope = self.scope(message=message.value) if predicate is not None else None
-        if predicate is None or scope is None or not predicate.is_true(scope):
+        if predicate is None or scope is None or not self._holds("fail_when", predicate, scope):
             return None
         value = UNDEFINED if text is None else text.evaluate_or_undefined(scope)
         has_text = value is not UNDEFINED and value is not None and value != ""
@@ -147,7 +159,7 @@ class ConnectionState:
         """
         for index, message in enumerate(self.rules.on_disconnect):
             field, scope = f"on_disconnect[{index}]", self.scope(**template_values())
-            if message.when is not None and not message.when.is_true(scope):
+            if message.when is not None and not self._holds(f"{field}.when", message.when, scope):
                 on_left_out(field, message.when, scope)
                 continue
             try:
@@ -162,7 +174,9 @@ class ConnectionState:
     def is_heartbeat_reply(self, message: Message) -> bool:
         """Return whether a message may answer the heartbeat that was sent last and is not answered yet."""
         expect = self.rules.heartbeat.expect if self.rules.heartbeat else None
-        return self.heartbeat_pending and expect is not None and expect.is_true(self.heartbeat_scope(message))
+        if not self.heartbeat_pending or expect is None:
+            return False
+        return self._holds("heartbeat.expect", expect, self.heartbeat_scope(message))
 
     def heartbeat_interval(self) -> float | None:
         """Return the seconds between two heartbeats, or None where there are none, or `every` gives no number."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ...manifest.secret_names import redact_by_key
 from ..captures import Captures
-from ..codecs.message import Message, encode_json, redact_beginning, to_json_safe
+from ..codecs.message import Message, encode_json, mark_bytes, redact_beginning, to_json_safe
 from ..connection_rules import CompiledLoginStep
 from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
@@ -241,9 +241,8 @@ class Explanation:
         if value is UNDEFINED:
             return f"{prefix}not there"
         limit, redact = len(prefix) + MAX_VALUE_LENGTH, self._scope.ambient.redact
-        text = redact_beginning(
-            prefix + encode_json(to_json_safe(value)), limit, lambda shown: redact_by_key(redact(shown))
-        )
+        shown_value = prefix + encode_json(to_json_safe(value, show_bytes=mark_bytes))
+        text = redact_beginning(shown_value, limit, lambda shown: redact_by_key(redact(shown)))
         return text if len(text) <= limit else text[:limit] + "…"
 
 

@@ -32,6 +32,9 @@ _HTML: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'"}
 ITEM_LENGTH: Final = 64
 """Characters that an item of a list counts as, because it takes about as much memory."""
 
+MAX_ITEMS: Final = MAX_VALUE_LENGTH // ITEM_LENGTH
+"""Items of a list that an expression makes of a text, and pairs or lists that it makes of the items of a list."""
+
 
 def reject(reason: str) -> RejectedValue:
     """Return the error of a value that a filter cannot process."""
@@ -112,6 +115,65 @@ def _at_most(value: Any, length: int) -> Any:
     return value
 
 
+def _measured(value: Any) -> Any:
+    """Return a value that is not larger than may be written."""
+    if is_too_large(value):
+        check_length(MAX_VALUE_LENGTH + 1)
+    return value
+
+
+def _check_items(count: int) -> None:
+    if count > MAX_ITEMS:
+        raise RejectedValue(f"a list would have more than {MAX_ITEMS:,} items.", code="value-too-large")
+
+
+def _listed(value: Any) -> Any:
+    """Return a value that becomes a list: a text is one of its characters."""
+    if isinstance(value, str | bytes):
+        _check_items(len(value))
+    return value
+
+
+def _paired(value: Any) -> Any:
+    """Return a value that becomes a list of pairs, each of which is a list."""
+    if isinstance(value, str | bytes | list | tuple | dict):
+        _check_items(len(value))
+    return value
+
+
+def split(value: Any, separator: Any = None, limit: Any = None) -> Any:
+    """Split a text."""
+    if isinstance(value, str) and len(value) > MAX_ITEMS:
+        blank = not isinstance(separator, str)
+        count = len(value.split(None, MAX_ITEMS + 1)) if blank else value.count(separator) + 2
+        _check_items(min(count, limit) if type(limit) is int and limit >= 0 else count)
+    return _call_builtin("value | split(separator, limit)", value=value, separator=separator, limit=limit)
+
+
+def _split(value: Any, separator: Any = None, limit: Any = None) -> Any:
+    """Split as the method does: the value must be text."""
+    return split(_text_with("split", value), separator, limit)
+
+
+def lines(value: Any) -> Any:
+    """Split a text into lines."""
+    if isinstance(value, str):
+        _check_items(value.count("\n") + 1)
+    return _call_builtin("value | lines", value=value)
+
+
+def _splitlines(value: Any, keep_ends: bool = False) -> Any:
+    text = _text_with("splitlines", value)
+    _check_items(text.count("\n") + 1)
+    return _call_builtin("text.splitlines(keep)", text=text, keep=keep_ends)
+
+
+def _text_with(method: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise MissingValue if value is None else reject(f"{describe(value)} has no method {method}.")
+    return value
+
+
 def _replace(value: Any, old: Any, new: Any, count: int = -1) -> Any:
     """Replace in text (or bytes), as a method does: the value must be text."""
     if not isinstance(value, str | bytes):
@@ -132,6 +194,7 @@ def join(values: Any, separator: Any = "") -> str:
     """Return the values as one text."""
     if isinstance(values, bool | int | float):
         raise reject(f"{describe(values)} cannot be joined; join takes a list.")
+    _listed(values)
     texts = [text_of(each) for each in _iterate(values)]
     between = text_of(separator)
     check_length(sum(map(len, texts)) + len(between) * len(texts))
@@ -184,6 +247,8 @@ def slice_(value: Any, count: int, *fill: Any) -> Any:
 def batch(value: Any, count: int, *fill: Any) -> Any:
     """Divide a list into lists of `count` items; the last one is filled up with `fill`."""
     check_length(count * ITEM_LENGTH)
+    if hasattr(value, "__len__"):
+        _check_items(len(value) // max(count, 1))
     return _call_builtin("value | batch(count, *fill) | list", value=value, count=count, fill=list(fill))
 
 
@@ -208,7 +273,12 @@ class MissingValue(Exception):
 
 
 BOUNDED_FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "_listed": _listed,
+    "_measured": _measured,
+    "_paired": _paired,
     "_slice": _slice,
+    "_split": _split,
+    "_splitlines": _splitlines,
     "_factor": _factor,
     "_at_most": _at_most,
     "_replace": _replace,
@@ -217,8 +287,10 @@ BOUNDED_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "format": format_,
     "indent": indent,
     "join": join,
+    "lines": lines,
     "replace": replace,
     "slice": slice_,
+    "split": split,
     "batch": batch,
     "tojson": tojson,
 }

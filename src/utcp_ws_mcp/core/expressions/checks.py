@@ -63,8 +63,9 @@ def check_words(source: str, tree: Node) -> None:
     Raises:
         InvalidTemplate: where one does not exist, or a function is not called.
     """
-    called = {id(node.parts[0]): node for node in tree.walk() if node.kind == "call"}
-    for node in tree.walk():
+    nodes = tree.walk()
+    called = {id(node.parts[0]): node for node in nodes if node.kind == "call"}
+    for node in nodes:
         if node.kind == "name" and node.name in FUNCTIONS:
             _check_function(source, node, called.get(id(node)))
         elif node.kind == "call":

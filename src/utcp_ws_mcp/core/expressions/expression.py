@@ -21,10 +21,10 @@ from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
 from .filters import FILTERS, Binary, check_text
-from .paths import UNDEFINED, look_up, parse_path
-from .rewrite import rewrite
+from .paths import UNDEFINED, Path, look_up, parse_path
+from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
-from .suggestions import CLEARER_REASONS, suggest_name, suggest_syntax
+from .suggestions import clear_reason, suggest_name, suggest_syntax
 from .syntax import Node, parse_expression
 from .vocabulary import FUNCTIONS
 
@@ -37,11 +37,6 @@ _PYTHON_ERRORS = (AttributeError, TypeError, ValueError, ArithmeticError, Lookup
 _HANDLES_MISSING: Final = DEFINING | {("condition", ""), ("or", "or")}
 """What defines what happens without a value. Where one is written, no value counts as required: which operand it
 belongs to may depend on the values."""
-
-
-_HOLDING: Final = frozenset({("operator", "+"), ("filter", "chain"), ("filter", "zip"), ("filter", "groupby")})
-MAX_HELD_PARTS: Final = 4
-"""Parts that a value may hold without its size being checked: each is at most as large as a message."""
 
 
 class EvaluationError(Exception):
@@ -73,13 +68,14 @@ class Expression:
         arguments: The arguments that it uses; `ALL_MEMBERS` for all of them.
         required_args: Arguments without which an operator or a filter would make something of nothing.
         required_let: Values of `let` of the same kind.
+        required_session: Values of `session` of the same kind.
         tree: Its parts; None for one that is only a path.
         may_grow: Whether it may hold its operands so often that its size is checked.
     """
 
     __slots__ = (
         *("_aliased_paths", "_source", "arguments", "may_grow", "names", "path", "required_args", "required_let"),
-        *("source", "tree"),
+        *("required_session", "source", "tree"),
     )
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
@@ -107,12 +103,16 @@ class Expression:
                 raise InvalidTemplate(
                     f"unknown name {name!r} in the expression {self.source!r}. {hint}", code="unknown-name"
                 )
-        self._source, self._aliased_paths = (self.source, {}) if tree is None else rewrite(self.source, tree)
+        self.may_grow = tree is not None and may_grow(tree)
+        unchanged: tuple[str, dict[str, Path]] = (self.source, {})
+        self._source, self._aliased_paths = (
+            unchanged if tree is None else rewrite(self.source, tree, measured=self.may_grow)
+        )
         self.arguments = find_members(self.source, "args")
         handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
-        self.may_grow = tree is not None and sum(map(_held_parts, tree.walk())) > MAX_HELD_PARTS
         self.required_args = () if handles_missing else self._find_members("args")
         self.required_let = () if handles_missing else self._find_members("let")
+        self.required_session = () if handles_missing else self._find_members("session")
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -194,6 +194,10 @@ class Expression:
             name not in (scope["let"] or ()) for name in self.required_let
         )
 
+    def lacks_session(self, scope: Mapping[str, Any]) -> bool:
+        """Return whether a filter or an operator would make something of a value that the connection has not saved."""
+        return any(name not in (scope["session"] or ()) for name in self.required_session)
+
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names that have a value, with their values."""
         known = {name: scope[name] for name in self.names}
@@ -265,21 +269,13 @@ def compile_expression(source: str, allowed: frozenset[str], *, local: bool = Tr
     return Expression(source, allowed, local=local)
 
 
-def _held_parts(node: Node) -> int:
-    """Return how many values a part of an expression holds that may be large."""
-    if node.kind in ("list", "object"):
-        return sum(part.kind != "literal" for part in node.parts)
-    return int((node.kind, node.name) in _HOLDING)
-
-
 def _python_reason(error: Exception) -> str:
     """Return the reason of an exception without the values in it: Python cuts them, and half a secret is not found."""
     return re.split(r"['\":]", str(error), maxsplit=1)[0].strip()[:MAX_REASON_LENGTH]
 
 
 def _error_reason(error: TemplateError) -> str:
-    reason = str(error).split(" (in <")[0]
-    return CLEARER_REASONS.get(reason, reason)
+    return clear_reason(str(error).split(" (in <")[0])
 
 
 def _is_about_missing(error: Exception) -> bool:

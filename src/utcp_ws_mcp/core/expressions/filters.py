@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
+from ...manifest.extras import needs_extra
 from ..codecs.message import RejectedValue, encode_json, parse_json
 from ..limits import MAX_JSON_LENGTH, MAX_REPETITIONS
 from ..value_size import is_too_large
@@ -134,15 +135,12 @@ def _latin1(value: Any) -> str | bytes:
 
 
 def _load_codec(codec: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    from ..codecs.msgpack_cbor import LOADERS, PACKAGES
+    from ..codecs.msgpack_cbor import LOADERS
 
     try:
         return LOADERS[codec]()
     except ImportError:
-        raise RejectedValue(
-            f"it needs the package {PACKAGES[codec]}. Run pip install {PACKAGES[codec]} (the extra {codec}).",
-            code="extra-not-installed",
-        ) from None
+        raise RejectedValue(needs_extra("it", codec), code="extra-not-installed") from None
 
 
 def _packer(codec: str) -> Callable[[Any], bytes]:

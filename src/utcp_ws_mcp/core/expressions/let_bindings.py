@@ -52,9 +52,12 @@ def with_let_bindings(scope: Scope, bindings: LetBindings) -> Scope:
     values: dict[str, object] = {}
     for name, expression in bindings:
         scope_so_far = frozen.with_values(let=values)
+        if expression.lacks_session(scope_so_far):
+            raise RenderError(f"let.{name}: {expression.source} has no value.", code="value-missing")
         try:
             value = UNDEFINED if expression.has_missing_inputs(scope_so_far) else expression.evaluate(scope_so_far)
-            expression.check_size(value)  # each may double the one before it
+            if not expression.may_grow:  # else it was checked
+                expression.check_size(value)  # each may double the one before it
         except EvaluationError as error:
             raise RenderError(f"let.{name}: {error}", code=error.code) from None
         if value is not UNDEFINED:

@@ -6,12 +6,16 @@ r"""Rewrite what MiniJinja evaluates, where it would give something else than is
 | `x[1:3]` | `x \| _slice(1, 3, none)` | a slice of bytes would be a list of numbers |
 | `a * b` | `a \| _factor * b` | no fuel counts how long a list becomes |
 | `x.replace(a, b)`, `x.join(y)` | `x \| _replace(a, b)`, `x \| _join(y)` | nor how long a text becomes |
+| `x.split(a)`, `x.splitlines()` | `x \| _split(a)`, `x \| _splitlines` | nor how many pieces it has |
+| `x \| list`, `x \| zip(y)`, … | `x \| _listed \| list`, `x \| _paired \| zip(y \| _paired)` | nor how many items |
+| `[a, b, …] ~ x` of many parts | `[a, b, …] \| _measured ~ x` | a list that holds a value often is written as often |
 | `x.format(y)` | `x \| _format_text` first | the width of a field is any number |
 | `a ~ b ~ …` of many parts | `a \| _at_most(n) ~ …` | the same text may be joined again and again |
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +29,23 @@ MAX_FREE_JOINS: Final = 8
 _METHOD_NAMES: Final = frozenset(name for kind in (dict, list, bytes) for name in dir(kind))
 """What MiniJinja finds in every object, array or bytes, also where the message has no such member."""
 
-_BOUNDED_METHODS: Final = {"replace": "_replace", "join": "_join"}
+_BOUNDED_METHODS: Final = {"replace": "_replace", "join": "_join", "split": "_split", "splitlines": "_splitlines"}
+
+_GUARDS: Final = {
+    **dict.fromkeys(("list", "sort", "unique", "max", "min", "map", "select", "selectattr", "reject"), "_listed"),
+    **dict.fromkeys(("rejectattr", "chain", "slice", "batch", "join"), "_listed"),
+    **dict.fromkeys(("zip", "items", "dictsort", "groupby"), "_paired"),
+}
+"""What checks the operand of a filter that goes through the characters of a text, or makes a list of each item."""
+
+_SEVERAL_OPERANDS: Final = frozenset({"zip", "chain"})
+_GIVES_LIST: Final = frozenset(_GUARDS) - {"max", "min", "join"} | {"split", "lines"}
+_HOLDING: Final = frozenset({("operator", "+"), ("filter", "chain"), ("filter", "zip"), ("filter", "groupby")})
+MAX_HELD_PARTS: Final = 4
+"""Parts that a value may hold without its size being checked: each is at most as large as a message."""
+
+_MAY_BE_LARGER: Final = frozenset({"let", "session"})
+"""Names whose values may be larger than a message."""
 
 
 @dataclass(slots=True)
@@ -55,31 +75,95 @@ class _Edits:
         return "".join(out) + source[position:]
 
 
-def rewrite(source: str, tree: Node) -> tuple[str, dict[str, Path]]:
-    """Return what to evaluate instead of an expression, and the path that each new name in it stands for."""
-    edits, nodes = _Edits(), list(tree.walk())
+def may_grow(tree: Node) -> bool:
+    """Return whether an expression may hold its operands so often that its size must be checked."""
+    nodes = tree.walk()
+    held = sum(map(_held_parts, nodes))
+    return held > MAX_HELD_PARTS or (held > 1 and any(node.name in _MAY_BE_LARGER for node in nodes))
+
+
+def _held_parts(node: Node) -> int:
+    """Return how many values a part of an expression holds that may be large."""
+    if node.kind in ("list", "object"):
+        return sum(part.kind != "literal" for part in node.parts)
+    return int((node.kind, node.name) in _HOLDING)
+
+
+def _find_holding(tree: Node) -> Iterator[Node]:
+    """Yield the outermost parts of an expression that hold values, less the expression itself."""
+    waiting = list(tree.parts)
+    while waiting:
+        node = waiting.pop()
+        if _held_parts(node):
+            yield node
+        else:
+            waiting.extend(node.parts)
+
+
+def rewrite(source: str, tree: Node, *, measured: bool) -> tuple[str, dict[str, Path]]:
+    """Return what to evaluate instead of an expression, and the path that each new name in it stands for.
+
+    Args:
+        source: The expression.
+        tree: Its parts.
+        measured: Whether it may grow (`may_grow`), so that what holds values is measured.
+    """
+    edits, nodes = _Edits(), tree.walk()
     aliases: dict[str, Path] = {}
+    for node in _find_holding(tree) if measured else ():
+        edits.around(node, "((", ") | _measured)")
     joins = sum(node.kind == "operator" and node.name in ("~", "+") for node in nodes)
     for node in nodes:
         if node.kind == "slice":
             _rewrite_slice(node, edits)
-        elif node.kind == "method" and node.name in _BOUNDED_METHODS:
-            base = node.parts[0]
-            edits.around(node, "(", ")")
-            edits.instead(base.end, source.index("(", base.end), f" | {_BOUNDED_METHODS[node.name]}")
-        elif node.kind == "method" and node.name == "format":
-            edits.around(node.parts[0], "((", ") | _format_text)")
-        elif node.kind == "operator" and (node.name == "*" or (joins > MAX_FREE_JOINS and node.name in ("~", "+"))):
-            guard = "_factor" if node.name == "*" else f"_at_most({MAX_VALUE_LENGTH // joins})"
-            for operand in node.parts:
-                if operand.kind != "literal" and not (operand.kind == "operator" and operand.name == node.name):
-                    edits.around(operand, "((", f") | {guard})")
+        elif node.kind == "method":
+            _rewrite_method(source, node, edits)
+        elif node.kind == "filter":
+            _rewrite_filter(node, edits)
+        elif node.kind == "operator":
+            _rewrite_operator(node, joins, edits)
     for path, node in find_paths(tree):
         if not _METHOD_NAMES.isdisjoint(path[1:]):
             alias = f"path_{len(aliases)}"
             aliases[alias] = path
             edits.instead(node.start, node.end, alias)
     return edits.apply(source), aliases
+
+
+def _rewrite_method(source: str, node: Node, edits: _Edits) -> None:
+    base = node.parts[0]
+    if node.name in _BOUNDED_METHODS:
+        edits.around(node, "(", ")")
+        edits.instead(base.end, source.index("(", base.end), f" | {_BOUNDED_METHODS[node.name]}")
+    elif node.name == "format":
+        edits.around(base, "((", ") | _format_text)")
+
+
+def _rewrite_filter(node: Node, edits: _Edits) -> None:
+    if node.name not in _GUARDS:
+        return
+    for operand in node.parts if node.name in _SEVERAL_OPERANDS else node.parts[:1]:
+        if guard := _find_guard(node, operand):
+            edits.around(operand, "((", f") | {guard})")
+
+
+def _rewrite_operator(node: Node, joins: int, edits: _Edits) -> None:
+    if node.name != "*" and (joins <= MAX_FREE_JOINS or node.name not in ("~", "+")):
+        return
+    guard = "_factor" if node.name == "*" else f"_at_most({MAX_VALUE_LENGTH // joins})"
+    for operand in node.parts:
+        if operand.kind != "literal" and not (operand.kind == "operator" and operand.name == node.name):
+            edits.around(operand, "((", f") | {guard})")
+
+
+def _find_guard(node: Node, operand: Node) -> str:
+    """Return the filters that check an operand of a filter; none where it is no text."""
+    is_list = operand.kind == "literal" or (operand.kind == "filter" and operand.name in _GIVES_LIST)
+    guards = [] if is_list and _GUARDS[node.name] == "_listed" else [_GUARDS[node.name]]
+    named = node.parts[1:2] if node.name == "map" else ()
+    if any(each.value in _GUARDS if each.kind == "literal" else each.kind != "keyword" for each in named):
+        guards.append("map('_paired')")  # map('list') does the same with each item
+    return " | ".join(guards)
 
 
 def _rewrite_slice(node: Node, edits: _Edits) -> None:

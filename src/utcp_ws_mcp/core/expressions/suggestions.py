@@ -9,11 +9,24 @@ from typing import Final
 from ...manifest.validation import closest_match
 from .paths import STRING_LITERAL
 
-CLEARER_REASONS: Final = {
+_NO_NUMBER: Final = "int and float need a text that is a number; write int(0) for another value"
+_CLEARER_REASONS: Final = {
     "unknown filter": "unknown filter in map",
     "unknown test": "unknown test in select, reject, selectattr or rejectattr",
+    "invalid operation": "the operation is not possible on a value of this type",
+    "invalid float literal": f"the text is not a number: {_NO_NUMBER}",
+    "cannot parse float from empty string": f"the text is empty: {_NO_NUMBER}",
 }
 """What MiniJinja's shortest reasons mean."""
+
+_RUST_TYPES: Final = {
+    **dict.fromkeys(("isize", "usize", "i64", "i32", "u64", "u32"), "a whole number"),
+    "sequence": "a list",
+    "map": "an object",
+    "string": "a text",
+    "integer": "an integer",
+}
+_CONVERSION: Final = re.compile(r"cannot convert (\w+) to (\w+)")
 
 _FOREIGN_NULLS: Final = {"null": "none", "nil": "none", "undefined": "is not defined"}
 _FOREIGN_SYNTAX: Final = (
@@ -39,6 +52,15 @@ _ABSENT: Final = {
     "tool": "A connection is shared by tools, so that only the message of a call can name its tool; write the name.",
 }
 """Why a name that other fields have does not exist in a field."""
+
+
+def clear_reason(reason: str) -> str:
+    """Return the reason of an error of MiniJinja in terms of manifests."""
+    reason = reason.removeprefix("invalid operation: ")
+    if found := _CONVERSION.fullmatch(reason):
+        source, target = (_RUST_TYPES.get(name, name) for name in found.groups())
+        return f"{source} cannot become {target}"
+    return _CLEARER_REASONS.get(reason, reason)
 
 
 def suggest_name(name: str, allowed: Collection[str]) -> str:

@@ -9,7 +9,6 @@ that MiniJinja refuses is refused here with its words; one that only this parser
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -67,13 +66,15 @@ class Node:
     name: str = ""
     value: Any = None
 
-    def walk(self) -> Iterator[Node]:
-        """Yield this part and all below it, each before its operands. A chain of operators may be thousands deep."""
-        waiting = [self]
+    def walk(self) -> list[Node]:
+        """Return this part and all below it, each before its operands. A chain of operators may be thousands deep."""
+        nodes, waiting = list[Node](), [self]
         while waiting:
             node = waiting.pop()
-            yield node
-            waiting.extend(reversed(node.parts))
+            nodes.append(node)
+            if node.parts:
+                waiting += node.parts[::-1]
+        return nodes
 
 
 class _NotUnderstood(Exception):
@@ -110,7 +111,12 @@ class _Parser:
             position = match.end()
         if source[position:].strip():
             raise _NotUnderstood
-        self._tokens.append(("end", "", len(source), len(source)))
+        end = ("end", "", len(source), len(source))
+        self._tokens += (end, end)  # the second one is next when the first is taken
+        # The next token; the quotes of a text distinguish it from a word or a sign.
+        self._kind, self._text, self._start, _ = self._tokens[0]
+        self._end = 0
+        """Where the last token that was taken ends."""
 
     def parse(self) -> Node:
         """Return the tree of the whole source."""
@@ -119,32 +125,17 @@ class _Parser:
             raise _NotUnderstood
         return node
 
-    @property
-    def _kind(self) -> str:
-        return self._tokens[self._next][0]
-
-    @property
-    def _text(self) -> str:
-        """The next token; the quotes of a text distinguish it from a word or a sign."""
-        return self._tokens[self._next][1]
-
-    @property
-    def _start(self) -> int:
-        return self._tokens[self._next][2]
-
-    @property
-    def _end(self) -> int:
-        """Where the last token that was taken ends."""
-        return self._tokens[self._next - 1][3]
-
     def _take(self) -> str:
+        _, text, _, self._end = self._tokens[self._next]
         self._next += 1
-        return self._tokens[self._next - 1][1]
+        self._kind, self._text, self._start, _ = self._tokens[self._next]
+        return text
 
     def _skip(self, text: str) -> bool:
-        found = self._text == text
-        self._next += found
-        return found
+        if self._text != text:
+            return False
+        self._take()
+        return True
 
     def _expect(self, text: str) -> None:
         if not self._skip(text):

@@ -25,7 +25,15 @@ from ..tools.argument_schema import SchemaValidator
 from ..tools.template import CompiledTemplate, TemplateCompiler
 from ..tools.tool import CompiledTool, default_values
 from .feed import CompiledFeed, FeedRequest, FeedTool
-from .tool_texts import RESERVED_ARGUMENTS, events_description, events_inputs, latest_description, latest_inputs
+from .tool_texts import (
+    RESERVED_ARGUMENTS,
+    events_description,
+    events_inputs,
+    events_outputs,
+    latest_description,
+    latest_inputs,
+    latest_outputs,
+)
 
 T = TypeVar("T")
 
@@ -92,7 +100,7 @@ def _make_tool(
         original_name=name,
         description=description,
         inputs=inputs,
-        outputs={},
+        outputs=events_outputs() if kind == "events" else latest_outputs(),
         tags=("feed",),
         annotations=_HINTS,
         idempotent=True,

@@ -43,6 +43,34 @@ def latest_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
     return _with_properties(inputs, {"keys": keys})
 
 
+def events_outputs() -> dict[str, Any]:
+    """Return the schema of the result of NAME_events."""
+    event = _object({"offset": {"type": "integer"}, "at": {"type": "string"}, "data": {}})
+    gap = _object({"after": {"type": "integer"}, "reason": {"type": "string"}})
+    missed = "How many events were removed before they were read; null if it is not known."
+    return _object(
+        {
+            "events": {"type": "array", "items": event, "description": "The oldest first."},
+            "cursor": {"type": "string", "description": "Pass it to the next call."},
+            "missed": {"type": ["integer", "null"], "description": missed},
+            "gaps": {"type": "array", "items": gap, "description": "Where the endpoint may have sent more."},
+            "has_more": {"type": "boolean", "description": "More events are there already."},
+            "timed_out": {"type": "boolean", "description": "No event came within wait_seconds."},
+            "state": {"type": "string", "description": "open, or why no event can arrive."},
+        }
+    )
+
+
+def latest_outputs() -> dict[str, Any]:
+    """Return the schema of the result of NAME_latest."""
+    value = _object({"key": {}, "data": {}, "age_seconds": {"type": "number"}})
+    return _object({"values": {"type": "array", "items": value}, "state": {"type": "string"}})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
 def _with_properties(inputs: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     declared = inputs.get("properties")
     properties = {**(declared if isinstance(declared, dict) else {}), **own}

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
-from ..expressions.expression import MAX_HELD_PARTS, compile_expression
+from ..expressions.expression import compile_expression
+from ..expressions.rewrite import MAX_HELD_PARTS
 from ..expressions.scope import EACH_NAMES, REQUEST_NAMES
 from ..limits import MAX_MESSAGE_DEPTH
+from .forms import check_keys, is_form
 from .json_state import JsonState
 from .nodes import (
     Argument,
@@ -96,9 +98,7 @@ class Compiler:
 
     def _is_form(self, value: Any, key: str) -> bool:
         """Return whether a value is an object that stands for something else; the network cannot write one."""
-        if not isinstance(value, dict) or not self.is_local or key not in value:
-            return False
-        return value.keys() <= {"$each", "$template"} if key == "$each" else len(value) == 1
+        return self.is_local and is_form(value, key)
 
     def _each(self, value: Any, compile_template: Callable[[Compiler, Any], Node]) -> Each:
         """Compile `{"$each": list, "$template": template}`; without a template, the elements themselves."""
@@ -135,6 +135,8 @@ class Compiler:
         if isinstance(value, dict):
             if (node := self._form(value, depth)) is not None:
                 return node
+            if self.is_local:
+                check_keys(value)
             items = tuple((self._key(key), self.value(item, depth - 1)) for key, item in value.items())
             if all(isinstance(node, Constant) for _, node in items):
                 return Constant({key: node.value for key, node in items if isinstance(node, Constant)})

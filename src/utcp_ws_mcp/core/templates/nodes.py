@@ -111,6 +111,8 @@ class ExpressionValue:
     def render(self, scope: Mapping[str, Any]) -> Any:
         if self.expression.has_missing_inputs(scope):
             return OMIT
+        if self.expression.lacks_session(scope):
+            raise _missing_value(self.expression)
         try:
             value = self.expression.evaluate(scope)
         except EvaluationError as error:

@@ -49,7 +49,7 @@ _XML: Final = re.compile(r"\s*<[A-Za-z/!?][^<>]*>?")
 _SAFE_IN_XML: Final = frozenset({"escape", "e", "urlencode", "base64", "base64url", "hex"})
 _CHECKED_NAMES: Final = frozenset({"args", "let", "session", "item"})
 VERBATIM: Final = "verbatim"
-_NOTHING: Final = re.compile(r"(?!)")
+NO_BREAKS: Final = re.compile(r"(?!)")
 _NAMES: Final = {" ": "a blank", "\n": "a line feed", "\r": "a carriage return", "\0": "NUL", "\t": "a tab"}
 
 
@@ -62,12 +62,14 @@ class TextRule:
         refused: Further characters.
         separator: The separator of the framing, or an empty text.
         fix: What to write to allow them.
+        place: What the text is a part of.
     """
 
     breaks: re.Pattern[str]
     refused: frozenset[str]
     separator: str
     fix: str
+    place: str = "message"
 
     def check(self, text: str, placeholder: Placeholder) -> None:
         """Check the text of a placeholder.
@@ -82,7 +84,7 @@ class TextRule:
         char = found[0] if found else next((each for each in text if each in self.refused), "")
         raise RenderError(
             f"{describe_source(placeholder)} contains {_name(char or self.separator)}, which would end it in this "
-            f"message. Remove it; {self.fix}",
+            f"{self.place}. Remove it; {self.fix}",
             code="argument-breaks-message",
         )
 
@@ -160,7 +162,7 @@ def _rule(
     if not is_checked(placeholder):
         return None
     if len(parts) == 1:
-        return TextRule(_NOTHING, frozenset(), separator, _fix(placeholder, VERBATIM)) if separator else None
+        return TextRule(NO_BREAKS, frozenset(), separator, allowing_fix(placeholder)) if separator else None
     before = parts[index - 1] if index else ""
     line, others = _rest_of_line(parts, index)
     refused: set[str] = set()
@@ -171,10 +173,15 @@ def _rule(
         refused |= {"\\"} if refused else set()
         refused |= {" "} if line[0] == " " and (line.strip() or others) else set()
         refused |= {line[0]} & _SEPARATORS if others else set()
-    fix = _fix(placeholder, VERBATIM)
+    fix = allowing_fix(placeholder)
     if is_xml and refused:
         fix = _fix(placeholder, "escape")
     return TextRule(_XML_BREAKS if is_xml else _BREAKS, frozenset(refused), separator, fix)
+
+
+def allowing_fix(placeholder: Placeholder) -> str:
+    """Return what the manifest writes to allow any text at a placeholder."""
+    return _fix(placeholder, VERBATIM)
 
 
 def _fix(placeholder: Placeholder, filter_name: str) -> str:
@@ -232,7 +239,7 @@ class JoinedText:
 
     def render(self, scope: Mapping[str, Any]) -> str:
         """Return the text."""
-        if self.whole.expression.has_missing_inputs(scope):
+        if self.whole.expression.has_missing_inputs(scope) or self.whole.expression.lacks_session(scope):
             raise self.whole.missing_error()
         texts = []
         for part in self.operands:

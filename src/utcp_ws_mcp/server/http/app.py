@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any, Final
-from urllib.parse import unquote
 
 import anyio
 import uvicorn
@@ -40,13 +39,13 @@ from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
 from .config import HttpListener
 from .connections import ACCEPT_BACKLOG, ConnectionLimits, LimitedProtocol, max_connections, report_accept_failures
+from .fast_path import HttpFastPath, read_request
 from .security import (
     Headers,
     HttpAccessPolicy,
     Rejection,
     check_method_and_content_type,
     rejection_headers,
-    split_absolute_target,
 )
 
 MCP_PATH: Final = "/mcp"
@@ -88,11 +87,17 @@ class TextRoute:
 
 
 class McpEndpoint:
-    """The ASGI application at `/mcp`: checks method and content type, and leaves the rest to the SDK."""
+    """The ASGI application at `/mcp`: checks method and content type; the fast path or the SDK answers."""
 
-    def __init__(self, manager: StreamableHTTPSessionManager, check_call: CheckCall | None = None) -> None:
+    def __init__(
+        self,
+        manager: StreamableHTTPSessionManager,
+        fast_path: HttpFastPath | None = None,
+        check_call: CheckCall | None = None,
+    ) -> None:
         """Serve with the sessions of a manager; `check_call` may reject a call before anything runs."""
         self._manager = manager
+        self._fast_path = fast_path
         self._check_call = check_call
         self._event_streams: set[anyio.CancelScope] = set()
 
@@ -116,8 +121,14 @@ class McpEndpoint:
             await _rejection_response(rejection)(scope, receive, send)
         elif body is not None and (batch := messages_of_batch(body, scope["headers"])) is not None:
             await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
-        elif body is not None:
+        elif body is not None and not await self._try_fast(body, scope, receive, send):
             await self._manager.handle_request(scope, replay(body, receive), send)
+
+    async def _try_fast(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
+        request = read_request(scope["headers"], body) if self._fast_path is not None else None
+        if self._fast_path is None or request is None:
+            return False
+        return await self._fast_path.serve(request, scope.get(CALLER_KEY), receive, send)
 
     def _check(self, body: bytes, scope: Scope) -> Rejection | None:
         """Return why a call is rejected, with the challenge that lets a client ask for the scope that it needs."""
@@ -185,19 +196,9 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or reject one request."""
-        _resolve_absolute_target(scope)
         rejection = None if scope["path"] in self._exempt else self._check(scope["headers"])
         app = self._app if rejection is None else _rejection_response(rejection)
         await app(scope, receive, send)
-
-
-def _resolve_absolute_target(scope: Scope) -> None:
-    """Make a target in absolute form a path and a Host, in place; it overrides the header (RFC 9112 §3.2.2)."""
-    found = split_absolute_target(scope["raw_path"])
-    if found is not None:
-        host, scope["raw_path"] = found
-        scope["path"] = unquote(scope["raw_path"].decode("ascii"))
-        scope["headers"] = [(b"host", host), *(header for header in scope["headers"] if header[0] != b"host")]
 
 
 def make_app(
@@ -292,10 +293,13 @@ async def run_http_server(
     routes: Mapping[str, TextRoute],
     on_started: Callable[[str], None],
     resource_server: ResourceServer | None = None,
+    *,
+    fast_path: bool = True,
 ) -> None:
     """Serve until SIGTERM or SIGINT; running calls then have GRACEFUL_SHUTDOWN_TIMEOUT seconds to finish.
 
-    `on_started` gets the URL of MCP. With a resource server, clients need its access tokens.
+    `on_started` gets the URL of MCP. With a resource server, clients need its access tokens. Without
+    `fast_path`, the SDK answers everything.
     """
     manager = StreamableHTTPSessionManager(
         sdk_server.server,
@@ -306,7 +310,7 @@ async def run_http_server(
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     check_call = partial(check_scopes, sdk_server.tools, resource_server) if resource_server is not None else None
-    endpoint = McpEndpoint(manager, check_call)
+    endpoint = McpEndpoint(manager, HttpFastPath(sdk_server.tools) if fast_path else None, check_call)
     unguarded = make_app(
         endpoint,
         listener.access_policy,

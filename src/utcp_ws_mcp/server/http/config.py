@@ -186,7 +186,15 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
     with listen(address) as listener:
         port = listener.getsockname()[1]
         policy, url = make_access_policy(options, address, port, token, audience), f"http://{address.url_host}:{port}"
-        yield HttpListener(listener, policy, url, address.is_loopback, options.stateless, options.max_sessions, oauth)
+        yield HttpListener(
+            listener,
+            policy,
+            url,
+            address.is_loopback,
+            options.stateless,
+            options.max_sessions,
+            oauth,
+        )
 
 
 def listen(address: ListenAddress) -> socket.socket:

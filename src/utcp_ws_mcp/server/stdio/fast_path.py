@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
 from typing import Any, Final
 
 from ...core.codecs.message import encode_json
 from ..content import ICON, SERVER_INFO, SERVER_INFO_META
 from ..progress import ProgressCallback
-from ..resources import RESOURCE_TEMPLATES, RESOURCES, media_type, unknown_resource
+from ..resources import ResourceNotWatched, media_type, unknown_resource
 from ..tools import (
     INSTRUCTIONS,
     INTERNAL_ERROR_MESSAGE,
@@ -28,15 +27,10 @@ from ..tools import (
 from .outbound import StdioOutbound
 from .protocol_state import ProtocolState
 from .protocol_versions import HANDSHAKE, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, MODERN
-from .subscriptions import Subscriptions
+from .subscriptions import RESOURCES_CHANGED, TOOLS_CHANGED, Subscriptions
 
 JsonObject = dict[str, Any]
-CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": False, "subscribe": False}}
-LIST_CHANGED: Final = '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
-_STATIC_LISTS: Final[Mapping[str, JsonObject]] = {
-    "resources/list": {"resources": RESOURCES},
-    "resources/templates/list": {"resourceTemplates": RESOURCE_TEMPLATES},
-}
+CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": True, "subscribe": True}}
 _DISCOVERY: Final = {"supportedVersions": MODERN, "capabilities": CAPABILITIES, "instructions": INSTRUCTIONS}
 logger = logging.getLogger(__name__)
 
@@ -48,9 +42,7 @@ class FastPath:
         self._state = state
         self._tools = tools
         self._outbound = outbound
-        self._is_initialized = False
-        self._has_listed = False
-        self._subscriptions = Subscriptions(outbound)
+        self._subscriptions = Subscriptions(outbound, tools.resources)
         self._tasks: dict[Any, asyncio.Task[None]] = {}
         self._handlers: dict[str, Callable[[Any, JsonObject], bool]] = {
             "initialize": self._initialize,
@@ -58,9 +50,11 @@ class FastPath:
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
-            "resources/list": partial(self._list_static, "resources/list"),
-            "resources/templates/list": partial(self._list_static, "resources/templates/list"),
+            "resources/list": self._list_resources,
+            "resources/templates/list": self._list_resource_templates,
             "resources/read": self._read_resource,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._unsubscribe,
             "prompts/list": self._list_prompts,
             "subscriptions/listen": self._listen,
         }
@@ -123,13 +117,22 @@ class FastPath:
         self._start_task(request_id, self._send_tool_list(request_id, params.get("cursor")))
         return True
 
-    def _list_static(self, method: str, request_id: Any, params: JsonObject) -> bool:
+    def _list_resources(self, request_id: Any, params: JsonObject) -> bool:
         if not self._is_list_request(params):
             return False
+        self._subscriptions.note_listed(RESOURCES_CHANGED)
+        return self._respond_one_page(request_id, params, {"resources": self._tools.resources.listed()})
+
+    def _list_resource_templates(self, request_id: Any, params: JsonObject) -> bool:
+        if not self._is_list_request(params):
+            return False
+        return self._respond_one_page(request_id, params, {"resourceTemplates": self._tools.resources.templates()})
+
+    def _respond_one_page(self, request_id: Any, params: JsonObject, result: JsonObject) -> bool:
         if params.get("cursor") is not None:
             self._respond_error(request_id, INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
         else:
-            self._respond_cacheable(request_id, (_result_fields(_STATIC_LISTS[method]),))
+            self._respond_cacheable(request_id, (_result_fields(result),))
         return True
 
     def _list_prompts(self, request_id: Any, params: JsonObject) -> bool:
@@ -150,6 +153,28 @@ class FastPath:
             contents = [{"uri": uri, "mimeType": media_type(uri), "text": text}]
             self._respond_cacheable(request_id, (_result_fields({"contents": contents}),))
         return True
+
+    def _subscribe(self, request_id: Any, params: JsonObject) -> bool:
+        if not self._is_subscription(params):
+            return False
+        try:
+            self._subscriptions.subscribe(params["uri"])
+        except ResourceNotWatched as refused:
+            self._respond_error(request_id, INVALID_PARAMS, refused.message, refused.data)
+        else:
+            self._respond(request_id, ("{}",))
+        return True
+
+    def _unsubscribe(self, request_id: Any, params: JsonObject) -> bool:
+        """The SDK's server has the subscriptions that are not known here."""
+        if not self._is_subscription(params) or not self._subscriptions.unsubscribe(params["uri"]):
+            return False
+        self._respond(request_id, ("{}",))
+        return True
+
+    def _is_subscription(self, params: JsonObject) -> bool:
+        is_known = isinstance(params.get("uri"), str) and self._is_supported(params, {"_meta", "uri"})
+        return is_known and self._state.is_handshake
 
     def _listen(self, request_id: Any, params: JsonObject) -> bool:
         if not self._is_supported(params, {"_meta", "notifications"}) or not self._state.is_modern:
@@ -174,7 +199,7 @@ class FastPath:
 
     def _handle_notification(self, method: str, params: JsonObject) -> bool:
         if method == "notifications/initialized":
-            self._is_initialized = True
+            self._subscriptions.is_session = self._state.is_handshake
             return self._state.is_handshake
         if method == "notifications/cancelled":
             key = _request_key(params.get("requestId"))
@@ -186,7 +211,7 @@ class FastPath:
 
     async def _send_tool_list(self, request_id: Any, cursor: str | None) -> None:
         listing = await self._tools.list_tools()
-        self._has_listed = True
+        self._subscriptions.note_listed(TOOLS_CHANGED)
         page = listing.page(cursor, modern=self._state.is_modern)
         if page is None:
             self._respond_error(request_id, INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
@@ -247,12 +272,8 @@ class FastPath:
             self._respond_error(request_id, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
 
     def _on_tools_changed(self) -> None:
-        """Notify the host, unless it has no list yet: the first one will have the change."""
-        if not self._has_listed:
-            return
-        if self._is_initialized and self._state.is_handshake:
-            self._outbound.send(LIST_CHANGED)
-        self._subscriptions.tools_changed()
+        self._subscriptions.manifests_changed()
+        self._subscriptions.list_changed(TOOLS_CHANGED)
 
 
 def _result_fields(result: JsonObject) -> str:

@@ -1,0 +1,183 @@
+"""`python -m benchmarks.http`: calls of 2026-07-28 per second over HTTP, one at a time, 32 and 200 at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from .command import Size, run
+from .comparison import Comparison, Target
+from .environment import OURS, BenchmarkEnvironment, benchmark_environment
+from .fixtures import INPUT_SCHEMA
+
+BARE = "the SDK's bare HTTP server, does nothing"
+MINIMUM: Final = {1: 2.0, 32: 5.0, 200: 5.0}
+"""The least ratio to the bare server, by connections that call at once."""
+
+START_TIMEOUT: Final = 60.0
+_META: Final = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+}
+_BODY: Final = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "m0_t0", "arguments": {"n": 1, "text": "x"}, "_meta": _META},
+    }
+).encode()
+
+
+def measure(size: Size) -> Sequence[Comparison]:
+    """Compare with the SDK's server for each number of connections."""
+    rounds, calls = size.of(7, 1), size.of(1500, 40)
+    comparisons = []
+    with benchmark_environment() as environment, servers(environment) as ports:
+        for connections, minimum in MINIMUM.items():
+            rate, cpu = defaultdict(list), defaultdict(list)
+            for number in range(rounds + 1):
+                for label, (port, process) in ports.items():
+                    before, began = _cpu(process.pid), time.perf_counter()
+                    asyncio.run(_burst(port, calls, connections))
+                    if number:  # the first round warms up
+                        rate[label].append(calls / (time.perf_counter() - began))
+                        cpu[label].append((_cpu(process.pid) - before) / calls)
+            what = f"calls over HTTP, {connections} at once"
+            targets = {BARE: Target(minimum, at_least=True)}
+            comparisons.append(Comparison(what, "/s", OURS, rate, cpu, targets))
+    return comparisons
+
+
+@contextmanager
+def servers(environment: BenchmarkEnvironment) -> Iterator[dict[str, tuple[int, subprocess.Popen[bytes]]]]:
+    """Run both servers until the block ends; yield their ports and processes by label."""
+    manifest = environment.folder / "http.json"
+    template = {
+        "preset": "jsonrpc2",
+        "limits": {"max_in_flight": 2000},
+        "tools": [{"name": "t0", "inputs": INPUT_SCHEMA}],
+    }
+    manifest.write_text(json.dumps({"name": "m0", "url": environment.url(), **template}))
+    ours, bare = _free_port(), _free_port()
+    commands = {
+        OURS: (ours, ["-m", "utcp_ws_mcp", str(manifest), "--http", str(ours), "--no-auth"]),
+        BARE: (bare, ["-m", "benchmarks.servers.bare_http", str(bare)]),
+    }
+    with (environment.folder / "http.log").open("wb") as log:
+        running = {
+            label: (port, subprocess.Popen([sys.executable, *command], stderr=log))
+            for label, (port, command) in commands.items()
+        }
+        try:
+            for port, _ in running.values():
+                _wait_until_served(port)
+            yield running
+        finally:
+            for _, process in running.values():
+                process.terminate()
+                process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def _wait_until_served(port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _cpu(pid: int) -> float:
+    """Return the CPU seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def _burst(port: int, calls: int, connections: int) -> None:
+    """Make so many calls over so many connections.
+
+    Raises:
+        RuntimeError: if one of them fails.
+    """
+    head = {
+        "Host": f"127.0.0.1:{port}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "m0_t0",
+        "Content-Length": str(len(_BODY)),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    request = f"POST /mcp HTTP/1.1\r\n{lines}\r\n".encode() + _BODY
+    left = [calls]
+    loop, done = asyncio.get_running_loop(), []
+    for _ in range(min(connections, calls)):
+        done.append(loop.create_future())
+        await loop.create_connection(lambda: _Caller(request, left, done[-1]), "127.0.0.1", port)
+    await asyncio.gather(*done)
+
+
+class _Caller(asyncio.Protocol):
+    """Sends the next request when the response to the last one is complete, as long as calls are left."""
+
+    def __init__(self, request: bytes, left: list[int], done: asyncio.Future[None]) -> None:
+        self._request = request
+        self._left = left
+        self._done = done
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        if len(body) < length:
+            return
+        if not head.startswith(b"HTTP/1.1 200") or b'"isError":true' in body:
+            self._done.set_exception(RuntimeError(f"a call failed: {self._received[:500]!r}"))
+            self._transport.close()
+            return
+        self._received = b""
+        self._next()
+
+    def _next(self) -> None:
+        if not self._left[0]:
+            self._transport.close()
+            self._done.set_result(None)
+            return
+        self._left[0] -= 1
+        self._transport.write(self._request)
+
+
+if __name__ == "__main__":
+    run(measure)

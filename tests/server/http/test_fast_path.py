@@ -1,0 +1,205 @@
+"""The fast path over HTTP: the same answers as those of the SDK, and the SDK for everything that is not usual."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer
+from tests.server.http.test_app import BEARER, POST, RPC, served
+from tests.server.stdio.test_transport import MODERN
+from utcp_ws_mcp.server.http import fast_path
+from utcp_ws_mcp.server.http.fast_path import HttpFastPath, read_request
+
+CALL: dict[str, Any] = {"name": "m_t", "arguments": {"n": 1}, "_meta": MODERN}
+HEADERS = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "m_t", **POST}
+LIST_HEADERS = {**HEADERS, "mcp-method": "tools/list"}
+IN_HEADER = {"name": "h", "inputs": {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}}
+
+
+def request(method: str = "tools/call", request_id: Any = 1, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+
+
+def read(message: Any, headers: Any = None, **changed: str | None) -> Any:
+    given = {**HEADERS, **{name.replace("_", "-"): value for name, value in changed.items()}}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in given.items() if value is not None]
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return read_request([*pairs, *(headers or [])], body)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        request(**CALL),
+        request(request_id="x", **CALL),
+        request(**{**CALL, "arguments": None}),
+        request(name="m_t", _meta=MODERN),
+    ],
+)
+def test_a_usual_call_is_read(message: dict[str, Any]) -> None:
+    assert read(message).params["name"] == "m_t"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"[]",
+        b"[" * 99_999,
+        b"\xff",
+        json.dumps(request(**CALL)).replace("1}", "NaN}").encode(),
+        [request(**CALL)],
+        {**request(**CALL), "jsonrpc": "1.0"},
+        {**request(**CALL), "method": "tools/list"},
+        {**request(**CALL), "params": None},
+        request(request_id=None, **CALL),
+        request(request_id=True, **CALL),
+        request(request_id=1.5, **CALL),
+        {key: value for key, value in request(**CALL).items() if key != "id"},
+        request(**CALL, task={}),
+        request(**{**CALL, "name": 7}),
+        request(**{**CALL, "name": "other"}),
+        request(**{**CALL, "arguments": []}),
+        request(**{**CALL, "_meta": {}}),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": 1}}),
+        request(**{**CALL, "_meta": {**MODERN, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}}),
+        request(**{**CALL, "_meta": {**MODERN, "io.modelcontextprotocol/clientInfo": {"name": 1}}}),
+    ],
+)
+def test_what_is_not_usual_is_left_to_the_sdk(message: Any) -> None:
+    assert read(message) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mcp_name": None},
+        {"mcp_name": "other"},
+        {"mcp_name": "=?base64?bV90?="},
+        {"mcp_method": None},
+        {"mcp_method": "tools/list"},
+        {"mcp_protocol_version": None},
+        {"mcp_protocol_version": "2025-11-25"},
+        {"accept": "application/json"},
+        {"Accept": "*/*"},
+        {"mcp_param_region": "eu"},
+    ],
+)
+def test_headers_that_do_not_say_what_the_body_says_are_left_to_the_sdk(changed: dict[str, Any]) -> None:
+    assert read(request(**CALL), **changed) is None
+
+
+@pytest.mark.parametrize("name", ["mcp-name", "mcp-method", "mcp-protocol-version", "accept"])
+def test_a_header_that_is_repeated_is_left_to_the_sdk(name: str) -> None:
+    assert read(request(**CALL), [(name.encode(), HEADERS.get(name, "x").encode())]) is None
+
+
+REQUESTS = [
+    (request(**CALL), HEADERS),
+    (request(request_id="ä", **CALL), HEADERS),
+    (request(**{**CALL, "arguments": {"n": "x\u2028"}}), HEADERS),
+    (request(**{**CALL, "arguments": {"wrong": 1}}), HEADERS),
+    (request(**{**CALL, "name": "m_unknown"}), {**HEADERS, "mcp-name": "m_unknown"}),
+    (request(**{**CALL, "name": "m_fail"}), {**HEADERS, "mcp-name": "m_fail"}),
+    (request(**{**CALL, "name": "m_h", "arguments": {"region": "eu"}}), {**HEADERS, "mcp-name": "m_h"}),
+    (
+        request(**{**CALL, "name": "m_h", "arguments": {"region": "eu"}}),
+        {**HEADERS, "mcp-name": "m_h", "mcp-param-region": "eu"},
+    ),
+    (request(**{**CALL, "_meta": {**MODERN, "progressToken": 1}}), HEADERS),
+    (request("tools/list", _meta=MODERN), LIST_HEADERS),
+    (request("tools/list", _meta=MODERN, cursor="7"), LIST_HEADERS),
+    (request("tools/list", _meta=MODERN, cursor=7), LIST_HEADERS),
+]
+
+
+async def test_the_answers_are_those_of_the_sdk(tmp_path: Path) -> None:
+    tool = {"name": "t", "inputs": {"properties": {"n": {}}, "additionalProperties": False}}
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message["method"] == "fail":
+            error = {"code": 7, "message": "no"}
+            await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+        else:
+            await jsonrpc(seen, connection, message)
+
+    answers: list[list[Any]] = []
+    for fast in (True, False):
+        async with (
+            peer(answer) as seen,
+            served(tmp_path, entry(seen, tool, "fail", IN_HEADER, **RPC), fast_path=fast) as url,
+        ):
+            async with httpx2.AsyncClient(headers=BEARER, timeout=PATIENCE) as http:
+                got = [await http.post(url, json=message, headers=headers) for message, headers in REQUESTS]
+        answers.append([(each.status_code, each.headers["content-type"], events_of(each.text)) for each in got])
+    assert answers[0] == answers[1]
+
+
+def events_of(body: str) -> list[Any]:
+    """The JSON-RPC messages of a response, JSON or an event stream."""
+    lines = [line.removeprefix("data: ") for line in body.split("\n") if line.startswith(("{", "data: "))]
+    return [json.loads(line) for line in lines]
+
+
+async def test_usual_calls_take_the_fast_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served_fast: list[bool] = []
+    original = HttpFastPath.serve
+
+    async def count(self: HttpFastPath, *args: Any) -> bool:
+        served_fast.append(await original(self, *args))
+        return served_fast[-1]
+
+    monkeypatch.setattr(HttpFastPath, "serve", count)
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url:
+        async with httpx2.AsyncClient(headers={**BEARER, **HEADERS}, timeout=PATIENCE) as http:
+            assert (await http.post(url, json=request(**CALL))).status_code == 200
+    assert served_fast == [True]
+
+
+async def test_a_client_that_goes_cancels_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_path, "WATCH_AFTER", 0.0)
+    cancelled = {"cancel": {"id": "{{ request_id }}", "method": "cancel"}}
+
+    async def silent(seen: Peer, connection: Any, message: Any) -> None:
+        pass
+
+    async with peer(silent) as seen, served(tmp_path, entry(seen, "t", **RPC, reply=cancelled)) as url:
+        async with httpx2.AsyncClient(headers={**BEARER, **HEADERS}) as http:
+            with anyio.move_on_after(PATIENCE) as scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(lambda: http.post(url, json=request(**CALL)))
+                    await seen.until(lambda: len(seen.received) == 1)
+                    tasks.cancel_scope.cancel()
+                await seen.until(lambda: len(seen.received) == 2)
+    assert not scope.cancelled_caught
+    assert seen.received[1]["method"] == "cancel"
+
+
+async def test_a_call_that_takes_long_becomes_an_event_stream_with_comments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EVENT_STREAM_AFTER", "PING_INTERVAL", "WATCH_AFTER"):
+        monkeypatch.setattr(fast_path, name, 0.01)
+    go_on = asyncio.Event()
+
+    async def slow(seen: Peer, connection: Any, message: Any) -> None:
+        await go_on.wait()
+        await jsonrpc(seen, connection, message)
+
+    async with peer(slow) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url:
+        async with httpx2.AsyncClient(headers={**BEARER, **HEADERS}, timeout=PATIENCE) as http:
+            async with http.stream("POST", url, json=request(**CALL)) as response:
+                lines = []
+                async for line in response.aiter_lines():
+                    lines.append(line)
+                    if lines.count(": ping") == 2:
+                        go_on.set()
+    assert response.headers["content-type"] == "text/event-stream"
+    assert events_of("\n".join(lines))[0]["result"]["structuredContent"] == {"n": 1}
