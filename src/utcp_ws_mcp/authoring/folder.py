@@ -70,7 +70,7 @@ class ManifestFolder:
         except OSError:
             raise _not_found(name, self.names()) from None
 
-    def write(self, name: str, text: str) -> bool:
+    def save(self, name: str, text: str) -> bool:
         """Write a manifest as a whole; return whether there was one of this name.
 
         Raises:

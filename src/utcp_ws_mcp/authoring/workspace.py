@@ -131,7 +131,7 @@ class Workspace:
         loaded = admit(text, name, self.grants)
         others = [one for one in self.load_all() if one.manifest.source != name]
         check_unique_names([*others, loaded])
-        replaced = self.folder.write(name, text + "\n")
+        replaced = self.folder.save(name, text + "\n")
         self.reload()
         return loaded, replaced
 
