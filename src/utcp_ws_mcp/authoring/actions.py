@@ -83,7 +83,7 @@ async def _import_description(workspace: Workspace, arguments: Arguments) -> str
     )
     imported: Imported | None = None
     with anyio.move_on_after(IMPORT_SECONDS):
-        source = await _read_description(workspace, arguments)
+        source = (await _read_description(workspace, arguments)).redacted(workspace.redact)
         make = partial(import_document, source.document, source.options(options), source.name, source.format)
         run = partial(make, source.others, source.fields)
         imported = await anyio.to_thread.run_sync(run, abandon_on_cancel=True)

@@ -170,7 +170,17 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
         case _:
+            _log_fleet_event(event, extra)
             _log_feed_event(event, extra)
+
+
+def _log_fleet_event(event: events.Event, extra: dict[str, Any]) -> None:
+    match event:
+        case events.SharedStoreLost(address, reason, code):
+            text = "%s is not used: %s. This replica goes on without it [%s]"
+            logger.warning(text, address, reason.rstrip("."), code, extra=extra)
+        case events.SharedStoreBack(address, seconds):
+            logger.warning("%s is used again after %.1f s", address, seconds, extra=extra)
 
 
 def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
