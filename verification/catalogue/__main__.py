@@ -37,9 +37,8 @@ def main() -> int:
     failed = [name for name in names if not anyio.run(run_entry, find_entry(name))]
     claimed = {entry.name for entry in read_catalog() if entry.info.run_against}
     print(f"{len(names) - len(failed)} of {len(names)} entries passed")
-    if not selected and claimed != CASES.keys():
-        print(f"entries that claim to be run, and cases, differ: {', '.join(sorted(claimed ^ CASES.keys()))}")
-        return 1
+    if by_hand := sorted(claimed - CASES.keys()):
+        print(f"run by hand only: {', '.join(by_hand)}")
     return 1 if failed else 0
 
 
@@ -71,6 +70,8 @@ def _wrong_version(entry: CatalogEntry, version: str) -> str:
     """Return an error if the entry does not name the version that was run: two of its numbers, or the first alone."""
     if not re.match(r"\d", version):
         return ""  # the endpoint of this package has no version of its own
+    if entry.info.run_against is None:
+        return f"it passed with {version}, and the entry does not say so"
     numbers: Sequence[str] = version.split(".")
     shown = (".".join(numbers[:2]), numbers[0])
     named = re.findall(r"\d+(?:\.\d+)*", entry.info.run_against or "")

@@ -1,4 +1,4 @@
-"""Players and studios: Mopidy, Snapcast, Kodi, OBS Studio."""
+"""Players and studios: Mopidy, Snapcast."""
 
 from __future__ import annotations
 
@@ -107,41 +107,4 @@ async def snapcast(desk: Desk) -> str:
             await other.recv()
 
     check((await desk.event("changes", disturb))["what"] == "Client.OnVolumeChanged", "another change was seen")
-    return version
-
-
-async def kodi(desk: Desk) -> str:
-    """Play a sound without a screen and without a sound card."""
-    version = debian("kodi", "kodi-bin", "xvfb")
-    display, port = f":{free_port() % 1000 + 100}", 9090
-    await desk.start("Xvfb", display, "-screen", "0", "640x480x24")
-    song = _tone(desk.folder / "music" / "tone.wav")
-    await desk.start(
-        "kodi", "--standalone", "--audio-backend=null", port=port, DISPLAY=display, KODI_DATA=str(desk.folder / ".kodi")
-    )
-    await desk.serve()
-    check(await desk.call("now_playing") == [], "something is played")
-    check("limits" in await desk.call("library", kind="movies"), "no library")
-    listed = await desk.call("list_folder", folder=f"{song.parent}/", media="music")
-    check(listed["files"][0]["label"].startswith("tone"), str(listed))
-    await desk.call("set_volume", percent=30)
-    await desk.call("notify", title="Test", text="A message")
-    await desk.call("open", file=str(song))
-    players: list[Any] = []
-    for _ in range(40):
-        players = await desk.call("now_playing")
-        if players:
-            break
-    check(players, "nothing is played")
-    player = players[0]["playerid"]
-    check("time" in await desk.call("player_state", player=player), "no state")
-    await desk.call("seek", player=player, percent=50)
-    check("speed" in await desk.call("play_pause", player=player), "no speed")
-
-    async def toggle() -> None:
-        await desk.call("set_volume", percent=31 if (await desk.call("now_playing")) else 30)
-        await desk.call("play_pause", player=player)
-
-    check((await desk.event("events", toggle))["what"], "no event was seen")
-    await desk.call("stop", player=player)
     return version

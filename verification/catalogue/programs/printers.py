@@ -1,8 +1,7 @@
-"""Printers: OctoPrint with its virtual printer, Moonraker with a scripted Klipper."""
+"""Printers: OctoPrint with its virtual printer."""
 
 from __future__ import annotations
 
-import json
 import urllib.request
 from typing import Any
 
@@ -60,48 +59,3 @@ async def octoprint(desk: Desk) -> str:
     check((await desk.event("state", nothing))["state"], "no state was seen")
     await desk.call("state_latest")
     return python_version(programs, "octoprint")
-
-
-async def moonraker(desk: Desk) -> str:
-    """Query and control a Klipper that answers as Klipper's API documents."""
-    programs = python_package("moonraker", "moonraker")
-    port = free_port()
-    socket = desk.folder / "klippy.sock"
-    (desk.folder / "gcodes").mkdir()
-    desk.write("gcodes/a.gcode", "G28\n")
-    config = desk.write(
-        "config/moonraker.conf",
-        f"[server]\nhost: 127.0.0.1\nport: {port}\nklippy_uds_address: {socket}\n[authorization]\n"
-        "trusted_clients:\n  127.0.0.1\n[history]\n[machine]\nprovider: none\nvalidate_service: False\n",
-    )
-    from ..desk import SERVERS
-
-    await desk.start(programs / "python", SERVERS / "klippy.py", socket, desk.folder)
-    await desk.wait_until(socket.exists)
-    await desk.start(programs / "moonraker", "-d", desk.folder, "-c", config, port=port)
-    await desk.serve(MOONRAKER_URL=f"ws://127.0.0.1:{port}/websocket")
-    info: dict[str, Any] = {}
-    for _ in range(60):
-        info = await desk.call("server_info")
-        if info["klippy_state"] == "ready":
-            break
-        await desk.wait_until(lambda: True)
-    check(info["klippy_state"] == "ready", f"Klipper is {info['klippy_state']}: {json.dumps(info)[:300]}")
-    check((await desk.call("printer_status"))["print_stats"]["state"] == "standby", "another state")
-
-    async def home() -> None:
-        await desk.call("run_gcode", script="G28")
-
-    await home()
-    check("echo" in await desk.event("gcode_responses", home), "no response was seen")
-    check((await desk.call("list_files"))[0]["path"] == "a.gcode", "the file is not listed")
-
-    async def print_it() -> None:
-        await desk.call("start_print", filename="a.gcode")
-        await desk.call("control_print", action="pause")
-        await desk.call("control_print", action="cancel")
-
-    check((await desk.event("jobs", print_it))["action"] in ("added", "finished"), "no job was seen")
-    check((await desk.call("print_history"))["count"] >= 1, "no job is in the history")
-    await desk.call("emergency_stop")
-    return python_version(programs, "moonraker")

@@ -1,13 +1,12 @@
-"""Protocols of libraries, with small servers of our own that use the library: Socket.IO, GraphQL, WAMP and others."""
+"""Protocols of libraries, with small servers of our own that use the library: Socket.IO, GraphQL and others."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
-from ..desk import Desk, check, free_port, npm_package, own_server, python_package, python_version
+from ..desk import Desk, check, free_port, npm_package, own_server
 
 SAMPLES = {"string": "text", "number": 2, "integer": 2, "boolean": True}
 """Arguments for tools that an endpoint announces."""
@@ -109,34 +108,6 @@ async def socketcluster(desk: Desk) -> str:
     await publish()
     await _watch(desk, "watch", publish, "hello", channel="news", count=1)
     return version
-
-
-async def crossbar_wamp(desk: Desk) -> str:
-    """Call the procedures of a callee through a Crossbar router."""
-    programs = python_package("crossbar", "crossbar", "setuptools<80")
-    port = free_port()
-    allowed = dict.fromkeys(("call", "register", "publish", "subscribe"), True)
-    permissions = [{"uri": "", "match": "prefix", "allow": allowed}]
-    roles = [{"name": "anonymous", "permissions": permissions}]
-    transport = {"type": "websocket", "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"}}
-    worker = {"type": "router", "realms": [{"name": "realm1", "roles": roles}], "transports": [transport]}
-    desk.write(".crossbar/config.json", json.dumps({"version": 2, "workers": [worker]}))
-    search = {"PATH": f"{programs}:{os.environ['PATH']}"}
-    await desk.start(programs / "crossbar", "start", "--cbdir", desk.folder / ".crossbar", port=port, **search)
-    await desk.start(programs / "python", own_server(desk.folder, "callee.py"), f"ws://127.0.0.1:{port}/")
-    await desk.wait_until((desk.folder / "registered").exists)
-    await desk.serve(WAMP_URL=f"ws://127.0.0.1:{port}/")
-    check("3" in json.dumps(await desk.call("com.example.add", a=1, b=2)), "another sum")
-    check("7" in json.dumps(await desk.call("call", procedure="com.example.add", args=[3, 4])), "another sum")
-    await desk.call("call_progressive", procedure="com.example.count", kwargs={"n": 3})
-    check(await desk.call("find_procedure", procedure="com.example.add"), "it was not found")
-
-    async def publish() -> None:
-        await desk.call("publish", topic="com.example.news", args=["hello"])
-
-    await publish()
-    await _watch(desk, "watch_topic", publish, "hello", topic="com.example.news")
-    return python_version(programs, "crossbar")
 
 
 async def ethereum(desk: Desk) -> str:
