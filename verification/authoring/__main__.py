@@ -10,7 +10,8 @@ import anyio
 from verification.real.server import ServerNotReady
 
 from .adversary import attack
-from .plans import LIGHT, REAL, Plan
+from .plan import Plan
+from .plans import LIGHT, REAL
 from .run import Report, carry_out
 
 ROW = "{:<32}{:>6}{:>13}{:>16}  {}"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .endpoints import IN_PROCESS, real
 from .model import ScriptedModel, fill, scripted_model
-from .plans import Plan
+from .plan import Plan
 
 INHERITED = ("PATH", "PYTHONPATH", "HOME", "LANG")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from verification.authoring.adversary import attack
-from verification.authoring.plans import LIGHT, Plan
+from verification.authoring.plan import Plan
+from verification.authoring.plans import LIGHT
 from verification.authoring.run import carry_out
 
 MAX_CALLS = 5
