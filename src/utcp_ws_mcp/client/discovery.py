@@ -95,6 +95,11 @@ class DiscoveryTask:
         self._changed = anyio.Event()
         self._cancel_scope = anyio.CancelScope()
 
+    @property
+    def was_attempted(self) -> bool:
+        """Whether an attempt has ended."""
+        return self._ended > 0
+
     @cached_property
     def _tool(self) -> CompiledTool:
         return compile_discovery(self.entry)
@@ -230,6 +235,11 @@ class DiscoveryManager:
         """The last error of each entry whose discovery has not succeeded since, by name."""
         all_errors = {name: task.error for name, task in self._by_entry.items()}
         return {name: error for name, error in all_errors.items() if error is not None}
+
+    @property
+    def pending(self) -> list[str]:
+        """The names of the entries whose first attempt has not ended."""
+        return [name for name, task in self._by_entry.items() if not task.was_attempted]
 
     def start(self, entry: ManifestEntry) -> None:
         """Start the discovery of an entry, if its manifest asks for one."""

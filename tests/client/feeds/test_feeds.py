@@ -148,6 +148,31 @@ async def test_a_feed_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         assert "no such symbol" in result["state"]
 
 
+async def test_what_a_refused_subscription_is_says_nothing_about_events(tmp_path: Path) -> None:
+    server = Exchange()
+    confirmed = [{"send": {"op": "subscribe", "symbol": "A"}}, {"expect": "message.op", "fail": "not message.op"}]
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, open=confirmed)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        result = await read(bridge, cursor=cursor, wait_seconds=5)
+        assert (prices(result), result["state"]) == ([1], "open")
+
+
+async def test_a_connection_that_the_server_closes_is_told_with_code_and_reason_and_without_a_request(
+    tmp_path: Path,
+) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        cursor = (await read(bridge, cursor=cursor, wait_seconds=5))["cursor"]
+        await seen.open[0].close(1001, "restart")
+        result = await read(bridge, cursor=cursor, wait_seconds=5)
+        told = f"{result['state']} {result['gaps']}"
+        assert "closed by the server with code 1001; the endpoint said: “restart”" in told
+        assert "may have been executed" not in told
+
+
 async def test_a_feed_without_readers_is_closed_and_opened_again(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, linger=0)) as bridge:
