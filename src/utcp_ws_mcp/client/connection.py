@@ -128,12 +128,17 @@ class Connection:
         return not self._websocket.paused
 
     @property
-    def failed_early(self) -> bool:
-        """Return whether the peer ended the connection before it counted as healthy, or asks to be left alone."""
+    def ended_early(self) -> bool:
+        """Return whether the peer ended the connection before it was as old as healthy ones become."""
         if self.closed_with is None or self.closed_with.reason == CLOSED_LOCALLY:
             return False
-        early = anyio.current_time() - self._opened_at < HEALTHY_AFTER
-        return self.closed_with.code == TRY_AGAIN_LATER or (early and not self.received_count)
+        return anyio.current_time() - self._opened_at < HEALTHY_AFTER
+
+    @property
+    def failed_early(self) -> bool:
+        """Return whether the peer ended the connection before it counted as healthy, or asks to be left alone."""
+        asks_for_pause = self.closed_with is not None and self.closed_with.code == TRY_AGAIN_LATER
+        return asks_for_pause or (self.ended_early and not self.received_count)
 
     @property
     def close_info(self) -> CloseInfo:

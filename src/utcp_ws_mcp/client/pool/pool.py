@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
+from ..close_info import lost_connection
 from ..wakeup import Wakeup
 from .circuit_breaker import MAX_CALL_BACKOFF, store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
@@ -331,7 +332,9 @@ class ConnectionPool:
                 await connection.receive_loop()
                 running.cancel_scope.cancel()
         finally:
-            if connection.failed_early:
+            if connection.ended_early and not pooled.leases_started:
+                self._record_early_close(pooled, connection)
+            elif connection.failed_early:
                 self._record_failure(pooled)
             self._replan(pooled.key)
 
@@ -378,8 +381,8 @@ class ConnectionPool:
         """
         self._record_failure(pooled)
         if self._state.failures.breaker(pooled.key).is_tripped:
-            info = connection.close_info
-            error = ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
+            template = pooled.handshake.template
+            error = lost_connection(connection, connection.close_info, Outcome.NOT_SENT, template)
             self._state.fail_waiting(pooled, error)
 
     def _record_unused_session(self, pooled: PooledConnection, connection: Connection) -> None:
