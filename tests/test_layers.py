@@ -58,6 +58,7 @@ OWNERS = {
     "starlette": {"server.http.app", "server.http.batch", "server.http.body", "server.http.fast_path"},
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
+    "redis": {"client.shared.store"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
     "cbor2": {"core.codecs.msgpack_cbor"},

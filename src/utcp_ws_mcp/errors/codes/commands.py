@@ -33,6 +33,19 @@ COMMANDS: Final[Mapping[str, str]] = {
         "The server cannot listen on the address: another program uses the port, or the address does not "
         "belong to this machine."
     ),
+    # Replicas
+    "invalid-shared-url": (
+        "`--shared`, the file of `--shared-file` or `UTCP_WS_MCP_SHARED` is not the URL of a Redis server; or the "
+        "URL of `--shared` contains a password."
+    ),
+    "shared-store-refused": (
+        "The shared store refuses the login, lacks a permission for its user, or is no Redis server."
+    ),
+    "shared-store-away": (
+        "The shared store does not answer. Calls go on: this replica takes its part of each rate, and feeds keep "
+        "what they have."
+    ),
+    "shared-store-full": "The memory of the shared store is full. Calls go on as if the store were away.",
     # Access tokens
     "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
     "scope-required": "The access token has no scope that allows the tool.",
@@ -64,6 +77,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "description-too-large": (
         "A description has more than 32 MiB, is nested too deeply, or has aliases that repeat too much."
     ),
+    "description-malformed": "A part of a description has another form than its format demands.",
     "description-ambiguous": "The document looks like two formats at once.",
     "description-version": "The document has a version of its format that `import` does not read.",
     "server-missing": "The description names no server, and `--url` is not given.",
