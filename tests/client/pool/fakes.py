@@ -57,6 +57,7 @@ class FakeConnection:
     opened: int = 1
     unusable_reason: str = ""
     received_count: int = 1
+    ended_early: bool = False
     failed_early: bool = False
     address: str = "wss://fake/"
     synced: anyio.Event = field(default_factory=anyio.Event)
