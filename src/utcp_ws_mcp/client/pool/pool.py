@@ -332,10 +332,8 @@ class ConnectionPool:
                 await connection.receive_loop()
                 running.cancel_scope.cancel()
         finally:
-            if connection.ended_early and not pooled.leases_started:
+            if connection.failed_early(used=pooled.leases_started > 0):
                 self._record_early_close(pooled, connection)
-            elif connection.failed_early:
-                self._record_failure(pooled)
             self._replan(pooled.key)
 
     async def _sync(self, pooled: PooledConnection) -> None:
@@ -375,12 +373,12 @@ class ConnectionPool:
         self._state.failures.record_failure(pooled.key, anyio.current_time(), random.random, pause)
 
     def _record_early_close(self, pooled: PooledConnection, connection: Connection) -> None:
-        """Count a connection that ended before a call could use it; if the breaker trips, waiting calls fail.
+        """Count a connection that ended early; if the breaker trips before a call could use it, waiting calls fail.
 
         Until then another connection is opened: a server that restarts closes a few connections in a row.
         """
         self._record_failure(pooled)
-        if self._state.failures.breaker(pooled.key).is_tripped:
+        if self._state.failures.breaker(pooled.key).is_tripped and not pooled.leases_started:
             template = pooled.handshake.template
             error = lost_connection(connection, connection.close_info, Outcome.NOT_SENT, template)
             self._state.fail_waiting(pooled, error)
