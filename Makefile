@@ -19,7 +19,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import real lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import real catalogue lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -116,6 +116,9 @@ scripts/importing/node_modules/.stamp: scripts/importing/package-lock.json
 
 real: venv ## Test the real servers in the folder SERVERS
 	$(BIN)/python -m verification.real
+
+catalogue: venv ## Call every tool of the entries of the catalogue with the real programs, which are installed on first use
+	$(BIN)/python -m verification.catalogue
 
 lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .

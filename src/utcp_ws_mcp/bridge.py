@@ -123,7 +123,7 @@ class Bridge(BridgeStatus, FeedAccess):
         self._pool_manager = PoolManager(self._tasks, self._open_connection, self.fleet)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._feeds = LazyFeeds(
-            self._feed_tasks, self._pool_manager, self._ambient, self._observe, self._notify_feeds_changed
+            self._feed_tasks, self._pool_manager, self._ambient, self.fleet, self._observe, self._notify_feeds_changed
         )
         self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())

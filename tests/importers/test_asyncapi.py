@@ -69,6 +69,7 @@ def test_a_correlation_in_headers_does_not_exist_in_a_websocket_and_is_found_in_
 def test_replies_without_ids_are_matched_by_their_constants() -> None:
     result = imported(api(ASK, {"ask": message("ask"), "replied": message("replied", text=TEXT)}))
     assert call_of(result)["reply"]["match"] == "message.type == 'replied'"
+    assert any(line.startswith("Correlation: no request has an ID") for line in result.report)
 
 
 def test_the_error_among_the_replies_fails_the_call_with_its_text() -> None:

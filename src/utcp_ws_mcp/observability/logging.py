@@ -192,6 +192,9 @@ def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
         case feed_events.FeedOpened(feed, arguments, seconds, reconnected):
             again = " again" if reconnected else ""
             logger.info("feed %s %s is open%s after %.0f ms", feed, arguments, again, seconds * 1000, extra=extra)
+        case feed_events.FeedOwned(feed, arguments, taken_over):
+            after = ", after another one" if taken_over else ""
+            logger.info("feed %s %s is kept open by this replica%s", feed, arguments, after, extra=extra)
         case feed_events.FeedInterrupted(feed, arguments, reason, code, _, retry_in):
             text = "feed %s %s receives no events: %s [%s]; opened again in %.1f s"
             logger.warning(text, feed, arguments, reason, code, retry_in, extra=extra)

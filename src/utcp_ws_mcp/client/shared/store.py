@@ -6,7 +6,7 @@ after STORE_TIMEOUT; then the store is away, and later operations fail at once u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,9 +23,15 @@ from .address import StoreAddress
 
 STORE_TIMEOUT: Final = 0.25
 """Seconds of an operation, including a new connection."""
+BLOCK_SECONDS: Final = 1.0
+"""Seconds that a read of streams waits for an entry."""
 MAX_CONNECTIONS: Final = 256
 MAX_SHOWN_LENGTH: Final = 200
 """Characters of a text of the server in a message."""
+
+
+StreamEntry = tuple[str, Mapping[bytes, bytes]]
+"""The identifier of an entry of a stream, and its fields."""
 
 
 class StoreAway(Exception):
@@ -57,6 +63,7 @@ class SharedStore:
         self._away: StoreAway | None = None
         self._lost_at = 0.0
         self._commands = self._client(STORE_TIMEOUT)
+        self._readers = self._client(BLOCK_SECONDS + STORE_TIMEOUT)
         self._scripts: dict[Script, Any] = {}
 
     def _client(self, timeout: float) -> redis.Redis:
@@ -108,9 +115,28 @@ class SharedStore:
         self._find()
         return answer
 
+    async def read_streams(self, positions: Mapping[str, str]) -> dict[str, list[StreamEntry]]:
+        """Return the entries behind the positions of streams; wait at most BLOCK_SECONDS for the first.
+
+        Raises:
+            StoreAway: if the store does not answer.
+        """
+        if self._away is not None:
+            raise self._away
+        streams: Any = dict(positions)
+        try:
+            with anyio.fail_after(BLOCK_SECONDS + STORE_TIMEOUT):
+                answer: Any = await self._readers.xread(streams, block=int(BLOCK_SECONDS * 1000))
+            return {
+                key.decode(): [(entry_id.decode(), fields) for entry_id, fields in entries] for key, entries in answer
+            }
+        except (exceptions.RedisError, OSError, ValueError) as error:
+            raise self._lose(error) from error
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._commands.aclose()
+        await self._readers.aclose()
 
     def _lose(self, error: Exception) -> StoreAway:
         away = describe_failure(error)

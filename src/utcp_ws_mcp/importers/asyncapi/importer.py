@@ -302,15 +302,17 @@ class _Importer:
     def _correlation_notes(self) -> Iterator[str]:
         kinds: dict[str, int] = {}
         for _, each in self.found:
-            if each is None:
-                kinds["none"] = kinds.get("none", 0) + 1
-            else:
+            if each is not None:
                 how = "declared in the document" if each.declared else "found in request and replies"
                 text = f"{'.'.join(map(str, each.sent))}, {how}"
                 kinds[text] = kinds.get(text, 0) + 1
+        without = sum(each is None for _, each in self.found)
+        rest = f"; {without} requests have none" if without else ""
         if kinds:
             listed = ", ".join(f"{text} ({count})" for text, count in kinds.items())
-            yield f"Correlation: replies are matched by an ID of the request: {listed}."
+            yield f"Correlation: replies are matched by an ID of the request: {listed}{rest}."
+        elif without:
+            yield "Correlation: no request has an ID that its reply repeats; calls take turns on a connection."
         if self.guessed:
             names = ", ".join(dict.fromkeys(self.guessed))
             yield f"Replies that the document does not name were found by the names of messages: {names}."

@@ -104,5 +104,6 @@ class Limits(Model):
     )
     scope: Literal["fleet", "replica"] = Field(
         "fleet",
-        description="Whether all replicas of serve --shared together keep requests_per_second, or each one for itself.",
+        description="Whether the replicas of serve --shared together keep requests_per_second and open each feed once, "
+        "or each replica for itself.",
     )
