@@ -19,7 +19,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import real catalogue lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import author real catalogue lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -101,6 +101,9 @@ security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 
 
 mutants: venv ## Change the code at random places and see whether a test fails; SIZE=200 mutants, SEED=1 repeats a sample
 	@$(BIN)/python -m verification.mutants $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED))
+
+author: venv ## Let a scripted model connect servers with the tools of author; LIGHT=1 without installations
+	@$(BIN)/python -m verification.authoring $(if $(LIGHT),--light)
 
 import: venv build/importing/.stamp scripts/importing/node_modules/.stamp ## Measure import: real descriptions, times, real servers (needs Node); SMOKE=1 leaves out the programs of Debian
 	@$(BIN)/python -m verification.importing $(if $(SMOKE),documents light)

@@ -33,9 +33,10 @@ MAY_IMPORT = {
     "lint": BELOW_BRIDGE,
     "recorder": BELOW_CORE | {"core", "lint"},
     "importers": BELOW_CORE | {"core", "recorder"},
+    "authoring": BELOW_CLI | {"lint", "recorder", "importers"},
     "plugins": BELOW_BRIDGE | {"bridge"},
     "hosts": {"errors", "files"},
-    "cli": BELOW_CLI | {"lint", "recorder", "importers", "hosts", "demo"},
+    "cli": BELOW_CLI | {"lint", "recorder", "importers", "authoring", "hosts", "demo"},
     "__init__": {"bridge", "errors", "client.manifest_files", "client.feeds.reading", "core.exchange.result"},
     "__main__": {"cli"},
 }
@@ -66,8 +67,8 @@ OWNERS = {
     "proto_schema_parser": {"core.codecs.proto_schema"},
     "python_socks": {"client.dial"},
     "jwt": {"core.expressions.filters", "server.auth.keys", "server.auth.tokens"},
-    "mcp": {"server", "demo"},
-    "mcp_types": {"server", "demo"},
+    "mcp": {"server", "demo", "authoring.server"},
+    "mcp_types": {"server", "demo", "authoring.server"},
     "utcp": {"plugins.utcp"},
     "asyncio": {
         "client.wakeup",

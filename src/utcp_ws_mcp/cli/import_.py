@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import click
 
+from ..authoring.import_sources import Source, SourceOptions, read_source
 from ..errors import BridgeError, ImportFailed
 from ..files import NEW_FILE_MODE, reason_of, replace_file
 from ..importers.merging import merge
@@ -22,7 +23,6 @@ from ..observability.redaction import Redactor, redact_strings
 from ..recorder.manifest import format_json
 from .check import check_manifests
 from .exit_codes import ExitCode
-from .import_sources import Source, SourceOptions, read_source
 from .options import combine, env_file_option, read_variables, run
 from .terminal import echo, hide_secrets
 

@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .authoring import AuthoringRefused as AuthoringRefused
+from .authoring import HostNotAllowed as HostNotAllowed
+from .authoring import VariableNotAllowed as VariableNotAllowed
 from .base import ENDPOINT_SAID as ENDPOINT_SAID
 from .base import BridgeError as BridgeError
 from .base import Outcome as Outcome

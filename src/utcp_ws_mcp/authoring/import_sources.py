@@ -1,4 +1,4 @@
-"""Read what `import` is given: a file and those beside it, a folder, a document on the web, or an endpoint."""
+"""Read what is imported: a file and those beside it, a folder, a document on the web, or an endpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 import anyio
 
+from ..client.dial import Resolver
 from ..client.http_client import HttpRequest, send_request
 from ..client.resolver import EndpointResolver
 from ..core.network_policy import parse_url
@@ -37,13 +38,17 @@ ANY_ADDRESS: Final = Network(allow=("private", "loopback"), plaintext=True)
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """The options that say how a source is read. `headers` may contain `${NAME}` of `variables`."""
+    """The options that say how a source is read.
+
+    `headers` may contain `${NAME}` of `variables`; `resolver` resolves hosts, by default the operating system.
+    """
 
     format: Format | None
     preset: str | None
     headers: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     remote_references: bool
+    resolver: Resolver | None = None
 
     def sent_headers(self) -> dict[str, str]:
         """Return the headers with the values of their variables."""
@@ -215,7 +220,7 @@ async def _get(url: str, options: SourceOptions) -> str:
     try:
         parsed = parse_url(options.substitute(url), ("http", "https"))
         request = HttpRequest("GET", parsed, options.sent_headers(), {}, max_response_bytes=MAX_SOURCE_BYTES)
-        response = await send_request(request, ANY_ADDRESS, EndpointResolver(), FETCH_TIMEOUT)
+        response = await send_request(request, ANY_ADDRESS, options.resolver or EndpointResolver(), FETCH_TIMEOUT)
     except BridgeError as failed:
         raise ImportFailed(
             f"{_shown(url)} cannot be fetched: {failed.message}", code="description-not-fetched"

@@ -114,5 +114,5 @@ async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str,
     for disabled in loaded.manifest.disabled:
         message = f"the endpoint cannot be asked: {', '.join(disabled.missing)} is not set. Set it, or give --env-file."
         raise ImportFailed(message, code="endpoint-not-described")
-    async with Bridge([loaded]) as bridge:
+    async with Bridge([loaded], resolver=options.resolver) as bridge:
         return await bridge.call_tool(f"endpoint.{tool['name']}", {})
