@@ -521,7 +521,7 @@ def test_a_header_is_one_line_or_refused(name, value):
     assert value == value.strip()
 
 
-@pytest.mark.parametrize("name", ["graphql-transport-ws", "v1.json", "a~b", "bearer." + "x" * 1000])
+@pytest.mark.parametrize("name", ["graphql-transport-ws", "v1.json", "a~b", "bearer." + "x" * 1000, "x" * 8192])
 def test_a_subprotocol_may_be_offered(name):
     check_subprotocol(name)
 
@@ -530,6 +530,14 @@ def test_a_subprotocol_may_be_offered(name):
 def test_a_subprotocol_that_is_no_token_is_refused(name):
     with pytest.raises(ForbiddenHeader, match="is not a token"):
         check_subprotocol(name)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("a " + "x" * 62, "a " + "x" * 62), ("a " + "x" * 63, "a " + "x" * 62)])
+def test_a_refused_subprotocol_is_shown_up_to_64_characters(name, shown):
+    with pytest.raises(ForbiddenHeader) as forbidden:
+        check_subprotocol(name)
+
+    assert f" {shown!r} is not a token" in str(forbidden.value)
 
 
 # --- HTTP requests and proxies ---
