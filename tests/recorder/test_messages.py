@@ -1,4 +1,4 @@
-"""What is seen in recorded messages: kinds, paths, and predicates that tell them apart."""
+"""What is seen in recorded messages: kinds, paths, and predicates that distinguish them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ DISTINGUISHED: dict[str, tuple[list[Any], list[Any], str | None]] = {
 
 
 @pytest.mark.parametrize(("wanted", "others", "predicate"), DISTINGUISHED.values(), ids=DISTINGUISHED)
-def test_messages_are_told_apart_by_what_they_share_and_no_other_has(
+def test_messages_are_distinguished_by_what_they_share_and_no_other_has(
     wanted: list[Any], others: list[Any], predicate: str | None
 ) -> None:
     assert distinguishing_predicate(wanted, others) == predicate

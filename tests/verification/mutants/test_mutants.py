@@ -53,6 +53,14 @@ def test_what_no_test_could_notice_is_not_changed(source: str) -> None:
     assert find_mutants("m.py", source.encode()) == []
 
 
+@pytest.mark.parametrize(
+    ("value", "replacements"), [("True", ["False"]), ("False", ["True"]), ("1", ["None", "2", "0"])]
+)
+def test_a_returned_boolean_becomes_the_other_one_only(value: str, replacements: list[str]) -> None:
+    found = find_mutants("m.py", f"def f():\n    return {value}\n".encode())
+    assert [mutant.replacement for mutant in found] == replacements
+
+
 def test_offsets_are_right_behind_characters_of_several_bytes() -> None:
     source = "a = 'ü' if b else 5  # ü\n".encode()
     (constant, _) = (mutant for mutant in find_mutants("m.py", source) if mutant.kind == "constant")
